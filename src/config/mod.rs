@@ -1,0 +1,174 @@
+//! Pure. The configuration as the rest of the program sees it: complete, checked, in its own types.
+//!
+//! A [`Config`] is only ever made by `config::read`, from the text of gateway.toml and the environment it refers to.
+//! Whoever holds one need check nothing again.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+
+use crate::forward::origin::Origin;
+use crate::route::{ModelRule, Pattern};
+use crate::signature::Verifier;
+
+/// Everything that gateway.toml says, with the defaults filled in.
+#[derive(Debug)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[admin]`, if it is on.
+    pub admin: Option<Admin>,
+    /// `[log]`
+    pub log: Log,
+    /// `[forward]`
+    pub forward: Forward,
+    /// `[[routes]]`, in the order of the file. They do not conflict: [`crate::route::Router::build`] takes them.
+    pub routes: Vec<Route>,
+}
+
+/// `[server]`: the listeners and what serves them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The addresses to listen on; at least one, no two the same.
+    pub listen: Vec<SocketAddr>,
+    /// Threads, each with a runtime, a listener and a pool of its own.
+    pub workers: NonZeroUsize,
+    /// Connections served at once, all workers together; more wait in the kernel's queue.
+    pub max_connections: NonZeroUsize,
+    /// How long a drain may take before what is still under way is cut off.
+    pub shutdown_grace: Duration,
+}
+
+/// `[limits]`: what one sender may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of content a request may have, where its route does not say otherwise.
+    pub max_body: u64,
+    /// Bytes of content held in memory at once, all connections together.
+    pub max_buffered: u64,
+    /// Bytes of request line and field lines.
+    pub max_header_bytes: usize,
+    /// From accept or the first byte of a request to the end of its field lines.
+    pub header_timeout: Duration,
+    /// From the end of the field lines to the end of the content.
+    pub body_timeout: Duration,
+    /// Bytes per second of content, averaged, after a grace of 5 s.
+    pub min_body_rate: u64,
+    /// How long a connection may stay idle between requests.
+    pub idle_timeout: Duration,
+    /// How long a client may take nothing of its response while some is waiting for it.
+    pub write_timeout: Duration,
+}
+
+/// `[admin]`: health, readiness and metrics on a listener of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// What lines look like.
+    pub format: LogFormat,
+    /// The least severe level that is written.
+    pub level: LogLevel,
+    /// Which requests leave a line.
+    pub access: AccessLog,
+}
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The levels of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// An operator must act.
+    Error,
+    /// An operator should look.
+    Warn,
+    /// What happens.
+    Info,
+    /// What happens inside.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Which requests leave a line in the log. Metrics count all of them, whatever this says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Every request.
+    All,
+    /// Requests that did not get their upstream's answer.
+    Refused,
+    /// None.
+    Off,
+}
+
+/// `[forward]`: what is added to a request on its way, which is nothing unless asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forward {
+    /// Append `x-forwarded-for`, `x-forwarded-proto` and `x-forwarded-host`.
+    pub x_forwarded: bool,
+    /// A field that says by which scheme and secret the request was verified; never one that a sender could need.
+    pub verified_field: Option<HeaderName>,
+}
+
+/// One `[[routes]]`.
+#[derive(Debug)]
+pub struct Route {
+    /// `path`
+    pub path: Pattern,
+    /// `model`, or the path's `{model}`.
+    pub model: ModelRule,
+    /// `upstream`, with what `[upstream]` and the route say of it.
+    pub upstream: Upstream,
+    /// `signature`. Routes that use the one of the whole file share it.
+    pub verifier: Arc<Verifier>,
+    /// `methods`; at least one.
+    pub methods: Vec<Method>,
+    /// `max_body`, in bytes.
+    pub max_body: u64,
+    /// `mode`
+    pub mode: Mode,
+}
+
+/// An upstream, as one route uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Upstream {
+    /// Where it is.
+    pub origin: Origin,
+    /// For a connection to come about.
+    pub connect_timeout: Duration,
+    /// From the request's last byte to the response's field lines, and for each further piece of the response.
+    pub response_timeout: Duration,
+    /// Kept-alive connections to it that may lie idle, all workers together.
+    pub max_idle: usize,
+    /// How long one may lie idle before it is closed: less than the upstream itself allows, so that a request does not
+    /// meet a connection that is being closed.
+    pub idle_timeout: Duration,
+}
+
+/// What becomes of a request that does not verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is refused.
+    Enforce,
+    /// It is forwarded all the same, and reported.
+    Observe,
+}

@@ -1,0 +1,2 @@
+//! Forwarding.
+pub mod origin;

@@ -1,0 +1,302 @@
+//! Pure. The signed model out of authentic content.
+//!
+//! The model is what the scheme's JSON pointers (RFC 6901) lead to. JSON that two readers could read differently names no
+//! model that could be trusted: a key repeated on the way, two pointers that disagree and a value that is no string are
+//! all refused, as is content that is no JSON (RFC 8259) at all. What is off the way is skipped without recursion.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// The model that authentic content names, or `None` if it names none.
+///
+/// # Errors
+/// [`NoModel`] if the content does not say unambiguously.
+pub fn read(content: &[u8], pointers: &[&str]) -> Result<Option<String>, NoModel> {
+    let paths: Vec<Vec<String>> = pointers.iter().map(|pointer| tokens(pointer)).collect();
+    let mut found = Found::default();
+    let mut json = serde_json::Deserializer::from_slice(content);
+    let walk = Walk { wanted: paths.iter().map(Vec::as_slice).collect(), found: &mut found };
+    walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|_where| NoModel::NotJson)?;
+    match found {
+        Found { fault: Some(fault), .. } => Err(fault),
+        Found { model, fault: None } => Ok(model),
+    }
+}
+
+/// Why content that should name its model does not do so unambiguously.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoModel {
+    /// The content is no JSON.
+    NotJson,
+    /// A key on the way to the model is there twice.
+    RepeatedKey,
+    /// Two places name different models.
+    Disagreement,
+    /// Where the model's name should be is something else than a string.
+    NotText,
+}
+
+impl NoModel {
+    /// What it is called in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotJson => "the content is not JSON",
+            Self::RepeatedKey => "a key on the way to the model is repeated",
+            Self::Disagreement => "two places name different models",
+            Self::NotText => "the model is not a string",
+        }
+    }
+}
+
+impl fmt::Display for NoModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for NoModel {}
+
+/// The reference tokens of a JSON pointer (RFC 6901, section 4).
+fn tokens(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
+}
+
+#[derive(Default)]
+struct Found {
+    model: Option<String>,
+    fault: Option<NoModel>,
+}
+
+impl Found {
+    fn name(&mut self, name: &str) {
+        match &self.model {
+            Some(other) if other != name => self.fail(NoModel::Disagreement),
+            Some(_) => {}
+            None => self.model = Some(name.to_owned()),
+        }
+    }
+
+    fn fail(&mut self, fault: NoModel) {
+        self.fault.get_or_insert(fault);
+    }
+}
+
+/// One value of the document, and the rest of every pointer that leads through it.
+struct Walk<'w> {
+    wanted: Vec<&'w [String]>,
+    found: &'w mut Found,
+}
+
+impl Walk<'_> {
+    fn is_leaf(&self) -> bool {
+        self.wanted.iter().any(|rest| rest.is_empty())
+    }
+
+    fn not_text<E>(self) -> Result<(), E> {
+        if self.is_leaf() {
+            self.found.fail(NoModel::NotText);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.wanted.is_empty() {
+            deserializer.deserialize_ignored_any(IgnoredAny).map(|IgnoredAny| ())
+        } else {
+            deserializer.deserialize_any(self)
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        if self.is_leaf() {
+            self.found.fail(NoModel::NotText);
+        }
+        let mut seen: Vec<&String> = Vec::new();
+        while let Some(Key { token }) = map.next_key_seed(KeyOf { wanted: &self.wanted })? {
+            if let Some(token) = token {
+                if seen.contains(&token) {
+                    self.found.fail(NoModel::RepeatedKey);
+                }
+                seen.push(token);
+            }
+            let leads = self.wanted.iter().filter_map(|rest| rest.split_first());
+            let wanted = leads.filter(|(first, _)| Some(*first) == token).map(|(_, rest)| rest).collect();
+            map.next_value_seed(Walk { wanted, found: self.found })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        self.not_text()
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        if self.is_leaf() {
+            self.found.name(text);
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.not_text()
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.not_text()
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.not_text()
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.not_text()
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.not_text()
+    }
+}
+
+/// A key of an object: which wanted token it is, if any. Keys are compared after their escapes are undone.
+struct KeyOf<'k, 'w> {
+    wanted: &'k [&'w [String]],
+}
+
+struct Key<'w> {
+    token: Option<&'w String>,
+}
+
+impl<'de, 'w> DeserializeSeed<'de> for KeyOf<'_, 'w> {
+    type Value = Key<'w>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key<'w>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de, 'w> Visitor<'de> for KeyOf<'_, 'w> {
+    type Value = Key<'w>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key<'w>, E> {
+        let token = self.wanted.iter().filter_map(|rest| rest.first()).find(|token| *token == key);
+        Ok(Key { token })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(content: &str) -> Result<Option<String>, NoModel> {
+        read(content.as_bytes(), &["/meta/object", "/data/object"])
+    }
+
+    fn named(name: &str) -> Result<Option<String>, NoModel> {
+        Ok(Some(name.to_owned()))
+    }
+
+    #[test]
+    fn the_model_is_read_from_either_place() {
+        assert_eq!(
+            model(r#"{"meta":{"object":"leases","x":[{}]},"diff":{"meta":{"object":"no"}}}"#),
+            named("leases")
+        );
+        assert_eq!(model(r#" {"data": {"event":"x", "object": "leads"}} "#), named("leads"));
+        assert_eq!(model(r#"{"data":{"object":"jobs"},"meta":{"object":"jobs"}}"#), named("jobs"));
+        assert_eq!(model(r#"{"meta":{"object":"leases"}}"#), named("leases"));
+        assert_eq!(model(r#"{"meta":{"ob\u006aect":"\u006ceases"}}"#), named("leases"));
+    }
+
+    #[test]
+    fn content_that_names_no_model_says_so() {
+        for content in [
+            "{}",
+            "[]",
+            "1",
+            "null",
+            "\"leases\"",
+            r#"{"meta":{}}"#,
+            r#"{"meta":[{"object":"x"}]}"#,
+            r#"{"meta":"object"}"#,
+            r#"{"object":"x"}"#,
+            r#"{"x":{"meta":{"object":"x"}}}"#,
+        ] {
+            assert_eq!(model(content), Ok(None), "{content}");
+        }
+    }
+
+    #[test]
+    fn json_that_can_be_read_in_two_ways_is_refused() {
+        for (content, fault) in [
+            (r#"{"meta":{"object":"a"},"meta":{"object":"a"}}"#, NoModel::RepeatedKey),
+            (r#"{"meta":{"object":"a","object":"a"}}"#, NoModel::RepeatedKey),
+            (r#"{"meta":{"object":"a","\u006fbject":"a"}}"#, NoModel::RepeatedKey),
+            (r#"{"meta":1,"meta":{"object":"a"}}"#, NoModel::RepeatedKey),
+            (r#"{"meta":{"object":"a"},"data":{"object":"b"}}"#, NoModel::Disagreement),
+            (r#"{"meta":{"object":null}}"#, NoModel::NotText),
+            (r#"{"meta":{"object":1}}"#, NoModel::NotText),
+            (r#"{"meta":{"object":["a"]}}"#, NoModel::NotText),
+            (r#"{"meta":{"object":{"object":"a"}}}"#, NoModel::NotText),
+            (r#"{"meta":{"object":"a"},"data":{"object":false}}"#, NoModel::NotText),
+            (r#"{"meta":{"object":"a",}}"#, NoModel::NotJson),
+            (r#"{"meta":{"object":"a"}} x"#, NoModel::NotJson),
+            (r#"{"meta":{"object":"a"}}{}"#, NoModel::NotJson),
+            (r#"{"meta":{"object":"\ud800"}}"#, NoModel::NotJson),
+            ("", NoModel::NotJson),
+            ("\u{feff}{}", NoModel::NotJson),
+        ] {
+            assert_eq!(model(content), Err(fault), "{content}");
+        }
+    }
+
+    #[test]
+    fn repeated_keys_off_the_way_do_not_matter() {
+        assert_eq!(
+            model(r#"{"x":1,"x":2,"meta":{"y":1,"y":2,"object":"a"},"diff":{"object":"b","object":"c"}}"#),
+            named("a")
+        );
+    }
+
+    /// What is off the way is skipped without recursion, so no depth of nesting can exhaust the stack.
+    #[test]
+    fn nesting_costs_no_stack() {
+        for depth in [100, 100_000] {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            assert_eq!(model(&format!(r#"{{"x":{open}{close},"meta":{{"object":"a"}}}}"#)), named("a"));
+            assert_eq!(model(&format!(r#"{{"meta":{open}{close}}}"#)), Ok(None));
+            assert_eq!(model(&format!(r#"{{"meta":{{"object":{open}{close}}}}}"#)), Err(NoModel::NotText));
+            assert_eq!(model(&format!(r#"{{"x":{open}}}"#)), Err(NoModel::NotJson));
+        }
+    }
+
+    #[test]
+    fn content_that_is_not_utf_8_is_no_json() {
+        assert_eq!(read(b"{\"meta\":{\"object\":\"\xff\"}}", &["/meta/object"]), Err(NoModel::NotJson));
+    }
+
+    #[test]
+    fn tokens_are_unescaped_in_the_order_that_rfc_6901_asks_for() {
+        assert_eq!(tokens("/a~1b/~01/"), ["a/b", "~1", ""]);
+        assert_eq!(read(br#"{"a/b":{"~1":{"":"x"}}}"#, &["/a~1b/~01/"]), named("x"));
+    }
+}

@@ -1,0 +1,230 @@
+//! Pure. Key bytes that never print, compare or linger.
+//!
+//! A [`Secret`] is what an operator configured, under a name that may appear in logs and metrics; its [`Key`] is the
+//! bytes the MAC is keyed with, which may appear nowhere. The keys are wiped from memory when they are dropped.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+/// The bytes a MAC is keyed with (RFC 2104's `K`).
+///
+/// It cannot be printed, cloned or compared; whoever needs the bytes asks for them with [`Key::expose`], which is
+/// easy to find in a review.
+pub struct Key(Zeroizing<Vec<u8>>);
+
+impl Key {
+    /// Takes the bytes over. They are wiped when the key is dropped.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The key's bytes, for keying a MAC and for nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// How many bytes the key has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the key has no bytes at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// A key with the name it goes by in logs and metrics, and the moment it stops to count.
+#[derive(Debug)]
+pub struct Secret {
+    /// The name from the configuration; unique within a signature, and safe to print.
+    pub name: Arc<str>,
+    /// The bytes.
+    pub key: Key,
+    /// From this moment on nothing verifies under this secret any more.
+    pub not_after: Option<SystemTime>,
+}
+
+/// How the text of a secret stands for its key bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretEncoding {
+    /// The text's own bytes are the key.
+    #[default]
+    Utf8,
+    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding optional).
+    Base64,
+    /// The text is the key in hexadecimal, in either case.
+    Hex,
+}
+
+impl SecretEncoding {
+    /// Every encoding, under the name it has in gateway.toml.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("utf8", Self::Utf8), ("base64", Self::Base64), ("hex", Self::Hex)];
+
+    /// The key that `text` stands for.
+    ///
+    /// # Errors
+    /// [`NotOfItsEncoding`] if the text is not base64 or hexadecimal where it should be, or not UTF-8.
+    pub fn decode(self, text: &[u8]) -> Result<Key, NotOfItsEncoding> {
+        match self {
+            Self::Utf8 => match std::str::from_utf8(text) {
+                Ok(_) => Ok(Key::new(text.to_vec())),
+                Err(_) => Err(NotOfItsEncoding(self)),
+            },
+            Self::Base64 => {
+                let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
+                let engine = if url_safe { &BASE64_URL_SAFE } else { &BASE64_STANDARD };
+                engine.decode(text).map(Key::new).map_err(|_undisclosed| NotOfItsEncoding(self))
+            }
+            Self::Hex => hex::decode(text).map(Key::new).map_err(|_undisclosed| NotOfItsEncoding(self)),
+        }
+    }
+
+    /// What the encoding is called in gateway.toml.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf8",
+            Self::Base64 => "base64",
+            Self::Hex => "hex",
+        }
+    }
+}
+
+/// The text of a secret is not of the encoding that it is configured to have.
+///
+/// It says nothing of where the text goes wrong: that would print a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOfItsEncoding(pub SecretEncoding);
+
+impl fmt::Display for NotOfItsEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            SecretEncoding::Utf8 => f.write_str("the secret is not valid UTF-8"),
+            SecretEncoding::Base64 => f.write_str("the secret is not valid base64"),
+            SecretEncoding::Hex => f.write_str("the secret is not valid hexadecimal"),
+        }
+    }
+}
+
+impl std::error::Error for NotOfItsEncoding {}
+
+/// Why a secret that works is still not a good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weakness {
+    /// Fewer bytes than [`SHORTEST_GOOD_KEY`]; how many.
+    Short(usize),
+    /// A word that examples use and attackers try first.
+    Sample,
+}
+
+/// Keys shorter than this many bytes are warned about.
+pub const SHORTEST_GOOD_KEY: usize = 16;
+
+/// What speaks against the secret with this `text` and this `key`.
+///
+/// The comparison with the list of samples need not take constant time: it runs at start-up, on the operator's own text.
+#[must_use]
+pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
+    let sample = SAMPLES.iter().any(|sample| text.eq_ignore_ascii_case(sample.as_bytes()));
+    if sample {
+        Some(Weakness::Sample)
+    } else if key.len() < SHORTEST_GOOD_KEY {
+        Some(Weakness::Short(key.len()))
+    } else {
+        None
+    }
+}
+
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const BASE64_STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const BASE64_URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// Words that stand in documentation where a secret should.
+const SAMPLES: [&str; 22] = [
+    "changeme",
+    "change-me",
+    "change_me",
+    "secret",
+    "mysecret",
+    "my-secret",
+    "my_secret",
+    "your-secret",
+    "your_secret",
+    "your-secret-here",
+    "your_secret_here",
+    "your-webhook-secret",
+    "your_webhook_secret",
+    "webhook-secret",
+    "webhook_secret",
+    "propify_test_secret",
+    "password",
+    "test",
+    "example",
+    "secret123",
+    "replace-me",
+    "xxxxxxxxxxxxxxxx",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_and_a_secret_never_print_their_bytes() {
+        let secret =
+            Secret { name: "current".into(), key: Key::new(b"hunter2hunter2".to_vec()), not_after: None };
+        let printed = format!("{secret:?} {:?}", secret.key);
+        assert!(!printed.contains("hunter2"), "{printed}");
+        assert!(!printed.contains("104, 117"), "{printed}");
+        assert!(printed.contains("current"), "{printed}");
+    }
+
+    #[test]
+    fn text_is_decoded_as_its_encoding_says() {
+        let cases: [(SecretEncoding, &str, Option<&[u8]>); 11] = [
+            (SecretEncoding::Utf8, "abc", Some(b"abc")),
+            (SecretEncoding::Utf8, "68 69", Some(b"68 69")),
+            (SecretEncoding::Hex, "6869", Some(b"hi")),
+            (SecretEncoding::Hex, "6A6b", Some(b"jk")),
+            (SecretEncoding::Hex, "686", None),
+            (SecretEncoding::Hex, "zz", None),
+            (SecretEncoding::Base64, "aGk=", Some(b"hi")),
+            (SecretEncoding::Base64, "aGk", Some(b"hi")),
+            (SecretEncoding::Base64, "-_-_", Some(&[0xfb, 0xff, 0xbf])),
+            (SecretEncoding::Base64, "+/+/", Some(&[0xfb, 0xff, 0xbf])),
+            (SecretEncoding::Base64, "a b", None),
+        ];
+        for (encoding, text, want) in cases {
+            let got = encoding.decode(text.as_bytes());
+            assert_eq!(got.as_ref().ok().map(Key::expose), want, "{encoding:?} {text}");
+        }
+    }
+
+    #[test]
+    fn short_and_sample_secrets_are_weak_and_long_ones_are_not() {
+        let judge = |text: &str| weakness(text.as_bytes(), &Key::new(text.as_bytes().to_vec()));
+        assert_eq!(judge("ChangeMe"), Some(Weakness::Sample));
+        assert_eq!(judge("your_webhook_secret"), Some(Weakness::Sample));
+        assert_eq!(judge("123456789012345"), Some(Weakness::Short(15)));
+        assert_eq!(judge("1234567890123456"), None);
+    }
+}

@@ -1,0 +1,274 @@
+//! Pure. Verification: what the fields claim, what the content proves, and the proof.
+//!
+//! The order of things is fixed by types. [`Verifier::claim`] reads the signature out of the fields, before any
+//! content is read. [`Verifier::begin`] turns the claim into a [`Verification`], which takes in the content
+//! piece by piece and hashes it as it comes. [`Verification::finish`] is the only maker of an [`AuthenticRequest`],
+//! and hands over exactly the bytes that it hashed. Nothing reaches an upstream without one.
+//!
+//! Nothing here knows hyper: fields come in through [`Fields`], content as slices of bytes.
+
+pub mod field;
+pub mod mac;
+pub mod scheme;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::BufMut;
+use bytes::buf::Limit;
+
+use crate::secret::Secret;
+use field::MisreadField;
+use mac::{Keyed, Running, Tag};
+use scheme::{Scheme, Signed};
+
+/// Read access to the field lines of a message: all that verification needs to know of a front end.
+pub trait Fields {
+    /// The value of every field line with this (lower-case) name, in the order received, as opaque bytes without
+    /// the white space around them (RFC 9110, section 5.5).
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+}
+
+/// Checks the signatures of one sender: a scheme, and the secrets of which any may verify.
+#[derive(Debug)]
+pub struct Verifier {
+    scheme: Scheme,
+    keys: Vec<KeyedSecret>,
+}
+
+#[derive(Debug)]
+struct KeyedSecret {
+    name: Arc<str>,
+    mac: Keyed,
+    not_after: Option<SystemTime>,
+}
+
+impl Verifier {
+    /// Keys the scheme's MAC with each secret, once. The secrets' bytes are wiped on return.
+    #[must_use]
+    pub fn new(scheme: Scheme, secrets: Vec<Secret>) -> Self {
+        let keys = secrets
+            .into_iter()
+            .map(|secret| KeyedSecret {
+                name: secret.name,
+                mac: Keyed::new(scheme.algorithm, &secret.key),
+                not_after: secret.not_after,
+            })
+            .collect();
+        Self { scheme, keys }
+    }
+
+    /// The scheme it verifies by.
+    #[must_use]
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The names of the secrets, in the order of the configuration.
+    pub fn secret_names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.keys.iter().map(|key| &key.name)
+    }
+
+    /// What the fields claim. Decided before any content is read.
+    ///
+    /// # Errors
+    /// [`ClaimError`] where there is no claim that could be checked.
+    pub fn claim(&self, fields: &impl Fields) -> Result<Claim, ClaimError> {
+        let mut values = fields.values(self.scheme.field);
+        let value = values.next().ok_or(ClaimError::Missing)?;
+        if values.next().is_some() {
+            return Err(ClaimError::Duplicate);
+        }
+        match self.scheme.notation.read(value) {
+            Ok(tag) => Ok(Claim { tag }),
+            Err(MisreadField::List) => Err(ClaimError::Duplicate),
+            Err(MisreadField::Malformed) => Err(ClaimError::Malformed),
+        }
+    }
+
+    /// Starts to verify a claim.
+    ///
+    /// Content is hashed under the first secret that still counts while it arrives; under the others only where the
+    /// first does not verify. So a good event costs one pass whatever the number of secrets.
+    #[must_use]
+    pub fn begin(&self, claim: Claim, now: SystemTime) -> Verification<'_> {
+        let first = self.keys.iter().position(|key| key.counts(now));
+        let Signed::Content = self.scheme.signed;
+        let running = first.and_then(|index| self.keys.get(index)).map(|key| key.mac.start());
+        Verification { verifier: self, claim, now, first, running, content: Vec::new(), hashed: 0 }
+    }
+
+    /// The field line that a sender with this verifier's first secret would add to this content.
+    ///
+    /// For `hookgate sign`, `send` and tests; no part of the gateway's own work.
+    #[must_use]
+    pub fn sign(&self, content: &[u8]) -> Option<(&'static str, String)> {
+        let mut mac = self.keys.first()?.mac.start();
+        mac.update(content);
+        Some((self.scheme.field, self.scheme.notation.write(&mac.tag())))
+    }
+}
+
+impl KeyedSecret {
+    fn counts(&self, now: SystemTime) -> bool {
+        self.not_after.is_none_or(|end| now < end)
+    }
+}
+
+/// A well-formed claim that a message is authentic, not yet checked.
+#[derive(Debug)]
+pub struct Claim {
+    tag: Tag,
+}
+
+/// Why the fields hold no claim that could be checked. All of them are the sender's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimError {
+    /// There is no signature field.
+    Missing,
+    /// There are several signature field lines, or a list where the scheme allows none.
+    Duplicate,
+    /// The field's value is not of the scheme's form.
+    Malformed,
+}
+
+impl std::fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "there is no signature field",
+            Self::Duplicate => "there is more than one signature",
+            Self::Malformed => "the signature is not of the scheme's form",
+        })
+    }
+}
+
+impl std::error::Error for ClaimError {}
+
+/// A claim being checked: the content received so far, and the MAC over it.
+#[derive(Debug)]
+pub struct Verification<'v> {
+    verifier: &'v Verifier,
+    claim: Claim,
+    now: SystemTime,
+    first: Option<usize>,
+    running: Option<Running>,
+    content: Vec<u8>,
+    hashed: usize,
+}
+
+impl<'v> Verification<'v> {
+    /// How many bytes of content have been received.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.content.len()
+    }
+
+    /// Whether no content has been received.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.content.is_empty()
+    }
+
+    /// How many bytes of memory the content occupies: never less than its length.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.content.capacity()
+    }
+
+    /// Makes the content's memory exactly `capacity` bytes, if it is less.
+    pub fn grow_to(&mut self, capacity: usize) {
+        self.content.reserve_exact(capacity.saturating_sub(self.content.len()));
+    }
+
+    /// Lets `read` append at most `limit` bytes of content, and hashes what it appended while that is still in the cache.
+    ///
+    /// `read` is given a place to append to, not the bytes before it: what has been hashed cannot be changed.
+    pub fn receive<T>(&mut self, limit: usize, read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> T) -> T {
+        let result = read(&mut (&mut self.content).limit(limit));
+        self.hash_new();
+        result
+    }
+
+    /// Appends a piece of content.
+    pub fn push(&mut self, piece: &[u8]) {
+        self.content.extend_from_slice(piece);
+        self.hash_new();
+    }
+
+    fn hash_new(&mut self) {
+        if let (Some(running), Some(new)) = (&mut self.running, self.content.get(self.hashed..)) {
+            running.update(new);
+        }
+        self.hashed = self.content.len();
+    }
+
+    /// Decides. On success the content, the `head` it came with and the proof are one.
+    ///
+    /// # Errors
+    /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
+    pub fn finish<H>(mut self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
+        let verifier: &'v Verifier = self.verifier;
+        let first = self.running.take().is_some_and(|running| running.verifies(&self.claim.tag));
+        let verified_by = match self.first {
+            Some(index) if first => verifier.keys.get(index),
+            _ => {
+                let others = verifier.keys.iter().enumerate().filter(|(index, _)| Some(*index) != self.first);
+                others.map(|(_, key)| key).filter(|key| key.counts(self.now)).find(|key| {
+                    let mut mac = key.mac.start();
+                    mac.update(&self.content);
+                    mac.verifies(&self.claim.tag)
+                })
+            }
+        };
+        match verified_by {
+            Some(key) => Ok(AuthenticRequest { head, content: self.content, secret: Arc::clone(&key.name) }),
+            None => Err(Mismatch { head, content: self.content }),
+        }
+    }
+}
+
+/// The proof: a request whose content was made by somebody who has one of the route's secrets.
+///
+/// Only [`Verification::finish`] makes one, and `forward` takes nothing else, so that a forgotten check does not compile.
+#[derive(Debug)]
+pub struct AuthenticRequest<H> {
+    head: H,
+    content: Vec<u8>,
+    secret: Arc<str>,
+}
+
+impl<H> AuthenticRequest<H> {
+    /// The head of the request: method, target, fields. Most schemes do not sign it.
+    pub fn head(&self) -> &H {
+        &self.head
+    }
+
+    /// The signed bytes.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// The name of the secret that verified.
+    #[must_use]
+    pub fn secret(&self) -> &Arc<str> {
+        &self.secret
+    }
+
+    /// Takes it apart, for writing it to an upstream: head and content.
+    pub fn into_parts(self) -> (H, Vec<u8>) {
+        (self.head, self.content)
+    }
+}
+
+/// The content does not verify. What was received comes back, for a diagnosis or to be passed on in observe mode.
+#[derive(Debug)]
+pub struct Mismatch<H> {
+    /// The head, as it was given to [`Verification::finish`].
+    pub head: H,
+    /// The content that does not verify.
+    pub content: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests;

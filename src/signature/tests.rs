@@ -1,0 +1,194 @@
+//! What verification promises, called as functions.
+
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::secret::Key;
+
+const FIXTURE: &[u8] = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
+const FIXTURE_TAG: &str = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
+const EMPTY_TAG: &str = "3b6f911f5873cd7e2a4ed25f1db12b93a8141a99a9ec0eecbb88f5218d03c53d";
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+struct Lines(Vec<(&'static str, Vec<u8>)>);
+
+impl Fields for Lines {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(n, _)| *n == name).map(|(_, value)| value.as_slice())
+    }
+}
+
+fn line(name: &'static str, value: &str) -> Lines {
+    Lines(vec![(name, value.as_bytes().to_vec())])
+}
+
+fn secret(name: &str, key: &str) -> Secret {
+    Secret { name: name.into(), key: Key::new(key.as_bytes().to_vec()), not_after: None }
+}
+
+fn verifier(scheme: &str, secrets: Vec<Secret>) -> Verifier {
+    Verifier::new(Scheme::preset(scheme).unwrap().clone(), secrets)
+}
+
+fn propify() -> Verifier {
+    verifier("propify", vec![secret("current", "propify_test_secret")])
+}
+
+/// The name of the secret that verifies, or none.
+fn verify(verifier: &Verifier, fields: &Lines, content: &[u8], now: SystemTime) -> Option<String> {
+    let mut verification = verifier.begin(verifier.claim(fields).unwrap(), now);
+    verification.push(content);
+    match verification.finish(()) {
+        Ok(request) => {
+            assert_eq!(request.content(), content);
+            Some(request.secret().to_string())
+        }
+        Err(mismatch) => {
+            assert_eq!(mismatch.content, content);
+            None
+        }
+    }
+}
+
+#[test]
+fn the_contracts_fixtures_verify() {
+    assert_eq!(FIXTURE.len(), 162);
+    for (content, tag) in [(FIXTURE, FIXTURE_TAG), (b"", EMPTY_TAG)] {
+        let fields = line("propify-signature", tag);
+        assert_eq!(verify(&propify(), &fields, content, NOW).as_deref(), Some("current"));
+        let upper = line("propify-signature", &tag.to_uppercase());
+        assert_eq!(verify(&propify(), &upper, content, NOW).as_deref(), Some("current"));
+        assert_eq!(propify().sign(content), Some(("propify-signature", tag.to_owned())));
+    }
+}
+
+/// The example of GitHub's documentation, "Testing the webhook payload validation".
+#[test]
+fn githubs_published_example_verifies() {
+    let github = verifier("github", vec![secret("current", "It's a Secret to Everybody")]);
+    let tag = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let fields = line("x-hub-signature-256", tag);
+    assert_eq!(verify(&github, &fields, b"Hello, World!", NOW).as_deref(), Some("current"));
+    assert_eq!(verify(&github, &fields, b"Hello, World", NOW), None);
+}
+
+#[test]
+fn propexo_is_propify_under_another_field_name() {
+    let propexo = verifier("propexo", vec![secret("current", "propify_test_secret")]);
+    assert_eq!(
+        verify(&propexo, &line("propexo-signature", FIXTURE_TAG), FIXTURE, NOW).as_deref(),
+        Some("current")
+    );
+    assert_eq!(propexo.claim(&line("propify-signature", FIXTURE_TAG)).err(), Some(ClaimError::Missing));
+}
+
+#[test]
+fn a_missing_repeated_or_malformed_field_is_decided_from_the_fields_alone() {
+    let tag = || FIXTURE_TAG.as_bytes().to_vec();
+    let name = "propify-signature";
+    let cases = [
+        (Lines(vec![]), ClaimError::Missing),
+        (Lines(vec![("signature", tag())]), ClaimError::Missing),
+        (Lines(vec![(name, tag()), (name, tag())]), ClaimError::Duplicate),
+        (Lines(vec![(name, b"nonsense".to_vec()), (name, tag())]), ClaimError::Duplicate),
+        (line(name, &format!("{FIXTURE_TAG},{FIXTURE_TAG}")), ClaimError::Duplicate),
+        (line(name, ""), ClaimError::Malformed),
+        (line(name, &FIXTURE_TAG[..63]), ClaimError::Malformed),
+        (Lines(vec![(name, vec![0xff; 64])]), ClaimError::Malformed),
+    ];
+    for (fields, want) in cases {
+        assert_eq!(propify().claim(&fields).err(), Some(want), "{:?}", fields.0);
+    }
+}
+
+#[test]
+fn any_of_several_secrets_verifies_and_says_which() {
+    let two = verifier(
+        "propify",
+        vec![secret("current", "new one, long enough"), secret("previous", "propify_test_secret")],
+    );
+    let fields = line("propify-signature", FIXTURE_TAG);
+    assert_eq!(verify(&two, &fields, FIXTURE, NOW).as_deref(), Some("previous"));
+    let (_, by_current) = two.sign(FIXTURE).unwrap();
+    let fields = line("propify-signature", &by_current);
+    assert_eq!(verify(&two, &fields, FIXTURE, NOW).as_deref(), Some("current"));
+}
+
+#[test]
+fn an_expired_secret_verifies_nothing_from_its_last_moment_on() {
+    let end = NOW + Duration::from_secs(100);
+    let expiring = |first| {
+        let old = Secret { not_after: Some(end), ..secret("old", "propify_test_secret") };
+        let new = secret("new", "something else entirely");
+        verifier("propify", if first { vec![old, new] } else { vec![new, old] })
+    };
+    let fields = line("propify-signature", FIXTURE_TAG);
+    for first in [true, false] {
+        let just_before = end - Duration::from_nanos(1);
+        assert_eq!(verify(&expiring(first), &fields, FIXTURE, just_before).as_deref(), Some("old"));
+        assert_eq!(verify(&expiring(first), &fields, FIXTURE, end), None);
+    }
+}
+
+#[test]
+fn without_any_secret_that_counts_nothing_verifies() {
+    let none = verifier("propify", vec![]);
+    assert_eq!(verify(&none, &line("propify-signature", FIXTURE_TAG), FIXTURE, NOW), None);
+}
+
+#[test]
+fn receive_appends_at_most_its_limit_and_hashes_what_it_appended() {
+    let propify = propify();
+    let claim = propify.claim(&line("propify-signature", FIXTURE_TAG)).unwrap();
+    let mut verification = propify.begin(claim, NOW);
+    let mut rest = FIXTURE;
+    while !rest.is_empty() {
+        let took = verification.receive(50, |buffer| {
+            let n = rest.len().min(buffer.remaining_mut());
+            buffer.put_slice(&rest[..n]);
+            n
+        });
+        assert!(took <= 50);
+        rest = &rest[took..];
+    }
+    assert_eq!(verification.len(), FIXTURE.len());
+    assert!(verification.finish(()).is_ok());
+}
+
+proptest! {
+    /// The heart of it: whatever is changed in content or claim, and however it is cut, what does not verify is refused.
+    #[test]
+    fn exactly_the_signed_bytes_verify(
+        content: Vec<u8>,
+        sent: Vec<u8>,
+        cuts in proptest::collection::vec(1usize..40, 1..20),
+        key in "[ -~]{16,40}",
+    ) {
+        let verifier = verifier("propify", vec![secret("current", &key)]);
+        let (name, value) = verifier.sign(&content).unwrap();
+        for sent in [&content, &sent] {
+            let mut verification = verifier.begin(verifier.claim(&line(name, &value)).unwrap(), NOW);
+            let (mut rest, mut cuts) = (&sent[..], cuts.iter().cycle());
+            while !rest.is_empty() {
+                let (piece, tail) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
+                verification.push(piece);
+                rest = tail;
+            }
+            prop_assert_eq!(verification.finish(()).is_ok(), *sent == content);
+        }
+    }
+
+    #[test]
+    fn a_body_appended_to_prepended_to_or_cut_never_verifies(content: Vec<u8>, extra in proptest::collection::vec(any::<u8>(), 1..80)) {
+        let (name, value) = propify().sign(&content).unwrap();
+        let appended = [&content[..], &extra].concat();
+        let prepended = [&extra[..], &content].concat();
+        let cut = &content[..content.len().saturating_sub(extra.len())];
+        for forged in [&appended[..], &prepended, cut] {
+            let same = forged == content;
+            prop_assert_eq!(verify(&propify(), &line(name, &value), forged, NOW).is_some(), same);
+        }
+    }
+}
