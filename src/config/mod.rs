@@ -12,6 +12,7 @@ use http::{HeaderName, Method};
 
 use crate::forward::origin::Origin;
 use crate::route::{ModelRule, Pattern};
+pub use crate::signature::Mode;
 use crate::signature::Verifier;
 
 /// Everything that gateway.toml says, with the defaults filled in.
@@ -162,13 +163,4 @@ pub struct Upstream {
     /// How long one may lie idle before it is closed: less than the upstream itself allows, so that a request does not
     /// meet a connection that is being closed.
     pub idle_timeout: Duration,
-}
-
-/// What becomes of a request that does not verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// It is refused.
-    Enforce,
-    /// It is forwarded all the same, and reported.
-    Observe,
 }

@@ -92,7 +92,18 @@ impl Verifier {
     /// first does not verify. So a good event costs one pass whatever the number of secrets.
     #[must_use]
     pub fn begin(&self, claim: Claim, now: SystemTime) -> Verification<'_> {
-        let first = self.keys.iter().position(|key| key.counts(now));
+        self.start(Some(claim), now)
+    }
+
+    /// Starts to receive content for which there is no claim, so that it can only end as a [`Mismatch`]: for routes that
+    /// observe.
+    #[must_use]
+    pub fn begin_without_claim(&self, now: SystemTime) -> Verification<'_> {
+        self.start(None, now)
+    }
+
+    fn start(&self, claim: Option<Claim>, now: SystemTime) -> Verification<'_> {
+        let first = claim.as_ref().and_then(|_| self.keys.iter().position(|key| key.counts(now)));
         let Signed::Content = self.scheme.signed;
         let running = first.and_then(|index| self.keys.get(index)).map(|key| key.mac.start());
         Verification { verifier: self, claim, now, first, running, content: Vec::new(), hashed: 0 }
@@ -148,7 +159,7 @@ impl std::error::Error for ClaimError {}
 #[derive(Debug)]
 pub struct Verification<'v> {
     verifier: &'v Verifier,
-    claim: Claim,
+    claim: Option<Claim>,
     now: SystemTime,
     first: Option<usize>,
     running: Option<Running>,
@@ -207,8 +218,9 @@ impl<'v> Verification<'v> {
     /// # Errors
     /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
     pub fn finish<H>(mut self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
+        let Some(claim) = self.claim.take() else { return Err(Mismatch { head, content: self.content }) };
         let verifier: &'v Verifier = self.verifier;
-        let first = self.running.take().is_some_and(|running| running.verifies(&self.claim.tag));
+        let first = self.running.take().is_some_and(|running| running.verifies(&claim.tag));
         let verified_by = match self.first {
             Some(index) if first => verifier.keys.get(index),
             _ => {
@@ -216,7 +228,7 @@ impl<'v> Verification<'v> {
                 others.map(|(_, key)| key).filter(|key| key.counts(self.now)).find(|key| {
                     let mut mac = key.mac.start();
                     mac.update(&self.content);
-                    mac.verifies(&self.claim.tag)
+                    mac.verifies(&claim.tag)
                 })
             }
         };
@@ -258,6 +270,74 @@ impl<H> AuthenticRequest<H> {
     /// Takes it apart, for writing it to an upstream: head and content.
     pub fn into_parts(self) -> (H, Vec<u8>) {
         (self.head, self.content)
+    }
+}
+
+/// What becomes of a request that does not verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is refused.
+    Enforce,
+    /// It is forwarded all the same, and reported.
+    Observe,
+}
+
+/// A request of a route in observe mode that did not verify, and is to be forwarded all the same.
+///
+/// Only [`Mismatch::observe`] makes one, and only where the operator's configuration says so.
+#[derive(Debug)]
+pub struct ObservedRequest<H> {
+    head: H,
+    content: Vec<u8>,
+}
+
+/// What may reach an upstream: nothing else does.
+#[derive(Debug)]
+pub enum Deliverable<H> {
+    /// A request with the proof that it is authentic.
+    Authentic(AuthenticRequest<H>),
+    /// A request that the operator wants forwarded without one.
+    Observed(ObservedRequest<H>),
+}
+
+impl<H> Deliverable<H> {
+    /// The content.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        match self {
+            Self::Authentic(request) => &request.content,
+            Self::Observed(request) => &request.content,
+        }
+    }
+
+    /// The name of the secret that verified, if one did.
+    #[must_use]
+    pub fn secret(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Authentic(request) => Some(&request.secret),
+            Self::Observed(_) => None,
+        }
+    }
+
+    /// Takes it apart, for writing it to an upstream: head and content.
+    pub fn into_parts(self) -> (H, Vec<u8>) {
+        match self {
+            Self::Authentic(request) => (request.head, request.content),
+            Self::Observed(request) => (request.head, request.content),
+        }
+    }
+}
+
+impl<H> Mismatch<H> {
+    /// Lets the request pass where the route only observes.
+    ///
+    /// # Errors
+    /// The mismatch itself, where the route enforces.
+    pub fn observe(self, mode: Mode) -> Result<ObservedRequest<H>, Self> {
+        match mode {
+            Mode::Observe => Ok(ObservedRequest { head: self.head, content: self.content }),
+            Mode::Enforce => Err(self),
+        }
     }
 }
 

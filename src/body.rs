@@ -1,0 +1,171 @@
+//! Shell. Reads the content of a request under its bounds, handing each piece on to be hashed.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use bytes::BufMut as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use crate::deadline::Deadline;
+use crate::rejection::Rejection;
+use crate::server::head::{Expect, Framing, Head};
+use crate::server::limit::Share;
+use crate::server::pace::Pace;
+use crate::server::wire::{Append, Arrival, ContentError, Progress, Transport, Wire};
+use crate::signature::Verification;
+
+/// What the content of a request is measured against.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes it may have.
+    pub max_body: u64,
+    /// How fast it must come.
+    pub pace: Pace,
+}
+
+/// Reads all content of the request that `arrival` is about into `verification`. `share` is made as large as the memory
+/// that it takes.
+///
+/// # Errors
+/// [`Rejection`]: too large, too slow, no memory left, malformed, or broken off.
+pub async fn receive<IO: Transport>(
+    wire: &Wire<IO>,
+    head: &Head,
+    arrival: &Arrival,
+    bounds: Bounds,
+    share: &mut Share,
+    verification: &mut Verification<'_>,
+) -> Result<(), Rejection> {
+    let max = usize::try_from(bounds.max_body).unwrap_or(usize::MAX);
+    let plan = match head.framing {
+        Framing::None => return Ok(()),
+        Framing::Length(length) => match usize::try_from(length) {
+            Ok(length) if length <= max => Plan::Declared(length),
+            Ok(_) | Err(_) => return Err(Rejection::BodyTooLarge),
+        },
+        Framing::Chunked => Plan::Counted { max },
+    };
+    if head.expect == Expect::Continue && wire.has_unread_content() && !wire.has_content_waiting() {
+        wire.send_continue().await.map_err(|_gone| Rejection::BodyIncomplete)?;
+    }
+    let mut deadline = Deadline::default();
+    let mut intake = Intake { verification, share, plan };
+    poll_fn(|cx| {
+        loop {
+            match wire.poll_content(cx, &mut intake) {
+                Poll::Ready(Ok(Progress::Complete)) => return Poll::Ready(intake.check()),
+                Poll::Ready(Ok(Progress::Some)) => intake.check()?,
+                Poll::Ready(Ok(Progress::Full)) => intake.make_room()?,
+                Poll::Ready(Err(ContentError::Incomplete)) => {
+                    return Poll::Ready(Err(Rejection::BodyIncomplete));
+                }
+                Poll::Ready(Err(ContentError::Malformed(why))) => {
+                    return Poll::Ready(Err(Rejection::MalformedContent(why)));
+                }
+                Poll::Pending => {
+                    deadline.set_at(arrival.at, bounds.pace.patience(intake.verification.len()));
+                    return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// How large the content is going to be.
+#[derive(Clone, Copy)]
+enum Plan {
+    /// Exactly so large.
+    Declared(usize),
+    /// It shows as it comes, and must not be larger than this.
+    Counted { max: usize },
+}
+
+/// Content that is small gets its memory at once, however little of it has come.
+const FIRST_CAPACITY: usize = 16 * 1024;
+
+/// Memory grows by this factor, so that a sender holds little more than a small multiple of what it really sent.
+const GROWTH: usize = 4;
+
+impl Plan {
+    /// The most memory that content within its limit can need. One byte more than the limit shows that it is exceeded.
+    fn ceiling(self) -> usize {
+        match self {
+            Self::Declared(length) => length,
+            Self::Counted { max } => max.saturating_add(1),
+        }
+    }
+
+    /// How much memory to have next.
+    fn capacity_after(self, capacity: usize) -> usize {
+        capacity.saturating_mul(GROWTH).max(FIRST_CAPACITY).min(self.ceiling())
+    }
+}
+
+struct Intake<'i, 'v> {
+    verification: &'i mut Verification<'v>,
+    share: &'i mut Share,
+    plan: Plan,
+}
+
+impl Intake<'_, '_> {
+    fn check(&self) -> Result<(), Rejection> {
+        match self.plan {
+            Plan::Counted { max } if self.verification.len() > max => Err(Rejection::BodyTooLarge),
+            Plan::Counted { .. } | Plan::Declared(_) => Ok(()),
+        }
+    }
+
+    /// Asks the budget first, then the allocator.
+    fn make_room(&mut self) -> Result<(), Rejection> {
+        let capacity = self.plan.capacity_after(self.verification.capacity());
+        self.share.grow_to(capacity).map_err(|_exhausted| Rejection::Overloaded)?;
+        self.verification.grow_to(capacity);
+        Ok(())
+    }
+}
+
+impl Append for Intake<'_, '_> {
+    fn room(&self) -> usize {
+        self.verification.capacity().min(self.plan.ceiling()).saturating_sub(self.verification.len())
+    }
+
+    fn push(&mut self, piece: &[u8]) {
+        self.verification.push(piece);
+    }
+
+    fn poll_read_from<IO: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut IO,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.verification.receive(limit.min(self.room()), |buffer| {
+            if buffer.has_remaining_mut() { pin!(io.read_buf(buffer)).poll(cx) } else { Poll::Ready(Ok(0)) }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_grows_in_proportion_to_what_came_and_never_past_the_ceiling() {
+        let steps = |plan: Plan| {
+            let mut capacity = 0;
+            let mut steps = vec![];
+            while capacity < plan.ceiling() {
+                capacity = plan.capacity_after(capacity);
+                steps.push(capacity);
+            }
+            steps
+        };
+        assert_eq!(steps(Plan::Declared(100)), [100]);
+        assert_eq!(steps(Plan::Declared(100_000)), [16_384, 65_536, 100_000]);
+        assert_eq!(steps(Plan::Counted { max: 20_000 }), [16_384, 20_001]);
+        assert_eq!(steps(Plan::Counted { max: 0 }), [1]);
+    }
+}

@@ -1,0 +1,80 @@
+//! Shell. A moment by which something must have happened, cheap to move.
+//!
+//! Most deadlines never come: they are set, and set again for the next request. So the timer behind one is left as it is
+//! while the deadline moves into the future, and is only corrected when it fires.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A deadline that may be moved, or off.
+#[derive(Debug, Default)]
+pub struct Deadline {
+    at: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    /// Sets the deadline to `after` from now.
+    pub fn set(&mut self, after: Duration) {
+        self.set_at(Instant::now(), after);
+    }
+
+    /// Sets the deadline to `after` from `start`. A moment too far to be told apart from never is never.
+    pub fn set_at(&mut self, start: Instant, after: Duration) {
+        self.at = start.checked_add(after);
+    }
+
+    /// Takes the deadline off.
+    pub fn clear(&mut self) {
+        self.at = None;
+    }
+
+    /// Whether one is set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// Ready when the deadline has passed; never, while none is set.
+    pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() > at {
+            timer.as_mut().reset(at);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= at {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(at);
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_passes_when_it_should_however_it_was_moved() {
+        let seconds = Duration::from_secs;
+        let start = Instant::now();
+        let mut deadline = Deadline::default();
+        deadline.set(seconds(5));
+        assert!(poll_fn(|cx| Poll::Ready(deadline.poll_passed(cx).is_pending())).await);
+        deadline.set(seconds(9));
+        poll_fn(|cx| deadline.poll_passed(cx)).await;
+        assert_eq!(start.elapsed(), seconds(9));
+        deadline.set(seconds(60));
+        assert!(poll_fn(|cx| Poll::Ready(deadline.poll_passed(cx).is_pending())).await);
+        deadline.set(seconds(1));
+        poll_fn(|cx| deadline.poll_passed(cx)).await;
+        assert_eq!(start.elapsed(), seconds(10));
+    }
+}

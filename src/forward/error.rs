@@ -1,0 +1,87 @@
+//! Pure. The ways in which forwarding fails, and whose doing each is.
+
+use std::fmt;
+use std::io;
+
+/// Why a verified request has no answer from its upstream.
+#[derive(Debug)]
+pub enum ForwardError {
+    /// No connection came about: a name that does not resolve, a refusal, no answer in time.
+    Unreachable(io::Error),
+    /// The upstream broke the exchange, or answered with what is no strict HTTP/1.x. Whether it has processed the request
+    /// is not known, so it is not sent again.
+    Broken(Breach),
+    /// The upstream did not answer in time.
+    TimedOut,
+}
+
+/// How an upstream broke an exchange.
+#[derive(Debug)]
+pub enum Breach {
+    /// hyper's word on it: closed, reset, malformed.
+    Http(hyper::Error),
+    /// 101 Switching Protocols, for which nobody asked.
+    Switched,
+    /// More than one way to tell where the response ends.
+    UnclearFraming,
+    /// More content than it had announced.
+    Overrun,
+    /// The connection ended before the response did.
+    Closed,
+}
+
+impl fmt::Display for ForwardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable(_) => "the upstream cannot be reached",
+            Self::Broken(_) => "the upstream broke the exchange",
+            Self::TimedOut => "the upstream did not answer in time",
+        })
+    }
+}
+
+impl std::error::Error for ForwardError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreachable(source) => Some(source),
+            Self::Broken(breach) => Some(breach),
+            Self::TimedOut => None,
+        }
+    }
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http(_) => "it closed the connection or sent what is not HTTP",
+            Self::Switched => "it answered 101 to a request without upgrade",
+            Self::UnclearFraming => {
+                "it sent several or contradictory content-length and transfer-encoding fields"
+            }
+            Self::Overrun => "it sent more content than it had announced",
+            Self::Closed => "it closed the connection before the end of its response",
+        })
+    }
+}
+
+impl std::error::Error for Breach {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Http(source) => Some(source),
+            Self::Switched | Self::UnclearFraming | Self::Overrun | Self::Closed => None,
+        }
+    }
+}
+
+/// An error and all its sources, in one line for the log.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,183 @@
+//! Shell. One connection to an upstream, driven by whoever uses it.
+//!
+//! hyper splits a client connection into a handle and a driver that is usually given a task of its own. Here both stay
+//! together: the request's own task polls the driver, which spares a task, two wake-ups and a channel hop per request,
+//! and an idle connection costs nothing but its descriptor. That it was closed while idle shows when it is taken up again.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+
+use super::error::{Breach, ForwardError};
+use super::origin::Origin;
+use crate::deadline::Deadline;
+
+/// The content of a forwarded request: always whole, always known.
+pub type Payload = Full<Bytes>;
+
+/// The most bytes of an upstream's response held per connection; its status line and fields must fit.
+const MAX_RESPONSE_BUFFER: usize = 64 * 1024;
+
+/// A connection to an upstream.
+#[derive(Debug)]
+pub struct Link {
+    sender: SendRequest<Payload>,
+    driver: Driver,
+    /// When it was last used.
+    idle_since: Instant,
+    /// How long it may lie idle.
+    idle_limit: Duration,
+}
+
+#[derive(Debug)]
+enum Driver {
+    Running(Connection<TokioIo<TcpStream>, Payload>),
+    Ended(Option<hyper::Error>),
+}
+
+/// Why a request got no response.
+pub enum Unanswered {
+    /// The connection was gone before a byte of the request was written: it may be sent again.
+    Unsent(Request<Payload>),
+    /// Whatever else went wrong. Part of the request may have been processed.
+    Failed(ForwardError),
+}
+
+impl Link {
+    /// Connects to an upstream, looking its name up if it is one.
+    ///
+    /// # Errors
+    /// [`ForwardError::Unreachable`], also if it takes longer than `limit`.
+    pub async fn connect(
+        origin: &Origin,
+        limit: Duration,
+        idle_limit: Duration,
+    ) -> Result<Self, ForwardError> {
+        let stream = match timeout(limit, dial(origin)).await {
+            Ok(dialed) => dialed.map_err(ForwardError::Unreachable)?,
+            Err(_elapsed) => return Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
+        };
+        // Head and content leave in one write; Nagle's algorithm could only delay what is left of a large one.
+        stream.set_nodelay(true).map_err(ForwardError::Unreachable)?;
+        let (sender, connection) = http1::Builder::new()
+            .preserve_header_case(true)
+            .max_buf_size(MAX_RESPONSE_BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| ForwardError::Broken(Breach::Http(error)))?;
+        Ok(Self { sender, driver: Driver::Running(connection), idle_since: Instant::now(), idle_limit })
+    }
+
+    /// Sends a request and waits for the head of its response, for at most `limit`.
+    ///
+    /// # Errors
+    /// [`Unanswered`]. The link is of no more use then.
+    pub async fn send(
+        &mut self,
+        request: Request<Payload>,
+        limit: Duration,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let mut response = pin!(self.sender.try_send_request(request));
+        let driver = &mut self.driver;
+        let mut deadline = Deadline::default();
+        deadline.set(limit);
+        let answer = poll_fn(|cx| {
+            driver.poll(cx);
+            // Only the driver can make the response ready, and it has just run: nobody else needs to wake us for it.
+            match response.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => deadline.poll_passed(cx).map(|()| None),
+            }
+        });
+        match answer.await {
+            Some(Ok(response)) => Ok(response),
+            None => Err(Unanswered::Failed(ForwardError::TimedOut)),
+            Some(Err(mut error)) => match error.take_message() {
+                Some(request) => Err(Unanswered::Unsent(request)),
+                None => Err(Unanswered::Failed(ForwardError::Broken(Breach::Http(error.into_error())))),
+            },
+        }
+    }
+
+    /// Moves bytes in both directions, as far as the socket lets it.
+    pub fn drive(&mut self, cx: &mut Context<'_>) {
+        self.driver.poll(cx);
+    }
+
+    /// Whether the upstream has sent more than its response: bytes that belong to nothing.
+    #[must_use]
+    pub fn is_overrun(&self) -> bool {
+        match &self.driver {
+            Driver::Ended(Some(error)) => !has_io_source(error),
+            Driver::Ended(None) | Driver::Running(_) => false,
+        }
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        matches!(self.driver, Driver::Ended(_))
+    }
+
+    /// Whether another request can be sent: the last response is complete, and nothing speaks against the connection.
+    #[must_use]
+    pub fn is_reusable(&self) -> bool {
+        matches!(self.driver, Driver::Running(_)) && self.sender.is_ready()
+    }
+
+    /// Shortens the time it may lie idle, if the upstream keeps it for less.
+    pub fn limit_idle(&mut self, limit: Duration) {
+        self.idle_limit = self.idle_limit.min(limit);
+    }
+
+    /// Marks the moment from which it lies idle.
+    pub fn rest(&mut self, now: Instant) {
+        self.idle_since = now;
+    }
+
+    /// Whether it has been idle for too long.
+    #[must_use]
+    pub fn is_stale(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.idle_since) >= self.idle_limit
+    }
+}
+
+impl Driver {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Self::Running(connection) = self {
+            if let Poll::Ready(end) = Pin::new(connection).poll(cx) {
+                *self = Self::Ended(end.err());
+            }
+        }
+    }
+}
+
+/// Tries each address of the upstream in turn.
+async fn dial(origin: &Origin) -> io::Result<TcpStream> {
+    if let Some(address) = origin.address() {
+        return TcpStream::connect(address).await;
+    }
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host((origin.host(), origin.port())).await? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn has_io_source(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<io::Error>())
+}

@@ -1,0 +1,299 @@
+//! Shell. The path of a request through the gateway, and the one wrapper around it.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::answer::Answer;
+use crate::body::{self, Bounds};
+use crate::config::{self, AccessLog, Config};
+use crate::forward::error::{ForwardError, chain};
+use crate::forward::{self, Manner};
+use crate::model;
+use crate::rejection::{PROBLEM_TYPE, Rejection};
+use crate::route::{Matched, RouteId, Router};
+use crate::server::head::{Expect, Fault};
+use crate::server::limit::Budget;
+use crate::server::pace::Pace;
+use crate::server::wire::{Transport, Wire};
+use crate::server::worker::Worker;
+use crate::signature::{Deliverable, Fields, Mode, Verification, Verifier};
+use crate::telemetry::record::Record;
+
+/// The whole configuration, compiled. It never changes; to reconfigure is to build another.
+#[derive(Debug)]
+pub struct Gateway {
+    router: Router,
+    routes: Vec<Route>,
+    /// Each upstream once, however many routes use it.
+    upstreams: Vec<config::Upstream>,
+    pace: Pace,
+    access: AccessLog,
+    budget: Arc<Budget>,
+}
+
+/// A route with everything that start-up can work out.
+#[derive(Debug)]
+struct Route {
+    label: Arc<str>,
+    verifier: Arc<Verifier>,
+    methods: Vec<Method>,
+    allow: String,
+    max_body: u64,
+    mode: Mode,
+    manner: Manner,
+    upstream: usize,
+}
+
+/// A response, or the wish to end the connection without one.
+pub type Exchanged<IO> = Result<Response<Answer<IO>>, Abandoned>;
+
+/// Nobody is left to answer.
+#[derive(Debug)]
+pub struct Abandoned;
+
+impl std::fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the client went away before its request was complete")
+    }
+}
+
+impl std::error::Error for Abandoned {}
+
+/// Serves one request: every request begins and ends here.
+///
+/// # Errors
+/// [`Abandoned`], and the connection is closed without an answer.
+pub async fn exchange<IO: Transport>(
+    worker: Rc<Worker>,
+    wire: Rc<Wire<IO>>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Exchanged<IO> {
+    let mut record = Record::new(worker.next_id(), peer);
+    let begun = Instant::now();
+    let outcome = walk(&worker, &wire, request, &mut record).await;
+    let mut response = match outcome {
+        Ok(response) => response.map(|relay| Answer::relayed(relay, &worker, &wire)),
+        Err(Rejection::BodyIncomplete) => {
+            record.reason = Rejection::BodyIncomplete.reason();
+            record.took = begun.elapsed();
+            worker.ended(&record);
+            return Err(Abandoned);
+        }
+        Err(rejection) => {
+            record.reason = rejection.reason();
+            record.detail = record.detail.or_else(|| rejection.detail().map(str::to_owned));
+            refuse(&rejection, &worker, &wire)
+        }
+    };
+    if wire.is_draining() || wire.has_unread_content() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    record.status = response.status().as_u16();
+    response.body_mut().ride(record, begun);
+    Ok(response)
+}
+
+/// The heart of it. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
+/// all of it has verified.
+async fn walk<IO: Transport>(
+    worker: &Worker,
+    wire: &Wire<IO>,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Response<forward::relay::Relay>, Rejection> {
+    let arrival = wire.take_arrival().ok_or(Rejection::Malformed("there is no request"))?;
+    let head = arrival.head.map_err(unserved)?;
+    let (parts, _no_content) = request.into_parts();
+    let gateway = worker.gateway();
+    let target = parts.uri.clone();
+    let matched = gateway.router.find(target.path()).ok_or(Rejection::NoRoute)?;
+    let route = gateway.route(matched.first())?;
+    record.route = Some(Arc::clone(&route.label));
+    route.allows(&parts.method)?;
+    if head.expect == Expect::Unknown {
+        return Err(Rejection::ExpectationFailed);
+    }
+    let mut share = gateway.budget.share();
+    let mut verification = route.claim(&parts.headers, record)?;
+    let received =
+        body::receive(wire, &head, &arrival, gateway.bounds(route), &mut share, &mut verification).await;
+    record.received = verification.len();
+    received?;
+    let deliverable = route.verify(verification, parts, record)?;
+    record.verified_after = Some(arrival.at.elapsed());
+    record.secret = deliverable.secret().map(Arc::clone);
+    let route = gateway.select(&matched, route, &deliverable, record)?;
+    let pool = worker.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
+    let forwarded = Instant::now();
+    let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share).await;
+    record.upstream_took = Some(forwarded.elapsed());
+    answer.map_err(|error| undelivered(&error, record))
+}
+
+impl Gateway {
+    /// Compiles a configuration. `budget` outlives it: memory that is held stays held when the configuration changes.
+    #[must_use]
+    pub fn new(config: &Config, router: Router, budget: Arc<Budget>) -> Self {
+        let mut upstreams: Vec<config::Upstream> = Vec::new();
+        let mut routes = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            let known = upstreams.iter().position(|upstream| *upstream == route.upstream);
+            let upstream = known.unwrap_or(upstreams.len());
+            if known.is_none() {
+                upstreams.push(route.upstream.clone());
+            }
+            routes.push(Route {
+                label: route.path.as_str().into(),
+                verifier: Arc::clone(&route.verifier),
+                methods: route.methods.clone(),
+                allow: route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
+                max_body: route.max_body,
+                mode: route.mode,
+                manner: Manner::new(&config.forward, route.verifier.scheme()),
+                upstream,
+            });
+        }
+        let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
+        Self { router, routes, upstreams, pace, access: config.log.access, budget }
+    }
+
+    /// The upstreams, in the order that [`Worker::pool`] counts them.
+    pub fn upstreams(&self) -> &[config::Upstream] {
+        &self.upstreams
+    }
+
+    /// Which requests leave a line in the log.
+    pub fn access(&self) -> AccessLog {
+        self.access
+    }
+
+    /// Bytes of content held in memory now.
+    pub fn buffered_bytes(&self) -> u64 {
+        self.budget.held()
+    }
+
+    fn route(&self, id: RouteId) -> Result<&Route, Rejection> {
+        self.routes.get(id.0).ok_or(Rejection::NoRoute)
+    }
+
+    fn bounds(&self, route: &Route) -> Bounds {
+        Bounds { max_body: route.max_body, pace: self.pace }
+    }
+
+    /// The route among those of the path that takes the signed model.
+    fn select<'g>(
+        &'g self,
+        matched: &Matched<'_, '_>,
+        first: &'g Route,
+        deliverable: &Deliverable<http::request::Parts>,
+        record: &mut Record,
+    ) -> Result<&'g Route, Rejection> {
+        if !matched.asks_for_model() {
+            return Ok(first);
+        }
+        let read = model::read(deliverable.content(), first.verifier.scheme().model_pointers);
+        let selected = read.map_err(|why| Rejection::ModelMismatch(Some(why))).and_then(|model| {
+            let id = matched.select(model.as_deref());
+            record.model = id.and(model);
+            self.route(id.ok_or(Rejection::ModelMismatch(None))?)
+        });
+        match (selected, first.mode) {
+            (Err(rejection), Mode::Observe) => {
+                record.observed = record.observed.or(rejection.reason());
+                Ok(first)
+            }
+            (selected, Mode::Enforce | Mode::Observe) => selected,
+        }
+    }
+}
+
+impl Route {
+    fn allows(&self, method: &Method) -> Result<(), Rejection> {
+        if self.methods.contains(method) {
+            Ok(())
+        } else {
+            Err(Rejection::MethodNotAllowed(self.allow.clone()))
+        }
+    }
+
+    /// Reads the claim out of the fields. A route that observes goes on without one.
+    fn claim(&self, fields: &HeaderMap, record: &mut Record) -> Result<Verification<'_>, Rejection> {
+        let now = SystemTime::now();
+        match (self.verifier.claim(&HyperFields(fields)), self.mode) {
+            (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
+            (Err(error), Mode::Enforce) => Err(Rejection::Unsigned(error)),
+            (Err(error), Mode::Observe) => {
+                record.observed = Rejection::Unsigned(error).reason();
+                Ok(self.verifier.begin_without_claim(now))
+            }
+        }
+    }
+
+    /// Decides. What comes out may be forwarded; what does not verify comes out only on a route that observes.
+    fn verify<H>(
+        &self,
+        verification: Verification<'_>,
+        head: H,
+        record: &mut Record,
+    ) -> Result<Deliverable<H>, Rejection> {
+        let mismatch = match verification.finish(head) {
+            Ok(authentic) => return Ok(Deliverable::Authentic(authentic)),
+            Err(mismatch) => mismatch,
+        };
+        let observed = mismatch.observe(self.mode).map_err(|_refused| Rejection::SignatureMismatch)?;
+        record.observed = record.observed.or(Rejection::SignatureMismatch.reason());
+        Ok(Deliverable::Observed(observed))
+    }
+}
+
+/// hyper's fields, as `signature` wants to see them.
+struct HyperFields<'h>(&'h HeaderMap);
+
+impl Fields for HyperFields<'_> {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+fn unserved(fault: Fault) -> Rejection {
+    match fault {
+        Fault::Malformed(what) => Rejection::Malformed(what),
+        Fault::TooLarge => Rejection::HeadTooLarge,
+        Fault::TimedOut => Rejection::HeadTimeout,
+    }
+}
+
+/// What the sender is told of a failure behind us is little; the log gets all of it.
+fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
+    record.detail = Some(chain(error));
+    Rejection::from(error)
+}
+
+fn refuse<IO: Transport>(
+    rejection: &Rejection,
+    worker: &Rc<Worker>,
+    wire: &Rc<Wire<IO>>,
+) -> Response<Answer<IO>> {
+    let mut response = Response::new(Answer::own(rejection.problem(), worker, wire));
+    *response.status_mut() = rejection.status();
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+    fields.insert(header::DATE, worker.date());
+    if let Some((name, value)) = rejection.field() {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            fields.insert(name, value);
+        }
+    }
+    if rejection.ends_connection() {
+        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

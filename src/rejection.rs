@@ -1,0 +1,306 @@
+//! Pure. Every way in which a request is refused: its status, its public text, and whether the connection goes on.
+//!
+//! What the sender reads and what the log says are two texts. The sender's holds nothing that helps a forger: no computed
+//! tag, no secret's name, no upstream's address.
+
+use http::StatusCode;
+
+use crate::forward::error::ForwardError;
+use crate::model::NoModel;
+use crate::signature::ClaimError;
+
+/// A request that is answered here; its upstream hears nothing of it, or nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Not strict HTTP/1.x; what is wrong with it, for the log.
+    Malformed(&'static str),
+    /// Request line and fields are over their limit.
+    HeadTooLarge,
+    /// Request line and fields did not arrive in time.
+    HeadTimeout,
+    /// An expectation that cannot be met.
+    ExpectationFailed,
+    /// No route has this path.
+    NoRoute,
+    /// The route does not take this method; the ones it takes, for `allow`.
+    MethodNotAllowed(String),
+    /// There is no claim of authenticity that could be checked.
+    Unsigned(ClaimError),
+    /// The content is over its limit, declared or counted.
+    BodyTooLarge,
+    /// The content did not arrive in time, or not fast enough.
+    BodyTimeout,
+    /// All memory for content is in use.
+    Overloaded,
+    /// The connection ended before the content did. There is nobody left to answer.
+    BodyIncomplete,
+    /// The content's chunked coding is malformed; what is wrong with it, for the log.
+    MalformedContent(&'static str),
+    /// The content does not verify.
+    SignatureMismatch,
+    /// The signed model is not one that the route takes; why none could be read, if none could.
+    ModelMismatch(Option<NoModel>),
+    /// The upstream cannot be reached.
+    UpstreamUnreachable,
+    /// The upstream broke the exchange.
+    UpstreamFailed,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+}
+
+impl Rejection {
+    /// The status code of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::MalformedContent(_) | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unsigned(_) | Self::SignatureMismatch => StatusCode::UNAUTHORIZED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ModelMismatch(_) => StatusCode::FORBIDDEN,
+            Self::UpstreamUnreachable | Self::UpstreamFailed => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The word for it in the answer, the log and the metrics. What is no HTTP that we could read has none.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Malformed(_)
+            | Self::MalformedContent(_)
+            | Self::HeadTooLarge
+            | Self::HeadTimeout
+            | Self::ExpectationFailed => None,
+            Self::NoRoute => Some("no_route"),
+            Self::MethodNotAllowed(_) => Some("method_not_allowed"),
+            Self::Unsigned(ClaimError::Missing) => Some("signature_missing"),
+            Self::Unsigned(ClaimError::Duplicate) => Some("signature_duplicate"),
+            Self::Unsigned(ClaimError::Malformed) => Some("signature_malformed"),
+            Self::BodyTooLarge => Some("body_too_large"),
+            Self::BodyTimeout => Some("body_timeout"),
+            Self::BodyIncomplete => Some("body_incomplete"),
+            Self::Overloaded => Some("overloaded"),
+            Self::SignatureMismatch => Some("signature_mismatch"),
+            Self::ModelMismatch(_) => Some("model_mismatch"),
+            Self::UpstreamUnreachable => Some("upstream_unreachable"),
+            Self::UpstreamFailed => Some("upstream_failed"),
+            Self::UpstreamTimeout => Some("upstream_timeout"),
+        }
+    }
+
+    /// What the sender reads.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::MalformedContent(_) => "The request is not valid HTTP/1.1",
+            Self::HeadTooLarge => "The request's header fields are too large",
+            Self::HeadTimeout => "The request's header fields did not arrive in time",
+            Self::ExpectationFailed => "The expectation cannot be met",
+            Self::NoRoute => "Nothing is served at this path",
+            Self::MethodNotAllowed(_) => "This method is not served at this path",
+            Self::Unsigned(ClaimError::Missing) => "The request is not signed",
+            Self::Unsigned(ClaimError::Duplicate) => "The request has more than one signature",
+            Self::Unsigned(ClaimError::Malformed) => "The signature is malformed",
+            Self::BodyTooLarge => "The content is too large",
+            Self::BodyTimeout => "The content did not arrive in time",
+            Self::BodyIncomplete => "The content is not complete",
+            Self::Overloaded => "Too much content is being received; try again",
+            Self::SignatureMismatch => "The signature does not match the content",
+            Self::ModelMismatch(_) => "The signed content is not for this path",
+            Self::UpstreamUnreachable => "The application cannot be reached",
+            Self::UpstreamFailed => "The application broke off",
+            Self::UpstreamTimeout => "The application did not answer in time",
+        }
+    }
+
+    /// More about it, for the log alone.
+    #[must_use]
+    pub fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::Malformed(what) | Self::MalformedContent(what) => Some(what),
+            Self::ModelMismatch(why) => why.map(NoModel::as_str),
+            Self::HeadTooLarge
+            | Self::HeadTimeout
+            | Self::ExpectationFailed
+            | Self::NoRoute
+            | Self::MethodNotAllowed(_)
+            | Self::Unsigned(_)
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete
+            | Self::Overloaded
+            | Self::SignatureMismatch
+            | Self::UpstreamUnreachable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout => None,
+        }
+    }
+
+    /// Whether the connection can carry no further request whatever has been read of this one.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        match self {
+            Self::Malformed(_) | Self::MalformedContent(_) | Self::HeadTooLarge | Self::HeadTimeout => true,
+            Self::ExpectationFailed
+            | Self::NoRoute
+            | Self::MethodNotAllowed(_)
+            | Self::Unsigned(_)
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete
+            | Self::Overloaded
+            | Self::SignatureMismatch
+            | Self::ModelMismatch(_)
+            | Self::UpstreamUnreachable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout => false,
+        }
+    }
+
+    /// A field that the status code calls for: `allow` (RFC 9110, 10.2.1), `www-authenticate` (11.6.1), `retry-after`
+    /// (10.2.3).
+    #[must_use]
+    pub fn field(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::MethodNotAllowed(allow) => Some(("allow", allow)),
+            Self::Unsigned(_) | Self::SignatureMismatch => Some(("www-authenticate", "Signature")),
+            Self::Overloaded => Some(("retry-after", "1")),
+            Self::Malformed(_)
+            | Self::MalformedContent(_)
+            | Self::HeadTooLarge
+            | Self::HeadTimeout
+            | Self::ExpectationFailed
+            | Self::NoRoute
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete
+            | Self::ModelMismatch(_)
+            | Self::UpstreamUnreachable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout => None,
+        }
+    }
+
+    /// The content of the answer: problem details (RFC 9457).
+    #[must_use]
+    pub fn problem(&self) -> String {
+        let status = self.status().as_u16();
+        let title = self.title();
+        match self.reason() {
+            Some(reason) => {
+                format!("{{\"title\":\"{title}\",\"status\":{status},\"reason\":\"{reason}\"}}\n")
+            }
+            None => format!("{{\"title\":\"{title}\",\"status\":{status}}}\n"),
+        }
+    }
+}
+
+impl From<&ForwardError> for Rejection {
+    fn from(error: &ForwardError) -> Self {
+        match error {
+            ForwardError::Unreachable(_) => Self::UpstreamUnreachable,
+            ForwardError::Broken(_) => Self::UpstreamFailed,
+            ForwardError::TimedOut => Self::UpstreamTimeout,
+        }
+    }
+}
+
+/// The media type of [`Rejection::problem`].
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Rejection> {
+        vec![
+            Rejection::Malformed("x"),
+            Rejection::HeadTooLarge,
+            Rejection::HeadTimeout,
+            Rejection::ExpectationFailed,
+            Rejection::NoRoute,
+            Rejection::MethodNotAllowed("POST".to_owned()),
+            Rejection::Unsigned(ClaimError::Missing),
+            Rejection::Unsigned(ClaimError::Duplicate),
+            Rejection::Unsigned(ClaimError::Malformed),
+            Rejection::BodyTooLarge,
+            Rejection::BodyTimeout,
+            Rejection::BodyIncomplete,
+            Rejection::Overloaded,
+            Rejection::MalformedContent("x"),
+            Rejection::SignatureMismatch,
+            Rejection::ModelMismatch(None),
+            Rejection::UpstreamUnreachable,
+            Rejection::UpstreamFailed,
+            Rejection::UpstreamTimeout,
+        ]
+    }
+
+    /// Section 4 of the contract, row by row.
+    #[test]
+    fn status_and_reason_are_the_contracts() {
+        let rows: Vec<_> = all().iter().map(|r| (r.status().as_u16(), r.reason().unwrap_or("-"))).collect();
+        let want = [
+            (400, "-"),
+            (431, "-"),
+            (408, "-"),
+            (417, "-"),
+            (404, "no_route"),
+            (405, "method_not_allowed"),
+            (401, "signature_missing"),
+            (401, "signature_duplicate"),
+            (401, "signature_malformed"),
+            (413, "body_too_large"),
+            (408, "body_timeout"),
+            (400, "body_incomplete"),
+            (503, "overloaded"),
+            (400, "-"),
+            (401, "signature_mismatch"),
+            (403, "model_mismatch"),
+            (502, "upstream_unreachable"),
+            (502, "upstream_failed"),
+            (504, "upstream_timeout"),
+        ];
+        assert_eq!(rows, want);
+    }
+
+    #[test]
+    fn the_problem_is_json_that_agrees_with_the_status() {
+        for rejection in all() {
+            let problem: serde_json::Value = serde_json::from_str(&rejection.problem()).unwrap();
+            assert_eq!(problem["status"], rejection.status().as_u16());
+            assert_eq!(problem["title"], rejection.title());
+            assert_eq!(problem.get("reason").and_then(|reason| reason.as_str()), rejection.reason());
+        }
+    }
+
+    #[test]
+    fn what_the_log_alone_is_told_does_not_reach_the_sender() {
+        for rejection in
+            [Rejection::Malformed("private"), Rejection::ModelMismatch(Some(NoModel::Disagreement))]
+        {
+            assert!(rejection.detail().is_some());
+            assert!(!rejection.problem().contains(rejection.detail().unwrap()));
+        }
+    }
+
+    #[test]
+    fn every_401_405_and_503_has_its_field() {
+        for rejection in all() {
+            let name = rejection.field().map(|(name, _)| name);
+            let want = match rejection.status().as_u16() {
+                401 => Some("www-authenticate"),
+                405 => Some("allow"),
+                503 => Some("retry-after"),
+                _ => None,
+            };
+            assert_eq!(name, want, "{rejection:?}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Shell. One worker: accepts connections and serves them on its own thread.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+use super::connection;
+use super::worker::Worker;
+
+/// What a worker is told from outside.
+#[derive(Clone, Debug)]
+pub struct Signals {
+    /// Stop accepting, and finish what is under way.
+    pub drain: CancellationToken,
+    /// End at once.
+    pub abort: CancellationToken,
+}
+
+/// How long to wait after an accept that failed for want of something, at first and at most.
+const FIRST_BACKOFF: Duration = Duration::from_millis(10);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Accepts until the drain begins, then waits for the connections, for at most `grace`. Gives back how many were cut off.
+pub async fn run(
+    worker: Rc<Worker>,
+    listeners: Vec<TcpListener>,
+    permits: Arc<Semaphore>,
+    signals: Signals,
+    grace: Duration,
+) -> usize {
+    let tracker = TaskTracker::new();
+    for listener in listeners {
+        let accepting =
+            accept(Rc::clone(&worker), listener, Arc::clone(&permits), signals.clone(), tracker.clone());
+        tracker.spawn_local(accepting);
+    }
+    signals.drain.cancelled().await;
+    tracker.close();
+    tokio::select! {
+        biased;
+        ended = timeout(grace, tracker.wait()) => match ended {
+            Ok(()) => 0,
+            Err(_elapsed) => tracker.len(),
+        },
+        () = signals.abort.cancelled() => tracker.len(),
+    }
+}
+
+async fn accept(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+    signals: Signals,
+    tracker: TaskTracker,
+) {
+    let serve = |stream: TcpStream, permit: OwnedSemaphorePermit| {
+        let (worker, drain) = (Rc::clone(&worker), signals.drain.clone());
+        tracker.spawn_local(async move {
+            // A response that cannot be written at once should not wait for the client's acknowledgement on top.
+            if stream.set_nodelay(true).is_ok() {
+                if let Ok(peer) = stream.peer_addr() {
+                    connection::serve(worker, stream, peer.ip().to_canonical(), drain).await;
+                }
+            }
+            drop(permit);
+        });
+    };
+    let mut backoff = None;
+    loop {
+        // Without a permit nothing is accepted: whoever else comes waits in the kernel's queue.
+        let next = async {
+            let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|(stream, _)| (stream, permit))
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = signals.drain.cancelled() => break,
+            accepted = next => accepted,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                if backoff.take().is_some() {
+                    info!("accepting connections again");
+                }
+                serve(stream, permit);
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                let wait = match backoff {
+                    None => {
+                        error!(%error, "cannot accept connections; raise the limit on open files, or lower max_connections");
+                        FIRST_BACKOFF
+                    }
+                    Some(wait) => LONGEST_BACKOFF.min(wait),
+                };
+                backoff = Some(wait.saturating_mul(2));
+                let _drained = timeout(wait, signals.drain.cancelled()).await;
+            }
+        }
+    }
+    // What the kernel has already shaken hands with would be reset when the listener closes.
+    while let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+        match std::future::poll_fn(|cx| std::task::Poll::Ready(listener.poll_accept(cx))).await {
+            std::task::Poll::Ready(Ok((stream, _))) => serve(stream, permit),
+            std::task::Poll::Ready(Err(_)) | std::task::Poll::Pending => break,
+        }
+    }
+}
+
+/// Errors that accept passes on from the connection it was about to hand over (accept(2)): the next one may be fine.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::TimedOut
+    )
+}

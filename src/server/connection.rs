@@ -1,0 +1,62 @@
+//! Shell. One client connection, from accept to close.
+
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::wire::{HyperSide, Transport, Wire};
+use super::worker::Worker;
+use crate::gateway;
+
+/// How long a client whose request was refused early may go on sending while it reads the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What hyper needs on top of the largest head: its own bookkeeping of partial reads.
+const HEAD_SLACK: usize = 1024;
+
+/// The least that hyper takes for its buffer.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+
+/// Serves a connection until either side ends it. `drain` ends it after the request under way.
+pub async fn serve<IO: Transport + 'static>(
+    worker: Rc<Worker>,
+    io: IO,
+    peer: IpAddr,
+    drain: CancellationToken,
+) {
+    let limits = worker.limits().clone();
+    let buffer = limits.max_header_bytes.saturating_add(HEAD_SLACK).max(SMALLEST_BUFFER);
+    let wire = Wire::new(io, limits, Rc::clone(worker.scratch()));
+    let service =
+        service_fn(|request| gateway::exchange(Rc::clone(&worker), Rc::clone(&wire), peer, request));
+    let outcome = {
+        let connection = http1::Builder::new()
+            // The wire knows when a client is gone; that it has half-closed does not mean it does not listen.
+            .half_close(true)
+            .preserve_header_case(true)
+            // What an upstream did not say is not added; our own answers have one.
+            .auto_date_header(false)
+            .max_buf_size(buffer)
+            .serve_connection(HyperSide(Rc::clone(&wire)), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            biased;
+            outcome = connection.as_mut() => outcome,
+            () = drain.cancelled() => {
+                wire.drain();
+                connection.await
+            }
+        }
+    };
+    match outcome {
+        Ok(()) if wire.is_unread() => wire.linger(LINGER).await,
+        Ok(()) => {}
+        Err(error) => debug!(%peer, %error, "connection ended"),
+    }
+}

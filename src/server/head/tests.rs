@@ -1,0 +1,254 @@
+//! The rules of strict framing, called as functions.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MAX: usize = 4096;
+
+fn look_at(bytes: &[u8]) -> Look {
+    look(bytes, &mut 0, MAX)
+}
+
+fn head(bytes: &str) -> Head {
+    match look_at(bytes.as_bytes()) {
+        Look::Complete(head) => head,
+        other => panic!("{bytes:?}: {other:?}"),
+    }
+}
+
+fn relayed(bytes: &str) -> String {
+    let mut out = Vec::new();
+    head(bytes).relay(bytes.as_bytes(), &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_plain_request_is_understood() {
+    let text = "POST /w?x=1 HTTP/1.1\r\nHost: a:80\r\nContent-Length: 5\r\n\r\n";
+    let want = Head {
+        len: text.len(),
+        version: Version::Http11,
+        framing: Framing::Length(5),
+        expect: Expect::Nothing,
+    };
+    assert_eq!(head(text), want);
+    assert_eq!(look_at(format!("{text}hello").as_bytes()), Look::Complete(want));
+    assert_eq!(head("GET / HTTP/1.0\r\n\r\n").version, Version::Http10);
+    assert_eq!(
+        head("GET / HTTP/1.1\r\nhost:a\r\ntransfer-encoding: Chunked\r\n\r\n").framing,
+        Framing::Chunked
+    );
+}
+
+#[test]
+fn every_prefix_of_a_request_is_partial_however_it_is_cut() {
+    let text = b"\r\n\r\nPOST /w HTTP/1.1\r\nhost: a\r\nx: y\r\n\r\n";
+    let mut scanned = 0;
+    for end in 0..text.len() {
+        assert_eq!(look(&text[..end], &mut scanned, MAX), Look::Partial, "{end}");
+    }
+    assert!(matches!(look(text, &mut scanned, MAX), Look::Complete(Head { len, .. }) if len == text.len()));
+}
+
+#[test]
+fn hyper_sees_the_head_without_its_framing() {
+    assert_eq!(
+        relayed(
+            "\r\nPOST /w HTTP/1.1\r\nHost: a\r\nX-A:  b \r\nCONTENT-length: 5\r\nExpect: 100-continue\r\nX-a: c\r\nUpgrade: h2c\r\n\r\n"
+        ),
+        "POST /w HTTP/1.1\r\nHost: a\r\nX-A:  b \r\nCONTENT-length: 0\r\nX-a: c\r\n\r\n"
+    );
+    assert_eq!(
+        relayed("POST /w HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        "POST /w HTTP/1.1\r\nHost: a\r\ncontent-length: 0\r\n\r\n"
+    );
+}
+
+#[test]
+fn absolute_form_is_reduced_to_its_path() {
+    for (target, want) in [
+        ("http://a.b:80/x?y", "/x?y"),
+        ("HTTPS://A.B:80/", "/"),
+        ("http://a.b:80", "/"),
+        ("http://a.b:80?y", "/?y"),
+    ] {
+        let text = relayed(&format!("POST {target} HTTP/1.1\r\nHost: a.b:80\r\n\r\n"));
+        assert_eq!(text, format!("POST {want} HTTP/1.1\r\nHost: a.b:80\r\n\r\n"));
+    }
+}
+
+#[test]
+fn what_is_not_strict_http_is_malformed() {
+    for line in [
+        "POST  / HTTP/1.1",
+        "POST / HTTP/1.1 ",
+        " POST / HTTP/1.1",
+        "POST /",
+        "POST / HTTP/2.0",
+        "POST / HTTP/1.2",
+        "POST / http/1.1",
+        "PO(ST / HTTP/1.1",
+        "POST\t/\tHTTP/1.1",
+        "POST /a b HTTP/1.1",
+        "POST /#f HTTP/1.1",
+        "POST * HTTP/1.1",
+        "POST a:80 HTTP/1.1",
+        "POST ftp://a/ HTTP/1.1",
+        "POST http://b/ HTTP/1.1",
+        "POST http://u@a/ HTTP/1.1",
+        "POST http:/// HTTP/1.1",
+        "POST http://a/#f HTTP/1.1",
+        "POST a/b HTTP/1.1",
+        "POST ?x HTTP/1.1",
+        "POST /\u{1}x HTTP/1.1",
+        "\u{16}\u{3}\u{1}",
+        "POST / HTTP/1.1\nx: y",
+        "POST / HTTP/1.1\rx: y",
+    ] {
+        let look = look_at(format!("{line}\r\nhost: a\r\n\r\n").as_bytes());
+        assert!(matches!(look, Look::Faulty(Fault::Malformed(_))), "{line:?}: {look:?}");
+    }
+    for fields in [
+        "",
+        "host: a\r\nhost: a\r\n",
+        "host:\r\n",
+        "host: \r\n",
+        "host: a b\r\n",
+        "host: a,b c\r\n",
+        "host: u@a\r\n",
+        "host: a:b\r\n",
+        "host: a/b\r\n",
+        "host: [::1\r\n",
+        "host: [x]\r\n",
+        "host: [::1]x\r\n",
+        "host: a:123456\r\n",
+        "host: a%2\r\n",
+        "host: a\r\ncontent-length: 1\r\ncontent-length: 1\r\n",
+        "host: a\r\ncontent-length: 1\r\nContent-Length: 2\r\n",
+        "host: a\r\ncontent-length: 1, 1\r\n",
+        "host: a\r\ncontent-length: +1\r\n",
+        "host: a\r\ncontent-length: -1\r\n",
+        "host: a\r\ncontent-length: 0x1\r\n",
+        "host: a\r\ncontent-length:\r\n",
+        "host: a\r\ncontent-length: 1 1\r\n",
+        "host: a\r\ncontent-length: 18446744073709551616\r\n",
+        "host: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n",
+        "host: a\r\ntransfer-encoding: chunked\r\ncontent-length: 0\r\n",
+        "host: a\r\ntransfer-encoding: gzip, chunked\r\n",
+        "host: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "host: a\r\ntransfer-encoding: identity\r\n",
+        "host: a\r\ntransfer-encoding: chunked, chunked\r\n",
+        "host: a\r\ntransfer-encoding: \u{b}chunked\r\n",
+        "host: a\r\ntransfer-encoding: chunked;q=1\r\n",
+        "host: a\r\ntransfer-encoding:\r\n",
+        "host: a\r\nx: y\r\n z\r\n",
+        " x: y\r\nhost: a\r\n",
+        "host: a\r\nx : y\r\n",
+        "host: a\r\n: y\r\n",
+        "host: a\r\nx\r\n",
+        "host: a\r\nx\u{e9}: y\r\n",
+        "host: a\r\nx: \0\r\n",
+        "host: a\r\nx: a\rb\r\n",
+        "host: a\r\nx: \u{7f}\r\n",
+        "host: a\r\nx: \u{1b}[0m\r\n",
+        "host: a\r\nx: y\n",
+        "host: a\nx: y\r\n",
+        "host: a\r\nx: y\r\r\n",
+        "host: a\r\nx\0: y\r\n",
+    ] {
+        let look = look_at(format!("POST / HTTP/1.1\r\n{fields}\r\n").as_bytes());
+        assert!(matches!(look, Look::Faulty(Fault::Malformed(_))), "{fields:?}: {look:?}");
+    }
+    assert!(matches!(look_at(b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n"), Look::Faulty(_)));
+}
+
+#[test]
+fn what_is_odd_but_legal_passes() {
+    for line in [
+        "POST /a/../b//c;d=e,f/%zz?x=1&y=[]{}|^ HTTP/1.1",
+        "M-SEARCH /~!$&'()*+,;=:@ HTTP/1.1",
+        "POST /\u{e9} HTTP/1.1",
+    ] {
+        head(&format!("{line}\r\nhost: a\r\n\r\n"));
+    }
+    for host in ["a", "a:", "a:80", "[::1]:80", "[::1]", "a_b.c-d.e~", "127.0.0.1", "xn--a.b", "a%2d"] {
+        head(&format!("POST / HTTP/1.1\r\nhost: {host}\r\n\r\n"));
+    }
+    head("POST / HTTP/1.1\r\nhost: a\r\nx:\r\n!#$%&'*+-.^_`|~09az: \t v \t\r\n\r\n");
+    assert!(matches!(look_at(b"POST / HTTP/1.1\r\nhost: a\r\nx: \x80\xff\r\n\r\n"), Look::Complete(_)));
+    assert!(matches!(look_at(b"POST / HTTP/1.0\r\n\r\n"), Look::Complete(_)));
+}
+
+#[test]
+fn an_expectation_is_known_unknown_or_ignored() {
+    let expect =
+        |version: &str, lines: &str| head(&format!("POST / HTTP/{version}\r\nhost: a\r\n{lines}\r\n")).expect;
+    assert_eq!(expect("1.1", ""), Expect::Nothing);
+    assert_eq!(expect("1.1", "expect: 100-Continue\r\n"), Expect::Continue);
+    assert_eq!(expect("1.1", "expect: 200-ok\r\n"), Expect::Unknown);
+    assert_eq!(expect("1.1", "expect: 100-continue, x\r\n"), Expect::Unknown);
+    assert_eq!(expect("1.1", "expect: 100-continue\r\nexpect: 100-continue\r\n"), Expect::Unknown);
+    assert_eq!(expect("1.0", "expect: 100-continue\r\n"), Expect::Nothing);
+}
+
+#[test]
+fn the_size_of_a_head_is_bounded_at_its_limit_exactly() {
+    let frame = "POST / HTTP/1.1\r\nhost: a\r\nx: \r\n\r\n".len();
+    for (size, fits) in [(MAX - 1, true), (MAX, true), (MAX + 1, false)] {
+        let text = format!("POST / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(size - frame));
+        assert_eq!(text.len(), size);
+        let look = look_at(text.as_bytes());
+        assert_eq!(matches!(look, Look::Complete(_)), fits, "{size}");
+        assert_eq!(look == Look::Faulty(Fault::TooLarge), !fits, "{size}");
+    }
+    assert_eq!(look_at(&b"x".repeat(MAX)), Look::Partial);
+    assert_eq!(look_at(&b"x".repeat(MAX + 1)), Look::Faulty(Fault::TooLarge));
+    assert_eq!(look_at(&b"\r\n".repeat(MAX)), Look::Faulty(Fault::TooLarge));
+    let lines = |n: usize| format!("POST / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x:y\r\n".repeat(n - 1));
+    assert!(matches!(look_at(lines(MAX_FIELD_LINES).as_bytes()), Look::Complete(_)));
+    assert_eq!(look_at(lines(MAX_FIELD_LINES + 1).as_bytes()), Look::Faulty(Fault::TooLarge));
+}
+
+/// Bytes that look like heads, often enough.
+fn heads() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        8 => "(POST|GET) ?/[a-z?#]{0,4} HTTP/1.[012]\r\n".prop_map(String::into_bytes),
+        8 => "(host|content-length|transfer-encoding|expect|x)[ ]?:[ ]?(a|1|chunked|100-continue)?\r?\n".prop_map(String::into_bytes),
+        4 => Just(b"\r\n".to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..6),
+    ];
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn the_verdict_does_not_depend_on_how_the_bytes_were_cut(bytes in heads()) {
+        let whole = look_at(&bytes);
+        let mut scanned = 0;
+        let mut cut = Look::Partial;
+        for end in 0..=bytes.len() {
+            cut = look(&bytes[..end], &mut scanned, MAX);
+            if cut != Look::Partial {
+                break;
+            }
+        }
+        match (whole, cut) {
+            (Look::Faulty(_), Look::Faulty(_)) => {}
+            (whole, cut) => prop_assert_eq!(whole, cut),
+        }
+    }
+
+    /// What passes here is never refused by hyper's own parser, nor read differently.
+    #[test]
+    fn what_passes_is_read_the_same_way_by_httparse(bytes in heads()) {
+        if let Look::Complete(head) = look_at(&bytes) {
+            let mut out = Vec::new();
+            head.relay(&bytes, &mut out);
+            let mut fields = [httparse::EMPTY_HEADER; MAX_FIELD_LINES];
+            let mut request = httparse::Request::new(&mut fields);
+            prop_assert_eq!(request.parse(&out), Ok(httparse::Status::Complete(out.len())));
+            prop_assert!(request.path.unwrap().starts_with('/'));
+        }
+    }
+}

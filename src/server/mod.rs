@@ -1,0 +1,214 @@
+//! Shell. The server: binds the listeners, starts one thread a worker, ends them again.
+
+pub mod accept;
+pub mod chunked;
+pub mod connection;
+pub mod head;
+pub mod limit;
+pub mod pace;
+pub mod wire;
+pub mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+use tokio::runtime;
+use tokio::sync::Semaphore;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::route::{Conflict, Router};
+use accept::Signals;
+use limit::Budget;
+use worker::Worker;
+
+/// Connections that may wait in the kernel's queue of each listener.
+const BACKLOG: u32 = 4096;
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Handle {
+    addresses: Vec<SocketAddr>,
+    workers: Vec<JoinHandle<usize>>,
+    signals: Signals,
+    gateway: Arc<Gateway>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything under way was finished.
+    Drained,
+    /// So many connections were cut off.
+    CutOff(usize),
+}
+
+/// Why a server could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    Bind(SocketAddr, io::Error),
+    /// The system has no thread or no event queue to give.
+    Thread(io::Error),
+    /// Routes would take the same requests. A configuration that was read has no such routes.
+    Routes(Vec<Conflict>),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bind(address, _) => write!(f, "cannot listen on {address}"),
+            Self::Thread(_) => f.write_str("cannot start a worker thread"),
+            Self::Routes(_) => f.write_str("some routes would take the same requests"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind(_, source) | Self::Thread(source) => Some(source),
+            Self::Routes(_) => None,
+        }
+    }
+}
+
+/// Binds every listener, and serves on threads of its own.
+///
+/// # Errors
+/// [`StartError`]. Nothing runs then.
+pub fn start(config: &Config) -> Result<Handle, StartError> {
+    let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)));
+    let budget = Budget::new(config.limits.max_buffered);
+    let gateway = Arc::new(Gateway::new(config, router.map_err(StartError::Routes)?, budget));
+    let workers = config.server.workers.get();
+    let (addresses, sockets) = bind(&config.server.listen, workers)?;
+    let permits = Arc::new(Semaphore::new(config.server.max_connections.get().min(Semaphore::MAX_PERMITS)));
+    let signals = Signals { drain: CancellationToken::new(), abort: CancellationToken::new() };
+    let limits = wire::Limits {
+        max_header_bytes: config.limits.max_header_bytes,
+        header_timeout: config.limits.header_timeout,
+        idle_timeout: config.limits.idle_timeout,
+        write_timeout: config.limits.write_timeout,
+    };
+    let grace = config.server.shutdown_grace;
+    let mut handle = Handle { addresses, workers: Vec::new(), signals, gateway: Arc::clone(&gateway) };
+    for (index, sockets) in sockets.into_iter().enumerate() {
+        let plan = Plan {
+            gateway: Arc::clone(&gateway),
+            limits: limits.clone(),
+            workers,
+            permits: Arc::clone(&permits),
+            signals: handle.signals.clone(),
+            grace,
+            sockets,
+        };
+        let runtime =
+            runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let named = thread::Builder::new().name(format!("worker-{index}"));
+        let spawned = named.spawn(move || plan.run(&runtime)).map_err(StartError::Thread);
+        match spawned {
+            Ok(worker) => handle.workers.push(worker),
+            Err(error) => {
+                handle.abort();
+                return Err(error);
+            }
+        }
+    }
+    Ok(handle)
+}
+
+impl Handle {
+    /// The addresses that are listened on, with the ports that the system chose where 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Bytes of content held in memory now.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> u64 {
+        self.gateway.buffered_bytes()
+    }
+
+    /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.
+    pub fn drain(&self) {
+        self.signals.drain.cancel();
+    }
+
+    /// Ends at once. What is under way is cut off.
+    pub fn abort(&self) {
+        self.signals.abort.cancel();
+        self.signals.drain.cancel();
+    }
+
+    /// Waits until every worker has ended.
+    #[must_use]
+    pub fn wait(self) -> Ended {
+        let cut_off =
+            self.workers.into_iter().map(|worker| worker.join().unwrap_or(1)).fold(0, usize::saturating_add);
+        if cut_off == 0 { Ended::Drained } else { Ended::CutOff(cut_off) }
+    }
+}
+
+/// Everything a worker thread starts with.
+struct Plan {
+    gateway: Arc<Gateway>,
+    limits: wire::Limits,
+    workers: usize,
+    permits: Arc<Semaphore>,
+    signals: Signals,
+    grace: Duration,
+    sockets: Vec<TcpSocket>,
+}
+
+impl Plan {
+    fn run(self, runtime: &runtime::Runtime) -> usize {
+        let local = LocalSet::new();
+        local.block_on(runtime, async {
+            let listeners: io::Result<Vec<_>> =
+                self.sockets.into_iter().map(|socket| socket.listen(BACKLOG)).collect();
+            match listeners {
+                Ok(listeners) => {
+                    let worker = Worker::new(self.gateway, self.limits, self.workers);
+                    accept::run(worker, listeners, self.permits, self.signals, self.grace).await
+                }
+                Err(error) => {
+                    error!(%error, "a worker cannot listen");
+                    0
+                }
+            }
+        })
+    }
+}
+
+/// A socket for each address and worker. The kernel shares connections out among those of one address (`SO_REUSEPORT`).
+fn bind(listen: &[SocketAddr], workers: usize) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpSocket>>), StartError> {
+    let mut sockets: Vec<Vec<TcpSocket>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut addresses = Vec::with_capacity(listen.len());
+    for address in listen {
+        let mut actual = *address;
+        for of_worker in &mut sockets {
+            let bound = socket(actual).map_err(|error| StartError::Bind(actual, error))?;
+            actual = bound.local_addr().map_err(|error| StartError::Bind(actual, error))?;
+            of_worker.push(bound);
+        }
+        addresses.push(actual);
+    }
+    Ok((addresses, sockets))
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}

@@ -1,0 +1,580 @@
+//! Shell. The socket of one client connection, shared between hyper and the reader of content.
+//!
+//! hyper asks for heads and writes responses; it never sees content, nor a head that is not strict. The wire reads each
+//! head itself, has [`head::look`] judge it, and hands hyper a clean one whose content has length 0. The request's own task
+//! then reads the content from the wire, straight into its final buffer, and only when all of it has been read does hyper
+//! get the next head. So what hyper would have normalised is seen, what it would have buffered is not, and pipelined
+//! requests are answered one by one.
+//!
+//! A head that cannot be served is replaced by a stand-in, so that its refusal is written by the one place that writes
+//! responses, in its turn.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use hyper::rt::ReadBufCursor;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::chunked::{Chunked, Malformed, Step};
+use super::head::{self, Fault, Framing, Head, Look, Version};
+use crate::deadline::Deadline;
+
+/// How many bytes are read at once where it is not known how many will come.
+const READ_SIZE: usize = 8 * 1024;
+
+/// The stream beneath a wire.
+pub trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// Makes the end of the connection look like a failure to the client, where the stream can express that.
+    fn reset_on_close(&self);
+}
+
+impl Transport for TcpStream {
+    fn reset_on_close(&self) {
+        // Where it fails the connection is gone already.
+        drop(self.set_zero_linger());
+    }
+}
+
+impl Transport for DuplexStream {
+    fn reset_on_close(&self) {}
+}
+
+/// The time and bytes that a client may take, as far as the wire is concerned.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a head.
+    pub max_header_bytes: usize,
+    /// From accept, or the first byte of a request, to the end of its head.
+    pub header_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// For the client to take any of a waiting response.
+    pub write_timeout: Duration,
+}
+
+/// Memory to read into that all connections of a worker share: a connection that waits holds none.
+pub type Scratch = Rc<RefCell<Box<[u8]>>>;
+
+/// Makes the memory that the wires of one worker share.
+#[must_use]
+pub fn scratch() -> Scratch {
+    Rc::new(RefCell::new(vec![0; READ_SIZE].into_boxed_slice()))
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Wire<IO> {
+    inner: RefCell<Inner<IO>>,
+}
+
+#[derive(Debug)]
+struct Inner<IO> {
+    io: IO,
+    limits: Limits,
+    scratch: Scratch,
+    /// What has been read and not yet been made sense of.
+    unread: Vec<u8>,
+    /// How much of it has been searched for the end of a head.
+    scanned: usize,
+    /// The clean head, and how much of it hyper has.
+    clean: Vec<u8>,
+    given: usize,
+    phase: Phase,
+    arrival: Option<Arrival>,
+    version: Version,
+    eof: bool,
+    draining: bool,
+    waiting: Deadline,
+    first_request: bool,
+    writing: Deadline,
+    /// Whether hyper may hold bytes of a response that are not written yet; who waits for it to have none.
+    unflushed: bool,
+    flushed: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Waiting for a head, or for the rest of one.
+    Head,
+    /// A head has been handed over, and its content has not been read to its end.
+    Content(Remaining),
+    /// The request has been read to its end.
+    Complete,
+    /// Nothing more is read.
+    Closed,
+}
+
+#[derive(Debug)]
+enum Remaining {
+    Length(u64),
+    Chunked(Chunked),
+}
+
+/// What hyper has been given a head for.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The facts of the head, or why it is not served.
+    pub head: Result<Head, Fault>,
+    /// When it was complete.
+    pub at: Instant,
+}
+
+/// Why content did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentError {
+    /// The connection ended before the content did.
+    Incomplete,
+    /// Its chunked coding is malformed.
+    Malformed(&'static str),
+}
+
+impl<IO: Transport> Wire<IO> {
+    /// Takes over a connection that has just been accepted.
+    #[must_use]
+    pub fn new(io: IO, limits: Limits, scratch: Scratch) -> Rc<Self> {
+        let mut waiting = Deadline::default();
+        waiting.set(limits.header_timeout);
+        let inner = Inner {
+            io,
+            limits,
+            scratch,
+            unread: Vec::new(),
+            scanned: 0,
+            clean: Vec::new(),
+            given: 0,
+            phase: Phase::Head,
+            arrival: None,
+            version: Version::Http11,
+            eof: false,
+            draining: false,
+            waiting,
+            first_request: true,
+            writing: Deadline::default(),
+            unflushed: false,
+            flushed: None,
+        };
+        Rc::new(Self { inner: RefCell::new(inner) })
+    }
+
+    /// What the request that hyper has just brought is about. Every request has one.
+    pub fn take_arrival(&self) -> Option<Arrival> {
+        self.inner.borrow_mut().arrival.take()
+    }
+
+    /// Ends the connection once the request under way is answered. An idle connection ends at once, unless a request has
+    /// already reached the socket.
+    pub fn drain(&self) {
+        self.inner.borrow_mut().draining = true;
+    }
+
+    /// Whether this is to be the connection's last response.
+    pub fn is_draining(&self) -> bool {
+        self.inner.borrow().draining
+    }
+
+    /// Whether the request has content that has not been read, so that no other request can follow it.
+    pub fn has_unread_content(&self) -> bool {
+        matches!(self.inner.borrow().phase, Phase::Content(_))
+    }
+
+    /// Whether the client has already sent some of the content, or all of it.
+    pub fn has_content_waiting(&self) -> bool {
+        !self.inner.borrow().unread.is_empty()
+    }
+
+    /// Tells the client to go on and send its content, if it has not begun to (RFC 9110, section 10.1.1).
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send_continue(&self) -> io::Result<()> {
+        let mut rest: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        poll_fn(|cx| self.inner.borrow_mut().poll_write_between(cx, &mut rest)).await
+    }
+
+    /// Reads more content. `append` is given what has already been read, or [`Source::Socket`] to read from for itself.
+    ///
+    /// Gives back whether the content is complete.
+    ///
+    /// # Errors
+    /// [`ContentError`], and nothing more can be read from the connection then.
+    pub fn poll_content(
+        &self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        self.inner.borrow_mut().poll_content(cx, append)
+    }
+
+    /// Reads and discards what the client still sends, until it ends the connection or `limit` has passed, so that it can
+    /// read a response that was sent before it was done: closing at once would make the kernel discard that response.
+    pub async fn linger(&self, limit: Duration) {
+        let mut deadline = Deadline::default();
+        deadline.set(limit);
+        poll_fn(|cx| {
+            let mut inner = self.inner.borrow_mut();
+            inner.unread = Vec::new();
+            loop {
+                match inner.poll_discard(cx) {
+                    Poll::Ready(Ok(n)) if n > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return deadline.poll_passed(cx),
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Prepares for a response that ends before it is complete. An HTTP/1.0 client may only have the end of the connection
+    /// to tell it that a response is complete, so this end must not look like one.
+    pub fn break_off(&self) {
+        let inner = self.inner.borrow();
+        if inner.version == Version::Http10 {
+            inner.io.reset_on_close();
+        }
+    }
+
+    /// Whether the client may still be sending what nobody is going to read.
+    pub fn is_unread(&self) -> bool {
+        let inner = self.inner.borrow();
+        match inner.phase {
+            Phase::Content(_) | Phase::Closed => !inner.eof,
+            Phase::Head | Phase::Complete => !inner.unread.is_empty(),
+        }
+    }
+}
+
+/// How far the reading of content has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There was some.
+    Some,
+    /// There was no room for more; make some.
+    Full,
+    /// That was the last of it.
+    Complete,
+}
+
+/// A place that content goes to.
+pub trait Append {
+    /// How many bytes it can take now.
+    fn room(&self) -> usize;
+    /// Takes a piece, of which it has room for all.
+    fn push(&mut self, piece: &[u8]);
+    /// Reads at most `limit` bytes, and no more than there is room for, straight from the socket.
+    fn poll_read_from<IO: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut IO,
+        limit: usize,
+    ) -> Poll<io::Result<usize>>;
+}
+
+impl<IO: Transport> Inner<IO> {
+    /// Makes sure that hyper has a head to read, or that there will be none.
+    ///
+    /// Ready with `false` at the end of the connection.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            match self.phase {
+                Phase::Head => {}
+                Phase::Complete => {
+                    // hyper asks for a head only when the response before it is on its way.
+                    self.phase = Phase::Head;
+                    self.waiting.clear();
+                }
+                Phase::Content(_) | Phase::Closed => return Poll::Ready(Ok(false)),
+            }
+            match head::look(&self.unread, &mut self.scanned, self.limits.max_header_bytes) {
+                Look::Complete(head) => {
+                    self.hand_over(head);
+                    return Poll::Ready(Ok(true));
+                }
+                Look::Faulty(fault) => {
+                    self.stand_in(fault);
+                    return Poll::Ready(Ok(true));
+                }
+                Look::Partial if self.eof => return Poll::Ready(Ok(false)),
+                Look::Partial => match self.poll_fill(cx) {
+                    Poll::Ready(filled) => {
+                        if filled? == 0 {
+                            self.eof = true;
+                        }
+                    }
+                    Poll::Pending if self.unread.is_empty() && self.draining => {
+                        return Poll::Ready(Ok(false));
+                    }
+                    Poll::Pending => {
+                        ready!(self.poll_too_late(cx));
+                        if self.unread.is_empty() {
+                            return Poll::Ready(Ok(false));
+                        }
+                        self.stand_in(Fault::TimedOut);
+                        return Poll::Ready(Ok(true));
+                    }
+                },
+            }
+        }
+    }
+
+    fn hand_over(&mut self, head: Head) {
+        head.relay(&self.unread, &mut self.clean);
+        self.version = head.version;
+        self.unread.drain(..head.len.min(self.unread.len()));
+        if self.unread.is_empty() {
+            self.unread = Vec::new();
+        }
+        self.phase = match head.framing {
+            Framing::None | Framing::Length(0) => Phase::Complete,
+            Framing::Length(length) => Phase::Content(Remaining::Length(length)),
+            Framing::Chunked => {
+                Phase::Content(Remaining::Chunked(Chunked::new(self.limits.max_header_bytes)))
+            }
+        };
+        self.arrived(Ok(head));
+    }
+
+    /// Gives hyper a request in the place of one that cannot be served, so that it answers.
+    fn stand_in(&mut self, fault: Fault) {
+        self.version = if is_http_10(&self.unread) { Version::Http10 } else { Version::Http11 };
+        self.clean.extend_from_slice(match self.version {
+            Version::Http10 => b"POST / HTTP/1.0\r\n\r\n",
+            Version::Http11 => b"POST / HTTP/1.1\r\n\r\n",
+        });
+        self.phase = Phase::Closed;
+        self.arrived(Err(fault));
+    }
+
+    fn arrived(&mut self, head: Result<Head, Fault>) {
+        self.scanned = 0;
+        self.first_request = false;
+        self.waiting.clear();
+        self.arrival = Some(Arrival { head, at: Instant::now() });
+    }
+
+    /// The deadline of whatever is being waited for: the first byte of a request, or its last.
+    fn poll_too_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.waiting.is_set() {
+            self.waiting.set(if self.unread.is_empty() {
+                self.limits.idle_timeout
+            } else {
+                self.limits.header_timeout
+            });
+        }
+        self.waiting.poll_passed(cx)
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = self.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        let filled = buffer.filled();
+        if self.unread.is_empty() && !filled.is_empty() && !self.first_request {
+            // The first byte of a request: what was idle time is now time for its head.
+            self.waiting.clear();
+        }
+        self.unread.extend_from_slice(filled);
+        Poll::Ready(Ok(filled.len()))
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = self.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        let progress = match &mut self.phase {
+            Phase::Content(Remaining::Length(_)) => ready!(self.poll_counted(cx, append)),
+            Phase::Content(Remaining::Chunked(_)) => ready!(self.poll_chunked(cx, append)),
+            Phase::Complete => Ok(Progress::Complete),
+            Phase::Head | Phase::Closed => Err(ContentError::Incomplete),
+        };
+        match progress {
+            Ok(Progress::Complete) => self.phase = Phase::Complete,
+            Ok(Progress::Some | Progress::Full) => {}
+            Err(_) => self.phase = Phase::Closed,
+        }
+        Poll::Ready(progress)
+    }
+
+    fn poll_counted(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        let Phase::Content(Remaining::Length(left)) = &mut self.phase else { return Poll::Pending };
+        let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(append.room());
+        if limit == 0 {
+            return Poll::Ready(Ok(Progress::Full));
+        }
+        let took = if self.unread.is_empty() {
+            match ready!(append.poll_read_from(cx, &mut self.io, limit)) {
+                Ok(n) if n > 0 => n,
+                Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+            }
+        } else {
+            let n = limit.min(self.unread.len());
+            append.push(self.unread.get(..n).unwrap_or_default());
+            self.unread.drain(..n);
+            if self.unread.is_empty() {
+                self.unread = Vec::new();
+            }
+            n
+        };
+        *left = left.saturating_sub(u64::try_from(took).unwrap_or(u64::MAX));
+        Poll::Ready(Ok(if *left == 0 { Progress::Complete } else { Progress::Some }))
+    }
+
+    fn poll_chunked(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        loop {
+            if self.unread.is_empty() {
+                match ready!(self.poll_fill(cx)) {
+                    Ok(n) if n > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+                }
+            }
+            let Phase::Content(Remaining::Chunked(chunked)) = &mut self.phase else { return Poll::Pending };
+            // As much of a piece as there is room for: the rest of it is looked at again when there is more.
+            let visible = append.room().min(self.unread.len());
+            if visible == 0 {
+                return Poll::Ready(Ok(Progress::Full));
+            }
+            let input = self.unread.get(..visible).unwrap_or_default();
+            let (consumed, progress) = match chunked.step(input) {
+                Ok(Step::Content(range)) => {
+                    append.push(input.get(range.clone()).unwrap_or_default());
+                    (range.end, Some(Progress::Some))
+                }
+                Ok(Step::More) => (visible, None),
+                Ok(Step::End(end)) => (end, Some(Progress::Complete)),
+                Err(Malformed(why)) => return Poll::Ready(Err(ContentError::Malformed(why))),
+            };
+            self.unread.drain(..consumed.min(self.unread.len()));
+            if let Some(progress) = progress {
+                return Poll::Ready(Ok(progress));
+            }
+        }
+    }
+
+    /// Writes past hyper, when hyper has nothing left to write.
+    fn poll_write_between(&mut self, cx: &mut Context<'_>, rest: &mut &[u8]) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            self.flushed = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        while !rest.is_empty() {
+            let written = Pin::new(&mut self.io).poll_write(cx, rest);
+            let n = ready!(self.watched(cx, written))?;
+            *rest = rest.get(n..).unwrap_or_default();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sees to it that a client which takes nothing of its response is given up.
+    fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(result) => {
+                self.writing.clear();
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                if !self.writing.is_set() {
+                    self.writing.set(self.limits.write_timeout);
+                }
+                ready!(self.writing.poll_passed(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+/// Whether a head that could not be read as a whole says at least that it is HTTP/1.0, which must not be answered as 1.1.
+fn is_http_10(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
+    line.is_some_and(|line| line.trim_ascii_end().ends_with(b" HTTP/1.0"))
+}
+
+/// The wire as hyper knows it: a source of clean heads, and a place for responses.
+#[derive(Debug)]
+pub struct HyperSide<IO>(pub Rc<Wire<IO>>);
+
+impl<IO: Transport> hyper::rt::Read for HyperSide<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut inner = self.0.inner.borrow_mut();
+        if inner.given == inner.clean.len() {
+            inner.clean.clear();
+            inner.given = 0;
+            if !ready!(inner.poll_head(cx))? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let waiting = inner.clean.get(inner.given..).unwrap_or_default();
+        let n = waiting.len().min(cursor.remaining());
+        cursor.put_slice(waiting.get(..n).unwrap_or_default());
+        inner.given = inner.given.saturating_add(n);
+        if inner.given == inner.clean.len() {
+            inner.clean = Vec::new();
+            inner.given = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: Transport> hyper::rt::Write for HyperSide<IO> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut inner = self.0.inner.borrow_mut();
+        inner.unflushed = true;
+        let written = Pin::new(&mut inner.io).poll_write(cx, bytes);
+        inner.watched(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut inner = self.0.inner.borrow_mut();
+        inner.unflushed = true;
+        let written = Pin::new(&mut inner.io).poll_write_vectored(cx, pieces);
+        inner.watched(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.inner.borrow().io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.0.inner.borrow_mut();
+        ready!(Pin::new(&mut inner.io).poll_flush(cx))?;
+        inner.unflushed = false;
+        if let Some(waker) = inner.flushed.take() {
+            waker.wake();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.inner.borrow_mut().io).poll_shutdown(cx)
+    }
+}
