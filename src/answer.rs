@@ -30,7 +30,7 @@ pub struct Answer<IO: Transport> {
 #[derive(Debug)]
 enum Content {
     Own(Option<Bytes>),
-    Relayed(Relay),
+    Relayed(Box<Relay>),
 }
 
 impl<IO: Transport> Answer<IO> {
@@ -43,7 +43,7 @@ impl<IO: Transport> Answer<IO> {
     /// An upstream's.
     #[must_use]
     pub fn relayed(relay: Relay, worker: &Rc<Worker>, wire: &Rc<Wire<IO>>) -> Self {
-        Self::new(Content::Relayed(relay), worker, wire)
+        Self::new(Content::Relayed(Box::new(relay)), worker, wire)
     }
 
     fn new(content: Content, worker: &Rc<Worker>, wire: &Rc<Wire<IO>>) -> Self {
@@ -92,7 +92,7 @@ impl<IO: Transport> Body for Answer<IO> {
         }
         let next = match &mut self.content {
             Content::Own(text) => text.take().map(|text| Ok(Frame::data(text))),
-            Content::Relayed(relay) => match Pin::new(relay).poll_frame(cx) {
+            Content::Relayed(relay) => match Pin::new(relay.as_mut()).poll_frame(cx) {
                 Poll::Ready(next) => next,
                 Poll::Pending => return Poll::Pending,
             },

@@ -287,10 +287,10 @@ fn refuse<IO: Transport>(
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
     fields.insert(header::DATE, worker.date());
-    if let Some((name, value)) = rejection.field() {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            fields.insert(name, value);
-        }
+    if let Some((name, value)) = rejection.field()
+        && let Ok(value) = HeaderValue::from_str(value)
+    {
+        fields.insert(name, value);
     }
     if rejection.ends_connection() {
         fields.insert(header::CONNECTION, HeaderValue::from_static("close"));

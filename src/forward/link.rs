@@ -42,14 +42,14 @@ pub struct Link {
 
 #[derive(Debug)]
 enum Driver {
-    Running(Connection<TokioIo<TcpStream>, Payload>),
+    Running(Box<Connection<TokioIo<TcpStream>, Payload>>),
     Ended(Option<hyper::Error>),
 }
 
 /// Why a request got no response.
 pub enum Unanswered {
     /// The connection was gone before a byte of the request was written: it may be sent again.
-    Unsent(Request<Payload>),
+    Unsent(Box<Request<Payload>>),
     /// Whatever else went wrong. Part of the request may have been processed.
     Failed(ForwardError),
 }
@@ -76,7 +76,12 @@ impl Link {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ForwardError::Broken(Breach::Http(error)))?;
-        Ok(Self { sender, driver: Driver::Running(connection), idle_since: Instant::now(), idle_limit })
+        Ok(Self {
+            sender,
+            driver: Driver::Running(Box::new(connection)),
+            idle_since: Instant::now(),
+            idle_limit,
+        })
     }
 
     /// Sends a request and waits for the head of its response, for at most `limit`.
@@ -104,7 +109,7 @@ impl Link {
             Some(Ok(response)) => Ok(response),
             None => Err(Unanswered::Failed(ForwardError::TimedOut)),
             Some(Err(mut error)) => match error.take_message() {
-                Some(request) => Err(Unanswered::Unsent(request)),
+                Some(request) => Err(Unanswered::Unsent(Box::new(request))),
                 None => Err(Unanswered::Failed(ForwardError::Broken(Breach::Http(error.into_error())))),
             },
         }
@@ -155,10 +160,10 @@ impl Link {
 
 impl Driver {
     fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Self::Running(connection) = self {
-            if let Poll::Ready(end) = Pin::new(connection).poll(cx) {
-                *self = Self::Ended(end.err());
-            }
+        if let Self::Running(connection) = self
+            && let Poll::Ready(end) = Pin::new(connection).poll(cx)
+        {
+            *self = Self::Ended(end.err());
         }
     }
 }

@@ -79,7 +79,7 @@ pub async fn deliver(
         };
         match link.send(request, upstream.response_timeout).await {
             Ok(response) => break (link, response),
-            Err(Unanswered::Unsent(unsent)) if !fresh => request = unsent,
+            Err(Unanswered::Unsent(unsent)) if !fresh => request = *unsent,
             Err(Unanswered::Unsent(_)) => return Err(ForwardError::Broken(Breach::Closed)),
             Err(Unanswered::Failed(error)) => return Err(error),
         }

@@ -65,10 +65,10 @@ async fn accept(
         let (worker, drain) = (Rc::clone(&worker), signals.drain.clone());
         tracker.spawn_local(async move {
             // A response that cannot be written at once should not wait for the client's acknowledgement on top.
-            if stream.set_nodelay(true).is_ok() {
-                if let Ok(peer) = stream.peer_addr() {
-                    connection::serve(worker, stream, peer.ip().to_canonical(), drain).await;
-                }
+            if stream.set_nodelay(true).is_ok()
+                && let Ok(peer) = stream.peer_addr()
+            {
+                connection::serve(worker, stream, peer.ip().to_canonical(), drain).await;
             }
             drop(permit);
         });

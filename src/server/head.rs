@@ -228,10 +228,10 @@ fn conclude(request_line: &RequestLine<'_>, seen: &Seen<'_>, len: usize) -> Resu
     if version == Version::Http11 && seen.host.is_none() {
         return Err("there is no host field");
     }
-    if let Target::Absolute { authority, .. } = request_line.target {
-        if seen.host.is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
-            return Err("the target's authority is not the host field's");
-        }
+    if let Target::Absolute { authority, .. } = request_line.target
+        && seen.host.is_some_and(|host| !host.eq_ignore_ascii_case(authority))
+    {
+        return Err("the target's authority is not the host field's");
     }
     let framing = match (seen.length, seen.chunked) {
         (Some(_), true) => return Err("there are both content-length and transfer-encoding"),

@@ -89,10 +89,10 @@ impl Worker {
         let now = SystemTime::now();
         let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let mut date = self.date.borrow_mut();
-        if date.0 != second {
-            if let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(now)) {
-                *date = (second, value);
-            }
+        if date.0 != second
+            && let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
+        {
+            *date = (second, value);
         }
         date.1.clone()
     }
