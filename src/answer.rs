@@ -1,5 +1,6 @@
 //! Shell. The content of an answer, ours or an upstream's, and the record that ends with it.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -20,9 +21,8 @@ use crate::telemetry::record::Record;
 #[derive(Debug)]
 pub struct Answer<IO: Transport> {
     content: Content,
-    worker: Rc<Worker>,
     wire: Rc<Wire<IO>>,
-    riding: Option<(Record, Instant)>,
+    ending: Ending,
     failure: Option<ForwardError>,
     is_whole: bool,
 }
@@ -36,30 +36,23 @@ enum Content {
 impl<IO: Transport> Answer<IO> {
     /// A text of our own.
     #[must_use]
-    pub fn own(text: String, worker: &Rc<Worker>, wire: &Rc<Wire<IO>>) -> Self {
-        Self::new(Content::Own(Some(text.into())), worker, wire)
+    pub fn own(text: String, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
+        Self::new(Content::Own(Some(text.into())), ending, wire)
     }
 
     /// An upstream's.
     #[must_use]
-    pub fn relayed(relay: Relay, worker: &Rc<Worker>, wire: &Rc<Wire<IO>>) -> Self {
-        Self::new(Content::Relayed(Box::new(relay)), worker, wire)
+    pub fn relayed(relay: Relay, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
+        Self::new(Content::Relayed(Box::new(relay)), ending, wire)
     }
 
-    fn new(content: Content, worker: &Rc<Worker>, wire: &Rc<Wire<IO>>) -> Self {
-        let (worker, wire) = (Rc::clone(worker), Rc::clone(wire));
-        Self { content, worker, wire, riding: None, failure: None, is_whole: false }
-    }
-
-    /// Takes the request's record along, which began at `begun`.
-    pub fn ride(&mut self, record: Record, begun: Instant) {
-        self.riding = Some((record, begun));
+    fn new(content: Content, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
+        Self { content, ending, wire: Rc::clone(wire), failure: None, is_whole: false }
     }
 
     fn sent(&mut self, bytes: &Bytes) {
-        if let Some((record, _)) = &mut self.riding {
-            record.sent = record.sent.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        }
+        let record = &mut self.ending.record;
+        record.sent = record.sent.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     }
 
     /// Breaks the response off, but lets hyper first write what it already has of it.
@@ -68,10 +61,8 @@ impl<IO: Transport> Answer<IO> {
         cx: &mut Context<'_>,
         error: ForwardError,
     ) -> Poll<Option<Result<Frame<Bytes>, ForwardError>>> {
-        if let Some((record, _)) = &mut self.riding {
-            record.reason = Rejection::from(&error).reason();
-            record.detail = Some(chain(&error));
-        }
+        self.ending.record.reason = Rejection::from(&error).reason();
+        self.ending.record.detail = Some(chain(&error));
         self.wire.break_off();
         self.failure = Some(error);
         cx.waker().wake_by_ref();
@@ -131,13 +122,34 @@ impl<IO: Transport> Body for Answer<IO> {
 
 impl<IO: Transport> Drop for Answer<IO> {
     fn drop(&mut self) {
-        let is_whole = self.is_whole || Body::is_end_stream(self);
-        if let Some((mut record, begun)) = self.riding.take() {
-            if !is_whole && record.reason.is_none() {
-                record.detail = Some("the client went away before the end of its answer".to_owned());
-            }
-            record.took = begun.elapsed();
-            self.worker.ended(&record);
+        let is_whole = self.is_whole || self.is_end_stream();
+        if !is_whole && self.ending.record.reason.is_none() {
+            self.ending.record.detail = Some("the client went away before the end of its answer".to_owned());
         }
+    }
+}
+
+/// The end of a request. Whatever becomes of it, its record is emitted when this is dropped.
+#[derive(Debug)]
+pub struct Ending {
+    /// What is known of the request so far.
+    pub record: Record,
+    begun: Instant,
+    worker: Rc<Worker>,
+}
+
+impl Ending {
+    /// A request begins.
+    #[must_use]
+    pub fn new(worker: &Rc<Worker>, peer: IpAddr) -> Self {
+        let record = Record::new(worker.next_id(), peer);
+        Self { record, begun: Instant::now(), worker: Rc::clone(worker) }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.record.took = self.begun.elapsed();
+        self.worker.ended(&self.record);
     }
 }

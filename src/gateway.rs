@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Ending};
 use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
 use crate::forward::error::{ForwardError, chain};
@@ -76,28 +76,29 @@ pub async fn exchange<IO: Transport>(
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Exchanged<IO> {
-    let mut record = Record::new(worker.next_id(), peer);
-    let begun = Instant::now();
-    let outcome = walk(&worker, &wire, request, &mut record).await;
+    let mut ending = Ending::new(&worker, peer);
+    let outcome = walk(&worker, &wire, request, &mut ending.record).await;
     let mut response = match outcome {
-        Ok(response) => response.map(|relay| Answer::relayed(relay, &worker, &wire)),
-        Err(Rejection::BodyIncomplete) => {
-            record.reason = Rejection::BodyIncomplete.reason();
-            record.took = begun.elapsed();
-            worker.ended(&record);
-            return Err(Abandoned);
+        Ok(response) => {
+            let (parts, relay) = response.into_parts();
+            Response::from_parts(parts, Answer::relayed(relay, ending, &wire))
         }
         Err(rejection) => {
+            let record = &mut ending.record;
             record.reason = rejection.reason();
-            record.detail = record.detail.or_else(|| rejection.detail().map(str::to_owned));
-            refuse(&rejection, &worker, &wire)
+            record.status = rejection.status().as_u16();
+            if let Some(detail) = rejection.detail() {
+                record.detail = Some(detail.to_owned());
+            }
+            if rejection == Rejection::BodyIncomplete {
+                return Err(Abandoned);
+            }
+            refuse(&rejection, &worker, ending, &wire)
         }
     };
     if wire.is_draining() || wire.has_unread_content() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    record.status = response.status().as_u16();
-    response.body_mut().ride(record, begun);
     Ok(response)
 }
 
@@ -135,7 +136,9 @@ async fn walk<IO: Transport>(
     let forwarded = Instant::now();
     let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share).await;
     record.upstream_took = Some(forwarded.elapsed());
-    answer.map_err(|error| undelivered(&error, record))
+    answer
+        .inspect(|response| record.status = response.status().as_u16())
+        .map_err(|error| undelivered(&error, record))
 }
 
 impl Gateway {
@@ -279,10 +282,11 @@ fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
 
 fn refuse<IO: Transport>(
     rejection: &Rejection,
-    worker: &Rc<Worker>,
+    worker: &Worker,
+    ending: Ending,
     wire: &Rc<Wire<IO>>,
 ) -> Response<Answer<IO>> {
-    let mut response = Response::new(Answer::own(rejection.problem(), worker, wire));
+    let mut response = Response::new(Answer::own(rejection.problem(), ending, wire));
     *response.status_mut() = rejection.status();
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
