@@ -15,12 +15,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use crate::config::Config;
 use crate::gateway::Gateway;
@@ -101,6 +100,8 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
     let grace = config.server.shutdown_grace;
     let mut handle = Handle { addresses, workers: Vec::new(), signals, gateway: Arc::clone(&gateway) };
     for (index, sockets) in sockets.into_iter().enumerate() {
+        let runtime =
+            runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let plan = Plan {
             gateway: Arc::clone(&gateway),
             limits: limits.clone(),
@@ -108,10 +109,9 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
             permits: Arc::clone(&permits),
             signals: handle.signals.clone(),
             grace,
-            sockets,
+            // Here, so that whoever starts a server can connect to it as soon as it is started.
+            listeners: listen(&runtime, sockets)?,
         };
-        let runtime =
-            runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let named = thread::Builder::new().name(format!("worker-{index}"));
         let spawned = named.spawn(move || plan.run(&runtime)).map_err(StartError::Thread);
         match spawned {
@@ -166,39 +166,42 @@ struct Plan {
     permits: Arc<Semaphore>,
     signals: Signals,
     grace: Duration,
-    sockets: Vec<TcpSocket>,
+    listeners: Vec<TcpListener>,
 }
 
 impl Plan {
     fn run(self, runtime: &runtime::Runtime) -> usize {
         let local = LocalSet::new();
-        local.block_on(runtime, async {
-            let listeners: io::Result<Vec<_>> =
-                self.sockets.into_iter().map(|socket| socket.listen(BACKLOG)).collect();
-            match listeners {
-                Ok(listeners) => {
-                    let worker = Worker::new(self.gateway, self.limits, self.workers);
-                    accept::run(worker, listeners, self.permits, self.signals, self.grace).await
-                }
-                Err(error) => {
-                    error!(%error, "a worker cannot listen");
-                    0
-                }
-            }
-        })
+        let worker = async {
+            let worker = Worker::new(self.gateway, self.limits, self.workers);
+            accept::run(worker, self.listeners, self.permits, self.signals, self.grace).await
+        };
+        local.block_on(runtime, worker)
     }
 }
 
+/// Begins to listen, with the event queue of `runtime`.
+fn listen(runtime: &runtime::Runtime, sockets: Vec<Bound>) -> Result<Vec<TcpListener>, StartError> {
+    let _entered = runtime.enter();
+    let listening = sockets
+        .into_iter()
+        .map(|(address, socket)| socket.listen(BACKLOG).map_err(|error| StartError::Bind(address, error)));
+    listening.collect()
+}
+
+/// A socket, and the address it is bound to.
+type Bound = (SocketAddr, TcpSocket);
+
 /// A socket for each address and worker. The kernel shares connections out among those of one address (`SO_REUSEPORT`).
-fn bind(listen: &[SocketAddr], workers: usize) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpSocket>>), StartError> {
-    let mut sockets: Vec<Vec<TcpSocket>> = (0..workers).map(|_| Vec::new()).collect();
+fn bind(listen: &[SocketAddr], workers: usize) -> Result<(Vec<SocketAddr>, Vec<Vec<Bound>>), StartError> {
+    let mut sockets: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::with_capacity(listen.len());
     for address in listen {
         let mut actual = *address;
         for of_worker in &mut sockets {
             let bound = socket(actual).map_err(|error| StartError::Bind(actual, error))?;
             actual = bound.local_addr().map_err(|error| StartError::Bind(actual, error))?;
-            of_worker.push(bound);
+            of_worker.push((actual, bound));
         }
         addresses.push(actual);
     }
