@@ -109,8 +109,7 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
             permits: Arc::clone(&permits),
             signals: handle.signals.clone(),
             grace,
-            // Here, so that whoever starts a server can connect to it as soon as it is started.
-            listeners: listen(&runtime, sockets)?,
+            listeners,
         };
         let named = thread::Builder::new().name(format!("worker-{index}"));
         let spawned = named.spawn(move || plan.run(&runtime)).map_err(StartError::Thread);
@@ -180,7 +179,7 @@ impl Plan {
     }
 }
 
-/// Begins to listen, with the event queue of `runtime`.
+/// Begins to listen, with the event queue of `runtime`: whoever starts a server can connect to it as soon as it is started.
 fn listen(runtime: &runtime::Runtime, sockets: Vec<Bound>) -> Result<Vec<TcpListener>, StartError> {
     let _entered = runtime.enter();
     let listening = sockets
