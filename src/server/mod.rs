@@ -99,9 +99,14 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
     };
     let grace = config.server.shutdown_grace;
     let mut handle = Handle { addresses, workers: Vec::new(), signals, gateway: Arc::clone(&gateway) };
-    for (index, sockets) in sockets.into_iter().enumerate() {
+    // All of them before the first thread, so that a failure leaves nothing running.
+    let listening = sockets.into_iter().map(|sockets| {
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let listeners = listen(&runtime, sockets)?;
+        Ok((runtime, listeners))
+    });
+    for (index, (runtime, listeners)) in listening.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
         let plan = Plan {
             gateway: Arc::clone(&gateway),
             limits: limits.clone(),
