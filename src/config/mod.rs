@@ -1,7 +1,28 @@
 //! Pure. The configuration as the rest of the program sees it: complete, checked, in its own types.
 //!
-//! A [`Config`] is only ever made by `config::read`, from the text of gateway.toml and the environment it refers to.
+//! A [`Config`] is only ever made by [`read`], from the text of gateway.toml and the environment it refers to.
 //! Whoever holds one need check nothing again.
+
+pub mod environment;
+pub mod load;
+pub mod problem;
+pub mod unit;
+
+mod address;
+mod date;
+mod file;
+mod hide;
+mod item;
+mod keys;
+mod routes;
+mod secret;
+mod sections;
+mod signature;
+mod suggest;
+mod syntax;
+mod table;
+mod together;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -14,6 +35,8 @@ use crate::forward::origin::Origin;
 use crate::route::{ModelRule, Pattern};
 pub use crate::signature::Mode;
 use crate::signature::Verifier;
+
+pub use file::{Loaded, read};
 
 /// Everything that gateway.toml says, with the defaults filled in.
 #[derive(Debug)]
@@ -164,3 +187,6 @@ pub struct Upstream {
     /// meet a connection that is being closed.
     pub idle_timeout: Duration,
 }
+
+#[cfg(test)]
+mod tests;

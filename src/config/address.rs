@@ -1,0 +1,132 @@
+//! Pure. The addresses to listen on.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use toml::de::DeValue;
+
+use super::item::Item;
+use super::problem::Problem;
+use super::table::{Problems, Table};
+
+/// A table's `listen`: an address or a list of them, with their places; the default if there is no such key.
+pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {
+    let Some(item) = table.get("listen") else {
+        return vec![Listen { address: default, span: None }];
+    };
+    let DeValue::Array(array) = item.value else {
+        return read(&item, default, problems).into_iter().collect();
+    };
+    if array.is_empty() {
+        problems.push(
+            Problem::error("out_of_range", item.span.clone(), "there is no address to listen on")
+                .help(item.write(&format!("\"{default}\""))),
+        );
+    }
+    item.elements(array).filter_map(|element| read(&element, default, problems)).collect()
+}
+
+/// Notes every address that is there twice. Port 0 is another port each time.
+pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: &mut Problems) {
+    let mut seen: Vec<&Listen> = Vec::new();
+    for later in all {
+        let same = |first: &&&Listen| first.address == later.address && later.address.port() != 0;
+        let Some(first) = seen.iter().find(same) else {
+            seen.push(later);
+            continue;
+        };
+        let problem = |place: &Range<usize>| {
+            Problem::error(
+                "duplicate_address",
+                place.clone(),
+                format!("{} is listened on twice", later.address),
+            )
+        };
+        problems.push(match (&later.span, &first.span) {
+            (Some(later), Some(first)) => problem(later).related(first.clone(), "the first time"),
+            (Some(place), None) | (None, Some(place)) => problem(place).label("and by default"),
+            // The defaults differ.
+            (None, None) => continue,
+        });
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listen {
+    /// The address.
+    pub(super) address: SocketAddr,
+    /// Where it is in the file; `None` for a default.
+    pub(super) span: Option<Range<usize>>,
+}
+
+fn read(item: &Item<'_>, default: SocketAddr, problems: &mut Problems) -> Option<Listen> {
+    let example = format!("\"{default}\"");
+    if let Some(port) = item.value.as_integer() {
+        problems.push(
+            Problem::error("bad_address", item.span.clone(), "an address has a host and a port")
+                .help(interfaces(port.as_str().parse().unwrap_or(default.port()))),
+        );
+        return None;
+    }
+    let text = item.text(&example, problems)?;
+    if let Ok(address) = text.parse() {
+        return Some(Listen { address, span: Some(item.span.clone()) });
+    }
+    let problem = Problem::error("bad_address", item.span.clone(), "not an address to listen on");
+    problems.push(if text.starts_with("unix:") {
+        Problem::error("bad_address", item.span.clone(), "unix sockets are not supported yet")
+            .help(format!("listen on a loopback address: `{example}`"))
+    } else {
+        problem.help(instead(text, default))
+    });
+    None
+}
+
+/// What to write instead of a text that is no address.
+fn instead(text: &str, default: SocketAddr) -> String {
+    let bare = ["http://", "https://", "tcp://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let bare = bare.unwrap_or(text).trim().trim_end_matches('/');
+    if let Ok(address) = bare.parse::<SocketAddr>() {
+        return format!("write `\"{address}\"`");
+    }
+    if let Ok(host) = bare.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return format!("add a port: `\"{}\"`", SocketAddr::new(host, default.port()));
+    }
+    let (host, port) = bare.rsplit_once(':').unwrap_or(("", bare));
+    match (host, port.parse::<u16>()) {
+        ("" | "*", Ok(port)) => interfaces(port),
+        ("localhost", Ok(port)) => format!("write the address: `\"127.0.0.1:{port}\"`"),
+        (_, Ok(port)) => format!("write an IP address, not a name: `\"127.0.0.1:{port}\"`"),
+        (_, Err(_)) => format!("write an IP address and a port: `\"{default}\"`"),
+    }
+}
+
+fn interfaces(port: u16) -> String {
+    format!("write `\"127.0.0.1:{port}\"` for this machine only, `\"0.0.0.0:{port}\"` for every interface")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_address_is_answered_with_one() {
+        let default = SocketAddr::from(([127, 0, 0, 1], 9901));
+        for (text, want) in [
+            (":8080", "\"127.0.0.1:8080\"` for this machine only, `\"0.0.0.0:8080\"` for every interface"),
+            ("8080", "\"127.0.0.1:8080\"` for this machine only"),
+            ("*:8080", "\"0.0.0.0:8080\""),
+            ("localhost:8080", "`\"127.0.0.1:8080\"`"),
+            ("gateway.internal:8080", "not a name: `\"127.0.0.1:8080\"`"),
+            ("0.0.0.0", "`\"0.0.0.0:9901\"`"),
+            ("::1", "`\"[::1]:9901\"`"),
+            ("[::1]", "`\"[::1]:9901\"`"),
+            ("http://127.0.0.1:80/", "`\"127.0.0.1:80\"`"),
+            ("127.0.0.1:70000", "`\"127.0.0.1:9901\"`"),
+            ("", "`\"127.0.0.1:9901\"`"),
+        ] {
+            assert!(instead(text, default).contains(want), "{text}: {}", instead(text, default));
+        }
+    }
+}

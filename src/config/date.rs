@@ -1,0 +1,139 @@
+//! Pure. Moments as gateway.toml writes them: RFC 3339 dates, with their offset.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use toml::value::{Datetime, Offset};
+
+/// The moment that an RFC 3339 text such as `2026-03-01T00:00:00Z` stands for.
+///
+/// # Errors
+/// [`DateError`]
+pub(super) fn parse(text: &str) -> Result<SystemTime, DateError> {
+    text.parse().map_err(|_why| DateError::NotDate).and_then(|date| moment(&date))
+}
+
+/// The moment that a TOML date-time stands for.
+///
+/// # Errors
+/// [`DateError`] if it does not say when, for want of a time or an offset.
+pub(super) fn moment(date: &Datetime) -> Result<SystemTime, DateError> {
+    let day = date.date.ok_or(DateError::NotDate)?;
+    let time = date.time.ok_or(DateError::NoTime)?;
+    let offset = match date.offset.ok_or(DateError::NoOffset)? {
+        Offset::Z => 0,
+        Offset::Custom { minutes } => i64::from(minutes),
+    };
+    let days = days_since_1970(i64::from(day.year), day.month, day.day);
+    let seconds = days
+        .saturating_mul(86_400)
+        .saturating_add(i64::from(time.hour).saturating_mul(3600))
+        .saturating_add(i64::from(time.minute).saturating_mul(60))
+        .saturating_add(i64::from(time.second.unwrap_or(0)))
+        .saturating_sub(offset.saturating_mul(60));
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let since = if seconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(whole)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(whole)
+    };
+    let part = Duration::from_nanos(time.nanosecond.unwrap_or(0).into());
+    since.and_then(|since| since.checked_add(part)).ok_or(DateError::NotDate)
+}
+
+/// A value that names no moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DateError {
+    /// Not an RFC 3339 date.
+    NotDate,
+    /// A date without a time.
+    NoTime,
+    /// A date and a time, but in no time zone.
+    NoOffset,
+}
+
+impl fmt::Display for DateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotDate => "not a date",
+            Self::NoTime => "this date has no time",
+            Self::NoOffset => "this date is in no time zone",
+        })
+    }
+}
+
+/// Days from 1970-01-01 in the proleptic Gregorian calendar, for a month from 1 to 12. Years have four digits, so nothing
+/// here comes near to overflowing; it saturates all the same.
+fn days_since_1970(year: i64, month: u8, day: u8) -> i64 {
+    let before_year = |year: i64| {
+        let last = year.saturating_sub(1);
+        let leaps = (last / 4).saturating_sub(last / 100).saturating_add(last / 400);
+        last.saturating_mul(365).saturating_add(leaps)
+    };
+    let leap = before_year(year.saturating_add(1)).saturating_sub(before_year(year)) == 366;
+    let before_month = BEFORE_MONTH.get(usize::from(month.saturating_sub(1))).copied().unwrap_or(0);
+    before_year(year)
+        .saturating_sub(before_year(1970))
+        .saturating_add(before_month)
+        .saturating_add(i64::from(leap && month > 2))
+        .saturating_add(i64::from(day.saturating_sub(1)))
+}
+
+/// The days of a common year before each of its months.
+const BEFORE_MONTH: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seconds(text: &str) -> u64 {
+        parse(text).unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+    }
+
+    #[test]
+    fn dates_with_an_offset_are_moments() {
+        assert_eq!(seconds("1970-01-01T00:00:00Z"), 0);
+        assert_eq!(seconds("1970-01-01T01:30:00+01:30"), 0);
+        assert_eq!(seconds("2000-02-29T23:59:59Z"), 951_868_799);
+        assert_eq!(seconds("2000-03-01 00:00:00Z"), 951_868_800);
+        assert_eq!(seconds("2026-01-31T16:00:00-08:00"), 1_769_904_000);
+        assert_eq!(seconds("2026-01-31T00:00:00.5Z"), 1_769_817_600);
+        let before = parse("1969-12-31T23:59:59Z").unwrap();
+        assert_eq!(SystemTime::UNIX_EPOCH.duration_since(before).unwrap(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_is_no_moment_says_why() {
+        for (text, want) in [
+            ("", DateError::NotDate),
+            ("tomorrow", DateError::NotDate),
+            ("2026-02-29T00:00:00Z", DateError::NotDate),
+            ("2026-13-01T00:00:00Z", DateError::NotDate),
+            ("12:00:00", DateError::NotDate),
+            ("2026-02-01", DateError::NoTime),
+            ("2026-02-01T00:00:00", DateError::NoOffset),
+        ] {
+            assert_eq!(parse(text), Err(want), "{text}");
+        }
+    }
+
+    proptest! {
+        /// The dates of HTTP, read by a crate of its own, are the same moments.
+        #[test]
+        fn moments_agree_with_httpdate(second in 0_u64..253_402_300_800) {
+            let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            let http = httpdate::fmt_http_date(moment);
+            let parts: Vec<&str> = http.split([' ', ',']).filter(|part| !part.is_empty()).collect();
+            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+            let month = months.iter().position(|month| *month == parts[2]).unwrap() + 1;
+            let text = format!("{}-{month:02}-{}T{}Z", parts[3], parts[1], parts[4]);
+            prop_assert_eq!(parse(&text), Ok(moment), "{}", text);
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Pure. What a configuration refers to outside of its file, as an interface: the secrets' places, the number of cores.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// The surroundings that a configuration is read in.
+///
+/// The real ones are `load::Machine`; [`Fixed`] is made of values.
+pub trait Environment {
+    /// The value of an environment variable, or `None` if it is not set.
+    fn variable(&self, name: &str) -> Option<OsString>;
+
+    /// The content of a secret's file.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be read.
+    fn file(&self, path: &Path) -> Result<SecretFile, FileError>;
+
+    /// How many threads can run at once.
+    fn cores(&self) -> NonZeroUsize;
+}
+
+/// A secret's file, read whole.
+pub struct SecretFile {
+    /// What is in it. Wiped when dropped.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Whether any user of the machine can read it.
+    pub readable_by_everyone: bool,
+}
+
+/// As for a key: the bytes never print.
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretFile")
+            .field("readable_by_everyone", &self.readable_by_everyone)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a secret's file cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileError {
+    /// There is none of that name.
+    Missing,
+    /// This user may not read it.
+    Denied,
+    /// It is a folder.
+    Folder,
+    /// It has more than this many bytes, which no secret has.
+    TooLarge(usize),
+    /// Something else, in the system's words.
+    Other(String),
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no such file"),
+            Self::Denied => f.write_str("permission denied"),
+            Self::Folder => f.write_str("it is a folder"),
+            Self::TooLarge(limit) => write!(f, "it has more than {limit} bytes"),
+            Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+/// An environment made of values: for tests, and for configurations that must not depend on the machine.
+pub struct Fixed {
+    variables: BTreeMap<String, OsString>,
+    files: BTreeMap<PathBuf, Result<(Zeroizing<Vec<u8>>, bool), FileError>>,
+    cores: NonZeroUsize,
+}
+
+impl Fixed {
+    /// No variables, no files, and so many cores.
+    #[must_use]
+    pub fn new(cores: NonZeroUsize) -> Self {
+        Self { variables: BTreeMap::new(), files: BTreeMap::new(), cores }
+    }
+
+    /// With a variable set.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With a file that only its owner can read.
+    #[must_use]
+    pub fn with_file(mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.files.insert(path.into(), Ok((Zeroizing::new(bytes.into()), false)));
+        self
+    }
+
+    /// With a file that everyone can read.
+    #[must_use]
+    pub fn with_open_file(mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.files.insert(path.into(), Ok((Zeroizing::new(bytes.into()), true)));
+        self
+    }
+
+    /// With a file that cannot be read.
+    #[must_use]
+    pub fn with_bad_file(mut self, path: impl Into<PathBuf>, error: FileError) -> Self {
+        self.files.insert(path.into(), Err(error));
+        self
+    }
+}
+
+/// Names only: the values are secrets.
+impl fmt::Debug for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fixed")
+            .field("variables", &self.variables.keys())
+            .field("files", &self.files.keys())
+            .field("cores", &self.cores)
+            .finish()
+    }
+}
+
+impl Environment for Fixed {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        self.variables.get(name).cloned()
+    }
+
+    fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
+        match self.files.get(path) {
+            Some(Ok((bytes, readable_by_everyone))) => {
+                Ok(SecretFile { bytes: bytes.clone(), readable_by_everyone: *readable_by_everyone })
+            }
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(FileError::Missing),
+        }
+    }
+
+    fn cores(&self) -> NonZeroUsize {
+        self.cores
+    }
+}

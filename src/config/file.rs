@@ -1,0 +1,77 @@
+//! Pure. From the text of gateway.toml to a [`Config`], or to everything that is wrong with it.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use toml::de::DeTable;
+
+use super::environment::Environment;
+use super::hide::{Syntax, hide_secrets};
+use super::problem::{Report, Severity};
+use super::routes::{self, Common, Signs};
+use super::secret::Context;
+use super::table::{Problems, Table};
+use super::upstream::Settings;
+use super::{Config, address, keys, sections, syntax};
+
+/// A configuration, and what there is to say about it all the same.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings and notes; no errors.
+    pub report: Report,
+}
+
+/// Reads the text of a configuration file. `name` is the file's, as it was given: relative paths in it begin at its
+/// folder. Everything that is wrong is reported at once, and no secret is shown.
+///
+/// # Errors
+/// The [`Report`], if there is any error.
+pub fn read(
+    name: &str,
+    text: &str,
+    environment: &dyn Environment,
+    now: SystemTime,
+) -> Result<Loaded, Report> {
+    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let context = Context { environment, now, folder };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut problems = Problems::new();
+    if errors.is_empty() {
+        let shown = hide_secrets(text, document.get_ref(), Syntax::Sound);
+        let config = compile(document.get_ref(), text, context, &mut problems);
+        let report = Report::new(name, shown, problems);
+        return if report.has_errors() { Err(report) } else { Ok(Loaded { config, report }) };
+    }
+    let shown = hide_secrets(text, document.get_ref(), Syntax::Broken);
+    let sound = syntax::without_errors(text, &errors);
+    if let Ok(document) = DeTable::parse(&sound) {
+        compile(document.get_ref(), &sound, context, &mut problems);
+        problems
+            .retain(|problem| problem.severity == Severity::Error && !problem.code.starts_with("missing_"));
+    }
+    problems.extend(syntax::problems(&shown, document.get_ref(), &errors));
+    Err(Report::new(name, shown, problems))
+}
+
+/// The configuration of a document; worth nothing if there are errors among the problems.
+fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &mut Problems) -> Config {
+    let end = text.trim_end().len();
+    let root = Table::open("the file", end..end, document, keys::ROOT, problems);
+    let (server, listen) = sections::server(&root, context.environment.cores(), problems);
+    let limits = sections::limits(&root, problems);
+    let (admin, admin_listen) = sections::admin(&root, problems);
+    address::distinct(listen.iter().chain(&admin_listen), problems);
+    let log = sections::log(&root, problems);
+    let forward = sections::forward(&root, problems);
+    let common = Common {
+        limits: &limits,
+        upstream: Settings::common(&root, problems),
+        listen: &listen,
+        signature: Signs::read(&root, context, problems),
+        context,
+    };
+    let routes = routes::read(&root, end, common, problems);
+    Config { server, limits, admin, log, forward, routes }
+}

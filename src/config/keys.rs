@@ -1,0 +1,67 @@
+//! Pure. Every key that gateway.toml may have.
+
+/// The top level.
+pub(super) const ROOT: &[&str] =
+    &["server", "limits", "upstream", "admin", "log", "forward", "signature", "routes"];
+
+/// `[server]`
+pub(super) const SERVER: &[&str] = &["listen", "workers", "max_connections", "shutdown_grace"];
+
+/// `[limits]`
+pub(super) const LIMITS: &[&str] = &[
+    "max_body",
+    "max_buffered",
+    "max_header_bytes",
+    "header_timeout",
+    "body_timeout",
+    "min_body_rate",
+    "idle_timeout",
+    "write_timeout",
+];
+
+/// `[upstream]`
+pub(super) const UPSTREAM: &[&str] = &["connect_timeout", "response_timeout", "max_idle", "idle_timeout"];
+
+/// `[admin]`
+pub(super) const ADMIN: &[&str] = &["listen"];
+
+/// `[log]`
+pub(super) const LOG: &[&str] = &["format", "level", "access"];
+
+/// `[forward]`
+pub(super) const FORWARD: &[&str] = &["x_forwarded", "verified_field"];
+
+/// `[signature]`, and a route's `signature`.
+pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets"];
+
+/// An element of `secrets`.
+pub(super) const SECRET: &[&str] = &["name", "env", "file", "value", "encoding", "not_after"];
+
+/// `[[routes]]`
+pub(super) const ROUTE: &[&str] = &[
+    "path",
+    "upstream",
+    "model",
+    "signature",
+    "methods",
+    "max_body",
+    "connect_timeout",
+    "response_timeout",
+    "max_idle",
+    "idle_timeout",
+    "mode",
+];
+
+/// The tables, as people write them, with their keys: to say where a key belongs that is not where it should be.
+pub(super) const TABLES: [(&str, &[&str]); 10] = [
+    ("the top level", ROOT),
+    ("`[server]`", SERVER),
+    ("`[limits]`", LIMITS),
+    ("`[upstream]`", UPSTREAM),
+    ("`[admin]`", ADMIN),
+    ("`[log]`", LOG),
+    ("`[forward]`", FORWARD),
+    ("`[[routes]]`", ROUTE),
+    ("`[signature]`", SIGNATURE),
+    ("an element of `secrets`", SECRET),
+];

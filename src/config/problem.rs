@@ -1,0 +1,322 @@
+//! Pure. What is wrong with a configuration, where, and what to write instead: for people and for programs.
+//!
+//! A [`Report`]'s source has its secrets hidden before it is made (`hide`), so nothing that is rendered from it can show
+//! one.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::{Value, json};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// There is no configuration.
+    Error,
+    /// There is one, and it should be better; `check --strict` fails.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+impl Severity {
+    /// What it is called where a program reads it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// One thing that is wrong, or worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A short name for this kind of problem, which does not change.
+    pub code: &'static str,
+    /// What is wrong; never a secret's text.
+    pub message: String,
+    /// Where, in bytes of the file.
+    pub span: Range<usize>,
+    /// What is said beside the underlined text.
+    pub label: Option<String>,
+    /// What to write instead, or to do.
+    pub help: Option<String>,
+    /// Other places that have to do with it, and what they have to do with it.
+    pub related: Vec<(Range<usize>, String)>,
+}
+
+impl Problem {
+    /// A problem without which there would be a configuration.
+    #[must_use]
+    pub fn error(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, span, message.into())
+    }
+
+    /// A problem that does not keep hookgate from running.
+    #[must_use]
+    pub fn warning(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, span, message.into())
+    }
+
+    /// Something worth knowing.
+    #[must_use]
+    pub fn note(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, span, message.into())
+    }
+
+    /// Says something beside the underlined text.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Says what to write instead.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Points at another place.
+    #[must_use]
+    pub fn related(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+        self.related.push((span, label.into()));
+        self
+    }
+
+    fn new(severity: Severity, code: &'static str, span: Range<usize>, message: String) -> Self {
+        Self { severity, code, message, span, label: None, help: None, related: Vec::new() }
+    }
+}
+
+/// Whether a rendering may use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Text only.
+    Plain,
+    /// With ANSI escape sequences, for a terminal.
+    Colored,
+}
+
+/// Everything there is to say about a configuration file, in the order of the file.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The file's name, as it was given.
+    pub name: String,
+    /// The file's text, its secrets hidden.
+    pub source: String,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    /// Sorts the problems into the order of the file. `source` must have its secrets hidden.
+    pub(super) fn new(name: &str, source: String, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| (problem.span.start, problem.severity, problem.span.end));
+        Self { name: name.to_owned(), source, problems }
+    }
+
+    /// Whether there is anything without which there would be a configuration.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// The problems without which there would be a configuration.
+    pub fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.of(Severity::Error)
+    }
+
+    /// The problems that `check --strict` fails on too.
+    pub fn warnings(&self) -> impl Iterator<Item = &Problem> {
+        self.of(Severity::Warning)
+    }
+
+    fn of(&self, severity: Severity) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().filter(move |problem| problem.severity == severity)
+    }
+
+    /// For people: each problem with file, line, column, the text underlined, and what to write instead. Empty if there
+    /// are none; otherwise it ends in a line break.
+    #[must_use]
+    pub fn render(&self, style: Style) -> String {
+        let renderer = match style {
+            Style::Plain => Renderer::plain(),
+            Style::Colored => Renderer::styled(),
+        };
+        let mut text = String::new();
+        for problem in &self.problems {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&renderer.render(&[self.group(problem)]));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// For programs: an array with an object for each problem. Lines and columns count from 1, columns in characters.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        self.problems.iter().map(|problem| self.problem_to_json(problem)).collect()
+    }
+
+    fn group<'r>(&'r self, problem: &'r Problem) -> Group<'r> {
+        let level = match problem.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let span = self.within(&problem.span);
+        let primary = AnnotationKind::Primary.span(span).label(problem.label.as_deref());
+        let related = problem
+            .related
+            .iter()
+            .map(|(span, label)| AnnotationKind::Context.span(self.within(span)).label(label));
+        let snippet = Snippet::source(&self.source).path(&self.name).annotation(primary).annotations(related);
+        let group = level.primary_title(&problem.message).id(problem.code).element(snippet);
+        match &problem.help {
+            Some(help) => group.element(Level::HELP.message(help)),
+            None => group,
+        }
+    }
+
+    fn problem_to_json(&self, problem: &Problem) -> Value {
+        let place = |span: &Range<usize>| {
+            let span = self.within(span);
+            let (start, end) = (self.position(span.start), self.position(span.end));
+            (start, end, self.source.get(span).unwrap_or_default())
+        };
+        let (start, end, text) = place(&problem.span);
+        let related = problem.related.iter().map(|(span, label)| {
+            let (start, end, text) = place(span);
+            json!({
+                "line": start.line, "column": start.column, "end_line": end.line, "end_column": end.column,
+                "text": text, "label": label,
+            })
+        });
+        json!({
+            "severity": problem.severity.as_str(),
+            "code": problem.code,
+            "message": problem.message,
+            "file": self.name,
+            "line": start.line,
+            "column": start.column,
+            "end_line": end.line,
+            "end_column": end.column,
+            "text": text,
+            "label": problem.label,
+            "help": problem.help,
+            "related": related.collect::<Value>(),
+        })
+    }
+
+    /// The line and column of a byte of the source.
+    fn position(&self, offset: usize) -> Position {
+        let before = self.source.get(..offset).unwrap_or(&self.source);
+        let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        Position {
+            line: before.matches('\n').count().saturating_add(1),
+            column: before.get(line_start..).unwrap_or_default().chars().count().saturating_add(1),
+        }
+    }
+
+    /// The span, moved to whole characters of the source: whoever made it, rendering does not panic.
+    fn within(&self, span: &Range<usize>) -> Range<usize> {
+        let start = self.source.floor_char_boundary(span.start);
+        start..self.source.ceil_char_boundary(span.end.max(start))
+    }
+}
+
+struct Position {
+    line: usize,
+    column: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "[server]\nlisten = \"é\" # ä\nlisten = 1\n";
+
+    fn report() -> Report {
+        let unknown = Problem::error("bad_address", 18..22, "not an address")
+            .label("no port")
+            .help("write `\"127.0.0.1:8080\"`");
+        let twice = Problem::warning("duplicate_key", 28..34, "this key is there twice")
+            .related(9..15, "it is first set here");
+        Report::new("dir/gateway.toml", SOURCE.to_owned(), vec![twice, unknown])
+    }
+
+    #[test]
+    fn people_see_file_line_column_and_the_text_underlined() {
+        let want = r#"error[bad_address]: not an address
+ --> dir/gateway.toml:2:10
+  |
+2 | listen = "é" # ä
+  |          ^^^ no port
+  |
+  = help: write `"127.0.0.1:8080"`
+
+warning[duplicate_key]: this key is there twice
+ --> dir/gateway.toml:3:1
+  |
+2 | listen = "é" # ä
+  | ------ it is first set here
+3 | listen = 1
+  | ^^^^^^
+"#;
+        assert_eq!(report().render(Style::Plain), want);
+        assert!(report().render(Style::Colored).contains("\x1b["));
+    }
+
+    #[test]
+    fn programs_see_the_same() {
+        let json = report().to_json();
+        assert_eq!(
+            json[0],
+            json!({
+                "severity": "error", "code": "bad_address", "message": "not an address",
+                "file": "dir/gateway.toml", "line": 2, "column": 10, "end_line": 2, "end_column": 13,
+                "text": "\"é\"", "label": "no port", "help": "write `\"127.0.0.1:8080\"`", "related": [],
+            })
+        );
+        assert_eq!(json[1]["severity"], "warning");
+        assert_eq!(json[1]["line"], 3);
+        assert_eq!(json[1]["related"][0]["line"], 2);
+        assert_eq!(json[1]["related"][0]["text"], "listen");
+    }
+
+    #[test]
+    fn only_errors_are_errors() {
+        let mut report = report();
+        assert!(report.has_errors());
+        assert_eq!((report.errors().count(), report.warnings().count()), (1, 1));
+        report.problems.retain(|problem| problem.severity != Severity::Error);
+        assert!(!report.has_errors());
+    }
+
+    #[test]
+    fn a_span_that_is_none_still_renders() {
+        for (source, span) in [
+            ("", 0..0),
+            ("", 5..9),
+            ("é", 1..1),
+            ("a\n", 2..2),
+            ("a\n\n", 3..3),
+            ("é", 9..1),
+            ("a\r\nb", 1..3),
+        ] {
+            let problem = Problem::error("x", span.clone(), "m").related(span.clone(), "r");
+            let report = Report::new("f", source.to_owned(), vec![problem]);
+            assert!(report.render(Style::Plain).contains("error[x]: m"), "{source:?} {span:?}");
+            assert_eq!(report.to_json()[0]["code"], "x");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Pure. `[[routes]]`: each read on its own, then all of them together.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::Method;
+
+use super::address::Listen;
+use super::item::Item;
+use super::problem::Problem;
+use super::secret::Context;
+use super::signature::{self, Signature};
+use super::table::{Problems, Table};
+use super::upstream::{self, Settings};
+use super::{Limits, Mode, Route, keys, sections, together};
+use crate::forward::origin::Origin;
+use crate::route::{ModelRule, Pattern};
+use crate::signature::Verifier;
+
+/// What the rest of the file says that routes depend on.
+pub(super) struct Common<'c> {
+    /// `[limits]`
+    pub(super) limits: &'c Limits,
+    /// `[upstream]`
+    pub(super) upstream: Settings,
+    /// The gateway's own addresses.
+    pub(super) listen: &'c [Listen],
+    /// `[signature]`
+    pub(super) signature: Signs,
+    /// Where secrets come from.
+    pub(super) context: Context<'c>,
+}
+
+/// Where a route's signature is.
+pub(super) enum Signs {
+    /// There is none here.
+    Absent,
+    /// There is one, with an error in it.
+    Wrong,
+    /// Here.
+    Here(Signature),
+}
+
+impl Signs {
+    /// The `signature` of a table.
+    pub(super) fn read(table: &Table<'_>, context: Context<'_>, problems: &mut Problems) -> Self {
+        match table.get("signature").map(|item| Signature::read(&item, context, problems)) {
+            None => Self::Absent,
+            Some(None) => Self::Wrong,
+            Some(Some(signature)) => Self::Here(signature),
+        }
+    }
+}
+
+/// A route, as much of it as could be read.
+pub(super) struct Draft<'t> {
+    /// Its table, for the places of things.
+    pub(super) table: Table<'t>,
+    /// `path`
+    pub(super) path: Option<Pattern>,
+    /// `model`, or the path's.
+    pub(super) model: ModelRule,
+    /// `methods`
+    pub(super) methods: Vec<Method>,
+    /// `max_body`
+    pub(super) max_body: u64,
+    /// `mode`
+    pub(super) mode: Mode,
+    /// Its own `signature`.
+    pub(super) signature: Signs,
+    origin: Option<Origin>,
+    settings: Settings,
+}
+
+/// Every route; fewer, or none, if there are errors.
+pub(super) fn read(root: &Table<'_>, end: usize, common: Common<'_>, problems: &mut Problems) -> Vec<Route> {
+    let drafts = drafts(root, end, &common, problems);
+    together::check(&drafts, &common.signature, root, problems);
+    let whole = match common.signature {
+        Signs::Here(signature) => Some(Arc::new(signature.into_verifier())),
+        Signs::Absent | Signs::Wrong => None,
+    };
+    drafts.into_iter().filter_map(|draft| draft.finish(whole.as_ref())).collect()
+}
+
+fn drafts<'t>(root: &Table<'t>, end: usize, common: &Common<'_>, problems: &mut Problems) -> Vec<Draft<'t>> {
+    let Some(item) = root.get("routes") else {
+        problems.push(no_routes(end..end));
+        return Vec::new();
+    };
+    let Some(array) = item.array("write `[[routes]]` over each route", problems) else { return Vec::new() };
+    if array.is_empty() {
+        problems.push(no_routes(item.span.clone()));
+    }
+    item.elements(array)
+        .filter_map(|element| {
+            let entries = element.table("write `[[routes]]` over each route", problems)?;
+            let table = Table::open("this route", element.span, entries, keys::ROUTE, problems);
+            Some(Draft::read(table, common, problems))
+        })
+        .collect()
+}
+
+fn no_routes(span: Range<usize>) -> Problem {
+    Problem::error("missing_routes", span, "there are no routes: every request would be refused")
+        .help("add\n\n[[routes]]\npath = \"/webhook\"\nupstream = \"http://127.0.0.1:3000\"\n")
+}
+
+impl<'t> Draft<'t> {
+    fn read(table: Table<'t>, common: &Common<'_>, problems: &mut Problems) -> Self {
+        let path = table.required("path", "\"/webhook\"", problems).and_then(|item| path(&item, problems));
+        let model = model(&table, path.as_ref(), problems);
+        let origin = table
+            .required("upstream", "\"http://127.0.0.1:3000\"", problems)
+            .and_then(|item| upstream::origin(&item, common.listen, problems));
+        let limits = common.limits;
+        let max_body = table.size("max_body", limits.max_body, 1..=u64::MAX, problems);
+        if let Some(item) = table.get("max_body")
+            && max_body > limits.max_buffered
+        {
+            problems.push(sections::body_beyond_memory(&item, max_body, limits));
+        }
+        let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+        let mode = table.choice("mode", &modes, Mode::Enforce, problems);
+        if mode == Mode::Observe {
+            problems.push(
+                Problem::warning(
+                    "observing",
+                    table.place("mode"),
+                    "this route forwards requests that do not verify, too",
+                )
+                .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`"),
+            );
+        }
+        Self {
+            path,
+            model,
+            methods: table
+                .get("methods")
+                .and_then(|item| methods(&item, problems))
+                .unwrap_or_else(|| vec![Method::POST]),
+            max_body,
+            mode,
+            signature: Signs::read(&table, common.context, problems),
+            origin,
+            settings: common.upstream.overridden(&table, problems),
+            table,
+        }
+    }
+
+    /// Where the route says which model it takes.
+    pub(super) fn model_place(&self) -> Range<usize> {
+        if self.table.get("model").is_some() { self.table.place("model") } else { self.table.place("path") }
+    }
+
+    fn finish(self, whole: Option<&Arc<Verifier>>) -> Option<Route> {
+        let verifier = match self.signature {
+            Signs::Absent => Arc::clone(whole?),
+            Signs::Wrong => return None,
+            Signs::Here(signature) => Arc::new(signature.into_verifier()),
+        };
+        Some(Route {
+            path: self.path?,
+            model: self.model,
+            upstream: self.settings.of(self.origin?),
+            verifier,
+            methods: self.methods,
+            max_body: self.max_body,
+            mode: self.mode,
+        })
+    }
+}
+
+fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
+    let text = item.text("\"/webhook\"", problems)?;
+    Pattern::parse(text)
+        .map_err(|error| {
+            let span = item.part(text, error.at.clone());
+            let problem = Problem::error("bad_path", span, error.to_string());
+            problems.push(if text.starts_with('/') {
+                problem.help("a path is compared as it is received: `/webhook/{name}/{*rest}`")
+            } else {
+                problem.help(item.write(&format!("\"/{text}\"")))
+            });
+        })
+        .ok()
+}
+
+fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> ModelRule {
+    let bound = path.is_some_and(Pattern::binds_model);
+    let rule = if bound { ModelRule::Segment } else { ModelRule::Any };
+    let Some(item) = table.get("model") else { return rule };
+    let Some(text) = item.text("\"leases\"", problems) else { return rule };
+    if text.is_empty() || text.contains(char::is_control) {
+        problems.push(
+            Problem::error("bad_model", item.span, "no event names such a model")
+                .help("a model is called as the sender calls it: `model = \"leases\"`"),
+        );
+        return rule;
+    }
+    if bound {
+        problems.push(
+            Problem::error("model_twice", item.span, "this route's model is its path's `{model}` already")
+                .related(table.place("path"), "here")
+                .help(format!(
+                    "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{text}\"`"
+                )),
+        );
+        return rule;
+    }
+    ModelRule::Named(text.to_owned())
+}
+
+/// At least one method (RFC 9110, section 9), no two the same.
+fn methods(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
+    let array = item.array(&item.write("[\"POST\"]"), problems)?;
+    if array.is_empty() {
+        problems.push(
+            Problem::error("out_of_range", item.span.clone(), "a route without methods takes no request")
+                .help(item.write("[\"POST\"]")),
+        );
+        return None;
+    }
+    let mut all: Vec<(Method, Range<usize>)> = Vec::new();
+    for element in item.elements(array) {
+        let Some(method) = method(&element, problems) else { continue };
+        match all.iter().find(|(other, _)| *other == method) {
+            Some((_, first)) => problems.push(
+                Problem::error("duplicate_method", element.span, format!("{method} is there twice"))
+                    .related(first.clone(), "the first time"),
+            ),
+            None => all.push((method, element.span)),
+        }
+    }
+    Some(all.into_iter().map(|(method, _)| method).collect())
+}
+
+/// A method: a token, in upper case (they are case-sensitive), and not `CONNECT`, which no gateway serves.
+fn method(item: &Item<'_>, problems: &mut Problems) -> Option<Method> {
+    let text = item.text("[\"POST\"]", problems)?;
+    let upper = text.trim().to_ascii_uppercase();
+    let problem = |message: &str| Problem::error("bad_method", item.span.clone(), message);
+    problems.push(match Method::from_bytes(text.as_bytes()) {
+        Ok(Method::CONNECT) => problem("CONNECT asks for a tunnel, and a gateway makes none"),
+        Ok(method) if method.as_str() == upper => return Some(method),
+        _ if Method::from_bytes(upper.as_bytes()).is_ok() => {
+            problem("methods are upper case").help(format!("write `\"{upper}\"`"))
+        }
+        Ok(_) | Err(_) => problem("not a method").help("for example `\"POST\"`"),
+    });
+    None
+}
+
+/// What to write where no signature is found.
+pub(super) fn signature_help() -> String {
+    format!("for this route: `{}`\nfor every route: the same under `[signature]`", signature::EXAMPLE)
+}

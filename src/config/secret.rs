@@ -1,0 +1,325 @@
+//! Pure. One element of `secrets`: where the secret is, what it is called, and whether it is any good.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use zeroize::Zeroizing;
+
+use super::date::{self, DateError};
+use super::environment::{Environment, FileError};
+use super::item::Item;
+use super::keys;
+use super::problem::Problem;
+use super::table::{Problems, Table};
+use crate::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
+
+/// What a configuration is read in.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'c> {
+    /// Where secrets come from.
+    pub(super) environment: &'c dyn Environment,
+    /// The moment of reading.
+    pub(super) now: SystemTime,
+    /// The configuration file's folder: relative paths begin there.
+    pub(super) folder: &'c Path,
+}
+
+/// A secret's name, even where the secret itself is wrong.
+pub(super) struct Named {
+    /// The name in the log.
+    pub(super) name: Arc<str>,
+    /// Where the secret is in the file.
+    pub(super) span: Range<usize>,
+    /// The secret.
+    pub(super) secret: Option<Secret>,
+}
+
+/// Reads an element of `secrets`, the one with this `index` from 0.
+pub(super) fn read(
+    item: &Item<'_>,
+    index: usize,
+    encoding: SecretEncoding,
+    context: Context<'_>,
+    problems: &mut Problems,
+) -> Option<Named> {
+    let entries = item.table("write `secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }]`", problems)?;
+    let table = Table::open("a secret", item.span.clone(), entries, keys::SECRET, problems);
+    let name =
+        table.get("name").and_then(|item| name(&item, problems)).unwrap_or_else(|| default_name(index));
+    let encoding = table.choice("encoding", &SecretEncoding::ALL, encoding, problems);
+    let not_after = match table.get("not_after") {
+        Some(item) => not_after(&item, context.now, problems).map(Some),
+        None => Some(None),
+    };
+    let key = source(&table, problems)
+        .and_then(|source| text(&source, context, problems).map(|text| (source, text)))
+        .and_then(|(source, text)| key(&source, &text, encoding, problems));
+    let secret = key.zip(not_after);
+    let secret = secret.map(|(key, not_after)| Secret { name: Arc::clone(&name), key, not_after });
+    Some(Named { name, span: table.get("name").map_or(item.span.clone(), |item| item.span), secret })
+}
+
+/// Whether an environment variable can be called so (POSIX, section 8.1, and in lower case too).
+pub(super) fn is_variable_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn default_name(index: usize) -> Arc<str> {
+    match index {
+        0 => "current".into(),
+        _ => format!("secret-{}", index.saturating_add(1)).into(),
+    }
+}
+
+/// A name that can be a label, a log field and a word of an HTTP field.
+fn name(item: &Item<'_>, problems: &mut Problems) -> Option<Arc<str>> {
+    let text = item.text("\"current\"", problems)?;
+    let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if text.is_empty() || !letters {
+        problems.push(
+            Problem::error(
+                "bad_name",
+                item.span.clone(),
+                "a secret's name is made of letters, digits, `_`, `.` and `-`",
+            )
+            .help("for example `name = \"current\"`"),
+        );
+        return None;
+    }
+    Some(text.into())
+}
+
+fn not_after(item: &Item<'_>, now: SystemTime, problems: &mut Problems) -> Option<SystemTime> {
+    let moment = match (item.value.as_datetime(), item.value.as_str()) {
+        (Some(datetime), _) => date::moment(datetime),
+        (None, Some(text)) => date::parse(text),
+        (None, None) => Err(DateError::NotDate),
+    };
+    match moment {
+        Ok(moment) => {
+            if moment <= now {
+                problems.push(
+                    Problem::warning(
+                        "secret_expired",
+                        item.span.clone(),
+                        "this secret does not count any more",
+                    )
+                    .label("this moment is past")
+                    .help("remove the secret"),
+                );
+            }
+            Some(moment)
+        }
+        Err(error) => {
+            problems.push(
+                Problem::error("bad_date", item.span.clone(), error.to_string())
+                    .help("write date, time and time zone: `not_after = 2026-12-31T00:00:00Z`"),
+            );
+            None
+        }
+    }
+}
+
+/// Where a secret's text is to be found.
+struct Source<'t> {
+    item: Item<'t>,
+    text: &'t str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Variable,
+    File,
+    Inline,
+}
+
+fn source<'t>(table: &Table<'t>, problems: &mut Problems) -> Option<Source<'t>> {
+    let mut found = [("env", Kind::Variable), ("file", Kind::File), ("value", Kind::Inline)]
+        .into_iter()
+        .filter_map(|(name, kind)| table.get(name).map(|item| (item, kind)));
+    let Some((item, kind)) = found.next() else {
+        problems.push(
+            Problem::error("missing_key", table.span(), "this secret has neither `env` nor `file`").help(
+                "write `{ env = \"PROPIFY_WEBHOOK_SECRET\" }` or `{ file = \"/run/secrets/propify\" }`",
+            ),
+        );
+        return None;
+    };
+    if let Some((other, _)) = found.next() {
+        let message = format!("a secret is in one place, not in `{}` and `{}`", item.name, other.name);
+        problems.push(
+            Problem::error("secret_places", other.key, message)
+                .related(item.key, "the other one")
+                .help("write one `{ ... }` for each secret"),
+        );
+        return None;
+    }
+    let example = match kind {
+        Kind::Variable => "\"PROPIFY_WEBHOOK_SECRET\"",
+        Kind::File => "\"/run/secrets/propify\"",
+        Kind::Inline => "\"...\"",
+    };
+    let text = item.text(example, problems)?;
+    Some(Source { item, text, kind })
+}
+
+/// A secret's text, without the line break that ends a file.
+fn text(source: &Source<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Zeroizing<Vec<u8>>> {
+    let Source { item, text, kind } = source;
+    match kind {
+        Kind::Variable => variable(item, text, context, problems),
+        Kind::File => file(item, text, context, problems),
+        Kind::Inline => {
+            problems.push(
+                Problem::warning(
+                    "secret_inline",
+                    item.key.clone(),
+                    "a secret stands in the configuration itself",
+                )
+                .label("for trying things out only")
+                .help("write `env = \"NAME\"` or `file = \"PATH\"`"),
+            );
+            Some(Zeroizing::new(text.as_bytes().to_vec()))
+        }
+    }
+}
+
+fn variable(
+    item: &Item<'_>,
+    name: &str,
+    context: Context<'_>,
+    problems: &mut Problems,
+) -> Option<Zeroizing<Vec<u8>>> {
+    if !is_variable_name(name) {
+        // Not repeated: whoever misreads `env` writes the secret itself here.
+        problems.push(
+            Problem::error("bad_variable", item.span.clone(), "not the name of an environment variable")
+                .help("`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`"),
+        );
+        return None;
+    }
+    let value = context.environment.variable(name).map(OsString::into_encoded_bytes).map(Zeroizing::new);
+    if value.is_none() {
+        problems.push(
+            Problem::error(
+                "secret_unset",
+                item.span.clone(),
+                format!("the environment variable `{name}` is not set"),
+            )
+            .help(format!("export {name}=...")),
+        );
+    }
+    value
+}
+
+fn file(
+    item: &Item<'_>,
+    name: &str,
+    context: Context<'_>,
+    problems: &mut Problems,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let path = context.folder.join(name);
+    let shown = path.display();
+    let file = match context.environment.file(&path) {
+        Ok(file) => file,
+        Err(error) => {
+            let help = match &error {
+                FileError::Missing => format!("put the secret into {shown}, or name the file it is in"),
+                FileError::Denied => {
+                    format!("let the user that hookgate runs as read it: chown, then chmod 400 {shown}")
+                }
+                FileError::Folder => "name a file in it".to_owned(),
+                FileError::TooLarge(_) | FileError::Other(_) => {
+                    "name a file with the secret in it".to_owned()
+                }
+            };
+            let message = format!("the secret's file {shown} cannot be read: {error}");
+            problems.push(Problem::error("secret_unreadable", item.span.clone(), message).help(help));
+            return None;
+        }
+    };
+    if file.readable_by_everyone {
+        problems.push(
+            Problem::warning(
+                "secret_exposed",
+                item.span.clone(),
+                format!("every user of this machine can read {shown}"),
+            )
+            .help(format!("chmod o-r {shown}")),
+        );
+    }
+    let mut bytes = file.bytes;
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        problems.push(Problem::note(
+            "secret_newline",
+            item.span.clone(),
+            format!("the line break at the end of {shown} does not count as part of the secret"),
+        ));
+    }
+    Some(bytes)
+}
+
+fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding, problems: &mut Problems) -> Option<Key> {
+    let span = source.item.span.clone();
+    if text.trim_ascii().is_empty() {
+        let problem = Problem::error("secret_empty", span, "this secret is empty");
+        problems.push(match source.kind {
+            Kind::Variable => problem.help(format!("export {}=...", source.text)),
+            Kind::File | Kind::Inline => problem.help("put the secret there that the sender gave you"),
+        });
+        return None;
+    }
+    let stray = text.trim_ascii().len() != text.len();
+    let key = match encoding.decode(text) {
+        Ok(key) => key,
+        Err(error) => {
+            let problem = Problem::error("secret_encoding", span, error.to_string());
+            problems.push(if stray {
+                problem.help("there is white space at its beginning or end: remove it")
+            } else {
+                problem.help(
+                    "write `encoding = \"utf8\"` if the sender uses the text as it is, or correct the secret",
+                )
+            });
+            return None;
+        }
+    };
+    if key.is_empty() {
+        problems.push(Problem::error("secret_empty", span, "this secret is empty once it is decoded"));
+        return None;
+    }
+    if stray {
+        problems.push(
+            Problem::warning(
+                "secret_white_space",
+                span.clone(),
+                "this secret begins or ends with white space, which counts as part of it",
+            )
+            .help("if nothing verifies, this is why: remove the white space"),
+        );
+    }
+    match weakness(text, &key) {
+        Some(Weakness::Sample) => problems.push(
+            Problem::warning("secret_sample", span, "this secret is a sample value, which anyone can guess")
+                .help(
+                    "use the one that the sender gave you, or set a random one there: openssl rand -hex 32",
+                ),
+        ),
+        Some(Weakness::Short(bytes)) => problems.push(
+            Problem::warning("secret_short", span, format!("this secret has only {bytes} bytes"))
+                .help("16 random bytes are the least: set another at the sender, from openssl rand -hex 32"),
+        ),
+        None => {}
+    }
+    Some(key)
+}

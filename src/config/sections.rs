@@ -1,0 +1,169 @@
+//! Pure. The tables of gateway.toml that are not about routes: `[server]`, `[limits]`, `[admin]`, `[log]`, `[forward]`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::address::{self, Listen};
+use super::item::Item;
+use super::problem::Problem;
+use super::table::{Problems, Table};
+use super::{AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, keys};
+use crate::signature::scheme::PRESETS;
+
+/// `[server]`, with the places of its addresses.
+pub(super) fn server(
+    root: &Table<'_>,
+    cores: NonZeroUsize,
+    problems: &mut Problems,
+) -> (Server, Vec<Listen>) {
+    let table = root.section("server", "`[server]`", keys::SERVER, problems);
+    let listen = address::listen(&table, LISTEN, problems);
+    let server = Server {
+        listen: listen.iter().map(|listen| listen.address).collect(),
+        workers: at_least_one(table.count("workers", cores.get(), 1..=MOST_WORKERS, problems)),
+        max_connections: at_least_one(table.count("max_connections", 10_000, 1..=MOST_CONNECTIONS, problems)),
+        shutdown_grace: table.duration("shutdown_grace", Duration::from_secs(30), problems),
+    };
+    (server, listen)
+}
+
+/// `[limits]`
+pub(super) fn limits(root: &Table<'_>, problems: &mut Problems) -> Limits {
+    let table = root.section("limits", "`[limits]`", keys::LIMITS, problems);
+    let max_buffered = table.size("max_buffered", 256 << 20, 1..=MOST_MEMORY, problems);
+    let limits = Limits {
+        max_body: table.size("max_body", 1 << 20, 1..=MOST_MEMORY, problems),
+        max_buffered,
+        max_header_bytes: usize::try_from(table.size(
+            "max_header_bytes",
+            32 << 10,
+            1 << 10..=1 << 20,
+            problems,
+        ))
+        .unwrap_or(usize::MAX),
+        header_timeout: table.duration("header_timeout", Duration::from_secs(10), problems),
+        body_timeout: table.duration("body_timeout", Duration::from_secs(30), problems),
+        min_body_rate: table.size("min_body_rate", 1 << 10, 0..=MOST_MEMORY, problems),
+        idle_timeout: table.duration("idle_timeout", Duration::from_secs(75), problems),
+        write_timeout: table.duration("write_timeout", Duration::from_secs(30), problems),
+    };
+    let place = table.get("max_body").or_else(|| table.get("max_buffered"));
+    if let Some(place) = place
+        && limits.max_body > limits.max_buffered
+    {
+        problems.push(body_beyond_memory(&place, limits.max_body, &limits));
+    }
+    limits
+}
+
+/// What there is to say about a body limit larger than all buffers.
+pub(super) fn body_beyond_memory(item: &Item<'_>, max_body: u64, limits: &Limits) -> Problem {
+    let (body, buffered) = (super::unit::write_size(max_body), super::unit::write_size(limits.max_buffered));
+    let message = format!("a body of {body} (`max_body`) can never be held in {buffered} (`max_buffered`)");
+    Problem::error("body_beyond_memory", item.span.clone(), message)
+        .help("`max_buffered` must be at least as large as every `max_body`, and should be many times that")
+}
+
+/// `[admin]`, with the places of its addresses; off if the table is not there.
+pub(super) fn admin(root: &Table<'_>, problems: &mut Problems) -> (Option<Admin>, Vec<Listen>) {
+    let table = root.section("admin", "`[admin]`", keys::ADMIN, problems);
+    if !table.is_present() {
+        return (None, Vec::new());
+    }
+    let listen = address::listen(&table, ADMIN_LISTEN, problems);
+    (Some(Admin { listen: listen.iter().map(|listen| listen.address).collect() }), listen)
+}
+
+/// `[log]`
+pub(super) fn log(root: &Table<'_>, problems: &mut Problems) -> Log {
+    let table = root.section("log", "`[log]`", keys::LOG, problems);
+    let formats = [("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    let access = [("all", AccessLog::All), ("refused", AccessLog::Refused), ("off", AccessLog::Off)];
+    Log {
+        format: table.choice("format", &formats, LogFormat::Auto, problems),
+        level: table.choice("level", &levels, LogLevel::Info, problems),
+        access: table.choice("access", &access, AccessLog::All, problems),
+    }
+}
+
+/// `[forward]`
+pub(super) fn forward(root: &Table<'_>, problems: &mut Problems) -> Forward {
+    let table = root.section("forward", "`[forward]`", keys::FORWARD, problems);
+    Forward {
+        x_forwarded: table.flag("x_forwarded", false, problems),
+        verified_field: table.get("verified_field").and_then(|item| verified_field(&item, problems)),
+    }
+}
+
+/// The name of a field that is removed from what clients send: none that a message or an app could need.
+fn verified_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderName> {
+    let example = "\"x-hookgate-verified\"";
+    let text = item.text(example, problems)?;
+    let problem = |message| {
+        Problem::error("bad_field", item.span.clone(), message).help(format!("for example `{example}`"))
+    };
+    let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+        problems.push(problem("not the name of a field"));
+        return None;
+    };
+    let signature = PRESETS.iter().any(|scheme| scheme.field == name.as_str());
+    if signature || FIELDS_THAT_MATTER.contains(&name.as_str()) {
+        problems.push(problem(
+            "this field has a meaning of its own, and would be removed from what clients send",
+        ));
+        return None;
+    }
+    Some(name)
+}
+
+fn at_least_one(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
+}
+
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// A slip of the finger, not a machine.
+const MOST_WORKERS: usize = 1024;
+const MOST_CONNECTIONS: usize = 10_000_000;
+const MOST_MEMORY: u64 = 1 << 40;
+
+/// Fields whose removal would change what a message means: framing, hop-by-hop fields (RFC 9110, section 7.6.1), what
+/// describes the content, who asks, and what the gateway may append to.
+const FIELDS_THAT_MATTER: [&str; 25] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "date",
+    "authorization",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "cookie",
+    "user-agent",
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+];

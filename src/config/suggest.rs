@@ -1,0 +1,86 @@
+//! Pure. What somebody who wrote an unknown word may have meant.
+
+/// The known word nearest to `word`, if one is near: a third of its letters may differ.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let allowed = word.chars().count().div_ceil(3).min(3);
+    known
+        .into_iter()
+        .map(|candidate| (distance(&word.to_lowercase(), candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Words as a list for people: `` `a`, `b` ``.
+pub(super) fn list<'k>(words: impl IntoIterator<Item = &'k str>) -> String {
+    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// How many characters must be put in, taken out, replaced or swapped with their neighbour to make one word the other
+/// (the optimal string alignment distance). Long words are not worth the time: they are far from everything.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    if a.len().max(b.len()) > LONGEST {
+        return usize::MAX;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (row, from) in a.iter().enumerate() {
+        let mut current = vec![row.saturating_add(1)];
+        for (column, to) in b.iter().enumerate() {
+            let at = |line: &[usize], column: usize| line.get(column).copied().unwrap_or(usize::MAX);
+            let next = column.saturating_add(1);
+            let replaced = at(&above, column).saturating_add(usize::from(from != to));
+            let removed = at(&above, next).saturating_add(1);
+            let added = at(&current, column).saturating_add(1);
+            let mut least = replaced.min(removed).min(added);
+            if let (Some(last_row), Some(last)) = (row.checked_sub(1), column.checked_sub(1))
+                && a.get(last_row) == Some(to)
+                && b.get(last) == Some(from)
+            {
+                least = least.min(at(&before, last).saturating_add(1));
+            }
+            current.push(least);
+        }
+        before = std::mem::replace(&mut above, current);
+    }
+    above.last().copied().unwrap_or(usize::MAX)
+}
+
+const LONGEST: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_is_understood() {
+        let known = ["listen", "workers", "max_connections", "max_body", "path"];
+        for (word, want) in [
+            ("lisen", Some("listen")),
+            ("listne", Some("listen")),
+            ("Listen", Some("listen")),
+            ("max-body", Some("max_body")),
+            ("maxbody", Some("max_body")),
+            ("max_conections", Some("max_connections")),
+            ("pth", Some("path")),
+            ("colour", None),
+            ("", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(word, known), want, "{word}");
+        }
+        assert_eq!(nearest(&"x".repeat(10_000), known), None);
+    }
+
+    #[test]
+    fn distances_count_single_changes() {
+        for (a, b, want) in
+            [("", "", 0), ("", "ab", 2), ("ab", "ba", 1), ("kitten", "sitting", 3), ("abc", "abc", 0)]
+        {
+            assert_eq!(distance(a, b), want, "{a} {b}");
+            assert_eq!(distance(b, a), want, "{b} {a}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Pure. A table of gateway.toml, read key by key with everything that is wrong with it noted down.
+//!
+//! Whatever is wrong is added to the problems, and the key counts as its default: one mistake does not hide the next.
+
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::item::Item;
+use super::problem::Problem;
+use super::{keys, suggest, unit};
+
+/// What has been found wrong so far.
+pub(super) type Problems = Vec<Problem>;
+
+/// The longest that hookgate is told to wait for anything. Longer is a slip, and near the end of time sums overflow.
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// A table whose keys are all known, or one that is not there and has none.
+#[derive(Clone, Debug)]
+pub(super) struct Table<'t> {
+    title: &'static str,
+    span: Range<usize>,
+    entries: Option<&'t DeTable<'t>>,
+}
+
+impl<'t> Table<'t> {
+    /// Takes a table up, and notes every key that is not `known`. `title` is what people call it.
+    pub(super) fn open(
+        title: &'static str,
+        span: Range<usize>,
+        entries: &'t DeTable<'t>,
+        known: &[&str],
+        problems: &mut Problems,
+    ) -> Self {
+        for key in entries.keys() {
+            if !known.contains(&key.get_ref().as_ref()) {
+                problems.push(unknown(title, key.get_ref(), key.span(), known));
+            }
+        }
+        Self { title, span, entries: Some(entries) }
+    }
+
+    /// The table under a key; an empty one if there is none.
+    pub(super) fn section(
+        &self,
+        name: &'static str,
+        title: &'static str,
+        known: &[&str],
+        problems: &mut Problems,
+    ) -> Self {
+        let absent = Self { title, span: self.span.clone(), entries: None };
+        let Some(item) = self.get(name) else { return absent };
+        match item.table(&format!("write its keys under {title}"), problems) {
+            Some(entries) => Self::open(title, item.span, entries, known, problems),
+            None => absent,
+        }
+    }
+
+    /// Where the table is: its header, or all of it if it is written inline.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Whether the table is there.
+    pub(super) fn is_present(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// What is set under a key, if anything.
+    pub(super) fn get(&self, name: &'static str) -> Option<Item<'t>> {
+        let (key, value) = self.entries?.get_key_value(name)?;
+        Some(Item { name, key: key.span(), value: value.get_ref(), span: value.span() })
+    }
+
+    /// Where a key's value is, or the table where there is no such key.
+    pub(super) fn place(&self, name: &'static str) -> Range<usize> {
+        self.get(name).map_or_else(|| self.span(), |item| item.span)
+    }
+
+    /// What is set under a key that there must be; `example` is a value to copy.
+    pub(super) fn required(
+        &self,
+        name: &'static str,
+        example: &str,
+        problems: &mut Problems,
+    ) -> Option<Item<'t>> {
+        let item = self.get(name);
+        if item.is_none() {
+            problems.push(
+                Problem::error("missing_key", self.span(), format!("{} has no `{name}`", self.title))
+                    .help(format!("add `{name} = {example}`")),
+            );
+        }
+        item
+    }
+
+    /// A duration that is not zero.
+    pub(super) fn duration(
+        &self,
+        name: &'static str,
+        default: Duration,
+        problems: &mut Problems,
+    ) -> Duration {
+        self.get(name).and_then(|item| item.duration(default, problems)).unwrap_or(default)
+    }
+
+    /// A number of bytes within a range.
+    pub(super) fn size(
+        &self,
+        name: &'static str,
+        default: u64,
+        range: RangeInclusive<u64>,
+        problems: &mut Problems,
+    ) -> u64 {
+        let Some(item) = self.get(name) else { return default };
+        let Some(bytes) = item.size(default, problems) else { return default };
+        if range.contains(&bytes) {
+            return bytes;
+        }
+        let (least, most) = (unit::write_size(*range.start()), unit::write_size(*range.end()));
+        problems.push(
+            Problem::error("out_of_range", item.span, format!("`{name}` must be from {least} to {most}"))
+                .help(format!("the default is `\"{}\"`", unit::write_size(default))),
+        );
+        default
+    }
+
+    /// A number of things within a range.
+    pub(super) fn count(
+        &self,
+        name: &'static str,
+        default: usize,
+        range: RangeInclusive<usize>,
+        problems: &mut Problems,
+    ) -> usize {
+        let Some(item) = self.get(name) else { return default };
+        let Some(number) = item.number(&default.to_string(), problems) else { return default };
+        match usize::try_from(number) {
+            Ok(number) if range.contains(&number) => number,
+            Ok(_) | Err(_) => {
+                let message = format!("`{name}` must be from {} to {}", range.start(), range.end());
+                problems.push(
+                    Problem::error("out_of_range", item.span, message)
+                        .help(format!("the default is `{default}`")),
+                );
+                default
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, name: &'static str, default: bool, problems: &mut Problems) -> bool {
+        self.get(name).and_then(|item| item.flag(problems)).unwrap_or(default)
+    }
+
+    /// One of several words.
+    pub(super) fn choice<T: Copy>(
+        &self,
+        name: &'static str,
+        choices: &[(&str, T)],
+        default: T,
+        problems: &mut Problems,
+    ) -> T {
+        self.get(name).and_then(|item| item.choice(choices, problems)).unwrap_or(default)
+    }
+}
+
+fn unknown(title: &str, key: &str, span: Range<usize>, known: &[&str]) -> Problem {
+    let problem = Problem::error("unknown_key", span, format!("{title} has no key {key:?}"))
+        .help(format!("its keys are {}", suggest::list(known.iter().copied())));
+    if let Some(meant) = suggest::nearest(key, known.iter().copied()) {
+        return problem.label(format!("did you mean `{meant}`?"));
+    }
+    match keys::TABLES.iter().find(|(_, keys)| keys.contains(&key)) {
+        Some((other, _)) => problem.label(format!("this belongs to {other}")),
+        None => problem,
+    }
+}

@@ -1,0 +1,155 @@
+use std::num::NonZeroUsize;
+
+use std::time::SystemTime;
+
+use proptest::prelude::*;
+use toml::de::{DeTable, DeValue};
+
+use super::environment::Fixed;
+use super::keys;
+use super::problem::Style;
+
+const EXAMPLE: &str = include_str!("../../gateway.toml");
+
+fn environment() -> Fixed {
+    Fixed::new(NonZeroUsize::MIN)
+        .with_variable("PROPIFY_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef")
+        .with_variable("GITHUB_WEBHOOK_SECRET", "fedcba9876543210fedcba9876543210")
+        .with_file("/run/secrets/propify-previous", "00112233445566778899aabbccddeeff")
+}
+
+/// Reads a text and renders whatever comes of it in every way.
+fn everything_about(text: &str) -> String {
+    let report = match super::read("gateway.toml", text, &environment(), SystemTime::UNIX_EPOCH) {
+        Ok(loaded) => loaded.report,
+        Err(report) => {
+            assert!(report.has_errors());
+            report
+        }
+    };
+    format!("{}{}{}{report:?}", report.render(Style::Plain), report.render(Style::Colored), report.to_json())
+}
+
+fn collect<'t>(table: &'t DeTable<'_>, found: &mut Vec<&'t str>) {
+    for (key, value) in table {
+        found.push(key.get_ref());
+        collect_value(value.get_ref(), found);
+    }
+}
+
+fn collect_value<'t>(value: &'t DeValue<'_>, found: &mut Vec<&'t str>) {
+    if let Some(table) = value.as_table() {
+        collect(table, found);
+    }
+    for element in value.as_array().into_iter().flatten() {
+        collect_value(element.get_ref(), found);
+    }
+}
+
+/// All but `value`: an example with a secret in it would be copied with it.
+#[test]
+fn the_example_has_every_key_there_is() {
+    let document = DeTable::parse(EXAMPLE).unwrap();
+    let root = document.get_ref();
+    for (title, known) in keys::TABLES {
+        let mut found = Vec::new();
+        let section = title.trim_matches(['`', '[', ']']);
+        match root.get(section) {
+            Some(table) => collect_value(table.get_ref(), &mut found),
+            None => collect(root, &mut found),
+        }
+        for key in known.iter().filter(|key| **key != "value") {
+            assert!(found.contains(key), "{title} has no {key} in gateway.toml");
+        }
+    }
+    assert!(EXAMPLE.contains("`value = \"...\"`"), "it is explained all the same");
+}
+
+#[test]
+fn a_secret_in_the_file_is_in_no_rendering() {
+    for (before, after) in
+        [("", ""), ("listen = 1\n", ""), ("listen = x\n", ""), ("", "\n[[routes]\n"), ("", "\n= 1")]
+    {
+        let text = format!(
+            "{before}signature = {{ scheme = \"propify\", secrets = [{{ name = \"a b\", value = \"hunter2\" }}] }}\n{after}"
+        );
+        let shown = everything_about(&text);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("value = \"*******\"") || shown.contains("value = ******"), "{shown}");
+    }
+}
+
+/// Pieces that configurations are made of, so that random texts get further than the first character.
+fn piece() -> impl Strategy<Value = String> {
+    let words = [
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "=",
+        ",",
+        ".",
+        "\n",
+        "\"",
+        "'",
+        "\"\"\"",
+        "#",
+        " ",
+        "\r\n",
+        "é",
+        "\u{0}",
+        "server",
+        "listen",
+        "routes",
+        "path",
+        "signature",
+        "secrets",
+        "value",
+        "env",
+        "model",
+        "\"/{model}\"",
+        "limits",
+        "[server]\n",
+        "[[routes]]\n",
+        "[signature]\n",
+        "scheme = \"propify\"\n",
+        "max_body",
+        "0",
+        "-1",
+        "1e9",
+        "2026-01-01T00:00:00Z",
+        "true",
+        "\"10s\"",
+        "\"1MiB\"",
+        "= [\"hunter2\"]\n",
+        "= { value = \"hunter2\" }\n",
+        "path = \"/a\"\n",
+        "upstream = \"http://a\"\n",
+        "server.listen",
+        "routes.signature",
+        "\\u00e9",
+        "\\",
+    ];
+    prop_oneof![4 => prop::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text: String) {
+        everything_about(&text);
+    }
+
+    #[test]
+    fn no_text_that_looks_like_a_configuration_panics(pieces in prop::collection::vec(piece(), 0..40)) {
+        everything_about(&pieces.concat());
+    }
+
+    #[test]
+    fn no_change_to_the_example_panics(at in 0..EXAMPLE.len(), length in 0_usize..40, piece in piece()) {
+        let start = EXAMPLE.floor_char_boundary(at);
+        let end = EXAMPLE.ceil_char_boundary((at + length).min(EXAMPLE.len()));
+        everything_about(&format!("{}{piece}{}", &EXAMPLE[..start], &EXAMPLE[end..]));
+    }
+}

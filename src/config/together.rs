@@ -1,0 +1,144 @@
+//! Pure. What only several routes, or a route and the rest of the file, can get wrong.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::problem::Problem;
+use super::routes::{Draft, Signs, signature_help};
+use super::table::{Problems, Table};
+use crate::route::{ModelRule, Pattern, Router};
+use crate::signature::scheme::Scheme;
+
+/// Notes what is wrong with the routes as a whole, given the signature of the whole file.
+pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
+    signatures(drafts, whole, root, problems);
+    models(drafts, whole, problems);
+    let routes: Vec<(&Draft<'_>, &Pattern)> =
+        drafts.iter().filter_map(|draft| Some((draft, draft.path.as_ref()?))).collect();
+    let taken = conflicts(&routes, problems);
+    let mut first_of: HashMap<&str, &Draft<'_>> = HashMap::new();
+    for (index, (draft, pattern)) in routes.iter().enumerate() {
+        let first = *first_of.entry(pattern.shape()).or_insert(draft);
+        if !taken.contains(&index) && !std::ptr::eq(first, *draft) {
+            agree(first, draft, whole, problems);
+        }
+    }
+}
+
+/// Routes with no signature, and a signature with no routes.
+fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
+    let mut without = drafts.iter().filter(|draft| matches!(draft.signature, Signs::Absent));
+    let Some(first) = without.next() else {
+        if !drafts.is_empty() && !matches!(whole, Signs::Absent) {
+            problems.push(
+                Problem::warning("unused_signature", root.place("signature"), "no route uses this signature")
+                    .label("each has its own")
+                    .help("remove it"),
+            );
+        }
+        return;
+    };
+    if !matches!(whole, Signs::Absent) {
+        return;
+    }
+    let others = without.count();
+    let message = match others {
+        0 => "this route has no signature, and there is none for every route".to_owned(),
+        1 => "this route and another have no signature, and there is none for every route".to_owned(),
+        _ => format!("this route and {others} others have no signature, and there is none for every route"),
+    };
+    problems.push(Problem::error("missing_signature", first.table.span(), message).help(signature_help()));
+}
+
+/// Routes that ask for a model that their sender does not name.
+fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
+    for draft in drafts {
+        let Some(scheme) = scheme(draft, whole) else { continue };
+        if draft.model != ModelRule::Any && scheme.model_pointers.is_empty() {
+            let message = format!("the events of scheme `{}` name no model", scheme.name);
+            problems.push(
+                Problem::error("no_model", draft.model_place(), message)
+                    .help("tell these events apart by their path, or forward all of them to one upstream"),
+            );
+        }
+    }
+}
+
+fn scheme(draft: &Draft<'_>, whole: &Signs) -> Option<&'static Scheme> {
+    match (&draft.signature, whole) {
+        (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature.scheme()),
+        (Signs::Wrong, _) | (Signs::Absent, Signs::Absent | Signs::Wrong) => None,
+    }
+}
+
+/// Routes that would take the same requests. Says which of them are in an earlier one's way.
+fn conflicts(routes: &[(&Draft<'_>, &Pattern)], problems: &mut Problems) -> Vec<usize> {
+    let Err(conflicts) = Router::build(routes.iter().map(|(draft, pattern)| (*pattern, &draft.model))) else {
+        return Vec::new();
+    };
+    for conflict in &conflicts {
+        let (Some((earlier, earlier_path)), Some((later, later_path))) =
+            (routes.get(conflict.earlier.0), routes.get(conflict.later.0))
+        else {
+            continue;
+        };
+        let problem = |message: String| {
+            Problem::error("conflicting_routes", later.table.place("path"), message)
+                .related(earlier.table.place("path"), "this route takes them")
+        };
+        problems.push(if earlier_path != later_path {
+            problem(format!("`{later_path}` and `{earlier_path}` are the same paths"))
+                .help("call their parameters the same, and tell the routes apart by `model`")
+        } else {
+            match &later.model {
+                ModelRule::Named(model) => {
+                    problem(format!("there is a route for `{later_path}` with the model `{model}` already"))
+                        .help("remove one of them, or name another model")
+                }
+                ModelRule::Any | ModelRule::Segment => {
+                    problem(format!("there is a route for `{later_path}` already"))
+                        .help("remove one of them, or name the `model` that one of them is for")
+                }
+            }
+        });
+    }
+    conflicts.iter().map(|conflict| conflict.later.0).collect()
+}
+
+/// What routes of one path must agree on: it is decided before the model is known, and so before the route is.
+fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Problems) {
+    let mut methods = [&first.methods, &other.methods].map(|methods| methods.iter().collect::<Vec<_>>());
+    for methods in &mut methods {
+        methods.sort_by_key(|method| method.as_str());
+    }
+    let signatures = match (effective(first, whole), effective(other, whole)) {
+        (Some(one), Some(other)) => std::ptr::eq(one, other) || one.agrees_with(other),
+        // An error has been noted there.
+        (None, _) | (_, None) => true,
+    };
+    for (name, agreed) in [
+        ("signature", signatures),
+        ("max_body", first.max_body == other.max_body),
+        ("methods", methods.first() == methods.last()),
+        ("mode", first.mode == other.mode),
+    ] {
+        if !agreed {
+            let place = |draft: &Draft<'_>| -> Range<usize> {
+                draft.table.get(name).map_or_else(|| draft.table.place("path"), |item| item.key)
+            };
+            let message = format!("routes of one path must have the same `{name}`");
+            problems.push(
+                Problem::error("disagreeing_routes", place(other), message)
+                    .related(place(first), "here it is another")
+                    .help("it counts before the model is known, which tells these routes apart"),
+            );
+        }
+    }
+}
+
+fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'s super::signature::Signature> {
+    match (&draft.signature, whole) {
+        (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature),
+        (Signs::Wrong, _) | (Signs::Absent, Signs::Absent | Signs::Wrong) => None,
+    }
+}

@@ -1,0 +1,134 @@
+//! Pure. A route's upstream, with what `[upstream]` and the route say of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::address::Listen;
+use super::item::Item;
+use super::problem::Problem;
+use super::table::{Problems, Table};
+use super::{Upstream, keys};
+use crate::forward::origin::{Origin, OriginError};
+
+/// What may be set for all upstreams, and again by each route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    max_idle: usize,
+    idle_timeout: Duration,
+}
+
+impl Settings {
+    /// `[upstream]`, for the routes that do not say otherwise.
+    pub(super) fn common(root: &Table<'_>, problems: &mut Problems) -> Self {
+        let table = root.section("upstream", "`[upstream]`", keys::UPSTREAM, problems);
+        let defaults = Self {
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(30),
+            max_idle: 64,
+            idle_timeout: Duration::from_secs(4),
+        };
+        defaults.overridden(&table, problems)
+    }
+
+    /// With what a table says otherwise.
+    pub(super) fn overridden(&self, table: &Table<'_>, problems: &mut Problems) -> Self {
+        Self {
+            connect_timeout: table.duration("connect_timeout", self.connect_timeout, problems),
+            response_timeout: table.duration("response_timeout", self.response_timeout, problems),
+            max_idle: table.count("max_idle", self.max_idle, 0..=MOST_IDLE, problems),
+            idle_timeout: table.duration("idle_timeout", self.idle_timeout, problems),
+        }
+    }
+
+    /// For this upstream.
+    pub(super) fn of(self, origin: Origin) -> Upstream {
+        let Self { connect_timeout, response_timeout, max_idle, idle_timeout } = self;
+        Upstream { origin, connect_timeout, response_timeout, max_idle, idle_timeout }
+    }
+}
+
+/// A route's `upstream`, which must not be one of the gateway's own addresses.
+pub(super) fn origin(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) -> Option<Origin> {
+    let text = item.text(EXAMPLE, problems)?;
+    let origin = match Origin::parse(text) {
+        Ok(origin) => origin,
+        Err(error) => {
+            problems.push(
+                Problem::error("bad_upstream", item.span.clone(), error.to_string())
+                    .help(item.write(&instead(text, error))),
+            );
+            return None;
+        }
+    };
+    let own = listen.iter().find(|listen| reaches(&origin, listen));
+    if let Some(own) = own {
+        let message =
+            format!("{} is where this gateway listens: requests would go round in circles", own.address);
+        let problem = Problem::error("upstream_is_self", item.span.clone(), message);
+        problems.push(match &own.span {
+            Some(span) => problem.related(span.clone(), "the gateway"),
+            None => problem.help(format!("the gateway listens on {} by default", own.address)),
+        });
+        return None;
+    }
+    Some(origin)
+}
+
+/// Whether connections to the origin certainly come out at this listener.
+fn reaches(origin: &Origin, listen: &Listen) -> bool {
+    let host = match origin.address() {
+        Some(address) => address.ip(),
+        None if origin.host() == "localhost" => IpAddr::from([127, 0, 0, 1]),
+        None => return false,
+    };
+    let own = listen.address.ip();
+    let loopback = own.is_unspecified() && (host.is_loopback() || host.is_unspecified());
+    origin.port() == listen.address.port() && (host == own || loopback)
+}
+
+/// The URL that was probably meant, with its quotes.
+fn instead(text: &str, error: OriginError) -> String {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let rest = rest.trim_start_matches('/');
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).trim();
+    let meant = format!("http://{host}");
+    let likely = match error {
+        OriginError::Path | OriginError::UserInformation | OriginError::Https => true,
+        OriginError::NotUrl => matches!(scheme, "" | "http" | "tcp"),
+        OriginError::Port => false,
+    };
+    if likely && Origin::parse(&meant).is_ok() { format!("\"{meant}\"") } else { EXAMPLE.to_owned() }
+}
+
+const EXAMPLE: &str = "\"http://127.0.0.1:3000\"";
+
+/// A slip of the finger, not a pool.
+const MOST_IDLE: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_origin_is_answered_with_one() {
+        for (text, want) in [
+            ("http://app:3000/hooks?x", "http://app:3000"),
+            ("http://u:p@app:3000/", "http://app:3000"),
+            ("https://app:3000", "http://app:3000"),
+            ("app:3000", "http://app:3000"),
+            ("127.0.0.1:3000/hooks", "http://127.0.0.1:3000"),
+            ("//app", "http://app"),
+            ("tcp://app:1", "http://app:1"),
+            ("ftp://app:1", "http://127.0.0.1:3000"),
+            ("http://app:0", "http://127.0.0.1:3000"),
+            ("http:///", "http://127.0.0.1:3000"),
+            ("", "http://127.0.0.1:3000"),
+        ] {
+            let error = Origin::parse(text).unwrap_err();
+            assert_eq!(instead(text, error), format!("\"{want}\""), "{text}");
+        }
+    }
+}

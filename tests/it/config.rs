@@ -1,0 +1,184 @@
+//! Configuration files: every one under tests/config has its exact report beside it.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use hookgate::config::environment::{FileError, Fixed};
+use hookgate::config::problem::{Severity, Style};
+use hookgate::config::{self, Loaded};
+
+/// The machine that the files under tests/config are read on.
+fn environment() -> Fixed {
+    Fixed::new(NonZeroUsize::new(4).unwrap())
+        .with_variable("PROPIFY_WEBHOOK_SECRET", "5d1c4ca6d2a94b6c8e1f0a7b9c3d2e1f")
+        .with_variable("GITHUB_WEBHOOK_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0")
+        .with_variable("SAME_AS_PROPIFY", "5d1c4ca6d2a94b6c8e1f0a7b9c3d2e1f")
+        .with_variable("EMPTY", "")
+        .with_variable("BLANK", " \n")
+        .with_variable("SHORT", "tiny")
+        .with_variable("SAMPLE", "changeme")
+        .with_variable("STRAY", "9b8a7c6d5e4f30211203f4e5d6c7a8b9\n")
+        .with_variable("ODD_HEX", "abc")
+        .with_file("/run/secrets/propify-previous", "1a2b3c4d5e6f708192a3b4c5d6e7f809")
+        .with_file("tests/config/valid/propify-newline", "77aa88bb99cc00dd11ee22ff33440055\n")
+        .with_open_file("/run/secrets/exposed", "31415926535897932384626433832795")
+        .with_bad_file("/run/secrets/denied", FileError::Denied)
+        .with_bad_file("/run/secrets", FileError::Folder)
+}
+
+/// 2026-07-01T00:00:00Z
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_782_864_000)
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{folder}");
+    files
+}
+
+fn read(path: &Path) -> Result<Loaded, config::problem::Report> {
+    config::read(path.to_str().unwrap(), &fs::read_to_string(path).unwrap(), &environment(), now())
+}
+
+/// Compares with the file beside; `BLESS=1` writes it.
+fn expect(path: &Path, got: &str) {
+    let beside = path.with_extension("stderr");
+    if std::env::var_os("BLESS").is_some() {
+        if got.is_empty() {
+            let _absent = fs::remove_file(&beside);
+        } else {
+            fs::write(&beside, got).unwrap();
+        }
+    }
+    let want = fs::read_to_string(&beside).unwrap_or_default();
+    assert!(got == want, "{}: got\n{got}\nbut want\n{want}\n(BLESS=1 accepts it)", path.display());
+}
+
+#[test]
+fn every_invalid_file_gets_its_exact_report() {
+    for path in files("tests/config/invalid") {
+        let report = read(&path).expect_err(&path.display().to_string());
+        assert!(report.has_errors());
+        expect(&path, &report.render(Style::Plain));
+    }
+}
+
+#[test]
+fn every_valid_file_is_read_with_its_exact_warnings() {
+    for path in files("tests/config/valid") {
+        let loaded = read(&path).unwrap_or_else(|report| panic!("{}", report.render(Style::Plain)));
+        assert!(!loaded.report.has_errors());
+        expect(&path, &loaded.report.render(Style::Plain));
+    }
+}
+
+#[test]
+fn five_mistakes_are_five_problems_each_on_its_line() {
+    let report = read(Path::new("tests/config/invalid/five.toml")).unwrap_err();
+    let json = report.to_json();
+    let lines: Vec<u64> = json.as_array().unwrap().iter().map(|one| one["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [3, 7, 11, 16, 20]);
+}
+
+/// The program and the people's renderings name the same places.
+#[test]
+fn both_renderings_agree_on_the_place() {
+    for path in files("tests/config/invalid") {
+        let report = read(&path).unwrap_err();
+        let text = report.render(Style::Plain);
+        for problem in report.to_json().as_array().unwrap() {
+            let place = format!("{}:{}:{}\n", path.display(), problem["line"], problem["column"]);
+            assert!(text.contains(&place), "{place}{text}");
+        }
+    }
+}
+
+#[test]
+fn no_report_shows_a_secret() {
+    let mut reports = Vec::new();
+    for path in files("tests/config/invalid") {
+        reports.push(read(&path).unwrap_err());
+    }
+    for path in files("tests/config/valid") {
+        reports.push(read(&path).unwrap().report);
+    }
+    for report in reports {
+        let shown = format!(
+            "{}{}{report:?}",
+            report.render(Style::Colored),
+            serde_json::to_string(&report.to_json()).unwrap()
+        );
+        for secret in
+            ["hunter2", "5d1c4ca6", "0f1e2d3c", "9b8a7c6d", "1a2b3c4d", "77aa88bb", "31415926", "changeme"]
+        {
+            assert!(!shown.contains(secret), "{}: {secret}", report.name);
+        }
+    }
+}
+
+#[test]
+fn the_example_of_the_contract_means_what_it_says() {
+    let config = read(Path::new("tests/config/valid/contract.toml")).unwrap().config;
+    assert_eq!(config.server.workers.get(), 2);
+    assert_eq!(config.limits.max_buffered, 256 << 20);
+    assert_eq!(config.admin.unwrap().listen, ["127.0.0.1:9901".parse().unwrap()]);
+    let paths: Vec<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();
+    assert_eq!(paths, ["/webhook/leases", "/webhook/leads", "/webhook/{model}", "/hooks/github"]);
+    let [leases, leads, _, github] = config.routes.as_slice() else { panic!() };
+    assert!(std::sync::Arc::ptr_eq(&leases.verifier, &leads.verifier), "one signature is compiled once");
+    let names: Vec<&str> = leases.verifier.secret_names().map(|name| &**name).collect();
+    assert_eq!(names, ["current", "previous"]);
+    assert_eq!(github.verifier.scheme().name, "github");
+    assert_eq!(github.max_body, 4 << 20);
+    assert_eq!(github.upstream.response_timeout, Duration::from_secs(10));
+    assert_eq!(github.upstream.idle_timeout, Duration::from_secs(4));
+}
+
+/// What is not set is what the contract says, and what its example says: the defaults are all in it.
+#[test]
+fn a_minimal_file_has_the_defaults_of_the_contract() {
+    let minimal = read(Path::new("tests/config/valid/minimal.toml")).unwrap().config;
+    let contract = read(Path::new("tests/config/valid/contract.toml")).unwrap().config;
+    assert_eq!(minimal.server.workers.get(), 4, "one per core");
+    assert_eq!(minimal.server, config::Server { workers: minimal.server.workers, ..contract.server });
+    assert_eq!(minimal.limits, contract.limits);
+    assert_eq!(minimal.limits.write_timeout, Duration::from_secs(30));
+    assert_eq!(minimal.admin, None);
+    assert_eq!(minimal.log, contract.log);
+    assert_eq!(minimal.forward, config::Forward::default());
+    let ([minimal], Some(contract)) = (minimal.routes.as_slice(), contract.routes.first()) else { panic!() };
+    assert_eq!(
+        minimal.upstream,
+        config::Upstream { origin: minimal.upstream.origin.clone(), ..contract.upstream.clone() }
+    );
+    assert_eq!(minimal.methods, [http::Method::POST]);
+    assert_eq!(minimal.max_body, 1 << 20);
+    assert_eq!(minimal.mode, config::Mode::Enforce);
+}
+
+#[test]
+fn the_example_at_the_root_works_without_a_warning() {
+    let loaded =
+        read(Path::new("gateway.toml")).unwrap_or_else(|report| panic!("{}", report.render(Style::Plain)));
+    let warnings = loaded.report.problems.iter().filter(|problem| problem.severity != Severity::Note).count();
+    assert_eq!(warnings, 0, "{}", loaded.report.render(Style::Plain));
+}
+
+#[test]
+fn the_example_cut_short_anywhere_never_panics() {
+    let text = fs::read_to_string("gateway.toml").unwrap();
+    for (at, _) in text.char_indices() {
+        let cut = &text[..at];
+        if let Err(report) = config::read("gateway.toml", cut, &environment(), now()) {
+            assert!(!report.render(Style::Plain).is_empty() && report.to_json().is_array(), "{cut}");
+        }
+    }
+}
