@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 
 use bytes::BufMut as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::time::Instant;
 
 use crate::deadline::Deadline;
 use crate::rejection::Rejection;
 use crate::server::head::{Expect, Framing, Head};
-use crate::server::limit::Share;
+use crate::server::limit::{Exhausted, Share};
 use crate::server::pace::Pace;
 use crate::server::wire::{Append, Arrival, ContentError, Progress, Transport, Wire};
 use crate::signature::Verification;
@@ -52,12 +53,15 @@ pub async fn receive<IO: Transport>(
     }
     let mut deadline = Deadline::default();
     let mut intake = Intake { verification, share, plan };
-    poll_fn(|cx| {
+    let received = poll_fn(|cx| {
         loop {
-            match wire.poll_content(cx, &mut intake) {
+            if intake.share.is_shed() {
+                return Poll::Ready(Err(Rejection::Overloaded));
+            }
+            let progress = match wire.poll_content(cx, &mut intake) {
+                Poll::Ready(Ok(Progress::Full)) => intake.poll_make_room(cx)?,
                 Poll::Ready(Ok(Progress::Complete)) => return Poll::Ready(intake.check()),
-                Poll::Ready(Ok(Progress::Some)) => intake.check()?,
-                Poll::Ready(Ok(Progress::Full)) => intake.make_room()?,
+                Poll::Ready(Ok(Progress::Some)) => Poll::Ready(intake.check()?),
                 Poll::Ready(Err(ContentError::Incomplete)) => {
                     return Poll::Ready(Err(Rejection::BodyIncomplete));
                 }
@@ -65,13 +69,19 @@ pub async fn receive<IO: Transport>(
                     return Poll::Ready(Err(Rejection::MalformedContent(why)));
                 }
                 Poll::Pending => {
-                    deadline.set_at(arrival.at, bounds.pace.patience(intake.verification.len()));
-                    return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
+                    intake.share.sit(cx, intake.verification.len(), arrival.at.into_std());
+                    Poll::Pending
                 }
+            };
+            if progress.is_pending() {
+                deadline.set_at(arrival.at, bounds.pace.patience(intake.verification.len()));
+                return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
             }
         }
-    })
-    .await
+    });
+    let received = received.await;
+    share.settle();
+    received
 }
 
 /// How large the content is going to be.
@@ -119,11 +129,16 @@ impl Intake<'_, '_> {
     }
 
     /// Asks the budget first, then the allocator.
-    fn make_room(&mut self) -> Result<(), Rejection> {
+    fn poll_make_room(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Rejection> {
         let capacity = self.plan.capacity_after(self.verification.capacity());
-        self.share.grow_to(capacity).map_err(|_exhausted| Rejection::Overloaded)?;
-        self.verification.grow_to(capacity);
-        Ok(())
+        match self.share.poll_grow_to(cx, capacity, Instant::now().into_std()) {
+            Poll::Ready(Ok(())) => {
+                self.verification.grow_to(capacity);
+                Ok(Poll::Ready(()))
+            }
+            Poll::Ready(Err(Exhausted)) => Err(Rejection::Overloaded),
+            Poll::Pending => Ok(Poll::Pending),
+        }
     }
 }
 
