@@ -96,7 +96,7 @@ pub async fn exchange<IO: Transport>(
             refuse(&rejection, &worker, ending, &wire)
         }
     };
-    if wire.is_draining() || wire.has_unread_content() {
+    if wire.is_draining() || wire.has_unread_content() || worker.crowd().is_wanting() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

@@ -2,11 +2,10 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,18 +30,19 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 /// Accepts until the drain begins, then waits for the connections, for at most `grace`. Gives back how many were cut off.
 pub async fn run(
     worker: Rc<Worker>,
+    index: usize,
     listeners: Vec<TcpListener>,
-    permits: Arc<Semaphore>,
     signals: Signals,
     grace: Duration,
 ) -> usize {
     let tracker = TaskTracker::new();
     for listener in listeners {
-        let accepting =
-            accept(Rc::clone(&worker), listener, Arc::clone(&permits), signals.clone(), tracker.clone());
-        tracker.spawn_local(accepting);
+        tracker.spawn_local(accept(Rc::clone(&worker), listener, signals.clone(), tracker.clone()));
     }
-    signals.drain.cancelled().await;
+    tokio::select! {
+        () = signals.drain.cancelled() => {}
+        () = worker.crowd().make_room(index, worker.roster()) => {}
+    }
     tracker.close();
     tokio::select! {
         biased;
@@ -54,14 +54,8 @@ pub async fn run(
     }
 }
 
-async fn accept(
-    worker: Rc<Worker>,
-    listener: TcpListener,
-    permits: Arc<Semaphore>,
-    signals: Signals,
-    tracker: TaskTracker,
-) {
-    let serve = |stream: TcpStream, permit: OwnedSemaphorePermit| {
+async fn accept(worker: Rc<Worker>, listener: TcpListener, signals: Signals, tracker: TaskTracker) {
+    let serve = |stream: TcpStream, permit: Option<OwnedSemaphorePermit>| {
         let (worker, drain) = (Rc::clone(&worker), signals.drain.clone());
         tracker.spawn_local(async move {
             // A response that cannot be written at once should not wait for the client's acknowledgement on top.
@@ -77,7 +71,7 @@ async fn accept(
     loop {
         // Without a permit nothing is accepted: whoever else comes waits in the kernel's queue.
         let next = async {
-            let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
+            let permit = worker.crowd().enter().await;
             listener.accept().await.map(|(stream, _)| (stream, permit))
         };
         let accepted = tokio::select! {
@@ -107,9 +101,9 @@ async fn accept(
         }
     }
     // What the kernel has already shaken hands with would be reset when the listener closes.
-    while let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+    while let Some(permit) = worker.crowd().try_enter() {
         match std::future::poll_fn(|cx| std::task::Poll::Ready(listener.poll_accept(cx))).await {
-            std::task::Poll::Ready(Ok((stream, _))) => serve(stream, permit),
+            std::task::Poll::Ready(Ok((stream, _))) => serve(stream, Some(permit)),
             std::task::Poll::Ready(Err(_)) | std::task::Poll::Pending => break,
         }
     }

@@ -32,7 +32,8 @@ pub async fn serve<IO: Transport + 'static>(
 ) {
     let limits = worker.limits().clone();
     let buffer = limits.max_header_bytes.saturating_add(HEAD_SLACK).max(SMALLEST_BUFFER);
-    let wire = Wire::new(io, limits, Rc::clone(worker.scratch()));
+    let member = worker.roster().join();
+    let wire = Wire::new(io, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
     let service =
         service_fn(|request| gateway::exchange(Rc::clone(&worker), Rc::clone(&wire), peer, request));
     let outcome = {

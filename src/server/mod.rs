@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod chunked;
 pub mod connection;
+pub mod crowd;
 pub mod head;
 pub mod limit;
 pub mod pace;
@@ -17,7 +18,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
-use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::route::{Conflict, Router};
 use accept::Signals;
+use crowd::Crowd;
 use limit::Budget;
 use worker::Worker;
 
@@ -89,7 +90,7 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
     let gateway = Arc::new(Gateway::new(config, router.map_err(StartError::Routes)?, budget));
     let workers = config.server.workers.get();
     let (addresses, sockets) = bind(&config.server.listen, workers)?;
-    let permits = Arc::new(Semaphore::new(config.server.max_connections.get().min(Semaphore::MAX_PERMITS)));
+    let crowd = Crowd::new(config.server.max_connections.get(), workers);
     let signals = Signals { drain: CancellationToken::new(), abort: CancellationToken::new() };
     let limits = wire::Limits {
         max_header_bytes: config.limits.max_header_bytes,
@@ -111,7 +112,8 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
             gateway: Arc::clone(&gateway),
             limits: limits.clone(),
             workers,
-            permits: Arc::clone(&permits),
+            crowd: Arc::clone(&crowd),
+            index,
             signals: handle.signals.clone(),
             grace,
             listeners,
@@ -167,7 +169,8 @@ struct Plan {
     gateway: Arc<Gateway>,
     limits: wire::Limits,
     workers: usize,
-    permits: Arc<Semaphore>,
+    crowd: Arc<Crowd>,
+    index: usize,
     signals: Signals,
     grace: Duration,
     listeners: Vec<TcpListener>,
@@ -177,8 +180,8 @@ impl Plan {
     fn run(self, runtime: &runtime::Runtime) -> usize {
         let local = LocalSet::new();
         let worker = async {
-            let worker = Worker::new(self.gateway, self.limits, self.workers);
-            accept::run(worker, self.listeners, self.permits, self.signals, self.grace).await
+            let worker = Worker::new(self.gateway, self.limits, self.crowd, self.workers);
+            accept::run(worker, self.index, self.listeners, self.signals, self.grace).await
         };
         local.block_on(runtime, worker)
     }

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::chunked::{Chunked, Malformed, Step};
+use super::crowd::Rest;
 use super::head::{self, Fault, Framing, Head, Look, Version};
 use crate::deadline::Deadline;
 
@@ -79,6 +80,7 @@ struct Inner<IO> {
     io: IO,
     limits: Limits,
     scratch: Scratch,
+    rest: Rc<Rest>,
     /// What has been read and not yet been made sense of.
     unread: Vec<u8>,
     /// How much of it has been searched for the end of a head.
@@ -138,13 +140,14 @@ pub enum ContentError {
 impl<IO: Transport> Wire<IO> {
     /// Takes over a connection that has just been accepted.
     #[must_use]
-    pub fn new(io: IO, limits: Limits, scratch: Scratch) -> Rc<Self> {
+    pub fn new(io: IO, limits: Limits, scratch: Scratch, rest: Rc<Rest>) -> Rc<Self> {
         let mut waiting = Deadline::default();
         waiting.set(limits.header_timeout);
         let inner = Inner {
             io,
             limits,
             scratch,
+            rest,
             unread: Vec::new(),
             scanned: 0,
             clean: Vec::new(),
@@ -307,10 +310,13 @@ impl<IO: Transport> Inner<IO> {
                             self.eof = true;
                         }
                     }
-                    Poll::Pending if self.unread.is_empty() && self.draining => {
+                    Poll::Pending if self.unread.is_empty() && (self.draining || self.rest.is_let_go()) => {
                         return Poll::Ready(Ok(false));
                     }
                     Poll::Pending => {
+                        if self.unread.is_empty() {
+                            self.rest.rest(cx.waker());
+                        }
                         ready!(self.poll_too_late(cx));
                         if self.unread.is_empty() {
                             return Poll::Ready(Ok(false));
@@ -375,6 +381,9 @@ impl<IO: Transport> Inner<IO> {
         let mut buffer = ReadBuf::new(&mut scratch);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
+        if !filled.is_empty() {
+            self.rest.wake();
+        }
         if self.unread.is_empty() && !filled.is_empty() && !self.first_request {
             // The first byte of a request: what was idle time is now time for its head.
             self.waiting.clear();

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
+use super::crowd::{Crowd, Roster};
 use super::wire::{self, Scratch};
 use crate::forward::pool::Pool;
 use crate::gateway::Gateway;
@@ -21,6 +22,8 @@ pub struct Worker {
     pools: Vec<Rc<Pool>>,
     limits: wire::Limits,
     scratch: Scratch,
+    roster: Rc<Roster>,
+    crowd: Arc<Crowd>,
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
 }
@@ -28,7 +31,7 @@ pub struct Worker {
 impl Worker {
     /// A worker of a gateway that has `workers` of them: each keeps its part of the idle upstream connections.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, limits: wire::Limits, workers: usize) -> Rc<Self> {
+    pub fn new(gateway: Arc<Gateway>, limits: wire::Limits, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
         let pools = gateway.upstreams().iter().map(|upstream| {
             let max_idle = upstream.max_idle.div_ceil(workers.max(1));
             Pool::new(upstream.clone(), max_idle)
@@ -41,6 +44,8 @@ impl Worker {
             pools,
             limits,
             scratch: wire::scratch(),
+            roster: Rc::default(),
+            crowd,
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         })
@@ -68,6 +73,18 @@ impl Worker {
     #[must_use]
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
+    }
+
+    /// This thread's connections.
+    #[must_use]
+    pub fn roster(&self) -> &Rc<Roster> {
+        &self.roster
+    }
+
+    /// The connections of all threads.
+    #[must_use]
+    pub fn crowd(&self) -> &Arc<Crowd> {
+        &self.crowd
     }
 
     /// A number that no other request has.

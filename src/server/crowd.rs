@@ -1,0 +1,234 @@
+//! Shell. Who is served when not everybody can be: at most so many connections at once, and those at rest make room first.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+/// How long to wait for a place before those at rest are called on again.
+const RECALL: Duration = Duration::from_millis(250);
+
+/// A client that has connected and said nothing counts as at rest after this long.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// The connections of all workers: how many there may be, and whether more want to come in.
+#[derive(Debug)]
+pub struct Crowd {
+    permits: Arc<Semaphore>,
+    wanting: AtomicUsize,
+    calls: Vec<Notify>,
+}
+
+impl Crowd {
+    /// Room for `max` connections, with `workers` who can be called on to make some.
+    #[must_use]
+    pub fn new(max: usize, workers: usize) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+        let calls = (0..workers).map(|_| Notify::new()).collect();
+        Arc::new(Self { permits, wanting: AtomicUsize::new(0), calls })
+    }
+
+    /// Waits for a place. While there is none nobody is accepted, and whoever comes waits in the kernel's queue.
+    pub async fn enter(&self) -> Option<OwnedSemaphorePermit> {
+        if let Some(permit) = self.try_enter() {
+            return Some(permit);
+        }
+        let _wanting = Wanting::new(&self.wanting);
+        loop {
+            self.calls.iter().for_each(Notify::notify_one);
+            if let Ok(permit) = timeout(RECALL, Arc::clone(&self.permits).acquire_owned()).await {
+                return permit.ok();
+            }
+        }
+    }
+
+    /// A place, if there is one now.
+    #[must_use]
+    pub fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
+    /// Whether somebody waits to come in, so that nobody should stay for longer than it takes.
+    #[must_use]
+    pub fn is_wanting(&self) -> bool {
+        self.wanting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Lets one connection of `roster` go each time that room is needed. Never ends.
+    pub async fn make_room(&self, worker: usize, roster: &Roster) {
+        while let Some(call) = self.calls.get(worker) {
+            call.notified().await;
+            roster.let_one_go(Instant::now());
+        }
+    }
+}
+
+struct Wanting<'c>(&'c AtomicUsize);
+
+impl<'c> Wanting<'c> {
+    fn new(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The connections of one worker.
+#[derive(Debug, Default)]
+pub struct Roster {
+    members: RefCell<Slab<Rc<Rest>>>,
+}
+
+/// Whether a connection is at rest, between two requests or before its first.
+#[derive(Debug, Default)]
+pub struct Rest {
+    since: Cell<Option<Instant>>,
+    has_spoken: Cell<bool>,
+    let_go: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Roster {
+    /// Adds a connection, for as long as the member lives.
+    #[must_use]
+    pub fn join(self: &Rc<Self>) -> Member {
+        let rest = Rc::new(Rest::default());
+        let number = self.members.borrow_mut().insert(Rc::clone(&rest));
+        Member { roster: Rc::clone(self), number, rest }
+    }
+
+    /// Lets go the connection that has rested longest: first of those that have made a request, then of those that have
+    /// never said anything.
+    fn let_one_go(&self, now: Instant) {
+        let members = self.members.borrow();
+        let resting =
+            members.iter().filter_map(|(_, rest)| rest.resting_since(now).map(|since| (since, rest)));
+        if let Some((_, rest)) = resting.min_by_key(|(since, rest)| (!rest.has_spoken.get(), *since)) {
+            rest.let_go.set(true);
+            if let Some(waker) = rest.waker.borrow().as_ref() {
+                waker.wake_by_ref();
+            }
+        }
+    }
+}
+
+impl Rest {
+    /// The connection waits for a request and has nothing of one.
+    pub fn rest(&self, waker: &Waker) {
+        if self.since.get().is_none() {
+            self.since.set(Some(Instant::now()));
+        }
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// A request begins.
+    pub fn wake(&self) {
+        self.since.set(None);
+        self.has_spoken.set(true);
+    }
+
+    /// Whether the connection should end now, for somebody who waits.
+    #[must_use]
+    pub fn is_let_go(&self) -> bool {
+        self.let_go.get()
+    }
+
+    fn resting_since(&self, now: Instant) -> Option<Instant> {
+        let since = self.since.get().filter(|_| !self.let_go.get())?;
+        let long_enough = self.has_spoken.get() || now.saturating_duration_since(since) >= SILENCE;
+        long_enough.then_some(since)
+    }
+}
+
+/// A connection's place in its roster.
+#[derive(Debug)]
+pub struct Member {
+    roster: Rc<Roster>,
+    number: usize,
+    rest: Rc<Rest>,
+}
+
+impl Member {
+    /// Where it says whether it is at rest.
+    #[must_use]
+    pub fn rest(&self) -> &Rc<Rest> {
+        &self.rest
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.roster.members.borrow_mut().try_remove(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_have_rested_longest_go_first_and_the_silent_after_them() {
+        let roster = Rc::new(Roster::default());
+        let members: Vec<Member> = (0..4).map(|_| roster.join()).collect();
+        let rest = |index: usize| members[index].rest();
+        rest(0).rest(Waker::noop());
+        tokio::time::advance(SILENCE).await;
+        for (index, spoken) in [(1, true), (2, true), (3, false)] {
+            if spoken {
+                rest(index).wake();
+            }
+            rest(index).rest(Waker::noop());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            roster.let_one_go(Instant::now());
+            order.extend(
+                (0..4).filter(|index| rest(*index).is_let_go() && !order.contains(index)).collect::<Vec<_>>(),
+            );
+        }
+        assert_eq!(order, [1, 2, 0], "the last has not been silent for long enough");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_calls_on_every_worker_until_there_is_room() {
+        let crowd = Crowd::new(1, 1);
+        let first = crowd.enter().await.unwrap();
+        assert!(!crowd.is_wanting());
+        let roster = Rc::new(Roster::default());
+        let member = roster.join();
+        let room = async {
+            tokio::select! {
+                () = crowd.make_room(0, &roster) => {}
+                second = crowd.enter() => drop(second),
+            }
+        };
+        let resting = async {
+            tokio::time::advance(Duration::from_secs(3)).await;
+            assert!(crowd.is_wanting());
+            member.rest().wake();
+            member.rest().rest(Waker::noop());
+            tokio::time::advance(RECALL * 2).await;
+            while !member.rest().is_let_go() {
+                tokio::task::yield_now().await;
+            }
+            drop(first);
+        };
+        tokio::join!(room, resting);
+        assert!(!crowd.is_wanting());
+    }
+}
