@@ -1,5 +1,11 @@
 //! Configuration files: every one under tests/config has its exact report beside it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "clippy.toml allows it in tests, but does not see that these are their helpers"
+)]
+
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
