@@ -26,6 +26,7 @@ pub trait Environment {
 }
 
 /// A secret's file, read whole.
+#[derive(Clone)]
 pub struct SecretFile {
     /// What is in it. Wiped when dropped.
     pub bytes: Zeroizing<Vec<u8>>,
@@ -74,7 +75,7 @@ impl std::error::Error for FileError {}
 /// An environment made of values: for tests, and for configurations that must not depend on the machine.
 pub struct Fixed {
     variables: BTreeMap<String, OsString>,
-    files: BTreeMap<PathBuf, Result<(Zeroizing<Vec<u8>>, bool), FileError>>,
+    files: BTreeMap<PathBuf, Result<SecretFile, FileError>>,
     cores: NonZeroUsize,
 }
 
@@ -95,14 +96,20 @@ impl Fixed {
     /// With a file that only its owner can read.
     #[must_use]
     pub fn with_file(mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
-        self.files.insert(path.into(), Ok((Zeroizing::new(bytes.into()), false)));
+        self.files.insert(
+            path.into(),
+            Ok(SecretFile { bytes: Zeroizing::new(bytes.into()), readable_by_everyone: false }),
+        );
         self
     }
 
     /// With a file that everyone can read.
     #[must_use]
     pub fn with_open_file(mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
-        self.files.insert(path.into(), Ok((Zeroizing::new(bytes.into()), true)));
+        self.files.insert(
+            path.into(),
+            Ok(SecretFile { bytes: Zeroizing::new(bytes.into()), readable_by_everyone: true }),
+        );
         self
     }
 
@@ -131,13 +138,7 @@ impl Environment for Fixed {
     }
 
     fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
-        match self.files.get(path) {
-            Some(Ok((bytes, readable_by_everyone))) => {
-                Ok(SecretFile { bytes: bytes.clone(), readable_by_everyone: *readable_by_everyone })
-            }
-            Some(Err(error)) => Err(error.clone()),
-            None => Err(FileError::Missing),
-        }
+        self.files.get(path).cloned().unwrap_or(Err(FileError::Missing))
     }
 
     fn cores(&self) -> NonZeroUsize {

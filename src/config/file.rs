@@ -49,11 +49,26 @@ pub fn read(
     if let Ok(document) = DeTable::parse(&sound) {
         compile(document.get_ref(), &sound, context, &mut problems);
         problems
-            .retain(|problem| problem.severity == Severity::Error && !problem.code.starts_with("missing_"));
+            .retain(|problem| problem.severity == Severity::Error && !OF_THE_WHOLE.contains(&problem.code));
     }
     problems.extend(syntax::problems(&shown, document.get_ref(), &errors));
     Err(Report::new(name, shown, problems))
 }
+
+/// Problems that a file with lines missing may seem to have.
+const OF_THE_WHOLE: [&str; 11] = [
+    "missing_key",
+    "missing_routes",
+    "missing_signature",
+    "conflicting_routes",
+    "disagreeing_routes",
+    "no_model",
+    "model_twice",
+    "upstream_is_self",
+    "duplicate_address",
+    "duplicate_name",
+    "body_beyond_memory",
+];
 
 /// The configuration of a document; worth nothing if there are errors among the problems.
 fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &mut Problems) -> Config {

@@ -22,11 +22,12 @@ pub(super) enum Syntax {
 
 /// The text without its secrets. `document` is what the parser made of it.
 pub(super) fn hide_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -> String {
-    let mut hidden = Vec::new();
-    in_table(text, document, false, &mut hidden);
+    let mut values = Values { text, hidden: Vec::new(), all: Vec::new() };
+    values.in_table(document, false);
+    let Values { mut hidden, all, .. } = values;
     match syntax {
-        Syntax::Sound => {}
-        Syntax::Broken => in_text(text, &mut hidden),
+        Syntax::Sound => comments(text, all, &mut hidden),
+        Syntax::Broken => in_text(text, 0, &mut hidden),
     }
     hidden.sort_by_key(|range| range.start);
     let mut hidden = hidden.into_iter().peekable();
@@ -43,43 +44,46 @@ pub(super) fn hide_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -
     shown
 }
 
-/// Collects what to hide below a table; `within` a signature or anything named after a secret, that is all but what is
-/// known not to be one.
-fn in_table(text: &str, table: &DeTable<'_>, within: bool, hidden: &mut Vec<Range<usize>>) {
-    for (key, value) in table {
-        let key = key.get_ref().as_ref();
-        let within = within || key == "signature" || holds_secret(key);
-        in_value(text, key, value, within, hidden);
-    }
+/// The places of a document's values, and of those that may be secrets.
+struct Values<'t> {
+    text: &'t str,
+    hidden: Vec<Range<usize>>,
+    all: Vec<Range<usize>>,
 }
 
-fn in_value(
-    text: &str,
-    key: &str,
-    value: &Spanned<DeValue<'_>>,
-    within: bool,
-    hidden: &mut Vec<Range<usize>>,
-) {
-    match value.get_ref() {
-        DeValue::Table(table) => in_table(text, table, within, hidden),
-        DeValue::Array(array) => {
-            for element in array {
-                in_value(text, key, element, within, hidden);
-            }
+impl Values<'_> {
+    /// Collects below a table; `within` a signature or anything named after a secret, all is hidden but what is known not
+    /// to be one.
+    fn in_table(&mut self, table: &DeTable<'_>, within: bool) {
+        for (key, value) in table {
+            let key = key.get_ref().as_ref();
+            self.in_value(key, value, within || key == "signature" || holds_secret(key));
         }
-        DeValue::String(content) => {
-            let public = match key {
-                "scheme" | "name" | "file" | "encoding" | "not_after" => true,
-                "env" => is_variable_name(content),
-                _ => false,
-            };
-            if within && !public {
-                hidden.push(inside_quotes(text, value.span()));
+    }
+
+    fn in_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, within: bool) {
+        match value.get_ref() {
+            DeValue::Table(table) => self.in_table(table, within),
+            DeValue::Array(array) => {
+                for element in array {
+                    self.in_value(key, element, within);
+                }
             }
-        }
-        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
-            if within && key != "not_after" {
-                hidden.push(value.span());
+            DeValue::String(content) => {
+                self.all.push(value.span());
+                let public = match key {
+                    "scheme" | "name" | "file" | "encoding" | "not_after" => true,
+                    "env" => is_variable_name(content),
+                    _ => false,
+                };
+                if within && !public {
+                    self.hidden.push(inside_quotes(self.text, value.span()));
+                }
+            }
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+                if within && key != "not_after" {
+                    self.hidden.push(value.span());
+                }
             }
         }
     }
@@ -88,7 +92,7 @@ fn in_value(
 /// Whether what is set under this key may be a secret, wherever in the file it is.
 fn holds_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let named = ["secret", "password", "token", "key"].iter().any(|word| key.contains(word));
+    let named = ["value", "secret", "password", "token", "key"].iter().any(|word| key.contains(word));
     named || suggest::nearest(&key, ["value"]).is_some()
 }
 
@@ -97,8 +101,22 @@ fn inside_quotes(text: &str, span: Range<usize>) -> Range<usize> {
     if quoted { span.start.saturating_add(1)..span.end.saturating_sub(1) } else { span }
 }
 
-/// Collects what to hide in a text that is no TOML: all that follows a word for a secret on its line.
-fn in_text(text: &str, hidden: &mut Vec<Range<usize>>) {
+/// Collects what to hide in the comments of a sound document: secrets are commented out, too. `values` are the places of
+/// its strings, in which a `#` begins no comment.
+fn comments(text: &str, mut values: Vec<Range<usize>>, hidden: &mut Vec<Range<usize>>) {
+    values.sort_by_key(|range| range.start);
+    let mut values = values.into_iter().peekable();
+    for (at, _) in text.match_indices('#') {
+        while values.next_if(|range| range.end <= at).is_some() {}
+        if values.peek().is_none_or(|range| at < range.start) {
+            let comment = text.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+            in_text(comment, at, hidden);
+        }
+    }
+}
+
+/// Collects what to hide in a text that is no TOML and begins at `base`: all that follows a word for a secret on its line.
+fn in_text(text: &str, base: usize, hidden: &mut Vec<Range<usize>>) {
     let mut rest = text;
     while let Some(start) = rest.find(is_word) {
         let from_word = rest.get(start..).unwrap_or_default();
@@ -112,7 +130,7 @@ fn in_text(text: &str, hidden: &mut Vec<Range<usize>>) {
                 value.strip_prefix(quotes).map(|inner| inner.find(quotes).unwrap_or(inner.len()))
             })
             .map_or_else(|| value.find('\n').unwrap_or(value.len()), |inner| inner.saturating_add(3));
-        let at = text.len().saturating_sub(value.len());
+        let at = base.saturating_add(text.len().saturating_sub(value.len()));
         hidden.push(at..at.saturating_add(length));
         rest = value.get(length..).unwrap_or_default();
     }
@@ -159,6 +177,7 @@ mod tests {
         let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ name = \"a\", value = \"hunter2é\" }, { env = \"HUNTER\" }]\n";
         let want = "[signature]\nscheme = \"propify\"\nsecrets = [{ name = \"a\", value = \"*********\" }, { env = \"HUNTER\" }]\n";
         assert_eq!(shown(text), want);
+        assert_eq!(shown("path = \"/#value = x\""), "path = \"/#value = x\"");
         assert_eq!(shown("[server]\nlisten = \"127.0.0.1:80\"\n"), "[server]\nlisten = \"127.0.0.1:80\"\n");
     }
 
@@ -180,6 +199,9 @@ mod tests {
             "[[routes]]\nsignatur = { secrets = [{ value = \"hunter2\" }] }",
             "webhook_secret = \"hunter2\"",
             "value = \"hunter2\"",
+            "a = 1 # value = \"hunter2\"",
+            "a = \"#\" # secrets = [\"hunter2\"] # ",
+            "# secret: hunter2",
             // No TOML from here on.
             "value = hunter2",
             "value = hunter2 hunter2, hunter2",

@@ -14,6 +14,8 @@ use super::{suggest, unit};
 pub(super) struct Item<'t> {
     /// The key.
     pub(super) name: &'static str,
+    /// Whether it is the key's whole value, and not an element of it.
+    pub(super) whole: bool,
     /// Where the key is.
     pub(super) key: Range<usize>,
     /// The value.
@@ -55,6 +57,7 @@ impl<'t> Item<'t> {
         let Self { name, key, .. } = self.clone();
         array.iter().map(move |element| Self {
             name,
+            whole: false,
             key: key.clone(),
             value: element.get_ref(),
             span: element.span(),
@@ -186,10 +189,11 @@ impl<'t> Item<'t> {
     }
 
     fn wrong_type(&self, expected: &str, help: &str, problems: &mut Problems) {
-        let (name, got) = (self.name, self.value.type_str());
+        let name = if self.whole { format!("`{}`", self.name) } else { format!("each of `{}`", self.name) };
+        let got = self.value.type_str();
         let article = if got.starts_with(['a', 'i']) { "an" } else { "a" };
         problems.push(
-            Problem::error("wrong_type", self.span.clone(), format!("`{name}` must be {expected}"))
+            Problem::error("wrong_type", self.span.clone(), format!("{name} must be {expected}"))
                 .label(format!("this is {article} {got}"))
                 .help(help),
         );

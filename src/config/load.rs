@@ -114,6 +114,10 @@ fn read_whole(file: File, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "most kinds of I/O errors are no mistake of the configuration"
+)]
 fn file_error(error: io::Error) -> FileError {
     match error.kind() {
         io::ErrorKind::NotFound => FileError::Missing,

@@ -310,7 +310,7 @@ warning[duplicate_key]: this key is there twice
             ("é", 1..1),
             ("a\n", 2..2),
             ("a\n\n", 3..3),
-            ("é", 9..1),
+            ("é", Range { start: 9, end: 1 }),
             ("a\r\nb", 1..3),
         ] {
             let problem = Problem::error("x", span.clone(), "m").related(span.clone(), "r");

@@ -14,7 +14,7 @@ use super::table::{Problems, Table};
 use super::upstream::{self, Settings};
 use super::{Limits, Mode, Route, keys, sections, together};
 use crate::forward::origin::Origin;
-use crate::route::{ModelRule, Pattern};
+use crate::route::{ModelRule, Pattern, PatternError, PatternFault};
 use crate::signature::Verifier;
 
 /// What the rest of the file says that routes depend on.
@@ -59,7 +59,7 @@ pub(super) struct Draft<'t> {
     /// `path`
     pub(super) path: Option<Pattern>,
     /// `model`, or the path's.
-    pub(super) model: ModelRule,
+    pub(super) model: Option<ModelRule>,
     /// `methods`
     pub(super) methods: Vec<Method>,
     /// `max_body`
@@ -103,7 +103,7 @@ fn drafts<'t>(root: &Table<'t>, end: usize, common: &Common<'_>, problems: &mut 
 
 fn no_routes(span: Range<usize>) -> Problem {
     Problem::error("missing_routes", span, "there are no routes: every request would be refused")
-        .help("add\n\n[[routes]]\npath = \"/webhook\"\nupstream = \"http://127.0.0.1:3000\"\n")
+        .help("add\n[[routes]]\npath = \"/webhook\"\nupstream = \"http://127.0.0.1:3000\"")
 }
 
 impl<'t> Draft<'t> {
@@ -114,7 +114,7 @@ impl<'t> Draft<'t> {
             .required("upstream", "\"http://127.0.0.1:3000\"", problems)
             .and_then(|item| upstream::origin(&item, common.listen, problems));
         let limits = common.limits;
-        let max_body = table.size("max_body", limits.max_body, 1..=u64::MAX, problems);
+        let max_body = table.size("max_body", limits.max_body, 1..=sections::MOST_MEMORY, problems);
         if let Some(item) = table.get("max_body")
             && max_body > limits.max_buffered
         {
@@ -161,7 +161,7 @@ impl<'t> Draft<'t> {
         };
         Some(Route {
             path: self.path?,
-            model: self.model,
+            model: self.model?,
             upstream: self.settings.of(self.origin?),
             verifier,
             methods: self.methods,
@@ -177,26 +177,49 @@ fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
         .map_err(|error| {
             let span = item.part(text, error.at.clone());
             let problem = Problem::error("bad_path", span, error.to_string());
-            problems.push(if text.starts_with('/') {
-                problem.help("a path is compared as it is received: `/webhook/{name}/{*rest}`")
-            } else {
-                problem.help(item.write(&format!("\"/{text}\"")))
-            });
+            problems.push(problem.help(path_help(text, &error)));
         })
         .ok()
 }
 
-fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> ModelRule {
+/// What to write instead of a path that is none.
+fn path_help(text: &str, error: &PatternError) -> String {
+    match error.fault {
+        PatternFault::NoLeadingSlash => format!("write `path = \"/{text}\"`"),
+        PatternFault::NotPath => match text.get(error.at.clone()).unwrap_or_default() {
+            "?" | "#" => {
+                let path = text.get(..error.at.start).unwrap_or_default();
+                format!("the query plays no part: write `path = \"{path}\"`")
+            }
+            other => {
+                let encoded: String = other.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                format!(
+                    "paths are compared as they are received: write `{encoded}` if that is what the sender sends"
+                )
+            }
+        },
+        PatternFault::NotWholeSegment | PatternFault::BadName => {
+            "write `{name}` for any one segment, `{*rest}` for all that are left".to_owned()
+        }
+        PatternFault::RepeatedName => "give each its own name".to_owned(),
+        PatternFault::RestNotLast => "write `{name}` for a single segment".to_owned(),
+        PatternFault::ModelIsOneSegment => "write `{model}`".to_owned(),
+    }
+}
+
+/// `None` if there is an error in it.
+fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> Option<ModelRule> {
     let bound = path.is_some_and(Pattern::binds_model);
-    let rule = if bound { ModelRule::Segment } else { ModelRule::Any };
-    let Some(item) = table.get("model") else { return rule };
-    let Some(text) = item.text("\"leases\"", problems) else { return rule };
+    let Some(item) = table.get("model") else {
+        return Some(if bound { ModelRule::Segment } else { ModelRule::Any });
+    };
+    let text = item.text("\"leases\"", problems)?;
     if text.is_empty() || text.contains(char::is_control) {
         problems.push(
             Problem::error("bad_model", item.span, "no event names such a model")
                 .help("a model is called as the sender calls it: `model = \"leases\"`"),
         );
-        return rule;
+        return None;
     }
     if bound {
         problems.push(
@@ -206,9 +229,9 @@ fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> 
                     "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{text}\"`"
                 )),
         );
-        return rule;
+        return None;
     }
-    ModelRule::Named(text.to_owned())
+    Some(ModelRule::Named(text.to_owned()))
 }
 
 /// At least one method (RFC 9110, section 9), no two the same.

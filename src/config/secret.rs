@@ -284,13 +284,17 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding, problems: &mu
         Ok(key) => key,
         Err(error) => {
             let problem = Problem::error("secret_encoding", span, error.to_string());
-            problems.push(if stray {
-                problem.help("there is white space at its beginning or end: remove it")
-            } else {
-                problem.help(
-                    "write `encoding = \"utf8\"` if the sender uses the text as it is, or correct the secret",
-                )
-            });
+            problems.push(problem.help(match encoding {
+                SecretEncoding::Utf8 => {
+                    "keep a key that is no text in base64 or hex: `encoding = \"base64\"`"
+                }
+                SecretEncoding::Base64 | SecretEncoding::Hex if stray => {
+                    "there is white space at its beginning or end: remove it"
+                }
+                SecretEncoding::Base64 | SecretEncoding::Hex => {
+                    "correct the secret, or write `encoding = \"utf8\"` if the sender uses its text as it is"
+                }
+            }));
             return None;
         }
     };

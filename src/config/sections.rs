@@ -34,7 +34,7 @@ pub(super) fn server(
 pub(super) fn limits(root: &Table<'_>, problems: &mut Problems) -> Limits {
     let table = root.section("limits", "`[limits]`", keys::LIMITS, problems);
     let max_buffered = table.size("max_buffered", 256 << 20, 1..=MOST_MEMORY, problems);
-    let limits = Limits {
+    let mut limits = Limits {
         max_body: table.size("max_body", 1 << 20, 1..=MOST_MEMORY, problems),
         max_buffered,
         max_header_bytes: usize::try_from(table.size(
@@ -55,6 +55,8 @@ pub(super) fn limits(root: &Table<'_>, problems: &mut Problems) -> Limits {
         && limits.max_body > limits.max_buffered
     {
         problems.push(body_beyond_memory(&place, limits.max_body, &limits));
+        // Said once, not again for every route.
+        limits.max_body = limits.max_buffered;
     }
     limits
 }
@@ -133,10 +135,11 @@ fn at_least_one(number: usize) -> NonZeroUsize {
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
-/// A slip of the finger, not a machine.
+/// What is more is a slip of the finger, not a machine.
 const MOST_WORKERS: usize = 1024;
 const MOST_CONNECTIONS: usize = 10_000_000;
-const MOST_MEMORY: u64 = 1 << 40;
+/// As many bytes as any size can be.
+pub(super) const MOST_MEMORY: u64 = 1 << 40;
 
 /// Fields whose removal would change what a message means: framing, hop-by-hop fields (RFC 9110, section 7.6.1), what
 /// describes the content, who asks, and what the gateway may append to.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::problem::Problem;
@@ -9,11 +10,19 @@ use super::problem::Problem;
 /// What the parser's errors say, the first of each line: the others follow from it. `shown` is the text with its secrets
 /// hidden, `document` what the parser made of it.
 pub(super) fn problems(shown: &str, document: &DeTable<'_>, errors: &[Error]) -> Vec<Problem> {
-    let mut sorted: Vec<(Range<usize>, &Error)> =
-        errors.iter().map(|error| (error.span().unwrap_or(0..0), error)).collect();
+    let mut sorted: Vec<(Range<usize>, &str)> =
+        errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
     sorted.sort_by_key(|(span, _)| span.start);
     sorted.dedup_by_key(|(span, _)| line_start(shown, span.start));
-    sorted.into_iter().map(|(span, error)| problem(shown, document, span, error.message())).collect()
+    let opened = errors
+        .iter()
+        .filter(|error| UNCLOSED.iter().any(|message| error.message().starts_with(message)))
+        .find_map(|error| opened(shown, document, error.span()?.start));
+    if let Some(opened) = opened {
+        sorted.retain(|(span, _)| span.start < opened);
+    }
+    let others = sorted.into_iter().map(|(span, message)| problem(shown, document, span, message));
+    others.chain(opened.map(|at| unclosed(shown, at))).collect()
 }
 
 /// The text with the lines that have errors in them made blank, or their whole table where it is a header that is wrong.
@@ -23,7 +32,7 @@ pub(super) fn without_errors(text: &str, errors: &[Error]) -> String {
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let start = line_start(text, span.start);
-        let header = text.get(start..).is_some_and(|line| line.trim_start().starts_with('['));
+        let header = is_header(text, start);
         let next_line = line_end(text, span.end);
         let end = if header {
             let rest = text.get(next_line..).unwrap_or_default();
@@ -48,48 +57,111 @@ pub(super) fn without_errors(text: &str, errors: &[Error]) -> String {
 fn problem(shown: &str, document: &DeTable<'_>, span: Range<usize>, message: &str) -> Problem {
     let text = shown.get(span.clone()).unwrap_or_default();
     if message == "duplicate key" {
-        let mut earlier = Vec::new();
-        let header =
-            shown.get(line_start(shown, span.start)..).is_some_and(|line| line.trim_start().starts_with('['));
-        places(document, text, header, &mut earlier);
-        let earlier =
-            earlier.into_iter().filter(|place| place.end <= span.start).max_by_key(|place| place.start);
-        let problem = Problem::error("duplicate_key", span, format!("`{text}` is there twice"));
-        return match earlier {
-            Some(earlier) => problem.related(earlier, "the first time").help("remove one of them"),
-            None => problem.help("remove one of them"),
+        let problem = Problem::error("duplicate_key", span.clone(), format!("`{text}` is there twice"))
+            .help("remove one of them");
+        return match earlier(shown, document, &span) {
+            Some(earlier) => problem.related(earlier, "the first time"),
+            None => problem,
         };
     }
-    if message.starts_with("string values must be quoted") {
-        return if text.is_empty() {
-            Problem::error("syntax", span, "a value is missing here")
-        } else {
-            let help = format!("write `\"{text}\"`");
-            Problem::error("syntax", span, "text must stand in quotes").help(help)
-        };
+    if !NO_NUMBER.iter().any(|other| message.starts_with(other)) {
+        return Problem::error("syntax", span, message);
     }
-    Problem::error("syntax", span, message)
+    if text.is_empty() {
+        return Problem::error("syntax", span, "a value is missing here");
+    }
+    let span = whole_word(shown, span);
+    let text = shown.get(span.clone()).unwrap_or_default();
+    let instead = if text.contains('*') { "..." } else { text };
+    Problem::error("syntax", span, "text must stand in quotes").help(format!("write `\"{instead}\"`"))
 }
 
-/// Where a key of this name is, in the top level only or anywhere.
-fn places(table: &DeTable<'_>, name: &str, top: bool, found: &mut Vec<Range<usize>>) {
+fn unclosed(shown: &str, at: usize) -> Problem {
+    let bracket = at..at.saturating_add(1);
+    let closing = if shown.get(bracket.clone()) == Some("[") { "]" } else { "}" };
+    Problem::error("syntax", bracket, "this is never closed").help(format!("write `{closing}` where it ends"))
+}
+
+/// What the parser says at the end of an array or table that has none; all that is after its beginning follows from it.
+const UNCLOSED: [&str; 2] = ["unclosed array, ", "unclosed inline table"];
+
+/// What the parser says of text without quotes, by the number or the word that it begins like.
+const NO_NUMBER: [&str; 3] = ["string values must be quoted", "invalid float", "invalid boolean"];
+
+/// Where the array or inline table begins, itself in no other, that reaches to a place.
+fn opened(text: &str, table: &DeTable<'_>, at: usize) -> Option<usize> {
+    table.values().find_map(|value| opened_in(text, value, at))
+}
+
+fn opened_in(text: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<usize> {
+    let span = value.span();
+    let bracket = text.get(span.start..).is_some_and(|text| text.starts_with(['[', '{']));
+    if bracket && !starts_line(text, span.start) {
+        return (span.start <= at && at <= span.end).then_some(span.start);
+    }
+    match value.get_ref().as_table() {
+        Some(table) => opened(text, table, at),
+        None => value.get_ref().as_array()?.iter().find_map(|element| opened_in(text, element, at)),
+    }
+}
+
+/// Where a key that is there twice is the first time.
+fn earlier(shown: &str, document: &DeTable<'_>, key: &Range<usize>) -> Option<Range<usize>> {
+    if is_header(shown, key.start) {
+        return same_header(shown, key.start);
+    }
+    let mut found = Vec::new();
+    places(document, shown.get(key.clone())?, &mut found);
+    found.into_iter().filter(|place| place.end <= key.start).max_by_key(|place| place.start)
+}
+
+/// The header that a key stands in, in the text before.
+fn same_header(text: &str, key: usize) -> Option<Range<usize>> {
+    let (before, line) = text.split_at_checked(line_start(text, key))?;
+    let header = line.get(..line.find(']')?.saturating_add(1))?.trim_start();
+    before
+        .match_indices(header)
+        .map(|(at, header)| at..at.saturating_add(header.len()))
+        .find(|place| starts_line(text, place.start))
+}
+
+/// Where keys of this name are.
+fn places(table: &DeTable<'_>, name: &str, found: &mut Vec<Range<usize>>) {
     for (key, value) in table {
         if key.get_ref() == name {
             found.push(key.span());
         }
-        if !top {
-            within(value.get_ref(), name, found);
-        }
+        within(value.get_ref(), name, found);
     }
 }
 
 fn within(value: &DeValue<'_>, name: &str, found: &mut Vec<Range<usize>>) {
     if let Some(table) = value.as_table() {
-        places(table, name, false, found);
+        places(table, name, found);
     }
     for element in value.as_array().into_iter().flatten() {
         within(element.get_ref(), name, found);
     }
+}
+
+/// The span, and what belongs to the same word.
+fn whole_word(text: &str, span: Range<usize>) -> Range<usize> {
+    let ends =
+        |c: char| c.is_whitespace() || matches!(c, '=' | ',' | '[' | ']' | '{' | '}' | '"' | '\'' | '#');
+    let before = text.get(..span.start).unwrap_or_default();
+    let after = text.get(span.end..).unwrap_or_default();
+    let more = after.find(ends).unwrap_or(after.len());
+    before.trim_end_matches(|c| !ends(c)).len()..span.end.saturating_add(more)
+}
+
+/// Whether the line that a place is in begins as a table's header does.
+fn is_header(text: &str, at: usize) -> bool {
+    text.get(line_start(text, at)..).is_some_and(|line| line.trim_start().starts_with('['))
+}
+
+/// Whether there is nothing before a place on its line.
+fn starts_line(text: &str, at: usize) -> bool {
+    text.get(line_start(text, at)..at).is_some_and(|before| before.trim().is_empty())
 }
 
 fn line_start(text: &str, at: usize) -> usize {

@@ -23,6 +23,7 @@ pub(super) struct Table<'t> {
     title: &'static str,
     span: Range<usize>,
     entries: Option<&'t DeTable<'t>>,
+    known: &'static [&'static str],
 }
 
 impl<'t> Table<'t> {
@@ -31,7 +32,7 @@ impl<'t> Table<'t> {
         title: &'static str,
         span: Range<usize>,
         entries: &'t DeTable<'t>,
-        known: &[&str],
+        known: &'static [&'static str],
         problems: &mut Problems,
     ) -> Self {
         for key in entries.keys() {
@@ -39,7 +40,7 @@ impl<'t> Table<'t> {
                 problems.push(unknown(title, key.get_ref(), key.span(), known));
             }
         }
-        Self { title, span, entries: Some(entries) }
+        Self { title, span, entries: Some(entries), known }
     }
 
     /// The table under a key; an empty one if there is none.
@@ -47,10 +48,10 @@ impl<'t> Table<'t> {
         &self,
         name: &'static str,
         title: &'static str,
-        known: &[&str],
+        known: &'static [&'static str],
         problems: &mut Problems,
     ) -> Self {
-        let absent = Self { title, span: self.span.clone(), entries: None };
+        let absent = Self { title, span: self.span.clone(), entries: None, known };
         let Some(item) = self.get(name) else { return absent };
         match item.table(&format!("write its keys under {title}"), problems) {
             Some(entries) => Self::open(title, item.span, entries, known, problems),
@@ -71,7 +72,7 @@ impl<'t> Table<'t> {
     /// What is set under a key, if anything.
     pub(super) fn get(&self, name: &'static str) -> Option<Item<'t>> {
         let (key, value) = self.entries?.get_key_value(name)?;
-        Some(Item { name, key: key.span(), value: value.get_ref(), span: value.span() })
+        Some(Item { name, whole: true, key: key.span(), value: value.get_ref(), span: value.span() })
     }
 
     /// Where a key's value is, or the table where there is no such key.
@@ -87,13 +88,21 @@ impl<'t> Table<'t> {
         problems: &mut Problems,
     ) -> Option<Item<'t>> {
         let item = self.get(name);
-        if item.is_none() {
+        if item.is_none() && !self.misspells(name) {
             problems.push(
                 Problem::error("missing_key", self.span(), format!("{} has no `{name}`", self.title))
                     .help(format!("add `{name} = {example}`")),
             );
         }
         item
+    }
+
+    /// Whether there is an unknown key that was noted with `name` as what may be meant.
+    fn misspells(&self, name: &str) -> bool {
+        self.entries.into_iter().flat_map(|entries| entries.keys()).any(|key| {
+            let key: &str = key.get_ref();
+            !self.known.contains(&key) && suggest::nearest(key, self.known.iter().copied()) == Some(name)
+        })
     }
 
     /// A duration that is not zero.

@@ -1,5 +1,6 @@
-use std::num::NonZeroUsize;
+//! Pure. What holds for every text that is read as a configuration, and for the example at the root.
 
+use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
 use proptest::prelude::*;
@@ -79,6 +80,21 @@ fn a_secret_in_the_file_is_in_no_rendering() {
     }
 }
 
+const INLINE: &str = r#"[server]
+listen = "127.0.0.1:8080"
+
+[signature]
+scheme = "propify"
+secrets = [
+  { name = "current", env = "PROPIFY_WEBHOOK_SECRET" },
+  { name = "previous", encoding = "utf8", value = "hunter2" },
+]
+
+[[routes]]
+path = "/webhook/{model}"
+upstream = "http://127.0.0.1:3000"
+"#;
+
 /// Pieces that configurations are made of, so that random texts get further than the first character.
 fn piece() -> impl Strategy<Value = String> {
     let words = [
@@ -146,10 +162,24 @@ proptest! {
         everything_about(&pieces.concat());
     }
 
+    /// Whatever becomes of the lines around it, and of its own line up to its key.
+    #[test]
+    fn a_secret_in_a_broken_file_is_in_no_rendering(
+        at in 0..INLINE.len(), length in 0_usize..40, piece in piece()
+    ) {
+        let secret = INLINE.find("value").unwrap()..INLINE.find("\" },\n]").unwrap();
+        let end = at.saturating_add(length).min(INLINE.len());
+        if (at < secret.end && secret.start < end) || piece.contains("hunter2") {
+            return Ok(());
+        }
+        let shown = everything_about(&format!("{}{piece}{}", &INLINE[..at], &INLINE[end..]));
+        prop_assert!(!shown.contains("hunter2"), "{}", shown);
+    }
+
     #[test]
     fn no_change_to_the_example_panics(at in 0..EXAMPLE.len(), length in 0_usize..40, piece in piece()) {
         let start = EXAMPLE.floor_char_boundary(at);
-        let end = EXAMPLE.ceil_char_boundary((at + length).min(EXAMPLE.len()));
+        let end = EXAMPLE.ceil_char_boundary(at.saturating_add(length).min(EXAMPLE.len()));
         everything_about(&format!("{}{piece}{}", &EXAMPLE[..start], &EXAMPLE[end..]));
     }
 }

@@ -5,19 +5,24 @@ use std::ops::Range;
 
 use super::problem::Problem;
 use super::routes::{Draft, Signs, signature_help};
+use super::signature::Signature;
 use super::table::{Problems, Table};
 use crate::route::{ModelRule, Pattern, Router};
-use crate::signature::scheme::Scheme;
+
+/// A route whose path and model have no error in them.
+type Readable<'d> = (&'d Draft<'d>, &'d Pattern, &'d ModelRule);
 
 /// Notes what is wrong with the routes as a whole, given the signature of the whole file.
 pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
     signatures(drafts, whole, root, problems);
     models(drafts, whole, problems);
-    let routes: Vec<(&Draft<'_>, &Pattern)> =
-        drafts.iter().filter_map(|draft| Some((draft, draft.path.as_ref()?))).collect();
+    let routes: Vec<Readable<'_>> = drafts
+        .iter()
+        .filter_map(|draft| Some((draft, draft.path.as_ref()?, draft.model.as_ref()?)))
+        .collect();
     let taken = conflicts(&routes, problems);
     let mut first_of: HashMap<&str, &Draft<'_>> = HashMap::new();
-    for (index, (draft, pattern)) in routes.iter().enumerate() {
+    for (index, (draft, pattern, _)) in routes.iter().enumerate() {
         let first = *first_of.entry(pattern.shape()).or_insert(draft);
         if !taken.contains(&index) && !std::ptr::eq(first, *draft) {
             agree(first, draft, whole, problems);
@@ -53,8 +58,9 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
 /// Routes that ask for a model that their sender does not name.
 fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     for draft in drafts {
-        let Some(scheme) = scheme(draft, whole) else { continue };
-        if draft.model != ModelRule::Any && scheme.model_pointers.is_empty() {
+        let Some(scheme) = effective(draft, whole).map(Signature::scheme) else { continue };
+        let asks_for_model = draft.model.as_ref().is_some_and(|model| *model != ModelRule::Any);
+        if asks_for_model && scheme.model_pointers.is_empty() {
             let message = format!("the events of scheme `{}` name no model", scheme.name);
             problems.push(
                 Problem::error("no_model", draft.model_place(), message)
@@ -64,20 +70,13 @@ fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     }
 }
 
-fn scheme(draft: &Draft<'_>, whole: &Signs) -> Option<&'static Scheme> {
-    match (&draft.signature, whole) {
-        (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature.scheme()),
-        (Signs::Wrong, _) | (Signs::Absent, Signs::Absent | Signs::Wrong) => None,
-    }
-}
-
 /// Routes that would take the same requests. Says which of them are in an earlier one's way.
-fn conflicts(routes: &[(&Draft<'_>, &Pattern)], problems: &mut Problems) -> Vec<usize> {
-    let Err(conflicts) = Router::build(routes.iter().map(|(draft, pattern)| (*pattern, &draft.model))) else {
+fn conflicts(routes: &[Readable<'_>], problems: &mut Problems) -> Vec<usize> {
+    let Err(conflicts) = Router::build(routes.iter().map(|(_, pattern, model)| (*pattern, *model))) else {
         return Vec::new();
     };
     for conflict in &conflicts {
-        let (Some((earlier, earlier_path)), Some((later, later_path))) =
+        let (Some((earlier, earlier_path, _)), Some((later, later_path, model))) =
             (routes.get(conflict.earlier.0), routes.get(conflict.later.0))
         else {
             continue;
@@ -90,7 +89,7 @@ fn conflicts(routes: &[(&Draft<'_>, &Pattern)], problems: &mut Problems) -> Vec<
             problem(format!("`{later_path}` and `{earlier_path}` are the same paths"))
                 .help("call their parameters the same, and tell the routes apart by `model`")
         } else {
-            match &later.model {
+            match model {
                 ModelRule::Named(model) => {
                     problem(format!("there is a route for `{later_path}` with the model `{model}` already"))
                         .help("remove one of them, or name another model")
@@ -136,7 +135,8 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Pro
     }
 }
 
-fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'s super::signature::Signature> {
+/// The signature that counts for a route, if there is no error in it.
+fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'s Signature> {
     match (&draft.signature, whole) {
         (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature),
         (Signs::Wrong, _) | (Signs::Absent, Signs::Absent | Signs::Wrong) => None,
