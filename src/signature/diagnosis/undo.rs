@@ -1,91 +1,18 @@
-//! Pure. Why a signature does not verify: the likely cause, in words that an operator can act on.
+//! Pure. What people and middleboxes do to a signature, a body or a secret, undone.
 //!
-//! Each function tries a small, fixed number of changes that people and middleboxes really make. None looks at a key or
-//! a computed tag: whether a changed content or a changed key verifies is asked of the caller, once for each change.
-//! Nothing of this may ever reach the sender; it is for the operator's own terminal and log.
+//! Each function tries a small, fixed number of changes. None looks at a key or a computed tag: whether a changed
+//! content or key verifies is asked of the caller, once for each change.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
+use super::{ContentChange, KeyChange, Misread};
 use crate::secret::{Key, SecretEncoding};
 use crate::signature::field::Notation;
 use crate::signature::mac::Tag;
-
-/// The likely cause of a signature that does not verify.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The tag is right, its notation is not.
-    Notation(Misread),
-    /// It was made with a secret whose time is over.
-    Expired(Arc<str>),
-    /// It was made with the secret of another route.
-    OtherRoute {
-        /// The path of that route.
-        path: String,
-        /// The name of its secret.
-        secret: Arc<str>,
-    },
-    /// The content was changed on its way.
-    Content(ContentChange),
-    /// The secret is not written here as the sender uses it.
-    Key(KeyChange),
-}
-
-/// How a signature field's value differs from its scheme's form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misread {
-    /// There is nothing in it.
-    Empty,
-    /// It is a list.
-    List,
-    /// There is white space or a quotation mark around it.
-    Wrapped,
-    /// The scheme's prefix is missing.
-    PrefixMissing(&'static str),
-    /// There is a prefix that is not the scheme's.
-    OtherPrefix(String),
-    /// The tag is in base64, not in hexadecimal.
-    Base64,
-    /// So many hexadecimal digits, which are not as many as a tag has.
-    Length(usize),
-    /// None of these.
-    NotHexadecimal,
-}
-
-/// How the content differs from what was signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentChange {
-    /// A newline at its end was not signed.
-    NewlineAdded,
-    /// A newline at its end was signed, and is gone.
-    NewlineLost,
-    /// CR LF stands where LF was signed.
-    CrlfForLf,
-    /// LF stands where CR LF was signed.
-    LfForCrlf,
-    /// A byte order mark was put before it.
-    ByteOrderMark,
-    /// The same JSON with other white space was signed.
-    Reserialized,
-}
-
-/// How the configured secret differs from what the sender uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyChange {
-    /// There is white space around it that does not belong to it.
-    Untrimmed,
-    /// There are quotation marks around it that do not belong to it.
-    Quoted,
-    /// The sender's ends in a newline.
-    NewlineLost,
-    /// Its text is to be read in this encoding.
-    Encoding(SecretEncoding),
-}
 
 /// What is wrong with a field value that [`Notation::read`] does not read.
 #[must_use]
@@ -153,7 +80,8 @@ pub fn key_change(
     mut verifies: impl FnMut(Key) -> bool,
 ) -> Option<KeyChange> {
     let trimmed = text.trim_ascii();
-    let unquoted = [b'"', b'\''].iter().find_map(|mark| trimmed.strip_prefix(&[*mark])?.strip_suffix(&[*mark]));
+    let unquoted =
+        [b'"', b'\''].iter().find_map(|mark| trimmed.strip_prefix(&[*mark])?.strip_suffix(&[*mark]));
     let with_newline = Zeroizing::new([text, b"\n"].concat());
     let as_configured = [
         (KeyChange::Untrimmed, (trimmed != text).then_some(trimmed)),
@@ -165,123 +93,6 @@ pub fn key_change(
     let others = SecretEncoding::ALL.into_iter().map(|(_, other)| other).filter(|other| *other != configured);
     let others = others.filter_map(|other| Some((KeyChange::Encoding(other), other.decode(trimmed).ok()?)));
     as_configured.chain(others).find_map(|(change, key)| verifies(key).then_some(change))
-}
-
-impl Cause {
-    /// What it is called where a program reads it.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Notation(_) => "notation",
-            Self::Expired(_) => "secret_expired",
-            Self::OtherRoute { .. } => "other_route",
-            Self::Content(ContentChange::NewlineAdded) => "newline_added",
-            Self::Content(ContentChange::NewlineLost) => "newline_lost",
-            Self::Content(ContentChange::CrlfForLf | ContentChange::LfForCrlf) => "line_ends",
-            Self::Content(ContentChange::ByteOrderMark) => "byte_order_mark",
-            Self::Content(ContentChange::Reserialized) => "reserialized",
-            Self::Key(KeyChange::Untrimmed) => "secret_white_space",
-            Self::Key(KeyChange::Quoted) => "secret_quoted",
-            Self::Key(KeyChange::NewlineLost) => "secret_newline",
-            Self::Key(KeyChange::Encoding(_)) => "secret_encoding",
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn advice(&self) -> String {
-        let text = match self {
-            Self::Notation(_) => "send the signature exactly as the scheme writes it",
-            Self::Expired(_) => "let the sender use the new secret, or move this one's `not_after`",
-            Self::OtherRoute { .. } => "give the sender this route's secret, or the route that secret",
-            Self::Content(ContentChange::NewlineAdded | ContentChange::NewlineLost) => {
-                "pass the body on byte for byte: `curl --data-binary @FILE`, `printf %s` instead of `echo`"
-            }
-            Self::Content(ContentChange::CrlfForLf | ContentChange::LfForCrlf) => {
-                "pass the body on byte for byte: no text mode, no conversion of line ends"
-            }
-            Self::Content(ContentChange::ByteOrderMark) => "save the body without a byte order mark",
-            Self::Content(ContentChange::Reserialized) => {
-                "pass the body on as it was received: do not parse it and write it again"
-            }
-            Self::Key(KeyChange::Untrimmed | KeyChange::NewlineLost) => {
-                "write the secret here exactly as the sender has it: `printf %s` instead of `echo`"
-            }
-            Self::Key(KeyChange::Quoted) => "take the quotation marks away from the secret",
-            Self::Key(KeyChange::Encoding(encoding)) => {
-                return format!("say so: `encoding = \"{}\"` for the secret", encoding.name());
-            }
-        };
-        text.to_owned()
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Notation(misread) => write!(f, "the tag is right, but {misread}"),
-            Self::Expired(secret) => {
-                write!(f, "it was made with the secret `{secret}`, which counts no more since its `not_after`")
-            }
-            Self::OtherRoute { path, secret } => {
-                write!(f, "it was made with the secret `{secret}` of another route, {path}")
-            }
-            Self::Content(change) => change.fmt(f),
-            Self::Key(change) => change.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Misread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the signature is empty"),
-            Self::List => f.write_str("the signature is a list, where one is allowed"),
-            Self::Wrapped => f.write_str("there is white space or a quotation mark around the signature"),
-            Self::PrefixMissing(prefix) => write!(f, "the signature lacks its prefix `{prefix}`"),
-            Self::OtherPrefix(prefix) => {
-                write!(f, "the signature has the prefix `{prefix}`, which this scheme does not write")
-            }
-            Self::Base64 => f.write_str("the signature is in base64, where this scheme writes hexadecimal"),
-            Self::Length(digits) => write!(
-                f,
-                "the signature has {digits} hexadecimal digits instead of 64{}",
-                match digits {
-                    40 => " (as many as a SHA-1 has)",
-                    96 => " (as many as a SHA-384 has)",
-                    128 => " (as many as a SHA-512 has)",
-                    _ => "",
-                }
-            ),
-            Self::NotHexadecimal => f.write_str("the signature is not hexadecimal"),
-        }
-    }
-}
-
-impl fmt::Display for ContentChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NewlineAdded => "the body ends in a newline that was not signed; without it, it verifies",
-            Self::NewlineLost => "the body was signed with a newline at its end, which is gone",
-            Self::CrlfForLf => "the body has CR LF line ends; with LF, it verifies",
-            Self::LfForCrlf => "the body has LF line ends; with CR LF, it verifies",
-            Self::ByteOrderMark => "the body begins with a byte order mark that was not signed",
-            Self::Reserialized => "the body was parsed and written again; with other white space, it verifies",
-        })
-    }
-}
-
-impl fmt::Display for KeyChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Untrimmed => f.write_str("the secret has white space around it; without it, it verifies"),
-            Self::Quoted => f.write_str("the secret has quotation marks around it; without them, it verifies"),
-            Self::NewlineLost => f.write_str("the sender's secret ends in a newline, the one given here does not"),
-            Self::Encoding(SecretEncoding::Utf8) => f.write_str("the secret is meant as plain text"),
-            Self::Encoding(SecretEncoding::Base64) => f.write_str("the secret is meant as base64"),
-            Self::Encoding(SecretEncoding::Hex) => f.write_str("the secret is meant as hexadecimal"),
-        }
-    }
 }
 
 /// Without white space and one pair of quotation marks around it.
@@ -409,7 +220,11 @@ mod tests {
             (b"a\nb\n", b"a\r\nb\r\n", Some(CrlfForLf)),
             (b"a\r\nb\r\n", b"a\nb\n", Some(LfForCrlf)),
             (b"{}", b"\xef\xbb\xbf{}", Some(ByteOrderMark)),
-            (br#"{"a":[1,2],"b":" , : \" "}"#, b"{\n \"a\": [1, 2],\n \"b\": \" , : \\\" \"\n}", Some(Reserialized)),
+            (
+                br#"{"a":[1,2],"b":" , : \" "}"#,
+                b"{\n \"a\": [1, 2],\n \"b\": \" , : \\\" \"\n}",
+                Some(Reserialized),
+            ),
             (br#"{"a": [1, 2], "b": ","}"#, br#"{"a":[1,2],"b":","}"#, Some(Reserialized)),
             (br#"{"a\\": "b"}"#, br#"{"a\\":"b"}"#, Some(Reserialized)),
             (b"{}", b"{}", None),
@@ -431,7 +246,8 @@ mod tests {
     #[test]
     fn a_slip_in_the_secret_is_found_by_setting_it_right() {
         use SecretEncoding::{Base64, Hex, Utf8};
-        let cases: [(&[u8], SecretEncoding, &[u8], Option<KeyChange>); 9] = [
+        type Case<'a> = (&'a [u8], SecretEncoding, &'a [u8], Option<KeyChange>);
+        let cases: [Case<'_>; 9] = [
             (b"key\n", Utf8, b"key", Some(KeyChange::Untrimmed)),
             (b" 6869 ", Hex, b"hi", Some(KeyChange::Untrimmed)),
             (b"\"key\"", Utf8, b"key", Some(KeyChange::Quoted)),
@@ -450,19 +266,6 @@ mod tests {
             });
             assert_eq!(found, want, "{:?}", String::from_utf8_lossy(text));
             assert!(asked <= 6);
-        }
-    }
-
-    #[test]
-    fn every_cause_has_words_and_advice() {
-        for cause in [
-            Cause::Notation(Misread::Base64),
-            Cause::Expired("old".into()),
-            Cause::OtherRoute { path: "/a".into(), secret: "current".into() },
-            Cause::Content(ContentChange::Reserialized),
-            Cause::Key(KeyChange::Encoding(SecretEncoding::Hex)),
-        ] {
-            assert!(!cause.to_string().ends_with('.') && !cause.advice().is_empty(), "{cause}");
         }
     }
 }
