@@ -607,6 +607,18 @@ mod run {
         assert_eq!(running.ended(), Some(0), "{}", running.seen);
     }
 
+    /// Each binds its sockets with `SO_REUSEPORT`, for its own workers only.
+    #[test]
+    fn two_gateways_do_not_share_an_address() {
+        let (mut running, address) = gateway(&usual());
+        let second = Folder::new(&config(&address.to_string(), "http://127.0.0.1:9"));
+        let output = second.run(&["run"], b"");
+        assert_code(&output, 1);
+        assert!(err(&output).contains(&address.to_string()), "{}", err(&output));
+        running.signal("-TERM");
+        assert_eq!(running.ended(), Some(0), "{}", running.seen);
+    }
+
     #[test]
     fn an_address_that_is_taken_says_which_and_what_to_do() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
