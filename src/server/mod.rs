@@ -205,8 +205,9 @@ fn bind(listen: &[SocketAddr], workers: usize) -> Result<(Vec<SocketAddr>, Vec<V
     let mut addresses = Vec::with_capacity(listen.len());
     for address in listen {
         let mut actual = *address;
-        for of_worker in &mut sockets {
-            let bound = socket(actual).map_err(|error| StartError::Bind(actual, error))?;
+        for (index, of_worker) in sockets.iter_mut().enumerate() {
+            let claim = if index == 0 { Claim::First } else { Claim::Shared };
+            let bound = socket(actual, claim).map_err(|error| StartError::Bind(actual, error))?;
             actual = bound.local_addr().map_err(|error| StartError::Bind(actual, error))?;
             of_worker.push((actual, bound));
         }
@@ -215,10 +216,29 @@ fn bind(listen: &[SocketAddr], workers: usize) -> Result<(Vec<SocketAddr>, Vec<V
     Ok((addresses, sockets))
 }
 
-fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+/// Whether a socket is the first that this server binds to an address.
+#[derive(Clone, Copy)]
+enum Claim {
+    First,
+    Shared,
+}
+
+/// A socket that shares its address with the other workers' and with nobody else's.
+///
+/// `SO_REUSEPORT` alone would let a second hookgate of the same user in, and the kernel would deal connections out to
+/// both. So the first socket is bound without it, which fails where anybody listens, and is opened to the others after.
+fn socket(address: SocketAddr, claim: Claim) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
+    match claim {
+        Claim::First => {
+            socket.bind(address)?;
+            socket.set_reuseport(true)?;
+        }
+        Claim::Shared => {
+            socket.set_reuseport(true)?;
+            socket.bind(address)?;
+        }
+    }
     Ok(socket)
 }

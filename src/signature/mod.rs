@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows hyper: fields come in through [`Fields`], content as slices of bytes.
 
+pub mod diagnosis;
 pub mod field;
 pub mod mac;
 pub mod scheme;
@@ -114,9 +115,20 @@ impl Verifier {
     /// For `hookgate sign`, `send` and tests; no part of the gateway's own work.
     #[must_use]
     pub fn sign(&self, content: &[u8]) -> Option<(&'static str, String)> {
-        let mut mac = self.keys.first()?.mac.start();
+        Some(self.signed_by(self.keys.first()?, content))
+    }
+
+    /// As [`Verifier::sign`], with the secret of this name. `None` if there is none.
+    #[must_use]
+    pub fn sign_with(&self, secret: &str, content: &[u8]) -> Option<(&'static str, String)> {
+        let key = self.keys.iter().find(|key| &*key.name == secret)?;
+        Some(self.signed_by(key, content))
+    }
+
+    fn signed_by(&self, key: &KeyedSecret, content: &[u8]) -> (&'static str, String) {
+        let mut mac = key.mac.start();
         mac.update(content);
-        Some((self.scheme.field, self.scheme.notation.write(&mac.tag())))
+        (self.scheme.field, self.scheme.notation.write(&mac.tag()))
     }
 }
 

@@ -114,6 +114,9 @@ fn any_of_several_secrets_verifies_and_says_which() {
     let (_, by_current) = two.sign(FIXTURE).unwrap();
     let fields = line("propify-signature", &by_current);
     assert_eq!(verify(&two, &fields, FIXTURE, NOW).as_deref(), Some("current"));
+    assert_eq!(two.sign_with("current", FIXTURE), two.sign(FIXTURE));
+    assert_eq!(two.sign_with("previous", FIXTURE), Some(("propify-signature", FIXTURE_TAG.to_owned())));
+    assert_eq!(two.sign_with("next", FIXTURE), None);
 }
 
 #[test]

@@ -1,0 +1,371 @@
+//! Pure. What was typed, read into what it means.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+use super::event::Forgery;
+use crate::forward::origin::Origin;
+use crate::secret::SecretEncoding;
+use crate::signature::scheme::{PRESETS, Scheme};
+
+/// A reverse proxy that verifies webhooks: only authentic events reach your app, byte for byte as they were sent.
+#[derive(Debug, Parser)]
+#[command(name = "hookgate", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 100)]
+pub(super) struct Typed {
+    /// The configuration
+    #[arg(long, short, global = true, value_name = "FILE", default_value = "gateway.toml")]
+    pub(super) config: PathBuf,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve (what happens where no command is given)
+    #[command(after_help = SIGNALS)]
+    Run,
+    /// Read the configuration and print its routes, or every problem it has
+    Check(Check),
+    /// Print the signature field(s) that a sender would add to a body
+    #[command(after_help = SIGN_EXAMPLES)]
+    Sign(Sign),
+    /// Say whether a body and its signature verify, and if not, why
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
+    /// Send a signed event through a running gateway, or a forged one
+    #[command(after_help = SEND_EXAMPLES)]
+    Send(Send),
+    /// See it work: a sender, the gateway and an app in one process, with nothing to set up
+    Demo(Demo),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Let warnings fail, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sign {
+    /// The body to sign; `-` or nothing is standard input
+    #[arg(value_name = "BODY-FILE")]
+    pub(super) body: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) whose: Whose,
+    /// Sign with the secret of this name, not with the route's first
+    #[arg(long, value_name = "NAME", conflicts_with = "scheme", help_heading = WHOSE)]
+    pub(super) secret: Option<String>,
+    #[command(flatten)]
+    pub(super) besides: Besides,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// The body that was signed; `-` or nothing is standard input
+    #[arg(value_name = "BODY-FILE")]
+    pub(super) body: Option<PathBuf>,
+    /// The value of the signature field
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, required_unless_present = "fields")]
+    pub(super) signature: Option<String>,
+    /// A field that came with the body (repeatable)
+    #[arg(long = "field", value_name = "NAME: VALUE", value_parser = FieldLine::parse)]
+    pub(super) fields: Vec<FieldLine>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) whose: Whose,
+    #[command(flatten)]
+    pub(super) besides: Besides,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Send {
+    /// Where to: a path as the sender would use it, for example /webhook/leases
+    #[arg(value_name = "ROUTE-PATH")]
+    pub(super) target: String,
+    /// The body to send, `-` for standard input; without, a sample event of the route's scheme and model
+    #[arg(long, value_name = "FILE")]
+    pub(super) body: Option<PathBuf>,
+    /// Send one that must be refused
+    #[arg(long, value_name = "MODE")]
+    pub(super) forge: Option<Forgery>,
+    /// The gateway; without, the first address it listens on
+    #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
+    pub(super) url: Option<Origin>,
+    /// The method to send with
+    #[arg(long, default_value = "POST")]
+    pub(super) method: http::Method,
+    /// A field to add (repeatable)
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = FieldLine::parse)]
+    pub(super) fields: Vec<FieldLine>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) whose: Whose,
+    /// Sign with the secret of this name, not with the route's first
+    #[arg(long, value_name = "NAME", conflicts_with = "scheme", help_heading = WHOSE)]
+    pub(super) secret: Option<String>,
+    #[command(flatten)]
+    pub(super) stamp: Stamp,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Show both events and exit
+    #[arg(long)]
+    pub(super) once: bool,
+}
+
+/// Whose signature: scheme and secret.
+#[derive(Debug, Args)]
+#[command(next_help_heading = WHOSE)]
+#[group(id = "whose", multiple = true)]
+#[command(group = ArgGroup::new("text").args(["secret_env", "secret_file"]))]
+pub(super) struct Whose {
+    /// Of this route of the configuration
+    #[arg(long, value_name = "PATH", conflicts_with = "scheme")]
+    pub(super) route: Option<String>,
+    /// This scheme, without a configuration
+    #[arg(long, value_name = "NAME", requires = "text", value_parser = scheme_parser())]
+    pub(super) scheme: Option<&'static Scheme>,
+    /// The environment variable with the secret
+    #[arg(long, value_name = "NAME", requires = "scheme")]
+    pub(super) secret_env: Option<String>,
+    /// The file with the secret
+    #[arg(long, value_name = "FILE", requires = "scheme")]
+    pub(super) secret_file: Option<PathBuf>,
+    /// How the secret's text stands for its bytes [default: as the scheme says]
+    #[arg(long, value_name = "ENCODING", requires = "scheme", value_parser = encoding_parser())]
+    pub(super) secret_encoding: Option<SecretEncoding>,
+}
+
+/// What some schemes sign besides the body.
+#[derive(Debug, Args)]
+#[command(next_help_heading = BESIDES)]
+pub(super) struct Besides {
+    #[command(flatten)]
+    pub(super) stamp: Stamp,
+    /// The URL of the request
+    #[arg(long)]
+    pub(super) url: Option<String>,
+    /// The method of the request
+    #[arg(long)]
+    pub(super) method: Option<http::Method>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = BESIDES)]
+pub(super) struct Stamp {
+    /// The time of signing
+    #[arg(long)]
+    pub(super) timestamp: Option<String>,
+    /// The event's identifier
+    #[arg(long)]
+    pub(super) id: Option<String>,
+}
+
+/// The shells that completions are made for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Where scheme and secret come from.
+#[derive(Clone, Debug)]
+pub(super) enum Origins<'a> {
+    /// A route of the configuration, or where none is named, the only signature it has.
+    Config { route: Option<&'a str> },
+    /// The command line.
+    Flags { scheme: &'static Scheme, secret: SecretPlace<'a>, encoding: SecretEncoding },
+}
+
+/// Where the text of a secret is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SecretPlace<'a> {
+    Env(&'a str),
+    File(&'a PathBuf),
+}
+
+impl Whose {
+    /// What the flags mean together.
+    pub(super) fn means(&self) -> Origins<'_> {
+        let env = self.secret_env.as_deref().map(SecretPlace::Env);
+        let place = env.or(self.secret_file.as_ref().map(SecretPlace::File));
+        match (self.scheme, place) {
+            (Some(scheme), Some(secret)) => {
+                let encoding = self.secret_encoding.unwrap_or(scheme.secret_encoding);
+                Origins::Flags { scheme, secret, encoding }
+            }
+            // The parser lets neither stand without the other.
+            (Some(_), None) | (None, _) => Origins::Config { route: self.route.as_deref() },
+        }
+    }
+}
+
+impl Stamp {
+    /// The flags that were given.
+    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
+        let timestamp = self.timestamp.as_ref().map(|_| "--timestamp");
+        timestamp.into_iter().chain(self.id.as_ref().map(|_| "--id"))
+    }
+}
+
+impl Besides {
+    /// The flags that were given.
+    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
+        let url = self.url.as_ref().map(|_| "--url");
+        self.stamp.given().chain(url).chain(self.method.as_ref().map(|_| "--method"))
+    }
+}
+
+/// A field line, as it was typed: `NAME: VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FieldLine {
+    pub(super) name: http::HeaderName,
+    pub(super) value: http::HeaderValue,
+}
+
+impl FieldLine {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once(':').ok_or("a field is written `NAME: VALUE`")?;
+        let name = name.parse().map_err(|_why| format!("`{name}` is no field name"))?;
+        let value = http::HeaderValue::from_str(value.trim_matches([' ', '\t']))
+            .map_err(|_why| "a field value has no control characters".to_owned())?;
+        Ok(Self { name, value })
+    }
+}
+
+fn scheme_parser() -> impl clap::builder::TypedValueParser<Value = &'static Scheme> {
+    let names = PossibleValuesParser::new(PRESETS.iter().map(|scheme| scheme.name));
+    names.try_map(|name| Scheme::preset(&name).ok_or("there is no such scheme"))
+}
+
+fn encoding_parser() -> impl clap::builder::TypedValueParser<Value = SecretEncoding> {
+    let names = PossibleValuesParser::new(SecretEncoding::ALL.map(|(name, _)| name));
+    names.try_map(|typed| {
+        let found = SecretEncoding::ALL.into_iter().find(|(name, _)| *name == typed);
+        found.map(|(_, encoding)| encoding).ok_or("there is no such encoding")
+    })
+}
+
+const WHOSE: &str = "Scheme and secret";
+const BESIDES: &str = "What some schemes sign besides the body";
+
+const EXAMPLES: &str = "\
+Examples:
+  hookgate demo --once                        see it work, with nothing to set up
+  hookgate check --strict                     before a deployment
+  hookgate                                    serve what gateway.toml says
+  hookgate send /webhook/leases               a signed event through the running gateway
+  hookgate send /webhook/leases --forge tampered
+
+Exit codes:
+  0   done
+  1   what was asked for failed: does not verify, cannot listen, was not delivered
+  2   wrong usage
+  78  the configuration is wrong";
+
+const SIGNALS: &str = "\
+Signals:
+  TERM, INT   stop accepting, finish what is under way within `shutdown_grace`, exit 0;
+              a second one ends it at once, with 143 or 130 (128 and the signal's number)
+  HUP         reloading is not supported yet: it is logged, and a restart is needed";
+
+const SIGN_EXAMPLES: &str = "\
+Examples:
+  export KEY=propify_test_secret
+  printf '{\"meta\":{\"object\":\"leases\"}}' | hookgate sign --scheme propify --secret-env KEY
+  printf '{\"meta\":{\"object\":\"leases\"}}' | hookgate sign --scheme github --secret-env KEY --json";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  export KEY=propify_test_secret
+  printf '' | hookgate verify --scheme propify --secret-env KEY \\
+    --signature 3b6f911f5873cd7e2a4ed25f1db12b93a8141a99a9ec0eecbb88f5218d03c53d";
+
+const SEND_EXAMPLES: &str = "\
+Examples (with a gateway.toml, and `hookgate` running beside):
+  hookgate send /webhook/leases
+  hookgate send /webhook/leases --forge wrong-secret
+  printf '{}' | hookgate send /webhook/leases --body -";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  hookgate completions bash > ~/.local/share/bash-completion/completions/hookgate
+  hookgate completions zsh > ~/.zfunc/_hookgate
+  hookgate completions fish > ~/.config/fish/completions/hookgate.fish";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn typed(line: &str) -> Result<Typed, clap::Error> {
+        Typed::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definitions_fit_together() {
+        Typed::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_what_happens_without_a_command_and_config_may_stand_anywhere() {
+        assert!(typed("hookgate").unwrap().command.is_none());
+        for line in ["hookgate --config a.toml run", "hookgate run --config a.toml", "hookgate -c a.toml"] {
+            assert_eq!(typed(line).unwrap().config, PathBuf::from("a.toml"), "{line}");
+        }
+        assert_eq!(typed("hookgate check").unwrap().config, PathBuf::from("gateway.toml"));
+    }
+
+    #[test]
+    fn scheme_and_secret_go_together_and_without_a_route() {
+        for line in [
+            "hookgate sign --scheme propify",
+            "hookgate sign --secret-env A",
+            "hookgate sign --scheme propify --secret-env A --secret-file b",
+            "hookgate sign --scheme propify --secret-env A --route /a",
+            "hookgate sign --scheme nonesuch --secret-env A",
+            "hookgate sign --scheme propify --secret-env A --secret-encoding rot13",
+            "hookgate verify body",
+            "hookgate send",
+            "hookgate send /a --forge nonesuch",
+            "hookgate send /a --header nocolon",
+            "hookgate send /a --url http://h/path",
+        ] {
+            assert!(typed(line).is_err(), "{line}");
+        }
+        let line = typed("hookgate sign - --scheme propify --secret-file b --secret-encoding hex").unwrap();
+        let Some(Command::Sign(sign)) = line.command else { panic!("{line:?}") };
+        let Origins::Flags { scheme, encoding, .. } = sign.whose.means() else { panic!("{sign:?}") };
+        assert_eq!((scheme.name, encoding), ("propify", SecretEncoding::Hex));
+    }
+
+    #[test]
+    fn a_field_is_a_name_and_a_value() {
+        let field = FieldLine::parse("X-Custom:  a: b\t").unwrap();
+        assert_eq!((field.name.as_str(), field.value.as_bytes()), ("x-custom", &b"a: b"[..]));
+        for bad in ["", "a", ": b", "a b: c", "a: b\nc: d"] {
+            assert!(FieldLine::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Shell. `hookgate check`: what the configuration says, or every problem it has.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::args::Check;
+use super::exit::{Exit, Failure};
+use super::terminal::{Paint, Terminal};
+use super::{configuration, table};
+use crate::config::load::{self, LoadError};
+use crate::config::problem::Report;
+use crate::config::{Config, Loaded};
+
+/// Checks the configuration.
+///
+/// # Errors
+/// A [`Failure`] if it is wrong.
+pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Result<Exit, Failure> {
+    if asked.json {
+        return Ok(as_json(terminal, file, asked));
+    }
+    let loaded = configuration::load(terminal, file)?;
+    let style = terminal.err.style();
+    terminal.err.text(loaded.report.render(style));
+    for (index, line) in table::lines(&loaded.config.routes).into_iter().enumerate() {
+        let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
+        terminal.out.line(paint);
+    }
+    terminal.out.line("");
+    if asked.strict && is_doubtful(&loaded.report) {
+        let failure = Failure::config(configuration::summary(file, &loaded.report));
+        return Err(failure.hint("--strict lets warnings fail"));
+    }
+    let good = terminal.out.paint(Paint::Good, "good");
+    terminal.out.line(format_args!("{good}: {}", summary(file, &loaded.config, &loaded.report)));
+    Ok(Exit::Done)
+}
+
+fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
+    let (ok, routes, problems) = match load::load(file) {
+        Ok(Loaded { config, report }) => {
+            let ok = !(asked.strict && is_doubtful(&report));
+            (ok, table::documents(&config.routes), report.to_json())
+        }
+        Err(LoadError::Wrong(report)) => (false, Vec::new(), report.to_json()),
+        Err(error @ LoadError::Unreadable { .. }) => {
+            let message = configuration::unreadable(&error).to_string();
+            let problem =
+                json!({ "severity": "error", "file": file.display().to_string(), "message": message });
+            (false, Vec::new(), Value::Array(vec![problem]))
+        }
+    };
+    terminal.out.json(&json!({ "ok": ok, "routes": routes, "problems": problems }));
+    if ok { Exit::Done } else { Exit::Config }
+}
+
+fn is_doubtful(report: &Report) -> bool {
+    report.warnings().next().is_some()
+}
+
+fn summary(file: &Path, config: &Config, report: &Report) -> String {
+    let mut upstreams: Vec<_> = config.routes.iter().map(|route| route.upstream.origin.authority()).collect();
+    upstreams.sort_unstable();
+    upstreams.dedup();
+    let listen: Vec<_> = config.server.listen.iter().map(ToString::to_string).collect();
+    let warnings = report.warnings().count();
+    format!(
+        "{} has {} to {}, listening on {}{}",
+        file.display(),
+        configuration::counted(config.routes.len(), "route"),
+        configuration::counted(upstreams.len(), "upstream"),
+        listen.join(", "),
+        if warnings == 0 {
+            String::new()
+        } else {
+            format!("; {}", configuration::counted(warnings, "warning"))
+        }
+    )
+}

@@ -1,0 +1,109 @@
+//! Shell. The configuration, as the commands load it: whatever is wrong with it is told to the person at the terminal.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use super::exit::Failure;
+use super::terminal::Terminal;
+use crate::config::load::{self, LoadError};
+use crate::config::problem::Report;
+use crate::config::{Config, Loaded, Route};
+use crate::route::Router;
+
+/// Loads gateway.toml. Every problem it has is printed; warnings are left to the caller.
+///
+/// # Errors
+/// A [`Failure`] that ends the command with 78.
+pub(super) fn load(terminal: &mut Terminal, path: &Path) -> Result<Loaded, Failure> {
+    load::load(path).map_err(|error| match &error {
+        LoadError::Wrong(report) => {
+            let style = terminal.err.style();
+            terminal.err.text(report.render(style));
+            Failure::config(summary(path, report))
+        }
+        LoadError::Unreadable { .. } => unreadable(&error),
+    })
+}
+
+/// The failure for a configuration that cannot even be read. The error has its cause and what to do in it.
+pub(super) fn unreadable(error: &LoadError) -> Failure {
+    Failure::config(error.to_string())
+}
+
+/// What is wrong, in numbers.
+pub(super) fn summary(path: &Path, report: &Report) -> String {
+    let (errors, warnings) = (report.errors().count(), report.warnings().count());
+    let errors = (errors > 0).then(|| counted(errors, "error"));
+    let warnings = (warnings > 0).then(|| counted(warnings, "warning"));
+    let both: Vec<_> = errors.into_iter().chain(warnings).collect();
+    format!(
+        "{} has {}",
+        path.display(),
+        if both.is_empty() { "no problem".to_owned() } else { both.join(" and ") }
+    )
+}
+
+/// `1 route`, `2 routes`.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The table of the configuration's routes.
+///
+/// # Errors
+/// None in practice: a [`Config`] has no conflicting routes.
+pub(super) fn router(config: &Config) -> Result<Router, Failure> {
+    let routes = config.routes.iter().map(|route| (&route.path, &route.model));
+    Router::build(routes).map_err(|conflicts| Failure::config(format!("the routes conflict: {conflicts:?}")))
+}
+
+/// The route that is meant by `path`: a path as it stands in the configuration, or one that a sender would use.
+///
+/// # Errors
+/// Wrong usage, with the paths that there are.
+pub(super) fn route<'c>(config: &'c Config, path: &str) -> Result<&'c Route, Failure> {
+    let literally = config.routes.iter().find(|route| route.path.as_str() == path);
+    let route = match literally {
+        Some(route) => Some(route),
+        None => router(config)?.find(path).and_then(|matched| config.routes.get(matched.first().0)),
+    };
+    route.ok_or_else(|| {
+        Failure::usage(format!("there is no route for {path}")).hint(format!("there are: {}", paths(config)))
+    })
+}
+
+/// The paths of all routes, once each.
+pub(super) fn paths(config: &Config) -> String {
+    let mut paths: Vec<_> = config.routes.iter().map(|route| route.path.as_str()).collect();
+    paths.dedup();
+    paths.join(", ")
+}
+
+/// Where a client on this machine reaches a listener: an unspecified address is reached over loopback.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_over_loopback() {
+        for (listens, reached) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+        {
+            assert_eq!(reachable(listens.parse().unwrap()), reached.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!((counted(1, "route"), counted(0, "route")), ("1 route".into(), "0 routes".into()));
+    }
+}

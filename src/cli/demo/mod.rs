@@ -1,0 +1,274 @@
+//! Shell. `hookgate demo`: a sender, the gateway and an app in one process.
+
+mod upstream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use http::uri::PathAndQuery;
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use super::args::Demo;
+use super::event::{self, Forgery};
+use super::exchange::{self, Answer, Outgoing};
+use super::exit::{Exit, Failure};
+use super::signals::{self, Signals};
+use super::terminal::{Paint, Stream, Terminal, printable};
+use super::verdict::{self, Verdict};
+use super::{input, send};
+use crate::config::environment::Fixed;
+use crate::config::problem::{Report, Style};
+use crate::config::{self, Config};
+use crate::forward::origin::Origin;
+use crate::server::{self, Handle};
+use crate::signature::Verifier;
+use crate::telemetry;
+use upstream::{Received, Upstream};
+
+/// Shows what the gateway does, then serves until a signal.
+///
+/// # Errors
+/// A [`Failure`] if something does not start, or does not go as it must.
+pub(super) fn demo(terminal: &mut Terminal, asked: &Demo) -> Result<Exit, Failure> {
+    let no_resources = |error: io::Error| Failure::failed("cannot start").because(error);
+    let secret = input::random_secret().map_err(no_resources)?;
+    let runtime = signals::runtime().map_err(no_resources)?;
+    let mut signals = runtime.block_on(async { Signals::listen() }).map_err(no_resources)?;
+    let mut upstream = Upstream::start().map_err(no_resources)?;
+    let gateway = Gateway::start(upstream.address, &secret)?;
+    let out = &mut terminal.out;
+    introduce(out, &gateway, upstream.address);
+    let shown = show(out, &runtime, &gateway, &mut upstream);
+    if let (Ok(true), false) = (&shown, asked.once) {
+        invite(out, &gateway, &secret);
+        runtime.block_on(serve(out, &mut signals, &mut upstream));
+    }
+    // An app that is gone cannot hold up the gateway's drain.
+    gateway.handle.drain();
+    upstream.stop();
+    let _nothing_of_value = gateway.handle.wait();
+    Ok(if shown? { Exit::Done } else { Exit::Failed })
+}
+
+/// The gateway, and what its sender knows.
+struct Gateway {
+    handle: Handle,
+    origin: Origin,
+    verifier: Arc<Verifier>,
+}
+
+impl Gateway {
+    /// On the usual port, or where that is taken, on one that is free.
+    fn start(upstream: SocketAddr, secret: &str) -> Result<Self, Failure> {
+        let config = configuration(USUAL, upstream, secret)?;
+        telemetry::init(&config.log);
+        let verifier = config.routes.first().map(|route| Arc::clone(&route.verifier));
+        let verifier = verifier.ok_or_else(|| Failure::failed("the demo has no route"))?;
+        let handle = match server::start(&config) {
+            Ok(handle) => Ok(handle),
+            Err(_taken) => server::start(&configuration(FREE, upstream, secret)?),
+        };
+        let handle = handle.map_err(|error| Failure::failed("cannot start the gateway").because(error))?;
+        let address = handle.addresses().first().map(|address| format!("http://{address}"));
+        let origin = address.and_then(|address| Origin::parse(&address).ok());
+        let origin = origin.ok_or_else(|| Failure::failed("the gateway does not listen"))?;
+        // A secret that verifies only what the first configuration's does: both have the same text.
+        Ok(Self { handle, origin, verifier })
+    }
+}
+
+/// A configuration as a user would write it. Its secret is where it would be: in the environment.
+fn configuration(listen: &str, upstream: SocketAddr, secret: &str) -> Result<Config, Failure> {
+    let text = format!(
+        r#"
+        [server]
+        listen = "{listen}"
+        workers = 1
+        shutdown_grace = "2s"
+
+        [log]
+        level = "error"
+        access = "off"
+
+        [signature]
+        scheme = "propify"
+        secrets = [{{ name = "demo", env = "{VARIABLE}" }}]
+
+        [[routes]]
+        path = "/webhook/{{model}}"
+        upstream = "http://{upstream}"
+        "#
+    );
+    let environment = Fixed::new(NonZeroUsize::MIN).with_variable(VARIABLE, secret);
+    let loaded = config::read("the demo's configuration", &text, &environment, SystemTime::now());
+    let wrong = |report: Report| Failure::failed(report.render(Style::Plain));
+    loaded.map(|loaded| loaded.config).map_err(wrong)
+}
+
+/// Sends a good event and a forged one, and shows what becomes of them. Whether all went as it must.
+fn show(
+    out: &mut Stream,
+    runtime: &Runtime,
+    gateway: &Gateway,
+    upstream: &mut Upstream,
+) -> Result<bool, Failure> {
+    let content = event::sample(gateway.verifier.scheme(), "leases");
+    let sent = (content.len(), hex::encode(Sha256::digest(&content)));
+
+    let (answer, verdict) = deliver(runtime, gateway, content.clone(), None)?;
+    let arrived = runtime.block_on(async { timeout(PATIENCE, upstream.events.recv()).await });
+    let unchanged =
+        matches!(&arrived, Ok(Some(received)) if (received.bytes, &received.digest) == (sent.0, &sent.1));
+    let delivered = verdict.as_it_should && unchanged;
+    let body = printable(&answer.content);
+    let status = answer.status.as_u16();
+    headline(out, delivered, "a signed event", &format!("{status}  {}", body.trim_end()));
+    let (size, digest) = &sent;
+    detail(out, "sent", &format!("{size} bytes, sha-256 {digest}"));
+    detail(
+        out,
+        "the app got",
+        &match &arrived {
+            Ok(Some(received)) => format!("{} bytes, sha-256 {}", received.bytes, received.digest),
+            Ok(None) | Err(_) => "nothing".to_owned(),
+        },
+    );
+    detail(out, "", if unchanged { "the very same bytes" } else { "not what was sent" });
+    out.line("");
+
+    let (answer, verdict) = deliver(runtime, gateway, content, Some(Forgery::Tampered))?;
+    let silent = upstream.events.try_recv().is_err();
+    let stopped = verdict.as_it_should && silent;
+    let reason = verdict.reason.as_deref().unwrap_or("not refused");
+    headline(out, stopped, "a forged event", &format!("{}  {reason}", answer.status.as_u16()));
+    detail(out, "sent", "the same event, with one byte changed after signing");
+    detail(out, "the app got", if silent { "nothing" } else { "the forged event" });
+    Ok(delivered && stopped)
+}
+
+fn deliver(
+    runtime: &Runtime,
+    gateway: &Gateway,
+    content: Vec<u8>,
+    forgery: Option<Forgery>,
+) -> Result<(Answer, Verdict), Failure> {
+    let (event, signature) = send::make(&gateway.verifier, None, content, forgery)?;
+    let lines = send::signature_lines(&signature, &event);
+    let outgoing = Outgoing {
+        gateway: &gateway.origin,
+        method: Method::POST,
+        target: PathAndQuery::from_static(PATH),
+        fields: exchange::fields(&gateway.origin, lines, std::iter::empty()),
+        content: event.content,
+    };
+    let answer = runtime.block_on(exchange::exchange(outgoing));
+    let answer = answer.map_err(|error| send::no_answer(&gateway.origin, error))?;
+    let media_type = answer.fields.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let verdict = verdict::judge(forgery, answer.status, media_type, &answer.content);
+    Ok((answer, verdict))
+}
+
+async fn serve(out: &mut Stream, signals: &mut Signals, upstream: &mut Upstream) {
+    let mut count: u64 = 0;
+    while !out.is_gone() {
+        let received = tokio::select! {
+            _ = signals.stop() => break,
+            received = upstream.events.recv() => received,
+        };
+        let Some(Received { method, target, bytes, digest }) = received else { break };
+        count = count.saturating_add(1);
+        let mark = out.paint(Paint::Good, "✓");
+        let digest = digest.get(..16).unwrap_or_default();
+        let target = printable(target.as_bytes());
+        out.line(format_args!("  {mark} {count}  {method} {target}  {bytes} bytes, sha-256 {digest}..."));
+    }
+    out.line("");
+}
+
+fn introduce(out: &mut Stream, gateway: &Gateway, upstream: SocketAddr) {
+    let title = out.paint(Paint::Strong, "hookgate demo");
+    let (origin, scheme) = (&gateway.origin, gateway.verifier.scheme().name);
+    out.line(format_args!("{title}: a sender, the gateway and an app, all in this process\n"));
+    detail(out, "gateway", &format!("{origin}{PATH}, scheme {scheme}, a secret made for this run"));
+    detail(out, "app", &format!("http://{upstream}, answers 200"));
+    out.line("");
+}
+
+fn headline(out: &mut Stream, good: bool, what: &str, result: &str) {
+    let mark = if good { out.paint(Paint::Good, "✓") } else { out.paint(Paint::Bad, "✗") };
+    let what = out.paint(Paint::Strong, what);
+    out.line(format_args!("{mark} {what}: {result}"));
+}
+
+fn detail(out: &mut Stream, label: &str, text: &str) {
+    let label = out.paint(Paint::Faint, format_args!("{label:<12}"));
+    out.line(format_args!("    {label}{text}"));
+}
+
+/// Commands to paste. They need nothing of this process but the secret; no comments among them, which an interactive
+/// zsh would take for commands.
+fn invite(out: &mut Stream, gateway: &Gateway, secret: &str) {
+    let (origin, field) = (&gateway.origin, gateway.verifier.scheme().field);
+    let this = std::env::current_exe().ok().map(|path| quoted(&path.display().to_string()));
+    let this = this.unwrap_or_else(|| "hookgate".to_owned());
+    let curl = format!(
+        "curl -i {origin}{PATH} -H 'content-type: application/json' -H \"{field}: $SIGNATURE\" --data-binary"
+    );
+    let heading = |out: &mut Stream, text: &str| {
+        let text = out.paint(Paint::Strong, text);
+        out.line(format_args!("\n{text}"));
+    };
+    heading(out, "Try it yourself, in another terminal:");
+    out.line(format_args!("  export {VARIABLE}={secret}"));
+    out.line("  BODY='{\"meta\":{\"object\":\"leases\"},\"record_id\":\"mine\"}'");
+    out.line(format_args!(
+        "  SIGNATURE=$(printf %s \"$BODY\" | openssl dgst -sha256 -hmac \"${VARIABLE}\" -r | cut -d' ' -f1)"
+    ));
+    heading(out, "A signed event: 200, from the app");
+    out.line(format_args!("  {curl} \"$BODY\""));
+    heading(out, "A forged one: 401, from the gateway");
+    out.line(format_args!("  {curl} \"$BODY \""));
+    heading(out, "The same with hookgate");
+    let send = format!("  {this} send {PATH} --url {origin} --scheme propify --secret-env {VARIABLE}");
+    out.line(&send);
+    out.line(format_args!("{send} --forge tampered"));
+    heading(out, "Serving until Ctrl-C. What reaches the app:");
+}
+
+/// As one word of a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
+    if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// Where the gateway listens if it can.
+const USUAL: &str = "127.0.0.1:8080";
+
+/// Where it listens if it cannot.
+const FREE: &str = "127.0.0.1:0";
+
+/// Where the secret would be.
+const VARIABLE: &str = "PROPIFY_WEBHOOK_SECRET";
+
+/// What the events are sent to.
+const PATH: &str = "/webhook/leases";
+
+/// How long the app may take to say what it got, after it has answered.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_a_space_is_still_one_word() {
+        assert_eq!(quoted("/usr/bin/hookgate"), "/usr/bin/hookgate");
+        assert_eq!(quoted("/a b/it's"), r"'/a b/it'\''s'");
+    }
+}

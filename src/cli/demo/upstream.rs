@@ -1,0 +1,139 @@
+//! Shell. The demo's app: takes every event, answers 200 and says what it received.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sha2::{Digest as _, Sha256};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::exchange::read_bounded;
+use crate::cli::signals;
+
+/// The app, on a thread of its own.
+pub(super) struct Upstream {
+    pub(super) address: SocketAddr,
+    /// What it receives. Where nobody takes it, the newest are forgotten.
+    pub(super) events: mpsc::Receiver<Received>,
+    stop: CancellationToken,
+    thread: JoinHandle<()>,
+}
+
+/// One event, as the app saw it.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) bytes: usize,
+    pub(super) digest: String,
+}
+
+impl Upstream {
+    /// Starts the app on a port of loopback that is free.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn start() -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = signals::runtime()?;
+        let (sender, events) = mpsc::channel(EVENTS);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("demo-app".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                if let Ok(listener) = TcpListener::from_std(listener) {
+                    serve(listener, sender, stopped).await;
+                }
+            });
+        })?;
+        Ok(Self { address, events, stop, thread })
+    }
+
+    /// Ends the app.
+    pub(super) fn stop(self) {
+        self.stop.cancel();
+        // A panic there has been printed; the demo is over anyway.
+        drop(self.thread.join());
+    }
+}
+
+async fn serve(listener: TcpListener, events: mpsc::Sender<Received>, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, events.clone(), stop.clone()));
+            }
+            // Out of files, perhaps: not a reason to end, but one to wait for some to be closed.
+            Err(_) => drop(tokio::time::timeout(PAUSE, stop.cancelled()).await),
+        }
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn connection(stream: TcpStream, events: mpsc::Sender<Received>, stop: CancellationToken) {
+    let service = service_fn(|request| take(request, &events));
+    let serving =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        // Whatever went wrong, the gateway has seen it and says so.
+        _ = serving => {}
+    }
+}
+
+async fn take(
+    request: Request<Incoming>,
+    events: &mpsc::Sender<Received>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let Ok((content, false)) = read_bounded(body, MAX_CONTENT).await else {
+        return Ok(answer(StatusCode::PAYLOAD_TOO_LARGE, Bytes::new()));
+    };
+    let received = Received {
+        method: head.method.to_string(),
+        target: head.uri.to_string(),
+        bytes: content.len(),
+        digest: hex::encode(Sha256::digest(&content)),
+    };
+    let text = format!("{{\"received\":{}}}\n", received.bytes);
+    // A full channel: the person at the terminal has more lines than they can read.
+    drop(events.try_send(received));
+    Ok(answer(StatusCode::OK, text.into()))
+}
+
+fn answer(status: StatusCode, content: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(content));
+    *response.status_mut() = status;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+}
+
+/// Events that may wait to be printed.
+const EVENTS: usize = 1024;
+
+/// Bytes of one event: more than the gateway lets through.
+const MAX_CONTENT: usize = 16 << 20;
+
+/// Until the next attempt to accept after one that failed.
+const PAUSE: Duration = Duration::from_millis(100);

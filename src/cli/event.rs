@@ -1,0 +1,162 @@
+//! Pure. The events that `send` and `demo` make: a sample, what is signed of it, and the ways to forge it.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::signature::scheme::Scheme;
+
+/// A way to send an event that must not get through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Forgery {
+    /// No signature
+    Missing,
+    /// A signature that lacks its last digit
+    Malformed,
+    /// A byte of the body changed after signing
+    Tampered,
+    /// Signed with a secret that nobody has
+    WrongSecret,
+    /// The signature twice
+    Duplicate,
+}
+
+impl Forgery {
+    /// The reason that it must be refused for.
+    pub(super) fn expected_reason(self) -> &'static str {
+        match self {
+            Self::Missing => "signature_missing",
+            Self::Malformed => "signature_malformed",
+            Self::Tampered | Self::WrongSecret => "signature_mismatch",
+            Self::Duplicate => "signature_duplicate",
+        }
+    }
+
+    /// What was done to the event.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Missing => "without a signature",
+            Self::Malformed => "with a signature that lacks its last digit",
+            Self::Tampered => "with one byte changed after signing",
+            Self::WrongSecret => "signed with a secret that nobody has",
+            Self::Duplicate => "with its signature twice",
+        }
+    }
+}
+
+/// An event on its way: the values of the signature field, one a line, and the content.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Event {
+    pub(super) signatures: Vec<String>,
+    pub(super) content: Vec<u8>,
+}
+
+/// The event as it goes out: `content` with the `signature` made over it, in the way that was asked for.
+///
+/// A wrong secret is the caller's to use: here it is a signature like any other.
+pub(super) fn prepare(content: Vec<u8>, mut signature: String, forgery: Option<Forgery>) -> Event {
+    match forgery {
+        None | Some(Forgery::WrongSecret) => Event { signatures: vec![signature], content },
+        Some(Forgery::Missing) => Event { signatures: Vec::new(), content },
+        Some(Forgery::Malformed) => {
+            signature.pop();
+            Event { signatures: vec![signature], content }
+        }
+        Some(Forgery::Tampered) => Event { signatures: vec![signature], content: tampered(content) },
+        Some(Forgery::Duplicate) => Event { signatures: vec![signature.clone(), signature], content },
+    }
+}
+
+/// The last letter or digit becomes another one: the length stays, and so, mostly, does the form.
+fn tampered(mut content: Vec<u8>) -> Vec<u8> {
+    match content.iter_mut().rev().find(|byte| byte.is_ascii_alphanumeric()) {
+        Some(byte) => *byte = if *byte == b'0' { b'1' } else { b'0' },
+        None => content.push(b' '),
+    }
+    content
+}
+
+/// What a sender of this scheme would say about this model.
+pub(super) fn sample(scheme: &Scheme, model: &str) -> Vec<u8> {
+    let written = if scheme.model_pointers.is_empty() {
+        serde_json::to_vec(&Ping { zen: "Keep it logically awesome.", hook_id: 1 })
+    } else {
+        serde_json::to_vec(&Change {
+            meta: Meta { object: model, integration_id: "cuid_1234567890" },
+            record_id: "cuid_1234567890",
+            diff: Diff { previous: Status { status: "pending" }, new: Status { status: "approved" } },
+        })
+    };
+    // Strings and numbers always have a JSON form.
+    written.unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Change<'a> {
+    meta: Meta<'a>,
+    record_id: &'a str,
+    diff: Diff<'a>,
+}
+
+#[derive(Serialize)]
+struct Meta<'a> {
+    object: &'a str,
+    integration_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Diff<'a> {
+    previous: Status<'a>,
+    new: Status<'a>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'a str,
+}
+
+/// GitHub's first event to a new webhook.
+#[derive(Serialize)]
+struct Ping<'a> {
+    zen: &'a str,
+    hook_id: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preset(name: &str) -> &'static Scheme {
+        Scheme::preset(name).unwrap()
+    }
+
+    #[test]
+    fn the_sample_is_the_contracts_fixture_and_names_its_model() {
+        let fixture = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
+        assert_eq!(sample(preset("propify"), "leases"), fixture);
+        let odd = sample(preset("propexo"), "le\"ads");
+        let model = crate::model::read(&odd, preset("propexo").model_pointers);
+        assert_eq!(model, Ok(Some("le\"ads".to_owned())));
+        assert!(sample(preset("github"), "leases").starts_with(b"{\"zen\""));
+    }
+
+    #[test]
+    fn a_forged_event_differs_from_the_good_one_in_one_thing() {
+        let made = |forgery| prepare(b"{\"a\":10}".to_vec(), "abcd".to_owned(), forgery);
+        let event = |signatures: &[&str], content: &str| Event {
+            signatures: signatures.iter().map(|s| (*s).to_owned()).collect(),
+            content: content.as_bytes().to_vec(),
+        };
+        assert_eq!(made(None), event(&["abcd"], "{\"a\":10}"));
+        assert_eq!(made(Some(Forgery::Missing)), event(&[], "{\"a\":10}"));
+        assert_eq!(made(Some(Forgery::Malformed)), event(&["abc"], "{\"a\":10}"));
+        assert_eq!(made(Some(Forgery::Tampered)), event(&["abcd"], "{\"a\":11}"));
+        assert_eq!(made(Some(Forgery::Duplicate)), event(&["abcd", "abcd"], "{\"a\":10}"));
+    }
+
+    #[test]
+    fn tampering_changes_every_content() {
+        for content in ["", " ", "{}", "0", "abc", "{\"a\":\"z\"}"] {
+            assert_ne!(tampered(content.into()), content.as_bytes(), "{content:?}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Shell. One HTTP request to a gateway, and its answer.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Body;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::forward::origin::Origin;
+
+/// A request to be sent.
+pub(super) struct Outgoing<'a> {
+    pub(super) gateway: &'a Origin,
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) fields: HeaderMap,
+    pub(super) content: Vec<u8>,
+}
+
+/// The answer to it.
+pub(super) struct Answer {
+    pub(super) version: Version,
+    pub(super) status: StatusCode,
+    pub(super) fields: HeaderMap,
+    /// The content, of which only the first [`MAX_ANSWER`] bytes are kept.
+    pub(super) content: Vec<u8>,
+    pub(super) cut: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// No connection came about.
+    Unreachable(io::Error),
+    /// It took too long.
+    TimedOut(Duration),
+    /// The exchange broke off.
+    Broken(hyper::Error),
+    /// A field or the target cannot be sent.
+    Unsendable(http::Error),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(_) => f.write_str("no connection"),
+            Self::TimedOut(limit) => write!(f, "no answer within {} s", limit.as_secs()),
+            Self::Broken(_) => f.write_str("the exchange broke off"),
+            Self::Unsendable(_) => f.write_str("the request cannot be sent"),
+        }
+    }
+}
+
+impl std::error::Error for NoAnswer {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreachable(error) => Some(error),
+            Self::Broken(error) => Some(error),
+            Self::Unsendable(error) => Some(error),
+            Self::TimedOut(_) => None,
+        }
+    }
+}
+
+/// The fields of an event: as a sender writes them, with the signature lines, and with what the user adds. What the
+/// user names replaces what would stand there of itself.
+pub(super) fn fields(
+    gateway: &Origin,
+    signatures: impl Iterator<Item = (HeaderName, HeaderValue)>,
+    added: impl Iterator<Item = (HeaderName, HeaderValue)>,
+) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for (name, value) in signatures.chain(added) {
+        fields.append(name, value);
+    }
+    if let Ok(authority) = HeaderValue::try_from(gateway.authority()) {
+        fields.entry(HOST).or_insert(authority);
+    }
+    fields.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    fields
+        .entry(USER_AGENT)
+        .or_insert(HeaderValue::from_static(concat!("hookgate/", env!("CARGO_PKG_VERSION"))));
+    fields
+}
+
+/// Sends a request over a connection of its own, and reads the whole answer.
+///
+/// # Errors
+/// [`NoAnswer`]
+pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
+    let mut request = Request::builder()
+        .method(outgoing.method)
+        .uri(http::Uri::from(outgoing.target))
+        .body(Full::new(Bytes::from(outgoing.content)))
+        .map_err(NoAnswer::Unsendable)?;
+    *request.headers_mut() = outgoing.fields;
+    let address = (outgoing.gateway.host(), outgoing.gateway.port());
+    let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+        Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
+        Err(_elapsed) => return Err(NoAnswer::TimedOut(CONNECT_TIMEOUT)),
+    };
+    let both = async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let answer = async move {
+            let (head, body) = sender.send_request(request).await?.into_parts();
+            let (content, cut) = read_bounded(body, MAX_ANSWER).await?;
+            Ok(Answer { version: head.version, status: head.status, fields: head.headers, content, cut })
+        };
+        // The connection does the work; the answer is what counts, and tells its errors, too.
+        let (answer, _connection) = tokio::join!(answer, connection);
+        answer
+    };
+    match timeout(EXCHANGE_TIMEOUT, both).await {
+        Ok(answer) => answer.map_err(NoAnswer::Broken),
+        Err(_elapsed) => Err(NoAnswer::TimedOut(EXCHANGE_TIMEOUT)),
+    }
+}
+
+/// The first `limit` bytes of a body, and whether there are more.
+///
+/// # Errors
+/// The body's own.
+pub(super) async fn read_bounded<B>(mut body: B, limit: usize) -> Result<(Vec<u8>, bool), B::Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut content = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = limit.saturating_sub(content.len());
+        content.extend(data.iter().take(room));
+        if data.len() > room {
+            return Ok((content, true));
+        }
+    }
+    Ok((content, false))
+}
+
+/// For a connection to come about: a gateway is near.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For the rest: more than the gateway's own default for an upstream that does not answer, so that its 504 is seen.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer that are kept. Guards the terminal against an endless one.
+const MAX_ANSWER: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_user_names_replaces_what_would_stand_there_and_signature_lines_add_up() {
+        let gateway = Origin::parse("http://127.0.0.1:1").unwrap();
+        let line =
+            |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let signatures = [line("propify-signature", "a"), line("propify-signature", "b")];
+        let fields =
+            fields(&gateway, signatures.into_iter(), [line("content-type", "text/plain")].into_iter());
+        let all =
+            |name: &str| fields.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!(all("propify-signature"), ["a", "b"]);
+        assert_eq!(all("content-type"), ["text/plain"]);
+        assert_eq!(all("host"), ["127.0.0.1:1"]);
+    }
+}

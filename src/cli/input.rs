@@ -1,0 +1,113 @@
+//! Shell. What the commands read: bodies and secrets, from files, standard input and the environment.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::args::SecretPlace;
+use super::exit::Failure;
+use super::terminal::Terminal;
+
+/// Reads a body: a file, or standard input for `-` and where no file is named.
+///
+/// # Errors
+/// A [`Failure`] if it cannot be read, or is longer than [`MAX_BODY`].
+pub(super) fn body(terminal: &mut Terminal, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let named = file.filter(|file| *file != Path::new("-"));
+    let mut content = Vec::new();
+    let read = match named {
+        Some(file) => File::open(file).and_then(|file| bounded(file, MAX_BODY, &mut content)),
+        None => {
+            if io::stdin().is_terminal() {
+                terminal.note("reading the body from this terminal; Ctrl-D ends it, Ctrl-C gives up");
+            }
+            bounded(io::stdin().lock(), MAX_BODY, &mut content)
+        }
+    };
+    let name = || named.map_or("standard input".into(), |file| file.display().to_string());
+    match read {
+        Ok(()) => Ok(content),
+        Err(error) => Err(Failure::failed(format!("cannot read the body from {}", name())).because(error)),
+    }
+}
+
+/// Reads the text of a secret that the command line names. One newline at the end of a file is dropped, as for a
+/// secret of the configuration, and said.
+///
+/// # Errors
+/// Wrong usage if it is unset, unreadable or empty.
+pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let (name, text) = match place {
+        SecretPlace::Env(name) => {
+            let value = std::env::var_os(name).ok_or_else(|| {
+                let unset = format!("the environment variable {name} is not set");
+                Failure::usage(unset).hint(format!("set it with `export {name}=...`"))
+            })?;
+            (name.to_owned(), Zeroizing::new(value.into_encoded_bytes()))
+        }
+        SecretPlace::File(path) => {
+            let mut text = Zeroizing::new(Vec::with_capacity(MAX_SECRET));
+            File::open(path).and_then(|file| bounded(file, MAX_SECRET, &mut text)).map_err(|error| {
+                Failure::usage(format!("cannot read the secret from {}", path.display())).because(error)
+            })?;
+            if text.last() == Some(&b'\n') {
+                text.pop();
+                let name = path.display();
+                terminal
+                    .note(format_args!("{name} ends in a newline, which is not taken as part of the secret"));
+            }
+            (path.display().to_string(), text)
+        }
+    };
+    if text.is_empty() {
+        return Err(Failure::usage(format!("the secret in {name} is empty")));
+    }
+    Ok(text)
+}
+
+/// A secret for this run only, as text: 48 hexadecimal digits.
+///
+/// # Errors
+/// The system's, if it has no random numbers to give.
+pub(super) fn random_secret() -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new([0; 24]);
+    File::open("/dev/urandom")?.read_exact(bytes.as_mut_slice())?;
+    Ok(Zeroizing::new(hex::encode(bytes.as_slice())))
+}
+
+fn bounded(from: impl Read, limit: usize, into: &mut Vec<u8>) -> io::Result<()> {
+    let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    from.take(more).read_to_end(into)?;
+    if into.len() > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
+    }
+    Ok(())
+}
+
+/// Bytes of a body that the commands take. Guards this machine's memory against a device or an endless pipe.
+const MAX_BODY: usize = 1 << 30;
+
+/// Bytes of a secret's file: no secret has as many, but a file named by mistake may.
+const MAX_SECRET: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_is_read_up_to_its_limit_and_not_beyond() {
+        for (length, fits) in [(9, true), (10, true), (11, false)] {
+            let mut into = Vec::new();
+            assert_eq!(bounded(io::repeat(b'x').take(length), 10, &mut into).is_ok(), fits, "{length}");
+        }
+    }
+
+    #[test]
+    fn no_two_random_secrets_are_the_same() {
+        let (a, b) = (random_secret().unwrap(), random_secret().unwrap());
+        assert_eq!((a.len(), b.len()), (48, 48));
+        assert_ne!(*a, *b);
+    }
+}

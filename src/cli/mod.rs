@@ -1,0 +1,106 @@
+//! Shell. The command: what was typed, what it means, and what exit code comes of it.
+//!
+//! Each command is a file of its own and returns how it ended, or a failure to be told. Everything is written through
+//! one small terminal, so that a reader who goes away is no panic and colours are only where somebody sees them.
+
+mod args;
+mod check;
+mod configuration;
+mod demo;
+mod event;
+mod exchange;
+mod exit;
+mod identity;
+mod input;
+mod run;
+mod send;
+mod sign;
+mod signals;
+mod table;
+mod terminal;
+mod verdict;
+mod verify;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Command, Shell, Typed};
+use exit::{Exit, Failure};
+use terminal::{Paint, Terminal};
+
+use crate::config::problem::Style;
+
+/// Does what the arguments say, the first of them being the program's name.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut terminal = Terminal::of_process();
+    let exit = match Typed::try_parse_from(argv) {
+        Ok(typed) => told(&mut terminal, &typed),
+        Err(answer) => answered(&mut terminal, &answer),
+    };
+    let written = terminal.finish();
+    let exit = match written {
+        Err(error) if exit == Exit::Done => {
+            let mut terminal = Terminal::of_process();
+            complain(&mut terminal, &Failure::failed("cannot write the output").because(error))
+        }
+        Ok(()) | Err(_) => exit,
+    };
+    ExitCode::from(exit.code())
+}
+
+fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
+    let file = &typed.config;
+    let result = match &typed.command {
+        None | Some(Command::Run) => run::run(terminal, file),
+        Some(Command::Check(asked)) => check::check(terminal, file, asked),
+        Some(Command::Sign(asked)) => sign::sign(terminal, file, asked),
+        Some(Command::Verify(asked)) => verify::verify(terminal, file, asked),
+        Some(Command::Send(asked)) => send::send(terminal, file, asked),
+        Some(Command::Demo(asked)) => demo::demo(terminal, asked),
+        Some(Command::Completions { shell }) => {
+            completions(terminal, *shell);
+            Ok(Exit::Done)
+        }
+    };
+    result.unwrap_or_else(|failure| complain(terminal, &failure))
+}
+
+fn complain(terminal: &mut Terminal, failure: &Failure) -> Exit {
+    let label = terminal.err.paint(Paint::Bad, "error");
+    terminal.err.line(format_args!("{label}: {failure}"));
+    if let Some(hint) = failure.to_do() {
+        let label = terminal.err.paint(Paint::Strong, "help");
+        terminal.err.line(format_args!(" {label}: {hint}"));
+    }
+    failure.exit()
+}
+
+/// What the parser answers itself: help and version on standard output, wrong usage on standard error.
+fn answered(terminal: &mut Terminal, answer: &clap::Error) -> Exit {
+    let (stream, exit) = match answer.use_stderr() {
+        true => (&mut terminal.err, Exit::Usage),
+        false => (&mut terminal.out, Exit::Done),
+    };
+    match stream.style() {
+        Style::Colored => stream.text(answer.render().ansi()),
+        Style::Plain => stream.text(answer.render()),
+    }
+    exit
+}
+
+/// Written to memory first: the generator panics where it cannot write.
+fn completions(terminal: &mut Terminal, shell: Shell) {
+    use clap_complete::aot::{Bash, Fish, Zsh, generate};
+    let (mut command, mut script) = (Typed::command(), Vec::new());
+    match shell {
+        Shell::Bash => generate(Bash, &mut command, NAME, &mut script),
+        Shell::Zsh => generate(Zsh, &mut command, NAME, &mut script),
+        Shell::Fish => generate(Fish, &mut command, NAME, &mut script),
+    }
+    terminal.out.text(String::from_utf8_lossy(&script));
+}
+
+/// What the program is called where its name is part of what it prints.
+const NAME: &str = "hookgate";

@@ -1,0 +1,116 @@
+//! Shell. `hookgate run`: serve until a signal, then drain.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::configuration;
+use super::exit::{Exit, Failure};
+use super::signals::{self, Signals, Stop};
+use super::terminal::Terminal;
+use crate::config::problem::{Report, Severity};
+use crate::server::{self, Ended};
+use crate::telemetry;
+
+/// Serves. Returns when a signal has asked to end and the drain is over.
+///
+/// # Errors
+/// A [`Failure`] if the configuration is wrong or an address cannot be bound.
+pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure> {
+    let loaded = configuration::load(terminal, file)?;
+    telemetry::init(&loaded.config.log);
+    tell(terminal, &loaded.report);
+    let no_signals = |error: io::Error| Failure::failed("cannot wait for signals").because(error);
+    let runtime = signals::runtime().map_err(no_signals)?;
+    let mut signals = runtime.block_on(async { Signals::listen() }).map_err(no_signals)?;
+    let mut hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(no_signals)?;
+
+    let routes = loaded.config.routes.len();
+    let grace = loaded.config.server.shutdown_grace;
+    let handle = server::start(&loaded.config).map_err(|error| {
+        let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
+        Failure::failed("cannot start").because(error).hint(hint)
+    })?;
+    let addresses: Vec<_> = handle.addresses().iter().map(ToString::to_string).collect();
+    info!(addresses = addresses.join(", "), routes, version = env!("CARGO_PKG_VERSION"), "listening");
+
+    let first = runtime.block_on(async {
+        loop {
+            tokio::select! {
+                stop = signals.stop() => break stop,
+                _ = hangup.recv() => warn!("reloading is not supported yet: restart to use a new configuration"),
+            }
+        }
+    });
+    info!(signal = %first, grace_s = grace.as_secs_f64(), "draining");
+    handle.drain();
+    end_at_second_signal(runtime, signals);
+    match handle.wait() {
+        Ended::Drained => info!("drained"),
+        // What was cut off got no answer, so its sender will try again. The operator's order was carried out.
+        Ended::CutOff(exchanges) => warn!(exchanges, "cut off what was still under way after shutdown_grace"),
+    }
+    Ok(Exit::Done)
+}
+
+/// From now on a signal ends the process on the spot. The thread is never joined: it waits for what mostly does not
+/// happen, and ends with the process.
+fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
+    let wait = move || {
+        let second: Stop = runtime.block_on(signals.stop());
+        warn!(signal = %second, "ending at once");
+        std::process::exit(second.code());
+    };
+    if let Err(error) = std::thread::Builder::new().name("second-signal".to_owned()).spawn(wait) {
+        error!(%error, "a second signal will not end the drain early");
+    }
+}
+
+/// Warnings about the configuration: rendered for a person, an event each for a log.
+fn tell(terminal: &mut Terminal, report: &Report) {
+    if terminal.err.is_terminal() {
+        let style = terminal.err.style();
+        terminal.err.text(report.render(style));
+        return;
+    }
+    let documents = report.to_json();
+    for (problem, document) in report.problems.iter().zip(documents.as_array().into_iter().flatten()) {
+        match problem.severity {
+            Severity::Error | Severity::Warning => warn!(problem = %document, "configuration"),
+            Severity::Note => info!(problem = %document, "configuration"),
+        }
+    }
+}
+
+/// What to do about an address that cannot be bound.
+fn bind_hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let known = BIND_HINTS.iter().find(|(kind, _)| *kind == error.kind());
+            return known.map(|(_, hint)| *hint);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+const BIND_HINTS: [(io::ErrorKind, &str); 3] = [
+    (
+        io::ErrorKind::AddrInUse,
+        "something else listens there (`ss -ltnp` says what): stop it, or set another `listen` under [server]",
+    ),
+    (
+        io::ErrorKind::PermissionDenied,
+        "ports under 1024 need a privilege (CAP_NET_BIND_SERVICE): grant it, or set a higher port as `listen` under \
+         [server]",
+    ),
+    (
+        io::ErrorKind::AddrNotAvailable,
+        "this machine has no such address: set one that it has, or 0.0.0.0 for all, as `listen` under [server]",
+    ),
+];

@@ -1,0 +1,234 @@
+//! Shell. `hookgate send`: an event through a running gateway, and what became of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue};
+use serde_json::json;
+
+use super::args::{Origins, Send};
+use super::event::{self, Event, Forgery};
+use super::exchange::{self, Answer, NoAnswer, Outgoing};
+use super::exit::{Exit, Failure};
+use super::identity::{self, Signature};
+use super::terminal::{Paint, Terminal, printable};
+use super::verdict::{self, Verdict};
+use super::{configuration, input, signals};
+use crate::config::Config;
+use crate::forward::origin::Origin;
+use crate::route::ModelRule;
+use crate::secret::{Key, Secret};
+use crate::signature::Verifier;
+use crate::signature::scheme::Scheme;
+
+/// Sends an event.
+///
+/// # Errors
+/// A [`Failure`] if it cannot be made, or gets no answer.
+pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result<Exit, Failure> {
+    let target = target(&asked.target)?;
+    let plan = plan(terminal, file, asked, &target)?;
+    identity::note_unsigned(terminal, &plan.verifier, asked.stamp.given());
+    let content = match &asked.body {
+        Some(file) => input::body(terminal, Some(file))?,
+        None => event::sample(plan.verifier.scheme(), &plan.model),
+    };
+    let secret = asked.secret.as_deref();
+    let (event, signature) = make(&plan.verifier, secret, content, asked.forge)?;
+    let size = event.content.len();
+    let added = asked.fields.iter().map(|line| (line.name.clone(), line.value.clone()));
+    let outgoing = Outgoing {
+        gateway: &plan.gateway,
+        method: asked.method.clone(),
+        target,
+        fields: exchange::fields(&plan.gateway, signature_lines(&signature, &event), added),
+        content: event.content,
+    };
+    let answer = exchange_now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
+    let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let verdict = verdict::judge(asked.forge, answer.status, media_type, &answer.content);
+    if asked.json {
+        print_json(terminal, &answer, &verdict);
+    } else {
+        let what = format!(
+            "{} {}{}: {size} bytes, {}",
+            asked.method,
+            plan.gateway,
+            asked.target,
+            asked
+                .forge
+                .map_or_else(|| format!("signed with `{}`", signature.secret), |f| f.describe().to_owned())
+        );
+        print(terminal, &what, &answer, &verdict);
+    }
+    Ok(if verdict.as_it_should { Exit::Done } else { Exit::Failed })
+}
+
+/// Where the event goes, whose it is and what it is about.
+struct Plan {
+    gateway: Origin,
+    verifier: Arc<Verifier>,
+    model: String,
+}
+
+fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuery) -> Result<Plan, Failure> {
+    match (asked.whose.means(), &asked.url) {
+        // Nothing is left for the configuration to say.
+        (Origins::Flags { .. }, Some(gateway)) => {
+            let verifier = identity::resolve(terminal, file, &asked.whose)?.verifier;
+            Ok(Plan { gateway: gateway.clone(), verifier, model: SAMPLE_MODEL.to_owned() })
+        }
+        (Origins::Flags { .. }, None) => {
+            let verifier = identity::resolve(terminal, file, &asked.whose)?.verifier;
+            let config = configuration::load(terminal, file)?.config;
+            Ok(Plan { gateway: gateway(&config)?, verifier, model: model(&config, target.path())? })
+        }
+        (Origins::Config { route }, url) => {
+            let config = configuration::load(terminal, file)?.config;
+            let model = model(&config, target.path())?;
+            let route = configuration::route(&config, route.unwrap_or(target.path()))?;
+            let verifier = Arc::clone(&route.verifier);
+            let gateway = url.clone().map_or_else(|| gateway(&config), Ok)?;
+            Ok(Plan { gateway, verifier, model })
+        }
+    }
+}
+
+/// Makes and signs an event, and forges it in the way that was asked for.
+///
+/// # Errors
+/// A [`Failure`] if there is no such secret.
+pub(super) fn make(
+    verifier: &Verifier,
+    secret: Option<&str>,
+    content: Vec<u8>,
+    forgery: Option<Forgery>,
+) -> Result<(Event, Signature), Failure> {
+    let signature = match forgery {
+        Some(Forgery::WrongSecret) => identity::sign(&stranger(verifier.scheme())?, None, &content)?,
+        None | Some(_) => identity::sign(verifier, secret, &content)?,
+    };
+    Ok((event::prepare(content, signature.value.clone(), forgery), signature))
+}
+
+/// The signature's field lines, as many as the event has.
+pub(super) fn signature_lines<'e>(
+    signature: &Signature,
+    event: &'e Event,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<'e> {
+    let name = HeaderName::from_static(signature.field);
+    event.signatures.iter().filter_map(move |value| Some((name.clone(), HeaderValue::from_str(value).ok()?)))
+}
+
+/// Sends on this thread.
+///
+/// # Errors
+/// [`NoAnswer`]
+pub(super) fn exchange_now(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
+    let runtime = signals::runtime().map_err(NoAnswer::Unreachable)?;
+    runtime.block_on(exchange::exchange(outgoing))
+}
+
+/// The failure for a gateway that gives no answer.
+pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
+    let address = gateway.authority();
+    match error {
+        NoAnswer::Unreachable(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Failure::failed(format!("no gateway listens at {address}"))
+                .because(error)
+                .hint("start one with `hookgate run`, or name another with --url http://HOST:PORT")
+        }
+        error @ (NoAnswer::Unreachable(_)
+        | NoAnswer::TimedOut(_)
+        | NoAnswer::Broken(_)
+        | NoAnswer::Unsendable(_)) => {
+            Failure::failed(format!("no answer from the gateway at {address}")).because(error)
+        }
+    }
+}
+
+fn target(typed: &str) -> Result<PathAndQuery, Failure> {
+    let read = typed.parse::<PathAndQuery>().ok().filter(|_| typed.starts_with('/') && !typed.contains('#'));
+    read.ok_or_else(|| {
+        Failure::usage(format!("`{typed}` is no path"))
+            .hint("say it as the sender does, for example /webhook/leases")
+    })
+}
+
+fn gateway(config: &Config) -> Result<Origin, Failure> {
+    let listen = config.server.listen.first().map(|listen| configuration::reachable(*listen));
+    let origin = listen.and_then(|address| Origin::parse(&format!("http://{address}")).ok());
+    origin.ok_or_else(|| {
+        Failure::usage("the configuration does not say at which port the gateway listens")
+            .hint("name it with --url http://HOST:PORT")
+    })
+}
+
+/// The model that the path's route asks for.
+fn model(config: &Config, path: &str) -> Result<String, Failure> {
+    let router = configuration::router(config)?;
+    let matched = router.find(path).and_then(|matched| config.routes.get(matched.first().0));
+    let Some(route) = matched else {
+        return Err(Failure::usage(format!("no route takes the path {path}"))
+            .hint(format!("there are: {}", configuration::paths(config))));
+    };
+    let named = match &route.model {
+        ModelRule::Any => None,
+        ModelRule::Named(model) => Some(model.as_str()),
+        ModelRule::Segment => {
+            let mut segments = route.path.as_str().split('/').zip(path.split('/'));
+            segments.find(|(pattern, _)| *pattern == "{model}").map(|(_, segment)| segment)
+        }
+    };
+    Ok(named.unwrap_or(SAMPLE_MODEL).to_owned())
+}
+
+/// Somebody with a secret of their own.
+fn stranger(scheme: &Scheme) -> Result<Verifier, Failure> {
+    let random =
+        input::random_secret().map_err(|error| Failure::failed("cannot make up a secret").because(error))?;
+    let key = Key::new(random.as_bytes().to_vec());
+    let secret = Secret { name: "of a stranger".into(), key, not_after: None };
+    Ok(Verifier::new(scheme.clone(), vec![secret]))
+}
+
+fn print(terminal: &mut Terminal, what: &str, answer: &Answer, verdict: &Verdict) {
+    let out = &mut terminal.out;
+    let what = out.paint(Paint::Faint, what);
+    out.line(what);
+    let status = out.paint(Paint::Strong, answer.status);
+    out.line(format_args!("{:?} {status}", answer.version));
+    for (name, value) in &answer.fields {
+        out.line(format_args!("{name}: {}", printable(value.as_bytes())));
+    }
+    out.line("");
+    if !answer.content.is_empty() {
+        let cut = if answer.cut { " [...]" } else { "" };
+        out.line(format_args!("{}{cut}\n", printable(&answer.content).trim_end()));
+    }
+    let mark = match verdict.as_it_should {
+        true => out.paint(Paint::Good, "✓"),
+        false => out.paint(Paint::Bad, "✗"),
+    };
+    out.line(format_args!("{mark} {}", verdict.words));
+}
+
+fn print_json(terminal: &mut Terminal, answer: &Answer, verdict: &Verdict) {
+    let lines = answer.fields.iter();
+    let fields: Vec<_> = lines
+        .map(|(name, value)| json!({ "name": name.as_str(), "value": String::from_utf8_lossy(value.as_bytes()) }))
+        .collect();
+    terminal.out.json(&json!({
+        "ok": verdict.as_it_should,
+        "verdict": verdict.words,
+        "status": answer.status.as_u16(),
+        "reason": verdict.reason,
+        "fields": fields,
+        "body": String::from_utf8_lossy(&answer.content),
+    }));
+}
+
+/// What a sample event is about where the route does not say.
+const SAMPLE_MODEL: &str = "leases";

@@ -1,0 +1,116 @@
+//! Pure. The routes of a configuration, as an aligned table and as JSON.
+
+use serde_json::{Value, json};
+
+use crate::config::{Mode, Route};
+use crate::route::ModelRule;
+
+/// The table: a line of headings, then a line for each route.
+pub(super) fn lines(routes: &[Route]) -> Vec<String> {
+    let headings = ["PATH", "MODEL", "SCHEME", "SECRETS", "METHODS", "MAX BODY", "UPSTREAM", "MODE"];
+    let rows: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(routes.iter().map(row)).collect();
+    aligned(&rows)
+}
+
+/// The routes, one document each.
+pub(super) fn documents(routes: &[Route]) -> Vec<Value> {
+    routes.iter().map(document).collect()
+}
+
+fn row(route: &Route) -> [String; 8] {
+    let methods: Vec<_> = route.methods.iter().map(http::Method::as_str).collect();
+    [
+        route.path.to_string(),
+        match &route.model {
+            ModelRule::Any => "any".to_owned(),
+            ModelRule::Named(model) => model.clone(),
+            ModelRule::Segment => "{model}".to_owned(),
+        },
+        route.verifier.scheme().name.to_owned(),
+        secrets(route).join(", "),
+        methods.join(", "),
+        size(route.max_body),
+        route.upstream.origin.to_string(),
+        mode(route.mode).to_owned(),
+    ]
+}
+
+fn document(route: &Route) -> Value {
+    let methods: Vec<_> = route.methods.iter().map(http::Method::as_str).collect();
+    json!({
+        "path": route.path.as_str(),
+        "model": match &route.model {
+            ModelRule::Any => Value::Null,
+            ModelRule::Named(model) => json!(model),
+            ModelRule::Segment => json!("{model}"),
+        },
+        "scheme": route.verifier.scheme().name,
+        "secrets": secrets(route),
+        "methods": methods,
+        "max_body": route.max_body,
+        "upstream": route.upstream.origin.to_string(),
+        "mode": mode(route.mode),
+    })
+}
+
+fn secrets(route: &Route) -> Vec<&str> {
+    route.verifier.secret_names().map(|name| &**name).collect()
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
+}
+
+/// A number of bytes in the largest unit that gives a whole number, as gateway.toml writes it.
+fn size(bytes: u64) -> String {
+    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        let whole = bytes >> shift;
+        if whole > 0 && whole << shift == bytes {
+            return format!("{whole}{unit}");
+        }
+    }
+    format!("{bytes}B")
+}
+
+/// Each cell as wide as the widest of its column; nothing behind the last.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["a", "b"], ["ccc", ""], ["é", "d"]].map(|row| row.map(str::to_owned));
+        assert_eq!(aligned(&rows), ["a    b", "ccc", "é    d"]);
+    }
+
+    #[test]
+    fn sizes_are_written_as_the_configuration_writes_them() {
+        for (bytes, want) in [
+            (0, "0B"),
+            (1000, "1000B"),
+            (1 << 10, "1KiB"),
+            (3 << 19, "1536KiB"),
+            (4 << 20, "4MiB"),
+            (1 << 30, "1GiB"),
+        ] {
+            assert_eq!(size(bytes), want);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Pure. What the answer to an event means: delivered or refused, and whether that is as it should be.
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::event::Forgery;
+
+/// What became of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// Whether it is what should become of it.
+    pub(super) as_it_should: bool,
+    /// The gateway's reason, where it refused.
+    pub(super) reason: Option<String>,
+    /// In words.
+    pub(super) words: String,
+}
+
+/// Judges an answer. `media_type` is its `content-type`.
+pub(super) fn judge(
+    forgery: Option<Forgery>,
+    status: StatusCode,
+    media_type: Option<&[u8]>,
+    content: &[u8],
+) -> Verdict {
+    let reason = reason(media_type, content);
+    let (as_it_should, words) = match (forgery, &reason) {
+        (None, _) if status.is_success() => (true, "delivered: it verified, and the app took it".to_owned()),
+        (None, Some(reason)) => {
+            (false, format!("refused by the gateway, {reason}: {}", explain(reason).unwrap_or("see its log")))
+        }
+        (None, None) => {
+            (false, format!("not delivered: the answer is {status}, not from the gateway but the app"))
+        }
+        (Some(forgery), Some(reason)) => {
+            let (sent, expected) = (forgery.describe(), forgery.expected_reason());
+            if status == StatusCode::UNAUTHORIZED && reason == expected {
+                (true, format!("stopped, as it must be: the event came {sent} ({reason})"))
+            } else {
+                (
+                    false,
+                    format!("refused, but as {reason} ({status}), not as {expected}: the event came {sent}"),
+                )
+            }
+        }
+        (Some(forgery), None) => {
+            let sent = forgery.describe();
+            let through =
+                "it got through to the app, unless something else answered; is the route in `observe` mode?";
+            (false, format!("not stopped, though the event came {sent}: {through}"))
+        }
+    };
+    Verdict { as_it_should, reason, words }
+}
+
+/// The `reason` of problem details (RFC 9457) as the gateway makes them.
+fn reason(media_type: Option<&[u8]>, content: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem {
+        reason: Option<String>,
+    }
+    let is_problem = media_type.is_some_and(|media_type| media_type.starts_with(b"application/problem+json"));
+    let problem: Problem = serde_json::from_slice(content).ok().filter(|_| is_problem)?;
+    // It is printed among our own words.
+    problem.reason.filter(|reason| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+}
+
+/// What a refusal of a good event points to.
+fn explain(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "no_route" => "it has no route for this path; does it run with this configuration?",
+        "method_not_allowed" => "the route does not take this method",
+        "signature_missing" => {
+            "it looks for the signature in another field; does it run with this configuration?"
+        }
+        "signature_malformed" => {
+            "it expects the signature of another scheme; does it run with this configuration?"
+        }
+        "signature_duplicate" => "there is more than one signature",
+        "signature_mismatch" => "it has another secret; was it started with this one?",
+        "timestamp_expired" => "the signed time is outside its window; do both clocks agree?",
+        "body_too_large" => "the body is over the route's limit",
+        "body_timeout" => "the body did not arrive in time",
+        "body_incomplete" => "the body did not arrive whole",
+        "overloaded" => "all of its buffer memory is in use; try again",
+        "model_mismatch" => "it verified, but its model is not the route's",
+        "upstream_unreachable" => "it verified, but the app cannot be reached; is it running?",
+        "upstream_failed" => "it verified, but the app broke off the exchange",
+        "upstream_timeout" => "it verified, but the app did not answer in time",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROBLEM: Option<&[u8]> = Some(b"application/problem+json");
+
+    fn judged(forgery: Option<Forgery>, status: u16, media_type: Option<&[u8]>, content: &str) -> Verdict {
+        judge(forgery, StatusCode::from_u16(status).unwrap(), media_type, content.as_bytes())
+    }
+
+    #[test]
+    fn a_good_event_must_be_taken() {
+        for (status, ok) in [(200, true), (204, true), (299, true), (302, false), (401, false), (500, false)]
+        {
+            assert_eq!(judged(None, status, None, "").as_it_should, ok, "{status}");
+        }
+        let refused = judged(None, 401, PROBLEM, r#"{"reason":"signature_mismatch"}"#);
+        assert_eq!(refused.reason.as_deref(), Some("signature_mismatch"));
+        assert!(!refused.as_it_should && refused.words.contains("another secret"), "{}", refused.words);
+    }
+
+    #[test]
+    fn a_forged_event_must_be_refused_for_its_own_reason() {
+        let tampered = Some(Forgery::Tampered);
+        let mismatch = r#"{"reason":"signature_mismatch"}"#;
+        assert!(judged(tampered, 401, PROBLEM, mismatch).as_it_should);
+        assert!(!judged(tampered, 401, PROBLEM, r#"{"reason":"signature_missing"}"#).as_it_should);
+        assert!(!judged(tampered, 404, PROBLEM, r#"{"reason":"no_route"}"#).as_it_should);
+        assert!(
+            !judged(tampered, 401, Some(b"application/json"), mismatch).as_it_should,
+            "the app's own 401"
+        );
+        assert!(!judged(tampered, 401, None, "").as_it_should);
+        assert!(!judged(tampered, 200, None, "{}").as_it_should);
+    }
+
+    #[test]
+    fn only_the_gateways_own_words_are_repeated() {
+        let odd = judged(None, 500, PROBLEM, r#"{"reason":"\u001b[2J"}"#);
+        assert_eq!(odd.reason, None);
+    }
+}

@@ -1,0 +1,271 @@
+//! Pure. What people and middleboxes do to a signature, a body or a secret, undone.
+//!
+//! Each function tries a small, fixed number of changes. None looks at a key or a computed tag: whether a changed
+//! content or key verifies is asked of the caller, once for each change.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use super::{ContentChange, KeyChange, Misread};
+use crate::secret::{Key, SecretEncoding};
+use crate::signature::field::Notation;
+use crate::signature::mac::Tag;
+
+/// What is wrong with a field value that [`Notation::read`] does not read.
+#[must_use]
+pub fn misread(notation: Notation, value: &[u8]) -> Misread {
+    let bare = unwrapped(value);
+    let (prefix, rest) = split_prefix(bare);
+    if bare.is_empty() {
+        Misread::Empty
+    } else if value.contains(&b',') {
+        Misread::List
+    } else if prefix != notation.prefix && tag(rest).is_some() {
+        if prefix.is_empty() {
+            Misread::PrefixMissing(notation.prefix)
+        } else {
+            Misread::OtherPrefix(prefix.to_owned())
+        }
+    } else if from_base64(rest).is_some() {
+        Misread::Base64
+    } else if bare != value && tag(rest).is_some() {
+        Misread::Wrapped
+    } else {
+        let digits = bare.strip_prefix(notation.prefix.as_bytes()).unwrap_or(bare);
+        if digits.iter().all(u8::is_ascii_hexdigit) {
+            Misread::Length(digits.len())
+        } else {
+            Misread::NotHexadecimal
+        }
+    }
+}
+
+/// The value as the scheme would write the same tag, if there is a tag in it in some notation: for finding out whether
+/// a malformed signature is a right one all the same.
+#[must_use]
+pub fn rewritten(notation: Notation, value: &[u8]) -> Option<String> {
+    let (_, rest) = split_prefix(unwrapped(value));
+    tag(rest).map(|bytes| notation.write(&Tag::claimed(bytes)))
+}
+
+/// The change that the content has gone through, if undoing it makes it verify.
+///
+/// `verifies` is called at most eight times, with content at most twice as long and one byte.
+pub fn content_change(content: &[u8], mut verifies: impl FnMut(&[u8]) -> bool) -> Option<ContentChange> {
+    use ContentChange::{ByteOrderMark, CrlfForLf, LfForCrlf, NewlineAdded, NewlineLost, Reserialized};
+    type Undo = fn(&[u8]) -> Option<Cow<'_, [u8]>>;
+    let undo: [(ContentChange, Undo); 8] = [
+        (NewlineAdded, |content| content.strip_suffix(b"\r\n").map(Cow::from)),
+        (NewlineAdded, |content| content.strip_suffix(b"\n").map(Cow::from)),
+        (NewlineLost, |content| Some([content, b"\n"].concat().into())),
+        (CrlfForLf, |content| line_ends(content, LineEnd::CrLf).map(Cow::from)),
+        (LfForCrlf, |content| line_ends(content, LineEnd::Lf).map(Cow::from)),
+        (ByteOrderMark, |content| content.strip_prefix(b"\xef\xbb\xbf").map(Cow::from)),
+        (Reserialized, |content| white_space(content, Between::Nothing).map(Cow::from)),
+        (Reserialized, |content| white_space(content, Between::Spaces).map(Cow::from)),
+    ];
+    let mut undone = undo.into_iter().filter_map(|(change, undo)| Some((change, undo(content)?)));
+    undone.find(|(_, signed)| **signed != *content && verifies(signed)).map(|(change, _)| change)
+}
+
+/// What is wrong with a secret's `text`, read here as `configured`, if setting it right makes it verify.
+///
+/// `verifies` is called at most six times.
+pub fn key_change(
+    text: &[u8],
+    configured: SecretEncoding,
+    mut verifies: impl FnMut(Key) -> bool,
+) -> Option<KeyChange> {
+    let trimmed = text.trim_ascii();
+    let unquoted =
+        [b'"', b'\''].iter().find_map(|mark| trimmed.strip_prefix(&[*mark])?.strip_suffix(&[*mark]));
+    let with_newline = Zeroizing::new([text, b"\n"].concat());
+    let as_configured = [
+        (KeyChange::Untrimmed, (trimmed != text).then_some(trimmed)),
+        (KeyChange::Quoted, unquoted),
+        (KeyChange::NewlineLost, Some(with_newline.as_slice())),
+    ];
+    let as_configured =
+        as_configured.into_iter().filter_map(|(change, text)| Some((change, configured.decode(text?).ok()?)));
+    let others = SecretEncoding::ALL.into_iter().map(|(_, other)| other).filter(|other| *other != configured);
+    let others = others.filter_map(|other| Some((KeyChange::Encoding(other), other.decode(trimmed).ok()?)));
+    as_configured.chain(others).find_map(|(change, key)| verifies(key).then_some(change))
+}
+
+/// Without white space and one pair of quotation marks around it.
+fn unwrapped(value: &[u8]) -> &[u8] {
+    let trimmed = value.trim_ascii();
+    trimmed.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(trimmed)
+}
+
+/// `sha256=` and the like, and what is behind it. Base64 ends in `=` too: a prefix is short, and something follows it.
+fn split_prefix(value: &[u8]) -> (&str, &[u8]) {
+    let end = value.iter().take(LONGEST_PREFIX).position(|byte| *byte == b'=');
+    let split = end.and_then(|end| value.split_at_checked(end.saturating_add(1)));
+    let word = |prefix: &[u8]| prefix.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'=');
+    match split.map(|(prefix, rest)| (std::str::from_utf8(prefix), rest)) {
+        Some((Ok(prefix), rest)) if word(prefix.as_bytes()) => (prefix, rest),
+        Some(_) | None => ("", value),
+    }
+}
+
+/// The tag, in hexadecimal or base64.
+fn tag(digits: &[u8]) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(digits, &mut bytes).ok().map(|()| bytes).or_else(|| from_base64(digits))
+}
+
+fn from_base64(digits: &[u8]) -> Option<[u8; 32]> {
+    let alphabets = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD];
+    alphabets.iter().find_map(|alphabet| alphabet.decode(digits).ok()?.try_into().ok())
+}
+
+enum LineEnd {
+    Lf,
+    CrLf,
+}
+
+/// The content with its line ends exchanged, if it has all of them as `found`.
+fn line_ends(content: &[u8], found: LineEnd) -> Option<Vec<u8>> {
+    if !content.contains(&b'\n') {
+        return None;
+    }
+    let lines = content.split(|byte| *byte == b'\n');
+    match found {
+        LineEnd::CrLf => {
+            let lines: Vec<_> = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+            Some(lines.join(&b"\n"[..]))
+        }
+        LineEnd::Lf => Some(lines.collect::<Vec<_>>().join(&b"\r\n"[..])),
+    }
+}
+
+enum Between {
+    Nothing,
+    Spaces,
+}
+
+/// The content, if it could be a JSON object or array, with nothing between its tokens, or with a space behind each `:`
+/// and `,` as Python writes them.
+fn white_space(content: &[u8], between: Between) -> Option<Vec<u8>> {
+    if !matches!(content.trim_ascii().first(), Some(b'{' | b'[')) {
+        return None;
+    }
+    let mut written = Vec::with_capacity(content.len().saturating_mul(2));
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in content {
+        if !quoted && byte.is_ascii_whitespace() {
+            continue;
+        }
+        written.push(*byte);
+        if !quoted && matches!(byte, b':' | b',') && matches!(between, Between::Spaces) {
+            written.push(b' ');
+        }
+        quoted ^= *byte == b'"' && !escaped;
+        escaped = quoted && *byte == b'\\' && !escaped;
+    }
+    Some(written)
+}
+
+/// No prefix in use is longer than this.
+const LONGEST_PREFIX: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Notation = Notation { prefix: "" };
+    const GITHUB: Notation = Notation { prefix: "sha256=" };
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_told_why() {
+        let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
+        let base64 = STANDARD.encode(hex::decode(tag).unwrap());
+        let cases = [
+            (PLAIN, String::new(), Misread::Empty, false),
+            (PLAIN, "  ".into(), Misread::Empty, false),
+            (PLAIN, format!("{tag},{tag}"), Misread::List, false),
+            (PLAIN, format!(" {tag}\n"), Misread::Wrapped, true),
+            (PLAIN, format!("\"{tag}\""), Misread::Wrapped, true),
+            (PLAIN, format!("sha256={tag}"), Misread::OtherPrefix("sha256=".into()), true),
+            (GITHUB, tag.into(), Misread::PrefixMissing("sha256="), true),
+            (GITHUB, format!("v1={tag}"), Misread::OtherPrefix("v1=".into()), true),
+            (PLAIN, base64.clone(), Misread::Base64, true),
+            (PLAIN, base64.trim_end_matches('=').into(), Misread::Base64, true),
+            (GITHUB, format!("sha256={base64}"), Misread::Base64, true),
+            (PLAIN, tag[1..].into(), Misread::Length(63), false),
+            (PLAIN, tag[..40].into(), Misread::Length(40), false),
+            (GITHUB, format!("sha256={tag}0"), Misread::Length(65), false),
+            (PLAIN, "not-a-signature".into(), Misread::NotHexadecimal, false),
+            (PLAIN, "\u{fffd}=".into(), Misread::NotHexadecimal, false),
+        ];
+        for (notation, value, want, holds_tag) in cases {
+            assert_eq!(misread(notation, value.as_bytes()), want, "{value:?}");
+            let right = holds_tag.then(|| format!("{}{tag}", notation.prefix));
+            assert_eq!(rewritten(notation, value.as_bytes()), right, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_content_is_found_by_undoing_it() {
+        use ContentChange::*;
+        let cases: [(&[u8], &[u8], Option<ContentChange>); 14] = [
+            (b"{}", b"{}\n", Some(NewlineAdded)),
+            (b"{}", b"{}\r\n", Some(NewlineAdded)),
+            (b"", b"\n", Some(NewlineAdded)),
+            (b"{}\n", b"{}", Some(NewlineLost)),
+            (b"a\nb\n", b"a\r\nb\r\n", Some(CrlfForLf)),
+            (b"a\r\nb\r\n", b"a\nb\n", Some(LfForCrlf)),
+            (b"{}", b"\xef\xbb\xbf{}", Some(ByteOrderMark)),
+            (
+                br#"{"a":[1,2],"b":" , : \" "}"#,
+                b"{\n \"a\": [1, 2],\n \"b\": \" , : \\\" \"\n}",
+                Some(Reserialized),
+            ),
+            (br#"{"a": [1, 2], "b": ","}"#, br#"{"a":[1,2],"b":","}"#, Some(Reserialized)),
+            (br#"{"a\\": "b"}"#, br#"{"a\\":"b"}"#, Some(Reserialized)),
+            (b"{}", b"{}", None),
+            (b"{}", b"[]", None),
+            (b"a b", b"ab", None),
+            (br#"{"a":1}"#, br#"{"a":2}"#, None),
+        ];
+        for (signed, received, want) in cases {
+            let mut asked = 0;
+            let found = content_change(received, |content| {
+                asked += 1;
+                content == signed && signed != received
+            });
+            assert_eq!(found, want, "{:?}", String::from_utf8_lossy(received));
+            assert!(asked <= 8);
+        }
+    }
+
+    #[test]
+    fn a_slip_in_the_secret_is_found_by_setting_it_right() {
+        use SecretEncoding::{Base64, Hex, Utf8};
+        type Case<'a> = (&'a [u8], SecretEncoding, &'a [u8], Option<KeyChange>);
+        let cases: [Case<'_>; 9] = [
+            (b"key\n", Utf8, b"key", Some(KeyChange::Untrimmed)),
+            (b" 6869 ", Hex, b"hi", Some(KeyChange::Untrimmed)),
+            (b"\"key\"", Utf8, b"key", Some(KeyChange::Quoted)),
+            (b"key", Utf8, b"key\n", Some(KeyChange::NewlineLost)),
+            (b"6869", Utf8, b"hi", Some(KeyChange::Encoding(Hex))),
+            (b"aGk=", Utf8, b"hi", Some(KeyChange::Encoding(Base64))),
+            (b"6869", Hex, b"6869", Some(KeyChange::Encoding(Utf8))),
+            (b"key", Utf8, b"other", None),
+            (b"", Utf8, b"other", None),
+        ];
+        for (text, configured, right, want) in cases {
+            let mut asked = 0;
+            let found = key_change(text, configured, |key| {
+                asked += 1;
+                key.expose() == right
+            });
+            assert_eq!(found, want, "{:?}", String::from_utf8_lossy(text));
+            assert!(asked <= 6);
+        }
+    }
+}
