@@ -21,8 +21,7 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
         return Ok(as_json(terminal, file, asked));
     }
     let loaded = configuration::load(terminal, file)?;
-    let style = terminal.err.style();
-    terminal.err.text(loaded.report.render(style));
+    configuration::render(terminal, &loaded.report);
     for (index, line) in table::lines(&loaded.config.routes).into_iter().enumerate() {
         let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
         terminal.out.line(paint);

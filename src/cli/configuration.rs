@@ -17,12 +17,19 @@ use crate::route::Router;
 pub(super) fn load(terminal: &mut Terminal, path: &Path) -> Result<Loaded, Failure> {
     load::load(path).map_err(|error| match &error {
         LoadError::Wrong(report) => {
-            let style = terminal.err.style();
-            terminal.err.text(report.render(style));
+            render(terminal, report);
             Failure::config(summary(path, report))
         }
         LoadError::Unreadable { .. } => unreadable(&error),
     })
+}
+
+/// Prints every problem, with an empty line behind them.
+pub(super) fn render(terminal: &mut Terminal, report: &Report) {
+    let text = report.render(terminal.err.style());
+    if !text.is_empty() {
+        terminal.err.line(text);
+    }
 }
 
 /// The failure for a configuration that cannot even be read. The error has its cause and what to do in it.

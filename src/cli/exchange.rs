@@ -137,7 +137,7 @@ where
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
         let room = limit.saturating_sub(content.len());
-        content.extend(data.iter().take(room));
+        content.extend_from_slice(data.get(..room).unwrap_or(&data));
         if data.len() > room {
             return Ok((content, true));
         }

@@ -52,7 +52,9 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     match handle.wait() {
         Ended::Drained => info!("drained"),
         // What was cut off got no answer, so its sender will try again. The operator's order was carried out.
-        Ended::CutOff(exchanges) => warn!(exchanges, "cut off what was still under way after shutdown_grace"),
+        Ended::CutOff(connections) => {
+            warn!(connections, "cut off what was still under way after shutdown_grace");
+        }
     }
     Ok(Exit::Done)
 }
@@ -73,15 +75,18 @@ fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
 /// Warnings about the configuration: rendered for a person, an event each for a log.
 fn tell(terminal: &mut Terminal, report: &Report) {
     if terminal.err.is_terminal() {
-        let style = terminal.err.style();
-        terminal.err.text(report.render(style));
+        configuration::render(terminal, report);
         return;
     }
     let documents = report.to_json();
-    for (problem, document) in report.problems.iter().zip(documents.as_array().into_iter().flatten()) {
+    for (problem, place) in report.problems.iter().zip(documents.as_array().into_iter().flatten()) {
+        let (code, text, help) = (problem.code, &problem.message, problem.help.as_deref());
+        let (file, line) = (&report.name, place.get("line").and_then(serde_json::Value::as_u64));
         match problem.severity {
-            Severity::Error | Severity::Warning => warn!(problem = %document, "configuration"),
-            Severity::Note => info!(problem = %document, "configuration"),
+            Severity::Error | Severity::Warning => {
+                warn!(code, problem = text, file, line, help, "configuration");
+            }
+            Severity::Note => info!(code, problem = text, file, line, help, "configuration"),
         }
     }
 }

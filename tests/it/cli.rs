@@ -778,6 +778,15 @@ mod demo {
     use super::*;
 
     #[test]
+    fn where_the_usual_port_is_taken_it_takes_another() {
+        // Either this listener has it, or somebody else did before.
+        let _taken = TcpListener::bind("127.0.0.1:8080");
+        let output = run(&["demo", "--once"], b"");
+        assert_code(&output, 0);
+        assert!(!out(&output).contains("http://127.0.0.1:8080"), "{}", out(&output));
+    }
+
+    #[test]
     fn it_shows_a_signed_event_arriving_and_a_forged_one_stopped() {
         let output = run(&["demo", "--once"], b"");
         assert_code(&output, 0);
