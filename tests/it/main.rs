@@ -12,4 +12,5 @@
 
 mod cli;
 mod config;
+mod process;
 mod rooms;
