@@ -75,8 +75,9 @@ fn a_method_that_its_route_names_is_forwarded() {
     for method in ["POST", "PUT", "DELETE", "GET"] {
         exchange(&gateway, &post(FIXTURE).method(method)).assert_answer("ok");
     }
+    exchange(&gateway, &post("").method("GET").raw("")).assert_answer("ok");
     let methods: Vec<_> = upstream.requests().into_iter().map(|request| request.method).collect();
-    assert_eq!(methods, ["POST", "PUT", "DELETE", "GET"]);
+    assert_eq!(methods, ["POST", "PUT", "DELETE", "GET", "GET"]);
 }
 
 #[test]

@@ -679,6 +679,54 @@ fn an_answer_is_read_to_its_end_though_nobody_waits_for_it_any_more() {
 }
 
 #[test]
+fn what_a_client_left_behind_of_its_answer_is_no_answer_to_another() {
+    let long = vec![b'z'; 4 * 1024 * 1024];
+    let upstream = Upstream::scripted(move |connection| {
+        while let Some(request) = connection.request() {
+            if request.content == FIXTURE {
+                connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", long.len()));
+                connection.send(&long);
+            } else {
+                connection.send(OK);
+            }
+        }
+    });
+    let gateway = Gateway::before(&upstream);
+    for _ in 0..10 {
+        let mut client = Client::to(&gateway);
+        client.send(post(FIXTURE).bytes()).until("\r\n\r\n");
+        client.reset();
+        Client::to(&gateway).send(post("another").bytes()).response().assert_answer("ok");
+    }
+}
+
+#[test]
+fn no_more_connections_are_kept_than_configured() {
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            passed.pass();
+            connection.send(OK);
+        }
+    });
+    let gateway = gateway().upstream("max_idle = 2").route(PATH, &upstream.url()).start();
+    let mut clients: Vec<_> = (0..5).map(|_| Client::to(&gateway)).collect();
+    for client in &mut clients {
+        client.send(post(FIXTURE).bytes());
+    }
+    upstream.wait_for(5);
+    drop(open);
+    for client in &mut clients {
+        client.response().assert_answer("ok");
+    }
+    upstream.wait_closed(3);
+    for client in &mut clients {
+        client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    }
+    assert_eq!(upstream.connections(), 5, "those that were kept are used");
+}
+
+#[test]
 fn a_fault_of_one_upstream_is_none_of_anothers() {
     let broken = Upstream::scripted(Connection::wait_closed);
     let good = Upstream::ok();

@@ -400,8 +400,11 @@ fn read_request(bytes: &[u8], oracle: &Oracle) -> Result<Option<(Request, usize)
     if let Some(field) = head.fields.iter().find(|field| HOP_BY_HOP.iter().any(|name| field.is(name))) {
         return Err(format!("a hop-by-hop field: {field:?}"));
     }
-    let Some(length) = message::content_length(&head.fields)? else {
-        return Err("no content-length".to_owned());
+    let length = match message::content_length(&head.fields)? {
+        Some(length) => length,
+        // RFC 9110, section 8.6: where a method anticipates no content, there need not be a length of 0.
+        None if matches!(method.as_str(), "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE") => 0,
+        None => return Err("no content-length".to_owned()),
     };
     let Some(content) = bytes.get(head.len..head.len + length) else { return Ok(None) };
     if oracle.authentic {
