@@ -43,6 +43,7 @@ pub async fn run(
     tokio::select! {
         () = signals.drain.cancelled() => {}
         () = worker.crowd().make_room(index, worker.roster()) => {}
+        () = worker.roster().watch_rests() => {}
     }
     tracker.close();
     tokio::select! {
