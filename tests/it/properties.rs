@@ -12,6 +12,7 @@ use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
+#[allow(unreachable_pub, reason = "public where it is a crate of its own")]
 #[path = "../../fuzz/src/properties/mod.rs"]
 mod held;
 

@@ -129,6 +129,7 @@ pub fn chunked(bytes: &[u8]) -> Option<Chunks> {
 }
 
 /// What [`chunked`] found.
+/// What [`chunked`] found.
 #[derive(Default)]
 pub struct Chunks {
     pub content: Vec<u8>,
