@@ -122,13 +122,14 @@ async fn walk<IO: Transport>(
     if head.expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
     }
-    let mut share = gateway.budget.share();
+    let mut share = gateway.budget.share(record.peer);
     let mut verification = route.claim(&parts.headers, record)?;
     let received =
         body::receive(wire, &head, &arrival, gateway.bounds(route), &mut share, &mut verification).await;
     record.received = verification.len();
     received?;
     let deliverable = route.verify(verification, parts, record)?;
+    share.prove(Instant::now().into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(arrival.at.elapsed());
     record.secret = deliverable.secret().map(Arc::clone);
     let route = gateway.select(&matched, route, &deliverable, record)?;

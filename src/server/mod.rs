@@ -7,6 +7,7 @@ pub mod crowd;
 pub mod head;
 pub mod limit;
 pub mod pace;
+pub mod seats;
 pub mod wire;
 pub mod worker;
 

@@ -441,6 +441,13 @@ impl<IO: Transport> Inner<IO> {
         let Phase::Content(Remaining::Length(left)) = &mut self.phase else { return Poll::Pending };
         let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(append.room());
         if limit == 0 {
+            // No memory is asked for before there is something to put into it.
+            if self.unread.is_empty() {
+                match ready!(self.poll_fill(cx)) {
+                    Ok(n) if n > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+                }
+            }
             return Poll::Ready(Ok(Progress::Full));
         }
         let took = if self.unread.is_empty() {
