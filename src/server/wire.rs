@@ -229,7 +229,7 @@ impl<IO: Transport> Wire<IO> {
         poll_fn(|cx| self.inner.borrow_mut().poll_write_between(cx, &mut rest)).await
     }
 
-    /// Reads more content. `append` is given what has already been read, or [`Source::Socket`] to read from for itself.
+    /// Reads more content into `append`: what has been read already, or else straight from the socket.
     ///
     /// Gives back whether the content is complete.
     ///
