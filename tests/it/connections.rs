@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::upstream::OK;
-use crate::support::{Client, FIXTURE, PATIENCE, Upstream, gate, gateway, post};
+use crate::support::{Client, FIXTURE, PATIENCE, Upstream, assert_refused, gate, gateway, post};
 
 const PATH: &str = "/webhook/leases";
 
@@ -107,6 +107,7 @@ fn a_client_that_never_stops_sending_after_its_refusal_is_cut_off() {
     let gateway = gateway().limits("max_body = \"1KiB\"").route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
     client.send(post(b"").claiming(usize::MAX / 4).head());
+    assert_refused(&client.response(), 413, Some("body_too_large"));
     let begin = Instant::now();
     client.trickle(Duration::from_millis(20)).wait_until_refused();
     assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
