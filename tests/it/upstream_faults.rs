@@ -333,6 +333,28 @@ fn what_an_upstream_says_unasked_answers_no_request() {
 }
 
 #[test]
+fn what_lies_on_an_idle_connection_when_it_is_taken_up_answers_no_request() {
+    let (open, passed) = gate();
+    let (tell, told) = std::sync::mpsc::channel();
+    let upstream = once(move |connection| {
+        connection.request();
+        connection.send(OK);
+        passed.pass();
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil");
+        tell.send(()).unwrap();
+        connection.wait_closed();
+    });
+    let gateway = Gateway::before(&upstream);
+    let mut client = Client::to(&gateway);
+    client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    open.open();
+    told.recv_timeout(PATIENCE).unwrap();
+    // It is in the kernel's buffer by now, whether the gateway has looked or not.
+    client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[test]
 fn a_body_where_none_may_be_answers_no_other_request() {
     for status in ["204 No Content", "304 Not Modified"] {
         let upstream =
