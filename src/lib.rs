@@ -39,6 +39,7 @@ pub mod deadline;
 pub mod forward;
 pub mod gateway;
 pub mod model;
+pub mod process;
 pub mod rejection;
 pub mod route;
 pub mod secret;

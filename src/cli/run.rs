@@ -13,6 +13,7 @@ use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
 use crate::config::problem::{Report, Severity};
+use crate::process;
 use crate::server::{self, Ended};
 use crate::telemetry;
 
@@ -23,6 +24,8 @@ use crate::telemetry;
 pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure> {
     let loaded = configuration::load(terminal, file)?;
     telemetry::init(&loaded.config.log);
+    process::log_panics();
+    process::prepare(&loaded.config);
     tell(terminal, &loaded.report);
     let no_signals = |error: io::Error| Failure::failed("cannot wait for signals").because(error);
     let runtime = signals::runtime().map_err(no_signals)?;
