@@ -66,7 +66,7 @@ impl Link {
         limit: Duration,
         idle_limit: Duration,
     ) -> Result<Self, ForwardError> {
-        let stream = match timeout(limit, dial(origin)).await {
+        let stream = match timeout(limit, dial(origin, limit)).await {
             Ok(dialed) => dialed.map_err(ForwardError::Unreachable)?,
             Err(_elapsed) => return Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
         };
@@ -127,6 +127,20 @@ impl Link {
         .await;
     }
 
+    /// Writes what is left of the request, for at most `limit`.
+    pub async fn finish(&mut self, limit: Duration) {
+        self.deadline.set(limit);
+        poll_fn(|cx| {
+            self.driver.poll(cx);
+            if self.is_reusable() || self.is_ended() {
+                Poll::Ready(())
+            } else {
+                self.deadline.poll_passed(cx)
+            }
+        })
+        .await;
+    }
+
     /// Moves bytes in both directions, as far as the socket lets it.
     pub fn drive(&mut self, cx: &mut Context<'_>) {
         self.driver.poll(cx);
@@ -181,15 +195,20 @@ impl Driver {
 }
 
 /// Tries each address of the upstream in turn.
-async fn dial(origin: &Origin) -> io::Result<TcpStream> {
+async fn dial(origin: &Origin, limit: Duration) -> io::Result<TcpStream> {
     if let Some(address) = origin.address() {
         return TcpStream::connect(address).await;
     }
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host((origin.host(), origin.port())).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+    let addresses: Vec<_> = lookup_host((origin.host(), origin.port())).await?.collect();
+    // One that does not answer leaves time for the others.
+    let each =
+        u32::try_from(addresses.len()).ok().and_then(|count| limit.checked_div(count)).unwrap_or(limit);
+    for address in addresses {
+        match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_elapsed) => last = io::ErrorKind::TimedOut.into(),
         }
     }
     Err(last)

@@ -24,6 +24,9 @@ pub struct Signals {
     pub abort: CancellationToken,
 }
 
+/// How many connections more than there are places for are still accepted when a drain begins.
+const LATECOMERS: usize = 64;
+
 /// How long to wait after an accept that failed for want of something, at first and at most.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
@@ -94,7 +97,10 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, signals: Signals) {
         }
     }
     // What the kernel has already shaken hands with would be reset when the listener closes.
-    while let Poll::Ready(Ok((stream, _))) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
+    for _ in 0..worker.crowd().free().saturating_add(LATECOMERS) {
+        let Poll::Ready(Ok((stream, _))) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await else {
+            break;
+        };
         serve_in_turn(&worker, stream, &signals);
     }
 }

@@ -20,6 +20,9 @@ use crate::gateway;
 /// How long a client whose request was refused early may go on sending while it reads the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// The same while the gateway drains, or while others wait for the place.
+const SHORT_LINGER: Duration = Duration::from_secs(1);
+
 /// What hyper needs on top of the largest head: its own bookkeeping of partial reads.
 const HEAD_SLACK: usize = 1024;
 
@@ -47,7 +50,10 @@ pub async fn serve<IO: Transport + 'static>(
         }
     };
     match ended {
-        Ok(()) if wire.is_unread() => wire.linger(LINGER).await,
+        Ok(()) if wire.is_unread() => {
+            let limit = if wire.is_draining() || worker.crowd().is_wanting() { SHORT_LINGER } else { LINGER };
+            wire.linger(limit).await;
+        }
         Ok(()) => {}
         Err(error) => debug!(%peer, %error, "connection ended"),
     }

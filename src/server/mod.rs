@@ -7,6 +7,8 @@ pub mod crowd;
 pub mod head;
 pub mod limit;
 pub mod pace;
+pub mod seats;
+pub mod unread;
 pub mod wire;
 pub mod worker;
 
@@ -119,7 +121,7 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
             listeners,
         };
         let named = thread::Builder::new().name(format!("worker-{index}"));
-        let spawned = named.spawn(move || plan.run(&runtime)).map_err(StartError::Thread);
+        let spawned = named.spawn(move || plan.run(runtime)).map_err(StartError::Thread);
         match spawned {
             Ok(worker) => handle.workers.push(worker),
             Err(error) => {
@@ -177,13 +179,17 @@ struct Plan {
 }
 
 impl Plan {
-    fn run(self, runtime: &runtime::Runtime) -> usize {
+    fn run(self, runtime: runtime::Runtime) -> usize {
         let local = LocalSet::new();
         let worker = async {
             let worker = Worker::new(self.gateway, self.limits, self.crowd, self.workers);
             accept::run(worker, self.index, self.listeners, self.signals, self.grace).await
         };
-        local.block_on(runtime, worker)
+        let cut_off = local.block_on(&runtime, worker);
+        drop(local);
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        cut_off
     }
 }
 

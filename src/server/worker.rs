@@ -34,9 +34,10 @@ impl Worker {
     /// A worker of a gateway that has `workers` of them: each keeps its part of the idle upstream connections.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, limits: wire::Limits, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
+        let tracker = TaskTracker::new();
         let pools = gateway.upstreams().iter().map(|upstream| {
             let max_idle = upstream.max_idle.div_ceil(workers.max(1));
-            Pool::new(upstream.clone(), max_idle)
+            Pool::new(upstream.clone(), max_idle, tracker.clone())
         });
         let pools = pools.collect();
         // The ids of a process begin at a place of their own, and count on from there.
@@ -48,7 +49,7 @@ impl Worker {
             scratch: wire::scratch(),
             roster: Rc::default(),
             crowd,
-            tracker: TaskTracker::new(),
+            tracker,
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         })
