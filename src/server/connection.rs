@@ -91,3 +91,6 @@ async fn exchanges<IO: Transport + 'static>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

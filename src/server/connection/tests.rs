@@ -1,0 +1,68 @@
+//! A connection in memory, with time under control.
+
+use std::net::Ipv4Addr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+
+use super::*;
+use crate::config::environment::Fixed;
+use crate::gateway::Gateway;
+use crate::route::Router;
+use crate::server::crowd::Crowd;
+use crate::server::limit::Budget;
+use crate::server::wire::Limits;
+
+fn worker() -> Rc<Worker> {
+    let text = r#"
+        signature = { scheme = "propify", secrets = [{ env = "KEY" }] }
+        routes = [{ path = "/w", upstream = "http://127.0.0.1:9" }]
+    "#;
+    let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
+    let config =
+        crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
+    let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model))).unwrap();
+    let gateway = Gateway::new(&config, router, Budget::new(config.limits.max_buffered));
+    let limits = Limits {
+        max_header_bytes: config.limits.max_header_bytes,
+        header_timeout: config.limits.header_timeout,
+        idle_timeout: config.limits.idle_timeout,
+        write_timeout: config.limits.write_timeout,
+    };
+    Worker::new(Arc::new(gateway), limits, Crowd::new(10, 1), 1)
+}
+
+/// A client that pipelines requests and never reads may make the gateway hold a response or two, not a buffer full.
+#[tokio::test(start_paused = true)]
+async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let (mut client, gateway) = tokio::io::duplex(512);
+            let serve = serve(worker(), gateway, Ipv4Addr::LOCALHOST.into(), CancellationToken::new());
+            let served = tokio::task::spawn_local(serve);
+            let request = format!("POST /no HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(960));
+            let requests = request.repeat(64);
+            let mut taken = 0;
+            while let Some(rest) = requests.as_bytes().get(taken..)
+                && let Ok(sent) = timeout(Duration::from_secs(1), client.write(rest)).await
+            {
+                taken += sent.unwrap();
+                assert!(taken < requests.len(), "all of the requests were taken");
+            }
+            assert!(taken < 16 * 1024, "{taken} bytes of requests were taken");
+            // When it reads again, so does the gateway.
+            let mut answers = [0; 512];
+            client.read_exact(&mut answers).await.unwrap();
+            let rest = &requests.as_bytes()[taken..];
+            let sent = timeout(Duration::from_secs(1), client.write(rest)).await;
+            assert!(sent.is_ok_and(|sent| sent.is_ok_and(|sent| sent > 0)));
+            drop(client);
+            served.await.unwrap();
+        })
+        .await;
+}
