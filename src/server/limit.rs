@@ -194,7 +194,7 @@ impl Share {
         let seat = Seat::new(self.peer, since, self.bytes, received, cx.waker());
         let mut room = self.budget.room();
         let number = room.sit(Arc::clone(&seat));
-        let over = self.budget.over();
+        let over = self.budget.over().saturating_sub(room.promised());
         let rank = room.rank(&seat, now);
         let has_room = over == 0 || room.shed(over, rank, now).is_some();
         self.seat = Some((number, seat));
@@ -224,11 +224,15 @@ impl Share {
     /// # Errors
     /// [`Exhausted`] if it holds of the reserve and nobody can be shed: all memory is taken by authentic content.
     pub fn prove(&mut self, now: Instant) -> Result<(), Exhausted> {
-        let over = self.budget.over();
-        if over == 0 {
+        if self.budget.over() == 0 {
             return Ok(());
         }
         let mut room = self.budget.room();
+        // Those who have been shed and are on their way out need no company.
+        let over = self.budget.over().saturating_sub(room.promised());
+        if over == 0 {
+            return Ok(());
+        }
         let rank = room.rank_of_newcomer(self.peer);
         room.shed(over.min(self.bytes), rank, now).map(|_shed| ()).ok_or(Exhausted)
     }

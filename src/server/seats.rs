@@ -23,6 +23,8 @@ pub struct Room {
     /// How many seats each address has.
     by_peer: HashMap<IpAddr, usize>,
     waiters: Slab<Waker>,
+    /// What those hold who have been shed and have not left yet.
+    promised: u64,
     /// Where the next look at the seats begins, so that nobody is safe in the back row.
     next: usize,
 }
@@ -110,6 +112,9 @@ impl Room {
     pub fn leave(&mut self, number: usize) {
         let Some(seat) = self.seats.try_remove(number) else { return };
         seat.left.store(true, Ordering::SeqCst);
+        if seat.is_shed() {
+            self.promised = self.promised.saturating_sub(seat.bytes.load(Ordering::Relaxed));
+        }
         if let Some(of_peer) = self.by_peer.get_mut(&seat.peer) {
             *of_peer = of_peer.saturating_sub(1);
             if *of_peer == 0 {
@@ -158,9 +163,16 @@ impl Room {
             seen.into_iter().take(last.saturating_add(1)).map(|(_, seat)| Arc::clone(seat)).collect();
         for seat in &victims {
             seat.shed.store(true, Ordering::Relaxed);
+            self.promised = self.promised.saturating_add(seat.bytes.load(Ordering::Relaxed));
             seat.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
         }
         Some(victims)
+    }
+
+    /// How many bytes are going to be free without anybody else being shed.
+    #[must_use]
+    pub fn promised(&self) -> u64 {
+        self.promised
     }
 
     /// Adds somebody who waits for memory, by the number to be removed with.
