@@ -129,7 +129,6 @@ pub fn chunked(bytes: &[u8]) -> Option<Chunks> {
 }
 
 /// What [`chunked`] found.
-/// What [`chunked`] found.
 #[derive(Default)]
 pub struct Chunks {
     pub content: Vec<u8>,
