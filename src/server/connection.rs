@@ -30,7 +30,7 @@ pub async fn serve<IO: Transport + 'static>(
     peer: IpAddr,
     drain: CancellationToken,
 ) {
-    let limits = worker.limits().clone();
+    let limits = worker.view().limits().clone();
     let buffer = limits.max_header_bytes.saturating_add(HEAD_SLACK).max(SMALLEST_BUFFER);
     let member = worker.roster().join();
     let wire = Wire::new(io, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));

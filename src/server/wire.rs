@@ -166,6 +166,13 @@ impl<IO: Transport> Wire<IO> {
         Rc::new(Self { inner: RefCell::new(inner) })
     }
 
+    /// Takes over the times that a client may take, for a connection that was accepted before they changed. How large a
+    /// head may be stays what hyper was told at its beginning.
+    pub fn adopt(&self, limits: &Limits) {
+        let own = &mut self.inner.borrow_mut().limits;
+        *own = Limits { max_header_bytes: own.max_header_bytes, ..*limits };
+    }
+
     /// What the request that hyper has just brought is about. Every request has one.
     pub fn take_arrival(&self) -> Option<Arrival> {
         self.inner.borrow_mut().arrival.take()
