@@ -15,7 +15,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 pub fn read(content: &[u8], pointers: &[&str]) -> Result<Option<String>, NoModel> {
     let paths: Vec<Vec<String>> = pointers.iter().map(|pointer| tokens(pointer)).collect();
     let mut found = Found::default();
-    let mut json = serde_json::Deserializer::from_slice(content);
+    // All of it, also what is skipped (RFC 8259, section 8.1).
+    let text = std::str::from_utf8(content).map_err(|_where| NoModel::NotJson)?;
+    let mut json = serde_json::Deserializer::from_str(text);
     let walk = Walk { wanted: paths.iter().map(Vec::as_slice).collect(), found: &mut found };
     walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|_where| NoModel::NotJson)?;
     match found {
@@ -291,7 +293,11 @@ mod tests {
 
     #[test]
     fn content_that_is_not_utf_8_is_no_json() {
-        assert_eq!(read(b"{\"meta\":{\"object\":\"\xff\"}}", &["/meta/object"]), Err(NoModel::NotJson));
+        for content in
+            [&b"{\"meta\":{\"object\":\"\xff\"}}"[..], b"{\"meta\":{\"object\":\"a\"},\"x\":\"\xff\"}"]
+        {
+            assert_eq!(read(content, &["/meta/object"]), Err(NoModel::NotJson));
+        }
     }
 
     #[test]

@@ -115,6 +115,15 @@ impl Link {
         }
     }
 
+    /// Looks at what came behind a response without content.
+    pub async fn look_behind(&mut self) {
+        poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     /// Moves bytes in both directions, as far as the socket lets it.
     pub fn drive(&mut self, cx: &mut Context<'_>) {
         self.driver.poll(cx);

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use http_body_util::Full;
 
 use crate::config;
@@ -90,6 +91,12 @@ pub async fn deliver(
     }
     if !fields::is_framing_clear(&parts.headers) {
         return Err(ForwardError::Broken(Breach::UnclearFraming));
+    }
+    if incoming.is_end_stream() {
+        link.look_behind().await;
+        if link.is_overrun() {
+            return Err(ForwardError::Broken(Breach::Overrun));
+        }
     }
     if let Some(seconds) = fields::keep_alive_seconds(&parts.headers) {
         // One second less, so that we let go first.

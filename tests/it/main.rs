@@ -1,4 +1,7 @@
-//! The integration tests: one binary, a file per subject.
+//! The gateway from outside: real sockets and raw bytes on both sides of it.
+//!
+//! Every scripted upstream records all that reaches it, and when a test ends checks the one oracle that matters: each
+//! request carries a valid signature over exactly its content, and is strict RFC 9112.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +13,18 @@
     reason = "a test that goes wrong may end in a panic"
 )]
 
+mod support;
+
 mod cli;
 mod config;
+mod connections;
+mod drain;
+mod forwarding;
+mod framing;
+mod load;
+mod model;
+mod property;
 mod rooms;
+mod table;
+mod upstream_faults;
+mod verify;

@@ -1,0 +1,154 @@
+//! The end of a gateway: what is under way is finished, nothing new begins.
+
+use std::time::{Duration, Instant};
+
+use crate::support::upstream::OK;
+use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Upstream, gate, gateway, post};
+
+const PATH: &str = "/webhook/leases";
+
+/// Waits until the gateway takes no more connections.
+fn assert_refuses_connections(gateway: &Gateway) {
+    let deadline = Instant::now() + PATIENCE;
+    while Client::try_connect(gateway.address()).is_ok() {
+        assert!(Instant::now() < deadline, "it still accepts");
+        std::thread::yield_now();
+    }
+}
+
+/// An upstream that answers when the gate opens.
+fn gated() -> (crate::support::Release, Upstream) {
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            passed.pass();
+            connection.send(OK);
+        }
+    });
+    (open, upstream)
+}
+
+#[test]
+fn a_drain_finishes_what_is_under_way_and_takes_nothing_new() {
+    for workers in [1, 2] {
+        let (open, upstream) = gated();
+        let gateway = gateway().route(PATH, &upstream.url()).start_on(workers);
+        let mut clients: Vec<_> = (0..4).map(|_| Client::to(&gateway)).collect();
+        for client in &mut clients {
+            client.send(post(FIXTURE).bytes());
+        }
+        upstream.wait_for(4);
+        gateway.drain();
+        assert_refuses_connections(&gateway);
+        drop(open);
+        for client in &mut clients {
+            let response = client.response();
+            response.assert_answer("ok");
+            assert_eq!(response.value("connection").as_deref(), Some("close"));
+            client.assert_closed();
+        }
+        gateway.wait();
+    }
+}
+
+#[test]
+fn a_drain_waits_for_a_body_that_is_still_arriving() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let request = post(FIXTURE).line("expect: 100-continue");
+    let mut client = Client::to(&gateway);
+    // The leave to continue shows that the request is under way.
+    assert_eq!(client.send(request.head()).response().status, 100);
+    client.send(&request.body()[..50]);
+    gateway.drain();
+    assert_refuses_connections(&gateway);
+    let response = client.send(&request.body()[50..]).response();
+    response.assert_answer("ok");
+    assert_eq!(response.value("connection").as_deref(), Some("close"));
+    client.assert_closed();
+    gateway.wait();
+    assert_eq!(upstream.only_request().content, FIXTURE);
+}
+
+#[test]
+fn a_drain_finishes_an_answer_that_is_being_streamed() {
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        connection.request();
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
+        passed.pass();
+        connection.send("world");
+    });
+    let gateway = Gateway::before(&upstream);
+    let mut client = Client::to(&gateway);
+    client.send(post(FIXTURE).bytes()).until("hello");
+    gateway.drain();
+    assert_refuses_connections(&gateway);
+    open.open();
+    client.response().assert_answer("helloworld");
+    client.assert_closed();
+    gateway.wait();
+}
+
+#[test]
+fn a_drain_closes_idle_connections_on_both_sides() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let mut clients: Vec<_> = (0..3).map(|_| Client::to(&gateway)).collect();
+    for client in &mut clients {
+        client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    }
+    let begin = Instant::now();
+    gateway.drain();
+    for client in &mut clients {
+        client.assert_closed();
+    }
+    gateway.wait();
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    upstream.wait_closed(1);
+}
+
+#[test]
+fn a_drain_delivers_an_event_whose_sender_has_gone() {
+    let (open, upstream) = gated();
+    let gateway = Gateway::before(&upstream);
+    let mut client = Client::to(&gateway);
+    client.send(post(FIXTURE).bytes());
+    upstream.wait_for(1);
+    client.reset();
+    gateway.drain();
+    assert_refuses_connections(&gateway);
+    drop(open);
+    gateway.wait();
+    assert_eq!(upstream.only_request().content, FIXTURE);
+}
+
+#[test]
+fn a_drain_takes_no_longer_than_its_grace() {
+    let upstream = Upstream::scripted(|connection| connection.wait_closed());
+    let gateway = gateway().server("shutdown_grace = \"300ms\"").route(PATH, &upstream.url()).start();
+    let mut waiting = Client::to(&gateway);
+    waiting.send(post(FIXTURE).bytes());
+    let mut sending = Client::to(&gateway);
+    sending.send(post(FIXTURE).line("expect: 100-continue").head());
+    assert_eq!(sending.response().status, 100);
+    upstream.wait_for(1);
+    let begin = Instant::now();
+    gateway.drain();
+    gateway.wait();
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_millis(250) && took < Duration::from_millis(1500), "{took:?}");
+    // Whatever they hear, they are let go.
+    drop((waiting.rest(), sending.rest()));
+}
+
+#[test]
+fn a_gateway_without_anything_to_do_drains_at_once() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let begin = Instant::now();
+    gateway.drain();
+    gateway.drain();
+    gateway.wait();
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+}

@@ -1,0 +1,320 @@
+//! A sender that writes raw bytes, and reads answers strictly.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use crate::support::message::{self, Field};
+use crate::support::sign::{SECRET, SECRET_NAME};
+use crate::support::{Gateway, PATIENCE};
+
+/// A connection to the gateway.
+pub(crate) struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    end: Option<End>,
+}
+
+/// A client's slow writing, on a thread of its own.
+pub(crate) struct Trickle {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Trickle {
+    /// Goes on until the other side takes no more.
+    pub(crate) fn wait_until_refused(mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Trickle {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// In good order.
+    Fin,
+    /// With a reset.
+    Reset,
+}
+
+/// A response, as far as it came.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) version: String,
+    pub(crate) status: u16,
+    pub(crate) reason: String,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<Field>,
+    /// Whether a client would take the response for a whole one.
+    pub(crate) complete: bool,
+    /// Head and body as received.
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn to(gateway: &Gateway) -> Self {
+        Self::connect(gateway.address())
+    }
+
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).expect("the gateway accepts")
+    }
+
+    pub(crate) fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, buffer: Vec::new(), end: None })
+    }
+
+    /// Writes all of it.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.write_all(bytes.as_ref()).expect("the gateway takes what is sent");
+        self
+    }
+
+    /// Writes as much as the other side takes: the connection may be closed meanwhile.
+    pub(crate) fn offer(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Writes piece by piece, each in a packet of its own if the kernel plays along.
+    pub(crate) fn send_in_pieces(&mut self, bytes: &[u8], size: usize) -> &mut Self {
+        for piece in bytes.chunks(size) {
+            if !self.offer(piece) {
+                break;
+            }
+        }
+        self
+    }
+
+    /// Writes a byte now and then until the trickle is dropped. Sleeping is what a trickle is made of; nothing waits
+    /// for it.
+    pub(crate) fn trickle(&self, pause: Duration) -> Trickle {
+        let mut stream = self.stream.try_clone().unwrap();
+        let (stop, stopped) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
+                && stream.write_all(b"x").is_ok()
+            {}
+        });
+        Trickle { stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn half_close(&mut self) -> &mut Self {
+        // It may have been closed from the other side already.
+        drop(self.stream.shutdown(Shutdown::Write));
+        self
+    }
+
+    /// Goes away with a reset.
+    pub(crate) fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Reads once. `false` at the end of the connection.
+    fn read_more(&mut self) -> bool {
+        if self.end.is_some() {
+            return false;
+        }
+        let mut piece = [0; 64 * 1024];
+        match self.stream.read(&mut piece) {
+            Ok(0) => self.end = Some(End::Fin),
+            Ok(n) => self.buffer.extend_from_slice(&piece[..n]),
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                self.end = Some(End::Reset);
+            }
+            Err(error) => {
+                panic!("nothing more comes ({error}) after {:?}", self.buffer.escape_ascii().to_string())
+            }
+        }
+        self.end.is_none()
+    }
+
+    /// Reads once, at most so many bytes.
+    pub(crate) fn read_some(&mut self, limit: usize) {
+        let mut piece = vec![0; limit];
+        let n = self.stream.read(&mut piece).expect("more comes");
+        self.buffer.extend_from_slice(&piece[..n]);
+    }
+
+    /// Reads until what has come, and was not yet taken, contains `needle`.
+    pub(crate) fn until(&mut self, needle: &str) -> &mut Self {
+        let needle = needle.as_bytes();
+        while !self.buffer.windows(needle.len()).any(|window| window == needle) {
+            assert!(
+                self.read_more(),
+                "ended without {}: {}",
+                needle.escape_ascii(),
+                self.buffer.escape_ascii()
+            );
+        }
+        self
+    }
+
+    /// The next response, to a request of any method but HEAD.
+    pub(crate) fn response(&mut self) -> Response {
+        self.response_to("POST")
+    }
+
+    /// The next response, interim ones included.
+    pub(crate) fn response_to(&mut self, method: &str) -> Response {
+        self.maybe_response_to(method).expect("the connection ended without a response")
+    }
+
+    /// The next response, or `None` if the connection ends without the first byte of one.
+    pub(crate) fn maybe_response(&mut self) -> Option<Response> {
+        self.maybe_response_to("POST")
+    }
+
+    fn maybe_response_to(&mut self, method: &str) -> Option<Response> {
+        let head = loop {
+            match message::head(&self.buffer) {
+                Ok(Some(head)) => break head,
+                Ok(None) if self.read_more() => {}
+                Ok(None) if self.buffer.is_empty() => return None,
+                Ok(None) => panic!("a head broke off: {}", self.buffer.escape_ascii()),
+                Err(violation) => panic!("{violation} in {}", self.buffer.escape_ascii()),
+            }
+        };
+        let start = String::from_utf8_lossy(&head.start).into_owned();
+        let (version, rest) = start.split_once(' ').expect("a status line");
+        let (status, reason) = rest.split_once(' ').expect("a status line with a space behind the code");
+        assert!(matches!(version, "HTTP/1.1" | "HTTP/1.0"), "{start}");
+        assert_eq!(status.len(), 3, "{start}");
+        let mut response = Response {
+            version: version.to_owned(),
+            status: status.parse().expect("a status"),
+            reason: reason.to_owned(),
+            fields: head.fields,
+            body: Vec::new(),
+            trailers: Vec::new(),
+            complete: false,
+            raw: Vec::new(),
+        };
+        let body_len = self.read_body(head.len, method, &mut response);
+        response.raw = self.buffer.drain(..head.len + body_len).collect();
+        Some(response)
+    }
+
+    /// Reads a body as its head frames it (RFC 9112, section 6.3), and says how many bytes it took.
+    fn read_body(&mut self, at: usize, method: &str, response: &mut Response) -> usize {
+        let length = message::content_length(&response.fields).expect("an unambiguous length");
+        let codings: Vec<_> = response.values("transfer-encoding");
+        assert!(codings.is_empty() || length.is_none(), "both framings: {:?}", response.fields);
+        if method == "HEAD" || matches!(response.status, 100..200 | 204 | 304) {
+            response.complete = true;
+            return 0;
+        }
+        if !codings.is_empty() {
+            assert_eq!(codings, ["chunked"]);
+            loop {
+                let decoded = message::chunked(&self.buffer[at..]).expect("well-formed chunks");
+                response.complete = decoded.trailers.is_some();
+                if response.complete || !self.read_more() {
+                    response.body = decoded.content;
+                    response.trailers = decoded.trailers.unwrap_or_default();
+                    return if response.complete { decoded.len } else { self.buffer.len() - at };
+                }
+            }
+        }
+        let wanted = length.unwrap_or(usize::MAX - at);
+        while self.buffer.len() < at + wanted && self.read_more() {}
+        let len = wanted.min(self.buffer.len() - at);
+        response.body = self.buffer[at..at + len].to_vec();
+        response.complete = match length {
+            Some(length) => len == length,
+            None => self.end == Some(End::Fin),
+        };
+        len
+    }
+
+    /// Everything up to the end of the connection, and how it ended.
+    pub(crate) fn rest(&mut self) -> (Vec<u8>, End) {
+        while self.read_more() {}
+        (std::mem::take(&mut self.buffer), self.end.expect("it has ended"))
+    }
+
+    /// Makes sure that nothing more comes and the connection is closed in good order.
+    pub(crate) fn assert_closed(&mut self) {
+        let (rest, end) = self.rest();
+        assert_eq!((rest.escape_ascii().to_string().as_str(), end), ("", End::Fin));
+    }
+
+    /// Makes sure that the connection is closed, in whatever way, without another byte.
+    pub(crate) fn assert_gone(&mut self) {
+        let (rest, _) = self.rest();
+        assert_eq!(rest.escape_ascii().to_string(), "");
+    }
+}
+
+impl Response {
+    /// The values of all lines of a field, as text.
+    pub(crate) fn values(&self, name: &str) -> Vec<String> {
+        let lines = self.fields.iter().filter(|field| field.is(name));
+        lines.map(|field| field.value.escape_ascii().to_string()).collect()
+    }
+
+    /// The value of a field that has one line.
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
+        let mut values = self.values(name);
+        assert!(values.len() < 2, "{name} is repeated: {values:?}");
+        values.pop()
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Makes sure that the upstream's answer came, and is whole.
+    pub(crate) fn assert_answer(&self, body: &str) -> &Self {
+        assert_eq!((self.status, self.text().as_str(), self.complete), (200, body, true), "{self:?}");
+        self
+    }
+}
+
+/// Makes sure that a response is hookgate's own refusal, says what it should, and gives nothing away.
+///
+/// Where the contract's table gives no `reason` (malformed HTTP), a body is not asked for.
+pub(crate) fn assert_refused<'r>(response: &'r Response, status: u16, reason: Option<&str>) -> &'r Response {
+    assert_eq!(response.status, status, "{}", response.raw.escape_ascii());
+    assert!(response.complete, "{}", response.raw.escape_ascii());
+    if reason.is_some() || !response.body.is_empty() {
+        assert_eq!(response.value("content-type").as_deref(), Some("application/problem+json"));
+        let problem: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+        assert_eq!(problem["status"], status, "{problem}");
+        if let Some(reason) = reason {
+            assert_eq!(problem["reason"], reason, "{problem}");
+        }
+    }
+    if status == 401 {
+        assert!(response.value("www-authenticate").is_some_and(|value| !value.is_empty()), "{response:?}");
+    }
+    let text = String::from_utf8_lossy(&response.raw);
+    for hint in [SECRET, SECRET_NAME, "127.0.0.1", "localhost"] {
+        assert!(!text.contains(hint), "{hint} in {text}");
+    }
+    let tag = response.raw.split(|byte| !byte.is_ascii_hexdigit()).find(|run| run.len() >= 64);
+    assert_eq!(tag, None, "something like a tag in {text}");
+    response
+}

@@ -1,0 +1,35 @@
+//! A gate that a script waits at until the test lets it through: the tests' replacement for sleeping.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+
+use crate::support::PATIENCE;
+
+/// The script's side.
+pub(crate) struct Gate(Mutex<Receiver<()>>);
+
+/// The test's side. Dropping it opens the gate for good.
+pub(crate) struct Release(Sender<()>);
+
+/// A closed gate.
+pub(crate) fn gate() -> (Release, Gate) {
+    let (sender, receiver) = channel();
+    (Release(sender), Gate(Mutex::new(receiver)))
+}
+
+impl Gate {
+    /// Waits until the gate has been opened once more.
+    pub(crate) fn pass(&self) {
+        match self.0.lock().unwrap().recv_timeout(PATIENCE) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => panic!("nobody opened the gate"),
+        }
+    }
+}
+
+impl Release {
+    /// Lets the script through once.
+    pub(crate) fn open(&self) {
+        let _script_may_have_gone = self.0.send(());
+    }
+}

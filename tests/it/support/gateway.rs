@@ -1,0 +1,138 @@
+//! A gateway on a port of its own, from the text of a configuration.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::SystemTime;
+
+use hookgate::config;
+use hookgate::config::environment::Fixed;
+use hookgate::config::problem::Style;
+use hookgate::server::{self, Ended, Handle};
+
+use crate::support::request::PATH;
+use crate::support::sign::{SECRET, SECRET_NAME};
+use crate::support::upstream::Upstream;
+
+/// A gateway that serves until it is dropped.
+pub(crate) struct Gateway {
+    handle: Option<Handle>,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    /// The common case: one route, `/webhook/leases`, to this upstream.
+    pub(crate) fn before(upstream: &Upstream) -> Self {
+        gateway().route(PATH, &upstream.url()).start()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, and finishes what is under way.
+    pub(crate) fn drain(&self) {
+        self.handle.as_ref().unwrap().drain();
+    }
+
+    /// Waits for the end of it.
+    pub(crate) fn wait(mut self) -> Ended {
+        self.handle.take().unwrap().wait()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            handle.abort();
+            let _cut_off = handle.wait();
+        }
+    }
+}
+
+/// A configuration in the making.
+pub(crate) struct Setup {
+    server: String,
+    limits: String,
+    upstream: String,
+    forward: String,
+    signature: String,
+    routes: String,
+}
+
+/// A configuration that has a secret and still needs a route.
+pub(crate) fn gateway() -> Setup {
+    Setup {
+        server: String::new(),
+        limits: String::new(),
+        upstream: String::new(),
+        forward: String::new(),
+        signature: format!(
+            "scheme = \"propify\"\nsecrets = [{{ name = \"{SECRET_NAME}\", value = \"{SECRET}\" }}]"
+        ),
+        routes: String::new(),
+    }
+}
+
+impl Setup {
+    /// Lines for `[server]`.
+    pub(crate) fn server(mut self, lines: &str) -> Self {
+        self.server = lines.to_owned();
+        self
+    }
+
+    /// Lines for `[limits]`.
+    pub(crate) fn limits(mut self, lines: &str) -> Self {
+        self.limits = lines.to_owned();
+        self
+    }
+
+    /// Lines for `[upstream]`.
+    pub(crate) fn upstream(mut self, lines: &str) -> Self {
+        self.upstream = lines.to_owned();
+        self
+    }
+
+    /// Lines for `[forward]`.
+    pub(crate) fn forward(mut self, lines: &str) -> Self {
+        self.forward = lines.to_owned();
+        self
+    }
+
+    /// Lines for `[signature]`, instead of the scheme and the secret it has.
+    pub(crate) fn signature(mut self, lines: &str) -> Self {
+        self.signature = lines.to_owned();
+        self
+    }
+
+    /// Another route.
+    pub(crate) fn route(self, path: &str, url: &str) -> Self {
+        self.route_with(path, url, "")
+    }
+
+    /// Another route, and further lines for it.
+    pub(crate) fn route_with(mut self, path: &str, url: &str, lines: &str) -> Self {
+        self.routes += &format!("[[routes]]\npath = \"{path}\"\nupstream = \"{url}\"\n{lines}\n");
+        self
+    }
+
+    pub(crate) fn start(self) -> Gateway {
+        self.start_on(1)
+    }
+
+    /// Starts it with so many workers.
+    pub(crate) fn start_on(self, workers: usize) -> Gateway {
+        let Self { server, limits, upstream, forward, signature, routes } = self;
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = {workers}\n{server}\n[limits]\n{limits}\n[upstream]\n\
+             {upstream}\n[forward]\n{forward}\n[log]\naccess = \"off\"\n[signature]\n{signature}\n{routes}"
+        );
+        let environment = Fixed::new(NonZeroUsize::MIN);
+        let loaded = match config::read("gateway.toml", &text, &environment, SystemTime::now()) {
+            Ok(loaded) => loaded,
+            Err(report) => panic!("{}", report.render(Style::Plain)),
+        };
+        let handle = server::start(&loaded.config).expect("the gateway starts");
+        let address = handle.addresses()[0];
+        Gateway { handle: Some(handle), address }
+    }
+}

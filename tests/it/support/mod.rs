@@ -1,0 +1,32 @@
+//! What the tests are made of: a gateway on a port of its own, a scripted upstream, a client that writes raw bytes.
+
+pub(crate) mod client;
+pub(crate) mod gate;
+pub(crate) mod gateway;
+pub(crate) mod message;
+pub(crate) mod request;
+mod selftest;
+pub(crate) mod sign;
+pub(crate) mod upstream;
+
+use std::time::Duration;
+
+pub(crate) use client::{Client, End, Response, assert_refused};
+pub(crate) use gate::{Release, gate};
+pub(crate) use gateway::{Gateway, gateway};
+pub(crate) use request::{Post, post, unsigned};
+pub(crate) use sign::{SECRET, SECRET_NAME, digest, signature, signature_with};
+pub(crate) use upstream::Upstream;
+
+/// How long anything may take before a test gives up. Never waited for in a test that passes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The body that the contract gives a signature for.
+pub(crate) const FIXTURE: &[u8] = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
+
+/// Stops the gateway, and makes sure that not a byte has reached the upstream.
+pub(crate) fn nothing_reached(gateway: Gateway, mut upstream: Upstream) {
+    drop(gateway);
+    upstream.settle();
+    assert_eq!(upstream.bytes(), 0, "something reached the upstream: {:?}", upstream.requests());
+}
