@@ -16,7 +16,7 @@ use super::terminal::Terminal;
 use crate::config::problem::{Report, Severity};
 use crate::reload::watch::Watch;
 use crate::reload::{self, systemd};
-use crate::server::{self, Ended};
+use crate::server::{self, Ended, inherit};
 use crate::telemetry;
 
 /// Serves. Returns when a signal has asked to end and the drain is over.
@@ -24,6 +24,9 @@ use crate::telemetry;
 /// # Errors
 /// A [`Failure`] if the configuration is wrong or an address cannot be bound.
 pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure> {
+    let inherited = inherit::sockets().map_err(|error| {
+        Failure::failed("cannot use the sockets that were passed on (LISTEN_FDS)").because(error)
+    })?;
     let mut watch = Watch::default();
     let loaded = watch.load(file).map_err(|error| configuration::failure(terminal, file, &error))?;
     telemetry::init(&loaded.config.log);
@@ -34,7 +37,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let mut hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(no_signals)?;
 
     let routes = loaded.config.routes.len();
-    let handle = server::start(&loaded.config).map_err(|error| {
+    let handle = server::start_with(&loaded.config, inherited).map_err(|error| {
         let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
         Failure::failed("cannot start").because(error).hint(hint)
     })?;

@@ -1,6 +1,5 @@
 //! Shell. One client connection, from accept to close.
 
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tracing::debug;
 use super::wire::{HyperSide, Transport, Wire};
 use super::worker::Worker;
 use crate::gateway;
+use crate::peer::Peer;
 
 /// How long a client whose request was refused early may go on sending while it reads the answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 pub async fn serve<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
-    peer: IpAddr,
+    peer: Peer,
     drain: CancellationToken,
 ) {
     let limits = worker.view().limits().clone();

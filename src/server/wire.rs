@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::chunked::{Chunked, Malformed, Step};
@@ -34,13 +33,6 @@ const READ_SIZE: usize = 8 * 1024;
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Makes the end of the connection look like a failure to the client, where the stream can express that.
     fn reset_on_close(&self);
-}
-
-impl Transport for TcpStream {
-    fn reset_on_close(&self) {
-        // Where it fails the connection is gone already.
-        drop(self.set_zero_linger());
-    }
 }
 
 impl Transport for DuplexStream {

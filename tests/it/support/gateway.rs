@@ -132,7 +132,7 @@ impl Setup {
     /// Starts it with so many workers.
     pub(crate) fn start_on(self, workers: usize) -> Gateway {
         let handle = server::start(&self.config(workers)).expect("the gateway starts");
-        let address = handle.addresses()[0];
+        let address = handle.addresses()[0].tcp().unwrap();
         Gateway { handle: Some(handle), address }
     }
 
