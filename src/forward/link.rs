@@ -43,6 +43,8 @@ pub struct Link {
     idle_since: Instant,
     /// How long it may lie idle.
     idle_limit: Duration,
+    /// Kept over the exchanges: most of them move it and never let it come.
+    deadline: Deadline,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Link {
             driver: Driver::Running(Box::new(connection)),
             idle_since: Instant::now(),
             idle_limit,
+            deadline: Deadline::default(),
         })
     }
 
@@ -100,7 +103,7 @@ impl Link {
     ) -> Result<Response<Incoming>, Unanswered> {
         let mut response = pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
-        let mut deadline = Deadline::default();
+        let deadline = &mut self.deadline;
         deadline.set(limit);
         let answer = poll_fn(|cx| {
             driver.poll(cx);

@@ -72,7 +72,7 @@ pub async fn deliver(
     let mut request = compose(pool, manner, peer, deliverable, share);
     let upstream = pool.upstream();
     let (mut link, response) = loop {
-        let idle = pool.take().await;
+        let idle = pool.take();
         let fresh = idle.is_none();
         let mut link = match idle {
             Some(link) => link,

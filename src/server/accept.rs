@@ -31,6 +31,7 @@ pub async fn run(worker: Rc<Worker>, index: usize, listeners: Vec<Listener>, sig
         () = signals.drain.cancelled() => {}
         () = worker.crowd().make_room(index, worker.roster()) => {}
         () = worker.follow() => {}
+        () = worker.roster().watch_rests() => {}
     }
     tracker.close();
     let grace = worker.view().generation().grace;
