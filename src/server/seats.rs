@@ -2,13 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
+
+use crate::peer::Peer;
 
 /// How many seats are looked at, at most, to find who has to go.
 const LOOKED_AT: usize = 512;
@@ -21,7 +22,7 @@ const FRESH: Duration = Duration::from_secs(1);
 pub struct Room {
     seats: Slab<Arc<Seat>>,
     /// How many seats each address has.
-    by_peer: HashMap<IpAddr, usize>,
+    by_peer: HashMap<Peer, usize>,
     waiters: Slab<Waker>,
     /// What those hold who have been shed and have not left yet.
     promised: u64,
@@ -32,7 +33,7 @@ pub struct Room {
 /// A request that holds memory and has made us wait.
 #[derive(Debug)]
 pub struct Seat {
-    peer: IpAddr,
+    peer: Peer,
     since: Instant,
     bytes: AtomicU64,
     received: AtomicUsize,
@@ -55,7 +56,7 @@ pub struct Rank {
 impl Seat {
     /// A seat for a request that holds `bytes` and has `received` so many of its content since `since`.
     #[must_use]
-    pub fn new(peer: IpAddr, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
+    pub fn new(peer: Peer, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
         Arc::new(Self {
             peer,
             since,
@@ -132,11 +133,11 @@ impl Room {
 
     /// The rank of a request that has not made us wait.
     #[must_use]
-    pub fn rank_of_newcomer(&self, peer: IpAddr) -> Rank {
+    pub fn rank_of_newcomer(&self, peer: Peer) -> Rank {
         Rank { fresh: true, crowd: self.crowd(peer), progress: u128::MAX }
     }
 
-    fn crowd(&self, peer: IpAddr) -> Reverse<usize> {
+    fn crowd(&self, peer: Peer) -> Reverse<usize> {
         Reverse(self.by_peer.get(&peer).copied().unwrap_or(0))
     }
 
@@ -217,13 +218,14 @@ mod tests {
             .iter()
             .map(|(peer, age, received)| {
                 let since = now - Duration::from_millis(*age);
-                let seat = Seat::new([127, 0, 0, *peer].into(), since, 10, *received, Waker::noop());
+                let seat =
+                    Seat::new(Peer::ip([127, 0, 0, *peer].into()), since, 10, *received, Waker::noop());
                 room.sit(Arc::clone(&seat));
                 seat
             })
             .collect();
         let mut order = Vec::new();
-        while let Some(shed) = room.shed(1, room.rank_of_newcomer([127, 0, 0, 200].into()), now) {
+        while let Some(shed) = room.shed(1, room.rank_of_newcomer(Peer::ip([127, 0, 0, 200].into())), now) {
             assert_eq!(shed.len(), 1);
             order.extend(seats.iter().position(|seat| Arc::ptr_eq(seat, &shed[0])));
         }
