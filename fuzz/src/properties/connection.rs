@@ -157,7 +157,7 @@ fn expand(text: &[u8]) -> Vec<u8> {
             0x05 => out.extend_from_slice(format!("content-length: {}\r\n", FIXTURE.len()).as_bytes()),
             0x06 => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             0x07 => {
-                out.extend_from_slice(format!("{:x}\r\n{FIXTURE}\r\n0\r\n\r\n", FIXTURE.len()).as_bytes())
+                out.extend_from_slice(format!("{:x}\r\n{FIXTURE}\r\n0\r\n\r\n", FIXTURE.len()).as_bytes());
             }
             0x08 => out.extend_from_slice(b"\r\n"),
             0x0e => out.extend_from_slice(b"POST /m/leases HTTP/1.1\r\nhost: a\r\n"),
