@@ -1,8 +1,8 @@
 //! Pure. Which fields go through a gateway, in both directions, and which belong to one connection only.
 
-use std::net::IpAddr;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::peer::Peer;
 
 /// Whether a field is about a connection and not about the message (RFC 9110, section 7.6.1), or is `trailer`, which
 /// announces what is not forwarded.
@@ -75,15 +75,31 @@ fn connection_options(fields: &HeaderMap, kept: &[HeaderName]) -> Vec<HeaderName
 ///
 /// Only the last entry of each is ours; the others are what the client claims.
 #[must_use]
-pub fn append_forwarded(fields: HeaderMap, peer: IpAddr) -> HeaderMap {
+pub fn append_forwarded(fields: HeaderMap, peer: Peer) -> HeaderMap {
     let ours = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
     // What is spelled in another way would be read as ours, but is not appended to.
     let mut fields = without(fields, |name| ours.iter().any(|our| name != our && is_like(name, our)));
     let host = fields.get(header::HOST).cloned();
-    append_to_list(&mut fields, X_FORWARDED_FOR, &HeaderValue::from_str(&peer.to_string()).ok());
+    append_to_list(&mut fields, X_FORWARDED_FOR, &forwarded_for(peer));
     append_to_list(&mut fields, X_FORWARDED_PROTO, &Some(HeaderValue::from_static("http")));
     append_to_list(&mut fields, X_FORWARDED_HOST, &host);
     fields
+}
+
+/// As [`append_forwarded`], and takes out what the client claims.
+#[must_use]
+pub fn overwrite_forwarded(fields: HeaderMap, peer: Peer) -> HeaderMap {
+    let ours = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
+    append_forwarded(without(fields, |name| ours.iter().any(|our| is_like(name, our))), peer)
+}
+
+/// A peer without an address is `unknown` (RFC 7239, section 6.2, has that word for it): were nothing appended, what the
+/// client itself claims would be the last entry.
+fn forwarded_for(peer: Peer) -> Option<HeaderValue> {
+    match peer {
+        Peer::Ip(address) => HeaderValue::from_str(&address.to_string()).ok(),
+        Peer::Unix => Some(HeaderValue::from_static("unknown")),
+    }
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -197,7 +213,7 @@ mod tests {
             ("x-forwarded-for", "3.3.3.3"),
             ("X_Forwarded-For", "6.6.6.6"),
         ]);
-        let fields = append_forwarded(fields, "::1".parse().unwrap());
+        let fields = append_forwarded(fields, Peer::ip("::1".parse().unwrap()));
         let want = map(&[
             ("host", "a:1"),
             ("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3, ::1"),
@@ -206,6 +222,24 @@ mod tests {
             ("x-forwarded-host", "a:1"),
         ]);
         assert_eq!(lines(&fields), lines(&want));
+    }
+
+    #[test]
+    fn forwarded_fields_are_overwritten_with_what_we_know() {
+        let fields =
+            map(&[("x-forwarded-for", "1.1.1.1"), ("x", "y"), ("x-forwarded-for", "2.2.2.2"), ("host", "a")]);
+        let want = map(&[
+            ("x", "y"),
+            ("host", "a"),
+            ("x-forwarded-for", "unknown"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "a"),
+        ]);
+        let mut got = lines(&overwrite_forwarded(fields, Peer::Unix));
+        let mut want = lines(&want);
+        got.sort();
+        want.sort();
+        assert_eq!(got, want);
     }
 
     #[test]

@@ -7,13 +7,13 @@
 //! Ordinary events that come in one go may use a reserve on top of the budget, for as long as it takes to verify them. So
 //! they are served however full it is, and only an authentic one makes anybody leave.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::seats::{Room, Seat};
+use crate::peer::Peer;
 
 /// The largest content that may use the reserve, in bytes.
 pub const ORDINARY: u64 = 64 * 1024;
@@ -24,7 +24,7 @@ const RESERVE: u64 = 8;
 /// How many bytes of content may be held at once, and how many are.
 #[derive(Debug)]
 pub struct Budget {
-    max: u64,
+    max: AtomicU64,
     held: AtomicU64,
     /// How many wait for memory; kept beside the room so that nobody has to enter it to see that nobody waits.
     waiting: AtomicUsize,
@@ -35,8 +35,18 @@ impl Budget {
     /// A budget of `max` bytes, of which none is taken.
     #[must_use]
     pub fn new(max: u64) -> Arc<Self> {
-        let (held, waiting) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let (max, held, waiting) = (AtomicU64::new(max), AtomicU64::new(0), AtomicUsize::new(0));
         Arc::new(Self { max, held, waiting, room: Mutex::default() })
+    }
+
+    /// Changes how many bytes may be held. What is held stays held, also where it is more.
+    pub fn set_max(&self, max: u64) {
+        self.max.store(max, Ordering::Relaxed);
+        self.call_waiters();
+    }
+
+    fn max(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
     }
 
     /// How many bytes are held now.
@@ -47,7 +57,7 @@ impl Budget {
 
     /// A share of the budget for a request from `peer`. It is empty so far.
     #[must_use]
-    pub fn share(self: &Arc<Self>, peer: IpAddr) -> Share {
+    pub fn share(self: &Arc<Self>, peer: Peer) -> Share {
         Share { budget: Arc::clone(self), peer, bytes: 0, seat: None, waiting: None }
     }
 
@@ -57,13 +67,13 @@ impl Budget {
     }
 
     fn max_with_reserve(&self) -> u64 {
-        let reserve = self.max.checked_div(RESERVE).unwrap_or(0).max(ORDINARY);
-        self.max.saturating_add(reserve)
+        let reserve = self.max().checked_div(RESERVE).unwrap_or(0).max(ORDINARY);
+        self.max().saturating_add(reserve)
     }
 
     /// How many bytes are held of the reserve.
     fn over(&self) -> u64 {
-        self.held.load(Ordering::SeqCst).saturating_sub(self.max)
+        self.held.load(Ordering::SeqCst).saturating_sub(self.max())
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -83,7 +93,7 @@ impl Budget {
 #[derive(Debug)]
 pub struct Share {
     budget: Arc<Budget>,
-    peer: IpAddr,
+    peer: Peer,
     bytes: u64,
     seat: Option<(usize, Arc<Seat>)>,
     waiting: Option<Waiting>,
@@ -120,7 +130,7 @@ impl Share {
         let ordinary = self.seat.is_none() && bytes <= ORDINARY;
         // What is being freed is meant for those who wait; whoever comes later has somebody else shed.
         let in_turn = self.waiting.is_some() || budget.waiting.load(Ordering::SeqCst) == 0;
-        if (in_turn && budget.try_take(more, budget.max))
+        if (in_turn && budget.try_take(more, budget.max()))
             || (ordinary && budget.try_take(more, budget.max_with_reserve()))
         {
             self.stop_waiting();
@@ -149,7 +159,7 @@ impl Share {
         }
         drop(room);
         // Somebody may have left between the try and the wait.
-        if budget.try_take(more, budget.max) {
+        if budget.try_take(more, budget.max()) {
             self.stop_waiting();
             self.hold(bytes);
             return Poll::Ready(Ok(()));
@@ -194,7 +204,7 @@ impl Share {
         let seat = Seat::new(self.peer, since, self.bytes, received, cx.waker());
         let mut room = self.budget.room();
         let number = room.sit(Arc::clone(&seat));
-        let over = self.budget.over();
+        let over = self.budget.over().saturating_sub(room.promised());
         let rank = room.rank(&seat, now);
         let has_room = over == 0 || room.shed(over, rank, now).is_some();
         self.seat = Some((number, seat));
@@ -224,11 +234,15 @@ impl Share {
     /// # Errors
     /// [`Exhausted`] if it holds of the reserve and nobody can be shed: all memory is taken by authentic content.
     pub fn prove(&mut self, now: Instant) -> Result<(), Exhausted> {
-        let over = self.budget.over();
-        if over == 0 {
+        if self.budget.over() == 0 {
             return Ok(());
         }
         let mut room = self.budget.room();
+        // Those who have been shed and are on their way out need no company.
+        let over = self.budget.over().saturating_sub(room.promised());
+        if over == 0 {
+            return Ok(());
+        }
         let rank = room.rank_of_newcomer(self.peer);
         room.shed(over.min(self.bytes), rank, now).map(|_shed| ()).ok_or(Exhausted)
     }
@@ -262,7 +276,7 @@ mod tests {
     }
 
     fn share(budget: &Arc<Budget>, peer: u8) -> Share {
-        budget.share([127, 0, 0, peer].into())
+        budget.share(Peer::ip([127, 0, 0, peer].into()))
     }
 
     fn grow(share: &mut Share, kib: u64, now: Instant) -> Poll<Result<(), Exhausted>> {
@@ -393,6 +407,19 @@ mod tests {
         assert_eq!(sit(&mut sitting, 1, now, now), Ok(()));
         assert_eq!(grow(&mut newcomer, 200, now), REFUSED);
         assert!(!whole.is_shed() && !sitting.is_shed());
+    }
+
+    #[test]
+    fn a_new_maximum_counts_for_what_is_taken_from_then_on() {
+        let (budget, now) = (budget(), Instant::now());
+        let (mut a, mut b) = (share(&budget, 1), share(&budget, 2));
+        assert_eq!(grow(&mut a, 1024, now), GROWN);
+        budget.set_max(512 * KIB);
+        assert_eq!(grow(&mut b, 100, now), REFUSED);
+        assert_eq!(budget.held(), 1024 * KIB, "what is held stays held");
+        budget.set_max(1124 * KIB);
+        assert_eq!(grow(&mut b, 100, now), GROWN);
+        assert_eq!(grow(&mut b, 101, now), REFUSED);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
+
+use crate::peer::Peer;
 
 /// How many seats are looked at, at most, to find who has to go.
 const LOOKED_AT: usize = 512;
@@ -21,8 +22,10 @@ const FRESH: Duration = Duration::from_secs(1);
 pub struct Room {
     seats: Slab<Arc<Seat>>,
     /// How many seats each address has.
-    by_peer: HashMap<IpAddr, usize>,
+    by_peer: HashMap<Peer, usize>,
     waiters: Slab<Waker>,
+    /// What those hold who have been shed and have not left yet.
+    promised: u64,
     /// Where the next look at the seats begins, so that nobody is safe in the back row.
     next: usize,
 }
@@ -30,7 +33,7 @@ pub struct Room {
 /// A request that holds memory and has made us wait.
 #[derive(Debug)]
 pub struct Seat {
-    peer: IpAddr,
+    peer: Peer,
     since: Instant,
     bytes: AtomicU64,
     received: AtomicUsize,
@@ -53,7 +56,7 @@ pub struct Rank {
 impl Seat {
     /// A seat for a request that holds `bytes` and has `received` so many of its content since `since`.
     #[must_use]
-    pub fn new(peer: IpAddr, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
+    pub fn new(peer: Peer, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
         Arc::new(Self {
             peer,
             since,
@@ -110,6 +113,9 @@ impl Room {
     pub fn leave(&mut self, number: usize) {
         let Some(seat) = self.seats.try_remove(number) else { return };
         seat.left.store(true, Ordering::SeqCst);
+        if seat.is_shed() {
+            self.promised = self.promised.saturating_sub(seat.bytes.load(Ordering::Relaxed));
+        }
         if let Some(of_peer) = self.by_peer.get_mut(&seat.peer) {
             *of_peer = of_peer.saturating_sub(1);
             if *of_peer == 0 {
@@ -127,11 +133,11 @@ impl Room {
 
     /// The rank of a request that has not made us wait.
     #[must_use]
-    pub fn rank_of_newcomer(&self, peer: IpAddr) -> Rank {
+    pub fn rank_of_newcomer(&self, peer: Peer) -> Rank {
         Rank { fresh: true, crowd: self.crowd(peer), progress: u128::MAX }
     }
 
-    fn crowd(&self, peer: IpAddr) -> Reverse<usize> {
+    fn crowd(&self, peer: Peer) -> Reverse<usize> {
         Reverse(self.by_peer.get(&peer).copied().unwrap_or(0))
     }
 
@@ -158,9 +164,16 @@ impl Room {
             seen.into_iter().take(last.saturating_add(1)).map(|(_, seat)| Arc::clone(seat)).collect();
         for seat in &victims {
             seat.shed.store(true, Ordering::Relaxed);
+            self.promised = self.promised.saturating_add(seat.bytes.load(Ordering::Relaxed));
             seat.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
         }
         Some(victims)
+    }
+
+    /// How many bytes are going to be free without anybody else being shed.
+    #[must_use]
+    pub fn promised(&self) -> u64 {
+        self.promised
     }
 
     /// Adds somebody who waits for memory, by the number to be removed with.
@@ -205,13 +218,14 @@ mod tests {
             .iter()
             .map(|(peer, age, received)| {
                 let since = now - Duration::from_millis(*age);
-                let seat = Seat::new([127, 0, 0, *peer].into(), since, 10, *received, Waker::noop());
+                let seat =
+                    Seat::new(Peer::ip([127, 0, 0, *peer].into()), since, 10, *received, Waker::noop());
                 room.sit(Arc::clone(&seat));
                 seat
             })
             .collect();
         let mut order = Vec::new();
-        while let Some(shed) = room.shed(1, room.rank_of_newcomer([127, 0, 0, 200].into()), now) {
+        while let Some(shed) = room.shed(1, room.rank_of_newcomer(Peer::ip([127, 0, 0, 200].into())), now) {
             assert_eq!(shed.len(), 1);
             order.extend(seats.iter().position(|seat| Arc::ptr_eq(seat, &shed[0])));
         }

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::chunked::{Chunked, Malformed, Step};
@@ -31,20 +30,10 @@ use crate::deadline::Deadline;
 /// How many bytes are read at once where it is not known how many will come.
 const READ_SIZE: usize = 8 * 1024;
 
-/// How long a drain waits for the rest of a head of which some has come.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
-
 /// The stream beneath a wire.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Makes the end of the connection look like a failure to the client, where the stream can express that.
     fn reset_on_close(&self);
-}
-
-impl Transport for TcpStream {
-    fn reset_on_close(&self) {
-        // Where it fails the connection is gone already.
-        drop(self.set_zero_linger());
-    }
 }
 
 impl Transport for DuplexStream {
@@ -170,6 +159,15 @@ impl<IO: Transport> Wire<IO> {
         Rc::new(Self { inner: RefCell::new(inner) })
     }
 
+    /// Takes over the times that a client may take, for a connection that was accepted before they changed. How large a
+    /// head may be stays what hyper was told at its beginning.
+    pub fn adopt(&self, limits: &Limits) {
+        let mut inner = self.inner.borrow_mut();
+        if !inner.draining {
+            inner.limits = Limits { max_header_bytes: inner.limits.max_header_bytes, ..*limits };
+        }
+    }
+
     /// Bytes that a head may have.
     pub fn max_header_bytes(&self) -> usize {
         self.inner.borrow().limits.max_header_bytes
@@ -190,13 +188,15 @@ impl<IO: Transport> Wire<IO> {
         self.inner.borrow_mut().arrival.take()
     }
 
-    /// Ends the connection once the request under way is answered. An idle connection ends at once, unless a request has
-    /// already reached the socket.
-    pub fn drain(&self) {
+    /// Ends the connection once the request under way is answered. One that waits for a request, or for the rest of a head,
+    /// stays open for `last_call`: a request that is on its way is answered, and so is told not to send another, where
+    /// closing at once would lose it.
+    pub fn drain(&self, last_call: Duration) {
         let mut inner = self.inner.borrow_mut();
         inner.draining = true;
-        if let Phase::Head = inner.phase {
-            inner.waiting.set(LAST_PATIENCE);
+        inner.limits.idle_timeout = inner.limits.idle_timeout.min(last_call);
+        if matches!(inner.phase, Phase::Head) {
+            inner.waiting.set(last_call);
         }
     }
 
@@ -338,8 +338,7 @@ impl<IO: Transport> Inner<IO> {
                             self.eof = true;
                         }
                     }
-                    Poll::Pending if self.rest.is_let_go() => return Poll::Ready(Ok(false)),
-                    Poll::Pending if self.draining && self.unread.is_empty() => {
+                    Poll::Pending if self.rest.is_let_go() => {
                         return Poll::Ready(Ok(false));
                     }
                     Poll::Pending => {

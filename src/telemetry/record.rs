@@ -1,11 +1,11 @@
 //! Pure. The one event that each request leaves behind.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::AccessLog;
+use crate::peer::Peer;
 
 /// A number that no two requests share, for finding one in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Record {
     /// Its number.
     pub id: RequestId,
     /// Where it came from.
-    pub peer: IpAddr,
+    pub peer: Peer,
     /// The path of its route, as configured.
     pub route: Option<Arc<str>>,
     /// The signed model, where a route asked for it.
@@ -55,7 +55,7 @@ pub struct Record {
 impl Record {
     /// A record of which nothing is known yet but where it came from.
     #[must_use]
-    pub fn new(id: RequestId, peer: IpAddr) -> Self {
+    pub fn new(id: RequestId, peer: Peer) -> Self {
         Self {
             id,
             peer,

@@ -90,8 +90,8 @@ fn hold(target: &str, holds: fn(&[u8])) {
             data.splice(removed, new);
         }
         if let Err(panic) = std::panic::catch_unwind(|| holds(&data)) {
-            println!("{target} does not hold for \"{}\"", data.escape_ascii());
-            std::panic::resume_unwind(panic);
+            let said = panic.downcast_ref::<String>().map_or("", String::as_str);
+            panic!("{target} does not hold for \"{}\": {said}", data.escape_ascii());
         }
         cases += 1;
     }

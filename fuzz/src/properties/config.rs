@@ -41,7 +41,7 @@ fn check(report: &Report, text: &str) {
         }
     }
     // Rendering takes longer than everything else.
-    if text.len() % 8 == 0 {
+    if text.len().is_multiple_of(8) {
         assert!(report.problems.is_empty() || !report.render(Style::Plain).is_empty());
     }
     let json = report.to_json();

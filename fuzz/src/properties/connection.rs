@@ -6,19 +6,17 @@
 //! the client's bytes are a text in which some control characters stand for what no mutation would come up with.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use hookgate::config::environment::Fixed;
-use hookgate::gateway::Gateway;
-use hookgate::route::Router;
+use hookgate::peer::Peer;
+use hookgate::server::connection;
+use hookgate::server::control::Control;
 use hookgate::server::crowd::Crowd;
-use hookgate::server::limit::Budget;
 use hookgate::server::worker::Worker;
-use hookgate::server::{connection, wire};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -113,16 +111,8 @@ fn worker(upstream: u16) -> Rc<Worker> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", SECRET);
     let loaded = hookgate::config::read("gateway.toml", &text, &environment, SystemTime::UNIX_EPOCH);
     let config = loaded.expect("the configuration above").config;
-    let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)));
-    let budget = Budget::new(config.limits.max_buffered);
-    let gateway = Gateway::new(&config, router.expect("they do not conflict"), budget);
-    let limits = wire::Limits {
-        max_header_bytes: config.limits.max_header_bytes,
-        header_timeout: config.limits.header_timeout,
-        idle_timeout: config.limits.idle_timeout,
-        write_timeout: config.limits.write_timeout,
-    };
-    Worker::new(Arc::new(gateway), limits, Crowd::new(10, 1), 1)
+    let control = Control::new(&config).expect("the routes do not conflict");
+    Worker::new(control, Crowd::new(10, 1), 1)
 }
 
 /// Serves a client that sends these bytes, then closes its side, and reads all the while.
@@ -148,7 +138,7 @@ async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Vec<u8> {
         let _cut_off = read.read_to_end(&mut received).await;
         received
     };
-    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let peer = Peer::Unix;
     let serve = connection::serve(worker, gateway, peer, CancellationToken::new());
     let ((), (), received) = tokio::join!(serve, write, read);
     received
@@ -167,7 +157,7 @@ fn expand(text: &[u8]) -> Vec<u8> {
             0x05 => out.extend_from_slice(format!("content-length: {}\r\n", FIXTURE.len()).as_bytes()),
             0x06 => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             0x07 => {
-                out.extend_from_slice(format!("{:x}\r\n{FIXTURE}\r\n0\r\n\r\n", FIXTURE.len()).as_bytes())
+                out.extend_from_slice(format!("{:x}\r\n{FIXTURE}\r\n0\r\n\r\n", FIXTURE.len()).as_bytes());
             }
             0x08 => out.extend_from_slice(b"\r\n"),
             0x0e => out.extend_from_slice(b"POST /m/leases HTTP/1.1\r\nhost: a\r\n"),

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use hookgate::forward::fields::{
     append_forwarded, end_to_end, is_framing_clear, keep_alive_seconds, without_likes_of,
 };
+use hookgate::peer::Peer;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("propify-signature");
@@ -41,7 +42,7 @@ pub fn holds(data: &[u8]) {
     assert_eq!(lines(&rest), want);
     assert_eq!(lines(&end_to_end(rest.clone(), &[SIGNATURE])), want, "a second time takes out more");
 
-    let forwarded = append_forwarded(rest.clone(), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let forwarded = append_forwarded(rest.clone(), Peer::ip(IpAddr::V6(Ipv6Addr::LOCALHOST)));
     let last = forwarded["x-forwarded-for"].as_bytes().rsplit(|byte| *byte == b',').next();
     assert_eq!(last.map(<[u8]>::trim_ascii), Some(&b"::1"[..]));
     assert_eq!(forwarded.get_all("x-forwarded-for").iter().count(), 1);

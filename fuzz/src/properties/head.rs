@@ -75,7 +75,11 @@ fn relayed(head: &Head, raw: &[u8], strict: &strict::Request) {
     let framing = ["content-length", "transfer-encoding"];
     let want =
         strict.fields.iter().filter(|(name, _)| !is(name, &framing) && !is(name, &["expect", "upgrade"]));
-    let rest = parsed.fields.iter().filter(|(name, _)| !is(name, &framing));
+    let mut rest = parsed.fields.iter().filter(|(name, _)| !is(name, &framing)).peekable();
+    if strict.all("host").is_empty() && !strict.target.starts_with(b"/") {
+        // HTTP/1.0 has said in its target whom it is for, and says it in a field from now on.
+        assert!(rest.next_if(|(name, value)| is(name, &["host"]) && !value.is_empty()).is_some());
+    }
     assert!(want.eq(rest), "other fields");
     let said: Vec<_> = parsed.fields.iter().filter(|(name, _)| is(name, &framing)).collect();
     match head.framing {

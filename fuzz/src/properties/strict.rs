@@ -27,7 +27,7 @@ impl Request {
             [] => Ok(None),
             [digits] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
                 let text = std::str::from_utf8(digits).expect("digits");
-                text.parse().map(Some).map_err(|_| "a content-length beyond all bounds".to_owned())
+                text.parse().map(Some).map_err(|_too_large| "a content-length beyond all bounds".to_owned())
             }
             _ => Err("content-length is not one number".to_owned()),
         }

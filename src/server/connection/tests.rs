@@ -1,8 +1,6 @@
 //! A connection in memory, with time under control.
 
-use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,11 +9,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::environment::Fixed;
-use crate::gateway::Gateway;
-use crate::route::Router;
+use crate::server::control::Control;
 use crate::server::crowd::Crowd;
-use crate::server::limit::Budget;
-use crate::server::wire::Limits;
 
 fn worker() -> Rc<Worker> {
     let text = r#"
@@ -25,15 +20,8 @@ fn worker() -> Rc<Worker> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
     let config =
         crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-    let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model))).unwrap();
-    let gateway = Gateway::new(&config, router, Budget::new(config.limits.max_buffered));
-    let limits = Limits {
-        max_header_bytes: config.limits.max_header_bytes,
-        header_timeout: config.limits.header_timeout,
-        idle_timeout: config.limits.idle_timeout,
-        write_timeout: config.limits.write_timeout,
-    };
-    Worker::new(Arc::new(gateway), limits, Crowd::new(10, 1), 1)
+    let control = Control::new(&config).unwrap();
+    Worker::new(control, Crowd::new(10, 1), 1)
 }
 
 /// A client that pipelines requests and never reads may make the gateway hold a response or two, not a buffer full.
@@ -43,7 +31,8 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
     local
         .run_until(async {
             let (mut client, gateway) = tokio::io::duplex(512);
-            let serve = serve(worker(), gateway, Ipv4Addr::LOCALHOST.into(), CancellationToken::new());
+            let serve =
+                serve(worker(), gateway, Peer::Unix, CancellationToken::new());
             let served = tokio::task::spawn_local(serve);
             let request = format!("POST /no HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(960));
             let requests = request.repeat(64);
