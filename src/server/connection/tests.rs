@@ -31,8 +31,7 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
     local
         .run_until(async {
             let (mut client, gateway) = tokio::io::duplex(512);
-            let serve =
-                serve(worker(), gateway, Peer::Unix, CancellationToken::new());
+            let serve = serve(worker(), gateway, Peer::Unix, CancellationToken::new());
             let served = tokio::task::spawn_local(serve);
             let request = format!("POST /no HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(960));
             let requests = request.repeat(64);
