@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::relay::Relay;
 use crate::rejection::Rejection;
+use crate::server::view::View;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
 use crate::telemetry::record::Record;
@@ -145,20 +146,21 @@ pub struct Ending {
     pub record: Record,
     begun: Instant,
     worker: Rc<Worker>,
+    view: Rc<View>,
 }
 
 impl Ending {
     /// A request begins.
     #[must_use]
-    pub fn new(worker: &Rc<Worker>, peer: IpAddr) -> Self {
+    pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: IpAddr) -> Self {
         let record = Record::new(worker.next_id(), peer);
-        Self { record, begun: Instant::now(), worker: Rc::clone(worker) }
+        Self { record, begun: Instant::now(), worker: Rc::clone(worker), view: Rc::clone(view) }
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.record.took = self.begun.elapsed();
-        self.worker.ended(&self.record);
+        self.worker.ended(&self.view, &self.record);
     }
 }

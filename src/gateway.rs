@@ -21,6 +21,7 @@ use crate::route::{Matched, RouteId, Router};
 use crate::server::head::{Expect, Fault};
 use crate::server::limit::Budget;
 use crate::server::pace::Pace;
+use crate::server::view::View;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
 use crate::signature::{Deliverable, Fields, Mode, Verification, Verifier};
@@ -76,8 +77,10 @@ pub async fn exchange<IO: Transport>(
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Exchanged<IO> {
-    let mut ending = Ending::new(&worker, peer);
-    let outcome = walk(&worker, &wire, request, &mut ending.record).await;
+    let view = worker.view();
+    wire.adopt(view.limits());
+    let mut ending = Ending::new(&worker, &view, peer);
+    let outcome = walk(&view, &wire, request, &mut ending.record).await;
     let mut response = match outcome {
         Ok(response) => {
             let (parts, relay) = response.into_parts();
@@ -105,7 +108,7 @@ pub async fn exchange<IO: Transport>(
 /// The heart of it. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
 /// all of it has verified.
 async fn walk<IO: Transport>(
-    worker: &Worker,
+    view: &View,
     wire: &Wire<IO>,
     request: Request<Incoming>,
     record: &mut Record,
@@ -113,7 +116,7 @@ async fn walk<IO: Transport>(
     let arrival = wire.take_arrival().ok_or(Rejection::Malformed("there is no request"))?;
     let head = arrival.head.map_err(unserved)?;
     let (parts, _no_content) = request.into_parts();
-    let gateway = worker.gateway();
+    let gateway = view.gateway();
     let target = parts.uri.clone();
     let matched = gateway.router.find(target.path()).ok_or(Rejection::NoRoute)?;
     let route = gateway.route(matched.first())?;
@@ -132,7 +135,7 @@ async fn walk<IO: Transport>(
     record.verified_after = Some(arrival.at.elapsed());
     record.secret = deliverable.secret().map(Arc::clone);
     let route = gateway.select(&matched, route, &deliverable, record)?;
-    let pool = worker.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
+    let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
     let forwarded = Instant::now();
     let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share).await;
     record.upstream_took = Some(forwarded.elapsed());
@@ -168,7 +171,7 @@ impl Gateway {
         Self { router, routes, upstreams, pace, access: config.log.access, budget }
     }
 
-    /// The upstreams, in the order that [`Worker::pool`] counts them.
+    /// The upstreams, in the order that [`View::pool`] counts them.
     pub fn upstreams(&self) -> &[config::Upstream] {
         &self.upstreams
     }
@@ -176,11 +179,6 @@ impl Gateway {
     /// Which requests leave a line in the log.
     pub fn access(&self) -> AccessLog {
         self.access
-    }
-
-    /// Bytes of content held in memory now.
-    pub fn buffered_bytes(&self) -> u64 {
-        self.budget.held()
     }
 
     fn route(&self, id: RouteId) -> Result<&Route, Rejection> {

@@ -1,8 +1,9 @@
-//! Shell. `hookgate run`: serve until a signal, then drain.
+//! Shell. `hookgate run`: serve, and reload, until a signal; then drain.
 
 use std::error::Error;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +14,8 @@ use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
 use crate::config::problem::{Report, Severity};
+use crate::reload::watch::Watch;
+use crate::reload::{self, systemd};
 use crate::server::{self, Ended};
 use crate::telemetry;
 
@@ -21,7 +24,8 @@ use crate::telemetry;
 /// # Errors
 /// A [`Failure`] if the configuration is wrong or an address cannot be bound.
 pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure> {
-    let loaded = configuration::load(terminal, file)?;
+    let mut watch = Watch::default();
+    let loaded = watch.load(file).map_err(|error| configuration::failure(terminal, file, &error))?;
     telemetry::init(&loaded.config.log);
     tell(terminal, &loaded.report);
     let no_signals = |error: io::Error| Failure::failed("cannot wait for signals").because(error);
@@ -30,7 +34,6 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let mut hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(no_signals)?;
 
     let routes = loaded.config.routes.len();
-    let grace = loaded.config.server.shutdown_grace;
     let handle = server::start(&loaded.config).map_err(|error| {
         let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
         Failure::failed("cannot start").because(error).hint(hint)
@@ -38,14 +41,23 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let addresses: Vec<_> = handle.addresses().iter().map(ToString::to_string).collect();
     info!(addresses = addresses.join(", "), routes, version = env!("CARGO_PKG_VERSION"), "listening");
 
+    let told = move |report: &Report| tell(&mut Terminal::of_process(), report);
+    let reloader = reload::start(Arc::clone(handle.control()), file.to_owned(), watch, told);
+    let reloader =
+        reloader.map_err(|error| Failure::failed("cannot watch the configuration").because(error))?;
+    systemd::ready();
+
     let first = runtime.block_on(async {
         loop {
             tokio::select! {
                 stop = signals.stop() => break stop,
-                _ = hangup.recv() => warn!("reloading is not supported yet: restart to use a new configuration"),
+                _ = hangup.recv() => reloader.reload(),
             }
         }
     });
+    systemd::stopping();
+    drop(reloader);
+    let grace = handle.control().generation().grace;
     info!(signal = %first, grace_s = grace.as_secs_f64(), "draining");
     handle.drain();
     end_at_second_signal(runtime, signals);
@@ -83,7 +95,8 @@ fn tell(terminal: &mut Terminal, report: &Report) {
         let (code, text, help) = (problem.code, &problem.message, problem.help.as_deref());
         let (file, line) = (&report.name, place.get("line").and_then(serde_json::Value::as_u64));
         match problem.severity {
-            Severity::Error | Severity::Warning => {
+            Severity::Error => error!(code, problem = text, file, line, help, "configuration"),
+            Severity::Warning => {
                 warn!(code, problem = text, file, line, help, "configuration");
             }
             Severity::Note => info!(code, problem = text, file, line, help, "configuration"),

@@ -19,11 +19,57 @@ use super::problem::{Report, Style};
 /// # Errors
 /// [`LoadError`] if the file cannot be read, or if there is an error in it.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    load_observed(path, &|_nobody_asks| {})
+}
+
+/// As [`load`], and shows every file that is read to `observer`, also where that fails: first the configuration file, then
+/// its secrets'.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_observed(path: &Path, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
-    let bytes = File::open(path).and_then(|file| read_whole(file, LARGEST_CONFIG)).map_err(unreadable)?;
+    let bytes = File::open(path).and_then(|file| read_whole(file, LARGEST_CONFIG));
+    let content = bytes.as_ref().ok().map(|bytes| bytes.as_slice());
+    observer(Read { path, content, limit: LARGEST_CONFIG });
+    let bytes = bytes.map_err(unreadable)?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-    read(&path.to_string_lossy(), text, &Machine, SystemTime::now()).map_err(LoadError::Wrong)
+    let machine = Observed { observer };
+    read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
+}
+
+/// A file that was read.
+#[derive(Clone, Copy)]
+pub struct Read<'r> {
+    /// The file.
+    pub path: &'r Path,
+    /// What was in it, if it could be read.
+    pub content: Option<&'r [u8]>,
+    /// The most bytes that it may have.
+    pub limit: usize,
+}
+
+/// The machine, and somebody who looks on.
+struct Observed<'o> {
+    observer: &'o dyn Fn(Read<'_>),
+}
+
+impl Environment for Observed<'_> {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        Machine.variable(name)
+    }
+
+    fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
+        let file = Machine.file(path);
+        let content = file.as_ref().ok().map(|file| file.bytes.as_slice());
+        (self.observer)(Read { path, content, limit: LARGEST_SECRET });
+        file
+    }
+
+    fn cores(&self) -> NonZeroUsize {
+        Machine.cores()
+    }
 }
 
 /// Why there is no configuration.

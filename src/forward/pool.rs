@@ -19,7 +19,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Pool {
     upstream: Upstream,
-    max_idle: usize,
+    max_idle: Cell<usize>,
     idle: RefCell<Vec<Link>>,
     swept: Cell<bool>,
 }
@@ -28,7 +28,8 @@ impl Pool {
     /// An empty pool that keeps at most `max_idle` connections.
     #[must_use]
     pub fn new(upstream: Upstream, max_idle: usize) -> Rc<Self> {
-        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept: Cell::new(false) })
+        let (max_idle, swept) = (Cell::new(max_idle), Cell::new(false));
+        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept })
     }
 
     /// The upstream that it connects to.
@@ -59,7 +60,7 @@ impl Pool {
     /// Takes a connection back whose exchange is over. One that is in any doubt is closed.
     pub fn put(self: &Rc<Self>, mut link: Link) {
         let mut idle = self.idle.borrow_mut();
-        if !link.is_reusable() || idle.len() >= self.max_idle {
+        if !link.is_reusable() || idle.len() >= self.max_idle.get() {
             return;
         }
         link.rest(Instant::now());
@@ -68,6 +69,12 @@ impl Pool {
             let pool = Rc::clone(self);
             spawn_local(async move { pool.sweep().await });
         }
+    }
+
+    /// Closes what is idle, and keeps nothing more: no request will begin with this pool.
+    pub fn retire(&self) {
+        self.max_idle.set(0);
+        self.idle.borrow_mut().clear();
     }
 
     /// Closes what has become stale or was closed by the upstream, as long as there is something idle at all.

@@ -13,29 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::connection;
+use super::control::Signals;
 use super::worker::Worker;
-
-/// What a worker is told from outside.
-#[derive(Clone, Debug)]
-pub struct Signals {
-    /// Stop accepting, and finish what is under way.
-    pub drain: CancellationToken,
-    /// End at once.
-    pub abort: CancellationToken,
-}
 
 /// How long to wait after an accept that failed for want of something, at first and at most.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Accepts until the drain begins, then waits for the connections, for at most `grace`. Gives back how many were cut off.
-pub async fn run(
-    worker: Rc<Worker>,
-    index: usize,
-    listeners: Vec<TcpListener>,
-    signals: Signals,
-    grace: Duration,
-) -> usize {
+/// Accepts until the drain begins, then waits for the connections, for as long as the grace period. Gives back how many
+/// were cut off.
+pub async fn run(worker: Rc<Worker>, index: usize, listeners: Vec<TcpListener>, signals: Signals) -> usize {
     let tracker = worker.tracker();
     for listener in listeners {
         tracker.spawn_local(accept(Rc::clone(&worker), listener, signals.clone()));
@@ -43,8 +30,10 @@ pub async fn run(
     tokio::select! {
         () = signals.drain.cancelled() => {}
         () = worker.crowd().make_room(index, worker.roster()) => {}
+        () = worker.follow() => {}
     }
     tracker.close();
+    let grace = worker.view().generation().grace;
     tokio::select! {
         biased;
         ended = timeout(grace, tracker.wait()) => match ended {

@@ -17,6 +17,9 @@ use crate::gateway;
 /// How long a client whose request was refused early may go on sending while it reads the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How long an idle connection waits at the end for a request that may be on its way.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// What hyper needs on top of the largest head: its own bookkeeping of partial reads.
 const HEAD_SLACK: usize = 1024;
 
@@ -30,7 +33,7 @@ pub async fn serve<IO: Transport + 'static>(
     peer: IpAddr,
     drain: CancellationToken,
 ) {
-    let limits = worker.limits().clone();
+    let limits = worker.view().limits().clone();
     let buffer = limits.max_header_bytes.saturating_add(HEAD_SLACK).max(SMALLEST_BUFFER);
     let member = worker.roster().join();
     let wire = Wire::new(io, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
@@ -50,7 +53,7 @@ pub async fn serve<IO: Transport + 'static>(
             biased;
             outcome = connection.as_mut() => outcome,
             () = drain.cancelled() => {
-                wire.drain();
+                wire.drain(last_call(&worker));
                 connection.await
             }
         }
@@ -60,4 +63,10 @@ pub async fn serve<IO: Transport + 'static>(
         Ok(()) => {}
         Err(error) => debug!(%peer, %error, "connection ended"),
     }
+}
+
+/// No more than half of what the whole drain may take: an idle connection is not cut off.
+fn last_call(worker: &Worker) -> Duration {
+    let grace = worker.view().generation().grace;
+    LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
 }

@@ -17,7 +17,7 @@ const LOOKED_AT: usize = 512;
 /// How many bytes of content may be held at once, and how many are.
 #[derive(Debug)]
 pub struct Budget {
-    max: u64,
+    max: AtomicU64,
     held: AtomicU64,
     /// How many wait for memory; kept beside the room so that nobody has to enter it to see that nobody waits.
     waiting: AtomicUsize,
@@ -55,8 +55,14 @@ impl Budget {
     /// A budget of `max` bytes, of which none is taken.
     #[must_use]
     pub fn new(max: u64) -> Arc<Self> {
-        let (held, waiting) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let (max, held, waiting) = (AtomicU64::new(max), AtomicU64::new(0), AtomicUsize::new(0));
         Arc::new(Self { max, held, waiting, room: Mutex::default() })
+    }
+
+    /// Changes how many bytes may be held. What is held stays held, also where it is more.
+    pub fn set_max(&self, max: u64) {
+        self.max.store(max, Ordering::Relaxed);
+        self.wake_waiters();
     }
 
     /// How many bytes are held now.
@@ -72,7 +78,8 @@ impl Budget {
     }
 
     fn try_take(&self, more: u64) -> bool {
-        let take = |held: u64| held.checked_add(more).filter(|held| *held <= self.max);
+        let max = self.max.load(Ordering::Relaxed);
+        let take = |held: u64| held.checked_add(more).filter(|held| *held <= max);
         self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
@@ -83,6 +90,10 @@ impl Budget {
     /// Gives bytes back, and lets everyone who waits for some try again.
     fn give_back(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.wake_waiters();
+    }
+
+    fn wake_waiters(&self) {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             self.room().waiters.iter().for_each(|(_, waker)| waker.wake_by_ref());
         }
@@ -287,6 +298,19 @@ mod tests {
         assert_eq!(grow(&mut b, 100, now), GROWN);
         drop(b);
         assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn a_new_maximum_counts_for_what_is_taken_from_then_on() {
+        let (budget, now) = (Budget::new(100), Instant::now());
+        let (mut a, mut b) = (budget.share(), budget.share());
+        assert_eq!(grow(&mut a, 100, now), GROWN);
+        budget.set_max(50);
+        assert_eq!(grow(&mut b, 1, now), REFUSED);
+        assert_eq!(budget.held(), 100, "what is held stays held");
+        budget.set_max(101);
+        assert_eq!(grow(&mut b, 1, now), GROWN);
+        assert_eq!(grow(&mut b, 2, now), REFUSED);
     }
 
     #[test]

@@ -3,10 +3,13 @@
 pub mod accept;
 pub mod chunked;
 pub mod connection;
+pub mod control;
 pub mod crowd;
+mod fixed;
 pub mod head;
 pub mod limit;
 pub mod pace;
+pub mod view;
 pub mod wire;
 pub mod worker;
 
@@ -14,19 +17,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
 use tokio::task::LocalSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::gateway::Gateway;
-use crate::route::{Conflict, Router};
-use accept::Signals;
+use crate::route::Conflict;
+use control::Control;
 use crowd::Crowd;
-use limit::Budget;
 use worker::Worker;
 
 /// Connections that may wait in the kernel's queue of each listener.
@@ -37,8 +36,7 @@ const BACKLOG: u32 = 4096;
 pub struct Handle {
     addresses: Vec<SocketAddr>,
     workers: Vec<JoinHandle<usize>>,
-    signals: Signals,
-    gateway: Arc<Gateway>,
+    control: Arc<Control>,
 }
 
 /// How a server ended.
@@ -85,21 +83,11 @@ impl std::error::Error for StartError {
 /// # Errors
 /// [`StartError`]. Nothing runs then.
 pub fn start(config: &Config) -> Result<Handle, StartError> {
-    let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)));
-    let budget = Budget::new(config.limits.max_buffered);
-    let gateway = Arc::new(Gateway::new(config, router.map_err(StartError::Routes)?, budget));
+    let control = Control::new(config).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
     let (addresses, sockets) = bind(&config.server.listen, workers)?;
     let crowd = Crowd::new(config.server.max_connections.get(), workers);
-    let signals = Signals { drain: CancellationToken::new(), abort: CancellationToken::new() };
-    let limits = wire::Limits {
-        max_header_bytes: config.limits.max_header_bytes,
-        header_timeout: config.limits.header_timeout,
-        idle_timeout: config.limits.idle_timeout,
-        write_timeout: config.limits.write_timeout,
-    };
-    let grace = config.server.shutdown_grace;
-    let mut handle = Handle { addresses, workers: Vec::new(), signals, gateway: Arc::clone(&gateway) };
+    let mut handle = Handle { addresses, workers: Vec::new(), control: Arc::clone(&control) };
     // All of them before the first thread, so that a failure leaves nothing running.
     let listening = sockets.into_iter().map(|sockets| {
         let runtime =
@@ -108,16 +96,8 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
         Ok((runtime, listeners))
     });
     for (index, (runtime, listeners)) in listening.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
-        let plan = Plan {
-            gateway: Arc::clone(&gateway),
-            limits: limits.clone(),
-            workers,
-            crowd: Arc::clone(&crowd),
-            index,
-            signals: handle.signals.clone(),
-            grace,
-            listeners,
-        };
+        let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
+        let plan = Plan { control, crowd, workers, index, listeners };
         let named = thread::Builder::new().name(format!("worker-{index}"));
         let spawned = named.spawn(move || plan.run(&runtime)).map_err(StartError::Thread);
         match spawned {
@@ -128,6 +108,7 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
             }
         }
     }
+    handle.control.set_ready();
     Ok(handle)
 }
 
@@ -138,21 +119,26 @@ impl Handle {
         &self.addresses
     }
 
+    /// The controls, which can be handed to any thread.
+    #[must_use]
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
     /// Bytes of content held in memory now.
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
-        self.gateway.buffered_bytes()
+        self.control.buffered_bytes()
     }
 
     /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.
     pub fn drain(&self) {
-        self.signals.drain.cancel();
+        self.control.drain();
     }
 
     /// Ends at once. What is under way is cut off.
     pub fn abort(&self) {
-        self.signals.abort.cancel();
-        self.signals.drain.cancel();
+        self.control.abort();
     }
 
     /// Waits until every worker has ended.
@@ -166,13 +152,10 @@ impl Handle {
 
 /// Everything a worker thread starts with.
 struct Plan {
-    gateway: Arc<Gateway>,
-    limits: wire::Limits,
-    workers: usize,
+    control: Arc<Control>,
     crowd: Arc<Crowd>,
+    workers: usize,
     index: usize,
-    signals: Signals,
-    grace: Duration,
     listeners: Vec<TcpListener>,
 }
 
@@ -180,8 +163,9 @@ impl Plan {
     fn run(self, runtime: &runtime::Runtime) -> usize {
         let local = LocalSet::new();
         let worker = async {
-            let worker = Worker::new(self.gateway, self.limits, self.crowd, self.workers);
-            accept::run(worker, self.index, self.listeners, self.signals, self.grace).await
+            let signals = self.control.signals().clone();
+            let worker = Worker::new(self.control, self.crowd, self.workers);
+            accept::run(worker, self.index, self.listeners, signals).await
         };
         local.block_on(runtime, worker)
     }

@@ -166,15 +166,29 @@ impl<IO: Transport> Wire<IO> {
         Rc::new(Self { inner: RefCell::new(inner) })
     }
 
+    /// Takes over the times that a client may take, for a connection that was accepted before they changed. How large a
+    /// head may be stays what hyper was told at its beginning.
+    pub fn adopt(&self, limits: &Limits) {
+        let mut inner = self.inner.borrow_mut();
+        if !inner.draining {
+            inner.limits = Limits { max_header_bytes: inner.limits.max_header_bytes, ..*limits };
+        }
+    }
+
     /// What the request that hyper has just brought is about. Every request has one.
     pub fn take_arrival(&self) -> Option<Arrival> {
         self.inner.borrow_mut().arrival.take()
     }
 
-    /// Ends the connection once the request under way is answered. An idle connection ends at once, unless a request has
-    /// already reached the socket.
-    pub fn drain(&self) {
-        self.inner.borrow_mut().draining = true;
+    /// Ends the connection once the request under way is answered. An idle connection stays open for `last_call`: a
+    /// request that is on its way is answered, and so is told not to send another, where closing at once would lose it.
+    pub fn drain(&self, last_call: Duration) {
+        let mut inner = self.inner.borrow_mut();
+        inner.draining = true;
+        inner.limits.idle_timeout = inner.limits.idle_timeout.min(last_call);
+        if matches!(inner.phase, Phase::Head) && inner.unread.is_empty() {
+            inner.waiting.set(last_call);
+        }
     }
 
     /// Whether this is to be the connection's last response.
@@ -310,7 +324,7 @@ impl<IO: Transport> Inner<IO> {
                             self.eof = true;
                         }
                     }
-                    Poll::Pending if self.unread.is_empty() && (self.draining || self.rest.is_let_go()) => {
+                    Poll::Pending if self.unread.is_empty() && self.rest.is_let_go() => {
                         return Poll::Ready(Ok(false));
                     }
                     Poll::Pending => {

@@ -152,3 +152,21 @@ fn a_gateway_without_anything_to_do_drains_at_once() {
     gateway.wait();
     assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
 }
+
+#[test]
+fn a_request_on_its_way_over_an_idle_connection_is_answered_and_told_to_close() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let mut used = Client::to(&gateway);
+    used.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    let mut unused = Client::to(&gateway);
+    gateway.drain();
+    assert_refuses_connections(&gateway);
+    for client in [&mut used, &mut unused] {
+        let response = client.send(post(FIXTURE).bytes()).response();
+        response.assert_answer("ok");
+        assert_eq!(response.value("connection").as_deref(), Some("close"));
+        client.assert_closed();
+    }
+    gateway.wait();
+}

@@ -24,6 +24,7 @@ mod framing;
 mod load;
 mod model;
 mod property;
+mod reload;
 mod rooms;
 mod table;
 mod upstream_faults;

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
-use hookgate::config;
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
+use hookgate::config::{self, Config};
+use hookgate::server::control::Control;
 use hookgate::server::{self, Ended, Handle};
 
 use crate::support::request::PATH;
@@ -27,6 +28,15 @@ impl Gateway {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        self.handle.as_ref().unwrap().control()
+    }
+
+    /// Puts another configuration in force, and gives back what takes a restart.
+    pub(crate) fn reload(&self, setup: Setup) -> Vec<&'static str> {
+        self.control().reload(&setup.config(1)).unwrap()
     }
 
     /// Stops accepting, and finishes what is under way.
@@ -121,18 +131,21 @@ impl Setup {
 
     /// Starts it with so many workers.
     pub(crate) fn start_on(self, workers: usize) -> Gateway {
+        let handle = server::start(&self.config(workers)).expect("the gateway starts");
+        let address = handle.addresses()[0];
+        Gateway { handle: Some(handle), address }
+    }
+
+    fn config(self, workers: usize) -> Config {
         let Self { server, limits, upstream, forward, signature, routes } = self;
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = {workers}\n{server}\n[limits]\n{limits}\n[upstream]\n\
              {upstream}\n[forward]\n{forward}\n[log]\naccess = \"off\"\n[signature]\n{signature}\n{routes}"
         );
         let environment = Fixed::new(NonZeroUsize::MIN);
-        let loaded = match config::read("gateway.toml", &text, &environment, SystemTime::now()) {
-            Ok(loaded) => loaded,
+        match config::read("gateway.toml", &text, &environment, SystemTime::now()) {
+            Ok(loaded) => loaded.config,
             Err(report) => panic!("{}", report.render(Style::Plain)),
-        };
-        let handle = server::start(&loaded.config).expect("the gateway starts");
-        let address = handle.addresses()[0];
-        Gateway { handle: Some(handle), address }
+        }
     }
 }
