@@ -13,10 +13,11 @@ use super::configuration;
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
+use crate::config::Config;
 use crate::config::problem::{Report, Severity};
 use crate::reload::watch::Watch;
 use crate::reload::{self, systemd};
-use crate::server::{self, Ended};
+use crate::server::{self, Ended, StartError};
 use crate::telemetry;
 
 /// Serves. Returns when a signal has asked to end and the drain is over.
@@ -36,10 +37,15 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let routes = loaded.config.routes.len();
     let handle = server::start(&loaded.config).map_err(|error| {
         let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
+        let hint = hint.replace("[server]", section(&error, &loaded.config));
         Failure::failed("cannot start").because(error).hint(hint)
     })?;
     let addresses: Vec<_> = handle.addresses().iter().map(ToString::to_string).collect();
     info!(addresses = addresses.join(", "), routes, version = env!("CARGO_PKG_VERSION"), "listening");
+    let admin: Vec<_> = handle.admin_addresses().iter().map(ToString::to_string).collect();
+    if !admin.is_empty() {
+        info!(addresses = admin.join(", "), "the admin listener answers");
+    }
 
     let told = move |report: &Report| tell(&mut Terminal::of_process(), report);
     let reloader = reload::start(Arc::clone(handle.control()), file.to_owned(), watch, told);
@@ -77,6 +83,7 @@ fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
     let wait = move || {
         let second: Stop = runtime.block_on(signals.stop());
         warn!(signal = %second, "ending at once");
+        telemetry::flush();
         std::process::exit(second.code());
     };
     if let Err(error) = std::thread::Builder::new().name("second-signal".to_owned()).spawn(wait) {
@@ -101,6 +108,15 @@ fn tell(terminal: &mut Terminal, report: &Report) {
             }
             Severity::Note => info!(code, problem = text, file, line, help, "configuration"),
         }
+    }
+}
+
+/// The table that an address comes from which cannot be bound.
+fn section(error: &StartError, config: &Config) -> &'static str {
+    let of_admin = |address| config.admin.as_ref().is_some_and(|admin| admin.listen.contains(address));
+    match error {
+        StartError::Bind(address, _) if of_admin(address) => "[admin]",
+        StartError::Bind(..) | StartError::Thread(_) | StartError::Routes(_) => "[server]",
     }
 }
 

@@ -33,6 +33,7 @@ pub async fn serve<IO: Transport + 'static>(
     peer: IpAddr,
     drain: CancellationToken,
 ) {
+    let _open = worker.tally().open();
     let limits = worker.view().limits().clone();
     let buffer = limits.max_header_bytes.saturating_add(HEAD_SLACK).max(SMALLEST_BUFFER);
     let member = worker.roster().join();

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
 use tokio::task::LocalSet;
 
+use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::route::Conflict;
 use control::Control;
@@ -37,6 +38,7 @@ pub struct Handle {
     addresses: Vec<SocketAddr>,
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
+    admin: Option<Admin>,
 }
 
 /// How a server ended.
@@ -86,8 +88,9 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
     let control = Control::new(config).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
     let (addresses, sockets) = bind(&config.server.listen, workers)?;
+    let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen)).transpose()?;
     let crowd = Crowd::new(config.server.max_connections.get(), workers);
-    let mut handle = Handle { addresses, workers: Vec::new(), control: Arc::clone(&control) };
+    let mut handle = Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None };
     // All of them before the first thread, so that a failure leaves nothing running.
     let listening = sockets.into_iter().map(|sockets| {
         let runtime =
@@ -95,7 +98,9 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
         let listeners = listen(&runtime, sockets)?;
         Ok((runtime, listeners))
     });
-    for (index, (runtime, listeners)) in listening.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
+    let listening = listening.collect::<Result<Vec<_>, _>>()?;
+    handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
+    for (index, (runtime, listeners)) in listening.into_iter().enumerate() {
         let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
         let plan = Plan { control, crowd, workers, index, listeners };
         let named = thread::Builder::new().name(format!("worker-{index}"));
@@ -117,6 +122,12 @@ impl Handle {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses of the admin listener; none, if it is off.
+    #[must_use]
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
     }
 
     /// The controls, which can be handed to any thread.
@@ -141,7 +152,7 @@ impl Handle {
         self.control.abort();
     }
 
-    /// Waits until every worker has ended.
+    /// Waits until every worker has ended, and after them the admin listener.
     #[must_use]
     pub fn wait(self) -> Ended {
         let cut_off =

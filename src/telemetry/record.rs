@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::identity::{GivenId, TraceId};
+use super::metric::Slot;
 use crate::config::AccessLog;
 
 /// A number that no two requests share, for finding one in the log.
@@ -17,18 +19,31 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// A route, as the log and the metrics name it.
+#[derive(Clone, Debug)]
+pub struct RouteLabel {
+    /// Its path, as configured.
+    pub path: Arc<str>,
+    /// The path's number in the metrics.
+    pub slot: Slot,
+}
+
 /// What there is to say of a request once it has ended. No byte of its content, and nothing of a key.
 #[derive(Debug)]
 pub struct Record {
     /// Its number.
     pub id: RequestId,
+    /// What it is called by whoever sent it or stands before us, where the configuration says in which field.
+    pub given_id: Option<GivenId>,
+    /// The trace that it says it is part of.
+    pub trace_id: Option<TraceId>,
     /// Where it came from.
     pub peer: IpAddr,
-    /// The path of its route, as configured.
-    pub route: Option<Arc<str>>,
+    /// Its route.
+    pub route: Option<RouteLabel>,
     /// The signed model, where a route asked for it.
     pub model: Option<String>,
-    /// The status code of the answer.
+    /// The status code of the answer; 0 if there was none.
     pub status: u16,
     /// Why it was refused, or why its answer broke off.
     pub reason: Option<&'static str>,
@@ -50,12 +65,23 @@ pub struct Record {
     pub took: Duration,
 }
 
+/// How much a request is worth noticing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It is one of many. What a stranger can cause is never more.
+    Info,
+    /// An operator should look: an upstream fails.
+    Warn,
+}
+
 impl Record {
     /// A record of which nothing is known yet but where it came from.
     #[must_use]
     pub fn new(id: RequestId, peer: IpAddr) -> Self {
         Self {
             id,
+            given_id: None,
+            trace_id: None,
             peer,
             route: None,
             model: None,
@@ -80,5 +106,20 @@ impl Record {
             AccessLog::Refused => self.reason.is_some() || self.observed.is_some() || self.route.is_none(),
             AccessLog::Off => false,
         }
+    }
+
+    /// How much it is worth noticing.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        match self.reason {
+            Some("upstream_unreachable" | "upstream_failed" | "upstream_timeout") => Weight::Warn,
+            Some(_) | None => Weight::Info,
+        }
+    }
+
+    /// The path of its route.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        self.route.as_ref().map(|route| &*route.path)
     }
 }
