@@ -1,7 +1,6 @@
 //! Shell. The content of an answer, ours or an upstream's, and the record that ends with it.
 
 use std::mem;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::relay::Relay;
+use crate::peer::Peer;
 use crate::rejection::Rejection;
 use crate::server::view::View;
 use crate::server::wire::{Transport, Wire};
@@ -152,7 +152,7 @@ pub struct Ending {
 impl Ending {
     /// A request begins.
     #[must_use]
-    pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: IpAddr) -> Self {
+    pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: Peer) -> Self {
         let record = Record::new(worker.next_id(), peer);
         Self { record, begun: Instant::now(), worker: Rc::clone(worker), view: Rc::clone(view) }
     }

@@ -1,6 +1,5 @@
 //! Shell. The path of a request through the gateway, and the one wrapper around it.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,6 +15,7 @@ use crate::config::{self, AccessLog, Config};
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::{self, Manner};
 use crate::model;
+use crate::peer::Peer;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::route::{Matched, RouteId, Router};
 use crate::server::head::{Expect, Fault};
@@ -92,7 +92,7 @@ impl std::error::Error for Abandoned {}
 pub async fn exchange<IO: Transport>(
     worker: Rc<Worker>,
     wire: Rc<Wire<IO>>,
-    peer: IpAddr,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Exchanged<IO> {
     let view = worker.view();

@@ -7,7 +7,8 @@
 mod answer;
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,13 +16,14 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::config::{Address, Sharing};
 use crate::server::StartError;
 use crate::server::control::Control;
 
@@ -36,6 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a request's head; the least that hyper takes.
 const MAX_HEAD: usize = 8 * 1024;
 
+/// Connections that may wait in the kernel's queue.
+const BACKLOG: u32 = 128;
+
 /// How long to wait after an accept that failed.
 const BACKOFF: Duration = Duration::from_millis(100);
 
@@ -43,7 +48,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Bound {
     runtime: Runtime,
-    listeners: Vec<tokio::net::TcpListener>,
+    listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -51,22 +56,31 @@ pub struct Bound {
 ///
 /// # Errors
 /// [`StartError`]
-pub fn bind(listen: &[SocketAddr]) -> Result<Bound, StartError> {
+pub fn bind(listen: &[SocketAddr], sharing: Sharing) -> Result<Bound, StartError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let entered = runtime.enter();
     let mut listeners = Vec::with_capacity(listen.len());
     let mut addresses = Vec::with_capacity(listen.len());
     for address in listen {
-        let bound = TcpListener::bind(address).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            Ok((listener.local_addr()?, tokio::net::TcpListener::from_std(listener)?))
-        });
-        let (actual, listener) = bound.map_err(|error| StartError::Bind(*address, error))?;
+        let bound = listener(*address, sharing).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (actual, listener) = bound.map_err(|error| StartError::Bind(Address::Tcp(*address), error))?;
         listeners.push(listener);
         addresses.push(actual);
     }
     drop(entered);
     Ok(Bound { runtime, listeners, addresses })
+}
+
+fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    match sharing {
+        Sharing::Alone => {}
+        // A new process is started beside an old one: both answer here, each about itself, until the old one ends.
+        Sharing::WithOthers => socket.set_reuseport(true)?,
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The admin listener, while it answers.
@@ -120,7 +134,7 @@ impl Drop for Admin {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, control: Arc<Control>, permits: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semaphore>) {
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _peer)) => {

@@ -13,11 +13,11 @@ use super::configuration;
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
-use crate::config::Config;
 use crate::config::problem::{Report, Severity};
+use crate::config::{Address, Config};
 use crate::reload::watch::Watch;
 use crate::reload::{self, systemd};
-use crate::server::{self, Ended, StartError};
+use crate::server::{self, Ended, StartError, inherit};
 use crate::telemetry;
 
 /// Serves. Returns when a signal has asked to end and the drain is over.
@@ -25,6 +25,9 @@ use crate::telemetry;
 /// # Errors
 /// A [`Failure`] if the configuration is wrong or an address cannot be bound.
 pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure> {
+    let inherited = inherit::sockets().map_err(|error| {
+        Failure::failed("cannot use the sockets that were passed on (LISTEN_FDS)").because(error)
+    })?;
     let mut watch = Watch::default();
     let loaded = watch.load(file).map_err(|error| configuration::failure(terminal, file, &error))?;
     telemetry::init(&loaded.config.log);
@@ -35,7 +38,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let mut hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(no_signals)?;
 
     let routes = loaded.config.routes.len();
-    let handle = server::start(&loaded.config).map_err(|error| {
+    let handle = server::start_with(&loaded.config, inherited).map_err(|error| {
         let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
         let hint = hint.replace("[server]", section(&error, &loaded.config));
         Failure::failed("cannot start").because(error).hint(hint)
@@ -113,9 +116,9 @@ fn tell(terminal: &mut Terminal, report: &Report) {
 
 /// The table that an address comes from which cannot be bound.
 fn section(error: &StartError, config: &Config) -> &'static str {
-    let of_admin = |address| config.admin.as_ref().is_some_and(|admin| admin.listen.contains(address));
+    let admin = config.admin.as_ref().map(|admin| admin.listen.as_slice()).unwrap_or_default();
     match error {
-        StartError::Bind(address, _) if of_admin(address) => "[admin]",
+        StartError::Bind(Address::Tcp(address), _) if admin.contains(address) => "[admin]",
         StartError::Bind(..) | StartError::Thread(_) | StartError::Routes(_) => "[server]",
     }
 }

@@ -5,7 +5,8 @@ pub(super) const ROOT: &[&str] =
     &["server", "limits", "upstream", "admin", "log", "forward", "signature", "routes"];
 
 /// `[server]`
-pub(super) const SERVER: &[&str] = &["listen", "workers", "max_connections", "shutdown_grace"];
+pub(super) const SERVER: &[&str] =
+    &["listen", "reuse_port", "unix_mode", "workers", "max_connections", "shutdown_grace"];
 
 /// `[limits]`
 pub(super) const LIMITS: &[&str] = &[

@@ -148,16 +148,31 @@ impl Environment for Machine {
     }
 }
 
-/// Reads a file of at most `limit` bytes. The memory is taken once and wiped when dropped, so that no copy of a secret
-/// stays behind.
+/// Reads a file of at most `limit` bytes. What it is read into never moves and is wiped when dropped, so that no copy of a
+/// secret stays behind.
 fn read_whole(file: File, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.saturating_add(2)));
-    let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(more).read_to_end(&mut bytes)?;
+    // As much memory as the file says it has: it is read again at each reload. A file that says less than it has (a pipe,
+    // /proc, one that is being written) is given all that it may have.
+    let says = file.metadata().ok().and_then(|metadata| usize::try_from(metadata.len()).ok());
+    let says = says.unwrap_or(limit).min(limit);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(says.saturating_add(2)));
+    let mut file = file.take(one_more_than(says));
+    file.read_to_end(&mut bytes)?;
+    if bytes.len() > says && says < limit {
+        let mut whole = Zeroizing::new(Vec::with_capacity(limit.saturating_add(2)));
+        whole.extend_from_slice(&bytes);
+        file.set_limit(one_more_than(limit.saturating_sub(bytes.len())));
+        file.read_to_end(&mut whole)?;
+        bytes = whole;
+    }
     if bytes.len() > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+fn one_more_than(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 #[expect(
@@ -238,6 +253,15 @@ mod tests {
         assert_eq!(Machine.file(&large).unwrap().bytes.len(), LARGEST_SECRET);
         assert_eq!(Machine.file(folder.path()).unwrap_err(), FileError::Folder);
         assert_eq!(Machine.file(&folder.path().join("none")).unwrap_err(), FileError::Missing);
+    }
+
+    #[test]
+    fn a_file_that_says_less_than_it_has_is_read_whole() {
+        let says = std::fs::metadata("/proc/self/status").unwrap().len();
+        let bytes = Machine.file(Path::new("/proc/self/status")).unwrap().bytes;
+        assert!(says == 0 && bytes.starts_with(b"Name:") && bytes.ends_with(b"\n"), "{says}");
+        assert_eq!(Machine.file(Path::new("/dev/zero")).unwrap_err(), FileError::TooLarge(LARGEST_SECRET));
+        assert!(Machine.file(Path::new("/dev/null")).unwrap().bytes.is_empty());
     }
 
     #[cfg(unix)]

@@ -1,30 +1,29 @@
 //! Pure. Which fields go through a gateway, in both directions, and which belong to one connection only.
 
-use std::net::IpAddr;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// Fields that are about a connection and not about the message (RFC 9110, section 7.6.1), and `trailer`, which announces
-/// what is not forwarded.
-const HOP_BY_HOP: [HeaderName; 7] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+use crate::peer::Peer;
+
+/// Whether a field is about a connection and not about the message (RFC 9110, section 7.6.1), or is `trailer`, which
+/// announces what is not forwarded.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    )
+}
 
 /// Fields that a `connection` line cannot take away: with them the message would be another one.
-const NEVER_REMOVED: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE];
+fn is_needed(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "host" | "content-length" | "content-type")
+}
 
 /// Takes out every hop-by-hop field: the known ones, and all that any of the `connection` lines names but those in
 /// `kept`. The order of the other lines stays as it is.
 #[must_use]
 pub fn end_to_end(mut fields: HeaderMap, kept: &[HeaderName]) -> HeaderMap {
     let named = connection_options(&fields, kept);
-    let goes = |name: &HeaderName| HOP_BY_HOP.contains(name) || named.contains(name);
+    let goes = |name: &HeaderName| is_hop_by_hop(name) || named.contains(name);
     if !fields.keys().any(goes) {
         return fields;
     }
@@ -62,18 +61,37 @@ fn connection_options(fields: &HeaderMap, kept: &[HeaderName]) -> Vec<HeaderName
             !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive")
         })
         .filter_map(|option| HeaderName::from_bytes(option).ok())
-        .filter(|name| !NEVER_REMOVED.contains(name) && !kept.contains(name))
+        .filter(|name| !is_needed(name) && !kept.contains(name))
         .collect()
 }
 
 /// Says where a request came from, behind what earlier proxies said: `x-forwarded-for`, `-proto` and `-host`.
 ///
 /// Only the last entry of each is ours; the others are what the client claims.
-pub fn append_forwarded(fields: &mut HeaderMap, peer: IpAddr) {
+pub fn append_forwarded(fields: &mut HeaderMap, peer: Peer) {
     let host = fields.get(header::HOST).cloned();
-    append_to_list(fields, X_FORWARDED_FOR, &HeaderValue::from_str(&peer.to_string()).ok());
+    append_to_list(fields, X_FORWARDED_FOR, &forwarded_for(peer));
     append_to_list(fields, X_FORWARDED_PROTO, &Some(HeaderValue::from_static("http")));
     append_to_list(fields, X_FORWARDED_HOST, &host);
+}
+
+/// As [`append_forwarded`], and takes out what the client claims.
+#[must_use]
+pub fn overwrite_forwarded(mut fields: HeaderMap, peer: Peer) -> HeaderMap {
+    for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST] {
+        fields = without(fields, &name);
+    }
+    append_forwarded(&mut fields, peer);
+    fields
+}
+
+/// A peer without an address is `unknown` (RFC 7239, section 6.2, has that word for it): were nothing appended, what the
+/// client itself claims would be the last entry.
+fn forwarded_for(peer: Peer) -> Option<HeaderValue> {
+    match peer {
+        Peer::Ip(address) => HeaderValue::from_str(&address.to_string()).ok(),
+        Peer::Unix => Some(HeaderValue::from_static("unknown")),
+    }
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -186,7 +204,7 @@ mod tests {
             ("x", "y"),
             ("x-forwarded-for", "3.3.3.3"),
         ]);
-        append_forwarded(&mut fields, "::1".parse().unwrap());
+        append_forwarded(&mut fields, Peer::ip("::1".parse().unwrap()));
         let want = map(&[
             ("host", "a:1"),
             ("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3, ::1"),
@@ -195,6 +213,24 @@ mod tests {
             ("x-forwarded-host", "a:1"),
         ]);
         assert_eq!(lines(&fields), lines(&want));
+    }
+
+    #[test]
+    fn forwarded_fields_are_overwritten_with_what_we_know() {
+        let fields =
+            map(&[("x-forwarded-for", "1.1.1.1"), ("x", "y"), ("x-forwarded-for", "2.2.2.2"), ("host", "a")]);
+        let want = map(&[
+            ("x", "y"),
+            ("host", "a"),
+            ("x-forwarded-for", "unknown"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "a"),
+        ]);
+        let mut got = lines(&overwrite_forwarded(fields, Peer::Unix));
+        let mut want = lines(&want);
+        got.sort();
+        want.sort();
+        assert_eq!(got, want);
     }
 
     #[test]
@@ -237,7 +273,7 @@ mod tests {
             let named = connection_options(&fields, &[]);
             let hosts = fields.get_all("host").iter().count();
             let rest = end_to_end(fields, &[]);
-            prop_assert!(rest.keys().all(|name| !named.contains(name) && !HOP_BY_HOP.contains(name)));
+            prop_assert!(rest.keys().all(|name| !named.contains(name) && !is_hop_by_hop(name)));
             prop_assert_eq!(rest.get_all("host").iter().count(), hosts);
         }
     }

@@ -6,6 +6,7 @@
 
 use std::future::{Future as _, poll_fn};
 use std::io;
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,18 +17,22 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::{Instant, interval, timeout};
 
 use super::error::{Breach, ForwardError};
 use super::origin::Origin;
 use crate::deadline::Deadline;
+use crate::stream::Stream;
 
 /// The content of a forwarded request: always whole, always known.
 pub type Payload = Full<Bytes>;
 
 /// The most bytes of an upstream's response held per connection; its status line and fields must fit.
 const MAX_RESPONSE_BUFFER: usize = 64 * 1024;
+
+/// How often a unix socket is tried again whose queue is full.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
 
 /// A connection to an upstream.
 #[derive(Debug)]
@@ -38,11 +43,13 @@ pub struct Link {
     idle_since: Instant,
     /// How long it may lie idle.
     idle_limit: Duration,
+    /// Kept over the exchanges: most of them move it and never let it come.
+    deadline: Deadline,
 }
 
 #[derive(Debug)]
 enum Driver {
-    Running(Box<Connection<TokioIo<TcpStream>, Payload>>),
+    Running(Box<Connection<TokioIo<Stream>, Payload>>),
     Ended(Option<hyper::Error>),
 }
 
@@ -69,7 +76,7 @@ impl Link {
             Err(_elapsed) => return Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
         };
         // Head and content leave in one write; Nagle's algorithm could only delay what is left of a large one.
-        stream.set_nodelay(true).map_err(ForwardError::Unreachable)?;
+        stream.send_at_once().map_err(ForwardError::Unreachable)?;
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .max_buf_size(MAX_RESPONSE_BUFFER)
@@ -81,6 +88,7 @@ impl Link {
             driver: Driver::Running(Box::new(connection)),
             idle_since: Instant::now(),
             idle_limit,
+            deadline: Deadline::default(),
         })
     }
 
@@ -95,7 +103,7 @@ impl Link {
     ) -> Result<Response<Incoming>, Unanswered> {
         let mut response = pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
-        let mut deadline = Deadline::default();
+        let deadline = &mut self.deadline;
         deadline.set(limit);
         let answer = poll_fn(|cx| {
             driver.poll(cx);
@@ -177,19 +185,38 @@ impl Driver {
     }
 }
 
-/// Tries each address of the upstream in turn.
-async fn dial(origin: &Origin) -> io::Result<TcpStream> {
-    if let Some(address) = origin.address() {
-        return TcpStream::connect(address).await;
+/// Connects to an upstream, trying each of its addresses in turn. It waits for as long as the system does.
+///
+/// # Errors
+/// The system's.
+pub async fn dial(origin: &Origin) -> io::Result<Stream> {
+    let host = match origin {
+        Origin::Unix(path) => return dial_unix(path).await.map(Stream::Unix),
+        Origin::Tcp(host) => host,
+    };
+    if let Some(address) = host.address() {
+        return TcpStream::connect(address).await.map(Stream::Tcp);
     }
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host((origin.host(), origin.port())).await? {
+    for address in lookup_host((host.name(), host.port())).await? {
         match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok(Stream::Tcp(stream)),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// A unix socket whose queue is full refuses at once, where TCP would have us wait (connect(2), EAGAIN).
+async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
+    let mut again = interval(TRY_AGAIN);
+    loop {
+        again.tick().await;
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            connected => return connected,
+        }
+    }
 }
 
 fn has_io_source(error: &hyper::Error) -> bool {

@@ -9,7 +9,6 @@ pub mod origin;
 pub mod pool;
 pub mod relay;
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,8 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::Full;
 
-use crate::config;
+use crate::config::{self, XForwarded};
+use crate::peer::Peer;
 use crate::server::limit::Share;
 use crate::signature::Deliverable;
 use crate::signature::scheme::Scheme;
@@ -33,8 +33,8 @@ use relay::Relay;
 /// How a route wants its requests forwarded, worked out once.
 #[derive(Clone, Debug)]
 pub struct Manner {
-    /// Append `x-forwarded-for`, `-proto` and `-host`.
-    pub x_forwarded: bool,
+    /// What becomes of `x-forwarded-for`, `-proto` and `-host`.
+    pub x_forwarded: XForwarded,
     /// The field that says how the request was verified.
     pub verified_field: Option<HeaderName>,
     /// The scheme's name, for that field.
@@ -65,14 +65,14 @@ impl Manner {
 pub async fn deliver(
     pool: &Rc<Pool>,
     manner: &Manner,
-    peer: IpAddr,
+    peer: Peer,
     deliverable: Deliverable<Parts>,
     share: Share,
 ) -> Result<Response<Relay>, ForwardError> {
     let mut request = compose(pool, manner, peer, deliverable, share);
     let upstream = pool.upstream();
     let (mut link, response) = loop {
-        let idle = pool.take().await;
+        let idle = pool.take();
         let fresh = idle.is_none();
         let mut link = match idle {
             Some(link) => link,
@@ -112,7 +112,7 @@ pub async fn deliver(
 fn compose(
     pool: &Pool,
     manner: &Manner,
-    peer: IpAddr,
+    peer: Peer,
     deliverable: Deliverable<Parts>,
     share: Share,
 ) -> Request<Payload> {
@@ -129,8 +129,10 @@ fn compose(
             headers.insert(header::HOST, authority);
         }
     }
-    if manner.x_forwarded {
-        fields::append_forwarded(&mut headers, peer);
+    match manner.x_forwarded {
+        XForwarded::Off => {}
+        XForwarded::Append => fields::append_forwarded(&mut headers, peer),
+        XForwarded::Overwrite => headers = fields::overwrite_forwarded(headers, peer),
     }
     if let Some((name, value)) = verified {
         headers = fields::without(headers, name);

@@ -1,12 +1,9 @@
 //! Shell. One worker: accepts connections and serves them on its own thread.
 
-use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +11,10 @@ use tracing::{error, info};
 
 use super::connection;
 use super::control::Signals;
+use super::listener::Listener;
 use super::worker::Worker;
+use crate::peer::Peer;
+use crate::stream::Stream;
 
 /// How long to wait after an accept that failed for want of something, at first and at most.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -22,7 +22,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Accepts until the drain begins, then waits for the connections, for as long as the grace period. Gives back how many
 /// were cut off.
-pub async fn run(worker: Rc<Worker>, index: usize, listeners: Vec<TcpListener>, signals: Signals) -> usize {
+pub async fn run(worker: Rc<Worker>, index: usize, listeners: Vec<Listener>, signals: Signals) -> usize {
     let tracker = worker.tracker();
     for listener in listeners {
         tracker.spawn_local(accept(Rc::clone(&worker), listener, signals.clone()));
@@ -31,6 +31,7 @@ pub async fn run(worker: Rc<Worker>, index: usize, listeners: Vec<TcpListener>, 
         () = signals.drain.cancelled() => {}
         () = worker.crowd().make_room(index, worker.roster()) => {}
         () = worker.follow() => {}
+        () = worker.roster().watch_rests() => {}
     }
     tracker.close();
     let grace = worker.view().generation().grace;
@@ -44,7 +45,7 @@ pub async fn run(worker: Rc<Worker>, index: usize, listeners: Vec<TcpListener>, 
     }
 }
 
-async fn accept(worker: Rc<Worker>, listener: TcpListener, signals: Signals) {
+async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
     let mut backoff = None;
     loop {
         let accepted = tokio::select! {
@@ -53,16 +54,16 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, signals: Signals) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 if backoff.take().is_some() {
                     info!("accepting connections again");
                 }
                 // Until it has a place nobody else is accepted: whoever else comes waits in the kernel's queue.
                 tokio::select! {
                     biased;
-                    place = worker.crowd().enter() => serve(&worker, stream, &signals, place),
+                    place = worker.crowd().enter() => serve(&worker, (stream, peer), &signals, place),
                     () = signals.drain.cancelled() => {
-                        serve_in_turn(&worker, stream, &signals);
+                        serve_in_turn(&worker, (stream, peer), &signals);
                         break;
                     }
                 }
@@ -82,35 +83,36 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, signals: Signals) {
         }
     }
     // What the kernel has already shaken hands with would be reset when the listener closes.
-    while let Poll::Ready(Ok((stream, _))) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
-        serve_in_turn(&worker, stream, &signals);
+    for accepted in listener.close() {
+        serve_in_turn(&worker, accepted, &signals);
     }
 }
 
-fn serve(worker: &Rc<Worker>, stream: TcpStream, signals: &Signals, place: Option<OwnedSemaphorePermit>) {
+/// A connection, and who is at its other end.
+type Accepted = (Stream, Peer);
+
+fn serve(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals, place: Option<OwnedSemaphorePermit>) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
     worker.tracker().clone().spawn_local(async move {
-        connect(worker, stream, drain).await;
+        connect(worker, accepted, drain).await;
         drop(place);
     });
 }
 
 /// Serves a connection as soon as there is a place for it.
-fn serve_in_turn(worker: &Rc<Worker>, stream: TcpStream, signals: &Signals) {
+fn serve_in_turn(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
     worker.tracker().clone().spawn_local(async move {
         let place = worker.crowd().enter().await;
-        connect(worker, stream, drain).await;
+        connect(worker, accepted, drain).await;
         drop(place);
     });
 }
 
-async fn connect(worker: Rc<Worker>, stream: TcpStream, drain: CancellationToken) {
+async fn connect(worker: Rc<Worker>, (stream, peer): Accepted, drain: CancellationToken) {
     // A response that cannot be written at once should not wait for the client's acknowledgement on top.
-    if stream.set_nodelay(true).is_ok()
-        && let Ok(peer) = stream.peer_addr()
-    {
-        connection::serve(worker, stream, peer.ip().to_canonical(), drain).await;
+    if stream.send_at_once().is_ok() {
+        connection::serve(worker, stream, peer, drain).await;
     }
 }
 

@@ -1,13 +1,16 @@
 //! Shell. The server: binds the listeners, starts one thread a worker, ends them again.
 
 pub mod accept;
+mod bind;
 pub mod chunked;
 pub mod connection;
 pub mod control;
 pub mod crowd;
 mod fixed;
 pub mod head;
+pub mod inherit;
 pub mod limit;
+pub mod listener;
 pub mod pace;
 pub mod view;
 pub mod wire;
@@ -18,24 +21,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
 use tokio::task::LocalSet;
 
 use crate::admin::{self, Admin};
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::route::Conflict;
 use control::Control;
 use crowd::Crowd;
+use inherit::Inherited;
+use listener::Listener;
 use worker::Worker;
-
-/// Connections that may wait in the kernel's queue of each listener.
-const BACKLOG: u32 = 4096;
 
 /// A server that runs.
 #[derive(Debug)]
 pub struct Handle {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
     admin: Option<Admin>,
@@ -54,7 +55,7 @@ pub enum Ended {
 #[derive(Debug)]
 pub enum StartError {
     /// The address cannot be listened on.
-    Bind(SocketAddr, io::Error),
+    Bind(Address, io::Error),
     /// The system has no thread or no event queue to give.
     Thread(io::Error),
     /// Routes would take the same requests. A configuration that was read has no such routes.
@@ -85,22 +86,33 @@ impl std::error::Error for StartError {
 /// # Errors
 /// [`StartError`]. Nothing runs then.
 pub fn start(config: &Config) -> Result<Handle, StartError> {
+    start_with(config, Vec::new())
+}
+
+/// As [`start`], with sockets that listen already in the place of those that the configuration names.
+///
+/// # Errors
+/// [`StartError`]. Nothing runs then.
+pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
     let control = Control::new(config).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
-    let (addresses, sockets) = bind(&config.server.listen, workers)?;
-    let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen)).transpose()?;
+    let claims = bind::claim(&config.server, inherited)?;
+    let addresses = claims.iter().map(bind::Claim::address).collect();
+    let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
+    let admin = admin.transpose()?;
     let crowd = Crowd::new(config.server.max_connections.get(), workers);
     let mut handle = Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None };
     // All of them before the first thread, so that a failure leaves nothing running.
-    let listening = sockets.into_iter().map(|sockets| {
-        let runtime =
-            runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-        let listeners = listen(&runtime, sockets)?;
-        Ok((runtime, listeners))
-    });
-    let listening = listening.collect::<Result<Vec<_>, _>>()?;
+    let runtime = || runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread);
+    let runtimes = (0..workers).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
+    let mut listening: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+    for claim in claims {
+        for (of_worker, listener) in listening.iter_mut().zip(claim.listen(&runtimes)?) {
+            of_worker.push(listener);
+        }
+    }
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
-    for (index, (runtime, listeners)) in listening.into_iter().enumerate() {
+    for (index, (runtime, listeners)) in runtimes.into_iter().zip(listening).enumerate() {
         let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
         let plan = Plan { control, crowd, workers, index, listeners };
         let named = thread::Builder::new().name(format!("worker-{index}"));
@@ -120,7 +132,7 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
 impl Handle {
     /// The addresses that are listened on, with the ports that the system chose where 0 was asked for.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
@@ -167,7 +179,7 @@ struct Plan {
     crowd: Arc<Crowd>,
     workers: usize,
     index: usize,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
 }
 
 impl Plan {
@@ -180,60 +192,4 @@ impl Plan {
         };
         local.block_on(runtime, worker)
     }
-}
-
-/// Begins to listen, with the event queue of `runtime`: whoever starts a server can connect to it as soon as it is started.
-fn listen(runtime: &runtime::Runtime, sockets: Vec<Bound>) -> Result<Vec<TcpListener>, StartError> {
-    let _entered = runtime.enter();
-    let listening = sockets
-        .into_iter()
-        .map(|(address, socket)| socket.listen(BACKLOG).map_err(|error| StartError::Bind(address, error)));
-    listening.collect()
-}
-
-/// A socket, and the address it is bound to.
-type Bound = (SocketAddr, TcpSocket);
-
-/// A socket for each address and worker. The kernel shares connections out among those of one address (`SO_REUSEPORT`).
-fn bind(listen: &[SocketAddr], workers: usize) -> Result<(Vec<SocketAddr>, Vec<Vec<Bound>>), StartError> {
-    let mut sockets: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::with_capacity(listen.len());
-    for address in listen {
-        let mut actual = *address;
-        for (index, of_worker) in sockets.iter_mut().enumerate() {
-            let claim = if index == 0 { Claim::First } else { Claim::Shared };
-            let bound = socket(actual, claim).map_err(|error| StartError::Bind(actual, error))?;
-            actual = bound.local_addr().map_err(|error| StartError::Bind(actual, error))?;
-            of_worker.push((actual, bound));
-        }
-        addresses.push(actual);
-    }
-    Ok((addresses, sockets))
-}
-
-/// Whether a socket is the first that this server binds to an address.
-#[derive(Clone, Copy)]
-enum Claim {
-    First,
-    Shared,
-}
-
-/// A socket that shares its address with the other workers' and with nobody else's.
-///
-/// `SO_REUSEPORT` alone would let a second hookgate of the same user in, and the kernel would deal connections out to
-/// both. So the first socket is bound without it, which fails where anybody listens, and is opened to the others after.
-fn socket(address: SocketAddr, claim: Claim) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    match claim {
-        Claim::First => {
-            socket.bind(address)?;
-            socket.set_reuseport(true)?;
-        }
-        Claim::Shared => {
-            socket.set_reuseport(true)?;
-            socket.bind(address)?;
-        }
-    }
-    Ok(socket)
 }

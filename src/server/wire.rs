@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::chunked::{Chunked, Malformed, Step};
@@ -34,13 +33,6 @@ const READ_SIZE: usize = 8 * 1024;
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Makes the end of the connection look like a failure to the client, where the stream can express that.
     fn reset_on_close(&self);
-}
-
-impl Transport for TcpStream {
-    fn reset_on_close(&self) {
-        // Where it fails the connection is gone already.
-        drop(self.set_zero_linger());
-    }
 }
 
 impl Transport for DuplexStream {
@@ -173,6 +165,21 @@ impl<IO: Transport> Wire<IO> {
         if !inner.draining {
             inner.limits = Limits { max_header_bytes: inner.limits.max_header_bytes, ..*limits };
         }
+    }
+
+    /// Bytes that a head may have.
+    pub fn max_header_bytes(&self) -> usize {
+        self.inner.borrow().limits.max_header_bytes
+    }
+
+    /// Waits for a head to hand to hyper. There is none when the connection ends, or should.
+    pub async fn has_next_head(&self) -> bool {
+        poll_fn(|cx| self.inner.borrow_mut().poll_head(cx)).await.unwrap_or(false)
+    }
+
+    /// Whether hyper has written all that it had of the last response.
+    pub fn is_flushed(&self) -> bool {
+        !self.inner.borrow().unflushed
     }
 
     /// What the request that hyper has just brought is about. Every request has one.

@@ -1,13 +1,13 @@
 //! Pure. The one event that each request leaves behind.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::identity::{GivenId, TraceId};
 use super::metric::Slot;
 use crate::config::AccessLog;
+use crate::peer::Peer;
 
 /// A number that no two requests share, for finding one in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Record {
     /// The trace that it says it is part of.
     pub trace_id: Option<TraceId>,
     /// Where it came from.
-    pub peer: IpAddr,
+    pub peer: Peer,
     /// Its route.
     pub route: Option<RouteLabel>,
     /// The signed model, where a route asked for it.
@@ -77,7 +77,7 @@ pub enum Weight {
 impl Record {
     /// A record of which nothing is known yet but where it came from.
     #[must_use]
-    pub fn new(id: RequestId, peer: IpAddr) -> Self {
+    pub fn new(id: RequestId, peer: Peer) -> Self {
         Self {
             id,
             given_id: None,

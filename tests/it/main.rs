@@ -28,6 +28,7 @@ mod model;
 mod property;
 mod reload;
 mod rooms;
+mod sockets;
 mod table;
 mod upstream_faults;
 mod verify;

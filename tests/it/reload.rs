@@ -271,8 +271,9 @@ fn systemd_is_told_of_every_step() {
         let n = socket.recv(&mut buffer).unwrap();
         String::from_utf8(buffer[..n].to_vec()).unwrap()
     };
-    let (mut running, address) =
-        mounted.start_with(|command| drop(command.env("NOTIFY_SOCKET", mounted.path("notify"))));
+    let (mut running, address) = mounted.start_with(|command| {
+        command.env("NOTIFY_SOCKET", mounted.path("notify"));
+    });
     assert_eq!(told(), "READY=1\n");
     assert_eq!(send(address, FIRST).status, 200);
     for text in ["", "workerz = 3"] {

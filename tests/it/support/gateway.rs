@@ -155,7 +155,8 @@ impl Setup {
 
     pub(crate) fn try_start(self, workers: usize) -> Result<Gateway, StartError> {
         let handle = server::start(&self.config(workers))?;
-        let (address, admin) = (handle.addresses()[0], handle.admin_addresses().first().copied());
+        let (address, admin) =
+            (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().copied());
         Ok(Gateway { handle: Some(handle), address, admin })
     }
 
