@@ -38,6 +38,7 @@ pub async fn serve<IO: Transport + 'static>(
     peer: Peer,
     drain: CancellationToken,
 ) {
+    let _open = worker.tally().open();
     let member = worker.roster().join();
     let limits = worker.view().limits().clone();
     let wire = Wire::new(io, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));

@@ -20,7 +20,7 @@ impl Fixed {
     pub(super) fn differs_from(&self, config: &Config) -> Vec<&'static str> {
         // Taken apart, so that a key that is added has to be judged here.
         let Server { listen, workers, max_connections, unix_mode, sharing, shutdown_grace: _ } = &self.server;
-        let Log { format, level, access: _ } = &self.log;
+        let Log { format, level, access: _, request_id_field: _ } = &self.log;
         let (server, log) = (&config.server, &config.log);
         let keys = [
             ("server.listen", *listen != server.listen),

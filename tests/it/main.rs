@@ -15,6 +15,7 @@
 
 mod support;
 
+mod admin;
 mod cli;
 mod config;
 mod connections;
@@ -22,6 +23,7 @@ mod drain;
 mod forwarding;
 mod framing;
 mod load;
+mod log;
 mod model;
 mod process;
 mod properties;
