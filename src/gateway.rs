@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -125,9 +125,18 @@ pub async fn exchange<IO: Transport>(
         || worker.crowd().is_wanting()
         || ends_by_closing(&response, &wire)
     {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        last(&mut response, &wire);
     }
     Ok(response)
+}
+
+/// Makes it the last response of its connection.
+fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if wire.is_http_10() {
+        // Or hyper would add the `keep-alive` that an HTTP/1.0 client may have asked for.
+        *response.version_mut() = Version::HTTP_10;
+    }
 }
 
 /// The heart of it. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
@@ -361,7 +370,7 @@ fn refuse<IO: Transport>(
         fields.insert(name, value);
     }
     if rejection.ends_connection() {
-        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        last(&mut response, wire);
     }
     response
 }

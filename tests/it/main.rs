@@ -29,6 +29,7 @@ mod process;
 mod properties;
 mod property;
 mod reload;
+mod reviewed;
 mod rooms;
 mod sockets;
 mod table;
