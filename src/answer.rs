@@ -131,7 +131,13 @@ impl<IO: Transport> Drop for Answer<IO> {
     fn drop(&mut self) {
         let is_whole = self.is_whole || self.is_end_stream();
         if !is_whole && self.ending.record.reason.is_none() {
-            self.ending.record.detail = Some("the client went away before the end of its answer".to_owned());
+            let cut_off = self.wire.is_draining();
+            let whose = if cut_off {
+                "cut off at the end of the grace period, or left by the client"
+            } else {
+                "left by the client"
+            };
+            self.ending.record.detail = Some(format!("{whose}, before the end of its answer"));
             if let Content::Relayed(relay) = mem::replace(&mut self.content, Content::Gone) {
                 self.ending.worker.finish(relay.drain());
             }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -88,18 +89,24 @@ pub async fn exchange<IO: Transport>(
         }
         Err(rejection) => {
             let record = &mut ending.record;
+            record.refused = true;
             record.reason = rejection.reason();
             record.status = rejection.status().as_u16();
             if let Some(detail) = rejection.detail() {
                 record.detail = Some(detail.to_owned());
             }
             if rejection == Rejection::BodyIncomplete {
+                record.status = 0;
                 return Err(Abandoned);
             }
             refuse(&rejection, &worker, ending, &wire)
         }
     };
-    if wire.is_draining() || wire.has_unread_content() || worker.crowd().is_wanting() {
+    if wire.is_draining()
+        || wire.has_unread_content()
+        || worker.crowd().is_wanting()
+        || ends_by_closing(&response, &wire)
+    {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
@@ -125,13 +132,14 @@ async fn walk<IO: Transport>(
     if head.expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
     }
-    let mut share = gateway.budget.share();
+    let mut share = gateway.budget.share(record.peer);
     let mut verification = route.claim(&parts.headers, record)?;
     let received =
         body::receive(wire, &head, &arrival, gateway.bounds(route), &mut share, &mut verification).await;
     record.received = verification.len();
     received?;
     let deliverable = route.verify(verification, parts, record)?;
+    share.prove(Instant::now().into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(arrival.at.elapsed());
     record.secret = deliverable.secret().map(Arc::clone);
     let route = gateway.select(&matched, route, &deliverable, record)?;
@@ -262,6 +270,11 @@ impl Fields for HyperFields<'_> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.0.get_all(name).iter().map(HeaderValue::as_bytes)
     }
+}
+
+/// Whether only the end of the connection can end the response (RFC 9112, section 6.3).
+fn ends_by_closing<IO: Transport>(response: &Response<Answer<IO>>, wire: &Wire<IO>) -> bool {
+    wire.is_http_10() && response.body().size_hint().exact().is_none()
 }
 
 fn unserved(fault: Fault) -> Rejection {

@@ -41,6 +41,7 @@ pub mod forward;
 pub mod gateway;
 pub mod model;
 pub mod peer;
+pub mod process;
 pub mod rejection;
 pub mod reload;
 pub mod route;

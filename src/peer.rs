@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// A client, as far as its connection tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// A client with this address; one that was mapped from IPv4 into IPv6 is an IPv4 address.
     Ip(IpAddr),

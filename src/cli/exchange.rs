@@ -103,7 +103,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         .body(Full::new(Bytes::from(outgoing.content)))
         .map_err(NoAnswer::Unsendable)?;
     *request.headers_mut() = outgoing.fields;
-    let stream = match timeout(CONNECT_TIMEOUT, link::dial(outgoing.gateway)).await {
+    let stream = match timeout(CONNECT_TIMEOUT, link::dial(outgoing.gateway, CONNECT_TIMEOUT)).await {
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
         Err(_elapsed) => return Err(NoAnswer::TimedOut(CONNECT_TIMEOUT)),
     };

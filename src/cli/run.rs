@@ -14,6 +14,7 @@ use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
 use crate::config::problem::{Report, Severity};
+use crate::process;
 use crate::reload::watch::Watch;
 use crate::reload::{self, systemd};
 use crate::server::{self, Ended, inherit};
@@ -30,6 +31,8 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let mut watch = Watch::default();
     let loaded = watch.load(file).map_err(|error| configuration::failure(terminal, file, &error))?;
     telemetry::init(&loaded.config.log);
+    process::log_panics();
+    process::prepare(&loaded.config);
     tell(terminal, &loaded.report);
     let no_signals = |error: io::Error| Failure::failed("cannot wait for signals").because(error);
     let runtime = signals::runtime().map_err(no_signals)?;

@@ -71,7 +71,7 @@ impl Link {
         limit: Duration,
         idle_limit: Duration,
     ) -> Result<Self, ForwardError> {
-        let stream = match timeout(limit, dial(origin)).await {
+        let stream = match timeout(limit, dial(origin, limit)).await {
             Ok(dialed) => dialed.map_err(ForwardError::Unreachable)?,
             Err(_elapsed) => return Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
         };
@@ -132,6 +132,20 @@ impl Link {
         .await;
     }
 
+    /// Writes what is left of the request, for at most `limit`.
+    pub async fn finish(&mut self, limit: Duration) {
+        self.deadline.set(limit);
+        poll_fn(|cx| {
+            self.driver.poll(cx);
+            if self.is_reusable() || self.is_ended() {
+                Poll::Ready(())
+            } else {
+                self.deadline.poll_passed(cx)
+            }
+        })
+        .await;
+    }
+
     /// Moves bytes in both directions, as far as the socket lets it.
     pub fn drive(&mut self, cx: &mut Context<'_>) {
         self.driver.poll(cx);
@@ -185,11 +199,12 @@ impl Driver {
     }
 }
 
-/// Connects to an upstream, trying each of its addresses in turn. It waits for as long as the system does.
+/// Connects to an upstream, trying each of its addresses in turn. Each gets its part of `limit`, so that one that does
+/// not answer leaves time for the others.
 ///
 /// # Errors
 /// The system's.
-pub async fn dial(origin: &Origin) -> io::Result<Stream> {
+pub async fn dial(origin: &Origin, limit: Duration) -> io::Result<Stream> {
     let host = match origin {
         Origin::Unix(path) => return dial_unix(path).await.map(Stream::Unix),
         Origin::Tcp(host) => host,
@@ -198,10 +213,14 @@ pub async fn dial(origin: &Origin) -> io::Result<Stream> {
         return TcpStream::connect(address).await.map(Stream::Tcp);
     }
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host((host.name(), host.port())).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(Stream::Tcp(stream)),
-            Err(error) => last = error,
+    let addresses: Vec<_> = lookup_host((host.name(), host.port())).await?.collect();
+    let each =
+        u32::try_from(addresses.len()).ok().and_then(|count| limit.checked_div(count)).unwrap_or(limit);
+    for address in addresses {
+        match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(Stream::Tcp(stream)),
+            Ok(Err(error)) => last = error,
+            Err(_elapsed) => last = io::ErrorKind::TimedOut.into(),
         }
     }
     Err(last)

@@ -102,7 +102,7 @@ pub async fn deliver(
         // One second less, so that we let go first.
         link.limit_idle(Duration::from_secs(seconds.saturating_sub(1)));
     }
-    parts.headers = fields::end_to_end(parts.headers, &[]);
+    parts.headers = fields::end_to_end(parts.headers, &manner.kept);
     parts.version = Version::HTTP_11;
     let relay = Relay::new(incoming, link, Rc::clone(pool), upstream.response_timeout);
     Ok(Response::from_parts(parts, relay))
@@ -131,11 +131,11 @@ fn compose(
     }
     match manner.x_forwarded {
         XForwarded::Off => {}
-        XForwarded::Append => fields::append_forwarded(&mut headers, peer),
+        XForwarded::Append => headers = fields::append_forwarded(headers, peer),
         XForwarded::Overwrite => headers = fields::overwrite_forwarded(headers, peer),
     }
     if let Some((name, value)) = verified {
-        headers = fields::without(headers, name);
+        headers = fields::without_likes_of(headers, name);
         if let Some(value) = value {
             headers.insert(name.clone(), value);
         }

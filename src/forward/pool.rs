@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_local;
 use tokio::time::{Instant, interval};
+use tokio_util::task::TaskTracker;
 
 use super::link::Link;
 use crate::config::Upstream;
@@ -21,14 +22,15 @@ pub struct Pool {
     max_idle: Cell<usize>,
     idle: RefCell<Vec<Link>>,
     swept: Cell<bool>,
+    tracker: TaskTracker,
 }
 
 impl Pool {
     /// An empty pool that keeps at most `max_idle` connections.
     #[must_use]
-    pub fn new(upstream: Upstream, max_idle: usize) -> Rc<Self> {
+    pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker) -> Rc<Self> {
         let (max_idle, swept) = (Cell::new(max_idle), Cell::new(false));
-        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept })
+        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, tracker })
     }
 
     /// The upstream that it connects to.
@@ -55,7 +57,7 @@ impl Pool {
     }
 
     /// Takes a connection back whose exchange is over. One that is in any doubt is closed.
-    pub fn put(self: &Rc<Self>, mut link: Link) {
+    fn put(self: &Rc<Self>, mut link: Link) {
         let mut idle = self.idle.borrow_mut();
         if !link.is_reusable() || idle.len() >= self.max_idle.get() {
             return;
@@ -66,6 +68,19 @@ impl Pool {
             let pool = Rc::clone(self);
             spawn_local(async move { pool.sweep().await });
         }
+    }
+
+    /// Takes a connection back whose response is complete. An upstream may answer before it has read all of the request;
+    /// what it was told it would get it gets, before the connection is closed or used again.
+    pub fn take_back(self: &Rc<Self>, mut link: Link) {
+        if link.is_reusable() || link.is_ended() {
+            return self.put(link);
+        }
+        let pool = Rc::clone(self);
+        self.tracker.spawn_local(async move {
+            link.finish(pool.upstream.response_timeout).await;
+            pool.put(link);
+        });
     }
 
     /// Closes what is idle, and keeps nothing more: no request will begin with this pool.

@@ -16,6 +16,9 @@ use super::worker::Worker;
 use crate::peer::Peer;
 use crate::stream::Stream;
 
+/// How many connections more than there are places for are still accepted when a drain begins.
+const LATECOMERS: usize = 64;
+
 /// How long to wait after an accept that failed for want of something, at first and at most.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
@@ -87,15 +90,19 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
         }
     }
     // What the kernel shakes hands with, or has, would be reset when the listener closes.
+    let mut most = worker.crowd().free().saturating_add(LATECOMERS);
     if listener.hold_off() {
         let rest = async {
-            while let Ok(accepted) = listener.accept().await {
+            while most > 0
+                && let Ok(accepted) = listener.accept().await
+            {
+                most = most.saturating_sub(1);
                 serve_in_turn(&worker, accepted, &signals);
             }
         };
         let _time_is_up = timeout(handshakes(&worker), rest).await;
     }
-    for accepted in listener.close() {
+    for accepted in listener.close(most) {
         serve_in_turn(&worker, accepted, &signals);
     }
 }

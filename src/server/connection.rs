@@ -20,6 +20,8 @@ use crate::peer::Peer;
 /// How long a client whose request was refused early may go on sending while it reads the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// The same while the gateway drains, or while others wait for the place.
+const SHORT_LINGER: Duration = Duration::from_secs(1);
 /// How long an idle connection waits at the end for a request that may be on its way.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
@@ -51,7 +53,10 @@ pub async fn serve<IO: Transport + 'static>(
         }
     };
     match ended {
-        Ok(()) if wire.is_unread() => wire.linger(LINGER).await,
+        Ok(()) if wire.is_unread() => {
+            let limit = if wire.is_draining() || worker.crowd().is_wanting() { SHORT_LINGER } else { LINGER };
+            wire.linger(limit).await;
+        }
         Ok(()) => {}
         Err(error) => debug!(%peer, %error, "connection ended"),
     }

@@ -82,7 +82,7 @@ impl Control {
     ///
     /// # Errors
     /// The routes that conflict. A configuration that was read has none.
-    pub(super) fn new(config: &Config) -> Result<Arc<Self>, Vec<Conflict>> {
+    pub fn new(config: &Config) -> Result<Arc<Self>, Vec<Conflict>> {
         let budget = Budget::new(config.limits.max_buffered);
         let generation = Generation::compile(config, FIRST, &budget)?;
         Ok(Arc::new(Self {

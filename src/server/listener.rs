@@ -80,10 +80,10 @@ impl Listener {
 
     /// Closes the listener, and gives back what the kernel has already shaken hands with.
     ///
-    /// The kernel itself is asked until it has no more: that the runtime has not heard of a connection yet does not mean
+    /// The kernel itself is asked until it has no more, or `most` have come: that the runtime has not heard of a connection yet does not mean
     /// that there is none.
     #[must_use]
-    pub fn close(self) -> Vec<(Stream, Peer)> {
+    pub fn close(self, most: usize) -> Vec<(Stream, Peer)> {
         let mut queued = Vec::new();
         match self.queue {
             Queue::Inherited => return queued,
@@ -96,14 +96,18 @@ impl Listener {
         match self.socket {
             Socket::Tcp(listener) => {
                 let Ok(listener) = listener.into_std() else { return queued };
-                while let Ok((stream, address)) = listener.accept() {
+                while queued.len() < most
+                    && let Ok((stream, address)) = listener.accept()
+                {
                     let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
                     queued.extend(stream.map(|stream| (Stream::Tcp(stream), Peer::ip(address.ip()))));
                 }
             }
             Socket::Unix(listener) => {
                 let Ok(listener) = listener.into_std() else { return queued };
-                while let Ok((stream, _unnamed)) = listener.accept() {
+                while queued.len() < most
+                    && let Ok((stream, _unnamed)) = listener.accept()
+                {
                     let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
                     queued.extend(stream.map(|stream| (Stream::Unix(stream), Peer::Unix)));
                 }

@@ -12,6 +12,8 @@ pub mod inherit;
 pub mod limit;
 pub mod listener;
 pub mod pace;
+pub mod seats;
+pub mod unread;
 pub mod view;
 pub mod wire;
 pub mod worker;
@@ -110,7 +112,7 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
         let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
         let plan = Plan { control, crowd, workers, index, listeners };
         let named = thread::Builder::new().name(format!("worker-{index}"));
-        let spawned = named.spawn(move || plan.run(&runtime)).map_err(StartError::Thread);
+        let spawned = named.spawn(move || plan.run(runtime)).map_err(StartError::Thread);
         match spawned {
             Ok(worker) => handle.workers.push(worker),
             Err(error) => {
@@ -171,13 +173,17 @@ struct Plan {
 }
 
 impl Plan {
-    fn run(self, runtime: &runtime::Runtime) -> usize {
+    fn run(self, runtime: runtime::Runtime) -> usize {
         let local = LocalSet::new();
         let worker = async {
             let signals = self.control.signals().clone();
             let worker = Worker::new(self.control, self.crowd, self.workers);
             accept::run(worker, self.index, self.listeners, signals).await
         };
-        local.block_on(runtime, worker)
+        let cut_off = local.block_on(&runtime, worker);
+        drop(local);
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        cut_off
     }
 }

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
+
 use super::control::Generation;
 use super::wire;
 use crate::forward::pool::Pool;
@@ -13,32 +15,38 @@ use crate::gateway::Gateway;
 pub struct View {
     generation: Arc<Generation>,
     pools: Vec<Rc<Pool>>,
+    tracker: TaskTracker,
 }
 
 impl View {
     /// The view of one of `workers` threads: each keeps its part of the idle upstream connections.
     #[must_use]
-    pub fn new(generation: Arc<Generation>, workers: usize) -> Rc<Self> {
-        Self::with_pools(generation, workers, &[])
+    pub fn new(generation: Arc<Generation>, workers: usize, tracker: TaskTracker) -> Rc<Self> {
+        Self::with_pools(generation, workers, tracker, &[])
     }
 
     /// The view of another generation. Upstreams that stay keep their connections; the others' are closed.
     #[must_use]
     pub fn renewed(&self, generation: Arc<Generation>, workers: usize) -> Rc<Self> {
-        let next = Self::with_pools(generation, workers, &self.pools);
+        let next = Self::with_pools(generation, workers, self.tracker.clone(), &self.pools);
         let stays = |pool: &Rc<Pool>| next.pools.iter().any(|kept| Rc::ptr_eq(kept, pool));
         self.pools.iter().filter(|pool| !stays(pool)).for_each(|pool| pool.retire());
         next
     }
 
-    fn with_pools(generation: Arc<Generation>, workers: usize, known: &[Rc<Pool>]) -> Rc<Self> {
+    fn with_pools(
+        generation: Arc<Generation>,
+        workers: usize,
+        tracker: TaskTracker,
+        known: &[Rc<Pool>],
+    ) -> Rc<Self> {
         let pools = generation.gateway.upstreams().iter().map(|upstream| {
             let max_idle = upstream.max_idle.div_ceil(workers.max(1));
             let known = known.iter().find(|pool| pool.upstream() == upstream);
-            known.map_or_else(|| Pool::new(upstream.clone(), max_idle), Rc::clone)
+            known.map_or_else(|| Pool::new(upstream.clone(), max_idle, tracker.clone()), Rc::clone)
         });
         let pools = pools.collect();
-        Rc::new(Self { generation, pools })
+        Rc::new(Self { generation, pools, tracker })
     }
 
     /// The number of its generation.

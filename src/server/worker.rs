@@ -34,7 +34,8 @@ impl Worker {
     /// A worker of a server that has `workers` of them.
     #[must_use]
     pub fn new(control: Arc<Control>, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
-        let view = RefCell::new(View::new(control.generation(), workers));
+        let tracker = TaskTracker::new();
+        let view = RefCell::new(View::new(control.generation(), workers, tracker.clone()));
         // The ids of a process begin at a place of their own, and count on from there.
         let first_id = RandomState::new().hash_one(0u8);
         Rc::new(Self {
@@ -44,7 +45,7 @@ impl Worker {
             scratch: wire::scratch(),
             roster: Rc::default(),
             crowd,
-            tracker: TaskTracker::new(),
+            tracker,
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         })

@@ -30,6 +30,8 @@ pub struct Record {
     pub model: Option<String>,
     /// The status code of the answer.
     pub status: u16,
+    /// Whether it was refused: answered here and not by its upstream.
+    pub refused: bool,
     /// Why it was refused, or why its answer broke off.
     pub reason: Option<&'static str>,
     /// Why it would have been refused, on a route that only observes.
@@ -60,6 +62,7 @@ impl Record {
             route: None,
             model: None,
             status: 0,
+            refused: false,
             reason: None,
             observed: None,
             detail: None,
@@ -77,7 +80,7 @@ impl Record {
     pub fn is_wanted(&self, access: AccessLog) -> bool {
         match access {
             AccessLog::All => true,
-            AccessLog::Refused => self.reason.is_some() || self.observed.is_some() || self.route.is_none(),
+            AccessLog::Refused => self.refused || self.reason.is_some() || self.observed.is_some(),
             AccessLog::Off => false,
         }
     }

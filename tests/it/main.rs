@@ -23,6 +23,8 @@ mod forwarding;
 mod framing;
 mod load;
 mod model;
+mod process;
+mod properties;
 mod property;
 mod reload;
 mod rooms;
