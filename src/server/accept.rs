@@ -23,6 +23,10 @@ const LATECOMERS: usize = 64;
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
+/// How long a handshake may take that has begun when the drain does: a packet's way across a continent and back. Longer would
+/// hold off more of those who could go elsewhere.
+const HANDSHAKES: Duration = Duration::from_millis(100);
+
 /// Accepts until the drain begins, then waits for the connections, for as long as the grace period. Gives back how many
 /// were cut off.
 pub async fn run(worker: Rc<Worker>, index: usize, listeners: Vec<Listener>, signals: Signals) -> usize {
@@ -85,10 +89,28 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
             }
         }
     }
-    // What the kernel has already shaken hands with would be reset when the listener closes.
-    for accepted in listener.close(worker.crowd().free().saturating_add(LATECOMERS)) {
+    // What the kernel shakes hands with, or has, would be reset when the listener closes.
+    let mut most = worker.crowd().free().saturating_add(LATECOMERS);
+    if listener.hold_off() {
+        let rest = async {
+            while most > 0
+                && let Ok(accepted) = listener.accept().await
+            {
+                most = most.saturating_sub(1);
+                serve_in_turn(&worker, accepted, &signals);
+            }
+        };
+        let _time_is_up = timeout(handshakes(&worker), rest).await;
+    }
+    for accepted in listener.close(most) {
         serve_in_turn(&worker, accepted, &signals);
     }
+}
+
+/// No more than a part of what the whole drain may take.
+fn handshakes(worker: &Worker) -> Duration {
+    let grace = worker.view().generation().grace;
+    HANDSHAKES.min(grace.checked_div(4).unwrap_or(Duration::ZERO))
 }
 
 /// A connection, and who is at its other end.
