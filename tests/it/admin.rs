@@ -239,3 +239,35 @@ fn an_admin_address_that_is_taken_is_why_it_does_not_start() {
     let error = gateway().admin_on(address).route(PATH, "http://127.0.0.1:9").try_start(1).err().unwrap();
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
 }
+
+#[test]
+fn the_command_says_which_secrets_are_still_needed() {
+    let upstream = Upstream::ok();
+    let secrets = format!(
+        "scheme = \"propify\"\nsecrets = [{{ name = \"current\", value = \"{SECRET}\" }}, \
+         {{ name = \"previous\", value = \"another secret\" }}]"
+    );
+    let gateway = gateway().admin().signature(&secrets).route(PATH, &upstream.url()).start();
+    Client::to(&gateway).send(post("{}").bytes()).response().assert_answer("ok");
+    await_value(&gateway, &format!("hookgate_verified_total{{route=\"{PATH}\",secret=\"current\"}}"), 1.0);
+    let url = format!("http://{}", gateway.admin());
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(["secrets", "--admin", &url]).args(args).output().unwrap()
+    };
+    let told = run(&[]);
+    assert_eq!(told.status.code(), Some(0));
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(text.contains("last verified an event") && text.contains("1 since the start"), "{text}");
+    assert!(text.contains("in use: keep it"), "{text}");
+    assert!(text.contains("has verified nothing since the gateway was started"), "{text}");
+    assert!(text.contains("too early to say"), "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    let told: Value = serde_json::from_slice(&run(&["--json"]).stdout).unwrap();
+    let safe: Vec<_> = told["secrets"].as_array().unwrap().iter().map(|one| &one["safe_to_remove"]).collect();
+    assert_eq!(safe, [false, false]);
+    drop(gateway);
+    let gone = run(&[]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8(gone.stderr).unwrap().contains("no answer from the admin listener"));
+}
