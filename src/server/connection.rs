@@ -101,3 +101,6 @@ fn last_call(worker: &Worker) -> Duration {
     let grace = worker.view().generation().grace;
     LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
 }
+
+#[cfg(test)]
+mod tests;

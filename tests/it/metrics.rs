@@ -67,7 +67,9 @@ fn the_dashboard_is_one_that_loads() {
     assert!(dashboard["id"].is_null(), "an id belongs to one installation");
     assert!(dashboard["schemaVersion"].as_u64().unwrap() >= 36 && dashboard["title"].is_string());
     let variables: Vec<_> = dashboard["templating"]["list"].as_array().unwrap().iter().collect();
-    assert!(variables.iter().any(|variable| variable["type"] == "datasource" && variable["name"] == "datasource"));
+    assert!(
+        variables.iter().any(|variable| variable["type"] == "datasource" && variable["name"] == "datasource")
+    );
     let panels = dashboard["panels"].as_array().unwrap();
     let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
     assert_eq!(ids.len(), panels.len(), "each panel has an id of its own");
