@@ -42,10 +42,16 @@ def raise_descriptors():
 
 def read_response(sock, buffer):
     """Reads one response with a content-length. Status, and whether the connection ends with it."""
+    head = read_message(sock, buffer)
+    return int(head.split(b" ", 2)[1]), b"connection: close" in head
+
+
+def read_message(sock, buffer):
+    """Takes one message with a content-length, or without content, out of the buffer. Its head, in lower case."""
     while b"\r\n\r\n" not in buffer:
         piece = sock.recv(65536)
         if not piece:
-            raise ConnectionError("closed before the response")
+            raise ConnectionError("closed before a message")
         buffer += piece
     end = buffer.index(b"\r\n\r\n") + 4
     head = bytes(buffer[:end]).lower()
@@ -54,10 +60,10 @@ def read_response(sock, buffer):
     while len(buffer) < whole:
         piece = sock.recv(65536)
         if not piece:
-            raise ConnectionError("closed within the response")
+            raise ConnectionError("closed within a message")
         buffer += piece
     del buffer[:whole]
-    return int(head.split(b" ", 2)[1]), b"connection: close" in head
+    return head
 
 
 class Upstream:
@@ -81,9 +87,9 @@ class Upstream:
         buffer = bytearray()
         try:
             while True:
-                read_response(sock, buffer)  # A request is delimited in the same way.
+                read_message(sock, buffer)
                 sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        except (ConnectionError, ValueError, IndexError):
+        except OSError:
             sock.close()
 
     def stop(self):

@@ -32,6 +32,7 @@
     )
 )]
 
+pub mod admin;
 pub mod answer;
 pub mod body;
 pub mod cli;

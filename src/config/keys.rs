@@ -38,7 +38,7 @@ pub(super) const UPSTREAM: &[&str] = &["connect_timeout", "response_timeout", "m
 pub(super) const ADMIN: &[&str] = &["listen"];
 
 /// `[log]`
-pub(super) const LOG: &[&str] = &["format", "level", "access"];
+pub(super) const LOG: &[&str] = &["format", "level", "access", "request_id_field"];
 
 /// `[forward]`
 pub(super) const FORWARD: &[&str] = &["x_forwarded", "verified_field"];

@@ -164,6 +164,8 @@ pub struct Log {
     pub level: LogLevel,
     /// Which requests leave a line.
     pub access: AccessLog,
+    /// The field that a request's id is taken from. Without one, and where it has none that is fit, an id is made.
+    pub request_id_field: Option<HeaderName>,
 }
 
 /// What log lines look like.

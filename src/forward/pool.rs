@@ -71,7 +71,8 @@ impl Pool {
     }
 
     /// Takes a connection back whose response is complete. An upstream may answer before it has read all of the request;
-    /// what it was told it would get it gets, before the connection is closed or used again.
+    /// what it was told it would get it gets, before the connection is closed. Nothing else is sent over one that answers
+    /// out of turn.
     pub fn take_back(self: &Rc<Self>, mut link: Link) {
         if link.is_reusable() || link.is_ended() {
             return self.put(link);
@@ -79,7 +80,6 @@ impl Pool {
         let pool = Rc::clone(self);
         self.tracker.spawn_local(async move {
             link.finish(pool.upstream.response_timeout).await;
-            pool.put(link);
         });
     }
 

@@ -50,6 +50,7 @@ pub async fn serve_rest<IO: Transport + 'static>(
     peer: Peer,
     drain: CancellationToken,
 ) {
+    let _open = worker.tally().open();
     let member = worker.roster().join();
     let limits = worker.view().limits().clone();
     let wire = Wire::new(io, unread, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
@@ -112,3 +113,6 @@ pub(super) fn last_call(worker: &Worker) -> Duration {
     let grace = worker.view().generation().grace;
     LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
 }
+
+#[cfg(test)]
+mod tests;

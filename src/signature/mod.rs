@@ -10,6 +10,7 @@
 pub mod diagnosis;
 pub mod field;
 pub mod mac;
+pub mod probe;
 pub mod scheme;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@
 
 mod support;
 
+mod admin;
 mod cli;
 mod config;
 mod connections;
@@ -22,11 +23,14 @@ mod drain;
 mod forwarding;
 mod framing;
 mod load;
+mod log;
+mod metrics;
 mod model;
 mod process;
 mod properties;
 mod property;
 mod reload;
+mod reviewed;
 mod rooms;
 mod sockets;
 mod table;

@@ -111,6 +111,7 @@ fn panic_as_a_child() {
         format: hookgate::config::LogFormat::Json,
         level: hookgate::config::LogLevel::Info,
         access: hookgate::config::AccessLog::All,
+        request_id_field: None,
     };
     hookgate::telemetry::init(&log);
     hookgate::process::log_panics();
