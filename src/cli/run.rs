@@ -69,10 +69,15 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     });
     systemd::stopping();
     drop(reloader);
-    let grace = handle.control().generation().grace;
+    end_at_second_signal(runtime, signals);
+    let (delay, grace) = (handle.control().generation().drain_delay, handle.control().generation().grace);
+    handle.control().set_not_ready();
+    if !delay.is_zero() {
+        info!(signal = %first, delay_s = delay.as_secs_f64(), "not ready; serving as before until the drain begins");
+        std::thread::sleep(delay);
+    }
     info!(signal = %first, grace_s = grace.as_secs_f64(), "draining");
     handle.drain();
-    end_at_second_signal(runtime, signals);
     match handle.wait() {
         Ended::Drained => info!("drained"),
         // What was cut off got no answer, so its sender will try again. The operator's order was carried out.

@@ -5,8 +5,19 @@ pub(super) const ROOT: &[&str] =
     &["server", "limits", "upstream", "admin", "log", "forward", "signature", "routes"];
 
 /// `[server]`
-pub(super) const SERVER: &[&str] =
-    &["listen", "reuse_port", "unix_mode", "workers", "max_connections", "shutdown_grace"];
+pub(super) const SERVER: &[&str] = &[
+    "listen",
+    "reuse_port",
+    "unix_mode",
+    "proxy_protocol",
+    "workers",
+    "max_connections",
+    "drain_delay",
+    "shutdown_grace",
+];
+
+/// `proxy_protocol` of `[server]`.
+pub(super) const PROXY_PROTOCOL: &[&str] = &["trusted", "listen"];
 
 /// `[limits]`
 pub(super) const LIMITS: &[&str] = &[
@@ -54,9 +65,10 @@ pub(super) const ROUTE: &[&str] = &[
 ];
 
 /// The tables, as people write them, with their keys: to say where a key belongs that is not where it should be.
-pub(super) const TABLES: [(&str, &[&str]); 10] = [
+pub(super) const TABLES: [(&str, &[&str]); 11] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
+    ("`proxy_protocol`", PROXY_PROTOCOL),
     ("`[limits]`", LIMITS),
     ("`[upstream]`", UPSTREAM),
     ("`[admin]`", ADMIN),

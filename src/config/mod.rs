@@ -14,6 +14,7 @@ mod file;
 mod hide;
 mod item;
 mod keys;
+mod proxy;
 mod routes;
 mod secret;
 mod sections;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 
 use crate::forward::origin::Origin;
+use crate::peer::Network;
 use crate::route::{ModelRule, Pattern};
 pub use crate::signature::Mode;
 use crate::signature::Verifier;
@@ -66,10 +68,14 @@ pub struct Server {
     pub sharing: Sharing,
     /// The mode of a unix socket's file: whoever may write to it may connect.
     pub unix_mode: u32,
+    /// Where proxies in front of us say who the client is, if anywhere.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Threads, each with a runtime, a listener and a pool of its own.
     pub workers: NonZeroUsize,
     /// Connections served at once, all workers together; more wait in the kernel's queue.
     pub max_connections: NonZeroUsize,
+    /// How long to go on as before, but for readiness, before a drain begins.
+    pub drain_delay: Duration,
     /// How long a drain may take before what is still under way is cut off.
     pub shutdown_grace: Duration,
 }
@@ -101,6 +107,15 @@ impl fmt::Display for Address {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// `proxy_protocol`: proxies that announce the client at the beginning of each connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// The listeners on which they do.
+    pub listen: Vec<Address>,
+    /// The proxies. They must announce the client; of all others nothing is believed, and nothing expected.
+    pub trusted: Vec<Network>,
 }
 
 /// Whether others may listen where we do (`reuse_port`).

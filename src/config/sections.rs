@@ -10,7 +10,9 @@ use super::address::{self, Listen};
 use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
-use super::{AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, Sharing, XForwarded, keys};
+use super::{
+    AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, Sharing, XForwarded, keys, proxy,
+};
 use crate::signature::scheme::PRESETS;
 
 /// `[server]`, with the places of its addresses.
@@ -26,8 +28,10 @@ pub(super) fn server(
         listen: listen.iter().map(|listen| listen.address.clone()).collect(),
         sharing: if shared { Sharing::WithOthers } else { Sharing::Alone },
         unix_mode: table.get("unix_mode").and_then(|item| mode(&item, problems)).unwrap_or(UNIX_MODE),
+        proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy::read(&item, &listen, problems)),
         workers: at_least_one(table.count("workers", cores.get(), 1..=MOST_WORKERS, problems)),
         max_connections: at_least_one(table.count("max_connections", 10_000, 1..=MOST_CONNECTIONS, problems)),
+        drain_delay: table.duration("drain_delay", Duration::ZERO, problems),
         shutdown_grace: table.duration("shutdown_grace", Duration::from_secs(30), problems),
     };
     (server, listen)

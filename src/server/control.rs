@@ -26,6 +26,8 @@ pub struct Generation {
     pub gateway: Gateway,
     /// What a client may take.
     pub limits: wire::Limits,
+    /// How long to go on as before, but for readiness, before a drain begins.
+    pub drain_delay: Duration,
     /// How long a drain may take.
     pub grace: Duration,
 }
@@ -45,7 +47,8 @@ impl Generation {
             write_timeout: config.limits.write_timeout,
         };
         let gateway = Gateway::new(config, router, Arc::clone(budget), meters);
-        Ok(Arc::new(Self { number, gateway, limits, grace: config.server.shutdown_grace }))
+        let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
+        Ok(Arc::new(Self { number, gateway, limits, drain_delay, grace }))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use socket2::SockFilter;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::peer::Peer;
+use crate::peer::{Network, Peer};
 use crate::stream::Stream;
 
 /// Where connections come from, and what is to become of those that nobody has accepted yet when it closes.
@@ -17,6 +17,7 @@ use crate::stream::Stream;
 pub struct Listener {
     socket: Socket,
     queue: Queue,
+    proxies: Vec<Network>,
 }
 
 #[derive(Debug)]
@@ -38,12 +39,23 @@ pub(super) enum Queue {
 impl Listener {
     /// A TCP listener.
     pub(super) fn tcp(listener: TcpListener, queue: Queue) -> Self {
-        Self { socket: Socket::Tcp(listener), queue }
+        Self { socket: Socket::Tcp(listener), queue, proxies: Vec::new() }
     }
 
     /// One on a unix socket.
     pub(super) fn unix(listener: UnixListener, queue: Queue) -> Self {
-        Self { socket: Socket::Unix(listener), queue }
+        Self { socket: Socket::Unix(listener), queue, proxies: Vec::new() }
+    }
+
+    /// With proxies that announce the client at the beginning of each connection.
+    pub(super) fn behind(mut self, proxies: &[Network]) -> Self {
+        self.proxies = proxies.to_vec();
+        self
+    }
+
+    /// The proxies that do so.
+    pub(super) fn proxies(&self) -> &[Network] {
+        &self.proxies
     }
 
     /// The next connection.

@@ -1,6 +1,7 @@
 //! Shell. The server: binds the listeners, starts one thread a worker, ends them again.
 
 pub mod accept;
+mod announced;
 mod bind;
 pub mod chunked;
 pub mod connection;
@@ -12,6 +13,7 @@ pub mod inherit;
 pub mod limit;
 pub mod listener;
 pub mod pace;
+pub mod proxy;
 pub mod seats;
 pub mod unread;
 pub mod view;
@@ -27,7 +29,8 @@ use tokio::runtime;
 use tokio::task::LocalSet;
 
 use crate::admin::{self, Admin};
-use crate::config::{Address, Config};
+use crate::config::{self, Address, Config};
+use crate::peer::Network;
 use crate::route::Conflict;
 use control::Control;
 use crowd::Crowd;
@@ -109,8 +112,9 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     let runtimes = (0..workers).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
     let mut listening: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
     for claim in claims {
+        let proxies = proxies(&config.server, &claim.address());
         for (of_worker, listener) in listening.iter_mut().zip(claim.listen(&runtimes)?) {
-            of_worker.push(listener);
+            of_worker.push(listener.behind(proxies));
         }
     }
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
@@ -198,4 +202,12 @@ impl Plan {
         runtime.shutdown_background();
         cut_off
     }
+}
+
+/// The proxies that announce clients at an address. One that the system has chosen the port of, or that was inherited, is
+/// not as it stands in the configuration: there it is all listeners or none.
+fn proxies<'c>(server: &'c config::Server, address: &Address) -> &'c [Network] {
+    let Some(protocol) = &server.proxy_protocol else { return &[] };
+    let all = protocol.listen == server.listen;
+    if all || protocol.listen.contains(address) { &protocol.trusted } else { &[] }
 }
