@@ -33,6 +33,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod deadline;

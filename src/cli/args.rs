@@ -70,6 +70,9 @@ pub(super) struct Sign {
     /// Sign with the secret of this name, not with the route's first
     #[arg(long, value_name = "NAME", conflicts_with = "scheme", help_heading = WHOSE)]
     pub(super) secret: Option<String>,
+    /// A field that comes with the body (repeatable): some schemes sign one
+    #[arg(long = "field", value_name = "NAME: VALUE", value_parser = FieldLine::parse, help_heading = BESIDES)]
+    pub(super) fields: Vec<FieldLine>,
     #[command(flatten)]
     pub(super) besides: Besides,
 }
@@ -170,7 +173,7 @@ pub(super) struct Besides {
     pub(super) method: Option<http::Method>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = BESIDES)]
 pub(super) struct Stamp {
     /// The time of signing
@@ -221,22 +224,6 @@ impl Whose {
     }
 }
 
-impl Stamp {
-    /// The flags that were given.
-    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
-        let timestamp = self.timestamp.as_ref().map(|_| "--timestamp");
-        timestamp.into_iter().chain(self.id.as_ref().map(|_| "--id"))
-    }
-}
-
-impl Besides {
-    /// The flags that were given.
-    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
-        let url = self.url.as_ref().map(|_| "--url");
-        self.stamp.given().chain(url).chain(self.method.as_ref().map(|_| "--method"))
-    }
-}
-
 /// A field line, as it was typed: `NAME: VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FieldLine {
@@ -255,7 +242,7 @@ impl FieldLine {
 }
 
 fn scheme_parser() -> impl clap::builder::TypedValueParser<Value = &'static Scheme> {
-    let names = PossibleValuesParser::new(PRESETS.iter().map(|scheme| scheme.name));
+    let names = PossibleValuesParser::new(PRESETS.iter().map(|scheme| scheme.name.as_ref()));
     names.try_map(|name| Scheme::preset(&name).ok_or("there is no such scheme"))
 }
 
@@ -357,7 +344,7 @@ mod tests {
         let line = typed("hookgate sign - --scheme propify --secret-file b --secret-encoding hex").unwrap();
         let Some(Command::Sign(sign)) = line.command else { panic!("{line:?}") };
         let Origins::Flags { scheme, encoding, .. } = sign.whose.means() else { panic!("{sign:?}") };
-        assert_eq!((scheme.name, encoding), ("propify", SecretEncoding::Hex));
+        assert_eq!((&*scheme.name, encoding), ("propify", SecretEncoding::Hex));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! one small terminal, so that a reader who goes away is no panic and colours are only where somebody sees them.
 
 mod args;
+mod asked;
 mod check;
 mod configuration;
 mod demo;

@@ -26,7 +26,7 @@ fn row(route: &Route) -> [String; 8] {
             ModelRule::Named(model) => model.clone(),
             ModelRule::Segment => "{model}".to_owned(),
         },
-        route.verifier.scheme().name.to_owned(),
+        route.verifier.scheme().name.to_string(),
         secrets(route).join(", "),
         methods.join(", "),
         size(route.max_body),

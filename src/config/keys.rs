@@ -2,7 +2,7 @@
 
 /// The top level.
 pub(super) const ROOT: &[&str] =
-    &["server", "limits", "upstream", "admin", "log", "forward", "signature", "routes"];
+    &["server", "limits", "upstream", "admin", "log", "forward", "schemes", "signature", "routes"];
 
 /// `[server]`
 pub(super) const SERVER: &[&str] = &["listen", "workers", "max_connections", "shutdown_grace"];
@@ -31,6 +31,30 @@ pub(super) const LOG: &[&str] = &["format", "level", "access"];
 /// `[forward]`
 pub(super) const FORWARD: &[&str] = &["x_forwarded", "verified_field"];
 
+/// `[schemes.NAME]`
+pub(super) const SCHEME: &[&str] = &[
+    "algorithm",
+    "header",
+    "format",
+    "prefix",
+    "separator",
+    "tag",
+    "encoding",
+    "secret_encoding",
+    "content",
+    "timestamp",
+    "tolerance",
+    "id",
+    "model_pointers",
+    "integration_pointers",
+];
+
+/// A scheme's `timestamp`.
+pub(super) const TIMESTAMP: &[&str] = &["header", "key", "unit"];
+
+/// A scheme's `tolerance`, where past and future have one each.
+pub(super) const TOLERANCE: &[&str] = &["past", "future"];
+
 /// `[signature]`, and a route's `signature`.
 pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets"];
 
@@ -42,7 +66,10 @@ pub(super) const ROUTE: &[&str] = &[
     "path",
     "upstream",
     "model",
+    "require",
+    "integration",
     "signature",
+    "public_url",
     "methods",
     "max_body",
     "connect_timeout",
@@ -53,7 +80,7 @@ pub(super) const ROUTE: &[&str] = &[
 ];
 
 /// The tables, as people write them, with their keys: to say where a key belongs that is not where it should be.
-pub(super) const TABLES: [(&str, &[&str]); 10] = [
+pub(super) const TABLES: [(&str, &[&str]); 13] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`[limits]`", LIMITS),
@@ -61,6 +88,9 @@ pub(super) const TABLES: [(&str, &[&str]); 10] = [
     ("`[admin]`", ADMIN),
     ("`[log]`", LOG),
     ("`[forward]`", FORWARD),
+    ("`[schemes.NAME]`", SCHEME),
+    ("a scheme's `timestamp`", TIMESTAMP),
+    ("a scheme's `tolerance`", TOLERANCE),
     ("`[[routes]]`", ROUTE),
     ("`[signature]`", SIGNATURE),
     ("an element of `secrets`", SECRET),
