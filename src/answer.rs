@@ -1,5 +1,6 @@
 //! Shell. The content of an answer, ours or an upstream's, and the record that ends with it.
 
+use std::mem;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -31,6 +32,8 @@ pub struct Answer<IO: Transport> {
 enum Content {
     Own(Option<Bytes>),
     Relayed(Box<Relay>),
+    /// What there was of it has been given away.
+    Gone,
 }
 
 impl<IO: Transport> Answer<IO> {
@@ -82,6 +85,7 @@ impl<IO: Transport> Body for Answer<IO> {
             return Poll::Ready(Some(Err(error)));
         }
         let next = match &mut self.content {
+            Content::Gone => None,
             Content::Own(text) => text.take().map(|text| Ok(Frame::data(text))),
             Content::Relayed(relay) => match Pin::new(relay.as_mut()).poll_frame(cx) {
                 Poll::Ready(next) => next,
@@ -105,6 +109,7 @@ impl<IO: Transport> Body for Answer<IO> {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
+            Content::Gone => true,
             Content::Own(text) => text.is_none(),
             Content::Relayed(relay) => relay.is_end_stream(),
         }
@@ -116,6 +121,7 @@ impl<IO: Transport> Body for Answer<IO> {
                 text.as_ref().map_or(0, |text| u64::try_from(text.len()).unwrap_or(u64::MAX)),
             ),
             Content::Relayed(relay) => relay.size_hint(),
+            Content::Gone => SizeHint::with_exact(0),
         }
     }
 }
@@ -125,6 +131,9 @@ impl<IO: Transport> Drop for Answer<IO> {
         let is_whole = self.is_whole || self.is_end_stream();
         if !is_whole && self.ending.record.reason.is_none() {
             self.ending.record.detail = Some("the client went away before the end of its answer".to_owned());
+            if let Content::Relayed(relay) = mem::replace(&mut self.content, Content::Gone) {
+                self.ending.worker.finish(relay.drain());
+            }
         }
     }
 }

@@ -4,10 +4,11 @@
 //! while the deadline moves into the future, and is only corrected when it fires.
 
 use std::future::Future as _;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A deadline that may be moved, or off.
@@ -46,7 +47,8 @@ impl Deadline {
         if timer.deadline() > at {
             timer.as_mut().reset(at);
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        // A peer that keeps us busy can use up the task's budget for this turn. The timer must not starve for that.
+        while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if Instant::now() >= at {
                 return Poll::Ready(());
             }
@@ -76,5 +78,21 @@ mod tests {
         deadline.set(seconds(1));
         poll_fn(|cx| deadline.poll_passed(cx)).await;
         assert_eq!(start.elapsed(), seconds(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_passes_though_the_tasks_budget_is_used_up() {
+        let mut deadline = Deadline::default();
+        deadline.set(Duration::from_secs(1));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let passed = poll_fn(|cx| {
+            while tokio::task::coop::has_budget_remaining() {
+                if let Poll::Ready(budget) = tokio::task::coop::poll_proceed(cx) {
+                    budget.made_progress();
+                }
+            }
+            Poll::Ready(deadline.poll_passed(cx).is_ready())
+        });
+        assert!(passed.await);
     }
 }

@@ -38,6 +38,8 @@ pub struct Link {
     idle_since: Instant,
     /// How long it may lie idle.
     idle_limit: Duration,
+    /// Kept over the exchanges: most of them move it and never let it come.
+    deadline: Deadline,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Link {
             driver: Driver::Running(Box::new(connection)),
             idle_since: Instant::now(),
             idle_limit,
+            deadline: Deadline::default(),
         })
     }
 
@@ -95,7 +98,7 @@ impl Link {
     ) -> Result<Response<Incoming>, Unanswered> {
         let mut response = pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
-        let mut deadline = Deadline::default();
+        let deadline = &mut self.deadline;
         deadline.set(limit);
         let answer = poll_fn(|cx| {
             driver.poll(cx);
@@ -113,6 +116,15 @@ impl Link {
                 None => Err(Unanswered::Failed(ForwardError::Broken(Breach::Http(error.into_error())))),
             },
         }
+    }
+
+    /// Looks at what came behind a response without content.
+    pub async fn look_behind(&mut self) {
+        poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Moves bytes in both directions, as far as the socket lets it.

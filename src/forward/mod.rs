@@ -19,6 +19,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use http_body_util::Full;
 
 use crate::config;
@@ -72,7 +73,7 @@ pub async fn deliver(
     let mut request = compose(pool, manner, peer, deliverable, share);
     let upstream = pool.upstream();
     let (mut link, response) = loop {
-        let idle = pool.take().await;
+        let idle = pool.take();
         let fresh = idle.is_none();
         let mut link = match idle {
             Some(link) => link,
@@ -91,6 +92,12 @@ pub async fn deliver(
     }
     if !fields::is_framing_clear(&parts.headers) {
         return Err(ForwardError::Broken(Breach::UnclearFraming));
+    }
+    if incoming.is_end_stream() {
+        link.look_behind().await;
+        if link.is_overrun() {
+            return Err(ForwardError::Broken(Breach::Overrun));
+        }
     }
     if let Some(seconds) = fields::keep_alive_seconds(&parts.headers) {
         // One second less, so that we let go first.

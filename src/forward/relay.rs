@@ -1,5 +1,6 @@
 //! Shell. An upstream's response on its way to the client, piece by piece, as it comes.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -32,10 +33,27 @@ impl Relay {
     #[must_use]
     pub fn new(incoming: Incoming, link: Link, pool: Rc<Pool>, patience: Duration) -> Self {
         let mut relay = Self { incoming, link: Some(link), pool, stall: Deadline::default(), patience };
-        if relay.incoming.is_end_stream() && !relay.link.as_ref().is_some_and(Link::is_overrun) {
+        if relay.incoming.is_end_stream() {
             relay.release();
         }
         relay
+    }
+
+    /// Takes the rest of the response, for nobody: the upstream shall not see a delivery that it has accepted break off
+    /// because its sender did not wait for the answer. Gives up when all of it takes longer than one piece may.
+    pub async fn drain(mut self) {
+        let mut deadline = Deadline::default();
+        deadline.set(self.patience);
+        poll_fn(|cx| {
+            loop {
+                match Pin::new(&mut self).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                    Poll::Pending => return deadline.poll_passed(cx),
+                }
+            }
+        })
+        .await;
     }
 
     fn release(&mut self) {

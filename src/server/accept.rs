@@ -1,14 +1,15 @@
 //! Shell. One worker: accepts connections and serves them on its own thread.
 
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
 use super::connection;
@@ -35,13 +36,14 @@ pub async fn run(
     signals: Signals,
     grace: Duration,
 ) -> usize {
-    let tracker = TaskTracker::new();
+    let tracker = worker.tracker();
     for listener in listeners {
-        tracker.spawn_local(accept(Rc::clone(&worker), listener, signals.clone(), tracker.clone()));
+        tracker.spawn_local(accept(Rc::clone(&worker), listener, signals.clone()));
     }
     tokio::select! {
         () = signals.drain.cancelled() => {}
         () = worker.crowd().make_room(index, worker.roster()) => {}
+        () = worker.roster().watch_rests() => {}
     }
     tracker.close();
     tokio::select! {
@@ -54,37 +56,28 @@ pub async fn run(
     }
 }
 
-async fn accept(worker: Rc<Worker>, listener: TcpListener, signals: Signals, tracker: TaskTracker) {
-    let serve = |stream: TcpStream, permit: Option<OwnedSemaphorePermit>| {
-        let (worker, drain) = (Rc::clone(&worker), signals.drain.clone());
-        tracker.spawn_local(async move {
-            // A response that cannot be written at once should not wait for the client's acknowledgement on top.
-            if stream.set_nodelay(true).is_ok()
-                && let Ok(peer) = stream.peer_addr()
-            {
-                connection::serve(worker, stream, peer.ip().to_canonical(), drain).await;
-            }
-            drop(permit);
-        });
-    };
+async fn accept(worker: Rc<Worker>, listener: TcpListener, signals: Signals) {
     let mut backoff = None;
     loop {
-        // Without a permit nothing is accepted: whoever else comes waits in the kernel's queue.
-        let next = async {
-            let permit = worker.crowd().enter().await;
-            listener.accept().await.map(|(stream, _)| (stream, permit))
-        };
         let accepted = tokio::select! {
             biased;
             () = signals.drain.cancelled() => break,
-            accepted = next => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
+            Ok((stream, _)) => {
                 if backoff.take().is_some() {
                     info!("accepting connections again");
                 }
-                serve(stream, permit);
+                // Until it has a place nobody else is accepted: whoever else comes waits in the kernel's queue.
+                tokio::select! {
+                    biased;
+                    place = worker.crowd().enter() => serve(&worker, stream, &signals, place),
+                    () = signals.drain.cancelled() => {
+                        serve_in_turn(&worker, stream, &signals);
+                        break;
+                    }
+                }
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
@@ -101,11 +94,35 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, signals: Signals, tra
         }
     }
     // What the kernel has already shaken hands with would be reset when the listener closes.
-    while let Some(permit) = worker.crowd().try_enter() {
-        match std::future::poll_fn(|cx| std::task::Poll::Ready(listener.poll_accept(cx))).await {
-            std::task::Poll::Ready(Ok((stream, _))) => serve(stream, Some(permit)),
-            std::task::Poll::Ready(Err(_)) | std::task::Poll::Pending => break,
-        }
+    while let Poll::Ready(Ok((stream, _))) = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
+        serve_in_turn(&worker, stream, &signals);
+    }
+}
+
+fn serve(worker: &Rc<Worker>, stream: TcpStream, signals: &Signals, place: Option<OwnedSemaphorePermit>) {
+    let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
+    worker.tracker().clone().spawn_local(async move {
+        connect(worker, stream, drain).await;
+        drop(place);
+    });
+}
+
+/// Serves a connection as soon as there is a place for it.
+fn serve_in_turn(worker: &Rc<Worker>, stream: TcpStream, signals: &Signals) {
+    let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
+    worker.tracker().clone().spawn_local(async move {
+        let place = worker.crowd().enter().await;
+        connect(worker, stream, drain).await;
+        drop(place);
+    });
+}
+
+async fn connect(worker: Rc<Worker>, stream: TcpStream, drain: CancellationToken) {
+    // A response that cannot be written at once should not wait for the client's acknowledgement on top.
+    if stream.set_nodelay(true).is_ok()
+        && let Ok(peer) = stream.peer_addr()
+    {
+        connection::serve(worker, stream, peer.ip().to_canonical(), drain).await;
     }
 }
 

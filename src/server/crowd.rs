@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, interval, timeout};
 
 /// How long to wait for a place before those at rest are called on again.
 const RECALL: Duration = Duration::from_millis(250);
+
+/// A connection that has been at rest for this long is left alone with as little memory as can be.
+const LONG_REST: Duration = Duration::from_secs(1);
 
 /// A client that has connected and said nothing counts as at rest after this long.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -88,6 +91,7 @@ impl Drop for Wanting<'_> {
 #[derive(Debug, Default)]
 pub struct Roster {
     members: RefCell<Slab<Rc<Rest>>>,
+    inhabited: Notify,
 }
 
 /// Whether a connection is at rest, between two requests or before its first.
@@ -95,6 +99,7 @@ pub struct Roster {
 pub struct Rest {
     since: Cell<Option<Instant>>,
     has_spoken: Cell<bool>,
+    is_long: Cell<bool>,
     let_go: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -104,8 +109,26 @@ impl Roster {
     #[must_use]
     pub fn join(self: &Rc<Self>) -> Member {
         let rest = Rc::new(Rest::default());
-        let number = self.members.borrow_mut().insert(Rc::clone(&rest));
+        let mut members = self.members.borrow_mut();
+        if members.is_empty() {
+            self.inhabited.notify_one();
+        }
+        let number = members.insert(Rc::clone(&rest));
+        drop(members);
         Member { roster: Rc::clone(self), number, rest }
+    }
+
+    /// Tells connections whose rest has become long. Never ends; while there are no connections it does nothing.
+    pub async fn watch_rests(&self) {
+        loop {
+            self.inhabited.notified().await;
+            let mut ticks = interval(LONG_REST);
+            while !self.members.borrow().is_empty() {
+                ticks.tick().await;
+                let now = Instant::now();
+                self.members.borrow().iter().for_each(|(_, rest)| rest.lengthen(now));
+            }
+        }
     }
 
     /// Lets go the connection that has rested longest: first of those that have made a request, then of those that have
@@ -116,9 +139,7 @@ impl Roster {
             members.iter().filter_map(|(_, rest)| rest.resting_since(now).map(|since| (since, rest)));
         if let Some((_, rest)) = resting.min_by_key(|(since, rest)| (!rest.has_spoken.get(), *since)) {
             rest.let_go.set(true);
-            if let Some(waker) = rest.waker.borrow().as_ref() {
-                waker.wake_by_ref();
-            }
+            rest.rouse();
         }
     }
 }
@@ -138,7 +159,27 @@ impl Rest {
     /// A request begins.
     pub fn wake(&self) {
         self.since.set(None);
+        self.is_long.set(false);
         self.has_spoken.set(true);
+    }
+
+    /// Whether the connection has been at rest for long.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.is_long.get()
+    }
+
+    fn lengthen(&self, now: Instant) {
+        let is_long = self.since.get().is_some_and(|since| now.saturating_duration_since(since) >= LONG_REST);
+        if is_long && !self.is_long.replace(true) {
+            self.rouse();
+        }
+    }
+
+    fn rouse(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
     }
 
     /// Whether the connection should end now, for somebody who waits.

@@ -10,6 +10,9 @@ use memchr::memchr;
 /// The most field lines a request may have; hyper reads no more without allocating for each request.
 pub const MAX_FIELD_LINES: usize = 100;
 
+/// How much longer than a line its replacement can be: `content-length: 0` for a short `transfer-encoding`.
+const LONGEST_REPLACEMENT: usize = 32;
+
 /// What the bytes received so far amount to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Look {
@@ -113,6 +116,7 @@ impl Head {
     pub fn relay(&self, raw: &[u8], out: &mut Vec<u8>) {
         let start = leading_empty_lines(raw);
         let Some(head) = raw.get(start..self.len) else { return };
+        out.reserve(head.len().saturating_add(LONGEST_REPLACEMENT));
         let mut lines = Lines(head);
         if let Some((request_line, Ok(parsed))) = lines.next().map(|line| (line, RequestLine::read(line))) {
             if let Target::Absolute { path_and_query, .. } = parsed.target {
@@ -452,31 +456,57 @@ fn is_reg_name(name: &[u8]) -> bool {
     true
 }
 
-/// `tchar` (RFC 9110, section 5.6.2).
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+/// What a byte may be part of. A table, because every byte of every head is looked up in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// `tchar` (RFC 9110, section 5.6.2).
+    Token,
+    /// What else may stand in a field value (section 5.5): tab, space, visible characters, opaque bytes from 0x80 on.
+    Text,
+    /// Control characters.
+    Control,
 }
 
-/// `field-vchar`, space and tab (RFC 9110, section 5.5): opaque bytes from 0x80 on, but no control characters.
+const CLASSES: [Class; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects,
+    reason = "evaluated by the compiler"
+)]
+const fn classes() -> [Class; 256] {
+    let mut classes = [Class::Text; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if byte < 0x20 || byte == 0x7f {
+            classes[byte] = Class::Control;
+        }
+        if (byte as u8).is_ascii_alphanumeric() {
+            classes[byte] = Class::Token;
+        }
+        byte += 1;
+    }
+    classes[b'\t' as usize] = Class::Text;
+    let symbols = b"!#$%&'*+-.^_`|~";
+    let mut index = 0;
+    while index < symbols.len() {
+        classes[symbols[index] as usize] = Class::Token;
+        index += 1;
+    }
+    classes
+}
+
+fn class(byte: u8) -> Class {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Control)
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    class(byte) == Class::Token
+}
+
 fn is_field_byte(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+    class(byte) != Class::Control
 }
 
 #[cfg(test)]

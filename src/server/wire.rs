@@ -166,6 +166,21 @@ impl<IO: Transport> Wire<IO> {
         Rc::new(Self { inner: RefCell::new(inner) })
     }
 
+    /// Bytes that a head may have.
+    pub fn max_header_bytes(&self) -> usize {
+        self.inner.borrow().limits.max_header_bytes
+    }
+
+    /// Waits for a head to hand to hyper. There is none when the connection ends, or should.
+    pub async fn has_next_head(&self) -> bool {
+        poll_fn(|cx| self.inner.borrow_mut().poll_head(cx)).await.unwrap_or(false)
+    }
+
+    /// Whether hyper has written all that it had of the last response.
+    pub fn is_flushed(&self) -> bool {
+        !self.inner.borrow().unflushed
+    }
+
     /// What the request that hyper has just brought is about. Every request has one.
     pub fn take_arrival(&self) -> Option<Arrival> {
         self.inner.borrow_mut().arrival.take()

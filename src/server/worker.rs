@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
+use tokio_util::task::TaskTracker;
 
 use super::crowd::{Crowd, Roster};
 use super::wire::{self, Scratch};
@@ -24,6 +25,7 @@ pub struct Worker {
     scratch: Scratch,
     roster: Rc<Roster>,
     crowd: Arc<Crowd>,
+    tracker: TaskTracker,
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
 }
@@ -46,6 +48,7 @@ impl Worker {
             scratch: wire::scratch(),
             roster: Rc::default(),
             crowd,
+            tracker: TaskTracker::new(),
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         })
@@ -85,6 +88,17 @@ impl Worker {
     #[must_use]
     pub fn crowd(&self) -> &Arc<Crowd> {
         &self.crowd
+    }
+
+    /// Everything that this thread has under way. The drain waits for it.
+    #[must_use]
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// Sees something through that has nobody left to wait for it.
+    pub fn finish(&self, work: impl Future<Output = ()> + 'static) {
+        self.tracker.spawn_local(work);
     }
 
     /// A number that no other request has.
