@@ -87,7 +87,8 @@ impl Notation {
     /// The tags that a field value claims, and what a list says under the name `other`.
     ///
     /// # Errors
-    /// [`MisreadField`]. Of a list, nothing counts if one of its tags is none, or if `other` is there twice.
+    /// [`MisreadField`]. In a list, what is under the tags' name and no tag is passed over, as senders' own libraries do;
+    /// but there must be a tag, and `other` only once.
     pub fn read<'v>(
         &self,
         algorithm: Algorithm,
@@ -105,13 +106,17 @@ impl Notation {
             }
             Format::List { separator, equals, tag: name } => {
                 let mut reading = Reading { tags: Tags::default(), named: None };
+                let mut candidates: usize = 0;
                 for entry in value.split(|byte| *byte == separator.byte()).map(<[u8]>::trim_ascii) {
                     let (key, text) = split_once(entry, *equals).ok_or(MisreadField::Malformed)?;
                     if key == name.as_bytes() {
-                        if reading.tags.len() == MOST_TAGS {
+                        candidates = candidates.saturating_add(1);
+                        if candidates > MOST_TAGS {
                             return Err(MisreadField::Malformed);
                         }
-                        reading.tags.push(self.tag(algorithm, text).ok_or(MisreadField::Malformed)?);
+                        if let Some(tag) = self.tag(algorithm, text) {
+                            reading.tags.push(tag);
+                        }
                     } else if other.is_some_and(|other| key == other.as_bytes())
                         && reading.named.replace(text).is_some()
                     {
@@ -340,20 +345,22 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_wrong_in_one_place_counts_for_nothing() {
+    fn a_list_of_another_form_or_without_a_tag_counts_for_nothing() {
         let a = "aa".repeat(32);
         let many = |n: usize| vec![format!("v1={a}"); n].join(",");
         let notation = list(Separator::Comma, '=', "v1");
         let read =
             |value: &str| notation.read(Algorithm::HmacSha256, value.as_bytes(), Some("t")).map(|_| ());
         assert_eq!(read(&many(MOST_TAGS)), Ok(()));
+        assert_eq!(read(&format!("v1=no tag,v1={a},v1={}", &a[1..])), Ok(()));
         for value in [
             String::new(),
             many(MOST_TAGS + 1),
             "t=17".to_owned(),
             format!("t=17,t=17,v1={a}"),
             format!("v1={a},"),
-            format!("v1={a},v1={}", &a[1..]),
+            format!("v1=no tag,v1={}", &a[1..]),
+            format!("{},v1=no tag", many(MOST_TAGS)),
             format!("v1={a},v1"),
             format!("v0={a}"),
             format!("V1={a}"),

@@ -1,5 +1,7 @@
 //! Pure. The schemes that ship with hookgate: a row of data for each sender, and no code.
 
+mod rows;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use super::scheme::{Scheme, Source};
 use super::template::Template;
 use super::window::{Place, Timestamp, Unit};
 use crate::secret::SecretEncoding;
+use rows::ROWS;
 
 /// Every scheme that ships with hookgate.
 pub static PRESETS: LazyLock<Vec<Scheme>> = LazyLock::new(|| ROWS.iter().map(Row::scheme).collect());
@@ -45,88 +48,6 @@ enum Time {
     Field(&'static str, Unit, u64),
     Key(&'static str, Unit, u64),
 }
-
-/// Hexadecimal HMAC-SHA256 of the body, keyed with the secret's text.
-const USUAL: Row = Row {
-    name: "",
-    sender: "",
-    field: "",
-    algorithm: Algorithm::HmacSha256,
-    format: Shape::Plain(""),
-    encoding: Encoding::Hex,
-    secret: SecretEncoding::Utf8,
-    content: "{body}",
-    time: None,
-    id: None,
-    model: &[],
-    integration: &[],
-    documentation: "",
-    confirmed: true,
-    note: "",
-};
-
-const ROWS: &[Row] = &[
-    Row {
-        name: "propify",
-        sender: "Propify",
-        field: "propify-signature",
-        model: &["/meta/object", "/data/object"],
-        integration: &["/meta/integration_id", "/data/integration_id"],
-        documentation: "Propify, webhooks: hex HMAC-SHA256 of the raw body in `propify-signature`",
-        ..USUAL
-    },
-    Row {
-        name: "propexo",
-        sender: "Propexo",
-        field: "propexo-signature",
-        model: &["/meta/object", "/data/object"],
-        integration: &["/meta/integration_id", "/data/integration_id"],
-        documentation: "Propexo (Propify under its other name), webhooks: hex HMAC-SHA256 of the raw body in \
-                        `propexo-signature`",
-        ..USUAL
-    },
-    Row {
-        name: "github",
-        sender: "GitHub",
-        field: "x-hub-signature-256",
-        format: Shape::Plain("sha256="),
-        documentation: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
-        ..USUAL
-    },
-    Row {
-        name: "gitlab",
-        sender: "GitLab",
-        field: "x-gitlab-token",
-        algorithm: Algorithm::Token,
-        documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
-        note: "a shared token: whoever sees one request can make others",
-        ..USUAL
-    },
-    Row {
-        name: "stripe",
-        sender: "Stripe",
-        field: "stripe-signature",
-        format: Shape::List(Separator::Comma, '=', "v1"),
-        content: "{timestamp}.{body}",
-        time: Some(Time::Key("t", Unit::Seconds, 300)),
-        documentation: "https://docs.stripe.com/webhooks#verify-manually",
-        note: "the key is the whole text of the secret, `whsec_` and all",
-        ..USUAL
-    },
-    Row {
-        name: "standard-webhooks",
-        sender: "Standard Webhooks",
-        field: "webhook-signature",
-        format: Shape::List(Separator::Space, ',', "v1"),
-        encoding: Encoding::Base64,
-        secret: SecretEncoding::Base64,
-        content: "{id}.{timestamp}.{body}",
-        time: Some(Time::Field("webhook-timestamp", Unit::Seconds, 300)),
-        id: Some("webhook-id"),
-        documentation: "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
-        ..USUAL
-    },
-];
 
 impl Row {
     fn scheme(&self) -> Scheme {

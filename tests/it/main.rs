@@ -25,6 +25,7 @@ mod load;
 mod model;
 mod property;
 mod rooms;
+mod senders;
 mod table;
 mod upstream_faults;
 mod verify;
