@@ -39,6 +39,12 @@ pub(super) enum Command {
     Send(Send),
     /// See it work: a sender, the gateway and an app in one process, with nothing to set up
     Demo(Demo),
+    /// List the senders that hookgate knows, and how they sign
+    Schemes {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -293,6 +299,7 @@ const SEND_EXAMPLES: &str = "\
 Examples (with a gateway.toml, and `hookgate` running beside):
   hookgate send /webhook/leases
   hookgate send /webhook/leases --forge wrong-secret
+  hookgate send /hooks/stripe --forge expired
   printf '{}' | hookgate send /webhook/leases --body -";
 
 const COMPLETIONS_EXAMPLES: &str = "\

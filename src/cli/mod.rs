@@ -14,6 +14,7 @@ mod exit;
 mod identity;
 mod input;
 mod run;
+mod schemes;
 mod send;
 mod sign;
 mod signals;
@@ -60,6 +61,10 @@ fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
         Some(Command::Verify(asked)) => verify::verify(terminal, file, asked),
         Some(Command::Send(asked)) => send::send(terminal, file, asked),
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
+        Some(Command::Schemes { json }) => {
+            known_schemes(terminal, *json);
+            Ok(Exit::Done)
+        }
         Some(Command::Completions { shell }) => {
             completions(terminal, *shell);
             Ok(Exit::Done)
@@ -89,6 +94,17 @@ fn answered(terminal: &mut Terminal, answer: &clap::Error) -> Exit {
         Style::Plain => stream.text(answer.render()),
     }
     exit
+}
+
+fn known_schemes(terminal: &mut Terminal, json: bool) {
+    if json {
+        terminal.out.json(&schemes::documents().into());
+        return;
+    }
+    for (index, line) in schemes::lines().into_iter().enumerate() {
+        let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
+        terminal.out.line(paint);
+    }
 }
 
 /// Written to memory first: the generator panics where it cannot write.

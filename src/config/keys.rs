@@ -56,7 +56,7 @@ pub(super) const TIMESTAMP: &[&str] = &["header", "key", "unit"];
 pub(super) const TOLERANCE: &[&str] = &["past", "future"];
 
 /// `[signature]`, and a route's `signature`.
-pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets"];
+pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets", "tolerance"];
 
 /// An element of `secrets`.
 pub(super) const SECRET: &[&str] = &["name", "env", "file", "value", "encoding", "not_after"];

@@ -217,7 +217,7 @@ fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
     let entries = item.table(&item.write(example), problems)?;
     let inner = Table::open("`timestamp`", item.span.clone(), entries, keys::TIMESTAMP, problems);
     let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds, problems);
-    let (past, future) = tolerance(table, problems);
+    let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE), problems);
     let place = match (inner.get("header"), inner.get("key")) {
         (Some(item), None) => Place::Field(header(&item, problems)?),
         (None, Some(item)) => Place::Key(item.text("\"t\"", problems)?.to_owned().into()),
@@ -239,17 +239,22 @@ fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
     Some(Timestamp { place, unit, past, future })
 }
 
-/// How far the signed time may be from now, past and future.
-fn tolerance(table: &Table<'_>, problems: &mut Problems) -> (Duration, Duration) {
+/// How far the signed time may be from now, past and future: as `tolerance` says, or the default.
+pub(super) fn tolerance(
+    table: &Table<'_>,
+    (past, future): (Duration, Duration),
+    problems: &mut Problems,
+) -> (Duration, Duration) {
     match table.get("tolerance") {
         Some(item) if item.value.as_table().is_some() => {
             let inner = table.section("tolerance", "`tolerance`", keys::TOLERANCE, problems);
-            (inner.duration("past", TOLERANCE, problems), inner.duration("future", TOLERANCE, problems))
+            (inner.duration("past", past, problems), inner.duration("future", future, problems))
         }
-        Some(_) | None => {
-            let both = table.duration("tolerance", TOLERANCE, problems);
+        Some(_) => {
+            let both = table.duration("tolerance", past, problems);
             (both, both)
         }
+        None => (past, future),
     }
 }
 

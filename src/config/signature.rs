@@ -9,7 +9,7 @@ use super::item::Item;
 use super::problem::Problem;
 use super::secret::{self, Context, Named};
 use super::table::{Problems, Table};
-use super::{keys, suggest};
+use super::{keys, schemes, suggest};
 use crate::secret::{Key, Secret, SecretEncoding};
 use crate::signature::Verifier;
 use crate::signature::mac::Keyed;
@@ -34,6 +34,7 @@ impl Signature {
             .required("scheme", "\"propify\"", problems)
             .and_then(|item| scheme(&item, context, problems));
         let secrets = secrets(&table, scheme.as_deref(), context, problems);
+        let scheme = scheme.map(|scheme| with_tolerance(scheme, &table, problems));
         Some(Self { scheme: scheme?, secrets: secrets? })
     }
 
@@ -68,13 +69,30 @@ fn scheme(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Opt
         let names = || own.clone().chain(PRESETS.iter().map(|scheme| &*scheme.name));
         let problem =
             Problem::error("unknown_scheme", item.span.clone(), format!("there is no scheme {text:?}"))
-                .help(format!("one of {}", suggest::list(names())));
+                .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
         problems.push(match suggest::nearest(text, names()) {
             Some(meant) => problem.label(format!("did you mean `\"{meant}\"`?")),
             None => problem,
         });
     }
     scheme.map(|scheme| Arc::new(scheme.clone()))
+}
+
+/// The scheme with another window for the signed time, where this signature asks for one.
+fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>, problems: &mut Problems) -> Arc<Scheme> {
+    let Some(item) = table.get("tolerance") else { return scheme };
+    let name = scheme.name.clone();
+    match &mut Arc::make_mut(&mut scheme).timestamp {
+        Some(timestamp) => {
+            let usual = (timestamp.past, timestamp.future);
+            (timestamp.past, timestamp.future) = schemes::tolerance(table, usual, problems);
+        }
+        None => {
+            let message = format!("scheme `{name}` signs no time, so there is nothing to tolerate");
+            problems.push(Problem::error("no_timestamp", item.key, message).help("remove it"));
+        }
+    }
+    scheme
 }
 
 /// The secrets in the order of the file; `None` if there is an error in any.
@@ -110,6 +128,11 @@ fn secrets(
         all.push(named);
     }
     sound.then(|| all.into_iter().filter_map(|named| named.secret).collect())
+}
+
+fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {
+    let own = suggest::list(own);
+    if own.is_empty() { "; `[schemes.NAME]` defines another".to_owned() } else { format!("; here are {own}") }
 }
 
 /// What there is to say about a secret that should be a public key, and is none.

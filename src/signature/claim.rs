@@ -38,9 +38,14 @@ impl<'c, F: Fields> Context<'c, F> {
 #[derive(Debug)]
 pub struct Claim {
     pub(super) tags: Tags,
-    /// What is signed before the content.
+    /// What is signed besides the content.
+    pub(super) besides: Option<Box<Besides>>,
+}
+
+/// What is signed besides the content.
+#[derive(Debug)]
+pub(super) struct Besides {
     pub(super) before: Vec<u8>,
-    /// What is signed behind it.
     pub(super) after: Vec<u8>,
 }
 
@@ -75,6 +80,9 @@ impl Claim {
     pub(super) fn read<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Result<Self, ClaimError> {
         let value = one(context.fields, &scheme.field)?;
         let reading = read(scheme, value)?;
+        if scheme.content.is_body() {
+            return Ok(Self { tags: reading.tags, besides: None });
+        }
         let timestamp = match &scheme.timestamp {
             None => None,
             Some(timestamp) => {
@@ -91,7 +99,7 @@ impl Claim {
         };
         let signed = Signed { context, timestamp, id };
         let (before, after) = scheme.content.splice(&signed).ok_or(ClaimError::Malformed)?;
-        Ok(Self { tags: reading.tags, before, after })
+        Ok(Self { tags: reading.tags, besides: Some(Box::new(Besides { before, after })) })
     }
 }
 

@@ -150,6 +150,9 @@ impl Notation {
         if algorithm == Algorithm::Token {
             return Tag::of_token(text).filter(|_| !text.is_empty());
         }
+        if let (Encoding::Hex, Some(len)) = (self.encoding, algorithm.tag_len()) {
+            return Tag::written(len, |place| hex::decode_to_slice(text, place).ok());
+        }
         let mut buffer = [0; LONGEST_DECODED];
         let bytes = self.encoding.read(text, algorithm.tag_len(), &mut buffer)?;
         if algorithm == Algorithm::EcdsaP256 { public_key::tag_of_der(bytes) } else { Tag::of(bytes) }

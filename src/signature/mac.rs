@@ -126,6 +126,7 @@ impl Running {
 
     /// Whether the message's tag is one of those claimed. Computed tags are compared over their bytes, in constant time,
     /// whole, and with every claimed one, whichever is right.
+    #[inline]
     #[must_use]
     pub fn verifies(self, claimed: &Tags) -> bool {
         if let Progress::PublicKey(running) = self.0 {
@@ -145,6 +146,7 @@ impl Running {
     }
 }
 
+#[inline]
 #[expect(clippy::disallowed_methods, reason = "the one place where a MAC is finalized")]
 fn tag(progress: Progress) -> Option<Tag> {
     match progress {
@@ -173,7 +175,7 @@ impl fmt::Debug for Running {
 #[derive(Clone)]
 pub struct Tag {
     bytes: [u8; LONGEST_TAG],
-    len: usize,
+    len: u8,
 }
 
 /// As many bytes as a SHA-512 and an Ed25519 signature have.
@@ -183,8 +185,15 @@ impl Tag {
     /// A tag of these bytes; `None` if they are more than [`LONGEST_TAG`].
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
-        let mut tag = Self { bytes: [0; LONGEST_TAG], len: bytes.len() };
+        let mut tag = Self { bytes: [0; LONGEST_TAG], len: u8::try_from(bytes.len()).ok()? };
         tag.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(tag)
+    }
+
+    /// A tag of `len` bytes that are written into their place; `None` if there is no room for so many, or `write` has none.
+    pub(super) fn written(len: usize, write: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<Self> {
+        let mut tag = Self { bytes: [0; LONGEST_TAG], len: u8::try_from(len).ok()? };
+        write(tag.bytes.get_mut(..len)?)?;
         Some(tag)
     }
 
@@ -198,7 +207,7 @@ impl Tag {
     /// The bytes, for encoding them into a field.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 

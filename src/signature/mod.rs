@@ -120,8 +120,8 @@ impl KeyedSecret {
     /// Starts on a message, with what is signed before its content.
     fn start(&self, claim: &Claim) -> Running {
         let mut running = self.mac.start(&claim.tags);
-        if !claim.before.is_empty() {
-            running.update(&claim.before);
+        if let Some(besides) = &claim.besides {
+            running.update(&besides.before);
         }
         running
     }
@@ -133,9 +133,10 @@ impl KeyedSecret {
 
 impl Claim {
     /// Whether a message whose content has been hashed is authentic, once what is signed behind it is hashed, too.
+    #[inline]
     fn holds(&self, mut running: Running) -> bool {
-        if !self.after.is_empty() {
-            running.update(&self.after);
+        if let Some(besides) = &self.besides {
+            running.update(&besides.after);
         }
         running.verifies(&self.tags)
     }
@@ -153,7 +154,7 @@ pub struct Verification<'v> {
     hashed: usize,
 }
 
-impl<'v> Verification<'v> {
+impl Verification<'_> {
     /// How many bytes of content have been received.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -203,24 +204,24 @@ impl<'v> Verification<'v> {
     ///
     /// # Errors
     /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
-    pub fn finish<H>(mut self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
-        let Some(claim) = self.claim.take() else { return Err(Mismatch { head, content: self.content }) };
-        let verifier: &'v Verifier = self.verifier;
-        let first = self.running.take().is_some_and(|running| claim.holds(running));
-        let verified_by = match self.first {
-            Some(index) if first => verifier.keys.get(index),
+    pub fn finish<H>(self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
+        let Self { verifier, claim, now, first, running, content, hashed: _ } = self;
+        let Some(claim) = claim else { return Err(Mismatch { head, content }) };
+        let verified = running.is_some_and(|running| claim.holds(running));
+        let verified_by = match first {
+            Some(index) if verified => verifier.keys.get(index),
             _ => {
-                let others = verifier.keys.iter().enumerate().filter(|(index, _)| Some(*index) != self.first);
-                others.map(|(_, key)| key).filter(|key| key.counts(self.now)).find(|key| {
+                let others = verifier.keys.iter().enumerate().filter(|(index, _)| Some(*index) != first);
+                others.map(|(_, key)| key).filter(|key| key.counts(now)).find(|key| {
                     let mut running = key.start(&claim);
-                    running.update(&self.content);
+                    running.update(&content);
                     claim.holds(running)
                 })
             }
         };
         match verified_by {
-            Some(key) => Ok(AuthenticRequest { head, content: self.content, secret: Arc::clone(&key.name) }),
-            None => Err(Mismatch { head, content: self.content }),
+            Some(key) => Ok(AuthenticRequest { head, content, secret: Arc::clone(&key.name) }),
+            None => Err(Mismatch { head, content }),
         }
     }
 }

@@ -95,6 +95,12 @@ impl Template {
         &self.text
     }
 
+    /// Whether it is the content and nothing else.
+    #[must_use]
+    pub fn is_body(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
+    }
+
     /// Whether a part is in it.
     #[must_use]
     pub fn has(&self, part: &Part) -> bool {

@@ -25,6 +25,7 @@ mod load;
 mod model;
 mod property;
 mod rooms;
+mod schemes;
 mod senders;
 mod table;
 mod upstream_faults;
