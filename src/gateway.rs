@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -15,7 +17,7 @@ use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::{self, Manner};
-use crate::model;
+use crate::model::{self, Requirement};
 use crate::peer::Peer;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::route::{Matched, RouteId, Router};
@@ -26,7 +28,7 @@ use crate::server::view::View;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
 use crate::signature::probe::Fault as ProbeFault;
-use crate::signature::{Deliverable, Fields, Mode, Verification, Verifier};
+use crate::signature::{Context, Deliverable, Fields, Mode, Verification, Verifier};
 use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
@@ -56,6 +58,9 @@ struct Route {
     max_body: u64,
     mode: Mode,
     manner: Manner,
+    requirements: Vec<Requirement>,
+    /// Where senders believe to send to; the schemes that sign it need it.
+    public_url: Option<String>,
     upstream: usize,
 }
 
@@ -161,7 +166,7 @@ async fn walk<IO: Transport>(
         return Err(Rejection::ExpectationFailed);
     }
     let mut share = gateway.budget.share(record.peer);
-    let mut verification = route.claim(&parts.headers, record)?;
+    let mut verification = route.claim(&parts, record)?;
     let received =
         body::receive(wire, &head, &arrival, gateway.bounds(route), &mut share, &mut verification).await;
     record.received = verification.len();
@@ -204,6 +209,8 @@ impl Gateway {
                 max_body: route.max_body,
                 mode: route.mode,
                 manner: Manner::new(&config.forward, route.verifier.scheme()),
+                requirements: route.requirements.clone(),
+                public_url: route.public_url.clone(),
                 upstream,
             });
         }
@@ -259,24 +266,30 @@ impl Gateway {
         Bounds { max_body: route.max_body, pace: self.pace }
     }
 
-    /// The route among those of the path that takes the signed model.
+    /// The route among those of the path that takes the signed model, if the content has what it requires.
     fn select<'g>(
         &'g self,
         matched: &Matched<'_, '_>,
         first: &'g Route,
-        deliverable: &Deliverable<http::request::Parts>,
+        deliverable: &Deliverable<Parts>,
         record: &mut Record,
     ) -> Result<&'g Route, Rejection> {
-        if !matched.asks_for_model() {
-            return Ok(first);
-        }
-        let read = model::read(deliverable.content(), first.verifier.scheme().model_pointers);
-        let selected = read.map_err(|why| Rejection::ModelMismatch(Some(why))).and_then(|model| {
-            let id = matched.select(model.as_deref());
-            record.model = id.and(model);
-            self.route(id.ok_or(Rejection::ModelMismatch(None))?)
+        let content = deliverable.content();
+        let selected = if matched.asks_for_model() {
+            let read = model::read(content, &first.verifier.scheme().model_pointers);
+            read.map_err(|why| Rejection::ModelMismatch(Some(why))).and_then(|model| {
+                let id = matched.select(model.as_deref());
+                record.model = id.and(model);
+                self.route(id.ok_or(Rejection::ModelMismatch(None))?)
+            })
+        } else {
+            Ok(first)
+        };
+        let required = selected.and_then(|route| {
+            let met = Requirement::all_met(&route.requirements, content);
+            met.map(|()| route).map_err(|why| Rejection::ModelMismatch(Some(why)))
         });
-        match (selected, first.mode) {
+        match (required, first.mode) {
             (Err(rejection), Mode::Observe) => {
                 record.observed = record.observed.or(rejection.reason());
                 Ok(first)
@@ -296,9 +309,16 @@ impl Route {
     }
 
     /// Reads the claim out of the fields. A route that observes goes on without one.
-    fn claim(&self, fields: &HeaderMap, record: &mut Record) -> Result<Verification<'_>, Rejection> {
+    fn claim(&self, head: &Parts, record: &mut Record) -> Result<Verification<'_>, Rejection> {
         let now = SystemTime::now();
-        match (self.verifier.claim(&HyperFields(fields)), self.mode) {
+        let context = Context {
+            method: head.method.as_str(),
+            target: head.uri.path_and_query().map_or("/", PathAndQuery::as_str),
+            origin: self.public_url.as_deref(),
+            fields: &HyperFields(&head.headers),
+            now,
+        };
+        match (self.verifier.claim(&context), self.mode) {
             (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
             (Err(error), Mode::Enforce) => Err(Rejection::Unsigned(error)),
             (Err(error), Mode::Observe) => {

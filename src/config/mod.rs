@@ -14,8 +14,11 @@ mod file;
 mod hide;
 mod item;
 mod keys;
+mod pointer;
 mod proxy;
+mod public_url;
 mod routes;
+mod schemes;
 mod secret;
 mod sections;
 mod signature;
@@ -35,6 +38,7 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 
 use crate::forward::origin::Origin;
+use crate::model::Requirement;
 use crate::peer::Network;
 use crate::route::{ModelRule, Pattern};
 pub use crate::signature::Mode;
@@ -233,10 +237,14 @@ pub struct Route {
     pub path: Pattern,
     /// `model`, or the path's `{model}`.
     pub model: ModelRule,
+    /// `require` and `integration`: what else must stand in the signed content.
+    pub requirements: Vec<Requirement>,
     /// `upstream`, with what `[upstream]` and the route say of it.
     pub upstream: Upstream,
     /// `signature`. Routes that use the one of the whole file share it.
     pub verifier: Arc<Verifier>,
+    /// `public_url`: the origin that the sender believes to send to, without a slash at the end.
+    pub public_url: Option<String>,
     /// `methods`; at least one.
     pub methods: Vec<Method>,
     /// `max_body`, in bytes.

@@ -182,7 +182,7 @@ fn verified_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderName
         problems.push(problem("not the name of a field"));
         return None;
     };
-    let signature = PRESETS.iter().any(|scheme| scheme.field == name.as_str());
+    let signature = PRESETS.iter().any(|scheme| scheme.fields().any(|field| field == name.as_str()));
     if signature || FIELDS_THAT_MATTER.contains(&name.as_str()) {
         problems.push(problem(
             "this field has a meaning of its own, and would be removed from what clients send",

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::claim::Context;
+use super::sign::{CannotSign, Stamp};
 use super::{Fields, Verifier};
 
 /// What is signed. No sender would send it.
@@ -37,20 +39,30 @@ impl Verifier {
     /// The first [`Fault`].
     pub fn probe(&self, now: SystemTime) -> Result<(), Fault> {
         for key in self.keys.iter().filter(|key| key.counts(now)) {
-            let (field, value) = self.signed_by(key, CONTENT);
-            let line = Line { name: field, value: &value };
-            if !self.takes(&line, CONTENT, now) {
+            let stamp = Stamp { timestamp: None, id: Some("hookgate-probe") };
+            let signature = match self.signature(Some(&key.name), &context(&Lines(&[]), now), stamp, CONTENT)
+            {
+                Ok(signature) => signature,
+                // Only the sender can sign, or it signs fields that only a real event has.
+                Err(CannotSign::PublicKey | CannotSign::NotSignable) => continue,
+                Err(CannotSign::NoSecret | CannotSign::NoId) => {
+                    return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
+                }
+            };
+            let lines: Vec<_> = signature.lines().cloned().collect();
+            if !self.takes(&lines, CONTENT, now) {
                 return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
             }
-            if self.takes(&line, FORGED, now) {
+            // A token vouches for the sender and not for the content.
+            if key.mac.token().is_none() && self.takes(&lines, FORGED, now) {
                 return Err(Fault::AcceptsForged(Arc::clone(&key.name)));
             }
         }
         Ok(())
     }
 
-    fn takes(&self, line: &Line<'_>, content: &[u8], now: SystemTime) -> bool {
-        let Ok(claim) = self.claim(line) else { return false };
+    fn takes(&self, lines: &[(String, String)], content: &[u8], now: SystemTime) -> bool {
+        let Ok(claim) = self.claim(&context(&Lines(lines), now)) else { return false };
         let mut verification = self.begin(claim, now);
         verification.push(content);
         verification.finish(()).is_ok_and(|authentic| authentic.content() == content)
@@ -59,15 +71,16 @@ impl Verifier {
 
 const FORGED: &[u8] = b"hookgate readiness prob\0";
 
-/// A message with one field line.
-struct Line<'l> {
-    name: &'static str,
-    value: &'l str,
+fn context<'c>(fields: &'c Lines<'c>, now: SystemTime) -> Context<'c, Lines<'c>> {
+    Context { origin: Some("http://localhost"), ..Context::of(fields, now) }
 }
 
-impl Fields for Line<'_> {
+/// A message with these field lines.
+struct Lines<'l>(&'l [(String, String)]);
+
+impl Fields for Lines<'_> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        (name == self.name).then_some(self.value.as_bytes()).into_iter()
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_bytes())
     }
 }
 
@@ -84,16 +97,18 @@ mod tests {
 
     #[test]
     fn every_scheme_takes_what_is_signed_with_any_of_its_secrets() {
-        for scheme in &PRESETS {
+        for scheme in PRESETS.iter() {
             let secrets = vec![secret("current", "key", None), secret("previous", "other key", None)];
-            assert_eq!(Verifier::new(scheme.clone(), secrets).probe(SystemTime::UNIX_EPOCH), Ok(()));
+            // A public key has to be one.
+            let Ok(verifier) = Verifier::new(scheme.clone(), secrets) else { continue };
+            assert_eq!(verifier.probe(SystemTime::UNIX_EPOCH), Ok(()), "{}", scheme.name);
         }
     }
 
     #[test]
     fn an_expired_secret_is_no_fault() {
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
-        let verifier = Verifier::new(PRESETS[0].clone(), vec![secret("old", "key", Some(end))]);
+        let verifier = Verifier::new(PRESETS[0].clone(), vec![secret("old", "key", Some(end))]).unwrap();
         assert_eq!(verifier.probe(end), Ok(()));
     }
 }

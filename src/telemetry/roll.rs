@@ -33,7 +33,7 @@ pub struct SecretName {
     /// Its name, which is unique in its signature.
     pub name: Arc<str>,
     /// The scheme of its signature.
-    pub scheme: &'static str,
+    pub scheme: String,
     /// The paths of the routes that it verifies events of.
     pub routes: Vec<Arc<str>>,
 }
@@ -64,7 +64,7 @@ impl Roll {
                 secrets.push(SecretName {
                     label: if taken { format!("{name}@{first}") } else { (**name).to_owned() },
                     name: Arc::clone(name),
-                    scheme: verifier.scheme().name,
+                    scheme: verifier.scheme().name.to_string(),
                     routes: paths.clone(),
                 });
             }
@@ -115,7 +115,11 @@ mod tests {
             .secrets
             .iter()
             .map(|secret| {
-                (secret.label.as_str(), secret.scheme, secret.routes.iter().map(|path| &**path).collect())
+                (
+                    secret.label.as_str(),
+                    secret.scheme.as_str(),
+                    secret.routes.iter().map(|path| &**path).collect(),
+                )
             })
             .collect();
         let want: Vec<(&str, &str, Vec<&str>)> = vec![

@@ -32,6 +32,8 @@ mod property;
 mod reload;
 mod reviewed;
 mod rooms;
+mod schemes;
+mod senders;
 mod sockets;
 mod table;
 mod upstream_faults;
