@@ -13,7 +13,7 @@ import threading
 import time
 
 PATH = "/webhook/leases"
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def binary():
@@ -80,7 +80,7 @@ class Sender:
         self.port, self.keep_alive, self.stream = port, keep_alive, None
 
     def send(self, number, key):
-        """The status, "refused" if no connection came about, or "lost" if it ended without an answer."""
+        """The status, "refused" or "no connection" if none came about, or "lost" if it ended without an answer."""
         body = json.dumps({"meta": {"object": "leases"}, "n": number}).encode()
         head = (
             f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-type: application/json\r\n"
@@ -92,8 +92,10 @@ class Sender:
             try:
                 self.stream = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
                 self.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError:
+            except ConnectionRefusedError:
                 return "refused"
+            except OSError:
+                return "no connection"
         try:
             self.stream.sendall(head.encode() + body)
             answer = read_message(self.stream)

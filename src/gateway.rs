@@ -4,8 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -15,7 +17,7 @@ use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::{self, Manner};
-use crate::model;
+use crate::model::{self, Requirement};
 use crate::peer::Peer;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::route::{Matched, RouteId, Router};
@@ -25,8 +27,12 @@ use crate::server::pace::Pace;
 use crate::server::view::View;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
-use crate::signature::{Deliverable, Fields, Mode, Verification, Verifier};
-use crate::telemetry::record::Record;
+use crate::signature::probe::Fault as ProbeFault;
+use crate::signature::{Context, Deliverable, Fields, Mode, Verification, Verifier};
+use crate::telemetry::identity::{GivenId, TraceId};
+use crate::telemetry::metric::Meters;
+use crate::telemetry::record::{Record, RouteLabel};
+use crate::telemetry::roll::Roll;
 
 /// The whole configuration, compiled. It never changes; to reconfigure is to build another.
 #[derive(Debug)]
@@ -37,21 +43,38 @@ pub struct Gateway {
     upstreams: Vec<config::Upstream>,
     pace: Pace,
     access: AccessLog,
+    request_id_field: Option<HeaderName>,
+    roll: Roll,
     budget: Arc<Budget>,
 }
 
 /// A route with everything that start-up can work out.
 #[derive(Debug)]
 struct Route {
-    label: Arc<str>,
+    label: RouteLabel,
     verifier: Arc<Verifier>,
     methods: Vec<Method>,
     allow: String,
     max_body: u64,
     mode: Mode,
     manner: Manner,
+    requirements: Vec<Requirement>,
+    /// Where senders believe to send to; the schemes that sign it need it.
+    public_url: Option<String>,
     upstream: usize,
 }
+
+/// A route whose verifier does not do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// The route's path.
+    pub route: Arc<str>,
+    /// What is wrong.
+    pub fault: ProbeFault,
+}
+
+/// The field that says which trace a request is part of (W3C Trace Context). It is forwarded as any other.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A response, or the wish to end the connection without one.
 pub type Exchanged<IO> = Result<Response<Answer<IO>>, Abandoned>;
@@ -107,9 +130,18 @@ pub async fn exchange<IO: Transport>(
         || worker.crowd().is_wanting()
         || ends_by_closing(&response, &wire)
     {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        last(&mut response, &wire);
     }
     Ok(response)
+}
+
+/// Makes it the last response of its connection.
+fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if wire.is_http_10() {
+        // Or hyper would add the `keep-alive` that an HTTP/1.0 client may have asked for.
+        *response.version_mut() = Version::HTTP_10;
+    }
 }
 
 /// The heart of it. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
@@ -124,16 +156,17 @@ async fn walk<IO: Transport>(
     let head = arrival.head.map_err(unserved)?;
     let (parts, _no_content) = request.into_parts();
     let gateway = view.gateway();
+    gateway.identify(&parts.headers, record);
     let target = parts.uri.clone();
     let matched = gateway.router.find(target.path()).ok_or(Rejection::NoRoute)?;
     let route = gateway.route(matched.first())?;
-    record.route = Some(Arc::clone(&route.label));
+    record.route = Some(route.label.clone());
     route.allows(&parts.method)?;
     if head.expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
     }
     let mut share = gateway.budget.share(record.peer);
-    let mut verification = route.claim(&parts.headers, record)?;
+    let mut verification = route.claim(&parts, record)?;
     let received =
         body::receive(wire, &head, &arrival, gateway.bounds(route), &mut share, &mut verification).await;
     record.received = verification.len();
@@ -153,9 +186,10 @@ async fn walk<IO: Transport>(
 }
 
 impl Gateway {
-    /// Compiles a configuration. `budget` outlives it: memory that is held stays held when the configuration changes.
+    /// Compiles a configuration. `budget` and `meters` outlive it: memory that is held stays held, and what was counted stays
+    /// counted, when the configuration changes.
     #[must_use]
-    pub fn new(config: &Config, router: Router, budget: Arc<Budget>) -> Self {
+    pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters) -> Self {
         let mut upstreams: Vec<config::Upstream> = Vec::new();
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
@@ -165,18 +199,53 @@ impl Gateway {
                 upstreams.push(route.upstream.clone());
             }
             routes.push(Route {
-                label: route.path.as_str().into(),
+                label: RouteLabel {
+                    path: route.path.as_str().into(),
+                    slot: meters.slot(route.path.as_str()),
+                },
                 verifier: Arc::clone(&route.verifier),
                 methods: route.methods.clone(),
                 allow: route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
                 max_body: route.max_body,
                 mode: route.mode,
                 manner: Manner::new(&config.forward, route.verifier.scheme()),
+                requirements: route.requirements.clone(),
+                public_url: route.public_url.clone(),
                 upstream,
             });
         }
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
-        Self { router, routes, upstreams, pace, access: config.log.access, budget }
+        let request_id_field = config.log.request_id_field.clone();
+        let (access, roll) = (config.log.access, Roll::of(config));
+        Self { router, routes, upstreams, pace, access, request_id_field, roll, budget }
+    }
+
+    /// The names that it has.
+    pub fn roll(&self) -> &Roll {
+        &self.roll
+    }
+
+    /// Lets each route's verifier show that it does its work.
+    ///
+    /// # Errors
+    /// [`Unfit`], with the first route whose verifier does not.
+    pub fn probe(&self, now: SystemTime) -> Result<(), Unfit> {
+        let mut probed: Vec<&Arc<Verifier>> = Vec::new();
+        for route in &self.routes {
+            if !probed.iter().any(|other| Arc::ptr_eq(other, &route.verifier)) {
+                let fault = |fault| Unfit { route: Arc::clone(&route.label.path), fault };
+                route.verifier.probe(now).map_err(fault)?;
+                probed.push(&route.verifier);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the request says it is called, for the log.
+    fn identify(&self, fields: &HeaderMap, record: &mut Record) {
+        let values = |name: &HeaderName| fields.get_all(name).iter().map(HeaderValue::as_bytes);
+        record.trace_id = TraceId::read(values(&TRACEPARENT));
+        record.given_id = self.request_id_field.as_ref().and_then(|name| GivenId::read(values(name)));
     }
 
     /// The upstreams, in the order that [`View::pool`] counts them.
@@ -197,24 +266,30 @@ impl Gateway {
         Bounds { max_body: route.max_body, pace: self.pace }
     }
 
-    /// The route among those of the path that takes the signed model.
+    /// The route among those of the path that takes the signed model, if the content has what it requires.
     fn select<'g>(
         &'g self,
         matched: &Matched<'_, '_>,
         first: &'g Route,
-        deliverable: &Deliverable<http::request::Parts>,
+        deliverable: &Deliverable<Parts>,
         record: &mut Record,
     ) -> Result<&'g Route, Rejection> {
-        if !matched.asks_for_model() {
-            return Ok(first);
-        }
-        let read = model::read(deliverable.content(), first.verifier.scheme().model_pointers);
-        let selected = read.map_err(|why| Rejection::ModelMismatch(Some(why))).and_then(|model| {
-            let id = matched.select(model.as_deref());
-            record.model = id.and(model);
-            self.route(id.ok_or(Rejection::ModelMismatch(None))?)
+        let content = deliverable.content();
+        let selected = if matched.asks_for_model() {
+            let read = model::read(content, &first.verifier.scheme().model_pointers);
+            read.map_err(|why| Rejection::ModelMismatch(Some(why))).and_then(|model| {
+                let id = matched.select(model.as_deref());
+                record.model = id.and(model);
+                self.route(id.ok_or(Rejection::ModelMismatch(None))?)
+            })
+        } else {
+            Ok(first)
+        };
+        let required = selected.and_then(|route| {
+            let met = Requirement::all_met(&route.requirements, content);
+            met.map(|()| route).map_err(|why| Rejection::ModelMismatch(Some(why)))
         });
-        match (selected, first.mode) {
+        match (required, first.mode) {
             (Err(rejection), Mode::Observe) => {
                 record.observed = record.observed.or(rejection.reason());
                 Ok(first)
@@ -234,9 +309,16 @@ impl Route {
     }
 
     /// Reads the claim out of the fields. A route that observes goes on without one.
-    fn claim(&self, fields: &HeaderMap, record: &mut Record) -> Result<Verification<'_>, Rejection> {
+    fn claim(&self, head: &Parts, record: &mut Record) -> Result<Verification<'_>, Rejection> {
         let now = SystemTime::now();
-        match (self.verifier.claim(&HyperFields(fields)), self.mode) {
+        let context = Context {
+            method: head.method.as_str(),
+            target: head.uri.path_and_query().map_or("/", PathAndQuery::as_str),
+            origin: self.public_url.as_deref(),
+            fields: &HyperFields(&head.headers),
+            now,
+        };
+        match (self.verifier.claim(&context), self.mode) {
             (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
             (Err(error), Mode::Enforce) => Err(Rejection::Unsigned(error)),
             (Err(error), Mode::Observe) => {
@@ -308,7 +390,7 @@ fn refuse<IO: Transport>(
         fields.insert(name, value);
     }
     if rejection.ends_connection() {
-        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        last(&mut response, wire);
     }
     response
 }

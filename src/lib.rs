@@ -32,8 +32,10 @@
     )
 )]
 
+pub mod admin;
 pub mod answer;
 pub mod body;
+pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod deadline;

@@ -1,4 +1,4 @@
-//! Pure. The signed model out of authentic content.
+//! Pure. The signed model, and what else a route requires, out of authentic content.
 //!
 //! The model is what the scheme's JSON pointers (RFC 6901) lead to. JSON that two readers could read differently names no
 //! model that could be trusted: a key repeated on the way, two pointers that disagree and a value that is no string are
@@ -12,18 +12,60 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 ///
 /// # Errors
 /// [`NoModel`] if the content does not say unambiguously.
-pub fn read(content: &[u8], pointers: &[&str]) -> Result<Option<String>, NoModel> {
-    let paths: Vec<Vec<String>> = pointers.iter().map(|pointer| tokens(pointer)).collect();
-    let mut found = Found::default();
-    // All of it, also what is skipped (RFC 8259, section 8.1).
+pub fn read(content: &[u8], pointers: &[impl AsRef<str>]) -> Result<Option<String>, NoModel> {
+    let paths: Vec<_> = pointers.iter().map(|pointer| tokens(pointer.as_ref())).collect();
+    match find(content, &[&paths])?.pop() {
+        Some(Found { fault: Some(fault), .. }) => Err(fault),
+        Some(Found { text, fault: None }) => Ok(text),
+        None => Ok(None),
+    }
+}
+
+/// Text that must stand in authentic content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    paths: Vec<Vec<String>>,
+    text: String,
+}
+
+impl Requirement {
+    /// The `text` must stand where at least one of the pointers leads, and nothing else where any other does.
+    pub fn new<'p>(pointers: impl IntoIterator<Item = &'p str>, text: &str) -> Self {
+        Self { paths: pointers.into_iter().map(tokens).collect(), text: text.to_owned() }
+    }
+
+    /// Whether authentic content has what all of them require.
+    ///
+    /// # Errors
+    /// [`NoModel`], which says why not.
+    pub fn all_met(requirements: &[Self], content: &[u8]) -> Result<(), NoModel> {
+        if requirements.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<_> = requirements.iter().map(|requirement| requirement.paths.as_slice()).collect();
+        for (found, requirement) in find(content, &paths)?.into_iter().zip(requirements) {
+            match found {
+                Found { fault: Some(fault), .. } => return Err(fault),
+                Found { text: Some(text), fault: None } if text == requirement.text => {}
+                Found { .. } => return Err(NoModel::NotAsRequired),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stands where each query's paths lead, in one walk over the content.
+fn find(content: &[u8], queries: &[&[Vec<String>]]) -> Result<Vec<Found>, NoModel> {
+    let mut found: Vec<Found> = queries.iter().map(|_| Found::default()).collect();
+    let paths =
+        queries.iter().enumerate().flat_map(|(query, paths)| paths.iter().map(move |path| (query, path)));
+    let wanted = paths.map(|(query, path)| Wanted { query, rest: path }).collect();
+    // What is skipped is not decoded, and text that is no UTF-8 could be read in several ways (RFC 8259, section 8.1).
     let text = std::str::from_utf8(content).map_err(|_where| NoModel::NotJson)?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let walk = Walk { wanted: paths.iter().map(Vec::as_slice).collect(), found: &mut found };
+    let walk = Walk { wanted, found: &mut found };
     walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|_where| NoModel::NotJson)?;
-    match found {
-        Found { fault: Some(fault), .. } => Err(fault),
-        Found { model, fault: None } => Ok(model),
-    }
+    Ok(found)
 }
 
 /// Why content that should name its model does not do so unambiguously.
@@ -37,6 +79,8 @@ pub enum NoModel {
     Disagreement,
     /// Where the model's name should be is something else than a string.
     NotText,
+    /// What the route requires is not there, or something else is.
+    NotAsRequired,
 }
 
 impl NoModel {
@@ -48,6 +92,7 @@ impl NoModel {
             Self::RepeatedKey => "a key on the way to the model is repeated",
             Self::Disagreement => "two places name different models",
             Self::NotText => "the model is not a string",
+            Self::NotAsRequired => "the content is not about what the route requires",
         }
     }
 }
@@ -67,16 +112,16 @@ fn tokens(pointer: &str) -> Vec<String> {
 
 #[derive(Default)]
 struct Found {
-    model: Option<String>,
+    text: Option<String>,
     fault: Option<NoModel>,
 }
 
 impl Found {
     fn name(&mut self, name: &str) {
-        match &self.model {
+        match &self.text {
             Some(other) if other != name => self.fail(NoModel::Disagreement),
             Some(_) => {}
-            None => self.model = Some(name.to_owned()),
+            None => self.text = Some(name.to_owned()),
         }
     }
 
@@ -85,21 +130,31 @@ impl Found {
     }
 }
 
+/// The rest of a path that leads through a value, and the query that it belongs to.
+#[derive(Clone, Copy)]
+struct Wanted<'w> {
+    query: usize,
+    rest: &'w [String],
+}
+
 /// One value of the document, and the rest of every pointer that leads through it.
 struct Walk<'w> {
-    wanted: Vec<&'w [String]>,
-    found: &'w mut Found,
+    wanted: Vec<Wanted<'w>>,
+    found: &'w mut [Found],
 }
 
 impl Walk<'_> {
-    fn is_leaf(&self) -> bool {
-        self.wanted.iter().any(|rest| rest.is_empty())
+    /// Tells the queries that this value, or a key of it, is for.
+    fn tell(&mut self, concerned: impl Fn(&[String]) -> bool, mut what: impl FnMut(&mut Found)) {
+        for wanted in self.wanted.iter().filter(|wanted| concerned(wanted.rest)) {
+            if let Some(found) = self.found.get_mut(wanted.query) {
+                what(found);
+            }
+        }
     }
 
-    fn not_text<E>(self) -> Result<(), E> {
-        if self.is_leaf() {
-            self.found.fail(NoModel::NotText);
-        }
+    fn not_text<E>(mut self) -> Result<(), E> {
+        self.tell(<[String]>::is_empty, |found| found.fail(NoModel::NotText));
         Ok(())
     }
 }
@@ -123,20 +178,21 @@ impl<'de> Visitor<'de> for Walk<'_> {
         f.write_str("JSON")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.is_leaf() {
-            self.found.fail(NoModel::NotText);
-        }
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.tell(<[String]>::is_empty, |found| found.fail(NoModel::NotText));
         let mut seen: Vec<&String> = Vec::new();
         while let Some(Key { token }) = map.next_key_seed(KeyOf { wanted: &self.wanted })? {
             if let Some(token) = token {
                 if seen.contains(&token) {
-                    self.found.fail(NoModel::RepeatedKey);
+                    self.tell(|rest| rest.first() == Some(token), |found| found.fail(NoModel::RepeatedKey));
                 }
                 seen.push(token);
             }
-            let leads = self.wanted.iter().filter_map(|rest| rest.split_first());
-            let wanted = leads.filter(|(first, _)| Some(*first) == token).map(|(_, rest)| rest).collect();
+            let leads = self.wanted.iter().filter_map(|wanted| {
+                let (first, rest) = wanted.rest.split_first()?;
+                (Some(first) == token).then_some(Wanted { rest, ..*wanted })
+            });
+            let wanted = leads.collect();
             map.next_value_seed(Walk { wanted, found: self.found })?;
         }
         Ok(())
@@ -147,10 +203,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
         self.not_text()
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if self.is_leaf() {
-            self.found.name(text);
-        }
+    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
+        self.tell(<[String]>::is_empty, |found| found.name(text));
         Ok(())
     }
 
@@ -177,7 +231,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
 /// A key of an object: which wanted token it is, if any. Keys are compared after their escapes are undone.
 struct KeyOf<'k, 'w> {
-    wanted: &'k [&'w [String]],
+    wanted: &'k [Wanted<'w>],
 }
 
 struct Key<'w> {
@@ -200,7 +254,7 @@ impl<'de, 'w> Visitor<'de> for KeyOf<'_, 'w> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Key<'w>, E> {
-        let token = self.wanted.iter().filter_map(|rest| rest.first()).find(|token| *token == key);
+        let token = self.wanted.iter().filter_map(|wanted| wanted.rest.first()).find(|token| *token == key);
         Ok(Key { token })
     }
 }
@@ -293,11 +347,36 @@ mod tests {
 
     #[test]
     fn content_that_is_not_utf_8_is_no_json() {
-        for content in
-            [&b"{\"meta\":{\"object\":\"\xff\"}}"[..], b"{\"meta\":{\"object\":\"a\"},\"x\":\"\xff\"}"]
-        {
-            assert_eq!(read(content, &["/meta/object"]), Err(NoModel::NotJson));
+        assert_eq!(read(b"{\"meta\":{\"object\":\"\xff\"}}", &["/meta/object"]), Err(NoModel::NotJson));
+        let skipped = b"{\"meta\":{\"object\":\"a\"},\"x\":\"\xff\"}";
+        assert_eq!(read(skipped, &["/meta/object"]), Err(NoModel::NotJson));
+    }
+
+    #[test]
+    fn what_a_route_requires_must_stand_there_and_without_doubt() {
+        let requirements = [
+            Requirement::new(["/meta/integration_id", "/data/integration_id"], "cuid_1"),
+            Requirement::new(["/type"], "x"),
+        ];
+        let met = |content: &str| Requirement::all_met(&requirements, content.as_bytes());
+        assert_eq!(met(r#"{"type":"x","meta":{"integration_id":"cuid_1"}}"#), Ok(()));
+        assert_eq!(met(r#"{"data":{"integration_id":"cuid_1"},"type":"x","z":1,"z":2}"#), Ok(()));
+        for (content, why) in [
+            (r#"{"type":"x"}"#, NoModel::NotAsRequired),
+            (r#"{"type":"x","meta":{"integration_id":"cuid_2"}}"#, NoModel::NotAsRequired),
+            (r#"{"meta":{"integration_id":"cuid_1"}}"#, NoModel::NotAsRequired),
+            (r#"{"type":"x","type":"x","meta":{"integration_id":"cuid_1"}}"#, NoModel::RepeatedKey),
+            (r#"{"type":"x","meta":{"integration_id":"cuid_1"},"meta":1}"#, NoModel::RepeatedKey),
+            (
+                r#"{"type":"x","meta":{"integration_id":"cuid_1"},"data":{"integration_id":"cuid_2"}}"#,
+                NoModel::Disagreement,
+            ),
+            (r#"{"type":1,"meta":{"integration_id":"cuid_1"}}"#, NoModel::NotText),
+            ("", NoModel::NotJson),
+        ] {
+            assert_eq!(met(content), Err(why), "{content}");
         }
+        assert_eq!(Requirement::all_met(&[], b"no json"), Ok(()));
     }
 
     #[test]

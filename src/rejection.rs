@@ -49,6 +49,40 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// What can happen to a request before it has a route, one for each pair of status code and reason.
+    pub const WITHOUT_ROUTE: [Self; 5] =
+        [Self::Malformed(""), Self::HeadTooLarge, Self::HeadTimeout, Self::ExpectationFailed, Self::NoRoute];
+
+    /// What a route refuses and a route that observes forwards.
+    pub const OBSERVED: [Self; 6] = [
+        Self::Unsigned(ClaimError::Missing),
+        Self::Unsigned(ClaimError::Duplicate),
+        Self::Unsigned(ClaimError::Malformed),
+        Self::Unsigned(ClaimError::Expired),
+        Self::SignatureMismatch,
+        Self::ModelMismatch(None),
+    ];
+
+    /// What can happen to a request of a route, one for each pair of status code and reason.
+    pub const OF_ROUTES: [Self; 16] = [
+        Self::ExpectationFailed,
+        Self::MethodNotAllowed(String::new()),
+        Self::Unsigned(ClaimError::Missing),
+        Self::Unsigned(ClaimError::Duplicate),
+        Self::Unsigned(ClaimError::Malformed),
+        Self::Unsigned(ClaimError::Expired),
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::Overloaded,
+        Self::BodyIncomplete,
+        Self::MalformedContent(""),
+        Self::SignatureMismatch,
+        Self::ModelMismatch(None),
+        Self::UpstreamUnreachable,
+        Self::UpstreamFailed,
+        Self::UpstreamTimeout,
+    ];
+
     /// The status code of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -82,6 +116,7 @@ impl Rejection {
             Self::Unsigned(ClaimError::Missing) => Some("signature_missing"),
             Self::Unsigned(ClaimError::Duplicate) => Some("signature_duplicate"),
             Self::Unsigned(ClaimError::Malformed) => Some("signature_malformed"),
+            Self::Unsigned(ClaimError::Expired) => Some("timestamp_expired"),
             Self::BodyTooLarge => Some("body_too_large"),
             Self::BodyTimeout => Some("body_timeout"),
             Self::BodyIncomplete => Some("body_incomplete"),
@@ -107,6 +142,7 @@ impl Rejection {
             Self::Unsigned(ClaimError::Missing) => "The request is not signed",
             Self::Unsigned(ClaimError::Duplicate) => "The request has more than one signature",
             Self::Unsigned(ClaimError::Malformed) => "The signature is malformed",
+            Self::Unsigned(ClaimError::Expired) => "The signed time is outside its window",
             Self::BodyTooLarge => "The content is too large",
             Self::BodyTimeout => "The content did not arrive in time",
             Self::BodyIncomplete => "The content is not complete",
@@ -229,6 +265,7 @@ mod tests {
             Rejection::Unsigned(ClaimError::Missing),
             Rejection::Unsigned(ClaimError::Duplicate),
             Rejection::Unsigned(ClaimError::Malformed),
+            Rejection::Unsigned(ClaimError::Expired),
             Rejection::BodyTooLarge,
             Rejection::BodyTimeout,
             Rejection::BodyIncomplete,
@@ -256,6 +293,7 @@ mod tests {
             (401, "signature_missing"),
             (401, "signature_duplicate"),
             (401, "signature_malformed"),
+            (401, "timestamp_expired"),
             (413, "body_too_large"),
             (408, "body_timeout"),
             (400, "body_incomplete"),
@@ -268,6 +306,15 @@ mod tests {
             (504, "upstream_timeout"),
         ];
         assert_eq!(rows, want);
+    }
+
+    #[test]
+    fn the_lists_have_every_pair_of_status_and_reason() {
+        let listed: Vec<_> = Rejection::WITHOUT_ROUTE.into_iter().chain(Rejection::OF_ROUTES).collect();
+        let pair = |rejection: &Rejection| (rejection.status(), rejection.reason());
+        for rejection in all() {
+            assert!(listed.iter().any(|other| pair(other) == pair(&rejection)), "{rejection:?}");
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub enum SecretEncoding {
     /// The text's own bytes are the key.
     #[default]
     Utf8,
-    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding optional).
+    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding optional), be it behind a `whsec_`.
     Base64,
     /// The text is the key in hexadecimal, in either case.
     Hex,
@@ -89,6 +89,8 @@ impl SecretEncoding {
                 Err(_) => Err(NotOfItsEncoding(self)),
             },
             Self::Base64 => {
+                let mut bare = STANDARD_WEBHOOKS.iter().filter_map(|prefix| text.strip_prefix(*prefix));
+                let text = bare.next().unwrap_or(text);
                 let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
                 let engine = if url_safe { &BASE64_URL_SAFE } else { &BASE64_STANDARD };
                 engine.decode(text).map(Key::new).map_err(|_undisclosed| NotOfItsEncoding(self))
@@ -158,6 +160,9 @@ const LENIENT: GeneralPurposeConfig =
 const BASE64_STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const BASE64_URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
+/// What senders that follow Standard Webhooks put before their secrets, and before their public keys.
+const STANDARD_WEBHOOKS: [&[u8]; 2] = [b"whsec_", b"whpk_"];
+
 /// Words that stand in documentation where a secret should.
 const SAMPLES: [&str; 22] = [
     "changeme",
@@ -200,7 +205,7 @@ mod tests {
 
     #[test]
     fn text_is_decoded_as_its_encoding_says() {
-        let cases: [(SecretEncoding, &str, Option<&[u8]>); 11] = [
+        let cases: [(SecretEncoding, &str, Option<&[u8]>); 13] = [
             (SecretEncoding::Utf8, "abc", Some(b"abc")),
             (SecretEncoding::Utf8, "68 69", Some(b"68 69")),
             (SecretEncoding::Hex, "6869", Some(b"hi")),
@@ -212,6 +217,8 @@ mod tests {
             (SecretEncoding::Base64, "-_-_", Some(&[0xfb, 0xff, 0xbf])),
             (SecretEncoding::Base64, "+/+/", Some(&[0xfb, 0xff, 0xbf])),
             (SecretEncoding::Base64, "a b", None),
+            (SecretEncoding::Base64, "whsec_+/+/", Some(&[0xfb, 0xff, 0xbf])),
+            (SecretEncoding::Utf8, "whsec_aGk=", Some(b"whsec_aGk=")),
         ];
         for (encoding, text, want) in cases {
             let got = encoding.decode(text.as_bytes());

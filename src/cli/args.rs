@@ -37,8 +37,17 @@ pub(super) enum Command {
     /// Send a signed event through a running gateway, or a forged one
     #[command(after_help = SEND_EXAMPLES)]
     Send(Send),
+    /// Say which secrets a running gateway still needs, and which are safe to remove
+    #[command(after_help = SECRETS_EXAMPLES)]
+    Secrets(Secrets),
     /// See it work: a sender, the gateway and an app in one process, with nothing to set up
     Demo(Demo),
+    /// List the senders that hookgate knows, and how they sign
+    Schemes {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -70,6 +79,9 @@ pub(super) struct Sign {
     /// Sign with the secret of this name, not with the route's first
     #[arg(long, value_name = "NAME", conflicts_with = "scheme", help_heading = WHOSE)]
     pub(super) secret: Option<String>,
+    /// A field that comes with the body (repeatable): some schemes sign one
+    #[arg(long = "field", value_name = "NAME: VALUE", value_parser = FieldLine::parse, help_heading = BESIDES)]
+    pub(super) fields: Vec<FieldLine>,
     #[command(flatten)]
     pub(super) besides: Besides,
 }
@@ -127,6 +139,16 @@ pub(super) struct Send {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Secrets {
+    /// The gateway's admin listener; without, the first address of `[admin]` in the configuration
+    #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
+    pub(super) admin: Option<Origin>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Show both events and exit
     #[arg(long)]
@@ -170,7 +192,7 @@ pub(super) struct Besides {
     pub(super) method: Option<http::Method>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = BESIDES)]
 pub(super) struct Stamp {
     /// The time of signing
@@ -221,22 +243,6 @@ impl Whose {
     }
 }
 
-impl Stamp {
-    /// The flags that were given.
-    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
-        let timestamp = self.timestamp.as_ref().map(|_| "--timestamp");
-        timestamp.into_iter().chain(self.id.as_ref().map(|_| "--id"))
-    }
-}
-
-impl Besides {
-    /// The flags that were given.
-    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
-        let url = self.url.as_ref().map(|_| "--url");
-        self.stamp.given().chain(url).chain(self.method.as_ref().map(|_| "--method"))
-    }
-}
-
 /// A field line, as it was typed: `NAME: VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FieldLine {
@@ -255,7 +261,7 @@ impl FieldLine {
 }
 
 fn scheme_parser() -> impl clap::builder::TypedValueParser<Value = &'static Scheme> {
-    let names = PossibleValuesParser::new(PRESETS.iter().map(|scheme| scheme.name));
+    let names = PossibleValuesParser::new(PRESETS.iter().map(|scheme| scheme.name.as_ref()));
     names.try_map(|name| Scheme::preset(&name).ok_or("there is no such scheme"))
 }
 
@@ -306,7 +312,13 @@ const SEND_EXAMPLES: &str = "\
 Examples (with a gateway.toml, and `hookgate` running beside):
   hookgate send /webhook/leases
   hookgate send /webhook/leases --forge wrong-secret
+  hookgate send /hooks/stripe --forge expired
   printf '{}' | hookgate send /webhook/leases --body -";
+
+const SECRETS_EXAMPLES: &str = "\
+Examples (beside a running gateway with an [admin] listener):
+  hookgate secrets
+  hookgate secrets --admin http://127.0.0.1:9901 --json";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -357,7 +369,7 @@ mod tests {
         let line = typed("hookgate sign - --scheme propify --secret-file b --secret-encoding hex").unwrap();
         let Some(Command::Sign(sign)) = line.command else { panic!("{line:?}") };
         let Origins::Flags { scheme, encoding, .. } = sign.whose.means() else { panic!("{sign:?}") };
-        assert_eq!((scheme.name, encoding), ("propify", SecretEncoding::Hex));
+        assert_eq!((&*scheme.name, encoding), ("propify", SecretEncoding::Hex));
     }
 
     #[test]

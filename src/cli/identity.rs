@@ -2,16 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::args::{Origins, SecretPlace, Whose};
+use super::args::{Origins, SecretPlace, Stamp, Whose};
+use super::asked::{self, Asked};
 use super::exit::Failure;
 use super::terminal::Terminal;
 use super::{configuration, input};
-use crate::config::Config;
+use crate::config::{Config, Route};
 use crate::secret::{Secret, SecretEncoding};
-use crate::signature::Verifier;
+use crate::signature::sign::{CannotSign, Signature};
+use crate::signature::{Verifier, sign};
 
 /// A verifier, and what is known of where it came from.
 pub(super) struct Identity {
@@ -21,19 +24,22 @@ pub(super) struct Identity {
     pub(super) text: Option<SecretText>,
     /// The configuration, where it came from one.
     pub(super) config: Option<Config>,
+    /// The number of the route that was named.
+    route: Option<usize>,
+}
+
+impl Identity {
+    /// Public origin and path of the route that was named.
+    pub(super) fn place(&self) -> Option<(Option<&str>, &str)> {
+        let route: &Route = self.config.as_ref()?.routes.get(self.route?)?;
+        Some((route.public_url.as_deref(), route.path.as_str()))
+    }
 }
 
 /// A secret as it was written down, for finding out what is wrong with it.
 pub(super) struct SecretText {
     pub(super) text: Zeroizing<Vec<u8>>,
     pub(super) encoding: SecretEncoding,
-}
-
-/// What signed: the field, and the name of the secret.
-pub(super) struct Signature {
-    pub(super) field: &'static str,
-    pub(super) value: String,
-    pub(super) secret: Arc<str>,
 }
 
 /// Finds out whose signature is meant.
@@ -44,54 +50,96 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
     match whose.means() {
         Origins::Flags { scheme, secret: place, encoding } => {
             let text = input::secret(terminal, place)?;
-            let key = encoding.decode(&text).map_err(|error| {
-                Failure::usage(format!("cannot use the secret in {}", place_name(place))).because(error)
-            })?;
+            let unusable = || Failure::usage(format!("cannot use the secret in {}", place_name(place)));
+            let key = encoding.decode(&text).map_err(|error| unusable().because(error))?;
             let secret = Secret { name: place_name(place).into(), key, not_after: None };
-            let verifier = Arc::new(Verifier::new(scheme.clone(), vec![secret]));
-            Ok(Identity { verifier, text: Some(SecretText { text, encoding }), config: None })
+            let verifier = Verifier::new(scheme.clone(), vec![secret]).map_err(|error| {
+                unusable().because(error).hint("say how it is written: --secret-encoding base64 or hex")
+            })?;
+            let text = Some(SecretText { text, encoding });
+            Ok(Identity { verifier: Arc::new(verifier), text, config: None, route: None })
         }
         Origins::Config { route } => {
             let config = configuration::load(terminal, file)?.config;
-            let verifier = match route {
-                Some(path) => Arc::clone(&configuration::route(&config, path)?.verifier),
+            let route = match route {
+                Some(path) => {
+                    let meant = configuration::route(&config, path)?;
+                    config.routes.iter().position(|route| std::ptr::eq(route, meant))
+                }
+                None => None,
+            };
+            let verifier = match route.and_then(|route| config.routes.get(route)) {
+                Some(route) => Arc::clone(&route.verifier),
                 None => the_only_one(&config)?,
             };
-            Ok(Identity { verifier, text: None, config: Some(config) })
+            Ok(Identity { verifier, text: None, config: Some(config), route })
         }
     }
 }
 
-/// Signs content, with the secret of this name or the first.
+/// Signs content, with the secret of this name or the first. An identifier is made up where the scheme signs one and none
+/// is given.
 ///
 /// # Errors
-/// Wrong usage if there is no such secret.
-pub(super) fn sign(verifier: &Verifier, secret: Option<&str>, content: &[u8]) -> Result<Signature, Failure> {
-    let mut names = verifier.secret_names();
-    let name = match secret {
-        Some(wanted) => names.find(|name| &***name == wanted),
-        None => names.next(),
+/// Wrong usage if there is no such secret, or the scheme cannot sign what it was given.
+pub(super) fn sign(
+    verifier: &Verifier,
+    secret: Option<&str>,
+    asked: &Asked,
+    stamp: &Stamp,
+    content: &[u8],
+) -> Result<Signature, Failure> {
+    let made_up = match (&verifier.scheme().id, &stamp.id) {
+        (Some(_), None) => Some(event_id()?),
+        (Some(_) | None, _) => None,
     };
-    let signed = name.and_then(|name| Some((verifier.sign_with(name, content)?, Arc::clone(name))));
-    let ((field, value), secret) = signed.ok_or_else(|| {
-        let names: Vec<_> = verifier.secret_names().map(|name| &**name).collect();
-        Failure::usage(format!("there is no secret `{}`", secret.unwrap_or_default()))
-            .hint(format!("there are: {}", names.join(", ")))
-    })?;
-    Ok(Signature { field, value, secret })
+    let id = stamp.id.as_deref().or(made_up.as_deref());
+    let stamp = sign::Stamp { timestamp: stamp.timestamp.as_deref(), id };
+    let signed = verifier.signature(secret, &asked.context(SystemTime::now()), stamp, content);
+    signed.map_err(|error| cannot_sign(verifier, secret, error))
 }
 
-/// Says which flags have no effect, because the scheme signs the body and nothing else.
+fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> Failure {
+    let scheme = &verifier.scheme().name;
+    match error {
+        CannotSign::NoSecret => {
+            let names: Vec<_> = verifier.secret_names().map(|name| &**name).collect();
+            Failure::usage(format!("there is no secret `{}`", secret.unwrap_or_default()))
+                .hint(format!("there are: {}", names.join(", ")))
+        }
+        CannotSign::PublicKey => Failure::usage(format!("cannot sign by the scheme {scheme}")).because(error),
+        CannotSign::NoId | CannotSign::NotSignable => {
+            let content = verifier.scheme().content.as_str();
+            Failure::usage(format!("cannot sign by the scheme {scheme}, which signs `{content}`"))
+                .because(error)
+        }
+    }
+}
+
+/// An identifier that no other event has.
+fn event_id() -> Result<String, Failure> {
+    let random = input::random_secret()
+        .map_err(|error| Failure::failed("cannot make up an identifier").because(error))?;
+    Ok(format!("msg_{}", random.get(..24).unwrap_or_default()))
+}
+
+/// Says which flags have no effect, because the scheme does not sign what they say.
 pub(super) fn note_unsigned(
     terminal: &mut Terminal,
     verifier: &Verifier,
-    given: impl Iterator<Item = &'static str>,
+    stamp: &Stamp,
+    url: bool,
+    method: bool,
 ) {
-    let given: Vec<_> = given.collect();
-    if !given.is_empty() {
-        let (flags, name) = (given.join(", "), verifier.scheme().name);
-        terminal
-            .note(format_args!("the scheme {name} signs the body and nothing else: {flags} has no effect"));
+    let scheme = verifier.scheme();
+    let useless = asked::unsigned(scheme, stamp, url, method);
+    if !useless.is_empty() {
+        let (flags, name) = (useless.join(", "), &scheme.name);
+        let signs = match scheme.content.parts().next() {
+            None => "the body and nothing else".to_owned(),
+            Some(_) => format!("`{}`", scheme.content.as_str()),
+        };
+        terminal.note(format_args!("the scheme {name} signs {signs}: {flags} has no effect"));
     }
 }
 

@@ -4,6 +4,7 @@
 //! one small terminal, so that a reader who goes away is no panic and colours are only where somebody sees them.
 
 mod args;
+mod asked;
 mod check;
 mod configuration;
 mod demo;
@@ -13,9 +14,12 @@ mod exit;
 mod identity;
 mod input;
 mod run;
+mod schemes;
+mod secrets;
 mod send;
 mod sign;
 mod signals;
+mod standing;
 mod table;
 mod terminal;
 mod verdict;
@@ -31,6 +35,7 @@ use exit::{Exit, Failure};
 use terminal::{Paint, Terminal};
 
 use crate::config::problem::Style;
+use crate::telemetry;
 
 /// Does what the arguments say, the first of them being the program's name.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -39,6 +44,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(typed) => told(&mut terminal, &typed),
         Err(answer) => answered(&mut terminal, &answer),
     };
+    telemetry::flush();
     let written = terminal.finish();
     let exit = match written {
         Err(error) if exit == Exit::Done => {
@@ -58,7 +64,12 @@ fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
         Some(Command::Sign(asked)) => sign::sign(terminal, file, asked),
         Some(Command::Verify(asked)) => verify::verify(terminal, file, asked),
         Some(Command::Send(asked)) => send::send(terminal, file, asked),
+        Some(Command::Secrets(asked)) => secrets::secrets(terminal, file, asked),
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
+        Some(Command::Schemes { json }) => {
+            known_schemes(terminal, *json);
+            Ok(Exit::Done)
+        }
         Some(Command::Completions { shell }) => {
             completions(terminal, *shell);
             Ok(Exit::Done)
@@ -88,6 +99,17 @@ fn answered(terminal: &mut Terminal, answer: &clap::Error) -> Exit {
         Style::Plain => stream.text(answer.render()),
     }
     exit
+}
+
+fn known_schemes(terminal: &mut Terminal, json: bool) {
+    if json {
+        terminal.out.json(&schemes::documents().into());
+        return;
+    }
+    for (index, line) in schemes::lines().into_iter().enumerate() {
+        let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
+        terminal.out.line(paint);
+    }
 }
 
 /// Written to memory first: the generator panics where it cannot write.

@@ -14,10 +14,11 @@ use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
 use crate::config::problem::{Report, Severity};
+use crate::config::{Address, Config};
 use crate::process;
 use crate::reload::watch::Watch;
 use crate::reload::{self, systemd};
-use crate::server::{self, Ended, inherit};
+use crate::server::{self, Ended, StartError, inherit};
 use crate::telemetry;
 
 /// Serves. Returns when a signal has asked to end and the drain is over.
@@ -42,10 +43,15 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let routes = loaded.config.routes.len();
     let handle = server::start_with(&loaded.config, inherited).map_err(|error| {
         let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
+        let hint = hint.replace("[server]", section(&error, &loaded.config));
         Failure::failed("cannot start").because(error).hint(hint)
     })?;
     let addresses: Vec<_> = handle.addresses().iter().map(ToString::to_string).collect();
     info!(addresses = addresses.join(", "), routes, version = env!("CARGO_PKG_VERSION"), "listening");
+    let admin: Vec<_> = handle.admin_addresses().iter().map(ToString::to_string).collect();
+    if !admin.is_empty() {
+        info!(addresses = admin.join(", "), "the admin listener answers");
+    }
 
     let told = move |report: &Report| tell(&mut Terminal::of_process(), report);
     let reloader = reload::start(Arc::clone(handle.control()), file.to_owned(), watch, told);
@@ -63,10 +69,15 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     });
     systemd::stopping();
     drop(reloader);
-    let grace = handle.control().generation().grace;
+    end_at_second_signal(runtime, signals);
+    let (delay, grace) = (handle.control().generation().drain_delay, handle.control().generation().grace);
+    handle.control().set_not_ready();
+    if !delay.is_zero() {
+        info!(signal = %first, delay_s = delay.as_secs_f64(), "not ready; serving as before until the drain begins");
+        std::thread::sleep(delay);
+    }
     info!(signal = %first, grace_s = grace.as_secs_f64(), "draining");
     handle.drain();
-    end_at_second_signal(runtime, signals);
     match handle.wait() {
         Ended::Drained => info!("drained"),
         // What was cut off got no answer, so its sender will try again. The operator's order was carried out.
@@ -83,6 +94,7 @@ fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
     let wait = move || {
         let second: Stop = runtime.block_on(signals.stop());
         warn!(signal = %second, "ending at once");
+        telemetry::flush();
         std::process::exit(second.code());
     };
     if let Err(error) = std::thread::Builder::new().name("second-signal".to_owned()).spawn(wait) {
@@ -107,6 +119,15 @@ fn tell(terminal: &mut Terminal, report: &Report) {
             }
             Severity::Note => info!(code, problem = text, file, line, help, "configuration"),
         }
+    }
+}
+
+/// The table that an address comes from which cannot be bound.
+fn section(error: &StartError, config: &Config) -> &'static str {
+    let admin = config.admin.as_ref().map(|admin| admin.listen.as_slice()).unwrap_or_default();
+    match error {
+        StartError::Bind(Address::Tcp(address), _) if admin.contains(address) => "[admin]",
+        StartError::Bind(..) | StartError::Thread(_) | StartError::Routes(_) => "[server]",
     }
 }
 

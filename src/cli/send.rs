@@ -2,17 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 use serde_json::json;
 
-use super::args::{Origins, Send};
+use super::args::{Origins, Send, Stamp};
+use super::asked::{Asked, Lines};
 use super::event::{self, Event, Forgery};
 use super::exchange::{self, Answer, NoAnswer, Outgoing};
 use super::exit::{Exit, Failure};
-use super::identity::{self, Signature};
+use super::identity;
 use super::terminal::{Paint, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{configuration, input, signals};
@@ -21,7 +23,9 @@ use crate::forward::origin::Origin;
 use crate::route::ModelRule;
 use crate::secret::{Key, Secret};
 use crate::signature::Verifier;
+use crate::signature::algorithm::Algorithm;
 use crate::signature::scheme::Scheme;
+use crate::signature::sign::Signature;
 
 /// Sends an event.
 ///
@@ -30,13 +34,19 @@ use crate::signature::scheme::Scheme;
 pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result<Exit, Failure> {
     let target = target(&asked.target)?;
     let plan = plan(terminal, file, asked, &target)?;
-    identity::note_unsigned(terminal, &plan.verifier, asked.stamp.given());
+    identity::note_unsigned(terminal, &plan.verifier, &asked.stamp, false, false);
     let content = match &asked.body {
         Some(file) => input::body(terminal, Some(file))?,
         None => event::sample(plan.verifier.scheme(), &plan.model),
     };
     let secret = asked.secret.as_deref();
-    let (event, signature) = make(&plan.verifier, secret, content, asked.forge)?;
+    let request = Asked {
+        method: asked.method.to_string(),
+        target: asked.target.clone(),
+        origin: Some(plan.public_url),
+        lines: Lines::given(&asked.fields),
+    };
+    let (event, signature) = make(&plan.verifier, secret, &request, &asked.stamp, content, asked.forge)?;
     let size = event.content.len();
     let added = asked.fields.iter().map(|line| (line.name.clone(), line.value.clone()));
     let outgoing = Outgoing {
@@ -71,6 +81,8 @@ struct Plan {
     gateway: Origin,
     verifier: Arc<Verifier>,
     model: String,
+    /// What the sender would call the gateway.
+    public_url: String,
 }
 
 fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuery) -> Result<Plan, Failure> {
@@ -78,12 +90,16 @@ fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuer
         // Nothing is left for the configuration to say.
         (Origins::Flags { .. }, Some(gateway)) => {
             let verifier = identity::resolve(terminal, file, &asked.whose)?.verifier;
-            Ok(Plan { gateway: gateway.clone(), verifier, model: SAMPLE_MODEL.to_owned() })
+            let public_url = gateway.to_string();
+            Ok(Plan { gateway: gateway.clone(), verifier, model: SAMPLE_MODEL.to_owned(), public_url })
         }
         (Origins::Flags { .. }, None) => {
             let verifier = identity::resolve(terminal, file, &asked.whose)?.verifier;
             let config = configuration::load(terminal, file)?.config;
-            Ok(Plan { gateway: gateway(&config)?, verifier, model: model(&config, target.path())? })
+            let (gateway, model) = (gateway(&config)?, model(&config, target.path())?);
+            let route = configuration::route(&config, target.path())?;
+            let public_url = route.public_url.clone().unwrap_or_else(|| gateway.to_string());
+            Ok(Plan { gateway, verifier, model, public_url })
         }
         (Origins::Config { route }, url) => {
             let config = configuration::load(terminal, file)?.config;
@@ -91,7 +107,8 @@ fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuer
             let route = configuration::route(&config, route.unwrap_or(target.path()))?;
             let verifier = Arc::clone(&route.verifier);
             let gateway = url.clone().map_or_else(|| gateway(&config), Ok)?;
-            Ok(Plan { gateway, verifier, model })
+            let public_url = route.public_url.clone().unwrap_or_else(|| gateway.to_string());
+            Ok(Plan { gateway, verifier, model, public_url })
         }
     }
 }
@@ -99,27 +116,55 @@ fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuer
 /// Makes and signs an event, and forges it in the way that was asked for.
 ///
 /// # Errors
-/// A [`Failure`] if there is no such secret.
+/// A [`Failure`] if there is no such secret, or the scheme knows no such forgery.
 pub(super) fn make(
     verifier: &Verifier,
     secret: Option<&str>,
+    request: &Asked,
+    stamp: &Stamp,
     content: Vec<u8>,
     forgery: Option<Forgery>,
 ) -> Result<(Event, Signature), Failure> {
+    let scheme = verifier.scheme();
+    let mut stamp = stamp.clone();
+    match forgery {
+        Some(Forgery::Tampered | Forgery::Malformed) if scheme.algorithm == Algorithm::Token => {
+            let name = &scheme.name;
+            let why =
+                format!("the scheme {name} is a shared token: it has no form, and does not cover the body");
+            return Err(Failure::usage(why));
+        }
+        Some(Forgery::Expired) => stamp.timestamp = Some(stale(scheme)?),
+        None | Some(_) => {}
+    }
     let signature = match forgery {
-        Some(Forgery::WrongSecret) => identity::sign(&stranger(verifier.scheme())?, None, &content)?,
-        None | Some(_) => identity::sign(verifier, secret, &content)?,
+        Some(Forgery::WrongSecret) => identity::sign(&stranger(scheme)?, None, request, &stamp, &content)?,
+        None | Some(_) => identity::sign(verifier, secret, request, &stamp, &content)?,
     };
-    Ok((event::prepare(content, signature.value.clone(), forgery), signature))
+    Ok((event::prepare(content, signature.field.1.clone(), forgery), signature))
 }
 
-/// The signature's field lines, as many as the event has.
+/// A time of signing that is too long ago.
+fn stale(scheme: &Scheme) -> Result<String, Failure> {
+    let written = scheme.timestamp.as_ref().and_then(|timestamp| {
+        let moment = SystemTime::now().checked_sub(timestamp.past)?.checked_sub(STALE)?;
+        Some(timestamp.unit.write(moment))
+    });
+    written
+        .ok_or_else(|| Failure::usage(format!("the scheme {} signs no time that could expire", scheme.name)))
+}
+
+/// How much longer than allowed the time of a stale event is ago: no clocks differ by so much unnoticed.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// The lines of what else is signed, and of the signature, as many as the event has.
 pub(super) fn signature_lines<'e>(
-    signature: &Signature,
+    signature: &'e Signature,
     event: &'e Event,
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<'e> {
-    let name = HeaderName::from_static(signature.field);
-    event.signatures.iter().filter_map(move |value| Some((name.clone(), HeaderValue::from_str(value).ok()?)))
+    let signatures = event.signatures.iter().map(|value| (&signature.field.0, value));
+    let lines = signature.others.iter().map(|(name, value)| (name, value)).chain(signatures);
+    lines.filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?)))
 }
 
 /// Sends on this thread.
@@ -198,7 +243,10 @@ fn stranger(scheme: &Scheme) -> Result<Verifier, Failure> {
         input::random_secret().map_err(|error| Failure::failed("cannot make up a secret").because(error))?;
     let key = Key::new(random.as_bytes().to_vec());
     let secret = Secret { name: "of a stranger".into(), key, not_after: None };
-    Ok(Verifier::new(scheme.clone(), vec![secret]))
+    Verifier::new(scheme.clone(), vec![secret]).map_err(|_not_a_public_key| {
+        let why = format!("only the sender can sign by the scheme {}", scheme.name);
+        Failure::usage(why)
+    })
 }
 
 fn print(terminal: &mut Terminal, what: &str, answer: &Answer, verdict: &Verdict) {

@@ -1,10 +1,11 @@
-//! Shell. `hookgate sign`: the field that a sender would add to a body.
+//! Shell. `hookgate sign`: the fields that a sender would add to a body.
 
 use std::path::Path;
 
 use serde_json::json;
 
 use super::args::Sign;
+use super::asked::{Asked, Lines};
 use super::exit::{Exit, Failure};
 use super::terminal::Terminal;
 use super::{identity, input};
@@ -15,19 +16,28 @@ use super::{identity, input};
 /// A [`Failure`] if there is no telling whose signature, or the body cannot be read.
 pub(super) fn sign(terminal: &mut Terminal, file: &Path, asked: &Sign) -> Result<Exit, Failure> {
     let identity = identity::resolve(terminal, file, &asked.whose)?;
-    identity::note_unsigned(terminal, &identity.verifier, asked.besides.given());
+    let besides = &asked.besides;
+    let (url, method) = (besides.url.is_some(), besides.method.is_some());
+    identity::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
+    let scheme = identity.verifier.scheme();
+    let request = Asked::new(besides, scheme, identity.place(), Lines::given(&asked.fields))?;
     let content = input::body(terminal, asked.body.as_deref())?;
-    let signature = identity::sign(&identity.verifier, asked.secret.as_deref(), &content)?;
+    let secret = asked.secret.as_deref();
+    let signature = identity::sign(&identity.verifier, secret, &request, &besides.stamp, &content)?;
     if asked.json {
+        let fields: Vec<_> =
+            signature.lines().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         terminal.out.json(&json!({
             "ok": true,
-            "scheme": identity.verifier.scheme().name,
+            "scheme": scheme.name,
             "secret": &*signature.secret,
             "bytes": content.len(),
-            "fields": [{ "name": signature.field, "value": signature.value }],
+            "fields": fields,
         }));
     } else {
-        terminal.out.line(format_args!("{}: {}", signature.field, signature.value));
+        for (name, value) in signature.lines() {
+            terminal.out.line(format_args!("{name}: {value}"));
+        }
     }
     Ok(Exit::Done)
 }

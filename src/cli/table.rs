@@ -26,7 +26,7 @@ fn row(route: &Route) -> [String; 8] {
             ModelRule::Named(model) => model.clone(),
             ModelRule::Segment => "{model}".to_owned(),
         },
-        route.verifier.scheme().name.to_owned(),
+        route.verifier.scheme().name.to_string(),
         secrets(route).join(", "),
         methods.join(", "),
         size(route.max_body),
@@ -76,7 +76,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// Each cell as wide as the widest of its column; nothing behind the last.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

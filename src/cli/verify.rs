@@ -7,13 +7,15 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use super::args::Verify;
+use super::asked::{Asked, Lines};
 use super::exit::{Exit, Failure};
 use super::identity::Identity;
 use super::terminal::{Paint, Terminal};
 use super::{identity, input};
 use crate::secret::Secret;
+use crate::signature::algorithm::Algorithm;
 use crate::signature::diagnosis::{self, Cause};
-use crate::signature::{ClaimError, Fields, Verifier};
+use crate::signature::{ClaimError, Context, Fields, Verifier};
 
 /// Verifies a body.
 ///
@@ -21,10 +23,17 @@ use crate::signature::{ClaimError, Fields, Verifier};
 /// A [`Failure`] if there is no telling whose signature, or the body cannot be read.
 pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Result<Exit, Failure> {
     let identity = identity::resolve(terminal, file, &asked.whose)?;
-    identity::note_unsigned(terminal, &identity.verifier, asked.besides.given());
+    let (besides, scheme) = (&asked.besides, identity.verifier.scheme());
+    let (url, method) = (besides.url.is_some(), besides.method.is_some());
+    identity::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
+    let mut lines = Lines::given(&asked.fields);
+    lines.push_stamp(scheme, &besides.stamp);
+    if let Some(value) = &asked.signature {
+        lines.push(&scheme.field, value);
+    }
+    let request = Asked::new(besides, scheme, identity.place(), lines)?;
     let content = input::body(terminal, asked.body.as_deref())?;
-    let lines = Lines::given(identity.verifier.scheme().field, asked);
-    let verdict = judge(&identity, &lines, &content, SystemTime::now());
+    let verdict = judge(&identity, &request.context(SystemTime::now()), &content);
     if asked.json {
         print_json(terminal, &identity, &content, &verdict);
     } else {
@@ -34,28 +43,6 @@ pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Re
         Verdict::Verified(_) => Exit::Done,
         Verdict::Refused { .. } => Exit::Failed,
     })
-}
-
-/// The field lines that were given.
-struct Lines(Vec<(String, Vec<u8>)>);
-
-impl Lines {
-    /// White space around a value is no part of it (RFC 9110, section 5.5).
-    fn given(signature_field: &str, asked: &Verify) -> Self {
-        let signature = asked
-            .signature
-            .iter()
-            .map(|value| (signature_field.to_owned(), value.trim_matches([' ', '\t']).as_bytes().to_vec()));
-        let others =
-            asked.fields.iter().map(|line| (line.name.as_str().to_owned(), line.value.as_bytes().to_vec()));
-        Self(signature.chain(others).collect())
-    }
-}
-
-impl Fields for Lines {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_slice())
-    }
 }
 
 enum Verdict {
@@ -69,42 +56,80 @@ enum Verdict {
     },
 }
 
-fn judge(identity: &Identity, lines: &Lines, content: &[u8], now: SystemTime) -> Verdict {
+fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8]) -> Verdict {
     let verifier = &identity.verifier;
-    let (reason, why) = match verifier.claim(lines) {
-        Ok(_) => match diagnosis::verified_by(verifier, lines, content, now) {
+    let scheme = verifier.scheme();
+    let (reason, why) = match verifier.claim(context) {
+        Ok(_) => match diagnosis::verified_by(verifier, context, content) {
             Some(secret) => return Verdict::Verified(secret),
             None => ("signature_mismatch", not_signed_with(verifier)),
         },
-        Err(error @ ClaimError::Missing) => ("signature_missing", error.to_string()),
+        Err(ClaimError::Missing) => {
+            let missing = scheme.fields().find(|name| context.fields.values(name).next().is_none());
+            let why = format!("there is no field `{}`", missing.unwrap_or(&scheme.field));
+            ("signature_missing", why)
+        }
         Err(error @ ClaimError::Duplicate) => ("signature_duplicate", error.to_string()),
+        Err(ClaimError::Expired) => ("timestamp_expired", expired(verifier, context, content)),
         Err(ClaimError::Malformed) => {
-            let scheme = verifier.scheme();
-            let value = lines.values(scheme.field).next().unwrap_or_default();
-            ("signature_malformed", diagnosis::misread(scheme.notation, value).to_string())
+            let value = context.fields.values(&scheme.field).next().unwrap_or_default();
+            // Where the field itself is right, it is something else that is signed.
+            let named = scheme.notation.read(scheme.algorithm, value, None).is_ok();
+            let why = match named {
+                true => format!(
+                    "what the scheme signs (`{}`) is not all there as it must be",
+                    scheme.content.as_str()
+                ),
+                false => diagnosis::misread(scheme, value).to_string(),
+            };
+            ("signature_malformed", why)
         }
     };
-    Verdict::Refused { reason, why, cause: cause(identity, lines, content, now) }
+    Verdict::Refused { reason, why, cause: cause(identity, context, content) }
 }
 
 fn not_signed_with(verifier: &Verifier) -> String {
     let names: Vec<_> = verifier.secret_names().map(|name| format!("`{name}`")).collect();
-    format!("the body, as it stands, was not signed with the secret {}", names.join(" or "))
+    let (scheme, names) = (verifier.scheme(), names.join(" or "));
+    if scheme.algorithm == Algorithm::Token {
+        return format!("the token is not the secret {names}");
+    }
+    let what = match scheme.content.parts().next() {
+        None => "the body, as it stands, was",
+        Some(_) => "the body, and what is signed with it, were",
+    };
+    format!("{what} not signed with the secret {names}")
 }
 
-fn cause(identity: &Identity, lines: &Lines, content: &[u8], now: SystemTime) -> Option<Cause> {
+/// What there is to say about a signed time outside its window, and whether all else is right.
+fn expired<F: Fields>(verifier: &Verifier, context: &Context<'_, F>, content: &[u8]) -> String {
+    let Some(moment) = verifier.moment(context.fields) else { return ClaimError::Expired.to_string() };
+    let (seconds, side) = match context.now.duration_since(moment) {
+        Ok(age) => (age.as_secs(), "ago"),
+        Err(ahead) => (ahead.duration().as_secs(), "ahead"),
+    };
+    let Context { method, target, origin, fields, .. } = *context;
+    let then = Context { method, target, origin, fields, now: moment };
+    let rest = match diagnosis::verified_by(verifier, &then, content) {
+        Some(secret) => format!("; but for that, it verifies with the secret `{secret}`"),
+        None => ", and it would not have verified then either".to_owned(),
+    };
+    format!("the signed time is {seconds} s {side}, outside the scheme's window{rest}")
+}
+
+fn cause<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8]) -> Option<Cause> {
     let verifier = &identity.verifier;
     let routes = identity.config.iter().flat_map(|config| &config.routes);
     let others = routes
         .filter(|route| !Arc::ptr_eq(&route.verifier, verifier))
         .map(|route| (route.path.as_str(), &*route.verifier));
-    let keyed = diagnosis::likely_cause(verifier, lines, content, now, others);
+    let keyed = diagnosis::likely_cause(verifier, context, content, others);
     keyed.or_else(|| {
         let secret = identity.text.as_ref()?;
         let change = diagnosis::key_change(&secret.text, secret.encoding, |key| {
             let secret = Secret { name: "".into(), key, not_after: None };
             let verifier = Verifier::new(verifier.scheme().clone(), vec![secret]);
-            diagnosis::verified_by(&verifier, lines, content, now).is_some()
+            verifier.is_ok_and(|verifier| diagnosis::verified_by(&verifier, context, content).is_some())
         });
         change.map(Cause::Key)
     })
@@ -112,7 +137,7 @@ fn cause(identity: &Identity, lines: &Lines, content: &[u8], now: SystemTime) ->
 
 fn print(terminal: &mut Terminal, identity: &Identity, content: &[u8], verdict: &Verdict) {
     let out = &mut terminal.out;
-    let (scheme, bytes) = (identity.verifier.scheme().name, content.len());
+    let (scheme, bytes) = (&identity.verifier.scheme().name, content.len());
     match verdict {
         Verdict::Verified(secret) => {
             let word = out.paint(Paint::Good, "verifies");
@@ -136,7 +161,7 @@ fn print(terminal: &mut Terminal, identity: &Identity, content: &[u8], verdict: 
 }
 
 fn print_json(terminal: &mut Terminal, identity: &Identity, content: &[u8], verdict: &Verdict) {
-    let (scheme, bytes) = (identity.verifier.scheme().name, content.len());
+    let (scheme, bytes) = (&identity.verifier.scheme().name, content.len());
     terminal.out.json(&match verdict {
         Verdict::Verified(secret) => json!({
             "ok": true,

@@ -28,6 +28,11 @@ pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Prob
     item.elements(array).filter_map(|element| read(&element, default, problems)).collect()
 }
 
+/// The addresses under a table's `listen`, where there is no default.
+pub(super) fn listen_as_written(table: &Table<'_>, problems: &mut Problems) -> Vec<Listen> {
+    listen(table, SocketAddr::from(([127, 0, 0, 1], 8080)), problems)
+}
+
 /// As [`listen`], where a unix socket does not do.
 pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {
     let mut all = listen(table, default, problems);

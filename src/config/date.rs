@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use toml::value::{Datetime, Offset};
 
+use crate::calendar::days_since_1970;
+
 /// The moment that an RFC 3339 text such as `2026-03-01T00:00:00Z` stands for.
 ///
 /// # Errors
@@ -61,26 +63,6 @@ impl fmt::Display for DateError {
         })
     }
 }
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar, for a month from 1 to 12. Years have four digits, so nothing
-/// here comes near to overflowing; it saturates all the same.
-fn days_since_1970(year: i64, month: u8, day: u8) -> i64 {
-    let before_year = |year: i64| {
-        let last = year.saturating_sub(1);
-        let leaps = (last / 4).saturating_sub(last / 100).saturating_add(last / 400);
-        last.saturating_mul(365).saturating_add(leaps)
-    };
-    let leap = before_year(year.saturating_add(1)).saturating_sub(before_year(year)) == 366;
-    let before_month = BEFORE_MONTH.get(usize::from(month.saturating_sub(1))).copied().unwrap_or(0);
-    before_year(year)
-        .saturating_sub(before_year(1970))
-        .saturating_add(before_month)
-        .saturating_add(i64::from(leap && month > 2))
-        .saturating_add(i64::from(day.saturating_sub(1)))
-}
-
-/// The days of a common year before each of its months.
-const BEFORE_MONTH: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use super::routes::{self, Common, Signs};
 use super::secret::Context;
 use super::table::{Problems, Table};
 use super::upstream::Settings;
-use super::{Config, address, keys, sections, syntax};
+use super::{Config, address, keys, schemes, sections, syntax};
 
 /// A configuration, and what there is to say about it all the same.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub fn read(
     now: SystemTime,
 ) -> Result<Loaded, Report> {
     let folder = Path::new(name).parent().unwrap_or(Path::new(""));
-    let context = Context { environment, now, folder };
+    let context = Context { environment, now, folder, schemes: &[] };
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut problems = Problems::new();
     if errors.is_empty() {
@@ -80,6 +80,8 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
     address::distinct(listen.iter().chain(&admin_listen), problems);
     let log = sections::log(&root, problems);
     let forward = sections::forward(&root, problems);
+    let declared = schemes::read(&root, problems);
+    let context = Context { schemes: &declared, ..context };
     let common = Common {
         limits: &limits,
         upstream: Settings::common(&root, problems),

@@ -72,7 +72,8 @@ impl Values<'_> {
             DeValue::String(content) => {
                 self.all.push(value.span());
                 let public = match key {
-                    "scheme" | "name" | "file" | "encoding" | "not_after" => true,
+                    "scheme" | "name" | "file" | "encoding" | "secret_encoding" | "not_after"
+                    | "tolerance" | "past" | "future" => true,
                     "env" => is_variable_name(content),
                     _ => false,
                 };

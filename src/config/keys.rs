@@ -2,11 +2,22 @@
 
 /// The top level.
 pub(super) const ROOT: &[&str] =
-    &["server", "limits", "upstream", "admin", "log", "forward", "signature", "routes"];
+    &["server", "limits", "upstream", "admin", "log", "forward", "schemes", "signature", "routes"];
 
 /// `[server]`
-pub(super) const SERVER: &[&str] =
-    &["listen", "reuse_port", "unix_mode", "workers", "max_connections", "shutdown_grace"];
+pub(super) const SERVER: &[&str] = &[
+    "listen",
+    "reuse_port",
+    "unix_mode",
+    "proxy_protocol",
+    "workers",
+    "max_connections",
+    "drain_delay",
+    "shutdown_grace",
+];
+
+/// `proxy_protocol` of `[server]`.
+pub(super) const PROXY_PROTOCOL: &[&str] = &["trusted", "listen"];
 
 /// `[limits]`
 pub(super) const LIMITS: &[&str] = &[
@@ -27,13 +38,37 @@ pub(super) const UPSTREAM: &[&str] = &["connect_timeout", "response_timeout", "m
 pub(super) const ADMIN: &[&str] = &["listen"];
 
 /// `[log]`
-pub(super) const LOG: &[&str] = &["format", "level", "access"];
+pub(super) const LOG: &[&str] = &["format", "level", "access", "request_id_field"];
 
 /// `[forward]`
 pub(super) const FORWARD: &[&str] = &["x_forwarded", "verified_field"];
 
+/// `[schemes.NAME]`
+pub(super) const SCHEME: &[&str] = &[
+    "algorithm",
+    "header",
+    "format",
+    "prefix",
+    "separator",
+    "tag",
+    "encoding",
+    "secret_encoding",
+    "content",
+    "timestamp",
+    "tolerance",
+    "id",
+    "model_pointers",
+    "integration_pointers",
+];
+
+/// A scheme's `timestamp`.
+pub(super) const TIMESTAMP: &[&str] = &["header", "key", "unit"];
+
+/// A scheme's `tolerance`, where past and future have one each.
+pub(super) const TOLERANCE: &[&str] = &["past", "future"];
+
 /// `[signature]`, and a route's `signature`.
-pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets"];
+pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets", "tolerance"];
 
 /// An element of `secrets`.
 pub(super) const SECRET: &[&str] = &["name", "env", "file", "value", "encoding", "not_after"];
@@ -43,7 +78,10 @@ pub(super) const ROUTE: &[&str] = &[
     "path",
     "upstream",
     "model",
+    "require",
+    "integration",
     "signature",
+    "public_url",
     "methods",
     "max_body",
     "connect_timeout",
@@ -54,14 +92,18 @@ pub(super) const ROUTE: &[&str] = &[
 ];
 
 /// The tables, as people write them, with their keys: to say where a key belongs that is not where it should be.
-pub(super) const TABLES: [(&str, &[&str]); 10] = [
+pub(super) const TABLES: [(&str, &[&str]); 14] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
+    ("`proxy_protocol`", PROXY_PROTOCOL),
     ("`[limits]`", LIMITS),
     ("`[upstream]`", UPSTREAM),
     ("`[admin]`", ADMIN),
     ("`[log]`", LOG),
     ("`[forward]`", FORWARD),
+    ("`[schemes.NAME]`", SCHEME),
+    ("a scheme's `timestamp`", TIMESTAMP),
+    ("a scheme's `tolerance`", TOLERANCE),
     ("`[[routes]]`", ROUTE),
     ("`[signature]`", SIGNATURE),
     ("an element of `secrets`", SECRET),

@@ -14,7 +14,11 @@ mod file;
 mod hide;
 mod item;
 mod keys;
+mod pointer;
+mod proxy;
+mod public_url;
 mod routes;
+mod schemes;
 mod secret;
 mod sections;
 mod signature;
@@ -34,6 +38,8 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 
 use crate::forward::origin::Origin;
+use crate::model::Requirement;
+use crate::peer::Network;
 use crate::route::{ModelRule, Pattern};
 pub use crate::signature::Mode;
 use crate::signature::Verifier;
@@ -66,10 +72,14 @@ pub struct Server {
     pub sharing: Sharing,
     /// The mode of a unix socket's file: whoever may write to it may connect.
     pub unix_mode: u32,
+    /// Where proxies in front of us say who the client is, if anywhere.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Threads, each with a runtime, a listener and a pool of its own.
     pub workers: NonZeroUsize,
     /// Connections served at once, all workers together; more wait in the kernel's queue.
     pub max_connections: NonZeroUsize,
+    /// How long to go on as before, but for readiness, before a drain begins.
+    pub drain_delay: Duration,
     /// How long a drain may take before what is still under way is cut off.
     pub shutdown_grace: Duration,
 }
@@ -101,6 +111,15 @@ impl fmt::Display for Address {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// `proxy_protocol`: proxies that announce the client at the beginning of each connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// The listeners on which they do.
+    pub listen: Vec<Address>,
+    /// The proxies. They must announce the client; of all others nothing is believed, and nothing expected.
+    pub trusted: Vec<Network>,
 }
 
 /// Whether others may listen where we do (`reuse_port`).
@@ -149,6 +168,8 @@ pub struct Log {
     pub level: LogLevel,
     /// Which requests leave a line.
     pub access: AccessLog,
+    /// The field that a request's id is taken from. Without one, and where it has none that is fit, an id is made.
+    pub request_id_field: Option<HeaderName>,
 }
 
 /// What log lines look like.
@@ -216,10 +237,14 @@ pub struct Route {
     pub path: Pattern,
     /// `model`, or the path's `{model}`.
     pub model: ModelRule,
+    /// `require` and `integration`: what else must stand in the signed content.
+    pub requirements: Vec<Requirement>,
     /// `upstream`, with what `[upstream]` and the route say of it.
     pub upstream: Upstream,
     /// `signature`. Routes that use the one of the whole file share it.
     pub verifier: Arc<Verifier>,
+    /// `public_url`: the origin that the sender believes to send to, without a slash at the end.
+    pub public_url: Option<String>,
     /// `methods`; at least one.
     pub methods: Vec<Method>,
     /// `max_body`, in bytes.

@@ -12,8 +12,9 @@ use super::secret::Context;
 use super::signature::{self, Signature};
 use super::table::{Problems, Table};
 use super::upstream::{self, Settings};
-use super::{Limits, Mode, Route, keys, sections, together};
+use super::{Limits, Mode, Route, keys, pointer, public_url, sections, together};
 use crate::forward::origin::Origin;
+use crate::model::Requirement;
 use crate::route::{ModelRule, Pattern, PatternError, PatternFault};
 use crate::signature::Verifier;
 
@@ -68,16 +69,21 @@ pub(super) struct Draft<'t> {
     pub(super) mode: Mode,
     /// Its own `signature`.
     pub(super) signature: Signs,
+    /// `public_url`
+    pub(super) public_url: Option<String>,
+    /// `require`, and `integration` once the scheme is known.
+    requirements: Option<Vec<Requirement>>,
     origin: Option<Origin>,
     settings: Settings,
 }
 
 /// Every route; fewer, or none, if there are errors.
 pub(super) fn read(root: &Table<'_>, end: usize, common: Common<'_>, problems: &mut Problems) -> Vec<Route> {
-    let drafts = drafts(root, end, &common, problems);
+    let mut drafts = drafts(root, end, &common, problems);
     together::check(&drafts, &common.signature, root, problems);
+    integrations(&mut drafts, &common.signature, problems);
     let whole = match common.signature {
-        Signs::Here(signature) => Some(Arc::new(signature.into_verifier())),
+        Signs::Here(signature) => signature.into_verifier(),
         Signs::Absent | Signs::Wrong => None,
     };
     drafts.into_iter().filter_map(|draft| draft.finish(whole.as_ref())).collect()
@@ -142,6 +148,8 @@ impl<'t> Draft<'t> {
             max_body,
             mode,
             signature: Signs::read(&table, common.context, problems),
+            public_url: table.get("public_url").and_then(|item| public_url::read(&item, problems)),
+            requirements: pointer::required(&table, problems),
             origin,
             settings: common.upstream.overridden(&table, problems),
             table,
@@ -157,17 +165,31 @@ impl<'t> Draft<'t> {
         let verifier = match self.signature {
             Signs::Absent => Arc::clone(whole?),
             Signs::Wrong => return None,
-            Signs::Here(signature) => Arc::new(signature.into_verifier()),
+            Signs::Here(signature) => signature.into_verifier()?,
         };
         Some(Route {
             path: self.path?,
             model: self.model?,
+            requirements: self.requirements?,
+            public_url: self.public_url,
             upstream: self.settings.of(self.origin?),
             verifier,
             methods: self.methods,
             max_body: self.max_body,
             mode: self.mode,
         })
+    }
+}
+
+/// Adds what each route's `integration` requires, which depends on its scheme.
+fn integrations(drafts: &mut [Draft<'_>], whole: &Signs, problems: &mut Problems) {
+    for draft in drafts {
+        let Some(item) = draft.table.get("integration") else { continue };
+        let Some(scheme) = together::effective(draft, whole).map(Signature::scheme) else { continue };
+        match pointer::integration(&item, scheme, problems) {
+            Some(requirement) => draft.requirements.iter_mut().for_each(|all| all.push(requirement.clone())),
+            None => draft.requirements = None,
+        }
     }
 }
 

@@ -13,12 +13,15 @@ use super::environment::{Environment, FileError};
 use super::item::Item;
 use super::keys;
 use super::problem::Problem;
+use super::schemes::Declared;
 use super::table::{Problems, Table};
 use crate::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
 
 /// What a configuration is read in.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'c> {
+    /// The schemes of the file.
+    pub(super) schemes: &'c [Declared],
     /// Where secrets come from.
     pub(super) environment: &'c dyn Environment,
     /// The moment of reading.

@@ -10,7 +10,9 @@ use super::address::{self, Listen};
 use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
-use super::{AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, Sharing, XForwarded, keys};
+use super::{
+    AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, Sharing, XForwarded, keys, proxy,
+};
 use crate::signature::scheme::PRESETS;
 
 /// `[server]`, with the places of its addresses.
@@ -26,8 +28,10 @@ pub(super) fn server(
         listen: listen.iter().map(|listen| listen.address.clone()).collect(),
         sharing: if shared { Sharing::WithOthers } else { Sharing::Alone },
         unix_mode: table.get("unix_mode").and_then(|item| mode(&item, problems)).unwrap_or(UNIX_MODE),
+        proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy::read(&item, &listen, problems)),
         workers: at_least_one(table.count("workers", cores.get(), 1..=MOST_WORKERS, problems)),
         max_connections: at_least_one(table.count("max_connections", 10_000, 1..=MOST_CONNECTIONS, problems)),
+        drain_delay: table.duration("drain_delay", Duration::ZERO, problems),
         shutdown_grace: table.duration("shutdown_grace", Duration::from_secs(30), problems),
     };
     (server, listen)
@@ -99,6 +103,7 @@ pub(super) fn log(root: &Table<'_>, problems: &mut Problems) -> Log {
         format: table.choice("format", &formats, LogFormat::Auto, problems),
         level: table.choice("level", &levels, LogLevel::Info, problems),
         access: table.choice("access", &access, AccessLog::All, problems),
+        request_id_field: table.get("request_id_field").and_then(|item| request_id_field(&item, problems)),
     }
 }
 
@@ -112,6 +117,24 @@ pub(super) fn forward(root: &Table<'_>, problems: &mut Problems) -> Forward {
             .unwrap_or_default(),
         verified_field: table.get("verified_field").and_then(|item| verified_field(&item, problems)),
     }
+}
+
+/// The name of a field that is logged: none with a secret of the sender's in it.
+fn request_id_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderName> {
+    let example = "\"x-request-id\"";
+    let text = item.text(example, problems)?;
+    let name = HeaderName::from_bytes(text.as_bytes()).ok();
+    let fit = name.filter(|name| {
+        let signature = PRESETS.iter().any(|scheme| scheme.field == name.as_str());
+        !signature && !FIELDS_WITH_CREDENTIALS.contains(&name.as_str())
+    });
+    if fit.is_none() {
+        let message = "not the name of a field that can be logged";
+        problems.push(
+            Problem::error("bad_field", item.span.clone(), message).help(format!("for example `{example}`")),
+        );
+    }
+    fit
 }
 
 /// `true`, `false` or `"overwrite"`.
@@ -159,7 +182,7 @@ fn verified_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderName
         problems.push(problem("not the name of a field"));
         return None;
     };
-    let signature = PRESETS.iter().any(|scheme| scheme.field == name.as_str());
+    let signature = PRESETS.iter().any(|scheme| scheme.fields().any(|field| field == name.as_str()));
     if signature || FIELDS_THAT_MATTER.contains(&name.as_str()) {
         problems.push(problem(
             "this field has a meaning of its own, and would be removed from what clients send",
@@ -184,6 +207,9 @@ const MOST_WORKERS: usize = 1024;
 const MOST_CONNECTIONS: usize = 10_000_000;
 /// As many bytes as any size can be.
 pub(super) const MOST_MEMORY: u64 = 1 << 40;
+
+/// Fields that hold what nobody should read in a log.
+const FIELDS_WITH_CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// Fields whose removal would change what a message means: framing, hop-by-hop fields (RFC 9110, section 7.6.1), what
 /// describes the content, who asks, and what the gateway may append to.

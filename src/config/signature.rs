@@ -1,14 +1,18 @@
 //! Pure. `[signature]`, and a route's `signature`: a scheme, and the secrets of which any may verify.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use subtle::ConstantTimeEq as _;
 
 use super::item::Item;
 use super::problem::Problem;
 use super::secret::{self, Context, Named};
 use super::table::{Problems, Table};
-use super::{keys, suggest};
+use super::{keys, schemes, suggest};
 use crate::secret::{Key, Secret, SecretEncoding};
 use crate::signature::Verifier;
+use crate::signature::mac::Keyed;
 use crate::signature::scheme::{PRESETS, Scheme};
 
 /// How to write a signature within a route.
@@ -17,7 +21,7 @@ pub(super) const EXAMPLE: &str =
 
 /// A signature that can verify, its secrets still at hand.
 pub(super) struct Signature {
-    scheme: &'static Scheme,
+    scheme: Arc<Scheme>,
     secrets: Vec<Secret>,
 }
 
@@ -26,16 +30,17 @@ impl Signature {
     pub(super) fn read(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Self> {
         let entries = item.table(&format!("write `{EXAMPLE}`"), problems)?;
         let table = Table::open("`signature`", item.span.clone(), entries, keys::SIGNATURE, problems);
-        let scheme =
-            table.required("scheme", "\"propify\"", problems).and_then(|item| scheme(&item, problems));
-        let encoding = scheme.map_or(SecretEncoding::default(), |scheme| scheme.secret_encoding);
-        let secrets = secrets(&table, encoding, context, problems);
+        let scheme = table
+            .required("scheme", "\"propify\"", problems)
+            .and_then(|item| scheme(&item, context, problems));
+        let secrets = secrets(&table, scheme.as_deref(), context, problems);
+        let scheme = scheme.map(|scheme| with_tolerance(scheme, &table, problems));
         Some(Self { scheme: scheme?, secrets: secrets? })
     }
 
     /// Its scheme.
-    pub(super) fn scheme(&self) -> &'static Scheme {
-        self.scheme
+    pub(super) fn scheme(&self) -> &Scheme {
+        &self.scheme
     }
 
     /// Whether two signatures verify the same, under the same names.
@@ -47,24 +52,45 @@ impl Signature {
             })
     }
 
-    /// Keys its MACs, and forgets the secrets.
-    pub(super) fn into_verifier(self) -> Verifier {
-        Verifier::new(self.scheme.clone(), self.secrets)
+    /// Keys its algorithm, and forgets the secrets. `None` if one is no key of it, which has been noted.
+    pub(super) fn into_verifier(self) -> Option<Arc<Verifier>> {
+        Verifier::new(self.scheme, self.secrets).ok().map(Arc::new)
     }
 }
 
-fn scheme(item: &Item<'_>, problems: &mut Problems) -> Option<&'static Scheme> {
+fn scheme(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Arc<Scheme>> {
     let text = item.text("\"propify\"", problems)?;
+    if let Some((_, declared)) = context.schemes.iter().find(|(name, _)| name == text) {
+        return declared.clone();
+    }
     let scheme = Scheme::preset(text);
     if scheme.is_none() {
-        let names = || PRESETS.iter().map(|scheme| scheme.name);
+        let own = context.schemes.iter().map(|(name, _)| name.as_str());
+        let names = || own.clone().chain(PRESETS.iter().map(|scheme| &*scheme.name));
         let problem =
             Problem::error("unknown_scheme", item.span.clone(), format!("there is no scheme {text:?}"))
-                .help(format!("one of {}", suggest::list(names())));
+                .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
         problems.push(match suggest::nearest(text, names()) {
             Some(meant) => problem.label(format!("did you mean `\"{meant}\"`?")),
             None => problem,
         });
+    }
+    scheme.map(|scheme| Arc::new(scheme.clone()))
+}
+
+/// The scheme with another window for the signed time, where this signature asks for one.
+fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>, problems: &mut Problems) -> Arc<Scheme> {
+    let Some(item) = table.get("tolerance") else { return scheme };
+    let name = scheme.name.clone();
+    match &mut Arc::make_mut(&mut scheme).timestamp {
+        Some(timestamp) => {
+            let usual = (timestamp.past, timestamp.future);
+            (timestamp.past, timestamp.future) = schemes::tolerance(table, usual, problems);
+        }
+        None => {
+            let message = format!("scheme `{name}` signs no time, so there is nothing to tolerate");
+            problems.push(Problem::error("no_timestamp", item.key, message).help("remove it"));
+        }
     }
     scheme
 }
@@ -72,10 +98,11 @@ fn scheme(item: &Item<'_>, problems: &mut Problems) -> Option<&'static Scheme> {
 /// The secrets in the order of the file; `None` if there is an error in any.
 fn secrets(
     table: &Table<'_>,
-    encoding: SecretEncoding,
+    scheme: Option<&Scheme>,
     context: Context<'_>,
     problems: &mut Problems,
 ) -> Option<Vec<Secret>> {
+    let encoding = scheme.map_or(SecretEncoding::default(), |scheme| scheme.secret_encoding);
     let example = "[{ env = \"PROPIFY_WEBHOOK_SECRET\" }]";
     let item = table.required("secrets", example, problems)?;
     let array = item.array(&format!("{}, also for a single one", item.write(example)), problems)?;
@@ -92,11 +119,31 @@ fn secrets(
             continue;
         };
         let twin = all.iter().find_map(|earlier| repeats(&named, earlier));
-        sound &= named.secret.is_some() && twin.is_none();
-        problems.extend(twin);
+        let unusable = scheme.zip(named.secret.as_ref()).and_then(|(scheme, secret)| {
+            Keyed::new(scheme.algorithm, &secret.key).err()?;
+            Some(no_key(scheme, named.span.clone()))
+        });
+        sound &= named.secret.is_some() && twin.is_none() && unusable.is_none();
+        problems.extend(twin.into_iter().chain(unusable));
         all.push(named);
     }
     sound.then(|| all.into_iter().filter_map(|named| named.secret).collect())
+}
+
+fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {
+    let own = suggest::list(own);
+    if own.is_empty() { "; `[schemes.NAME]` defines another".to_owned() } else { format!("; here are {own}") }
+}
+
+/// What there is to say about a secret that should be a public key, and is none.
+fn no_key(scheme: &Scheme, span: Range<usize>) -> Problem {
+    let algorithm = scheme.algorithm.name();
+    let message =
+        format!("this is no public key for {algorithm}, by which scheme `{}` verifies", scheme.name);
+    Problem::error("secret_not_key", span, message).help(
+        "it is what the sender shows as public or verification key, without armour: \
+         write `encoding = \"base64\"` or `encoding = \"hex\"` as it is written there",
+    )
 }
 
 /// What there is to say about a secret that has an earlier one's name or key.

@@ -16,6 +16,7 @@ type Readable<'d> = (&'d Draft<'d>, &'d Pattern, &'d ModelRule);
 pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
     signatures(drafts, whole, root, problems);
     models(drafts, whole, problems);
+    urls(drafts, whole, problems);
     let routes: Vec<Readable<'_>> = drafts
         .iter()
         .filter_map(|draft| Some((draft, draft.path.as_ref()?, draft.model.as_ref()?)))
@@ -65,6 +66,22 @@ fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
             problems.push(
                 Problem::error("no_model", draft.model_place(), message)
                     .help("tell these events apart by their path, or forward all of them to one upstream"),
+            );
+        }
+    }
+}
+
+/// Routes whose sender signs a URL that they do not know.
+fn urls(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
+    for draft in drafts {
+        let Some(scheme) = effective(draft, whole).map(Signature::scheme) else { continue };
+        if scheme.signs_url() && draft.table.get("public_url").is_none() {
+            let message =
+                format!("scheme `{}` signs the URL, and this route does not say its own", scheme.name);
+            problems.push(
+                Problem::error("missing_key", draft.table.span(), message).help(
+                    "add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`",
+                ),
             );
         }
     }
@@ -120,6 +137,7 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Pro
         ("max_body", first.max_body == other.max_body),
         ("methods", methods.first() == methods.last()),
         ("mode", first.mode == other.mode),
+        ("public_url", first.public_url == other.public_url),
     ] {
         if !agreed {
             let place = |draft: &Draft<'_>| -> Range<usize> {
@@ -136,7 +154,7 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Pro
 }
 
 /// The signature that counts for a route, if there is no error in it.
-fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'s Signature> {
+pub(super) fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'s Signature> {
     match (&draft.signature, whole) {
         (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature),
         (Signs::Wrong, _) | (Signs::Absent, Signs::Absent | Signs::Wrong) => None,

@@ -182,10 +182,16 @@ impl Link {
         self.idle_since = now;
     }
 
+    /// Whether it has been idle for this long.
+    #[must_use]
+    pub fn has_rested(&self, now: Instant, time: Duration) -> bool {
+        now.saturating_duration_since(self.idle_since) >= time
+    }
+
     /// Whether it has been idle for too long.
     #[must_use]
     pub fn is_stale(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.idle_since) >= self.idle_limit
+        self.has_rested(now, self.idle_limit)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod origin;
 pub mod pool;
 pub mod relay;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +39,8 @@ pub struct Manner {
     /// The field that says how the request was verified.
     pub verified_field: Option<HeaderName>,
     /// The scheme's name, for that field.
-    pub scheme: &'static str,
-    /// Fields that a `connection` line cannot take away: the signature's.
+    pub scheme: Cow<'static, str>,
+    /// Fields that a `connection` line cannot take away: the signature's, and what else is signed.
     pub kept: Vec<HeaderName>,
 }
 
@@ -50,8 +51,8 @@ impl Manner {
         Self {
             x_forwarded: forward.x_forwarded,
             verified_field: forward.verified_field.clone(),
-            scheme: scheme.name,
-            kept: HeaderName::from_bytes(scheme.field.as_bytes()).into_iter().collect(),
+            scheme: scheme.name.clone(),
+            kept: scheme.fields().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
         }
     }
 }
@@ -119,7 +120,7 @@ fn compose(
     let verified = manner
         .verified_field
         .as_ref()
-        .map(|name| (name, verified_value(manner.scheme, deliverable.secret())));
+        .map(|name| (name, verified_value(&manner.scheme, deliverable.secret())));
     let (mut parts, content) = deliverable.into_parts();
     let mut headers = fields::end_to_end(parts.headers, &manner.kept);
     frame(&mut headers, &parts.method, content.len());

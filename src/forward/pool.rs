@@ -26,7 +26,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool that keeps at most `max_idle` connections.
+    /// An empty pool that keeps at most `max_idle` connections that nobody has used for a while; none at all if it is 0.
     #[must_use]
     pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker) -> Rc<Self> {
         let (max_idle, swept) = (Cell::new(max_idle), Cell::new(false));
@@ -59,7 +59,7 @@ impl Pool {
     /// Takes a connection back whose exchange is over. One that is in any doubt is closed.
     fn put(self: &Rc<Self>, mut link: Link) {
         let mut idle = self.idle.borrow_mut();
-        if !link.is_reusable() || idle.len() >= self.max_idle.get() {
+        if !link.is_reusable() || self.max_idle.get() == 0 {
             return;
         }
         link.rest(Instant::now());
@@ -71,7 +71,8 @@ impl Pool {
     }
 
     /// Takes a connection back whose response is complete. An upstream may answer before it has read all of the request;
-    /// what it was told it would get it gets, before the connection is closed or used again.
+    /// what it was told it would get it gets, before the connection is closed. Nothing else is sent over one that answers
+    /// out of turn.
     pub fn take_back(self: &Rc<Self>, mut link: Link) {
         if link.is_reusable() || link.is_ended() {
             return self.put(link);
@@ -79,7 +80,6 @@ impl Pool {
         let pool = Rc::clone(self);
         self.tracker.spawn_local(async move {
             link.finish(pool.upstream.response_timeout).await;
-            pool.put(link);
         });
     }
 
@@ -96,9 +96,14 @@ impl Pool {
             ticks.tick().await;
             let now = Instant::now();
             let mut idle = self.idle.borrow_mut();
+            // Those that nobody has needed for a while are at the bottom. Under a load that uses more connections than may
+            // lie idle, none is closed only to be opened again.
+            let mut too_many = idle.len().saturating_sub(self.max_idle.get());
             idle.retain_mut(|link| {
+                let is_surplus = too_many > 0 && link.has_rested(now, SWEEP);
+                too_many = too_many.saturating_sub(usize::from(is_surplus));
                 link.drive(&mut Context::from_waker(Waker::noop()));
-                link.is_reusable() && !link.is_stale(now)
+                !is_surplus && link.is_reusable() && !link.is_stale(now)
             });
             if idle.is_empty() {
                 self.swept.set(false);

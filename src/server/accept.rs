@@ -9,11 +9,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::announced::{self, Patience};
 use super::connection;
 use super::control::Signals;
 use super::listener::Listener;
+use super::unread::Unread;
 use super::worker::Worker;
-use crate::peer::Peer;
+use crate::peer::{Network, Peer};
 use crate::stream::Stream;
 
 /// How many connections more than there are places for are still accepted when a drain begins.
@@ -22,6 +24,10 @@ const LATECOMERS: usize = 64;
 /// How long to wait after an accept that failed for want of something, at first and at most.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// How long a handshake may take that has begun when the drain does: a packet's way across a continent and back. Longer would
+/// hold off more of those who could go elsewhere.
+const HANDSHAKES: Duration = Duration::from_millis(100);
 
 /// Accepts until the drain begins, then waits for the connections, for as long as the grace period. Gives back how many
 /// were cut off.
@@ -57,16 +63,17 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok(accepted) => {
+                let accepted = Accepted::new(accepted, listener.proxies());
                 if backoff.take().is_some() {
                     info!("accepting connections again");
                 }
                 // Until it has a place nobody else is accepted: whoever else comes waits in the kernel's queue.
                 tokio::select! {
                     biased;
-                    place = worker.crowd().enter() => serve(&worker, (stream, peer), &signals, place),
+                    place = worker.crowd().enter() => serve(&worker, accepted, &signals, place),
                     () = signals.drain.cancelled() => {
-                        serve_in_turn(&worker, (stream, peer), &signals);
+                        serve_in_turn(&worker, accepted, &signals);
                         break;
                     }
                 }
@@ -85,14 +92,43 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
             }
         }
     }
-    // What the kernel has already shaken hands with would be reset when the listener closes.
-    for accepted in listener.close(worker.crowd().free().saturating_add(LATECOMERS)) {
-        serve_in_turn(&worker, accepted, &signals);
+    // What the kernel shakes hands with, or has, would be reset when the listener closes.
+    let mut most = worker.crowd().free().saturating_add(LATECOMERS);
+    if listener.hold_off() {
+        let rest = async {
+            while most > 0
+                && let Ok(accepted) = listener.accept().await
+            {
+                most = most.saturating_sub(1);
+                serve_in_turn(&worker, Accepted::new(accepted, listener.proxies()), &signals);
+            }
+        };
+        let _time_is_up = timeout(handshakes(&worker), rest).await;
+    }
+    let proxies = listener.proxies().to_vec();
+    for accepted in listener.close(most) {
+        serve_in_turn(&worker, Accepted::new(accepted, &proxies), &signals);
     }
 }
 
-/// A connection, and who is at its other end.
-type Accepted = (Stream, Peer);
+/// No more than a part of what the whole drain may take.
+fn handshakes(worker: &Worker) -> Duration {
+    let grace = worker.view().generation().grace;
+    HANDSHAKES.min(grace.checked_div(4).unwrap_or(Duration::ZERO))
+}
+
+/// A connection, who is at its other end, and whether that is a proxy that announces somebody else.
+struct Accepted {
+    stream: Stream,
+    peer: Peer,
+    announces: bool,
+}
+
+impl Accepted {
+    fn new((stream, peer): (Stream, Peer), proxies: &[Network]) -> Self {
+        Self { stream, peer, announces: proxies.iter().any(|proxy| proxy.contains(peer)) }
+    }
+}
 
 fn serve(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals, place: Option<OwnedSemaphorePermit>) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
@@ -112,11 +148,23 @@ fn serve_in_turn(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals) {
     });
 }
 
-async fn connect(worker: Rc<Worker>, (stream, peer): Accepted, drain: CancellationToken) {
+async fn connect(worker: Rc<Worker>, accepted: Accepted, drain: CancellationToken) {
+    let Accepted { mut stream, peer, announces } = accepted;
     // A response that cannot be written at once should not wait for the client's acknowledgement on top.
-    if stream.send_at_once().is_ok() {
-        connection::serve(worker, stream, peer, drain).await;
+    if stream.send_at_once().is_err() {
+        return;
     }
+    let (peer, unread) = if announces {
+        let limit = worker.view().limits().header_timeout;
+        let patience = Patience { limit, last_call: connection::last_call(&worker) };
+        match announced::client(&mut stream, peer, patience, &drain).await {
+            Some(client) => client,
+            None => return,
+        }
+    } else {
+        (peer, Unread::default())
+    };
+    connection::serve_rest(worker, stream, unread, peer, drain).await;
 }
 
 /// Errors that accept passes on from the connection it was about to hand over (accept(2)): the next one may be fine.

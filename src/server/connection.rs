@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::crowd::Rest;
+use super::unread::Unread;
 use super::wire::{HyperSide, Transport, Wire};
 use super::worker::Worker;
 use crate::gateway;
@@ -38,9 +39,21 @@ pub async fn serve<IO: Transport + 'static>(
     peer: Peer,
     drain: CancellationToken,
 ) {
+    serve_rest(worker, io, Unread::default(), peer, drain).await;
+}
+
+/// As [`serve`], where some of the connection has been read.
+pub async fn serve_rest<IO: Transport + 'static>(
+    worker: Rc<Worker>,
+    io: IO,
+    unread: Unread,
+    peer: Peer,
+    drain: CancellationToken,
+) {
+    let _open = worker.tally().open();
     let member = worker.roster().join();
     let limits = worker.view().limits().clone();
-    let wire = Wire::new(io, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
+    let wire = Wire::new(io, unread, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
     let ended = {
         let mut exchanges = pin!(exchanges(&worker, &wire, member.rest(), peer));
         tokio::select! {
@@ -96,7 +109,7 @@ async fn exchanges<IO: Transport + 'static>(
 }
 
 /// No more than half of what the whole drain may take: an idle connection is not cut off.
-fn last_call(worker: &Worker) -> Duration {
+pub(super) fn last_call(worker: &Worker) -> Duration {
     let grace = worker.view().generation().grace;
     LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
 }

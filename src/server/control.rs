@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::{fixed, wire};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::route::{Conflict, Router};
+use crate::telemetry::metric::Meters;
 
 /// A configuration, compiled, and its number: the first has 1, each reload's is one more.
 #[derive(Debug)]
@@ -25,12 +26,19 @@ pub struct Generation {
     pub gateway: Gateway,
     /// What a client may take.
     pub limits: wire::Limits,
+    /// How long to go on as before, but for readiness, before a drain begins.
+    pub drain_delay: Duration,
     /// How long a drain may take.
     pub grace: Duration,
 }
 
 impl Generation {
-    fn compile(config: &Config, number: u64, budget: &Arc<Budget>) -> Result<Arc<Self>, Vec<Conflict>> {
+    fn compile(
+        config: &Config,
+        number: u64,
+        budget: &Arc<Budget>,
+        meters: &Meters,
+    ) -> Result<Arc<Self>, Vec<Conflict>> {
         let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))?;
         let limits = wire::Limits {
             max_header_bytes: config.limits.max_header_bytes,
@@ -38,8 +46,9 @@ impl Generation {
             idle_timeout: config.limits.idle_timeout,
             write_timeout: config.limits.write_timeout,
         };
-        let gateway = Gateway::new(config, router, Arc::clone(budget));
-        Ok(Arc::new(Self { number, gateway, limits, grace: config.server.shutdown_grace }))
+        let gateway = Gateway::new(config, router, Arc::clone(budget), meters);
+        let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
+        Ok(Arc::new(Self { number, gateway, limits, drain_delay, grace }))
     }
 }
 
@@ -70,6 +79,8 @@ pub struct Control {
     /// Rung at each reload, so that workers that have nothing to do let go of what is past, too.
     bell: watch::Sender<u64>,
     budget: Arc<Budget>,
+    meters: Meters,
+    started_at: SystemTime,
     started: fixed::Fixed,
     signals: Signals,
     ready: AtomicBool,
@@ -84,12 +95,15 @@ impl Control {
     /// The routes that conflict. A configuration that was read has none.
     pub fn new(config: &Config) -> Result<Arc<Self>, Vec<Conflict>> {
         let budget = Budget::new(config.limits.max_buffered);
-        let generation = Generation::compile(config, FIRST, &budget)?;
+        let meters = Meters::default();
+        let generation = Generation::compile(config, FIRST, &budget, &meters)?;
         Ok(Arc::new(Self {
             in_force: Mutex::new(generation),
             number: AtomicU64::new(FIRST),
             bell: watch::Sender::new(FIRST),
             budget,
+            meters,
+            started_at: SystemTime::now(),
             started: fixed::Fixed::of(config),
             signals: Signals::default(),
             ready: AtomicBool::new(false),
@@ -108,7 +122,7 @@ impl Control {
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
         let mut in_force = self.in_force();
         let number = in_force.number.saturating_add(1);
-        let next = match Generation::compile(config, number, &self.budget) {
+        let next = match Generation::compile(config, number, &self.budget, &self.meters) {
             Ok(next) => next,
             Err(conflicts) => {
                 drop(in_force);
@@ -177,6 +191,18 @@ impl Control {
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         self.budget.held()
+    }
+
+    /// What is counted, from the start on.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// When the server was started.
+    #[must_use]
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
     }
 
     /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, interval, timeout};
 const RECALL: Duration = Duration::from_millis(250);
 
 /// A connection that has been at rest for this long is left alone with as little memory as can be.
-const LONG_REST: Duration = Duration::from_secs(1);
+const LONG_REST: Duration = Duration::from_millis(100);
 
 /// A client whose first request, or the rest of one, does not come within this time may be let go.
 const SILENCE: Duration = Duration::from_secs(1);

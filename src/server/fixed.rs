@@ -19,8 +19,17 @@ impl Fixed {
     /// The keys that have another value in `config`, as they are called in gateway.toml.
     pub(super) fn differs_from(&self, config: &Config) -> Vec<&'static str> {
         // Taken apart, so that a key that is added has to be judged here.
-        let Server { listen, workers, max_connections, unix_mode, sharing, shutdown_grace: _ } = &self.server;
-        let Log { format, level, access: _ } = &self.log;
+        let Server {
+            listen,
+            workers,
+            max_connections,
+            unix_mode,
+            sharing,
+            proxy_protocol,
+            drain_delay: _,
+            shutdown_grace: _,
+        } = &self.server;
+        let Log { format, level, access: _, request_id_field: _ } = &self.log;
         let (server, log) = (&config.server, &config.log);
         let keys = [
             ("server.listen", *listen != server.listen),
@@ -28,6 +37,7 @@ impl Fixed {
             ("server.max_connections", *max_connections != server.max_connections),
             ("server.unix_mode", *unix_mode != server.unix_mode),
             ("server.reuse_port", *sharing != server.sharing),
+            ("server.proxy_protocol", *proxy_protocol != server.proxy_protocol),
             ("admin", self.admin != config.admin),
             ("log.format", *format != log.format),
             ("log.level", *level != log.level),
@@ -57,9 +67,10 @@ mod tests {
         for (text, want) in [
             ("", &[][..]),
             ("limits.max_body = 1\nupstream.max_idle = 1\nforward.x_forwarded = \"overwrite\"", &[]),
-            ("server.shutdown_grace = \"1s\"\nlog.access = \"off\"", &[]),
+            ("server = { shutdown_grace = \"1s\", drain_delay = \"1s\" }\nlog.access = \"off\"", &[]),
             ("server = { listen = \"127.0.0.1:3\", workers = 7 }", &["server.listen", "server.workers"]),
             ("server.max_connections = 1", &["server.max_connections"]),
+            ("server.proxy_protocol.trusted = [\"::1\"]", &["server.proxy_protocol"]),
             (
                 "server = { unix_mode = \"0600\", reuse_port = true }",
                 &["server.unix_mode", "server.reuse_port"],

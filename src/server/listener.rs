@@ -6,9 +6,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use socket2::SockFilter;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::peer::Peer;
+use crate::peer::{Network, Peer};
 use crate::stream::Stream;
 
 /// Where connections come from, and what is to become of those that nobody has accepted yet when it closes.
@@ -16,6 +17,7 @@ use crate::stream::Stream;
 pub struct Listener {
     socket: Socket,
     queue: Queue,
+    proxies: Vec<Network>,
 }
 
 #[derive(Debug)]
@@ -37,12 +39,23 @@ pub(super) enum Queue {
 impl Listener {
     /// A TCP listener.
     pub(super) fn tcp(listener: TcpListener, queue: Queue) -> Self {
-        Self { socket: Socket::Tcp(listener), queue }
+        Self { socket: Socket::Tcp(listener), queue, proxies: Vec::new() }
     }
 
     /// One on a unix socket.
     pub(super) fn unix(listener: UnixListener, queue: Queue) -> Self {
-        Self { socket: Socket::Unix(listener), queue }
+        Self { socket: Socket::Unix(listener), queue, proxies: Vec::new() }
+    }
+
+    /// With proxies that announce the client at the beginning of each connection.
+    pub(super) fn behind(mut self, proxies: &[Network]) -> Self {
+        self.proxies = proxies.to_vec();
+        self
+    }
+
+    /// The proxies that do so.
+    pub(super) fn proxies(&self) -> &[Network] {
+        &self.proxies
     }
 
     /// The next connection.
@@ -59,6 +72,21 @@ impl Listener {
                 let (stream, _unnamed) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Peer::Unix))
             }
+        }
+    }
+
+    /// Has the kernel drop what would begin another handshake, and says whether handshakes may be under way that are worth
+    /// waiting for.
+    ///
+    /// Otherwise a connection could come about between the last look at the queue and the end of the listener, and would be
+    /// reset, as would each whose client is still to send the last packet of its handshake. Who is held off asks again
+    /// after a second (RFC 6298, section 2.1), and finds a successor, another listener of the address, or nobody.
+    pub(super) fn hold_off(&self) -> bool {
+        match (&self.socket, &self.queue) {
+            (Socket::Tcp(listener), Queue::Ours(_)) => {
+                socket2::SockRef::from(listener).attach_filter(&no_first_packet()).is_ok()
+            }
+            (Socket::Tcp(_) | Socket::Unix(_), Queue::Ours(_) | Queue::Inherited) => false,
         }
     }
 
@@ -99,6 +127,22 @@ impl Listener {
         }
         queued
     }
+}
+
+/// A program for the kernel's packet filter (bpf(4)) that drops segments with SYN and without ACK (RFC 9293, section 3.1:
+/// both are in byte 13 of the TCP header), and lets all others through.
+fn no_first_packet() -> [SockFilter; 5] {
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const SYN_AND_ACK: u32 = 0x12;
+    [
+        // ldb [13]; and #0x12; jeq #0x02, next, the one after; ret #0; ret #-1
+        SockFilter::new(0x30, 0, 0, FLAGS),
+        SockFilter::new(0x54, 0, 0, SYN_AND_ACK),
+        SockFilter::new(0x15, 0, 1, SYN),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ]
 }
 
 /// The file of a unix socket that is ours.

@@ -1,6 +1,7 @@
 //! Shell. The server: binds the listeners, starts one thread a worker, ends them again.
 
 pub mod accept;
+mod announced;
 mod bind;
 pub mod chunked;
 pub mod connection;
@@ -12,6 +13,7 @@ pub mod inherit;
 pub mod limit;
 pub mod listener;
 pub mod pace;
+pub mod proxy;
 pub mod seats;
 pub mod unread;
 pub mod view;
@@ -19,13 +21,16 @@ pub mod wire;
 pub mod worker;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime;
 use tokio::task::LocalSet;
 
-use crate::config::{Address, Config};
+use crate::admin::{self, Admin};
+use crate::config::{self, Address, Config};
+use crate::peer::Network;
 use crate::route::Conflict;
 use control::Control;
 use crowd::Crowd;
@@ -39,6 +44,7 @@ pub struct Handle {
     addresses: Vec<Address>,
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
+    admin: Option<Admin>,
 }
 
 /// How a server ended.
@@ -97,17 +103,21 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     let workers = config.server.workers.get();
     let claims = bind::claim(&config.server, inherited)?;
     let addresses = claims.iter().map(bind::Claim::address).collect();
+    let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
+    let admin = admin.transpose()?;
     let crowd = Crowd::new(config.server.max_connections.get(), workers);
-    let mut handle = Handle { addresses, workers: Vec::new(), control: Arc::clone(&control) };
+    let mut handle = Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None };
     // All of them before the first thread, so that a failure leaves nothing running.
     let runtime = || runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread);
     let runtimes = (0..workers).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
     let mut listening: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
     for claim in claims {
+        let proxies = proxies(&config.server, &claim.address());
         for (of_worker, listener) in listening.iter_mut().zip(claim.listen(&runtimes)?) {
-            of_worker.push(listener);
+            of_worker.push(listener.behind(proxies));
         }
     }
+    handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
     for (index, (runtime, listeners)) in runtimes.into_iter().zip(listening).enumerate() {
         let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
         let plan = Plan { control, crowd, workers, index, listeners };
@@ -132,6 +142,12 @@ impl Handle {
         &self.addresses
     }
 
+    /// The addresses of the admin listener; none, if it is off.
+    #[must_use]
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
+    }
+
     /// The controls, which can be handed to any thread.
     #[must_use]
     pub fn control(&self) -> &Arc<Control> {
@@ -154,7 +170,7 @@ impl Handle {
         self.control.abort();
     }
 
-    /// Waits until every worker has ended.
+    /// Waits until every worker has ended, and after them the admin listener.
     #[must_use]
     pub fn wait(self) -> Ended {
         let cut_off =
@@ -186,4 +202,12 @@ impl Plan {
         runtime.shutdown_background();
         cut_off
     }
+}
+
+/// The proxies that announce clients at an address. One that the system has chosen the port of, or that was inherited, is
+/// not as it stands in the configuration: there it is all listeners or none.
+fn proxies<'c>(server: &'c config::Server, address: &Address) -> &'c [Network] {
+    let Some(protocol) = &server.proxy_protocol else { return &[] };
+    let all = protocol.listen == server.listen;
+    if all || protocol.listen.contains(address) { &protocol.trusted } else { &[] }
 }

@@ -131,9 +131,9 @@ pub enum ContentError {
 }
 
 impl<IO: Transport> Wire<IO> {
-    /// Takes over a connection that has just been accepted.
+    /// Takes over a connection that has just been accepted, and what has been read of it already.
     #[must_use]
-    pub fn new(io: IO, limits: Limits, scratch: Scratch, rest: Rc<Rest>) -> Rc<Self> {
+    pub fn new(io: IO, unread: Unread, limits: Limits, scratch: Scratch, rest: Rc<Rest>) -> Rc<Self> {
         let mut waiting = Deadline::default();
         waiting.set(limits.header_timeout);
         let inner = Inner {
@@ -141,7 +141,7 @@ impl<IO: Transport> Wire<IO> {
             limits,
             scratch,
             rest,
-            unread: Unread::default(),
+            unread,
             scanned: 0,
             clean: Vec::new(),
             given: 0,

@@ -14,6 +14,7 @@ use super::crowd::{Crowd, Roster};
 use super::view::View;
 use super::wire::{self, Scratch};
 use crate::telemetry;
+use crate::telemetry::metric::Tally;
 use crate::telemetry::record::{Record, RequestId};
 
 /// The state of one thread. Nothing of it is shared with another thread but counters, and what is in force.
@@ -26,6 +27,9 @@ pub struct Worker {
     roster: Rc<Roster>,
     crowd: Arc<Crowd>,
     tracker: TaskTracker,
+    tally: Tally,
+    /// Memory that log lines are written in.
+    line: RefCell<Vec<u8>>,
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
 }
@@ -36,6 +40,7 @@ impl Worker {
     pub fn new(control: Arc<Control>, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
         let view = RefCell::new(View::new(control.generation(), workers, tracker.clone()));
+        let tally = control.meters().tally();
         // The ids of a process begin at a place of their own, and count on from there.
         let first_id = RandomState::new().hash_one(0u8);
         Rc::new(Self {
@@ -46,6 +51,8 @@ impl Worker {
             roster: Rc::default(),
             crowd,
             tracker,
+            tally,
+            line: RefCell::default(),
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         })
@@ -117,7 +124,15 @@ impl Worker {
 
     /// Takes note of a request that has ended.
     pub fn ended(&self, view: &View, record: &Record) {
-        telemetry::emit(record, view.gateway().access());
+        let now = SystemTime::now();
+        self.tally.count(record, now);
+        telemetry::emit(record, view.gateway().access(), now, &mut self.line.borrow_mut());
+    }
+
+    /// Where this thread counts.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The time now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.

@@ -1,94 +1,161 @@
 //! Pure. Keyed message authentication codes (RFC 2104) and the only comparison of tags.
 //!
-//! Nothing outside this file finalizes a MAC, and nothing compares a computed tag but [`Running::verifies`], in constant time.
+//! Nothing outside this file finalizes a MAC, and nothing compares a computed tag but [`Running::verifies`], in constant
+//! time. What is secret in here never prints, and is wiped when dropped.
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
-use subtle::ConstantTimeEq as _;
+use hmac::{Hmac, Mac as _};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use subtle::{Choice, ConstantTimeEq as _};
+use zeroize::Zeroizing;
 
+pub use super::algorithm::Algorithm;
+use super::public_key::{self, PublicKey};
 use crate::secret::Key;
 
-/// Which MAC a scheme uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// HMAC (RFC 2104) over SHA-256 (FIPS 180-4): tags of 32 bytes.
-    HmacSha256,
-}
-
-impl Algorithm {
-    /// The length of a tag, in bytes.
-    #[must_use]
-    pub fn tag_len(self) -> usize {
-        match self {
-            Self::HmacSha256 => 32,
-        }
-    }
-
-    /// The name people know it by.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::HmacSha256 => "HMAC-SHA256",
-        }
-    }
-}
-
-/// A MAC keyed once, at start-up; each request starts from a copy of its state.
+/// An algorithm keyed once, at start-up; each request starts from a copy of its state.
 ///
-/// The state is as good as the key: it never prints, and is wiped when dropped.
+/// The state is as good as the key.
 pub struct Keyed(State);
 
-/// A MAC under way over the content of one request.
-pub struct Running(State);
-
-#[derive(Clone)]
+/// The large ones in boxes: what every request copies is as small as the most usual of them.
 enum State {
     HmacSha256(Hmac<Sha256>),
+    HmacSha384(Box<Hmac<Sha384>>),
+    HmacSha512(Box<Hmac<Sha512>>),
+    HmacSha1(Hmac<Sha1>),
+    Token(Box<Token>),
+    PublicKey(Box<PublicKey>),
 }
 
+struct Token {
+    text: Key,
+    digest: Zeroizing<[u8; 32]>,
+}
+
+/// A check under way over the content of one request.
+pub struct Running(Progress);
+
+enum Progress {
+    HmacSha256(Hmac<Sha256>),
+    HmacSha384(Box<Hmac<Sha384>>),
+    HmacSha512(Box<Hmac<Sha512>>),
+    HmacSha1(Hmac<Sha1>),
+    Token(Zeroizing<[u8; 32]>),
+    PublicKey(Box<public_key::Running>),
+}
+
+/// Bytes that are no key of the algorithm. It says nothing more of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadKey;
+
+impl fmt::Display for BadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is no public key of this algorithm")
+    }
+}
+
+impl std::error::Error for BadKey {}
+
 impl Keyed {
-    /// Keys the algorithm. HMAC takes keys of any length.
-    #[must_use]
-    pub fn new(algorithm: Algorithm, key: &Key) -> Self {
-        match algorithm {
-            Algorithm::HmacSha256 => {
-                #[expect(clippy::expect_used, reason = "RFC 2104 defines HMAC for keys of every length")]
-                let mac = Hmac::new_from_slice(key.expose()).expect("HMAC takes a key of any length");
-                Self(State::HmacSha256(mac))
+    /// Keys the algorithm.
+    ///
+    /// # Errors
+    /// [`BadKey`] for bytes that are no public key. HMAC takes keys of any length.
+    pub fn new(algorithm: Algorithm, key: &Key) -> Result<Self, BadKey> {
+        let state = match algorithm {
+            Algorithm::HmacSha256 => State::HmacSha256(keyed(key)?),
+            Algorithm::HmacSha384 => State::HmacSha384(Box::new(keyed(key)?)),
+            Algorithm::HmacSha512 => State::HmacSha512(Box::new(keyed(key)?)),
+            Algorithm::HmacSha1 => State::HmacSha1(keyed(key)?),
+            Algorithm::Token => {
+                let digest = Zeroizing::new(Sha256::digest(key.expose()).into());
+                State::Token(Box::new(Token { text: Key::new(key.expose().to_vec()), digest }))
             }
-        }
+            Algorithm::Ed25519 => State::PublicKey(Box::new(PublicKey::ed25519(key.expose())?)),
+            Algorithm::EcdsaP256 => State::PublicKey(Box::new(PublicKey::p256(key.expose())?)),
+        };
+        Ok(Self(state))
     }
 
-    /// Starts on a message.
+    /// Starts on a message that one of the `claimed` tags may be for.
     #[must_use]
-    pub fn start(&self) -> Running {
-        Running(self.0.clone())
+    pub fn start(&self, claimed: &Tags) -> Running {
+        Running(match &self.0 {
+            State::HmacSha256(mac) => Progress::HmacSha256(mac.clone()),
+            State::HmacSha384(mac) => Progress::HmacSha384(mac.clone()),
+            State::HmacSha512(mac) => Progress::HmacSha512(mac.clone()),
+            State::HmacSha1(mac) => Progress::HmacSha1(mac.clone()),
+            State::Token(token) => Progress::Token(token.digest.clone()),
+            State::PublicKey(key) => Progress::PublicKey(Box::new(key.start(claimed))),
+        })
     }
+
+    /// The secret that a sender of shared tokens writes into its field, for whoever makes signatures.
+    pub(super) fn token(&self) -> Option<&Key> {
+        match &self.0 {
+            State::Token(token) => Some(&token.text),
+            State::HmacSha256(_)
+            | State::HmacSha384(_)
+            | State::HmacSha512(_)
+            | State::HmacSha1(_)
+            | State::PublicKey(_) => None,
+        }
+    }
+}
+
+fn keyed<M: hmac::KeyInit>(key: &Key) -> Result<M, BadKey> {
+    M::new_from_slice(key.expose()).map_err(|_never_for_hmac| BadKey)
 }
 
 impl Running {
     /// Takes in the next piece of the message.
     pub fn update(&mut self, piece: &[u8]) {
         match &mut self.0 {
-            State::HmacSha256(mac) => mac.update(piece),
+            Progress::HmacSha256(mac) => mac.update(piece),
+            Progress::HmacSha384(mac) => mac.update(piece),
+            Progress::HmacSha512(mac) => mac.update(piece),
+            Progress::HmacSha1(mac) => mac.update(piece),
+            // It is not about the message.
+            Progress::Token(_) => {}
+            Progress::PublicKey(running) => running.update(piece),
         }
     }
 
-    /// Whether the message's tag is the claimed one: compared over its decoded bytes, in constant time, whole.
+    /// Whether the message's tag is one of those claimed. Computed tags are compared over their bytes, in constant time,
+    /// whole, and with every claimed one, whichever is right.
+    #[inline]
     #[must_use]
-    pub fn verifies(self, claimed: &Tag) -> bool {
-        self.tag().0.ct_eq(&claimed.0).into()
+    pub fn verifies(self, claimed: &Tags) -> bool {
+        if let Progress::PublicKey(running) = self.0 {
+            return running.verifies(claimed);
+        }
+        tag(self.0).is_some_and(|own| {
+            let none = Choice::from(0);
+            claimed.iter().fold(none, |any, tag| any | own.as_bytes().ct_eq(tag.as_bytes())).into()
+        })
     }
 
-    /// The tag, for whoever makes signatures (`hookgate sign`, tests). The gateway itself never looks at it.
+    /// The tag, for whoever makes signatures (`hookgate sign`, tests). The gateway itself never looks at it. Only the
+    /// sender can make it where it takes a private key.
     #[must_use]
-    pub fn tag(self) -> Tag {
-        match self.0 {
-            #[expect(clippy::disallowed_methods, reason = "the one place where a MAC is finalized")]
-            State::HmacSha256(mac) => Tag(mac.finalize().into_bytes().into()),
-        }
+    pub fn tag(self) -> Option<Tag> {
+        tag(self.0)
+    }
+}
+
+#[inline]
+#[expect(clippy::disallowed_methods, reason = "the one place where a MAC is finalized")]
+fn tag(progress: Progress) -> Option<Tag> {
+    match progress {
+        Progress::HmacSha256(mac) => Tag::of(&mac.finalize().into_bytes()),
+        Progress::HmacSha384(mac) => Tag::of(&mac.finalize().into_bytes()),
+        Progress::HmacSha512(mac) => Tag::of(&mac.finalize().into_bytes()),
+        Progress::HmacSha1(mac) => Tag::of(&mac.finalize().into_bytes()),
+        Progress::Token(digest) => Tag::of(&*digest),
+        Progress::PublicKey(_) => None,
     }
 }
 
@@ -106,19 +173,41 @@ impl fmt::Debug for Running {
 
 /// The value of a MAC, as bytes. There is no `==` for it, and it does not print.
 #[derive(Clone)]
-pub struct Tag([u8; 32]);
+pub struct Tag {
+    bytes: [u8; LONGEST_TAG],
+    len: u8,
+}
+
+/// As many bytes as a SHA-512 and an Ed25519 signature have.
+pub const LONGEST_TAG: usize = 64;
 
 impl Tag {
-    /// A tag claimed by a sender.
+    /// A tag of these bytes; `None` if they are more than [`LONGEST_TAG`].
     #[must_use]
-    pub fn claimed(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let mut tag = Self { bytes: [0; LONGEST_TAG], len: u8::try_from(bytes.len()).ok()? };
+        tag.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(tag)
+    }
+
+    /// A tag of `len` bytes that are written into their place; `None` if there is no room for so many, or `write` has none.
+    pub(super) fn written(len: usize, write: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<Self> {
+        let mut tag = Self { bytes: [0; LONGEST_TAG], len: u8::try_from(len).ok()? };
+        write(tag.bytes.get_mut(..len)?)?;
+        Some(tag)
+    }
+
+    /// The tag that a shared token stands for: of one length for all of them, so that comparing tells nothing of how long
+    /// the right one is.
+    #[must_use]
+    pub fn of_token(text: &[u8]) -> Option<Self> {
+        Self::of(&Sha256::digest(text))
     }
 
     /// The bytes, for encoding them into a field.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
@@ -128,9 +217,60 @@ impl fmt::Debug for Tag {
     }
 }
 
+/// The tags of one request, of which any may verify. A single one takes no memory of its own.
+#[derive(Debug, Default)]
+pub struct Tags {
+    first: Option<Tag>,
+    others: Vec<Tag>,
+}
+
+impl Tags {
+    /// Adds a tag.
+    pub fn push(&mut self, tag: Tag) {
+        if self.first.is_none() {
+            self.first = Some(tag);
+        } else {
+            self.others.push(tag);
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.others.len().saturating_add(usize::from(self.first.is_some()))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// In the order of the field.
+    pub fn iter(&self) -> impl Iterator<Item = &Tag> {
+        self.first.iter().chain(&self.others)
+    }
+}
+
+impl From<Tag> for Tags {
+    fn from(tag: Tag) -> Self {
+        Self { first: Some(tag), others: Vec::new() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn key(bytes: &[u8]) -> Key {
+        Key::new(bytes.to_vec())
+    }
+
+    fn tag_of(algorithm: Algorithm, key_bytes: &[u8], message: &[u8]) -> Tag {
+        let mut running = Keyed::new(algorithm, &key(key_bytes)).unwrap().start(&Tags::default());
+        running.update(message);
+        running.tag().unwrap()
+    }
 
     /// RFC 4231, sections 4.2 to 4.8 (4.6 truncates its output, so it has no whole tag to compare).
     #[test]
@@ -138,35 +278,117 @@ mod tests {
         let vectors = include_str!("../../tests/vectors/rfc4231.txt");
         let mut seen = 0;
         for line in vectors.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-            let [key, data, tag] = line.split(' ').collect::<Vec<_>>()[..] else {
+            let [key_hex, data, tag] = line.split(' ').collect::<Vec<_>>()[..] else {
                 panic!("three columns: {line}")
             };
-            let keyed = Keyed::new(Algorithm::HmacSha256, &Key::new(hex::decode(key).unwrap()));
+            let keyed = Keyed::new(Algorithm::HmacSha256, &key(&hex::decode(key_hex).unwrap())).unwrap();
             let data = hex::decode(data).unwrap();
-            let mut whole = keyed.start();
+            let mut whole = keyed.start(&Tags::default());
             whole.update(&data);
-            assert_eq!(hex::encode(whole.tag().as_bytes()), tag, "{line}");
-            let mut pieces = keyed.start();
+            assert_eq!(hex::encode(whole.tag().unwrap().as_bytes()), tag, "{line}");
+            let mut pieces = keyed.start(&Tags::default());
             data.chunks(7).for_each(|piece| pieces.update(piece));
-            let claimed = Tag::claimed(hex::decode(tag).unwrap().try_into().unwrap());
+            let claimed = Tag::of(&hex::decode(tag).unwrap()).unwrap().into();
             assert!(pieces.verifies(&claimed), "{line}");
             seen += 1;
         }
         assert_eq!(seen, 6);
     }
 
+    /// RFC 4231, section 4.3, and RFC 2202, section 3, the second case of each.
+    #[test]
+    fn the_other_hashes_reproduce_their_test_vectors() {
+        let message = b"what do ya want for nothing?";
+        for (algorithm, want) in [
+            (Algorithm::HmacSha1, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+            (
+                Algorithm::HmacSha384,
+                "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649",
+            ),
+            (
+                Algorithm::HmacSha512,
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+            ),
+        ] {
+            let tag = tag_of(algorithm, b"Jefe", message);
+            assert_eq!(hex::encode(tag.as_bytes()), want, "{algorithm:?}");
+            assert_eq!(algorithm.tag_len(), Some(tag.as_bytes().len()));
+        }
+    }
+
     #[test]
     fn a_tag_with_any_one_bit_changed_does_not_verify() {
-        let keyed = Keyed::new(Algorithm::HmacSha256, &Key::new(b"key".to_vec()));
-        let mut mac = keyed.start();
-        mac.update(b"message");
-        let good = mac.tag().0;
-        for bit in 0..256 {
-            let mut bad = good;
-            bad[bit / 8] ^= 1 << (bit % 8);
-            let mut mac = keyed.start();
-            mac.update(b"message");
-            assert!(!mac.verifies(&Tag::claimed(bad)), "bit {bit}");
+        for algorithm in [Algorithm::HmacSha256, Algorithm::HmacSha512, Algorithm::Token] {
+            let good = tag_of(algorithm, b"key", b"message").as_bytes().to_vec();
+            for bit in 0..good.len() * 8 {
+                let mut bad = good.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                let claimed = Tags::from(Tag::of(&bad).unwrap());
+                let mut running = Keyed::new(algorithm, &key(b"key")).unwrap().start(&claimed);
+                running.update(b"message");
+                assert!(!running.verifies(&claimed), "{algorithm:?}, bit {bit}");
+            }
         }
+    }
+
+    #[test]
+    fn a_tag_verifies_wherever_it_stands_among_others_and_a_part_of_it_never() {
+        let good = tag_of(Algorithm::HmacSha256, b"key", b"message");
+        let wrong = || Tag::of(&[7; 32]).unwrap();
+        let verifies = |tags: Vec<Tag>| {
+            let mut claimed = Tags::default();
+            tags.into_iter().for_each(|tag| claimed.push(tag));
+            let mut running = Keyed::new(Algorithm::HmacSha256, &key(b"key")).unwrap().start(&claimed);
+            running.update(b"message");
+            running.verifies(&claimed)
+        };
+        assert!(verifies(vec![good.clone(), wrong(), wrong()]));
+        assert!(verifies(vec![wrong(), good.clone(), wrong()]));
+        assert!(verifies(vec![wrong(), wrong(), good.clone()]));
+        assert!(!verifies(vec![wrong(), wrong()]));
+        assert!(!verifies(vec![]));
+        for len in 0..32 {
+            assert!(!verifies(vec![Tag::of(&good.as_bytes()[..len]).unwrap()]), "{len}");
+        }
+        assert!(Tag::of(&[0; 65]).is_none());
+    }
+
+    /// RFC 8032, section 7.1, TEST 2.
+    #[test]
+    fn ed25519_verifies_what_the_private_key_signed() {
+        let public = hex::decode("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c").unwrap();
+        let signature = hex::decode("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00").unwrap();
+        let spki = [&hex::decode("302a300506032b6570032100").unwrap()[..], &public].concat();
+        for bytes in [&public, &spki] {
+            let keyed = Keyed::new(Algorithm::Ed25519, &key(bytes)).unwrap();
+            for (message, want) in [(&[0x72][..], true), (&[0x73], false), (&[], false)] {
+                let claimed = Tags::from(Tag::of(&signature).unwrap());
+                let mut running = keyed.start(&claimed);
+                running.update(message);
+                assert_eq!(running.verifies(&claimed), want);
+            }
+        }
+        for bad in [&public[..31], &[0; 32], &[]] {
+            assert_eq!(Keyed::new(Algorithm::Ed25519, &key(bad)).err(), Some(BadKey));
+        }
+    }
+
+    /// RFC 6979, appendix A.2.5, SHA-256 with the message "sample".
+    #[test]
+    fn ecdsa_verifies_what_the_private_key_signed() {
+        let point = hex::decode("0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb67903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299").unwrap();
+        let raw = hex::decode("efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8").unwrap();
+        let der = p256::ecdsa::Signature::from_slice(&raw).unwrap().to_der();
+        let tag = public_key::tag_of_der(der.as_bytes()).unwrap();
+        assert_eq!(tag.as_bytes(), raw);
+        let keyed = Keyed::new(Algorithm::EcdsaP256, &key(&point)).unwrap();
+        for (message, want) in [(b"sample", true), (b"simple", false)] {
+            let claimed = Tags::from(tag.clone());
+            let mut running = keyed.start(&claimed);
+            running.update(message);
+            assert_eq!(running.verifies(&claimed), want);
+        }
+        assert_eq!(Keyed::new(Algorithm::EcdsaP256, &key(&point[1..])).err(), Some(BadKey));
+        assert!(public_key::tag_of_der(&raw).is_none());
     }
 }

@@ -7,10 +7,19 @@
 //!
 //! Nothing here knows hyper: fields come in through [`Fields`], content as slices of bytes.
 
+pub mod algorithm;
+pub mod claim;
 pub mod diagnosis;
 pub mod field;
 pub mod mac;
+pub mod probe;
 pub mod scheme;
+pub mod sign;
+pub mod template;
+pub mod window;
+
+mod presets;
+mod public_key;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,9 +28,9 @@ use bytes::BufMut;
 use bytes::buf::Limit;
 
 use crate::secret::Secret;
-use field::MisreadField;
-use mac::{Keyed, Running, Tag};
-use scheme::{Scheme, Signed};
+pub use claim::{Claim, ClaimError, Context};
+use mac::{BadKey, Keyed, Running};
+use scheme::Scheme;
 
 /// Read access to the field lines of a message: all that verification needs to know of a front end.
 pub trait Fields {
@@ -33,7 +42,7 @@ pub trait Fields {
 /// Checks the signatures of one sender: a scheme, and the secrets of which any may verify.
 #[derive(Debug)]
 pub struct Verifier {
-    scheme: Scheme,
+    scheme: Arc<Scheme>,
     keys: Vec<KeyedSecret>,
 }
 
@@ -45,18 +54,18 @@ struct KeyedSecret {
 }
 
 impl Verifier {
-    /// Keys the scheme's MAC with each secret, once. The secrets' bytes are wiped on return.
-    #[must_use]
-    pub fn new(scheme: Scheme, secrets: Vec<Secret>) -> Self {
-        let keys = secrets
-            .into_iter()
-            .map(|secret| KeyedSecret {
-                name: secret.name,
-                mac: Keyed::new(scheme.algorithm, &secret.key),
-                not_after: secret.not_after,
-            })
-            .collect();
-        Self { scheme, keys }
+    /// Keys the scheme's algorithm with each secret, once. The secrets' bytes are wiped on return.
+    ///
+    /// # Errors
+    /// [`BadKey`] if a secret should be a public key and is none.
+    pub fn new(scheme: impl Into<Arc<Scheme>>, secrets: Vec<Secret>) -> Result<Self, BadKey> {
+        let scheme = scheme.into();
+        let keyed = secrets.into_iter().map(|secret| {
+            let mac = Keyed::new(scheme.algorithm, &secret.key)?;
+            Ok(KeyedSecret { name: secret.name, mac, not_after: secret.not_after })
+        });
+        let keys = keyed.collect::<Result<_, _>>()?;
+        Ok(Self { scheme, keys })
     }
 
     /// The scheme it verifies by.
@@ -74,17 +83,14 @@ impl Verifier {
     ///
     /// # Errors
     /// [`ClaimError`] where there is no claim that could be checked.
-    pub fn claim(&self, fields: &impl Fields) -> Result<Claim, ClaimError> {
-        let mut values = fields.values(self.scheme.field);
-        let value = values.next().ok_or(ClaimError::Missing)?;
-        if values.next().is_some() {
-            return Err(ClaimError::Duplicate);
-        }
-        match self.scheme.notation.read(value) {
-            Ok(tag) => Ok(Claim { tag }),
-            Err(MisreadField::List) => Err(ClaimError::Duplicate),
-            Err(MisreadField::Malformed) => Err(ClaimError::Malformed),
-        }
+    pub fn claim<F: Fields>(&self, context: &Context<'_, F>) -> Result<Claim, ClaimError> {
+        Claim::read(&self.scheme, context)
+    }
+
+    /// The moment that a request claims to be signed in, whatever its signature is worth; for explaining a refusal.
+    #[must_use]
+    pub fn moment(&self, fields: &impl Fields) -> Option<SystemTime> {
+        claim::moment(&self.scheme, fields)
     }
 
     /// Starts to verify a claim.
@@ -105,67 +111,37 @@ impl Verifier {
 
     fn start(&self, claim: Option<Claim>, now: SystemTime) -> Verification<'_> {
         let first = claim.as_ref().and_then(|_| self.keys.iter().position(|key| key.counts(now)));
-        let Signed::Content = self.scheme.signed;
-        let running = first.and_then(|index| self.keys.get(index)).map(|key| key.mac.start());
+        let running = first.and_then(|index| self.keys.get(index)).zip(claim.as_ref());
+        let running = running.map(|(key, claim)| key.start(claim));
         Verification { verifier: self, claim, now, first, running, content: Vec::new(), hashed: 0 }
-    }
-
-    /// The field line that a sender with this verifier's first secret would add to this content.
-    ///
-    /// For `hookgate sign`, `send` and tests; no part of the gateway's own work.
-    #[must_use]
-    pub fn sign(&self, content: &[u8]) -> Option<(&'static str, String)> {
-        Some(self.signed_by(self.keys.first()?, content))
-    }
-
-    /// As [`Verifier::sign`], with the secret of this name. `None` if there is none.
-    #[must_use]
-    pub fn sign_with(&self, secret: &str, content: &[u8]) -> Option<(&'static str, String)> {
-        let key = self.keys.iter().find(|key| &*key.name == secret)?;
-        Some(self.signed_by(key, content))
-    }
-
-    fn signed_by(&self, key: &KeyedSecret, content: &[u8]) -> (&'static str, String) {
-        let mut mac = key.mac.start();
-        mac.update(content);
-        (self.scheme.field, self.scheme.notation.write(&mac.tag()))
     }
 }
 
 impl KeyedSecret {
+    /// Starts on a message, with what is signed before its content.
+    fn start(&self, claim: &Claim) -> Running {
+        let mut running = self.mac.start(&claim.tags);
+        if let Some(besides) = &claim.besides {
+            running.update(&besides.before);
+        }
+        running
+    }
+
     fn counts(&self, now: SystemTime) -> bool {
         self.not_after.is_none_or(|end| now < end)
     }
 }
 
-/// A well-formed claim that a message is authentic, not yet checked.
-#[derive(Debug)]
-pub struct Claim {
-    tag: Tag,
-}
-
-/// Why the fields hold no claim that could be checked. All of them are the sender's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClaimError {
-    /// There is no signature field.
-    Missing,
-    /// There are several signature field lines, or a list where the scheme allows none.
-    Duplicate,
-    /// The field's value is not of the scheme's form.
-    Malformed,
-}
-
-impl std::fmt::Display for ClaimError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "there is no signature field",
-            Self::Duplicate => "there is more than one signature",
-            Self::Malformed => "the signature is not of the scheme's form",
-        })
+impl Claim {
+    /// Whether a message whose content has been hashed is authentic, once what is signed behind it is hashed, too.
+    #[inline]
+    fn holds(&self, mut running: Running) -> bool {
+        if let Some(besides) = &self.besides {
+            running.update(&besides.after);
+        }
+        running.verifies(&self.tags)
     }
 }
-
-impl std::error::Error for ClaimError {}
 
 /// A claim being checked: the content received so far, and the MAC over it.
 #[derive(Debug)]
@@ -179,7 +155,7 @@ pub struct Verification<'v> {
     hashed: usize,
 }
 
-impl<'v> Verification<'v> {
+impl Verification<'_> {
     /// How many bytes of content have been received.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -229,24 +205,24 @@ impl<'v> Verification<'v> {
     ///
     /// # Errors
     /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
-    pub fn finish<H>(mut self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
-        let Some(claim) = self.claim.take() else { return Err(Mismatch { head, content: self.content }) };
-        let verifier: &'v Verifier = self.verifier;
-        let first = self.running.take().is_some_and(|running| running.verifies(&claim.tag));
-        let verified_by = match self.first {
-            Some(index) if first => verifier.keys.get(index),
+    pub fn finish<H>(self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
+        let Self { verifier, claim, now, first, running, content, hashed: _ } = self;
+        let Some(claim) = claim else { return Err(Mismatch { head, content }) };
+        let verified = running.is_some_and(|running| claim.holds(running));
+        let verified_by = match first {
+            Some(index) if verified => verifier.keys.get(index),
             _ => {
-                let others = verifier.keys.iter().enumerate().filter(|(index, _)| Some(*index) != self.first);
-                others.map(|(_, key)| key).filter(|key| key.counts(self.now)).find(|key| {
-                    let mut mac = key.mac.start();
-                    mac.update(&self.content);
-                    mac.verifies(&claim.tag)
+                let others = verifier.keys.iter().enumerate().filter(|(index, _)| Some(*index) != first);
+                others.map(|(_, key)| key).filter(|key| key.counts(now)).find(|key| {
+                    let mut running = key.start(&claim);
+                    running.update(&content);
+                    claim.holds(running)
                 })
             }
         };
         match verified_by {
-            Some(key) => Ok(AuthenticRequest { head, content: self.content, secret: Arc::clone(&key.name) }),
-            None => Err(Mismatch { head, content: self.content }),
+            Some(key) => Ok(AuthenticRequest { head, content, secret: Arc::clone(&key.name) }),
+            None => Err(Mismatch { head, content }),
         }
     }
 }

@@ -1,36 +1,61 @@
-//! Pure. How a sender signs, as data: which field, which MAC, which notation, and where it names the model.
+//! Pure. How a sender signs, as data: which field, which algorithm, which notation, what is signed, and where it names the
+//! model.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use crate::secret::SecretEncoding;
-use crate::signature::field::Notation;
-use crate::signature::mac::Algorithm;
+use crate::signature::algorithm::Algorithm;
+use crate::signature::field::{Format, Notation};
+pub use crate::signature::presets::PRESETS;
+use crate::signature::template::{Part, Template};
+use crate::signature::window::{Place, Timestamp};
 
-/// A sender's way to sign. A preset is one of these; there is no code per sender.
+/// A sender's way to sign. A preset is one of these, and so is a `[schemes.NAME]` of gateway.toml; there is no code per
+/// sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheme {
     /// The name in gateway.toml, for example `propify`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The field that carries the signature, in lower case.
-    pub field: &'static str,
-    /// The MAC.
+    pub field: Cow<'static, str>,
+    /// How tags are made.
     pub algorithm: Algorithm,
-    /// How the tag stands in the field.
+    /// How tags stand in the field.
     pub notation: Notation,
-    /// What the MAC is computed over.
-    pub signed: Signed,
+    /// What is signed.
+    pub content: Template,
+    /// The signed time, where there is one.
+    pub timestamp: Option<Timestamp>,
+    /// The field with the event's identifier, in lower case, where that is signed.
+    pub id: Option<Cow<'static, str>>,
     /// How the sender hands out its secrets, where gateway.toml does not say otherwise.
     pub secret_encoding: SecretEncoding,
     /// JSON pointers (RFC 6901) to the model's name in the content, in order of preference; empty where the sender has
     /// no notion of a model.
-    pub model_pointers: &'static [&'static str],
-    /// Where the sender documents it.
-    pub documentation: &'static str,
+    pub model_pointers: Vec<Cow<'static, str>>,
+    /// JSON pointers to the integration's identifier in the content, likewise.
+    pub integration_pointers: Vec<Cow<'static, str>>,
+    /// Where it comes from.
+    pub source: Source,
 }
 
-/// What a scheme signs.
+/// Where a scheme comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signed {
-    /// The content (RFC 9110, section 6.4), byte for byte, and nothing else.
-    Content,
+pub enum Source {
+    /// gateway.toml
+    Configured,
+    /// It ships with hookgate.
+    Shipped {
+        /// Whom it is for, as people know them.
+        sender: &'static str,
+        /// Where the sender documents it.
+        documentation: &'static str,
+        /// Whether its rule was found in the sender's own documentation or code.
+        confirmed: bool,
+        /// What one has to know to use it; often nothing.
+        note: &'static str,
+    },
 }
 
 impl Scheme {
@@ -39,39 +64,82 @@ impl Scheme {
     pub fn preset(name: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|scheme| scheme.name == name)
     }
+
+    /// Every field that verification reads, in lower case, the signature's first.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        let timestamp = self.timestamp.iter().filter_map(|timestamp| match &timestamp.place {
+            Place::Field(name) => Some(&**name),
+            Place::Key(_) => None,
+        });
+        let signed = self.content.parts().filter_map(|part| match part {
+            Part::Field(name) => Some(name.as_str()),
+            Part::Literal(_)
+            | Part::Timestamp
+            | Part::Id
+            | Part::Method
+            | Part::Path
+            | Part::Query
+            | Part::Url => None,
+        });
+        std::iter::once(&*self.field).chain(timestamp).chain(self.id.as_deref()).chain(signed)
+    }
+
+    /// Whether it signs where the sender believes to send, so that the route has to know.
+    #[must_use]
+    pub fn signs_url(&self) -> bool {
+        self.content.has(&Part::Url)
+    }
+
+    /// What is wrong with it as a whole, though each part of it is right.
+    #[must_use]
+    pub fn fault(&self) -> Option<SchemeFault> {
+        let key = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Key(_)));
+        if key && matches!(self.notation.format, Format::Plain { .. }) {
+            Some(SchemeFault::KeyInPlain)
+        } else if self.timestamp.is_some() && !self.content.has(&Part::Timestamp) {
+            Some(SchemeFault::TimestampUnsigned)
+        } else if self.timestamp.is_none() && self.content.has(&Part::Timestamp) {
+            Some(SchemeFault::NoTimestamp)
+        } else if self.id.is_some() && !self.content.has(&Part::Id) {
+            Some(SchemeFault::IdUnsigned)
+        } else if self.id.is_none() && self.content.has(&Part::Id) {
+            Some(SchemeFault::NoId)
+        } else if self.algorithm == Algorithm::Token && self.content != Template::body() {
+            Some(SchemeFault::TokenSignsNothing)
+        } else {
+            None
+        }
+    }
 }
 
-/// Every scheme that ships with hookgate.
-pub static PRESETS: [Scheme; 3] = [
-    Scheme {
-        name: "propify",
-        field: "propify-signature",
-        algorithm: Algorithm::HmacSha256,
-        notation: Notation { prefix: "" },
-        signed: Signed::Content,
-        secret_encoding: SecretEncoding::Utf8,
-        model_pointers: &["/meta/object", "/data/object"],
-        documentation: "Propify, webhooks: hex HMAC-SHA256 of the raw body in `propify-signature`",
-    },
-    Scheme {
-        name: "propexo",
-        field: "propexo-signature",
-        algorithm: Algorithm::HmacSha256,
-        notation: Notation { prefix: "" },
-        signed: Signed::Content,
-        secret_encoding: SecretEncoding::Utf8,
-        model_pointers: &["/meta/object", "/data/object"],
-        documentation: "Propexo (Propify under its other name), webhooks: hex HMAC-SHA256 of the raw body in \
-                        `propexo-signature`",
-    },
-    Scheme {
-        name: "github",
-        field: "x-hub-signature-256",
-        algorithm: Algorithm::HmacSha256,
-        notation: Notation { prefix: "sha256=" },
-        signed: Signed::Content,
-        secret_encoding: SecretEncoding::Utf8,
-        model_pointers: &[],
-        documentation: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
-    },
-];
+/// Parts of a scheme that do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemeFault {
+    /// The timestamp is under a key of a field that is no list.
+    KeyInPlain,
+    /// There is a timestamp, and it is not signed: a forger could set it.
+    TimestampUnsigned,
+    /// A timestamp is signed, and it is not said where it stands.
+    NoTimestamp,
+    /// There is an identifier, and it is not signed.
+    IdUnsigned,
+    /// An identifier is signed, and it is not said where it stands.
+    NoId,
+    /// A shared token is made of the secret alone.
+    TokenSignsNothing,
+}
+
+impl fmt::Display for SchemeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeyInPlain => "a plain signature field has no keys, so no timestamp either",
+            Self::TimestampUnsigned => "the timestamp is not signed, so that a forger could set it",
+            Self::NoTimestamp => "`{timestamp}` is signed, but nothing says where it stands",
+            Self::IdUnsigned => "the identifier is not signed, so that it says nothing",
+            Self::NoId => "`{id}` is signed, but nothing says where it stands",
+            Self::TokenSignsNothing => "a shared token signs nothing",
+        })
+    }
+}
+
+impl std::error::Error for SchemeFault {}

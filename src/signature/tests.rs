@@ -12,7 +12,7 @@ const FIXTURE_TAG: &str = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b
 const EMPTY_TAG: &str = "3b6f911f5873cd7e2a4ed25f1db12b93a8141a99a9ec0eecbb88f5218d03c53d";
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-struct Lines(Vec<(&'static str, Vec<u8>)>);
+pub(super) struct Lines(pub(super) Vec<(&'static str, Vec<u8>)>);
 
 impl Fields for Lines {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
@@ -29,7 +29,7 @@ fn secret(name: &str, key: &str) -> Secret {
 }
 
 fn verifier(scheme: &str, secrets: Vec<Secret>) -> Verifier {
-    Verifier::new(Scheme::preset(scheme).unwrap().clone(), secrets)
+    Verifier::new(Scheme::preset(scheme).unwrap().clone(), secrets).unwrap()
 }
 
 fn propify() -> Verifier {
@@ -38,7 +38,7 @@ fn propify() -> Verifier {
 
 /// The name of the secret that verifies, or none.
 fn verify(verifier: &Verifier, fields: &Lines, content: &[u8], now: SystemTime) -> Option<String> {
-    let mut verification = verifier.begin(verifier.claim(fields).unwrap(), now);
+    let mut verification = verifier.begin(verifier.claim(&Context::of(fields, now)).unwrap(), now);
     verification.push(content);
     match verification.finish(()) {
         Ok(request) => {
@@ -81,7 +81,10 @@ fn propexo_is_propify_under_another_field_name() {
         verify(&propexo, &line("propexo-signature", FIXTURE_TAG), FIXTURE, NOW).as_deref(),
         Some("current")
     );
-    assert_eq!(propexo.claim(&line("propify-signature", FIXTURE_TAG)).err(), Some(ClaimError::Missing));
+    assert_eq!(
+        propexo.claim(&Context::of(&line("propify-signature", FIXTURE_TAG), NOW)).err(),
+        Some(ClaimError::Missing)
+    );
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn a_missing_repeated_or_malformed_field_is_decided_from_the_fields_alone() {
         (Lines(vec![(name, vec![0xff; 64])]), ClaimError::Malformed),
     ];
     for (fields, want) in cases {
-        assert_eq!(propify().claim(&fields).err(), Some(want), "{:?}", fields.0);
+        assert_eq!(propify().claim(&Context::of(&fields, NOW)).err(), Some(want), "{:?}", fields.0);
     }
 }
 
@@ -144,7 +147,7 @@ fn without_any_secret_that_counts_nothing_verifies() {
 #[test]
 fn receive_appends_at_most_its_limit_and_hashes_what_it_appended() {
     let propify = propify();
-    let claim = propify.claim(&line("propify-signature", FIXTURE_TAG)).unwrap();
+    let claim = propify.claim(&Context::of(&line("propify-signature", FIXTURE_TAG), NOW)).unwrap();
     let mut verification = propify.begin(claim, NOW);
     let mut rest = FIXTURE;
     while !rest.is_empty() {
@@ -172,7 +175,9 @@ proptest! {
         let verifier = verifier("propify", vec![secret("current", &key)]);
         let (name, value) = verifier.sign(&content).unwrap();
         for sent in [&content, &sent] {
-            let mut verification = verifier.begin(verifier.claim(&line(name, &value)).unwrap(), NOW);
+            let fields = Lines(vec![("propify-signature", value.clone().into_bytes())]);
+            prop_assert_eq!(name, "propify-signature");
+            let mut verification = verifier.begin(verifier.claim(&Context::of(&fields, NOW)).unwrap(), NOW);
             let (mut rest, mut cuts) = (&sent[..], cuts.iter().cycle());
             while !rest.is_empty() {
                 let (piece, tail) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
@@ -185,13 +190,14 @@ proptest! {
 
     #[test]
     fn a_body_appended_to_prepended_to_or_cut_never_verifies(content: Vec<u8>, extra in proptest::collection::vec(any::<u8>(), 1..80)) {
-        let (name, value) = propify().sign(&content).unwrap();
+        let propify = propify();
+        let (_, value) = propify.sign(&content).unwrap();
         let appended = [&content[..], &extra].concat();
         let prepended = [&extra[..], &content].concat();
         let cut = &content[..content.len().saturating_sub(extra.len())];
         for forged in [&appended[..], &prepended, cut] {
             let same = forged == content;
-            prop_assert_eq!(verify(&propify(), &line(name, &value), forged, NOW).is_some(), same);
+            prop_assert_eq!(verify(&propify, &line("propify-signature", &value), forged, NOW).is_some(), same);
         }
     }
 }

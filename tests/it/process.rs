@@ -111,12 +111,14 @@ fn panic_as_a_child() {
         format: hookgate::config::LogFormat::Json,
         level: hookgate::config::LogLevel::Info,
         access: hookgate::config::AccessLog::All,
+        request_id_field: None,
     };
     hookgate::telemetry::init(&log);
     hookgate::process::log_panics();
     let content = String::from("é: content of a request");
     let _caught = std::panic::catch_unwind(|| content[1..].len());
     let _caught = std::panic::catch_unwind(|| panic!("a constant"));
+    hookgate::telemetry::flush();
 }
 
 #[test]

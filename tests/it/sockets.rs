@@ -260,3 +260,79 @@ fn it_listens_on_ipv6_and_on_several_addresses_at_once() {
     assert!(begin.elapsed() < PATIENCE);
     stop(running);
 }
+
+mod proxy {
+    use super::*;
+
+    const ANNOUNCED: &str = "PROXY TCP4 203.0.113.7 192.0.2.2 56324 443\r\n";
+
+    fn behind(trusted: &str) -> (Running, SocketAddr, Upstream, Folder) {
+        let upstream = Upstream::ok();
+        let folder = Folder::new();
+        let more = format!("proxy_protocol = {{ trusted = [\"{trusted}\"] }}\n[forward]\nx_forwarded = true");
+        folder.configure("\"127.0.0.1:0\"", &more, &upstream.url());
+        let (running, line) = folder.start();
+        (running, address_in(&line), upstream, folder)
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_who_the_client_is() {
+        let (running, address, upstream, _folder) = behind("127.0.0.0/8");
+        let mut request = ANNOUNCED.as_bytes().to_vec();
+        request.extend(post(FIXTURE).bytes());
+        let mut client = Client::connect(address);
+        client.send(&request).response().assert_answer("ok");
+        client.send(closing().bytes()).response().assert_answer("ok");
+        let mut client = Client::connect(address);
+        client.send_in_pieces(&request, 7).response().assert_answer("ok");
+        for request in upstream.wait_for(3) {
+            assert_eq!(request.values("x-forwarded-for"), [b"203.0.113.7"]);
+        }
+        stop(running);
+    }
+
+    #[test]
+    fn a_trusted_proxy_that_does_not_is_not_served() {
+        let (mut running, address, _upstream, _folder) = behind("127.0.0.1");
+        Client::connect(address).send(closing().bytes()).assert_gone();
+        running.wait_for("does not speak the PROXY protocol");
+        stop(running);
+    }
+
+    #[test]
+    fn nobody_else_is_believed() {
+        let (running, address, _upstream, _folder) = behind("192.0.2.1");
+        Client::connect(address).send(closing().bytes()).response().assert_answer("ok");
+        let mut request = ANNOUNCED.as_bytes().to_vec();
+        request.extend(closing().bytes());
+        assert_eq!(Client::connect(address).send(request).response().status, 400);
+        stop(running);
+    }
+
+    #[test]
+    fn a_drain_does_not_wait_for_an_announcement_that_does_not_come() {
+        let (running, address, _upstream, _folder) = behind("127.0.0.1");
+        let mut client = Client::connect(address);
+        client.send("PROXY ");
+        let begin = Instant::now();
+        stop(running);
+        assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+}
+
+#[test]
+fn until_the_drain_begins_it_is_not_ready_and_serves_as_before() {
+    let upstream = Upstream::ok();
+    let folder = Folder::new();
+    folder.configure("\"127.0.0.1:0\"", "drain_delay = \"1s\"", &upstream.url());
+    let (mut running, line) = folder.start();
+    let address = address_in(&line);
+    running.signal("-TERM");
+    running.wait_for("not ready");
+    let mut client = Client::connect(address);
+    let response = client.send(post(FIXTURE).bytes()).response();
+    assert_eq!(response.value("connection"), None);
+    running.wait_for("\"draining\"");
+    client.assert_closed();
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+}

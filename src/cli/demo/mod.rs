@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::args::Demo;
+use super::args::{Demo, Stamp};
+use super::asked::{Asked, Lines};
 use super::event::{self, Forgery};
 use super::exchange::{self, Answer, Outgoing};
 use super::exit::{Exit, Failure};
@@ -158,7 +159,14 @@ fn deliver(
     content: Vec<u8>,
     forgery: Option<Forgery>,
 ) -> Result<(Answer, Verdict), Failure> {
-    let (event, signature) = send::make(&gateway.verifier, None, content, forgery)?;
+    let request = Asked {
+        method: Method::POST.to_string(),
+        target: PATH.to_owned(),
+        origin: Some(gateway.origin.to_string()),
+        lines: Lines::default(),
+    };
+    let stamp = Stamp::default();
+    let (event, signature) = send::make(&gateway.verifier, None, &request, &stamp, content, forgery)?;
     let lines = send::signature_lines(&signature, &event);
     let outgoing = Outgoing {
         gateway: &gateway.origin,
@@ -193,7 +201,7 @@ async fn serve(out: &mut Stream, signals: &mut Signals, upstream: &mut Upstream)
 
 fn introduce(out: &mut Stream, gateway: &Gateway, upstream: SocketAddr) {
     let title = out.paint(Paint::Strong, "hookgate demo");
-    let (origin, scheme) = (&gateway.origin, gateway.verifier.scheme().name);
+    let (origin, scheme) = (&gateway.origin, &gateway.verifier.scheme().name);
     out.line(format_args!("{title}: a sender, the gateway and an app, all in this process\n"));
     detail(out, "gateway", &format!("{origin}{PATH}, scheme {scheme}, a secret made for this run"));
     detail(out, "app", &format!("http://{upstream}, answers 200"));
@@ -214,7 +222,7 @@ fn detail(out: &mut Stream, label: &str, text: &str) {
 /// Commands to paste. They need nothing of this process but the secret; no comments among them, which an interactive
 /// zsh would take for commands.
 fn invite(out: &mut Stream, gateway: &Gateway, secret: &str) {
-    let (origin, field) = (&gateway.origin, gateway.verifier.scheme().field);
+    let (origin, field) = (&gateway.origin, &gateway.verifier.scheme().field);
     let this = std::env::current_exe().ok().map(|path| quoted(&path.display().to_string()));
     let this = this.unwrap_or_else(|| "hookgate".to_owned());
     let curl = format!(

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::environment::Fixed;
+use crate::peer::Peer;
 use crate::server::control::Control;
 use crate::server::crowd::Crowd;
 
@@ -20,8 +21,7 @@ fn worker() -> Rc<Worker> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
     let config =
         crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-    let control = Control::new(&config).unwrap();
-    Worker::new(control, Crowd::new(10, 1), 1)
+    Worker::new(Control::new(&config).unwrap(), Crowd::new(10, 1), 1)
 }
 
 /// A client that pipelines requests and never reads may make the gateway hold a response or two, not a buffer full.

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::secret::SecretEncoding;
-use crate::signature::{ClaimError, Fields, Verifier};
+use crate::signature::field::Encoding;
+#[cfg(test)]
+use crate::signature::scheme::Scheme;
+use crate::signature::{ClaimError, Context, Fields, Verifier};
 pub use undo::{content_change, key_change, misread, rewritten};
 
 /// The likely cause of a signature that does not verify.
@@ -43,15 +46,19 @@ pub enum Misread {
     /// There is white space or a quotation mark around it.
     Wrapped,
     /// The scheme's prefix is missing.
-    PrefixMissing(&'static str),
+    PrefixMissing(String),
     /// There is a prefix that is not the scheme's.
     OtherPrefix(String),
     /// The tag is in base64, not in hexadecimal.
     Base64,
-    /// So many hexadecimal digits, which are not as many as a tag has.
-    Length(usize),
-    /// None of these.
-    NotHexadecimal,
+    /// The tag is in hexadecimal, not in base64.
+    Hexadecimal,
+    /// So many hexadecimal digits, which are not as many as a tag has, which is so many.
+    Length(usize, usize),
+    /// It is no list of the scheme's form.
+    NotList,
+    /// None of these; not in this encoding.
+    NotEncoded(Encoding),
 }
 
 /// How the content differs from what was signed.
@@ -86,48 +93,57 @@ pub enum KeyChange {
 
 /// The name of the secret that the content verifies under, if it does.
 #[must_use]
-pub fn verified_by(
+pub fn verified_by<F: Fields>(
     verifier: &Verifier,
-    fields: &impl Fields,
+    context: &Context<'_, F>,
     content: &[u8],
-    now: SystemTime,
 ) -> Option<Arc<str>> {
-    let mut verification = verifier.begin(verifier.claim(fields).ok()?, now);
+    verified_at(verifier, context, content, context.now)
+}
+
+/// As [`verified_by`], with the secrets that count in another moment than the one that the claim is judged in.
+fn verified_at<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+    moment: SystemTime,
+) -> Option<Arc<str>> {
+    let mut verification = verifier.begin(verifier.claim(context).ok()?, moment);
     verification.push(content);
     verification.finish(()).ok().map(|request| Arc::clone(request.secret()))
 }
 
 /// Why the content does not verify, as far as the verifier's keyed secrets can tell. `others` are the verifiers of
 /// other routes, each with its path. What is wrong with a secret's own text is for [`key_change`] to find.
-pub fn likely_cause<'o>(
+pub fn likely_cause<'o, F: Fields>(
     verifier: &Verifier,
-    fields: &impl Fields,
+    context: &Context<'_, F>,
     content: &[u8],
-    now: SystemTime,
     others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
 ) -> Option<Cause> {
     let scheme = verifier.scheme();
-    match verifier.claim(fields) {
+    match verifier.claim(context) {
         Ok(_) => {}
-        Err(ClaimError::Missing | ClaimError::Duplicate) => return None,
+        Err(ClaimError::Missing | ClaimError::Duplicate | ClaimError::Expired) => return None,
         Err(ClaimError::Malformed) => {
-            let value = fields.values(scheme.field).next()?;
-            let right = rewritten(scheme.notation, value)?;
-            let line = Line { name: scheme.field, value: right.as_bytes() };
-            verified_by(verifier, &line, content, now)?;
-            return Some(Cause::Notation(misread(scheme.notation, value)));
+            let value = context.fields.values(&scheme.field).next()?;
+            let right = rewritten(scheme, value)?;
+            let fields = Replaced { others: context.fields, name: &scheme.field, value: right.as_bytes() };
+            let Context { method, target, origin, now, .. } = *context;
+            verified_by(verifier, &Context { method, target, origin, fields: &fields, now }, content)?;
+            return Some(Cause::Notation(misread(scheme, value)));
         }
     }
     // Before any secret's `not_after`.
-    if let Some(secret) = verified_by(verifier, fields, content, SystemTime::UNIX_EPOCH) {
+    if let Some(secret) = verified_at(verifier, context, content, SystemTime::UNIX_EPOCH) {
         return Some(Cause::Expired(secret));
     }
-    let change = content_change(content, |content| verified_by(verifier, fields, content, now).is_some());
+    let change = content_change(content, |content| verified_by(verifier, context, content).is_some());
     if let Some(change) = change {
         return Some(Cause::Content(change));
     }
     others.into_iter().find_map(|(path, other)| {
-        let secret = verified_by(other, fields, content, now)?;
+        let secret = verified_by(other, context, content)?;
         Some(Cause::OtherRoute { path: path.to_owned(), secret })
     })
 }
@@ -211,17 +227,24 @@ impl fmt::Display for Misread {
                 write!(f, "the signature has the prefix `{prefix}`, which this scheme does not write")
             }
             Self::Base64 => f.write_str("the signature is in base64, where this scheme writes hexadecimal"),
-            Self::Length(digits) => write!(
+            Self::Hexadecimal => {
+                f.write_str("the signature is in hexadecimal, where this scheme writes base64")
+            }
+            Self::Length(digits, want) => write!(
                 f,
-                "the signature has {digits} hexadecimal digits instead of 64{}",
+                "the signature has {digits} hexadecimal digits instead of {want}{}",
                 match digits {
                     40 => " (as many as a SHA-1 has)",
+                    64 => " (as many as a SHA-256 has)",
                     96 => " (as many as a SHA-384 has)",
                     128 => " (as many as a SHA-512 has)",
                     _ => "",
                 }
             ),
-            Self::NotHexadecimal => f.write_str("the signature is not hexadecimal"),
+            Self::NotList => f.write_str("the signature is not a list of the form that this scheme writes"),
+            Self::NotEncoded(Encoding::Hex) => f.write_str("the signature is not hexadecimal"),
+            Self::NotEncoded(Encoding::Base64) => f.write_str("the signature is not base64"),
+            Self::NotEncoded(Encoding::Base64Url) => f.write_str("the signature is not base64 for URLs"),
         }
     }
 }
@@ -258,15 +281,18 @@ impl fmt::Display for KeyChange {
     }
 }
 
-/// One field line.
-struct Line<'a> {
+/// The fields of a request, with another value in one of them.
+struct Replaced<'a, F> {
+    others: &'a F,
     name: &'a str,
     value: &'a [u8],
 }
 
-impl Fields for Line<'_> {
+impl<F: Fields> Fields for Replaced<'_, F> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        (self.name == name).then_some(self.value).into_iter()
+        let replaced = self.name == name;
+        let others = self.others.values(name).filter(move |_| !replaced);
+        replaced.then_some(self.value).into_iter().chain(others)
     }
 }
 
@@ -276,7 +302,14 @@ mod tests {
 
     use super::*;
     use crate::secret::{Key, Secret};
-    use crate::signature::scheme::Scheme;
+
+    struct Line(Vec<u8>);
+
+    impl Fields for Line {
+        fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+            (name == "propify-signature").then_some(self.0.as_slice()).into_iter()
+        }
+    }
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap()
@@ -284,13 +317,14 @@ mod tests {
 
     fn verifier(key: &str, not_after: Option<SystemTime>) -> Verifier {
         let secret = Secret { name: key.into(), key: Key::new(key.into()), not_after };
-        Verifier::new(Scheme::preset("propify").unwrap().clone(), vec![secret])
+        Verifier::new(Scheme::preset("propify").unwrap().clone(), vec![secret]).unwrap()
     }
 
     fn cause(verifier: &Verifier, value: &str, content: &[u8], other: &Verifier) -> Option<Cause> {
-        let line = Line { name: "propify-signature", value: value.as_bytes() };
-        assert_eq!(verified_by(verifier, &line, content, at(9)), None);
-        likely_cause(verifier, &line, content, at(9), [("/other", other)])
+        let line = Line(value.into());
+        let context = Context::of(&line, at(9));
+        assert_eq!(verified_by(verifier, &context, content), None);
+        likely_cause(verifier, &context, content, [("/other", other)])
     }
 
     #[test]

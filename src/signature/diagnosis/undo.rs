@@ -11,44 +11,57 @@ use zeroize::Zeroizing;
 
 use super::{ContentChange, KeyChange, Misread};
 use crate::secret::{Key, SecretEncoding};
-use crate::signature::field::Notation;
+use crate::signature::algorithm::Algorithm;
+use crate::signature::field::{Encoding, Format};
 use crate::signature::mac::Tag;
+use crate::signature::scheme::Scheme;
 
-/// What is wrong with a field value that [`Notation::read`] does not read.
+/// What is wrong with a field value that the scheme's notation does not read.
 #[must_use]
-pub fn misread(notation: Notation, value: &[u8]) -> Misread {
+pub fn misread(scheme: &Scheme, value: &[u8]) -> Misread {
+    let Format::Plain { prefix: wanted } = &scheme.notation.format else {
+        return if unwrapped(value).is_empty() { Misread::Empty } else { Misread::NotList };
+    };
     let bare = unwrapped(value);
     let (prefix, rest) = split_prefix(bare);
+    let tag = tag(scheme.algorithm, rest);
+    let digits = bare.strip_prefix(wanted.as_bytes()).unwrap_or(bare);
+    let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
     if bare.is_empty() {
         Misread::Empty
     } else if value.contains(&b',') {
         Misread::List
-    } else if prefix != notation.prefix && tag(rest).is_some() {
+    } else if prefix != wanted && tag.is_some() {
         if prefix.is_empty() {
-            Misread::PrefixMissing(notation.prefix)
+            Misread::PrefixMissing(wanted.to_string())
         } else {
             Misread::OtherPrefix(prefix.to_owned())
         }
-    } else if from_base64(rest).is_some() {
-        Misread::Base64
-    } else if bare != value && tag(rest).is_some() {
-        Misread::Wrapped
-    } else {
-        let digits = bare.strip_prefix(notation.prefix.as_bytes()).unwrap_or(bare);
-        if digits.iter().all(u8::is_ascii_hexdigit) {
-            Misread::Length(digits.len())
-        } else {
-            Misread::NotHexadecimal
+    } else if let (Some((_, written)), true) = (&tag, bare == value) {
+        match written {
+            Encoding::Hex => Misread::Hexadecimal,
+            Encoding::Base64 | Encoding::Base64Url => Misread::Base64,
         }
+    } else if let (Some((_, Encoding::Base64)), Encoding::Hex) = (&tag, scheme.notation.encoding) {
+        Misread::Base64
+    } else if tag.is_some() {
+        Misread::Wrapped
+    } else if let (Encoding::Hex, Some(len), true) =
+        (scheme.notation.encoding, scheme.algorithm.tag_len(), is_hex(digits))
+    {
+        Misread::Length(digits.len(), len.saturating_mul(2))
+    } else {
+        Misread::NotEncoded(scheme.notation.encoding)
     }
 }
 
 /// The value as the scheme would write the same tag, if there is a tag in it in some notation: for finding out whether
 /// a malformed signature is a right one all the same.
 #[must_use]
-pub fn rewritten(notation: Notation, value: &[u8]) -> Option<String> {
+pub fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
+    let Format::Plain { .. } = scheme.notation.format else { return None };
     let (_, rest) = split_prefix(unwrapped(value));
-    tag(rest).map(|bytes| notation.write(&Tag::claimed(bytes)))
+    tag(scheme.algorithm, rest).map(|(tag, _)| scheme.notation.write(&tag, None))
 }
 
 /// The change that the content has gone through, if undoing it makes it verify.
@@ -112,15 +125,16 @@ fn split_prefix(value: &[u8]) -> (&str, &[u8]) {
     }
 }
 
-/// The tag, in hexadecimal or base64.
-fn tag(digits: &[u8]) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(digits, &mut bytes).ok().map(|()| bytes).or_else(|| from_base64(digits))
-}
-
-fn from_base64(digits: &[u8]) -> Option<[u8; 32]> {
+/// The tag, and whether it is in hexadecimal or in base64.
+fn tag(algorithm: Algorithm, digits: &[u8]) -> Option<(Tag, Encoding)> {
+    let len = algorithm.tag_len()?;
+    let right = |bytes: Vec<u8>| Tag::of(&bytes).filter(|_| bytes.len() == len);
+    if let Some(tag) = hex::decode(digits).ok().and_then(right) {
+        return Some((tag, Encoding::Hex));
+    }
     let alphabets = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD];
-    alphabets.iter().find_map(|alphabet| alphabet.decode(digits).ok()?.try_into().ok())
+    let tag = alphabets.iter().find_map(|alphabet| right(alphabet.decode(digits).ok()?));
+    tag.map(|tag| (tag, Encoding::Base64))
 }
 
 enum LineEnd {
@@ -177,13 +191,12 @@ const LONGEST_PREFIX: usize = 12;
 mod tests {
     use super::*;
 
-    const PLAIN: Notation = Notation { prefix: "" };
-    const GITHUB: Notation = Notation { prefix: "sha256=" };
-
     #[test]
     fn a_value_that_cannot_be_read_is_told_why() {
         let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
         let base64 = STANDARD.encode(hex::decode(tag).unwrap());
+        const PLAIN: &str = "propify";
+        const GITHUB: &str = "github";
         let cases = [
             (PLAIN, String::new(), Misread::Empty, false),
             (PLAIN, "  ".into(), Misread::Empty, false),
@@ -191,21 +204,24 @@ mod tests {
             (PLAIN, format!(" {tag}\n"), Misread::Wrapped, true),
             (PLAIN, format!("\"{tag}\""), Misread::Wrapped, true),
             (PLAIN, format!("sha256={tag}"), Misread::OtherPrefix("sha256=".into()), true),
-            (GITHUB, tag.into(), Misread::PrefixMissing("sha256="), true),
+            (GITHUB, tag.into(), Misread::PrefixMissing("sha256=".into()), true),
             (GITHUB, format!("v1={tag}"), Misread::OtherPrefix("v1=".into()), true),
             (PLAIN, base64.clone(), Misread::Base64, true),
             (PLAIN, base64.trim_end_matches('=').into(), Misread::Base64, true),
             (GITHUB, format!("sha256={base64}"), Misread::Base64, true),
-            (PLAIN, tag[1..].into(), Misread::Length(63), false),
-            (PLAIN, tag[..40].into(), Misread::Length(40), false),
-            (GITHUB, format!("sha256={tag}0"), Misread::Length(65), false),
-            (PLAIN, "not-a-signature".into(), Misread::NotHexadecimal, false),
-            (PLAIN, "\u{fffd}=".into(), Misread::NotHexadecimal, false),
+            (PLAIN, tag[1..].into(), Misread::Length(63, 64), false),
+            (PLAIN, tag[..40].into(), Misread::Length(40, 64), false),
+            (GITHUB, format!("sha256={tag}0"), Misread::Length(65, 64), false),
+            (PLAIN, "not-a-signature".into(), Misread::NotEncoded(Encoding::Hex), false),
+            (PLAIN, "\u{fffd}=".into(), Misread::NotEncoded(Encoding::Hex), false),
+            ("stripe", tag.into(), Misread::NotList, false),
+            ("stripe", String::new(), Misread::Empty, false),
         ];
-        for (notation, value, want, holds_tag) in cases {
-            assert_eq!(misread(notation, value.as_bytes()), want, "{value:?}");
-            let right = holds_tag.then(|| format!("{}{tag}", notation.prefix));
-            assert_eq!(rewritten(notation, value.as_bytes()), right, "{value:?}");
+        for (scheme, value, want, holds_tag) in cases {
+            let scheme = Scheme::preset(scheme).unwrap();
+            assert_eq!(misread(scheme, value.as_bytes()), want, "{value:?}");
+            let right = holds_tag.then(|| scheme.notation.frame(tag, None));
+            assert_eq!(rewritten(scheme, value.as_bytes()), right, "{value:?}");
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub(crate) use client::{Client, End, Response, assert_refused};
 pub(crate) use gate::{Release, gate};
-pub(crate) use gateway::{Gateway, gateway};
+pub(crate) use gateway::{Gateway, Setup, gateway};
 pub(crate) use request::{Post, post, unsigned};
 pub(crate) use sign::{SECRET, SECRET_NAME, digest, signature, signature_with};
 pub(crate) use upstream::Upstream;

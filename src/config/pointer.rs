@@ -1,0 +1,87 @@
+//! Pure. JSON pointers (RFC 6901), and what a route requires to stand where they lead.
+
+use std::ops::Range;
+
+use super::item::Item;
+use super::problem::Problem;
+use super::table::{Problems, Table};
+use crate::model::Requirement;
+use crate::signature::scheme::Scheme;
+
+/// The pointers of an array.
+pub(super) fn list(item: &Item<'_>, problems: &mut Problems) -> Vec<String> {
+    let Some(array) = item.array(&item.write("[\"/meta/object\"]"), problems) else { return Vec::new() };
+    let mut all = Vec::new();
+    for element in item.elements(array) {
+        let Some(text) = element.text("[\"/meta/object\"]", problems) else { continue };
+        if is_pointer(text, element.span, problems) {
+            all.push(text.to_owned());
+        }
+    }
+    bounded(item, all.len(), problems);
+    all
+}
+
+/// `require`: each pointer with the text that must stand there; `None` if there is an error in it.
+pub(super) fn required(table: &Table<'_>, problems: &mut Problems) -> Option<Vec<Requirement>> {
+    let Some(item) = table.get("require") else { return Some(Vec::new()) };
+    let before = problems.len();
+    let entries = item.table(&item.write("{ \"/account\" = \"acct_1\" }"), problems)?;
+    let mut all = Vec::new();
+    for (key, value) in entries {
+        let pointer: &str = key.get_ref();
+        let fine = is_pointer(pointer, key.span(), problems);
+        let value = Item {
+            name: "require",
+            whole: false,
+            key: key.span(),
+            value: value.get_ref(),
+            span: value.span(),
+        };
+        let text = value.text("{ \"/account\" = \"acct_1\" }", problems);
+        all.extend(text.filter(|_| fine).map(|text| Requirement::new([pointer], text)));
+    }
+    bounded(&item, all.len(), problems);
+    (problems.len() == before).then_some(all)
+}
+
+/// `integration`: the identifier that must stand where the scheme's events have theirs.
+pub(super) fn integration(item: &Item<'_>, scheme: &Scheme, problems: &mut Problems) -> Option<Requirement> {
+    let text = item.text("\"cuid_...\"", problems)?;
+    if scheme.integration_pointers.is_empty() {
+        let message = format!("the events of scheme `{}` name no integration", scheme.name);
+        problems.push(
+            Problem::error("no_integration", item.span.clone(), message)
+                .help("name the place yourself: `require = { \"/account\" = \"...\" }`"),
+        );
+        return None;
+    }
+    Some(Requirement::new(scheme.integration_pointers.iter().map(|pointer| &**pointer), text))
+}
+
+fn is_pointer(text: &str, span: Range<usize>, problems: &mut Problems) -> bool {
+    let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    let depth = text.split('/').skip(1).count();
+    let message = if !text.starts_with('/') {
+        "a JSON pointer begins with `/`"
+    } else if !escaped {
+        "in a JSON pointer, `~` is written `~0`, and `/` in a key is written `~1`"
+    } else if depth > DEEPEST {
+        "no event is nested so deeply"
+    } else {
+        return true;
+    };
+    problems.push(Problem::error("bad_pointer", span, message).help("for example `\"/meta/object\"`"));
+    false
+}
+
+fn bounded(item: &Item<'_>, many: usize, problems: &mut Problems) {
+    if many > MOST {
+        let message = format!("`{}` has {many} entries, and can have {MOST} at most", item.name);
+        problems.push(Problem::error("out_of_range", item.span.clone(), message).help("name fewer"));
+    }
+}
+
+/// Bounds on what is compared at every event: what is more is no configuration that a person wrote.
+const DEEPEST: usize = 16;
+const MOST: usize = 16;

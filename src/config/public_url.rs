@@ -1,0 +1,34 @@
+//! Pure. A route's `public_url`: the origin that its sender believes to send to.
+
+use http::Uri;
+
+use super::item::Item;
+use super::problem::Problem;
+use super::table::Problems;
+
+/// The origin (RFC 6454), as it was written and without a slash at the end: it is signed as text.
+pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
+    let text = item.text(EXAMPLE, problems)?;
+    let uri = text.parse::<Uri>().ok();
+    let origin = text.strip_suffix('/').unwrap_or(text);
+    let is_origin = uri.as_ref().is_some_and(|uri| {
+        let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        let scheme = uri.scheme_str().unwrap_or_default();
+        matches!(scheme, "http" | "https")
+            && !authority.contains('@')
+            && origin.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")) == Some(authority)
+    });
+    if is_origin {
+        return Some(origin.to_owned());
+    }
+    let message = match uri {
+        Some(uri) if uri.authority().is_some() && uri.scheme().is_some() => {
+            "path and query are those of each request: this is their origin alone"
+        }
+        Some(_) | None => "not the origin of a URL",
+    };
+    problems.push(Problem::error("bad_url", item.span.clone(), message).help(item.write(EXAMPLE)));
+    None
+}
+
+const EXAMPLE: &str = "\"https://hooks.example.com\"";

@@ -1,0 +1,262 @@
+//! Pure. `[schemes.NAME]`: the way of a sender that no preset is for.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use toml::de::DeTable;
+
+use super::item::Item;
+use super::keys;
+use super::pointer;
+use super::problem::Problem;
+use super::table::{Problems, Table};
+use crate::secret::SecretEncoding;
+use crate::signature::algorithm::Algorithm;
+use crate::signature::field::{Encoding, Format, Notation, Separator};
+use crate::signature::scheme::{Scheme, SchemeFault, Source};
+use crate::signature::template::{PARTS, Template, TemplateFault};
+use crate::signature::window::{Place, Timestamp, Unit};
+
+/// A scheme of the file, by its name; without the scheme where there is an error in it.
+pub(super) type Declared = (String, Option<Arc<Scheme>>);
+
+/// Every `[schemes.NAME]`.
+pub(super) fn read(root: &Table<'_>, problems: &mut Problems) -> Vec<Declared> {
+    let Some(item) = root.get("schemes") else { return Vec::new() };
+    let help = "write the scheme's keys under `[schemes.NAME]`";
+    let Some(entries) = item.table(help, problems) else { return Vec::new() };
+    let mut all = Vec::new();
+    for (key, value) in entries {
+        let scheme = Item {
+            name: "schemes",
+            whole: false,
+            key: key.span(),
+            value: value.get_ref(),
+            span: value.span(),
+        };
+        let name: &str = key.get_ref();
+        let fine = is_name(name, key.span(), problems);
+        let scheme = scheme
+            .table(help, problems)
+            .and_then(|entries| self::scheme(name, value.span(), entries, problems));
+        all.push((name.to_owned(), scheme.filter(|_| fine).map(Arc::new)));
+    }
+    all
+}
+
+/// A name that is free, and can be a word of an HTTP field.
+fn is_name(name: &str, span: Range<usize>, problems: &mut Problems) -> bool {
+    let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    let problem = if name.is_empty() || !letters {
+        Problem::error("bad_name", span, "a scheme's name is made of letters, digits, `_`, `.` and `-`")
+            .help("for example `[schemes.acme]`")
+    } else if Scheme::preset(name).is_some() {
+        Problem::error("duplicate_name", span, format!("a scheme called `{name}` ships with hookgate"))
+            .help("call this one otherwise, or use the one that is there: `hookgate schemes` shows it")
+    } else {
+        return true;
+    };
+    problems.push(problem);
+    false
+}
+
+fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut Problems) -> Option<Scheme> {
+    let table = Table::open("this scheme", span, entries, keys::SCHEME, problems);
+    let before = problems.len();
+    let algorithm = table.choice("algorithm", &Algorithm::ALL, Algorithm::HmacSha256, problems);
+    let field = table.required("header", "\"x-acme-signature\"", problems);
+    let field = field.and_then(|item| header(&item, problems));
+    let format = format(&table, problems);
+    let encoding = table.choice("encoding", &Encoding::ALL, Encoding::Hex, problems);
+    let secret_encoding =
+        table.choice("secret_encoding", &SecretEncoding::ALL, SecretEncoding::Utf8, problems);
+    let content = match table.get("content") {
+        Some(item) => template(&item, problems),
+        None => Some(Template::body()),
+    };
+    let timestamp = timestamp(&table, problems);
+    let id = table.get("id").and_then(|item| header(&item, problems));
+    let pointers = |name, problems: &mut Problems| -> Vec<Cow<'static, str>> {
+        let all = table.get(name).map(|item| pointer::list(&item, problems));
+        all.into_iter().flatten().map(Cow::Owned).collect()
+    };
+    let model_pointers = pointers("model_pointers", problems);
+    let integration_pointers = pointers("integration_pointers", problems);
+    let errors = problems.len() > before;
+    let scheme = Scheme {
+        name: name.to_owned().into(),
+        field: field?,
+        algorithm,
+        notation: Notation { format: format?, encoding },
+        content: content?,
+        timestamp,
+        id,
+        secret_encoding,
+        model_pointers,
+        integration_pointers,
+        source: Source::Configured,
+    };
+    if errors {
+        return None;
+    }
+    let fault = scheme.fault();
+    problems.extend(fault.map(|fault| of_the_whole(&table, fault)));
+    fault.is_none().then_some(scheme)
+}
+
+/// Parts of a scheme that are right, and do not go together.
+fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
+    let (key, help) = match fault {
+        SchemeFault::KeyInPlain => {
+            ("timestamp", "write `timestamp = { header = \"x-acme-timestamp\" }`, or `format = \"pairs\"`")
+        }
+        SchemeFault::TimestampUnsigned => ("timestamp", "write it into `content`: `\"{timestamp}.{body}\"`"),
+        SchemeFault::NoTimestamp => {
+            ("content", "write `timestamp = { header = \"x-acme-timestamp\", unit = \"s\" }`")
+        }
+        SchemeFault::IdUnsigned => ("id", "write it into `content`: `\"{id}.{body}\"`"),
+        SchemeFault::NoId => ("content", "write `id = \"x-acme-id\"`"),
+        SchemeFault::TokenSignsNothing => ("content", "remove `content`, or choose another `algorithm`"),
+    };
+    Problem::error("bad_scheme", table.place(key), fault.to_string()).help(help)
+}
+
+/// The name of a field, in lower case.
+fn header(item: &Item<'_>, problems: &mut Problems) -> Option<Cow<'static, str>> {
+    let text = item.text("\"x-acme-signature\"", problems)?;
+    let name = HeaderName::from_bytes(text.as_bytes()).ok();
+    if name.is_none() {
+        problems.push(
+            Problem::error("bad_field", item.span.clone(), "not the name of a field")
+                .help(item.write("\"x-acme-signature\"")),
+        );
+    }
+    name.map(|name| Cow::Owned(name.as_str().to_owned()))
+}
+
+fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
+    let text = item.text("\"{timestamp}.{body}\"", problems)?;
+    Template::parse(text)
+        .map_err(|error| {
+            let help = match error.fault {
+                TemplateFault::NoBody => {
+                    "write `{body}` where the content stands in what is signed".to_owned()
+                }
+                TemplateFault::SecondBody => "remove one of the two".to_owned(),
+                TemplateFault::Brace | TemplateFault::Unknown => format!("the parts are {PARTS}"),
+                TemplateFault::NothingBetween => {
+                    "such a scheme cannot be verified safely; what does its sender put between them?"
+                        .to_owned()
+                }
+            };
+            let span = item.part(text, error.at.clone());
+            problems.push(Problem::error("bad_content", span, error.to_string()).help(help));
+        })
+        .ok()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Pairs,
+    Tagged,
+}
+
+/// `format`, with the keys that go with it.
+fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {
+    let kinds = [("plain", Kind::Plain), ("pairs", Kind::Pairs), ("tagged", Kind::Tagged)];
+    let kind = table.choice("format", &kinds, Kind::Plain, problems);
+    let strangers: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
+    for item in strangers.iter().filter_map(|name| table.get(name)) {
+        let help = if kind == Kind::Plain {
+            "a list is `format = \"pairs\"` (`t=1,v1=ab`) or `format = \"tagged\"` (`v1,ab v1,cd`)"
+        } else {
+            "a list has a `tag` before each signature: `tag = \"v1\"`"
+        };
+        let message = format!("`{}` does not go with this format", item.name);
+        problems.push(Problem::error("wrong_format", item.key, message).help(help));
+    }
+    if kind == Kind::Plain {
+        let prefix = match table.get("prefix") {
+            Some(item) => item.text("\"sha256=\"", problems)?,
+            None => "",
+        };
+        return Some(Format::Plain { prefix: prefix.to_owned().into() });
+    }
+    let (equals, usual) = if kind == Kind::Pairs { ('=', Separator::Comma) } else { (',', Separator::Space) };
+    let separator = table.choice("separator", &Separator::ALL, usual, problems);
+    let item = table.required("tag", "\"v1\"", problems)?;
+    let tag = item.text("\"v1\"", problems)?;
+    if separator.as_str().starts_with(equals) {
+        let message = format!("`{equals}` stands between a tag and its signature already");
+        let span = table.place("separator");
+        problems.push(Problem::error("wrong_format", span, message).help("write `separator = \" \"`"));
+    }
+    let letters = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '=');
+    if tag.is_empty() || !tag.chars().all(letters) {
+        let problem = Problem::error("bad_name", item.span.clone(), "no list can have such a tag");
+        problems.push(problem.help(item.write("\"v1\"")));
+        return None;
+    }
+    Some(Format::List { separator, equals, tag: tag.to_owned().into() })
+}
+
+/// `timestamp` and `tolerance`.
+fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
+    let Some(item) = table.get("timestamp") else {
+        if let Some(tolerance) = table.get("tolerance") {
+            let message = "without a timestamp there is nothing to tolerate";
+            problems.push(Problem::error("bad_scheme", tolerance.key, message).help("remove it"));
+        }
+        return None;
+    };
+    let example = "{ header = \"x-acme-timestamp\", unit = \"s\" }";
+    let entries = item.table(&item.write(example), problems)?;
+    let inner = Table::open("`timestamp`", item.span.clone(), entries, keys::TIMESTAMP, problems);
+    let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds, problems);
+    let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE), problems);
+    let place = match (inner.get("header"), inner.get("key")) {
+        (Some(item), None) => Place::Field(header(&item, problems)?),
+        (None, Some(item)) => Place::Key(item.text("\"t\"", problems)?.to_owned().into()),
+        (Some(_), Some(item)) => {
+            let message = "a timestamp is in one place, not in `header` and `key`";
+            problems.push(Problem::error("bad_scheme", item.key, message).help("remove one of them"));
+            return None;
+        }
+        (None, None) => {
+            let message = "this timestamp has neither `header` nor `key`";
+            let help = format!(
+                "{}, or `{{ key = \"t\" }}` where it stands in the signature field",
+                item.write(example)
+            );
+            problems.push(Problem::error("missing_key", item.span, message).help(help));
+            return None;
+        }
+    };
+    Some(Timestamp { place, unit, past, future })
+}
+
+/// How far the signed time may be from now, past and future: as `tolerance` says, or the default.
+pub(super) fn tolerance(
+    table: &Table<'_>,
+    (past, future): (Duration, Duration),
+    problems: &mut Problems,
+) -> (Duration, Duration) {
+    match table.get("tolerance") {
+        Some(item) if item.value.as_table().is_some() => {
+            let inner = table.section("tolerance", "`tolerance`", keys::TOLERANCE, problems);
+            (inner.duration("past", past, problems), inner.duration("future", future, problems))
+        }
+        Some(_) => {
+            let both = table.duration("tolerance", past, problems);
+            (both, both)
+        }
+        None => (past, future),
+    }
+}
+
+/// What most senders recommend.
+const TOLERANCE: Duration = Duration::from_secs(300);

@@ -1,0 +1,68 @@
+//! Pure. What senders prove themselves with: MACs, public-key signatures, and plain shared tokens.
+
+/// How a scheme makes its tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC (RFC 2104) over SHA-256 (FIPS 180-4): tags of 32 bytes.
+    HmacSha256,
+    /// HMAC over SHA-384: tags of 48 bytes.
+    HmacSha384,
+    /// HMAC over SHA-512: tags of 64 bytes.
+    HmacSha512,
+    /// HMAC over SHA-1: tags of 20 bytes. SHA-1's collisions do not touch it (RFC 6194, section 2.3).
+    HmacSha1,
+    /// Ed25519 (RFC 8032): the sender alone can sign, and the secret here is its public key.
+    Ed25519,
+    /// ECDSA over P-256 with SHA-256 (FIPS 186-5), in DER; the secret here is the sender's public key.
+    EcdsaP256,
+    /// The secret itself stands in the field: it proves who sent, and nothing of what.
+    Token,
+}
+
+impl Algorithm {
+    /// Every algorithm, under the name it has in gateway.toml.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("hmac-sha256", Self::HmacSha256),
+        ("hmac-sha384", Self::HmacSha384),
+        ("hmac-sha512", Self::HmacSha512),
+        ("hmac-sha1", Self::HmacSha1),
+        ("ed25519", Self::Ed25519),
+        ("ecdsa-p256", Self::EcdsaP256),
+        ("token", Self::Token),
+    ];
+
+    /// How many bytes a tag has as it stands in the field, where they are always as many.
+    #[must_use]
+    pub fn tag_len(self) -> Option<usize> {
+        match self {
+            Self::HmacSha1 => Some(20),
+            Self::HmacSha256 => Some(32),
+            Self::HmacSha384 => Some(48),
+            Self::HmacSha512 | Self::Ed25519 => Some(64),
+            Self::EcdsaP256 | Self::Token => None,
+        }
+    }
+
+    /// The name people know it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "HMAC-SHA256",
+            Self::HmacSha384 => "HMAC-SHA384",
+            Self::HmacSha512 => "HMAC-SHA512",
+            Self::HmacSha1 => "HMAC-SHA1",
+            Self::Ed25519 => "Ed25519",
+            Self::EcdsaP256 => "ECDSA P-256",
+            Self::Token => "shared token",
+        }
+    }
+
+    /// Whether whoever can verify can sign as well.
+    #[must_use]
+    pub fn is_symmetric(self) -> bool {
+        match self {
+            Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha384 | Self::HmacSha512 | Self::Token => true,
+            Self::Ed25519 | Self::EcdsaP256 => false,
+        }
+    }
+}

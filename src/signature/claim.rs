@@ -1,0 +1,187 @@
+//! Pure. What a request's fields claim: which tags, over what besides the content, made when.
+//!
+//! All of it is decided before any content is read.
+
+use std::time::SystemTime;
+
+use super::Fields;
+use super::field::{MisreadField, Reading};
+use super::mac::Tags;
+use super::scheme::Scheme;
+use super::template::{Part, Values};
+use super::window::{Place, Timestamp};
+
+/// A request, as much of it as schemes sign besides the content.
+#[derive(Debug)]
+pub struct Context<'c, F> {
+    /// Its method.
+    pub method: &'c str,
+    /// Path and query, as they were received.
+    pub target: &'c str,
+    /// Where the sender believes to send it: scheme, host and port, without a slash at the end. Only schemes that sign the
+    /// URL need it.
+    pub origin: Option<&'c str>,
+    /// Its field lines.
+    pub fields: &'c F,
+    /// The moment in which it is judged.
+    pub now: SystemTime,
+}
+
+impl<'c, F: Fields> Context<'c, F> {
+    /// The context for schemes that sign nothing of the request line.
+    pub fn of(fields: &'c F, now: SystemTime) -> Self {
+        Self { method: "POST", target: "/", origin: None, fields, now }
+    }
+}
+
+/// A well-formed claim that a message is authentic, not yet checked.
+#[derive(Debug)]
+pub struct Claim {
+    pub(super) tags: Tags,
+    /// What is signed besides the content.
+    pub(super) besides: Option<Box<Besides>>,
+}
+
+/// What is signed besides the content.
+#[derive(Debug)]
+pub(super) struct Besides {
+    pub(super) before: Vec<u8>,
+    pub(super) after: Vec<u8>,
+}
+
+/// Why the fields hold no claim that could be checked. All of them are the sender's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimError {
+    /// There is no signature field, or none of another field that is signed.
+    Missing,
+    /// There are several signature field lines, or a list where the scheme allows none.
+    Duplicate,
+    /// A field's value is not of the scheme's form.
+    Malformed,
+    /// The signed time is too long ago, or too far ahead.
+    Expired,
+}
+
+impl std::fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "there is no signature field",
+            Self::Duplicate => "there is more than one signature",
+            Self::Malformed => "the signature is not of the scheme's form",
+            Self::Expired => "the signed time is outside its window",
+        })
+    }
+}
+
+impl std::error::Error for ClaimError {}
+
+impl Claim {
+    /// Reads what a request claims by this scheme.
+    pub(super) fn read<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Result<Self, ClaimError> {
+        let value = one(context.fields, &scheme.field)?;
+        let reading = read(scheme, value)?;
+        if scheme.content.is_body() {
+            return Ok(Self { tags: reading.tags, besides: None });
+        }
+        let timestamp = match &scheme.timestamp {
+            None => None,
+            Some(timestamp) => {
+                let (text, moment) = time(timestamp, context.fields, &reading)?;
+                if !timestamp.admits(moment, context.now) {
+                    return Err(ClaimError::Expired);
+                }
+                Some(text)
+            }
+        };
+        let id = match &scheme.id {
+            None => None,
+            Some(name) => Some(one(context.fields, name)?),
+        };
+        let signed = Signed { context, timestamp, id };
+        let (before, after) = scheme.content.splice(&signed).ok_or(ClaimError::Malformed)?;
+        Ok(Self { tags: reading.tags, besides: Some(Box::new(Besides { before, after })) })
+    }
+}
+
+/// The moment that a request claims to be signed in, whatever its signature is worth.
+pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime> {
+    let reading = read(scheme, one(fields, &scheme.field).ok()?).ok()?;
+    Some(time(scheme.timestamp.as_ref()?, fields, &reading).ok()?.1)
+}
+
+fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError> {
+    let key = scheme.timestamp.as_ref().and_then(|timestamp| match &timestamp.place {
+        Place::Key(key) => Some(&**key),
+        Place::Field(_) => None,
+    });
+    scheme.notation.read(scheme.algorithm, value, key).map_err(|misread| match misread {
+        MisreadField::List => ClaimError::Duplicate,
+        MisreadField::Malformed => ClaimError::Malformed,
+    })
+}
+
+/// The signed time, as text and as the moment that it stands for.
+fn time<'f>(
+    timestamp: &'f Timestamp,
+    fields: &'f impl Fields,
+    reading: &Reading<'f>,
+) -> Result<(&'f [u8], SystemTime), ClaimError> {
+    let text = match &timestamp.place {
+        Place::Field(name) => one(fields, name)?,
+        Place::Key(_) => reading.named.ok_or(ClaimError::Malformed)?,
+    };
+    let moment = timestamp.unit.read(text).ok_or(ClaimError::Malformed)?;
+    Ok((text, moment))
+}
+
+/// The value of the one line that a field has.
+fn one<'f>(fields: &'f impl Fields, name: &'f str) -> Result<&'f [u8], ClaimError> {
+    let mut values = fields.values(name);
+    let value = values.next().ok_or(ClaimError::Missing)?;
+    if values.next().is_some() { Err(ClaimError::Duplicate) } else { Ok(value) }
+}
+
+/// What a template's parts stand for in a request.
+pub(super) struct Signed<'s, 'c, F> {
+    pub(super) context: &'s Context<'c, F>,
+    /// The literal text.
+    pub(super) timestamp: Option<&'s [u8]>,
+    pub(super) id: Option<&'s [u8]>,
+}
+
+impl<F: Fields> Values for Signed<'_, '_, F> {
+    fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()> {
+        let target = self.context.target;
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        match part {
+            Part::Literal(text) => to.extend_from_slice(text.as_bytes()),
+            Part::Timestamp => to.extend_from_slice(self.timestamp?),
+            Part::Id => to.extend_from_slice(self.id.filter(|id| is_id(id))?),
+            Part::Method => to.extend_from_slice(self.context.method.as_bytes()),
+            Part::Path => to.extend_from_slice(uri(path)?),
+            Part::Query => to.extend_from_slice(uri(query)?),
+            Part::Url => {
+                to.extend_from_slice(self.context.origin?.as_bytes());
+                to.extend_from_slice(uri(target)?);
+            }
+            Part::Field(name) => to.extend_from_slice(one(self.context.fields, name).ok()?),
+        }
+        Some(())
+    }
+}
+
+/// Whether this can be the identifier of an event: no white space, quotes or brackets, so that it never reaches into
+/// content that begins with one.
+fn is_id(id: &[u8]) -> bool {
+    let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/~@".contains(byte);
+    !id.is_empty() && id.len() <= LONGEST_ID && id.iter().all(fine)
+}
+
+/// Text with nothing in it that a URI cannot have (RFC 3986, section 2), for the same reason.
+fn uri(text: &str) -> Option<&[u8]> {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    text.bytes().all(fine).then_some(text.as_bytes())
+}
+
+/// No sender's identifiers are longer.
+const LONGEST_ID: usize = 256;

@@ -1,0 +1,114 @@
+//! Pure. Whether a verifier does its work: it must take what its own keys have signed, and nothing else.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::claim::Context;
+use super::sign::{CannotSign, Stamp};
+use super::{Fields, Verifier};
+
+/// What is signed. No sender would send it.
+const CONTENT: &[u8] = b"hookgate readiness probe";
+
+/// Something is wrong with a verifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It refuses what was signed with the secret of this name.
+    RefusesAuthentic(Arc<str>),
+    /// It takes content that was changed after it was signed with the secret of this name.
+    AcceptsForged(Arc<str>),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RefusesAuthentic(secret) => write!(f, "what is signed with `{secret}` does not verify"),
+            Self::AcceptsForged(secret) => write!(f, "what is forged verifies under `{secret}`"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Verifier {
+    /// Signs a probe with each secret that counts at `now`, and verifies it in the way that every request goes: claim, content,
+    /// decision. A secret that has expired is left out: that it verifies nothing is what the operator asked for.
+    ///
+    /// # Errors
+    /// The first [`Fault`].
+    pub fn probe(&self, now: SystemTime) -> Result<(), Fault> {
+        for key in self.keys.iter().filter(|key| key.counts(now)) {
+            let stamp = Stamp { timestamp: None, id: Some("hookgate-probe") };
+            let signature = match self.signature(Some(&key.name), &context(&Lines(&[]), now), stamp, CONTENT)
+            {
+                Ok(signature) => signature,
+                // Only the sender can sign, or it signs fields that only a real event has.
+                Err(CannotSign::PublicKey | CannotSign::NotSignable) => continue,
+                Err(CannotSign::NoSecret | CannotSign::NoId) => {
+                    return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
+                }
+            };
+            let lines: Vec<_> = signature.lines().cloned().collect();
+            if !self.takes(&lines, CONTENT, now) {
+                return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
+            }
+            // A token vouches for the sender and not for the content.
+            if key.mac.token().is_none() && self.takes(&lines, FORGED, now) {
+                return Err(Fault::AcceptsForged(Arc::clone(&key.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn takes(&self, lines: &[(String, String)], content: &[u8], now: SystemTime) -> bool {
+        let Ok(claim) = self.claim(&context(&Lines(lines), now)) else { return false };
+        let mut verification = self.begin(claim, now);
+        verification.push(content);
+        verification.finish(()).is_ok_and(|authentic| authentic.content() == content)
+    }
+}
+
+const FORGED: &[u8] = b"hookgate readiness prob\0";
+
+fn context<'c>(fields: &'c Lines<'c>, now: SystemTime) -> Context<'c, Lines<'c>> {
+    Context { origin: Some("http://localhost"), ..Context::of(fields, now) }
+}
+
+/// A message with these field lines.
+struct Lines<'l>(&'l [(String, String)]);
+
+impl Fields for Lines<'_> {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{Key, Secret};
+    use crate::signature::scheme::PRESETS;
+    use std::time::Duration;
+
+    fn secret(name: &str, key: &str, not_after: Option<SystemTime>) -> Secret {
+        Secret { name: name.into(), key: Key::new(key.into()), not_after }
+    }
+
+    #[test]
+    fn every_scheme_takes_what_is_signed_with_any_of_its_secrets() {
+        for scheme in PRESETS.iter() {
+            let secrets = vec![secret("current", "key", None), secret("previous", "other key", None)];
+            // A public key has to be one.
+            let Ok(verifier) = Verifier::new(scheme.clone(), secrets) else { continue };
+            assert_eq!(verifier.probe(SystemTime::UNIX_EPOCH), Ok(()), "{}", scheme.name);
+        }
+    }
+
+    #[test]
+    fn an_expired_secret_is_no_fault() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        let verifier = Verifier::new(PRESETS[0].clone(), vec![secret("old", "key", Some(end))]).unwrap();
+        assert_eq!(verifier.probe(end), Ok(()));
+    }
+}

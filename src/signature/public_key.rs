@@ -1,0 +1,104 @@
+//! Pure. Signatures by a sender's private key, checked with its public key while the message arrives.
+//!
+//! Nothing here is secret: neither the key nor the signature nor how long it takes to compare them.
+
+use std::fmt;
+
+use ed25519_dalek::{StreamVerifier, VerifyingKey as Ed25519Key};
+use p256::ecdsa::VerifyingKey as P256Key;
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use p256::pkcs8::DecodePublicKey as _;
+use sha2::{Digest as _, Sha256};
+
+use super::mac::{BadKey, Tag, Tags};
+
+/// A sender's public key.
+#[derive(Clone)]
+pub(super) enum PublicKey {
+    Ed25519(Ed25519Key),
+    P256(P256Key),
+}
+
+/// A message being hashed, with the signatures that it may have.
+pub(super) enum Running {
+    /// The hash begins with a part of the signature (RFC 8032, section 5.1.7), so there is one for each.
+    Ed25519(Vec<StreamVerifier>),
+    P256(P256Key, Sha256),
+}
+
+impl PublicKey {
+    /// 32 bytes (RFC 8032, section 5.1.5), or those in a `SubjectPublicKeyInfo` (RFC 8410, section 4).
+    pub(super) fn ed25519(bytes: &[u8]) -> Result<Self, BadKey> {
+        let raw = match bytes.len() {
+            32 => Some(bytes),
+            _ => bytes.strip_prefix(ED25519_SPKI),
+        };
+        let raw: &[u8; 32] = raw.and_then(|raw| raw.try_into().ok()).ok_or(BadKey)?;
+        let key = Ed25519Key::from_bytes(raw).map_err(|_not_a_point| BadKey)?;
+        // Under a key of small order, signatures hold for many messages.
+        if key.is_weak() { Err(BadKey) } else { Ok(Self::Ed25519(key)) }
+    }
+
+    /// A `SubjectPublicKeyInfo` (RFC 5480, section 2), or the point itself (SEC 1, section 2.3.3).
+    pub(super) fn p256(bytes: &[u8]) -> Result<Self, BadKey> {
+        let key = P256Key::from_public_key_der(bytes).ok().or_else(|| P256Key::from_sec1_bytes(bytes).ok());
+        key.map(Self::P256).ok_or(BadKey)
+    }
+
+    /// Starts on a message that one of the `claimed` signatures may be for.
+    pub(super) fn start(&self, claimed: &Tags) -> Running {
+        match self {
+            Self::Ed25519(key) => {
+                let signatures = claimed.iter().take(MOST_SIGNATURES);
+                let signatures =
+                    signatures.filter_map(|tag| ed25519_dalek::Signature::from_slice(tag.as_bytes()).ok());
+                Running::Ed25519(
+                    signatures.filter_map(|signature| key.verify_stream(&signature).ok()).collect(),
+                )
+            }
+            Self::P256(key) => Running::P256(*key, Sha256::new()),
+        }
+    }
+}
+
+impl Running {
+    pub(super) fn update(&mut self, piece: &[u8]) {
+        match self {
+            Self::Ed25519(verifiers) => verifiers.iter_mut().for_each(|verifier| verifier.update(piece)),
+            Self::P256(_, hash) => hash.update(piece),
+        }
+    }
+
+    pub(super) fn verifies(self, claimed: &Tags) -> bool {
+        match self {
+            Self::Ed25519(verifiers) => {
+                verifiers.into_iter().any(|verifier| verifier.finalize_and_verify().is_ok())
+            }
+            Self::P256(key, hash) => {
+                let digest = hash.finalize();
+                let signatures = claimed.iter().take(MOST_SIGNATURES);
+                let mut signatures =
+                    signatures.filter_map(|tag| p256::ecdsa::Signature::from_slice(tag.as_bytes()).ok());
+                signatures.any(|signature| key.verify_prehash(&digest, &signature).is_ok())
+            }
+        }
+    }
+}
+
+/// An ECDSA signature in DER, as a tag of fixed length.
+pub(super) fn tag_of_der(der: &[u8]) -> Option<Tag> {
+    Tag::of(&p256::ecdsa::Signature::from_der(der).ok()?.to_bytes())
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicKey(..)")
+    }
+}
+
+/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo`.
+const ED25519_SPKI: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// More candidates are not tried. Guards against requests with many signatures: each costs a pass over the content, or a
+/// multiplication on the curve.
+const MOST_SIGNATURES: usize = 4;

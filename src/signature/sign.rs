@@ -1,0 +1,154 @@
+//! Pure. The fields that a sender would add: for `hookgate sign`, `send`, and tests; no part of the gateway's own work.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::claim::{Context, Signed};
+use super::mac::Tags;
+use super::window::Place;
+use super::{Fields, KeyedSecret, Verifier};
+
+/// What is signed besides the body, where the scheme does so and the signer has a say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamp<'s> {
+    /// The text of the timestamp; without, it is made of the context's `now`.
+    pub timestamp: Option<&'s str>,
+    /// The event's identifier.
+    pub id: Option<&'s str>,
+}
+
+/// The field lines that a sender adds, and whose secret they are made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The lower-case name of the signature field, and its value.
+    pub field: (String, String),
+    /// The other lines that are signed: timestamp and identifier.
+    pub others: Vec<(String, String)>,
+    /// The name of the secret.
+    pub secret: Arc<str>,
+}
+
+impl Signature {
+    /// All lines, the signature's last.
+    pub fn lines(&self) -> impl Iterator<Item = &(String, String)> {
+        self.others.iter().chain(std::iter::once(&self.field))
+    }
+}
+
+/// Why there is no signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CannotSign {
+    /// There is no secret of this name, or none at all.
+    NoSecret,
+    /// Only the sender has the private key.
+    PublicKey,
+    /// The scheme signs an identifier, and none was given.
+    NoId,
+    /// What is signed besides the body is missing, or cannot be signed without doubt about where it ends.
+    NotSignable,
+}
+
+impl fmt::Display for CannotSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSecret => "there is no such secret",
+            Self::PublicKey => "only the sender has the private key that signs",
+            Self::NoId => "the scheme signs an identifier, and there is none",
+            Self::NotSignable => {
+                "what the scheme signs besides the body is missing, or has characters that it cannot have"
+            }
+        })
+    }
+}
+
+impl std::error::Error for CannotSign {}
+
+impl Verifier {
+    /// Signs content as a sender would, with the secret of this name or the first.
+    ///
+    /// # Errors
+    /// [`CannotSign`]
+    pub fn signature<F: Fields>(
+        &self,
+        secret: Option<&str>,
+        context: &Context<'_, F>,
+        stamp: Stamp<'_>,
+        content: &[u8],
+    ) -> Result<Signature, CannotSign> {
+        let mut keys = self.keys.iter();
+        let key = match secret {
+            Some(name) => keys.find(|key| &*key.name == name),
+            None => keys.next(),
+        };
+        self.signed_by(key.ok_or(CannotSign::NoSecret)?, context, stamp, content)
+    }
+
+    /// The one field line that a sender with this verifier's first secret would add to this content, where the scheme
+    /// signs nothing but that.
+    #[must_use]
+    pub fn sign(&self, content: &[u8]) -> Option<(&str, String)> {
+        self.signed_plainly(None, content)
+    }
+
+    /// As [`Verifier::sign`], with the secret of this name. `None` if there is none.
+    #[must_use]
+    pub fn sign_with(&self, secret: &str, content: &[u8]) -> Option<(&str, String)> {
+        self.signed_plainly(Some(secret), content)
+    }
+
+    fn signed_plainly(&self, secret: Option<&str>, content: &[u8]) -> Option<(&str, String)> {
+        if self.scheme.content.parts().next().is_some() {
+            return None;
+        }
+        let context = Context::of(&NoFields, std::time::SystemTime::UNIX_EPOCH);
+        let signature = self.signature(secret, &context, Stamp::default(), content).ok()?;
+        Some((&self.scheme.field, signature.field.1))
+    }
+
+    fn signed_by<F: Fields>(
+        &self,
+        key: &KeyedSecret,
+        context: &Context<'_, F>,
+        stamp: Stamp<'_>,
+        content: &[u8],
+    ) -> Result<Signature, CannotSign> {
+        let scheme = &*self.scheme;
+        let id = match &scheme.id {
+            Some(name) => Some((name, stamp.id.ok_or(CannotSign::NoId)?)),
+            None => None,
+        };
+        let time = scheme.timestamp.as_ref().map(|timestamp| {
+            let text = stamp.timestamp.map_or_else(|| timestamp.unit.write(context.now), str::to_owned);
+            (&timestamp.place, text)
+        });
+        let text = time.as_ref().map(|(_, text)| text.as_bytes());
+        let signed = Signed { context, timestamp: text, id: id.map(|(_, id)| id.as_bytes()) };
+        let (before, after) = scheme.content.splice(&signed).ok_or(CannotSign::NotSignable)?;
+        let mut named = None;
+        let mut others: Vec<_> = id.iter().map(|(name, id)| (name.to_string(), (*id).to_owned())).collect();
+        match &time {
+            Some((Place::Field(name), text)) => others.push((name.to_string(), text.clone())),
+            Some((Place::Key(name), text)) => named = Some((&**name, text.as_str())),
+            None => {}
+        }
+        let value = match key.mac.token() {
+            Some(token) => scheme.notation.frame(&String::from_utf8_lossy(token.expose()), named),
+            None => {
+                let mut mac = key.mac.start(&Tags::default());
+                for piece in [&before, content, &after] {
+                    mac.update(piece);
+                }
+                scheme.notation.write(&mac.tag().ok_or(CannotSign::PublicKey)?, named)
+            }
+        };
+        Ok(Signature { field: (scheme.field.to_string(), value), others, secret: Arc::clone(&key.name) })
+    }
+}
+
+struct NoFields;
+
+impl Fields for NoFields {
+    fn values<'a>(&'a self, _name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::empty()
+    }
+}

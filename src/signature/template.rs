@@ -1,0 +1,299 @@
+//! Pure. What a sender signs, as a template: parsed once, then spliced as bytes.
+//!
+//! What a stranger sends is never read as a template, and never moves the seams: in what is signed, each variable part ends
+//! where it ended in the request. An id or a field holds nothing of what follows it in the template, and of two parts
+//! with nothing between them, at most one can be of any length.
+
+use std::fmt;
+use std::ops::Range;
+
+/// What is signed: the content, and what stands before and behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    text: String,
+    before: Vec<Part>,
+    after: Vec<Part>,
+}
+
+/// A part of what is signed, besides the content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// This text.
+    Literal(String),
+    /// `{timestamp}`
+    Timestamp,
+    /// `{id}`
+    Id,
+    /// `{method}`
+    Method,
+    /// `{path}`: the request target up to its query.
+    Path,
+    /// `{query}`: what follows the target's `?`.
+    Query,
+    /// `{url}`: public origin and request target.
+    Url,
+    /// `{header:x}`: the value of the field with this lower-case name.
+    Field(String),
+}
+
+/// What the parts of a template stand for in one request.
+pub trait Values {
+    /// Appends the bytes of a part; `None` if the request has none that could be meant.
+    fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()>;
+}
+
+impl Template {
+    /// The content and nothing else.
+    #[must_use]
+    pub fn body() -> Self {
+        Self { text: BODY.to_owned(), before: Vec::new(), after: Vec::new() }
+    }
+
+    /// Reads a template such as `{timestamp}.{body}`.
+    ///
+    /// # Errors
+    /// [`TemplateError`], with the place in the text.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut parts: Vec<(Range<usize>, Option<Part>)> = Vec::new();
+        let mut at: usize = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let open = rest.find(['{', '}']).unwrap_or(rest.len());
+            if open > 0 {
+                let literal = rest.get(..open).unwrap_or_default().to_owned();
+                let end = at.saturating_add(open);
+                parts.push((at..end, Some(Part::Literal(literal))));
+                at = end;
+                continue;
+            }
+            let end = match rest.find('}') {
+                Some(close) if rest.starts_with('{') => at.saturating_add(close).saturating_add(1),
+                Some(_) | None => {
+                    return Err(TemplateError { at: at..text.len(), fault: TemplateFault::Brace });
+                }
+            };
+            let whole = at..end;
+            let part = variable(text.get(whole.clone()).unwrap_or_default());
+            parts.push((whole.clone(), part.map_err(|fault| TemplateError { at: whole, fault })?));
+            at = end;
+        }
+        seams(&parts)?;
+        let mut bodies = parts.iter().filter(|(_, part)| part.is_none());
+        if bodies.next().is_none() {
+            return Err(TemplateError { at: 0..text.len(), fault: TemplateFault::NoBody });
+        }
+        if let Some((at, _)) = bodies.next() {
+            return Err(TemplateError { at: at.clone(), fault: TemplateFault::SecondBody });
+        }
+        let mut parts = parts.into_iter().map(|(_, part)| part);
+        let before = parts.by_ref().map_while(|part| part).collect();
+        Ok(Self { text: text.to_owned(), before, after: parts.flatten().collect() })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is the content and nothing else.
+    #[must_use]
+    pub fn is_body(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
+    }
+
+    /// Whether a part is in it.
+    #[must_use]
+    pub fn has(&self, part: &Part) -> bool {
+        self.parts().any(|other| other == part)
+    }
+
+    /// Everything but the content.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.before.iter().chain(&self.after)
+    }
+
+    /// What is signed before and behind the content. Takes no memory where the template has nothing there.
+    ///
+    /// `None` if a value is missing, or could be mistaken for what follows it.
+    pub fn splice(&self, values: &impl Values) -> Option<(Vec<u8>, Vec<u8>)> {
+        Some((spliced(&self.before, values)?, spliced(&self.after, values)?))
+    }
+}
+
+fn spliced(parts: &[Part], values: &impl Values) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let start = bytes.len();
+        values.append(part, &mut bytes)?;
+        let next = parts.get(index.saturating_add(1));
+        if let (true, Some(Part::Literal(text))) = (part.is_open(), next)
+            && let Some(end) = text.as_bytes().first()
+            && bytes.get(start..)?.contains(end)
+        {
+            return None;
+        }
+    }
+    Some(bytes)
+}
+
+impl Part {
+    /// Whether a stranger chooses what it is and how long.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Id | Self::Field(_) | Self::Query)
+    }
+
+    /// Whether where it ends is clear from the text itself, or from the route.
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Literal(_) | Self::Timestamp | Self::Method)
+    }
+}
+
+/// A part as it is written, with its braces; `None` is the body.
+fn variable(text: &str) -> Result<Option<Part>, TemplateFault> {
+    let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
+    Ok(Some(match name {
+        "body" => return Ok(None),
+        "timestamp" => Part::Timestamp,
+        "id" => Part::Id,
+        "method" => Part::Method,
+        "path" => Part::Path,
+        "query" => Part::Query,
+        "url" => Part::Url,
+        _ => match name.strip_prefix("header:").map(http::HeaderName::try_from) {
+            Some(Ok(name)) => Part::Field(name.as_str().to_owned()),
+            Some(Err(_)) | None => return Err(TemplateFault::Unknown),
+        },
+    }))
+}
+
+/// Refuses two neighbours of which nobody could tell where one ends and the other begins.
+fn seams(parts: &[(Range<usize>, Option<Part>)]) -> Result<(), TemplateError> {
+    for pair in parts.windows(2) {
+        let [(_, first), (at, second)] = pair else { continue };
+        let open = |part: &Option<Part>| part.as_ref().is_some_and(Part::is_open);
+        let closed = |part: &Option<Part>| part.as_ref().is_some_and(Part::is_closed);
+        if (open(first) && !closed(second)) || (open(second) && !closed(first)) {
+            return Err(TemplateError { at: at.clone(), fault: TemplateFault::NothingBetween });
+        }
+    }
+    Ok(())
+}
+
+/// A template that cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    /// Where in the text, in bytes.
+    pub at: Range<usize>,
+    /// What is wrong there.
+    pub fault: TemplateFault,
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateFault {
+    /// There is no `{body}`, so that any content would verify.
+    NoBody,
+    /// There is a second `{body}`.
+    SecondBody,
+    /// A brace that opens or closes nothing.
+    Brace,
+    /// No part has this name.
+    Unknown,
+    /// Two parts of any length with nothing between them.
+    NothingBetween,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.fault {
+            TemplateFault::NoBody => "without `{body}`, any content at all would verify",
+            TemplateFault::SecondBody => "the content is signed once",
+            TemplateFault::Brace => "this brace has no partner",
+            TemplateFault::Unknown => "there is no such part",
+            TemplateFault::NothingBetween => {
+                "nothing stands between these parts, so that a stranger could move the border between them"
+            }
+        })
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+const BODY: &str = "{body}";
+
+/// The parts that a template can have, for people.
+pub const PARTS: &str =
+    "`{body}`, `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, `{header:NAME}`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(&'static [u8]);
+
+    impl Values for Fixed {
+        fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()> {
+            to.extend_from_slice(match part {
+                Part::Literal(text) => text.as_bytes(),
+                Part::Timestamp => b"17",
+                Part::Method => b"POST",
+                Part::Url => b"https://h/p?q",
+                Part::Id | Part::Path | Part::Query | Part::Field(_) => self.0,
+            });
+            Some(())
+        }
+    }
+
+    fn spliced(template: &str, value: &'static str) -> Option<String> {
+        let (before, after) = Template::parse(template).unwrap().splice(&Fixed(value.as_bytes()))?;
+        Some(format!("{}|{}", String::from_utf8(before).unwrap(), String::from_utf8(after).unwrap()))
+    }
+
+    #[test]
+    fn parts_are_spliced_before_and_behind_the_content() {
+        for (template, want) in [
+            ("{body}", "|"),
+            ("{timestamp}.{body}", "17.|"),
+            ("v0:{timestamp}:{body}", "v0:17:|"),
+            ("{id}.{timestamp}.{body}", "x.17.|"),
+            ("{method}{url}{body}{timestamp}", "POSThttps://h/p?q|17"),
+            ("{body}{url}", "|https://h/p?q"),
+            ("{id}{timestamp}{body}", "x17|"),
+            ("a{body}b", "a|b"),
+            ("{header:X-Y}\n{body}", "x\n|"),
+        ] {
+            assert_eq!(spliced(template, "x").as_deref(), Some(want), "{template}");
+            assert_eq!(Template::parse(template).unwrap().as_str(), template);
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_sends_is_no_template_and_cannot_move_a_seam() {
+        assert_eq!(spliced("{id}.{body}", "{timestamp}").as_deref(), Some("{timestamp}.|"));
+        assert_eq!(spliced("{id}.{timestamp}.{body}", "a.1"), None);
+        assert_eq!(spliced("{header:x}--{body}", "a-"), None);
+        assert_eq!(spliced("{query}.{body}", "a.b"), None);
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_one_says_where_it_goes_wrong() {
+        use TemplateFault::{Brace, NoBody, NothingBetween, SecondBody, Unknown};
+        for (text, at, fault) in [
+            ("", 0..0, NoBody),
+            ("{timestamp}.", 0..12, NoBody),
+            ("{body}{body}", 6..12, SecondBody),
+            ("{body", 0..5, Brace),
+            ("a}{body}", 1..8, Brace),
+            ("{bdy}", 0..5, Unknown),
+            ("{}", 0..2, Unknown),
+            ("{header:}{body}", 0..9, Unknown),
+            ("{header:a b}{body}", 0..12, Unknown),
+            ("{id}{body}", 4..10, NothingBetween),
+            ("{body}{header:x}", 6..16, NothingBetween),
+            ("{path}{query}.{body}", 6..13, NothingBetween),
+            ("{id}{header:x}.{body}", 4..14, NothingBetween),
+        ] {
+            assert_eq!(Template::parse(text), Err(TemplateError { at, fault }), "{text}");
+        }
+    }
+}

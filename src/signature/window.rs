@@ -1,0 +1,254 @@
+//! Pure. The signed time: where it stands, how it is written, and how far it may be from now.
+//!
+//! Only one text stands for each moment in seconds or milliseconds, and it is the text that is signed, never what was made
+//! of it.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use crate::calendar::{date_of, days_in, days_since_1970};
+
+/// What a scheme says of the time that it signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Where it stands.
+    pub place: Place,
+    /// How it is written.
+    pub unit: Unit,
+    /// How old it may be. Guards against the replay of what was captured.
+    pub past: Duration,
+    /// How far ahead of our clock the sender's may be.
+    pub future: Duration,
+}
+
+/// Where a scheme's timestamp stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a field of its own, with this lower-case name.
+    Field(Cow<'static, str>),
+    /// In the signature field, under this key.
+    Key(Cow<'static, str>),
+}
+
+/// How a moment is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Milliseconds,
+    /// A date with time and offset (RFC 3339).
+    Rfc3339,
+}
+
+impl Timestamp {
+    /// Whether a moment is near enough to `now`; both edges of the window are.
+    #[must_use]
+    pub fn admits(&self, moment: SystemTime, now: SystemTime) -> bool {
+        match now.duration_since(moment) {
+            Ok(age) => age <= self.past,
+            Err(ahead) => ahead.duration() <= self.future,
+        }
+    }
+}
+
+impl Unit {
+    /// Every unit, under the name it has in gateway.toml.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("s", Self::Seconds), ("ms", Self::Milliseconds), ("rfc3339", Self::Rfc3339)];
+
+    /// The moment that a text stands for. Numbers have digits only, no sign, no leading zero, and no more digits than the
+    /// year 2286 needs.
+    #[must_use]
+    pub fn read(self, text: &[u8]) -> Option<SystemTime> {
+        let since = match self {
+            Self::Seconds => Duration::from_secs(canonical(text, 10)?),
+            Self::Milliseconds => Duration::from_millis(canonical(text, 13)?),
+            Self::Rfc3339 => rfc3339(text)?,
+        };
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    }
+
+    /// The text that a sender writes for a moment. What is before 1970 counts as 1970.
+    #[must_use]
+    pub fn write(self, moment: SystemTime) -> String {
+        let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        match self {
+            Self::Seconds => since.as_secs().to_string(),
+            Self::Milliseconds => since.as_millis().to_string(),
+            Self::Rfc3339 => {
+                let seconds = since.as_secs();
+                let (year, month, day) = date_of(seconds / 86_400);
+                let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+                format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+            }
+        }
+    }
+}
+
+fn canonical(text: &[u8], most: usize) -> Option<u64> {
+    let fine = text.len() <= most && text.iter().all(u8::is_ascii_digit);
+    let leading_zero = text.first() == Some(&b'0') && text.len() > 1;
+    if !fine || leading_zero {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// `date-time` (RFC 3339, section 5.6) from 1970 on, in upper case, with at most nine digits of a second.
+fn rfc3339(text: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (date, rest) = text.split_once('T')?;
+    let mut parts = date.split('-');
+    let (year, month, day) =
+        (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let (time, zone) = rest.split_at_checked(rest.find(['Z', '+', '-'])?)?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let (hour, minute, second) = clock(time)?;
+    let year = i64::from(year);
+    let (month, day) = (u8::try_from(month).ok()?, u8::try_from(day).ok()?);
+    let in_calendar = (1..=12).contains(&month) && day >= 1 && i64::from(day) <= days_in(year, month);
+    let nanos = format!("{fraction:0<9}");
+    if parts.next().is_some() || !in_calendar || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let nanos = digits(&nanos, 9).filter(|_| !fraction.is_empty())?;
+    let east = match zone.split_at_checked(1)? {
+        ("Z", "") => 0,
+        (sign, offset) => {
+            let (hours, minutes, _) = clock(&format!("{offset}:00"))?;
+            let seconds = i64::from(hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            if sign == "+" { seconds } else { seconds.checked_neg()? }
+        }
+    };
+    let of_day =
+        i64::from(hour.checked_mul(3600)?.checked_add(minute.checked_mul(60)?)?.checked_add(second)?);
+    let seconds = days_since_1970(year, month, day).checked_mul(86_400)?.checked_add(of_day)?;
+    Some(Duration::new(u64::try_from(seconds.checked_sub(east)?).ok()?, nanos))
+}
+
+/// Hours, minutes, seconds.
+fn clock(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split(':');
+    let read = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    parts.next().is_none().then_some(read)
+}
+
+/// Exactly so many digits, at most nine.
+fn digits(text: &str, many: usize) -> Option<u32> {
+    (text.len() == many && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn millis(unit: Unit, text: &str) -> Option<u128> {
+        let moment = unit.read(text.as_bytes())?;
+        Some(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis())
+    }
+
+    #[test]
+    fn only_canonical_digits_are_a_number() {
+        assert_eq!(millis(Unit::Seconds, "0"), Some(0));
+        assert_eq!(millis(Unit::Seconds, "1700000000"), Some(1_700_000_000_000));
+        assert_eq!(millis(Unit::Milliseconds, "1700000000123"), Some(1_700_000_000_123));
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "01",
+            "00",
+            "1 ",
+            " 1",
+            "1.0",
+            "1e3",
+            "0x1",
+            "1_0",
+            "١",
+            "12345678901",
+            "1700000000000",
+        ] {
+            assert_eq!(millis(Unit::Seconds, text), None, "{text:?}");
+        }
+        assert_eq!(millis(Unit::Milliseconds, "17000000001234"), None);
+    }
+
+    #[test]
+    fn dates_are_read_with_their_offset_and_their_fraction() {
+        for (text, want) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2026-01-31T16:00:00-08:00", 1_769_904_000_000),
+            ("2026-02-01T01:30:00.5+01:30", 1_769_904_000_500),
+            ("2019-11-16T10:11:12.634234626Z", 1_573_899_072_634),
+            ("2024-02-29T00:00:00Z", 1_709_164_800_000),
+        ] {
+            assert_eq!(millis(Unit::Rfc3339, text), Some(want), "{text}");
+        }
+        for text in [
+            "",
+            "2026-01-31",
+            "2026-01-31T16:00:00",
+            "2026-01-31t16:00:00z",
+            "2026-01-31 16:00:00Z",
+            "2026-02-29T16:00:00Z",
+            "2026-13-01T16:00:00Z",
+            "2026-00-01T16:00:00Z",
+            "2026-01-00T16:00:00Z",
+            "2026-01-31T24:00:00Z",
+            "2026-01-31T16:60:00Z",
+            "2026-01-31T16:00:61Z",
+            "2026-01-31T16:00:00.Z",
+            "2026-01-31T16:00:00.1234567890Z",
+            "2026-01-31T16:00Z",
+            "2026-01-31T16:00:00Z ",
+            "2026-01-31T16:00:00+0100",
+            "2026-01-31T16:00:00+24:00",
+            "1969-12-31T23:59:59Z",
+            "20260-1-31T16:00:00Z",
+            "+2026-01-31T16:00:00Z",
+        ] {
+            assert_eq!(millis(Unit::Rfc3339, text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_window_has_two_edges_and_both_are_inside() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let window = Timestamp {
+            place: Place::Key("t".into()),
+            unit: Unit::Seconds,
+            past: Duration::from_secs(300),
+            future: Duration::from_secs(60),
+        };
+        let now = at(1000);
+        for (moment, want) in
+            [(699, false), (700, true), (1000, true), (1060, true), (1061, false), (0, false)]
+        {
+            assert_eq!(window.admits(at(moment), now), want, "{moment}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(seconds in 0_u64..9_999_999_999) {
+            let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            for (_, unit) in Unit::ALL {
+                if seconds < 9_999_999_999 / 2 || unit != Unit::Milliseconds {
+                    prop_assert_eq!(unit.read(unit.write(moment).as_bytes()), Some(moment));
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text: Vec<u8>, like in "[0-9TZ:+.-]{0,40}") {
+            for (_, unit) in Unit::ALL {
+                let _any = (unit.read(&text), unit.read(like.as_bytes()));
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Schemes that sign more than the body, and routes that require more than a signature, through a gateway.
+
+use std::time::{Duration, SystemTime};
+
+use hookgate::secret::{Key, Secret};
+use hookgate::signature::scheme::{PRESETS, Scheme, Source};
+use hookgate::signature::sign::Stamp;
+use hookgate::signature::{Context, Fields, Verifier};
+
+use crate::support::upstream::Oracle;
+use crate::support::{
+    Client, Gateway, Post, Response, Setup, Upstream, assert_refused, gateway, nothing_reached, post,
+    unsigned,
+};
+
+const KEY: &str = "a secret that is long enough";
+const CONTENT: &[u8] = b"{\"id\":\"evt_1\",\"\xff\":1}";
+
+struct NoFields;
+
+impl Fields for NoFields {
+    fn values<'a>(&'a self, _name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::empty()
+    }
+}
+
+fn exchange(gateway: &Gateway, request: &Post) -> Response {
+    Client::to(gateway).send(request.bytes()).response()
+}
+
+/// An event as this preset's sender sends it to `target`, signed at a moment.
+fn signed(scheme: &str, target: &str, moment: SystemTime) -> Post {
+    let secret = Secret { name: "current".into(), key: Key::new(KEY.into()), not_after: None };
+    let verifier = Verifier::new(Scheme::preset(scheme).unwrap().clone(), vec![secret]).unwrap();
+    let context = Context {
+        method: "POST",
+        target,
+        origin: Some("https://hooks.example.com"),
+        fields: &NoFields,
+        now: moment,
+    };
+    let stamp = Stamp { id: Some("msg_1"), timestamp: None };
+    let signature = verifier.signature(None, &context, stamp, CONTENT).unwrap();
+    signature
+        .lines()
+        .fold(unsigned(CONTENT).target(target), |post, (name, value)| post.line(format!("{name}: {value}")))
+}
+
+/// An upstream that takes what is signed in other ways than Propify's.
+fn upstream() -> Upstream {
+    Upstream::ok_under(Oracle::default().observing())
+}
+
+fn before(upstream: &Upstream, scheme: &str, lines: &str) -> Setup {
+    let signature = format!("scheme = \"{scheme}\"\nsecrets = [{{ value = \"{KEY}\" }}]");
+    gateway().signature(&signature).route_with("/hook", &upstream.url(), lines)
+}
+
+#[test]
+fn an_event_of_any_scheme_that_we_can_sign_by_arrives_with_all_its_fields() {
+    for scheme in PRESETS.iter().filter(|scheme| scheme.algorithm.is_symmetric()) {
+        if scheme.secret_encoding != hookgate::secret::SecretEncoding::Utf8 {
+            continue;
+        }
+        let upstream = upstream();
+        let gateway = before(&upstream, &scheme.name, "public_url = \"https://hooks.example.com\"").start();
+        let event = signed(&scheme.name, "/hook?tenant=7", SystemTime::now());
+        exchange(&gateway, &event.line("connection: x-hub-signature, webhook-id")).assert_answer("ok");
+        let got = upstream.only_request();
+        assert_eq!(got.content, CONTENT, "{}", scheme.name);
+        for field in scheme.fields() {
+            assert_eq!(got.values(field).len(), 1, "{} {field}", scheme.name);
+        }
+        nothing_more(gateway, &event_without_time(&scheme.name), scheme);
+    }
+}
+
+/// The same event to another tenant, which only schemes that sign the URL notice.
+fn event_without_time(scheme: &str) -> Post {
+    signed(scheme, "/hook?tenant=7", SystemTime::now()).target("/hook?tenant=8")
+}
+
+fn nothing_more(gateway: Gateway, event: &Post, scheme: &Scheme) {
+    let response = exchange(&gateway, event);
+    if scheme.signs_url() {
+        assert_refused(&response, 401, Some("signature_mismatch"));
+    } else {
+        response.assert_answer("ok");
+    }
+}
+
+#[test]
+fn an_event_that_was_signed_too_long_ago_is_refused_before_its_body() {
+    let upstream = upstream();
+    let gateway = before(&upstream, "stripe", "").start();
+    for moment in [SystemTime::now() - Duration::from_secs(400), SystemTime::now() + Duration::from_secs(400)]
+    {
+        let event = signed("stripe", "/hook", moment);
+        // The body never comes.
+        let response = Client::to(&gateway).send(event.head()).response();
+        assert_refused(&response, 401, Some("timestamp_expired"));
+        assert_eq!(response.value("www-authenticate").as_deref(), Some("Signature"));
+    }
+    nothing_reached(gateway, upstream);
+}
+
+#[test]
+fn a_signature_may_have_a_tolerance_of_its_own() {
+    let upstream = upstream();
+    let signature = format!("scheme = \"paddle\"\ntolerance = \"10m\"\nsecrets = [{{ value = \"{KEY}\" }}]");
+    let gateway = gateway().signature(&signature).route("/hook", &upstream.url()).start();
+    let old = SystemTime::now() - Duration::from_secs(400);
+    exchange(&gateway, &signed("paddle", "/hook", old)).assert_answer("ok");
+    let older = SystemTime::now() - Duration::from_secs(700);
+    assert_refused(&exchange(&gateway, &signed("paddle", "/hook", older)), 401, Some("timestamp_expired"));
+}
+
+#[test]
+fn a_route_that_observes_forwards_also_what_was_signed_too_long_ago() {
+    let upstream = upstream();
+    let gateway = before(&upstream, "slack", "mode = \"observe\"").start();
+    let old = SystemTime::now() - Duration::from_secs(4000);
+    exchange(&gateway, &signed("slack", "/hook", old)).assert_answer("ok");
+}
+
+#[test]
+fn one_integrations_secret_does_not_speak_for_another() {
+    let upstream = Upstream::ok();
+    let gateway = gateway()
+        .route_with("/one", &upstream.url(), "integration = \"cuid_1\"")
+        .route_with("/two", &upstream.url(), "model = \"leases\"\nintegration = \"cuid_1\"")
+        .route_with("/three", &upstream.url(), "require = { \"/record_id\" = \"y\", \"/diff/a~1b\" = \"z\" }")
+        .route("/any", &upstream.url())
+        .start();
+    let event = |integration: &str| {
+        format!(
+            r#"{{"meta":{{"object":"leases","integration_id":"{integration}"}},"record_id":"y","diff":{{"a/b":"z"}}}}"#
+        )
+    };
+    for target in ["/one", "/two", "/three", "/any"] {
+        exchange(&gateway, &post(event("cuid_1")).target(target)).assert_answer("ok");
+    }
+    for content in [
+        event("cuid_2"),
+        r#"{"meta":{"object":"leases"}}"#.to_owned(),
+        r#"{"meta":{"object":"leases","integration_id":"cuid_1","integration_id":"cuid_1"}}"#.to_owned(),
+        r#"{"meta":{"object":"leases","integration_id":"cuid_1"},"data":{"integration_id":"cuid_2"}}"#
+            .to_owned(),
+        "not json".to_owned(),
+    ] {
+        for target in ["/one", "/two"] {
+            let response = exchange(&gateway, &post(&content).target(target));
+            assert_refused(&response, 403, Some("model_mismatch"));
+        }
+        exchange(&gateway, &post(&content).target("/any")).assert_answer("ok");
+    }
+    let wrong = r#"{"record_id":"y","diff":{"a/b":"x"}}"#;
+    assert_refused(&exchange(&gateway, &post(wrong).target("/three")), 403, Some("model_mismatch"));
+    let unsigned_one = exchange(&gateway, &unsigned(event("cuid_2")).target("/one"));
+    assert_refused(&unsigned_one, 401, Some("signature_missing"));
+}
+
+/// The table in docs/schemes.md, between its two marks. `BLESS=1` writes it.
+#[test]
+fn the_documented_table_of_senders_is_what_ships() {
+    const FILE: &str = "docs/schemes.md";
+    let (begin, end) =
+        ("<!-- senders: made by `BLESS=1 cargo test senders` -->\n", "<!-- end of senders -->");
+    let text = std::fs::read_to_string(FILE).unwrap();
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let want = format!("{before}{begin}{}{end}{after}", table());
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(FILE, &want).unwrap();
+    }
+    let got = std::fs::read_to_string(FILE).unwrap();
+    assert!(got == want, "{FILE} is not what ships; BLESS=1 writes it");
+}
+
+fn table() -> String {
+    let mut table = String::from(
+        "\n| scheme | sender | field | algorithm | what is signed | tolerance | confirmed |\n|---|---|---|---|---|---|---|\n",
+    );
+    let mut notes = String::new();
+    for scheme in PRESETS.iter() {
+        let Source::Shipped { sender, documentation, confirmed, note } = scheme.source else { panic!() };
+        let name = &scheme.name;
+        let sender = match documentation.starts_with("https://") {
+            true => format!("[{sender}]({documentation})"),
+            false => sender.to_owned(),
+        };
+        let signed = match scheme.algorithm.name() {
+            "shared token" => "nothing".to_owned(),
+            _ => format!("`{}`", scheme.content.as_str()),
+        };
+        let tolerance = scheme.timestamp.as_ref().map(|timestamp| format!("{} s", timestamp.past.as_secs()));
+        table += &format!(
+            "| `{name}` | {sender} | `{}` | {}, {} | {signed} | {} | {} |\n",
+            scheme.field,
+            scheme.algorithm.name(),
+            scheme.notation.encoding.name(),
+            tolerance.unwrap_or_else(|| "-".to_owned()),
+            if confirmed { "yes" } else { "**no**" },
+        );
+        if !note.is_empty() {
+            notes += &format!("- `{name}`: {note}\n");
+        }
+    }
+    format!("{table}\nWhat one has to know of some of them:\n\n{notes}\n")
+}

@@ -1,0 +1,426 @@
+//! The senders that hookgate knows: each one's published examples, and everything that can go wrong with its events.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "clippy.toml allows it in tests, but does not see that these are their helpers"
+)]
+
+use std::time::{Duration, SystemTime};
+
+use ed25519_dalek::Signer as _;
+use hookgate::secret::{Key, Secret};
+use hookgate::signature::algorithm::Algorithm;
+use hookgate::signature::field::{Encoding, Format};
+use hookgate::signature::scheme::{PRESETS, Scheme};
+use hookgate::signature::sign::{CannotSign, Stamp};
+use hookgate::signature::template::Part;
+use hookgate::signature::window::{Place, Unit};
+use hookgate::signature::{ClaimError, Context, Fields, Verifier};
+use serde::Deserialize;
+
+const BODY: &[u8] = b"{\"type\":\"event\",\"n\":1,\"bytes\":\"\xff\xfe\"}";
+const ID: &str = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W";
+const TARGET: &str = "/hooks/in?tenant=7";
+const ORIGIN: &str = "https://hooks.example.com";
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// 2026-07-01T00:00:00Z
+fn now() -> SystemTime {
+    at(1_782_864_000)
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    method: String,
+    target: String,
+    origin: String,
+    lines: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Fields for Request {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.lines.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_bytes())
+    }
+}
+
+impl Request {
+    fn to(target: &str, body: &[u8]) -> Self {
+        Self {
+            method: "POST".into(),
+            target: target.into(),
+            origin: ORIGIN.into(),
+            lines: Vec::new(),
+            body: body.to_vec(),
+        }
+    }
+
+    fn context(&self, now: SystemTime) -> Context<'_, Self> {
+        Context { method: &self.method, target: &self.target, origin: Some(&self.origin), fields: self, now }
+    }
+
+    fn value(&mut self, name: &str) -> &mut String {
+        &mut self.lines.iter_mut().find(|(given, _)| given == name).unwrap().1
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Verified,
+    Mismatch,
+    Refused(ClaimError),
+}
+
+use Outcome::{Mismatch, Refused, Verified};
+
+fn judge(verifier: &Verifier, request: &Request, now: SystemTime) -> Outcome {
+    match verifier.claim(&request.context(now)) {
+        Err(error) => Refused(error),
+        Ok(claim) => {
+            let mut verification = verifier.begin(claim, now);
+            request.body.chunks(7).for_each(|piece| verification.push(piece));
+            if verification.finish(()).is_ok() { Verified } else { Mismatch }
+        }
+    }
+}
+
+/// What a sender has: a key, and a way to sign.
+struct Sender {
+    scheme: &'static Scheme,
+    verifier: Verifier,
+}
+
+impl Sender {
+    fn new(scheme: &'static Scheme, seed: u8) -> Self {
+        let key = match scheme.algorithm {
+            Algorithm::Ed25519 => ed25519_key(seed).verifying_key().to_bytes().to_vec(),
+            Algorithm::EcdsaP256 => ecdsa_key(seed).verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+            Algorithm::HmacSha256
+            | Algorithm::HmacSha384
+            | Algorithm::HmacSha512
+            | Algorithm::HmacSha1
+            | Algorithm::Token => vec![b'a' + seed; 32],
+        };
+        let secret = Secret { name: "current".into(), key: Key::new(key), not_after: None };
+        Self { scheme, verifier: Verifier::new(scheme.clone(), vec![secret]).unwrap() }
+    }
+
+    /// A request as this sender makes it, at a moment that its own clock shows.
+    fn request(&self, seed: u8, moment: SystemTime) -> Request {
+        let mut request = Request::to(TARGET, BODY);
+        let stamp = Stamp { id: Some(ID), timestamp: None };
+        let signed = self.verifier.signature(None, &request.context(moment), stamp, BODY);
+        match signed {
+            Ok(signature) => request.lines = signature.lines().cloned().collect(),
+            Err(CannotSign::PublicKey) => self.sign_privately(&mut request, seed, moment),
+            Err(error) => panic!("{}: {error}", self.scheme.name),
+        }
+        request
+    }
+
+    fn sign_privately(&self, request: &mut Request, seed: u8, moment: SystemTime) {
+        let scheme = self.scheme;
+        let timestamp = scheme.timestamp.as_ref().unwrap();
+        let text = timestamp.unit.write(moment);
+        let template = scheme.content.as_str().replace("{timestamp}", &text).replace("{id}", ID);
+        let (before, after) = template.split_once("{body}").unwrap();
+        let message = [before.as_bytes(), BODY, after.as_bytes()].concat();
+        let signature = match scheme.algorithm {
+            Algorithm::Ed25519 => ed25519_key(seed).sign(&message).to_bytes().to_vec(),
+            Algorithm::EcdsaP256 => {
+                let signature: p256::ecdsa::Signature =
+                    p256::ecdsa::signature::Signer::sign(&ecdsa_key(seed), &message);
+                signature.to_der().as_bytes().to_vec()
+            }
+            Algorithm::HmacSha256
+            | Algorithm::HmacSha384
+            | Algorithm::HmacSha512
+            | Algorithm::HmacSha1
+            | Algorithm::Token => unreachable!(),
+        };
+        let written = scheme.notation.encoding.write(&signature);
+        let value = match &scheme.notation.format {
+            Format::Plain { prefix } => format!("{prefix}{written}"),
+            Format::List { equals, tag, .. } => format!("{tag}{equals}{written}"),
+        };
+        let Place::Field(name) = &timestamp.place else { panic!("{}", scheme.name) };
+        request.lines.push((name.to_string(), text));
+        request.lines.extend(scheme.id.iter().map(|name| (name.to_string(), ID.to_owned())));
+        request.lines.push((scheme.field.to_string(), value));
+    }
+}
+
+fn ed25519_key(seed: u8) -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[seed + 1; 32])
+}
+
+fn ecdsa_key(seed: u8) -> p256::ecdsa::SigningKey {
+    p256::ecdsa::SigningKey::from_slice(&[seed + 1; 32]).unwrap()
+}
+
+/// Runs a test for every preset.
+fn each(test: impl Fn(&Sender, Request)) {
+    assert!(PRESETS.len() > 30);
+    for scheme in PRESETS.iter() {
+        let sender = Sender::new(scheme, 0);
+        let request = sender.request(0, now());
+        test(&sender, request);
+    }
+}
+
+#[test]
+fn what_a_sender_signed_verifies_and_nothing_else_of_it_does() {
+    each(|sender, good| {
+        let Sender { scheme, verifier } = sender;
+        let name = &scheme.name;
+        assert_eq!(judge(verifier, &good, now()), Verified, "{name}");
+        let is_token = scheme.algorithm == Algorithm::Token;
+        for body in [&BODY[1..], &BODY[..BODY.len() - 1], b"", &[BODY, b"\n"].concat()] {
+            let tampered = Request { body: body.to_vec(), ..good.clone() };
+            let want = if is_token { Verified } else { Mismatch };
+            assert_eq!(judge(verifier, &tampered, now()), want, "{name}");
+        }
+        let other = Sender::new(scheme, 1).request(1, now());
+        assert_eq!(judge(verifier, &other, now()), Mismatch, "{name}");
+        for (part, changed) in [
+            (Part::Url, Request { target: "/hooks/in".into(), ..good.clone() }),
+            (Part::Url, Request { origin: "https://example.com".into(), ..good.clone() }),
+            (Part::Method, Request { method: "PUT".into(), ..good.clone() }),
+        ] {
+            let want = if scheme.content.has(&part) { Mismatch } else { Verified };
+            assert_eq!(judge(verifier, &changed, now()), want, "{name} {part:?}");
+        }
+    });
+}
+
+#[test]
+fn a_signed_time_counts_within_its_window_and_as_it_is_written() {
+    each(|sender, good| {
+        let Sender { scheme, verifier } = sender;
+        let Some(timestamp) = &scheme.timestamp else { return };
+        let name = &scheme.name;
+        for (offset, want) in [(0, Verified), (1, Refused(ClaimError::Expired))] {
+            let second = Duration::from_secs(offset);
+            let stale = sender.request(0, now() - timestamp.past - second);
+            assert_eq!(judge(verifier, &stale, now()), want, "{name}, past");
+            let early = sender.request(0, now() + timestamp.future + second);
+            assert_eq!(judge(verifier, &early, now()), want, "{name}, future");
+        }
+        let text = timestamp.unit.write(now());
+        let other = timestamp.unit.write(now() + Duration::from_secs(1));
+        let mut cases = vec![(other, Mismatch)];
+        for bad in ["", "now", "-1", "1e9", &format!("0{text}"), &format!("+{text}"), &format!("{text}0")] {
+            cases.push((bad.to_owned(), Refused(ClaimError::Malformed)));
+        }
+        if timestamp.unit == Unit::Rfc3339 {
+            // The same moment, but not the text that was signed.
+            cases.push((text.replace('Z', "+00:00"), Mismatch));
+            cases.push((text.replace('Z', ".0Z"), Mismatch));
+        }
+        for (changed, want) in cases {
+            let mut request = good.clone();
+            match &timestamp.place {
+                Place::Field(field) => request.value(field).clone_from(&changed),
+                Place::Key(key) => {
+                    let value = request.value(&scheme.field);
+                    *value = value.replace(&format!("{key}={text}"), &format!("{key}={changed}"));
+                }
+            }
+            assert_eq!(judge(verifier, &request, now()), want, "{name}: {changed:?}");
+        }
+    });
+}
+
+#[test]
+fn a_signature_that_is_not_of_its_form_is_refused_before_any_content() {
+    each(|sender, good| {
+        let Sender { scheme, verifier } = sender;
+        let value = good.clone().value(&scheme.field).clone();
+        let shorter = value.trim_end_matches('=');
+        let mut cases = vec![(String::new(), ClaimError::Malformed)];
+        if scheme.algorithm != Algorithm::Token {
+            cases.push((shorter[..shorter.len() - 2].to_owned(), ClaimError::Malformed));
+            cases.push((format!("{value}!"), ClaimError::Malformed));
+        }
+        match &scheme.notation.format {
+            Format::Plain { prefix } => {
+                if !prefix.is_empty() {
+                    cases.push((value[prefix.len()..].to_owned(), ClaimError::Malformed));
+                    cases.push((value.replacen(&**prefix, "sha7=", 1), ClaimError::Malformed));
+                }
+                if scheme.algorithm != Algorithm::Token {
+                    cases.push((format!("{value}, {value}"), ClaimError::Duplicate));
+                }
+            }
+            Format::List { tag, equals, .. } => {
+                let other = value.replace(&format!("{tag}{equals}"), &format!("v9{equals}"));
+                cases.push((other, ClaimError::Malformed));
+            }
+        }
+        for (changed, want) in cases {
+            let mut request = good.clone();
+            request.value(&scheme.field).clone_from(&changed);
+            assert_eq!(judge(verifier, &request, now()), Refused(want), "{}: {changed:?}", scheme.name);
+        }
+    });
+}
+
+#[test]
+fn a_signature_in_another_encoding_is_refused() {
+    each(|sender, good| {
+        let Sender { scheme, verifier } = sender;
+        let Some(len) = scheme.algorithm.tag_len() else { return };
+        let tag = vec![0xfb; len];
+        for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
+            let written = encoding.write(&tag);
+            let value = match &scheme.notation.format {
+                Format::Plain { prefix } => format!("{prefix}{written}"),
+                Format::List { separator, equals, tag } => {
+                    let time = scheme.timestamp.as_ref().map(|timestamp| match &timestamp.place {
+                        Place::Key(key) => {
+                            format!("{key}={}{}", timestamp.unit.write(now()), separator.as_str())
+                        }
+                        Place::Field(_) => String::new(),
+                    });
+                    format!("{}{tag}{equals}{written}", time.unwrap_or_default())
+                }
+            };
+            let mut request = good.clone();
+            *request.value(&scheme.field) = value;
+            let own = scheme.notation.encoding == encoding;
+            let want = if own { Mismatch } else { Refused(ClaimError::Malformed) };
+            assert_eq!(judge(verifier, &request, now()), want, "{} {encoding:?}", scheme.name);
+        }
+    });
+}
+
+#[test]
+fn every_field_that_counts_is_there_once() {
+    each(|sender, good| {
+        let Sender { scheme, verifier } = sender;
+        for field in scheme.fields() {
+            let mut missing = good.clone();
+            missing.lines.retain(|(name, _)| name != field);
+            let got = judge(verifier, &missing, now());
+            assert_eq!(got, Refused(ClaimError::Missing), "{} {field}", scheme.name);
+            let mut twice = good.clone();
+            let value = twice.value(field).clone();
+            twice.lines.push((field.to_owned(), value));
+            let got = judge(verifier, &twice, now());
+            assert_eq!(got, Refused(ClaimError::Duplicate), "{} {field}", scheme.name);
+        }
+    });
+}
+
+#[test]
+fn in_a_list_the_valid_entry_may_stand_anywhere() {
+    each(|sender, good| {
+        let Sender { scheme, verifier } = sender;
+        let Format::List { separator, equals, tag } = &scheme.notation.format else { return };
+        let value = good.clone().value(&scheme.field).clone();
+        let separator = separator.as_str();
+        let mut entries: Vec<&str> = value.split(separator).collect();
+        let valid = entries.pop().unwrap();
+        let wrong = format!(
+            "{tag}{equals}{}",
+            scheme.notation.encoding.write(&[7; 64][..scheme.algorithm.tag_len().unwrap()])
+        );
+        let stranger = format!("v9{equals}abc");
+        for place in 0..3 {
+            let mut all = entries.clone();
+            let mut candidates = vec![&*wrong, &*stranger, &*wrong];
+            candidates.insert(place, valid);
+            all.extend(&candidates);
+            let mut request = good.clone();
+            *request.value(&scheme.field) = all.join(separator);
+            assert_eq!(judge(verifier, &request, now()), Verified, "{} {place}", scheme.name);
+            let mut request = good.clone();
+            let without: Vec<_> = all.into_iter().filter(|entry| *entry != valid).collect();
+            *request.value(&scheme.field) = without.join(separator);
+            assert_eq!(judge(verifier, &request, now()), Mismatch, "{} {place}", scheme.name);
+        }
+    });
+}
+
+#[test]
+fn an_identifier_is_signed_and_cannot_reach_into_what_follows_it() {
+    each(|sender, good| {
+        let Sender { scheme, verifier } = sender;
+        let Some(field) = &scheme.id else { return };
+        let follows_dot = scheme.content.as_str().contains("{id}.");
+        for (id, want) in [
+            ("msg_other", Mismatch),
+            ("", Refused(ClaimError::Malformed)),
+            ("a b", Refused(ClaimError::Malformed)),
+            ("{\"a\"", Refused(ClaimError::Malformed)),
+            (&"a".repeat(257), Refused(ClaimError::Malformed)),
+            ("a.b", if follows_dot { Refused(ClaimError::Malformed) } else { Mismatch }),
+        ] {
+            let mut request = good.clone();
+            *request.value(field) = id.to_owned();
+            assert_eq!(judge(verifier, &request, now()), want, "{} {id:?}", scheme.name);
+        }
+    });
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    scheme: String,
+    source: String,
+    secret: String,
+    url: Option<String>,
+    method: Option<String>,
+    fields: std::collections::BTreeMap<String, String>,
+    body: String,
+    signature: String,
+    #[serde(default)]
+    also_valid: Vec<String>,
+}
+
+/// Both ways: what the sender published verifies, and is what we would have signed.
+#[test]
+fn every_published_example_reproduces() {
+    let vectors: Vec<Vector> = serde_json::from_str(include_str!("../vectors/senders.json")).unwrap();
+    assert!(vectors.len() >= 25);
+    for vector in vectors {
+        let name = format!("{} ({})", vector.scheme, vector.source);
+        let scheme = Scheme::preset(&vector.scheme).unwrap();
+        let key = scheme.secret_encoding.decode(vector.secret.as_bytes()).unwrap();
+        let secret = Secret { name: "published".into(), key, not_after: None };
+        let verifier = Verifier::new(scheme.clone(), vec![secret]).unwrap();
+        let url: http::Uri = vector.url.as_deref().unwrap_or("https://unknown/").parse().unwrap();
+        let mut request = Request {
+            method: vector.method.unwrap_or("POST".into()),
+            target: url.path_and_query().unwrap().to_string(),
+            origin: format!("{}://{}", url.scheme_str().unwrap(), url.authority().unwrap()),
+            lines: vector.fields.into_iter().collect(),
+            body: vector.body.into_bytes(),
+        };
+        request.lines.push((scheme.field.to_string(), vector.signature.clone()));
+        let then = verifier.moment(&request).unwrap_or(now());
+        assert_eq!(judge(&verifier, &request, then), Verified, "{name}");
+        for also in vector.also_valid {
+            *request.value(&scheme.field) = also;
+            assert_eq!(judge(&verifier, &request, then), Verified, "{name}");
+        }
+        *request.value(&scheme.field) = vector.signature.clone();
+        request.body.push(b' ');
+        assert_eq!(judge(&verifier, &request, then), Mismatch, "{name}");
+        request.body.pop();
+        let value =
+            |name: &str| request.lines.iter().find(|(given, _)| given == name).map(|(_, v)| v.as_str());
+        let stamp = Stamp { timestamp: None, id: scheme.id.as_deref().and_then(value) };
+        match verifier.signature(None, &request.context(then), stamp, &request.body) {
+            Ok(signature) => assert_eq!(signature.field.1, vector.signature, "{name}"),
+            Err(error) => {
+                assert_eq!(error, CannotSign::PublicKey, "{name}");
+                assert!(!scheme.algorithm.is_symmetric());
+            }
+        }
+    }
+}
