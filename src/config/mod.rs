@@ -14,6 +14,7 @@ mod file;
 mod hide;
 mod item;
 mod keys;
+mod public;
 mod routes;
 mod secret;
 mod sections;

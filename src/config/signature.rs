@@ -6,7 +6,7 @@ use super::item::Item;
 use super::problem::Problem;
 use super::secret::{self, Context, Named};
 use super::table::{Problems, Table};
-use super::{keys, suggest};
+use super::{keys, public, suggest};
 use crate::secret::{Key, Secret, SecretEncoding};
 use crate::signature::Verifier;
 use crate::signature::scheme::{PRESETS, Scheme};
@@ -58,9 +58,12 @@ fn scheme(item: &Item<'_>, problems: &mut Problems) -> Option<&'static Scheme> {
     let scheme = Scheme::preset(text);
     if scheme.is_none() {
         let names = || PRESETS.iter().map(|scheme| scheme.name);
-        let problem =
-            Problem::error("unknown_scheme", item.span.clone(), format!("there is no scheme {text:?}"))
-                .help(format!("one of {}", suggest::list(names())));
+        let problem = Problem::error(
+            "unknown_scheme",
+            item.span.clone(),
+            format!("there is no scheme {:?}", public::quote(text)),
+        )
+        .help(format!("one of {}", suggest::list(names())));
         problems.push(match suggest::nearest(text, names()) {
             Some(meant) => problem.label(format!("did you mean `\"{meant}\"`?")),
             None => problem,
