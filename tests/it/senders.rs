@@ -100,7 +100,11 @@ impl Sender {
         let key = match scheme.algorithm {
             Algorithm::Ed25519 => ed25519_key(seed).verifying_key().to_bytes().to_vec(),
             Algorithm::EcdsaP256 => ecdsa_key(seed).verifying_key().to_sec1_point(false).as_bytes().to_vec(),
-            _ => vec![b'a' + seed; 32],
+            Algorithm::HmacSha256
+            | Algorithm::HmacSha384
+            | Algorithm::HmacSha512
+            | Algorithm::HmacSha1
+            | Algorithm::Token => vec![b'a' + seed; 32],
         };
         let secret = Secret { name: "current".into(), key: Key::new(key), not_after: None };
         Self { scheme, verifier: Verifier::new(scheme.clone(), vec![secret]).unwrap() }
@@ -133,7 +137,11 @@ impl Sender {
                     p256::ecdsa::signature::Signer::sign(&ecdsa_key(seed), &message);
                 signature.to_der().as_bytes().to_vec()
             }
-            _ => unreachable!(),
+            Algorithm::HmacSha256
+            | Algorithm::HmacSha384
+            | Algorithm::HmacSha512
+            | Algorithm::HmacSha1
+            | Algorithm::Token => unreachable!(),
         };
         let written = scheme.notation.encoding.write(&signature);
         let value = match &scheme.notation.format {
