@@ -1,7 +1,6 @@
 //! Shell. The content of an answer, ours or an upstream's, and the record that ends with it.
 
 use std::mem;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,7 +11,9 @@ use tokio::time::Instant;
 
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::relay::Relay;
+use crate::peer::Peer;
 use crate::rejection::Rejection;
+use crate::server::view::View;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
 use crate::telemetry::record::Record;
@@ -130,7 +131,13 @@ impl<IO: Transport> Drop for Answer<IO> {
     fn drop(&mut self) {
         let is_whole = self.is_whole || self.is_end_stream();
         if !is_whole && self.ending.record.reason.is_none() {
-            self.ending.record.detail = Some("the client went away before the end of its answer".to_owned());
+            let cut_off = self.wire.is_draining();
+            let whose = if cut_off {
+                "cut off at the end of the grace period, or left by the client"
+            } else {
+                "left by the client"
+            };
+            self.ending.record.detail = Some(format!("{whose}, before the end of its answer"));
             if let Content::Relayed(relay) = mem::replace(&mut self.content, Content::Gone) {
                 self.ending.worker.finish(relay.drain());
             }
@@ -145,20 +152,21 @@ pub struct Ending {
     pub record: Record,
     begun: Instant,
     worker: Rc<Worker>,
+    view: Rc<View>,
 }
 
 impl Ending {
     /// A request begins.
     #[must_use]
-    pub fn new(worker: &Rc<Worker>, peer: IpAddr) -> Self {
+    pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: Peer) -> Self {
         let record = Record::new(worker.next_id(), peer);
-        Self { record, begun: Instant::now(), worker: Rc::clone(worker) }
+        Self { record, begun: Instant::now(), worker: Rc::clone(worker), view: Rc::clone(view) }
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.record.took = self.begun.elapsed();
-        self.worker.ended(&self.record);
+        self.worker.ended(&self.view, &self.record);
     }
 }

@@ -69,7 +69,9 @@ pub async fn receive<IO: Transport>(
                     return Poll::Ready(Err(Rejection::MalformedContent(why)));
                 }
                 Poll::Pending => {
-                    intake.share.sit(cx, intake.verification.len(), arrival.at.into_std());
+                    let (received, now) = (intake.verification.len(), Instant::now().into_std());
+                    let seated = intake.share.sit(cx, received, arrival.at.into_std(), now);
+                    seated.map_err(|_exhausted| Rejection::Overloaded)?;
                     Poll::Pending
                 }
             };

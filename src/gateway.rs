@@ -1,14 +1,14 @@
 //! Shell. The path of a request through the gateway, and the one wrapper around it.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -18,15 +18,21 @@ use crate::config::{self, AccessLog, Config};
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::{self, Manner};
 use crate::model::{self, Requirement};
+use crate::peer::Peer;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::route::{Matched, RouteId, Router};
 use crate::server::head::{Expect, Fault};
 use crate::server::limit::Budget;
 use crate::server::pace::Pace;
+use crate::server::view::View;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
+use crate::signature::probe::Fault as ProbeFault;
 use crate::signature::{Context, Deliverable, Fields, Mode, Verification, Verifier};
-use crate::telemetry::record::Record;
+use crate::telemetry::identity::{GivenId, TraceId};
+use crate::telemetry::metric::Meters;
+use crate::telemetry::record::{Record, RouteLabel};
+use crate::telemetry::roll::Roll;
 
 /// The whole configuration, compiled. It never changes; to reconfigure is to build another.
 #[derive(Debug)]
@@ -37,13 +43,15 @@ pub struct Gateway {
     upstreams: Vec<config::Upstream>,
     pace: Pace,
     access: AccessLog,
+    request_id_field: Option<HeaderName>,
+    roll: Roll,
     budget: Arc<Budget>,
 }
 
 /// A route with everything that start-up can work out.
 #[derive(Debug)]
 struct Route {
-    label: Arc<str>,
+    label: RouteLabel,
     verifier: Arc<Verifier>,
     methods: Vec<Method>,
     allow: String,
@@ -55,6 +63,18 @@ struct Route {
     public_url: Option<String>,
     upstream: usize,
 }
+
+/// A route whose verifier does not do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// The route's path.
+    pub route: Arc<str>,
+    /// What is wrong.
+    pub fault: ProbeFault,
+}
+
+/// The field that says which trace a request is part of (W3C Trace Context). It is forwarded as any other.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A response, or the wish to end the connection without one.
 pub type Exchanged<IO> = Result<Response<Answer<IO>>, Abandoned>;
@@ -78,11 +98,13 @@ impl std::error::Error for Abandoned {}
 pub async fn exchange<IO: Transport>(
     worker: Rc<Worker>,
     wire: Rc<Wire<IO>>,
-    peer: IpAddr,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Exchanged<IO> {
-    let mut ending = Ending::new(&worker, peer);
-    let outcome = walk(&worker, &wire, request, &mut ending.record).await;
+    let view = worker.view();
+    wire.adopt(view.limits());
+    let mut ending = Ending::new(&worker, &view, peer);
+    let outcome = walk(&view, &wire, request, &mut ending.record).await;
     let mut response = match outcome {
         Ok(response) => {
             let (parts, relay) = response.into_parts();
@@ -90,27 +112,42 @@ pub async fn exchange<IO: Transport>(
         }
         Err(rejection) => {
             let record = &mut ending.record;
+            record.refused = true;
             record.reason = rejection.reason();
             record.status = rejection.status().as_u16();
             if let Some(detail) = rejection.detail() {
                 record.detail = Some(detail.to_owned());
             }
             if rejection == Rejection::BodyIncomplete {
+                record.status = 0;
                 return Err(Abandoned);
             }
             refuse(&rejection, &worker, ending, &wire)
         }
     };
-    if wire.is_draining() || wire.has_unread_content() || worker.crowd().is_wanting() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if wire.is_draining()
+        || wire.has_unread_content()
+        || worker.crowd().is_wanting()
+        || ends_by_closing(&response, &wire)
+    {
+        last(&mut response, &wire);
     }
     Ok(response)
+}
+
+/// Makes it the last response of its connection.
+fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if wire.is_http_10() {
+        // Or hyper would add the `keep-alive` that an HTTP/1.0 client may have asked for.
+        *response.version_mut() = Version::HTTP_10;
+    }
 }
 
 /// The heart of it. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
 /// all of it has verified.
 async fn walk<IO: Transport>(
-    worker: &Worker,
+    view: &View,
     wire: &Wire<IO>,
     request: Request<Incoming>,
     record: &mut Record,
@@ -118,26 +155,28 @@ async fn walk<IO: Transport>(
     let arrival = wire.take_arrival().ok_or(Rejection::Malformed("there is no request"))?;
     let head = arrival.head.map_err(unserved)?;
     let (parts, _no_content) = request.into_parts();
-    let gateway = worker.gateway();
+    let gateway = view.gateway();
+    gateway.identify(&parts.headers, record);
     let target = parts.uri.clone();
     let matched = gateway.router.find(target.path()).ok_or(Rejection::NoRoute)?;
     let route = gateway.route(matched.first())?;
-    record.route = Some(Arc::clone(&route.label));
+    record.route = Some(route.label.clone());
     route.allows(&parts.method)?;
     if head.expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
     }
-    let mut share = gateway.budget.share();
+    let mut share = gateway.budget.share(record.peer);
     let mut verification = route.claim(&parts, record)?;
     let received =
         body::receive(wire, &head, &arrival, gateway.bounds(route), &mut share, &mut verification).await;
     record.received = verification.len();
     received?;
     let deliverable = route.verify(verification, parts, record)?;
+    share.prove(Instant::now().into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(arrival.at.elapsed());
     record.secret = deliverable.secret().map(Arc::clone);
     let route = gateway.select(&matched, route, &deliverable, record)?;
-    let pool = worker.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
+    let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
     let forwarded = Instant::now();
     let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share).await;
     record.upstream_took = Some(forwarded.elapsed());
@@ -147,9 +186,10 @@ async fn walk<IO: Transport>(
 }
 
 impl Gateway {
-    /// Compiles a configuration. `budget` outlives it: memory that is held stays held when the configuration changes.
+    /// Compiles a configuration. `budget` and `meters` outlive it: memory that is held stays held, and what was counted stays
+    /// counted, when the configuration changes.
     #[must_use]
-    pub fn new(config: &Config, router: Router, budget: Arc<Budget>) -> Self {
+    pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters) -> Self {
         let mut upstreams: Vec<config::Upstream> = Vec::new();
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
@@ -159,7 +199,10 @@ impl Gateway {
                 upstreams.push(route.upstream.clone());
             }
             routes.push(Route {
-                label: route.path.as_str().into(),
+                label: RouteLabel {
+                    path: route.path.as_str().into(),
+                    slot: meters.slot(route.path.as_str()),
+                },
                 verifier: Arc::clone(&route.verifier),
                 methods: route.methods.clone(),
                 allow: route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
@@ -172,10 +215,40 @@ impl Gateway {
             });
         }
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
-        Self { router, routes, upstreams, pace, access: config.log.access, budget }
+        let request_id_field = config.log.request_id_field.clone();
+        let (access, roll) = (config.log.access, Roll::of(config));
+        Self { router, routes, upstreams, pace, access, request_id_field, roll, budget }
     }
 
-    /// The upstreams, in the order that [`Worker::pool`] counts them.
+    /// The names that it has.
+    pub fn roll(&self) -> &Roll {
+        &self.roll
+    }
+
+    /// Lets each route's verifier show that it does its work.
+    ///
+    /// # Errors
+    /// [`Unfit`], with the first route whose verifier does not.
+    pub fn probe(&self, now: SystemTime) -> Result<(), Unfit> {
+        let mut probed: Vec<&Arc<Verifier>> = Vec::new();
+        for route in &self.routes {
+            if !probed.iter().any(|other| Arc::ptr_eq(other, &route.verifier)) {
+                let fault = |fault| Unfit { route: Arc::clone(&route.label.path), fault };
+                route.verifier.probe(now).map_err(fault)?;
+                probed.push(&route.verifier);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the request says it is called, for the log.
+    fn identify(&self, fields: &HeaderMap, record: &mut Record) {
+        let values = |name: &HeaderName| fields.get_all(name).iter().map(HeaderValue::as_bytes);
+        record.trace_id = TraceId::read(values(&TRACEPARENT));
+        record.given_id = self.request_id_field.as_ref().and_then(|name| GivenId::read(values(name)));
+    }
+
+    /// The upstreams, in the order that [`View::pool`] counts them.
     pub fn upstreams(&self) -> &[config::Upstream] {
         &self.upstreams
     }
@@ -183,11 +256,6 @@ impl Gateway {
     /// Which requests leave a line in the log.
     pub fn access(&self) -> AccessLog {
         self.access
-    }
-
-    /// Bytes of content held in memory now.
-    pub fn buffered_bytes(&self) -> u64 {
-        self.budget.held()
     }
 
     fn route(&self, id: RouteId) -> Result<&Route, Rejection> {
@@ -286,6 +354,11 @@ impl Fields for HyperFields<'_> {
     }
 }
 
+/// Whether only the end of the connection can end the response (RFC 9112, section 6.3).
+fn ends_by_closing<IO: Transport>(response: &Response<Answer<IO>>, wire: &Wire<IO>) -> bool {
+    wire.is_http_10() && response.body().size_hint().exact().is_none()
+}
+
 fn unserved(fault: Fault) -> Rejection {
     match fault {
         Fault::Malformed(what) => Rejection::Malformed(what),
@@ -317,7 +390,7 @@ fn refuse<IO: Transport>(
         fields.insert(name, value);
     }
     if rejection.ends_connection() {
-        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        last(&mut response, wire);
     }
     response
 }

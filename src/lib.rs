@@ -16,7 +16,8 @@
 //!
 //! 1. Nothing reaches an upstream but a [`signature::Deliverable`], and only [`signature`] makes one.
 //! 2. What was hashed is what is forwarded: the bytes belong to the verification from their arrival on.
-//! 3. The [`gateway::Gateway`] never changes. To reconfigure is to build another.
+//! 3. The [`gateway::Gateway`] never changes. To reconfigure is to build another: [`reload`] does, and
+//!    [`server::control`] puts it in force.
 //! 4. Pure rooms (their first line says so) know no runtime, network, file system, environment or clock.
 //! 5. Every wait has a deadline, every buffer a bound.
 
@@ -31,6 +32,7 @@
     )
 )]
 
+pub mod admin;
 pub mod answer;
 pub mod body;
 pub mod calendar;
@@ -40,9 +42,13 @@ pub mod deadline;
 pub mod forward;
 pub mod gateway;
 pub mod model;
+pub mod peer;
+pub mod process;
 pub mod rejection;
+pub mod reload;
 pub mod route;
 pub mod secret;
 pub mod server;
 pub mod signature;
+pub mod stream;
 pub mod telemetry;

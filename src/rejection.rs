@@ -49,6 +49,39 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// What can happen to a request before it has a route, one for each pair of status code and reason.
+    pub const WITHOUT_ROUTE: [Self; 5] =
+        [Self::Malformed(""), Self::HeadTooLarge, Self::HeadTimeout, Self::ExpectationFailed, Self::NoRoute];
+
+    /// What a route refuses and a route that observes forwards.
+    pub const OBSERVED: [Self; 5] = [
+        Self::Unsigned(ClaimError::Missing),
+        Self::Unsigned(ClaimError::Duplicate),
+        Self::Unsigned(ClaimError::Malformed),
+        Self::SignatureMismatch,
+        Self::ModelMismatch(None),
+    ];
+
+    /// What can happen to a request of a route, one for each pair of status code and reason.
+    pub const OF_ROUTES: [Self; 16] = [
+        Self::ExpectationFailed,
+        Self::MethodNotAllowed(String::new()),
+        Self::Unsigned(ClaimError::Missing),
+        Self::Unsigned(ClaimError::Duplicate),
+        Self::Unsigned(ClaimError::Malformed),
+        Self::Unsigned(ClaimError::Expired),
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::Overloaded,
+        Self::BodyIncomplete,
+        Self::MalformedContent(""),
+        Self::SignatureMismatch,
+        Self::ModelMismatch(None),
+        Self::UpstreamUnreachable,
+        Self::UpstreamFailed,
+        Self::UpstreamTimeout,
+    ];
+
     /// The status code of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -272,6 +305,15 @@ mod tests {
             (504, "upstream_timeout"),
         ];
         assert_eq!(rows, want);
+    }
+
+    #[test]
+    fn the_lists_have_every_pair_of_status_and_reason() {
+        let listed: Vec<_> = Rejection::WITHOUT_ROUTE.into_iter().chain(Rejection::OF_ROUTES).collect();
+        let pair = |rejection: &Rejection| (rejection.status(), rejection.reason());
+        for rejection in all() {
+            assert!(listed.iter().any(|other| pair(other) == pair(&rejection)), "{rejection:?}");
+        }
     }
 
     #[test]

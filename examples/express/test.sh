@@ -94,7 +94,7 @@ if [ -z "$hookgate" ]; then
 fi
 npm ci --prefix "$here" --no-progress >"$scratch/npm.log" 2>&1 || give_up 'npm ci failed'
 
-PROPIFY_WEBHOOK_SECRET=$(node -p 'crypto.randomBytes(32).toString("hex")')
+PROPIFY_WEBHOOK_SECRET=$(node -p 'require("node:crypto").randomBytes(32).toString("hex")')
 export PROPIFY_WEBHOOK_SECRET
 
 PORT=0 node "$here/app.js" >"$scratch/app.log" 2>&1 &

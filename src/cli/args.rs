@@ -37,6 +37,9 @@ pub(super) enum Command {
     /// Send a signed event through a running gateway, or a forged one
     #[command(after_help = SEND_EXAMPLES)]
     Send(Send),
+    /// Say which secrets a running gateway still needs, and which are safe to remove
+    #[command(after_help = SECRETS_EXAMPLES)]
+    Secrets(Secrets),
     /// See it work: a sender, the gateway and an app in one process, with nothing to set up
     Demo(Demo),
     /// List the senders that hookgate knows, and how they sign
@@ -133,6 +136,16 @@ pub(super) struct Send {
     pub(super) secret: Option<String>,
     #[command(flatten)]
     pub(super) stamp: Stamp,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Secrets {
+    /// The gateway's admin listener; without, the first address of `[admin]` in the configuration
+    #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
+    pub(super) admin: Option<Origin>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -301,6 +314,11 @@ Examples (with a gateway.toml, and `hookgate` running beside):
   hookgate send /webhook/leases --forge wrong-secret
   hookgate send /hooks/stripe --forge expired
   printf '{}' | hookgate send /webhook/leases --body -";
+
+const SECRETS_EXAMPLES: &str = "\
+Examples (beside a running gateway with an [admin] listener):
+  hookgate secrets
+  hookgate secrets --admin http://127.0.0.1:9901 --json";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

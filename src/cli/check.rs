@@ -59,7 +59,7 @@ fn is_doubtful(report: &Report) -> bool {
 }
 
 fn summary(file: &Path, config: &Config, report: &Report) -> String {
-    let mut upstreams: Vec<_> = config.routes.iter().map(|route| route.upstream.origin.authority()).collect();
+    let mut upstreams: Vec<_> = config.routes.iter().map(|route| route.upstream.origin.to_string()).collect();
     upstreams.sort_unstable();
     upstreams.dedup();
     let listen: Vec<_> = config.server.listen.iter().map(ToString::to_string).collect();

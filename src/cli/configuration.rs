@@ -15,13 +15,18 @@ use crate::route::Router;
 /// # Errors
 /// A [`Failure`] that ends the command with 78.
 pub(super) fn load(terminal: &mut Terminal, path: &Path) -> Result<Loaded, Failure> {
-    load::load(path).map_err(|error| match &error {
+    load::load(path).map_err(|error| failure(terminal, path, &error))
+}
+
+/// The failure for a configuration that could not be loaded, once every problem it has is printed.
+pub(super) fn failure(terminal: &mut Terminal, path: &Path, error: &LoadError) -> Failure {
+    match error {
         LoadError::Wrong(report) => {
             render(terminal, report);
             Failure::config(summary(path, report))
         }
-        LoadError::Unreadable { .. } => unreadable(&error),
-    })
+        LoadError::Unreadable { .. } => unreadable(error),
+    }
 }
 
 /// Prints every problem, with an empty line behind them.

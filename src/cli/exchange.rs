@@ -12,9 +12,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::forward::link;
 use crate::forward::origin::Origin;
 
 /// A request to be sent.
@@ -103,8 +103,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         .body(Full::new(Bytes::from(outgoing.content)))
         .map_err(NoAnswer::Unsendable)?;
     *request.headers_mut() = outgoing.fields;
-    let address = (outgoing.gateway.host(), outgoing.gateway.port());
-    let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+    let stream = match timeout(CONNECT_TIMEOUT, link::dial(outgoing.gateway, CONNECT_TIMEOUT)).await {
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
         Err(_elapsed) => return Err(NoAnswer::TimedOut(CONNECT_TIMEOUT)),
     };

@@ -15,9 +15,11 @@ mod identity;
 mod input;
 mod run;
 mod schemes;
+mod secrets;
 mod send;
 mod sign;
 mod signals;
+mod standing;
 mod table;
 mod terminal;
 mod verdict;
@@ -33,6 +35,7 @@ use exit::{Exit, Failure};
 use terminal::{Paint, Terminal};
 
 use crate::config::problem::Style;
+use crate::telemetry;
 
 /// Does what the arguments say, the first of them being the program's name.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -41,6 +44,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(typed) => told(&mut terminal, &typed),
         Err(answer) => answered(&mut terminal, &answer),
     };
+    telemetry::flush();
     let written = terminal.finish();
     let exit = match written {
         Err(error) if exit == Exit::Done => {
@@ -60,6 +64,7 @@ fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
         Some(Command::Sign(asked)) => sign::sign(terminal, file, asked),
         Some(Command::Verify(asked)) => verify::verify(terminal, file, asked),
         Some(Command::Send(asked)) => send::send(terminal, file, asked),
+        Some(Command::Secrets(asked)) => secrets::secrets(terminal, file, asked),
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
         Some(Command::Schemes { json }) => {
             known_schemes(terminal, *json);

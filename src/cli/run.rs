@@ -1,8 +1,9 @@
-//! Shell. `hookgate run`: serve until a signal, then drain.
+//! Shell. `hookgate run`: serve, and reload, until a signal; then drain.
 
 use std::error::Error;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +14,11 @@ use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
 use crate::config::problem::{Report, Severity};
-use crate::server::{self, Ended};
+use crate::config::{Address, Config};
+use crate::process;
+use crate::reload::watch::Watch;
+use crate::reload::{self, systemd};
+use crate::server::{self, Ended, StartError, inherit};
 use crate::telemetry;
 
 /// Serves. Returns when a signal has asked to end and the drain is over.
@@ -21,8 +26,14 @@ use crate::telemetry;
 /// # Errors
 /// A [`Failure`] if the configuration is wrong or an address cannot be bound.
 pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure> {
-    let loaded = configuration::load(terminal, file)?;
+    let inherited = inherit::sockets().map_err(|error| {
+        Failure::failed("cannot use the sockets that were passed on (LISTEN_FDS)").because(error)
+    })?;
+    let mut watch = Watch::default();
+    let loaded = watch.load(file).map_err(|error| configuration::failure(terminal, file, &error))?;
     telemetry::init(&loaded.config.log);
+    process::log_panics();
+    process::prepare(&loaded.config);
     tell(terminal, &loaded.report);
     let no_signals = |error: io::Error| Failure::failed("cannot wait for signals").because(error);
     let runtime = signals::runtime().map_err(no_signals)?;
@@ -30,25 +41,43 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let mut hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(no_signals)?;
 
     let routes = loaded.config.routes.len();
-    let grace = loaded.config.server.shutdown_grace;
-    let handle = server::start(&loaded.config).map_err(|error| {
+    let handle = server::start_with(&loaded.config, inherited).map_err(|error| {
         let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
+        let hint = hint.replace("[server]", section(&error, &loaded.config));
         Failure::failed("cannot start").because(error).hint(hint)
     })?;
     let addresses: Vec<_> = handle.addresses().iter().map(ToString::to_string).collect();
     info!(addresses = addresses.join(", "), routes, version = env!("CARGO_PKG_VERSION"), "listening");
+    let admin: Vec<_> = handle.admin_addresses().iter().map(ToString::to_string).collect();
+    if !admin.is_empty() {
+        info!(addresses = admin.join(", "), "the admin listener answers");
+    }
+
+    let told = move |report: &Report| tell(&mut Terminal::of_process(), report);
+    let reloader = reload::start(Arc::clone(handle.control()), file.to_owned(), watch, told);
+    let reloader =
+        reloader.map_err(|error| Failure::failed("cannot watch the configuration").because(error))?;
+    systemd::ready();
 
     let first = runtime.block_on(async {
         loop {
             tokio::select! {
                 stop = signals.stop() => break stop,
-                _ = hangup.recv() => warn!("reloading is not supported yet: restart to use a new configuration"),
+                _ = hangup.recv() => reloader.reload(),
             }
         }
     });
+    systemd::stopping();
+    drop(reloader);
+    end_at_second_signal(runtime, signals);
+    let (delay, grace) = (handle.control().generation().drain_delay, handle.control().generation().grace);
+    handle.control().set_not_ready();
+    if !delay.is_zero() {
+        info!(signal = %first, delay_s = delay.as_secs_f64(), "not ready; serving as before until the drain begins");
+        std::thread::sleep(delay);
+    }
     info!(signal = %first, grace_s = grace.as_secs_f64(), "draining");
     handle.drain();
-    end_at_second_signal(runtime, signals);
     match handle.wait() {
         Ended::Drained => info!("drained"),
         // What was cut off got no answer, so its sender will try again. The operator's order was carried out.
@@ -65,6 +94,7 @@ fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
     let wait = move || {
         let second: Stop = runtime.block_on(signals.stop());
         warn!(signal = %second, "ending at once");
+        telemetry::flush();
         std::process::exit(second.code());
     };
     if let Err(error) = std::thread::Builder::new().name("second-signal".to_owned()).spawn(wait) {
@@ -83,11 +113,21 @@ fn tell(terminal: &mut Terminal, report: &Report) {
         let (code, text, help) = (problem.code, &problem.message, problem.help.as_deref());
         let (file, line) = (&report.name, place.get("line").and_then(serde_json::Value::as_u64));
         match problem.severity {
-            Severity::Error | Severity::Warning => {
+            Severity::Error => error!(code, problem = text, file, line, help, "configuration"),
+            Severity::Warning => {
                 warn!(code, problem = text, file, line, help, "configuration");
             }
             Severity::Note => info!(code, problem = text, file, line, help, "configuration"),
         }
+    }
+}
+
+/// The table that an address comes from which cannot be bound.
+fn section(error: &StartError, config: &Config) -> &'static str {
+    let admin = config.admin.as_ref().map(|admin| admin.listen.as_slice()).unwrap_or_default();
+    match error {
+        StartError::Bind(Address::Tcp(address), _) if admin.contains(address) => "[admin]",
+        StartError::Bind(..) | StartError::Thread(_) | StartError::Routes(_) => "[server]",
     }
 }
 

@@ -18,7 +18,7 @@ use super::identity;
 use super::terminal::{Paint, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{configuration, input, signals};
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::forward::origin::Origin;
 use crate::route::ModelRule;
 use crate::secret::{Key, Secret};
@@ -178,7 +178,10 @@ pub(super) fn exchange_now(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
 
 /// The failure for a gateway that gives no answer.
 pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
-    let address = gateway.authority();
+    let address = match gateway {
+        Origin::Tcp(_) => gateway.authority(),
+        Origin::Unix(_) => gateway.to_string(),
+    };
     match error {
         NoAnswer::Unreachable(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             Failure::failed(format!("no gateway listens at {address}"))
@@ -203,8 +206,12 @@ fn target(typed: &str) -> Result<PathAndQuery, Failure> {
 }
 
 fn gateway(config: &Config) -> Result<Origin, Failure> {
-    let listen = config.server.listen.first().map(|listen| configuration::reachable(*listen));
-    let origin = listen.and_then(|address| Origin::parse(&format!("http://{address}")).ok());
+    let origin = config.server.listen.first().and_then(|listen| match listen {
+        Address::Tcp(address) => {
+            Origin::parse(&format!("http://{}", configuration::reachable(*address))).ok()
+        }
+        Address::Unix(path) => Some(Origin::Unix(path.clone())),
+    });
     origin.ok_or_else(|| {
         Failure::usage("the configuration does not say at which port the gateway listens")
             .hint("name it with --url http://HOST:PORT")

@@ -5,14 +5,16 @@ use std::ops::Range;
 
 use toml::de::DeValue;
 
+use super::Address;
 use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
+use crate::forward::origin::socket_path;
 
 /// A table's `listen`: an address or a list of them, with their places; the default if there is no such key.
 pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {
     let Some(item) = table.get("listen") else {
-        return vec![Listen { address: default, span: None }];
+        return vec![Listen { address: Address::Tcp(default), span: None }];
     };
     let DeValue::Array(array) = item.value else {
         return read(&item, default, problems).into_iter().collect();
@@ -26,11 +28,31 @@ pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Prob
     item.elements(array).filter_map(|element| read(&element, default, problems)).collect()
 }
 
+/// The addresses under a table's `listen`, where there is no default.
+pub(super) fn listen_as_written(table: &Table<'_>, problems: &mut Problems) -> Vec<Listen> {
+    listen(table, SocketAddr::from(([127, 0, 0, 1], 8080)), problems)
+}
+
+/// As [`listen`], where a unix socket does not do.
+pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {
+    let mut all = listen(table, default, problems);
+    all.retain(|listen| {
+        if let (Address::Unix(_), Some(span)) = (&listen.address, &listen.span) {
+            problems.push(
+                Problem::error("bad_address", span.clone(), "this listener takes no unix socket")
+                    .help(format!("listen on a loopback address: `\"{default}\"`")),
+            );
+        }
+        listen.address.tcp().is_some()
+    });
+    all
+}
+
 /// Notes every address that is there twice. Port 0 is another port each time.
 pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: &mut Problems) {
     let mut seen: Vec<&Listen> = Vec::new();
     for later in all {
-        let same = |first: &&&Listen| first.address == later.address && later.address.port() != 0;
+        let same = |first: &&&Listen| first.address == later.address && !has_any_port(&later.address);
         let Some(first) = seen.iter().find(same) else {
             seen.push(later);
             continue;
@@ -51,11 +73,15 @@ pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: 
     }
 }
 
+fn has_any_port(address: &Address) -> bool {
+    address.tcp().is_some_and(|address| address.port() == 0)
+}
+
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listen {
     /// The address.
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     /// Where it is in the file; `None` for a default.
     pub(super) span: Option<Range<usize>>,
 }
@@ -70,16 +96,24 @@ fn read(item: &Item<'_>, default: SocketAddr, problems: &mut Problems) -> Option
         return None;
     }
     let text = item.text(&example, problems)?;
-    if let Ok(address) = text.parse() {
-        return Some(Listen { address, span: Some(item.span.clone()) });
+    let span = item.span.clone();
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = socket_path(path);
+        if path.is_none() {
+            let message = "a unix socket has an absolute path of at most 96 bytes";
+            problems.push(
+                Problem::error("bad_address", span.clone(), message)
+                    .help("for example `\"unix:/run/hookgate/hookgate.sock\"`"),
+            );
+        }
+        return path.map(|path| Listen { address: Address::Unix(path), span: Some(span) });
     }
-    let problem = Problem::error("bad_address", item.span.clone(), "not an address to listen on");
-    problems.push(if text.starts_with("unix:") {
-        Problem::error("bad_address", item.span.clone(), "unix sockets are not supported yet")
-            .help(format!("listen on a loopback address: `{example}`"))
-    } else {
-        problem.help(instead(text, default))
-    });
+    if let Ok(address) = text.parse() {
+        return Some(Listen { address: Address::Tcp(address), span: Some(span) });
+    }
+    problems.push(
+        Problem::error("bad_address", span, "not an address to listen on").help(instead(text, default)),
+    );
     None
 }
 

@@ -5,7 +5,19 @@ pub(super) const ROOT: &[&str] =
     &["server", "limits", "upstream", "admin", "log", "forward", "schemes", "signature", "routes"];
 
 /// `[server]`
-pub(super) const SERVER: &[&str] = &["listen", "workers", "max_connections", "shutdown_grace"];
+pub(super) const SERVER: &[&str] = &[
+    "listen",
+    "reuse_port",
+    "unix_mode",
+    "proxy_protocol",
+    "workers",
+    "max_connections",
+    "drain_delay",
+    "shutdown_grace",
+];
+
+/// `proxy_protocol` of `[server]`.
+pub(super) const PROXY_PROTOCOL: &[&str] = &["trusted", "listen"];
 
 /// `[limits]`
 pub(super) const LIMITS: &[&str] = &[
@@ -26,7 +38,7 @@ pub(super) const UPSTREAM: &[&str] = &["connect_timeout", "response_timeout", "m
 pub(super) const ADMIN: &[&str] = &["listen"];
 
 /// `[log]`
-pub(super) const LOG: &[&str] = &["format", "level", "access"];
+pub(super) const LOG: &[&str] = &["format", "level", "access", "request_id_field"];
 
 /// `[forward]`
 pub(super) const FORWARD: &[&str] = &["x_forwarded", "verified_field"];
@@ -80,9 +92,10 @@ pub(super) const ROUTE: &[&str] = &[
 ];
 
 /// The tables, as people write them, with their keys: to say where a key belongs that is not where it should be.
-pub(super) const TABLES: [(&str, &[&str]); 13] = [
+pub(super) const TABLES: [(&str, &[&str]); 14] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
+    ("`proxy_protocol`", PROXY_PROTOCOL),
     ("`[limits]`", LIMITS),
     ("`[upstream]`", UPSTREAM),
     ("`[admin]`", ADMIN),

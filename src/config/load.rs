@@ -19,11 +19,57 @@ use super::problem::{Report, Style};
 /// # Errors
 /// [`LoadError`] if the file cannot be read, or if there is an error in it.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    load_observed(path, &|_nobody_asks| {})
+}
+
+/// As [`load`], and shows every file that is read to `observer`, also where that fails: first the configuration file, then
+/// its secrets'.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_observed(path: &Path, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
-    let bytes = File::open(path).and_then(|file| read_whole(file, LARGEST_CONFIG)).map_err(unreadable)?;
+    let bytes = File::open(path).and_then(|file| read_whole(file, LARGEST_CONFIG));
+    let content = bytes.as_ref().ok().map(|bytes| bytes.as_slice());
+    observer(Read { path, content, limit: LARGEST_CONFIG });
+    let bytes = bytes.map_err(unreadable)?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-    read(&path.to_string_lossy(), text, &Machine, SystemTime::now()).map_err(LoadError::Wrong)
+    let machine = Observed { observer };
+    read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
+}
+
+/// A file that was read.
+#[derive(Clone, Copy)]
+pub struct Read<'r> {
+    /// The file.
+    pub path: &'r Path,
+    /// What was in it, if it could be read.
+    pub content: Option<&'r [u8]>,
+    /// The most bytes that it may have.
+    pub limit: usize,
+}
+
+/// The machine, and somebody who looks on.
+struct Observed<'o> {
+    observer: &'o dyn Fn(Read<'_>),
+}
+
+impl Environment for Observed<'_> {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        Machine.variable(name)
+    }
+
+    fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
+        let file = Machine.file(path);
+        let content = file.as_ref().ok().map(|file| file.bytes.as_slice());
+        (self.observer)(Read { path, content, limit: LARGEST_SECRET });
+        file
+    }
+
+    fn cores(&self) -> NonZeroUsize {
+        Machine.cores()
+    }
 }
 
 /// Why there is no configuration.
@@ -102,16 +148,31 @@ impl Environment for Machine {
     }
 }
 
-/// Reads a file of at most `limit` bytes. The memory is taken once and wiped when dropped, so that no copy of a secret
-/// stays behind.
+/// Reads a file of at most `limit` bytes. What it is read into never moves and is wiped when dropped, so that no copy of a
+/// secret stays behind.
 fn read_whole(file: File, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.saturating_add(2)));
-    let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(more).read_to_end(&mut bytes)?;
+    // As much memory as the file says it has: it is read again at each reload. A file that says less than it has (a pipe,
+    // /proc, one that is being written) is given all that it may have.
+    let says = file.metadata().ok().and_then(|metadata| usize::try_from(metadata.len()).ok());
+    let says = says.unwrap_or(limit).min(limit);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(says.saturating_add(2)));
+    let mut file = file.take(one_more_than(says));
+    file.read_to_end(&mut bytes)?;
+    if bytes.len() > says && says < limit {
+        let mut whole = Zeroizing::new(Vec::with_capacity(limit.saturating_add(2)));
+        whole.extend_from_slice(&bytes);
+        file.set_limit(one_more_than(limit.saturating_sub(bytes.len())));
+        file.read_to_end(&mut whole)?;
+        bytes = whole;
+    }
     if bytes.len() > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+fn one_more_than(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 #[expect(
@@ -192,6 +253,15 @@ mod tests {
         assert_eq!(Machine.file(&large).unwrap().bytes.len(), LARGEST_SECRET);
         assert_eq!(Machine.file(folder.path()).unwrap_err(), FileError::Folder);
         assert_eq!(Machine.file(&folder.path().join("none")).unwrap_err(), FileError::Missing);
+    }
+
+    #[test]
+    fn a_file_that_says_less_than_it_has_is_read_whole() {
+        let says = std::fs::metadata("/proc/self/status").unwrap().len();
+        let bytes = Machine.file(Path::new("/proc/self/status")).unwrap().bytes;
+        assert!(says == 0 && bytes.starts_with(b"Name:") && bytes.ends_with(b"\n"), "{says}");
+        assert_eq!(Machine.file(Path::new("/dev/zero")).unwrap_err(), FileError::TooLarge(LARGEST_SECRET));
+        assert!(Machine.file(Path::new("/dev/null")).unwrap().bytes.is_empty());
     }
 
     #[cfg(unix)]

@@ -15,6 +15,7 @@ mod hide;
 mod item;
 mod keys;
 mod pointer;
+mod proxy;
 mod public_url;
 mod routes;
 mod schemes;
@@ -27,8 +28,10 @@ mod table;
 mod together;
 mod upstream;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +39,7 @@ use http::{HeaderName, Method};
 
 use crate::forward::origin::Origin;
 use crate::model::Requirement;
+use crate::peer::Network;
 use crate::route::{ModelRule, Pattern};
 pub use crate::signature::Mode;
 use crate::signature::Verifier;
@@ -63,13 +67,68 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The addresses to listen on; at least one, no two the same.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Address>,
+    /// Whether others may listen on the same addresses.
+    pub sharing: Sharing,
+    /// The mode of a unix socket's file: whoever may write to it may connect.
+    pub unix_mode: u32,
+    /// Where proxies in front of us say who the client is, if anywhere.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Threads, each with a runtime, a listener and a pool of its own.
     pub workers: NonZeroUsize,
     /// Connections served at once, all workers together; more wait in the kernel's queue.
     pub max_connections: NonZeroUsize,
+    /// How long to go on as before, but for readiness, before a drain begins.
+    pub drain_delay: Duration,
     /// How long a drain may take before what is still under way is cut off.
     pub shutdown_grace: Duration,
+}
+
+/// Where a listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and a TCP port.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The address, where it is one of TCP.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `proxy_protocol`: proxies that announce the client at the beginning of each connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// The listeners on which they do.
+    pub listen: Vec<Address>,
+    /// The proxies. They must announce the client; of all others nothing is believed, and nothing expected.
+    pub trusted: Vec<Network>,
+}
+
+/// Whether others may listen where we do (`reuse_port`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// To start where somebody listens is an error.
+    Alone,
+    /// The kernel deals connections out to all who listen; the file of a unix socket becomes ours.
+    WithOthers,
 }
 
 /// `[limits]`: what one sender may take.
@@ -109,6 +168,8 @@ pub struct Log {
     pub level: LogLevel,
     /// Which requests leave a line.
     pub access: AccessLog,
+    /// The field that a request's id is taken from. Without one, and where it has none that is fit, an id is made.
+    pub request_id_field: Option<HeaderName>,
 }
 
 /// What log lines look like.
@@ -151,10 +212,22 @@ pub enum AccessLog {
 /// `[forward]`: what is added to a request on its way, which is nothing unless asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forward {
-    /// Append `x-forwarded-for`, `x-forwarded-proto` and `x-forwarded-host`.
-    pub x_forwarded: bool,
+    /// What becomes of `x-forwarded-for`, `x-forwarded-proto` and `x-forwarded-host`.
+    pub x_forwarded: XForwarded,
     /// A field that says by which scheme and secret the request was verified; never one that a sender could need.
     pub verified_field: Option<HeaderName>,
+}
+
+/// What becomes of the fields that say where a request came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XForwarded {
+    /// They pass unchanged, as any other field.
+    #[default]
+    Off,
+    /// What we know is appended. Only the last entry is ours: the others are what the client claims.
+    Append,
+    /// What we know takes the place of what the client claims.
+    Overwrite,
 }
 
 /// One `[[routes]]`.

@@ -10,7 +10,9 @@ use super::address::{self, Listen};
 use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
-use super::{AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, keys};
+use super::{
+    AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, Sharing, XForwarded, keys, proxy,
+};
 use crate::signature::scheme::PRESETS;
 
 /// `[server]`, with the places of its addresses.
@@ -21,10 +23,15 @@ pub(super) fn server(
 ) -> (Server, Vec<Listen>) {
     let table = root.section("server", "`[server]`", keys::SERVER, problems);
     let listen = address::listen(&table, LISTEN, problems);
+    let shared = table.flag("reuse_port", false, problems);
     let server = Server {
-        listen: listen.iter().map(|listen| listen.address).collect(),
+        listen: listen.iter().map(|listen| listen.address.clone()).collect(),
+        sharing: if shared { Sharing::WithOthers } else { Sharing::Alone },
+        unix_mode: table.get("unix_mode").and_then(|item| mode(&item, problems)).unwrap_or(UNIX_MODE),
+        proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy::read(&item, &listen, problems)),
         workers: at_least_one(table.count("workers", cores.get(), 1..=MOST_WORKERS, problems)),
         max_connections: at_least_one(table.count("max_connections", 10_000, 1..=MOST_CONNECTIONS, problems)),
+        drain_delay: table.duration("drain_delay", Duration::ZERO, problems),
         shutdown_grace: table.duration("shutdown_grace", Duration::from_secs(30), problems),
     };
     (server, listen)
@@ -75,8 +82,9 @@ pub(super) fn admin(root: &Table<'_>, problems: &mut Problems) -> (Option<Admin>
     if !table.is_present() {
         return (None, Vec::new());
     }
-    let listen = address::listen(&table, ADMIN_LISTEN, problems);
-    (Some(Admin { listen: listen.iter().map(|listen| listen.address).collect() }), listen)
+    let listen = address::listen_tcp(&table, ADMIN_LISTEN, problems);
+    let addresses = listen.iter().filter_map(|listen| listen.address.tcp()).collect();
+    (Some(Admin { listen: addresses }), listen)
 }
 
 /// `[log]`
@@ -95,6 +103,7 @@ pub(super) fn log(root: &Table<'_>, problems: &mut Problems) -> Log {
         format: table.choice("format", &formats, LogFormat::Auto, problems),
         level: table.choice("level", &levels, LogLevel::Info, problems),
         access: table.choice("access", &access, AccessLog::All, problems),
+        request_id_field: table.get("request_id_field").and_then(|item| request_id_field(&item, problems)),
     }
 }
 
@@ -102,9 +111,64 @@ pub(super) fn log(root: &Table<'_>, problems: &mut Problems) -> Log {
 pub(super) fn forward(root: &Table<'_>, problems: &mut Problems) -> Forward {
     let table = root.section("forward", "`[forward]`", keys::FORWARD, problems);
     Forward {
-        x_forwarded: table.flag("x_forwarded", false, problems),
+        x_forwarded: table
+            .get("x_forwarded")
+            .and_then(|item| x_forwarded(&item, problems))
+            .unwrap_or_default(),
         verified_field: table.get("verified_field").and_then(|item| verified_field(&item, problems)),
     }
+}
+
+/// The name of a field that is logged: none with a secret of the sender's in it.
+fn request_id_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderName> {
+    let example = "\"x-request-id\"";
+    let text = item.text(example, problems)?;
+    let name = HeaderName::from_bytes(text.as_bytes()).ok();
+    let fit = name.filter(|name| {
+        let signature = PRESETS.iter().any(|scheme| scheme.field == name.as_str());
+        !signature && !FIELDS_WITH_CREDENTIALS.contains(&name.as_str())
+    });
+    if fit.is_none() {
+        let message = "not the name of a field that can be logged";
+        problems.push(
+            Problem::error("bad_field", item.span.clone(), message).help(format!("for example `{example}`")),
+        );
+    }
+    fit
+}
+
+/// `true`, `false` or `"overwrite"`.
+fn x_forwarded(item: &Item<'_>, problems: &mut Problems) -> Option<XForwarded> {
+    match (item.value.as_bool(), item.value.as_str()) {
+        (Some(true), _) => Some(XForwarded::Append),
+        (Some(false), _) => Some(XForwarded::Off),
+        (None, Some("overwrite")) => Some(XForwarded::Overwrite),
+        (None, _) => {
+            let message = "`x_forwarded` must be `true`, `false` or `\"overwrite\"`";
+            problems.push(Problem::error("bad_value", item.span.clone(), message).help(
+                "`true` appends to what the client claims, `\"overwrite\"` puts what is known in its place",
+            ));
+            None
+        }
+    }
+}
+
+/// The mode of a file, in octal digits, as chmod(1) takes it.
+fn mode(item: &Item<'_>, problems: &mut Problems) -> Option<u32> {
+    let text = item.text("\"0660\"", problems)?;
+    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let mode = digits.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o777);
+    if mode.is_none() {
+        problems.push(
+            Problem::error(
+                "bad_value",
+                item.span.clone(),
+                "a file's mode is three octal digits, with a 0 before them",
+            )
+            .help("for example `unix_mode = \"0660\"`: its user and its group may connect"),
+        );
+    }
+    mode
 }
 
 /// The name of a field that is removed from what clients send: none that a message or an app could need.
@@ -135,11 +199,17 @@ fn at_least_one(number: usize) -> NonZeroUsize {
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
+/// The user and the group may connect.
+const UNIX_MODE: u32 = 0o660;
+
 /// What is more is a slip of the finger, not a machine.
 const MOST_WORKERS: usize = 1024;
 const MOST_CONNECTIONS: usize = 10_000_000;
 /// As many bytes as any size can be.
 pub(super) const MOST_MEMORY: u64 = 1 << 40;
+
+/// Fields that hold what nobody should read in a log.
+const FIELDS_WITH_CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 /// Fields whose removal would change what a message means: framing, hop-by-hop fields (RFC 9110, section 7.6.1), what
 /// describes the content, who asks, and what the gateway may append to.

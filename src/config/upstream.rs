@@ -7,7 +7,7 @@ use super::address::Listen;
 use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
-use super::{Upstream, keys};
+use super::{Address, Upstream, keys};
 use crate::forward::origin::{Origin, OriginError};
 
 /// What may be set for all upstreams, and again by each route.
@@ -78,18 +78,25 @@ pub(super) fn origin(item: &Item<'_>, listen: &[Listen], problems: &mut Problems
 
 /// Whether connections to the origin certainly come out at this listener.
 fn reaches(origin: &Origin, listen: &Listen) -> bool {
-    let host = match origin.address() {
+    let (host, own) = match (origin, &listen.address) {
+        (Origin::Tcp(host), Address::Tcp(own)) => (host, own),
+        (Origin::Unix(path), Address::Unix(own)) => return path == own,
+        (Origin::Tcp(_), Address::Unix(_)) | (Origin::Unix(_), Address::Tcp(_)) => return false,
+    };
+    let ip = match host.address() {
         Some(address) => address.ip(),
-        None if origin.host() == "localhost" => IpAddr::from([127, 0, 0, 1]),
+        None if host.name() == "localhost" => IpAddr::from([127, 0, 0, 1]),
         None => return false,
     };
-    let own = listen.address.ip();
-    let loopback = own.is_unspecified() && (host.is_loopback() || host.is_unspecified());
-    origin.port() == listen.address.port() && (host == own || loopback)
+    let loopback = own.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified());
+    host.port() == own.port() && (ip == own.ip() || loopback)
 }
 
 /// The URL that was probably meant, with its quotes.
 fn instead(text: &str, error: OriginError) -> String {
+    if error == OriginError::SocketPath {
+        return "\"unix:/run/app.sock\"".to_owned();
+    }
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let rest = rest.trim_start_matches('/');
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -98,7 +105,7 @@ fn instead(text: &str, error: OriginError) -> String {
     let likely = match error {
         OriginError::Path | OriginError::UserInformation | OriginError::Https => true,
         OriginError::NotUrl => matches!(scheme, "" | "http" | "tcp"),
-        OriginError::Port => false,
+        OriginError::Port | OriginError::SocketPath => false,
     };
     if likely && Origin::parse(&meant).is_ok() { format!("\"{meant}\"") } else { EXAMPLE.to_owned() }
 }
@@ -126,6 +133,7 @@ mod tests {
             ("http://app:0", "http://127.0.0.1:3000"),
             ("http:///", "http://127.0.0.1:3000"),
             ("", "http://127.0.0.1:3000"),
+            ("unix:app.sock", "unix:/run/app.sock"),
         ] {
             let error = Origin::parse(text).unwrap_err();
             assert_eq!(instead(text, error), format!("\"{want}\""), "{text}");

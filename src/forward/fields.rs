@@ -1,8 +1,8 @@
 //! Pure. Which fields go through a gateway, in both directions, and which belong to one connection only.
 
-use std::net::IpAddr;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::peer::Peer;
 
 /// Whether a field is about a connection and not about the message (RFC 9110, section 7.6.1), or is `trailer`, which
 /// announces what is not forwarded.
@@ -21,10 +21,15 @@ fn is_needed(name: &HeaderName) -> bool {
 /// Takes out every hop-by-hop field: the known ones, and all that any of the `connection` lines names but those in
 /// `kept`. The order of the other lines stays as it is.
 #[must_use]
-pub fn end_to_end(mut fields: HeaderMap, kept: &[HeaderName]) -> HeaderMap {
+pub fn end_to_end(fields: HeaderMap, kept: &[HeaderName]) -> HeaderMap {
     let named = connection_options(&fields, kept);
     let goes = |name: &HeaderName| is_hop_by_hop(name) || named.contains(name);
-    if !fields.keys().any(goes) {
+    without(fields, goes)
+}
+
+/// Takes out every line of the fields that `go`. The order of the other lines stays as it is.
+fn without(mut fields: HeaderMap, goes: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    if !fields.keys().any(&goes) {
         return fields;
     }
     let mut rest = HeaderMap::with_capacity(fields.capacity());
@@ -40,15 +45,16 @@ pub fn end_to_end(mut fields: HeaderMap, kept: &[HeaderName]) -> HeaderMap {
     rest
 }
 
-/// Takes out every line of one field.
+/// Takes out every field that an application could take for `name`: many read `-` and `_` as the same.
 #[must_use]
-pub fn without(mut fields: HeaderMap, name: &HeaderName) -> HeaderMap {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it hands back only the first line, but takes out all of them"
-    )]
-    fields.remove(name);
-    fields
+pub fn without_likes_of(fields: HeaderMap, name: &HeaderName) -> HeaderMap {
+    without(fields, |other| is_like(other, name))
+}
+
+fn is_like(other: &HeaderName, name: &HeaderName) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    other.as_str().len() == name.as_str().len()
+        && other.as_str().bytes().map(plain).eq(name.as_str().bytes().map(plain))
 }
 
 /// The field names in all `connection` lines (RFC 9110, section 7.6.1: a message may have several, and all count).
@@ -68,11 +74,32 @@ fn connection_options(fields: &HeaderMap, kept: &[HeaderName]) -> Vec<HeaderName
 /// Says where a request came from, behind what earlier proxies said: `x-forwarded-for`, `-proto` and `-host`.
 ///
 /// Only the last entry of each is ours; the others are what the client claims.
-pub fn append_forwarded(fields: &mut HeaderMap, peer: IpAddr) {
+#[must_use]
+pub fn append_forwarded(fields: HeaderMap, peer: Peer) -> HeaderMap {
+    let ours = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
+    // What is spelled in another way would be read as ours, but is not appended to.
+    let mut fields = without(fields, |name| ours.iter().any(|our| name != our && is_like(name, our)));
     let host = fields.get(header::HOST).cloned();
-    append_to_list(fields, X_FORWARDED_FOR, &HeaderValue::from_str(&peer.to_string()).ok());
-    append_to_list(fields, X_FORWARDED_PROTO, &Some(HeaderValue::from_static("http")));
-    append_to_list(fields, X_FORWARDED_HOST, &host);
+    append_to_list(&mut fields, X_FORWARDED_FOR, &forwarded_for(peer));
+    append_to_list(&mut fields, X_FORWARDED_PROTO, &Some(HeaderValue::from_static("http")));
+    append_to_list(&mut fields, X_FORWARDED_HOST, &host);
+    fields
+}
+
+/// As [`append_forwarded`], and takes out what the client claims.
+#[must_use]
+pub fn overwrite_forwarded(fields: HeaderMap, peer: Peer) -> HeaderMap {
+    let ours = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
+    append_forwarded(without(fields, |name| ours.iter().any(|our| is_like(name, our))), peer)
+}
+
+/// A peer without an address is `unknown` (RFC 7239, section 6.2, has that word for it): were nothing appended, what the
+/// client itself claims would be the last entry.
+fn forwarded_for(peer: Peer) -> Option<HeaderValue> {
+    match peer {
+        Peer::Ip(address) => HeaderValue::from_str(&address.to_string()).ok(),
+        Peer::Unix => Some(HeaderValue::from_static("unknown")),
+    }
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -179,13 +206,14 @@ mod tests {
 
     #[test]
     fn forwarded_fields_are_appended_to() {
-        let mut fields = map(&[
+        let fields = map(&[
             ("host", "a:1"),
             ("x-forwarded-for", "1.1.1.1, 2.2.2.2"),
             ("x", "y"),
             ("x-forwarded-for", "3.3.3.3"),
+            ("X_Forwarded-For", "6.6.6.6"),
         ]);
-        append_forwarded(&mut fields, "::1".parse().unwrap());
+        let fields = append_forwarded(fields, Peer::ip("::1".parse().unwrap()));
         let want = map(&[
             ("host", "a:1"),
             ("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3, ::1"),
@@ -194,6 +222,24 @@ mod tests {
             ("x-forwarded-host", "a:1"),
         ]);
         assert_eq!(lines(&fields), lines(&want));
+    }
+
+    #[test]
+    fn forwarded_fields_are_overwritten_with_what_we_know() {
+        let fields =
+            map(&[("x-forwarded-for", "1.1.1.1"), ("x", "y"), ("x-forwarded-for", "2.2.2.2"), ("host", "a")]);
+        let want = map(&[
+            ("x", "y"),
+            ("host", "a"),
+            ("x-forwarded-for", "unknown"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "a"),
+        ]);
+        let mut got = lines(&overwrite_forwarded(fields, Peer::Unix));
+        let mut want = lines(&want);
+        got.sort();
+        want.sort();
+        assert_eq!(got, want);
     }
 
     #[test]

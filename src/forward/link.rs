@@ -6,6 +6,7 @@
 
 use std::future::{Future as _, poll_fn};
 use std::io;
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,18 +17,22 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::{Instant, interval, timeout};
 
 use super::error::{Breach, ForwardError};
 use super::origin::Origin;
 use crate::deadline::Deadline;
+use crate::stream::Stream;
 
 /// The content of a forwarded request: always whole, always known.
 pub type Payload = Full<Bytes>;
 
 /// The most bytes of an upstream's response held per connection; its status line and fields must fit.
 const MAX_RESPONSE_BUFFER: usize = 64 * 1024;
+
+/// How often a unix socket is tried again whose queue is full.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
 
 /// A connection to an upstream.
 #[derive(Debug)]
@@ -44,7 +49,7 @@ pub struct Link {
 
 #[derive(Debug)]
 enum Driver {
-    Running(Box<Connection<TokioIo<TcpStream>, Payload>>),
+    Running(Box<Connection<TokioIo<Stream>, Payload>>),
     Ended(Option<hyper::Error>),
 }
 
@@ -66,12 +71,12 @@ impl Link {
         limit: Duration,
         idle_limit: Duration,
     ) -> Result<Self, ForwardError> {
-        let stream = match timeout(limit, dial(origin)).await {
+        let stream = match timeout(limit, dial(origin, limit)).await {
             Ok(dialed) => dialed.map_err(ForwardError::Unreachable)?,
             Err(_elapsed) => return Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
         };
         // Head and content leave in one write; Nagle's algorithm could only delay what is left of a large one.
-        stream.set_nodelay(true).map_err(ForwardError::Unreachable)?;
+        stream.send_at_once().map_err(ForwardError::Unreachable)?;
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .max_buf_size(MAX_RESPONSE_BUFFER)
@@ -127,6 +132,20 @@ impl Link {
         .await;
     }
 
+    /// Writes what is left of the request, for at most `limit`.
+    pub async fn finish(&mut self, limit: Duration) {
+        self.deadline.set(limit);
+        poll_fn(|cx| {
+            self.driver.poll(cx);
+            if self.is_reusable() || self.is_ended() {
+                Poll::Ready(())
+            } else {
+                self.deadline.poll_passed(cx)
+            }
+        })
+        .await;
+    }
+
     /// Moves bytes in both directions, as far as the socket lets it.
     pub fn drive(&mut self, cx: &mut Context<'_>) {
         self.driver.poll(cx);
@@ -163,10 +182,16 @@ impl Link {
         self.idle_since = now;
     }
 
+    /// Whether it has been idle for this long.
+    #[must_use]
+    pub fn has_rested(&self, now: Instant, time: Duration) -> bool {
+        now.saturating_duration_since(self.idle_since) >= time
+    }
+
     /// Whether it has been idle for too long.
     #[must_use]
     pub fn is_stale(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.idle_since) >= self.idle_limit
+        self.has_rested(now, self.idle_limit)
     }
 }
 
@@ -180,19 +205,43 @@ impl Driver {
     }
 }
 
-/// Tries each address of the upstream in turn.
-async fn dial(origin: &Origin) -> io::Result<TcpStream> {
-    if let Some(address) = origin.address() {
-        return TcpStream::connect(address).await;
+/// Connects to an upstream, trying each of its addresses in turn. Each gets its part of `limit`, so that one that does
+/// not answer leaves time for the others.
+///
+/// # Errors
+/// The system's.
+pub async fn dial(origin: &Origin, limit: Duration) -> io::Result<Stream> {
+    let host = match origin {
+        Origin::Unix(path) => return dial_unix(path).await.map(Stream::Unix),
+        Origin::Tcp(host) => host,
+    };
+    if let Some(address) = host.address() {
+        return TcpStream::connect(address).await.map(Stream::Tcp);
     }
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host((origin.host(), origin.port())).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+    let addresses: Vec<_> = lookup_host((host.name(), host.port())).await?.collect();
+    let each =
+        u32::try_from(addresses.len()).ok().and_then(|count| limit.checked_div(count)).unwrap_or(limit);
+    for address in addresses {
+        match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(Stream::Tcp(stream)),
+            Ok(Err(error)) => last = error,
+            Err(_elapsed) => last = io::ErrorKind::TimedOut.into(),
         }
     }
     Err(last)
+}
+
+/// A unix socket whose queue is full refuses at once, where TCP would have us wait (connect(2), EAGAIN).
+async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
+    let mut again = interval(TRY_AGAIN);
+    loop {
+        again.tick().await;
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            connected => return connected,
+        }
+    }
 }
 
 fn has_io_source(error: &hyper::Error) -> bool {

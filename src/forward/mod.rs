@@ -10,7 +10,6 @@ pub mod pool;
 pub mod relay;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,8 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::Full;
 
-use crate::config;
+use crate::config::{self, XForwarded};
+use crate::peer::Peer;
 use crate::server::limit::Share;
 use crate::signature::Deliverable;
 use crate::signature::scheme::Scheme;
@@ -34,8 +34,8 @@ use relay::Relay;
 /// How a route wants its requests forwarded, worked out once.
 #[derive(Clone, Debug)]
 pub struct Manner {
-    /// Append `x-forwarded-for`, `-proto` and `-host`.
-    pub x_forwarded: bool,
+    /// What becomes of `x-forwarded-for`, `-proto` and `-host`.
+    pub x_forwarded: XForwarded,
     /// The field that says how the request was verified.
     pub verified_field: Option<HeaderName>,
     /// The scheme's name, for that field.
@@ -66,7 +66,7 @@ impl Manner {
 pub async fn deliver(
     pool: &Rc<Pool>,
     manner: &Manner,
-    peer: IpAddr,
+    peer: Peer,
     deliverable: Deliverable<Parts>,
     share: Share,
 ) -> Result<Response<Relay>, ForwardError> {
@@ -103,7 +103,7 @@ pub async fn deliver(
         // One second less, so that we let go first.
         link.limit_idle(Duration::from_secs(seconds.saturating_sub(1)));
     }
-    parts.headers = fields::end_to_end(parts.headers, &[]);
+    parts.headers = fields::end_to_end(parts.headers, &manner.kept);
     parts.version = Version::HTTP_11;
     let relay = Relay::new(incoming, link, Rc::clone(pool), upstream.response_timeout);
     Ok(Response::from_parts(parts, relay))
@@ -113,7 +113,7 @@ pub async fn deliver(
 fn compose(
     pool: &Pool,
     manner: &Manner,
-    peer: IpAddr,
+    peer: Peer,
     deliverable: Deliverable<Parts>,
     share: Share,
 ) -> Request<Payload> {
@@ -130,11 +130,13 @@ fn compose(
             headers.insert(header::HOST, authority);
         }
     }
-    if manner.x_forwarded {
-        fields::append_forwarded(&mut headers, peer);
+    match manner.x_forwarded {
+        XForwarded::Off => {}
+        XForwarded::Append => headers = fields::append_forwarded(headers, peer),
+        XForwarded::Overwrite => headers = fields::overwrite_forwarded(headers, peer),
     }
     if let Some((name, value)) = verified {
-        headers = fields::without(headers, name);
+        headers = fields::without_likes_of(headers, name);
         if let Some(value) = value {
             headers.insert(name.clone(), value);
         }

@@ -2,23 +2,63 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use http::Uri;
 
-/// The origin of an upstream: `http://host:port`, and nothing behind it.
+/// The origin of an upstream: `http://host:port` and nothing behind it, or `unix:/path` of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
-    host: String,
+pub enum Origin {
+    /// Over TCP.
+    Tcp(Host),
+    /// Over a unix socket, at this absolute path.
+    Unix(PathBuf),
+}
+
+/// A host and its port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host {
+    name: String,
     port: u16,
     address: Option<IpAddr>,
 }
 
 impl Origin {
-    /// Reads an origin-only URL.
+    /// Reads an origin-only URL, or a socket's path.
     ///
     /// # Errors
     /// [`OriginError`], which says what to write instead.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
+        match text.strip_prefix("unix:") {
+            Some(path) => socket_path(path).map(Self::Unix).ok_or(OriginError::SocketPath),
+            None => Host::parse(text).map(Self::Tcp),
+        }
+    }
+
+    /// `host:port` as it stands in a `host` field. A socket has no host; `localhost` is where it is.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match self {
+            Self::Tcp(host) => host.authority(),
+            Self::Unix(_) => "localhost".to_owned(),
+        }
+    }
+}
+
+/// The path of a unix socket, if it can be one: absolute, so that it does not depend on where the process was started, and
+/// short enough for the kernel (unix(7): 108 bytes with the NUL behind it).
+#[must_use]
+pub fn socket_path(text: &str) -> Option<PathBuf> {
+    let good =
+        text.starts_with('/') && !text.ends_with('/') && text.len() <= LONGEST_PATH && !text.contains('\0');
+    good.then(|| PathBuf::from(text))
+}
+
+/// Bytes of a socket's path: 107, less a suffix that it has for a moment before it listens.
+const LONGEST_PATH: usize = 96;
+
+impl Host {
+    fn parse(text: &str) -> Result<Self, OriginError> {
         let uri: Uri = text.parse().map_err(|_why| OriginError::NotUrl)?;
         match uri.scheme_str() {
             Some("http") => {}
@@ -48,13 +88,13 @@ impl Origin {
         if bare.is_empty() {
             return Err(OriginError::NotUrl);
         }
-        Ok(Self { host: bare.to_ascii_lowercase(), port, address: bare.parse().ok() })
+        Ok(Self { name: bare.to_ascii_lowercase(), port, address: bare.parse().ok() })
     }
 
     /// The host: a name in lower case, or an IP address without brackets.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The TCP port.
@@ -69,19 +109,20 @@ impl Origin {
         self.address.map(|address| SocketAddr::new(address, self.port))
     }
 
-    /// `host:port` as it stands in a `host` field.
-    #[must_use]
-    pub fn authority(&self) -> String {
+    fn authority(&self) -> String {
         match self.address {
             Some(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
-            Some(IpAddr::V4(_)) | None => format!("{}:{}", self.host, self.port),
+            Some(IpAddr::V4(_)) | None => format!("{}:{}", self.name, self.port),
         }
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        match self {
+            Self::Tcp(host) => write!(f, "http://{}", host.authority()),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 
@@ -98,6 +139,8 @@ pub enum OriginError {
     Port,
     /// TLS towards an upstream is not spoken.
     Https,
+    /// No path that a unix socket can have.
+    SocketPath,
 }
 
 impl fmt::Display for OriginError {
@@ -108,6 +151,9 @@ impl fmt::Display for OriginError {
             Self::UserInformation => "an upstream's URL cannot carry a user name",
             Self::Port => "a port is a number from 1 to 65535",
             Self::Https => "upstreams are reached over plain HTTP; TLS towards them is not supported",
+            Self::SocketPath => {
+                "a unix socket has an absolute path of at most 96 bytes: `unix:/run/app.sock`"
+            }
         })
     }
 }
@@ -129,7 +175,22 @@ mod tests {
         ] {
             let origin = Origin::parse(text).unwrap();
             assert_eq!(origin.authority(), authority);
-            assert_eq!(origin.address(), address.map(|address| address.parse().unwrap()));
+            let Origin::Tcp(host) = origin else { panic!("{text}") };
+            assert_eq!(host.address(), address.map(|address| address.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_has_an_absolute_path_that_fits() {
+        let longest = format!("unix:/{}", "a".repeat(95));
+        for text in ["unix:/run/app.sock", &longest] {
+            let origin = Origin::parse(text).unwrap();
+            assert_eq!((origin.to_string().as_str(), origin.authority().as_str()), (text, "localhost"));
+        }
+        for text in
+            ["unix:", "unix:run/app.sock", "unix:/run/", "unix:@app", &format!("{longest}a"), "unix:/a\0b"]
+        {
+            assert_eq!(Origin::parse(text), Err(OriginError::SocketPath), "{text}");
         }
     }
 

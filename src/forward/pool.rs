@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_local;
 use tokio::time::{Instant, interval};
+use tokio_util::task::TaskTracker;
 
 use super::link::Link;
 use crate::config::Upstream;
@@ -18,16 +19,18 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Pool {
     upstream: Upstream,
-    max_idle: usize,
+    max_idle: Cell<usize>,
     idle: RefCell<Vec<Link>>,
     swept: Cell<bool>,
+    tracker: TaskTracker,
 }
 
 impl Pool {
-    /// An empty pool that keeps at most `max_idle` connections.
+    /// An empty pool that keeps at most `max_idle` connections that nobody has used for a while; none at all if it is 0.
     #[must_use]
-    pub fn new(upstream: Upstream, max_idle: usize) -> Rc<Self> {
-        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept: Cell::new(false) })
+    pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker) -> Rc<Self> {
+        let (max_idle, swept) = (Cell::new(max_idle), Cell::new(false));
+        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, tracker })
     }
 
     /// The upstream that it connects to.
@@ -54,9 +57,9 @@ impl Pool {
     }
 
     /// Takes a connection back whose exchange is over. One that is in any doubt is closed.
-    pub fn put(self: &Rc<Self>, mut link: Link) {
+    fn put(self: &Rc<Self>, mut link: Link) {
         let mut idle = self.idle.borrow_mut();
-        if !link.is_reusable() || idle.len() >= self.max_idle {
+        if !link.is_reusable() || self.max_idle.get() == 0 {
             return;
         }
         link.rest(Instant::now());
@@ -67,6 +70,25 @@ impl Pool {
         }
     }
 
+    /// Takes a connection back whose response is complete. An upstream may answer before it has read all of the request;
+    /// what it was told it would get it gets, before the connection is closed. Nothing else is sent over one that answers
+    /// out of turn.
+    pub fn take_back(self: &Rc<Self>, mut link: Link) {
+        if link.is_reusable() || link.is_ended() {
+            return self.put(link);
+        }
+        let pool = Rc::clone(self);
+        self.tracker.spawn_local(async move {
+            link.finish(pool.upstream.response_timeout).await;
+        });
+    }
+
+    /// Closes what is idle, and keeps nothing more: no request will begin with this pool.
+    pub fn retire(&self) {
+        self.max_idle.set(0);
+        self.idle.borrow_mut().clear();
+    }
+
     /// Closes what has become stale or was closed by the upstream, as long as there is something idle at all.
     async fn sweep(&self) {
         let mut ticks = interval(SWEEP);
@@ -74,9 +96,14 @@ impl Pool {
             ticks.tick().await;
             let now = Instant::now();
             let mut idle = self.idle.borrow_mut();
+            // Those that nobody has needed for a while are at the bottom. Under a load that uses more connections than may
+            // lie idle, none is closed only to be opened again.
+            let mut too_many = idle.len().saturating_sub(self.max_idle.get());
             idle.retain_mut(|link| {
+                let is_surplus = too_many > 0 && link.has_rested(now, SWEEP);
+                too_many = too_many.saturating_sub(usize::from(is_surplus));
                 link.drive(&mut Context::from_waker(Waker::noop()));
-                link.is_reusable() && !link.is_stale(now)
+                !is_surplus && link.is_reusable() && !link.is_stale(now)
             });
             if idle.is_empty() {
                 self.swept.set(false);

@@ -58,7 +58,7 @@ impl Relay {
 
     fn release(&mut self) {
         if let Some(link) = self.link.take() {
-            self.pool.put(link);
+            self.pool.take_back(link);
         }
     }
 

@@ -1,7 +1,6 @@
 //! Shell. One client connection, from accept to close.
 
 use std::future::{Future as _, poll_fn};
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -13,12 +12,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::crowd::Rest;
+use super::unread::Unread;
 use super::wire::{HyperSide, Transport, Wire};
 use super::worker::Worker;
 use crate::gateway;
+use crate::peer::Peer;
 
 /// How long a client whose request was refused early may go on sending while it reads the answer.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// The same while the gateway drains, or while others wait for the place.
+const SHORT_LINGER: Duration = Duration::from_secs(1);
+/// How long an idle connection waits at the end for a request that may be on its way.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// What hyper needs on top of the largest head: its own bookkeeping of partial reads.
 const HEAD_SLACK: usize = 1024;
@@ -30,24 +36,40 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 pub async fn serve<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
-    peer: IpAddr,
+    peer: Peer,
     drain: CancellationToken,
 ) {
+    serve_rest(worker, io, Unread::default(), peer, drain).await;
+}
+
+/// As [`serve`], where some of the connection has been read.
+pub async fn serve_rest<IO: Transport + 'static>(
+    worker: Rc<Worker>,
+    io: IO,
+    unread: Unread,
+    peer: Peer,
+    drain: CancellationToken,
+) {
+    let _open = worker.tally().open();
     let member = worker.roster().join();
-    let wire = Wire::new(io, worker.limits().clone(), Rc::clone(worker.scratch()), Rc::clone(member.rest()));
+    let limits = worker.view().limits().clone();
+    let wire = Wire::new(io, unread, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
     let ended = {
         let mut exchanges = pin!(exchanges(&worker, &wire, member.rest(), peer));
         tokio::select! {
             biased;
             ended = exchanges.as_mut() => ended,
             () = drain.cancelled() => {
-                wire.drain();
+                wire.drain(last_call(&worker));
                 exchanges.await
             }
         }
     };
     match ended {
-        Ok(()) if wire.is_unread() => wire.linger(LINGER).await,
+        Ok(()) if wire.is_unread() => {
+            let limit = if wire.is_draining() || worker.crowd().is_wanting() { SHORT_LINGER } else { LINGER };
+            wire.linger(limit).await;
+        }
         Ok(()) => {}
         Err(error) => debug!(%peer, %error, "connection ended"),
     }
@@ -59,7 +81,7 @@ async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     wire: &Rc<Wire<IO>>,
     rest: &Rest,
-    peer: IpAddr,
+    peer: Peer,
 ) -> hyper::Result<()> {
     let buffer = wire.max_header_bytes().saturating_add(HEAD_SLACK).max(SMALLEST_BUFFER);
     while wire.has_next_head().await {
@@ -85,3 +107,12 @@ async fn exchanges<IO: Transport + 'static>(
     }
     Ok(())
 }
+
+/// No more than half of what the whole drain may take: an idle connection is not cut off.
+pub(super) fn last_call(worker: &Worker) -> Duration {
+    let grace = worker.view().generation().grace;
+    LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests;

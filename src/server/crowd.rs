@@ -15,9 +15,9 @@ use tokio::time::{Instant, interval, timeout};
 const RECALL: Duration = Duration::from_millis(250);
 
 /// A connection that has been at rest for this long is left alone with as little memory as can be.
-const LONG_REST: Duration = Duration::from_secs(1);
+const LONG_REST: Duration = Duration::from_millis(100);
 
-/// A client that has connected and said nothing counts as at rest after this long.
+/// A client whose first request, or the rest of one, does not come within this time may be let go.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The connections of all workers: how many there may be, and whether more want to come in.
@@ -57,6 +57,12 @@ impl Crowd {
         Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
+    /// How many places are free.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.permits.available_permits()
+    }
+
     /// Whether somebody waits to come in, so that nobody should stay for longer than it takes.
     #[must_use]
     pub fn is_wanting(&self) -> bool {
@@ -94,14 +100,25 @@ pub struct Roster {
     inhabited: Notify,
 }
 
-/// Whether a connection is at rest, between two requests or before its first.
+/// Whether a connection waits for its client, and since when.
 #[derive(Debug, Default)]
 pub struct Rest {
-    since: Cell<Option<Instant>>,
+    state: Cell<State>,
     has_spoken: Cell<bool>,
     is_long: Cell<bool>,
     let_go: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// A request is being served.
+    #[default]
+    Serving,
+    /// Nothing has come of a request.
+    Idle(Instant),
+    /// Something has come of a request, but not yet its head.
+    Speaking(Instant),
 }
 
 impl Roster {
@@ -131,13 +148,13 @@ impl Roster {
         }
     }
 
-    /// Lets go the connection that has rested longest: first of those that have made a request, then of those that have
-    /// never said anything.
+    /// Lets go the connection that has waited longest: first of those between two requests, then of those whose first
+    /// request, or the rest of one, does not come.
     fn let_one_go(&self, now: Instant) {
         let members = self.members.borrow();
-        let resting =
-            members.iter().filter_map(|(_, rest)| rest.resting_since(now).map(|since| (since, rest)));
-        if let Some((_, rest)) = resting.min_by_key(|(since, rest)| (!rest.has_spoken.get(), *since)) {
+        let waiting =
+            members.iter().filter_map(|(_, rest)| rest.standing(now).map(|standing| (standing, rest)));
+        if let Some((_, rest)) = waiting.min_by_key(|(standing, _)| *standing) {
             rest.let_go.set(true);
             rest.rouse();
         }
@@ -145,10 +162,12 @@ impl Roster {
 }
 
 impl Rest {
-    /// The connection waits for a request and has nothing of one.
-    pub fn rest(&self, waker: &Waker) {
-        if self.since.get().is_none() {
-            self.since.set(Some(Instant::now()));
+    /// The connection waits for a request, of which nothing has come, or something.
+    pub fn wait(&self, waker: &Waker, nothing_yet: bool) {
+        match (self.state.get(), nothing_yet) {
+            (State::Idle(_), true) | (State::Speaking(_), _) => {}
+            (State::Serving, true) => self.state.set(State::Idle(Instant::now())),
+            (State::Serving | State::Idle(_), false) => self.state.set(State::Speaking(Instant::now())),
         }
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -156,22 +175,31 @@ impl Rest {
         }
     }
 
-    /// A request begins.
-    pub fn wake(&self) {
-        self.since.set(None);
+    /// A request is served.
+    pub fn serve(&self) {
+        self.state.set(State::Serving);
         self.is_long.set(false);
         self.has_spoken.set(true);
     }
 
-    /// Whether the connection has been at rest for long.
+    /// Whether the connection has been waiting for long.
     #[must_use]
     pub fn is_long(&self) -> bool {
         self.is_long.get()
     }
 
+    /// Whether the connection should end now, for somebody who waits.
+    #[must_use]
+    pub fn is_let_go(&self) -> bool {
+        self.let_go.get()
+    }
+
     fn lengthen(&self, now: Instant) {
-        let is_long = self.since.get().is_some_and(|since| now.saturating_duration_since(since) >= LONG_REST);
-        if is_long && !self.is_long.replace(true) {
+        let since = match self.state.get() {
+            State::Serving => return,
+            State::Idle(since) | State::Speaking(since) => since,
+        };
+        if now.saturating_duration_since(since) >= LONG_REST && !self.is_long.replace(true) {
             self.rouse();
         }
     }
@@ -182,16 +210,17 @@ impl Rest {
         }
     }
 
-    /// Whether the connection should end now, for somebody who waits.
-    #[must_use]
-    pub fn is_let_go(&self) -> bool {
-        self.let_go.get()
-    }
-
-    fn resting_since(&self, now: Instant) -> Option<Instant> {
-        let since = self.since.get().filter(|_| !self.let_go.get())?;
-        let long_enough = self.has_spoken.get() || now.saturating_duration_since(since) >= SILENCE;
-        long_enough.then_some(since)
+    /// What it is let go by, if it may be: whether it is in the middle of something, and since when it waits.
+    fn standing(&self, now: Instant) -> Option<(bool, Instant)> {
+        let long_enough = |since: &Instant| now.saturating_duration_since(*since) >= SILENCE;
+        match self.state.get() {
+            _ if self.let_go.get() => None,
+            State::Serving => None,
+            State::Idle(since) if self.has_spoken.get() => Some((false, since)),
+            State::Idle(since) | State::Speaking(since) => {
+                Some(since).filter(long_enough).map(|since| (true, since))
+            }
+        }
     }
 }
 
@@ -224,25 +253,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_have_rested_longest_go_first_and_the_silent_after_them() {
         let roster = Rc::new(Roster::default());
-        let members: Vec<Member> = (0..4).map(|_| roster.join()).collect();
+        let members: Vec<Member> = (0..5).map(|_| roster.join()).collect();
         let rest = |index: usize| members[index].rest();
-        rest(0).rest(Waker::noop());
+        rest(0).wait(Waker::noop(), true);
+        rest(4).wait(Waker::noop(), true);
+        rest(4).wait(Waker::noop(), false);
         tokio::time::advance(SILENCE).await;
-        for (index, spoken) in [(1, true), (2, true), (3, false)] {
-            if spoken {
-                rest(index).wake();
+        for (index, has_spoken) in [(1, true), (2, true), (3, false)] {
+            if has_spoken {
+                rest(index).serve();
             }
-            rest(index).rest(Waker::noop());
+            rest(index).wait(Waker::noop(), true);
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         let mut order = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..5 {
             roster.let_one_go(Instant::now());
             order.extend(
-                (0..4).filter(|index| rest(*index).is_let_go() && !order.contains(index)).collect::<Vec<_>>(),
+                (0..5).filter(|index| rest(*index).is_let_go() && !order.contains(index)).collect::<Vec<_>>(),
             );
         }
-        assert_eq!(order, [1, 2, 0], "the last has not been silent for long enough");
+        assert_eq!(order, [1, 2, 0, 4], "the last has not been silent for long enough");
     }
 
     #[tokio::test(start_paused = true)]
@@ -261,8 +292,8 @@ mod tests {
         let resting = async {
             tokio::time::advance(Duration::from_secs(3)).await;
             assert!(crowd.is_wanting());
-            member.rest().wake();
-            member.rest().rest(Waker::noop());
+            member.rest().serve();
+            member.rest().wait(Waker::noop(), true);
             tokio::time::advance(RECALL * 2).await;
             while !member.rest().is_let_go() {
                 tokio::task::yield_now().await;

@@ -10,6 +10,9 @@ use memchr::memchr;
 /// The most field lines a request may have; hyper reads no more without allocating for each request.
 pub const MAX_FIELD_LINES: usize = 100;
 
+/// The most bytes of a request line, whatever the head as a whole may have: hyper's targets have at most 65,534.
+const MAX_REQUEST_LINE: usize = 65_000;
+
 /// How much longer than a line its replacement can be: `content-length: 0` for a short `transfer-encoding`.
 const LONGEST_REPLACEMENT: usize = 32;
 
@@ -118,8 +121,14 @@ impl Head {
         let Some(head) = raw.get(start..self.len) else { return };
         out.reserve(head.len().saturating_add(LONGEST_REPLACEMENT));
         let mut lines = Lines(head);
+        let has_host = || {
+            Lines(head).skip(1).any(|line| {
+                line.len() > 5
+                    && matches!(field_line(line), Ok((name, _)) if name.eq_ignore_ascii_case(b"host"))
+            })
+        };
         if let Some((request_line, Ok(parsed))) = lines.next().map(|line| (line, RequestLine::read(line))) {
-            if let Target::Absolute { path_and_query, .. } = parsed.target {
+            if let Target::Absolute { authority, path_and_query } = parsed.target {
                 out.extend_from_slice(parsed.method);
                 out.push(b' ');
                 if path_and_query.first() != Some(&b'/') {
@@ -130,6 +139,11 @@ impl Head {
                     Version::Http10 => b" HTTP/1.0",
                     Version::Http11 => b" HTTP/1.1",
                 });
+                if !has_host() {
+                    // HTTP/1.0 need not have the field, and then says it here.
+                    out.extend_from_slice(b"\r\nhost: ");
+                    out.extend_from_slice(authority);
+                }
             } else {
                 out.extend_from_slice(request_line);
             }
@@ -214,6 +228,9 @@ struct Seen<'h> {
 fn read(head: &[u8], len: usize) -> Result<Head, Fault> {
     let mut lines = Lines(head);
     let line = lines.next().ok_or(Fault::Malformed("there is no request line"))?;
+    if line.len() > MAX_REQUEST_LINE {
+        return Err(Fault::TooLarge);
+    }
     let request_line = RequestLine::read(line).map_err(Fault::Malformed)?;
     let mut seen = Seen::default();
     for line in lines {

@@ -1,12 +1,22 @@
 //! Shell. The server: binds the listeners, starts one thread a worker, ends them again.
 
 pub mod accept;
+mod announced;
+mod bind;
 pub mod chunked;
 pub mod connection;
+pub mod control;
 pub mod crowd;
+mod fixed;
 pub mod head;
+pub mod inherit;
 pub mod limit;
+pub mod listener;
 pub mod pace;
+pub mod proxy;
+pub mod seats;
+pub mod unread;
+pub mod view;
 pub mod wire;
 pub mod worker;
 
@@ -14,31 +24,27 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
 use tokio::task::LocalSet;
-use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
-use crate::gateway::Gateway;
-use crate::route::{Conflict, Router};
-use accept::Signals;
+use crate::admin::{self, Admin};
+use crate::config::{self, Address, Config};
+use crate::peer::Network;
+use crate::route::Conflict;
+use control::Control;
 use crowd::Crowd;
-use limit::Budget;
+use inherit::Inherited;
+use listener::Listener;
 use worker::Worker;
-
-/// Connections that may wait in the kernel's queue of each listener.
-const BACKLOG: u32 = 4096;
 
 /// A server that runs.
 #[derive(Debug)]
 pub struct Handle {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     workers: Vec<JoinHandle<usize>>,
-    signals: Signals,
-    gateway: Arc<Gateway>,
+    control: Arc<Control>,
+    admin: Option<Admin>,
 }
 
 /// How a server ended.
@@ -54,7 +60,7 @@ pub enum Ended {
 #[derive(Debug)]
 pub enum StartError {
     /// The address cannot be listened on.
-    Bind(SocketAddr, io::Error),
+    Bind(Address, io::Error),
     /// The system has no thread or no event queue to give.
     Thread(io::Error),
     /// Routes would take the same requests. A configuration that was read has no such routes.
@@ -85,41 +91,38 @@ impl std::error::Error for StartError {
 /// # Errors
 /// [`StartError`]. Nothing runs then.
 pub fn start(config: &Config) -> Result<Handle, StartError> {
-    let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)));
-    let budget = Budget::new(config.limits.max_buffered);
-    let gateway = Arc::new(Gateway::new(config, router.map_err(StartError::Routes)?, budget));
+    start_with(config, Vec::new())
+}
+
+/// As [`start`], with sockets that listen already in the place of those that the configuration names.
+///
+/// # Errors
+/// [`StartError`]. Nothing runs then.
+pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
+    let control = Control::new(config).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
-    let (addresses, sockets) = bind(&config.server.listen, workers)?;
+    let claims = bind::claim(&config.server, inherited)?;
+    let addresses = claims.iter().map(bind::Claim::address).collect();
+    let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
+    let admin = admin.transpose()?;
     let crowd = Crowd::new(config.server.max_connections.get(), workers);
-    let signals = Signals { drain: CancellationToken::new(), abort: CancellationToken::new() };
-    let limits = wire::Limits {
-        max_header_bytes: config.limits.max_header_bytes,
-        header_timeout: config.limits.header_timeout,
-        idle_timeout: config.limits.idle_timeout,
-        write_timeout: config.limits.write_timeout,
-    };
-    let grace = config.server.shutdown_grace;
-    let mut handle = Handle { addresses, workers: Vec::new(), signals, gateway: Arc::clone(&gateway) };
+    let mut handle = Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None };
     // All of them before the first thread, so that a failure leaves nothing running.
-    let listening = sockets.into_iter().map(|sockets| {
-        let runtime =
-            runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-        let listeners = listen(&runtime, sockets)?;
-        Ok((runtime, listeners))
-    });
-    for (index, (runtime, listeners)) in listening.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
-        let plan = Plan {
-            gateway: Arc::clone(&gateway),
-            limits: limits.clone(),
-            workers,
-            crowd: Arc::clone(&crowd),
-            index,
-            signals: handle.signals.clone(),
-            grace,
-            listeners,
-        };
+    let runtime = || runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread);
+    let runtimes = (0..workers).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
+    let mut listening: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+    for claim in claims {
+        let proxies = proxies(&config.server, &claim.address());
+        for (of_worker, listener) in listening.iter_mut().zip(claim.listen(&runtimes)?) {
+            of_worker.push(listener.behind(proxies));
+        }
+    }
+    handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
+    for (index, (runtime, listeners)) in runtimes.into_iter().zip(listening).enumerate() {
+        let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
+        let plan = Plan { control, crowd, workers, index, listeners };
         let named = thread::Builder::new().name(format!("worker-{index}"));
-        let spawned = named.spawn(move || plan.run(&runtime)).map_err(StartError::Thread);
+        let spawned = named.spawn(move || plan.run(runtime)).map_err(StartError::Thread);
         match spawned {
             Ok(worker) => handle.workers.push(worker),
             Err(error) => {
@@ -128,34 +131,46 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
             }
         }
     }
+    handle.control.set_ready();
     Ok(handle)
 }
 
 impl Handle {
     /// The addresses that are listened on, with the ports that the system chose where 0 was asked for.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// The addresses of the admin listener; none, if it is off.
+    #[must_use]
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
+    }
+
+    /// The controls, which can be handed to any thread.
+    #[must_use]
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
     }
 
     /// Bytes of content held in memory now.
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
-        self.gateway.buffered_bytes()
+        self.control.buffered_bytes()
     }
 
     /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.
     pub fn drain(&self) {
-        self.signals.drain.cancel();
+        self.control.drain();
     }
 
     /// Ends at once. What is under way is cut off.
     pub fn abort(&self) {
-        self.signals.abort.cancel();
-        self.signals.drain.cancel();
+        self.control.abort();
     }
 
-    /// Waits until every worker has ended.
+    /// Waits until every worker has ended, and after them the admin listener.
     #[must_use]
     pub fn wait(self) -> Ended {
         let cut_off =
@@ -166,79 +181,33 @@ impl Handle {
 
 /// Everything a worker thread starts with.
 struct Plan {
-    gateway: Arc<Gateway>,
-    limits: wire::Limits,
-    workers: usize,
+    control: Arc<Control>,
     crowd: Arc<Crowd>,
+    workers: usize,
     index: usize,
-    signals: Signals,
-    grace: Duration,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
 }
 
 impl Plan {
-    fn run(self, runtime: &runtime::Runtime) -> usize {
+    fn run(self, runtime: runtime::Runtime) -> usize {
         let local = LocalSet::new();
         let worker = async {
-            let worker = Worker::new(self.gateway, self.limits, self.crowd, self.workers);
-            accept::run(worker, self.index, self.listeners, self.signals, self.grace).await
+            let signals = self.control.signals().clone();
+            let worker = Worker::new(self.control, self.crowd, self.workers);
+            accept::run(worker, self.index, self.listeners, signals).await
         };
-        local.block_on(runtime, worker)
+        let cut_off = local.block_on(&runtime, worker);
+        drop(local);
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        cut_off
     }
 }
 
-/// Begins to listen, with the event queue of `runtime`: whoever starts a server can connect to it as soon as it is started.
-fn listen(runtime: &runtime::Runtime, sockets: Vec<Bound>) -> Result<Vec<TcpListener>, StartError> {
-    let _entered = runtime.enter();
-    let listening = sockets
-        .into_iter()
-        .map(|(address, socket)| socket.listen(BACKLOG).map_err(|error| StartError::Bind(address, error)));
-    listening.collect()
-}
-
-/// A socket, and the address it is bound to.
-type Bound = (SocketAddr, TcpSocket);
-
-/// A socket for each address and worker. The kernel shares connections out among those of one address (`SO_REUSEPORT`).
-fn bind(listen: &[SocketAddr], workers: usize) -> Result<(Vec<SocketAddr>, Vec<Vec<Bound>>), StartError> {
-    let mut sockets: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::with_capacity(listen.len());
-    for address in listen {
-        let mut actual = *address;
-        for (index, of_worker) in sockets.iter_mut().enumerate() {
-            let claim = if index == 0 { Claim::First } else { Claim::Shared };
-            let bound = socket(actual, claim).map_err(|error| StartError::Bind(actual, error))?;
-            actual = bound.local_addr().map_err(|error| StartError::Bind(actual, error))?;
-            of_worker.push((actual, bound));
-        }
-        addresses.push(actual);
-    }
-    Ok((addresses, sockets))
-}
-
-/// Whether a socket is the first that this server binds to an address.
-#[derive(Clone, Copy)]
-enum Claim {
-    First,
-    Shared,
-}
-
-/// A socket that shares its address with the other workers' and with nobody else's.
-///
-/// `SO_REUSEPORT` alone would let a second hookgate of the same user in, and the kernel would deal connections out to
-/// both. So the first socket is bound without it, which fails where anybody listens, and is opened to the others after.
-fn socket(address: SocketAddr, claim: Claim) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    match claim {
-        Claim::First => {
-            socket.bind(address)?;
-            socket.set_reuseport(true)?;
-        }
-        Claim::Shared => {
-            socket.set_reuseport(true)?;
-            socket.bind(address)?;
-        }
-    }
-    Ok(socket)
+/// The proxies that announce clients at an address. One that the system has chosen the port of, or that was inherited, is
+/// not as it stands in the configuration: there it is all listeners or none.
+fn proxies<'c>(server: &'c config::Server, address: &Address) -> &'c [Network] {
+    let Some(protocol) = &server.proxy_protocol else { return &[] };
+    let all = protocol.listen == server.listen;
+    if all || protocol.listen.contains(address) { &protocol.trusted } else { &[] }
 }

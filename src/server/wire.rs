@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::chunked::{Chunked, Malformed, Step};
 use super::crowd::Rest;
 use super::head::{self, Fault, Framing, Head, Look, Version};
+use super::unread::Unread;
 use crate::deadline::Deadline;
 
 /// How many bytes are read at once where it is not known how many will come.
@@ -34,13 +34,6 @@ const READ_SIZE: usize = 8 * 1024;
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Makes the end of the connection look like a failure to the client, where the stream can express that.
     fn reset_on_close(&self);
-}
-
-impl Transport for TcpStream {
-    fn reset_on_close(&self) {
-        // Where it fails the connection is gone already.
-        drop(self.set_zero_linger());
-    }
 }
 
 impl Transport for DuplexStream {
@@ -82,7 +75,7 @@ struct Inner<IO> {
     scratch: Scratch,
     rest: Rc<Rest>,
     /// What has been read and not yet been made sense of.
-    unread: Vec<u8>,
+    unread: Unread,
     /// How much of it has been searched for the end of a head.
     scanned: usize,
     /// The clean head, and how much of it hyper has.
@@ -138,9 +131,9 @@ pub enum ContentError {
 }
 
 impl<IO: Transport> Wire<IO> {
-    /// Takes over a connection that has just been accepted.
+    /// Takes over a connection that has just been accepted, and what has been read of it already.
     #[must_use]
-    pub fn new(io: IO, limits: Limits, scratch: Scratch, rest: Rc<Rest>) -> Rc<Self> {
+    pub fn new(io: IO, unread: Unread, limits: Limits, scratch: Scratch, rest: Rc<Rest>) -> Rc<Self> {
         let mut waiting = Deadline::default();
         waiting.set(limits.header_timeout);
         let inner = Inner {
@@ -148,7 +141,7 @@ impl<IO: Transport> Wire<IO> {
             limits,
             scratch,
             rest,
-            unread: Vec::new(),
+            unread,
             scanned: 0,
             clean: Vec::new(),
             given: 0,
@@ -164,6 +157,15 @@ impl<IO: Transport> Wire<IO> {
             flushed: None,
         };
         Rc::new(Self { inner: RefCell::new(inner) })
+    }
+
+    /// Takes over the times that a client may take, for a connection that was accepted before they changed. How large a
+    /// head may be stays what hyper was told at its beginning.
+    pub fn adopt(&self, limits: &Limits) {
+        let mut inner = self.inner.borrow_mut();
+        if !inner.draining {
+            inner.limits = Limits { max_header_bytes: inner.limits.max_header_bytes, ..*limits };
+        }
     }
 
     /// Bytes that a head may have.
@@ -186,10 +188,21 @@ impl<IO: Transport> Wire<IO> {
         self.inner.borrow_mut().arrival.take()
     }
 
-    /// Ends the connection once the request under way is answered. An idle connection ends at once, unless a request has
-    /// already reached the socket.
-    pub fn drain(&self) {
-        self.inner.borrow_mut().draining = true;
+    /// Ends the connection once the request under way is answered. One that waits for a request, or for the rest of a head,
+    /// stays open for `last_call`: a request that is on its way is answered, and so is told not to send another, where
+    /// closing at once would lose it.
+    pub fn drain(&self, last_call: Duration) {
+        let mut inner = self.inner.borrow_mut();
+        inner.draining = true;
+        inner.limits.idle_timeout = inner.limits.idle_timeout.min(last_call);
+        if matches!(inner.phase, Phase::Head) {
+            inner.waiting.set(last_call);
+        }
+    }
+
+    /// Whether the client speaks HTTP/1.0, where only the end of the connection ends a response of unknown length.
+    pub fn is_http_10(&self) -> bool {
+        self.inner.borrow().version == Version::Http10
     }
 
     /// Whether this is to be the connection's last response.
@@ -216,7 +229,7 @@ impl<IO: Transport> Wire<IO> {
         poll_fn(|cx| self.inner.borrow_mut().poll_write_between(cx, &mut rest)).await
     }
 
-    /// Reads more content. `append` is given what has already been read, or [`Source::Socket`] to read from for itself.
+    /// Reads more content into `append`: what has been read already, or else straight from the socket.
     ///
     /// Gives back whether the content is complete.
     ///
@@ -237,7 +250,7 @@ impl<IO: Transport> Wire<IO> {
         deadline.set(limit);
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
-            inner.unread = Vec::new();
+            inner.unread.clear();
             loop {
                 match inner.poll_discard(cx) {
                     Poll::Ready(Ok(n)) if n > 0 => {}
@@ -309,7 +322,7 @@ impl<IO: Transport> Inner<IO> {
                 }
                 Phase::Content(_) | Phase::Closed => return Poll::Ready(Ok(false)),
             }
-            match head::look(&self.unread, &mut self.scanned, self.limits.max_header_bytes) {
+            match head::look(self.unread.as_slice(), &mut self.scanned, self.limits.max_header_bytes) {
                 Look::Complete(head) => {
                     self.hand_over(head);
                     return Poll::Ready(Ok(true));
@@ -325,13 +338,11 @@ impl<IO: Transport> Inner<IO> {
                             self.eof = true;
                         }
                     }
-                    Poll::Pending if self.unread.is_empty() && (self.draining || self.rest.is_let_go()) => {
+                    Poll::Pending if self.rest.is_let_go() => {
                         return Poll::Ready(Ok(false));
                     }
                     Poll::Pending => {
-                        if self.unread.is_empty() {
-                            self.rest.rest(cx.waker());
-                        }
+                        self.rest.wait(cx.waker(), self.unread.is_empty());
                         ready!(self.poll_too_late(cx));
                         if self.unread.is_empty() {
                             return Poll::Ready(Ok(false));
@@ -345,12 +356,9 @@ impl<IO: Transport> Inner<IO> {
     }
 
     fn hand_over(&mut self, head: Head) {
-        head.relay(&self.unread, &mut self.clean);
+        head.relay(self.unread.as_slice(), &mut self.clean);
         self.version = head.version;
-        self.unread.drain(..head.len.min(self.unread.len()));
-        if self.unread.is_empty() {
-            self.unread = Vec::new();
-        }
+        self.unread.consume(head.len);
         self.phase = match head.framing {
             Framing::None | Framing::Length(0) => Phase::Complete,
             Framing::Length(length) => Phase::Content(Remaining::Length(length)),
@@ -363,7 +371,7 @@ impl<IO: Transport> Inner<IO> {
 
     /// Gives hyper a request in the place of one that cannot be served, so that it answers.
     fn stand_in(&mut self, fault: Fault) {
-        self.version = if is_http_10(&self.unread) { Version::Http10 } else { Version::Http11 };
+        self.version = if is_http_10(self.unread.as_slice()) { Version::Http10 } else { Version::Http11 };
         self.clean.extend_from_slice(match self.version {
             Version::Http10 => b"POST / HTTP/1.0\r\n\r\n",
             Version::Http11 => b"POST / HTTP/1.1\r\n\r\n",
@@ -375,6 +383,7 @@ impl<IO: Transport> Inner<IO> {
     fn arrived(&mut self, head: Result<Head, Fault>) {
         self.scanned = 0;
         self.first_request = false;
+        self.rest.serve();
         self.waiting.clear();
         self.arrival = Some(Arrival { head, at: Instant::now() });
     }
@@ -396,14 +405,11 @@ impl<IO: Transport> Inner<IO> {
         let mut buffer = ReadBuf::new(&mut scratch);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
-        if !filled.is_empty() {
-            self.rest.wake();
-        }
         if self.unread.is_empty() && !filled.is_empty() && !self.first_request {
             // The first byte of a request: what was idle time is now time for its head.
             self.waiting.clear();
         }
-        self.unread.extend_from_slice(filled);
+        self.unread.append(filled);
         Poll::Ready(Ok(filled.len()))
     }
 
@@ -441,6 +447,13 @@ impl<IO: Transport> Inner<IO> {
         let Phase::Content(Remaining::Length(left)) = &mut self.phase else { return Poll::Pending };
         let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(append.room());
         if limit == 0 {
+            // No memory is asked for before there is something to put into it.
+            if self.unread.is_empty() {
+                match ready!(self.poll_fill(cx)) {
+                    Ok(n) if n > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+                }
+            }
             return Poll::Ready(Ok(Progress::Full));
         }
         let took = if self.unread.is_empty() {
@@ -449,12 +462,11 @@ impl<IO: Transport> Inner<IO> {
                 Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
             }
         } else {
-            let n = limit.min(self.unread.len());
-            append.push(self.unread.get(..n).unwrap_or_default());
-            self.unread.drain(..n);
-            if self.unread.is_empty() {
-                self.unread = Vec::new();
-            }
+            let waiting = self.unread.as_slice();
+            let piece = waiting.get(..limit).unwrap_or(waiting);
+            let n = piece.len();
+            append.push(piece);
+            self.unread.consume(n);
             n
         };
         *left = left.saturating_sub(u64::try_from(took).unwrap_or(u64::MAX));
@@ -475,21 +487,21 @@ impl<IO: Transport> Inner<IO> {
             }
             let Phase::Content(Remaining::Chunked(chunked)) = &mut self.phase else { return Poll::Pending };
             // As much of a piece as there is room for: the rest of it is looked at again when there is more.
-            let visible = append.room().min(self.unread.len());
-            if visible == 0 {
+            let waiting = self.unread.as_slice();
+            let input = waiting.get(..append.room()).unwrap_or(waiting);
+            if input.is_empty() {
                 return Poll::Ready(Ok(Progress::Full));
             }
-            let input = self.unread.get(..visible).unwrap_or_default();
             let (consumed, progress) = match chunked.step(input) {
                 Ok(Step::Content(range)) => {
                     append.push(input.get(range.clone()).unwrap_or_default());
                     (range.end, Some(Progress::Some))
                 }
-                Ok(Step::More) => (visible, None),
+                Ok(Step::More) => (input.len(), None),
                 Ok(Step::End(end)) => (end, Some(Progress::Complete)),
                 Err(Malformed(why)) => return Poll::Ready(Err(ContentError::Malformed(why))),
             };
-            self.unread.drain(..consumed.min(self.unread.len()));
+            self.unread.consume(consumed);
             if let Some(progress) = progress {
                 return Poll::Ready(Ok(progress));
             }

@@ -1,4 +1,4 @@
-//! Shell. What the connections of one thread share: the gateway, the pools of upstream connections, memory to read into.
+//! Shell. What the connections of one thread share: the view of the configuration in force, memory to read into.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher as _, RandomState};
@@ -9,67 +9,80 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
+use super::control::Control;
 use super::crowd::{Crowd, Roster};
+use super::view::View;
 use super::wire::{self, Scratch};
-use crate::forward::pool::Pool;
-use crate::gateway::Gateway;
 use crate::telemetry;
+use crate::telemetry::metric::Tally;
 use crate::telemetry::record::{Record, RequestId};
 
-/// The state of one thread. Nothing of it is shared with another thread but the gateway's counters.
+/// The state of one thread. Nothing of it is shared with another thread but counters, and what is in force.
 #[derive(Debug)]
 pub struct Worker {
-    gateway: Arc<Gateway>,
-    pools: Vec<Rc<Pool>>,
-    limits: wire::Limits,
+    control: Arc<Control>,
+    view: RefCell<Rc<View>>,
+    workers: usize,
     scratch: Scratch,
     roster: Rc<Roster>,
     crowd: Arc<Crowd>,
     tracker: TaskTracker,
+    tally: Tally,
+    /// Memory that log lines are written in.
+    line: RefCell<Vec<u8>>,
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
 }
 
 impl Worker {
-    /// A worker of a gateway that has `workers` of them: each keeps its part of the idle upstream connections.
+    /// A worker of a server that has `workers` of them.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, limits: wire::Limits, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
-        let pools = gateway.upstreams().iter().map(|upstream| {
-            let max_idle = upstream.max_idle.div_ceil(workers.max(1));
-            Pool::new(upstream.clone(), max_idle)
-        });
-        let pools = pools.collect();
+    pub fn new(control: Arc<Control>, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
+        let tracker = TaskTracker::new();
+        let view = RefCell::new(View::new(control.generation(), workers, tracker.clone()));
+        let tally = control.meters().tally();
         // The ids of a process begin at a place of their own, and count on from there.
         let first_id = RandomState::new().hash_one(0u8);
         Rc::new(Self {
-            gateway,
-            pools,
-            limits,
+            control,
+            view,
+            workers,
             scratch: wire::scratch(),
             roster: Rc::default(),
             crowd,
-            tracker: TaskTracker::new(),
+            tracker,
+            tally,
+            line: RefCell::default(),
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         })
     }
 
-    /// The compiled configuration.
+    /// What is in force now. Whoever serves a request takes this once, when the request begins, and keeps it to the end.
+    ///
+    /// It costs a comparison, unless the configuration has just been reloaded.
     #[must_use]
-    pub fn gateway(&self) -> &Gateway {
-        &self.gateway
+    pub fn view(&self) -> Rc<View> {
+        let view = Rc::clone(&self.view.borrow());
+        if view.number() == self.control.number() { view } else { self.renew(&view) }
     }
 
-    /// This thread's connections to the upstream with this number.
-    #[must_use]
-    pub fn pool(&self, upstream: usize) -> Option<&Rc<Pool>> {
-        self.pools.get(upstream)
+    fn renew(&self, past: &View) -> Rc<View> {
+        let view = past.renewed(self.control.generation(), self.workers);
+        let _past = self.view.replace(Rc::clone(&view));
+        view
     }
 
-    /// What a client may take.
-    #[must_use]
-    pub fn limits(&self) -> &wire::Limits {
-        &self.limits
+    /// Follows each reload at once, also while no request comes: what is past, with its keys, lives no longer than the
+    /// requests that began with it. Never ends.
+    pub async fn follow(&self) {
+        let mut bell = self.control.bell();
+        loop {
+            drop(self.view());
+            if bell.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Memory to read into.
@@ -110,8 +123,16 @@ impl Worker {
     }
 
     /// Takes note of a request that has ended.
-    pub fn ended(&self, record: &Record) {
-        telemetry::emit(record, self.gateway.access());
+    pub fn ended(&self, view: &View, record: &Record) {
+        let now = SystemTime::now();
+        self.tally.count(record, now);
+        telemetry::emit(record, view.gateway().access(), now, &mut self.line.borrow_mut());
+    }
+
+    /// Where this thread counts.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The time now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.

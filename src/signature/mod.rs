@@ -12,6 +12,7 @@ pub mod claim;
 pub mod diagnosis;
 pub mod field;
 pub mod mac;
+pub mod probe;
 pub mod scheme;
 pub mod sign;
 pub mod template;

@@ -1,16 +1,39 @@
-//! Shell. What hookgate says about itself: one event a request, and what happens to the process.
+//! Shell. What hookgate says about itself: one event a request, what happens to the process, and how much of everything.
 
+pub mod count;
+pub mod exposition;
+pub mod identity;
+pub mod line;
+pub mod metric;
+pub mod moment;
 pub mod record;
+pub mod roll;
+pub mod sink;
 
 use std::io::{self, IsTerminal as _};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 use tracing::level_filters::LevelFilter;
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
 use tracing_subscriber::fmt;
 
 use crate::config::{AccessLog, Log, LogFormat, LogLevel};
-use record::Record;
+use record::{Record, Weight};
+use sink::Sink;
+
+/// How long the last lines may take to be written when the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The log of the process, once it has been set up.
+static OUTPUT: OnceLock<Output> = OnceLock::new();
+
+#[derive(Debug)]
+struct Output {
+    sink: Sink,
+    json: bool,
+    level: LevelFilter,
+}
 
 /// Begins to write events to standard output, as the configuration says. A second call changes nothing.
 pub fn init(log: &Log) {
@@ -27,7 +50,13 @@ pub fn init(log: &Log) {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    let lines = fmt().with_max_level(level).with_target(false).with_writer(io::stdout);
+    let sink = match Sink::start(io::stdout()) {
+        Ok(sink) => sink,
+        // Without a thread for the log there will be none for the workers, and that is told.
+        Err(_no_thread) => return,
+    };
+    let output = OUTPUT.get_or_init(|| Output { sink, json, level });
+    let lines = fmt().with_max_level(level).with_target(false).with_writer(|| &output.sink);
     let installed = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {
@@ -38,24 +67,62 @@ pub fn init(log: &Log) {
     }
 }
 
-/// Writes a request's one event, at its end.
+/// Waits for everything that was said to be written, though not for long: for the end of the process.
+pub fn flush() {
+    if let Some(output) = OUTPUT.get() {
+        // What is lost here has nowhere to be told.
+        let _whole = output.sink.flush(LAST_WORDS);
+    }
+}
+
+/// How many lines of the log were dropped so far.
+#[must_use]
+pub fn dropped() -> u64 {
+    OUTPUT.get().map_or(0, |output| output.sink.dropped())
+}
+
+/// Writes the one event of a request that ended at `now`. `buffer` is memory to write it in.
 ///
-/// What a stranger can cause is at most `info`; an upstream that fails is for an operator to look at.
-pub fn emit(record: &Record, access: AccessLog) {
+/// As JSON it is written directly, because every request pays for it. On a terminal it is an event like any other.
+pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Vec<u8>) {
     if !record.is_wanted(access) {
         return;
     }
+    match OUTPUT.get() {
+        Some(output) if output.json => {
+            let level = match record.weight() {
+                Weight::Info => Level::INFO,
+                Weight::Warn => Level::WARN,
+            };
+            if level <= output.level {
+                buffer.clear();
+                line::write(buffer, record, now);
+                output.sink.push(buffer);
+            }
+        }
+        Some(_) | None => event(record),
+    }
+}
+
+fn event(record: &Record) {
     macro_rules! event {
         ($level:ident) => {
+            match &record.given_id {
+                Some(id) => event!($level, request_id = id.as_str()),
+                None => event!($level, request_id = %record.id),
+            }
+        };
+        ($level:ident, $($id:tt)*) => {
             $level!(
-                request_id = %record.id,
+                $($id)*,
+                trace_id = record.trace_id.as_ref().map(|id| id.as_str()),
                 peer = %record.peer,
-                route = record.route.as_deref(),
-                model = record.model.as_deref(),
+                route = record.path(),
+                model = record.model.as_deref().map(line::beginning),
                 status = record.status,
                 reason = record.reason,
                 would_refuse = record.observed,
-                detail = record.detail.as_deref(),
+                detail = record.detail.as_deref().map(line::beginning),
                 secret = record.secret.as_deref(),
                 bytes_in = record.received,
                 bytes_out = record.sent,
@@ -66,13 +133,85 @@ pub fn emit(record: &Record, access: AccessLog) {
             )
         };
     }
-    match record.reason {
-        Some("upstream_unreachable" | "upstream_failed" | "upstream_timeout") => event!(warn),
-        _ => event!(info),
+    match record.weight() {
+        Weight::Warn => event!(warn),
+        Weight::Info => event!(info),
     }
 }
 
 /// Milliseconds with three decimals, as log readers expect them.
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Record, SystemTime, event, fmt, io, line};
+    use crate::peer::Peer;
+    use crate::telemetry::identity::{GivenId, TraceId};
+    use crate::telemetry::metric::Slot;
+    use crate::telemetry::record::{RequestId, RouteLabel};
+    use serde_json::Value;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// As `tracing-subscriber` writes it.
+    fn through_tracing(record: &Record) -> Value {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let lines = fmt().with_target(false).with_writer(move || writer.clone());
+        let json = lines.json().flatten_event(true).with_current_span(false).with_span_list(false).finish();
+        tracing::subscriber::with_default(json, || event(record));
+        serde_json::from_slice(&sink.0.lock().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_line_that_is_written_directly_is_the_one_that_tracing_would_write() {
+        let mut record = Record::new(RequestId(7), Peer::ip(std::net::Ipv4Addr::LOCALHOST.into()));
+        let mut buffer = Vec::new();
+        for step in 0..3 {
+            match step {
+                0 => record.status = 404,
+                1 => {
+                    record.route = Some(RouteLabel { path: "/a\"b".into(), slot: Slot::NO_ROUTE });
+                    record.given_id = GivenId::read(std::iter::once(&b"evt_1"[..]));
+                    record.trace_id = TraceId::read(std::iter::once(
+                        &b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..],
+                    ));
+                    record.observed = Some("signature_missing");
+                    record.model = Some("m\u{1b}\u{9b}\n".repeat(100));
+                    record.secret = Some("current".into());
+                }
+                _ => {
+                    record.reason = Some("upstream_failed");
+                    record.detail = Some("\\".to_owned());
+                    record.took = Duration::from_micros(1_234_567);
+                    record.verified_after = Some(Duration::from_micros(20));
+                    record.upstream_took = Some(Duration::from_micros(1_000_000));
+                }
+            }
+            buffer.clear();
+            line::write(&mut buffer, &record, SystemTime::now());
+            let mut direct: Value = serde_json::from_slice(&buffer).unwrap();
+            let mut other = through_tracing(&record);
+            for value in [&mut direct, &mut other] {
+                let timestamp = value.as_object_mut().unwrap().remove("timestamp").unwrap();
+                assert_eq!(timestamp.as_str().unwrap().len(), 27);
+            }
+            assert_eq!(direct, other);
+        }
+    }
 }

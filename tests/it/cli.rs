@@ -1,23 +1,20 @@
 //! The command, as a shell sees it: exit codes, output, signals.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::support::process::{PATIENCE, Running, address_in};
 
 const FIXTURE: &str = r#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
 const FIXTURE_TAG: &str = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
 const EMPTY_TAG: &str = "3b6f911f5873cd7e2a4ed25f1db12b93a8141a99a9ec0eecbb88f5218d03c53d";
 const SECRET: &str = "propify_test_secret";
 const STRONG: &str = "a secret that is long enough";
-
-/// Nothing waited for here takes longer, unless it never comes.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn hookgate(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
@@ -473,69 +470,6 @@ mod check {
     }
 }
 
-/// A hookgate that runs, and all that it writes.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
-    seen: String,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let (reader, writer) = std::io::pipe().unwrap();
-        let child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
-        // The command keeps the ends of the pipe that it was given, which would keep it open.
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        Self { child, lines, seen: String::new() }
-    }
-
-    /// The first line from now on that has `mark` in it.
-    #[track_caller]
-    fn wait_for(&mut self, mark: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|error| panic!("no `{mark}`: {error}\n{}", self.seen));
-            self.seen.push_str(&line);
-            self.seen.push('\n');
-            if line.contains(mark) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// Its exit code, once it has ended.
-    #[track_caller]
-    fn ended(&mut self) -> Option<i32> {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            self.seen.push_str(&line);
-            self.seen.push('\n');
-        }
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended_already = self.child.kill();
-        let _ended_already = self.child.wait();
-    }
-}
-
-fn address_in(line: &str) -> SocketAddr {
-    let from = &line[line.find("127.0.0.1:").unwrap_or_else(|| panic!("no address: {line}"))..];
-    let end = from.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(from.len());
-    from[..end].parse().unwrap()
-}
-
 /// A gateway that listens.
 fn gateway(folder: &Folder) -> (Running, SocketAddr) {
     let mut running = Running::start(hookgate(&["run"]).current_dir(folder.path()));
@@ -601,7 +535,7 @@ mod run {
     fn a_hangup_does_not_end_it() {
         let (mut running, address) = gateway(&usual());
         running.signal("-HUP");
-        running.wait_for("restart");
+        running.wait_for("reloaded");
         assert!(TcpStream::connect(address).is_ok());
         running.signal("-TERM");
         assert_eq!(running.ended(), Some(0), "{}", running.seen);

@@ -1,5 +1,6 @@
 //! The end of a gateway: what is under way is finished, nothing new begins.
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::upstream::OK;
@@ -10,7 +11,8 @@ const PATH: &str = "/webhook/leases";
 /// Waits until the gateway takes no more connections.
 fn assert_refuses_connections(gateway: &Gateway) {
     let deadline = Instant::now() + PATIENCE;
-    while Client::try_connect(gateway.address()).is_ok() {
+    // Refused, or not even answered: both will do.
+    while TcpStream::connect_timeout(&gateway.address(), Duration::from_millis(100)).is_ok() {
         assert!(Instant::now() < deadline, "it still accepts");
         std::thread::yield_now();
     }
@@ -151,4 +153,22 @@ fn a_gateway_without_anything_to_do_drains_at_once() {
     gateway.drain();
     gateway.wait();
     assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_request_on_its_way_over_an_idle_connection_is_answered_and_told_to_close() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let mut used = Client::to(&gateway);
+    used.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    let mut unused = Client::to(&gateway);
+    gateway.drain();
+    assert_refuses_connections(&gateway);
+    for client in [&mut used, &mut unused] {
+        let response = client.send(post(FIXTURE).bytes()).response();
+        response.assert_answer("ok");
+        assert_eq!(response.value("connection").as_deref(), Some("close"));
+        client.assert_closed();
+    }
+    gateway.wait();
 }

@@ -15,6 +15,7 @@
 
 mod support;
 
+mod admin;
 mod cli;
 mod config;
 mod connections;
@@ -22,11 +23,18 @@ mod drain;
 mod forwarding;
 mod framing;
 mod load;
+mod log;
+mod metrics;
 mod model;
+mod process;
+mod properties;
 mod property;
+mod reload;
+mod reviewed;
 mod rooms;
 mod schemes;
 mod senders;
+mod sockets;
 mod table;
 mod upstream_faults;
 mod verify;

@@ -227,6 +227,22 @@ fn a_route_that_observes_forwards_what_it_would_have_refused() {
 }
 
 #[test]
+fn a_route_that_observes_never_says_verified_of_what_is_not() {
+    let upstream = Upstream::ok_under(Oracle::default().observing());
+    let gateway = gateway()
+        .forward("verified_field = \"x-hookgate-verified\"")
+        .route_with("/webhook/leases", &upstream.url(), "mode = \"observe\"")
+        .start();
+    let lie = "X-Hookgate-Verified: scheme=propify, secret=name-of-the-secret";
+    for request in [unsigned(FIXTURE), post(FIXTURE).forged("forged"), post(FIXTURE)] {
+        exchange(&gateway, &request.line(lie).line(lie)).assert_answer("ok");
+    }
+    let said: Vec<_> =
+        upstream.requests().iter().map(|request| request.values("x-hookgate-verified").len()).collect();
+    assert_eq!(said, [0, 0, 1]);
+}
+
+#[test]
 fn a_route_that_observes_still_keeps_its_limits() {
     let (upstream, gateway) = observing("max_body = 1000\nbody_timeout = \"200ms\"");
     let long = vec![b'x'; 1001];

@@ -12,8 +12,16 @@ use crate::support::{Client, Gateway, Post, Upstream, post};
 /// Cases of each property: a second of a debug build.
 const CASES: u32 = 2000;
 
+/// How long to look for a smaller counterexample, in milliseconds.
+const SHRINKING: u32 = 5000;
+
 fn runner() -> TestRunner {
-    TestRunner::new(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })
+    TestRunner::new(ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_time: SHRINKING,
+        ..ProptestConfig::default()
+    })
 }
 
 /// What is done to a captured event.

@@ -79,6 +79,18 @@ fn absolute_form_is_reduced_to_its_path() {
 }
 
 #[test]
+fn an_authority_without_a_host_field_becomes_one() {
+    let text = relayed("POST http://a.b:80/x HTTP/1.0\r\nx: y\r\n\r\n");
+    assert_eq!(text, "POST /x HTTP/1.0\r\nhost: a.b:80\r\nx: y\r\n\r\n");
+}
+
+#[test]
+fn a_request_line_is_bounded_whatever_the_head_may_have() {
+    let text = format!("POST /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(MAX_REQUEST_LINE));
+    assert_eq!(look(text.as_bytes(), &mut 0, 1 << 20), Look::Faulty(Fault::TooLarge));
+}
+
+#[test]
 fn what_is_not_strict_http_is_malformed() {
     for line in [
         "POST  / HTTP/1.1",

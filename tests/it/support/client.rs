@@ -156,6 +156,14 @@ impl Client {
         self.buffer.extend_from_slice(&piece[..n]);
     }
 
+    /// Makes sure that nothing comes for so long.
+    pub(crate) fn assert_silent(&mut self, time: Duration) {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert!(peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "something came");
+    }
+
     /// Reads until what has come, and was not yet taken, contains `needle`.
     pub(crate) fn until(&mut self, needle: &str) -> &mut Self {
         let needle = needle.as_bytes();

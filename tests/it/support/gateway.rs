@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
-use hookgate::config;
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
-use hookgate::server::{self, Ended, Handle};
+use hookgate::config::{self, Config};
+use hookgate::server::control::Control;
+use hookgate::server::{self, Ended, Handle, StartError};
 
 use crate::support::request::PATH;
 use crate::support::sign::{SECRET, SECRET_NAME};
@@ -17,6 +18,7 @@ use crate::support::upstream::Upstream;
 pub(crate) struct Gateway {
     handle: Option<Handle>,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
 }
 
 impl Gateway {
@@ -25,8 +27,22 @@ impl Gateway {
         gateway().route(PATH, &upstream.url()).start()
     }
 
+    /// Where the admin listener is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.expect("the test has turned it on")
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        self.handle.as_ref().unwrap().control()
+    }
+
+    /// Puts another configuration in force, and gives back what takes a restart.
+    pub(crate) fn reload(&self, setup: Setup) -> Vec<&'static str> {
+        self.control().reload(&setup.config(1)).unwrap()
     }
 
     /// Stops accepting, and finishes what is under way.
@@ -55,6 +71,7 @@ pub(crate) struct Setup {
     limits: String,
     upstream: String,
     forward: String,
+    admin: String,
     signature: String,
     routes: String,
 }
@@ -66,6 +83,7 @@ pub(crate) fn gateway() -> Setup {
         limits: String::new(),
         upstream: String::new(),
         forward: String::new(),
+        admin: String::new(),
         signature: format!(
             "scheme = \"propify\"\nsecrets = [{{ name = \"{SECRET_NAME}\", value = \"{SECRET}\" }}]"
         ),
@@ -98,6 +116,17 @@ impl Setup {
         self
     }
 
+    /// With an admin listener.
+    pub(crate) fn admin(self) -> Self {
+        self.admin_on(([127, 0, 0, 1], 0).into())
+    }
+
+    /// With an admin listener at this address.
+    pub(crate) fn admin_on(mut self, address: SocketAddr) -> Self {
+        self.admin = format!("[admin]\nlisten = \"{address}\"");
+        self
+    }
+
     /// Lines for `[signature]`, instead of the scheme and the secret it has.
     pub(crate) fn signature(mut self, lines: &str) -> Self {
         self.signature = lines.to_owned();
@@ -121,18 +150,26 @@ impl Setup {
 
     /// Starts it with so many workers.
     pub(crate) fn start_on(self, workers: usize) -> Gateway {
-        let Self { server, limits, upstream, forward, signature, routes } = self;
+        self.try_start(workers).expect("the gateway starts")
+    }
+
+    pub(crate) fn try_start(self, workers: usize) -> Result<Gateway, StartError> {
+        let handle = server::start(&self.config(workers))?;
+        let (address, admin) =
+            (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().copied());
+        Ok(Gateway { handle: Some(handle), address, admin })
+    }
+
+    fn config(self, workers: usize) -> Config {
+        let Self { server, limits, upstream, forward, admin, signature, routes } = self;
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = {workers}\n{server}\n[limits]\n{limits}\n[upstream]\n\
-             {upstream}\n[forward]\n{forward}\n[log]\naccess = \"off\"\n[signature]\n{signature}\n{routes}"
+             {upstream}\n[forward]\n{forward}\n{admin}\n[log]\naccess = \"off\"\n[signature]\n{signature}\n{routes}"
         );
         let environment = Fixed::new(NonZeroUsize::MIN);
-        let loaded = match config::read("gateway.toml", &text, &environment, SystemTime::now()) {
-            Ok(loaded) => loaded,
+        match config::read("gateway.toml", &text, &environment, SystemTime::now()) {
+            Ok(loaded) => loaded.config,
             Err(report) => panic!("{}", report.render(Style::Plain)),
-        };
-        let handle = server::start(&loaded.config).expect("the gateway starts");
-        let address = handle.addresses()[0];
-        Gateway { handle: Some(handle), address }
+        }
     }
 }

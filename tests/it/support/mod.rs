@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod gate;
 pub(crate) mod gateway;
 pub(crate) mod message;
+pub(crate) mod process;
 pub(crate) mod request;
 mod selftest;
 pub(crate) mod sign;

@@ -268,7 +268,6 @@ pub(crate) struct Connection {
     index: usize,
     buffer: Vec<u8>,
     pending: std::collections::VecDeque<Request>,
-    broken: bool,
     shared: Arc<Shared>,
     oracle: Oracle,
 }
@@ -283,7 +282,6 @@ impl Connection {
             index,
             buffer: Vec::new(),
             pending: std::collections::VecDeque::new(),
-            broken: false,
             shared,
             oracle,
         }
@@ -354,11 +352,9 @@ impl Connection {
             }
             Ok(n) => {
                 self.shared.change(|record| record.bytes += n);
-                if !self.broken {
-                    self.buffer.extend_from_slice(&piece[..n]);
-                    self.parse();
-                }
-                true
+                self.buffer.extend_from_slice(&piece[..n]);
+                self.parse();
+                self.stream.is_some()
             }
         }
     }
@@ -375,7 +371,8 @@ impl Connection {
                 Err(violation) => {
                     let read = self.buffer[..self.buffer.len().min(2000)].escape_ascii().to_string();
                     self.shared.change(|record| record.violations.push(format!("{violation} in {read}")));
-                    self.broken = true;
+                    // The test has failed, and need not wait for an answer to find that out.
+                    self.stream = None;
                     return;
                 }
             }

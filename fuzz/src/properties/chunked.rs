@@ -1,0 +1,47 @@
+//! The chunked coding, compared with a plain reading of its grammar, whatever the pieces it comes in.
+//!
+//! The first byte is the size of the pieces.
+
+use hookgate::server::chunked::{Chunked, Malformed, Step};
+
+use super::{choice, strict};
+
+const MAX_TRAILER: usize = 64;
+/// As `server::chunked` has it: no client uses extensions.
+const MAX_EXTENSION: usize = 4096;
+
+/// Panics if it makes something else of the bytes than the grammar does, or if the pieces made a difference.
+pub fn holds(data: &[u8]) {
+    let (size, data) = choice(data);
+    let whole = decode(data, data.len().max(1));
+    let pieces = decode(data, usize::from(size).max(1));
+    assert_eq!(whole, pieces, "in pieces of {size}");
+    let want = strict::chunked(data)
+        .filter(|chunks| chunks.extension_bytes <= MAX_EXTENSION && chunks.trailer_bytes <= MAX_TRAILER);
+    let want = want.map(|chunks| (chunks.content, chunks.len));
+    assert_eq!(whole.unwrap_or(None), want);
+}
+
+/// Content, and where it ends; `None` if more is needed.
+fn decode(data: &[u8], size: usize) -> Result<Option<(Vec<u8>, usize)>, Malformed> {
+    let mut chunked = Chunked::new(MAX_TRAILER);
+    let (mut content, mut at) = (Vec::new(), 0);
+    for piece in data.chunks(size) {
+        let mut rest = piece;
+        loop {
+            match chunked.step(rest)? {
+                Step::Content(range) => {
+                    content.extend_from_slice(&rest[range.clone()]);
+                    at += range.end;
+                    rest = &rest[range.end..];
+                }
+                Step::More => {
+                    at += rest.len();
+                    break;
+                }
+                Step::End(end) => return Ok(Some((content, at + end))),
+            }
+        }
+    }
+    Ok(None)
+}

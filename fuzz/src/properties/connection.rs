@@ -1,0 +1,276 @@
+//! A whole connection: whatever a client sends, every request that reaches the upstream carries a valid signature over
+//! exactly its content, and is strict RFC 9112.
+//!
+//! The client's end is in memory; the upstream's is a socket on loopback, kept from one run to the next as the gateway
+//! keeps its connections. The first three bytes say how the client's bytes are cut, what the upstream answers, and whether
+//! the client's bytes are a text in which some control characters stand for what no mutation would come up with.
+
+use std::cell::{Cell, RefCell};
+use std::net::Ipv4Addr;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use hookgate::config::environment::Fixed;
+use hookgate::peer::Peer;
+use hookgate::server::connection;
+use hookgate::server::control::Control;
+use hookgate::server::crowd::Crowd;
+use hookgate::server::worker::Worker;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio_util::sync::CancellationToken;
+
+use super::{FIXTURE, SECRET, choice, strict, tag};
+
+thread_local! {
+    static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
+}
+
+/// Panics if anything reaches the upstream that should not.
+pub fn holds(data: &[u8]) {
+    let _reached = reached(data);
+}
+
+/// As [`holds`], and says how many requests reached the upstream.
+pub fn reached(data: &[u8]) -> usize {
+    STAGE.with_borrow_mut(|stage| stage.run(data))
+}
+
+/// The gateway and its upstream.
+struct Stage {
+    runtime: Runtime,
+    local: LocalSet,
+    worker: Rc<Worker>,
+    upstream: Rc<Upstream>,
+}
+
+#[derive(Default)]
+struct Upstream {
+    answer: Cell<u8>,
+    requests: Cell<usize>,
+    violations: RefCell<Vec<String>>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let local = LocalSet::new();
+        let upstream = Rc::new(Upstream::default());
+        let worker = local.block_on(&runtime, async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+            let port = listener.local_addr().expect("it is bound").port();
+            spawn_local(Rc::clone(&upstream).listen(listener));
+            worker(port)
+        });
+        Self { runtime, local, worker, upstream }
+    }
+
+    fn run(&mut self, data: &[u8]) -> usize {
+        let (cut, data) = choice(data);
+        let (answer, data) = choice(data);
+        let (kind, data) = choice(data);
+        let sent = if kind % 2 == 1 { expand(data) } else { data.to_vec() };
+        self.upstream.answer.set(answer);
+        self.upstream.requests.set(0);
+        let worker = Rc::clone(&self.worker);
+        let received = self.local.block_on(&self.runtime, converse(worker, sent, cut));
+        let violations = self.upstream.violations.take();
+        assert!(violations.is_empty(), "{violations:?}");
+        assert!(
+            received.is_empty() || received.starts_with(b"HTTP/1."),
+            "{:?}",
+            received.escape_ascii().to_string()
+        );
+        self.upstream.requests.get()
+    }
+}
+
+fn worker(upstream: u16) -> Rc<Worker> {
+    let text = format!(
+        r#"
+        [limits]
+        max_body = "2KiB"
+        max_buffered = "8KiB"
+        max_header_bytes = "2KiB"
+        [upstream]
+        idle_timeout = "1h"
+        [signature]
+        scheme = "propify"
+        secrets = [{{ env = "KEY" }}]
+        [[routes]]
+        path = "/w"
+        upstream = "http://127.0.0.1:{upstream}"
+        [[routes]]
+        path = "/m/{{model}}"
+        upstream = "http://127.0.0.1:{upstream}"
+        "#
+    );
+    let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", SECRET);
+    let loaded = hookgate::config::read("gateway.toml", &text, &environment, SystemTime::UNIX_EPOCH);
+    let config = loaded.expect("the configuration above").config;
+    let control = Control::new(&config).expect("the routes do not conflict");
+    Worker::new(control, Crowd::new(10, 1), 1)
+}
+
+/// Serves a client that sends these bytes, then closes its side, and reads all the while.
+async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Vec<u8> {
+    let (client, gateway) = tokio::io::duplex(if cut % 2 == 1 { 64 } else { 64 * 1024 });
+    let (mut read, mut write) = tokio::io::split(client);
+    let piece = match cut / 2 {
+        0 => sent.len().max(1),
+        some => usize::from(some),
+    };
+    let write = async {
+        for piece in sent.chunks(piece) {
+            // The gateway may have had enough.
+            if write.write_all(piece).await.is_err() {
+                break;
+            }
+            yield_now().await;
+        }
+        let _gone = write.shutdown().await;
+    };
+    let read = async {
+        let mut received = Vec::new();
+        let _cut_off = read.read_to_end(&mut received).await;
+        received
+    };
+    let peer = Peer::Unix;
+    let serve = connection::serve(worker, gateway, peer, CancellationToken::new());
+    let ((), (), received) = tokio::join!(serve, write, read);
+    received
+}
+
+/// What control characters stand for in a text.
+fn expand(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() * 2);
+    let signature = |content: &[u8]| format!("propify-signature: {}\r\n", hex::encode(tag(content)));
+    for byte in text {
+        match byte {
+            0x01 => out.extend_from_slice(b"POST /w HTTP/1.1\r\nhost: a\r\n"),
+            0x02 => out.extend_from_slice(signature(FIXTURE.as_bytes()).as_bytes()),
+            0x03 => out.extend_from_slice(FIXTURE.as_bytes()),
+            0x04 => out.extend_from_slice(signature(b"").as_bytes()),
+            0x05 => out.extend_from_slice(format!("content-length: {}\r\n", FIXTURE.len()).as_bytes()),
+            0x06 => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            0x07 => {
+                out.extend_from_slice(format!("{:x}\r\n{FIXTURE}\r\n0\r\n\r\n", FIXTURE.len()).as_bytes());
+            }
+            0x08 => out.extend_from_slice(b"\r\n"),
+            0x0e => out.extend_from_slice(b"POST /m/leases HTTP/1.1\r\nhost: a\r\n"),
+            0x0f => out.extend_from_slice(&[b'x'; 500]),
+            0x10 => out.extend_from_slice(b"connection: "),
+            0x11 => out.extend_from_slice(b"expect: 100-continue\r\n"),
+            other => out.push(*other),
+        }
+    }
+    out
+}
+
+impl Upstream {
+    async fn listen(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            if let Ok((stream, _)) = listener.accept().await {
+                // Thousands a second would leave no port: a reset leaves none waiting.
+                let _any = stream.set_zero_linger();
+                spawn_local(Rc::clone(&self).serve(stream));
+            }
+        }
+    }
+
+    /// Reads requests, checks each, and answers as it was told.
+    async fn serve(self: Rc<Self>, mut stream: TcpStream) {
+        let mut unread = Vec::new();
+        loop {
+            loop {
+                match request(&unread) {
+                    Err(violation) => {
+                        let bytes = unread.escape_ascii();
+                        self.violations.borrow_mut().push(format!("{violation}: {bytes}"));
+                        return;
+                    }
+                    Ok(None) => break,
+                    Ok(Some(len)) => {
+                        unread.drain(..len);
+                        self.requests.set(self.requests.get() + 1);
+                        // The gateway waits for an answer before it sends another.
+                        if !unread.is_empty() {
+                            self.violations.borrow_mut().push("bytes behind the request".to_owned());
+                        }
+                        let (text, then) = self.answer();
+                        if stream.write_all(text).await.is_err() || then == Then::Close {
+                            return;
+                        }
+                    }
+                }
+            }
+            match stream.read_buf(&mut unread).await {
+                Ok(n) if n > 0 => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    fn answer(&self) -> (&'static [u8], Then) {
+        match self.answer.get() % 16 {
+            0 => (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", Then::Close),
+            1 => (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", Then::Keep),
+            2 => (b"", Then::Close),
+            3 => (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nok", Then::Close),
+            4 => (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok, and more", Then::Keep),
+            5 => (b"HTTP/1.1 103 Early\r\nlink: a\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", Then::Keep),
+            6 => (b"nonsense\r\n\r\n", Then::Close),
+            7 => (b"HTTP/1.0 200 OK\r\n\r\nuntil the end", Then::Close),
+            8 => (
+                b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+                Then::Close,
+            ),
+            _ => (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Then::Keep),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Keep,
+    Close,
+}
+
+/// The oracle. The length of the request that the bytes begin with; `None` if it is not complete.
+fn request(bytes: &[u8]) -> Result<Option<usize>, String> {
+    let Some((request, head)) = strict::head(bytes)? else { return Ok(None) };
+    let length = request.content_length()?.ok_or("no content-length")?;
+    let end = usize::try_from(length).ok().and_then(|length| head.checked_add(length)).ok_or("too long")?;
+    let Some(content) = bytes.get(head..end) else { return Ok(None) };
+    if request.minor != 1 || request.method != "POST" || !request.target.starts_with(b"/") {
+        return Err("another request line than can be forwarded".to_owned());
+    }
+    let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    if path != b"/w" && !path.starts_with(b"/m/") {
+        return Err("a path that no route has".to_owned());
+    }
+    if request.all("host").len() != 1 {
+        return Err("not one host".to_owned());
+    }
+    for name in [
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ] {
+        if !request.all(name).is_empty() {
+            return Err(format!("{name} came through"));
+        }
+    }
+    match request.all("propify-signature")[..] {
+        [claimed] if hex::decode(claimed).is_ok_and(|claimed| claimed == tag(content)) => Ok(Some(end)),
+        _ => Err("not authentic".to_owned()),
+    }
+}

@@ -1,0 +1,88 @@
+//! The router against the plainest reading of its rules: try every route, and take the most literal.
+//!
+//! Lines up to an empty one are routes (`path`, or `path=model`); the lines after it are paths to be found.
+
+use hookgate::route::{ModelRule, Pattern, Router};
+
+/// Panics if the router panics, errors point outside of their text, or a path leads elsewhere than by the rules.
+pub fn holds(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (routes, paths) = text.split_once("\n\n").unwrap_or((text, "/"));
+    let mut table = Vec::new();
+    for line in routes.lines().take(12) {
+        let (path, model) = line.split_once('=').map_or((line, None), |(path, model)| (path, Some(model)));
+        match Pattern::parse(path) {
+            Ok(pattern) => {
+                let rule = match model {
+                    Some(model) => ModelRule::Named(model.to_owned()),
+                    None if pattern.binds_model() => ModelRule::Segment,
+                    None => ModelRule::Any,
+                };
+                table.push((pattern, rule));
+            }
+            Err(error) => assert!(path.get(error.at.clone()).is_some(), "{error} at {:?}", error.at),
+        }
+    }
+    let Ok(router) = Router::build(table.iter().map(|(pattern, rule)| (pattern, rule))) else { return };
+    for path in paths.lines().take(12) {
+        let matched = router.find(path);
+        let want = best(&table, path);
+        let shape = |index: usize| table[index].0.shape();
+        let found = matched.as_ref().map(|matched| shape(matched.first().0));
+        assert_eq!(found, want.map(shape), "{path:?}");
+        let (Some(matched), Some(first)) = (matched, want) else { continue };
+        let segments: Vec<&str> = path.split('/').collect();
+        for model in [None, Some("leases"), Some(""), segments.last().copied()] {
+            let selected = matched.select(model).map(|id| id.0);
+            assert_eq!(selected, select(&table, shape(first), &segments, model), "{path:?} {model:?}");
+        }
+    }
+}
+
+type Table = Vec<(Pattern, ModelRule)>;
+
+/// The route whose path is the most literal from the left among those that match.
+fn best(table: &Table, path: &str) -> Option<usize> {
+    let ranked = table.iter().enumerate().filter_map(|(index, (pattern, _))| {
+        let rank = rank(pattern.as_str(), path)?;
+        Some((rank, index))
+    });
+    ranked.min().map(|(_, index)| index)
+}
+
+/// How literal each segment of the pattern is, if it matches.
+fn rank(pattern: &str, path: &str) -> Option<Vec<u8>> {
+    let mut rank = Vec::new();
+    let mut segments = path.strip_prefix('/')?.split('/');
+    for wanted in pattern[1..].split('/') {
+        let segment = segments.next()?;
+        if wanted.starts_with("{*") {
+            rank.push(2);
+            return Some(rank);
+        }
+        if wanted.starts_with('{') {
+            if segment.is_empty() {
+                return None;
+            }
+            rank.push(1);
+        } else if wanted == segment {
+            rank.push(0);
+        } else {
+            return None;
+        }
+    }
+    segments.next().is_none().then_some(rank)
+}
+
+/// Among the routes of one shape: by the model's name, by the path's segment, then any.
+fn select(table: &Table, shape: &str, segments: &[&str], model: Option<&str>) -> Option<usize> {
+    let same = || table.iter().enumerate().filter(|(_, (pattern, _))| pattern.shape() == shape);
+    let named =
+        same().find(|(_, (_, rule))| matches!(rule, ModelRule::Named(name) if Some(name.as_str()) == model));
+    let by_segment = same().find(|(_, (pattern, rule))| {
+        let at = pattern.as_str().split('/').position(|segment| segment == "{model}");
+        *rule == ModelRule::Segment && model.is_some() && at.and_then(|at| segments.get(at).copied()) == model
+    });
+    let any = same().find(|(_, (_, rule))| *rule == ModelRule::Any);
+    named.or(by_segment).or(any).map(|(index, _)| index)
+}

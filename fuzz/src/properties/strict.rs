@@ -1,0 +1,145 @@
+//! A strict reading of HTTP/1.1 messages (RFC 9112), written from the grammar and not from hookgate's code.
+//!
+//! It is slow and simple: a message is cut into lines, a line at its colon, and everything else is an error.
+
+/// A request, whole.
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The request target, as it stands.
+    pub target: Vec<u8>,
+    /// HTTP/1.x
+    pub minor: u8,
+    /// Names and values of the field lines, white space around values taken off.
+    pub fields: Vec<(String, Vec<u8>)>,
+}
+
+impl Request {
+    /// The values of all lines of a field.
+    pub fn all(&self, name: &str) -> Vec<&[u8]> {
+        let lines = self.fields.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        lines.map(|(_, value)| value.as_slice()).collect()
+    }
+
+    /// The number in `content-length`.
+    pub fn content_length(&self) -> Result<Option<u64>, String> {
+        match self.all("content-length")[..] {
+            [] => Ok(None),
+            [digits] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+                let text = std::str::from_utf8(digits).expect("digits");
+                text.parse().map(Some).map_err(|_too_large| "a content-length beyond all bounds".to_owned())
+            }
+            _ => Err("content-length is not one number".to_owned()),
+        }
+    }
+}
+
+/// Reads the head of a request, and how many bytes it has. `None` if it is not complete.
+pub fn head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+    let text = &bytes[..end];
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.windows(2).position(|two| two == b"\r\n") {
+        lines.push(&rest[..at]);
+        rest = &rest[at + 2..];
+    }
+    lines.push(rest);
+    if lines.iter().any(|line| line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))) {
+        return Err("CR, LF or NUL within a line".to_owned());
+    }
+    let (start, fields) = lines.split_first().expect("split gives at least one");
+    let words: Vec<&[u8]> = start.split(|byte| *byte == b' ').collect();
+    let [method, target, version] = words[..] else { return Err("not three words".to_owned()) };
+    if method.is_empty() || !method.iter().all(|byte| is_tchar(*byte)) {
+        return Err("the method is no token".to_owned());
+    }
+    // RFC 3986 has fewer characters; what matters here is that nobody can take the target for two, or for another.
+    if target.is_empty() || target.iter().any(|byte| *byte <= b' ' || matches!(byte, b'#' | 0x7f)) {
+        return Err("a target with a character that divides it".to_owned());
+    }
+    let minor = match version {
+        b"HTTP/1.1" => 1,
+        b"HTTP/1.0" => 0,
+        _ => return Err("a version that is none".to_owned()),
+    };
+    let fields = fields.iter().map(|line| field(line)).collect::<Result<_, _>>()?;
+    let method = String::from_utf8_lossy(method).into_owned();
+    Ok(Some((Request { method, target: target.to_vec(), minor, fields }, end + 4)))
+}
+
+fn field(line: &[u8]) -> Result<(String, Vec<u8>), String> {
+    let colon = line.iter().position(|byte| *byte == b':').ok_or("a line without a colon")?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if name.is_empty() || !name.iter().all(|byte| is_tchar(*byte)) {
+        return Err(format!("{:?} is no token", name.escape_ascii().to_string()));
+    }
+    let is_ows = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_ows(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_ows(byte)).map_or(start, |last| last + 1);
+    let value = &value[start..end];
+    if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+        return Err("a control character in a value".to_owned());
+    }
+    Ok((String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+}
+
+fn is_tchar(byte: u8) -> bool {
+    b"!#$%&'*+-.^_`|~".contains(&byte) || byte.is_ascii_alphanumeric()
+}
+
+/// Undoes the chunked coding (RFC 9112, section 7.1). Content, the bytes that chunk extensions take, the bytes of the
+/// trailer section, and how long all of it is. `None` if it is incomplete or malformed.
+pub fn chunked(bytes: &[u8]) -> Option<Chunks> {
+    let mut chunks = Chunks::default();
+    loop {
+        let line = line(&bytes[chunks.len..])?;
+        chunks.len += line.len() + 2;
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let extension = &line[digits..];
+        // White space may stand before an extension, and not alone.
+        let first = extension.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        let starts_well = extension.is_empty() || first == Some(&b';');
+        let bad = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+        if !(1..=16).contains(&digits) || !starts_well || extension.iter().any(bad) {
+            return None;
+        }
+        chunks.extension_bytes += extension.len();
+        let size = u64::from_str_radix(std::str::from_utf8(&line[..digits]).ok()?, 16).ok()?;
+        if size == 0 {
+            break;
+        }
+        let size = usize::try_from(size).ok()?;
+        let end = chunks.len.checked_add(size)?;
+        chunks.content.extend_from_slice(bytes.get(chunks.len..end)?);
+        if bytes.get(end..end.checked_add(2)?)? != b"\r\n" {
+            return None;
+        }
+        chunks.len = end + 2;
+    }
+    loop {
+        let line = line(&bytes[chunks.len..])?;
+        chunks.len += line.len() + 2;
+        chunks.trailer_bytes += line.len() + 2;
+        if line.is_empty() {
+            return Some(chunks);
+        }
+        field(line).ok()?;
+    }
+}
+
+/// What [`chunked`] found.
+#[derive(Default)]
+pub struct Chunks {
+    pub content: Vec<u8>,
+    pub extension_bytes: usize,
+    pub trailer_bytes: usize,
+    pub len: usize,
+}
+
+/// The bytes before the next CRLF, in which there is neither CR nor LF.
+fn line(bytes: &[u8]) -> Option<&[u8]> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let line = bytes[..end].strip_suffix(b"\r")?;
+    (!line.contains(&b'\r')).then_some(line)
+}

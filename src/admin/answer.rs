@@ -1,0 +1,143 @@
+//! Shell. What the admin listener answers: how the gateway is, now.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::gateway::Unfit;
+use crate::server::control::Control;
+use crate::telemetry;
+use crate::telemetry::exposition::{self, Gauges};
+
+/// Answers a request. Whatever content it has is not read.
+pub(super) fn answer(control: &Control, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    let page = match path {
+        "/healthz" => Page::Health,
+        "/readyz" => Page::Readiness,
+        "/metrics" => Page::Metrics,
+        "/secrets" => Page::Secrets,
+        _ => {
+            let paths = ["/healthz", "/readyz", "/metrics", "/secrets"];
+            return document(StatusCode::NOT_FOUND, &json!({ "status": "not found", "paths": paths }));
+        }
+    };
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let refusal = json!({ "status": "method not allowed" });
+        let mut response = document(StatusCode::METHOD_NOT_ALLOWED, &refusal);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match page {
+        // That somebody answers is the whole of it: nobody should be restarted because of an app that is down.
+        Page::Health => document(StatusCode::OK, &json!({ "status": "alive" })),
+        Page::Readiness => readiness(control),
+        Page::Metrics => respond(StatusCode::OK, exposition::MEDIA_TYPE, metrics(control)),
+        Page::Secrets => document(StatusCode::OK, &json!(secrets(control))),
+    }
+}
+
+enum Page {
+    Health,
+    Readiness,
+    Metrics,
+    Secrets,
+}
+
+fn readiness(control: &Control) -> Response<Full<Bytes>> {
+    let generation = control.generation();
+    if !control.is_ready() {
+        return document(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "starting or draining" }));
+    }
+    match generation.gateway.probe(SystemTime::now()) {
+        Ok(()) => document(StatusCode::OK, &json!({ "status": "ready", "generation": generation.number })),
+        Err(Unfit { route, fault }) => {
+            let what = json!({ "status": "does not verify", "route": &*route, "detail": fault.to_string() });
+            document(StatusCode::SERVICE_UNAVAILABLE, &what)
+        }
+    }
+}
+
+fn metrics(control: &Control) -> String {
+    let generation = control.generation();
+    let reloads = control.reloads();
+    let gauges = Gauges {
+        buffered_bytes: control.buffered_bytes(),
+        reloads: reloads.ok,
+        failed_reloads: reloads.failed,
+        generation: generation.number,
+        log_dropped: telemetry::dropped(),
+        ready: control.is_ready() && generation.gateway.probe(SystemTime::now()).is_ok(),
+        started: seconds(control.started_at()),
+    };
+    exposition::text(control.meters().sum(), generation.gateway.roll().clone(), gauges)
+}
+
+/// `/secrets`: what `hookgate secrets` reads.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct SecretsReport {
+    /// The gateway's clock, in seconds since 1970.
+    pub now: u64,
+    /// When the gateway was started, in seconds since 1970.
+    pub started: u64,
+    /// Its secrets, in the order of the configuration.
+    pub secrets: Vec<SecretReport>,
+}
+
+/// One secret in it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct SecretReport {
+    /// The `secret` label of its metrics.
+    pub label: String,
+    /// Its name.
+    pub name: String,
+    /// The scheme of its signature.
+    pub scheme: String,
+    /// The routes that it verifies events of.
+    pub routes: Vec<String>,
+    /// How many events it has verified since the start.
+    pub verified: u64,
+    /// When it did so last, in seconds since 1970.
+    pub last_seen: Option<u64>,
+}
+
+fn secrets(control: &Control) -> SecretsReport {
+    let sum = control.meters().sum();
+    let generation = control.generation();
+    let secrets = generation.gateway.roll().secrets.iter().map(|secret| {
+        let seen = sum.seen(secret);
+        SecretReport {
+            label: secret.label.clone(),
+            name: (*secret.name).to_owned(),
+            scheme: secret.scheme.to_string(),
+            routes: secret.routes.iter().map(|path| (**path).to_owned()).collect(),
+            verified: seen.count,
+            last_seen: (seen.count > 0).then_some(seen.last),
+        }
+    });
+    SecretsReport {
+        now: seconds(SystemTime::now()),
+        started: seconds(control.started_at()),
+        secrets: secrets.collect(),
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+fn document(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
+    respond(status, "application/json", format!("{document}\n"))
+}
+
+fn respond(status: StatusCode, media_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

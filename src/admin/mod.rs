@@ -1,0 +1,168 @@
+//! Shell. The admin listener: a small server of its own, on a thread of its own, for those who operate the gateway.
+//!
+//! It is there before the workers accept and until they have drained, and nothing that happens on their threads keeps it from
+//! answering. It is meant for a network where no stranger is; a client that misbehaves all the same can take little: a
+//! few connections, each for one request and a short time.
+
+mod answer;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{self, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::config::{Address, Sharing};
+use crate::server::StartError;
+use crate::server::control::Control;
+
+pub use answer::{SecretReport, SecretsReport};
+
+/// Connections that are served at once. Whoever else comes waits until one ends, which none puts off for long.
+const MAX_CONNECTIONS: usize = 64;
+
+/// For a connection, from accept to close: its request and the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of a request's head; the least that hyper takes.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// Connections that may wait in the kernel's queue.
+const BACKLOG: u32 = 128;
+
+/// How long to wait after an accept that failed.
+const BACKOFF: Duration = Duration::from_millis(100);
+
+/// Listeners that are bound, before anybody answers.
+#[derive(Debug)]
+pub struct Bound {
+    runtime: Runtime,
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Binds the listeners.
+///
+/// # Errors
+/// [`StartError`]
+pub fn bind(listen: &[SocketAddr], sharing: Sharing) -> Result<Bound, StartError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let entered = runtime.enter();
+    let mut listeners = Vec::with_capacity(listen.len());
+    let mut addresses = Vec::with_capacity(listen.len());
+    for address in listen {
+        let bound = listener(*address, sharing).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (actual, listener) = bound.map_err(|error| StartError::Bind(Address::Tcp(*address), error))?;
+        listeners.push(listener);
+        addresses.push(actual);
+    }
+    drop(entered);
+    Ok(Bound { runtime, listeners, addresses })
+}
+
+fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    match sharing {
+        Sharing::Alone => {}
+        // A new process is started beside an old one: both answer here, each about itself, until the old one ends.
+        Sharing::WithOthers => socket.set_reuseport(true)?,
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// The admin listener, while it answers.
+#[derive(Debug)]
+pub struct Admin {
+    addresses: Vec<SocketAddr>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Bound {
+    /// Begins to answer, about the server with these controls.
+    ///
+    /// # Errors
+    /// [`StartError::Thread`]
+    pub fn start(self, control: &Arc<Control>) -> Result<Admin, StartError> {
+        let Self { runtime, listeners, addresses } = self;
+        let stop = CancellationToken::new();
+        let (control, stopped) = (Arc::clone(control), stop.clone());
+        let serve = move || {
+            runtime.block_on(async {
+                let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+                for listener in listeners {
+                    tokio::spawn(accept(listener, Arc::clone(&control), Arc::clone(&permits)));
+                }
+                stopped.cancelled().await;
+            });
+        };
+        let thread =
+            thread::Builder::new().name("admin".to_owned()).spawn(serve).map_err(StartError::Thread)?;
+        Ok(Admin { addresses, stop, thread: Some(thread) })
+    }
+}
+
+impl Admin {
+    /// The addresses that are listened on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+/// It ends with the server. Answers under way are cut off: there is nothing left to tell.
+impl Drop for Admin {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to give back but a panic, which was told when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semaphore>) {
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _peer)) => {
+                tokio::spawn(serve(stream, Arc::clone(&control), permit));
+            }
+            Err(error) => {
+                warn!(%error, "the admin listener cannot accept");
+                drop(permit);
+                // Nothing else is waited for than the time itself.
+                let _elapsed = timeout(BACKOFF, std::future::pending::<()>()).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, control: Arc<Control>, permit: OwnedSemaphorePermit) {
+    let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+        let answer = answer::answer(&control, request.method(), request.uri().path());
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(PATIENCE, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "an admin connection ended"),
+        Err(_elapsed) => debug!("an admin connection took too long"),
+    }
+    drop(permit);
+}

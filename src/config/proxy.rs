@@ -1,0 +1,57 @@
+//! Pure. `proxy_protocol`: on which listeners a proxy may say who the client is, and which proxy.
+
+use super::address::{self, Listen};
+use super::item::Item;
+use super::problem::Problem;
+use super::table::{Problems, Table};
+use super::{Address, ProxyProtocol, keys};
+use crate::peer::Network;
+
+/// The `proxy_protocol` of `[server]`, whose listeners are `listen`.
+pub(super) fn read(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) -> Option<ProxyProtocol> {
+    let entries = item.table(&format!("write `{EXAMPLE}`"), problems)?;
+    let table = Table::open("`proxy_protocol`", item.span.clone(), entries, keys::PROXY_PROTOCOL, problems);
+    let trusted = table.required("trusted", "[\"10.0.0.0/8\"]", problems)?;
+    let array = trusted.array(&trusted.write("[\"10.0.0.0/8\"]"), problems)?;
+    if array.is_empty() {
+        let problem = Problem::error("out_of_range", trusted.span.clone(), "no proxy is trusted");
+        problems.push(problem.help("remove `proxy_protocol`, or name the addresses of the proxies"));
+    }
+    let trusted = trusted.elements(array).filter_map(|element| network(&element, problems)).collect();
+    let asked = table.get("listen").map(|_| address::listen_as_written(&table, problems));
+    let all = || listen.iter().map(|listen| listen.address.clone()).collect();
+    let listen = asked.map_or_else(all, |asked| {
+        asked.into_iter().filter_map(|asked| among(asked, listen, problems)).collect()
+    });
+    Some(ProxyProtocol { listen, trusted })
+}
+
+/// An address that is listened on.
+fn among(asked: Listen, listen: &[Listen], problems: &mut Problems) -> Option<Address> {
+    if listen.iter().any(|own| own.address == asked.address) {
+        return Some(asked.address);
+    }
+    if let Some(span) = asked.span {
+        let message = format!("{} is not listened on", asked.address);
+        problems.push(
+            Problem::error("bad_address", span, message).help("name an address as it stands in `listen`"),
+        );
+    }
+    None
+}
+
+fn network(item: &Item<'_>, problems: &mut Problems) -> Option<Network> {
+    let text = item.text("[\"10.0.0.0/8\"]", problems)?;
+    let network = Network::parse(text);
+    if network.is_none() {
+        problems.push(
+            Problem::error("bad_address", item.span.clone(), "not an address or a network").help(
+                "for example `\"127.0.0.1\"`, `\"10.0.0.0/8\"` (no bits set behind the prefix), or `\"unix\"` for \
+                 whoever connects to a unix socket",
+            ),
+        );
+    }
+    network
+}
+
+const EXAMPLE: &str = "proxy_protocol = { trusted = [\"10.0.0.0/8\"] }";

@@ -1,0 +1,132 @@
+//! Pure. Who is at the other end of a client's connection.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// A client, as far as its connection tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// A client with this address; one that was mapped from IPv4 into IPv6 is an IPv4 address.
+    Ip(IpAddr),
+    /// A process of this machine, over a unix socket.
+    Unix,
+}
+
+impl Peer {
+    /// The client with this address.
+    #[must_use]
+    pub fn ip(address: IpAddr) -> Self {
+        Self::Ip(address.to_canonical())
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// Some peers: those of a network of addresses, or those of unix sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// The addresses that begin with as many bits of this one.
+    Ip(IpAddr, u8),
+    /// Whoever connects to a unix socket.
+    Unix,
+}
+
+impl Network {
+    /// Reads `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32` or `unix`. Bits behind the prefix must be 0: whoever sets some
+    /// means another network.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "unix" {
+            return Some(Self::Unix);
+        }
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => most,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
+            Some(_) => return None,
+        };
+        let sound = prefix <= most && masked(address, prefix) == address && address.to_canonical() == address;
+        sound.then_some(Self::Ip(address, prefix))
+    }
+
+    /// Whether a peer belongs to it.
+    #[must_use]
+    pub fn contains(&self, peer: Peer) -> bool {
+        match (*self, peer) {
+            (Self::Ip(network, prefix), Peer::Ip(address)) => {
+                network.is_ipv4() == address.is_ipv4() && masked(address, prefix) == network
+            }
+            (Self::Unix, Peer::Unix) => true,
+            (Self::Ip(..), Peer::Unix) | (Self::Unix, Peer::Ip(_)) => false,
+        }
+    }
+}
+
+/// The first bits of an address, and zeros.
+fn masked(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & mask).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_contains_what_begins_as_it_does() {
+        for (network, peer, want) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.0", false),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "::1", false),
+            ("2001:db8::/33", "2001:db8:7fff::1", true),
+            ("2001:db8::/33", "2001:db8:8000::1", false),
+            ("::/0", "::1", true),
+            ("::1", "::1", true),
+        ] {
+            let peer = Peer::ip(peer.parse().unwrap());
+            assert_eq!(Network::parse(network).unwrap().contains(peer), want, "{network} {peer}");
+            assert!(!Network::Unix.contains(peer) && !Network::parse(network).unwrap().contains(Peer::Unix));
+        }
+        assert!(Network::parse("unix").unwrap().contains(Peer::Unix));
+    }
+
+    #[test]
+    fn what_is_no_network_is_none() {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.1/8",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "localhost",
+            "::ffff:10.0.0.0/104",
+        ] {
+            assert_eq!(Network::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Shell. What a running server can be told and asked from any thread: to reload, to drain, how it is.
+//!
+//! The configuration in force is one [`Generation`], swapped whole. Nothing on a request's path takes the lock around it:
+//! a worker compares one number, and looks behind the lock only when that number has changed.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::limit::Budget;
+use super::{fixed, wire};
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::route::{Conflict, Router};
+use crate::telemetry::metric::Meters;
+
+/// A configuration, compiled, and its number: the first has 1, each reload's is one more.
+#[derive(Debug)]
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
+    /// How requests are served.
+    pub gateway: Gateway,
+    /// What a client may take.
+    pub limits: wire::Limits,
+    /// How long to go on as before, but for readiness, before a drain begins.
+    pub drain_delay: Duration,
+    /// How long a drain may take.
+    pub grace: Duration,
+}
+
+impl Generation {
+    fn compile(
+        config: &Config,
+        number: u64,
+        budget: &Arc<Budget>,
+        meters: &Meters,
+    ) -> Result<Arc<Self>, Vec<Conflict>> {
+        let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))?;
+        let limits = wire::Limits {
+            max_header_bytes: config.limits.max_header_bytes,
+            header_timeout: config.limits.header_timeout,
+            idle_timeout: config.limits.idle_timeout,
+            write_timeout: config.limits.write_timeout,
+        };
+        let gateway = Gateway::new(config, router, Arc::clone(budget), meters);
+        let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
+        Ok(Arc::new(Self { number, gateway, limits, drain_delay, grace }))
+    }
+}
+
+/// What a worker is told from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// Stop accepting, and finish what is under way.
+    pub drain: CancellationToken,
+    /// End at once.
+    pub abort: CancellationToken,
+}
+
+/// How many reloads there have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// That put a new generation in force.
+    pub ok: u64,
+    /// That changed nothing, because there was something wrong with the configuration.
+    pub failed: u64,
+}
+
+/// The controls of a running server.
+#[derive(Debug)]
+pub struct Control {
+    in_force: Mutex<Arc<Generation>>,
+    /// The number of the generation in force: set after it, so that whoever sees the number finds the generation.
+    number: AtomicU64,
+    /// Rung at each reload, so that workers that have nothing to do let go of what is past, too.
+    bell: watch::Sender<u64>,
+    budget: Arc<Budget>,
+    meters: Meters,
+    started_at: SystemTime,
+    started: fixed::Fixed,
+    signals: Signals,
+    ready: AtomicBool,
+    reloads_ok: AtomicU64,
+    reloads_failed: AtomicU64,
+}
+
+impl Control {
+    /// The controls of a server that starts with this configuration.
+    ///
+    /// # Errors
+    /// The routes that conflict. A configuration that was read has none.
+    pub fn new(config: &Config) -> Result<Arc<Self>, Vec<Conflict>> {
+        let budget = Budget::new(config.limits.max_buffered);
+        let meters = Meters::default();
+        let generation = Generation::compile(config, FIRST, &budget, &meters)?;
+        Ok(Arc::new(Self {
+            in_force: Mutex::new(generation),
+            number: AtomicU64::new(FIRST),
+            bell: watch::Sender::new(FIRST),
+            budget,
+            meters,
+            started_at: SystemTime::now(),
+            started: fixed::Fixed::of(config),
+            signals: Signals::default(),
+            ready: AtomicBool::new(false),
+            reloads_ok: AtomicU64::new(0),
+            reloads_failed: AtomicU64::new(0),
+        }))
+    }
+
+    /// Puts a configuration in force: for every request that begins from now on, on every worker. Requests under way
+    /// finish under the one that they began with.
+    ///
+    /// Gives back the keys whose new values take a restart, and that go on as they were.
+    ///
+    /// # Errors
+    /// The routes that conflict. A configuration that was read has none.
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
+        let mut in_force = self.in_force();
+        let number = in_force.number.saturating_add(1);
+        let next = match Generation::compile(config, number, &self.budget, &self.meters) {
+            Ok(next) => next,
+            Err(conflicts) => {
+                drop(in_force);
+                self.reload_failed();
+                return Err(conflicts);
+            }
+        };
+        self.budget.set_max(config.limits.max_buffered);
+        *in_force = next;
+        self.number.store(number, Ordering::Release);
+        drop(in_force);
+        self.reloads_ok.fetch_add(1, Ordering::Relaxed);
+        self.bell.send_replace(number);
+        Ok(self.started.differs_from(config))
+    }
+
+    /// Takes note of a configuration that could not be put in force.
+    pub fn reload_failed(&self) {
+        self.reloads_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many reloads there have been.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        Reloads {
+            ok: self.reloads_ok.load(Ordering::Relaxed),
+            failed: self.reloads_failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The number of the generation in force.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
+    }
+
+    /// The generation in force.
+    #[must_use]
+    pub fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.in_force())
+    }
+
+    /// Rings at each reload.
+    #[must_use]
+    pub fn bell(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    /// Whether whoever shares load out should send any here: everything listens, and no drain has begun.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Everything listens.
+    pub(super) fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Says to whoever asks that nothing should be sent here any more. Everything is served as before.
+    pub fn set_not_ready(&self) {
+        self.ready.store(false, Ordering::Relaxed);
+    }
+
+    /// Bytes of content held in memory now.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> u64 {
+        self.budget.held()
+    }
+
+    /// What is counted, from the start on.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// When the server was started.
+    #[must_use]
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.
+    pub fn drain(&self) {
+        self.set_not_ready();
+        self.signals.drain.cancel();
+    }
+
+    /// Ends at once. What is under way is cut off.
+    pub fn abort(&self) {
+        self.set_not_ready();
+        self.signals.abort.cancel();
+        self.signals.drain.cancel();
+    }
+
+    pub(super) fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, Arc<Generation>> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The number of the generation that a server starts with.
+const FIRST: u64 = 1;

@@ -1,0 +1,81 @@
+//! Shell. A generation as one thread sees it: with this thread's connections to its upstreams.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use super::control::Generation;
+use super::wire;
+use crate::forward::pool::Pool;
+use crate::gateway::Gateway;
+
+/// What a request is served with, from its beginning to its end.
+#[derive(Debug)]
+pub struct View {
+    generation: Arc<Generation>,
+    pools: Vec<Rc<Pool>>,
+    tracker: TaskTracker,
+}
+
+impl View {
+    /// The view of one of `workers` threads: each keeps its part of the idle upstream connections.
+    #[must_use]
+    pub fn new(generation: Arc<Generation>, workers: usize, tracker: TaskTracker) -> Rc<Self> {
+        Self::with_pools(generation, workers, tracker, &[])
+    }
+
+    /// The view of another generation. Upstreams that stay keep their connections; the others' are closed.
+    #[must_use]
+    pub fn renewed(&self, generation: Arc<Generation>, workers: usize) -> Rc<Self> {
+        let next = Self::with_pools(generation, workers, self.tracker.clone(), &self.pools);
+        let stays = |pool: &Rc<Pool>| next.pools.iter().any(|kept| Rc::ptr_eq(kept, pool));
+        self.pools.iter().filter(|pool| !stays(pool)).for_each(|pool| pool.retire());
+        next
+    }
+
+    fn with_pools(
+        generation: Arc<Generation>,
+        workers: usize,
+        tracker: TaskTracker,
+        known: &[Rc<Pool>],
+    ) -> Rc<Self> {
+        let pools = generation.gateway.upstreams().iter().map(|upstream| {
+            let max_idle = upstream.max_idle.div_ceil(workers.max(1));
+            let known = known.iter().find(|pool| pool.upstream() == upstream);
+            known.map_or_else(|| Pool::new(upstream.clone(), max_idle, tracker.clone()), Rc::clone)
+        });
+        let pools = pools.collect();
+        Rc::new(Self { generation, pools, tracker })
+    }
+
+    /// The number of its generation.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.generation.number
+    }
+
+    /// The generation.
+    #[must_use]
+    pub fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// The compiled configuration.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.generation.gateway
+    }
+
+    /// This thread's connections to the upstream with this number.
+    #[must_use]
+    pub fn pool(&self, upstream: usize) -> Option<&Rc<Pool>> {
+        self.pools.get(upstream)
+    }
+
+    /// What a client may take.
+    #[must_use]
+    pub fn limits(&self) -> &wire::Limits {
+        &self.generation.limits
+    }
+}

@@ -1,0 +1,216 @@
+//! Pure. A record as a line of JSON.
+//!
+//! It is the only event that is written on a request's path, so it is written without the machinery that the others go
+//! through. It has the form that `tracing-subscriber` gives to the others: a test holds it to that.
+
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use super::moment::Moment;
+use super::record::{Record, Weight};
+
+/// How many bytes of a text that a sender can make long are written.
+pub const LONGEST_TEXT: usize = 256;
+
+/// Appends the line of a request that ended at `now`, with its line break.
+pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    out.extend_from_slice(&Moment::of(now).micros());
+    out.extend_from_slice(match record.weight() {
+        Weight::Info => b"\",\"level\":\"INFO\",\"message\":\"request\",\"request_id\":\"",
+        Weight::Warn => b"\",\"level\":\"WARN\",\"message\":\"request\",\"request_id\":\"",
+    });
+    match &record.given_id {
+        Some(id) => out.extend_from_slice(id.as_str().as_bytes()),
+        None => hex(out, record.id.0),
+    }
+    out.push(b'"');
+    text(out, "trace_id", record.trace_id.as_ref().map(|id| id.as_str()));
+    key(out, "peer");
+    // Digits, dots and colons.
+    let _infallible = write!(out, "\"{}\"", record.peer);
+    text(out, "route", record.path());
+    text(out, "model", record.model.as_deref());
+    number(out, "status", u64::from(record.status));
+    text(out, "reason", record.reason);
+    text(out, "would_refuse", record.observed);
+    text(out, "detail", record.detail.as_deref());
+    text(out, "secret", record.secret.as_deref());
+    number(out, "bytes_in", u64::try_from(record.received).unwrap_or(u64::MAX));
+    number(out, "bytes_out", record.sent);
+    millis(out, "duration_ms", Some(record.took));
+    millis(out, "verified_ms", record.verified_after);
+    millis(out, "upstream_ms", record.upstream_took);
+    out.extend_from_slice(b"}\n");
+}
+
+/// The beginning of a text, as long as a line of the log should repeat it.
+#[must_use]
+pub fn beginning(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_TEXT)).unwrap_or_default()
+}
+
+fn key(out: &mut Vec<u8>, key: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+    let Some(value) = value else { return };
+    key(out, name);
+    out.push(b'"');
+    escape(out, beginning(value));
+    out.push(b'"');
+}
+
+fn number(out: &mut Vec<u8>, name: &str, value: u64) {
+    key(out, name);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Milliseconds with three decimals, as log readers expect them.
+fn millis(out: &mut Vec<u8>, name: &str, value: Option<Duration>) {
+    let Some(value) = value else { return };
+    let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+    number(out, name, micros / 1000);
+    let [_, a, b, c] = decimals(micros % 1000);
+    out.extend_from_slice(&[b'.', a, b, c]);
+}
+
+/// The last four decimal digits.
+fn decimals(value: u64) -> [u8; 4] {
+    [1000, 100, 10, 1].map(|place| {
+        let digit = value.checked_div(place).unwrap_or(0) % 10;
+        b'0'.wrapping_add(u8::try_from(digit).unwrap_or(0))
+    })
+}
+
+/// Sixteen digits.
+fn hex(out: &mut Vec<u8>, value: u64) {
+    let mut digits = [0; 16];
+    // Twice as many digits as bytes.
+    let _fits = hex::encode_to_slice(value.to_be_bytes(), &mut digits);
+    out.extend_from_slice(&digits);
+}
+
+/// As the inside of a JSON string. What a terminal would act on is escaped, too, though JSON would allow it.
+fn escape(out: &mut Vec<u8>, text: &str) {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            c if c.is_control() || is_invisible(c) => {
+                let _infallible = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Line ends that JSON knows nothing of, and marks that turn the direction of the text around them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::Peer;
+    use crate::telemetry::identity::{GivenId, TraceId};
+    use crate::telemetry::metric::Slot;
+    use crate::telemetry::record::{RequestId, RouteLabel};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn record() -> Record {
+        Record::new(RequestId(0xabc), Peer::ip(std::net::Ipv6Addr::LOCALHOST.into()))
+    }
+
+    fn line(record: &Record) -> String {
+        let mut out = Vec::new();
+        write(&mut out, record, SystemTime::UNIX_EPOCH + Duration::from_micros(1_767_605_400_308_011));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn value(record: &Record) -> Value {
+        serde_json::from_str(&line(record)).unwrap()
+    }
+
+    #[test]
+    fn a_record_with_everything() {
+        let mut record = record();
+        record.trace_id =
+            TraceId::read(std::iter::once(&b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..]));
+        record.route = Some(RouteLabel { path: "/w/{model}".into(), slot: Slot::NO_ROUTE });
+        record.model = Some("leases".to_owned());
+        record.status = 502;
+        record.reason = Some("upstream_failed");
+        record.observed = Some("signature_missing");
+        record.detail = Some("it \"broke\"".to_owned());
+        record.secret = Some("current".into());
+        record.received = 162;
+        record.sent = 96;
+        record.took = Duration::from_micros(12_055);
+        record.verified_after = Some(Duration::from_micros(7));
+        record.upstream_took = Some(Duration::from_secs(3600));
+        let want = json!({
+            "timestamp": "2026-01-05T09:30:00.308011Z", "level": "WARN", "message": "request",
+            "request_id": "0000000000000abc", "trace_id": "0af7651916cd43dd8448eb211c80319c", "peer": "::1",
+            "route": "/w/{model}", "model": "leases", "status": 502, "reason": "upstream_failed",
+            "would_refuse": "signature_missing", "detail": "it \"broke\"", "secret": "current", "bytes_in": 162,
+            "bytes_out": 96, "duration_ms": 12.055, "verified_ms": 0.007, "upstream_ms": 3_600_000.0,
+        });
+        assert_eq!(value(&record), want);
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_there() {
+        let mut record = record();
+        record.status = 404;
+        record.given_id = GivenId::read(std::iter::once(&b"evt_1"[..]));
+        let want = "{\"timestamp\":\"2026-01-05T09:30:00.308011Z\",\"level\":\"INFO\",\"message\":\"request\",\
+                    \"request_id\":\"evt_1\",\"peer\":\"::1\",\"status\":404,\"bytes_in\":0,\"bytes_out\":0,\
+                    \"duration_ms\":0.000}\n";
+        assert_eq!(line(&record), want);
+    }
+
+    #[test]
+    fn nothing_that_a_sender_wrote_acts_on_a_terminal() {
+        let mut record = record();
+        record.model = Some("\u{1b}]0;x\u{7}\n\u{9b}31m\u{7f}\u{202e}\u{2028}\"\\é".to_owned());
+        let line = line(&record);
+        assert!(line.trim_end().chars().all(|c| !c.is_control() && !is_invisible(c)), "{line}");
+        assert_eq!(value(&record)["model"], record.model.unwrap());
+    }
+
+    proptest! {
+        /// As a program reads it: one object on one line, with every text as it was.
+        #[test]
+        fn every_line_is_one_json_object(model: String, detail in "\\PC*|.*", micros: u64) {
+            let mut record = record();
+            record.model = Some(model.clone());
+            record.detail = Some(detail.clone());
+            record.took = Duration::from_micros(micros);
+            let line = line(&record);
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            let value: Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(value["model"].as_str(), Some(beginning(&model)));
+            prop_assert_eq!(value["detail"].as_str(), Some(beginning(&detail)));
+            prop_assert!(value["duration_ms"].is_number());
+        }
+
+        #[test]
+        fn a_line_has_a_bounded_length(length in 0_usize..5000) {
+            let mut record = record();
+            record.model = Some("\u{1b}".repeat(length));
+            record.detail = record.model.clone();
+            prop_assert!(line(&record).len() < 4000);
+        }
+    }
+}

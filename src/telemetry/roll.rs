@@ -1,0 +1,129 @@
+//! Pure. The names that a configuration has: its routes, and its secrets with the label that tells each apart from all others.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::config::{Config, Mode};
+use crate::signature::Verifier;
+
+/// The names of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// The paths of the routes, each once, in the order of the file.
+    pub routes: Vec<RouteName>,
+    /// The secrets, signature by signature.
+    pub secrets: Vec<SecretName>,
+}
+
+/// A path that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteName {
+    /// As configured.
+    pub path: Arc<str>,
+    /// Whether it refuses or observes.
+    pub mode: Mode,
+}
+
+/// A secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretName {
+    /// The `secret` label of what is measured of it alone. It is the secret's name, unless another signature that stands
+    /// before in the file has a secret of that name: then `name@path`, with the path of its first route. No name has an
+    /// `@`. So the label of a secret does not change when another signature is added behind.
+    pub label: String,
+    /// Its name, which is unique in its signature.
+    pub name: Arc<str>,
+    /// The scheme of its signature.
+    pub scheme: Cow<'static, str>,
+    /// The paths of the routes that it verifies events of.
+    pub routes: Vec<Arc<str>>,
+}
+
+impl Roll {
+    /// Reads the names out of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let mut routes: Vec<RouteName> = Vec::new();
+        let mut signatures: Vec<(&Arc<Verifier>, Vec<Arc<str>>)> = Vec::new();
+        for route in &config.routes {
+            if routes.iter().any(|other| *other.path == *route.path.as_str()) {
+                // Routes of one path have one signature, and agree on the mode.
+                continue;
+            }
+            let path: Arc<str> = route.path.as_str().into();
+            routes.push(RouteName { path: Arc::clone(&path), mode: route.mode });
+            match signatures.iter_mut().find(|(verifier, _)| Arc::ptr_eq(verifier, &route.verifier)) {
+                Some((_, paths)) => paths.push(path),
+                None => signatures.push((&route.verifier, vec![path])),
+            }
+        }
+        let mut secrets: Vec<SecretName> = Vec::new();
+        for (verifier, paths) in signatures {
+            for name in verifier.secret_names() {
+                let taken = secrets.iter().any(|other| other.name == *name);
+                let first = paths.first().map(|path| &**path).unwrap_or_default();
+                secrets.push(SecretName {
+                    label: if taken { format!("{name}@{first}") } else { (**name).to_owned() },
+                    name: Arc::clone(name),
+                    scheme: verifier.scheme().name.clone(),
+                    routes: paths.clone(),
+                });
+            }
+        }
+        Self { routes, secrets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment::Fixed;
+    use std::num::NonZeroUsize;
+    use std::time::SystemTime;
+
+    #[test]
+    fn secrets_of_one_name_are_told_apart() {
+        let text = r#"
+            [signature]
+            scheme = "propify"
+            secrets = [{ env = "A" }, { name = "previous", env = "B" }]
+            [[routes]]
+            path = "/own"
+            upstream = "http://127.0.0.1:1"
+            signature = { scheme = "github", secrets = [{ env = "C" }] }
+            [[routes]]
+            path = "/w"
+            model = "leads"
+            upstream = "http://127.0.0.1:1"
+            [[routes]]
+            path = "/w"
+            upstream = "http://127.0.0.1:1"
+            mode = "enforce"
+            [[routes]]
+            path = "/x"
+            upstream = "http://127.0.0.1:1"
+            mode = "observe"
+        "#;
+        let environment = Fixed::new(NonZeroUsize::MIN)
+            .with_variable("A", "0123456789abcdef0123456789abcdef")
+            .with_variable("B", "1123456789abcdef0123456789abcdef")
+            .with_variable("C", "2123456789abcdef0123456789abcdef");
+        let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap();
+        let roll = Roll::of(&loaded.config);
+        let paths: Vec<_> = roll.routes.iter().map(|route| (&*route.path, route.mode)).collect();
+        assert_eq!(paths, [("/own", Mode::Enforce), ("/w", Mode::Enforce), ("/x", Mode::Observe)]);
+        let secrets: Vec<_> = roll
+            .secrets
+            .iter()
+            .map(|secret| {
+                (secret.label.as_str(), &*secret.scheme, secret.routes.iter().map(|path| &**path).collect())
+            })
+            .collect();
+        let want: Vec<(&str, &str, Vec<&str>)> = vec![
+            ("current", "github", vec!["/own"]),
+            ("current@/w", "propify", vec!["/w", "/x"]),
+            ("previous", "propify", vec!["/w", "/x"]),
+        ];
+        assert_eq!(secrets, want);
+    }
+}

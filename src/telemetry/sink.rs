@@ -1,0 +1,316 @@
+//! Shell. Where log lines wait to be written: nobody who has something to say ever waits for a slow reader.
+//!
+//! Lines are appended to memory that has a bound, and a thread of its own writes what has gathered in one go. A line for
+//! which there is no room is dropped and counted, and so is one that cannot be written.
+//!
+//! `tracing-appender` does the same with a channel of lines: an allocation, a wake-up and a system call for each. Under load
+//! that costs more than the rest of a line; here many lines share them.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+/// Bytes that may wait: about ten thousand lines of access log.
+const CAPACITY: usize = 4 << 20;
+
+/// How long lines gather after some have been written, so that a busy gateway writes many at once.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// How long to wait before a reader that takes nothing more is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// At most so often it is said that lines were dropped.
+const REPORT: Duration = Duration::from_secs(10);
+
+/// Memory that is kept for the next lines.
+const KEPT: usize = 256 << 10;
+
+/// A place to put lines.
+#[derive(Clone, Debug)]
+pub struct Sink(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    capacity: usize,
+    state: Mutex<State>,
+    /// There is something to write, and the writer sleeps.
+    wake: Condvar,
+    /// Everything has been written.
+    written: Condvar,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: Vec<u8>,
+    asleep: bool,
+    writing: bool,
+    /// Somebody waits for everything to be written.
+    hurry: bool,
+}
+
+impl Sink {
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(to: impl Write + Send + 'static) -> io::Result<Self> {
+        Self::with_capacity(to, CAPACITY)
+    }
+
+    fn with_capacity(to: impl Write + Send + 'static, capacity: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            capacity,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            written: Condvar::new(),
+            dropped: AtomicU64::new(0),
+        });
+        let writer = Arc::clone(&shared);
+        // Never joined: it may be stuck in a write for ever. Whoever ends the process asks for a flush.
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_all_that_comes(to))?;
+        Ok(Self(shared))
+    }
+
+    /// Appends lines that belong together. Never waits.
+    pub fn push(&self, lines: &[u8]) {
+        let mut state = self.0.state();
+        if state.pending.len().saturating_add(lines.len()) > self.0.capacity {
+            drop(state);
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        state.pending.extend_from_slice(lines);
+        if std::mem::take(&mut state.asleep) {
+            drop(state);
+            self.0.wake.notify_one();
+        }
+    }
+
+    /// How many lines were dropped so far.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything has been written, for at most `limit`. Gives back whether it has.
+    #[must_use]
+    pub fn flush(&self, limit: Duration) -> bool {
+        let mut state = self.0.state();
+        state.hurry = true;
+        state.asleep = false;
+        self.0.wake.notify_one();
+        let waited = self.0.written.wait_timeout_while(state, limit, |state| !state.is_written());
+        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.hurry = false;
+        !timeout.timed_out()
+    }
+}
+
+/// As `tracing-subscriber` writes: an event at a time.
+impl Write for &Sink {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.push(lines);
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl State {
+    fn is_written(&self) -> bool {
+        self.pending.is_empty() && !self.writing
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all_that_comes(&self, mut to: impl Write) {
+        let mut spare = Vec::new();
+        let mut report = Report::default();
+        loop {
+            let lines = self.next(std::mem::take(&mut spare));
+            let lost = write(&mut to, &lines);
+            self.dropped.fetch_add(lost, Ordering::Relaxed);
+            if lost == 0 {
+                report.tell(self.dropped.load(Ordering::Relaxed));
+            }
+            spare = lines;
+            spare.clear();
+            spare.shrink_to(KEPT);
+            self.rest();
+        }
+    }
+
+    /// Everything that waits, as soon as there is something. `spare` takes its place.
+    fn next(&self, spare: Vec<u8>) -> Vec<u8> {
+        let mut state = self.state();
+        while state.pending.is_empty() {
+            state.asleep = true;
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.asleep = false;
+        state.writing = true;
+        std::mem::replace(&mut state.pending, spare)
+    }
+
+    /// Lets lines gather, unless somebody waits for them.
+    fn rest(&self) {
+        let mut state = self.state();
+        state.writing = false;
+        if state.pending.is_empty() {
+            self.written.notify_all();
+        }
+        if !state.hurry {
+            let rested = self.wake.wait_timeout_while(state, GATHER, |state| !state.hurry);
+            drop(rested.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// Writes lines, and gives back how many could not be.
+fn write(to: &mut impl Write, lines: &[u8]) -> u64 {
+    let mut rest = lines;
+    while !rest.is_empty() {
+        match to.write(rest) {
+            Ok(0) => break,
+            Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A pipe or a terminal that somebody has made non-blocking, and that is full.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
+            Err(_broken) => break,
+        }
+    }
+    // What could not be written is gone, but the next lines are tried again: a disk is made room on.
+    if rest.is_empty() && to.flush().is_ok() {
+        return 0;
+    }
+    let lost = memchr::memchr_iter(b'\n', rest).count();
+    u64::try_from(lost).unwrap_or(u64::MAX).max(1)
+}
+
+/// What has been said of dropped lines.
+#[derive(Default)]
+struct Report {
+    reported: u64,
+    at: Option<Instant>,
+}
+
+impl Report {
+    /// Says, in the log itself and not too often, that lines are missing in it.
+    fn tell(&mut self, dropped: u64) {
+        let now = Instant::now();
+        let recent = self.at.is_some_and(|at| now.saturating_duration_since(at) < REPORT);
+        let lines = dropped.saturating_sub(self.reported);
+        if lines > 0 && !recent {
+            warn!(lines, "log lines were dropped");
+            self.reported = dropped;
+            self.at = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A reader that takes a write each time the test lets it, and tells what it took.
+    struct Slow {
+        allowed: Receiver<io::Result<()>>,
+        taken: Sender<Vec<u8>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.allowed.recv().unwrap_or(Ok(()))?;
+            let _test_may_have_ended = self.taken.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn slow(capacity: usize) -> (Sink, Sender<io::Result<()>>, Receiver<Vec<u8>>) {
+        let (allow, allowed) = channel();
+        let (taken, took) = channel();
+        (Sink::with_capacity(Slow { allowed, taken }, capacity).unwrap(), allow, took)
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_that_takes_nothing_and_what_is_dropped_is_counted() {
+        let (sink, allow, took) = slow(64);
+        sink.push(b"first\n");
+        // Only once the writer is stuck with the first line, what is pushed stays where it is.
+        while !sink.0.state().writing {
+            thread::yield_now();
+        }
+        for _ in 0..100 {
+            sink.push(b"0123456\n");
+        }
+        assert_eq!(sink.dropped(), 92, "eight lines of eight bytes fit");
+        assert!(!sink.flush(Duration::from_millis(1)));
+        for _ in 0..2 {
+            allow.send(Ok(())).unwrap();
+        }
+        drop(allow);
+        assert!(sink.flush(PATIENCE));
+        assert_eq!(took.recv_timeout(PATIENCE).unwrap(), b"first\n");
+        assert_eq!(took.recv_timeout(PATIENCE).unwrap(), b"0123456\n".repeat(8));
+        sink.push(b"last\n");
+        assert!(sink.flush(PATIENCE));
+        assert_eq!(took.recv_timeout(PATIENCE).unwrap(), b"last\n");
+        assert_eq!(sink.dropped(), 92);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_the_next_lines_are_tried_again() {
+        let (sink, allow, took) = slow(64);
+        allow.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        sink.push(b"one\ntwo\n");
+        assert!(sink.flush(PATIENCE));
+        assert_eq!(sink.dropped(), 2);
+        for blocked in [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted] {
+            allow.send(Err(blocked.into())).unwrap();
+        }
+        drop(allow);
+        sink.push(b"three\n");
+        assert!(sink.flush(PATIENCE));
+        assert_eq!(took.recv_timeout(PATIENCE).unwrap(), b"three\n");
+        assert_eq!(sink.dropped(), 2);
+    }
+
+    #[test]
+    fn lines_of_many_threads_stay_whole() {
+        let (sink, allow, took) = slow(CAPACITY);
+        drop(allow);
+        thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                let line = [vec![b'a'.wrapping_add(thread); 100], vec![b'\n']].concat();
+                let sink = &sink;
+                scope.spawn(move || (0..500).for_each(|_| sink.push(&line)));
+            }
+        });
+        assert!(sink.flush(PATIENCE));
+        let all: Vec<u8> = took.try_iter().flatten().collect();
+        let mut lines = 0;
+        for line in all.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            assert!(line.len() == 100 && line.iter().all(|byte| *byte == line[0]));
+            lines += 1;
+        }
+        assert_eq!((lines, sink.dropped()), (2000, 0));
+    }
+}

@@ -1,0 +1,154 @@
+//! The log of a running gateway: what each line says, and that nobody waits for it to be read.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::process::{Running, address_in};
+use crate::support::{Client, FIXTURE, SECRET, Upstream, post, unsigned};
+
+/// A configuration that logs JSON, and a command that runs it.
+struct Setup {
+    folder: TempDir,
+}
+
+impl Setup {
+    fn new(upstream: &str, log: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[log]\nformat = \"json\"\n{log}\n\
+             [signature]\nscheme = \"propify\"\nsecrets = [{{ name = \"current\", env = \"KEY\" }}]\n\
+             [[routes]]\npath = \"/webhook/{{model}}\"\nupstream = \"{upstream}\"\n"
+        );
+        std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.current_dir(self.folder.path()).env("KEY", SECRET).stdin(Stdio::null());
+        command
+    }
+
+    fn start(&self) -> (Running, SocketAddr) {
+        let mut running = Running::start(&mut self.command());
+        let address = address_in(&running.wait_for("\"listening\""));
+        (running, address)
+    }
+}
+
+/// Ends it, and gives back the access lines.
+fn access_lines(mut running: Running) -> Vec<Value> {
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0));
+    let lines = running.seen.lines().map(|line| match serde_json::from_str::<Value>(line) {
+        Ok(value) => value,
+        Err(error) => panic!("{error}: {line}"),
+    });
+    let access: Vec<Value> = lines.filter(|line| line["message"] == "request").collect();
+    for line in &access {
+        let want =
+            ["timestamp", "level", "request_id", "peer", "status", "bytes_in", "bytes_out", "duration_ms"];
+        assert!(want.iter().all(|field| !line[field].is_null()), "{line}");
+    }
+    access
+}
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+#[test]
+fn each_request_leaves_one_line_that_says_how_it_ended() {
+    let upstream = Upstream::ok();
+    let setup = Setup::new(&upstream.url(), "request_id_field = \"x-request-id\"");
+    let (running, address) = setup.start();
+    let event = post(FIXTURE).line(format!("traceparent: {TRACE}")).line("x-request-id: evt/0001");
+    Client::connect(address).send(event.bytes()).response().assert_answer("ok");
+    let forged = unsigned(FIXTURE).line("traceparent: 00-0-0-00").line("x-request-id: a\"b");
+    assert_eq!(Client::connect(address).send(forged.bytes()).response().status, 401);
+    assert_eq!(upstream.only_request().values("traceparent"), [TRACE.as_bytes()], "it passes untouched");
+
+    let lines = access_lines(running);
+    let [good, bad] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!(good["request_id"], "evt/0001");
+    assert_eq!(good["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!((&good["route"], &good["model"]), (&"/webhook/{model}".into(), &"leases".into()));
+    assert_eq!((&good["status"], &good["secret"]), (&200.into(), &"current".into()));
+    assert_eq!((&good["bytes_in"], &good["bytes_out"]), (&162.into(), &2.into()));
+    assert!(good["upstream_ms"].is_number() && good["verified_ms"].is_number());
+    assert!(good.get("reason").is_none());
+    assert_eq!(bad["reason"], "signature_missing");
+    assert_eq!(bad["request_id"].as_str().unwrap().len(), 16, "an id that is not fit is replaced");
+    assert!(bad.get("trace_id").is_none() && bad.get("secret").is_none());
+}
+
+#[test]
+fn whatever_strangers_write_each_line_is_one_json_object() {
+    let setup = Setup::new("http://127.0.0.1:9", "request_id_field = \"x-request-id\"");
+    let (running, address) = setup.start();
+    let hostile = "\"},{\"level\":\"ERROR\",\"message\":\"\\";
+    let mut sent = 0;
+    for line in [
+        format!("x-request-id: {hostile}"),
+        format!("traceparent: {hostile}"),
+        "x-request-id: \u{1b}]0;pwned\u{7}".to_owned(),
+        "x-request-id: \u{9b}31m".to_owned(),
+        format!("x-request-id: {}", "x".repeat(10_000)),
+        format!("propify-signature: {hostile}"),
+    ] {
+        Client::connect(address).send(unsigned("{}").line(line).bytes()).response();
+        sent += 1;
+    }
+    let model = "\\u0022}\\n{\\u001b[31m\\u202e".replace("\\u0022", "\\\"");
+    let event = format!("{{\"meta\":{{\"object\":\"{model}\"}}}}");
+    assert_eq!(Client::connect(address).send(post(&event).bytes()).response().status, 403);
+    for target in ["/%00\"}", "/a\\\"b", "/webhook/'\"<script>"] {
+        Client::connect(address).send(post("{}").target(target).bytes()).response();
+        sent += 1;
+    }
+    let lines = access_lines(running);
+    assert_eq!(lines.len(), sent + 1);
+    assert!(lines.iter().all(|line| line["level"] == "INFO" && line["peer"] == "127.0.0.1"), "{lines:?}");
+    assert!(lines.iter().all(|line| line["request_id"].as_str().unwrap().len() == 16), "{lines:?}");
+}
+
+#[test]
+fn the_access_log_can_be_refusals_only_or_off() {
+    let upstream = Upstream::ok();
+    for (access, want) in [("refused", 1), ("off", 0)] {
+        let setup = Setup::new(&upstream.url(), &format!("access = \"{access}\""));
+        let (running, address) = setup.start();
+        Client::connect(address).send(post(FIXTURE).bytes()).response().assert_answer("ok");
+        assert_eq!(Client::connect(address).send(unsigned(FIXTURE).bytes()).response().status, 401);
+        assert_eq!(access_lines(running).len(), want, "{access}");
+    }
+}
+
+/// A pipe holds 64 KiB; the lines of these requests have several times as much.
+#[test]
+fn requests_are_answered_though_nobody_reads_the_log() {
+    let upstream = Upstream::ok();
+    let setup = Setup::new(&upstream.url(), "");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = setup.folder.path().join("gateway.toml");
+    let text = std::fs::read_to_string(&file).unwrap().replace("127.0.0.1:0", &port.to_string());
+    std::fs::write(&file, text).unwrap();
+    let (unread, writer) = std::io::pipe().unwrap();
+    let mut child = setup.command().stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+    let end = std::time::Instant::now() + crate::support::process::PATIENCE;
+    let mut client = loop {
+        match Client::try_connect(port) {
+            Ok(client) => break client,
+            Err(error) => assert!(std::time::Instant::now() < end, "{error}"),
+        }
+    };
+    let request = unsigned(FIXTURE).target("/nowhere").without("content-type").forged("").bytes();
+    for _ in 0..1000 {
+        assert_eq!(client.send(&request).response().status, 404);
+    }
+    drop(unread);
+    assert_eq!(client.send(&request).response().status, 404, "nor when the reader has gone");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

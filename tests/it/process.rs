@@ -1,0 +1,145 @@
+//! The process as the system sees it: its limits, who may look into it, what a panic leaves behind.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+const CONFIG: &str = r#"
+server = { listen = "127.0.0.1:0", max_connections = 500, workers = 1 }
+signature = { scheme = "propify", secrets = [{ env = "KEY" }] }
+routes = [{ path = "/", upstream = "http://127.0.0.1:9", max_idle = 20 }]
+"#;
+
+/// A gateway that serves, started by a shell command that may set limits first.
+struct Gateway {
+    child: Child,
+    /// What it logged until it served.
+    log: String,
+    _folder: TempDir,
+}
+
+impl Gateway {
+    fn start(limits: &str, user: Option<u32>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let config = folder.path().join("gateway.toml");
+        fs::write(&config, CONFIG).unwrap();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("{limits} exec \"$0\" --config \"$1\"")])
+            .arg(env!("CARGO_BIN_EXE_hookgate"))
+            .arg(&config)
+            .env("KEY", "a secret that is long enough")
+            .stdout(Stdio::piped());
+        if let Some(user) = user {
+            command.uid(user);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut log = String::new();
+        while !log.contains("\"listening\"") {
+            log.push_str(&lines.next().expect("it says that it listens").unwrap());
+            log.push('\n');
+        }
+        Self { child, log, _folder: folder }
+    }
+
+    fn proc(&self, name: &str) -> std::path::PathBuf {
+        format!("/proc/{}/{name}", self.child.id()).into()
+    }
+
+    /// Soft and hard limit.
+    fn limit(&self, name: &str) -> (String, String) {
+        let limits = fs::read_to_string(self.proc("limits")).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).expect("a limit of that name");
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+#[test]
+fn the_process_leaves_no_core_dump() {
+    let gateway = Gateway::start("ulimit -c unlimited;", None);
+    assert_eq!(gateway.limit("Max core file size"), ("0".to_owned(), "0".to_owned()));
+}
+
+/// The system hands what shows the memory of a process to root when the process is not to be looked into.
+#[test]
+fn no_other_process_of_the_same_user_can_look_into_it() {
+    let me = fs::metadata("/proc/self").unwrap().uid();
+    let user = if me == 0 { 12_345 } else { me };
+    let gateway = Gateway::start("", (me == 0).then_some(user));
+    assert_eq!(fs::metadata(gateway.proc("")).unwrap().uid(), user, "it runs as that user");
+    for file in ["environ", "maps", "mem"] {
+        assert_ne!(fs::metadata(gateway.proc(file)).unwrap().uid(), user, "{file}");
+    }
+}
+
+#[test]
+fn the_limit_on_open_files_is_raised_as_far_as_it_goes() {
+    let gateway = Gateway::start("ulimit -Sn 100; ulimit -Hn 1500;", None);
+    assert_eq!(gateway.limit("Max open files"), ("1500".to_owned(), "1500".to_owned()));
+    assert!(!gateway.log.contains("limit on open files"), "{}", gateway.log);
+}
+
+#[test]
+fn a_limit_on_open_files_that_is_too_low_for_max_connections_is_said() {
+    let gateway = Gateway::start("ulimit -n 500;", None);
+    let warning = gateway.log.lines().find(|line| line.contains("limit on open files is too low"));
+    let warning: serde_json::Value = serde_json::from_str(warning.expect("a warning")).unwrap();
+    assert_eq!(warning["level"], "WARN");
+    assert_eq!(warning["allowed"], 500);
+    assert_eq!(warning["needed"], 500 + 20 + 4 + 64);
+}
+
+/// Run by the test below, as a process of its own: a panic hook is the whole process's.
+#[test]
+#[ignore = "no test, but a process that panics"]
+fn panic_as_a_child() {
+    let log = hookgate::config::Log {
+        format: hookgate::config::LogFormat::Json,
+        level: hookgate::config::LogLevel::Info,
+        access: hookgate::config::AccessLog::All,
+        request_id_field: None,
+    };
+    hookgate::telemetry::init(&log);
+    hookgate::process::log_panics();
+    let content = String::from("é: content of a request");
+    let _caught = std::panic::catch_unwind(|| content[1..].len());
+    let _caught = std::panic::catch_unwind(|| panic!("a constant"));
+}
+
+#[test]
+fn a_panic_is_logged_without_what_it_was_about() {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "process::panic_as_a_child", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let logged: Vec<serde_json::Value> = out
+        .lines()
+        .filter_map(|line| {
+            serde_json::from_str(line.strip_prefix("test process::panic_as_a_child ... ").unwrap_or(line))
+                .ok()
+        })
+        .collect();
+    assert_eq!(logged.len(), 2, "{out}");
+    for line in &logged {
+        assert_eq!(line["level"], "ERROR");
+        assert!(line["location"].as_str().unwrap().contains("process.rs:"), "{line}");
+    }
+    assert_eq!(logged[1]["text"], "a constant");
+    let all = format!("{out}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!all.contains("content of a request"), "{all}");
+}

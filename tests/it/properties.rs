@@ -1,0 +1,112 @@
+//! What the fuzzer looks for, in short: the properties of its targets (`fuzz/src/properties`), held against its seeds, and
+//! against changes of those that are made anew in each run.
+//!
+//! `PROPERTY_SECONDS=20 cargo test --test it properties` gives each of them that long.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+
+#[allow(unreachable_pub, reason = "public where it is a crate of its own")]
+#[path = "../../fuzz/src/properties/mod.rs"]
+mod held;
+
+/// Changes of a seed that are tried where nobody gives the tests more time.
+const CASES: usize = 500;
+
+#[test]
+fn the_signature_field_is_read_as_its_scheme_says() {
+    hold("field", held::field::holds);
+}
+
+#[test]
+fn every_configuration_is_read_or_told_what_is_wrong_with_it() {
+    hold("config", held::config::holds);
+}
+
+#[test]
+fn every_path_leads_where_the_rules_say() {
+    hold("router", held::router::holds);
+}
+
+#[test]
+fn no_field_goes_through_or_is_lost_against_the_rules() {
+    hold("fields", held::fields::holds);
+}
+
+#[test]
+fn a_head_that_passes_is_read_the_same_by_everyone() {
+    hold("head", held::head::holds);
+}
+
+#[test]
+fn the_chunked_coding_is_undone_as_its_grammar_says() {
+    hold("chunked", held::chunked::holds);
+}
+
+#[test]
+fn whatever_a_client_sends_the_upstream_gets_what_is_authentic_and_strict() {
+    hold("connection", held::connection::holds);
+}
+
+/// Without it the test above would hold for a gateway that forwards nothing.
+#[test]
+fn what_is_authentic_reaches_the_upstream_over_a_connection_in_memory() {
+    for (seed, want) in
+        [("raw", 1), ("raw-cut", 1), ("chunked", 1), ("empty", 1), ("pipelined", 3), ("forged", 0)]
+    {
+        let path = Path::new(SEEDS).join("connection").join(seed);
+        let data = fs::read(path).expect("a seed of that name");
+        assert_eq!(held::connection::reached(&data), want, "{seed}");
+    }
+}
+
+const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
+
+/// Runs a property on each seed, and on changed ones.
+fn hold(target: &str, holds: fn(&[u8])) {
+    let folder = fs::read_dir(Path::new(SEEDS).join(target)).expect("a folder of seeds");
+    let seeds: Vec<Vec<u8>> =
+        folder.map(|entry| fs::read(entry.expect("an entry").path()).expect("a seed")).collect();
+    assert!(seeds.len() > 2);
+    seeds.iter().for_each(|seed| holds(seed));
+    let edit = (any::<Index>(), 0..5_usize, piece(seeds.clone()));
+    let changed = (select(seeds), prop::collection::vec(edit, 1..6));
+    let mut runner =
+        TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() });
+    let seconds = std::env::var("PROPERTY_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut cases = 0;
+    while end.map_or(cases < CASES, |end| Instant::now() < end) {
+        let (mut data, edits) = changed.new_tree(&mut runner).expect("a case").current();
+        for (at, removed, new) in edits {
+            let at = at.index(data.len() + 1);
+            let removed = at..(at + removed).min(data.len());
+            data.splice(removed, new);
+        }
+        if let Err(panic) = std::panic::catch_unwind(|| holds(&data)) {
+            let said = panic.downcast_ref::<String>().map_or("", String::as_str);
+            panic!("{target} does not hold for \"{}\": {said}", data.escape_ascii());
+        }
+        cases += 1;
+    }
+}
+
+/// A piece of another seed, a line of the fuzzer's dictionary, or any bytes.
+fn piece(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let part = |(seed, from, len): (Vec<u8>, Index, usize)| {
+        let from = from.index(seed.len());
+        seed[from..(from + len).min(seed.len())].to_vec()
+    };
+    prop_oneof![
+        3 => Just(Vec::new()),
+        3 => (select(seeds), any::<Index>(), 1..60_usize).prop_map(part),
+        2 => prop::collection::vec(any::<u8>(), 1..5),
+        2 => select(&b"\r\n :,;\"={}[]/#?0159aF\t\0\x7f\xff"[..]).prop_map(|byte| vec![byte]),
+    ]
+}

@@ -1,0 +1,74 @@
+//! A hookgate of its own process.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// Nothing waited for here takes longer, unless it never comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A hookgate that runs, and all that it writes.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    pub(crate) seen: String,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+        // The command keeps the ends of the pipe that it was given, which would keep it open.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines, seen: String::new() }
+    }
+
+    /// The first line from now on that has `mark` in it.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, mark: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|error| panic!("no `{mark}`: {error}\n{}", self.seen));
+            self.seen.push_str(&line);
+            self.seen.push('\n');
+            if line.contains(mark) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Its exit code, once it has ended.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.seen.push_str(&line);
+            self.seen.push('\n');
+        }
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _ended_already = self.child.wait();
+    }
+}
+
+/// The address on loopback that a line tells of.
+pub(crate) fn address_in(line: &str) -> SocketAddr {
+    let from = &line[line.find("127.0.0.1:").unwrap_or_else(|| panic!("no address: {line}"))..];
+    let end = from.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(from.len());
+    from[..end].parse().unwrap()
+}
