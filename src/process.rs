@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{error, warn};
 
 use crate::config::Config;
+use crate::telemetry;
 
 /// Descriptors for everything else: listeners, event queues, standard streams, a secret's file being read.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -54,6 +55,10 @@ pub fn log_panics() {
             text = constant_text(panic.payload()),
             "panic: a defect in hookgate; what was under way there is lost"
         );
+        if thread.name() == Some("main") {
+            // The process ends with this thread.
+            telemetry::flush();
+        }
     }));
 }
 

@@ -54,10 +54,11 @@ impl Rejection {
         [Self::Malformed(""), Self::HeadTooLarge, Self::HeadTimeout, Self::ExpectationFailed, Self::NoRoute];
 
     /// What a route refuses and a route that observes forwards.
-    pub const OBSERVED: [Self; 5] = [
+    pub const OBSERVED: [Self; 6] = [
         Self::Unsigned(ClaimError::Missing),
         Self::Unsigned(ClaimError::Duplicate),
         Self::Unsigned(ClaimError::Malformed),
+        Self::Unsigned(ClaimError::Expired),
         Self::SignatureMismatch,
         Self::ModelMismatch(None),
     ];

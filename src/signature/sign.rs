@@ -105,7 +105,7 @@ impl Verifier {
         Some((&self.scheme.field, signature.field.1))
     }
 
-    pub(super) fn signed_by<F: Fields>(
+    fn signed_by<F: Fields>(
         &self,
         key: &KeyedSecret,
         context: &Context<'_, F>,

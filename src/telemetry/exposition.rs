@@ -341,7 +341,7 @@ mod tests {
         let secret = SecretName {
             label: "current".to_owned(),
             name: "current".into(),
-            scheme: "propify".into(),
+            scheme: "propify".to_owned(),
             routes: vec![path.into()],
         };
         Roll { routes: vec![RouteName { path: path.into(), mode }], secrets: vec![secret] }

@@ -44,6 +44,10 @@ pub fn init(log: &Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    if OUTPUT.get().is_some() {
+        warn!("logging was set up before");
+        return;
+    }
     let terminal = io::stdout().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,

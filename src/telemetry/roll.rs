@@ -1,6 +1,5 @@
 //! Pure. The names that a configuration has: its routes, and its secrets with the label that tells each apart from all others.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::{Config, Mode};
@@ -34,7 +33,7 @@ pub struct SecretName {
     /// Its name, which is unique in its signature.
     pub name: Arc<str>,
     /// The scheme of its signature.
-    pub scheme: Cow<'static, str>,
+    pub scheme: String,
     /// The paths of the routes that it verifies events of.
     pub routes: Vec<Arc<str>>,
 }
@@ -65,7 +64,7 @@ impl Roll {
                 secrets.push(SecretName {
                     label: if taken { format!("{name}@{first}") } else { (**name).to_owned() },
                     name: Arc::clone(name),
-                    scheme: verifier.scheme().name.clone(),
+                    scheme: verifier.scheme().name.to_string(),
                     routes: paths.clone(),
                 });
             }
@@ -116,7 +115,11 @@ mod tests {
             .secrets
             .iter()
             .map(|secret| {
-                (secret.label.as_str(), &*secret.scheme, secret.routes.iter().map(|path| &**path).collect())
+                (
+                    secret.label.as_str(),
+                    secret.scheme.as_str(),
+                    secret.routes.iter().map(|path| &**path).collect(),
+                )
             })
             .collect();
         let want: Vec<(&str, &str, Vec<&str>)> = vec![

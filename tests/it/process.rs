@@ -118,6 +118,7 @@ fn panic_as_a_child() {
     let content = String::from("é: content of a request");
     let _caught = std::panic::catch_unwind(|| content[1..].len());
     let _caught = std::panic::catch_unwind(|| panic!("a constant"));
+    hookgate::telemetry::flush();
 }
 
 #[test]
