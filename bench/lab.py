@@ -101,7 +101,7 @@ class Upstream:
 class Gateway:
     """A hookgate in a process of its own. What it logs goes to a file, as it would."""
 
-    def __init__(self, binary, upstream, server="", limits=""):
+    def __init__(self, binary, upstream, server="", limits="", access="all"):
         self.folder = tempfile.TemporaryDirectory(prefix="hookgate-bench-")
         folder = pathlib.Path(self.folder.name)
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -117,6 +117,7 @@ workers = 2
 {limits}
 [log]
 format = "json"
+access = "{access}"
 [signature]
 scheme = "propify"
 secrets = [{{ env = "BENCH_SECRET" }}]

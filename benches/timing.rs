@@ -1,0 +1,152 @@
+//! Whether the time that verification takes tells a forger how much of a tag is right: the question of dudect (Reparaz,
+//! Balasch and Verbauwhede, "Dude, is my code constant time?", 2017), asked of the whole of `Verifier::claim`, `begin` and
+//! `finish`.
+//!
+//!     cargo bench --bench timing
+//!
+//! Two classes of requests that do not verify are timed in random order: one whose signature differs from the right one in
+//! its first digit, one that differs in its last. Welch's t-test then says whether their times could be of one
+//! distribution: |t| under 4.5 is no evidence against it, over 10 is a leak. As in dudect the test is made on all times
+//! and on those below several percentiles, since the slow tail is interrupts. Two more are timed in the same way: the same two
+//! signatures against another secret, of which no digit of either is known to be right (what differs there, differs by what
+//! the forger wrote), and a comparison that stops at the first wrong digit, which must be found.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "a measurement run by hand"
+)]
+
+use std::hint::black_box;
+use std::time::{Instant, SystemTime};
+
+use hookgate::secret::{Key, Secret};
+use hookgate::signature::scheme::Scheme;
+use hookgate::signature::{Fields, Verifier};
+
+const SAMPLES: usize = 1_000_000;
+
+/// Calls timed as one: a call is far above the clock's resolution, but a comparison alone is not.
+const CALLS: usize = 4;
+
+/// The parts of the times, the fastest first, that are tested each on their own.
+const PARTS: [f64; 5] = [1.0, 0.99, 0.9, 0.75, 0.5];
+
+const CONTENT: &[u8] =
+    br#"{"meta":{"object":"leases"},"record_id":"1","diff":{"new":{"status":"approved"}}}"#;
+
+struct Line<'l>(&'l [u8]);
+
+impl Fields for Line<'_> {
+    fn values<'a>(&'a self, _name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::once(self.0)
+    }
+}
+
+fn main() {
+    let key = Key::new(b"a secret that is long enough".to_vec());
+    let secret = Secret { name: "current".into(), key, not_after: None };
+    let scheme = Scheme::preset("propify").expect("it ships");
+    let verifier = Verifier::new(scheme.clone(), vec![secret]);
+    let (_, right) = verifier.sign(CONTENT).expect("there is a secret");
+    let right = right.into_bytes();
+    // A digit becomes a digit and a letter a letter, so that reading the claim takes the same branches in both classes: what
+    // a forger wrote is no secret, and telling digits from letters would show in the times.
+    let wrong_at = |index: usize| {
+        let mut tag = right.clone();
+        tag[index] = if matches!(tag[index], b'9' | b'f') { tag[index] - 1 } else { tag[index] + 1 };
+        tag
+    };
+    let classes = [wrong_at(0), wrong_at(right.len() - 1)];
+    println!("first digit wrong against last digit wrong, {SAMPLES} samples of {CALLS} calls each\n");
+    report(
+        "the verifier",
+        |tag| {
+            let claim = verifier.claim(&Line(tag)).expect("it is well formed");
+            let mut verification = verifier.begin(claim, SystemTime::UNIX_EPOCH);
+            verification.push(CONTENT);
+            verification.finish(()).is_ok()
+        },
+        &classes,
+    );
+    let key = Key::new(b"another secret, of which both are wrong".to_vec());
+    let other = Verifier::new(scheme.clone(), vec![Secret { name: "other".into(), key, not_after: None }]);
+    report(
+        "the same two against another secret",
+        |tag| {
+            let claim = other.claim(&Line(tag)).expect("it is well formed");
+            let mut verification = other.begin(claim, SystemTime::UNIX_EPOCH);
+            verification.push(CONTENT);
+            verification.finish(()).is_ok()
+        },
+        &classes,
+    );
+    report(
+        "a comparison that stops early",
+        |tag| tag.iter().zip(&right).all(|(a, b)| black_box(a) == black_box(b)),
+        &classes,
+    );
+}
+
+fn report(name: &str, verify: impl Fn(&[u8]) -> bool, classes: &[Vec<u8>; 2]) {
+    let samples = measure(verify, classes);
+    let mut all: Vec<u64> = samples.iter().flatten().copied().collect();
+    all.sort_unstable();
+    println!("{name}: median {} ns", all[all.len() / 2] / CALLS as u64);
+    for part in PARTS {
+        let limit = all[((all.len() - 1) as f64 * part) as usize];
+        let kept = samples
+            .each_ref()
+            .map(|times| times.iter().copied().filter(|time| *time <= limit).collect::<Vec<_>>());
+        let (t, difference) = welch(&kept[0], &kept[1]);
+        println!(
+            "  fastest {:>5.1} %: t = {t:>8.2}, difference of the means {:>6.2} ns, {} and {} samples",
+            part * 100.0,
+            difference / CALLS as f64,
+            kept[0].len(),
+            kept[1].len(),
+        );
+    }
+}
+
+/// Times of each class, in nanoseconds. Which is next is drawn beforehand, so that nothing periodic meets one class only.
+fn measure(verify: impl Fn(&[u8]) -> bool, classes: &[Vec<u8>; 2]) -> [Vec<u64>; 2] {
+    let mut times = [Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES)];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    // Both classes are read from one place, so that neither has the better address.
+    let mut tag = classes[0].clone();
+    for round in 0..SAMPLES + SAMPLES / 100 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let class = usize::from(state >> 63 == 1);
+        tag.copy_from_slice(&classes[class]);
+        // Once without the clock: what copying leaves in the processor's buffers is not to be timed.
+        black_box(verify(black_box(&tag)));
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            black_box(verify(black_box(&tag)));
+        }
+        let time = start.elapsed().as_nanos() as u64;
+        // The first are to warm up.
+        if round >= SAMPLES / 100 {
+            times[class].push(time);
+        }
+    }
+    times
+}
+
+/// Welch's t, and the difference of the means.
+fn welch(a: &[u64], b: &[u64]) -> (f64, f64) {
+    let moments = |times: &[u64]| {
+        let n = times.len() as f64;
+        let mean = times.iter().map(|time| *time as f64).sum::<f64>() / n;
+        let variance = times.iter().map(|time| (*time as f64 - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        (mean, variance / n)
+    };
+    let ((mean_a, spread_a), (mean_b, spread_b)) = (moments(a), moments(b));
+    ((mean_a - mean_b) / (spread_a + spread_b).sqrt(), mean_a - mean_b)
+}
