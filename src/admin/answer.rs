@@ -113,7 +113,7 @@ fn secrets(control: &Control) -> SecretsReport {
         SecretReport {
             label: secret.label.clone(),
             name: (*secret.name).to_owned(),
-            scheme: secret.scheme.to_owned(),
+            scheme: secret.scheme.to_string(),
             routes: secret.routes.iter().map(|path| (**path).to_owned()).collect(),
             verified: seen.count,
             last_seen: (seen.count > 0).then_some(seen.last),

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::environment::Environment;
 use super::hide::{Syntax, hide_secrets};
-use super::problem::{Report, Severity};
+use super::problem::{Problem, Report, Severity};
 use super::routes::{self, Common, Signs};
 use super::secret::Context;
 use super::table::{Problems, Table};
@@ -48,8 +48,13 @@ pub fn read(
     let sound = syntax::without_errors(text, &errors);
     if let Ok(document) = DeTable::parse(&sound) {
         compile(document.get_ref(), &sound, context, &mut problems);
-        problems
-            .retain(|problem| problem.severity == Severity::Error && !OF_THE_WHOLE.contains(&problem.code));
+        // What is left of a broken file is read as it was not meant: what looks like a key may be a secret.
+        let hidden = |problem: &Problem| {
+            problem.code == "unknown_key" && shown.get(problem.span.clone()) != text.get(problem.span.clone())
+        };
+        problems.retain(|problem| {
+            problem.severity == Severity::Error && !OF_THE_WHOLE.contains(&problem.code) && !hidden(problem)
+        });
     }
     problems.extend(syntax::problems(&shown, document.get_ref(), &errors));
     Err(Report::new(name, shown, problems))

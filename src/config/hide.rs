@@ -1,15 +1,17 @@
 //! Pure. Blots the secrets out of a configuration's text, before anything that is shown is made from it.
 //!
-//! What is hidden becomes `*`, byte for byte, so that every place in the text stays where it is. It hides too much rather
-//! than too little: whatever stands where only a secret could be meant, under whatever name.
+//! What is hidden becomes as many bytes of something else, so that every place in the text stays where it is. It goes by
+//! what may be shown (`public`), not by what a secret may look like: values under keys that no secret is meant to stand
+//! under, and no comments, in which people keep secrets for later.
+
+mod broken;
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::secret::is_variable_name;
-use super::suggest;
+use super::{keys, public};
 
 /// Whether the TOML parser had anything to say against a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,20 +25,20 @@ pub(super) enum Syntax {
 /// The text without its secrets. `document` is what the parser made of it.
 pub(super) fn hide_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -> String {
     let mut values = Values { text, hidden: Vec::new(), all: Vec::new() };
-    values.in_table(document, false);
+    values.in_table(document, Place::Elsewhere);
     let Values { mut hidden, all, .. } = values;
     match syntax {
         Syntax::Sound => comments(text, all, &mut hidden),
-        Syntax::Broken => in_text(text, 0, &mut hidden),
+        Syntax::Broken => broken::hide(text, &mut hidden),
     }
-    hidden.sort_by_key(|range| range.start);
+    hidden.sort_by_key(|blot| blot.place.start);
     let mut hidden = hidden.into_iter().peekable();
     let mut shown = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
-        while hidden.next_if(|range| range.end <= at).is_some() {}
+        while hidden.next_if(|blot| blot.place.end <= at).is_some() {}
         match hidden.peek() {
-            Some(range) if range.contains(&at) && !matches!(c, '\n' | '\r') => {
-                shown.extend(std::iter::repeat_n('*', c.len_utf8()));
+            Some(blot) if blot.place.contains(&at) && !matches!(c, '\n' | '\r') => {
+                shown.extend(std::iter::repeat_n(blot.with, c.len_utf8()));
             }
             Some(_) | None => shown.push(c),
         }
@@ -44,57 +46,108 @@ pub(super) fn hide_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -
     shown
 }
 
-/// The places of a document's values, and of those that may be secrets.
+/// A place to hide.
+struct Blot {
+    place: Range<usize>,
+    with: char,
+}
+
+impl Blot {
+    fn secret(place: Range<usize>) -> Self {
+        Self { place, with: '*' }
+    }
+
+    fn is_secret_until(&self, at: usize) -> bool {
+        self.with == '*' && self.place.end == at
+    }
+
+    /// All of a comment but its `#`. White space, as most comments are no secrets, and stars would say that they are.
+    fn comment(place: Range<usize>) -> Self {
+        Self { place: place.start.saturating_add(1)..place.end, with: ' ' }
+    }
+}
+
+/// The places of a document's strings, and of what is to be hidden.
 struct Values<'t> {
     text: &'t str,
-    hidden: Vec<Range<usize>>,
+    hidden: Vec<Blot>,
     all: Vec<Range<usize>>,
 }
 
+/// Which keys are public where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Those of a signature and its secrets.
+    Signature,
+    /// None: the key of a table that this is in is not known.
+    Unknown,
+    /// The names that the file itself gives to schemes.
+    Schemes,
+    /// Every one of `keys`.
+    Elsewhere,
+}
+
 impl Values<'_> {
-    /// Collects below a table; `within` a signature or anything named after a secret, all is hidden but what is known not
-    /// to be one.
-    fn in_table(&mut self, table: &DeTable<'_>, within: bool) {
+    fn in_table(&mut self, table: &DeTable<'_>, place: Place) {
         for (key, value) in table {
-            let key = key.get_ref().as_ref();
-            self.in_value(key, value, within || key == "signature" || holds_secret(key));
+            let name = key.get_ref().as_ref();
+            let shown = match place {
+                Place::Elsewhere | Place::Schemes => public::is_plain(name),
+                Place::Signature | Place::Unknown => public::key(name),
+            };
+            if !shown {
+                self.hidden.push(Blot::secret(key.span()));
+            }
+            self.in_value(name, value, place);
         }
     }
 
-    fn in_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, within: bool) {
-        match value.get_ref() {
-            DeValue::Table(table) => self.in_table(table, within),
+    fn in_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, place: Place) {
+        let meant = if place == Place::Elsewhere { public::meant(key) } else { key };
+        let shown = match value.get_ref() {
+            DeValue::Table(table) => return self.in_table(table, place.below(key)),
             DeValue::Array(array) => {
                 for element in array {
-                    self.in_value(key, element, within);
+                    self.in_value(key, element, place);
                 }
+                return;
             }
             DeValue::String(content) => {
                 self.all.push(value.span());
-                let public = match key {
-                    "scheme" | "name" | "file" | "encoding" | "secret_encoding" | "not_after"
-                    | "tolerance" | "past" | "future" => true,
-                    "env" => is_variable_name(content),
-                    _ => false,
-                };
-                if within && !public {
-                    self.hidden.push(inside_quotes(self.text, value.span()));
-                }
+                place.shows(meant) && public::value(meant, content)
             }
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
-                if within && key != "not_after" {
-                    self.hidden.push(value.span());
-                }
+            DeValue::Datetime(_) => place.shows(meant),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {
+                place == Place::Elsewhere && place.shows(meant)
             }
+        };
+        if !shown {
+            self.hidden.push(Blot::secret(inside_quotes(self.text, value.span())));
         }
     }
 }
 
-/// Whether what is set under this key may be a secret, wherever in the file it is.
-fn holds_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let named = ["value", "secret", "password", "token", "key"].iter().any(|word| key.contains(word));
-    named || suggest::nearest(&key, ["value"]).is_some()
+impl Place {
+    fn shows(self, key: &str) -> bool {
+        match self {
+            Self::Signature => keys::PUBLIC_IN_SIGNATURE.contains(&key),
+            Self::Unknown | Self::Schemes => false,
+            Self::Elsewhere => keys::is_public(key),
+        }
+    }
+
+    /// Where the values of a table are that stands here under this key.
+    fn below(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Signature | Self::Elsewhere, "signature" | "secrets") => Self::Signature,
+            (Self::Elsewhere, "schemes") => Self::Schemes,
+            (Self::Elsewhere, "timestamp" | "tolerance" | "proxy_protocol") | (Self::Schemes, _) => {
+                Self::Elsewhere
+            }
+            (Self::Elsewhere, key) if keys::ROOT.contains(&key) => Self::Elsewhere,
+            (Self::Signature | Self::Unknown | Self::Elsewhere, _) => Self::Unknown,
+        }
+    }
 }
 
 fn inside_quotes(text: &str, span: Range<usize>) -> Range<usize> {
@@ -102,62 +155,16 @@ fn inside_quotes(text: &str, span: Range<usize>) -> Range<usize> {
     if quoted { span.start.saturating_add(1)..span.end.saturating_sub(1) } else { span }
 }
 
-/// Collects what to hide in the comments of a sound document: secrets are commented out, too. `values` are the places of
-/// its strings, in which a `#` begins no comment.
-fn comments(text: &str, mut values: Vec<Range<usize>>, hidden: &mut Vec<Range<usize>>) {
+/// Collects the comments of a sound document. `values` are the places of its strings, in which a `#` begins no comment.
+fn comments(text: &str, mut values: Vec<Range<usize>>, hidden: &mut Vec<Blot>) {
     values.sort_by_key(|range| range.start);
     let mut values = values.into_iter().peekable();
     for (at, _) in text.match_indices('#') {
         while values.next_if(|range| range.end <= at).is_some() {}
         if values.peek().is_none_or(|range| at < range.start) {
             let comment = text.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-            in_text(comment, at, hidden);
+            hidden.push(Blot::comment(at..at.saturating_add(comment.len())));
         }
-    }
-}
-
-/// Collects what to hide in a text that is no TOML and begins at `base`: all that follows a word for a secret on its line.
-fn in_text(text: &str, base: usize, hidden: &mut Vec<Range<usize>>) {
-    let mut rest = text;
-    while let Some(start) = rest.find(is_word) {
-        let from_word = rest.get(start..).unwrap_or_default();
-        let end = from_word.find(|c| !is_word(c)).unwrap_or(from_word.len());
-        let (word, after) = from_word.split_at(end);
-        rest = after;
-        let Some(value) = holds_secret(word).then(|| value_after(after)).flatten() else { continue };
-        let length = ["\"\"\"", "'''"]
-            .iter()
-            .find_map(|quotes| {
-                value.strip_prefix(quotes).map(|inner| inner.find(quotes).unwrap_or(inner.len()))
-            })
-            .map_or_else(|| value.find('\n').unwrap_or(value.len()), |inner| inner.saturating_add(3));
-        let at = base.saturating_add(text.len().saturating_sub(value.len()));
-        hidden.push(at..at.saturating_add(length));
-        rest = value.get(length..).unwrap_or_default();
-    }
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '-')
-}
-
-/// What follows a key on its line, be there an equals sign, a colon or only a space, if it can be a secret: the
-/// elements of an array or a table are looked at one by one.
-fn value_after(after_key: &str) -> Option<&str> {
-    let blank = |c: char| matches!(c, ' ' | '\t');
-    let after_key = after_key.strip_prefix(['"', '\'']).unwrap_or(after_key);
-    let trimmed = after_key.trim_start_matches(blank);
-    let value = match trimmed.strip_prefix(['=', ':']) {
-        Some(value) => value.trim_start_matches(['=', ' ', '\t']),
-        None if trimmed.len() < after_key.len() && trimmed.starts_with(['"', '\'']) => trimmed,
-        None => return None,
-    };
-    let elements = value.strip_prefix('[').map(|elements| elements.trim_start_matches([' ', '\t', '[']));
-    match elements {
-        _ if value.starts_with('{') => None,
-        Some(elements) if elements.starts_with(['{', '\r', '\n', '#', ']']) || elements.is_empty() => None,
-        Some(elements) => Some(elements),
-        None => Some(value),
     }
 }
 
@@ -178,7 +185,8 @@ mod tests {
         let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ name = \"a\", value = \"hunter2é\" }, { env = \"HUNTER\" }]\n";
         let want = "[signature]\nscheme = \"propify\"\nsecrets = [{ name = \"a\", value = \"*********\" }, { env = \"HUNTER\" }]\n";
         assert_eq!(shown(text), want);
-        assert_eq!(shown("path = \"/#value = x\""), "path = \"/#value = x\"");
+        assert_eq!(shown("path = \"/#value\" # x"), "path = \"/#value\" #  ");
+        assert_eq!(shown("lisen = \"::1\"\ncolour = \"a\""), "lisen = \"::1\"\ncolour = \"*\"");
         assert_eq!(shown("[server]\nlisten = \"127.0.0.1:80\"\n"), "[server]\nlisten = \"127.0.0.1:80\"\n");
     }
 
@@ -203,6 +211,13 @@ mod tests {
             "a = 1 # value = \"hunter2\"",
             "a = \"#\" # secrets = [\"hunter2\"] # ",
             "# secret: hunter2",
+            "# hunter2",
+            "[signature]\nfoo = { name = \"hunter2\" }",
+            "[signature]\nsecrets = [{ \"hunter2\" = 1 }]",
+            "[signature]\nsecrets = [{ value.hunter2 = 1 }]",
+            "[signature]\nsecrets = [{ name = \"a, value = hunter2\" }]",
+            "[signature]\nsecrets = [{ name = \"\"\"a\", value = \"hunter2\"\"\"\" }]",
+            "[sign]\nname = \"hunter2\"",
             // No TOML from here on.
             "value = hunter2",
             "value = hunter2 hunter2, hunter2",
@@ -219,6 +234,30 @@ mod tests {
             "secrets = [\n{ name = \"a\", value = \"hunter2\" \"b\" }\n",
             "secrets = [{ value = \"a\", value = \"hunter2\" }]",
             "[signature\nvalue = \"hunter2\"\n",
+            "secrets = [{value = {\"hunter2\"}}]",
+            "secrets = [{ value -= \"hunter2\" }]",
+            "secrets = [{ val,ue = \"hunter2\" }]",
+            "secrets = [{ va]lue = \"hunter2\" }]",
+            "secrets = [{ va=lue = \"hunter2\" }]",
+            "secrets = [{ va\"hunter2\" }]",
+            "secrets = [{ valu\ne = \"hunter2\" }]",
+            "secrets = [{ value [signature]= \"hunter2\" }]",
+            "secrets = [{ name = \"currentlue = \"hunter2\" }]",
+            "secrets = [{ name = \"current\" \"hunter2\" }]",
+            "secrets = [{ name = \"current, value = \"hunter2\" }]",
+            "secrets = [{ name = \"current\" name = \"hunter2\" }]",
+            "secrets = [{ name = value = \"hunter2\" }]",
+            "secrets = [{ name == \"hunter2\" }]",
+            "secrets = [{ name value = \"hunter2\" }]",
+            "secrets = [{ foo.name = \"hunter2\" x }]",
+            "secrets = [{ name = \"a\", # value = \"hunter2\" }]",
+            "secrets = [{ name = \"a\"\"\", value = \"hunter2\" }]",
+            "secrets = [{ name = 'a\", value = \"hunter2\" }]",
+            "secrets = [\n\"a\",\n\"hunter2\"\nname",
+            "listen = [\n\"hunter2\"\nname",
+            "secrets = [{ value = \"hunter\nhunter2#hunter2\" }]",
+            "[hunter2",
+            "hunter2",
         ] {
             assert!(!shown(text).contains("hunter2"), "{text}\n{}", shown(text));
         }
@@ -226,7 +265,25 @@ mod tests {
 
     #[test]
     fn a_broken_file_still_shows_what_is_no_secret() {
-        let text = "[server\nlisten = 127.0.0.1:80 # the secret of\nsecrets = [{ env = \"A_SECRET\" }\n";
-        assert_eq!(shown(text), text);
+        for (line, want) in [
+            ("[server", "[server"),
+            ("[[routes]", "[[routes]"),
+            ("listen = 127.0.0.1:80 # the secret", "listen = 127.0.0.1:80 #           "),
+            ("max_body = \"1MiB", "max_body = \"1MiB"),
+            ("path = /a", "path = /a"),
+            ("secrets = [{ env = \"A_SECRET\" }", "secrets = [{ env = \"A_SECRET\" }"),
+            (
+                "signature.secrets = [{ file = '/a' }, { nmae = \"a\" }]",
+                "signature.secrets = [{ file = '/a' }, { nmae = \"*\" }]",
+            ),
+            ("{ name = \"a\" value = \"b\" },", "{ name = \"a\" value = \"*\" },"),
+            ("methods = [\"GET\", \"POST\"]", "methods = [\"GET\", \"POST\"]"),
+            ("mode = \"observe\" all, of", "mode = \"observe\" *******"),
+            ("listen = [\n  \"::1\",\n]", "listen = [\n  \"***\",\n]"),
+            ("lisen = \"::1\"", "lisen = \"***\""),
+            ("colour = \"red\"", "****** = \"***\""),
+        ] {
+            assert_eq!(shown(&format!("{line}\n=")), format!("{want}\n*"));
+        }
     }
 }

@@ -108,3 +108,32 @@ pub(super) const TABLES: [(&str, &[&str]); 14] = [
     ("`[signature]`", SIGNATURE),
     ("an element of `secrets`", SECRET),
 ];
+
+/// The keys of a signature and its secrets under which no secret is meant to stand: those that are shown. A new key is
+/// none of them until it is put here.
+pub(super) const PUBLIC_IN_SIGNATURE: &[&str] = &[
+    "scheme",
+    "name",
+    "env",
+    "file",
+    "encoding",
+    "secret_encoding",
+    "not_after",
+    "tolerance",
+    "past",
+    "future",
+];
+
+/// Whether no secret is meant to stand under this key, wherever it is.
+pub(super) fn is_public(key: &str) -> bool {
+    let elsewhere =
+        [SERVER, PROXY_PROTOCOL, LIMITS, UPSTREAM, ADMIN, LOG, FORWARD, SCHEME, TIMESTAMP, TOLERANCE, ROUTE]
+            .iter()
+            .any(|keys| keys.contains(&key));
+    PUBLIC_IN_SIGNATURE.contains(&key) || (elsewhere && key != "signature")
+}
+
+/// Every key, and many of them more than once.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|(_, keys)| keys.iter().copied())
+}

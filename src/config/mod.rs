@@ -16,6 +16,7 @@ mod item;
 mod keys;
 mod pointer;
 mod proxy;
+mod public;
 mod public_url;
 mod routes;
 mod schemes;

@@ -12,7 +12,7 @@ use super::secret::Context;
 use super::signature::{self, Signature};
 use super::table::{Problems, Table};
 use super::upstream::{self, Settings};
-use super::{Limits, Mode, Route, keys, pointer, public_url, sections, together};
+use super::{Limits, Mode, Route, keys, pointer, public, public_url, sections, together};
 use crate::forward::origin::Origin;
 use crate::model::Requirement;
 use crate::route::{ModelRule, Pattern, PatternError, PatternFault};
@@ -207,10 +207,10 @@ fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
 /// What to write instead of a path that is none.
 fn path_help(text: &str, error: &PatternError) -> String {
     match error.fault {
-        PatternFault::NoLeadingSlash => format!("write `path = \"/{text}\"`"),
+        PatternFault::NoLeadingSlash => format!("write `path = \"/{}\"`", public::quote(text)),
         PatternFault::NotPath => match text.get(error.at.clone()).unwrap_or_default() {
             "?" | "#" => {
-                let path = text.get(..error.at.start).unwrap_or_default();
+                let path = public::quote(text.get(..error.at.start).unwrap_or_default());
                 format!("the query plays no part: write `path = \"{path}\"`")
             }
             other => {
@@ -248,7 +248,8 @@ fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> 
             Problem::error("model_twice", item.span, "this route's model is its path's `{model}` already")
                 .related(table.place("path"), "here")
                 .help(format!(
-                    "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{text}\"`"
+                    "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{}\"`",
+                    public::quote(text)
                 )),
         );
         return None;

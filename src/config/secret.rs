@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use super::date::{self, DateError};
 use super::environment::{Environment, FileError};
 use super::item::Item;
-use super::keys;
 use super::problem::Problem;
 use super::schemes::Declared;
 use super::table::{Problems, Table};
+use super::{keys, public};
 use crate::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
 
 /// What a configuration is read in.
@@ -228,7 +228,8 @@ fn file(
     problems: &mut Problems,
 ) -> Option<Zeroizing<Vec<u8>>> {
     let path = context.folder.join(name);
-    let shown = path.display();
+    let shown = path.to_string_lossy();
+    let shown = if public::value("file", name) { shown } else { "...".into() };
     let file = match context.environment.file(&path) {
         Ok(file) => file,
         Err(error) => {

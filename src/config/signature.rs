@@ -9,7 +9,7 @@ use super::item::Item;
 use super::problem::Problem;
 use super::secret::{self, Context, Named};
 use super::table::{Problems, Table};
-use super::{keys, schemes, suggest};
+use super::{keys, public, schemes, suggest};
 use crate::secret::{Key, Secret, SecretEncoding};
 use crate::signature::Verifier;
 use crate::signature::mac::Keyed;
@@ -67,9 +67,9 @@ fn scheme(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Opt
     if scheme.is_none() {
         let own = context.schemes.iter().map(|(name, _)| name.as_str());
         let names = || own.clone().chain(PRESETS.iter().map(|scheme| &*scheme.name));
-        let problem =
-            Problem::error("unknown_scheme", item.span.clone(), format!("there is no scheme {text:?}"))
-                .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
+        let message = format!("there is no scheme {:?}", public::quote(text));
+        let problem = Problem::error("unknown_scheme", item.span.clone(), message)
+            .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
         problems.push(match suggest::nearest(text, names()) {
             Some(meant) => problem.label(format!("did you mean `\"{meant}\"`?")),
             None => problem,

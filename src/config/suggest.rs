@@ -2,13 +2,20 @@
 
 /// The known word nearest to `word`, if one is near: a third of its letters may differ.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let allowed = word.chars().count().div_ceil(3).min(3);
+    let length = word.chars().count();
+    let allowed = length.div_ceil(3).min(3);
     known
         .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(length) <= allowed)
         .map(|candidate| (distance(&word.to_lowercase(), candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether a single slip makes `known` to `word`.
+pub(super) fn is_slip(word: &str, known: &str) -> bool {
+    word.len().abs_diff(known.len()) <= 1 && distance(word, known) == 1
 }
 
 /// Words as a list for people: `` `a`, `b` ``.

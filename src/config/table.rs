@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::item::Item;
 use super::problem::Problem;
-use super::{keys, suggest, unit};
+use super::{keys, public, suggest, unit};
 
 /// What has been found wrong so far.
 pub(super) type Problems = Vec<Problem>;
@@ -177,7 +177,15 @@ impl<'t> Table<'t> {
 }
 
 fn unknown(title: &str, key: &str, span: Range<usize>, known: &[&str]) -> Problem {
-    let problem = Problem::error("unknown_key", span, format!("{title} has no key {key:?}"))
+    // Among secrets, what is no slip of a known key may be a secret.
+    let shown = if known == keys::SIGNATURE || known == keys::SECRET {
+        public::key(key)
+    } else {
+        public::is_plain(key)
+    };
+    let message =
+        if shown { format!("{title} has no key {key:?}") } else { format!("{title} has no such key") };
+    let problem = Problem::error("unknown_key", span, message)
         .help(format!("its keys are {}", suggest::list(known.iter().copied())));
     if let Some(meant) = suggest::nearest(key, known.iter().copied()) {
         return problem.label(format!("did you mean `{meant}`?"));

@@ -153,6 +153,67 @@ fn piece() -> impl Strategy<Value = String> {
     prop_oneof![4 => prop::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
 }
 
+/// What the secrets are made of that are hidden from slips: all that can stand between quotes, most of it letters.
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-.,:#[]{} '";
+
+/// Ways to write a secret into a configuration.
+const LAYOUTS: [&str; 4] = [
+    INLINE,
+    r#"[log]
+level = "info" # or so
+
+[signature]
+scheme = "propify"
+secrets = [{ value = "hunter2" }]
+[[routes]]
+path = "/webhook"
+upstream = "http://127.0.0.1:3000"
+"#,
+    r#"[[routes]]
+path = "/hooks"
+upstream = "http://127.0.0.1:3000"
+signature = { scheme = "github", secrets = [{ env = "GITHUB_WEBHOOK_SECRET" }, { value = "hunter2", name = "old" }] }
+methods = ["POST"]
+mode = "observe"
+"#,
+    r#"signature.scheme = "propify"
+[[signature.secrets]]
+name = "current"
+value = "hunter2" # for now
+encoding = "utf8"
+[[routes]]
+path = "/webhook/{model}"
+upstream = "http://127.0.0.1:3000"
+"#,
+];
+
+/// A slip of the fingers: so far from the secret, some characters are taken out and others put in.
+#[derive(Clone, Debug)]
+struct Slip {
+    distance: isize,
+    out: usize,
+    into: String,
+}
+
+fn slip() -> impl Strategy<Value = Slip> {
+    let distance = prop_oneof![3 => -60_isize..60, 1 => -400_isize..200];
+    let out = prop_oneof![2 => Just(0_usize), 1 => 0_usize..7];
+    let signs =
+        ["\"", "'", "[", "]", "{", "}", "=", "\n", ",", "#", ".", "-", "\"\"\"", "'''", "\\", " ", "=1"];
+    let sign = prop::sample::select(signs.to_vec()).prop_map(str::to_owned);
+    let into = prop_oneof![3 => sign, 1 => piece(), 1 => Just(String::new())];
+    (distance, out, into).prop_map(|(distance, out, into)| Slip { distance, out, into })
+}
+
+impl Slip {
+    fn make(self, text: &mut String, secret: &str) {
+        let near = text.find(secret).unwrap_or(text.len() / 2);
+        let at = near.saturating_add_signed(self.distance).min(text.len());
+        let end = text.ceil_char_boundary((at + self.out).min(text.len()));
+        text.replace_range(text.floor_char_boundary(at)..end, &self.into);
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text: String) {
@@ -176,6 +237,25 @@ proptest! {
         }
         let shown = everything_about(&format!("{}{piece}{}", &INLINE[..at], &INLINE[end..]));
         prop_assert!(!shown.contains("hunter2"), "{}", shown);
+    }
+
+    /// Whatever slips the fingers make, near the secret or far from it.
+    #[test]
+    fn no_slip_shows_a_piece_of_a_secret(
+        secret in prop::collection::vec(prop::sample::select(LETTERS.chars().collect::<Vec<_>>()), 12..40),
+        layout in prop::sample::select(LAYOUTS.to_vec()),
+        slips in prop::collection::vec(slip(), 1..5),
+    ) {
+        let secret: String = secret.into_iter().collect();
+        let mut text = layout.replace("hunter2", &secret);
+        for slip in slips {
+            slip.make(&mut text, &secret);
+        }
+        let shown = everything_about(&text);
+        for at in 0..secret.len() - 5 {
+            let piece = &secret[at..at + 6];
+            prop_assert!(!shown.contains(piece), "{piece:?} of\n{text}\nin\n{shown}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::problem::Problem;
+use super::public;
 use super::routes::{Draft, Signs, signature_help};
 use super::signature::Signature;
 use super::table::{Problems, Table};
@@ -108,6 +109,7 @@ fn conflicts(routes: &[Readable<'_>], problems: &mut Problems) -> Vec<usize> {
         } else {
             match model {
                 ModelRule::Named(model) => {
+                    let model = public::quote(model);
                     problem(format!("there is a route for `{later_path}` with the model `{model}` already"))
                         .help("remove one of them, or name another model")
                 }

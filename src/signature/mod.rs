@@ -117,6 +117,26 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// The secret besides the first that verifies a claim over content that is complete. Apart from the rest, because it is
+    /// seldom needed.
+    #[inline(never)]
+    fn verified_by_another(
+        &self,
+        claim: &Claim,
+        first: Option<usize>,
+        now: SystemTime,
+        content: &[u8],
+    ) -> Option<&KeyedSecret> {
+        let others = self.keys.iter().enumerate().filter(|(index, _)| Some(*index) != first);
+        others.map(|(_, key)| key).filter(|key| key.counts(now)).find(|key| {
+            let mut running = key.start(claim);
+            running.update(content);
+            claim.holds(running)
+        })
+    }
+}
+
 impl KeyedSecret {
     /// Starts on a message, with what is signed before its content.
     fn start(&self, claim: &Claim) -> Running {
@@ -211,14 +231,7 @@ impl Verification<'_> {
         let verified = running.is_some_and(|running| claim.holds(running));
         let verified_by = match first {
             Some(index) if verified => verifier.keys.get(index),
-            _ => {
-                let others = verifier.keys.iter().enumerate().filter(|(index, _)| Some(*index) != first);
-                others.map(|(_, key)| key).filter(|key| key.counts(now)).find(|key| {
-                    let mut running = key.start(&claim);
-                    running.update(&content);
-                    claim.holds(running)
-                })
-            }
+            _ => verifier.verified_by_another(&claim, first, now, &content),
         };
         match verified_by {
             Some(key) => Ok(AuthenticRequest { head, content, secret: Arc::clone(&key.name) }),

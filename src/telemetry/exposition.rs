@@ -2,7 +2,7 @@
 //!
 //! `prometheus-client` writes OpenMetrics, where the `_total` of a counter belongs to its samples and not to its name. What
 //! is served is the older Prometheus text format (0.0.4), which every scraper reads: there the description names the
-//! samples, so [`classic`] puts the suffix there, too.
+//! samples, so `classic` puts the suffix there, too.
 
 use std::fmt;
 use std::sync::Arc;

@@ -305,6 +305,85 @@ mod sign {
     }
 
     #[test]
+    fn what_a_scheme_signs_besides_the_body_is_taken_from_the_flags_or_made_up() {
+        let stripe = ["--scheme", "stripe", "--secret-env", "STRONG"];
+        let output = run(&[&["sign", "--timestamp", "1533204620"], &stripe[..]].concat(), b"{}");
+        assert_code(&output, 0);
+        assert!(out(&output).starts_with("stripe-signature: t=1533204620,v1="), "{}", out(&output));
+        let svix = ["sign", "--scheme", "svix", "--secret-env", "STRONG", "--secret-encoding", "utf8"];
+        let output = run(&svix, b"{}");
+        let lines: Vec<_> = out(&output).lines().collect();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(
+            lines[0].starts_with("svix-id: msg_") && lines[1].starts_with("svix-timestamp: 1"),
+            "{lines:?}"
+        );
+        assert!(lines[2].starts_with("svix-signature: v1,"), "{lines:?}");
+        let fields: Vec<_> = lines.iter().flat_map(|line| ["--field", *line]).collect();
+        let verify = [&["verify"][..], &fields, &svix[1..]].concat();
+        assert_code(&run(&verify, b"{}"), 0);
+        assert_code(&run(&verify, b"{ }"), 1);
+    }
+
+    #[test]
+    fn the_url_is_asked_for_where_it_is_signed() {
+        let square = ["--scheme", "square", "--secret-env", "STRONG"];
+        let output = run(&[&["sign"], &square[..]].concat(), b"{}");
+        assert_code(&output, 2);
+        assert!(err(&output).contains("--url https://"), "{}", err(&output));
+        let url = ["--url", "https://hooks.example.com/square?x=1"];
+        let output = run(&[&["sign"], &square[..], &url].concat(), b"{}");
+        let field = out(&output).trim();
+        let verify = ["verify", "--field", field];
+        assert_code(&run(&[&verify[..], &square, &url].concat(), b"{}"), 0);
+        let other = ["--url", "https://hooks.example.com/square?x=2"];
+        assert_code(&run(&[&verify[..], &square, &other].concat(), b"{}"), 1);
+    }
+
+    #[test]
+    fn only_the_sender_signs_with_a_private_key() {
+        let folder = usual();
+        let key = folder.write("key", "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
+        let output = run(&["sign", "--scheme", "discord", "--secret-file", &key], b"{}");
+        assert_code(&output, 2);
+        assert!(err(&output).contains("private key"), "{}", err(&output));
+        let output =
+            run(&["sign", "--scheme", "discord", "--secret-env", "STRONG", "--secret-encoding", "utf8"], b"");
+        assert_code(&output, 2);
+        assert!(err(&output).contains("no public key"), "{}", err(&output));
+    }
+
+    #[test]
+    fn a_signature_that_is_only_too_old_is_told_so() {
+        let stripe = ["--scheme", "stripe", "--secret-env", "STRONG"];
+        let signed = run(&[&["sign", "--timestamp", "1533204620"], &stripe[..]].concat(), b"{}");
+        let verify = ["verify", "--field", out(&signed).trim(), "--json"];
+        let output = run(&[&verify[..], &stripe].concat(), b"{}");
+        assert_code(&output, 1);
+        let told = json(&output);
+        assert_eq!(told["reason"], "timestamp_expired");
+        assert!(told["why"].as_str().unwrap().contains("but for that, it verifies"), "{told}");
+        let output = run(&[&verify[..], &stripe].concat(), b"{ }");
+        assert!(
+            json(&output)["why"].as_str().unwrap().contains("would not have verified"),
+            "{}",
+            out(&output)
+        );
+    }
+
+    #[test]
+    fn the_known_senders_are_listed() {
+        let output = run(&["schemes"], b"");
+        assert_code(&output, 0);
+        assert!(out(&output).contains("\nstripe ") && out(&output).contains("{timestamp}.{body}"));
+        let listed = json(&run(&["schemes", "--json"], b""));
+        let stripe = listed.as_array().unwrap().iter().find(|scheme| scheme["name"] == "stripe").unwrap();
+        assert_eq!(stripe["field"], "stripe-signature");
+        assert_eq!(stripe["tolerance"], "5m");
+        assert_eq!(stripe["confirmed"], true);
+    }
+
+    #[test]
     fn a_body_that_cannot_be_read_is_a_failure() {
         let output = run(&keyed(&["sign", "/nonesuch"]), b"");
         assert_code(&output, 1);
@@ -705,6 +784,53 @@ mod send {
             running.signal("-TERM");
             assert_eq!(running.ended(), Some(0), "{}", running.seen);
         }
+    }
+
+    #[test]
+    fn every_kind_of_scheme_can_be_tried_with_good_and_with_forged_events() {
+        let usual = ["missing", "malformed", "tampered", "wrong-secret", "duplicate"];
+        let timed = [&usual[..], &["expired"]].concat();
+        for (scheme, forgeries) in [
+            ("stripe", &timed[..]),
+            ("hubspot", &timed),
+            ("twitch", &timed),
+            ("square", &usual),
+            ("typeform", &usual),
+            ("intercom", &usual),
+            ("gitlab", &["missing", "wrong-secret", "duplicate"]),
+        ] {
+            let (app, received) = answers_once(OK);
+            let folder = Folder::new(&format!(
+                r#"
+                [server]
+                listen = "127.0.0.1:0"
+                [[routes]]
+                path = "/hook"
+                upstream = "http://{app}"
+                public_url = "https://hooks.example.com"
+                signature = {{ scheme = "{scheme}", secrets = [{{ env = "STRONG" }}] }}
+                "#
+            ));
+            let (mut running, address) = gateway(&folder);
+            let url = format!("http://{address}");
+            for forgery in forgeries {
+                let output = folder.run(&["send", "/hook?a=b", "--url", &url, "--forge", forgery], b"");
+                assert_code(&output, 0);
+                assert!(
+                    out(&output).contains("stopped, as it must be"),
+                    "{scheme} {forgery}: {}",
+                    out(&output)
+                );
+            }
+            assert_code(&folder.run(&["send", "/hook?a=b", "--url", &url], b""), 0);
+            assert!(received.join().unwrap().starts_with("POST /hook?a=b "), "{scheme}");
+            running.signal("-TERM");
+            assert_eq!(running.ended(), Some(0), "{}", running.seen);
+        }
+        let args = ["send", "/webhook/leads", "--url", "http://127.0.0.1:9", "--forge", "expired"];
+        let output = super::usual().run(&args, b"");
+        assert_code(&output, 2);
+        assert!(err(&output).contains("no time that could expire"), "{}", err(&output));
     }
 }
 
