@@ -240,6 +240,11 @@ fn read(head: &[u8], len: usize) -> Result<Head, Fault> {
         }
         read_field_line(line, &mut seen).map_err(Fault::Malformed)?;
     }
+    // Where the target has to say the host, hyper sees one line more.
+    let target_is_host = matches!(request_line.target, Target::Absolute { .. }) && seen.host.is_none();
+    if target_is_host && seen.lines == MAX_FIELD_LINES {
+        return Err(Fault::TooLarge);
+    }
     conclude(&request_line, &seen, len).map_err(Fault::Malformed)
 }
 

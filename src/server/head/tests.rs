@@ -222,6 +222,14 @@ fn the_size_of_a_head_is_bounded_at_its_limit_exactly() {
     assert_eq!(look_at(lines(MAX_FIELD_LINES + 1).as_bytes()), Look::Faulty(Fault::TooLarge));
 }
 
+/// Found by the fuzzer: the line made of the target was not counted, and hyper refused the head in its own way.
+#[test]
+fn a_host_that_the_target_says_is_a_field_line_like_any_other() {
+    let lines = |n: usize| format!("POST http://a/ HTTP/1.0\r\n{}\r\n", "x:y\r\n".repeat(n));
+    assert!(matches!(look_at(lines(MAX_FIELD_LINES - 1).as_bytes()), Look::Complete(_)));
+    assert_eq!(look_at(lines(MAX_FIELD_LINES).as_bytes()), Look::Faulty(Fault::TooLarge));
+}
+
 /// Bytes that look like heads, often enough.
 fn heads() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
