@@ -14,7 +14,7 @@ use crate::rejection::Rejection;
 use crate::server::head::{Expect, Framing, Head};
 use crate::server::limit::{Exhausted, Share};
 use crate::server::pace::Pace;
-use crate::server::wire::{Append, Arrival, ContentError, Progress, Transport, Wire};
+use crate::server::wire::{Append, ContentError, Progress, Transport, Wire};
 use crate::signature::Verification;
 
 /// What the content of a request is measured against.
@@ -26,7 +26,7 @@ pub struct Bounds {
     pub pace: Pace,
 }
 
-/// Reads all content of the request that `arrival` is about into `verification`. `share` is made as large as the memory
+/// Reads all content of a request, whose head arrived at that time, into `verification`. `share` is made as large as the memory
 /// that it takes.
 ///
 /// # Errors
@@ -34,7 +34,7 @@ pub struct Bounds {
 pub async fn receive<IO: Transport>(
     wire: &Wire<IO>,
     head: &Head,
-    arrival: &Arrival,
+    arrived: Instant,
     bounds: Bounds,
     share: &mut Share,
     verification: &mut Verification<'_>,
@@ -70,13 +70,13 @@ pub async fn receive<IO: Transport>(
                 }
                 Poll::Pending => {
                     let (received, now) = (intake.verification.len(), Instant::now().into_std());
-                    let seated = intake.share.sit(cx, received, arrival.at.into_std(), now);
+                    let seated = intake.share.sit(cx, received, arrived.into_std(), now);
                     seated.map_err(|_exhausted| Rejection::Overloaded)?;
                     Poll::Pending
                 }
             };
             if progress.is_pending() {
-                deadline.set_at(arrival.at, bounds.pace.patience(intake.verification.len()));
+                deadline.set_at(arrived, bounds.pace.patience(intake.verification.len()));
                 return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
             }
         }

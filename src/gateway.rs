@@ -4,28 +4,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Version};
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Response, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Ending};
 use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
+use crate::forward;
 use crate::forward::error::{ForwardError, chain};
-use crate::forward::{self, Manner};
+use crate::forward::request::Manner;
 use crate::model::{self, Requirement};
 use crate::peer::Peer;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::route::{Matched, RouteId, Router};
-use crate::server::head::{Expect, Fault};
+use crate::server::head::{Expect, Fault, RequestHead};
 use crate::server::limit::Budget;
 use crate::server::pace::Pace;
+use crate::server::spelling::has_capitals;
 use crate::server::view::View;
-use crate::server::wire::{Transport, Wire};
+use crate::server::wire::{Arrival, Transport, Wire};
 use crate::server::worker::Worker;
 use crate::signature::probe::Fault as ProbeFault;
 use crate::signature::{Context, Deliverable, Fields, Mode, Verification, Verifier};
@@ -74,7 +75,7 @@ pub struct Unfit {
 }
 
 /// The field that says which trace a request is part of (W3C Trace Context). It is forwarded as any other.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: &str = "traceparent";
 
 /// A response, or the wish to end the connection without one.
 pub type Exchanged<IO> = Result<Response<Answer<IO>>, Abandoned>;
@@ -95,21 +96,14 @@ impl std::error::Error for Abandoned {}
 ///
 /// # Errors
 /// [`Abandoned`], and the connection is closed without an answer.
-pub async fn exchange<IO: Transport>(
-    worker: Rc<Worker>,
-    wire: Rc<Wire<IO>>,
-    peer: Peer,
-    request: Request<Incoming>,
-) -> Exchanged<IO> {
+pub async fn exchange<IO: Transport>(worker: Rc<Worker>, wire: Rc<Wire<IO>>, peer: Peer) -> Exchanged<IO> {
+    let arrival = wire.take_arrival().ok_or(Abandoned)?;
     let view = worker.view();
     wire.adopt(view.limits());
-    let mut ending = Ending::new(&worker, &view, peer);
-    let outcome = walk(&view, &wire, request, &mut ending.record).await;
+    let mut ending = Ending::new(&worker, &view, peer, arrival.at);
+    let outcome = walk(&view, &wire, arrival, &mut ending.record).await;
     let mut response = match outcome {
-        Ok(response) => {
-            let (parts, relay) = response.into_parts();
-            Response::from_parts(parts, Answer::relayed(relay, ending, &wire))
-        }
+        Ok(answer) => pass_on(answer, ending, &wire),
         Err(rejection) => {
             let record = &mut ending.record;
             record.refused = true;
@@ -149,39 +143,37 @@ fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
 async fn walk<IO: Transport>(
     view: &View,
     wire: &Wire<IO>,
-    request: Request<Incoming>,
+    arrival: Arrival,
     record: &mut Record,
-) -> Result<Response<forward::relay::Relay>, Rejection> {
-    let arrival = wire.take_arrival().ok_or(Rejection::Malformed("there is no request"))?;
-    let head = arrival.head.map_err(unserved)?;
-    let (parts, _no_content) = request.into_parts();
+) -> Result<forward::Response, Rejection> {
+    let Arrival { head, at } = arrival;
+    let head = head.map_err(unserved)?;
     let gateway = view.gateway();
-    gateway.identify(&parts.headers, record);
-    let target = parts.uri.clone();
-    let matched = gateway.router.find(target.path()).ok_or(Rejection::NoRoute)?;
+    gateway.identify(&head, record);
+    let matched = gateway.router.find(head.path()).ok_or(Rejection::NoRoute)?;
     let route = gateway.route(matched.first())?;
     record.route = Some(route.label.clone());
-    route.allows(&parts.method)?;
-    if head.expect == Expect::Unknown {
+    route.allows(head.method())?;
+    if head.facts().expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
     }
     let mut share = gateway.budget.share(record.peer);
-    let mut verification = route.claim(&parts, record)?;
-    let received =
-        body::receive(wire, &head, &arrival, gateway.bounds(route), &mut share, &mut verification).await;
+    let mut verification = route.claim(&head, record)?;
+    let bounds = gateway.bounds(route);
+    let received = body::receive(wire, head.facts(), at, bounds, &mut share, &mut verification).await;
     record.received = verification.len();
     received?;
-    let deliverable = route.verify(verification, parts, record)?;
-    share.prove(Instant::now().into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
-    record.verified_after = Some(arrival.at.elapsed());
+    let deliverable = route.verify(verification, &head, record)?;
+    let verified = Instant::now();
+    share.prove(verified.into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
+    record.verified_after = Some(verified.saturating_duration_since(at));
     record.secret = deliverable.secret().map(Arc::clone);
     let route = gateway.select(&matched, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
-    let forwarded = Instant::now();
-    let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share).await;
-    record.upstream_took = Some(forwarded.elapsed());
+    let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified).await;
+    record.upstream_took = Some(verified.elapsed());
     answer
-        .inspect(|response| record.status = response.status().as_u16())
+        .inspect(|response| record.status = response.head.status.as_u16())
         .map_err(|error| undelivered(&error, record))
 }
 
@@ -242,10 +234,13 @@ impl Gateway {
     }
 
     /// Reads what the request says it is called, for the log.
-    fn identify(&self, fields: &HeaderMap, record: &mut Record) {
-        let values = |name: &HeaderName| fields.get_all(name).iter().map(HeaderValue::as_bytes);
-        record.trace_id = TraceId::read(values(&TRACEPARENT));
-        record.given_id = self.request_id_field.as_ref().and_then(|name| GivenId::read(values(name)));
+    fn identify(&self, head: &RequestHead, record: &mut Record) {
+        if self.access == AccessLog::Off {
+            return;
+        }
+        record.trace_id = TraceId::read(head.values(TRACEPARENT));
+        let given = self.request_id_field.as_ref().map(|name| head.values(name.as_str()));
+        record.given_id = given.and_then(GivenId::read);
     }
 
     /// The upstreams, in the order that [`View::pool`] counts them.
@@ -271,7 +266,7 @@ impl Gateway {
         &'g self,
         matched: &Matched<'_, '_>,
         first: &'g Route,
-        deliverable: &Deliverable<Parts>,
+        deliverable: &Deliverable<&RequestHead>,
         record: &mut Record,
     ) -> Result<&'g Route, Rejection> {
         let content = deliverable.content();
@@ -300,8 +295,8 @@ impl Gateway {
 }
 
 impl Route {
-    fn allows(&self, method: &Method) -> Result<(), Rejection> {
-        if self.methods.contains(method) {
+    fn allows(&self, method: &str) -> Result<(), Rejection> {
+        if self.methods.iter().any(|allowed| allowed == method) {
             Ok(())
         } else {
             Err(Rejection::MethodNotAllowed(self.allow.clone()))
@@ -309,13 +304,13 @@ impl Route {
     }
 
     /// Reads the claim out of the fields. A route that observes goes on without one.
-    fn claim(&self, head: &Parts, record: &mut Record) -> Result<Verification<'_>, Rejection> {
+    fn claim(&self, head: &RequestHead, record: &mut Record) -> Result<Verification<'_>, Rejection> {
         let now = SystemTime::now();
         let context = Context {
-            method: head.method.as_str(),
-            target: head.uri.path_and_query().map_or("/", PathAndQuery::as_str),
+            method: head.method(),
+            target: head.target(),
             origin: self.public_url.as_deref(),
-            fields: &HyperFields(&head.headers),
+            fields: head,
             now,
         };
         match (self.verifier.claim(&context), self.mode) {
@@ -345,15 +340,6 @@ impl Route {
     }
 }
 
-/// hyper's fields, as `signature` wants to see them.
-struct HyperFields<'h>(&'h HeaderMap);
-
-impl Fields for HyperFields<'_> {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
-    }
-}
-
 /// Whether only the end of the connection can end the response (RFC 9112, section 6.3).
 fn ends_by_closing<IO: Transport>(response: &Response<Answer<IO>>, wire: &Wire<IO>) -> bool {
     wire.is_http_10() && response.body().size_hint().exact().is_none()
@@ -373,13 +359,33 @@ fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
     Rejection::from(error)
 }
 
+/// The upstream's response, as it came.
+fn pass_on<IO: Transport>(
+    answer: forward::Response,
+    ending: Ending,
+    wire: &Rc<Wire<IO>>,
+) -> Response<Answer<IO>> {
+    let forward::Response { head, raw, content } = answer;
+    let mut response = Response::new(Answer::relayed(content, ending, wire));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.fields;
+    if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+        response.extensions_mut().insert(reason);
+    }
+    if has_capitals(&raw) {
+        wire.spell_as(raw);
+    }
+    response
+}
+
 fn refuse<IO: Transport>(
     rejection: &Rejection,
     worker: &Worker,
     ending: Ending,
     wire: &Rc<Wire<IO>>,
 ) -> Response<Answer<IO>> {
-    let mut response = Response::new(Answer::own(rejection.problem(), ending, wire));
+    let mut response =
+        Response::new(Answer::own(Bytes::from_static(rejection.problem().as_bytes()), ending, wire));
     *response.status_mut() = rejection.status();
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));

@@ -14,7 +14,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use crate::forward::link;
+use crate::forward::dial::dial;
 use crate::forward::origin::Origin;
 
 /// A request to be sent.
@@ -103,7 +103,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         .body(Full::new(Bytes::from(outgoing.content)))
         .map_err(NoAnswer::Unsendable)?;
     *request.headers_mut() = outgoing.fields;
-    let stream = match timeout(CONNECT_TIMEOUT, link::dial(outgoing.gateway, CONNECT_TIMEOUT)).await {
+    let stream = match timeout(CONNECT_TIMEOUT, dial(outgoing.gateway, CONNECT_TIMEOUT)).await {
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
         Err(_elapsed) => return Err(NoAnswer::TimedOut(CONNECT_TIMEOUT)),
     };

@@ -39,7 +39,9 @@ impl Worker {
     #[must_use]
     pub fn new(control: Arc<Control>, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
-        let view = RefCell::new(View::new(control.generation(), workers, tracker.clone()));
+        let scratch = wire::scratch();
+        let view = View::new(control.generation(), workers, tracker.clone(), Rc::clone(&scratch));
+        let view = RefCell::new(view);
         let tally = control.meters().tally();
         // The ids of a process begin at a place of their own, and count on from there.
         let first_id = RandomState::new().hash_one(0u8);
@@ -47,7 +49,7 @@ impl Worker {
             control,
             view,
             workers,
-            scratch: wire::scratch(),
+            scratch,
             roster: Rc::default(),
             crowd,
             tracker,
