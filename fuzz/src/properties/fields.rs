@@ -63,7 +63,8 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
             x_forwarded != XForwarded::Off
                 && name.replace('_', "-").to_ascii_lowercase().starts_with("x-forwarded-")
         };
-        let made = ["content-length", "expect"];
+        let has_host = lines.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let made = ["content-length", "expect", if has_host { "" } else { "host" }];
         let is_theirs =
             |name: &str| !is_ours(name) && !made.iter().any(|made| name.eq_ignore_ascii_case(made));
         let want = lines.iter().filter(|(name, _)| !goes(name) && is_theirs(name));
