@@ -4,6 +4,7 @@ use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -154,6 +155,8 @@ pub struct Ending {
     /// What is known of the request so far.
     pub record: Record,
     begun: Instant,
+    /// The same moment, as the world outside counts. One look at that clock does for the whole request.
+    begun_at: SystemTime,
     worker: Rc<Worker>,
     view: Rc<View>,
 }
@@ -163,13 +166,21 @@ impl Ending {
     #[must_use]
     pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: Peer, begun: Instant) -> Self {
         let record = Record::new(worker.next_id(), peer);
-        Self { record, begun, worker: Rc::clone(worker), view: Rc::clone(view) }
+        let begun_at = SystemTime::now();
+        Self { record, begun, begun_at, worker: Rc::clone(worker), view: Rc::clone(view) }
+    }
+
+    /// When the request began.
+    #[must_use]
+    pub fn begun_at(&self) -> SystemTime {
+        self.begun_at
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.record.took = self.begun.elapsed();
-        self.worker.ended(&self.view, &self.record);
+        let now = self.begun_at.checked_add(self.record.took).unwrap_or(self.begun_at);
+        self.worker.ended(&self.view, &self.record, now);
     }
 }

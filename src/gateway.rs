@@ -101,7 +101,8 @@ pub async fn exchange<IO: Transport>(worker: Rc<Worker>, wire: Rc<Wire<IO>>, pee
     let view = worker.view();
     wire.adopt(view.limits());
     let mut ending = Ending::new(&worker, &view, peer, arrival.at);
-    let outcome = walk(&view, &wire, arrival, &mut ending.record).await;
+    let now = ending.begun_at();
+    let outcome = walk(&view, &wire, arrival, now, &mut ending.record).await;
     let mut response = match outcome {
         Ok(answer) => pass_on(answer, ending, &wire),
         Err(rejection) => {
@@ -144,6 +145,7 @@ async fn walk<IO: Transport>(
     view: &View,
     wire: &Wire<IO>,
     arrival: Arrival,
+    now: SystemTime,
     record: &mut Record,
 ) -> Result<forward::Response, Rejection> {
     let Arrival { head, at } = arrival;
@@ -158,7 +160,7 @@ async fn walk<IO: Transport>(
         return Err(Rejection::ExpectationFailed);
     }
     let mut share = gateway.budget.share(record.peer);
-    let mut verification = route.claim(&head, record)?;
+    let mut verification = route.claim(&head, now, record)?;
     let bounds = gateway.bounds(route);
     let received = body::receive(wire, head.facts(), at, bounds, &mut share, &mut verification).await;
     record.received = verification.len();
@@ -304,8 +306,12 @@ impl Route {
     }
 
     /// Reads the claim out of the fields. A route that observes goes on without one.
-    fn claim(&self, head: &RequestHead, record: &mut Record) -> Result<Verification<'_>, Rejection> {
-        let now = SystemTime::now();
+    fn claim(
+        &self,
+        head: &RequestHead,
+        now: SystemTime,
+        record: &mut Record,
+    ) -> Result<Verification<'_>, Rejection> {
         let context = Context {
             method: head.method(),
             target: head.target(),
@@ -389,10 +395,8 @@ fn refuse<IO: Transport>(
     *response.status_mut() = rejection.status();
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-    fields.insert(header::DATE, worker.date());
-    if let Some((name, value)) = rejection.field()
-        && let Ok(value) = HeaderValue::from_str(value)
-    {
+    fields.insert(header::DATE, date);
+    if let Some((name, value)) = rejection.field() {
         fields.insert(name, value);
     }
     if rejection.ends_connection() {

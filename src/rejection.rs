@@ -4,6 +4,7 @@
 //! tag, no secret's name, no upstream's address.
 
 use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
 
 use crate::forward::error::ForwardError;
 use crate::model::NoModel;
@@ -234,11 +235,15 @@ impl Rejection {
     /// A field that the status code calls for: `allow` (RFC 9110, 10.2.1), `www-authenticate` (11.6.1), `retry-after`
     /// (10.2.3).
     #[must_use]
-    pub fn field(&self) -> Option<(&'static str, &str)> {
+    pub fn field(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::MethodNotAllowed(allow) => Some(("allow", allow)),
-            Self::Unsigned(_) | Self::SignatureMismatch => Some(("www-authenticate", "Signature")),
-            Self::Overloaded => Some(("retry-after", "1")),
+            Self::MethodNotAllowed(allow) => {
+                HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow))
+            }
+            Self::Unsigned(_) | Self::SignatureMismatch => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature")))
+            }
+            Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::Malformed(_)
             | Self::MalformedContent(_)
             | Self::HeadTooLarge
@@ -361,9 +366,9 @@ mod tests {
         for rejection in all() {
             let name = rejection.field().map(|(name, _)| name);
             let want = match rejection.status().as_u16() {
-                401 => Some("www-authenticate"),
-                405 => Some("allow"),
-                503 => Some("retry-after"),
+                401 => Some(header::WWW_AUTHENTICATE),
+                405 => Some(header::ALLOW),
+                503 => Some(header::RETRY_AFTER),
                 _ => None,
             };
             assert_eq!(name, want, "{rejection:?}");

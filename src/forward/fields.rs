@@ -31,6 +31,12 @@ pub struct HopByHop<'h> {
 }
 
 impl<'h> HopByHop<'h> {
+    /// Those of a message whose `connection` lines name no field.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self { named: Vec::new() }
+    }
+
     /// Looks at all `connection` lines (RFC 9110, section 7.6.1: a message may have several, and all count). They cannot
     /// take away what is in `kept`.
     pub fn of(lines: impl Iterator<Item = Line<'h>>, kept: &[HeaderName]) -> Self {

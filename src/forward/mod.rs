@@ -90,7 +90,7 @@ pub async fn deliver(
 }
 
 /// Most answers are short, and have come with their head.
-fn arrived(framing: Framing, mut link: Link, pool: &Rc<Pool>) -> Result<Content, ForwardError> {
+fn arrived(framing: Framing, mut link: Box<Link>, pool: &Rc<Pool>) -> Result<Content, ForwardError> {
     let Some(whole) = link.take_whole() else {
         let patience = pool.upstream().response_timeout;
         return Ok(Content::Coming(Box::new(Relay::new(framing, link, Rc::clone(pool), patience))));

@@ -21,7 +21,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Pool {
     upstream: Upstream,
     max_idle: Cell<usize>,
-    idle: RefCell<Vec<Link>>,
+    idle: RefCell<Vec<Box<Link>>>,
     swept: Cell<bool>,
     tracker: TaskTracker,
     scratch: Scratch,
@@ -44,7 +44,7 @@ impl Pool {
     }
 
     /// An idle connection that is still good, as far as can be known.
-    pub fn take(&self, now: Instant) -> Option<Link> {
+    pub fn take(&self, now: Instant) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(mut link) = idle.pop() {
             if !link.is_stale(now) && link.is_quiet() {
@@ -58,15 +58,17 @@ impl Pool {
     ///
     /// # Errors
     /// [`ForwardError::Unreachable`]
-    pub async fn connect(&self) -> Result<Link, ForwardError> {
+    pub async fn connect(&self) -> Result<Box<Link>, ForwardError> {
         let Upstream { origin, connect_timeout, idle_timeout, .. } = &self.upstream;
-        Link::connect(origin, *connect_timeout, *idle_timeout, Rc::clone(&self.scratch)).await
+        let scratch = Rc::clone(&self.scratch);
+        // Boxed, because it is seldom needed, and every request has room for it otherwise.
+        Box::pin(Link::connect(origin, *connect_timeout, *idle_timeout, scratch)).await.map(Box::new)
     }
 
     /// Takes a connection back whose response is complete; one that is in any doubt is closed. An upstream may answer before
     /// it has read all of the request; what it was told it would get it gets, before the connection is closed. Nothing else
     /// is sent over one that answers out of turn.
-    pub fn take_back(self: &Rc<Self>, mut link: Link, now: Instant) {
+    pub fn take_back(self: &Rc<Self>, mut link: Box<Link>, now: Instant) {
         if link.is_writing() {
             let pool = Rc::clone(self);
             self.tracker.spawn_local(async move {

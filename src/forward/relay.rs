@@ -20,7 +20,7 @@ use crate::deadline::Deadline;
 /// connection, so that no broken response looks complete.
 #[derive(Debug)]
 pub struct Relay {
-    link: Option<Link>,
+    link: Option<Box<Link>>,
     pool: Rc<Pool>,
     /// Bytes that are still to come, where that is known.
     left: Option<u64>,
@@ -31,7 +31,7 @@ pub struct Relay {
 impl Relay {
     /// Relays what arrives over `link`, framed in this way; each piece must come within `patience`.
     #[must_use]
-    pub fn new(framing: Framing, link: Link, pool: Rc<Pool>, patience: Duration) -> Self {
+    pub fn new(framing: Framing, link: Box<Link>, pool: Rc<Pool>, patience: Duration) -> Self {
         let left = match framing {
             Framing::None => Some(0),
             Framing::Length(length) => Some(length),

@@ -62,7 +62,11 @@ const SLACK: usize = 48;
 pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstances<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.size().saturating_add(SLACK));
     push(&mut out, &[head.method().as_bytes(), b" ", head.target().as_bytes(), b" HTTP/1.1\r\n"]);
-    let gone = HopByHop::of(head.lines(), &manner.kept);
+    let gone = if head.facts().has_connection_options {
+        HopByHop::of(head.lines(), &manner.kept)
+    } else {
+        HopByHop::usual()
+    };
     let mut forwarded = Forwarded::new(head, manner.x_forwarded, circumstances, &gone);
     let mut has_length = false;
     let mut has_host = false;

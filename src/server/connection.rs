@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::crowd::Rest;
 use super::hyper_side::HyperSide;
+use super::seldom::Seldom;
 use super::unread::Unread;
 use super::wire::{Transport, Wire};
 use super::worker::Worker;
@@ -54,10 +55,11 @@ pub async fn serve_rest<IO: Transport + 'static>(
     let wire = Wire::new(io, unread, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
     let ended = {
         let mut exchanges = pin!(exchanges(&worker, &wire, member.rest(), peer));
+        let drained = pin!(drain.cancelled());
         tokio::select! {
             biased;
             ended = exchanges.as_mut() => ended,
-            () = drain.cancelled() => {
+            () = Seldom::new(drained) => {
                 wire.drain(last_call(&worker));
                 exchanges.await
             }

@@ -55,6 +55,8 @@ pub struct Head {
     pub expect: Expect,
     /// Whether the connection goes on behind the response.
     pub persistence: Persistence,
+    /// Whether a `connection` line says anything else, which is the name of a field.
+    pub has_connection_options: bool,
 }
 
 /// What a client says of the connection (RFC 9112, section 9.3).
@@ -185,6 +187,7 @@ struct Seen<'h> {
     expect: Option<Expect>,
     close: bool,
     keep_alive: bool,
+    other_options: bool,
 }
 
 fn read(head: &[u8], len: usize) -> Result<Head, Fault> {
@@ -237,7 +240,8 @@ fn conclude(request_line: &RequestLine<'_>, seen: &Seen<'_>, len: usize) -> Resu
         (false, true) => Persistence::KeepAlive,
         (false, false) => Persistence::Usual,
     };
-    Ok(Head { len, version, framing, expect, persistence })
+    let has_connection_options = seen.other_options;
+    Ok(Head { len, version, framing, expect, persistence, has_connection_options })
 }
 
 /// The fields that decide where a message ends, whom it is for, and what comes after it.
@@ -270,8 +274,11 @@ fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'stat
         None => {}
         Some(Special::Connection) => {
             for option in value.split(|byte| *byte == b',').map(trim) {
-                seen.close |= option.eq_ignore_ascii_case(b"close");
-                seen.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                let close = option.eq_ignore_ascii_case(b"close");
+                let keep_alive = option.eq_ignore_ascii_case(b"keep-alive");
+                seen.close |= close;
+                seen.keep_alive |= keep_alive;
+                seen.other_options |= !close && !keep_alive;
             }
         }
         Some(Special::Host) => {

@@ -16,6 +16,7 @@ pub mod listener;
 pub mod pace;
 pub mod proxy;
 pub mod seats;
+mod seldom;
 pub mod spelling;
 pub mod unread;
 pub mod view;

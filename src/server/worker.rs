@@ -124,9 +124,8 @@ impl Worker {
         RequestId(id)
     }
 
-    /// Takes note of a request that has ended.
-    pub fn ended(&self, view: &View, record: &Record) {
-        let now = SystemTime::now();
+    /// Takes note of a request that has ended now.
+    pub fn ended(&self, view: &View, record: &Record, now: SystemTime) {
         self.tally.count(record, now);
         telemetry::emit(record, view.gateway().access(), now, &mut self.line.borrow_mut());
     }
@@ -137,10 +136,9 @@ impl Worker {
         &self.tally
     }
 
-    /// The time now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.
+    /// A time that is about now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.
     #[must_use]
-    pub fn date(&self) -> HeaderValue {
-        let now = SystemTime::now();
+    pub fn date(&self, now: SystemTime) -> HeaderValue {
         let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let mut date = self.date.borrow_mut();
         if date.0 != second

@@ -36,6 +36,7 @@ fn a_plain_request_is_understood() {
         framing: Framing::Length(5),
         expect: Expect::Nothing,
         persistence: Persistence::Usual,
+        has_connection_options: false,
     };
     assert_eq!(head(text), want);
     assert_eq!(look_at(format!("{text}hello").as_bytes()), Look::Complete(want));
