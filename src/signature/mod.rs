@@ -95,6 +95,11 @@ impl Verifier {
         self.keys.iter().map(|key| &key.name)
     }
 
+    /// When each of the secrets ceases to count, if ever, in the same order.
+    pub fn ends(&self) -> impl ExactSizeIterator<Item = Option<SystemTime>> {
+        self.keys.iter().map(|key| key.not_after)
+    }
+
     /// What the fields claim. Decided before any content is read.
     ///
     /// # Errors

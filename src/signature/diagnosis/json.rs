@@ -196,12 +196,12 @@ mod tests {
     #[test]
     fn a_text_is_spelled_as_the_usual_libraries_spell_it() {
         let javascript = r#"{"a":[1,2],"url":"https://x/é🦀","q":"\"\\ , : \n","e":[],"o":{}}"#;
-        let python = r#"{"a": [1, 2], "url": "https://x/\u00e9\ud83e\udd80", "q": "\"\\ , : \n", "e": [], "o": {}}"#;
+        let python =
+            r#"{"a": [1, 2], "url": "https://x/\u00e9\ud83e\udd80", "q": "\"\\ , : \n", "e": [], "o": {}}"#;
         let php = r#"{"a":[1,2],"url":"https:\/\/x\/\u00e9\ud83e\udd80","q":"\"\\ , : \n","e":[],"o":{}}"#;
-        let lines = serde_json::to_string_pretty(
-            &json!({"a": [1, {"b": "c"}], "e": [], "o": {}, "z": {"y": null}}),
-        )
-        .unwrap();
+        let lines =
+            serde_json::to_string_pretty(&json!({"a": [1, {"b": "c"}], "e": [], "o": {}, "z": {"y": null}}))
+                .unwrap();
         for received in [javascript, python, php] {
             for signed in [javascript, python, php] {
                 assert!(has(received, signed), "{received} as {signed}");

@@ -17,8 +17,8 @@ use crate::signature::field::Encoding;
 use crate::signature::scheme::{PRESETS, Scheme};
 use crate::signature::window::Unit;
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
-pub use undo::{key_changes, misread};
 use undo::{content_change, rewritten};
+pub use undo::{key_changes, misread};
 
 /// The likely cause of a signature that does not verify.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,9 +279,7 @@ fn signed_time<F: Fields>(
     }
     Some(match context.now.duration_since(moment) {
         Ok(off) => Cause::SignedTime { off, side: Side::Past, allowed: window.past },
-        Err(ahead) => {
-            Cause::SignedTime { off: ahead.duration(), side: Side::Future, allowed: window.future }
-        }
+        Err(ahead) => Cause::SignedTime { off: ahead.duration(), side: Side::Future, allowed: window.future },
     })
 }
 
@@ -290,9 +288,7 @@ fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Uni
     let window = scheme.timestamp.as_ref()?;
     let text = claim::time_text(scheme, context.fields)?;
     let others = Unit::ALL.into_iter().map(|(_, unit)| unit).filter(|unit| *unit != window.unit);
-    others.into_iter().find(|unit| {
-        unit.read(text).is_some_and(|moment| window.admits(moment, context.now))
-    })
+    others.into_iter().find(|unit| unit.read(text).is_some_and(|moment| window.admits(moment, context.now)))
 }
 
 /// For a signature that is not of the scheme's form: which form it has. Where there is content, its tag must be right.

@@ -99,7 +99,8 @@ pub fn key_changes(text: &[u8], configured: SecretEncoding) -> impl Iterator<Ite
         (KeyChange::Quoted, decoded(unquoted)),
         (KeyChange::NewlineLost, decoded(Some(&with_newline))),
     ];
-    let others = SecretEncoding::ALL.into_iter().map(|(_, other)| other).filter(move |other| *other != configured);
+    let others =
+        SecretEncoding::ALL.into_iter().map(|(_, other)| other).filter(move |other| *other != configured);
     let others = others.map(|other| (KeyChange::Encoding(other), other.decode(trimmed).ok()));
     let others: Vec<_> = others.collect();
     let meant = as_configured.into_iter().chain(others);

@@ -57,7 +57,9 @@ impl Cause {
             Self::Notation(_) | Self::Form(_) => "send the signature exactly as the scheme writes it",
             Self::Doubled(_) => "look for what adds the field again on the way: a proxy that copies fields",
             Self::OtherScheme { path: Some(path), .. } => {
-                return format!("let the sender call {path}, whose route has that scheme, or correct the route's");
+                return format!(
+                    "let the sender call {path}, whose route has that scheme, or correct the route's"
+                );
             }
             Self::OtherScheme { path: None, scheme, .. } => {
                 return format!("if that is the sender of this route: `scheme = \"{scheme}\"`");
@@ -176,7 +178,10 @@ impl fmt::Display for Cause {
                     write!(f, "the secret `{secret}` has white space around it; without it, it verifies")
                 }
                 KeyChange::Quoted => {
-                    write!(f, "the secret `{secret}` has quotation marks around it; without them, it verifies")
+                    write!(
+                        f,
+                        "the secret `{secret}` has quotation marks around it; without them, it verifies"
+                    )
                 }
                 KeyChange::NewlineLost => {
                     write!(f, "the sender's secret ends in a newline, `{secret}` here does not")
