@@ -29,12 +29,14 @@ use rotation::Rotation;
 
 /// Of each route: so many diagnoses in [`ROUTE_REST`].
 pub const ROUTE_TOKENS: u32 = 4;
-const ROUTE_REST: Duration = Duration::from_secs(40);
+/// How long a token of a route is away, once it was used.
+pub const ROUTE_REST: Duration = Duration::from_secs(40);
 
 /// Of all routes together, in [`TOTAL_REST`]. What is kept of requests is bounded by it, too: it is no more than this many
 /// times [`case::LONGEST_CONTENT`] and [`case::LONGEST_HEAD`], some 2 MiB.
 pub const TOTAL_TOKENS: u32 = 8;
-const TOTAL_REST: Duration = Duration::from_secs(15);
+/// How long a token of all routes together is away.
+pub const TOTAL_REST: Duration = Duration::from_secs(15);
 
 /// How many orders may wait: as many cases as there are tokens, so that there is always room for one, and the end.
 const WAITING: usize = 9;

@@ -4,10 +4,11 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hookgate::counsel;
 use serde_json::Value;
 
 use crate::admin::{await_value, metrics, value};
@@ -271,7 +272,7 @@ fn diagnosed(metrics: &str) -> f64 {
 
 /// Waits until so many were looked into. More there may be only if it took so long that tokens have come back.
 #[track_caller]
-fn assert_looked_into(gateway: &Gateway, begin: Instant, tokens: u32, rest: u64) {
+fn assert_looked_into(gateway: &Gateway, begin: Instant, tokens: u32, rest: Duration) {
     let end = Instant::now() + PATIENCE;
     let found = loop {
         let found = diagnosed(&metrics(gateway));
@@ -280,7 +281,7 @@ fn assert_looked_into(gateway: &Gateway, begin: Instant, tokens: u32, rest: u64)
         }
         assert!(Instant::now() < end, "{found}");
     };
-    let times = u32::try_from(begin.elapsed().as_secs() / rest).unwrap() + 1;
+    let times = u32::try_from(begin.elapsed().as_secs() / rest.as_secs()).unwrap() + 1;
     assert!(found <= f64::from(tokens * times), "{found}");
 }
 
@@ -299,7 +300,7 @@ fn of_a_storm_of_forgeries_four_are_looked_into() {
     let refused =
         format!("hookgate_requests_total{{route=\"{PATH}\",status=\"401\",reason=\"signature_mismatch\"}}");
     await_value(&gateway, &refused, 1000.0);
-    assert_looked_into(&gateway, begin, 4, 40);
+    assert_looked_into(&gateway, begin, counsel::ROUTE_TOKENS, counsel::ROUTE_REST);
     nothing_reached(gateway, upstream);
 }
 
@@ -316,7 +317,7 @@ fn of_a_storm_on_every_route_eight_are_looked_into() {
         let forged = changed(body().as_bytes(), b"[]").target(&format!("/{n}"));
         assert_eq!(client.send(forged.bytes()).response().status, 401);
     }
-    assert_looked_into(&gateway, begin, 8, 15);
+    assert_looked_into(&gateway, begin, counsel::TOTAL_TOKENS, counsel::TOTAL_REST);
     nothing_reached(gateway, upstream);
 }
 
@@ -324,7 +325,7 @@ fn of_a_storm_on_every_route_eight_are_looked_into() {
 fn a_body_that_is_too_long_is_not_looked_into() {
     let upstream = Upstream::ok();
     let gateway = gateway().admin().route(PATH, &upstream.url()).start();
-    let longest = hookgate::counsel::case::LONGEST_CONTENT;
+    let longest = counsel::case::LONGEST_CONTENT;
     let series = |cause: &str| format!("hookgate_diagnosed_total{{route=\"{PATH}\",cause=\"{cause}\"}}");
     let content = vec![b'x'; longest - 1];
     for arrives in [[b"\xef\xbb\xbf", content.as_slice()].concat(), [content.as_slice(), b"\n"].concat()] {
