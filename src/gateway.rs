@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use crate::answer::{Answer, Ending};
 use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
+use crate::counsel::case::Docket;
+use crate::counsel::{self, Desk, Inquiry};
 use crate::forward;
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::request::Manner;
@@ -63,6 +65,8 @@ struct Route {
     /// Where senders believe to send to; the schemes that sign it need it.
     public_url: Option<String>,
     upstream: usize,
+    /// Where it is found out why a request does not verify, if that is wanted.
+    inquiry: Option<Inquiry>,
 }
 
 /// A route whose verifier does not do its work.
@@ -183,10 +187,11 @@ impl Gateway {
     /// Compiles a configuration. `budget` and `meters` outlive it: memory that is held stays held, and what was counted stays
     /// counted, when the configuration changes.
     #[must_use]
-    pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters) -> Self {
+    pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters, desk: &Desk) -> Self {
+        let docket = config.log.diagnose.then(|| Arc::new(Docket::of(config, counsel::ROUTE_TOKENS)));
         let mut upstreams: Vec<config::Upstream> = Vec::new();
         let mut routes = Vec::with_capacity(config.routes.len());
-        for route in &config.routes {
+        for (number, route) in config.routes.iter().enumerate() {
             let known = upstreams.iter().position(|upstream| *upstream == route.upstream);
             let upstream = known.unwrap_or(upstreams.len());
             if known.is_none() {
@@ -206,6 +211,7 @@ impl Gateway {
                 requirements: route.requirements.clone(),
                 public_url: route.public_url.clone(),
                 upstream,
+                inquiry: docket.as_ref().map(|docket| Inquiry::new(desk, docket, number)),
             });
         }
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
@@ -312,16 +318,14 @@ impl Route {
         now: SystemTime,
         record: &mut Record,
     ) -> Result<Verification<'_>, Rejection> {
-        let context = Context {
-            method: head.method(),
-            target: head.target(),
-            origin: self.public_url.as_deref(),
-            fields: head,
-            now,
-        };
+        let context = self.context(head, now);
         match (self.verifier.claim(&context), self.mode) {
             (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
-            (Err(error), Mode::Enforce) => Err(Rejection::Unsigned(error)),
+            (Err(error), Mode::Enforce) => {
+                let rejection = Rejection::Unsigned(error);
+                self.inquire(head, None, now, rejection.reason(), record);
+                Err(rejection)
+            }
             (Err(error), Mode::Observe) => {
                 record.observed = Rejection::Unsigned(error).reason();
                 Ok(self.verifier.begin_without_claim(now))
@@ -329,19 +333,47 @@ impl Route {
         }
     }
 
+    fn context<'c>(&'c self, head: &'c RequestHead, now: SystemTime) -> Context<'c, RequestHead> {
+        Context {
+            method: head.method(),
+            target: head.target(),
+            origin: self.public_url.as_deref(),
+            fields: head,
+            now,
+        }
+    }
+
+    /// Has it found out why a request does not verify. Apart from the rest, because good requests never come here.
+    #[cold]
+    #[inline(never)]
+    fn inquire(
+        &self,
+        head: &RequestHead,
+        content: Option<&[u8]>,
+        now: SystemTime,
+        reason: Option<&'static str>,
+        record: &Record,
+    ) {
+        if let Some(inquiry) = &self.inquiry {
+            inquiry.open(record, reason, &self.context(head, now), content);
+        }
+    }
+
     /// Decides. What comes out may be forwarded; what does not verify comes out only on a route that observes.
-    fn verify<H>(
+    fn verify<'h>(
         &self,
         verification: Verification<'_>,
-        head: H,
+        head: &'h RequestHead,
         record: &mut Record,
-    ) -> Result<Deliverable<H>, Rejection> {
+    ) -> Result<Deliverable<&'h RequestHead>, Rejection> {
         let mismatch = match verification.finish(head) {
             Ok(authentic) => return Ok(Deliverable::Authentic(authentic)),
             Err(mismatch) => mismatch,
         };
+        let reason = record.observed.or(Rejection::SignatureMismatch.reason());
+        self.inquire(mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
         let observed = mismatch.observe(self.mode).map_err(|_refused| Rejection::SignatureMismatch)?;
-        record.observed = record.observed.or(Rejection::SignatureMismatch.reason());
+        record.observed = reason;
         Ok(Deliverable::Observed(observed))
     }
 }

@@ -4,24 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use zeroize::Zeroizing;
-
 use super::args::{Origins, SecretPlace, Stamp, Whose};
 use super::asked::{self, Asked};
 use super::exit::Failure;
 use super::terminal::Terminal;
 use super::{configuration, input};
 use crate::config::{Config, Route};
-use crate::secret::{Secret, SecretEncoding};
+use crate::secret::Secret;
 use crate::signature::sign::{CannotSign, Signature};
-use crate::signature::{Verifier, sign};
+use crate::signature::{Verifier, diagnosis, sign};
 
 /// A verifier, and what is known of where it came from.
 pub(super) struct Identity {
     /// Checks and makes the signatures.
     pub(super) verifier: Arc<Verifier>,
-    /// The secret as text, where the command line said where it is. A configuration's verifier keeps none.
-    pub(super) text: Option<SecretText>,
     /// The configuration, where it came from one.
     pub(super) config: Option<Config>,
     /// The number of the route that was named.
@@ -36,12 +32,6 @@ impl Identity {
     }
 }
 
-/// A secret as it was written down, for finding out what is wrong with it.
-pub(super) struct SecretText {
-    pub(super) text: Zeroizing<Vec<u8>>,
-    pub(super) encoding: SecretEncoding,
-}
-
 /// Finds out whose signature is meant.
 ///
 /// # Errors
@@ -52,12 +42,13 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
             let text = input::secret(terminal, place)?;
             let unusable = || Failure::usage(format!("cannot use the secret in {}", place_name(place)));
             let key = encoding.decode(&text).map_err(|error| unusable().because(error))?;
-            let secret = Secret { name: place_name(place).into(), key, not_after: None };
+            let name: Arc<str> = place_name(place).into();
+            let secret = Secret { name: Arc::clone(&name), key, not_after: None };
             let verifier = Verifier::new(scheme.clone(), vec![secret]).map_err(|error| {
                 unusable().because(error).hint("say how it is written: --secret-encoding base64 or hex")
             })?;
-            let text = Some(SecretText { text, encoding });
-            Ok(Identity { verifier: Arc::new(verifier), text, config: None, route: None })
+            let verifier = verifier.suspecting(&name, diagnosis::key_changes(&text, encoding));
+            Ok(Identity { verifier: Arc::new(verifier), config: None, route: None })
         }
         Origins::Config { route } => {
             let config = configuration::load(terminal, file)?.config;
@@ -72,7 +63,7 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
                 Some(route) => Arc::clone(&route.verifier),
                 None => the_only_one(&config)?,
             };
-            Ok(Identity { verifier, text: None, config: Some(config), route })
+            Ok(Identity { verifier, config: Some(config), route })
         }
     }
 }

@@ -38,7 +38,8 @@ pub(super) const UPSTREAM: &[&str] = &["connect_timeout", "response_timeout", "m
 pub(super) const ADMIN: &[&str] = &["listen"];
 
 /// `[log]`
-pub(super) const LOG: &[&str] = &["format", "level", "access", "request_id_field"];
+pub(super) const LOG: &[&str] =
+    &["format", "level", "access", "request_id_field", "diagnose", "old_secret_warning"];
 
 /// `[forward]`
 pub(super) const FORWARD: &[&str] = &["x_forwarded", "verified_field"];

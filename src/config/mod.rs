@@ -171,6 +171,10 @@ pub struct Log {
     pub access: AccessLog,
     /// The field that a request's id is taken from. Without one, and where it has none that is fit, an id is made.
     pub request_id_field: Option<HeaderName>,
+    /// Whether it is found out, now and then, why a signature does not verify.
+    pub diagnose: bool,
+    /// How often it is said that an old secret is in use; zero for never.
+    pub old_secret_warning: Duration,
 }
 
 /// What log lines look like.

@@ -12,6 +12,7 @@ use super::table::{Problems, Table};
 use super::{keys, public, schemes, suggest};
 use crate::secret::{Key, Secret, SecretEncoding};
 use crate::signature::Verifier;
+use crate::signature::diagnosis::KeyChange;
 use crate::signature::mac::Keyed;
 use crate::signature::scheme::{PRESETS, Scheme};
 
@@ -22,8 +23,11 @@ pub(super) const EXAMPLE: &str =
 /// A signature that can verify, its secrets still at hand.
 pub(super) struct Signature {
     scheme: Arc<Scheme>,
-    secrets: Vec<Secret>,
+    secrets: Vec<Suspected>,
 }
+
+/// A secret, and what it may have been meant to be.
+type Suspected = (Secret, Vec<(KeyChange, Key)>);
 
 impl Signature {
     /// Reads a signature; `None` if there is an error in it.
@@ -47,14 +51,18 @@ impl Signature {
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         self.scheme == other.scheme
             && self.secrets.len() == other.secrets.len()
-            && self.secrets.iter().zip(&other.secrets).all(|(one, other)| {
+            && self.secrets.iter().zip(&other.secrets).all(|((one, _), (other, _))| {
                 one.name == other.name && one.not_after == other.not_after && same(&one.key, &other.key)
             })
     }
 
     /// Keys its algorithm, and forgets the secrets. `None` if one is no key of it, which has been noted.
     pub(super) fn into_verifier(self) -> Option<Arc<Verifier>> {
-        Verifier::new(self.scheme, self.secrets).ok().map(Arc::new)
+        let (secrets, slips): (Vec<_>, Vec<_>) = self.secrets.into_iter().unzip();
+        let names: Vec<_> = secrets.iter().map(|secret| Arc::clone(&secret.name)).collect();
+        let verifier = Verifier::new(self.scheme, secrets).ok()?;
+        let named = names.iter().zip(slips);
+        Some(Arc::new(named.fold(verifier, |verifier, (name, slips)| verifier.suspecting(name, slips))))
     }
 }
 
@@ -101,7 +109,7 @@ fn secrets(
     scheme: Option<&Scheme>,
     context: Context<'_>,
     problems: &mut Problems,
-) -> Option<Vec<Secret>> {
+) -> Option<Vec<Suspected>> {
     let encoding = scheme.map_or(SecretEncoding::default(), |scheme| scheme.secret_encoding);
     let example = "[{ env = \"PROPIFY_WEBHOOK_SECRET\" }]";
     let item = table.required("secrets", example, problems)?;
@@ -127,7 +135,7 @@ fn secrets(
         problems.extend(twin.into_iter().chain(unusable));
         all.push(named);
     }
-    sound.then(|| all.into_iter().filter_map(|named| named.secret).collect())
+    sound.then(|| all.into_iter().filter_map(|named| Some((named.secret?, named.slips))).collect())
 }
 
 fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::limit::Budget;
 use super::{fixed, wire};
 use crate::config::Config;
+use crate::counsel::Desk;
 use crate::gateway::Gateway;
 use crate::route::{Conflict, Router};
 use crate::telemetry::metric::Meters;
@@ -30,6 +31,8 @@ pub struct Generation {
     pub drain_delay: Duration,
     /// How long a drain may take.
     pub grace: Duration,
+    /// How often it is said that an old secret is in use; zero for never.
+    pub old_secret_warning: Duration,
 }
 
 impl Generation {
@@ -38,6 +41,7 @@ impl Generation {
         number: u64,
         budget: &Arc<Budget>,
         meters: &Meters,
+        desk: &Desk,
     ) -> Result<Arc<Self>, Vec<Conflict>> {
         let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))?;
         let limits = wire::Limits {
@@ -46,9 +50,10 @@ impl Generation {
             idle_timeout: config.limits.idle_timeout,
             write_timeout: config.limits.write_timeout,
         };
-        let gateway = Gateway::new(config, router, Arc::clone(budget), meters);
+        let gateway = Gateway::new(config, router, Arc::clone(budget), meters, desk);
         let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
-        Ok(Arc::new(Self { number, gateway, limits, drain_delay, grace }))
+        let old_secret_warning = config.log.old_secret_warning;
+        Ok(Arc::new(Self { number, gateway, limits, drain_delay, grace, old_secret_warning }))
     }
 }
 
@@ -80,6 +85,7 @@ pub struct Control {
     bell: watch::Sender<u64>,
     budget: Arc<Budget>,
     meters: Meters,
+    desk: Desk,
     started_at: SystemTime,
     started: fixed::Fixed,
     signals: Signals,
@@ -89,20 +95,21 @@ pub struct Control {
 }
 
 impl Control {
-    /// The controls of a server that starts with this configuration.
+    /// The controls of a server that starts with this configuration. What does not verify is handed in at `desk`.
     ///
     /// # Errors
     /// The routes that conflict. A configuration that was read has none.
-    pub fn new(config: &Config) -> Result<Arc<Self>, Vec<Conflict>> {
+    pub fn new(config: &Config, desk: Desk) -> Result<Arc<Self>, Vec<Conflict>> {
         let budget = Budget::new(config.limits.max_buffered);
         let meters = Meters::default();
-        let generation = Generation::compile(config, FIRST, &budget, &meters)?;
+        let generation = Generation::compile(config, FIRST, &budget, &meters, &desk)?;
         Ok(Arc::new(Self {
             in_force: Mutex::new(generation),
             number: AtomicU64::new(FIRST),
             bell: watch::Sender::new(FIRST),
             budget,
             meters,
+            desk,
             started_at: SystemTime::now(),
             started: fixed::Fixed::of(config),
             signals: Signals::default(),
@@ -122,7 +129,7 @@ impl Control {
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
         let mut in_force = self.in_force();
         let number = in_force.number.saturating_add(1);
-        let next = match Generation::compile(config, number, &self.budget, &self.meters) {
+        let next = match Generation::compile(config, number, &self.budget, &self.meters, &self.desk) {
             Ok(next) => next,
             Err(conflicts) => {
                 drop(in_force);

@@ -109,6 +109,14 @@ pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime
     Some(time(scheme.timestamp.as_ref()?, fields, &reading).ok()?.1)
 }
 
+/// The text of the signed time, whether or not it is one.
+pub(super) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Option<&'f [u8]> {
+    match &scheme.timestamp.as_ref()?.place {
+        Place::Field(name) => one(fields, name).ok(),
+        Place::Key(_) => read(scheme, one(fields, &scheme.field).ok()?).ok()?.named,
+    }
+}
+
 fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError> {
     let key = scheme.timestamp.as_ref().and_then(|timestamp| match &timestamp.place {
         Place::Key(key) => Some(&**key),

@@ -27,8 +27,9 @@ use std::time::SystemTime;
 use bytes::BufMut;
 use bytes::buf::Limit;
 
-use crate::secret::Secret;
+use crate::secret::{Key, Secret};
 pub use claim::{Claim, ClaimError, Context};
+use diagnosis::KeyChange;
 use mac::{BadKey, Keyed, Running};
 use scheme::Scheme;
 
@@ -44,6 +45,8 @@ pub trait Fields {
 pub struct Verifier {
     scheme: Arc<Scheme>,
     keys: Vec<KeyedSecret>,
+    /// The same with what a secret may have been meant to be, for explaining a mismatch. They verify no request.
+    slips: Vec<(KeyChange, Verifier)>,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,20 @@ impl Verifier {
             Ok(KeyedSecret { name: secret.name, mac, not_after: secret.not_after })
         });
         let keys = keyed.collect::<Result<_, _>>()?;
-        Ok(Self { scheme, keys })
+        Ok(Self { scheme, keys, slips: Vec::new() })
+    }
+
+    /// Takes along what the secret of this name may have been meant to be, for [`diagnosis`]. Nothing verifies for it. What is
+    /// no key of the scheme's is left out; the keys' bytes are wiped on return.
+    #[must_use]
+    pub fn suspecting(mut self, name: &Arc<str>, slips: impl IntoIterator<Item = (KeyChange, Key)>) -> Self {
+        for (change, key) in slips {
+            let secret = Secret { name: Arc::clone(name), key, not_after: None };
+            if let Ok(slip) = Self::new(Arc::clone(&self.scheme), vec![secret]) {
+                self.slips.push((change, slip));
+            }
+        }
+        self
     }
 
     /// The scheme it verifies by.
@@ -77,6 +93,11 @@ impl Verifier {
     /// The names of the secrets, in the order of the configuration.
     pub fn secret_names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
         self.keys.iter().map(|key| &key.name)
+    }
+
+    /// When each of the secrets ceases to count, if ever, in the same order.
+    pub fn ends(&self) -> impl ExactSizeIterator<Item = Option<SystemTime>> {
+        self.keys.iter().map(|key| key.not_after)
     }
 
     /// What the fields claim. Decided before any content is read.
@@ -227,7 +248,7 @@ impl Verification<'_> {
     /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
     pub fn finish<H>(self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
         let Self { verifier, claim, now, first, running, content, hashed: _ } = self;
-        let Some(claim) = claim else { return Err(Mismatch { head, content }) };
+        let Some(claim) = claim else { return Err(Mismatch { head, content, now }) };
         let verified = running.is_some_and(|running| claim.holds(running));
         let verified_by = match first {
             Some(index) if verified => verifier.keys.get(index),
@@ -235,7 +256,7 @@ impl Verification<'_> {
         };
         match verified_by {
             Some(key) => Ok(AuthenticRequest { head, content, secret: Arc::clone(&key.name) }),
-            None => Err(Mismatch { head, content }),
+            None => Err(Mismatch { head, content, now }),
         }
     }
 }
@@ -349,6 +370,8 @@ pub struct Mismatch<H> {
     pub head: H,
     /// The content that does not verify.
     pub content: Vec<u8>,
+    /// The moment that it was judged in.
+    pub now: SystemTime,
 }
 
 #[cfg(test)]

@@ -464,6 +464,15 @@ mod verify {
     }
 
     #[test]
+    fn a_slip_in_the_secret_of_a_route_is_found_too() {
+        let folder = usual();
+        let mut command = hookgate(&["verify", "--json", "--signature", FIXTURE_TAG]);
+        command.current_dir(folder.path()).env("KEY", format!("'{SECRET}'"));
+        let output = run_command(&mut command, FIXTURE.as_bytes());
+        assert_eq!(json(&output)["cause"], "secret_quoted", "{output:?}");
+    }
+
+    #[test]
     fn the_secret_of_another_route_is_recognised() {
         let folder = two_signatures();
         let more = config("127.0.0.1:0", "http://127.0.0.1:9");
