@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -21,12 +21,13 @@ use crate::model::{self, Requirement};
 use crate::peer::Peer;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::route::{Matched, RouteId, Router};
-use crate::server::head::{Expect, Fault};
+use crate::server::head::{Expect, Fault, Framing};
 use crate::server::limit::Budget;
 use crate::server::pace::Pace;
 use crate::server::view::View;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
+use crate::signature::challenge;
 use crate::signature::probe::Fault as ProbeFault;
 use crate::signature::{Context, Deliverable, Fields, Mode, Verification, Verifier};
 use crate::telemetry::identity::{GivenId, TraceId};
@@ -106,10 +107,11 @@ pub async fn exchange<IO: Transport>(
     let mut ending = Ending::new(&worker, &view, peer);
     let outcome = walk(&view, &wire, request, &mut ending.record).await;
     let mut response = match outcome {
-        Ok(response) => {
+        Ok(Served::Relayed(response)) => {
             let (parts, relay) = response.into_parts();
             Response::from_parts(parts, Answer::relayed(relay, ending, &wire))
         }
+        Ok(Served::Challenge(answer)) => answered(answer, &worker, ending, &wire),
         Err(rejection) => {
             let record = &mut ending.record;
             record.refused = true;
@@ -135,6 +137,14 @@ pub async fn exchange<IO: Transport>(
     Ok(response)
 }
 
+/// What a request gets that is not refused.
+enum Served {
+    /// Its upstream's answer.
+    Relayed(Response<forward::relay::Relay>),
+    /// Ours, to a challenge.
+    Challenge(challenge::Answer),
+}
+
 /// Makes it the last response of its connection.
 fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -151,7 +161,7 @@ async fn walk<IO: Transport>(
     wire: &Wire<IO>,
     request: Request<Incoming>,
     record: &mut Record,
-) -> Result<Response<forward::relay::Relay>, Rejection> {
+) -> Result<Served, Rejection> {
     let arrival = wire.take_arrival().ok_or(Rejection::Malformed("there is no request"))?;
     let head = arrival.head.map_err(unserved)?;
     let (parts, _no_content) = request.into_parts();
@@ -165,6 +175,9 @@ async fn walk<IO: Transport>(
     if head.expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
     }
+    if let Some(answer) = route.answer_unsigned(&parts, head.framing, record) {
+        return Ok(Served::Challenge(answer));
+    }
     let mut share = gateway.budget.share(record.peer);
     let mut verification = route.claim(&parts, record)?;
     let received =
@@ -175,6 +188,9 @@ async fn walk<IO: Transport>(
     share.prove(Instant::now().into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(arrival.at.elapsed());
     record.secret = deliverable.secret().map(Arc::clone);
+    if let Some(answer) = route.answer(&deliverable) {
+        return Ok(Served::Challenge(answer));
+    }
     let route = gateway.select(&matched, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
     let forwarded = Instant::now();
@@ -182,6 +198,7 @@ async fn walk<IO: Transport>(
     record.upstream_took = Some(forwarded.elapsed());
     answer
         .inspect(|response| record.status = response.status().as_u16())
+        .map(Served::Relayed)
         .map_err(|error| undelivered(&error, record))
 }
 
@@ -308,16 +325,50 @@ impl Route {
         }
     }
 
-    /// Reads the claim out of the fields. A route that observes goes on without one.
-    fn claim(&self, head: &Parts, record: &mut Record) -> Result<Verification<'_>, Rejection> {
-        let now = SystemTime::now();
-        let context = Context {
+    /// The answer to a challenge that nobody has signed, if it is one and answered here. Such a request has no content.
+    fn answer_unsigned(&self, head: &Parts, framing: Framing, record: &mut Record) -> Option<challenge::Answer> {
+        if !self.verifier.answers() || !matches!(framing, Framing::None | Framing::Length(0)) {
+            return None;
+        }
+        let fields = HyperFields(&head.headers);
+        // What nobody signs has no time that would be looked at.
+        match self.verifier.answer_unsigned(&self.context(head, &fields, SystemTime::UNIX_EPOCH))? {
+            Ok(answer) => Some(answer),
+            Err(wrong) => {
+                record.detail = Some(wrong.as_str().to_owned());
+                None
+            }
+        }
+    }
+
+    /// The answer to a challenge that is authentic, if it is one and answered here.
+    fn answer(&self, deliverable: &Deliverable<Parts>) -> Option<challenge::Answer> {
+        match deliverable {
+            Deliverable::Authentic(request) => self.verifier.answer(request),
+            Deliverable::Observed(_) => None,
+        }
+    }
+
+    fn context<'c>(
+        &'c self,
+        head: &'c Parts,
+        fields: &'c HyperFields<'c>,
+        now: SystemTime,
+    ) -> Context<'c, HyperFields<'c>> {
+        Context {
             method: head.method.as_str(),
             target: head.uri.path_and_query().map_or("/", PathAndQuery::as_str),
             origin: self.public_url.as_deref(),
-            fields: &HyperFields(&head.headers),
+            fields,
             now,
-        };
+        }
+    }
+
+    /// Reads the claim out of the fields. A route that observes goes on without one.
+    fn claim(&self, head: &Parts, record: &mut Record) -> Result<Verification<'_>, Rejection> {
+        let now = SystemTime::now();
+        let fields = HyperFields(&head.headers);
+        let context = self.context(head, &fields, now);
         match (self.verifier.claim(&context), self.mode) {
             (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
             (Err(error), Mode::Enforce) => Err(Rejection::Unsigned(error)),
@@ -371,6 +422,26 @@ fn unserved(fault: Fault) -> Rejection {
 fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
     record.detail = Some(chain(error));
     Rejection::from(error)
+}
+
+/// A challenge's answer. It is never markup to whoever reads it (`nosniff`), nor kept.
+fn answered<IO: Transport>(
+    answer: challenge::Answer,
+    worker: &Worker,
+    mut ending: Ending,
+    wire: &Rc<Wire<IO>>,
+) -> Response<Answer<IO>> {
+    ending.record.status = StatusCode::OK.as_u16();
+    ending.record.challenge = Some("answered");
+    let mut response = Response::new(Answer::own(answer.content, ending, wire));
+    let fields = response.headers_mut();
+    fields.insert(header::DATE, worker.date());
+    if let Some(media_type) = answer.media_type {
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn refuse<IO: Transport>(

@@ -14,11 +14,31 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 /// [`NoModel`] if the content does not say unambiguously.
 pub fn read(content: &[u8], pointers: &[impl AsRef<str>]) -> Result<Option<String>, NoModel> {
     let paths: Vec<_> = pointers.iter().map(|pointer| tokens(pointer.as_ref())).collect();
-    match find(content, &[&paths])?.pop() {
-        Some(Found { fault: Some(fault), .. }) => Err(fault),
-        Some(Found { text, fault: None }) => Ok(text),
-        None => Ok(None),
-    }
+    find(content, &[&paths])?.pop().unwrap_or_default().text()
+}
+
+/// A string, or a number that is none of a fraction or less than nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// With its escapes undone.
+    Text(String),
+    /// As it is written, for example `1`.
+    Number(u64),
+}
+
+/// What stands where each of these pointers leads in authentic content; nothing where nothing does, and nothing either
+/// where that is in doubt or something else than a scalar stands there.
+///
+/// # Errors
+/// [`NoModel::NotJson`]
+pub fn scalars<'p>(
+    content: &[u8],
+    pointers: impl IntoIterator<Item = &'p str>,
+) -> Result<Vec<Option<Scalar>>, NoModel> {
+    let paths: Vec<_> = pointers.into_iter().map(|pointer| vec![tokens(pointer)]).collect();
+    let queries: Vec<_> = paths.iter().map(Vec::as_slice).collect();
+    let found = find(content, &queries)?;
+    Ok(found.into_iter().map(|found| found.value.filter(|_| found.fault.is_none())).collect())
 }
 
 /// Text that must stand in authentic content.
@@ -44,10 +64,8 @@ impl Requirement {
         }
         let paths: Vec<_> = requirements.iter().map(|requirement| requirement.paths.as_slice()).collect();
         for (found, requirement) in find(content, &paths)?.into_iter().zip(requirements) {
-            match found {
-                Found { fault: Some(fault), .. } => return Err(fault),
-                Found { text: Some(text), fault: None } if text == requirement.text => {}
-                Found { .. } => return Err(NoModel::NotAsRequired),
+            if found.text()?.as_ref() != Some(&requirement.text) {
+                return Err(NoModel::NotAsRequired);
             }
         }
         Ok(())
@@ -112,16 +130,26 @@ fn tokens(pointer: &str) -> Vec<String> {
 
 #[derive(Default)]
 struct Found {
-    text: Option<String>,
+    value: Option<Scalar>,
     fault: Option<NoModel>,
 }
 
 impl Found {
-    fn name(&mut self, name: &str) {
-        match &self.text {
-            Some(other) if other != name => self.fail(NoModel::Disagreement),
+    fn is(&mut self, value: Scalar) {
+        match &self.value {
+            Some(other) if *other != value => self.fail(NoModel::Disagreement),
             Some(_) => {}
-            None => self.text = Some(name.to_owned()),
+            None => self.value = Some(value),
+        }
+    }
+
+    /// The string that stands there, if anything does.
+    fn text(self) -> Result<Option<String>, NoModel> {
+        match (self.fault, self.value) {
+            (Some(fault), _) => Err(fault),
+            (None, Some(Scalar::Number(_))) => Err(NoModel::NotText),
+            (None, Some(Scalar::Text(text))) => Ok(Some(text)),
+            (None, None) => Ok(None),
         }
     }
 
@@ -204,7 +232,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
-        self.tell(<[String]>::is_empty, |found| found.name(text));
+        self.tell(<[String]>::is_empty, |found| found.is(Scalar::Text(text.to_owned())));
         Ok(())
     }
 
@@ -216,8 +244,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
         self.not_text()
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.not_text()
+    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
+        self.tell(<[String]>::is_empty, |found| found.is(Scalar::Number(number)));
+        Ok(())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
@@ -377,6 +406,19 @@ mod tests {
             assert_eq!(met(content), Err(why), "{content}");
         }
         assert_eq!(Requirement::all_met(&[], b"no json"), Ok(()));
+    }
+
+    #[test]
+    fn a_scalar_is_a_string_or_a_number_of_which_there_is_no_doubt() {
+        let found = |content: &str| scalars(content.as_bytes(), ["/type", "/a/b"]);
+        let text = |text: &str| Some(Scalar::Text(text.to_owned()));
+        assert_eq!(found(r#"{"type":1,"a":{"b":"x"}}"#), Ok(vec![Some(Scalar::Number(1)), text("x")]));
+        assert_eq!(found(r#"{"type":"1"}"#), Ok(vec![text("1"), None]));
+        for doubtful in ["-1", "1.0", "1e0", "true", "null", "[1]", "{}", "1,\"type\":1"] {
+            let content = format!("{{\"type\":{doubtful},\"a\":{{\"b\":\"x\"}}}}");
+            assert_eq!(found(&content), Ok(vec![None, text("x")]), "{content}");
+        }
+        assert_eq!(found("{"), Err(NoModel::NotJson));
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> 
                 .hint(format!("there are: {}", names.join(", ")))
         }
         CannotSign::PublicKey => Failure::usage(format!("cannot sign by the scheme {scheme}")).because(error),
-        CannotSign::NoId | CannotSign::NotSignable => {
+        CannotSign::NoId | CannotSign::NotSignable | CannotSign::NotForm | CannotSign::NoDigest => {
             let content = verifier.scheme().content.as_str();
             Failure::usage(format!("cannot sign by the scheme {scheme}, which signs `{content}`"))
                 .because(error)
@@ -135,9 +135,9 @@ pub(super) fn note_unsigned(
     let useless = asked::unsigned(scheme, stamp, url, method);
     if !useless.is_empty() {
         let (flags, name) = (useless.join(", "), &scheme.name);
-        let signs = match scheme.content.parts().next() {
-            None => "the body and nothing else".to_owned(),
-            Some(_) => format!("`{}`", scheme.content.as_str()),
+        let signs = match scheme.content.is_body() {
+            true => "the body and nothing else".to_owned(),
+            false => format!("`{}`", scheme.content.as_str()),
         };
         terminal.note(format_args!("the scheme {name} signs {signs}: {flags} has no effect"));
     }

@@ -12,8 +12,11 @@ use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
 pub use super::algorithm::Algorithm;
+use super::challenge;
 use super::public_key::{self, PublicKey};
 use crate::secret::Key;
+#[cfg(doc)]
+use crate::signature::scheme::SchemeFault;
 
 /// An algorithm keyed once, at start-up; each request starts from a copy of its state.
 ///
@@ -92,6 +95,24 @@ impl Keyed {
             State::Token(token) => Progress::Token(token.digest.clone()),
             State::PublicKey(key) => Progress::PublicKey(Box::new(key.start(claimed))),
         })
+    }
+
+    /// The HMAC of a challenge's value, in hexadecimal: the one computed tag that leaves this file for the network, because a
+    /// sender asks for it before it delivers (Zoom).
+    ///
+    /// It is no oracle for signatures. A [`challenge::Value`] lacks a character that everything has which the scheme
+    /// signs: a scheme for which that does not hold is refused ([`SchemeFault::ProofIsSignature`]). And only who has signed
+    /// the challenge with this very secret is answered.
+    pub(super) fn proof(&self, value: &challenge::Value) -> Option<String> {
+        let mut running = self.start(&Tags::default());
+        running.update(value.as_str().as_bytes());
+        match running.0 {
+            Progress::Token(_) | Progress::PublicKey(_) => None,
+            hmac @ (Progress::HmacSha256(_)
+            | Progress::HmacSha384(_)
+            | Progress::HmacSha512(_)
+            | Progress::HmacSha1(_)) => tag(hmac).map(|tag| hex::encode(tag.as_bytes())),
+        }
     }
 
     /// The secret that a sender of shared tokens writes into its field, for whoever makes signatures.
