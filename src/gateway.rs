@@ -138,6 +138,7 @@ pub async fn exchange<IO: Transport>(
 }
 
 /// What a request gets that is not refused.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Served {
     /// Its upstream's answer.
     Relayed(Response<forward::relay::Relay>),
@@ -326,7 +327,12 @@ impl Route {
     }
 
     /// The answer to a challenge that nobody has signed, if it is one and answered here. Such a request has no content.
-    fn answer_unsigned(&self, head: &Parts, framing: Framing, record: &mut Record) -> Option<challenge::Answer> {
+    fn answer_unsigned(
+        &self,
+        head: &Parts,
+        framing: Framing,
+        record: &mut Record,
+    ) -> Option<challenge::Answer> {
         if !self.verifier.answers() || !matches!(framing, Framing::None | Framing::Length(0)) {
             return None;
         }

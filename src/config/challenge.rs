@@ -85,8 +85,11 @@ fn in_content(table: &Table<'_>, problems: &mut Problems) -> Option<Asks> {
         when.push((place.to_owned().into(), expected));
     }
     if when.is_empty() {
-        let message = "nothing tells this challenge from an event, so that every event would be answered as one";
-        problems.push(Problem::error("bad_challenge", table.span(), message).help(format!("add `when = {WHEN}`")));
+        let message =
+            "nothing tells this challenge from an event, so that every event would be answered as one";
+        problems.push(
+            Problem::error("bad_challenge", table.span(), message).help(format!("add `when = {WHEN}`")),
+        );
         return None;
     }
     Some(Asks::Content { when, value })
@@ -115,8 +118,13 @@ fn reply(item: &Item<'_>, problems: &mut Problems) -> Option<Reply> {
     let mut members = Vec::new();
     for (key, value) in entries {
         let name: &str = key.get_ref();
-        let member =
-            Item { name: "answer", whole: false, key: key.span(), value: value.get_ref(), span: value.span() };
+        let member = Item {
+            name: "answer",
+            whole: false,
+            key: key.span(),
+            value: value.get_ref(),
+            span: value.span(),
+        };
         members.push((name.to_owned().into(), insert(&member, problems)?));
     }
     Some(Reply::Json(members))
@@ -141,5 +149,4 @@ fn insert(item: &Item<'_>, problems: &mut Problems) -> Option<Insert> {
 
 const WHEN: &str = "{ \"/type\" = \"url_verification\" }";
 const WHEN_QUERY: &str = "{ mode = \"subscribe\" }";
-const EXAMPLE: &str =
-    "write `challenge = { when = { \"/type\" = \"url_verification\" }, value = \"/challenge\", answer = \"{value}\" }`";
+const EXAMPLE: &str = "write `challenge = { when = { \"/type\" = \"url_verification\" }, value = \"/challenge\", answer = \"{value}\" }`";

@@ -137,10 +137,7 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
 }
 
 /// One field that carries signatures, or several, any of which may.
-fn headers(
-    item: &Item<'_>,
-    problems: &mut Problems,
-) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
+fn headers(item: &Item<'_>, problems: &mut Problems) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
     let Some(array) = item.value.as_array() else { return Some((header(item, problems)?, Vec::new())) };
     let mut all: Vec<Cow<'static, str>> = Vec::new();
     for element in item.elements(array) {

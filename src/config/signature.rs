@@ -117,7 +117,8 @@ fn challenges(
         _ if !answered => Some(Challenges::Forwarded),
         Some(key) => Some(Challenges::Answered(Some(key?))),
         None if needs_token => {
-            let message = format!("whoever asks by scheme `{name}` proves itself by a token, and there is none");
+            let message =
+                format!("whoever asks by scheme `{name}` proves itself by a token, and there is none");
             problems.push(Problem::error("missing_key", table.place("challenge"), message).help(
                 "add the token that you have told the sender: `verify_token = { env = \"META_VERIFY_TOKEN\" }`",
             ));

@@ -94,13 +94,17 @@ fn urls(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
 /// Routes that answer challenges which do not reach them.
 fn challenges(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     for draft in drafts {
-        let Some(signature) = effective(draft, whole).filter(|signature| signature.answers_get()) else { continue };
+        let Some(signature) = effective(draft, whole).filter(|signature| signature.answers_get()) else {
+            continue;
+        };
         if !draft.methods.contains(&Method::GET) {
             let name = &signature.scheme().name;
-            let message = format!("the challenge of scheme `{name}` is a GET, which this route does not take");
+            let message =
+                format!("the challenge of scheme `{name}` is a GET, which this route does not take");
             let place = draft.table.get("methods").map_or_else(|| draft.table.span(), |item| item.span);
             problems.push(
-                Problem::error("missing_method", place, message).help("write `methods = [\"POST\", \"GET\"]`"),
+                Problem::error("missing_method", place, message)
+                    .help("write `methods = [\"POST\", \"GET\"]`"),
             );
         }
     }

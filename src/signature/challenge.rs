@@ -5,6 +5,7 @@
 //! repeated but a [`Value`].
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::claim::Context;
 use super::form;
@@ -136,6 +137,23 @@ pub(super) enum Answers {
     Challenges(Option<Keyed>),
 }
 
+/// How one is told from an event, in one line.
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.asks {
+            Asks::Content { when, .. } => {
+                let one = |(pointer, expected): &(Cow<'static, str>, Expected)| match expected {
+                    Expected::Text(text) => format!("{pointer} = {text}"),
+                    Expected::Number(number) => format!("{pointer} = {number}"),
+                };
+                f.write_str(&when.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
+            Asks::Query { value, token: None, .. } => write!(f, "GET ?{value}="),
+            Asks::Query { value, token: Some(token), .. } => write!(f, "GET ?{value}=&{token}="),
+        }
+    }
+}
+
 impl Challenge {
     /// Whether it comes without a signature, as a GET.
     #[must_use]
@@ -204,26 +222,32 @@ impl Challenge {
     }
 
     fn answer(&self, value: Option<&Value>, key: Option<&Keyed>) -> Option<Answer> {
-        let insert = |insert: &Insert| -> Option<serde_json::Value> {
+        let text = |insert: &Insert| -> Option<String> {
             Some(match insert {
-                Insert::Value => value?.as_str().into(),
-                Insert::Proof => key?.proof(value?)?.into(),
-                Insert::Text(text) => (**text).into(),
-                Insert::Number(number) => (*number).into(),
+                Insert::Value => value?.as_str().to_owned(),
+                Insert::Proof => key?.proof(value?)?,
+                Insert::Text(text) => text.to_string(),
+                Insert::Number(number) => number.to_string(),
             })
         };
         Some(match &self.reply {
-            Reply::Text(text) => {
-                let content = match insert(text)? {
-                    serde_json::Value::String(text) => text,
-                    other => other.to_string(),
-                };
+            Reply::Text(insert) => {
+                let content = text(insert)?;
                 Answer { media_type: (!content.is_empty()).then_some("text/plain"), content }
             }
             Reply::Json(members) => {
-                let members = members.iter().map(|(name, text)| Some((name.to_string(), insert(text)?)));
-                let object = serde_json::Value::Object(members.collect::<Option<_>>()?);
-                Answer { media_type: Some("application/json"), content: object.to_string() }
+                let member = |(name, insert): &(Cow<'static, str>, Insert)| {
+                    let value = match insert {
+                        Insert::Number(number) => (*number).into(),
+                        Insert::Value | Insert::Proof | Insert::Text(_) => text(insert)?.into(),
+                    };
+                    Some((name.to_string(), value))
+                };
+                let object: Option<_> = members.iter().map(member).collect();
+                Answer {
+                    media_type: Some("application/json"),
+                    content: serde_json::Value::Object(object?).to_string(),
+                }
             }
         })
     }

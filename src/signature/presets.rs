@@ -113,7 +113,8 @@ impl Ask {
                     Say::Nothing => Reply::Text(Insert::Text("".into())),
                     Say::Value => Reply::Text(Insert::Value),
                     Say::Json(members) => {
-                        let member = |(name, insert): &(&'static str, Insert)| ((*name).into(), insert.clone());
+                        let member =
+                            |(name, insert): &(&'static str, Insert)| ((*name).into(), insert.clone());
                         Reply::Json(members.iter().map(member).collect())
                     }
                 };

@@ -41,8 +41,7 @@ impl Verifier {
         for key in self.keys.iter().filter(|key| key.counts(now)) {
             let stamp = Stamp { timestamp: None, id: Some("hookgate-probe") };
             let target = self.target("/", CONTENT);
-            let made =
-                self.signature(Some(&key.name), &context(&target, &Lines(&[]), now), stamp, CONTENT);
+            let made = self.signature(Some(&key.name), &context(&target, &Lines(&[]), now), stamp, CONTENT);
             let signature = match made {
                 Ok(signature) => signature,
                 // Only the sender can sign, or it signs fields that only a real event has.

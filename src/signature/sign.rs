@@ -64,7 +64,9 @@ impl fmt::Display for CannotSign {
             Self::PublicKey => "only the sender has the private key that signs",
             Self::NoId => "the scheme signs an identifier, and there is none",
             Self::NotForm => "the scheme signs a form (`a=1&b=2`), and the body is none",
-            Self::NoDigest => "the scheme signs the body's SHA-256 in the query of the URL, and it is not there",
+            Self::NoDigest => {
+                "the scheme signs the body's SHA-256 in the query of the URL, and it is not there"
+            }
             Self::NotSignable => {
                 "what the scheme signs besides the body is missing, or has characters that it cannot have"
             }

@@ -200,7 +200,11 @@ fn variable(text: &str) -> Result<Piece, TemplateFault> {
         // A name that is written in one way only, in whatever query.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let fine = !name.is_empty() && name.bytes().all(plain);
-        return if fine { Ok(Piece::Body(Body::Digest(name.to_owned()))) } else { Err(TemplateFault::Unknown) };
+        return if fine {
+            Ok(Piece::Body(Body::Digest(name.to_owned())))
+        } else {
+            Err(TemplateFault::Unknown)
+        };
     }
     Ok(Piece::Part(match name {
         "body" => return Ok(Piece::Body(Body::Whole)),

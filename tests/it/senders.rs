@@ -126,7 +126,10 @@ impl Sender {
     }
 
     pub(crate) fn request_to(&self, target: &str, seed: u8, moment: SystemTime) -> Request {
-        let body = body(self.scheme);
+        self.request_of(target, body(self.scheme), seed, moment)
+    }
+
+    pub(crate) fn request_of(&self, target: &str, body: &[u8], seed: u8, moment: SystemTime) -> Request {
         let mut request = Request::to(&self.verifier.target(target, body), body);
         let stamp = Stamp { id: Some(ID), timestamp: None };
         let signed = self.verifier.signature(None, &request.context(moment), stamp, body);
