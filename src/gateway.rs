@@ -1,5 +1,6 @@
 //! Shell. The path of a request through the gateway, and the one wrapper around it.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,10 +18,10 @@ use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::{self, Manner};
-use crate::model::{self, Requirement};
+use crate::model::{Questions, Requirement};
 use crate::peer::Peer;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
-use crate::route::{Matched, RouteId, Router};
+use crate::route::{Matched, ModelRule, RouteId, Router};
 use crate::server::head::{Expect, Fault, Framing};
 use crate::server::limit::Budget;
 use crate::server::pace::Pace;
@@ -59,7 +60,10 @@ struct Route {
     max_body: u64,
     mode: Mode,
     manner: Manner,
-    requirements: Vec<Requirement>,
+    /// What the routes of its path ask of content; asked of the first of them.
+    questions: Questions,
+    /// Which of the routes of its path it is, from 0.
+    number: usize,
     /// Where senders believe to send to; the schemes that sign it need it.
     public_url: Option<String>,
     upstream: usize,
@@ -210,7 +214,12 @@ impl Gateway {
     pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters) -> Self {
         let mut upstreams: Vec<config::Upstream> = Vec::new();
         let mut routes = Vec::with_capacity(config.routes.len());
+        let mut of_path: HashMap<&str, Vec<&config::Route>> = HashMap::new();
         for route in &config.routes {
+            of_path.entry(route.path.shape()).or_default().push(route);
+        }
+        for route in &config.routes {
+            let siblings = of_path.get(route.path.shape()).map(Vec::as_slice).unwrap_or_default();
             let known = upstreams.iter().position(|upstream| *upstream == route.upstream);
             let upstream = known.unwrap_or(upstreams.len());
             if known.is_none() {
@@ -227,7 +236,8 @@ impl Gateway {
                 max_body: route.max_body,
                 mode: route.mode,
                 manner: Manner::new(&config.forward, route.verifier.scheme()),
-                requirements: route.requirements.clone(),
+                questions: questions(siblings),
+                number: siblings.iter().position(|sibling| std::ptr::eq(*sibling, route)).unwrap_or_default(),
                 public_url: route.public_url.clone(),
                 upstream,
             });
@@ -292,22 +302,22 @@ impl Gateway {
         deliverable: &Deliverable<Parts>,
         record: &mut Record,
     ) -> Result<&'g Route, Rejection> {
-        let content = deliverable.content();
-        let selected = if matched.asks_for_model() {
-            let read = model::read(content, &first.verifier.scheme().model_pointers);
-            read.map_err(|why| Rejection::ModelMismatch(Some(why))).and_then(|model| {
+        if first.questions.is_empty() && !matched.asks_for_model() {
+            return Ok(first);
+        }
+        let unfit = |why| Rejection::ModelMismatch(Some(why));
+        let selected = first.questions.read(deliverable.content()).map_err(unfit).and_then(|mut facts| {
+            let route = if matched.asks_for_model() {
+                let model = facts.model().map_err(unfit)?;
                 let id = matched.select(model.as_deref());
                 record.model = id.and(model);
-                self.route(id.ok_or(Rejection::ModelMismatch(None))?)
-            })
-        } else {
-            Ok(first)
-        };
-        let required = selected.and_then(|route| {
-            let met = Requirement::all_met(&route.requirements, content);
-            met.map(|()| route).map_err(|why| Rejection::ModelMismatch(Some(why)))
+                self.route(id.ok_or(Rejection::ModelMismatch(None))?)?
+            } else {
+                first
+            };
+            facts.met_by(route.number).map(|()| route).map_err(unfit)
         });
-        match (required, first.mode) {
+        match (selected, first.mode) {
             (Err(rejection), Mode::Observe) => {
                 record.observed = record.observed.or(rejection.reason());
                 Ok(first)
@@ -409,6 +419,15 @@ impl Fields for HyperFields<'_> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.0.get_all(name).iter().map(HeaderValue::as_bytes)
     }
+}
+
+/// What the routes of one path, which have the same scheme, ask of content.
+fn questions(routes: &[&config::Route]) -> Questions {
+    let asks_for_model = routes.iter().any(|route| route.model != ModelRule::Any);
+    let scheme = routes.first().map(|first| first.verifier.scheme()).filter(|_| asks_for_model);
+    let model = scheme.map(|scheme| scheme.model_pointers.as_slice()).unwrap_or_default();
+    let required: Vec<&[Requirement]> = routes.iter().map(|route| route.requirements.as_slice()).collect();
+    Questions::new(model, &required)
 }
 
 /// Whether only the end of the connection can end the response (RFC 9112, section 6.3).

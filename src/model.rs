@@ -13,8 +13,77 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 /// # Errors
 /// [`NoModel`] if the content does not say unambiguously.
 pub fn read(content: &[u8], pointers: &[impl AsRef<str>]) -> Result<Option<String>, NoModel> {
-    let paths: Vec<_> = pointers.iter().map(|pointer| tokens(pointer.as_ref())).collect();
-    find(content, &[&paths])?.pop().unwrap_or_default().text()
+    Questions::new(pointers, &[]).read(content)?.model()
+}
+
+/// All that the routes of one path ask of content, put in one walk over it.
+#[derive(Debug)]
+pub struct Questions {
+    /// Where the model may stand.
+    model: Vec<Vec<String>>,
+    /// What each of the routes requires.
+    required: Vec<Vec<Requirement>>,
+}
+
+impl Questions {
+    /// Asks for the model at these pointers, and for what each of the routes requires.
+    #[must_use]
+    pub fn new(model: &[impl AsRef<str>], required: &[&[Requirement]]) -> Self {
+        Self {
+            model: model.iter().map(|pointer| tokens(pointer.as_ref())).collect(),
+            required: required.iter().map(|all| all.to_vec()).collect(),
+        }
+    }
+
+    /// Whether nothing is asked, so that content need not be looked at.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.model.is_empty() && self.required.iter().all(Vec::is_empty)
+    }
+
+    /// Walks over authentic content.
+    ///
+    /// # Errors
+    /// [`NoModel::NotJson`]. What is in doubt counts only where it matters, in [`Facts`].
+    pub fn read(&self, content: &[u8]) -> Result<Facts<'_>, NoModel> {
+        let required = self.required.iter().flatten().map(|requirement| requirement.paths.as_slice());
+        let queries: Vec<_> = std::iter::once(self.model.as_slice()).chain(required).collect();
+        let mut found = find(content, &queries)?.into_iter();
+        Ok(Facts { questions: self, model: found.next().unwrap_or_default(), required: found })
+    }
+}
+
+/// What content says to [`Questions`].
+#[derive(Debug)]
+pub struct Facts<'q> {
+    questions: &'q Questions,
+    model: Found,
+    required: std::vec::IntoIter<Found>,
+}
+
+impl Facts<'_> {
+    /// The model, if the content names one.
+    ///
+    /// # Errors
+    /// [`NoModel`] if the content does not say unambiguously.
+    pub fn model(&mut self) -> Result<Option<String>, NoModel> {
+        std::mem::take(&mut self.model).text()
+    }
+
+    /// Whether the content has what the route of this number requires.
+    ///
+    /// # Errors
+    /// [`NoModel`], which says why not.
+    pub fn met_by(mut self, route: usize) -> Result<(), NoModel> {
+        for (index, required) in self.questions.required.iter().enumerate() {
+            for (requirement, found) in required.iter().zip(self.required.by_ref()) {
+                if index == route && found.text()?.as_ref() != Some(&requirement.text) {
+                    return Err(NoModel::NotAsRequired);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A string, or a number that is none of a fraction or less than nothing.
@@ -52,23 +121,6 @@ impl Requirement {
     /// The `text` must stand where at least one of the pointers leads, and nothing else where any other does.
     pub fn new<'p>(pointers: impl IntoIterator<Item = &'p str>, text: &str) -> Self {
         Self { paths: pointers.into_iter().map(tokens).collect(), text: text.to_owned() }
-    }
-
-    /// Whether authentic content has what all of them require.
-    ///
-    /// # Errors
-    /// [`NoModel`], which says why not.
-    pub fn all_met(requirements: &[Self], content: &[u8]) -> Result<(), NoModel> {
-        if requirements.is_empty() {
-            return Ok(());
-        }
-        let paths: Vec<_> = requirements.iter().map(|requirement| requirement.paths.as_slice()).collect();
-        for (found, requirement) in find(content, &paths)?.into_iter().zip(requirements) {
-            if found.text()?.as_ref() != Some(&requirement.text) {
-                return Err(NoModel::NotAsRequired);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -128,7 +180,7 @@ fn tokens(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Found {
     value: Option<Scalar>,
     fault: Option<NoModel>,
@@ -292,6 +344,8 @@ impl<'de, 'w> Visitor<'de> for KeyOf<'_, 'w> {
 mod tests {
     use super::*;
 
+    const NO_MODEL: &[&str] = &[];
+
     fn model(content: &str) -> Result<Option<String>, NoModel> {
         read(content.as_bytes(), &["/meta/object", "/data/object"])
     }
@@ -387,7 +441,12 @@ mod tests {
             Requirement::new(["/meta/integration_id", "/data/integration_id"], "cuid_1"),
             Requirement::new(["/type"], "x"),
         ];
-        let met = |content: &str| Requirement::all_met(&requirements, content.as_bytes());
+        let questions = Questions::new(NO_MODEL, &[&requirements]);
+        let met = |content: &str| {
+            let mut facts = questions.read(content.as_bytes())?;
+            assert_eq!(facts.model(), Ok(None));
+            facts.met_by(0)
+        };
         assert_eq!(met(r#"{"type":"x","meta":{"integration_id":"cuid_1"}}"#), Ok(()));
         assert_eq!(met(r#"{"data":{"integration_id":"cuid_1"},"type":"x","z":1,"z":2}"#), Ok(()));
         for (content, why) in [
@@ -405,7 +464,24 @@ mod tests {
         ] {
             assert_eq!(met(content), Err(why), "{content}");
         }
-        assert_eq!(Requirement::all_met(&[], b"no json"), Ok(()));
+        assert!(Questions::new(NO_MODEL, &[&[]]).is_empty() && !questions.is_empty());
+    }
+
+    #[test]
+    fn of_what_several_routes_require_only_that_of_the_one_counts() {
+        let (one, other) =
+            ([Requirement::new(["/a"], "1"), Requirement::new(["/b"], "2")], [Requirement::new(["/b"], "3")]);
+        let questions = Questions::new(&["/model"], &[&one, &[], &other]);
+        let asked = |content: &str, route| {
+            let mut facts = questions.read(content.as_bytes()).unwrap();
+            (facts.model(), facts.met_by(route))
+        };
+        let content = r#"{"b":"3","model":"x","a":["1"]}"#;
+        assert_eq!(asked(content, 0), (named("x"), Err(NoModel::NotText)));
+        assert_eq!(asked(content, 1), (named("x"), Ok(())));
+        assert_eq!(asked(content, 2), (named("x"), Ok(())));
+        assert_eq!(asked(r#"{"a":"1","b":"2"}"#, 0), (Ok(None), Ok(())));
+        assert_eq!(asked(r#"{"a":"1","b":"2"}"#, 2), (Ok(None), Err(NoModel::NotAsRequired)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::table::aligned;
 use crate::config::unit::write_duration;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::Format;
-use crate::signature::scheme::{PRESETS, Scheme, Source};
+use crate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};
 use crate::signature::window::{Place, Timestamp};
 
 /// The table: a line of headings, then a line for each sender.
@@ -14,6 +14,14 @@ pub(super) fn lines() -> Vec<String> {
     let headings =
         ["SCHEME", "FIELD", "ALGORITHM", "SIGNED", "TOLERANCE", "CHALLENGE", "CONFIRMED", "DOCUMENTATION"];
     let rows: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(PRESETS.iter().map(row)).collect();
+    aligned(&rows)
+}
+
+/// The senders that cannot be had, and why: a heading, then a line for each.
+pub(super) fn missing() -> Vec<String> {
+    let row = |sender: &Inexpressible| [sender.sender.to_owned(), sender.reason.to_owned()];
+    let headings = ["NO SCHEME CAN EXPRESS", "WHY"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(headings).chain(INEXPRESSIBLE.iter().map(row)).collect();
     aligned(&rows)
 }
 

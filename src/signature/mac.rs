@@ -155,8 +155,9 @@ impl Running {
             // The most usual one by itself: of known length, it costs half.
             Progress::HmacSha256(mac) => {
                 let own: [u8; 32] = finalized(mac).into();
+                // `subtle` hides each of what it compares from the compiler, and four words cost less than 32 bytes.
                 is_any(claimed, |tag| match <&[u8; 32]>::try_from(tag) {
-                    Ok(tag) => own.ct_eq(tag),
+                    Ok(tag) => words(&own).ct_eq(&words(tag)),
                     Err(_other_length) => Choice::from(0),
                 })
             }
@@ -185,6 +186,17 @@ impl Progress {
         }
         tag(self).is_some_and(|own| is_any(claimed, |tag| own.as_bytes().ct_eq(tag)))
     }
+}
+
+/// The same bytes, as words.
+#[inline]
+fn words(tag: &[u8; 32]) -> [u64; 4] {
+    let (chunks, _none) = tag.as_chunks::<8>();
+    let mut words = [0; 4];
+    for (word, chunk) in words.iter_mut().zip(chunks) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    words
 }
 
 /// Whether a claimed tag is the right one. All are looked at, whichever it is.

@@ -17,6 +17,46 @@ use rows::ROWS;
 /// Every scheme that ships with hookgate.
 pub static PRESETS: LazyLock<Vec<Scheme>> = LazyLock::new(|| ROWS.iter().map(Row::scheme).collect());
 
+/// A sender that no scheme can express.
+#[derive(Clone, Copy, Debug)]
+pub struct Inexpressible {
+    /// As people know it.
+    pub sender: &'static str,
+    /// Where it documents its rule; empty where that is no more.
+    pub documentation: &'static str,
+    /// Why there is no scheme for it.
+    pub reason: &'static str,
+}
+
+/// Every sender that was looked at and cannot be had.
+pub const INEXPRESSIBLE: &[Inexpressible] = &[
+    Inexpressible {
+        sender: "PayPal",
+        documentation: "https://developer.paypal.com/api/rest/webhooks/rest/",
+        reason: "signs a CRC of the body, with a certificate that has to be fetched",
+    },
+    Inexpressible {
+        sender: "Plaid",
+        documentation: "https://plaid.com/docs/api/webhooks/webhook-verification/",
+        reason: "sends a JWT, whose key has to be fetched with the client's credentials",
+    },
+    Inexpressible {
+        sender: "Amazon SNS",
+        documentation: "https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
+        reason: "signs values out of the JSON body, with a certificate that has to be fetched",
+    },
+    Inexpressible {
+        sender: "HubSpot, versions 1 and 2",
+        documentation: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+        reason: "a bare SHA-256 of secret and content, which is no MAC; version 3 is the scheme hubspot",
+    },
+    Inexpressible {
+        sender: "Paddle Classic",
+        documentation: "",
+        reason: "RSA over form fields as PHP serialises them; Paddle Billing is the scheme paddle",
+    },
+];
+
 /// A sender. What most of them do is [`USUAL`]; a row says what is different.
 struct Row {
     name: &'static str,

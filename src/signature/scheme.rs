@@ -8,7 +8,7 @@ use crate::secret::SecretEncoding;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
-pub use crate::signature::presets::PRESETS;
+pub use crate::signature::presets::{INEXPRESSIBLE, Inexpressible, PRESETS};
 use crate::signature::template::{Part, Template};
 use crate::signature::window::{Place, Timestamp};
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use hookgate::secret::{Key, Secret};
-use hookgate::signature::scheme::{PRESETS, Scheme, Source};
+use hookgate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};
 use hookgate::signature::sign::Stamp;
 use hookgate::signature::{Context, Fields, Verifier};
 
@@ -182,5 +182,16 @@ fn table() -> String {
             notes += &format!("- `{name}`: {note}\n");
         }
     }
-    format!("{table}\nWhat one has to know of some of them:\n\n{notes}\n")
+    let mut missing = String::from("| sender | why |\n|---|---|\n");
+    for Inexpressible { sender, documentation, reason } in INEXPRESSIBLE {
+        let sender = match documentation.is_empty() {
+            true => (*sender).to_owned(),
+            false => format!("[{sender}]({documentation})"),
+        };
+        missing += &format!("| {sender} | {reason} |\n");
+    }
+    format!(
+        "{table}\nWhat one has to know of some of them:\n\n{notes}\n\
+         No scheme can express these, so that there is none:\n\n{missing}\n"
+    )
 }
