@@ -96,7 +96,15 @@ pub(super) fn sign(
     let id = stamp.id.as_deref().or(made_up.as_deref());
     let stamp = sign::Stamp { timestamp: stamp.timestamp.as_deref(), id };
     let signed = verifier.signature(secret, &asked.context(SystemTime::now()), stamp, content);
-    signed.map_err(|error| cannot_sign(verifier, secret, error))
+    signed.map_err(|error| {
+        let failure = cannot_sign(verifier, secret, error);
+        if error == CannotSign::NoDigest {
+            let origin = asked.origin.as_deref().unwrap_or_default();
+            let target = verifier.target(&asked.target, content);
+            return failure.hint(format!("for this body, say --url '{origin}{target}'"));
+        }
+        failure
+    })
 }
 
 fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> Failure {

@@ -98,6 +98,8 @@ const MOST_PAIRS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn signed(content: &str) -> Option<String> {
@@ -166,6 +168,28 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(value(query).as_deref(), want, "{query}");
+        }
+    }
+
+    proptest! {
+        /// As the senders of such forms write them (WHATWG URL, section 5.2), names and values come back.
+        #[test]
+        fn what_is_written_reads_back(pairs in proptest::collection::vec(("[^\0]{1,9}", ".{0,9}"), 0..9)) {
+            let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+            let pieces: Vec<_> = pairs.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+            let mut sorted: Vec<_> = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+            sorted.sort_unstable();
+            sorted.dedup();
+            let want: Vec<_> = sorted.into_iter().flat_map(|(name, value)| [name, value]).collect();
+            let content = pieces.join("&");
+            prop_assert_eq!(Form::read(content.as_bytes()).unwrap().pieces().collect::<Vec<_>>(), want);
+        }
+
+        #[test]
+        fn no_content_panics(content: Vec<u8>, query in "[a=&%+;0-9]{0,20}") {
+            let _any = Form::read(&content);
+            let _any = Form::read(query.as_bytes());
+            let _any = parameter(&query, "a");
         }
     }
 }
