@@ -1,14 +1,15 @@
 //! Shell. The path of a request through the gateway, and the one wrapper around it.
 
+mod reply;
+mod route;
+
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Response, Version};
-use http_body::Body as _;
-use hyper::ext::ReasonPhrase;
+use http::header::HeaderName;
+use http::{Method, Response};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Ending};
@@ -19,23 +20,23 @@ use crate::counsel::{self, Desk, Inquiry};
 use crate::forward;
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::request::Manner;
-use crate::model::{self, Requirement};
 use crate::peer::Peer;
-use crate::rejection::{PROBLEM_TYPE, Rejection};
+use crate::rejection::Rejection;
 use crate::route::{Matched, RouteId, Router};
 use crate::server::head::{Expect, Fault, RequestHead};
 use crate::server::limit::Budget;
 use crate::server::pace::Pace;
-use crate::server::spelling::has_capitals;
 use crate::server::view::View;
 use crate::server::wire::{Arrival, Transport, Wire};
 use crate::server::worker::Worker;
 use crate::signature::probe::Fault as ProbeFault;
-use crate::signature::{Context, Deliverable, Fields, Mode, Verification, Verifier};
+use crate::signature::{Deliverable, Fields as _, Mode, Verifier, challenge};
 use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::telemetry::roll::Roll;
+use reply::{answered, ends_by_closing, last, pass_on, refuse};
+use route::{Route, questions};
 
 /// The whole configuration, compiled. It never changes; to reconfigure is to build another.
 #[derive(Debug)]
@@ -49,24 +50,6 @@ pub struct Gateway {
     request_id_field: Option<HeaderName>,
     roll: Roll,
     budget: Arc<Budget>,
-}
-
-/// A route with everything that start-up can work out.
-#[derive(Debug)]
-struct Route {
-    label: RouteLabel,
-    verifier: Arc<Verifier>,
-    methods: Vec<Method>,
-    allow: String,
-    max_body: u64,
-    mode: Mode,
-    manner: Manner,
-    requirements: Vec<Requirement>,
-    /// Where senders believe to send to; the schemes that sign it need it.
-    public_url: Option<String>,
-    upstream: usize,
-    /// Where it is found out why a request does not verify, if that is wanted.
-    inquiry: Option<Inquiry>,
 }
 
 /// A route whose verifier does not do its work.
@@ -108,7 +91,8 @@ pub async fn exchange<IO: Transport>(worker: Rc<Worker>, wire: Rc<Wire<IO>>, pee
     let now = ending.begun_at();
     let outcome = walk(&view, &wire, arrival, now, &mut ending.record).await;
     let mut response = match outcome {
-        Ok(answer) => pass_on(answer, ending, &wire),
+        Ok(Served::Relayed(answer)) => pass_on(answer, ending, &wire),
+        Ok(Served::Challenge(answer)) => answered(answer, &worker, ending, &wire),
         Err(rejection) => {
             let record = &mut ending.record;
             record.refused = true;
@@ -134,13 +118,13 @@ pub async fn exchange<IO: Transport>(worker: Rc<Worker>, wire: Rc<Wire<IO>>, pee
     Ok(response)
 }
 
-/// Makes it the last response of its connection.
-fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    if wire.is_http_10() {
-        // Or hyper would add the `keep-alive` that an HTTP/1.0 client may have asked for.
-        *response.version_mut() = Version::HTTP_10;
-    }
+/// What a request gets that is not refused.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
+enum Served {
+    /// Its upstream's answer.
+    Relayed(forward::Response),
+    /// Ours, to a challenge.
+    Challenge(challenge::Answer),
 }
 
 /// The heart of it. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
@@ -151,7 +135,7 @@ async fn walk<IO: Transport>(
     arrival: Arrival,
     now: SystemTime,
     record: &mut Record,
-) -> Result<forward::Response, Rejection> {
+) -> Result<Served, Rejection> {
     let Arrival { head, at } = arrival;
     let head = head.map_err(unserved)?;
     let gateway = view.gateway();
@@ -162,6 +146,9 @@ async fn walk<IO: Transport>(
     route.allows(head.method())?;
     if head.facts().expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
+    }
+    if let Some(answer) = route.answer_unsigned(&head, record) {
+        return Ok(Served::Challenge(answer));
     }
     let mut share = gateway.budget.share(record.peer);
     let mut verification = route.claim(&head, now, record)?;
@@ -174,12 +161,16 @@ async fn walk<IO: Transport>(
     share.prove(verified.into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(verified.saturating_duration_since(at));
     record.secret = deliverable.secret().map(Arc::clone);
+    if let Some(answer) = route.answer(&deliverable) {
+        return Ok(Served::Challenge(answer));
+    }
     let route = gateway.select(&matched, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
     let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified).await;
     record.upstream_took = Some(verified.elapsed());
     answer
         .inspect(|response| record.status = response.head.status.as_u16())
+        .map(Served::Relayed)
         .map_err(|error| undelivered(&error, record))
 }
 
@@ -191,7 +182,12 @@ impl Gateway {
         let docket = config.log.diagnose.then(|| Arc::new(Docket::of(config, counsel::ROUTE_TOKENS)));
         let mut upstreams: Vec<config::Upstream> = Vec::new();
         let mut routes = Vec::with_capacity(config.routes.len());
-        for (number, route) in config.routes.iter().enumerate() {
+        let mut of_path: HashMap<&str, Vec<&config::Route>> = HashMap::new();
+        for route in &config.routes {
+            of_path.entry(route.path.shape()).or_default().push(route);
+        }
+        for (index, route) in config.routes.iter().enumerate() {
+            let siblings = of_path.get(route.path.shape()).map(Vec::as_slice).unwrap_or_default();
             let known = upstreams.iter().position(|upstream| *upstream == route.upstream);
             let upstream = known.unwrap_or(upstreams.len());
             if known.is_none() {
@@ -208,10 +204,11 @@ impl Gateway {
                 max_body: route.max_body,
                 mode: route.mode,
                 manner: Manner::new(&config.forward, route.verifier.scheme()),
-                requirements: route.requirements.clone(),
+                questions: questions(siblings),
+                number: siblings.iter().position(|sibling| std::ptr::eq(*sibling, route)).unwrap_or_default(),
                 public_url: route.public_url.clone(),
                 upstream,
-                inquiry: docket.as_ref().map(|docket| Inquiry::new(desk, docket, number)),
+                inquiry: docket.as_ref().map(|docket| Inquiry::new(desk, docket, index)),
             });
         }
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
@@ -277,22 +274,22 @@ impl Gateway {
         deliverable: &Deliverable<&RequestHead>,
         record: &mut Record,
     ) -> Result<&'g Route, Rejection> {
-        let content = deliverable.content();
-        let selected = if matched.asks_for_model() {
-            let read = model::read(content, &first.verifier.scheme().model_pointers);
-            read.map_err(|why| Rejection::ModelMismatch(Some(why))).and_then(|model| {
+        if first.questions.is_empty() && !matched.asks_for_model() {
+            return Ok(first);
+        }
+        let unfit = |why| Rejection::ModelMismatch(Some(why));
+        let selected = first.questions.read(deliverable.content()).map_err(unfit).and_then(|mut facts| {
+            let route = if matched.asks_for_model() {
+                let model = facts.model().map_err(unfit)?;
                 let id = matched.select(model.as_deref());
                 record.model = id.and(model);
-                self.route(id.ok_or(Rejection::ModelMismatch(None))?)
-            })
-        } else {
-            Ok(first)
-        };
-        let required = selected.and_then(|route| {
-            let met = Requirement::all_met(&route.requirements, content);
-            met.map(|()| route).map_err(|why| Rejection::ModelMismatch(Some(why)))
+                self.route(id.ok_or(Rejection::ModelMismatch(None))?)?
+            } else {
+                first
+            };
+            facts.met_by(route.number).map(|()| route).map_err(unfit)
         });
-        match (required, first.mode) {
+        match (selected, first.mode) {
             (Err(rejection), Mode::Observe) => {
                 record.observed = record.observed.or(rejection.reason());
                 Ok(first)
@@ -300,87 +297,6 @@ impl Gateway {
             (selected, Mode::Enforce | Mode::Observe) => selected,
         }
     }
-}
-
-impl Route {
-    fn allows(&self, method: &str) -> Result<(), Rejection> {
-        if self.methods.iter().any(|allowed| allowed == method) {
-            Ok(())
-        } else {
-            Err(Rejection::MethodNotAllowed(self.allow.clone()))
-        }
-    }
-
-    /// Reads the claim out of the fields. A route that observes goes on without one.
-    fn claim(
-        &self,
-        head: &RequestHead,
-        now: SystemTime,
-        record: &mut Record,
-    ) -> Result<Verification<'_>, Rejection> {
-        let context = self.context(head, now);
-        match (self.verifier.claim(&context), self.mode) {
-            (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
-            (Err(error), Mode::Enforce) => {
-                let rejection = Rejection::Unsigned(error);
-                self.inquire(head, None, now, rejection.reason(), record);
-                Err(rejection)
-            }
-            (Err(error), Mode::Observe) => {
-                record.observed = Rejection::Unsigned(error).reason();
-                Ok(self.verifier.begin_without_claim(now))
-            }
-        }
-    }
-
-    fn context<'c>(&'c self, head: &'c RequestHead, now: SystemTime) -> Context<'c, RequestHead> {
-        Context {
-            method: head.method(),
-            target: head.target(),
-            origin: self.public_url.as_deref(),
-            fields: head,
-            now,
-        }
-    }
-
-    /// Has it found out why a request does not verify. Apart from the rest, because good requests never come here.
-    #[cold]
-    #[inline(never)]
-    fn inquire(
-        &self,
-        head: &RequestHead,
-        content: Option<&[u8]>,
-        now: SystemTime,
-        reason: Option<&'static str>,
-        record: &Record,
-    ) {
-        if let Some(inquiry) = &self.inquiry {
-            inquiry.open(record, reason, &self.context(head, now), content);
-        }
-    }
-
-    /// Decides. What comes out may be forwarded; what does not verify comes out only on a route that observes.
-    fn verify<'h>(
-        &self,
-        verification: Verification<'_>,
-        head: &'h RequestHead,
-        record: &mut Record,
-    ) -> Result<Deliverable<&'h RequestHead>, Rejection> {
-        let mismatch = match verification.finish(head) {
-            Ok(authentic) => return Ok(Deliverable::Authentic(authentic)),
-            Err(mismatch) => mismatch,
-        };
-        let reason = record.observed.or(Rejection::SignatureMismatch.reason());
-        self.inquire(mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
-        let observed = mismatch.observe(self.mode).map_err(|_refused| Rejection::SignatureMismatch)?;
-        record.observed = reason;
-        Ok(Deliverable::Observed(observed))
-    }
-}
-
-/// Whether only the end of the connection can end the response (RFC 9112, section 6.3).
-fn ends_by_closing<IO: Transport>(response: &Response<Answer<IO>>, wire: &Wire<IO>) -> bool {
-    wire.is_http_10() && response.body().size_hint().exact().is_none()
 }
 
 fn unserved(fault: Fault) -> Rejection {
@@ -395,44 +311,4 @@ fn unserved(fault: Fault) -> Rejection {
 fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
     record.detail = Some(chain(error));
     Rejection::from(error)
-}
-
-/// The upstream's response, as it came.
-fn pass_on<IO: Transport>(
-    answer: forward::Response,
-    ending: Ending,
-    wire: &Rc<Wire<IO>>,
-) -> Response<Answer<IO>> {
-    let forward::Response { head, raw, content } = answer;
-    let mut response = Response::new(Answer::relayed(content, ending, wire));
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.fields;
-    if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
-        response.extensions_mut().insert(reason);
-    }
-    if has_capitals(&raw) {
-        wire.spell_as(raw);
-    }
-    response
-}
-
-fn refuse<IO: Transport>(
-    rejection: &Rejection,
-    worker: &Worker,
-    ending: Ending,
-    wire: &Rc<Wire<IO>>,
-) -> Response<Answer<IO>> {
-    let mut response =
-        Response::new(Answer::own(Bytes::from_static(rejection.problem().as_bytes()), ending, wire));
-    *response.status_mut() = rejection.status();
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-    fields.insert(header::DATE, date);
-    if let Some((name, value)) = rejection.field() {
-        fields.insert(name, value);
-    }
-    if rejection.ends_connection() {
-        last(&mut response, wire);
-    }
-    response
 }

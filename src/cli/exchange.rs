@@ -1,7 +1,11 @@
 //! Shell. One HTTP request to a gateway, and its answer.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +16,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 use crate::forward::dial::dial;
@@ -31,9 +36,19 @@ pub(super) struct Answer {
     pub(super) version: Version,
     pub(super) status: StatusCode,
     pub(super) fields: HeaderMap,
+    /// The names of its fields as they were spelled.
+    spelled: Vec<String>,
     /// The content, of which only the first [`MAX_ANSWER`] bytes are kept.
     pub(super) content: Vec<u8>,
     pub(super) cut: bool,
+}
+
+impl Answer {
+    /// A field's name as the gateway, or the app behind it, spelled it.
+    pub(super) fn spelling<'n>(&'n self, name: &'n HeaderName) -> &'n str {
+        let spelled = self.spelled.iter().find(|spelled| spelled.eq_ignore_ascii_case(name.as_str()));
+        spelled.map_or(name.as_str(), String::as_str)
+    }
 }
 
 /// Why there is no answer.
@@ -108,11 +123,21 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         Err(_elapsed) => return Err(NoAnswer::TimedOut(CONNECT_TIMEOUT)),
     };
     let both = async {
+        let beginning = Rc::default();
+        let stream = Remembering { stream, beginning: Rc::clone(&beginning) };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let answer = async move {
             let (head, body) = sender.send_request(request).await?.into_parts();
             let (content, cut) = read_bounded(body, MAX_ANSWER).await?;
-            Ok(Answer { version: head.version, status: head.status, fields: head.headers, content, cut })
+            let spelled = names(&beginning.borrow());
+            Ok(Answer {
+                version: head.version,
+                status: head.status,
+                fields: head.headers,
+                spelled,
+                content,
+                cut,
+            })
         };
         // The connection does the work; the answer is what counts, and tells its errors, too.
         let (answer, _connection) = tokio::join!(answer, connection);
@@ -122,6 +147,58 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         Ok(answer) => answer.map_err(NoAnswer::Broken),
         Err(_elapsed) => Err(NoAnswer::TimedOut(EXCHANGE_TIMEOUT)),
     }
+}
+
+/// A connection that remembers the beginning of what came over it: hyper gives names in lower case only.
+struct Remembering<S> {
+    stream: S,
+    beginning: Rc<RefCell<Vec<u8>>>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Remembering<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let known = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let mut beginning = self.beginning.borrow_mut();
+        let room = MAX_REMEMBERED.saturating_sub(beginning.len());
+        beginning.extend(buffer.filled().iter().skip(known).take(room));
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Remembering<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// What stands before a colon in each line up to the first that is empty and not the end of an interim response.
+fn names(beginning: &[u8]) -> Vec<String> {
+    let lines = beginning.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let mut names = Vec::new();
+    let mut is_interim = false;
+    for line in lines {
+        if line.starts_with(b"HTTP/") {
+            is_interim = line.get(8..10) == Some(b" 1");
+        } else if line.is_empty() && !is_interim {
+            break;
+        } else if let Some(name) = line.split(|byte| *byte == b':').next() {
+            names.push(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+    names
 }
 
 /// The first `limit` bytes of a body, and whether there are more.
@@ -150,12 +227,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the rest: more than the gateway's own default for an upstream that does not answer, so that its 504 is seen.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Bytes of a connection in which the names of fields are looked for: more than hyper takes for a head.
+const MAX_REMEMBERED: usize = 512 * 1024;
+
 /// Bytes of an answer that are kept. Guards the terminal against an endless one.
 const MAX_ANSWER: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_those_of_the_final_head() {
+        let head = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX-Mine: a:b\r\nETag: y\r\n\r\nBody: z\r\n";
+        assert_eq!(names(head), ["Link", "", "X-Mine", "ETag"]);
+        assert_eq!(names(b""), Vec::<String>::new());
+    }
 
     #[test]
     fn what_the_user_names_replaces_what_would_stand_there_and_signature_lines_add_up() {

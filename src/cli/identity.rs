@@ -87,7 +87,15 @@ pub(super) fn sign(
     let id = stamp.id.as_deref().or(made_up.as_deref());
     let stamp = sign::Stamp { timestamp: stamp.timestamp.as_deref(), id };
     let signed = verifier.signature(secret, &asked.context(SystemTime::now()), stamp, content);
-    signed.map_err(|error| cannot_sign(verifier, secret, error))
+    signed.map_err(|error| {
+        let failure = cannot_sign(verifier, secret, error);
+        if error == CannotSign::NoDigest {
+            let origin = asked.origin.as_deref().unwrap_or_default();
+            let target = verifier.target(&asked.target, content);
+            return failure.hint(format!("for this body, say --url '{origin}{target}'"));
+        }
+        failure
+    })
 }
 
 fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> Failure {
@@ -99,7 +107,7 @@ fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> 
                 .hint(format!("there are: {}", names.join(", ")))
         }
         CannotSign::PublicKey => Failure::usage(format!("cannot sign by the scheme {scheme}")).because(error),
-        CannotSign::NoId | CannotSign::NotSignable => {
+        CannotSign::NoId | CannotSign::NotSignable | CannotSign::NotForm | CannotSign::NoDigest => {
             let content = verifier.scheme().content.as_str();
             Failure::usage(format!("cannot sign by the scheme {scheme}, which signs `{content}`"))
                 .because(error)
@@ -126,9 +134,9 @@ pub(super) fn note_unsigned(
     let useless = asked::unsigned(scheme, stamp, url, method);
     if !useless.is_empty() {
         let (flags, name) = (useless.join(", "), &scheme.name);
-        let signs = match scheme.content.parts().next() {
-            None => "the body and nothing else".to_owned(),
-            Some(_) => format!("`{}`", scheme.content.as_str()),
+        let signs = match scheme.content.is_body() {
+            true => "the body and nothing else".to_owned(),
+            false => format!("`{}`", scheme.content.as_str()),
         };
         terminal.note(format_args!("the scheme {name} signs {signs}: {flags} has no effect"));
     }

@@ -106,9 +106,15 @@ fn known_schemes(terminal: &mut Terminal, json: bool) {
         terminal.out.json(&schemes::documents().into());
         return;
     }
-    for (index, line) in schemes::lines().into_iter().enumerate() {
-        let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
-        terminal.out.line(paint);
+    let mut tables = [schemes::lines(), schemes::missing()].into_iter().peekable();
+    while let Some(table) = tables.next() {
+        for (index, line) in table.into_iter().enumerate() {
+            let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
+            terminal.out.line(paint);
+        }
+        if tables.peek().is_some() {
+            terminal.out.line("");
+        }
     }
 }
 

@@ -93,9 +93,9 @@ fn not_signed_with(verifier: &Verifier) -> String {
     if scheme.algorithm == Algorithm::Token {
         return format!("the token is not the secret {names}");
     }
-    let what = match scheme.content.parts().next() {
-        None => "the body, as it stands, was",
-        Some(_) => "the body, and what is signed with it, were",
+    let what = match scheme.content.is_body() {
+        true => "the body, as it stands, was",
+        false => "the body, and what is signed with it, were",
     };
     format!("{what} not signed with the secret {names}")
 }

@@ -9,6 +9,7 @@ pub mod problem;
 pub mod unit;
 
 mod address;
+mod challenge;
 mod date;
 mod file;
 mod hide;

@@ -74,6 +74,15 @@ pub(super) fn read(
     Some(Named { name, span, secret, slips })
 }
 
+/// Reads a `verify_token`: a secret without a name, as text.
+pub(super) fn token(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Key> {
+    let entries = item.table(&item.write("{ env = \"META_VERIFY_TOKEN\" }"), problems)?;
+    let table = Table::open("`verify_token`", item.span.clone(), entries, keys::VERIFY_TOKEN, problems);
+    let source = source(&table, problems)?;
+    let text = text(&source, context, problems)?;
+    key(&source, &text, SecretEncoding::Utf8, problems)
+}
+
 /// Whether an environment variable can be called so (POSIX, section 8.1, and in lower case too).
 pub(super) fn is_variable_name(text: &str) -> bool {
     !text.is_empty()

@@ -20,6 +20,8 @@ fn environment() -> Fixed {
     Fixed::new(NonZeroUsize::new(4).unwrap())
         .with_variable("PROPIFY_WEBHOOK_SECRET", "5d1c4ca6d2a94b6c8e1f0a7b9c3d2e1f")
         .with_variable("GITHUB_WEBHOOK_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0")
+        .with_variable("META_APP_SECRET", "c3d2e1f00f1e2d3c4b5a69788796a5b4")
+        .with_variable("META_VERIFY_TOKEN", "8796a5b4c3d2e1f00f1e2d3c4b5a6978")
         .with_variable("SAME_AS_PROPIFY", "5d1c4ca6d2a94b6c8e1f0a7b9c3d2e1f")
         .with_variable("EMPTY", "")
         .with_variable("BLANK", " \n")

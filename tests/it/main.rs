@@ -16,6 +16,7 @@
 mod support;
 
 mod admin;
+mod challenges;
 mod cli;
 mod config;
 mod connections;
@@ -27,6 +28,7 @@ mod load;
 mod log;
 mod metrics;
 mod model;
+mod presets;
 mod process;
 mod properties;
 mod property;
