@@ -119,7 +119,6 @@ pub async fn exchange<IO: Transport>(worker: Rc<Worker>, wire: Rc<Wire<IO>>, pee
 }
 
 /// What a request gets that is not refused.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Served {
     /// Its upstream's answer.
     Relayed(forward::Response),

@@ -21,6 +21,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Pool {
     upstream: Upstream,
     max_idle: Cell<usize>,
+    #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
     idle: RefCell<Vec<Box<Link>>>,
     swept: Cell<bool>,
     tracker: TaskTracker,

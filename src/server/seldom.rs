@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// A future that is only polled when it has been woken.
 #[derive(Debug)]
-pub struct Seldom<'f, F> {
+pub(super) struct Seldom<'f, F> {
     future: Pin<&'f mut F>,
     bell: Arc<Bell>,
     /// The bell, as the future knows it.
@@ -28,7 +28,7 @@ struct Bell {
 impl<'f, F: Future> Seldom<'f, F> {
     /// Waits for `future`.
     #[must_use]
-    pub fn new(future: Pin<&'f mut F>) -> Self {
+    pub(super) fn new(future: Pin<&'f mut F>) -> Self {
         // Rung, so that the first poll gets through.
         let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), listener: Mutex::new(None) });
         let waker = Arc::clone(&bell).into();
