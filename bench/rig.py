@@ -116,35 +116,34 @@ def cpu_ns(pids):
     return total
 
 
-def machine():
-    """What a figure was measured on, as far as it matters to it."""
+def machine(given=False):
+    """What figures were measured on, as far as it matters to them. `given`: of a binary that was not built from this tree."""
 
-    def first_line(*command):
+    def told(pattern, *command):
         try:
-            out = subprocess.run(command, capture_output=True, text=True)
-            return (out.stdout or out.stderr).splitlines()[0].strip()
-        except (OSError, IndexError):
+            out = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=ROOT)
+        except OSError:
             return None
+        found = re.search(pattern, out.stdout + out.stderr)
+        return found.group(1) if found else None
 
-    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    changed = told(r"(\S)", "git", "status", "--porcelain", "src")
+    commit = told(r"(\S+)", "git", "log", "-1", "--format=%h", "--", "src")
+    programs = {
+        "rustc": told(r"rustc (\S+)", "rustc", "--version"),
+        "HAProxy": told(r"version (\d[\d.]*)", "haproxy", "-v"),
+        "nginx": told(r"nginx/(\S+)", "nginx", "-v"),
+        "Go": told(r"go(\d\S+)", BUILD / "gopip/go/bin/go", "version"),
+        "Node": told(r"v(\S+)", "node", "--version"),
+    }
     return {
-        "cpu": cpu.group(1) if cpu else "unknown",
+        "cpu": re.sub(r"\(R\)", "", told(r"model name\s*: (.*)", "cat", "/proc/cpuinfo") or "unknown").strip(),
         "cores": os.cpu_count(),
-        "kernel": os.uname().release,
+        "kernel": os.uname().release.split("-")[0],
         "load": os.getloadavg()[0],
-        "commit": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=9"),
+        "source": "a given binary" if given else f"commit `{commit}`" + (" with changes" if changed else ""),
         "date": time.strftime("%Y-%m-%d"),
-        "versions": [
-            line
-            for line in (
-                first_line("rustc", "--version"),
-                first_line("haproxy", "-v"),
-                first_line("nginx", "-v"),
-                first_line(str(BUILD / "gopip/go/bin/go"), "version"),
-                "Node " + (first_line("node", "--version") or "none"),
-            )
-            if line
-        ],
+        "programs": [f"{name} {version}" for name, version in programs.items() if version],
     }
 
 
