@@ -21,6 +21,7 @@ mod cli;
 mod config;
 mod connections;
 mod diagnosis;
+mod docking;
 mod drain;
 mod forwarding;
 mod framing;

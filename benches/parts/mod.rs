@@ -1,0 +1,226 @@
+//! The parts of a request's path that are measured each on their own, made ready so that one call is one request's share.
+//!
+//! Every part has been called once when it is handed out: what only the first call does is not measured.
+
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hookgate::forward::fields;
+use hookgate::peer::Peer;
+use hookgate::route::{ModelRule, Pattern, Router};
+use hookgate::secret::{Key, Secret};
+use hookgate::server::head::{self, Look};
+use hookgate::signature::scheme::Scheme;
+use hookgate::signature::sign::Stamp;
+use hookgate::signature::{Context, Fields, Verifier};
+use hookgate::telemetry::line;
+use hookgate::telemetry::metric::{Meters, Tally};
+use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// A part that can be called again and again.
+pub(crate) type Part = Box<dyn FnMut()>;
+
+/// Makes a part ready.
+pub(crate) type Make = fn() -> Part;
+
+/// Every part by name.
+pub(crate) const PARTS: [(&str, Make); 27] = [
+    ("head/typical", head_typical),
+    ("head/absolute form", head_absolute),
+    ("head/100 lines", head_100_lines),
+    ("route/1, exact", || route(1, "/hooks/0")),
+    ("route/100, exact", || route(100, "/hooks/99")),
+    ("route/10000, exact", || route(10_000, "/hooks/9999")),
+    ("route/1, {name}", || route(1, "/named/0/leases")),
+    ("route/100, {name}", || route(100, "/named/99/leases")),
+    ("route/10000, {name}", || route(10_000, "/named/9999/leases")),
+    ("route/1, {*rest}", || route(1, "/under/0/a/b/c")),
+    ("route/100, {*rest}", || route(100, "/under/99/a/b/c")),
+    ("route/10000, {*rest}", || route(10_000, "/under/9999/a/b/c")),
+    ("route/10000, none", || route(10_000, "/nothing/here")),
+    ("claim/propify", || claim("propify")),
+    ("claim/stripe", || claim("stripe")),
+    ("claim/standard-webhooks", || claim("standard-webhooks")),
+    ("verify/propify, 0 B", || verify("propify", 0, 1)),
+    ("verify/propify, 512 B", || verify("propify", 512, 1)),
+    ("verify/propify, 64 KiB", || verify("propify", 64 << 10, 1)),
+    ("verify/propify, 1 MiB", || verify("propify", 1 << 20, 1)),
+    ("verify/propify, 512 B, last of 5 secrets", || verify("propify", 512, 5)),
+    ("verify/stripe, 512 B", || verify("stripe", 512, 1)),
+    ("fields/nothing to take out", || end_to_end(&[("connection", "keep-alive")])),
+    ("fields/named by connection", || end_to_end(&[("connection", "close, x-private"), ("x-private", "1")])),
+    ("fields/x-forwarded", forwarded),
+    ("telemetry/line", log_line),
+    ("telemetry/count", count),
+];
+
+const TYPICAL: &str = "POST /webhook/leases?source=propify HTTP/1.1\r\n\
+    Host: hooks.example.com\r\n\
+    User-Agent: Propify-Webhooks/1.0\r\n\
+    Accept: application/json, text/plain, */*\r\n\
+    Accept-Encoding: gzip, compress, deflate, br\r\n\
+    Content-Type: application/json\r\n\
+    Content-Length: 512\r\n\
+    Propify-Signature: 9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d\r\n\
+    X-Request-Id: d6025a227236d22fd6025a227236d22f\r\n\
+    X-Forwarded-For: 192.0.2.17\r\n\
+    X-Forwarded-Proto: https\r\n\
+    Connection: keep-alive\r\n\r\n";
+
+const MOMENT: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// Nothing that is measured is a first time.
+fn warm(mut part: impl FnMut() + 'static) -> Part {
+    part();
+    Box::new(part)
+}
+
+fn head_typical() -> Part {
+    judge(TYPICAL.to_owned())
+}
+
+fn head_absolute() -> Part {
+    judge(TYPICAL.replace("POST /", "POST http://hooks.example.com/"))
+}
+
+fn head_100_lines() -> Part {
+    let more: String = (0..89).map(|n| format!("X-Field-{n}: of no interest\r\n")).collect();
+    judge(TYPICAL.replace("Connection:", &format!("{more}Connection:")))
+}
+
+/// Judging a head, and writing what hyper is to see of it.
+fn judge(text: String) -> Part {
+    let mut out = Vec::with_capacity(16 << 10);
+    warm(move || {
+        let Look::Complete(head) = head::look(black_box(text.as_bytes()), &mut 0, 32 << 10) else {
+            panic!("the head is not served")
+        };
+        out.clear();
+        head.relay(text.as_bytes(), &mut out);
+        black_box(&out);
+    })
+}
+
+/// Finding the route of a path among `many` of each kind.
+fn route(many: usize, path: &'static str) -> Part {
+    let kinds = ["/hooks/N", "/named/N/{model}", "/under/N/{*rest}"];
+    let texts = kinds.iter().flat_map(|kind| (0..many).map(|n| kind.replace('N', &n.to_string())));
+    let patterns: Vec<Pattern> = texts.map(|text| Pattern::parse(&text).unwrap()).collect();
+    let router = Router::build(patterns.iter().map(|pattern| (pattern, &ModelRule::Any))).unwrap();
+    assert_eq!(router.find(path).is_some(), !path.starts_with("/nothing"));
+    warm(move || {
+        black_box(router.find(black_box(path)).map(|matched| matched.first()));
+    })
+}
+
+struct Lines(Vec<(String, String)>);
+
+impl Fields for Lines {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_bytes())
+    }
+}
+
+/// A verifier with some secrets, of which the last one has signed, and the fields of a message.
+fn signed(scheme: &str, content: &[u8], secrets: usize) -> (Verifier, Lines) {
+    let verifier = |numbers: std::ops::Range<usize>| {
+        let secret = |n: usize| Secret {
+            name: format!("secret-{n}").into(),
+            key: Key::new(format!("0123456789abcdef0123456789abcd{n:02}").into_bytes()),
+            not_after: None,
+        };
+        Verifier::new(Scheme::preset(scheme).unwrap().clone(), numbers.map(secret).collect()).unwrap()
+    };
+    let stamp = Stamp { id: Some("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W"), ..Stamp::default() };
+    let nothing = Lines(vec![]);
+    let last = verifier(secrets - 1..secrets);
+    let signature = last.signature(None, &Context::of(&nothing, MOMENT), stamp, content).unwrap();
+    (verifier(0..secrets), Lines(signature.lines().cloned().collect()))
+}
+
+/// Reading the claim out of the fields, before any content.
+fn claim(scheme: &str) -> Part {
+    let (verifier, lines) = signed(scheme, b"{}", 1);
+    warm(move || {
+        black_box(verifier.claim(&Context::of(black_box(&lines), MOMENT)).unwrap());
+    })
+}
+
+/// From the fields to the proof.
+fn verify(scheme: &str, size: usize, secrets: usize) -> Part {
+    let content = vec![b'x'; size];
+    let (verifier, lines) = signed(scheme, &content, secrets);
+    warm(move || {
+        let claim = verifier.claim(&Context::of(black_box(&lines), MOMENT)).unwrap();
+        let mut verification = verifier.begin(claim, MOMENT);
+        verification.grow_to(content.len());
+        verification.push(black_box(&content));
+        black_box(verification.finish(()).unwrap());
+    })
+}
+
+fn typical_fields(more: &[(&str, &str)]) -> HeaderMap {
+    let lines = TYPICAL.lines().skip(1).filter_map(|line| line.split_once(": "));
+    let lines = lines.filter(|(name, _)| *name != "Connection").chain(more.iter().copied());
+    let line = |(name, value): (&str, &str)| {
+        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+    };
+    lines.map(line).collect()
+}
+
+/// Taking out what belongs to a connection, from a copy of the fields.
+fn end_to_end(more: &[(&str, &str)]) -> Part {
+    let map = typical_fields(more);
+    let kept = [HeaderName::from_static("propify-signature")];
+    warm(move || {
+        black_box(fields::end_to_end(black_box(&map).clone(), &kept));
+    })
+}
+
+/// Adding where the request came from, to a copy of the fields.
+fn forwarded() -> Part {
+    let map = typical_fields(&[]);
+    warm(move || {
+        black_box(fields::append_forwarded(black_box(&map).clone(), peer()));
+    })
+}
+
+fn peer() -> Peer {
+    Peer::ip(Ipv4Addr::new(192, 0, 2, 17).into())
+}
+
+/// The record of a request that was forwarded and answered.
+fn record(meters: &Meters) -> Record {
+    let mut record = Record::new(RequestId(0xd602_5a22_7236_d22f), peer());
+    let path = "/webhook/leases";
+    record.route = Some(RouteLabel { path: path.into(), slot: meters.slot(path) });
+    record.status = 200;
+    record.secret = Some(Arc::from("current"));
+    record.received = 512;
+    record.sent = 11;
+    record.took = Duration::from_micros(412);
+    record.verified_after = Some(Duration::from_micros(31));
+    record.upstream_took = Some(Duration::from_micros(340));
+    record
+}
+
+/// A line of the access log.
+fn log_line() -> Part {
+    let record = record(&Meters::default());
+    let mut out = Vec::with_capacity(1024);
+    warm(move || {
+        out.clear();
+        line::write(&mut out, black_box(&record), MOMENT);
+        black_box(&out);
+    })
+}
+
+/// Counting a request in the metrics.
+fn count() -> Part {
+    let meters = Meters::default();
+    let (tally, record): (Tally, Record) = (meters.tally(), record(&meters));
+    warm(move || tally.count(black_box(&record), MOMENT))
+}
