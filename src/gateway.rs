@@ -1,5 +1,7 @@
 //! Shell. The path of a request through the gateway, and the one wrapper around it.
 
+mod examine;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -33,6 +35,8 @@ use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::telemetry::roll::Roll;
+
+pub use examine::Examined;
 
 /// The whole configuration, compiled. It never changes; to reconfigure is to build another.
 #[derive(Debug)]
@@ -308,17 +312,22 @@ impl Route {
         }
     }
 
+    /// What a scheme may sign of a request besides its content.
+    fn context<'c, 'h>(
+        &'c self,
+        head: &'c Parts,
+        fields: &'c HyperFields<'h>,
+        now: SystemTime,
+    ) -> Context<'c, HyperFields<'h>> {
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        Context { method: head.method.as_str(), target, origin: self.public_url.as_deref(), fields, now }
+    }
+
     /// Reads the claim out of the fields. A route that observes goes on without one.
     fn claim(&self, head: &Parts, record: &mut Record) -> Result<Verification<'_>, Rejection> {
         let now = SystemTime::now();
-        let context = Context {
-            method: head.method.as_str(),
-            target: head.uri.path_and_query().map_or("/", PathAndQuery::as_str),
-            origin: self.public_url.as_deref(),
-            fields: &HyperFields(&head.headers),
-            now,
-        };
-        match (self.verifier.claim(&context), self.mode) {
+        let claim = self.verifier.claim(&self.context(head, &HyperFields(&head.headers), now));
+        match (claim, self.mode) {
             (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
             (Err(error), Mode::Enforce) => Err(Rejection::Unsigned(error)),
             (Err(error), Mode::Observe) => {

@@ -5,6 +5,8 @@
 //! few connections, each for one request and a short time.
 
 mod answer;
+mod event;
+mod state;
 
 use std::convert::Infallible;
 use std::io;
@@ -28,6 +30,8 @@ use crate::server::StartError;
 use crate::server::control::Control;
 
 pub use answer::{SecretReport, SecretsReport};
+pub use event::Examination;
+pub use state::{Compared, Difference, Digest, State};
 
 /// Connections that are served at once. Whoever else comes waits until one ends, which none puts off for long.
 const MAX_CONNECTIONS: usize = 64;
@@ -152,8 +156,8 @@ async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semap
 
 async fn serve(stream: TcpStream, control: Arc<Control>, permit: OwnedSemaphorePermit) {
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let answer = answer::answer(&control, request.method(), request.uri().path());
-        async { Ok::<_, Infallible>(answer) }
+        let control = Arc::clone(&control);
+        async move { Ok::<_, Infallible>(answer::answer(&control, request).await) }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)

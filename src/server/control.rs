@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::limit::Budget;
 use super::{fixed, wire};
 use crate::config::Config;
+use crate::config::digest::{self, Part};
 use crate::gateway::Gateway;
+use crate::process;
 use crate::route::{Conflict, Router};
 use crate::telemetry::metric::Meters;
 
@@ -30,12 +32,19 @@ pub struct Generation {
     pub drain_delay: Duration,
     /// How long a drain may take.
     pub grace: Duration,
+    /// What the configuration says, without its secrets.
+    pub parts: Vec<Part>,
+    /// The keys whose values in it take a restart, and that go on as they were at the start.
+    pub fixed: Vec<&'static str>,
+    /// Descriptors that it may come to need.
+    pub descriptors: u64,
 }
 
 impl Generation {
     fn compile(
         config: &Config,
         number: u64,
+        fixed: Vec<&'static str>,
         budget: &Arc<Budget>,
         meters: &Meters,
     ) -> Result<Arc<Self>, Vec<Conflict>> {
@@ -48,7 +57,8 @@ impl Generation {
         };
         let gateway = Gateway::new(config, router, Arc::clone(budget), meters);
         let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
-        Ok(Arc::new(Self { number, gateway, limits, drain_delay, grace }))
+        let (parts, descriptors) = (digest::parts(config), process::descriptors_needed(config));
+        Ok(Arc::new(Self { number, gateway, limits, drain_delay, grace, parts, fixed, descriptors }))
     }
 }
 
@@ -86,6 +96,7 @@ pub struct Control {
     ready: AtomicBool,
     reloads_ok: AtomicU64,
     reloads_failed: AtomicU64,
+    is_outdated: AtomicBool,
 }
 
 impl Control {
@@ -96,7 +107,7 @@ impl Control {
     pub fn new(config: &Config) -> Result<Arc<Self>, Vec<Conflict>> {
         let budget = Budget::new(config.limits.max_buffered);
         let meters = Meters::default();
-        let generation = Generation::compile(config, FIRST, &budget, &meters)?;
+        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters)?;
         Ok(Arc::new(Self {
             in_force: Mutex::new(generation),
             number: AtomicU64::new(FIRST),
@@ -109,6 +120,7 @@ impl Control {
             ready: AtomicBool::new(false),
             reloads_ok: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
+            is_outdated: AtomicBool::new(false),
         }))
     }
 
@@ -122,7 +134,8 @@ impl Control {
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
         let mut in_force = self.in_force();
         let number = in_force.number.saturating_add(1);
-        let next = match Generation::compile(config, number, &self.budget, &self.meters) {
+        let fixed = self.started.differs_from(config);
+        let next = match Generation::compile(config, number, fixed.clone(), &self.budget, &self.meters) {
             Ok(next) => next,
             Err(conflicts) => {
                 drop(in_force);
@@ -135,13 +148,21 @@ impl Control {
         self.number.store(number, Ordering::Release);
         drop(in_force);
         self.reloads_ok.fetch_add(1, Ordering::Relaxed);
+        self.is_outdated.store(false, Ordering::Relaxed);
         self.bell.send_replace(number);
-        Ok(self.started.differs_from(config))
+        Ok(fixed)
     }
 
     /// Takes note of a configuration that could not be put in force.
     pub fn reload_failed(&self) {
         self.reloads_failed.fetch_add(1, Ordering::Relaxed);
+        self.is_outdated.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last reload failed, so that the generation in force is not what the file says.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Relaxed)
     }
 
     /// How many reloads there have been.
