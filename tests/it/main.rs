@@ -19,6 +19,7 @@ mod admin;
 mod cli;
 mod config;
 mod connections;
+mod doctor;
 mod drain;
 mod forwarding;
 mod framing;

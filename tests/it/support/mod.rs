@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod message;
 pub(crate) mod process;
 pub(crate) mod request;
+pub(crate) mod reserved;
 mod selftest;
 pub(crate) mod sign;
 pub(crate) mod upstream;
@@ -16,6 +17,7 @@ pub(crate) use client::{Client, End, Response, assert_refused};
 pub(crate) use gate::{Release, gate};
 pub(crate) use gateway::{Gateway, Setup, gateway};
 pub(crate) use request::{Post, post, unsigned};
+pub(crate) use reserved::Reserved;
 pub(crate) use sign::{SECRET, SECRET_NAME, digest, signature, signature_with};
 pub(crate) use upstream::Upstream;
 
