@@ -101,6 +101,30 @@ fn an_answer_to_a_client_that_reads_slowly_is_not_cut() {
     assert_eq!((response.complete, response.body.len()), (true, length));
 }
 
+/// At this pace it takes longer than the limit until a third of the kernel's largest buffer is empty, which is when the
+/// kernel would ask for more.
+#[test]
+fn an_answer_to_a_client_that_reads_steadily_is_not_cut_however_much_the_kernel_would_take() {
+    let length = 16 * 1024 * 1024;
+    let body = vec![b'z'; length];
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"));
+            connection.send(&body);
+        }
+    });
+    let gateway = gateway().limits("write_timeout = \"2s\"").route(PATH, &upstream.url()).start();
+    let mut client = Client::to(&gateway);
+    client.send(post(FIXTURE).bytes());
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(5) {
+        client.read_some(32 * 1024);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let response = client.response();
+    assert_eq!((response.complete, response.body.len()), (true, length));
+}
+
 #[test]
 fn a_client_that_never_stops_sending_after_its_refusal_is_cut_off() {
     let upstream = Upstream::ok();
