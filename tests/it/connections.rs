@@ -38,14 +38,14 @@ fn a_connection_over_the_most_waits_and_is_served_in_its_turn() {
 #[test]
 fn idle_connections_are_let_go_when_others_want_in() {
     let upstream = Upstream::ok();
-    let gateway = gateway().server("max_connections = 2").route(PATH, &upstream.url()).start();
+    // They would stay for an hour, were they not let go for others.
+    let setup = gateway().server("max_connections = 2").limits("idle_timeout = \"1h\"");
+    let gateway = setup.route(PATH, &upstream.url()).start();
     let mut idle: Vec<_> = (0..2).map(|_| Client::to(&gateway)).collect();
     for client in &mut idle {
         client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     }
-    let begin = Instant::now();
     Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
 }
 
 #[test]

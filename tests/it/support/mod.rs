@@ -22,7 +22,7 @@ pub(crate) use sign::{SECRET, SECRET_NAME, digest, signature, signature_with};
 pub(crate) use upstream::Upstream;
 
 /// How long anything may take before a test gives up. Never waited for in a test that passes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The body that the contract gives a signature for.
 pub(crate) const FIXTURE: &[u8] = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
