@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{event, state};
+use super::{Asker, event, state};
 use crate::body;
 use crate::gateway::Unfit;
 use crate::server::control::Control;
@@ -18,7 +18,11 @@ use crate::telemetry;
 use crate::telemetry::exposition::{self, Gauges};
 
 /// Answers a request.
-pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(super) async fn answer(
+    control: &Control,
+    asker: Asker,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let page = match request.uri().path() {
         "/healthz" => Page::Health,
         "/readyz" => Page::Readiness,
@@ -36,6 +40,15 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
         let mut response = document(StatusCode::METHOD_NOT_ALLOWED, &refusal);
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         return response;
+    }
+    match (&page, asker) {
+        (Page::Doctor | Page::Verify, Asker::Elsewhere) => {
+            return document(
+                StatusCode::FORBIDDEN,
+                &json!({ "status": "only from the gateway's own machine" }),
+            );
+        }
+        (Page::Health | Page::Readiness | Page::Metrics | Page::Secrets, _) | (_, Asker::Here) => {}
     }
     match page {
         // That somebody answers is the whole of it: nobody should be restarted because of an app that is down.

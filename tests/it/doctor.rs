@@ -301,6 +301,13 @@ fn ways_around_the_gateway_are_told_apart() {
     assert_eq!(upstream.bytes(), 0);
 }
 
+/// An address of this machine besides loopback; one that is connected to nothing has none.
+fn outside() -> Option<std::net::IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().unwrap().ip()).filter(|ip| !ip.is_loopback())
+}
+
 #[test]
 fn an_app_that_listens_beside_loopback_is_noticed() {
     let app = TcpListener::bind("0.0.0.0:0").unwrap();
@@ -311,11 +318,7 @@ fn an_app_that_listens_beside_loopback_is_noticed() {
         + &format!("[[routes]]\npath = \"/b\"\nupstream = \"{}\"\n", url(&loopback_only));
     let found = ward.start(&text).doctor(&[]).of("way around");
     let levels: Vec<_> = found.iter().map(|(level, _)| level.as_str()).collect();
-    // A machine that is connected to nothing has no other address.
-    let outside = UdpSocket::bind("0.0.0.0:0").unwrap();
-    let is_connected =
-        outside.connect("192.0.2.1:9").is_ok_and(|()| !outside.local_addr().unwrap().ip().is_loopback());
-    assert_eq!(levels, if is_connected { vec!["warning", "ok"] } else { vec![] }, "{found:#?}");
+    assert_eq!(levels, if outside().is_some() { vec!["warning", "ok"] } else { vec![] }, "{found:#?}");
 }
 
 #[test]
@@ -547,6 +550,29 @@ mod examined {
         assert_eq!(examine(&gateway, &post("nonsense").target("/doctor").bytes()).0, 400);
         assert_eq!(examine(&gateway, b"GET /doctor HTTP/1.1\r\nhost: a\r\n\r\n").0, 405);
         assert_eq!(examine(&gateway, b"GET /verifyx HTTP/1.1\r\nhost: a\r\n\r\n").0, 404);
+        nothing_reached(gateway, upstream);
+    }
+
+    #[test]
+    fn who_is_not_on_the_gateways_machine_may_not_try_signatures() {
+        let Some(ip) = outside() else { return };
+        let upstream = Upstream::ok();
+        let gateway = gateway().admin().route(PATH, &upstream.url()).start();
+        let from_outside = |request: &[u8]| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.connect(&gateway.admin().into()).unwrap();
+            let mut stream = std::net::TcpStream::from(socket);
+            stream.write_all(request).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer.split(' ').nth(1).unwrap().to_owned()
+        };
+        let target = format!("/verify{PATH}");
+        assert_eq!(from_outside(&post(FIXTURE).target(&target).bytes()), "403");
+        assert_eq!(from_outside(&post("{}").target("/doctor").bytes()), "403");
+        assert_eq!(from_outside(b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n"), "200");
         nothing_reached(gateway, upstream);
     }
 

@@ -328,8 +328,7 @@ pub(super) fn same_process(heard: u64, counted: u64) -> Option<Finding> {
 pub(super) fn admin_is_open(address: &str) -> Finding {
     Finding::warning(
         "admin",
-        "listens on an address that other hosts may reach: whoever does sees routes and names of secrets, and can try \
-         signatures unseen by the app",
+        "listens on an address that other hosts may reach: whoever does sees routes, names of secrets and what is counted",
         "bind it to 127.0.0.1, or let a firewall or network policy keep all others from it",
     )
     .of(address)
