@@ -85,16 +85,13 @@ impl Page {
 }
 
 /// The content of a request, if it is not too large and arrives. How long it may take is for the connection to say.
-pub(super) async fn content(body: Incoming) -> Result<Vec<u8>, Response<Full<Bytes>>> {
-    match body::read_bounded(body, MAX_CONTENT).await {
+pub(super) async fn content(body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
+    match body::read_bounded(body, limit).await {
         Ok((content, false)) => Ok(content),
         Ok((_, true)) => Err(document(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "status": "too large" }))),
         Err(_gone) => Err(document(StatusCode::BAD_REQUEST, &json!({ "status": "not complete" }))),
     }
 }
-
-/// Bytes of content that are read. It is not part of the budget: with all connections taken it comes to 4 MiB.
-const MAX_CONTENT: usize = 64 * 1024;
 
 fn readiness(control: &Control) -> Response<Full<Bytes>> {
     let generation = control.generation();

@@ -20,6 +20,9 @@ use crate::server::control::Control;
 /// What an event's path is put behind.
 const PREFIX: &str = "/verify";
 
+/// Bytes of content that are read. They are not part of the budget.
+const MAX_CONTENT: usize = 64 * 1024;
+
 /// Whether a path of the admin listener is an event's, with the prefix.
 pub(super) fn is_asked_about(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|path| path.starts_with('/'))
@@ -49,7 +52,7 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
         return document(StatusCode::NOT_FOUND, &json!({ "status": "not found" }));
     };
     head.uri = Uri::from(target);
-    let content = match content(body).await {
+    let content = match content(body, MAX_CONTENT).await {
         Ok(content) => content,
         Err(refusal) => return refusal,
     };

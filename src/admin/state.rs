@@ -60,6 +60,8 @@ pub struct State {
     pub restart: Vec<String>,
     /// Whether the last reload failed.
     pub outdated: bool,
+    /// The addresses that it listens on.
+    pub listening: Vec<String>,
     /// Its clock, in seconds since 1970.
     pub now: u64,
     /// Descriptors that it may have; `None` is without limit.
@@ -69,7 +71,7 @@ pub struct State {
 }
 
 pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let content = match content(request.into_body()).await {
+    let content = match content(request.into_body(), MAX_CONTENT).await {
         Ok(content) => content,
         Err(refusal) => return refusal,
     };
@@ -78,6 +80,9 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
         Err(_undisclosed) => document(StatusCode::BAD_REQUEST, &json!({ "status": "not understood" })),
     }
 }
+
+/// Bytes of what is asked: some thousand routes.
+const MAX_CONTENT: usize = 1 << 20;
 
 fn state(control: &Control, asked: &Compared) -> State {
     let generation = control.generation();
@@ -88,6 +93,7 @@ fn state(control: &Control, asked: &Compared) -> State {
         differences: is_comparable.then(|| differences(&asked.parts, &generation.parts)),
         restart: generation.fixed.iter().map(|key| (*key).to_owned()).collect(),
         outdated: control.is_outdated(),
+        listening: control.listening().iter().map(ToString::to_string).collect(),
         now: seconds(SystemTime::now()),
         descriptors_allowed: process::descriptors_allowed(),
         descriptors_needed: generation.descriptors,

@@ -14,7 +14,7 @@ use super::admin::{self, Question};
 use super::args::Check;
 use super::exchange::{Answer, NoAnswer, Patience};
 use super::exit::{Exit, Failure};
-use super::terminal::Terminal;
+use super::terminal::{Terminal, printable};
 use crate::forward::origin::Origin;
 
 /// Asks `/readyz`.
@@ -64,8 +64,10 @@ fn standing(admin: &Origin, answer: Result<Answer, NoAnswer>) -> Result<String, 
             "ready: the gateway at {admin} serves, with configuration {generation} since its start"
         )),
         (StatusCode::SERVICE_UNAVAILABLE, Some(Readiness { status, route, detail, .. })) => {
-            let route = route.map(|route| format!(": {route}")).unwrap_or_default();
-            let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+            let status = printable(status.as_bytes());
+            let route = route.map(|route| format!(": {}", printable(route.as_bytes()))).unwrap_or_default();
+            let detail =
+                detail.map(|detail| format!(": {}", printable(detail.as_bytes()))).unwrap_or_default();
             Err(format!("not ready: the gateway at {admin} says: {status}{route}{detail}"))
         }
         (status, _) => Err(format!(

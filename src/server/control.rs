@@ -4,7 +4,7 @@
 //! a worker compares one number, and looks behind the lock only when that number has changed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::limit::Budget;
 use super::{fixed, wire};
-use crate::config::Config;
 use crate::config::digest::{self, Part};
+use crate::config::{Address, Config};
 use crate::gateway::Gateway;
 use crate::process;
 use crate::route::{Conflict, Router};
@@ -92,6 +92,7 @@ pub struct Control {
     meters: Meters,
     started_at: SystemTime,
     started: fixed::Fixed,
+    listening: OnceLock<Vec<Address>>,
     signals: Signals,
     ready: AtomicBool,
     reloads_ok: AtomicU64,
@@ -116,6 +117,7 @@ impl Control {
             meters,
             started_at: SystemTime::now(),
             started: fixed::Fixed::of(config),
+            listening: OnceLock::new(),
             signals: Signals::default(),
             ready: AtomicBool::new(false),
             reloads_ok: AtomicU64::new(0),
@@ -198,8 +200,15 @@ impl Control {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Everything listens.
-    pub(super) fn set_ready(&self) {
+    /// The addresses that are listened on, as they came about: ports that the system has chosen, sockets that were inherited.
+    #[must_use]
+    pub fn listening(&self) -> &[Address] {
+        self.listening.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Everything listens, at these addresses.
+    pub(super) fn set_ready(&self, listening: Vec<Address>) {
+        self.listening.get_or_init(|| listening);
         self.ready.store(true, Ordering::Relaxed);
     }
 

@@ -340,13 +340,43 @@ fn an_admin_listener_that_is_missing_or_open_to_others_is_told() {
 }
 
 #[test]
-fn a_gateway_that_is_not_the_one_that_answers_senders_is_found_out() {
+fn a_gateway_that_answers_senders_beside_the_one_that_is_asked_is_found_out() {
     let upstream = Upstream::ok();
-    let (first, second) = (Ward::usual(&upstream.url()), Ward::usual(&upstream.url()));
-    let told = first.doctor(&["--admin", &format!("http://{}", second.admin.address())]);
+    let other_admin = Reserved::new();
+    let ward = Ward::new();
+    // The kernel tosses a coin for each connection: that all of them come to the same gateway does not happen.
+    let more = |number| format!("[[routes]]\npath = \"/{number}\"\nupstream = \"{}\"\n", upstream.url());
+    let text = ward.text("workers = 1", &routes(&upstream.url())) + &(0..60).map(more).collect::<String>();
+    let ward = ward.start(&text);
+    ward.write(
+        "old.toml",
+        &text.replace(&ward.admin.address().to_string(), &other_admin.address().to_string()),
+    );
+    let mut old = Running::start(&mut hookgate(&ward.folder, &["--config", "old.toml"]));
+    old.wait_for("listening");
+    let told = ward.doctor(&[]);
     assert_eq!(told.code, Some(1));
     told.assert("process", "problem", "another gateway answers senders");
-    told.assert("route", "ok", "is there");
+    told.assert_only("route", "ok");
+    drop(old);
+    ward.doctor(&[]).assert_only("process", "ok");
+}
+
+/// A port that the system has chosen, as well as a socket that was inherited, stands in no file.
+#[test]
+fn the_gateway_says_itself_where_it_listens() {
+    let upstream = Upstream::ok();
+    let ward = Ward::new();
+    let text = ward.text("", &routes(&upstream.url()));
+    let told = ward.start(&text.replace(&ward_listen(&text), "127.0.0.1:0")).doctor(&["--strict"]);
+    assert_eq!(told.code, Some(0), "{:#}", told.document);
+    told.assert("route", "ok", "is there at 127.0.0.1:");
+    told.assert_only("process", "ok");
+}
+
+/// The address under `[server]`.
+fn ward_listen(text: &str) -> String {
+    text.split('"').nth(1).unwrap().to_owned()
 }
 
 #[test]
@@ -395,7 +425,7 @@ fn clocks_versions_and_limits_that_are_wrong_are_told() {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let admin = pretender(json!({
         "version": "0.0.1", "generation": 7, "differences": null, "restart": [], "outdated": false,
-        "now": now - 600, "descriptors_allowed": 64, "descriptors_needed": 10_000,
+        "listening": [], "now": now - 600, "descriptors_allowed": 64, "descriptors_needed": 10_000,
     }));
     let ward = Ward::new();
     let stripe = routes("http://127.0.0.1:9").replace("propify", "stripe");

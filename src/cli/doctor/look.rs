@@ -107,6 +107,9 @@ pub(super) fn examination(
 /// Why it does not say.
 pub(super) fn refusals(admin: &Origin, limit: Duration) -> Result<u64, String> {
     let answer = admin::ask(admin, Question::page("/metrics"), Patience::of(limit)).map_err(told)?;
+    if answer.cut {
+        return Err("it has too much to tell".to_owned());
+    }
     let text = String::from_utf8_lossy(&answer.content);
     let series = text.lines().filter(|line| {
         line.starts_with("hookgate_requests_total{") && line.contains("reason=\"method_not_allowed\"")
@@ -128,7 +131,9 @@ pub(super) fn knock(config: &Config, listen: &Address, target: &str, limit: Dura
         return Heard::Nobody("the request cannot be sent".to_owned());
     };
     let is_announced = config.server.proxy_protocol.as_ref().is_some_and(|protocol| {
-        protocol.listen.contains(listen) && protocol.trusted.iter().any(|trusted| trusted.contains(peer))
+        let all = protocol.listen == config.server.listen;
+        (all || protocol.listen.contains(listen))
+            && protocol.trusted.iter().any(|trusted| trusted.contains(peer))
     });
     let preface: &[u8] = if is_announced { b"PROXY UNKNOWN\r\n" } else { &[] };
     match ask(&gateway, method, target, preface, limit) {
@@ -138,6 +143,14 @@ pub(super) fn knock(config: &Config, listen: &Address, target: &str, limit: Dura
             Some(reason) => Heard::RefusedAs(reason),
             None => Heard::Stranger(answer.status.as_u16()),
         },
+    }
+}
+
+/// An address as the gateway writes it.
+pub(super) fn address(text: &str) -> Option<Address> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Some(Address::Unix(path.into())),
+        None => text.parse().ok().map(Address::Tcp),
     }
 }
 

@@ -21,11 +21,11 @@ use super::asked::Lines;
 use super::configuration;
 use super::exit::{Exit, Failure};
 use super::live;
-use super::terminal::{Paint, Terminal};
+use super::terminal::{Paint, Terminal, printable};
 use crate::admin::State;
 use crate::config::load::{self, LoadError};
 use crate::config::problem::{Problem, Report, Severity};
-use crate::config::{Config, Loaded, Route};
+use crate::config::{Address, Config, Loaded, Route};
 use crate::forward::origin::Origin;
 use crate::signature::Context;
 use crate::signature::algorithm::Algorithm;
@@ -89,9 +89,10 @@ struct Round<'r> {
 impl Round<'_> {
     fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let admin = self.admin(&mut findings);
+        let (admin, state) = self.admin(&mut findings).unzip();
         let before = admin.as_ref().and_then(|admin| look::refusals(admin, self.asked.timeout).ok());
-        let heard = self.routes(&mut findings);
+        let listening = self.listening(state.as_ref());
+        let heard = self.routes(&listening, &mut findings);
         if let (Some(admin), Some(before)) = (&admin, before) {
             findings.extend(judge::same_process(heard, self.counted(admin, before, heard)));
         }
@@ -106,7 +107,7 @@ impl Round<'_> {
     }
 
     /// The admin listener, if it can be asked, and what it says of the gateway.
-    fn admin(&self, findings: &mut Vec<Finding>) -> Option<Origin> {
+    fn admin(&self, findings: &mut Vec<Finding>) -> Option<(Origin, State)> {
         let configured = self.config.admin.as_ref();
         for address in configured.iter().flat_map(|admin| &admin.listen) {
             if !address.ip().is_loopback() {
@@ -123,7 +124,7 @@ impl Round<'_> {
             Ok(state) => {
                 self.readiness(&admin, findings);
                 self.state(&state, findings);
-                Some(admin)
+                Some((admin, state))
             }
             Err(why) => {
                 let to_do = "is the gateway running, and was it started with this `[admin]`? --admin names another address";
@@ -163,11 +164,18 @@ impl Round<'_> {
         routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
     }
 
+    /// Where the gateway listens: as it says itself, for it may have inherited its sockets; else as the file says.
+    fn listening(&self, state: Option<&State>) -> Vec<Address> {
+        let told: Vec<_> =
+            state.iter().flat_map(|state| &state.listening).filter_map(|text| look::address(text)).collect();
+        if told.is_empty() { self.config.server.listen.clone() } else { told }
+    }
+
     /// Knocks for each path at the first listener, and for one at the others. Gives back how often it was refused as it
     /// should be.
-    fn routes(&self, findings: &mut Vec<Finding>) -> u64 {
+    fn routes(&self, listening: &[Address], findings: &mut Vec<Finding>) -> u64 {
         let mut refused = 0_u64;
-        for (index, listen) in self.config.server.listen.iter().enumerate() {
+        for (index, listen) in listening.iter().enumerate() {
             if listen.tcp().is_some_and(|address| address.port() == 0) {
                 let what = format!("{listen} was not tried: the system has chosen its port");
                 findings.push(Finding::ok(LISTENER, what));
@@ -282,9 +290,10 @@ fn print(terminal: &mut Terminal, findings: &[Finding]) {
             Level::Problem => Paint::Bad,
         };
         let label = out.paint(paint, format_args!("{:8}", finding.level.as_str()));
-        out.line(format_args!("{label} {}", finding.text()));
+        // Some of the words are the gateway's, or of whoever answers in its place.
+        out.line(format_args!("{label} {}", printable(finding.text().as_bytes())));
         if let Some(to_do) = &finding.to_do {
-            out.line(format_args!("         -> {to_do}"));
+            out.line(format_args!("         -> {}", printable(to_do.as_bytes())));
         }
     }
     let (problems, warnings) =

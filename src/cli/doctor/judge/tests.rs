@@ -10,6 +10,7 @@ fn state() -> State {
         differences: Some(Vec::new()),
         restart: Vec::new(),
         outdated: false,
+        listening: Vec::new(),
         now: 0,
         descriptors_allowed: Some(1000),
         descriptors_needed: 1000,
