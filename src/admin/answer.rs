@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -85,10 +85,14 @@ impl Page {
 }
 
 /// The content of a request, if it is not too large and arrives. How long it may take is for the connection to say.
-pub(super) async fn content(body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
-    match body::read_bounded(body, limit).await {
+pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
+    match body::read_bounded(&mut body, limit).await {
         Ok((content, false)) => Ok(content),
-        Ok((_, true)) => Err(document(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "status": "too large" }))),
+        Ok((_, true)) => {
+            // To close with something unread would make the kernel discard the answer.
+            while let Some(Ok(_discarded)) = body.frame().await {}
+            Err(document(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "status": "too large" })))
+        }
         Err(_gone) => Err(document(StatusCode::BAD_REQUEST, &json!({ "status": "not complete" }))),
     }
 }

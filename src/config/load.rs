@@ -38,7 +38,7 @@ pub fn load_observed(path: &Path, observer: &dyn Fn(Read<'_>)) -> Result<Loaded,
     read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
 }
 
-/// Reads `[admin]` of a configuration file, and no secret: see [`read_admin`].
+/// Reads `[admin]` of a configuration file and nothing else of it, and no secret.
 ///
 /// # Errors
 /// [`LoadError`] if the file cannot be read, or is wrong there.

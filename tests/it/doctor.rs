@@ -577,6 +577,10 @@ mod examined {
         assert_eq!(examine(&gateway, &post(&full).target(&target).bytes()).0, 200);
         let over = vec![b'x'; 64 * 1024 + 1];
         assert_eq!(examine(&gateway, &post(&over).target(&target).bytes()).0, 413);
+        let chunked = post(&over).target(&target).chunked(&[10_000]);
+        assert_eq!(examine(&gateway, &chunked.bytes()).0, 413);
+        let far_over = vec![b'x'; 4 << 20];
+        assert_eq!(examine(&gateway, &post(&far_over).target("/doctor").bytes()).0, 413);
         assert_eq!(examine(&gateway, &post("nonsense").target("/doctor").bytes()).0, 400);
         assert_eq!(examine(&gateway, b"GET /doctor HTTP/1.1\r\nhost: a\r\n\r\n").0, 405);
         assert_eq!(examine(&gateway, b"GET /verifyx HTTP/1.1\r\nhost: a\r\n\r\n").0, 404);
