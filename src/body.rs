@@ -5,7 +5,9 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use bytes::BufMut as _;
+use bytes::{BufMut as _, Bytes};
+use http_body::Body;
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
 
@@ -163,6 +165,26 @@ impl Append for Intake<'_, '_> {
             if buffer.has_remaining_mut() { pin!(io.read_buf(buffer)).poll(cx) } else { Poll::Ready(Ok(0)) }
         })
     }
+}
+
+/// The first `limit` bytes of a body, and whether there are more.
+///
+/// # Errors
+/// The body's own.
+pub async fn read_bounded<B>(mut body: B, limit: usize) -> Result<(Vec<u8>, bool), B::Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut content = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = limit.saturating_sub(content.len());
+        content.extend_from_slice(data.get(..room).unwrap_or(&data));
+        if data.len() > room {
+            return Ok((content, true));
+        }
+    }
+    Ok((content, false))
 }
 
 #[cfg(test)]

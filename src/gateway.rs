@@ -1,5 +1,6 @@
 //! Shell. The path of a request through the gateway, and the one wrapper around it.
 
+mod examine;
 mod reply;
 mod route;
 
@@ -37,6 +38,8 @@ use crate::telemetry::record::{Record, RouteLabel};
 use crate::telemetry::roll::Roll;
 use reply::{answered, ends_by_closing, last, pass_on, refuse};
 use route::{Route, questions};
+
+pub use examine::Examined;
 
 /// The whole configuration, compiled. It never changes; to reconfigure is to build another.
 #[derive(Debug)]

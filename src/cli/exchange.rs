@@ -12,13 +12,14 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Body;
+use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
+use crate::body::read_bounded;
+use crate::config::unit::write_duration;
 use crate::forward::dial::dial;
 use crate::forward::origin::Origin;
 
@@ -29,6 +30,29 @@ pub(super) struct Outgoing<'a> {
     pub(super) target: PathAndQuery,
     pub(super) fields: HeaderMap,
     pub(super) content: Vec<u8>,
+    pub(super) patience: Patience,
+    /// What is sent before the request: a proxy's announcement of itself, where the listener expects one.
+    pub(super) preface: &'static [u8],
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For a connection to come about.
+    pub(super) connect: Duration,
+    /// For the answer, to its end.
+    pub(super) answer: Duration,
+}
+
+impl Patience {
+    /// For what may wait for an app: a gateway is near; and its 504 should be seen, which by default comes earlier.
+    pub(super) const WITH_AN_APP: Self =
+        Self { connect: Duration::from_secs(5), answer: Duration::from_secs(60) };
+
+    /// This long in all.
+    pub(super) fn of(limit: Duration) -> Self {
+        Self { connect: limit, answer: limit }
+    }
 }
 
 /// The answer to it.
@@ -68,7 +92,7 @@ impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(_) => f.write_str("no connection"),
-            Self::TimedOut(limit) => write!(f, "no answer within {} s", limit.as_secs()),
+            Self::TimedOut(limit) => write!(f, "no answer within {}", write_duration(*limit)),
             Self::Broken(_) => f.write_str("the exchange broke off"),
             Self::Unsendable(_) => f.write_str("the request cannot be sent"),
         }
@@ -118,10 +142,13 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         .body(Full::new(Bytes::from(outgoing.content)))
         .map_err(NoAnswer::Unsendable)?;
     *request.headers_mut() = outgoing.fields;
-    let stream = match timeout(CONNECT_TIMEOUT, dial(outgoing.gateway, CONNECT_TIMEOUT)).await {
+    let Patience { connect, answer } = outgoing.patience;
+    let mut stream = match timeout(connect, dial(outgoing.gateway, connect)).await {
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
-        Err(_elapsed) => return Err(NoAnswer::TimedOut(CONNECT_TIMEOUT)),
+        Err(_elapsed) => return Err(NoAnswer::Unreachable(io::ErrorKind::TimedOut.into())),
     };
+    // It goes into the send buffer, whose least is larger.
+    stream.write_all(outgoing.preface).await.map_err(NoAnswer::Unreachable)?;
     let both = async {
         let beginning = Rc::default();
         let stream = Remembering { stream, beginning: Rc::clone(&beginning) };
@@ -143,9 +170,9 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         let (answer, _connection) = tokio::join!(answer, connection);
         answer
     };
-    match timeout(EXCHANGE_TIMEOUT, both).await {
+    match timeout(answer, both).await {
         Ok(answer) => answer.map_err(NoAnswer::Broken),
-        Err(_elapsed) => Err(NoAnswer::TimedOut(EXCHANGE_TIMEOUT)),
+        Err(_elapsed) => Err(NoAnswer::TimedOut(answer)),
     }
 }
 
@@ -200,32 +227,6 @@ fn names(beginning: &[u8]) -> Vec<String> {
     }
     names
 }
-
-/// The first `limit` bytes of a body, and whether there are more.
-///
-/// # Errors
-/// The body's own.
-pub(super) async fn read_bounded<B>(mut body: B, limit: usize) -> Result<(Vec<u8>, bool), B::Error>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut content = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        let room = limit.saturating_sub(content.len());
-        content.extend_from_slice(data.get(..room).unwrap_or(&data));
-        if data.len() > room {
-            return Ok((content, true));
-        }
-    }
-    Ok((content, false))
-}
-
-/// For a connection to come about: a gateway is near.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// For the rest: more than the gateway's own default for an upstream that does not answer, so that its 504 is seen.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of a connection in which the names of fields are looked for: more than hyper takes for a head.
 const MAX_REMEMBERED: usize = 512 * 1024;

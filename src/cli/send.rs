@@ -12,7 +12,7 @@ use serde_json::json;
 use super::args::{Origins, Send, Stamp};
 use super::asked::{Asked, Lines};
 use super::event::{self, Event, Forgery};
-use super::exchange::{self, Answer, NoAnswer, Outgoing};
+use super::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use super::exit::{Exit, Failure};
 use super::identity;
 use super::terminal::{Paint, Terminal, printable};
@@ -60,6 +60,8 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
         target,
         fields: exchange::fields(&plan.gateway, signature_lines(&signature, &event), added.chain(media_type)),
         content: event.content,
+        patience: Patience::WITH_AN_APP,
+        preface: &[],
     };
     let answer = exchange_now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
     let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);

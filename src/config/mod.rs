@@ -3,6 +3,7 @@
 //! A [`Config`] is only ever made by [`read`], from the text of gateway.toml and the environment it refers to.
 //! Whoever holds one need check nothing again.
 
+pub mod digest;
 pub mod environment;
 pub mod load;
 pub mod problem;

@@ -95,13 +95,18 @@ impl Route {
     }
 
     fn context<'c>(&'c self, head: &'c RequestHead, now: SystemTime) -> Context<'c, RequestHead> {
-        Context {
-            method: head.method(),
-            target: head.target(),
-            origin: self.public_url.as_deref(),
-            fields: head,
-            now,
-        }
+        self.context_of(head.method(), head.target(), head, now)
+    }
+
+    /// What a scheme may sign of a request besides its content.
+    pub(super) fn context_of<'c, F>(
+        &'c self,
+        method: &'c str,
+        target: &'c str,
+        fields: &'c F,
+        now: SystemTime,
+    ) -> Context<'c, F> {
+        Context { method, target, origin: self.public_url.as_deref(), fields, now }
     }
 
     /// Has it found out why a request does not verify. Apart from the rest, because good requests never come here.

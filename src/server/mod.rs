@@ -139,7 +139,7 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
             }
         }
     }
-    handle.control.set_ready();
+    handle.control.set_ready(handle.addresses.clone());
     Ok(handle)
 }
 

@@ -106,6 +106,11 @@ impl Verifier {
         self.keys.iter().map(|key| key.not_after)
     }
 
+    /// The names of the secrets, each with the moment from which it does not count any more, if there is one.
+    pub fn secrets(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, Option<SystemTime>)> {
+        self.keys.iter().map(|key| (&key.name, key.not_after))
+    }
+
     /// What the fields claim. Decided before any content is read.
     ///
     /// # Errors

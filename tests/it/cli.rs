@@ -127,7 +127,8 @@ mod usage {
         let version = run(&["--version"], b"");
         assert_code(&version, 0);
         assert_eq!(out(&version), concat!("hookgate ", env!("CARGO_PKG_VERSION"), "\n"));
-        for command in ["run", "check", "sign", "verify", "send", "demo", "completions"] {
+        for command in ["run", "check", "sign", "verify", "send", "secrets", "doctor", "demo", "completions"]
+        {
             let help = run(&[command, "--help"], b"");
             assert_code(&help, 0);
             assert!(out(&help).contains("Usage: hookgate"), "{}", out(&help));

@@ -22,6 +22,7 @@ mod config;
 mod connections;
 mod diagnosis;
 mod docking;
+mod doctor;
 mod drain;
 mod forwarding;
 mod framing;
