@@ -190,6 +190,8 @@ impl Gateway {
         }
         for (index, route) in config.routes.iter().enumerate() {
             let siblings = of_path.get(route.path.shape()).map(Vec::as_slice).unwrap_or_default();
+            let number =
+                siblings.iter().position(|sibling| std::ptr::eq(*sibling, route)).unwrap_or_default();
             let known = upstreams.iter().position(|upstream| *upstream == route.upstream);
             let upstream = known.unwrap_or(upstreams.len());
             if known.is_none() {
@@ -206,8 +208,8 @@ impl Gateway {
                 max_body: route.max_body,
                 mode: route.mode,
                 manner: Manner::new(&config.forward, route.verifier.scheme()),
-                questions: questions(siblings),
-                number: siblings.iter().position(|sibling| std::ptr::eq(*sibling, route)).unwrap_or_default(),
+                questions: questions(if number == 0 { siblings } else { &[] }),
+                number,
                 public_url: route.public_url.clone(),
                 upstream,
                 inquiry: docket.as_ref().map(|docket| Inquiry::new(desk, docket, index)),
