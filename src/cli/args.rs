@@ -48,6 +48,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of gateway.toml, for editors
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema,
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -294,7 +297,7 @@ const SIGNALS: &str = "\
 Signals:
   TERM, INT   stop accepting, finish what is under way within `shutdown_grace`, exit 0;
               a second one ends it at once, with 143 or 130 (128 and the signal's number)
-  HUP         reloading is not supported yet: it is logged, and a restart is needed";
+  HUP         load the configuration, whether or not it has changed; a bad one changes nothing";
 
 const SIGN_EXAMPLES: &str = "\
 Examples:
@@ -319,6 +322,11 @@ const SECRETS_EXAMPLES: &str = "\
 Examples (beside a running gateway with an [admin] listener):
   hookgate secrets
   hookgate secrets --admin http://127.0.0.1:9901 --json";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  hookgate schema > gateway.schema.json
+  sed -i '1i #:schema ./gateway.schema.json' gateway.toml      an editor that knows TOML then completes it";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -6,6 +6,7 @@
 pub mod environment;
 pub mod load;
 pub mod problem;
+pub mod schema;
 pub mod unit;
 
 mod address;
@@ -13,6 +14,7 @@ mod date;
 mod file;
 mod hide;
 mod item;
+mod key;
 mod keys;
 mod pointer;
 mod proxy;
