@@ -24,6 +24,7 @@ mod forwarding;
 mod framing;
 mod load;
 mod log;
+mod manual;
 mod metrics;
 mod model;
 mod process;
