@@ -27,6 +27,7 @@ mod log;
 mod manual;
 mod metrics;
 mod model;
+mod packages;
 mod process;
 mod properties;
 mod property;
