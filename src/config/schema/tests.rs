@@ -30,8 +30,14 @@ fn base() -> Json {
             "timestamp": { "header": "x-time" }, "tolerance": {},
             "challenge": { "when": { "/type": "ping" }, "value": "/challenge", "answer": "{value}" },
         } },
-        "signature": { "scheme": "propify", "secrets": [{ "env": "A" }], "verify_token": { "env": "A" } },
-        "routes": [{ "path": "/a", "upstream": "http://127.0.0.1:3000" }],
+        "signature": { "scheme": "propify", "secrets": [{ "env": "A" }] },
+        "routes": [
+            { "path": "/a", "upstream": "http://127.0.0.1:3000" },
+            { "path": "/b", "upstream": "http://127.0.0.1:3000", "methods": ["GET", "POST"], "signature": {
+                "scheme": "meta", "secrets": [{ "env": "A" }],
+                "challenge": "answer", "verify_token": { "env": "A" },
+            } },
+        ],
     })
 }
 
@@ -53,7 +59,7 @@ fn place(title: &str) -> &'static str {
         "`[signature]`" => "/signature",
         "an element of `secrets`" => "/signature/secrets/0",
         "a scheme's `challenge`" => "/schemes/acme/challenge",
-        "`verify_token`" => "/signature/verify_token",
+        "`verify_token`" => "/routes/1/signature/verify_token",
         other => panic!("{other} is a new table: say where it stands"),
     }
 }
