@@ -20,9 +20,10 @@ use hookgate::server::worker::Worker;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::task::{LocalSet, spawn_local};
 use tokio_util::sync::CancellationToken;
 
+use super::turns::Turns;
 use super::{FIXTURE, SECRET, choice, strict, tag};
 
 thread_local! {
@@ -123,13 +124,14 @@ async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Vec<u8> {
         0 => sent.len().max(1),
         some => usize::from(some),
     };
+    let turns = Turns::default();
     let write = async {
         for piece in sent.chunks(piece) {
             // The gateway may have had enough.
             if write.write_all(piece).await.is_err() {
                 break;
             }
-            yield_now().await;
+            turns.pass().await;
         }
         let _gone = write.shutdown().await;
     };
@@ -140,8 +142,11 @@ async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Vec<u8> {
     };
     let peer = Peer::Unix;
     let serve = connection::serve(worker, gateway, peer, CancellationToken::new());
-    let ((), (), received) = tokio::join!(serve, write, read);
-    received
+    let all = async {
+        let ((), (), received) = tokio::join!(serve, write, read);
+        received
+    };
+    turns.take(all).await
 }
 
 /// What control characters stand for in a text.

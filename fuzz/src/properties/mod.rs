@@ -8,6 +8,7 @@ pub mod fields;
 pub mod head;
 pub mod router;
 mod strict;
+mod turns;
 
 /// The secret of everything signed here, and the contract's fixture for it.
 const SECRET: &str = "propify_test_secret";
