@@ -86,6 +86,8 @@ fn what_is_clear_is_relayed_and_its_connection_used_again() {
         ("cut", false, false),
         ("cut-old", false, false),
         ("switch", false, false),
+        ("switch-on", false, false),
+        ("lengths", false, false),
         ("twice", false, false),
     ] {
         let path = Path::new(SEEDS).join("response").join(seed);
