@@ -3,12 +3,14 @@
 use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
+use crate::forward;
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::relay::Relay;
 use crate::peer::Peer;
@@ -31,8 +33,8 @@ pub struct Answer<IO: Transport> {
 
 #[derive(Debug)]
 enum Content {
-    Own(Option<Bytes>),
-    Relayed(Box<Relay>),
+    Whole(Option<Bytes>),
+    Coming(Box<Relay>),
     /// What there was of it has been given away.
     Gone,
 }
@@ -40,14 +42,20 @@ enum Content {
 impl<IO: Transport> Answer<IO> {
     /// A text of our own.
     #[must_use]
-    pub fn own(text: String, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
-        Self::new(Content::Own(Some(text.into())), ending, wire)
+    pub fn own(text: Bytes, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
+        Self::new(Content::Whole(Some(text)), ending, wire)
     }
 
     /// An upstream's.
     #[must_use]
-    pub fn relayed(relay: Relay, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
-        Self::new(Content::Relayed(Box::new(relay)), ending, wire)
+    pub fn relayed(content: forward::Content, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
+        let content = match content {
+            forward::Content::Whole(content) => {
+                Content::Whole(Some(content).filter(|content| !content.is_empty()))
+            }
+            forward::Content::Coming(relay) => Content::Coming(relay),
+        };
+        Self::new(content, ending, wire)
     }
 
     fn new(content: Content, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
@@ -87,18 +95,13 @@ impl<IO: Transport> Body for Answer<IO> {
         }
         let next = match &mut self.content {
             Content::Gone => None,
-            Content::Own(text) => text.take().map(|text| Ok(Frame::data(text))),
-            Content::Relayed(relay) => match Pin::new(relay.as_mut()).poll_frame(cx) {
-                Poll::Ready(next) => next,
-                Poll::Pending => return Poll::Pending,
-            },
+            Content::Whole(text) => text.take().map(Ok),
+            Content::Coming(relay) => ready!(relay.poll_piece(cx)),
         };
         match next {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    self.sent(&data.clone());
-                }
-                Poll::Ready(Some(Ok(frame)))
+            Some(Ok(piece)) => {
+                self.sent(&piece);
+                Poll::Ready(Some(Ok(Frame::data(piece))))
             }
             Some(Err(error)) => self.break_off(cx, error),
             None => {
@@ -111,19 +114,20 @@ impl<IO: Transport> Body for Answer<IO> {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Gone => true,
-            Content::Own(text) => text.is_none(),
-            Content::Relayed(relay) => relay.is_end_stream(),
+            Content::Whole(text) => text.is_none(),
+            Content::Coming(relay) => relay.is_complete(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Own(text) => SizeHint::with_exact(
-                text.as_ref().map_or(0, |text| u64::try_from(text.len()).unwrap_or(u64::MAX)),
-            ),
-            Content::Relayed(relay) => relay.size_hint(),
-            Content::Gone => SizeHint::with_exact(0),
-        }
+        let left = match &self.content {
+            Content::Whole(text) => {
+                Some(text.as_ref().map_or(0, |text| u64::try_from(text.len()).unwrap_or(u64::MAX)))
+            }
+            Content::Coming(relay) => relay.left(),
+            Content::Gone => Some(0),
+        };
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -138,7 +142,7 @@ impl<IO: Transport> Drop for Answer<IO> {
                 "left by the client"
             };
             self.ending.record.detail = Some(format!("{whose}, before the end of its answer"));
-            if let Content::Relayed(relay) = mem::replace(&mut self.content, Content::Gone) {
+            if let Content::Coming(relay) = mem::replace(&mut self.content, Content::Gone) {
                 self.ending.worker.finish(relay.drain());
             }
         }
@@ -151,22 +155,32 @@ pub struct Ending {
     /// What is known of the request so far.
     pub record: Record,
     begun: Instant,
+    /// The same moment, as the world outside counts. One look at that clock does for the whole request.
+    begun_at: SystemTime,
     worker: Rc<Worker>,
     view: Rc<View>,
 }
 
 impl Ending {
-    /// A request begins.
+    /// A request began.
     #[must_use]
-    pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: Peer) -> Self {
+    pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: Peer, begun: Instant) -> Self {
         let record = Record::new(worker.next_id(), peer);
-        Self { record, begun: Instant::now(), worker: Rc::clone(worker), view: Rc::clone(view) }
+        let begun_at = SystemTime::now();
+        Self { record, begun, begun_at, worker: Rc::clone(worker), view: Rc::clone(view) }
+    }
+
+    /// When the request began.
+    #[must_use]
+    pub fn begun_at(&self) -> SystemTime {
+        self.begun_at
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.record.took = self.begun.elapsed();
-        self.worker.ended(&self.view, &self.record);
+        let now = self.begun_at.checked_add(self.record.took).unwrap_or(self.begun_at);
+        self.worker.ended(&self.view, &self.record, now);
     }
 }

@@ -5,7 +5,9 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use bytes::BufMut as _;
+use bytes::{BufMut as _, Bytes};
+use http_body::Body;
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
 
@@ -14,7 +16,7 @@ use crate::rejection::Rejection;
 use crate::server::head::{Expect, Framing, Head};
 use crate::server::limit::{Exhausted, Share};
 use crate::server::pace::Pace;
-use crate::server::wire::{Append, Arrival, ContentError, Progress, Transport, Wire};
+use crate::server::wire::{Append, ContentError, Progress, Transport, Wire};
 use crate::signature::Verification;
 
 /// What the content of a request is measured against.
@@ -26,7 +28,7 @@ pub struct Bounds {
     pub pace: Pace,
 }
 
-/// Reads all content of the request that `arrival` is about into `verification`. `share` is made as large as the memory
+/// Reads all content of a request, whose head arrived at that time, into `verification`. `share` is made as large as the memory
 /// that it takes.
 ///
 /// # Errors
@@ -34,7 +36,7 @@ pub struct Bounds {
 pub async fn receive<IO: Transport>(
     wire: &Wire<IO>,
     head: &Head,
-    arrival: &Arrival,
+    arrived: Instant,
     bounds: Bounds,
     share: &mut Share,
     verification: &mut Verification<'_>,
@@ -70,13 +72,13 @@ pub async fn receive<IO: Transport>(
                 }
                 Poll::Pending => {
                     let (received, now) = (intake.verification.len(), Instant::now().into_std());
-                    let seated = intake.share.sit(cx, received, arrival.at.into_std(), now);
+                    let seated = intake.share.sit(cx, received, arrived.into_std(), now);
                     seated.map_err(|_exhausted| Rejection::Overloaded)?;
                     Poll::Pending
                 }
             };
             if progress.is_pending() {
-                deadline.set_at(arrival.at, bounds.pace.patience(intake.verification.len()));
+                deadline.set_at(arrived, bounds.pace.patience(intake.verification.len()));
                 return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
             }
         }
@@ -163,6 +165,26 @@ impl Append for Intake<'_, '_> {
             if buffer.has_remaining_mut() { pin!(io.read_buf(buffer)).poll(cx) } else { Poll::Ready(Ok(0)) }
         })
     }
+}
+
+/// The first `limit` bytes of a body, and whether there are more.
+///
+/// # Errors
+/// The body's own.
+pub async fn read_bounded<B>(mut body: B, limit: usize) -> Result<(Vec<u8>, bool), B::Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut content = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = limit.saturating_sub(content.len());
+        content.extend_from_slice(data.get(..room).unwrap_or(&data));
+        if data.len() > room {
+            return Ok((content, true));
+        }
+    }
+    Ok((content, false))
 }
 
 #[cfg(test)]

@@ -1,38 +1,45 @@
 //! Shell. The path of a request through the gateway, and the one wrapper around it.
 
+mod examine;
+mod reply;
+mod route;
+
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Version};
-use http_body::Body as _;
-use hyper::body::Incoming;
+use http::header::HeaderName;
+use http::{Method, Response};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Ending};
 use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
+use crate::counsel::case::Docket;
+use crate::counsel::{self, Desk, Inquiry};
+use crate::forward;
 use crate::forward::error::{ForwardError, chain};
-use crate::forward::{self, Manner};
-use crate::model::{self, Requirement};
+use crate::forward::request::Manner;
 use crate::peer::Peer;
-use crate::rejection::{PROBLEM_TYPE, Rejection};
+use crate::rejection::Rejection;
 use crate::route::{Matched, RouteId, Router};
-use crate::server::head::{Expect, Fault};
+use crate::server::head::{Expect, Fault, RequestHead};
 use crate::server::limit::Budget;
 use crate::server::pace::Pace;
 use crate::server::view::View;
-use crate::server::wire::{Transport, Wire};
+use crate::server::wire::{Arrival, Transport, Wire};
 use crate::server::worker::Worker;
 use crate::signature::probe::Fault as ProbeFault;
-use crate::signature::{Context, Deliverable, Fields, Mode, Verification, Verifier};
+use crate::signature::{Deliverable, Fields as _, Mode, Verifier, challenge};
 use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::telemetry::roll::Roll;
+use reply::{answered, ends_by_closing, last, pass_on, refuse};
+use route::{Route, questions};
+
+pub use examine::Examined;
 
 /// The whole configuration, compiled. It never changes; to reconfigure is to build another.
 #[derive(Debug)]
@@ -48,22 +55,6 @@ pub struct Gateway {
     budget: Arc<Budget>,
 }
 
-/// A route with everything that start-up can work out.
-#[derive(Debug)]
-struct Route {
-    label: RouteLabel,
-    verifier: Arc<Verifier>,
-    methods: Vec<Method>,
-    allow: String,
-    max_body: u64,
-    mode: Mode,
-    manner: Manner,
-    requirements: Vec<Requirement>,
-    /// Where senders believe to send to; the schemes that sign it need it.
-    public_url: Option<String>,
-    upstream: usize,
-}
-
 /// A route whose verifier does not do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
@@ -74,7 +65,7 @@ pub struct Unfit {
 }
 
 /// The field that says which trace a request is part of (W3C Trace Context). It is forwarded as any other.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACEPARENT: &str = "traceparent";
 
 /// A response, or the wish to end the connection without one.
 pub type Exchanged<IO> = Result<Response<Answer<IO>>, Abandoned>;
@@ -95,21 +86,16 @@ impl std::error::Error for Abandoned {}
 ///
 /// # Errors
 /// [`Abandoned`], and the connection is closed without an answer.
-pub async fn exchange<IO: Transport>(
-    worker: Rc<Worker>,
-    wire: Rc<Wire<IO>>,
-    peer: Peer,
-    request: Request<Incoming>,
-) -> Exchanged<IO> {
+pub async fn exchange<IO: Transport>(worker: Rc<Worker>, wire: Rc<Wire<IO>>, peer: Peer) -> Exchanged<IO> {
+    let arrival = wire.take_arrival().ok_or(Abandoned)?;
     let view = worker.view();
     wire.adopt(view.limits());
-    let mut ending = Ending::new(&worker, &view, peer);
-    let outcome = walk(&view, &wire, request, &mut ending.record).await;
+    let mut ending = Ending::new(&worker, &view, peer, arrival.at);
+    let now = ending.begun_at();
+    let outcome = walk(&view, &wire, arrival, now, &mut ending.record).await;
     let mut response = match outcome {
-        Ok(response) => {
-            let (parts, relay) = response.into_parts();
-            Response::from_parts(parts, Answer::relayed(relay, ending, &wire))
-        }
+        Ok(Served::Relayed(answer)) => pass_on(answer, ending, &wire),
+        Ok(Served::Challenge(answer)) => answered(answer, &worker, ending, &wire),
         Err(rejection) => {
             let record = &mut ending.record;
             record.refused = true;
@@ -135,13 +121,12 @@ pub async fn exchange<IO: Transport>(
     Ok(response)
 }
 
-/// Makes it the last response of its connection.
-fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    if wire.is_http_10() {
-        // Or hyper would add the `keep-alive` that an HTTP/1.0 client may have asked for.
-        *response.version_mut() = Version::HTTP_10;
-    }
+/// What a request gets that is not refused.
+enum Served {
+    /// Its upstream's answer.
+    Relayed(forward::Response),
+    /// Ours, to a challenge.
+    Challenge(challenge::Answer),
 }
 
 /// The heart of it. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
@@ -149,39 +134,45 @@ fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
 async fn walk<IO: Transport>(
     view: &View,
     wire: &Wire<IO>,
-    request: Request<Incoming>,
+    arrival: Arrival,
+    now: SystemTime,
     record: &mut Record,
-) -> Result<Response<forward::relay::Relay>, Rejection> {
-    let arrival = wire.take_arrival().ok_or(Rejection::Malformed("there is no request"))?;
-    let head = arrival.head.map_err(unserved)?;
-    let (parts, _no_content) = request.into_parts();
+) -> Result<Served, Rejection> {
+    let Arrival { head, at } = arrival;
+    let head = head.map_err(unserved)?;
     let gateway = view.gateway();
-    gateway.identify(&parts.headers, record);
-    let target = parts.uri.clone();
-    let matched = gateway.router.find(target.path()).ok_or(Rejection::NoRoute)?;
+    gateway.identify(&head, record);
+    let matched = gateway.router.find(head.path()).ok_or(Rejection::NoRoute)?;
     let route = gateway.route(matched.first())?;
     record.route = Some(route.label.clone());
-    route.allows(&parts.method)?;
-    if head.expect == Expect::Unknown {
+    route.allows(head.method())?;
+    if head.facts().expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
     }
+    if let Some(answer) = route.answer_unsigned(&head, record) {
+        return Ok(Served::Challenge(answer));
+    }
     let mut share = gateway.budget.share(record.peer);
-    let mut verification = route.claim(&parts, record)?;
-    let received =
-        body::receive(wire, &head, &arrival, gateway.bounds(route), &mut share, &mut verification).await;
+    let mut verification = route.claim(&head, now, record)?;
+    let bounds = gateway.bounds(route);
+    let received = body::receive(wire, head.facts(), at, bounds, &mut share, &mut verification).await;
     record.received = verification.len();
     received?;
-    let deliverable = route.verify(verification, parts, record)?;
-    share.prove(Instant::now().into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
-    record.verified_after = Some(arrival.at.elapsed());
+    let deliverable = route.verify(verification, &head, record)?;
+    let verified = Instant::now();
+    share.prove(verified.into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
+    record.verified_after = Some(verified.saturating_duration_since(at));
     record.secret = deliverable.secret().map(Arc::clone);
+    if let Some(answer) = route.answer(&deliverable) {
+        return Ok(Served::Challenge(answer));
+    }
     let route = gateway.select(&matched, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
-    let forwarded = Instant::now();
-    let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share).await;
-    record.upstream_took = Some(forwarded.elapsed());
+    let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified).await;
+    record.upstream_took = Some(verified.elapsed());
     answer
-        .inspect(|response| record.status = response.status().as_u16())
+        .inspect(|response| record.status = response.head.status.as_u16())
+        .map(Served::Relayed)
         .map_err(|error| undelivered(&error, record))
 }
 
@@ -189,10 +180,18 @@ impl Gateway {
     /// Compiles a configuration. `budget` and `meters` outlive it: memory that is held stays held, and what was counted stays
     /// counted, when the configuration changes.
     #[must_use]
-    pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters) -> Self {
+    pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters, desk: &Desk) -> Self {
+        let docket = config.log.diagnose.then(|| Arc::new(Docket::of(config, counsel::ROUTE_TOKENS)));
         let mut upstreams: Vec<config::Upstream> = Vec::new();
         let mut routes = Vec::with_capacity(config.routes.len());
+        let mut of_path: HashMap<&str, Vec<&config::Route>> = HashMap::new();
         for route in &config.routes {
+            of_path.entry(route.path.shape()).or_default().push(route);
+        }
+        for (index, route) in config.routes.iter().enumerate() {
+            let siblings = of_path.get(route.path.shape()).map(Vec::as_slice).unwrap_or_default();
+            let number =
+                siblings.iter().position(|sibling| std::ptr::eq(*sibling, route)).unwrap_or_default();
             let known = upstreams.iter().position(|upstream| *upstream == route.upstream);
             let upstream = known.unwrap_or(upstreams.len());
             if known.is_none() {
@@ -209,9 +208,11 @@ impl Gateway {
                 max_body: route.max_body,
                 mode: route.mode,
                 manner: Manner::new(&config.forward, route.verifier.scheme()),
-                requirements: route.requirements.clone(),
+                questions: questions(if number == 0 { siblings } else { &[] }),
+                number,
                 public_url: route.public_url.clone(),
                 upstream,
+                inquiry: docket.as_ref().map(|docket| Inquiry::new(desk, docket, index)),
             });
         }
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
@@ -242,10 +243,13 @@ impl Gateway {
     }
 
     /// Reads what the request says it is called, for the log.
-    fn identify(&self, fields: &HeaderMap, record: &mut Record) {
-        let values = |name: &HeaderName| fields.get_all(name).iter().map(HeaderValue::as_bytes);
-        record.trace_id = TraceId::read(values(&TRACEPARENT));
-        record.given_id = self.request_id_field.as_ref().and_then(|name| GivenId::read(values(name)));
+    fn identify(&self, head: &RequestHead, record: &mut Record) {
+        if self.access == AccessLog::Off {
+            return;
+        }
+        record.trace_id = TraceId::read(head.values(TRACEPARENT));
+        let given = self.request_id_field.as_ref().map(|name| head.values(name.as_str()));
+        record.given_id = given.and_then(GivenId::read);
     }
 
     /// The upstreams, in the order that [`View::pool`] counts them.
@@ -271,25 +275,25 @@ impl Gateway {
         &'g self,
         matched: &Matched<'_, '_>,
         first: &'g Route,
-        deliverable: &Deliverable<Parts>,
+        deliverable: &Deliverable<&RequestHead>,
         record: &mut Record,
     ) -> Result<&'g Route, Rejection> {
-        let content = deliverable.content();
-        let selected = if matched.asks_for_model() {
-            let read = model::read(content, &first.verifier.scheme().model_pointers);
-            read.map_err(|why| Rejection::ModelMismatch(Some(why))).and_then(|model| {
+        if first.questions.is_empty() && !matched.asks_for_model() {
+            return Ok(first);
+        }
+        let unfit = |why| Rejection::ModelMismatch(Some(why));
+        let selected = first.questions.read(deliverable.content()).map_err(unfit).and_then(|mut facts| {
+            let route = if matched.asks_for_model() {
+                let model = facts.model().map_err(unfit)?;
                 let id = matched.select(model.as_deref());
                 record.model = id.and(model);
-                self.route(id.ok_or(Rejection::ModelMismatch(None))?)
-            })
-        } else {
-            Ok(first)
-        };
-        let required = selected.and_then(|route| {
-            let met = Requirement::all_met(&route.requirements, content);
-            met.map(|()| route).map_err(|why| Rejection::ModelMismatch(Some(why)))
+                self.route(id.ok_or(Rejection::ModelMismatch(None))?)?
+            } else {
+                first
+            };
+            facts.met_by(route.number).map(|()| route).map_err(unfit)
         });
-        match (required, first.mode) {
+        match (selected, first.mode) {
             (Err(rejection), Mode::Observe) => {
                 record.observed = record.observed.or(rejection.reason());
                 Ok(first)
@@ -297,66 +301,6 @@ impl Gateway {
             (selected, Mode::Enforce | Mode::Observe) => selected,
         }
     }
-}
-
-impl Route {
-    fn allows(&self, method: &Method) -> Result<(), Rejection> {
-        if self.methods.contains(method) {
-            Ok(())
-        } else {
-            Err(Rejection::MethodNotAllowed(self.allow.clone()))
-        }
-    }
-
-    /// Reads the claim out of the fields. A route that observes goes on without one.
-    fn claim(&self, head: &Parts, record: &mut Record) -> Result<Verification<'_>, Rejection> {
-        let now = SystemTime::now();
-        let context = Context {
-            method: head.method.as_str(),
-            target: head.uri.path_and_query().map_or("/", PathAndQuery::as_str),
-            origin: self.public_url.as_deref(),
-            fields: &HyperFields(&head.headers),
-            now,
-        };
-        match (self.verifier.claim(&context), self.mode) {
-            (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
-            (Err(error), Mode::Enforce) => Err(Rejection::Unsigned(error)),
-            (Err(error), Mode::Observe) => {
-                record.observed = Rejection::Unsigned(error).reason();
-                Ok(self.verifier.begin_without_claim(now))
-            }
-        }
-    }
-
-    /// Decides. What comes out may be forwarded; what does not verify comes out only on a route that observes.
-    fn verify<H>(
-        &self,
-        verification: Verification<'_>,
-        head: H,
-        record: &mut Record,
-    ) -> Result<Deliverable<H>, Rejection> {
-        let mismatch = match verification.finish(head) {
-            Ok(authentic) => return Ok(Deliverable::Authentic(authentic)),
-            Err(mismatch) => mismatch,
-        };
-        let observed = mismatch.observe(self.mode).map_err(|_refused| Rejection::SignatureMismatch)?;
-        record.observed = record.observed.or(Rejection::SignatureMismatch.reason());
-        Ok(Deliverable::Observed(observed))
-    }
-}
-
-/// hyper's fields, as `signature` wants to see them.
-struct HyperFields<'h>(&'h HeaderMap);
-
-impl Fields for HyperFields<'_> {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
-    }
-}
-
-/// Whether only the end of the connection can end the response (RFC 9112, section 6.3).
-fn ends_by_closing<IO: Transport>(response: &Response<Answer<IO>>, wire: &Wire<IO>) -> bool {
-    wire.is_http_10() && response.body().size_hint().exact().is_none()
 }
 
 fn unserved(fault: Fault) -> Rejection {
@@ -371,26 +315,4 @@ fn unserved(fault: Fault) -> Rejection {
 fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
     record.detail = Some(chain(error));
     Rejection::from(error)
-}
-
-fn refuse<IO: Transport>(
-    rejection: &Rejection,
-    worker: &Worker,
-    ending: Ending,
-    wire: &Rc<Wire<IO>>,
-) -> Response<Answer<IO>> {
-    let mut response = Response::new(Answer::own(rejection.problem(), ending, wire));
-    *response.status_mut() = rejection.status();
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-    fields.insert(header::DATE, worker.date());
-    if let Some((name, value)) = rejection.field()
-        && let Ok(value) = HeaderValue::from_str(value)
-    {
-        fields.insert(name, value);
-    }
-    if rejection.ends_connection() {
-        last(&mut response, wire);
-    }
-    response
 }

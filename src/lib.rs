@@ -11,6 +11,7 @@
 //! [`body`] receives and hashes its content, [`signature`] decides, [`model`] reads what it is about, [`forward`]
 //! delivers it, and [`answer`] brings the response back. Each way to fail is a [`rejection::Rejection`]; each request leaves
 //! one [`telemetry::record::Record`].
+//! Why one does not verify is found out by [`counsel`], on a thread of its own.
 //!
 //! # The invariants
 //!
@@ -38,6 +39,7 @@ pub mod body;
 pub mod calendar;
 pub mod cli;
 pub mod config;
+pub mod counsel;
 pub mod deadline;
 pub mod forward;
 pub mod gateway;

@@ -13,12 +13,101 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 /// # Errors
 /// [`NoModel`] if the content does not say unambiguously.
 pub fn read(content: &[u8], pointers: &[impl AsRef<str>]) -> Result<Option<String>, NoModel> {
-    let paths: Vec<_> = pointers.iter().map(|pointer| tokens(pointer.as_ref())).collect();
-    match find(content, &[&paths])?.pop() {
-        Some(Found { fault: Some(fault), .. }) => Err(fault),
-        Some(Found { text, fault: None }) => Ok(text),
-        None => Ok(None),
+    Questions::new(pointers, &[]).read(content)?.model()
+}
+
+/// All that the routes of one path ask of content, put in one walk over it.
+#[derive(Debug)]
+pub struct Questions {
+    /// Where the model may stand.
+    model: Vec<Vec<String>>,
+    /// What each of the routes requires.
+    required: Vec<Vec<Requirement>>,
+}
+
+impl Questions {
+    /// Asks for the model at these pointers, and for what each of the routes requires.
+    #[must_use]
+    pub fn new(model: &[impl AsRef<str>], required: &[&[Requirement]]) -> Self {
+        Self {
+            model: model.iter().map(|pointer| tokens(pointer.as_ref())).collect(),
+            required: required.iter().map(|all| all.to_vec()).collect(),
+        }
     }
+
+    /// Whether nothing is asked, so that content need not be looked at.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.model.is_empty() && self.required.iter().all(Vec::is_empty)
+    }
+
+    /// Walks over authentic content.
+    ///
+    /// # Errors
+    /// [`NoModel::NotJson`]. What is in doubt counts only where it matters, in [`Facts`].
+    pub fn read(&self, content: &[u8]) -> Result<Facts<'_>, NoModel> {
+        let required = self.required.iter().flatten().map(|requirement| requirement.paths.as_slice());
+        let queries: Vec<_> = std::iter::once(self.model.as_slice()).chain(required).collect();
+        let mut found = find(content, &queries)?.into_iter();
+        Ok(Facts { questions: self, model: found.next().unwrap_or_default(), required: found })
+    }
+}
+
+/// What content says to [`Questions`].
+#[derive(Debug)]
+pub struct Facts<'q> {
+    questions: &'q Questions,
+    model: Found,
+    required: std::vec::IntoIter<Found>,
+}
+
+impl Facts<'_> {
+    /// The model, if the content names one.
+    ///
+    /// # Errors
+    /// [`NoModel`] if the content does not say unambiguously.
+    pub fn model(&mut self) -> Result<Option<String>, NoModel> {
+        std::mem::take(&mut self.model).text()
+    }
+
+    /// Whether the content has what the route of this number requires.
+    ///
+    /// # Errors
+    /// [`NoModel`], which says why not.
+    pub fn met_by(mut self, route: usize) -> Result<(), NoModel> {
+        for (index, required) in self.questions.required.iter().enumerate() {
+            for (requirement, found) in required.iter().zip(self.required.by_ref()) {
+                if index == route && found.text()?.as_ref() != Some(&requirement.text) {
+                    return Err(NoModel::NotAsRequired);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A string, or a number that is none of a fraction or less than nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// With its escapes undone.
+    Text(String),
+    /// As it is written, for example `1`.
+    Number(u64),
+}
+
+/// What stands where each of these pointers leads in authentic content; nothing where nothing does, and nothing either
+/// where that is in doubt or something else than a scalar stands there.
+///
+/// # Errors
+/// [`NoModel::NotJson`]
+pub fn scalars<'p>(
+    content: &[u8],
+    pointers: impl IntoIterator<Item = &'p str>,
+) -> Result<Vec<Option<Scalar>>, NoModel> {
+    let paths: Vec<_> = pointers.into_iter().map(|pointer| vec![tokens(pointer)]).collect();
+    let queries: Vec<_> = paths.iter().map(Vec::as_slice).collect();
+    let found = find(content, &queries)?;
+    Ok(found.into_iter().map(|found| found.value.filter(|_| found.fault.is_none())).collect())
 }
 
 /// Text that must stand in authentic content.
@@ -32,25 +121,6 @@ impl Requirement {
     /// The `text` must stand where at least one of the pointers leads, and nothing else where any other does.
     pub fn new<'p>(pointers: impl IntoIterator<Item = &'p str>, text: &str) -> Self {
         Self { paths: pointers.into_iter().map(tokens).collect(), text: text.to_owned() }
-    }
-
-    /// Whether authentic content has what all of them require.
-    ///
-    /// # Errors
-    /// [`NoModel`], which says why not.
-    pub fn all_met(requirements: &[Self], content: &[u8]) -> Result<(), NoModel> {
-        if requirements.is_empty() {
-            return Ok(());
-        }
-        let paths: Vec<_> = requirements.iter().map(|requirement| requirement.paths.as_slice()).collect();
-        for (found, requirement) in find(content, &paths)?.into_iter().zip(requirements) {
-            match found {
-                Found { fault: Some(fault), .. } => return Err(fault),
-                Found { text: Some(text), fault: None } if text == requirement.text => {}
-                Found { .. } => return Err(NoModel::NotAsRequired),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -110,18 +180,28 @@ fn tokens(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Found {
-    text: Option<String>,
+    value: Option<Scalar>,
     fault: Option<NoModel>,
 }
 
 impl Found {
-    fn name(&mut self, name: &str) {
-        match &self.text {
-            Some(other) if other != name => self.fail(NoModel::Disagreement),
+    fn is(&mut self, value: Scalar) {
+        match &self.value {
+            Some(other) if *other != value => self.fail(NoModel::Disagreement),
             Some(_) => {}
-            None => self.text = Some(name.to_owned()),
+            None => self.value = Some(value),
+        }
+    }
+
+    /// The string that stands there, if anything does.
+    fn text(self) -> Result<Option<String>, NoModel> {
+        match (self.fault, self.value) {
+            (Some(fault), _) => Err(fault),
+            (None, Some(Scalar::Number(_))) => Err(NoModel::NotText),
+            (None, Some(Scalar::Text(text))) => Ok(Some(text)),
+            (None, None) => Ok(None),
         }
     }
 
@@ -204,7 +284,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
-        self.tell(<[String]>::is_empty, |found| found.name(text));
+        self.tell(<[String]>::is_empty, |found| found.is(Scalar::Text(text.to_owned())));
         Ok(())
     }
 
@@ -216,8 +296,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
         self.not_text()
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.not_text()
+    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
+        self.tell(<[String]>::is_empty, |found| found.is(Scalar::Number(number)));
+        Ok(())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
@@ -262,6 +343,8 @@ impl<'de, 'w> Visitor<'de> for KeyOf<'_, 'w> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NO_MODEL: &[&str] = &[];
 
     fn model(content: &str) -> Result<Option<String>, NoModel> {
         read(content.as_bytes(), &["/meta/object", "/data/object"])
@@ -358,7 +441,12 @@ mod tests {
             Requirement::new(["/meta/integration_id", "/data/integration_id"], "cuid_1"),
             Requirement::new(["/type"], "x"),
         ];
-        let met = |content: &str| Requirement::all_met(&requirements, content.as_bytes());
+        let questions = Questions::new(NO_MODEL, &[&requirements]);
+        let met = |content: &str| {
+            let mut facts = questions.read(content.as_bytes())?;
+            assert_eq!(facts.model(), Ok(None));
+            facts.met_by(0)
+        };
         assert_eq!(met(r#"{"type":"x","meta":{"integration_id":"cuid_1"}}"#), Ok(()));
         assert_eq!(met(r#"{"data":{"integration_id":"cuid_1"},"type":"x","z":1,"z":2}"#), Ok(()));
         for (content, why) in [
@@ -376,7 +464,37 @@ mod tests {
         ] {
             assert_eq!(met(content), Err(why), "{content}");
         }
-        assert_eq!(Requirement::all_met(&[], b"no json"), Ok(()));
+        assert!(Questions::new(NO_MODEL, &[&[]]).is_empty() && !questions.is_empty());
+    }
+
+    #[test]
+    fn of_what_several_routes_require_only_that_of_the_one_counts() {
+        let (one, other) =
+            ([Requirement::new(["/a"], "1"), Requirement::new(["/b"], "2")], [Requirement::new(["/b"], "3")]);
+        let questions = Questions::new(&["/model"], &[&one, &[], &other]);
+        let asked = |content: &str, route| {
+            let mut facts = questions.read(content.as_bytes()).unwrap();
+            (facts.model(), facts.met_by(route))
+        };
+        let content = r#"{"b":"3","model":"x","a":["1"]}"#;
+        assert_eq!(asked(content, 0), (named("x"), Err(NoModel::NotText)));
+        assert_eq!(asked(content, 1), (named("x"), Ok(())));
+        assert_eq!(asked(content, 2), (named("x"), Ok(())));
+        assert_eq!(asked(r#"{"a":"1","b":"2"}"#, 0), (Ok(None), Ok(())));
+        assert_eq!(asked(r#"{"a":"1","b":"2"}"#, 2), (Ok(None), Err(NoModel::NotAsRequired)));
+    }
+
+    #[test]
+    fn a_scalar_is_a_string_or_a_number_of_which_there_is_no_doubt() {
+        let found = |content: &str| scalars(content.as_bytes(), ["/type", "/a/b"]);
+        let text = |text: &str| Some(Scalar::Text(text.to_owned()));
+        assert_eq!(found(r#"{"type":1,"a":{"b":"x"}}"#), Ok(vec![Some(Scalar::Number(1)), text("x")]));
+        assert_eq!(found(r#"{"type":"1"}"#), Ok(vec![text("1"), None]));
+        for doubtful in ["-1", "1.0", "1e0", "true", "null", "[1]", "{}", "1,\"type\":1"] {
+            let content = format!("{{\"type\":{doubtful},\"a\":{{\"b\":\"x\"}}}}");
+            assert_eq!(found(&content), Ok(vec![None, text("x")]), "{content}");
+        }
+        assert_eq!(found("{"), Err(NoModel::NotJson));
     }
 
     #[test]

@@ -85,6 +85,12 @@ fn forbid_dumps() -> io::Result<()> {
 
 const NO_DUMPS: Rlimit = Rlimit { current: Some(0), maximum: Some(0) };
 
+/// The descriptors that this process may have; `None` is without limit.
+#[must_use]
+pub fn descriptors_allowed() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Raises the limit on descriptors as far as it goes without a privilege, and gives it back; `None` is without limit.
 fn raise_descriptors() -> io::Result<Option<u64>> {
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -96,7 +102,8 @@ fn raise_descriptors() -> io::Result<Option<u64>> {
 ///
 /// Requests under way may take more, one each. They are verified, so that is for the operator to know and not for
 /// strangers to exploit.
-fn descriptors_needed(config: &Config) -> u64 {
+#[must_use]
+pub fn descriptors_needed(config: &Config) -> u64 {
     let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
     let idle: usize = upstreams.iter().map(|upstream| upstream.max_idle).fold(0, usize::saturating_add);
     // Each worker's event queue comes to about three descriptors.

@@ -4,6 +4,7 @@
 //! tag, no secret's name, no upstream's address.
 
 use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
 
 use crate::forward::error::ForwardError;
 use crate::model::NoModel;
@@ -48,6 +49,42 @@ pub enum Rejection {
     UpstreamTimeout,
 }
 
+/// What the sender of a refused request is told.
+struct Public {
+    title: &'static str,
+    status: u16,
+    reason: Option<&'static str>,
+    problem: &'static str,
+}
+
+/// A [`Public`] that the compiler has put together.
+macro_rules! public {
+    ($title:literal, $status:literal) => {
+        &Public {
+            title: $title,
+            status: $status,
+            reason: None,
+            problem: concat!("{\"title\":\"", $title, "\",\"status\":", $status, "}\n"),
+        }
+    };
+    ($title:literal, $status:literal, $reason:literal) => {
+        &Public {
+            title: $title,
+            status: $status,
+            reason: Some($reason),
+            problem: concat!(
+                "{\"title\":\"",
+                $title,
+                "\",\"status\":",
+                $status,
+                ",\"reason\":\"",
+                $reason,
+                "\"}\n"
+            ),
+        }
+    };
+}
+
 impl Rejection {
     /// What can happen to a request before it has a route, one for each pair of status code and reason.
     pub const WITHOUT_ROUTE: [Self; 5] =
@@ -86,72 +123,68 @@ impl Rejection {
     /// The status code of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        match self {
-            Self::Malformed(_) | Self::MalformedContent(_) | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
-            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
-            Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unsigned(_) | Self::SignatureMismatch => StatusCode::UNAUTHORIZED,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ModelMismatch(_) => StatusCode::FORBIDDEN,
-            Self::UpstreamUnreachable | Self::UpstreamFailed => StatusCode::BAD_GATEWAY,
-            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-        }
+        StatusCode::from_u16(self.public().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The word for it in the answer, the log and the metrics. What is no HTTP that we could read has none.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
-        match self {
-            Self::Malformed(_)
-            | Self::MalformedContent(_)
-            | Self::HeadTooLarge
-            | Self::HeadTimeout
-            | Self::ExpectationFailed => None,
-            Self::NoRoute => Some("no_route"),
-            Self::MethodNotAllowed(_) => Some("method_not_allowed"),
-            Self::Unsigned(ClaimError::Missing) => Some("signature_missing"),
-            Self::Unsigned(ClaimError::Duplicate) => Some("signature_duplicate"),
-            Self::Unsigned(ClaimError::Malformed) => Some("signature_malformed"),
-            Self::Unsigned(ClaimError::Expired) => Some("timestamp_expired"),
-            Self::BodyTooLarge => Some("body_too_large"),
-            Self::BodyTimeout => Some("body_timeout"),
-            Self::BodyIncomplete => Some("body_incomplete"),
-            Self::Overloaded => Some("overloaded"),
-            Self::SignatureMismatch => Some("signature_mismatch"),
-            Self::ModelMismatch(_) => Some("model_mismatch"),
-            Self::UpstreamUnreachable => Some("upstream_unreachable"),
-            Self::UpstreamFailed => Some("upstream_failed"),
-            Self::UpstreamTimeout => Some("upstream_timeout"),
-        }
+        self.public().reason
     }
 
     /// What the sender reads.
     #[must_use]
     pub fn title(&self) -> &'static str {
+        self.public().title
+    }
+
+    /// The content of the answer: problem details (RFC 9457).
+    #[must_use]
+    pub fn problem(&self) -> &'static str {
+        self.public().problem
+    }
+
+    fn public(&self) -> &'static Public {
         match self {
-            Self::Malformed(_) | Self::MalformedContent(_) => "The request is not valid HTTP/1.1",
-            Self::HeadTooLarge => "The request's header fields are too large",
-            Self::HeadTimeout => "The request's header fields did not arrive in time",
-            Self::ExpectationFailed => "The expectation cannot be met",
-            Self::NoRoute => "Nothing is served at this path",
-            Self::MethodNotAllowed(_) => "This method is not served at this path",
-            Self::Unsigned(ClaimError::Missing) => "The request is not signed",
-            Self::Unsigned(ClaimError::Duplicate) => "The request has more than one signature",
-            Self::Unsigned(ClaimError::Malformed) => "The signature is malformed",
-            Self::Unsigned(ClaimError::Expired) => "The signed time is outside its window",
-            Self::BodyTooLarge => "The content is too large",
-            Self::BodyTimeout => "The content did not arrive in time",
-            Self::BodyIncomplete => "The content is not complete",
-            Self::Overloaded => "Too much content is being received; try again",
-            Self::SignatureMismatch => "The signature does not match the content",
-            Self::ModelMismatch(_) => "The signed content is not for this path",
-            Self::UpstreamUnreachable => "The application cannot be reached",
-            Self::UpstreamFailed => "The application broke off",
-            Self::UpstreamTimeout => "The application did not answer in time",
+            Self::Malformed(_) | Self::MalformedContent(_) => {
+                public!("The request is not valid HTTP/1.1", 400)
+            }
+            Self::HeadTooLarge => public!("The request's header fields are too large", 431),
+            Self::HeadTimeout => public!("The request's header fields did not arrive in time", 408),
+            Self::ExpectationFailed => public!("The expectation cannot be met", 417),
+            Self::NoRoute => public!("Nothing is served at this path", 404, "no_route"),
+            Self::MethodNotAllowed(_) => {
+                public!("This method is not served at this path", 405, "method_not_allowed")
+            }
+            Self::Unsigned(ClaimError::Missing) => {
+                public!("The request is not signed", 401, "signature_missing")
+            }
+            Self::Unsigned(ClaimError::Duplicate) => {
+                public!("The request has more than one signature", 401, "signature_duplicate")
+            }
+            Self::Unsigned(ClaimError::Malformed) => {
+                public!("The signature is malformed", 401, "signature_malformed")
+            }
+            Self::Unsigned(ClaimError::Expired) => {
+                public!("The signed time is outside its window", 401, "timestamp_expired")
+            }
+            Self::BodyTooLarge => public!("The content is too large", 413, "body_too_large"),
+            Self::BodyTimeout => public!("The content did not arrive in time", 408, "body_timeout"),
+            Self::BodyIncomplete => public!("The content is not complete", 400, "body_incomplete"),
+            Self::Overloaded => public!("Too much content is being received; try again", 503, "overloaded"),
+            Self::SignatureMismatch => {
+                public!("The signature does not match the content", 401, "signature_mismatch")
+            }
+            Self::ModelMismatch(_) => {
+                public!("The signed content is not for this path", 403, "model_mismatch")
+            }
+            Self::UpstreamUnreachable => {
+                public!("The application cannot be reached", 502, "upstream_unreachable")
+            }
+            Self::UpstreamFailed => public!("The application broke off", 502, "upstream_failed"),
+            Self::UpstreamTimeout => {
+                public!("The application did not answer in time", 504, "upstream_timeout")
+            }
         }
     }
 
@@ -202,11 +235,15 @@ impl Rejection {
     /// A field that the status code calls for: `allow` (RFC 9110, 10.2.1), `www-authenticate` (11.6.1), `retry-after`
     /// (10.2.3).
     #[must_use]
-    pub fn field(&self) -> Option<(&'static str, &str)> {
+    pub fn field(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::MethodNotAllowed(allow) => Some(("allow", allow)),
-            Self::Unsigned(_) | Self::SignatureMismatch => Some(("www-authenticate", "Signature")),
-            Self::Overloaded => Some(("retry-after", "1")),
+            Self::MethodNotAllowed(allow) => {
+                HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow))
+            }
+            Self::Unsigned(_) | Self::SignatureMismatch => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature")))
+            }
+            Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::Malformed(_)
             | Self::MalformedContent(_)
             | Self::HeadTooLarge
@@ -220,19 +257,6 @@ impl Rejection {
             | Self::UpstreamUnreachable
             | Self::UpstreamFailed
             | Self::UpstreamTimeout => None,
-        }
-    }
-
-    /// The content of the answer: problem details (RFC 9457).
-    #[must_use]
-    pub fn problem(&self) -> String {
-        let status = self.status().as_u16();
-        let title = self.title();
-        match self.reason() {
-            Some(reason) => {
-                format!("{{\"title\":\"{title}\",\"status\":{status},\"reason\":\"{reason}\"}}\n")
-            }
-            None => format!("{{\"title\":\"{title}\",\"status\":{status}}}\n"),
         }
     }
 }
@@ -320,7 +344,7 @@ mod tests {
     #[test]
     fn the_problem_is_json_that_agrees_with_the_status() {
         for rejection in all() {
-            let problem: serde_json::Value = serde_json::from_str(&rejection.problem()).unwrap();
+            let problem: serde_json::Value = serde_json::from_str(rejection.problem()).unwrap();
             assert_eq!(problem["status"], rejection.status().as_u16());
             assert_eq!(problem["title"], rejection.title());
             assert_eq!(problem.get("reason").and_then(|reason| reason.as_str()), rejection.reason());
@@ -342,9 +366,9 @@ mod tests {
         for rejection in all() {
             let name = rejection.field().map(|(name, _)| name);
             let want = match rejection.status().as_u16() {
-                401 => Some("www-authenticate"),
-                405 => Some("allow"),
-                503 => Some("retry-after"),
+                401 => Some(header::WWW_AUTHENTICATE),
+                405 => Some(header::ALLOW),
+                503 => Some(header::RETRY_AFTER),
                 _ => None,
             };
             assert_eq!(name, want, "{rejection:?}");

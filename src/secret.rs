@@ -93,9 +93,18 @@ impl SecretEncoding {
                 let text = bare.next().unwrap_or(text);
                 let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
                 let engine = if url_safe { &BASE64_URL_SAFE } else { &BASE64_STANDARD };
-                engine.decode(text).map(Key::new).map_err(|_undisclosed| NotOfItsEncoding(self))
+                // What is decoded of a text that turns out to be none is wiped, too.
+                let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+                let decoded = engine.decode_slice(text, &mut bytes);
+                let len = decoded.map_err(|_undisclosed| NotOfItsEncoding(self))?;
+                bytes.truncate(len);
+                Ok(Key(bytes))
             }
-            Self::Hex => hex::decode(text).map(Key::new).map_err(|_undisclosed| NotOfItsEncoding(self)),
+            Self::Hex => {
+                let mut bytes = Zeroizing::new(vec![0; text.len() / 2]);
+                let decoded = hex::decode_to_slice(text, &mut bytes);
+                decoded.map(|()| Key(bytes)).map_err(|_undisclosed| NotOfItsEncoding(self))
+            }
         }
     }
 

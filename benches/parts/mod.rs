@@ -7,18 +7,20 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hookgate::forward::fields;
+use hookgate::config::XForwarded;
+use hookgate::forward::origin::Origin;
+use hookgate::forward::request::{Circumstances, Manner, compose};
 use hookgate::peer::Peer;
 use hookgate::route::{ModelRule, Pattern, Router};
 use hookgate::secret::{Key, Secret};
-use hookgate::server::head::{self, Look};
+use hookgate::server::head::{self, Look, RequestHead};
 use hookgate::signature::scheme::Scheme;
 use hookgate::signature::sign::Stamp;
 use hookgate::signature::{Context, Fields, Verifier};
 use hookgate::telemetry::line;
 use hookgate::telemetry::metric::{Meters, Tally};
 use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderName;
 
 /// A part that can be called again and again.
 pub(crate) type Part = Box<dyn FnMut()>;
@@ -50,9 +52,9 @@ pub(crate) const PARTS: [(&str, Make); 27] = [
     ("verify/propify, 1 MiB", || verify("propify", 1 << 20, 1)),
     ("verify/propify, 512 B, last of 5 secrets", || verify("propify", 512, 5)),
     ("verify/stripe, 512 B", || verify("stripe", 512, 1)),
-    ("fields/nothing to take out", || end_to_end(&[("connection", "keep-alive")])),
-    ("fields/named by connection", || end_to_end(&[("connection", "close, x-private"), ("x-private", "1")])),
-    ("fields/x-forwarded", forwarded),
+    ("fields/nothing to take out", || composed("", XForwarded::Off)),
+    ("fields/named by connection", || composed("Connection: x-private\r\nX-Private: 1\r\n", XForwarded::Off)),
+    ("fields/x-forwarded", || composed("", XForwarded::Append)),
     ("telemetry/line", log_line),
     ("telemetry/count", count),
 ];
@@ -91,16 +93,13 @@ fn head_100_lines() -> Part {
     judge(TYPICAL.replace("Connection:", &format!("{more}Connection:")))
 }
 
-/// Judging a head, and writing what hyper is to see of it.
+/// Judging a head, and keeping it.
 fn judge(text: String) -> Part {
-    let mut out = Vec::with_capacity(16 << 10);
     warm(move || {
         let Look::Complete(head) = head::look(black_box(text.as_bytes()), &mut 0, 32 << 10) else {
             panic!("the head is not served")
         };
-        out.clear();
-        head.relay(text.as_bytes(), &mut out);
-        black_box(&out);
+        black_box(RequestHead::new(head, text.as_bytes()));
     })
 }
 
@@ -162,29 +161,19 @@ fn verify(scheme: &str, size: usize, secrets: usize) -> Part {
     })
 }
 
-fn typical_fields(more: &[(&str, &str)]) -> HeaderMap {
-    let lines = TYPICAL.lines().skip(1).filter_map(|line| line.split_once(": "));
-    let lines = lines.filter(|(name, _)| *name != "Connection").chain(more.iter().copied());
-    let line = |(name, value): (&str, &str)| {
-        (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+/// Writing the head of a request as its upstream gets it.
+fn composed(more: &str, x_forwarded: XForwarded) -> Part {
+    let text = TYPICAL.replace("Connection:", &format!("{more}Connection:"));
+    let Look::Complete(head) = head::look(text.as_bytes(), &mut 0, 32 << 10) else {
+        panic!("the head is not served")
     };
-    lines.map(line).collect()
-}
-
-/// Taking out what belongs to a connection, from a copy of the fields.
-fn end_to_end(more: &[(&str, &str)]) -> Part {
-    let map = typical_fields(more);
-    let kept = [HeaderName::from_static("propify-signature")];
+    let head = RequestHead::new(head, text.as_bytes());
+    let kept = vec![HeaderName::from_static("propify-signature")];
+    let manner = Manner { x_forwarded, verified_field: None, scheme: "propify".into(), kept };
+    let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
     warm(move || {
-        black_box(fields::end_to_end(black_box(&map).clone(), &kept));
-    })
-}
-
-/// Adding where the request came from, to a copy of the fields.
-fn forwarded() -> Part {
-    let map = typical_fields(&[]);
-    warm(move || {
-        black_box(fields::append_forwarded(black_box(&map).clone(), peer()));
+        let circumstances = Circumstances { peer: peer(), length: 512, secret: None, origin: &origin };
+        black_box(compose(black_box(&head), &manner, &circumstances));
     })
 }
 

@@ -4,33 +4,51 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::{Asker, event, state};
+use crate::body;
 use crate::gateway::Unfit;
 use crate::server::control::Control;
 use crate::telemetry;
 use crate::telemetry::exposition::{self, Gauges};
 
-/// Answers a request. Whatever content it has is not read.
-pub(super) fn answer(control: &Control, method: &Method, path: &str) -> Response<Full<Bytes>> {
-    let page = match path {
+/// Answers a request.
+pub(super) async fn answer(
+    control: &Control,
+    asker: Asker,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let page = match request.uri().path() {
         "/healthz" => Page::Health,
         "/readyz" => Page::Readiness,
         "/metrics" => Page::Metrics,
         "/secrets" => Page::Secrets,
+        "/doctor" => Page::Doctor,
+        path if event::is_asked_about(path) => Page::Verify,
         _ => {
-            let paths = ["/healthz", "/readyz", "/metrics", "/secrets"];
+            let paths = ["/healthz", "/readyz", "/metrics", "/secrets", "/doctor", "/verify/..."];
             return document(StatusCode::NOT_FOUND, &json!({ "status": "not found", "paths": paths }));
         }
     };
-    if !matches!(*method, Method::GET | Method::HEAD) {
+    if let Some(allow) = page.refuses(request.method()) {
         let refusal = json!({ "status": "method not allowed" });
         let mut response = document(StatusCode::METHOD_NOT_ALLOWED, &refusal);
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         return response;
+    }
+    match (&page, asker) {
+        (Page::Doctor | Page::Verify, Asker::Elsewhere) => {
+            return document(
+                StatusCode::FORBIDDEN,
+                &json!({ "status": "only from the gateway's own machine" }),
+            );
+        }
+        (Page::Health | Page::Readiness | Page::Metrics | Page::Secrets, _) | (_, Asker::Here) => {}
     }
     match page {
         // That somebody answers is the whole of it: nobody should be restarted because of an app that is down.
@@ -38,6 +56,8 @@ pub(super) fn answer(control: &Control, method: &Method, path: &str) -> Response
         Page::Readiness => readiness(control),
         Page::Metrics => respond(StatusCode::OK, exposition::MEDIA_TYPE, metrics(control)),
         Page::Secrets => document(StatusCode::OK, &json!(secrets(control))),
+        Page::Doctor => state::answer(control, request).await,
+        Page::Verify => event::answer(control, request).await,
     }
 }
 
@@ -46,6 +66,35 @@ enum Page {
     Readiness,
     Metrics,
     Secrets,
+    Doctor,
+    Verify,
+}
+
+impl Page {
+    /// The methods that it is for, if this is none of them. The content of a request for the others is not read.
+    fn refuses(&self, method: &Method) -> Option<&'static str> {
+        match self {
+            Self::Health | Self::Readiness | Self::Metrics | Self::Secrets => {
+                (!matches!(*method, Method::GET | Method::HEAD)).then_some("GET, HEAD")
+            }
+            Self::Doctor => (*method != Method::POST).then_some("POST"),
+            // Those of its route are.
+            Self::Verify => None,
+        }
+    }
+}
+
+/// The content of a request, if it is not too large and arrives. How long it may take is for the connection to say.
+pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
+    match body::read_bounded(&mut body, limit).await {
+        Ok((content, false)) => Ok(content),
+        Ok((_, true)) => {
+            // To close with something unread would make the kernel discard the answer.
+            while let Some(Ok(_discarded)) = body.frame().await {}
+            Err(document(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "status": "too large" })))
+        }
+        Err(_gone) => Err(document(StatusCode::BAD_REQUEST, &json!({ "status": "not complete" }))),
+    }
 }
 
 fn readiness(control: &Control) -> Response<Full<Bytes>> {
@@ -126,11 +175,11 @@ fn secrets(control: &Control) -> SecretsReport {
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
+pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
-fn document(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
+pub(super) fn document(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
     respond(status, "application/json", format!("{document}\n"))
 }
 

@@ -5,6 +5,8 @@
 //! few connections, each for one request and a short time.
 
 mod answer;
+mod event;
+mod state;
 
 use std::convert::Infallible;
 use std::io;
@@ -28,6 +30,8 @@ use crate::server::StartError;
 use crate::server::control::Control;
 
 pub use answer::{SecretReport, SecretsReport};
+pub use event::Examination;
+pub use state::{Compared, Difference, Digest, State};
 
 /// Connections that are served at once. Whoever else comes waits until one ends, which none puts off for long.
 const MAX_CONNECTIONS: usize = 64;
@@ -137,8 +141,9 @@ impl Drop for Admin {
 async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semaphore>) {
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _peer)) => {
-                tokio::spawn(serve(stream, Arc::clone(&control), permit));
+            Ok((stream, peer)) => {
+                let asker = Asker::of(peer, stream.local_addr());
+                tokio::spawn(serve(stream, asker, Arc::clone(&control), permit));
             }
             Err(error) => {
                 warn!(%error, "the admin listener cannot accept");
@@ -150,10 +155,27 @@ async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semap
     }
 }
 
-async fn serve(stream: TcpStream, control: Arc<Control>, permit: OwnedSemaphorePermit) {
+/// Where whoever asks is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// On the gateway's own machine, or in its container.
+    Here,
+    /// Somewhere else. That the listener is open to a scraper does not mean that all of its network may try signatures.
+    Elsewhere,
+}
+
+impl Asker {
+    fn of(peer: SocketAddr, local: io::Result<SocketAddr>) -> Self {
+        let ip = peer.ip().to_canonical();
+        let is_own = local.is_ok_and(|local| local.ip().to_canonical() == ip);
+        if ip.is_loopback() || is_own { Self::Here } else { Self::Elsewhere }
+    }
+}
+
+async fn serve(stream: TcpStream, asker: Asker, control: Arc<Control>, permit: OwnedSemaphorePermit) {
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let answer = answer::answer(&control, request.method(), request.uri().path());
-        async { Ok::<_, Infallible>(answer) }
+        let control = Arc::clone(&control);
+        async move { Ok::<_, Infallible>(answer::answer(&control, asker, request).await) }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
@@ -165,4 +187,26 @@ async fn serve(stream: TcpStream, control: Arc<Control>, permit: OwnedSemaphoreP
         Err(_elapsed) => debug!("an admin connection took too long"),
     }
     drop(permit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_comes_over_loopback_or_from_the_listeners_own_address_is_here() {
+        for (peer, local, want) in [
+            ("127.0.0.1:1", "127.0.0.1:9", Asker::Here),
+            ("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:9", Asker::Here),
+            ("[::1]:1", "[::1]:9", Asker::Here),
+            ("192.0.2.1:1", "192.0.2.1:9", Asker::Here),
+            ("192.0.2.2:1", "192.0.2.1:9", Asker::Elsewhere),
+            ("192.0.2.2:1", "127.0.0.1:9", Asker::Elsewhere),
+            ("[::ffff:192.0.2.2]:1", "[::ffff:192.0.2.1]:9", Asker::Elsewhere),
+        ] {
+            assert_eq!(Asker::of(peer.parse().unwrap(), Ok(local.parse().unwrap())), want, "{peer} {local}");
+        }
+        let unknown = Err(io::ErrorKind::NotConnected.into());
+        assert_eq!(Asker::of("192.0.2.1:1".parse().unwrap(), unknown), Asker::Elsewhere);
+    }
 }

@@ -1,11 +1,14 @@
 //! Pure. What was typed, read into what it means.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use super::doctor::Door;
 use super::event::Forgery;
+use crate::config::unit;
 use crate::forward::origin::Origin;
 use crate::secret::SecretEncoding;
 use crate::signature::scheme::{PRESETS, Scheme};
@@ -26,7 +29,8 @@ pub(super) enum Command {
     /// Serve (what happens where no command is given)
     #[command(after_help = SIGNALS)]
     Run,
-    /// Read the configuration and print its routes, or every problem it has
+    /// Read the configuration and print its routes, or every problem it has; or ask a running gateway whether it is ready
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Print the signature field(s) that a sender would add to a body
     #[command(after_help = SIGN_EXAMPLES)]
@@ -40,6 +44,9 @@ pub(super) enum Command {
     /// Say which secrets a running gateway still needs, and which are safe to remove
     #[command(after_help = SECRETS_EXAMPLES)]
     Secrets(Secrets),
+    /// Say what is wrong with a running gateway and what is around it: configuration, upstreams, secrets, clocks, ways around it
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
     /// See it work: a sender, the gateway and an app in one process, with nothing to set up
     Demo(Demo),
     /// List the senders that hookgate knows, and how they sign
@@ -58,6 +65,34 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
+    /// Let warnings fail, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Ask the running gateway's admin listener whether it is ready; of the configuration only `[admin]` is read
+    #[arg(long, conflicts_with = "strict", help_heading = LIVE)]
+    pub(super) live: bool,
+    /// The admin listener; without, the first address of `[admin]` in the configuration
+    #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse, requires = "live", help_heading = LIVE)]
+    pub(super) admin: Option<Origin>,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "2s", requires = "live", help_heading = LIVE)]
+    pub(super) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// A URL at which the app itself may be reachable (repeatable); an unsigned POST is sent there
+    #[arg(long, value_name = "URL", value_parser = Door::parse)]
+    pub(super) bypass: Vec<Door>,
+    /// The gateway's admin listener; without, the first address of `[admin]` in the configuration
+    #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
+    pub(super) admin: Option<Origin>,
+    /// How long to wait for each answer
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "5s")]
+    pub(super) timeout: Duration,
     /// Let warnings fail, too
     #[arg(long)]
     pub(super) strict: bool,
@@ -260,6 +295,15 @@ impl FieldLine {
     }
 }
 
+/// A time as gateway.toml writes it, more than none.
+fn time(text: &str) -> Result<Duration, String> {
+    match unit::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("that is no time at all".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(format!("{error}: {}", error.help())),
+    }
+}
+
 fn scheme_parser() -> impl clap::builder::TypedValueParser<Value = &'static Scheme> {
     let names = PossibleValuesParser::new(PRESETS.iter().map(|scheme| scheme.name.as_ref()));
     names.try_map(|name| Scheme::preset(&name).ok_or("there is no such scheme"))
@@ -273,6 +317,7 @@ fn encoding_parser() -> impl clap::builder::TypedValueParser<Value = SecretEncod
     })
 }
 
+const LIVE: &str = "A running gateway";
 const WHOSE: &str = "Scheme and secret";
 const BESIDES: &str = "What some schemes sign besides the body";
 
@@ -294,7 +339,13 @@ const SIGNALS: &str = "\
 Signals:
   TERM, INT   stop accepting, finish what is under way within `shutdown_grace`, exit 0;
               a second one ends it at once, with 143 or 130 (128 and the signal's number)
-  HUP         reloading is not supported yet: it is logged, and a restart is needed";
+  HUP         read the configuration and the secrets again, and put them in force if they are good";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  hookgate check --strict
+  hookgate check --live                       for the HEALTHCHECK of a container
+  hookgate check --live --admin http://127.0.0.1:9901 --timeout 1s";
 
 const SIGN_EXAMPLES: &str = "\
 Examples:
@@ -319,6 +370,17 @@ const SECRETS_EXAMPLES: &str = "\
 Examples (beside a running gateway with an [admin] listener):
   hookgate secrets
   hookgate secrets --admin http://127.0.0.1:9901 --json";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples (beside a running gateway with an [admin] listener):
+  hookgate doctor
+  hookgate doctor --bypass http://203.0.113.7:3000/webhook/leases
+  hookgate doctor --strict --json
+
+Exit codes:
+  0   no problem, though there may be warnings
+  1   a problem, or with --strict a warning
+  78  the configuration is wrong";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

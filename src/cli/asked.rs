@@ -65,7 +65,8 @@ fn split(url: &str) -> Option<(String, String)> {
 }
 
 fn signs_target(scheme: &Scheme) -> bool {
-    scheme.content.parts().any(|part| matches!(part, Part::Url | Part::Path | Part::Query))
+    let of_target = |part: &Part| matches!(part, Part::Url | Part::UrlDecoded | Part::Path | Part::Query);
+    scheme.content.parts().any(of_target)
 }
 
 /// The flags among those given that the scheme has no use for.

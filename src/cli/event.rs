@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::signature::scheme::Scheme;
+use crate::signature::template::Body;
 
 /// A way to send an event that must not get through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -85,6 +86,10 @@ fn tampered(mut content: Vec<u8>) -> Vec<u8> {
 
 /// What a sender of this scheme would say about this model.
 pub(super) fn sample(scheme: &Scheme, model: &str) -> Vec<u8> {
+    if *scheme.content.content() == Body::Form {
+        return b"MessageSid=SM00000000000000000000000000000001&From=%2B15005550006&To=%2B15005550010&Body=Hello+there"
+            .to_vec();
+    }
     let written = if scheme.model_pointers.is_empty() {
         serde_json::to_vec(&Ping { zen: "Keep it logically awesome.", hook_id: 1 })
     } else {
@@ -96,6 +101,14 @@ pub(super) fn sample(scheme: &Scheme, model: &str) -> Vec<u8> {
     };
     // Strings and numbers always have a JSON form.
     written.unwrap_or_default()
+}
+
+/// What a sender of this scheme sends: forms, or JSON.
+pub(super) fn media_type(scheme: &Scheme) -> &'static str {
+    match scheme.content.content() {
+        Body::Form => "application/x-www-form-urlencoded",
+        Body::Whole | Body::Digest(_) => "application/json",
+    }
 }
 
 #[derive(Serialize)]

@@ -1,20 +1,26 @@
 //! Shell. One HTTP request to a gateway, and its answer.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Body;
+use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
-use crate::forward::link;
+use crate::body::read_bounded;
+use crate::config::unit::write_duration;
+use crate::forward::dial::dial;
 use crate::forward::origin::Origin;
 
 /// A request to be sent.
@@ -24,6 +30,29 @@ pub(super) struct Outgoing<'a> {
     pub(super) target: PathAndQuery,
     pub(super) fields: HeaderMap,
     pub(super) content: Vec<u8>,
+    pub(super) patience: Patience,
+    /// What is sent before the request: a proxy's announcement of itself, where the listener expects one.
+    pub(super) preface: &'static [u8],
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For a connection to come about.
+    pub(super) connect: Duration,
+    /// For the answer, to its end.
+    pub(super) answer: Duration,
+}
+
+impl Patience {
+    /// For what may wait for an app: a gateway is near; and its 504 should be seen, which by default comes earlier.
+    pub(super) const WITH_AN_APP: Self =
+        Self { connect: Duration::from_secs(5), answer: Duration::from_secs(60) };
+
+    /// This long in all.
+    pub(super) fn of(limit: Duration) -> Self {
+        Self { connect: limit, answer: limit }
+    }
 }
 
 /// The answer to it.
@@ -31,9 +60,19 @@ pub(super) struct Answer {
     pub(super) version: Version,
     pub(super) status: StatusCode,
     pub(super) fields: HeaderMap,
+    /// The names of its fields as they were spelled.
+    spelled: Vec<String>,
     /// The content, of which only the first [`MAX_ANSWER`] bytes are kept.
     pub(super) content: Vec<u8>,
     pub(super) cut: bool,
+}
+
+impl Answer {
+    /// A field's name as the gateway, or the app behind it, spelled it.
+    pub(super) fn spelling<'n>(&'n self, name: &'n HeaderName) -> &'n str {
+        let spelled = self.spelled.iter().find(|spelled| spelled.eq_ignore_ascii_case(name.as_str()));
+        spelled.map_or(name.as_str(), String::as_str)
+    }
 }
 
 /// Why there is no answer.
@@ -53,7 +92,7 @@ impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(_) => f.write_str("no connection"),
-            Self::TimedOut(limit) => write!(f, "no answer within {} s", limit.as_secs()),
+            Self::TimedOut(limit) => write!(f, "no answer within {}", write_duration(*limit)),
             Self::Broken(_) => f.write_str("the exchange broke off"),
             Self::Unsendable(_) => f.write_str("the request cannot be sent"),
         }
@@ -103,52 +142,94 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         .body(Full::new(Bytes::from(outgoing.content)))
         .map_err(NoAnswer::Unsendable)?;
     *request.headers_mut() = outgoing.fields;
-    let stream = match timeout(CONNECT_TIMEOUT, link::dial(outgoing.gateway, CONNECT_TIMEOUT)).await {
+    let Patience { connect, answer } = outgoing.patience;
+    let mut stream = match timeout(connect, dial(outgoing.gateway, connect)).await {
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
-        Err(_elapsed) => return Err(NoAnswer::TimedOut(CONNECT_TIMEOUT)),
+        Err(_elapsed) => return Err(NoAnswer::Unreachable(io::ErrorKind::TimedOut.into())),
     };
+    // It goes into the send buffer, whose least is larger.
+    stream.write_all(outgoing.preface).await.map_err(NoAnswer::Unreachable)?;
     let both = async {
+        let beginning = Rc::default();
+        let stream = Remembering { stream, beginning: Rc::clone(&beginning) };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let answer = async move {
             let (head, body) = sender.send_request(request).await?.into_parts();
             let (content, cut) = read_bounded(body, MAX_ANSWER).await?;
-            Ok(Answer { version: head.version, status: head.status, fields: head.headers, content, cut })
+            let spelled = names(&beginning.borrow());
+            Ok(Answer {
+                version: head.version,
+                status: head.status,
+                fields: head.headers,
+                spelled,
+                content,
+                cut,
+            })
         };
         // The connection does the work; the answer is what counts, and tells its errors, too.
         let (answer, _connection) = tokio::join!(answer, connection);
         answer
     };
-    match timeout(EXCHANGE_TIMEOUT, both).await {
+    match timeout(answer, both).await {
         Ok(answer) => answer.map_err(NoAnswer::Broken),
-        Err(_elapsed) => Err(NoAnswer::TimedOut(EXCHANGE_TIMEOUT)),
+        Err(_elapsed) => Err(NoAnswer::TimedOut(answer)),
     }
 }
 
-/// The first `limit` bytes of a body, and whether there are more.
-///
-/// # Errors
-/// The body's own.
-pub(super) async fn read_bounded<B>(mut body: B, limit: usize) -> Result<(Vec<u8>, bool), B::Error>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut content = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        let room = limit.saturating_sub(content.len());
-        content.extend_from_slice(data.get(..room).unwrap_or(&data));
-        if data.len() > room {
-            return Ok((content, true));
+/// A connection that remembers the beginning of what came over it: hyper gives names in lower case only.
+struct Remembering<S> {
+    stream: S,
+    beginning: Rc<RefCell<Vec<u8>>>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Remembering<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let known = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let mut beginning = self.beginning.borrow_mut();
+        let room = MAX_REMEMBERED.saturating_sub(beginning.len());
+        beginning.extend(buffer.filled().iter().skip(known).take(room));
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Remembering<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// What stands before a colon in each line up to the first that is empty and not the end of an interim response.
+fn names(beginning: &[u8]) -> Vec<String> {
+    let lines = beginning.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let mut names = Vec::new();
+    let mut is_interim = false;
+    for line in lines {
+        if line.starts_with(b"HTTP/") {
+            is_interim = line.get(8..10) == Some(b" 1");
+        } else if line.is_empty() && !is_interim {
+            break;
+        } else if let Some(name) = line.split(|byte| *byte == b':').next() {
+            names.push(String::from_utf8_lossy(name).into_owned());
         }
     }
-    Ok((content, false))
+    names
 }
 
-/// For a connection to come about: a gateway is near.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// For the rest: more than the gateway's own default for an upstream that does not answer, so that its 504 is seen.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of a connection in which the names of fields are looked for: more than hyper takes for a head.
+const MAX_REMEMBERED: usize = 512 * 1024;
 
 /// Bytes of an answer that are kept. Guards the terminal against an endless one.
 const MAX_ANSWER: usize = 1 << 20;
@@ -156,6 +237,13 @@ const MAX_ANSWER: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_those_of_the_final_head() {
+        let head = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX-Mine: a:b\r\nETag: y\r\n\r\nBody: z\r\n";
+        assert_eq!(names(head), ["Link", "", "X-Mine", "ETag"]);
+        assert_eq!(names(b""), Vec::<String>::new());
+    }
 
     #[test]
     fn what_the_user_names_replaces_what_would_stand_there_and_signature_lines_add_up() {

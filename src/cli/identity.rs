@@ -4,24 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use zeroize::Zeroizing;
-
 use super::args::{Origins, SecretPlace, Stamp, Whose};
 use super::asked::{self, Asked};
 use super::exit::Failure;
 use super::terminal::Terminal;
 use super::{configuration, input};
 use crate::config::{Config, Route};
-use crate::secret::{Secret, SecretEncoding};
+use crate::secret::Secret;
 use crate::signature::sign::{CannotSign, Signature};
-use crate::signature::{Verifier, sign};
+use crate::signature::{Verifier, diagnosis, sign};
 
 /// A verifier, and what is known of where it came from.
 pub(super) struct Identity {
     /// Checks and makes the signatures.
     pub(super) verifier: Arc<Verifier>,
-    /// The secret as text, where the command line said where it is. A configuration's verifier keeps none.
-    pub(super) text: Option<SecretText>,
     /// The configuration, where it came from one.
     pub(super) config: Option<Config>,
     /// The number of the route that was named.
@@ -36,12 +32,6 @@ impl Identity {
     }
 }
 
-/// A secret as it was written down, for finding out what is wrong with it.
-pub(super) struct SecretText {
-    pub(super) text: Zeroizing<Vec<u8>>,
-    pub(super) encoding: SecretEncoding,
-}
-
 /// Finds out whose signature is meant.
 ///
 /// # Errors
@@ -52,12 +42,13 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
             let text = input::secret(terminal, place)?;
             let unusable = || Failure::usage(format!("cannot use the secret in {}", place_name(place)));
             let key = encoding.decode(&text).map_err(|error| unusable().because(error))?;
-            let secret = Secret { name: place_name(place).into(), key, not_after: None };
+            let name: Arc<str> = place_name(place).into();
+            let secret = Secret { name: Arc::clone(&name), key, not_after: None };
             let verifier = Verifier::new(scheme.clone(), vec![secret]).map_err(|error| {
                 unusable().because(error).hint("say how it is written: --secret-encoding base64 or hex")
             })?;
-            let text = Some(SecretText { text, encoding });
-            Ok(Identity { verifier: Arc::new(verifier), text, config: None, route: None })
+            let verifier = verifier.suspecting(&name, diagnosis::key_changes(&text, encoding));
+            Ok(Identity { verifier: Arc::new(verifier), config: None, route: None })
         }
         Origins::Config { route } => {
             let config = configuration::load(terminal, file)?.config;
@@ -72,7 +63,7 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
                 Some(route) => Arc::clone(&route.verifier),
                 None => the_only_one(&config)?,
             };
-            Ok(Identity { verifier, text: None, config: Some(config), route })
+            Ok(Identity { verifier, config: Some(config), route })
         }
     }
 }
@@ -96,7 +87,15 @@ pub(super) fn sign(
     let id = stamp.id.as_deref().or(made_up.as_deref());
     let stamp = sign::Stamp { timestamp: stamp.timestamp.as_deref(), id };
     let signed = verifier.signature(secret, &asked.context(SystemTime::now()), stamp, content);
-    signed.map_err(|error| cannot_sign(verifier, secret, error))
+    signed.map_err(|error| {
+        let failure = cannot_sign(verifier, secret, error);
+        if error == CannotSign::NoDigest {
+            let origin = asked.origin.as_deref().unwrap_or_default();
+            let target = verifier.target(&asked.target, content);
+            return failure.hint(format!("for this body, say --url '{origin}{target}'"));
+        }
+        failure
+    })
 }
 
 fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> Failure {
@@ -108,7 +107,7 @@ fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> 
                 .hint(format!("there are: {}", names.join(", ")))
         }
         CannotSign::PublicKey => Failure::usage(format!("cannot sign by the scheme {scheme}")).because(error),
-        CannotSign::NoId | CannotSign::NotSignable => {
+        CannotSign::NoId | CannotSign::NotSignable | CannotSign::NotForm | CannotSign::NoDigest => {
             let content = verifier.scheme().content.as_str();
             Failure::usage(format!("cannot sign by the scheme {scheme}, which signs `{content}`"))
                 .because(error)
@@ -135,9 +134,9 @@ pub(super) fn note_unsigned(
     let useless = asked::unsigned(scheme, stamp, url, method);
     if !useless.is_empty() {
         let (flags, name) = (useless.join(", "), &scheme.name);
-        let signs = match scheme.content.parts().next() {
-            None => "the body and nothing else".to_owned(),
-            Some(_) => format!("`{}`", scheme.content.as_str()),
+        let signs = match scheme.content.is_body() {
+            true => "the body and nothing else".to_owned(),
+            false => format!("`{}`", scheme.content.as_str()),
         };
         terminal.note(format_args!("the scheme {name} signs {signs}: {flags} has no effect"));
     }

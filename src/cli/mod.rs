@@ -3,16 +3,19 @@
 //! Each command is a file of its own and returns how it ended, or a failure to be told. Everything is written through
 //! one small terminal, so that a reader who goes away is no panic and colours are only where somebody sees them.
 
+mod admin;
 mod args;
 mod asked;
 mod check;
 mod configuration;
 mod demo;
+mod doctor;
 mod event;
 mod exchange;
 mod exit;
 mod identity;
 mod input;
+mod live;
 mod run;
 mod schemes;
 mod secrets;
@@ -60,11 +63,13 @@ fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
     let file = &typed.config;
     let result = match &typed.command {
         None | Some(Command::Run) => run::run(terminal, file),
+        Some(Command::Check(asked)) if asked.live => live::check(terminal, file, asked),
         Some(Command::Check(asked)) => check::check(terminal, file, asked),
         Some(Command::Sign(asked)) => sign::sign(terminal, file, asked),
         Some(Command::Verify(asked)) => verify::verify(terminal, file, asked),
         Some(Command::Send(asked)) => send::send(terminal, file, asked),
         Some(Command::Secrets(asked)) => secrets::secrets(terminal, file, asked),
+        Some(Command::Doctor(asked)) => doctor::doctor(terminal, file, asked),
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
         Some(Command::Schemes { json }) => {
             known_schemes(terminal, *json);
@@ -106,9 +111,15 @@ fn known_schemes(terminal: &mut Terminal, json: bool) {
         terminal.out.json(&schemes::documents().into());
         return;
     }
-    for (index, line) in schemes::lines().into_iter().enumerate() {
-        let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
-        terminal.out.line(paint);
+    let mut tables = [schemes::lines(), schemes::missing()].into_iter().peekable();
+    while let Some(table) = tables.next() {
+        for (index, line) in table.into_iter().enumerate() {
+            let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
+            terminal.out.line(paint);
+        }
+        if tables.peek().is_some() {
+            terminal.out.line("");
+        }
     }
 }
 

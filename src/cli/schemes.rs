@@ -6,13 +6,22 @@ use super::table::aligned;
 use crate::config::unit::write_duration;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::Format;
-use crate::signature::scheme::{PRESETS, Scheme, Source};
+use crate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};
 use crate::signature::window::{Place, Timestamp};
 
 /// The table: a line of headings, then a line for each sender.
 pub(super) fn lines() -> Vec<String> {
-    let headings = ["SCHEME", "FIELD", "ALGORITHM", "SIGNED", "TOLERANCE", "CONFIRMED", "DOCUMENTATION"];
+    let headings =
+        ["SCHEME", "FIELD", "ALGORITHM", "SIGNED", "TOLERANCE", "CHALLENGE", "CONFIRMED", "DOCUMENTATION"];
     let rows: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(PRESETS.iter().map(row)).collect();
+    aligned(&rows)
+}
+
+/// The senders that cannot be had, and why: a heading, then a line for each.
+pub(super) fn missing() -> Vec<String> {
+    let row = |sender: &Inexpressible| [sender.sender.to_owned(), sender.reason.to_owned()];
+    let headings = ["NO SCHEME CAN EXPRESS", "WHY"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(headings).chain(INEXPRESSIBLE.iter().map(row)).collect();
     aligned(&rows)
 }
 
@@ -21,7 +30,7 @@ pub(super) fn documents() -> Vec<Value> {
     PRESETS.iter().map(document).collect()
 }
 
-fn row(scheme: &Scheme) -> [String; 7] {
+fn row(scheme: &Scheme) -> [String; 8] {
     let about = About::of(scheme);
     [
         scheme.name.to_string(),
@@ -29,6 +38,7 @@ fn row(scheme: &Scheme) -> [String; 7] {
         scheme.algorithm.name().to_owned(),
         signed(scheme).unwrap_or("-").to_owned(),
         tolerance(scheme.timestamp.as_ref()).unwrap_or_else(|| "-".to_owned()),
+        scheme.challenge.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         if about.confirmed { "yes" } else { "no" }.to_owned(),
         about.documentation.to_owned(),
     ]
@@ -44,6 +54,7 @@ fn document(scheme: &Scheme) -> Value {
         "name": scheme.name,
         "sender": about.sender,
         "field": scheme.field,
+        "other_fields": scheme.other_fields,
         "algorithm": scheme.algorithm.name(),
         "prefix": prefix,
         "tag": tag,
@@ -57,6 +68,11 @@ fn document(scheme: &Scheme) -> Value {
         "tolerance": tolerance(scheme.timestamp.as_ref()),
         "id": scheme.id,
         "needs_public_url": scheme.signs_url(),
+        "challenge": scheme.challenge.as_ref().map(|challenge| json!({
+            "when": challenge.to_string(),
+            "signed": !challenge.is_unsigned(),
+            "needs_verify_token": challenge.needs_token(),
+        })),
         "confirmed": about.confirmed,
         "documentation": about.documentation,
         "note": about.note,

@@ -1,18 +1,17 @@
 //! Shell. `hookgate secrets`: which secrets a running gateway still needs.
 
 use std::path::Path;
+use std::time::Duration;
 
-use http::Method;
 use http::StatusCode;
-use http::uri::PathAndQuery;
 use serde_json::json;
 
+use super::admin::{self, Question};
 use super::args::Secrets;
-use super::exchange::{self, NoAnswer, Outgoing};
+use super::exchange::{NoAnswer, Patience};
 use super::exit::{Exit, Failure};
 use super::standing::{self, Standing};
 use super::terminal::{Paint, Terminal};
-use super::{configuration, send};
 use crate::admin::SecretsReport;
 use crate::forward::origin::Origin;
 
@@ -21,10 +20,7 @@ use crate::forward::origin::Origin;
 /// # Errors
 /// A [`Failure`] if it gives no answer.
 pub(super) fn secrets(terminal: &mut Terminal, file: &Path, asked: &Secrets) -> Result<Exit, Failure> {
-    let admin = match &asked.admin {
-        Some(admin) => admin.clone(),
-        None => configured(terminal, file)?,
-    };
+    let admin = admin::origin(terminal, file, asked.admin.as_ref())?;
     let report = fetch(&admin)?;
     if asked.json {
         print_json(terminal, &report);
@@ -34,26 +30,9 @@ pub(super) fn secrets(terminal: &mut Terminal, file: &Path, asked: &Secrets) -> 
     Ok(Exit::Done)
 }
 
-fn configured(terminal: &mut Terminal, file: &Path) -> Result<Origin, Failure> {
-    let config = configuration::load(terminal, file)?.config;
-    let listen = config.admin.and_then(|admin| admin.listen.first().copied());
-    let address = listen.map(configuration::reachable).filter(|address| address.port() != 0);
-    address.and_then(|address| Origin::parse(&format!("http://{address}")).ok()).ok_or_else(|| {
-        Failure::usage("the configuration does not say where the admin listener is")
-            .hint("add `[admin]` with a `listen`, or name it with --admin http://HOST:PORT")
-    })
-}
-
 fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
-    let outgoing = Outgoing {
-        gateway: admin,
-        method: Method::GET,
-        target: PathAndQuery::from_static("/secrets"),
-        fields: exchange::fields(admin, std::iter::empty(), std::iter::empty()),
-        content: Vec::new(),
-    };
     let address = admin.authority();
-    let answer = send::exchange_now(outgoing).map_err(|error: NoAnswer| {
+    let answer = admin::ask(admin, Question::page("/secrets"), PATIENCE).map_err(|error: NoAnswer| {
         Failure::failed(format!("no answer from the admin listener at {address}"))
             .because(error)
             .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
@@ -64,6 +43,9 @@ fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
     }
     serde_json::from_slice(&answer.content).map_err(|error| stranger().because(error))
 }
+
+/// The admin listener gives no client longer.
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(5) };
 
 fn print(terminal: &mut Terminal, report: &SecretsReport) {
     let out = &mut terminal.out;

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::args::{Origins, Send, Stamp};
 use super::asked::{Asked, Lines};
 use super::event::{self, Event, Forgery};
-use super::exchange::{self, Answer, NoAnswer, Outgoing};
+use super::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use super::exit::{Exit, Failure};
 use super::identity;
 use super::terminal::{Paint, Terminal, printable};
@@ -40,21 +40,28 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
         None => event::sample(plan.verifier.scheme(), &plan.model),
     };
     let secret = asked.secret.as_deref();
+    let digested = plan.verifier.target(&asked.target, &content).into_owned();
+    let target = self::target(&digested)?;
     let request = Asked {
         method: asked.method.to_string(),
-        target: asked.target.clone(),
+        target: digested,
         origin: Some(plan.public_url),
         lines: Lines::given(&asked.fields),
     };
     let (event, signature) = make(&plan.verifier, secret, &request, &asked.stamp, content, asked.forge)?;
     let size = event.content.len();
     let added = asked.fields.iter().map(|line| (line.name.clone(), line.value.clone()));
+    let media_type = HeaderValue::from_static(event::media_type(plan.verifier.scheme()));
+    let says_own = asked.fields.iter().any(|line| line.name == CONTENT_TYPE);
+    let media_type = (!says_own).then_some((CONTENT_TYPE, media_type));
     let outgoing = Outgoing {
         gateway: &plan.gateway,
         method: asked.method.clone(),
         target,
-        fields: exchange::fields(&plan.gateway, signature_lines(&signature, &event), added),
+        fields: exchange::fields(&plan.gateway, signature_lines(&signature, &event), added.chain(media_type)),
         content: event.content,
+        patience: Patience::WITH_AN_APP,
+        preface: &[],
     };
     let answer = exchange_now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
     let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -66,7 +73,7 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
             "{} {}{}: {size} bytes, {}",
             asked.method,
             plan.gateway,
-            asked.target,
+            request.target,
             asked
                 .forge
                 .map_or_else(|| format!("signed with `{}`", signature.secret), |f| f.describe().to_owned())
@@ -256,7 +263,11 @@ fn print(terminal: &mut Terminal, what: &str, answer: &Answer, verdict: &Verdict
     let status = out.paint(Paint::Strong, answer.status);
     out.line(format_args!("{:?} {status}", answer.version));
     for (name, value) in &answer.fields {
-        out.line(format_args!("{name}: {}", printable(value.as_bytes())));
+        out.line(format_args!(
+            "{}: {}",
+            printable(answer.spelling(name).as_bytes()),
+            printable(value.as_bytes())
+        ));
     }
     out.line("");
     if !answer.content.is_empty() {
@@ -273,7 +284,7 @@ fn print(terminal: &mut Terminal, what: &str, answer: &Answer, verdict: &Verdict
 fn print_json(terminal: &mut Terminal, answer: &Answer, verdict: &Verdict) {
     let lines = answer.fields.iter();
     let fields: Vec<_> = lines
-        .map(|(name, value)| json!({ "name": name.as_str(), "value": String::from_utf8_lossy(value.as_bytes()) }))
+        .map(|(name, value)| json!({ "name": answer.spelling(name), "value": String::from_utf8_lossy(value.as_bytes()) }))
         .collect();
     terminal.out.json(&json!({
         "ok": verdict.as_it_should,

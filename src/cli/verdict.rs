@@ -54,7 +54,7 @@ pub(super) fn judge(
 }
 
 /// The `reason` of problem details (RFC 9457) as the gateway makes them.
-fn reason(media_type: Option<&[u8]>, content: &[u8]) -> Option<String> {
+pub(super) fn reason(media_type: Option<&[u8]>, content: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {
         reason: Option<String>,

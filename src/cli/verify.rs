@@ -12,7 +12,6 @@ use super::exit::{Exit, Failure};
 use super::identity::Identity;
 use super::terminal::{Paint, Terminal};
 use super::{identity, input};
-use crate::secret::Secret;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::diagnosis::{self, Cause};
 use crate::signature::{ClaimError, Context, Fields, Verifier};
@@ -94,9 +93,9 @@ fn not_signed_with(verifier: &Verifier) -> String {
     if scheme.algorithm == Algorithm::Token {
         return format!("the token is not the secret {names}");
     }
-    let what = match scheme.content.parts().next() {
-        None => "the body, as it stands, was",
-        Some(_) => "the body, and what is signed with it, were",
+    let what = match scheme.content.is_body() {
+        true => "the body, as it stands, was",
+        false => "the body, and what is signed with it, were",
     };
     format!("{what} not signed with the secret {names}")
 }
@@ -123,16 +122,7 @@ fn cause<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
     let others = routes
         .filter(|route| !Arc::ptr_eq(&route.verifier, verifier))
         .map(|route| (route.path.as_str(), &*route.verifier));
-    let keyed = diagnosis::likely_cause(verifier, context, content, others);
-    keyed.or_else(|| {
-        let secret = identity.text.as_ref()?;
-        let change = diagnosis::key_change(&secret.text, secret.encoding, |key| {
-            let secret = Secret { name: "".into(), key, not_after: None };
-            let verifier = Verifier::new(verifier.scheme().clone(), vec![secret]);
-            verifier.is_ok_and(|verifier| diagnosis::verified_by(&verifier, context, content).is_some())
-        });
-        change.map(Cause::Key)
-    })
+    diagnosis::likely_cause(verifier, context, Some(content), others)
 }
 
 fn print(terminal: &mut Terminal, identity: &Identity, content: &[u8], verdict: &Verdict) {

@@ -12,7 +12,7 @@ use super::routes::{self, Common, Signs};
 use super::secret::Context;
 use super::table::{Problems, Table};
 use super::upstream::Settings;
-use super::{Config, address, keys, schemes, sections, syntax};
+use super::{Admin, Config, address, keys, schemes, sections, syntax};
 
 /// A configuration, and what there is to say about it all the same.
 #[derive(Debug)]
@@ -58,6 +58,26 @@ pub fn read(
     }
     problems.extend(syntax::problems(&shown, document.get_ref(), &errors));
     Err(Report::new(name, shown, problems))
+}
+
+/// Reads `[admin]` and nothing else, for whoever asks a running gateway: what is wrong elsewhere, and secrets that are not at
+/// hand, do not matter then. `None` if it is off.
+///
+/// # Errors
+/// The [`Report`], if the text is no TOML, or there is an error in `[admin]`.
+pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let shown = hide_secrets(text, document.get_ref(), Syntax::Broken);
+        let problems = syntax::problems(&shown, document.get_ref(), &errors);
+        return Err(Report::new(name, shown, problems));
+    }
+    let end = text.trim_end().len();
+    let root = Table::open("the file", end..end, document.get_ref(), keys::ROOT, &mut Problems::new());
+    let mut problems = Problems::new();
+    let (admin, _places) = sections::admin(&root, &mut problems);
+    let report = Report::new(name, hide_secrets(text, document.get_ref(), Syntax::Sound), problems);
+    if report.has_errors() { Err(report) } else { Ok(admin) }
 }
 
 /// Problems that a file with lines missing may seem to have.

@@ -139,7 +139,7 @@ impl Place {
     /// Where the values of a table are that stands here under this key.
     fn below(self, key: &str) -> Self {
         match (self, key) {
-            (Self::Signature | Self::Elsewhere, "signature" | "secrets") => Self::Signature,
+            (Self::Signature | Self::Elsewhere, "signature" | "secrets" | "verify_token") => Self::Signature,
             (Self::Elsewhere, "schemes") => Self::Schemes,
             (Self::Elsewhere, "timestamp" | "tolerance" | "proxy_protocol") | (Self::Schemes, _) => {
                 Self::Elsewhere
@@ -201,6 +201,10 @@ mod tests {
             "[signature]\nsecrets = [\"hunter2\", ['hunter2']]",
             "[signature]\nsecrets = \"hunter2\"",
             "[signature]\nsecret = \"hunter2\"",
+            "[signature]\nverify_token = \"hunter2\"",
+            "[signature]\nverify_token = { value = \"hunter2\" }",
+            "verify_token = { value = \"hunter2\" }",
+            "verify_token = { value = \"hunter2\" ",
             "[signature]\nfoo = { bar = [\"hunter2\"] }",
             "[[routes]]\nsecret = \"hunter2\"",
             "[[routes]]\nsignature = \"hunter2\"",

@@ -38,7 +38,8 @@ pub(super) const UPSTREAM: &[&str] = &["connect_timeout", "response_timeout", "m
 pub(super) const ADMIN: &[&str] = &["listen"];
 
 /// `[log]`
-pub(super) const LOG: &[&str] = &["format", "level", "access", "request_id_field"];
+pub(super) const LOG: &[&str] =
+    &["format", "level", "access", "request_id_field", "diagnose", "old_secret_warning"];
 
 /// `[forward]`
 pub(super) const FORWARD: &[&str] = &["x_forwarded", "verified_field"];
@@ -59,7 +60,11 @@ pub(super) const SCHEME: &[&str] = &[
     "id",
     "model_pointers",
     "integration_pointers",
+    "challenge",
 ];
+
+/// A scheme's `challenge`.
+pub(super) const CHALLENGE: &[&str] = &["when", "value", "query", "token", "answer"];
 
 /// A scheme's `timestamp`.
 pub(super) const TIMESTAMP: &[&str] = &["header", "key", "unit"];
@@ -68,7 +73,10 @@ pub(super) const TIMESTAMP: &[&str] = &["header", "key", "unit"];
 pub(super) const TOLERANCE: &[&str] = &["past", "future"];
 
 /// `[signature]`, and a route's `signature`.
-pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets", "tolerance"];
+pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets", "tolerance", "challenge", "verify_token"];
+
+/// A signature's `verify_token`.
+pub(super) const VERIFY_TOKEN: &[&str] = &["env", "file", "value"];
 
 /// An element of `secrets`.
 pub(super) const SECRET: &[&str] = &["name", "env", "file", "value", "encoding", "not_after"];
@@ -92,7 +100,7 @@ pub(super) const ROUTE: &[&str] = &[
 ];
 
 /// The tables, as people write them, with their keys: to say where a key belongs that is not where it should be.
-pub(super) const TABLES: [(&str, &[&str]); 14] = [
+pub(super) const TABLES: [(&str, &[&str]); 16] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),
@@ -104,9 +112,11 @@ pub(super) const TABLES: [(&str, &[&str]); 14] = [
     ("`[schemes.NAME]`", SCHEME),
     ("a scheme's `timestamp`", TIMESTAMP),
     ("a scheme's `tolerance`", TOLERANCE),
+    ("a scheme's `challenge`", CHALLENGE),
     ("`[[routes]]`", ROUTE),
     ("`[signature]`", SIGNATURE),
     ("an element of `secrets`", SECRET),
+    ("`verify_token`", VERIFY_TOKEN),
 ];
 
 /// The keys of a signature and its secrets under which no secret is meant to stand: those that are shown. A new key is
@@ -122,6 +132,7 @@ pub(super) const PUBLIC_IN_SIGNATURE: &[&str] = &[
     "tolerance",
     "past",
     "future",
+    "challenge",
 ];
 
 /// Whether no secret is meant to stand under this key, wherever it is.

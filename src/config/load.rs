@@ -10,8 +10,9 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use super::Admin;
 use super::environment::{Environment, FileError, SecretFile};
-use super::file::{Loaded, read};
+use super::file::{Loaded, read, read_admin};
 use super::problem::{Report, Style};
 
 /// Reads a configuration file and the secrets it names.
@@ -28,15 +29,30 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// # Errors
 /// As [`load`].
 pub fn load_observed(path: &Path, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
-    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
     let bytes = File::open(path).and_then(|file| read_whole(file, LARGEST_CONFIG));
     let content = bytes.as_ref().ok().map(|bytes| bytes.as_slice());
     observer(Read { path, content, limit: LARGEST_CONFIG });
-    let bytes = bytes.map_err(unreadable)?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    let bytes = bytes.map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    let text = text(path, &bytes)?;
     let machine = Observed { observer };
     read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
+}
+
+/// Reads `[admin]` of a configuration file and nothing else of it, and no secret.
+///
+/// # Errors
+/// [`LoadError`] if the file cannot be read, or is wrong there.
+pub fn load_admin(path: &Path) -> Result<Option<Admin>, LoadError> {
+    let bytes = File::open(path).and_then(|file| read_whole(file, LARGEST_CONFIG));
+    let bytes = bytes.map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+    read_admin(&path.to_string_lossy(), text(path, &bytes)?).map_err(LoadError::Wrong)
+}
+
+fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, LoadError> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let source = io::Error::new(io::ErrorKind::InvalidData, error);
+        LoadError::Unreadable { path: path.to_owned(), source }
+    })
 }
 
 /// A file that was read.

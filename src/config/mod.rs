@@ -3,12 +3,14 @@
 //! A [`Config`] is only ever made by [`read`], from the text of gateway.toml and the environment it refers to.
 //! Whoever holds one need check nothing again.
 
+pub mod digest;
 pub mod environment;
 pub mod load;
 pub mod problem;
 pub mod unit;
 
 mod address;
+mod challenge;
 mod date;
 mod file;
 mod hide;
@@ -171,6 +173,10 @@ pub struct Log {
     pub access: AccessLog,
     /// The field that a request's id is taken from. Without one, and where it has none that is fit, an id is made.
     pub request_id_field: Option<HeaderName>,
+    /// Whether it is found out, now and then, why a signature does not verify.
+    pub diagnose: bool,
+    /// How often it is said that an old secret is in use; zero for never.
+    pub old_secret_warning: Duration,
 }
 
 /// What log lines look like.

@@ -59,7 +59,8 @@ pub(super) fn integration(item: &Item<'_>, scheme: &Scheme, problems: &mut Probl
     Some(Requirement::new(scheme.integration_pointers.iter().map(|pointer| &**pointer), text))
 }
 
-fn is_pointer(text: &str, span: Range<usize>, problems: &mut Problems) -> bool {
+/// Whether a text is a JSON pointer; what is wrong with it is noted.
+pub(super) fn is_pointer(text: &str, span: Range<usize>, problems: &mut Problems) -> bool {
     let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     let depth = text.split('/').skip(1).count();
     let message = if !text.starts_with('/') {
@@ -75,7 +76,8 @@ fn is_pointer(text: &str, span: Range<usize>, problems: &mut Problems) -> bool {
     false
 }
 
-fn bounded(item: &Item<'_>, many: usize, problems: &mut Problems) {
+/// Notes it if there are more entries than a person would write.
+pub(super) fn bounded(item: &Item<'_>, many: usize, problems: &mut Problems) {
     if many > MOST {
         let message = format!("`{}` has {many} entries, and can have {MOST} at most", item.name);
         problems.push(Problem::error("out_of_range", item.span.clone(), message).help("name fewer"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderName;
 use toml::de::DeTable;
 
+use super::challenge;
 use super::item::Item;
 use super::keys;
 use super::pointer;
@@ -15,7 +16,7 @@ use super::problem::Problem;
 use super::table::{Problems, Table};
 use crate::secret::SecretEncoding;
 use crate::signature::algorithm::Algorithm;
-use crate::signature::field::{Encoding, Format, Notation, Separator};
+use crate::signature::field::{Encoding, Format, MOST_TAGS, Notation, Separator};
 use crate::signature::scheme::{Scheme, SchemeFault, Source};
 use crate::signature::template::{PARTS, Template, TemplateFault};
 use crate::signature::window::{Place, Timestamp, Unit};
@@ -68,7 +69,7 @@ fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut 
     let before = problems.len();
     let algorithm = table.choice("algorithm", &Algorithm::ALL, Algorithm::HmacSha256, problems);
     let field = table.required("header", "\"x-acme-signature\"", problems);
-    let field = field.and_then(|item| header(&item, problems));
+    let field = field.and_then(|item| headers(&item, problems));
     let format = format(&table, problems);
     let encoding = table.choice("encoding", &Encoding::ALL, Encoding::Hex, problems);
     let secret_encoding =
@@ -85,10 +86,13 @@ fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut 
     };
     let model_pointers = pointers("model_pointers", problems);
     let integration_pointers = pointers("integration_pointers", problems);
+    let challenge = table.get("challenge").and_then(|item| challenge::read(&item, problems));
     let errors = problems.len() > before;
+    let (field, other_fields) = field?;
     let scheme = Scheme {
         name: name.to_owned().into(),
-        field: field?,
+        field,
+        other_fields,
         algorithm,
         notation: Notation { format: format?, encoding },
         content: content?,
@@ -97,6 +101,7 @@ fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut 
         secret_encoding,
         model_pointers,
         integration_pointers,
+        challenge,
         source: Source::Configured,
     };
     if errors {
@@ -119,9 +124,37 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
         }
         SchemeFault::IdUnsigned => ("id", "write it into `content`: `\"{id}.{body}\"`"),
         SchemeFault::NoId => ("content", "write `id = \"x-acme-id\"`"),
+        SchemeFault::KeyInSeveral => {
+            ("timestamp", "write `timestamp = { header = \"x-acme-timestamp\" }`, or name one `header`")
+        }
+        SchemeFault::ProofIsSignature => (
+            "challenge",
+            "only what has a sign of its own in `content`, such as the `:` of `v0:{timestamp}:{body}`, can be told from it",
+        ),
         SchemeFault::TokenSignsNothing => ("content", "remove `content`, or choose another `algorithm`"),
     };
     Problem::error("bad_scheme", table.place(key), fault.to_string()).help(help)
+}
+
+/// One field that carries signatures, or several, any of which may.
+fn headers(item: &Item<'_>, problems: &mut Problems) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
+    let Some(array) = item.value.as_array() else { return Some((header(item, problems)?, Vec::new())) };
+    let mut all: Vec<Cow<'static, str>> = Vec::new();
+    for element in item.elements(array) {
+        let name = header(&element, problems)?;
+        if all.contains(&name) {
+            problems.push(Problem::error("duplicate_name", element.span, "this field is there twice"));
+        }
+        all.push(name);
+    }
+    if all.is_empty() || all.len() > MOST_TAGS {
+        let message = format!("a signature is in one field, or in one of {MOST_TAGS} at most");
+        let problem = Problem::error("out_of_range", item.span.clone(), message);
+        problems.push(problem.help(item.write("\"x-acme-signature\"")));
+        return None;
+    }
+    let others = all.split_off(1);
+    Some((all.pop()?, others))
 }
 
 /// The name of a field, in lower case.
@@ -146,6 +179,9 @@ fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
                     "write `{body}` where the content stands in what is signed".to_owned()
                 }
                 TemplateFault::SecondBody => "remove one of the two".to_owned(),
+                TemplateFault::DigestUnsigned => {
+                    "write `{url}` or `{query}` into it, as the sender does".to_owned()
+                }
                 TemplateFault::Brace | TemplateFault::Unknown => format!("the parts are {PARTS}"),
                 TemplateFault::NothingBetween => {
                     "such a scheme cannot be verified safely; what does its sender put between them?"

@@ -16,6 +16,7 @@ use super::schemes::Declared;
 use super::table::{Problems, Table};
 use super::{keys, public};
 use crate::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
+use crate::signature::diagnosis::{self, KeyChange};
 
 /// What a configuration is read in.
 #[derive(Clone, Copy)]
@@ -38,6 +39,8 @@ pub(super) struct Named {
     pub(super) span: Range<usize>,
     /// The secret.
     pub(super) secret: Option<Secret>,
+    /// What it may have been meant to be, for explaining why nothing verifies under it.
+    pub(super) slips: Vec<(KeyChange, Key)>,
 }
 
 /// Reads an element of `secrets`, the one with this `index` from 0.
@@ -57,12 +60,27 @@ pub(super) fn read(
         Some(item) => not_after(&item, context.now, problems).map(Some),
         None => Some(None),
     };
+    let mut slips = Vec::new();
     let key = source(&table, problems)
         .and_then(|source| text(&source, context, problems).map(|text| (source, text)))
-        .and_then(|(source, text)| key(&source, &text, encoding, problems));
+        .and_then(|(source, text)| {
+            let key = key(&source, &text, encoding, problems)?;
+            slips.extend(diagnosis::key_changes(&text, encoding));
+            Some(key)
+        });
     let secret = key.zip(not_after);
     let secret = secret.map(|(key, not_after)| Secret { name: Arc::clone(&name), key, not_after });
-    Some(Named { name, span: table.get("name").map_or(item.span.clone(), |item| item.span), secret })
+    let span = table.get("name").map_or(item.span.clone(), |item| item.span);
+    Some(Named { name, span, secret, slips })
+}
+
+/// Reads a `verify_token`: a secret without a name, as text.
+pub(super) fn token(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Key> {
+    let entries = item.table(&item.write("{ env = \"META_VERIFY_TOKEN\" }"), problems)?;
+    let table = Table::open("`verify_token`", item.span.clone(), entries, keys::VERIFY_TOKEN, problems);
+    let source = source(&table, problems)?;
+    let text = text(&source, context, problems)?;
+    key(&source, &text, SecretEncoding::Utf8, problems)
 }
 
 /// Whether an environment variable can be called so (POSIX, section 8.1, and in lower case too).

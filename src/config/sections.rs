@@ -104,6 +104,8 @@ pub(super) fn log(root: &Table<'_>, problems: &mut Problems) -> Log {
         level: table.choice("level", &levels, LogLevel::Info, problems),
         access: table.choice("access", &access, AccessLog::All, problems),
         request_id_field: table.get("request_id_field").and_then(|item| request_id_field(&item, problems)),
+        diagnose: table.flag("diagnose", true, problems),
+        old_secret_warning: table.duration("old_secret_warning", Duration::from_secs(3600), problems),
     }
 }
 

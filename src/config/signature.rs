@@ -12,6 +12,8 @@ use super::table::{Problems, Table};
 use super::{keys, public, schemes, suggest};
 use crate::secret::{Key, Secret, SecretEncoding};
 use crate::signature::Verifier;
+use crate::signature::challenge::Challenge;
+use crate::signature::diagnosis::KeyChange;
 use crate::signature::mac::Keyed;
 use crate::signature::scheme::{PRESETS, Scheme};
 
@@ -22,8 +24,20 @@ pub(super) const EXAMPLE: &str =
 /// A signature that can verify, its secrets still at hand.
 pub(super) struct Signature {
     scheme: Arc<Scheme>,
-    secrets: Vec<Secret>,
+    secrets: Vec<Suspected>,
+    challenges: Challenges,
 }
+
+/// Who answers the sender's challenges.
+enum Challenges {
+    /// The app, as it answers any event.
+    Forwarded,
+    /// The gateway; with the token that some come with.
+    Answered(Option<Key>),
+}
+
+/// A secret, and what it may have been meant to be.
+type Suspected = (Secret, Vec<(KeyChange, Key)>);
 
 impl Signature {
     /// Reads a signature; `None` if there is an error in it.
@@ -34,8 +48,15 @@ impl Signature {
             .required("scheme", "\"propify\"", problems)
             .and_then(|item| scheme(&item, context, problems));
         let secrets = secrets(&table, scheme.as_deref(), context, problems);
+        let challenges = challenges(&table, scheme.as_deref(), context, problems);
         let scheme = scheme.map(|scheme| with_tolerance(scheme, &table, problems));
-        Some(Self { scheme: scheme?, secrets: secrets? })
+        Some(Self { scheme: scheme?, secrets: secrets?, challenges: challenges? })
+    }
+
+    /// The challenge that the gateway answers and that comes without a signature, as a GET.
+    pub(super) fn answers_get(&self) -> bool {
+        let unsigned = self.scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned);
+        unsigned && matches!(self.challenges, Challenges::Answered(_))
     }
 
     /// Its scheme.
@@ -45,16 +66,73 @@ impl Signature {
 
     /// Whether two signatures verify the same, under the same names.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
-        self.scheme == other.scheme
+        let challenges = match (&self.challenges, &other.challenges) {
+            (Challenges::Forwarded, Challenges::Forwarded)
+            | (Challenges::Answered(None), Challenges::Answered(None)) => true,
+            (Challenges::Answered(Some(one)), Challenges::Answered(Some(other))) => same(one, other),
+            (Challenges::Forwarded | Challenges::Answered(_), _) => false,
+        };
+        challenges
+            && self.scheme == other.scheme
             && self.secrets.len() == other.secrets.len()
-            && self.secrets.iter().zip(&other.secrets).all(|(one, other)| {
+            && self.secrets.iter().zip(&other.secrets).all(|((one, _), (other, _))| {
                 one.name == other.name && one.not_after == other.not_after && same(&one.key, &other.key)
             })
     }
 
     /// Keys its algorithm, and forgets the secrets. `None` if one is no key of it, which has been noted.
     pub(super) fn into_verifier(self) -> Option<Arc<Verifier>> {
-        Verifier::new(self.scheme, self.secrets).ok().map(Arc::new)
+        let (secrets, slips): (Vec<_>, Vec<_>) = self.secrets.into_iter().unzip();
+        let names: Vec<_> = secrets.iter().map(|secret| Arc::clone(&secret.name)).collect();
+        let verifier = Verifier::new(self.scheme, secrets).ok()?;
+        let named = names.iter().zip(slips);
+        let verifier = named.fold(verifier, |verifier, (name, slips)| verifier.suspecting(name, slips));
+        Some(Arc::new(match &self.challenges {
+            Challenges::Forwarded => verifier,
+            Challenges::Answered(token) => verifier.answering(token.as_ref()),
+        }))
+    }
+}
+
+/// `challenge` and `verify_token`; `None` if there is an error in them.
+fn challenges(
+    table: &Table<'_>,
+    scheme: Option<&Scheme>,
+    context: Context<'_>,
+    problems: &mut Problems,
+) -> Option<Challenges> {
+    let answered = table.choice("challenge", &[("forward", false), ("answer", true)], false, problems);
+    let token = table.get("verify_token");
+    let key = token.as_ref().map(|item| secret::token(item, context, problems));
+    let scheme = scheme?;
+    let name = &scheme.name;
+    let needs_token = scheme.challenge.as_ref().is_some_and(Challenge::needs_token);
+    if let (true, None, Some(item)) = (answered, &scheme.challenge, table.get("challenge")) {
+        let message = format!("the sender of scheme `{name}` asks nothing before it delivers");
+        problems.push(Problem::error("no_challenge", item.span, message).help("remove it"));
+        return None;
+    }
+    if let (Some(item), false) = (&token, answered && needs_token) {
+        let message = match needs_token {
+            true => "nothing compares this token, because challenges are forwarded".to_owned(),
+            false => format!("the challenges of scheme `{name}` come without a token"),
+        };
+        let help = if needs_token { "add `challenge = \"answer\"`" } else { "remove it" };
+        problems.push(Problem::error("no_challenge", item.key.clone(), message).help(help));
+        return None;
+    }
+    match key {
+        _ if !answered => Some(Challenges::Forwarded),
+        Some(key) => Some(Challenges::Answered(Some(key?))),
+        None if needs_token => {
+            let message =
+                format!("whoever asks by scheme `{name}` proves itself by a token, and there is none");
+            problems.push(Problem::error("missing_key", table.place("challenge"), message).help(
+                "add the token that you have told the sender: `verify_token = { env = \"META_VERIFY_TOKEN\" }`",
+            ));
+            None
+        }
+        None => Some(Challenges::Answered(None)),
     }
 }
 
@@ -101,7 +179,7 @@ fn secrets(
     scheme: Option<&Scheme>,
     context: Context<'_>,
     problems: &mut Problems,
-) -> Option<Vec<Secret>> {
+) -> Option<Vec<Suspected>> {
     let encoding = scheme.map_or(SecretEncoding::default(), |scheme| scheme.secret_encoding);
     let example = "[{ env = \"PROPIFY_WEBHOOK_SECRET\" }]";
     let item = table.required("secrets", example, problems)?;
@@ -127,7 +205,7 @@ fn secrets(
         problems.extend(twin.into_iter().chain(unusable));
         all.push(named);
     }
-    sound.then(|| all.into_iter().filter_map(|named| named.secret).collect())
+    sound.then(|| all.into_iter().filter_map(|named| Some((named.secret?, named.slips))).collect())
 }
 
 fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {

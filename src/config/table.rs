@@ -178,7 +178,7 @@ impl<'t> Table<'t> {
 
 fn unknown(title: &str, key: &str, span: Range<usize>, known: &[&str]) -> Problem {
     // Among secrets, what is no slip of a known key may be a secret.
-    let shown = if known == keys::SIGNATURE || known == keys::SECRET {
+    let shown = if [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN].contains(&known) {
         public::key(key)
     } else {
         public::is_plain(key)

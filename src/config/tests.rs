@@ -16,6 +16,8 @@ fn environment() -> Fixed {
     Fixed::new(NonZeroUsize::MIN)
         .with_variable("PROPIFY_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef")
         .with_variable("GITHUB_WEBHOOK_SECRET", "fedcba9876543210fedcba9876543210")
+        .with_variable("META_APP_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0")
+        .with_variable("META_VERIFY_TOKEN", "89abcdef0123456789abcdef01234567")
         .with_file("/run/secrets/propify-previous", "00112233445566778899aabbccddeeff")
 }
 

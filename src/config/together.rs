@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use http::Method;
+
 use super::problem::Problem;
 use super::public;
 use super::routes::{Draft, Signs, signature_help};
@@ -18,6 +20,7 @@ pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, probl
     signatures(drafts, whole, root, problems);
     models(drafts, whole, problems);
     urls(drafts, whole, problems);
+    challenges(drafts, whole, problems);
     let routes: Vec<Readable<'_>> = drafts
         .iter()
         .filter_map(|draft| Some((draft, draft.path.as_ref()?, draft.model.as_ref()?)))
@@ -83,6 +86,25 @@ fn urls(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
                 Problem::error("missing_key", draft.table.span(), message).help(
                     "add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`",
                 ),
+            );
+        }
+    }
+}
+
+/// Routes that answer challenges which do not reach them.
+fn challenges(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
+    for draft in drafts {
+        let Some(signature) = effective(draft, whole).filter(|signature| signature.answers_get()) else {
+            continue;
+        };
+        if !draft.methods.contains(&Method::GET) {
+            let name = &signature.scheme().name;
+            let message =
+                format!("the challenge of scheme `{name}` is a GET, which this route does not take");
+            let place = draft.table.get("methods").map_or_else(|| draft.table.span(), |item| item.span);
+            problems.push(
+                Problem::error("missing_method", place, message)
+                    .help("write `methods = [\"POST\", \"GET\"]`"),
             );
         }
     }

@@ -18,8 +18,16 @@ pub enum ForwardError {
 /// How an upstream broke an exchange.
 #[derive(Debug)]
 pub enum Breach {
-    /// hyper's word on it: closed, reset, malformed.
-    Http(hyper::Error),
+    /// The connection failed: it was reset, most likely.
+    Io(io::Error),
+    /// What it sent is no HTTP/1.x response.
+    Malformed(httparse::Error),
+    /// Its chunked coding is malformed; what is wrong.
+    Chunks(&'static str),
+    /// Its status line and fields are too large.
+    HeadTooLarge,
+    /// It sent one interim response after the other.
+    EndlessInterim,
     /// 101 Switching Protocols, for which nobody asked.
     Switched,
     /// More than one way to tell where the response ends.
@@ -53,7 +61,11 @@ impl std::error::Error for ForwardError {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Http(_) => "it closed the connection or sent what is not HTTP",
+            Self::Io(_) => "the connection to it failed",
+            Self::Malformed(_) => "it sent what is not HTTP",
+            Self::Chunks(what) => what,
+            Self::HeadTooLarge => "the head of its response is too large",
+            Self::EndlessInterim => "it sent one interim response after the other",
             Self::Switched => "it answered 101 to a request without upgrade",
             Self::UnclearFraming => {
                 "it sent several or contradictory content-length and transfer-encoding fields"
@@ -67,8 +79,15 @@ impl fmt::Display for Breach {
 impl std::error::Error for Breach {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Http(source) => Some(source),
-            Self::Switched | Self::UnclearFraming | Self::Overrun | Self::Closed => None,
+            Self::Io(source) => Some(source),
+            Self::Malformed(source) => Some(source),
+            Self::Chunks(_)
+            | Self::HeadTooLarge
+            | Self::EndlessInterim
+            | Self::Switched
+            | Self::UnclearFraming
+            | Self::Overrun
+            | Self::Closed => None,
         }
     }
 }

@@ -1,44 +1,58 @@
-//! Shell. One connection to an upstream, driven by whoever uses it.
+//! Shell. One connection to an upstream, driven by whoever uses it: the request's own task.
 //!
-//! hyper splits a client connection into a handle and a driver that is usually given a task of its own. Here both stay
-//! together: the request's own task polls the driver, which spares a task, two wake-ups and a channel hop per request,
-//! and an idle connection costs nothing but its descriptor. That it was closed while idle shows when it is taken up again.
+//! That spares a task, two wake-ups and a channel hop per request, and an idle connection costs nothing but its
+//! descriptor. That it was closed while idle shows when it is taken up again.
 
-use std::future::{Future as _, poll_fn};
-use std::io;
-use std::path::Path;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::time::{Instant, interval, timeout};
+use http::header::HeaderName;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::time::{Instant, timeout};
 
+use super::dial::dial;
 use super::error::{Breach, ForwardError};
 use super::origin::Origin;
+use super::response::{Asked, Framing, Look, MAX_HEAD, ResponseHead, look};
 use crate::deadline::Deadline;
+use crate::server::chunked::{Chunked, Step};
+use crate::server::limit::Share;
+use crate::server::wire::Scratch;
 use crate::stream::Stream;
 
-/// The content of a forwarded request: always whole, always known.
-pub type Payload = Full<Bytes>;
+/// The most interim responses before the final one.
+const MAX_INTERIM: usize = 64;
 
-/// The most bytes of an upstream's response held per connection; its status line and fields must fit.
-const MAX_RESPONSE_BUFFER: usize = 64 * 1024;
-
-/// How often a unix socket is tried again whose queue is full.
-const TRY_AGAIN: Duration = Duration::from_millis(5);
+/// A request on its way: its content is always whole, and its length known.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The head, as it is sent.
+    pub head: Vec<u8>,
+    /// The content.
+    pub content: Vec<u8>,
+    /// The content's part of the memory budget, which is given back no sooner than the memory.
+    pub share: Share,
+    /// What the answer to it can be.
+    pub asked: Asked,
+}
 
 /// A connection to an upstream.
 #[derive(Debug)]
 pub struct Link {
-    sender: SendRequest<Payload>,
-    driver: Driver,
+    stream: Stream,
+    scratch: Scratch,
+    /// The request that is being written, and how much of it is.
+    outgoing: Option<Outgoing>,
+    written: usize,
+    /// What has been read and not been made sense of.
+    unread: Bytes,
+    state: State,
+    is_persistent: bool,
     /// When it was last used.
     idle_since: Instant,
     /// How long it may lie idle.
@@ -47,16 +61,30 @@ pub struct Link {
     deadline: Deadline,
 }
 
+/// What is awaited of the upstream.
 #[derive(Debug)]
-enum Driver {
-    Running(Box<Connection<TokioIo<Stream>, Payload>>),
-    Ended(Option<hyper::Error>),
+enum State {
+    /// Nothing.
+    Idle,
+    /// The head of a response.
+    Head,
+    /// More of the content of a response.
+    Content(Remaining),
+    /// Nothing ever again.
+    Ended,
+}
+
+#[derive(Debug)]
+enum Remaining {
+    Length(u64),
+    Chunked(Chunked),
+    Close,
 }
 
 /// Why a request got no response.
 pub enum Unanswered {
     /// The connection was gone before a byte of the request was written: it may be sent again.
-    Unsent(Box<Request<Payload>>),
+    Unsent(Box<Outgoing>),
     /// Whatever else went wrong. Part of the request may have been processed.
     Failed(ForwardError),
 }
@@ -70,6 +98,7 @@ impl Link {
         origin: &Origin,
         limit: Duration,
         idle_limit: Duration,
+        scratch: Scratch,
     ) -> Result<Self, ForwardError> {
         let stream = match timeout(limit, dial(origin, limit)).await {
             Ok(dialed) => dialed.map_err(ForwardError::Unreachable)?,
@@ -77,99 +106,164 @@ impl Link {
         };
         // Head and content leave in one write; Nagle's algorithm could only delay what is left of a large one.
         stream.send_at_once().map_err(ForwardError::Unreachable)?;
-        let (sender, connection) = http1::Builder::new()
-            .preserve_header_case(true)
-            .max_buf_size(MAX_RESPONSE_BUFFER)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| ForwardError::Broken(Breach::Http(error)))?;
         Ok(Self {
-            sender,
-            driver: Driver::Running(Box::new(connection)),
+            stream,
+            scratch,
+            outgoing: None,
+            written: 0,
+            unread: Bytes::new(),
+            state: State::Idle,
+            is_persistent: false,
             idle_since: Instant::now(),
             idle_limit,
             deadline: Deadline::default(),
         })
     }
 
-    /// Sends a request and waits for the head of its response, for at most `limit`.
+    /// Sends a request and waits for the head of its response, for at most `limit` from `now`. `kept` are the fields that a
+    /// `connection` line cannot take away. With the head comes what was received with it, for the spelling of its names.
     ///
     /// # Errors
     /// [`Unanswered`]. The link is of no more use then.
     pub async fn send(
         &mut self,
-        request: Request<Payload>,
+        request: Outgoing,
+        kept: &[HeaderName],
+        now: Instant,
         limit: Duration,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let mut response = pin!(self.sender.try_send_request(request));
-        let driver = &mut self.driver;
-        let deadline = &mut self.deadline;
-        deadline.set(limit);
-        let answer = poll_fn(|cx| {
-            driver.poll(cx);
-            // Only the driver can make the response ready, and it has just run: nobody else needs to wake us for it.
-            match response.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending => deadline.poll_passed(cx).map(|()| None),
+    ) -> Result<(ResponseHead, Bytes), Unanswered> {
+        let asked = request.asked;
+        self.outgoing = Some(request);
+        self.written = 0;
+        self.state = State::Head;
+        self.deadline.set_at(now, limit);
+        let mut interim = 0;
+        poll_fn(|cx| {
+            let failure = self.poll_write(cx).err();
+            if failure.is_some()
+                && self.written == 0
+                && let Some(unsent) = self.outgoing.take()
+            {
+                return Poll::Ready(Err(Unanswered::Unsent(Box::new(unsent))));
             }
-        });
-        match answer.await {
-            Some(Ok(response)) => Ok(response),
-            None => Err(Unanswered::Failed(ForwardError::TimedOut)),
-            Some(Err(mut error)) => match error.take_message() {
-                Some(request) => Err(Unanswered::Unsent(Box::new(request))),
-                None => Err(Unanswered::Failed(ForwardError::Broken(Breach::Http(error.into_error())))),
-            },
+            match (self.poll_head(cx, asked, kept, &mut interim), failure) {
+                (Poll::Ready(Ok(head)), None) => Poll::Ready(Ok(head)),
+                (Poll::Ready(Ok(head)), Some(_)) => {
+                    self.give_up_writing();
+                    Poll::Ready(Ok(head))
+                }
+                (_, Some(error)) => Poll::Ready(Err(failed(Breach::Io(error)))),
+                (Poll::Ready(Err(breach)), None) => Poll::Ready(Err(failed(breach))),
+                (Poll::Pending, None) => {
+                    self.deadline.poll_passed(cx).map(|()| Err(Unanswered::Failed(ForwardError::TimedOut)))
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next piece of the content of the response; none behind the last. The response is complete, and nothing followed
+    /// it, as soon as [`Self::is_complete`].
+    pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Breach>> {
+        if self.poll_write(cx).is_err() {
+            self.give_up_writing();
+        }
+        loop {
+            let State::Content(remaining) = &mut self.state else { return Poll::Ready(Ok(None)) };
+            let piece = match remaining {
+                _ if self.unread.is_empty() => None,
+                Remaining::Length(left) => {
+                    let n = usize::try_from(*left).unwrap_or(usize::MAX).min(self.unread.len());
+                    *left = left.saturating_sub(u64::try_from(n).unwrap_or(u64::MAX));
+                    let is_last = *left == 0;
+                    let piece = self.unread.split_to(n);
+                    if is_last {
+                        self.complete(cx)?;
+                    }
+                    Some(piece)
+                }
+                Remaining::Chunked(chunked) => match chunked.step(&self.unread) {
+                    Ok(Step::Content(range)) => {
+                        let mut piece = self.unread.split_to(range.end);
+                        Some(piece.split_off(range.start))
+                    }
+                    Ok(Step::More) => {
+                        self.unread = Bytes::new();
+                        None
+                    }
+                    Ok(Step::End(end)) => {
+                        let _last_chunk = self.unread.split_to(end);
+                        self.complete(cx)?;
+                        return Poll::Ready(Ok(None));
+                    }
+                    Err(malformed) => return Poll::Ready(Err(Breach::Chunks(malformed.0))),
+                },
+                Remaining::Close => Some(mem::take(&mut self.unread)),
+            };
+            if let Some(piece) = piece {
+                return Poll::Ready(Ok(Some(piece)));
+            }
+            if ready!(self.poll_fill(cx)).map_err(Breach::Io)? == 0 {
+                let is_complete = matches!(self.state, State::Content(Remaining::Close));
+                self.state = State::Ended;
+                return Poll::Ready(if is_complete { Ok(None) } else { Err(Breach::Closed) });
+            }
         }
     }
 
-    /// Looks at what came behind a response without content.
-    pub async fn look_behind(&mut self) {
-        poll_fn(|cx| {
-            self.drive(cx);
-            Poll::Ready(())
-        })
-        .await;
+    /// The content of the response, if it has all been received together with the head.
+    pub fn take_whole(&mut self) -> Option<Result<Bytes, Breach>> {
+        let is_there = match &self.state {
+            State::Content(Remaining::Length(left)) => {
+                usize::try_from(*left).is_ok_and(|left| left <= self.unread.len())
+            }
+            State::Idle | State::Ended => return Some(Ok(Bytes::new())),
+            State::Head | State::Content(Remaining::Chunked(_) | Remaining::Close) => false,
+        };
+        if !is_there {
+            return None;
+        }
+        match self.poll_content(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(piece) => piece.transpose(),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Whether the last response is complete.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        matches!(self.state, State::Idle | State::Ended)
+    }
+
+    /// Whether there is more of the request to write.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.outgoing.is_some()
+    }
+
+    /// Whether another request can be sent, as far as the last exchange tells.
+    #[must_use]
+    pub fn is_reusable(&self) -> bool {
+        matches!(self.state, State::Idle) && self.is_persistent && !self.is_writing()
+    }
+
+    /// Whether nothing has come since the last response: neither bytes, which would belong to no request, nor the end.
+    #[must_use]
+    pub fn is_quiet(&mut self) -> bool {
+        // Nobody needs to be woken for it.
+        self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Writes what is left of the request, for at most `limit`.
     pub async fn finish(&mut self, limit: Duration) {
         self.deadline.set(limit);
         poll_fn(|cx| {
-            self.driver.poll(cx);
-            if self.is_reusable() || self.is_ended() {
-                Poll::Ready(())
-            } else {
-                self.deadline.poll_passed(cx)
+            if self.poll_write(cx).is_err() || !self.is_writing() {
+                return Poll::Ready(());
             }
+            self.deadline.poll_passed(cx)
         })
         .await;
-    }
-
-    /// Moves bytes in both directions, as far as the socket lets it.
-    pub fn drive(&mut self, cx: &mut Context<'_>) {
-        self.driver.poll(cx);
-    }
-
-    /// Whether the upstream has sent more than its response: bytes that belong to nothing.
-    #[must_use]
-    pub fn is_overrun(&self) -> bool {
-        match &self.driver {
-            Driver::Ended(Some(error)) => !has_io_source(error),
-            Driver::Ended(None) | Driver::Running(_) => false,
-        }
-    }
-
-    /// Whether the connection has ended.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        matches!(self.driver, Driver::Ended(_))
-    }
-
-    /// Whether another request can be sent: the last response is complete, and nothing speaks against the connection.
-    #[must_use]
-    pub fn is_reusable(&self) -> bool {
-        matches!(self.driver, Driver::Running(_)) && self.sender.is_ready()
     }
 
     /// Shortens the time it may lie idle, if the upstream keeps it for less.
@@ -193,57 +287,107 @@ impl Link {
     pub fn is_stale(&self, now: Instant) -> bool {
         self.has_rested(now, self.idle_limit)
     }
-}
 
-impl Driver {
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Self::Running(connection) = self
-            && let Poll::Ready(end) = Pin::new(connection).poll(cx)
-        {
-            *self = Self::Ended(end.err());
+    /// An upstream that has answered may take no more of the request.
+    fn give_up_writing(&mut self) {
+        self.outgoing = None;
+        self.is_persistent = false;
+    }
+
+    /// Writes as much of the request as the upstream takes. It is freed with its last byte.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while let Some(outgoing) = &self.outgoing {
+            let head = outgoing.head.get(self.written..).unwrap_or_default();
+            let sent = self.written.saturating_sub(outgoing.head.len());
+            let content = outgoing.content.get(sent..).unwrap_or_default();
+            if head.is_empty() && content.is_empty() {
+                self.outgoing = None;
+                return Ok(());
+            }
+            let pieces = [IoSlice::new(head), IoSlice::new(content)];
+            match Pin::new(&mut self.stream).poll_write_vectored(cx, &pieces) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => self.written = self.written.saturating_add(n),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        asked: Asked,
+        kept: &[HeaderName],
+        interim: &mut usize,
+    ) -> Poll<Result<(ResponseHead, Bytes), Breach>> {
+        loop {
+            if !self.unread.is_empty() {
+                match look(&self.unread, asked, kept)? {
+                    Look::Partial => {}
+                    Look::Interim(len) => {
+                        let _interim = self.unread.split_to(len);
+                        *interim = interim.saturating_add(1);
+                        if *interim > MAX_INTERIM {
+                            return Poll::Ready(Err(Breach::EndlessInterim));
+                        }
+                        continue;
+                    }
+                    Look::Complete(len, head) => {
+                        let raw = self.unread.split_to(len);
+                        self.begin(cx, &head)?;
+                        return Poll::Ready(Ok((head, raw)));
+                    }
+                }
+            }
+            if ready!(self.poll_fill(cx)).map_err(Breach::Io)? == 0 {
+                return Poll::Ready(Err(Breach::Closed));
+            }
         }
     }
-}
 
-/// Connects to an upstream, trying each of its addresses in turn. Each gets its part of `limit`, so that one that does
-/// not answer leaves time for the others.
-///
-/// # Errors
-/// The system's.
-pub async fn dial(origin: &Origin, limit: Duration) -> io::Result<Stream> {
-    let host = match origin {
-        Origin::Unix(path) => return dial_unix(path).await.map(Stream::Unix),
-        Origin::Tcp(host) => host,
-    };
-    if let Some(address) = host.address() {
-        return TcpStream::connect(address).await.map(Stream::Tcp);
-    }
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let addresses: Vec<_> = lookup_host((host.name(), host.port())).await?.collect();
-    let each =
-        u32::try_from(addresses.len()).ok().and_then(|count| limit.checked_div(count)).unwrap_or(limit);
-    for address in addresses {
-        match timeout(each, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(Stream::Tcp(stream)),
-            Ok(Err(error)) => last = error,
-            Err(_elapsed) => last = io::ErrorKind::TimedOut.into(),
+    fn begin(&mut self, cx: &mut Context<'_>, head: &ResponseHead) -> Result<(), Breach> {
+        self.is_persistent = head.is_persistent;
+        if let Some(seconds) = head.keep_alive {
+            // One second less, so that we let go first.
+            self.limit_idle(Duration::from_secs(seconds.saturating_sub(1)));
         }
+        let remaining = match head.framing {
+            Framing::None => return self.complete(cx),
+            Framing::Length(length) => Remaining::Length(length),
+            Framing::Chunked => Remaining::Chunked(Chunked::new(MAX_HEAD)),
+            Framing::Close => Remaining::Close,
+        };
+        self.state = State::Content(remaining);
+        Ok(())
     }
-    Err(last)
-}
 
-/// A unix socket whose queue is full refuses at once, where TCP would have us wait (connect(2), EAGAIN).
-async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
-    let mut again = interval(TRY_AGAIN);
-    loop {
-        again.tick().await;
-        match UnixStream::connect(path).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            connected => return connected,
+    /// The response is complete, unless there is more behind it: then where it really ends is anybody's guess, and it must
+    /// not look complete.
+    fn complete(&mut self, cx: &mut Context<'_>) -> Result<(), Breach> {
+        self.state = if self.is_persistent { State::Idle } else { State::Ended };
+        if self.unread.is_empty() && self.poll_fill(cx).is_ready() {
+            self.state = State::Ended;
         }
+        if self.unread.is_empty() { Ok(()) } else { Err(Breach::Overrun) }
+    }
+
+    /// Reads what there is, behind what is unread.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = self.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        let filled = buffer.filled();
+        self.unread = if self.unread.is_empty() {
+            Bytes::copy_from_slice(filled)
+        } else {
+            [&self.unread, filled].concat().into()
+        };
+        Poll::Ready(Ok(filled.len()))
     }
 }
 
-fn has_io_source(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<io::Error>())
+fn failed(breach: Breach) -> Unanswered {
+    Unanswered::Failed(ForwardError::Broken(breach))
 }

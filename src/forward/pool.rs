@@ -2,15 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::task::spawn_local;
 use tokio::time::{Instant, interval};
 use tokio_util::task::TaskTracker;
 
+use super::error::ForwardError;
 use super::link::Link;
 use crate::config::Upstream;
+use crate::server::wire::Scratch;
 
 /// How often idle connections that have become stale are closed.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -20,17 +21,21 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Pool {
     upstream: Upstream,
     max_idle: Cell<usize>,
-    idle: RefCell<Vec<Link>>,
+    #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
+    idle: RefCell<Vec<Box<Link>>>,
     swept: Cell<bool>,
     tracker: TaskTracker,
+    scratch: Scratch,
 }
 
 impl Pool {
     /// An empty pool that keeps at most `max_idle` connections that nobody has used for a while; none at all if it is 0.
+    ///
+    /// `scratch` is memory to read into that it shares with others.
     #[must_use]
-    pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker) -> Rc<Self> {
+    pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker, scratch: Scratch) -> Rc<Self> {
         let (max_idle, swept) = (Cell::new(max_idle), Cell::new(false));
-        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, tracker })
+        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, tracker, scratch })
     }
 
     /// The upstream that it connects to.
@@ -40,47 +45,44 @@ impl Pool {
     }
 
     /// An idle connection that is still good, as far as can be known.
-    pub fn take(&self) -> Option<Link> {
-        // Whether it was closed is all that matters now; nobody needs to be woken for it.
-        let cx = &mut Context::from_waker(Waker::noop());
-        let now = Instant::now();
+    pub fn take(&self, now: Instant) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(mut link) = idle.pop() {
-            if !link.is_stale(now) {
-                link.drive(cx);
-                if link.is_reusable() {
-                    return Some(link);
-                }
+            if !link.is_stale(now) && link.is_quiet() {
+                return Some(link);
             }
         }
         None
     }
 
-    /// Takes a connection back whose exchange is over. One that is in any doubt is closed.
-    fn put(self: &Rc<Self>, mut link: Link) {
-        let mut idle = self.idle.borrow_mut();
-        if !link.is_reusable() || self.max_idle.get() == 0 {
-            return;
-        }
-        link.rest(Instant::now());
-        idle.push(link);
-        if !self.swept.replace(true) {
-            let pool = Rc::clone(self);
-            spawn_local(async move { pool.sweep().await });
-        }
+    /// A new connection.
+    ///
+    /// # Errors
+    /// [`ForwardError::Unreachable`]
+    pub async fn connect(&self) -> Result<Box<Link>, ForwardError> {
+        let Upstream { origin, connect_timeout, idle_timeout, .. } = &self.upstream;
+        let scratch = Rc::clone(&self.scratch);
+        // Boxed, because it is seldom needed, and every request has room for it otherwise.
+        Box::pin(Link::connect(origin, *connect_timeout, *idle_timeout, scratch)).await.map(Box::new)
     }
 
-    /// Takes a connection back whose response is complete. An upstream may answer before it has read all of the request;
-    /// what it was told it would get it gets, before the connection is closed. Nothing else is sent over one that answers
-    /// out of turn.
-    pub fn take_back(self: &Rc<Self>, mut link: Link) {
-        if link.is_reusable() || link.is_ended() {
-            return self.put(link);
+    /// Takes a connection back whose response is complete; one that is in any doubt is closed. An upstream may answer before
+    /// it has read all of the request; what it was told it would get it gets, before the connection is closed. Nothing else
+    /// is sent over one that answers out of turn.
+    pub fn take_back(self: &Rc<Self>, mut link: Box<Link>, now: Instant) {
+        if link.is_writing() {
+            let pool = Rc::clone(self);
+            self.tracker.spawn_local(async move {
+                link.finish(pool.upstream.response_timeout).await;
+            });
+        } else if link.is_reusable() && self.max_idle.get() > 0 {
+            link.rest(now);
+            self.idle.borrow_mut().push(link);
+            if !self.swept.replace(true) {
+                let pool = Rc::clone(self);
+                spawn_local(async move { pool.sweep().await });
+            }
         }
-        let pool = Rc::clone(self);
-        self.tracker.spawn_local(async move {
-            link.finish(pool.upstream.response_timeout).await;
-        });
     }
 
     /// Closes what is idle, and keeps nothing more: no request will begin with this pool.
@@ -102,8 +104,7 @@ impl Pool {
             idle.retain_mut(|link| {
                 let is_surplus = too_many > 0 && link.has_rested(now, SWEEP);
                 too_many = too_many.saturating_sub(usize::from(is_surplus));
-                link.drive(&mut Context::from_waker(Waker::noop()));
-                !is_surplus && link.is_reusable() && !link.is_stale(now)
+                !is_surplus && !link.is_stale(now) && link.is_quiet()
             });
             if idle.is_empty() {
                 self.swept.set(false);

@@ -1,42 +1,80 @@
-//! Shell. An upstream's response on its way to the client, piece by piece, as it comes.
+//! Shell. The content of an upstream's response on its way to the client, piece by piece, as it comes.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use tokio::time::Instant;
 
-use super::error::{Breach, ForwardError};
+use super::error::ForwardError;
 use super::link::Link;
 use super::pool::Pool;
+use super::response::Framing;
 use crate::deadline::Deadline;
 
-/// The content of a response. When it has all gone by, the connection goes back to its pool.
+/// Content that is still coming. When it has all gone by, the connection goes back to its pool.
 ///
 /// It ends with an error if the upstream breaks off, sends more than it announced, or stalls: hyper then cuts the client's
 /// connection, so that no broken response looks complete.
 #[derive(Debug)]
 pub struct Relay {
-    incoming: Incoming,
-    link: Option<Link>,
+    link: Option<Box<Link>>,
     pool: Rc<Pool>,
+    /// Bytes that are still to come, where that is known.
+    left: Option<u64>,
     stall: Deadline,
     patience: Duration,
 }
 
 impl Relay {
-    /// Relays `incoming`, which arrives over `link`; each piece must come within `patience`.
+    /// Relays what arrives over `link`, framed in this way; each piece must come within `patience`.
     #[must_use]
-    pub fn new(incoming: Incoming, link: Link, pool: Rc<Pool>, patience: Duration) -> Self {
-        let mut relay = Self { incoming, link: Some(link), pool, stall: Deadline::default(), patience };
-        if relay.incoming.is_end_stream() {
-            relay.release();
+    pub fn new(framing: Framing, link: Box<Link>, pool: Rc<Pool>, patience: Duration) -> Self {
+        let left = match framing {
+            Framing::None => Some(0),
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::Close => None,
+        };
+        Self { link: Some(link), pool, left, stall: Deadline::default(), patience }
+    }
+
+    /// The next piece; none behind the last.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
+        let Some(link) = &mut self.link else { return Poll::Ready(None) };
+        match link.poll_content(cx) {
+            Poll::Ready(Ok(piece)) => {
+                self.stall.clear();
+                if link.is_complete() {
+                    self.release();
+                }
+                let length = piece.as_ref().map_or(0, Bytes::len);
+                let length = u64::try_from(length).unwrap_or(u64::MAX);
+                self.left = self.left.map(|left| left.saturating_sub(length));
+                Poll::Ready(piece.map(Ok))
+            }
+            Poll::Ready(Err(breach)) => self.fail(ForwardError::Broken(breach)),
+            Poll::Pending => {
+                if !self.stall.is_set() {
+                    self.stall.set(self.patience);
+                }
+                ready!(self.stall.poll_passed(cx));
+                self.fail(ForwardError::TimedOut)
+            }
         }
-        relay
+    }
+
+    /// Whether all of it has gone by.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.link.is_none()
+    }
+
+    /// How many bytes are still to come, where that is known.
+    #[must_use]
+    pub fn left(&self) -> Option<u64> {
+        self.left
     }
 
     /// Takes the rest of the response, for nobody: the upstream shall not see a delivery that it has accepted break off
@@ -46,7 +84,7 @@ impl Relay {
         deadline.set(self.patience);
         poll_fn(|cx| {
             loop {
-                match Pin::new(&mut self).poll_frame(cx) {
+                match self.poll_piece(cx) {
                     Poll::Ready(Some(Ok(_))) => {}
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                     Poll::Pending => return deadline.poll_passed(cx),
@@ -58,94 +96,12 @@ impl Relay {
 
     fn release(&mut self) {
         if let Some(link) = self.link.take() {
-            self.pool.take_back(link);
+            self.pool.take_back(link, Instant::now());
         }
     }
 
     fn fail<T>(&mut self, error: ForwardError) -> Poll<Option<Result<T, ForwardError>>> {
         self.link = None;
         Poll::Ready(Some(Err(error)))
-    }
-
-    fn is_overrun(&self) -> bool {
-        self.link.as_ref().is_some_and(Link::is_overrun)
-    }
-
-    /// The next piece that the driver has brought in, if it has; trailers are not forwarded.
-    fn next_arrived(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-        loop {
-            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-}
-
-impl Body for Relay {
-    type Data = Bytes;
-    type Error = ForwardError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ForwardError>>> {
-        let mut arrived = self.next_arrived(cx);
-        if arrived.is_pending() {
-            let Some(link) = &mut self.link else { return Poll::Ready(None) };
-            link.drive(cx);
-            arrived = self.next_arrived(cx);
-        }
-        match arrived {
-            Poll::Ready(Some(Ok(data))) => {
-                self.stall.clear();
-                if self.incoming.is_end_stream() {
-                    // What follows the last piece may have come with it; the response must not look complete then.
-                    if let Some(link) = &mut self.link {
-                        link.drive(cx);
-                    }
-                    if self.is_overrun() {
-                        return self.fail(ForwardError::Broken(Breach::Overrun));
-                    }
-                    self.release();
-                }
-                Poll::Ready(Some(Ok(Frame::data(data))))
-            }
-            Poll::Ready(Some(Err(error))) => self.fail(ForwardError::Broken(Breach::Http(error))),
-            Poll::Ready(None) => {
-                if let Some(link) = &mut self.link {
-                    link.drive(cx);
-                }
-                if self.is_overrun() {
-                    return self.fail(ForwardError::Broken(Breach::Overrun));
-                }
-                self.release();
-                Poll::Ready(None)
-            }
-            Poll::Pending if self.link.as_ref().is_none_or(Link::is_ended) => {
-                self.fail(ForwardError::Broken(Breach::Closed))
-            }
-            Poll::Pending => {
-                if !self.stall.is_set() {
-                    let patience = self.patience;
-                    self.stall.set(patience);
-                }
-                ready!(self.stall.poll_passed(cx));
-                self.fail(ForwardError::TimedOut)
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.link.is_none() && self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
     }
 }

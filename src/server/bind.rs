@@ -8,6 +8,7 @@ use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 use tokio::runtime::Runtime;
 
@@ -15,6 +16,9 @@ use super::StartError;
 use super::inherit::Inherited;
 use super::listener::{Listener, Queue, SocketFile};
 use crate::config::{Address, Server, Sharing};
+
+/// Bytes of answers that the kernel keeps for a connection beyond those that are on their way.
+const UNSENT: u32 = 128 * 1024;
 
 /// Connections that may wait in the kernel's queue of each listener.
 const BACKLOG: u32 = 4096;
@@ -107,6 +111,7 @@ fn listen_unix(
 
 fn shared_tcp(listener: &std::net::TcpListener, runtimes: &[Runtime]) -> io::Result<Vec<Listener>> {
     listener.set_nonblocking(true)?;
+    shorten_queue(listener)?;
     let share = |runtime: &Runtime| {
         let _entered = runtime.enter();
         Ok(Listener::tcp(TcpListener::from_std(listener.try_clone()?)?, Queue::Inherited))
@@ -162,7 +167,17 @@ fn bind_shared(address: SocketAddr) -> io::Result<TcpSocket> {
 fn new(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    shorten_queue(&socket)?;
     Ok(socket)
+}
+
+/// Has the connections of a listener take little more from us than the client does: they inherit this from it.
+///
+/// Otherwise the kernel takes megabytes of an answer at once, and asks for more when a third of them is gone. A client that
+/// reads steadily, but slowly, would seem to take nothing for that long, and be cut off (`write_timeout`); one that reads
+/// nothing would hold those megabytes of the kernel's memory.
+fn shorten_queue<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    socket.into().set_tcp_notsent_lowat(UNSENT)
 }
 
 /// A unix socket with its mode, which is to be called `path` as soon as it listens.

@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::crowd::Rest;
+use super::hyper_side::HyperSide;
+use super::seldom::Seldom;
 use super::unread::Unread;
-use super::wire::{HyperSide, Transport, Wire};
+use super::wire::{Transport, Wire};
 use super::worker::Worker;
 use crate::gateway;
 use crate::peer::Peer;
@@ -26,11 +28,8 @@ const SHORT_LINGER: Duration = Duration::from_secs(1);
 /// How long an idle connection waits at the end for a request that may be on its way.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// What hyper needs on top of the largest head: its own bookkeeping of partial reads.
-const HEAD_SLACK: usize = 1024;
-
-/// The least that hyper takes for its buffer.
-const SMALLEST_BUFFER: usize = 8 * 1024;
+/// The least that hyper takes for its buffer. What it reads has a few dozen bytes.
+const BUFFER: usize = 8 * 1024;
 
 /// Serves a connection until either side ends it. `drain` ends it after the request under way.
 pub async fn serve<IO: Transport + 'static>(
@@ -52,14 +51,15 @@ pub async fn serve_rest<IO: Transport + 'static>(
 ) {
     let _open = worker.tally().open();
     let member = worker.roster().join();
-    let limits = worker.view().limits().clone();
+    let limits = *worker.view().limits();
     let wire = Wire::new(io, unread, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
     let ended = {
         let mut exchanges = pin!(exchanges(&worker, &wire, member.rest(), peer));
+        let drained = pin!(drain.cancelled());
         tokio::select! {
             biased;
             ended = exchanges.as_mut() => ended,
-            () = drain.cancelled() => {
+            () = Seldom::new(drained) => {
                 wire.drain(last_call(&worker));
                 exchanges.await
             }
@@ -83,18 +83,15 @@ async fn exchanges<IO: Transport + 'static>(
     rest: &Rest,
     peer: Peer,
 ) -> hyper::Result<()> {
-    let buffer = wire.max_header_bytes().saturating_add(HEAD_SLACK).max(SMALLEST_BUFFER);
     while wire.has_next_head().await {
-        let service =
-            service_fn(|request| gateway::exchange(Rc::clone(worker), Rc::clone(wire), peer, request));
+        let service = service_fn(|_told| gateway::exchange(Rc::clone(worker), Rc::clone(wire), peer));
         let connection = http1::Builder::new()
             // The wire knows when a client is gone; that it has half-closed does not mean it does not listen.
             .half_close(true)
-            .preserve_header_case(true)
             // What an upstream did not say is not added; our own answers have one.
             .auto_date_header(false)
-            .max_buf_size(buffer)
-            .serve_connection(HyperSide(Rc::clone(wire)), service);
+            .max_buf_size(BUFFER)
+            .serve_connection(HyperSide::new(Rc::clone(wire)), service);
         let mut connection = Box::pin(connection);
         let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),

@@ -4,7 +4,7 @@
 //! a worker compares one number, and looks behind the lock only when that number has changed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::limit::Budget;
 use super::{fixed, wire};
-use crate::config::Config;
+use crate::config::digest::{self, Part};
+use crate::config::{Address, Config};
+use crate::counsel::Desk;
 use crate::gateway::Gateway;
+use crate::process;
 use crate::route::{Conflict, Router};
 use crate::telemetry::metric::Meters;
 
@@ -30,14 +33,24 @@ pub struct Generation {
     pub drain_delay: Duration,
     /// How long a drain may take.
     pub grace: Duration,
+    /// How often it is said that an old secret is in use; zero for never.
+    pub old_secret_warning: Duration,
+    /// What the configuration says, without its secrets.
+    pub parts: Vec<Part>,
+    /// The keys whose values in it take a restart, and that go on as they were at the start.
+    pub fixed: Vec<&'static str>,
+    /// Descriptors that it may come to need.
+    pub descriptors: u64,
 }
 
 impl Generation {
     fn compile(
         config: &Config,
         number: u64,
+        fixed: Vec<&'static str>,
         budget: &Arc<Budget>,
         meters: &Meters,
+        desk: &Desk,
     ) -> Result<Arc<Self>, Vec<Conflict>> {
         let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))?;
         let limits = wire::Limits {
@@ -46,9 +59,21 @@ impl Generation {
             idle_timeout: config.limits.idle_timeout,
             write_timeout: config.limits.write_timeout,
         };
-        let gateway = Gateway::new(config, router, Arc::clone(budget), meters);
+        let gateway = Gateway::new(config, router, Arc::clone(budget), meters, desk);
         let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
-        Ok(Arc::new(Self { number, gateway, limits, drain_delay, grace }))
+        let old_secret_warning = config.log.old_secret_warning;
+        let (parts, descriptors) = (digest::parts(config), process::descriptors_needed(config));
+        Ok(Arc::new(Self {
+            number,
+            gateway,
+            limits,
+            drain_delay,
+            grace,
+            old_secret_warning,
+            parts,
+            fixed,
+            descriptors,
+        }))
     }
 }
 
@@ -80,35 +105,41 @@ pub struct Control {
     bell: watch::Sender<u64>,
     budget: Arc<Budget>,
     meters: Meters,
+    desk: Desk,
     started_at: SystemTime,
     started: fixed::Fixed,
+    listening: OnceLock<Vec<Address>>,
     signals: Signals,
     ready: AtomicBool,
     reloads_ok: AtomicU64,
     reloads_failed: AtomicU64,
+    is_outdated: AtomicBool,
 }
 
 impl Control {
-    /// The controls of a server that starts with this configuration.
+    /// The controls of a server that starts with this configuration. What does not verify is handed in at `desk`.
     ///
     /// # Errors
     /// The routes that conflict. A configuration that was read has none.
-    pub fn new(config: &Config) -> Result<Arc<Self>, Vec<Conflict>> {
+    pub fn new(config: &Config, desk: Desk) -> Result<Arc<Self>, Vec<Conflict>> {
         let budget = Budget::new(config.limits.max_buffered);
         let meters = Meters::default();
-        let generation = Generation::compile(config, FIRST, &budget, &meters)?;
+        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &desk)?;
         Ok(Arc::new(Self {
             in_force: Mutex::new(generation),
             number: AtomicU64::new(FIRST),
             bell: watch::Sender::new(FIRST),
             budget,
             meters,
+            desk,
             started_at: SystemTime::now(),
             started: fixed::Fixed::of(config),
+            listening: OnceLock::new(),
             signals: Signals::default(),
             ready: AtomicBool::new(false),
             reloads_ok: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
+            is_outdated: AtomicBool::new(false),
         }))
     }
 
@@ -122,7 +153,15 @@ impl Control {
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
         let mut in_force = self.in_force();
         let number = in_force.number.saturating_add(1);
-        let next = match Generation::compile(config, number, &self.budget, &self.meters) {
+        let fixed = self.started.differs_from(config);
+        let next = match Generation::compile(
+            config,
+            number,
+            fixed.clone(),
+            &self.budget,
+            &self.meters,
+            &self.desk,
+        ) {
             Ok(next) => next,
             Err(conflicts) => {
                 drop(in_force);
@@ -135,13 +174,21 @@ impl Control {
         self.number.store(number, Ordering::Release);
         drop(in_force);
         self.reloads_ok.fetch_add(1, Ordering::Relaxed);
+        self.is_outdated.store(false, Ordering::Relaxed);
         self.bell.send_replace(number);
-        Ok(self.started.differs_from(config))
+        Ok(fixed)
     }
 
     /// Takes note of a configuration that could not be put in force.
     pub fn reload_failed(&self) {
         self.reloads_failed.fetch_add(1, Ordering::Relaxed);
+        self.is_outdated.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last reload failed, so that the generation in force is not what the file says.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Relaxed)
     }
 
     /// How many reloads there have been.
@@ -177,8 +224,15 @@ impl Control {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Everything listens.
-    pub(super) fn set_ready(&self) {
+    /// The addresses that are listened on, as they came about: ports that the system has chosen, sockets that were inherited.
+    #[must_use]
+    pub fn listening(&self) -> &[Address] {
+        self.listening.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Everything listens, at these addresses.
+    pub(super) fn set_ready(&self, listening: Vec<Address>) {
+        self.listening.get_or_init(|| listening);
         self.ready.store(true, Ordering::Relaxed);
     }
 

@@ -29,7 +29,8 @@ impl Fixed {
             drain_delay: _,
             shutdown_grace: _,
         } = &self.server;
-        let Log { format, level, access: _, request_id_field: _ } = &self.log;
+        let Log { format, level, access: _, request_id_field: _, diagnose: _, old_secret_warning: _ } =
+            &self.log;
         let (server, log) = (&config.server, &config.log);
         let keys = [
             ("server.listen", *listen != server.listen),

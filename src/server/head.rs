@@ -1,20 +1,24 @@
-//! Pure. A strict look at the raw head of a request, before hyper sees it.
+//! Pure. A strict look at the raw head of a request.
 //!
-//! hyper is lenient in places where two readers of one message could disagree about where it ends or whom it is for. So
-//! every head is first read here, byte by byte, against RFC 9112. What passes goes on to hyper with its framing taken out
-//! (see [`Head::relay`]): the content is read by us alone.
+//! HTTP libraries are lenient in places where two readers of one message could disagree about where it ends or whom it is
+//! for. So every head is read here, byte by byte, against RFC 9112. What passes becomes a [`RequestHead`], which is what
+//! the request is from then on.
 
-use http::uri::PathAndQuery;
+mod class;
+mod request;
+mod target;
+
 use memchr::memchr;
 
-/// The most field lines a request may have; hyper reads no more without allocating for each request.
+use class::{is_field, is_token};
+pub use request::RequestHead;
+use target::{RequestLine, Target, is_host};
+
+/// The most field lines a request may have.
 pub const MAX_FIELD_LINES: usize = 100;
 
-/// The most bytes of a request line, whatever the head as a whole may have: hyper's targets have at most 65,534.
+/// The most bytes of a request line, whatever the head as a whole may have.
 const MAX_REQUEST_LINE: usize = 65_000;
-
-/// How much longer than a line its replacement can be: `content-length: 0` for a short `transfer-encoding`.
-const LONGEST_REPLACEMENT: usize = 32;
 
 /// What the bytes received so far amount to.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +53,21 @@ pub struct Head {
     pub framing: Framing,
     /// What the client expects before it sends the content.
     pub expect: Expect,
+    /// Whether the connection goes on behind the response.
+    pub persistence: Persistence,
+    /// Whether a `connection` line says anything else, which is the name of a field.
+    pub has_connection_options: bool,
+}
+
+/// What a client says of the connection (RFC 9112, section 9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// Nothing: HTTP/1.1 goes on, HTTP/1.0 ends.
+    Usual,
+    /// `keep-alive`, which only means something in HTTP/1.0.
+    KeepAlive,
+    /// `close`
+    Close,
 }
 
 /// The minor versions of HTTP/1 that are spoken.
@@ -92,7 +111,7 @@ pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
         None => return if start > max_bytes { Look::Faulty(Fault::TooLarge) } else { Look::Partial },
         Some(b'\r') if message.len() == 1 => return Look::Partial,
         // Something else than HTTP/1.x, a TLS handshake for instance, need not wait for its time-out.
-        Some(first) if !is_token_byte(*first) => {
+        Some(first) if !is_token(*first) => {
             return malformed("the request line does not begin with a method");
         }
         Some(_) => {}
@@ -107,64 +126,6 @@ pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
             Ok(head) => Look::Complete(head),
             Err(fault) => Look::Faulty(fault),
         },
-    }
-}
-
-impl Head {
-    /// Writes the head as hyper is to see it to `out`.
-    ///
-    /// It is the head as received, except that the framing says `content-length: 0` (the content never goes through
-    /// hyper), that `expect` and `upgrade` are left out (they are ours to honour or not), and that a target in
-    /// absolute-form is reduced to origin-form (RFC 9112, section 3.2.2). `raw` must be the bytes that were looked at.
-    pub fn relay(&self, raw: &[u8], out: &mut Vec<u8>) {
-        let start = leading_empty_lines(raw);
-        let Some(head) = raw.get(start..self.len) else { return };
-        out.reserve(head.len().saturating_add(LONGEST_REPLACEMENT));
-        let mut lines = Lines(head);
-        let has_host = || {
-            Lines(head).skip(1).any(|line| {
-                line.len() > 5
-                    && matches!(field_line(line), Ok((name, _)) if name.eq_ignore_ascii_case(b"host"))
-            })
-        };
-        if let Some((request_line, Ok(parsed))) = lines.next().map(|line| (line, RequestLine::read(line))) {
-            if let Target::Absolute { authority, path_and_query } = parsed.target {
-                out.extend_from_slice(parsed.method);
-                out.push(b' ');
-                if path_and_query.first() != Some(&b'/') {
-                    out.push(b'/');
-                }
-                out.extend_from_slice(path_and_query);
-                out.extend_from_slice(match parsed.version {
-                    Version::Http10 => b" HTTP/1.0",
-                    Version::Http11 => b" HTTP/1.1",
-                });
-                if !has_host() {
-                    // HTTP/1.0 need not have the field, and then says it here.
-                    out.extend_from_slice(b"\r\nhost: ");
-                    out.extend_from_slice(authority);
-                }
-            } else {
-                out.extend_from_slice(request_line);
-            }
-            out.extend_from_slice(b"\r\n");
-        }
-        for line in lines {
-            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-            match Special::of(name) {
-                Some(Special::ContentLength) => {
-                    out.extend_from_slice(name);
-                    out.extend_from_slice(b": 0\r\n");
-                }
-                Some(Special::TransferEncoding) => out.extend_from_slice(b"content-length: 0\r\n"),
-                Some(Special::Expect | Special::Upgrade) => {}
-                Some(Special::Host) | None => {
-                    out.extend_from_slice(line);
-                    out.extend_from_slice(b"\r\n");
-                }
-            }
-        }
-        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -203,6 +164,7 @@ fn find_end(bytes: &[u8], start: usize, scanned: &mut usize) -> End {
 }
 
 /// The lines of a complete head, without their CRLF and without the empty line at the end.
+#[derive(Clone)]
 struct Lines<'h>(&'h [u8]);
 
 impl<'h> Iterator for Lines<'h> {
@@ -223,6 +185,9 @@ struct Seen<'h> {
     length: Option<u64>,
     chunked: bool,
     expect: Option<Expect>,
+    close: bool,
+    keep_alive: bool,
+    other_options: bool,
 }
 
 fn read(head: &[u8], len: usize) -> Result<Head, Fault> {
@@ -240,7 +205,7 @@ fn read(head: &[u8], len: usize) -> Result<Head, Fault> {
         }
         read_field_line(line, &mut seen).map_err(Fault::Malformed)?;
     }
-    // Where the target has to say the host, hyper sees one line more.
+    // Where the target has to say the host, the upstream gets one line more.
     let target_is_host = matches!(request_line.target, Target::Absolute { .. }) && seen.host.is_none();
     if target_is_host && seen.lines == MAX_FIELD_LINES {
         return Err(Fault::TooLarge);
@@ -270,82 +235,23 @@ fn conclude(request_line: &RequestLine<'_>, seen: &Seen<'_>, len: usize) -> Resu
         Version::Http10 => Expect::Nothing,
         Version::Http11 => seen.expect.unwrap_or(Expect::Nothing),
     };
-    Ok(Head { len, version, framing, expect })
+    let persistence = match (seen.close, seen.keep_alive) {
+        (true, _) => Persistence::Close,
+        (false, true) => Persistence::KeepAlive,
+        (false, false) => Persistence::Usual,
+    };
+    let has_connection_options = seen.other_options;
+    Ok(Head { len, version, framing, expect, persistence, has_connection_options })
 }
 
-struct RequestLine<'h> {
-    method: &'h [u8],
-    target: Target<'h>,
-    version: Version,
-}
-
-enum Target<'h> {
-    Origin,
-    Absolute { authority: &'h [u8], path_and_query: &'h [u8] },
-}
-
-impl<'h> RequestLine<'h> {
-    fn read(line: &'h [u8]) -> Result<Self, &'static str> {
-        let mut parts = line.split(|byte| *byte == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err("the request line is not method, target and version, with one space between");
-        };
-        if method.is_empty() || !method.iter().copied().all(is_token_byte) {
-            return Err("the method is not a token");
-        }
-        let version = match version {
-            b"HTTP/1.1" => Version::Http11,
-            b"HTTP/1.0" => Version::Http10,
-            _ => return Err("the version is neither HTTP/1.1 nor HTTP/1.0"),
-        };
-        Ok(Self { method, target: Target::read(target)?, version })
-    }
-}
-
-impl<'h> Target<'h> {
-    /// Origin-form or absolute-form (RFC 9112, section 3.2), without a fragment.
-    fn read(target: &'h [u8]) -> Result<Self, &'static str> {
-        if target.contains(&b'#') {
-            return Err("the target has a fragment");
-        }
-        let is_path = |text: &[u8]| PathAndQuery::try_from(text).is_ok();
-        if target.first() == Some(&b'/') {
-            return if is_path(target) {
-                Ok(Self::Origin)
-            } else {
-                Err("the target has a character that no URI has")
-            };
-        }
-        let rest = strip_prefix_ignoring_case(target, b"http://")
-            .or_else(|| strip_prefix_ignoring_case(target, b"https://"))
-            .ok_or("the target is neither origin-form nor absolute-form")?;
-        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
-        let (authority, path_and_query) = rest.split_at_checked(end).unwrap_or((rest, b""));
-        if !is_host(authority) {
-            return Err("the target's authority is invalid");
-        }
-        if !path_and_query.is_empty() && !is_path(path_and_query) {
-            return Err("the target has a character that no URI has");
-        }
-        Ok(Self::Absolute { authority, path_and_query })
-    }
-}
-
-fn strip_prefix_ignoring_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {
-    let (start, rest) = bytes.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// The fields that decide where a message ends and whom it is for.
+/// The fields that decide where a message ends, whom it is for, and what comes after it.
 #[derive(Clone, Copy)]
 enum Special {
     Host,
     ContentLength,
     TransferEncoding,
     Expect,
-    Upgrade,
+    Connection,
 }
 
 impl Special {
@@ -354,7 +260,7 @@ impl Special {
         match name.len() {
             4 if is(b"host") => Some(Self::Host),
             6 if is(b"expect") => Some(Self::Expect),
-            7 if is(b"upgrade") => Some(Self::Upgrade),
+            10 if is(b"connection") => Some(Self::Connection),
             14 if is(b"content-length") => Some(Self::ContentLength),
             17 if is(b"transfer-encoding") => Some(Self::TransferEncoding),
             _ => None,
@@ -365,7 +271,16 @@ impl Special {
 fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'static str> {
     let (name, value) = field_line(line)?;
     match Special::of(name) {
-        None | Some(Special::Upgrade) => {}
+        None => {}
+        Some(Special::Connection) => {
+            for option in value.split(|byte| *byte == b',').map(trim) {
+                let close = option.eq_ignore_ascii_case(b"close");
+                let keep_alive = option.eq_ignore_ascii_case(b"keep-alive");
+                seen.close |= close;
+                seen.keep_alive |= keep_alive;
+                seen.other_options |= !close && !keep_alive;
+            }
+        }
         Some(Special::Host) => {
             if seen.host.replace(value).is_some() {
                 return Err("there are several host fields");
@@ -398,18 +313,18 @@ fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'stat
 }
 
 /// Name and value of a field line (RFC 9112, section 5), the value without the white space around it.
-pub(super) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err("a field line is folded");
     }
     let Some((name, value)) = memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) else {
         return Err("a field line has no colon");
     };
-    if name.is_empty() || !name.iter().copied().all(is_token_byte) {
+    if name.is_empty() || !name.iter().copied().all(is_token) {
         return Err("a field name is not a token");
     }
     let value = trim(value.get(1..).unwrap_or_default());
-    if !value.iter().copied().all(is_field_byte) {
+    if !value.iter().copied().all(is_field) {
         return Err("a field value has a control character");
     }
     Ok((name, value))
@@ -429,106 +344,6 @@ fn decimal(value: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-/// `uri-host [ ":" port ]` (RFC 9110, section 7.2), not empty and without user information.
-fn is_host(value: &[u8]) -> bool {
-    let (host, port) = if value.first() == Some(&b'[') {
-        let Some(end) = memchr(b']', value) else { return false };
-        let Some((literal, after)) = value.split_at_checked(end.saturating_add(1)) else { return false };
-        let inner = literal.get(1..end).and_then(|inner| std::str::from_utf8(inner).ok()).unwrap_or_default();
-        if inner.parse::<std::net::Ipv6Addr>().is_err() {
-            return false;
-        }
-        match after {
-            [] => return true,
-            [b':', port @ ..] => (literal, port),
-            _ => return false,
-        }
-    } else {
-        match memchr(b':', value).and_then(|colon| value.split_at_checked(colon)) {
-            Some((host, port)) => (host, port.get(1..).unwrap_or_default()),
-            None => (value, &b""[..]),
-        }
-    };
-    let literal = host.first() == Some(&b'[');
-    !host.is_empty()
-        && (literal || is_reg_name(host))
-        && port.len() <= 5
-        && port.iter().all(u8::is_ascii_digit)
-}
-
-/// `reg-name` (RFC 3986, section 3.2.2).
-fn is_reg_name(name: &[u8]) -> bool {
-    let mut bytes = name.iter();
-    while let Some(byte) = bytes.next() {
-        let fine = match byte {
-            b'%' => {
-                bytes.next().is_some_and(u8::is_ascii_hexdigit)
-                    && bytes.next().is_some_and(u8::is_ascii_hexdigit)
-            }
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
-            | b';' | b'=' => true,
-            other => other.is_ascii_alphanumeric(),
-        };
-        if !fine {
-            return false;
-        }
-    }
-    true
-}
-
-/// What a byte may be part of. A table, because every byte of every head is looked up in it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// `tchar` (RFC 9110, section 5.6.2).
-    Token,
-    /// What else may stand in a field value (section 5.5): tab, space, visible characters, opaque bytes from 0x80 on.
-    Text,
-    /// Control characters.
-    Control,
-}
-
-const CLASSES: [Class; 256] = classes();
-
-#[expect(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects,
-    reason = "evaluated by the compiler"
-)]
-const fn classes() -> [Class; 256] {
-    let mut classes = [Class::Text; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        if byte < 0x20 || byte == 0x7f {
-            classes[byte] = Class::Control;
-        }
-        if (byte as u8).is_ascii_alphanumeric() {
-            classes[byte] = Class::Token;
-        }
-        byte += 1;
-    }
-    classes[b'\t' as usize] = Class::Text;
-    let symbols = b"!#$%&'*+-.^_`|~";
-    let mut index = 0;
-    while index < symbols.len() {
-        classes[symbols[index] as usize] = Class::Token;
-        index += 1;
-    }
-    classes
-}
-
-fn class(byte: u8) -> Class {
-    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Control)
-}
-
-fn is_token_byte(byte: u8) -> bool {
-    class(byte) == Class::Token
-}
-
-fn is_field_byte(byte: u8) -> bool {
-    class(byte) != Class::Control
 }
 
 #[cfg(test)]

@@ -9,12 +9,15 @@ pub mod control;
 pub mod crowd;
 mod fixed;
 pub mod head;
+pub mod hyper_side;
 pub mod inherit;
 pub mod limit;
 pub mod listener;
 pub mod pace;
 pub mod proxy;
 pub mod seats;
+mod seldom;
+pub mod spelling;
 pub mod unread;
 pub mod view;
 pub mod wire;
@@ -30,6 +33,7 @@ use tokio::task::LocalSet;
 
 use crate::admin::{self, Admin};
 use crate::config::{self, Address, Config};
+use crate::counsel::{self, Counsel};
 use crate::peer::Network;
 use crate::route::Conflict;
 use control::Control;
@@ -45,6 +49,7 @@ pub struct Handle {
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
     admin: Option<Admin>,
+    counsel: Option<Counsel>,
 }
 
 /// How a server ended.
@@ -99,14 +104,16 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
 /// # Errors
 /// [`StartError`]. Nothing runs then.
 pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
-    let control = Control::new(config).map_err(StartError::Routes)?;
+    let (desk, inbox) = counsel::desk();
+    let control = Control::new(config, desk.clone()).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
     let claims = bind::claim(&config.server, inherited)?;
     let addresses = claims.iter().map(bind::Claim::address).collect();
     let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
     let admin = admin.transpose()?;
     let crowd = Crowd::new(config.server.max_connections.get(), workers);
-    let mut handle = Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None };
+    let mut handle =
+        Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, counsel: None };
     // All of them before the first thread, so that a failure leaves nothing running.
     let runtime = || runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread);
     let runtimes = (0..workers).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
@@ -117,6 +124,7 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
             of_worker.push(listener.behind(proxies));
         }
     }
+    handle.counsel = Some(counsel::start(&control, desk, inbox)?);
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
     for (index, (runtime, listeners)) in runtimes.into_iter().zip(listening).enumerate() {
         let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
@@ -131,7 +139,7 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
             }
         }
     }
-    handle.control.set_ready();
+    handle.control.set_ready(handle.addresses.clone());
     Ok(handle)
 }
 
@@ -170,7 +178,7 @@ impl Handle {
         self.control.abort();
     }
 
-    /// Waits until every worker has ended, and after them the admin listener.
+    /// Waits until every worker has ended, and after them the admin listener and what is looked into.
     #[must_use]
     pub fn wait(self) -> Ended {
         let cut_off =

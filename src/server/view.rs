@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use super::control::Generation;
-use super::wire;
+use super::wire::{self, Scratch};
 use crate::forward::pool::Pool;
 use crate::gateway::Gateway;
 
@@ -16,19 +16,31 @@ pub struct View {
     generation: Arc<Generation>,
     pools: Vec<Rc<Pool>>,
     tracker: TaskTracker,
+    scratch: Scratch,
 }
 
 impl View {
     /// The view of one of `workers` threads: each keeps its part of the idle upstream connections.
     #[must_use]
-    pub fn new(generation: Arc<Generation>, workers: usize, tracker: TaskTracker) -> Rc<Self> {
-        Self::with_pools(generation, workers, tracker, &[])
+    pub fn new(
+        generation: Arc<Generation>,
+        workers: usize,
+        tracker: TaskTracker,
+        scratch: Scratch,
+    ) -> Rc<Self> {
+        Self::with_pools(generation, workers, tracker, scratch, &[])
     }
 
     /// The view of another generation. Upstreams that stay keep their connections; the others' are closed.
     #[must_use]
     pub fn renewed(&self, generation: Arc<Generation>, workers: usize) -> Rc<Self> {
-        let next = Self::with_pools(generation, workers, self.tracker.clone(), &self.pools);
+        let next = Self::with_pools(
+            generation,
+            workers,
+            self.tracker.clone(),
+            Rc::clone(&self.scratch),
+            &self.pools,
+        );
         let stays = |pool: &Rc<Pool>| next.pools.iter().any(|kept| Rc::ptr_eq(kept, pool));
         self.pools.iter().filter(|pool| !stays(pool)).for_each(|pool| pool.retire());
         next
@@ -38,15 +50,19 @@ impl View {
         generation: Arc<Generation>,
         workers: usize,
         tracker: TaskTracker,
+        scratch: Scratch,
         known: &[Rc<Pool>],
     ) -> Rc<Self> {
         let pools = generation.gateway.upstreams().iter().map(|upstream| {
             let max_idle = upstream.max_idle.div_ceil(workers.max(1));
             let known = known.iter().find(|pool| pool.upstream() == upstream);
-            known.map_or_else(|| Pool::new(upstream.clone(), max_idle, tracker.clone()), Rc::clone)
+            known.map_or_else(
+                || Pool::new(upstream.clone(), max_idle, tracker.clone(), Rc::clone(&scratch)),
+                Rc::clone,
+            )
         });
         let pools = pools.collect();
-        Rc::new(Self { generation, pools, tracker })
+        Rc::new(Self { generation, pools, tracker, scratch })
     }
 
     /// The number of its generation.

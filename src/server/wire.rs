@@ -1,29 +1,30 @@
 //! Shell. The socket of one client connection, shared between hyper and the reader of content.
 //!
-//! hyper asks for heads and writes responses; it never sees content, nor a head that is not strict. The wire reads each
-//! head itself, has [`head::look`] judge it, and hands hyper a clean one whose content has length 0. The request's own task
-//! then reads the content from the wire, straight into its final buffer, and only when all of it has been read does hyper
-//! get the next head. So what hyper would have normalised is seen, what it would have buffered is not, and pipelined
-//! requests are answered one by one.
+//! hyper writes responses, and is told of a request when there is one to answer; it never sees a head as it came, nor
+//! content. The wire reads each head itself and has [`head::look`] judge it. The request's own task takes it from here,
+//! reads the content straight into its final buffer, and only when all of it has been read does hyper hear of the next
+//! request. So what hyper would have normalised is seen, what it would have buffered is not, and pipelined requests are
+//! answered one by one.
 //!
-//! A head that cannot be served is replaced by a stand-in, so that its refusal is written by the one place that writes
+//! That a head cannot be served is told in the same way, so that its refusal is written by the one place that writes
 //! responses, in its turn.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use hyper::rt::ReadBufCursor;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::Instant;
 
 use super::chunked::{Chunked, Malformed, Step};
 use super::crowd::Rest;
-use super::head::{self, Fault, Framing, Head, Look, Version};
+use super::head::{self, Fault, Framing, Head, Look, RequestHead, Version};
+use super::spelling::Spelling;
 use super::unread::Unread;
 use crate::deadline::Deadline;
 
@@ -41,7 +42,7 @@ impl Transport for DuplexStream {
 }
 
 /// The time and bytes that a client may take, as far as the wire is concerned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a head.
     pub max_header_bytes: usize,
@@ -65,12 +66,12 @@ pub fn scratch() -> Scratch {
 /// One client connection.
 #[derive(Debug)]
 pub struct Wire<IO> {
-    inner: RefCell<Inner<IO>>,
+    pub(super) inner: RefCell<Inner<IO>>,
 }
 
 #[derive(Debug)]
-struct Inner<IO> {
-    io: IO,
+pub(super) struct Inner<IO> {
+    pub(super) io: IO,
     limits: Limits,
     scratch: Scratch,
     rest: Rc<Rest>,
@@ -78,20 +79,20 @@ struct Inner<IO> {
     unread: Unread,
     /// How much of it has been searched for the end of a head.
     scanned: usize,
-    /// The clean head, and how much of it hyper has.
-    clean: Vec<u8>,
-    given: usize,
     phase: Phase,
-    arrival: Option<Arrival>,
-    version: Version,
+    /// The request that hyper has not been told of, or that its service has not taken up.
+    pub(super) arrival: Option<Arrival>,
+    pub(super) version: Version,
     eof: bool,
     draining: bool,
     waiting: Deadline,
     first_request: bool,
     writing: Deadline,
     /// Whether hyper may hold bytes of a response that are not written yet; who waits for it to have none.
-    unflushed: bool,
-    flushed: Option<Waker>,
+    pub(super) unflushed: bool,
+    pub(super) flushed: Option<Waker>,
+    /// How the names in the head that hyper writes next are spelled.
+    pub(super) spelling: Spelling,
 }
 
 #[derive(Debug)]
@@ -112,11 +113,11 @@ enum Remaining {
     Chunked(Chunked),
 }
 
-/// What hyper has been given a head for.
-#[derive(Clone, Copy, Debug)]
+/// What hyper has been told of.
+#[derive(Debug)]
 pub struct Arrival {
-    /// The facts of the head, or why it is not served.
-    pub head: Result<Head, Fault>,
+    /// The head, or why it is not served.
+    pub head: Result<RequestHead, Fault>,
     /// When it was complete.
     pub at: Instant,
 }
@@ -143,8 +144,6 @@ impl<IO: Transport> Wire<IO> {
             rest,
             unread,
             scanned: 0,
-            clean: Vec::new(),
-            given: 0,
             phase: Phase::Head,
             arrival: None,
             version: Version::Http11,
@@ -155,25 +154,20 @@ impl<IO: Transport> Wire<IO> {
             writing: Deadline::default(),
             unflushed: false,
             flushed: None,
+            spelling: Spelling::default(),
         };
         Rc::new(Self { inner: RefCell::new(inner) })
     }
 
-    /// Takes over the times that a client may take, for a connection that was accepted before they changed. How large a
-    /// head may be stays what hyper was told at its beginning.
+    /// Takes over the limits, for a connection that was accepted before they changed.
     pub fn adopt(&self, limits: &Limits) {
         let mut inner = self.inner.borrow_mut();
         if !inner.draining {
-            inner.limits = Limits { max_header_bytes: inner.limits.max_header_bytes, ..*limits };
+            inner.limits = *limits;
         }
     }
 
-    /// Bytes that a head may have.
-    pub fn max_header_bytes(&self) -> usize {
-        self.inner.borrow().limits.max_header_bytes
-    }
-
-    /// Waits for a head to hand to hyper. There is none when the connection ends, or should.
+    /// Waits for a request to tell hyper of. There is none when the connection ends, or should.
     pub async fn has_next_head(&self) -> bool {
         poll_fn(|cx| self.inner.borrow_mut().poll_head(cx)).await.unwrap_or(false)
     }
@@ -183,9 +177,14 @@ impl<IO: Transport> Wire<IO> {
         !self.inner.borrow().unflushed
     }
 
-    /// What the request that hyper has just brought is about. Every request has one.
+    /// The request that hyper has just been told of. There is one whenever it calls its service.
     pub fn take_arrival(&self) -> Option<Arrival> {
         self.inner.borrow_mut().arrival.take()
+    }
+
+    /// Has the field names of the next response written as `raw`, the head of an upstream's response, spells them.
+    pub fn spell_as(&self, raw: Bytes) {
+        self.inner.borrow_mut().spelling.follow(raw);
     }
 
     /// Ends the connection once the request under way is answered. One that waits for a request, or for the rest of a head,
@@ -308,10 +307,13 @@ pub trait Append {
 }
 
 impl<IO: Transport> Inner<IO> {
-    /// Makes sure that hyper has a head to read, or that there will be none.
+    /// Makes sure that there is a request to tell of, or that there will be none.
     ///
     /// Ready with `false` at the end of the connection.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.arrival.is_some() {
+            return Poll::Ready(Ok(true));
+        }
         loop {
             match self.phase {
                 Phase::Head => {}
@@ -328,7 +330,7 @@ impl<IO: Transport> Inner<IO> {
                     return Poll::Ready(Ok(true));
                 }
                 Look::Faulty(fault) => {
-                    self.stand_in(fault);
+                    self.fail(fault);
                     return Poll::Ready(Ok(true));
                 }
                 Look::Partial if self.eof => return Poll::Ready(Ok(false)),
@@ -347,7 +349,7 @@ impl<IO: Transport> Inner<IO> {
                         if self.unread.is_empty() {
                             return Poll::Ready(Ok(false));
                         }
-                        self.stand_in(Fault::TimedOut);
+                        self.fail(Fault::TimedOut);
                         return Poll::Ready(Ok(true));
                     }
                 },
@@ -356,7 +358,7 @@ impl<IO: Transport> Inner<IO> {
     }
 
     fn hand_over(&mut self, head: Head) {
-        head.relay(self.unread.as_slice(), &mut self.clean);
+        let request = RequestHead::new(head, self.unread.as_slice());
         self.version = head.version;
         self.unread.consume(head.len);
         self.phase = match head.framing {
@@ -366,21 +368,16 @@ impl<IO: Transport> Inner<IO> {
                 Phase::Content(Remaining::Chunked(Chunked::new(self.limits.max_header_bytes)))
             }
         };
-        self.arrived(Ok(head));
+        self.arrived(Ok(request));
     }
 
-    /// Gives hyper a request in the place of one that cannot be served, so that it answers.
-    fn stand_in(&mut self, fault: Fault) {
+    fn fail(&mut self, fault: Fault) {
         self.version = if is_http_10(self.unread.as_slice()) { Version::Http10 } else { Version::Http11 };
-        self.clean.extend_from_slice(match self.version {
-            Version::Http10 => b"POST / HTTP/1.0\r\n\r\n",
-            Version::Http11 => b"POST / HTTP/1.1\r\n\r\n",
-        });
         self.phase = Phase::Closed;
         self.arrived(Err(fault));
     }
 
-    fn arrived(&mut self, head: Result<Head, Fault>) {
+    fn arrived(&mut self, head: Result<RequestHead, Fault>) {
         self.scanned = 0;
         self.first_request = false;
         self.rest.serve();
@@ -522,6 +519,19 @@ impl<IO: Transport> Inner<IO> {
         Poll::Ready(Ok(()))
     }
 
+    /// What hyper wanted written has been, as far as it has.
+    pub(super) fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.watched(cx, written);
+        if let Poll::Ready(Ok(n)) = written {
+            self.spelling.advance(n);
+        }
+        written
+    }
+
     /// Sees to it that a client which takes nothing of its response is given up.
     fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
@@ -545,72 +555,4 @@ impl<IO: Transport> Inner<IO> {
 fn is_http_10(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
     line.is_some_and(|line| line.trim_ascii_end().ends_with(b" HTTP/1.0"))
-}
-
-/// The wire as hyper knows it: a source of clean heads, and a place for responses.
-#[derive(Debug)]
-pub struct HyperSide<IO>(pub Rc<Wire<IO>>);
-
-impl<IO: Transport> hyper::rt::Read for HyperSide<IO> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut cursor: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut inner = self.0.inner.borrow_mut();
-        if inner.given == inner.clean.len() {
-            inner.clean.clear();
-            inner.given = 0;
-            if !ready!(inner.poll_head(cx))? {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        let waiting = inner.clean.get(inner.given..).unwrap_or_default();
-        let n = waiting.len().min(cursor.remaining());
-        cursor.put_slice(waiting.get(..n).unwrap_or_default());
-        inner.given = inner.given.saturating_add(n);
-        if inner.given == inner.clean.len() {
-            inner.clean = Vec::new();
-            inner.given = 0;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<IO: Transport> hyper::rt::Write for HyperSide<IO> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut inner = self.0.inner.borrow_mut();
-        inner.unflushed = true;
-        let written = Pin::new(&mut inner.io).poll_write(cx, bytes);
-        inner.watched(cx, written)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let mut inner = self.0.inner.borrow_mut();
-        inner.unflushed = true;
-        let written = Pin::new(&mut inner.io).poll_write_vectored(cx, pieces);
-        inner.watched(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.inner.borrow().io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut inner = self.0.inner.borrow_mut();
-        ready!(Pin::new(&mut inner.io).poll_flush(cx))?;
-        inner.unflushed = false;
-        if let Some(waker) = inner.flushed.take() {
-            waker.wake();
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.inner.borrow_mut().io).poll_shutdown(cx)
-    }
 }

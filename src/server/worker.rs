@@ -39,7 +39,9 @@ impl Worker {
     #[must_use]
     pub fn new(control: Arc<Control>, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
-        let view = RefCell::new(View::new(control.generation(), workers, tracker.clone()));
+        let scratch = wire::scratch();
+        let view = View::new(control.generation(), workers, tracker.clone(), Rc::clone(&scratch));
+        let view = RefCell::new(view);
         let tally = control.meters().tally();
         // The ids of a process begin at a place of their own, and count on from there.
         let first_id = RandomState::new().hash_one(0u8);
@@ -47,7 +49,7 @@ impl Worker {
             control,
             view,
             workers,
-            scratch: wire::scratch(),
+            scratch,
             roster: Rc::default(),
             crowd,
             tracker,
@@ -122,9 +124,8 @@ impl Worker {
         RequestId(id)
     }
 
-    /// Takes note of a request that has ended.
-    pub fn ended(&self, view: &View, record: &Record) {
-        let now = SystemTime::now();
+    /// Takes note of a request that has ended now.
+    pub fn ended(&self, view: &View, record: &Record, now: SystemTime) {
         self.tally.count(record, now);
         telemetry::emit(record, view.gateway().access(), now, &mut self.line.borrow_mut());
     }
@@ -135,10 +136,9 @@ impl Worker {
         &self.tally
     }
 
-    /// The time now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.
+    /// A time that is about now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.
     #[must_use]
-    pub fn date(&self) -> HeaderValue {
-        let now = SystemTime::now();
+    pub fn date(&self, now: SystemTime) -> HeaderValue {
         let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let mut date = self.date.borrow_mut();
         if date.0 != second

@@ -5,10 +5,11 @@
 use std::time::SystemTime;
 
 use super::Fields;
-use super::field::{MisreadField, Reading};
+use super::field::{MOST_TAGS, MisreadField, Reading};
+use super::form;
 use super::mac::Tags;
 use super::scheme::Scheme;
-use super::template::{Part, Values};
+use super::template::{Body, Part, Values};
 use super::window::{Place, Timestamp};
 
 /// A request, as much of it as schemes sign besides the content.
@@ -47,6 +48,8 @@ pub struct Claim {
 pub(super) struct Besides {
     pub(super) before: Vec<u8>,
     pub(super) after: Vec<u8>,
+    /// The digest that the content must have, where that is what is signed of it.
+    pub(super) digest: Option<[u8; 32]>,
 }
 
 /// Why the fields hold no claim that could be checked. All of them are the sender's fault.
@@ -78,8 +81,7 @@ impl std::error::Error for ClaimError {}
 impl Claim {
     /// Reads what a request claims by this scheme.
     pub(super) fn read<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Result<Self, ClaimError> {
-        let value = one(context.fields, &scheme.field)?;
-        let reading = read(scheme, value)?;
+        let reading = signature(scheme, context.fields)?;
         if scheme.content.is_body() {
             return Ok(Self { tags: reading.tags, besides: None });
         }
@@ -99,14 +101,53 @@ impl Claim {
         };
         let signed = Signed { context, timestamp, id };
         let (before, after) = scheme.content.splice(&signed).ok_or(ClaimError::Malformed)?;
-        Ok(Self { tags: reading.tags, besides: Some(Box::new(Besides { before, after })) })
+        let digest = match scheme.content.content() {
+            Body::Whole | Body::Form => None,
+            Body::Digest(name) => Some(digest(context.target, name).ok_or(ClaimError::Malformed)?),
+        };
+        Ok(Self { tags: reading.tags, besides: Some(Box::new(Besides { before, after, digest })) })
     }
+}
+
+/// The SHA-256 that stands in the query of a request target under this name.
+fn digest(target: &str, name: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(form::parameter(form::query(target), name)?, &mut digest).ok()?;
+    Some(digest)
 }
 
 /// The moment that a request claims to be signed in, whatever its signature is worth.
 pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime> {
-    let reading = read(scheme, one(fields, &scheme.field).ok()?).ok()?;
+    let reading = signature(scheme, fields).ok()?;
     Some(time(scheme.timestamp.as_ref()?, fields, &reading).ok()?.1)
+}
+
+/// The text of the signed time, whether or not it is one.
+pub(super) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Option<&'f [u8]> {
+    match &scheme.timestamp.as_ref()?.place {
+        Place::Field(name) => one(fields, name).ok(),
+        Place::Key(_) => read(scheme, one(fields, &scheme.field).ok()?).ok()?.named,
+    }
+}
+
+/// What the signature field says, or all of those that may carry a signature.
+fn signature<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Result<Reading<'f>, ClaimError> {
+    if scheme.other_fields.is_empty() {
+        return read(scheme, one(fields, &scheme.field)?);
+    }
+    let mut all = Reading { tags: Tags::default(), named: None };
+    for name in scheme.signature_fields() {
+        match one(fields, name) {
+            Ok(value) => read(scheme, value)?.tags.iter().for_each(|tag| all.tags.push(tag.clone())),
+            Err(ClaimError::Missing) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    match all.tags.len() {
+        0 => Err(ClaimError::Missing),
+        1..=MOST_TAGS => Ok(all),
+        _ => Err(ClaimError::Malformed),
+    }
 }
 
 fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError> {
@@ -164,6 +205,10 @@ impl<F: Fields> Values for Signed<'_, '_, F> {
                 to.extend_from_slice(self.context.origin?.as_bytes());
                 to.extend_from_slice(uri(target)?);
             }
+            Part::UrlDecoded => {
+                to.extend_from_slice(self.context.origin?.as_bytes());
+                append_decoded(uri(target)?, to);
+            }
             Part::Field(name) => to.extend_from_slice(one(self.context.fields, name).ok()?),
         }
         Some(())
@@ -183,5 +228,44 @@ fn uri(text: &str) -> Option<&[u8]> {
     text.bytes().all(fine).then_some(text.as_bytes())
 }
 
+/// Appends a URI's text with those percent-encodings decoded that HubSpot decodes before it signs. What separates
+/// parameters (`&`, `=`) and what would begin a fragment is not among them.
+fn append_decoded(text: &[u8], to: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some((byte, tail)) = rest.split_first() {
+        let encoded = tail.split_at_checked(2).filter(|_| *byte == b'%');
+        let plain = encoded.and_then(|(digits, tail)| {
+            let mut plain = [0];
+            hex::decode_to_slice(digits, &mut plain).ok()?;
+            let [plain] = plain;
+            b":/?@!$'()*,;".contains(&plain).then_some((plain, tail))
+        });
+        let (byte, tail) = plain.unwrap_or((*byte, tail));
+        to.push(byte);
+        rest = tail;
+    }
+}
+
 /// No sender's identifiers are longer.
 const LONGEST_ID: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::append_decoded;
+
+    #[test]
+    fn of_a_url_only_what_hubspot_decodes_is_decoded() {
+        for (text, want) in [
+            ("/a?b=c", "/a?b=c"),
+            ("/%3a%2F%3F%40%21%24%27%28%29%2A%2C%3B", "/:/?@!$'()*,;"),
+            ("/%20%26%3D%23%25%2B%41", "/%20%26%3D%23%25%2B%41"),
+            ("/%253A%", "/%253A%"),
+            ("/%3", "/%3"),
+            ("/%%3A", "/%:"),
+        ] {
+            let mut got = Vec::new();
+            append_decoded(text.as_bytes(), &mut got);
+            assert_eq!(String::from_utf8(got).unwrap(), want, "{text}");
+        }
+    }
+}

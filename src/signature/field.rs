@@ -6,7 +6,6 @@ use std::iter;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use hex::FromHex as _;
 
 use super::algorithm::Algorithm;
 use super::mac::{Tag, Tags};
@@ -152,13 +151,33 @@ impl Notation {
             return Tag::of_token(text).filter(|_| !text.is_empty());
         }
         if let (Encoding::Hex, Some(32)) = (self.encoding, algorithm.tag_len()) {
-            // The most usual one by itself: of a length that the compiler knows, it costs half.
-            return <[u8; 32]>::from_hex(text).ok().and_then(|bytes| Tag::of(&bytes));
+            // The most usual one by itself: of a length that the compiler knows, it costs a tenth.
+            return sixty_four_digits(text).and_then(|bytes| Tag::of(&bytes));
         }
         let mut buffer = [0; LONGEST_DECODED];
         let bytes = self.encoding.read(text, algorithm.tag_len(), &mut buffer)?;
         if algorithm == Algorithm::EcdsaP256 { public_key::tag_of_der(bytes) } else { Tag::of(bytes) }
     }
+}
+
+/// The bytes that 64 hexadecimal digits stand for, of either case. No digit decides on a jump, so that the compiler works on
+/// many of them at a time; digit by digit, this was a tenth of what it takes to verify a small event.
+fn sixty_four_digits(text: &[u8]) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = text.try_into().ok()?;
+    let mut values = [0_u8; 64];
+    let mut wrong = 0_u8;
+    for (value, digit) in values.iter_mut().zip(digits) {
+        let decimal = digit.wrapping_sub(b'0');
+        let letter = (digit | 0x20).wrapping_sub(b'a');
+        wrong |= u8::from(decimal > 9) & u8::from(letter > 5);
+        *value = if decimal > 9 { letter.wrapping_add(10) } else { decimal };
+    }
+    let mut bytes = [0; 32];
+    let (pairs, _none) = values.as_chunks::<2>();
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = high.wrapping_mul(16) | low;
+    }
+    (wrong == 0).then_some(bytes)
 }
 
 /// As many bytes as a tag can be written in: ECDSA in DER has up to 72.
@@ -398,6 +417,17 @@ mod tests {
                     prop_assert_eq!(read(&notation, &value).unwrap(), bytes);
                 }
             }
+        }
+
+        /// Every byte in every place, against the library's word on it.
+        #[test]
+        fn sixty_four_digits_are_read_as_the_library_reads_them(
+            digits in "[0-9a-fA-F]{64}", place in 0_usize..64, byte: u8,
+        ) {
+            let mut text = digits.into_bytes();
+            prop_assert_eq!(sixty_four_digits(&text).unwrap().to_vec(), hex::decode(&text).unwrap());
+            text[place] = byte;
+            prop_assert_eq!(sixty_four_digits(&text).map(|bytes| bytes.to_vec()), hex::decode(&text).ok());
         }
 
         #[test]

@@ -12,8 +12,11 @@ use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
 pub use super::algorithm::Algorithm;
+use super::challenge;
 use super::public_key::{self, PublicKey};
 use crate::secret::Key;
+#[cfg(doc)]
+use crate::signature::scheme::SchemeFault;
 
 /// An algorithm keyed once, at start-up; each request starts from a copy of its state.
 ///
@@ -94,6 +97,24 @@ impl Keyed {
         })
     }
 
+    /// The HMAC of a challenge's value, in hexadecimal: the one computed tag that leaves this file for the network, because a
+    /// sender asks for it before it delivers (Zoom).
+    ///
+    /// It is no oracle for signatures. A [`challenge::Value`] lacks a character that everything has which the scheme
+    /// signs: a scheme for which that does not hold is refused ([`SchemeFault::ProofIsSignature`]). And only who has signed
+    /// the challenge with this very secret is answered.
+    pub(super) fn proof(&self, value: &challenge::Value) -> Option<String> {
+        let mut running = self.start(&Tags::default());
+        running.update(value.as_str().as_bytes());
+        match running.0 {
+            Progress::Token(_) | Progress::PublicKey(_) => None,
+            hmac @ (Progress::HmacSha256(_)
+            | Progress::HmacSha384(_)
+            | Progress::HmacSha512(_)
+            | Progress::HmacSha1(_)) => tag(hmac).map(|tag| hex::encode(tag.as_bytes())),
+        }
+    }
+
     /// The secret that a sender of shared tokens writes into its field, for whoever makes signatures.
     pub(super) fn token(&self) -> Option<&Key> {
         match &self.0 {
@@ -134,8 +155,9 @@ impl Running {
             // The most usual one by itself: of known length, it costs half.
             Progress::HmacSha256(mac) => {
                 let own: [u8; 32] = finalized(mac).into();
+                // `subtle` hides each of what it compares from the compiler, and four words cost less than 32 bytes.
                 is_any(claimed, |tag| match <&[u8; 32]>::try_from(tag) {
-                    Ok(tag) => own.ct_eq(tag),
+                    Ok(tag) => words(&own).ct_eq(&words(tag)),
                     Err(_other_length) => Choice::from(0),
                 })
             }
@@ -164,6 +186,17 @@ impl Progress {
         }
         tag(self).is_some_and(|own| is_any(claimed, |tag| own.as_bytes().ct_eq(tag)))
     }
+}
+
+/// The same bytes, as words.
+#[inline]
+fn words(tag: &[u8; 32]) -> [u64; 4] {
+    let (chunks, _none) = tag.as_chunks::<8>();
+    let mut words = [0; 4];
+    for (word, chunk) in words.iter_mut().zip(chunks) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    words
 }
 
 /// Whether a claimed tag is the right one. All are looked at, whichever it is.

@@ -8,9 +8,11 @@
 //! Nothing here knows hyper: fields come in through [`Fields`], content as slices of bytes.
 
 pub mod algorithm;
+pub mod challenge;
 pub mod claim;
 pub mod diagnosis;
 pub mod field;
+pub mod form;
 pub mod mac;
 pub mod probe;
 pub mod scheme;
@@ -26,11 +28,15 @@ use std::time::SystemTime;
 
 use bytes::BufMut;
 use bytes::buf::Limit;
+use sha2::{Digest as _, Sha256};
 
-use crate::secret::Secret;
+use crate::secret::{Key, Secret};
 pub use claim::{Claim, ClaimError, Context};
+use diagnosis::KeyChange;
+use form::Form;
 use mac::{BadKey, Keyed, Running};
 use scheme::Scheme;
+use template::Body;
 
 /// Read access to the field lines of a message: all that verification needs to know of a front end.
 pub trait Fields {
@@ -44,6 +50,9 @@ pub trait Fields {
 pub struct Verifier {
     scheme: Arc<Scheme>,
     keys: Vec<KeyedSecret>,
+    /// The same with what a secret may have been meant to be, for explaining a mismatch. They verify no request.
+    slips: Vec<(KeyChange, Verifier)>,
+    answers: challenge::Answers,
 }
 
 #[derive(Debug)]
@@ -65,7 +74,20 @@ impl Verifier {
             Ok(KeyedSecret { name: secret.name, mac, not_after: secret.not_after })
         });
         let keys = keyed.collect::<Result<_, _>>()?;
-        Ok(Self { scheme, keys })
+        Ok(Self { scheme, keys, slips: Vec::new(), answers: challenge::Answers::Nothing })
+    }
+
+    /// Takes along what the secret of this name may have been meant to be, for [`diagnosis`]. Nothing verifies for it. What is
+    /// no key of the scheme's is left out; the keys' bytes are wiped on return.
+    #[must_use]
+    pub fn suspecting(mut self, name: &Arc<str>, slips: impl IntoIterator<Item = (KeyChange, Key)>) -> Self {
+        for (change, key) in slips {
+            let secret = Secret { name: Arc::clone(name), key, not_after: None };
+            if let Ok(slip) = Self::new(Arc::clone(&self.scheme), vec![secret]) {
+                self.slips.push((change, slip));
+            }
+        }
+        self
     }
 
     /// The scheme it verifies by.
@@ -77,6 +99,16 @@ impl Verifier {
     /// The names of the secrets, in the order of the configuration.
     pub fn secret_names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
         self.keys.iter().map(|key| &key.name)
+    }
+
+    /// When each of the secrets ceases to count, if ever, in the same order.
+    pub fn ends(&self) -> impl ExactSizeIterator<Item = Option<SystemTime>> {
+        self.keys.iter().map(|key| key.not_after)
+    }
+
+    /// The names of the secrets, each with the moment from which it does not count any more, if there is one.
+    pub fn secrets(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, Option<SystemTime>)> {
+        self.keys.iter().map(|key| (&key.name, key.not_after))
     }
 
     /// What the fields claim. Decided before any content is read.
@@ -110,7 +142,8 @@ impl Verifier {
     }
 
     fn start(&self, claim: Option<Claim>, now: SystemTime) -> Verification<'_> {
-        let first = claim.as_ref().and_then(|_| self.keys.iter().position(|key| key.counts(now)));
+        let streamed = claim.as_ref().filter(|_| *self.scheme.content.content() == Body::Whole);
+        let first = streamed.and_then(|_| self.keys.iter().position(|key| key.counts(now)));
         let running = first.and_then(|index| self.keys.get(index)).zip(claim.as_ref());
         let running = running.map(|(key, claim)| key.start(claim));
         Verification { verifier: self, claim, now, first, running, content: Vec::new(), hashed: 0 }
@@ -129,11 +162,32 @@ impl Verifier {
         content: &[u8],
     ) -> Option<&KeyedSecret> {
         let others = self.keys.iter().enumerate().filter(|(index, _)| Some(*index) != first);
-        others.map(|(_, key)| key).filter(|key| key.counts(now)).find(|key| {
+        let mut others = others.map(|(_, key)| key).filter(|key| key.counts(now)).peekable();
+        others.peek()?;
+        let signed = claim.signed_of(&self.scheme, content)?;
+        others.find(|key| {
             let mut running = key.start(claim);
-            running.update(content);
+            signed.take_into(&mut running);
             claim.holds(running)
         })
+    }
+}
+
+/// What is signed of complete content.
+enum SignedContent<'c> {
+    Whole(&'c [u8]),
+    Form(Form<'c>),
+    /// Its digest, and that is right.
+    Digest,
+}
+
+impl SignedContent<'_> {
+    fn take_into(&self, running: &mut Running) {
+        match self {
+            Self::Whole(content) => running.update(content),
+            Self::Form(form) => form.pieces().for_each(|piece| running.update(piece)),
+            Self::Digest => {}
+        }
     }
 }
 
@@ -153,6 +207,19 @@ impl KeyedSecret {
 }
 
 impl Claim {
+    /// What is signed of the content; `None` if it cannot be what was signed.
+    fn signed_of<'c>(&self, scheme: &Scheme, content: &'c [u8]) -> Option<SignedContent<'c>> {
+        match scheme.content.content() {
+            Body::Whole => Some(SignedContent::Whole(content)),
+            Body::Form => Form::read(content).map(SignedContent::Form),
+            Body::Digest(_) => {
+                let digest = self.besides.as_ref()?.digest?;
+                // The query says it to everybody.
+                (digest == *Sha256::digest(content)).then_some(SignedContent::Digest)
+            }
+        }
+    }
+
     /// Whether a message whose content has been hashed is authentic, once what is signed behind it is hashed, too.
     #[inline]
     fn holds(&self, mut running: Running) -> bool {
@@ -227,7 +294,7 @@ impl Verification<'_> {
     /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
     pub fn finish<H>(self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
         let Self { verifier, claim, now, first, running, content, hashed: _ } = self;
-        let Some(claim) = claim else { return Err(Mismatch { head, content }) };
+        let Some(claim) = claim else { return Err(Mismatch { head, content, now }) };
         let verified = running.is_some_and(|running| claim.holds(running));
         let verified_by = match first {
             Some(index) if verified => verifier.keys.get(index),
@@ -235,7 +302,7 @@ impl Verification<'_> {
         };
         match verified_by {
             Some(key) => Ok(AuthenticRequest { head, content, secret: Arc::clone(&key.name) }),
-            None => Err(Mismatch { head, content }),
+            None => Err(Mismatch { head, content, now }),
         }
     }
 }
@@ -349,6 +416,8 @@ pub struct Mismatch<H> {
     pub head: H,
     /// The content that does not verify.
     pub content: Vec<u8>,
+    /// The moment that it was judged in.
+    pub now: SystemTime,
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use super::claim::Context;
 use super::sign::{CannotSign, Stamp};
 use super::{Fields, Verifier};
 
-/// What is signed. No sender would send it.
-const CONTENT: &[u8] = b"hookgate readiness probe";
+/// What is signed. No sender would send it. It is a form, too, for the senders that sign one.
+const CONTENT: &[u8] = b"hookgate=readiness+probe";
 
 /// Something is wrong with a verifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,39 +40,40 @@ impl Verifier {
     pub fn probe(&self, now: SystemTime) -> Result<(), Fault> {
         for key in self.keys.iter().filter(|key| key.counts(now)) {
             let stamp = Stamp { timestamp: None, id: Some("hookgate-probe") };
-            let signature = match self.signature(Some(&key.name), &context(&Lines(&[]), now), stamp, CONTENT)
-            {
+            let target = self.target("/", CONTENT);
+            let made = self.signature(Some(&key.name), &context(&target, &Lines(&[]), now), stamp, CONTENT);
+            let signature = match made {
                 Ok(signature) => signature,
                 // Only the sender can sign, or it signs fields that only a real event has.
                 Err(CannotSign::PublicKey | CannotSign::NotSignable) => continue,
-                Err(CannotSign::NoSecret | CannotSign::NoId) => {
+                Err(CannotSign::NoSecret | CannotSign::NoId | CannotSign::NotForm | CannotSign::NoDigest) => {
                     return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
                 }
             };
             let lines: Vec<_> = signature.lines().cloned().collect();
-            if !self.takes(&lines, CONTENT, now) {
+            if !self.takes(&target, &lines, CONTENT, now) {
                 return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
             }
             // A token vouches for the sender and not for the content.
-            if key.mac.token().is_none() && self.takes(&lines, FORGED, now) {
+            if key.mac.token().is_none() && self.takes(&target, &lines, FORGED, now) {
                 return Err(Fault::AcceptsForged(Arc::clone(&key.name)));
             }
         }
         Ok(())
     }
 
-    fn takes(&self, lines: &[(String, String)], content: &[u8], now: SystemTime) -> bool {
-        let Ok(claim) = self.claim(&context(&Lines(lines), now)) else { return false };
+    fn takes(&self, target: &str, lines: &[(String, String)], content: &[u8], now: SystemTime) -> bool {
+        let Ok(claim) = self.claim(&context(target, &Lines(lines), now)) else { return false };
         let mut verification = self.begin(claim, now);
         verification.push(content);
         verification.finish(()).is_ok_and(|authentic| authentic.content() == content)
     }
 }
 
-const FORGED: &[u8] = b"hookgate readiness prob\0";
+const FORGED: &[u8] = b"hookgate=readiness+prob0";
 
-fn context<'c>(fields: &'c Lines<'c>, now: SystemTime) -> Context<'c, Lines<'c>> {
-    Context { origin: Some("http://localhost"), ..Context::of(fields, now) }
+fn context<'c>(target: &'c str, fields: &'c Lines<'c>, now: SystemTime) -> Context<'c, Lines<'c>> {
+    Context { target, origin: Some("http://localhost"), ..Context::of(fields, now) }
 }
 
 /// A message with these field lines.

@@ -6,8 +6,9 @@ use std::fmt;
 
 use crate::secret::SecretEncoding;
 use crate::signature::algorithm::Algorithm;
+use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
-pub use crate::signature::presets::PRESETS;
+pub use crate::signature::presets::{INEXPRESSIBLE, Inexpressible, PRESETS};
 use crate::signature::template::{Part, Template};
 use crate::signature::window::{Place, Timestamp};
 
@@ -19,6 +20,8 @@ pub struct Scheme {
     pub name: Cow<'static, str>,
     /// The field that carries the signature, in lower case.
     pub field: Cow<'static, str>,
+    /// Further fields that may carry one, instead or besides, in lower case; nearly always none.
+    pub other_fields: Vec<Cow<'static, str>>,
     /// How tags are made.
     pub algorithm: Algorithm,
     /// How tags stand in the field.
@@ -36,6 +39,8 @@ pub struct Scheme {
     pub model_pointers: Vec<Cow<'static, str>>,
     /// JSON pointers to the integration's identifier in the content, likewise.
     pub integration_pointers: Vec<Cow<'static, str>>,
+    /// What the sender asks before it delivers, where it does.
+    pub challenge: Option<Challenge>,
     /// Where it comes from.
     pub source: Source,
 }
@@ -79,22 +84,32 @@ impl Scheme {
             | Part::Method
             | Part::Path
             | Part::Query
-            | Part::Url => None,
+            | Part::Url
+            | Part::UrlDecoded => None,
         });
-        std::iter::once(&*self.field).chain(timestamp).chain(self.id.as_deref()).chain(signed)
+        self.signature_fields().chain(timestamp).chain(self.id.as_deref()).chain(signed)
+    }
+
+    /// Every field that may carry a signature.
+    pub fn signature_fields(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.field).chain(self.other_fields.iter().map(|name| &**name))
     }
 
     /// Whether it signs where the sender believes to send, so that the route has to know.
     #[must_use]
     pub fn signs_url(&self) -> bool {
-        self.content.has(&Part::Url)
+        self.content.signs_url()
     }
 
     /// What is wrong with it as a whole, though each part of it is right.
     #[must_use]
     pub fn fault(&self) -> Option<SchemeFault> {
         let key = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Key(_)));
-        if key && matches!(self.notation.format, Format::Plain { .. }) {
+        if key && !self.other_fields.is_empty() {
+            Some(SchemeFault::KeyInSeveral)
+        } else if self.challenge.as_ref().is_some_and(|challenge| !challenge.is_safe(self)) {
+            Some(SchemeFault::ProofIsSignature)
+        } else if key && matches!(self.notation.format, Format::Plain { .. }) {
             Some(SchemeFault::KeyInPlain)
         } else if self.timestamp.is_some() && !self.content.has(&Part::Timestamp) {
             Some(SchemeFault::TimestampUnsigned)
@@ -127,6 +142,10 @@ pub enum SchemeFault {
     NoId,
     /// A shared token is made of the secret alone.
     TokenSignsNothing,
+    /// The timestamp is under a key of the signature field, and there are several of those.
+    KeyInSeveral,
+    /// The HMAC in a challenge's answer could be the signature of an event.
+    ProofIsSignature,
 }
 
 impl fmt::Display for SchemeFault {
@@ -138,6 +157,10 @@ impl fmt::Display for SchemeFault {
             Self::IdUnsigned => "the identifier is not signed, so that it says nothing",
             Self::NoId => "`{id}` is signed, but nothing says where it stands",
             Self::TokenSignsNothing => "a shared token signs nothing",
+            Self::KeyInSeveral => "where there are several signature fields, the timestamp cannot be in them",
+            Self::ProofIsSignature => {
+                "`{hmac}` in a challenge's answer could be the signature of an event that was never sent"
+            }
         })
     }
 }

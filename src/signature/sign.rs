@@ -1,10 +1,15 @@
 //! Pure. The fields that a sender would add: for `hookgate sign`, `send`, and tests; no part of the gateway's own work.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use super::claim::{Context, Signed};
+use super::form::{self, Form};
 use super::mac::Tags;
+use super::template::Body;
 use super::window::Place;
 use super::{Fields, KeyedSecret, Verifier};
 
@@ -44,6 +49,10 @@ pub enum CannotSign {
     PublicKey,
     /// The scheme signs an identifier, and none was given.
     NoId,
+    /// The scheme signs a form, and this content is none, or none that can be read in one way only.
+    NotForm,
+    /// The content's digest is not in the target's query, where it is signed: [`Verifier::target`] puts it there.
+    NoDigest,
     /// What is signed besides the body is missing, or cannot be signed without doubt about where it ends.
     NotSignable,
 }
@@ -54,6 +63,10 @@ impl fmt::Display for CannotSign {
             Self::NoSecret => "there is no such secret",
             Self::PublicKey => "only the sender has the private key that signs",
             Self::NoId => "the scheme signs an identifier, and there is none",
+            Self::NotForm => "the scheme signs a form (`a=1&b=2`), and the body is none",
+            Self::NoDigest => {
+                "the scheme signs the body's SHA-256 in the query of the URL, and it is not there"
+            }
             Self::NotSignable => {
                 "what the scheme signs besides the body is missing, or has characters that it cannot have"
             }
@@ -83,6 +96,18 @@ impl Verifier {
         self.signed_by(key.ok_or(CannotSign::NoSecret)?, context, stamp, content)
     }
 
+    /// The request target that a sender uses for this content: with its digest in the query, where that is how it is signed.
+    #[must_use]
+    pub fn target<'t>(&self, target: &'t str, content: &[u8]) -> Cow<'t, str> {
+        match self.scheme.content.content() {
+            Body::Digest(name) if form::parameter(form::query(target), name).is_none() => {
+                let separator = if target.contains('?') { '&' } else { '?' };
+                Cow::Owned(format!("{target}{separator}{name}={}", digest_of(content)))
+            }
+            Body::Whole | Body::Form | Body::Digest(_) => Cow::Borrowed(target),
+        }
+    }
+
     /// The one field line that a sender with this verifier's first secret would add to this content, where the scheme
     /// signs nothing but that.
     #[must_use]
@@ -97,7 +122,7 @@ impl Verifier {
     }
 
     fn signed_plainly(&self, secret: Option<&str>, content: &[u8]) -> Option<(&str, String)> {
-        if self.scheme.content.parts().next().is_some() {
+        if !self.scheme.content.is_body() {
             return None;
         }
         let context = Context::of(&NoFields, std::time::SystemTime::UNIX_EPOCH);
@@ -124,6 +149,18 @@ impl Verifier {
         let text = time.as_ref().map(|(_, text)| text.as_bytes());
         let signed = Signed { context, timestamp: text, id: id.map(|(_, id)| id.as_bytes()) };
         let (before, after) = scheme.content.splice(&signed).ok_or(CannotSign::NotSignable)?;
+        let form = match scheme.content.content() {
+            Body::Whole => None,
+            Body::Form => Some(Form::read(content).ok_or(CannotSign::NotForm)?),
+            Body::Digest(name) => {
+                let digest = form::parameter(form::query(context.target), name);
+                let right = digest.is_some_and(|digest| *digest == *digest_of(content).as_bytes());
+                if !right {
+                    return Err(CannotSign::NoDigest);
+                }
+                Some(Form::default())
+            }
+        };
         let mut named = None;
         let mut others: Vec<_> = id.iter().map(|(name, id)| (name.to_string(), (*id).to_owned())).collect();
         match &time {
@@ -135,14 +172,21 @@ impl Verifier {
             Some(token) => scheme.notation.frame(&String::from_utf8_lossy(token.expose()), named),
             None => {
                 let mut mac = key.mac.start(&Tags::default());
-                for piece in [&before, content, &after] {
-                    mac.update(piece);
+                mac.update(&before);
+                match &form {
+                    Some(form) => form.pieces().for_each(|piece| mac.update(piece)),
+                    None => mac.update(content),
                 }
+                mac.update(&after);
                 scheme.notation.write(&mac.tag().ok_or(CannotSign::PublicKey)?, named)
             }
         };
         Ok(Signature { field: (scheme.field.to_string(), value), others, secret: Arc::clone(&key.name) })
     }
+}
+
+fn digest_of(content: &[u8]) -> String {
+    hex::encode(Sha256::digest(content))
 }
 
 struct NoFields;

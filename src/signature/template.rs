@@ -7,12 +7,27 @@
 use std::fmt;
 use std::ops::Range;
 
+#[cfg(doc)]
+use super::form::Form;
+
 /// What is signed: the content, and what stands before and behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
     before: Vec<Part>,
+    body: Body,
     after: Vec<Part>,
+}
+
+/// How the content is part of what is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// `{body}`: as it is.
+    Whole,
+    /// `{form}`: as a form, its decoded names and values sorted and put together (see [`Form`]).
+    Form,
+    /// `{digest:NAME}`: not at all, but its SHA-256 stands in the signed query, in hexadecimal, under this name.
+    Digest(String),
 }
 
 /// A part of what is signed, besides the content.
@@ -32,6 +47,8 @@ pub enum Part {
     Query,
     /// `{url}`: public origin and request target.
     Url,
+    /// `{url:decoded}`: the same, with the percent-encodings decoded that HubSpot decodes.
+    UrlDecoded,
     /// `{header:x}`: the value of the field with this lower-case name.
     Field(String),
 }
@@ -46,7 +63,7 @@ impl Template {
     /// The content and nothing else.
     #[must_use]
     pub fn body() -> Self {
-        Self { text: BODY.to_owned(), before: Vec::new(), after: Vec::new() }
+        Self { text: BODY.to_owned(), before: Vec::new(), body: Body::Whole, after: Vec::new() }
     }
 
     /// Reads a template such as `{timestamp}.{body}`.
@@ -54,14 +71,14 @@ impl Template {
     /// # Errors
     /// [`TemplateError`], with the place in the text.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let mut parts: Vec<(Range<usize>, Option<Part>)> = Vec::new();
+        let mut pieces: Vec<(Range<usize>, Piece)> = Vec::new();
         let mut at: usize = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
             let open = rest.find(['{', '}']).unwrap_or(rest.len());
             if open > 0 {
                 let literal = rest.get(..open).unwrap_or_default().to_owned();
                 let end = at.saturating_add(open);
-                parts.push((at..end, Some(Part::Literal(literal))));
+                pieces.push((at..end, Piece::Part(Part::Literal(literal))));
                 at = end;
                 continue;
             }
@@ -72,21 +89,31 @@ impl Template {
                 }
             };
             let whole = at..end;
-            let part = variable(text.get(whole.clone()).unwrap_or_default());
-            parts.push((whole.clone(), part.map_err(|fault| TemplateError { at: whole, fault })?));
+            let piece = variable(text.get(whole.clone()).unwrap_or_default());
+            pieces.push((whole.clone(), piece.map_err(|fault| TemplateError { at: whole, fault })?));
             at = end;
         }
-        seams(&parts)?;
-        let mut bodies = parts.iter().filter(|(_, part)| part.is_none());
-        if bodies.next().is_none() {
+        seams(&pieces)?;
+        let (mut before, mut body, mut after) = (Vec::new(), None, Vec::new());
+        for (at, piece) in pieces {
+            match piece {
+                Piece::Part(part) if body.is_none() => before.push(part),
+                Piece::Part(part) => after.push(part),
+                Piece::Body(_) if body.is_some() => {
+                    return Err(TemplateError { at, fault: TemplateFault::SecondBody });
+                }
+                Piece::Body(of) => body = Some((at, of)),
+            }
+        }
+        let Some((at, body)) = body else {
             return Err(TemplateError { at: 0..text.len(), fault: TemplateFault::NoBody });
+        };
+        let template = Self { text: text.to_owned(), before, body, after };
+        let signs_query = template.signs_url() || template.has(&Part::Query);
+        if matches!(template.body, Body::Digest(_)) && !signs_query {
+            return Err(TemplateError { at, fault: TemplateFault::DigestUnsigned });
         }
-        if let Some((at, _)) = bodies.next() {
-            return Err(TemplateError { at: at.clone(), fault: TemplateFault::SecondBody });
-        }
-        let mut parts = parts.into_iter().map(|(_, part)| part);
-        let before = parts.by_ref().map_while(|part| part).collect();
-        Ok(Self { text: text.to_owned(), before, after: parts.flatten().collect() })
+        Ok(template)
     }
 
     /// As it was written.
@@ -98,7 +125,19 @@ impl Template {
     /// Whether it is the content and nothing else.
     #[must_use]
     pub fn is_body(&self) -> bool {
-        self.before.is_empty() && self.after.is_empty()
+        self.before.is_empty() && self.after.is_empty() && self.body == Body::Whole
+    }
+
+    /// How the content is part of it.
+    #[must_use]
+    pub fn content(&self) -> &Body {
+        &self.body
+    }
+
+    /// Whether it has the URL that the sender believes to send to.
+    #[must_use]
+    pub fn signs_url(&self) -> bool {
+        self.has(&Part::Url) || self.has(&Part::UrlDecoded)
     }
 
     /// Whether a part is in it.
@@ -148,17 +187,35 @@ impl Part {
     }
 }
 
-/// A part as it is written, with its braces; `None` is the body.
-fn variable(text: &str) -> Result<Option<Part>, TemplateFault> {
+/// What a template is made of.
+enum Piece {
+    Part(Part),
+    Body(Body),
+}
+
+/// A part or the content as it is written, with its braces.
+fn variable(text: &str) -> Result<Piece, TemplateFault> {
     let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
-    Ok(Some(match name {
-        "body" => return Ok(None),
+    if let Some(name) = name.strip_prefix("digest:") {
+        // A name that is written in one way only, in whatever query.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let fine = !name.is_empty() && name.bytes().all(plain);
+        return if fine {
+            Ok(Piece::Body(Body::Digest(name.to_owned())))
+        } else {
+            Err(TemplateFault::Unknown)
+        };
+    }
+    Ok(Piece::Part(match name {
+        "body" => return Ok(Piece::Body(Body::Whole)),
+        "form" => return Ok(Piece::Body(Body::Form)),
         "timestamp" => Part::Timestamp,
         "id" => Part::Id,
         "method" => Part::Method,
         "path" => Part::Path,
         "query" => Part::Query,
         "url" => Part::Url,
+        "url:decoded" => Part::UrlDecoded,
         _ => match name.strip_prefix("header:").map(http::HeaderName::try_from) {
             Some(Ok(name)) => Part::Field(name.as_str().to_owned()),
             Some(Err(_)) | None => return Err(TemplateFault::Unknown),
@@ -167,11 +224,11 @@ fn variable(text: &str) -> Result<Option<Part>, TemplateFault> {
 }
 
 /// Refuses two neighbours of which nobody could tell where one ends and the other begins.
-fn seams(parts: &[(Range<usize>, Option<Part>)]) -> Result<(), TemplateError> {
-    for pair in parts.windows(2) {
+fn seams(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
+    for pair in pieces.windows(2) {
         let [(_, first), (at, second)] = pair else { continue };
-        let open = |part: &Option<Part>| part.as_ref().is_some_and(Part::is_open);
-        let closed = |part: &Option<Part>| part.as_ref().is_some_and(Part::is_closed);
+        let open = |piece: &Piece| matches!(piece, Piece::Part(part) if part.is_open());
+        let closed = |piece: &Piece| matches!(piece, Piece::Part(part) if part.is_closed());
         if (open(first) && !closed(second)) || (open(second) && !closed(first)) {
             return Err(TemplateError { at: at.clone(), fault: TemplateFault::NothingBetween });
         }
@@ -201,6 +258,8 @@ pub enum TemplateFault {
     Unknown,
     /// Two parts of any length with nothing between them.
     NothingBetween,
+    /// The content's digest stands in a query that is not signed.
+    DigestUnsigned,
 }
 
 impl fmt::Display for TemplateError {
@@ -213,6 +272,9 @@ impl fmt::Display for TemplateError {
             TemplateFault::NothingBetween => {
                 "nothing stands between these parts, so that a stranger could move the border between them"
             }
+            TemplateFault::DigestUnsigned => {
+                "the query that has the digest is not signed, so that any content would verify"
+            }
         })
     }
 }
@@ -222,8 +284,8 @@ impl std::error::Error for TemplateError {}
 const BODY: &str = "{body}";
 
 /// The parts that a template can have, for people.
-pub const PARTS: &str =
-    "`{body}`, `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, `{header:NAME}`";
+pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
+     `{url:decoded}`, `{header:NAME}`";
 
 #[cfg(test)]
 mod tests {
@@ -237,7 +299,7 @@ mod tests {
                 Part::Literal(text) => text.as_bytes(),
                 Part::Timestamp => b"17",
                 Part::Method => b"POST",
-                Part::Url => b"https://h/p?q",
+                Part::Url | Part::UrlDecoded => b"https://h/p?q",
                 Part::Id | Part::Path | Part::Query | Part::Field(_) => self.0,
             });
             Some(())
@@ -258,6 +320,8 @@ mod tests {
             ("{id}.{timestamp}.{body}", "x.17.|"),
             ("{method}{url}{body}{timestamp}", "POSThttps://h/p?q|17"),
             ("{body}{url}", "|https://h/p?q"),
+            ("{url}{form}", "https://h/p?q|"),
+            ("{url:decoded}{digest:bodySHA256}.", "https://h/p?q|."),
             ("{id}{timestamp}{body}", "x17|"),
             ("a{body}b", "a|b"),
             ("{header:X-Y}\n{body}", "x\n|"),
@@ -277,11 +341,18 @@ mod tests {
 
     #[test]
     fn a_template_that_cannot_be_one_says_where_it_goes_wrong() {
-        use TemplateFault::{Brace, NoBody, NothingBetween, SecondBody, Unknown};
+        use TemplateFault::{Brace, DigestUnsigned, NoBody, NothingBetween, SecondBody, Unknown};
         for (text, at, fault) in [
             ("", 0..0, NoBody),
             ("{timestamp}.", 0..12, NoBody),
             ("{body}{body}", 6..12, SecondBody),
+            ("{body}{form}", 6..12, SecondBody),
+            ("{url}{form}{digest:d}", 11..21, SecondBody),
+            ("{digest:d}", 0..10, DigestUnsigned),
+            ("{path}.{digest:d}", 7..17, DigestUnsigned),
+            ("{url}{digest:}", 5..14, Unknown),
+            ("{url}{digest:a%62}", 5..18, Unknown),
+            ("{id}{form}", 4..10, NothingBetween),
             ("{body", 0..5, Brace),
             ("a}{body}", 1..8, Brace),
             ("{bdy}", 0..5, Unknown),

@@ -57,6 +57,16 @@ impl Unit {
     pub const ALL: [(&'static str, Self); 3] =
         [("s", Self::Seconds), ("ms", Self::Milliseconds), ("rfc3339", Self::Rfc3339)];
 
+    /// What the unit is called in gateway.toml.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "s",
+            Self::Milliseconds => "ms",
+            Self::Rfc3339 => "rfc3339",
+        }
+    }
+
     /// The moment that a text stands for. Numbers have digits only, no sign, no leading zero, and no more digits than the
     /// year 2286 needs.
     #[must_use]

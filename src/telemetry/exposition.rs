@@ -15,10 +15,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::count::{BOUNDS, Distribution};
-use super::metric::{Outcome, RouteSum, Sum};
+use super::metric::{Outcome, RouteSum, Sum, UNEXPLAINED};
 use super::roll::Roll;
 use crate::config::Mode;
 use crate::rejection::Rejection;
+use crate::signature::diagnosis::Cause;
 
 /// The media type of [`text()`].
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -69,6 +70,7 @@ fn with_zeroes(mut sum: Sum, roll: &Roll) -> Sum {
             }
         }
         let secrets = roll.secrets.iter().filter(|secret| secret.routes.contains(&route.path));
+        zeroes.diagnosed = Cause::LABELS.into_iter().chain([UNEXPLAINED]).map(|cause| (cause, 0)).collect();
         zeroes.verified =
             secrets.map(|secret| (Arc::clone(&secret.name), super::metric::Seen::default())).collect();
         merge(&mut sum, &route.path, zeroes);
@@ -90,6 +92,9 @@ fn merge(sum: &mut Sum, path: &Arc<str>, zeroes: RouteSum) {
     }
     for (key, value) in zeroes.would_refuse {
         route.would_refuse.entry(key).or_insert(value);
+    }
+    for (key, value) in zeroes.diagnosed {
+        route.diagnosed.entry(key).or_insert(value);
     }
     for (key, value) in zeroes.verified {
         route.verified.entry(key).or_insert(value);
@@ -198,6 +203,19 @@ const METRICS: &[Metric] = &[
             all.each_route(|path, route| {
                 for (reason, count) in &route.would_refuse {
                     counter(family.encode_family(&[("route", path), ("reason", *reason)])?, *count)?;
+                }
+                Ok(())
+            })
+        },
+    },
+    Metric {
+        name: "hookgate_diagnosed",
+        help: "Requests that did not verify and were looked into, by route and likely cause",
+        kind: Kind::Counter,
+        encode: |all, family| {
+            all.each_route(|path, route| {
+                for (cause, count) in &route.diagnosed {
+                    counter(family.encode_family(&[("route", path), ("cause", *cause)])?, *count)?;
                 }
                 Ok(())
             })
@@ -342,6 +360,8 @@ mod tests {
             label: "current".to_owned(),
             name: "current".into(),
             scheme: "propify".to_owned(),
+            signature: 0,
+            not_after: None,
             routes: vec![path.into()],
         };
         Roll { routes: vec![RouteName { path: path.into(), mode }], secrets: vec![secret] }

@@ -33,6 +33,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     text(out, "model", record.model.as_deref());
     number(out, "status", u64::from(record.status));
     text(out, "reason", record.reason);
+    text(out, "challenge", record.challenge);
     text(out, "would_refuse", record.observed);
     text(out, "detail", record.detail.as_deref());
     text(out, "secret", record.secret.as_deref());
@@ -151,6 +152,7 @@ mod tests {
         record.model = Some("leases".to_owned());
         record.status = 502;
         record.reason = Some("upstream_failed");
+        record.challenge = Some("answered");
         record.observed = Some("signature_missing");
         record.detail = Some("it \"broke\"".to_owned());
         record.secret = Some("current".into());
@@ -163,7 +165,7 @@ mod tests {
             "timestamp": "2026-01-05T09:30:00.308011Z", "level": "WARN", "message": "request",
             "request_id": "0000000000000abc", "trace_id": "0af7651916cd43dd8448eb211c80319c", "peer": "::1",
             "route": "/w/{model}", "model": "leases", "status": 502, "reason": "upstream_failed",
-            "would_refuse": "signature_missing", "detail": "it \"broke\"", "secret": "current", "bytes_in": 162,
+            "challenge": "answered", "would_refuse": "signature_missing", "detail": "it \"broke\"", "secret": "current", "bytes_in": 162,
             "bytes_out": 96, "duration_ms": 12.055, "verified_ms": 0.007, "upstream_ms": 3_600_000.0,
         });
         assert_eq!(value(&record), want);

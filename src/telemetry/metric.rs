@@ -23,6 +23,9 @@ pub struct Meters {
     shards: Mutex<Vec<Arc<Shard>>>,
 }
 
+/// The label of a diagnosis that found no cause.
+pub const UNEXPLAINED: &str = "unexplained";
+
 /// The number of a route's path, the same in every configuration of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(usize);
@@ -106,6 +109,7 @@ struct Shard {
 struct RouteShard {
     outcomes: Family<Outcome>,
     would_refuse: Family<&'static str>,
+    diagnosed: Family<&'static str>,
     verified: Family<Arc<str>>,
     upstream: Histogram,
 }
@@ -121,6 +125,19 @@ struct Entry {
 }
 
 impl Shard {
+    /// The tally of the route with this number, made where it has none yet.
+    #[inline]
+    fn route<'t>(&self, routes: &'t mut Vec<Option<RouteTally>>, slot: Slot) -> Option<&'t mut RouteTally> {
+        if routes.len() <= slot.0 {
+            routes.resize_with(slot.0.saturating_add(1), || None);
+        }
+        Some(routes.get_mut(slot.0)?.get_or_insert_with(|| {
+            let tally = RouteTally::default();
+            lock(&self.routes).push((slot, Arc::clone(&tally.shard)));
+            tally
+        }))
+    }
+
     fn add_to(&self, sum: &mut Sum, paths: &[Arc<str>]) {
         // In this order, so that a connection which closes meanwhile is not subtracted without having been added.
         let closed = self.closed.get();
@@ -136,6 +153,10 @@ impl Shard {
             }
             for (key, entry) in lock(&route.would_refuse).iter() {
                 let count = of_route.would_refuse.entry(key).or_default();
+                *count = count.wrapping_add(entry.count.get());
+            }
+            for (key, entry) in lock(&route.diagnosed).iter() {
+                let count = of_route.diagnosed.entry(key).or_default();
                 *count = count.wrapping_add(entry.count.get());
             }
             for (key, entry) in lock(&route.verified).iter() {
@@ -162,6 +183,7 @@ struct RouteTally {
     shard: Arc<RouteShard>,
     outcomes: Known<Outcome>,
     would_refuse: Known<&'static str>,
+    diagnosed: Known<&'static str>,
     verified: Known<Arc<str>>,
 }
 
@@ -174,17 +196,9 @@ impl Tally {
         self.shard.took.observe(record.took);
         let mut routes = self.routes.borrow_mut();
         let slot = record.route.as_ref().map_or(Slot::NO_ROUTE, |route| route.slot);
-        if routes.len() <= slot.0 {
-            routes.resize_with(slot.0.saturating_add(1), || None);
-        }
-        let Some(place) = routes.get_mut(slot.0) else { return };
-        let route = place.get_or_insert_with(|| {
-            let tally = RouteTally::default();
-            lock(&self.shard.routes).push((slot, Arc::clone(&tally.shard)));
-            tally
-        });
+        let Some(route) = self.shard.route(&mut routes, slot) else { return };
         let outcome = Outcome::of(record);
-        let RouteTally { shard, outcomes, would_refuse, verified } = route;
+        let RouteTally { shard, outcomes, would_refuse, diagnosed: _, verified } = route;
         add(outcomes, &shard.outcomes, seconds, |key| *key == outcome, || outcome);
         if let Some(reason) = record.observed {
             add(would_refuse, &shard.would_refuse, seconds, |key| *key == reason, || reason);
@@ -195,6 +209,13 @@ impl Tally {
         if let Some(took) = record.upstream_took {
             shard.upstream.observe(took);
         }
+    }
+
+    /// Takes in that a request of a route was looked into: the label of what was found.
+    pub fn diagnosed(&self, slot: Slot, cause: &'static str) {
+        let mut routes = self.routes.borrow_mut();
+        let Some(RouteTally { shard, diagnosed, .. }) = self.shard.route(&mut routes, slot) else { return };
+        add(diagnosed, &shard.diagnosed, 0, |key| *key == cause, || cause);
     }
 
     /// Counts a connection as open until what comes back is dropped.
@@ -269,6 +290,8 @@ pub struct RouteSum {
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Why requests would have been refused, if the route did not observe.
     pub would_refuse: BTreeMap<&'static str, u64>,
+    /// What was found in those of its requests that did not verify and were looked into.
+    pub diagnosed: BTreeMap<&'static str, u64>,
     /// What each of its secrets has verified, by the secret's name.
     pub verified: BTreeMap<Arc<str>, Seen>,
     /// How long its upstream took.

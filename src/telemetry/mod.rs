@@ -125,6 +125,7 @@ fn event(record: &Record) {
                 model = record.model.as_deref().map(line::beginning),
                 status = record.status,
                 reason = record.reason,
+                challenge = record.challenge,
                 would_refuse = record.observed,
                 detail = record.detail.as_deref().map(line::beginning),
                 secret = record.secret.as_deref(),
@@ -195,6 +196,7 @@ mod tests {
                     record.trace_id = TraceId::read(std::iter::once(
                         &b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..],
                     ));
+                    record.challenge = Some("answered");
                     record.observed = Some("signature_missing");
                     record.model = Some("m\u{1b}\u{9b}\n".repeat(100));
                     record.secret = Some("current".into());

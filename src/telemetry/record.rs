@@ -49,6 +49,8 @@ pub struct Record {
     pub refused: bool,
     /// Why it was refused, or why its answer broke off.
     pub reason: Option<&'static str>,
+    /// What became of it, where it is a challenge that was answered here.
+    pub challenge: Option<&'static str>,
     /// Why it would have been refused, on a route that only observes.
     pub observed: Option<&'static str>,
     /// More on the reason, for people.
@@ -90,6 +92,7 @@ impl Record {
             status: 0,
             refused: false,
             reason: None,
+            challenge: None,
             observed: None,
             detail: None,
             secret: None,
@@ -106,7 +109,9 @@ impl Record {
     pub fn is_wanted(&self, access: AccessLog) -> bool {
         match access {
             AccessLog::All => true,
-            AccessLog::Refused => self.refused || self.reason.is_some() || self.observed.is_some(),
+            AccessLog::Refused => {
+                self.refused || self.reason.is_some() || self.observed.is_some() || self.challenge.is_some()
+            }
             AccessLog::Off => false,
         }
     }

@@ -1,6 +1,7 @@
 //! Pure. The names that a configuration has: its routes, and its secrets with the label that tells each apart from all others.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::config::{Config, Mode};
 use crate::signature::Verifier;
@@ -34,6 +35,10 @@ pub struct SecretName {
     pub name: Arc<str>,
     /// The scheme of its signature.
     pub scheme: String,
+    /// The number of its signature, from 0.
+    pub signature: usize,
+    /// From this moment on it verifies nothing any more.
+    pub not_after: Option<SystemTime>,
     /// The paths of the routes that it verifies events of.
     pub routes: Vec<Arc<str>>,
 }
@@ -57,14 +62,16 @@ impl Roll {
             }
         }
         let mut secrets: Vec<SecretName> = Vec::new();
-        for (verifier, paths) in signatures {
-            for name in verifier.secret_names() {
+        for (signature, (verifier, paths)) in signatures.into_iter().enumerate() {
+            for (name, not_after) in verifier.secret_names().zip(verifier.ends()) {
                 let taken = secrets.iter().any(|other| other.name == *name);
                 let first = paths.first().map(|path| &**path).unwrap_or_default();
                 secrets.push(SecretName {
                     label: if taken { format!("{name}@{first}") } else { (**name).to_owned() },
                     name: Arc::clone(name),
                     scheme: verifier.scheme().name.to_string(),
+                    signature,
+                    not_after,
                     routes: paths.clone(),
                 });
             }
@@ -78,7 +85,6 @@ mod tests {
     use super::*;
     use crate::config::environment::Fixed;
     use std::num::NonZeroUsize;
-    use std::time::SystemTime;
 
     #[test]
     fn secrets_of_one_name_are_told_apart() {

@@ -31,7 +31,7 @@ fn get(gateway: &Gateway, path: &str) -> Answer {
     ask(gateway.admin(), &format!("GET {path}"))
 }
 
-fn metrics(gateway: &Gateway) -> String {
+pub(crate) fn metrics(gateway: &Gateway) -> String {
     let answer = get(gateway, "/metrics");
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
@@ -40,14 +40,14 @@ fn metrics(gateway: &Gateway) -> String {
 
 /// The value of the series that is written exactly like this.
 #[track_caller]
-fn value(metrics: &str, series: &str) -> f64 {
+pub(crate) fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
 }
 
 /// Answers are counted when the gateway has written them, which may be after they were read.
 #[track_caller]
-fn await_value(gateway: &Gateway, series: &str, want: f64) -> String {
+pub(crate) fn await_value(gateway: &Gateway, series: &str, want: f64) -> String {
     let end = std::time::Instant::now() + PATIENCE;
     loop {
         let text = metrics(gateway);

@@ -20,6 +20,8 @@ fn environment() -> Fixed {
     Fixed::new(NonZeroUsize::new(4).unwrap())
         .with_variable("PROPIFY_WEBHOOK_SECRET", "5d1c4ca6d2a94b6c8e1f0a7b9c3d2e1f")
         .with_variable("GITHUB_WEBHOOK_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0")
+        .with_variable("META_APP_SECRET", "c3d2e1f00f1e2d3c4b5a69788796a5b4")
+        .with_variable("META_VERIFY_TOKEN", "8796a5b4c3d2e1f00f1e2d3c4b5a6978")
         .with_variable("SAME_AS_PROPIFY", "5d1c4ca6d2a94b6c8e1f0a7b9c3d2e1f")
         .with_variable("EMPTY", "")
         .with_variable("BLANK", " \n")
@@ -181,7 +183,7 @@ fn the_example_at_the_root_works_without_a_warning() {
 #[test]
 fn the_example_cut_short_anywhere_never_panics() {
     let text = fs::read_to_string("gateway.toml").unwrap();
-    for (at, _) in text.char_indices().step_by(7) {
+    for (at, _) in text.char_indices().step_by(31) {
         let cut = &text[..at];
         if let Err(report) = config::read("gateway.toml", cut, &environment(), now()) {
             assert!(!report.render(Style::Plain).is_empty() && report.to_json().is_array(), "{cut}");

@@ -16,10 +16,13 @@
 mod support;
 
 mod admin;
+mod challenges;
 mod cli;
 mod config;
 mod connections;
+mod diagnosis;
 mod docking;
+mod doctor;
 mod drain;
 mod forwarding;
 mod framing;
@@ -27,12 +30,14 @@ mod load;
 mod log;
 mod metrics;
 mod model;
+mod presets;
 mod process;
 mod properties;
 mod property;
 mod reload;
 mod reviewed;
 mod rooms;
+mod rotation;
 mod schemes;
 mod senders;
 mod sockets;

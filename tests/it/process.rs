@@ -112,6 +112,8 @@ fn panic_as_a_child() {
         level: hookgate::config::LogLevel::Info,
         access: hookgate::config::AccessLog::All,
         request_id_field: None,
+        diagnose: true,
+        old_secret_warning: std::time::Duration::ZERO,
     };
     hookgate::telemetry::init(&log);
     hookgate::process::log_panics();

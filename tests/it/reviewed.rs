@@ -102,14 +102,14 @@ fn an_answer_that_only_the_end_of_the_connection_ends_says_so_to_http_1_0() {
 #[test]
 fn clients_that_never_finish_a_head_do_not_keep_the_places() {
     let upstream = Upstream::ok();
-    let gateway = gateway().server("max_connections = 4").route(PATH, &upstream.url()).start();
+    // They would keep the places for an hour, were they not let go for others.
+    let setup = gateway().server("max_connections = 4").limits("header_timeout = \"1h\"");
+    let gateway = setup.route(PATH, &upstream.url()).start();
     let mut half: Vec<Client> = (0..6).map(|_| Client::to(&gateway)).collect();
     half.iter_mut().for_each(|client| {
         client.offer("P");
     });
-    let begin = Instant::now();
     exchange(&gateway, &post(FIXTURE)).assert_answer("ok");
-    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -21,13 +21,6 @@ const FORBIDDEN: [&str; 13] = [
     "Instant::now",
 ];
 
-/// What is forbidden and there all the same: the file, the name, and why.
-const EXCEPTIONS: [(&str, &str, &str); 1] = [(
-    "forward/error.rs",
-    "hyper::Error",
-    "an error keeps its source, and hyper's word on a broken exchange is one; nothing is done with it but to print it",
-)];
-
 /// A file longer than this has two nouns in it.
 const LONGEST: usize = 800;
 
@@ -41,23 +34,13 @@ fn pure_files_name_no_runtime_network_file_system_environment_or_clock() {
         }
         pure += 1;
         for name in paths(rules(&file.text)) {
-            if is_forbidden(&name) && !is_excepted(&file.name, &name) {
+            if is_forbidden(&name) {
                 wrong.push(format!("src/{} names {name}", file.name));
             }
         }
     }
     assert!(pure > 10, "only {pure} pure files were found");
     assert!(wrong.is_empty(), "pure files that are not:\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn every_exception_is_still_needed() {
-    let sources = sources();
-    for (name, path, why) in EXCEPTIONS {
-        let used =
-            sources.iter().any(|file| file.name == name && paths(&file.text).iter().any(|p| p == path));
-        assert!(used, "src/{name} does not name {path} any more: take the exception out ({why})");
-    }
 }
 
 #[test]
@@ -131,10 +114,6 @@ fn is_forbidden(path: &str) -> bool {
             }
         }
     })
-}
-
-fn is_excepted(file: &str, path: &str) -> bool {
-    EXCEPTIONS.iter().any(|(name, excepted, _)| *name == file && *excepted == path)
 }
 
 /// Every path of two or more names in a file's code, `use` groups taken apart. Comments do not count.

@@ -4,11 +4,17 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use hookgate::forward::fields::{
-    append_forwarded, end_to_end, is_framing_clear, keep_alive_seconds, without_likes_of,
-};
+use bytes::Bytes;
+use hookgate::config::XForwarded;
+use hookgate::forward::fields::HopByHop;
+use hookgate::forward::origin::Origin;
+use hookgate::forward::request::{Circumstances, Manner, compose};
+use hookgate::forward::response::{self, Asked};
 use hookgate::peer::Peer;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use hookgate::server::head::{Look, RequestHead, look};
+use http::header::HeaderName;
+
+use super::strict;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("propify-signature");
 const HOP_BY_HOP: [&str; 7] =
@@ -17,60 +23,107 @@ const KEPT: [&str; 4] = ["host", "content-length", "content-type", "propify-sign
 
 /// Panics if a hop-by-hop field remains, another one does not, or anything about those that remain has changed.
 pub fn holds(data: &[u8]) {
-    let mut fields = HeaderMap::new();
-    for line in data.split(|byte| *byte == b'\n').take(60) {
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.trim_ascii()))
-        {
-            fields.append(name, value);
-        }
-    }
-    let named: Vec<String> = fields
-        .get_all("connection")
+    let lines: Vec<Line> = data.split(|byte| *byte == b'\n').take(60).filter_map(line).collect();
+    let named: Vec<String> = lines
         .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+        .flat_map(|(_, value)| value.split(|byte| *byte == b','))
         .map(|option| String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase())
         .filter(|option| option != "close" && option != "keep-alive")
         .collect();
     let goes = |name: &str| {
+        let name = &name.to_ascii_lowercase()[..];
         HOP_BY_HOP.contains(&name) || (named.iter().any(|other| other == name) && !KEPT.contains(&name))
     };
-    let want: Vec<_> = lines(&fields).into_iter().filter(|(name, _)| !goes(name)).collect();
-    let rest = end_to_end(fields.clone(), &[SIGNATURE]);
-    assert_eq!(lines(&rest), want);
-    assert_eq!(lines(&end_to_end(rest.clone(), &[SIGNATURE])), want, "a second time takes out more");
+    let gone = HopByHop::of(lines.iter().map(|(name, value)| (name.as_bytes(), &value[..])), &[SIGNATURE]);
+    for (name, _) in &lines {
+        assert_eq!(gone.has(name.as_bytes()), goes(name), "{name}");
+    }
+    request(&lines, &goes);
+    answer(&lines, &goes);
+}
 
-    let forwarded = append_forwarded(rest.clone(), Peer::ip(IpAddr::V6(Ipv6Addr::LOCALHOST)));
-    let last = forwarded["x-forwarded-for"].as_bytes().rsplit(|byte| *byte == b',').next();
-    assert_eq!(last.map(<[u8]>::trim_ascii), Some(&b"::1"[..]));
-    assert_eq!(forwarded.get_all("x-forwarded-for").iter().count(), 1);
-    let only_others = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]
-        .iter()
-        .fold(forwarded, |fields, name| without_likes_of(fields, &HeaderName::from_static(name)));
-    let others = want.iter().filter(|(name, _)| !name.replace('_', "-").starts_with("x-forwarded-"));
-    let others: Vec<_> = others.cloned().collect();
-    let left: Vec<_> = lines(&only_others)
-        .into_iter()
-        .filter(|(name, _)| !name.replace('_', "-").starts_with("x-forwarded-"))
-        .collect();
-    assert_eq!(left, others, "the order of the others has changed");
+/// As a request.
+fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
+    let raw = message(b"POST /w HTTP/1.1\r\n", lines);
+    let Look::Complete(head) = look(&raw, &mut 0, usize::MAX) else { return };
+    let head = RequestHead::new(head, &raw);
+    let origin = Origin::parse("http://app:3000").expect("it is an origin");
+    let peer = Peer::ip(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let circumstances = Circumstances { peer, length: 7, secret: None, origin: &origin };
+    for x_forwarded in [XForwarded::Off, XForwarded::Append, XForwarded::Overwrite] {
+        let manner =
+            Manner { x_forwarded, verified_field: None, scheme: "propify".into(), kept: vec![SIGNATURE] };
+        let out = compose(&head, &manner, &circumstances);
+        let (sent, len) =
+            strict::head(&out).expect("what is sent is strict HTTP").expect("what is sent is complete");
+        assert_eq!(len, out.len());
+        assert_eq!(sent.all("content-length"), [b"7"]);
+        let is_ours = |name: &str| {
+            x_forwarded != XForwarded::Off
+                && name.replace('_', "-").to_ascii_lowercase().starts_with("x-forwarded-")
+        };
+        let has_host = lines.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let made = ["content-length", "expect", if has_host { "" } else { "host" }];
+        let is_theirs =
+            |name: &str| !is_ours(name) && !made.iter().any(|made| name.eq_ignore_ascii_case(made));
+        let want = lines.iter().filter(|(name, _)| !goes(name) && is_theirs(name));
+        let got = sent.fields.iter().filter(|(name, _)| is_theirs(name));
+        assert!(got.eq(want), "other fields");
+        if x_forwarded != XForwarded::Off {
+            let forwarded = sent.all("x-forwarded-for");
+            assert_eq!(forwarded.len(), 1);
+            let last = forwarded[0].rsplit(|byte| *byte == b',').next();
+            assert_eq!(last.map(<[u8]>::trim_ascii), Some(&b"::1"[..]));
+        }
+    }
+}
 
-    let lengths: Vec<_> = fields.get_all("content-length").iter().map(HeaderValue::as_bytes).collect();
-    let codings: Vec<_> = fields.get_all("transfer-encoding").iter().map(HeaderValue::as_bytes).collect();
-    let clear = match (&lengths[..], &codings[..]) {
+/// As a response.
+fn answer(lines: &[Line], goes: &impl Fn(&str) -> bool) {
+    let raw = Bytes::from(message(b"HTTP/1.1 200 OK\r\n", lines));
+    let Ok(response::Look::Complete(_, head)) = response::look(&raw, Asked::ForContent, &[SIGNATURE]) else {
+        return;
+    };
+    let of = |wanted: &str| {
+        let lines = lines.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        lines.map(|(_, value)| &value[..]).collect::<Vec<_>>()
+    };
+    let clear = match (&of("content-length")[..], &of("transfer-encoding")[..]) {
         ([], []) => true,
         ([length], []) => !length.is_empty() && length.iter().all(u8::is_ascii_digit),
         ([], [coding]) => coding.eq_ignore_ascii_case(b"chunked"),
         _ => false,
     };
-    assert_eq!(is_framing_clear(&fields), clear);
-    let _any = keep_alive_seconds(&fields);
+    assert!(clear, "a response passes that could end in two places");
+    let left: usize = lines.iter().filter(|(name, _)| !goes(name)).count();
+    assert_eq!(head.fields.len(), left);
+    for name in head.fields.keys() {
+        assert!(!goes(name.as_str()));
+        let got = head.fields.get_all(name).iter().map(http::HeaderValue::as_bytes);
+        assert!(got.eq(of(name.as_str())), "{name}");
+    }
 }
 
 type Line = (String, Vec<u8>);
 
-fn lines(fields: &HeaderMap) -> Vec<Line> {
-    fields.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
+/// A field line that is one.
+fn line(line: &[u8]) -> Option<Line> {
+    let mut parts = line.splitn(2, |byte| *byte == b':');
+    let (name, value) = (parts.next()?, parts.next()?.trim_ascii());
+    HeaderName::from_bytes(name).ok()?;
+    http::HeaderValue::from_bytes(value).ok()?;
+    Some((String::from_utf8(name.to_vec()).ok()?, value.to_vec()))
+}
+
+fn message(start: &[u8], lines: &[Line]) -> Vec<u8> {
+    let mut out = start.to_vec();
+    for (name, value) in lines {
+        out.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    if start.starts_with(b"POST") && !lines.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        out.extend_from_slice(b"host: a\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out
 }

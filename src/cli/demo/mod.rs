@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::args::{Demo, Stamp};
 use super::asked::{Asked, Lines};
 use super::event::{self, Forgery};
-use super::exchange::{self, Answer, Outgoing};
+use super::exchange::{self, Answer, Outgoing, Patience};
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals};
 use super::terminal::{Paint, Stream, Terminal, printable};
@@ -174,6 +174,8 @@ fn deliver(
         target: PathAndQuery::from_static(PATH),
         fields: exchange::fields(&gateway.origin, lines, std::iter::empty()),
         content: event.content,
+        patience: Patience::WITH_AN_APP,
+        preface: &[],
     };
     let answer = runtime.block_on(exchange::exchange(outgoing));
     let answer = answer.map_err(|error| send::no_answer(&gateway.origin, error))?;

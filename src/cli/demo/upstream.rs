@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cli::exchange::read_bounded;
+use crate::body::read_bounded;
 use crate::cli::signals;
 
 /// The app, on a thread of its own.

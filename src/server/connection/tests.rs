@@ -21,7 +21,7 @@ fn worker() -> Rc<Worker> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
     let config =
         crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-    Worker::new(Control::new(&config).unwrap(), Crowd::new(10, 1), 1)
+    Worker::new(Control::new(&config, crate::counsel::desk().0).unwrap(), Crowd::new(10, 1), 1)
 }
 
 /// A client that pipelines requests and never reads may make the gateway hold a response or two, not a buffer full.

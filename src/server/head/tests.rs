@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::signature::Fields as _;
 
 const MAX: usize = 4096;
 
@@ -17,10 +18,13 @@ fn head(bytes: &str) -> Head {
     }
 }
 
-fn relayed(bytes: &str) -> String {
-    let mut out = Vec::new();
-    head(bytes).relay(bytes.as_bytes(), &mut out);
-    String::from_utf8(out).unwrap()
+fn request(bytes: &str) -> RequestHead {
+    RequestHead::new(head(bytes), bytes.as_bytes())
+}
+
+fn lines(request: &RequestHead) -> Vec<(&str, &str)> {
+    let text = |bytes| std::str::from_utf8(bytes).unwrap();
+    request.lines().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 #[test]
@@ -31,6 +35,8 @@ fn a_plain_request_is_understood() {
         version: Version::Http11,
         framing: Framing::Length(5),
         expect: Expect::Nothing,
+        persistence: Persistence::Usual,
+        has_connection_options: false,
     };
     assert_eq!(head(text), want);
     assert_eq!(look_at(format!("{text}hello").as_bytes()), Look::Complete(want));
@@ -52,36 +58,57 @@ fn every_prefix_of_a_request_is_partial_however_it_is_cut() {
 }
 
 #[test]
-fn hyper_sees_the_head_without_its_framing() {
-    assert_eq!(
-        relayed(
-            "\r\nPOST /w HTTP/1.1\r\nHost: a\r\nX-A:  b \r\nCONTENT-length: 5\r\nExpect: 100-continue\r\nX-a: c\r\nUpgrade: h2c\r\n\r\n"
-        ),
-        "POST /w HTTP/1.1\r\nHost: a\r\nX-A:  b \r\nCONTENT-length: 0\r\nX-a: c\r\n\r\n"
+fn a_head_is_kept_as_it_was_received() {
+    let request = request(
+        "\r\nPOST /w/x?a=%2F&b HTTP/1.1\r\nHost: a\r\nX-A:  b \r\nx-a-b: 1\r\nX-a:\tc\r\nempty:\r\n\r\n",
     );
-    assert_eq!(
-        relayed("POST /w HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        "POST /w HTTP/1.1\r\nHost: a\r\ncontent-length: 0\r\n\r\n"
-    );
+    assert_eq!(request.method(), "POST");
+    assert_eq!((request.target(), request.path()), ("/w/x?a=%2F&b", "/w/x"));
+    let want = [("Host", "a"), ("X-A", "b"), ("x-a-b", "1"), ("X-a", "c"), ("empty", "")];
+    assert_eq!(lines(&request), want);
+    assert_eq!(request.values("x-a").collect::<Vec<_>>(), [b"b", b"c"]);
+    assert_eq!(request.values("empty").collect::<Vec<_>>(), [b""]);
+    assert_eq!(request.values("absent").count(), 0);
+    assert_eq!(request.values("a-name-that-is-longer-than-any-line").count(), 0);
 }
 
 #[test]
 fn absolute_form_is_reduced_to_its_path() {
-    for (target, want) in [
-        ("http://a.b:80/x?y", "/x?y"),
-        ("HTTPS://A.B:80/", "/"),
-        ("http://a.b:80", "/"),
-        ("http://a.b:80?y", "/?y"),
+    for (target, want, path) in [
+        ("http://a.b:80/x?y", "/x?y", "/x"),
+        ("HTTPS://A.B:80/", "/", "/"),
+        ("http://a.b:80", "/", "/"),
+        ("http://a.b:80?y", "/?y", "/"),
     ] {
-        let text = relayed(&format!("POST {target} HTTP/1.1\r\nHost: a.b:80\r\n\r\n"));
-        assert_eq!(text, format!("POST {want} HTTP/1.1\r\nHost: a.b:80\r\n\r\n"));
+        let request = request(&format!("\r\nPOST {target} HTTP/1.1\r\nHost: a.b:80\r\nx: y\r\n\r\n"));
+        assert_eq!((request.method(), request.target(), request.path()), ("POST", want, path));
+        assert_eq!(lines(&request), [("Host", "a.b:80"), ("x", "y")]);
     }
 }
 
 #[test]
 fn an_authority_without_a_host_field_becomes_one() {
-    let text = relayed("POST http://a.b:80/x HTTP/1.0\r\nx: y\r\n\r\n");
-    assert_eq!(text, "POST /x HTTP/1.0\r\nhost: a.b:80\r\nx: y\r\n\r\n");
+    let request = request("POST http://a.b:80/x HTTP/1.0\r\nx: y\r\nhostess: z\r\n\r\n");
+    assert_eq!(request.target(), "/x");
+    assert_eq!(lines(&request), [("host", "a.b:80"), ("x", "y"), ("hostess", "z")]);
+}
+
+#[test]
+fn what_a_client_says_of_the_connection_is_understood() {
+    for (lines, want) in [
+        ("", Persistence::Usual),
+        ("connection: close\r\n", Persistence::Close),
+        ("Connection: x, CLOSE ,y\r\n", Persistence::Close),
+        ("connection: keep-alive\r\n", Persistence::KeepAlive),
+        ("connection: keep-alive\r\nconnection: close\r\n", Persistence::Close),
+        ("connection: closed\r\n", Persistence::Usual),
+    ] {
+        assert_eq!(
+            head(&format!("POST / HTTP/1.1\r\nhost: a\r\n{lines}\r\n")).persistence,
+            want,
+            "{lines:?}"
+        );
+    }
 }
 
 #[test]
@@ -259,16 +286,20 @@ proptest! {
         }
     }
 
-    /// What passes here is never refused by hyper's own parser, nor read differently.
+    /// What passes here is never refused by a usual parser, nor read differently.
     #[test]
     fn what_passes_is_read_the_same_way_by_httparse(bytes in heads()) {
         if let Look::Complete(head) = look_at(&bytes) {
-            let mut out = Vec::new();
-            head.relay(&bytes, &mut out);
             let mut fields = [httparse::EMPTY_HEADER; MAX_FIELD_LINES];
-            let mut request = httparse::Request::new(&mut fields);
-            prop_assert_eq!(request.parse(&out), Ok(httparse::Status::Complete(out.len())));
-            prop_assert!(request.path.unwrap().starts_with('/'));
+            let mut parsed = httparse::Request::new(&mut fields);
+            prop_assert_eq!(parsed.parse(&bytes[..head.len]), Ok(httparse::Status::Complete(head.len)));
+            let request = RequestHead::new(head, &bytes);
+            prop_assert_eq!(Some(request.method()), parsed.method);
+            prop_assert!(request.target().starts_with('/'));
+            let lines: Vec<_> = parsed.headers.iter().map(|line| (line.name.as_bytes(), line.value)).collect();
+            if parsed.path == Some(request.target()) {
+                prop_assert_eq!(request.lines().collect::<Vec<_>>(), lines);
+            }
         }
     }
 }

@@ -3,24 +3,54 @@
 //! Nothing of this may ever reach the sender; it is for the operator's own terminal and log. The work is bounded: a
 //! small, fixed number of passes over the content for each of the verifier's secrets, and one for each other route.
 
-pub mod undo;
+mod json;
+mod undo;
+mod unpack;
+mod words;
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::secret::SecretEncoding;
+use crate::signature::algorithm::Algorithm;
 use crate::signature::field::Encoding;
-#[cfg(test)]
-use crate::signature::scheme::Scheme;
-use crate::signature::{ClaimError, Context, Fields, Verifier};
-pub use undo::{content_change, key_change, misread, rewritten};
+use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::window::Unit;
+use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
+use undo::{content_change, rewritten};
+pub use undo::{key_changes, misread};
 
 /// The likely cause of a signature that does not verify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The tag is right, its notation is not.
     Notation(Misread),
+    /// The notation is not the scheme's; whether the tag is right cannot be told without the content.
+    Form(Misread),
+    /// The field with this name came more than once, or as a list, with the same value each time.
+    Doubled(String),
+    /// There is no signature of the route's scheme, but one of another.
+    OtherScheme {
+        /// The field that is missing.
+        missing: String,
+        /// The field that is there.
+        found: String,
+        /// The scheme that it belongs to.
+        scheme: String,
+        /// The path of the route that has this scheme, if one has.
+        path: Option<String>,
+    },
+    /// The signed time is outside its window.
+    SignedTime {
+        /// By how much it differs from now.
+        off: Duration,
+        /// In which direction.
+        side: Side,
+        /// How much is allowed in this direction.
+        allowed: Duration,
+    },
+    /// The signed time is written in this unit, which is not the scheme's.
+    TimeUnit(Unit),
     /// It was made with a secret whose time is over.
     Expired(Arc<str>),
     /// It was made with the secret of another route.
@@ -33,7 +63,21 @@ pub enum Cause {
     /// The content was changed on its way.
     Content(ContentChange),
     /// The secret is not written here as the sender uses it.
-    Key(KeyChange),
+    Key {
+        /// The name of the secret.
+        secret: Arc<str>,
+        /// What is wrong with it.
+        change: KeyChange,
+    },
+}
+
+/// On which side of now a moment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Before.
+    Past,
+    /// After.
+    Future,
 }
 
 /// How a signature field's value differs from its scheme's form.
@@ -74,8 +118,12 @@ pub enum ContentChange {
     LfForCrlf,
     /// A byte order mark was put before it.
     ByteOrderMark,
-    /// The same JSON with other white space was signed.
+    /// The same JSON was signed in another spelling: other white space, other escapes.
     Reserialized,
+    /// It is compressed, and was signed as it is without.
+    Compressed,
+    /// Its fields say that it is compressed, and it is not. What was signed cannot be made again.
+    Decompressed,
 }
 
 /// How the configured secret differs from what the sender uses.
@@ -113,172 +161,164 @@ fn verified_at<F: Fields>(
     verification.finish(()).ok().map(|request| Arc::clone(request.secret()))
 }
 
-/// Why the content does not verify, as far as the verifier's keyed secrets can tell. `others` are the verifiers of
-/// other routes, each with its path. What is wrong with a secret's own text is for [`key_change`] to find.
+/// Why a request does not verify, if one of the usual slips explains it. `content` is `None` where it was refused before
+/// any was read: then only what its fields show can be told. `others` are the verifiers of other routes, each with its
+/// path.
 pub fn likely_cause<'o, F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
+) -> Option<Cause> {
+    let scheme = verifier.scheme();
+    match (verifier.claim(context), content) {
+        (Ok(_), None) => None,
+        (Ok(_), Some(content)) => of_content(verifier, context, content, others),
+        (Err(ClaimError::Missing), _) => other_scheme(scheme, context.fields, others),
+        (Err(ClaimError::Duplicate), content) => doubled(verifier, context, content),
+        (Err(ClaimError::Expired), content) => signed_time(verifier, context, content),
+        (Err(ClaimError::Malformed), content) => malformed(verifier, context, content),
+    }
+}
+
+/// For a claim that is well-formed: what is wrong is the secret or the content.
+fn of_content<'o, F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
     content: &[u8],
     others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
 ) -> Option<Cause> {
-    let scheme = verifier.scheme();
-    match verifier.claim(context) {
-        Ok(_) => {}
-        Err(ClaimError::Missing | ClaimError::Duplicate | ClaimError::Expired) => return None,
-        Err(ClaimError::Malformed) => {
-            let value = context.fields.values(&scheme.field).next()?;
-            let right = rewritten(scheme, value)?;
-            let fields = Replaced { others: context.fields, name: &scheme.field, value: right.as_bytes() };
-            let Context { method, target, origin, now, .. } = *context;
-            verified_by(verifier, &Context { method, target, origin, fields: &fields, now }, content)?;
-            return Some(Cause::Notation(misread(scheme, value)));
-        }
-    }
     // Before any secret's `not_after`.
     if let Some(secret) = verified_at(verifier, context, content, SystemTime::UNIX_EPOCH) {
         return Some(Cause::Expired(secret));
     }
-    let change = content_change(content, |content| verified_by(verifier, context, content).is_some());
-    if let Some(change) = change {
+    let verifies = |content: &[u8]| verified_by(verifier, context, content).is_some();
+    if let Some(change) = content_change(content, verifies) {
         return Some(Cause::Content(change));
     }
-    others.into_iter().find_map(|(path, other)| {
+    let other = others.into_iter().find_map(|(path, other)| {
         let secret = verified_by(other, context, content)?;
         Some(Cause::OtherRoute { path: path.to_owned(), secret })
+    });
+    other
+        .or_else(|| {
+            verifier.slips.iter().find_map(|(change, slip)| {
+                let secret = verified_by(slip, context, content)?;
+                Some(Cause::Key { secret, change: *change })
+            })
+        })
+        .or_else(|| {
+            let signs_content = verifier.scheme().algorithm != Algorithm::Token;
+            let encodings = context.fields.values("content-encoding");
+            (signs_content && unpack::is_unpacked(encodings, content))
+                .then_some(Cause::Content(ContentChange::Decompressed))
+        })
+}
+
+/// For a request without a signature: whether it has that of another scheme. A token is no sign of one: its field can be
+/// any that clients send.
+fn other_scheme<'o>(
+    scheme: &Scheme,
+    fields: &impl Fields,
+    others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
+) -> Option<Cause> {
+    let missing = scheme.fields().find(|name| fields.values(name).next().is_none())?;
+    let is_there = |other: &Scheme| {
+        let value = fields.values(&other.field).next();
+        let read = |value| other.notation.read(other.algorithm, value, None).is_ok();
+        other.field != scheme.field
+            && other.algorithm != Algorithm::Token
+            && value.is_some_and(read)
+            && other.fields().all(|name| fields.values(name).next().is_some())
+    };
+    let configured = others.into_iter().map(|(path, verifier)| (Some(path), verifier.scheme()));
+    let shipped = PRESETS.iter().map(|scheme| (None, scheme));
+    let (path, other) = configured.chain(shipped).find(|(_, other)| is_there(other))?;
+    Some(Cause::OtherScheme {
+        missing: missing.to_owned(),
+        found: other.field.to_string(),
+        scheme: other.name.to_string(),
+        path: path.map(str::to_owned),
     })
 }
 
-impl Cause {
-    /// What it is called where a program reads it.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Notation(_) => "notation",
-            Self::Expired(_) => "secret_expired",
-            Self::OtherRoute { .. } => "other_route",
-            Self::Content(ContentChange::NewlineAdded) => "newline_added",
-            Self::Content(ContentChange::NewlineLost) => "newline_lost",
-            Self::Content(ContentChange::CrlfForLf | ContentChange::LfForCrlf) => "line_ends",
-            Self::Content(ContentChange::ByteOrderMark) => "byte_order_mark",
-            Self::Content(ContentChange::Reserialized) => "reserialized",
-            Self::Key(KeyChange::Untrimmed) => "secret_white_space",
-            Self::Key(KeyChange::Quoted) => "secret_quoted",
-            Self::Key(KeyChange::NewlineLost) => "secret_newline",
-            Self::Key(KeyChange::Encoding(_)) => "secret_encoding",
-        }
+/// For more than one signature, or time, or identifier: whether they are one, doubled on the way. Where there is content,
+/// the one must be right.
+fn doubled<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+) -> Option<Cause> {
+    let (name, value) = verifier.scheme().fields().find_map(|name| {
+        let lines = context.fields.values(name);
+        let mut values = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        let first = values.next()?;
+        let mut others = values.take(MOST_VALUES).peekable();
+        (others.peek().is_some() && others.all(|other| other == first)).then_some((name, first))
+    })?;
+    if let Some(content) = content {
+        verified_by(verifier, &with(context, &Replaced { others: context.fields, name, value }), content)?;
     }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn advice(&self) -> String {
-        let text = match self {
-            Self::Notation(_) => "send the signature exactly as the scheme writes it",
-            Self::Expired(_) => "let the sender use the new secret, or move this one's `not_after`",
-            Self::OtherRoute { .. } => "give the sender this route's secret, or the route that secret",
-            Self::Content(ContentChange::NewlineAdded | ContentChange::NewlineLost) => {
-                "pass the body on byte for byte: `curl --data-binary @FILE`, `printf %s` instead of `echo`"
-            }
-            Self::Content(ContentChange::CrlfForLf | ContentChange::LfForCrlf) => {
-                "pass the body on byte for byte: no text mode, no conversion of line ends"
-            }
-            Self::Content(ContentChange::ByteOrderMark) => "save the body without a byte order mark",
-            Self::Content(ContentChange::Reserialized) => {
-                "pass the body on as it was received: do not parse it and write it again"
-            }
-            Self::Key(KeyChange::Untrimmed | KeyChange::NewlineLost) => {
-                "write the secret here exactly as the sender has it: `printf %s` instead of `echo`"
-            }
-            Self::Key(KeyChange::Quoted) => "take the quotation marks away from the secret",
-            Self::Key(KeyChange::Encoding(encoding)) => {
-                return format!("say so: `encoding = \"{}\"` for the secret", encoding.name());
-            }
-        };
-        text.to_owned()
-    }
+    Some(Cause::Doubled(name.to_owned()))
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Notation(misread) => write!(f, "the tag is right, but {misread}"),
-            Self::Expired(secret) => {
-                write!(
-                    f,
-                    "it was made with the secret `{secret}`, which counts no more since its `not_after`"
-                )
-            }
-            Self::OtherRoute { path, secret } => {
-                write!(f, "it was made with the secret `{secret}` of another route, {path}")
-            }
-            Self::Content(change) => change.fmt(f),
-            Self::Key(change) => change.fmt(f),
-        }
+/// For a signed time outside its window: how far off it is, or in which unit it is meant. Where there is content, it must
+/// have been right once: an event that never was authentic has no wrong clock.
+fn signed_time<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+) -> Option<Cause> {
+    if let Some(unit) = time_unit(verifier.scheme(), context) {
+        return Some(Cause::TimeUnit(unit));
     }
+    let window = verifier.scheme().timestamp.as_ref()?;
+    let moment = verifier.moment(context.fields)?;
+    if let Some(content) = content {
+        verified_by(verifier, &Context { now: moment, ..with(context, context.fields) }, content)?;
+    }
+    Some(match context.now.duration_since(moment) {
+        Ok(off) => Cause::SignedTime { off, side: Side::Past, allowed: window.past },
+        Err(ahead) => Cause::SignedTime { off: ahead.duration(), side: Side::Future, allowed: window.future },
+    })
 }
 
-impl fmt::Display for Misread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the signature is empty"),
-            Self::List => f.write_str("the signature is a list, where one is allowed"),
-            Self::Wrapped => f.write_str("there is white space or a quotation mark around the signature"),
-            Self::PrefixMissing(prefix) => write!(f, "the signature lacks its prefix `{prefix}`"),
-            Self::OtherPrefix(prefix) => {
-                write!(f, "the signature has the prefix `{prefix}`, which this scheme does not write")
-            }
-            Self::Base64 => f.write_str("the signature is in base64, where this scheme writes hexadecimal"),
-            Self::Hexadecimal => {
-                f.write_str("the signature is in hexadecimal, where this scheme writes base64")
-            }
-            Self::Length(digits, want) => write!(
-                f,
-                "the signature has {digits} hexadecimal digits instead of {want}{}",
-                match digits {
-                    40 => " (as many as a SHA-1 has)",
-                    64 => " (as many as a SHA-256 has)",
-                    96 => " (as many as a SHA-384 has)",
-                    128 => " (as many as a SHA-512 has)",
-                    _ => "",
-                }
-            ),
-            Self::NotList => f.write_str("the signature is not a list of the form that this scheme writes"),
-            Self::NotEncoded(Encoding::Hex) => f.write_str("the signature is not hexadecimal"),
-            Self::NotEncoded(Encoding::Base64) => f.write_str("the signature is not base64"),
-            Self::NotEncoded(Encoding::Base64Url) => f.write_str("the signature is not base64 for URLs"),
-        }
-    }
+/// The unit that the signed time makes sense in, which is not the scheme's.
+fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Unit> {
+    let window = scheme.timestamp.as_ref()?;
+    let text = claim::time_text(scheme, context.fields)?;
+    let others = Unit::ALL.into_iter().map(|(_, unit)| unit).filter(|unit| *unit != window.unit);
+    others.into_iter().find(|unit| unit.read(text).is_some_and(|moment| window.admits(moment, context.now)))
 }
 
-impl fmt::Display for ContentChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NewlineAdded => "the body ends in a newline that was not signed; without it, it verifies",
-            Self::NewlineLost => "the body was signed with a newline at its end, which is gone",
-            Self::CrlfForLf => "the body has CR LF line ends; with LF, it verifies",
-            Self::LfForCrlf => "the body has LF line ends; with CR LF, it verifies",
-            Self::ByteOrderMark => "the body begins with a byte order mark that was not signed",
-            Self::Reserialized => {
-                "the body was parsed and written again; with other white space, it verifies"
-            }
-        })
+/// For a signature that is not of the scheme's form: which form it has. Where there is content, its tag must be right.
+fn malformed<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+) -> Option<Cause> {
+    let scheme = verifier.scheme();
+    let value = context.fields.values(&scheme.field).next()?;
+    if scheme.notation.read(scheme.algorithm, value, None).is_ok() {
+        return time_unit(scheme, context).map(Cause::TimeUnit);
     }
+    let right = rewritten(scheme, value);
+    let Some(content) = content else {
+        let misread = misread(scheme, value);
+        // What is no tag in any notation is noise, or a guess.
+        let telling = right.is_some() || matches!(misread, Misread::Length(40 | 64 | 96 | 128, _));
+        return telling.then_some(Cause::Form(misread));
+    };
+    let right = right?;
+    let fields = Replaced { others: context.fields, name: &scheme.field, value: right.as_bytes() };
+    verified_by(verifier, &with(context, &fields), content)?;
+    Some(Cause::Notation(misread(scheme, value)))
 }
 
-impl fmt::Display for KeyChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Untrimmed => f.write_str("the secret has white space around it; without it, it verifies"),
-            Self::Quoted => {
-                f.write_str("the secret has quotation marks around it; without them, it verifies")
-            }
-            Self::NewlineLost => {
-                f.write_str("the sender's secret ends in a newline, the one given here does not")
-            }
-            Self::Encoding(SecretEncoding::Utf8) => f.write_str("the secret is meant as plain text"),
-            Self::Encoding(SecretEncoding::Base64) => f.write_str("the secret is meant as base64"),
-            Self::Encoding(SecretEncoding::Hex) => f.write_str("the secret is meant as hexadecimal"),
-        }
-    }
+/// The same request with other fields.
+fn with<'c, F, G>(context: &Context<'c, F>, fields: &'c G) -> Context<'c, G> {
+    let Context { method, target, origin, now, .. } = *context;
+    Context { method, target, origin, fields, now }
 }
 
 /// The fields of a request, with another value in one of them.
@@ -296,72 +336,8 @@ impl<F: Fields> Fields for Replaced<'_, F> {
     }
 }
 
+/// So many values of a field are compared: guards against fields that are nothing but commas.
+const MOST_VALUES: usize = 64;
+
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::secret::{Key, Secret};
-
-    struct Line(Vec<u8>);
-
-    impl Fields for Line {
-        fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-            (name == "propify-signature").then_some(self.0.as_slice()).into_iter()
-        }
-    }
-
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap()
-    }
-
-    fn verifier(key: &str, not_after: Option<SystemTime>) -> Verifier {
-        let secret = Secret { name: key.into(), key: Key::new(key.into()), not_after };
-        Verifier::new(Scheme::preset("propify").unwrap().clone(), vec![secret]).unwrap()
-    }
-
-    fn cause(verifier: &Verifier, value: &str, content: &[u8], other: &Verifier) -> Option<Cause> {
-        let line = Line(value.into());
-        let context = Context::of(&line, at(9));
-        assert_eq!(verified_by(verifier, &context, content), None);
-        likely_cause(verifier, &context, content, [("/other", other)])
-    }
-
-    #[test]
-    fn the_likely_cause_is_found() {
-        let (this, other) = (verifier("this", None), verifier("other", None));
-        let (_, value) = this.sign(b"{}").unwrap();
-        let (_, others) = other.sign(b"{}").unwrap();
-        let content = ContentChange::NewlineAdded;
-        assert_eq!(cause(&this, &value, b"{}\n", &other), Some(Cause::Content(content)));
-        let found = cause(&this, &others, b"{}", &other);
-        assert_eq!(found, Some(Cause::OtherRoute { path: "/other".into(), secret: "other".into() }));
-        let found = cause(&this, &format!("sha256={value}"), b"{}", &other);
-        assert_eq!(found, Some(Cause::Notation(Misread::OtherPrefix("sha256=".into()))));
-        let expired = verifier("this", Some(at(1)));
-        assert_eq!(cause(&expired, &value, b"{}", &other), Some(Cause::Expired("this".into())));
-    }
-
-    #[test]
-    fn where_there_is_no_likely_cause_none_is_made_up() {
-        let (this, other) = (verifier("this", None), verifier("other", None));
-        let (_, unknown) = verifier("unknown", None).sign(b"{}").unwrap();
-        for value in [&unknown, "", "nonsense", &format!("sha256={unknown}"), &format!("{unknown},{unknown}")]
-        {
-            assert_eq!(cause(&this, value, b"{}", &other), None, "{value}");
-        }
-    }
-
-    #[test]
-    fn every_cause_has_words_and_advice() {
-        for cause in [
-            Cause::Notation(Misread::Base64),
-            Cause::Expired("old".into()),
-            Cause::OtherRoute { path: "/a".into(), secret: "current".into() },
-            Cause::Content(ContentChange::Reserialized),
-            Cause::Key(KeyChange::Encoding(SecretEncoding::Hex)),
-        ] {
-            assert!(!cause.to_string().ends_with('.') && !cause.advice().is_empty(), "{cause}");
-        }
-    }
-}
+mod tests;

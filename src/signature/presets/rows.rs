@@ -1,8 +1,9 @@
 //! Pure. A row for each sender that hookgate knows, with where its rule is documented.
 
-use super::{Row, Shape, Time};
+use super::{Ask, Is, Row, Say, Shape, Time};
 use crate::secret::SecretEncoding;
 use crate::signature::algorithm::Algorithm;
+use crate::signature::challenge::Insert;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::window::Unit;
 
@@ -11,6 +12,7 @@ const USUAL: Row = Row {
     name: "",
     sender: "",
     field: "",
+    other_fields: &[],
     algorithm: Algorithm::HmacSha256,
     format: Shape::Plain(""),
     encoding: Encoding::Hex,
@@ -20,6 +22,7 @@ const USUAL: Row = Row {
     id: None,
     model: &[],
     integration: &[],
+    challenge: None,
     documentation: "",
     confirmed: true,
     note: "",
@@ -96,6 +99,11 @@ pub(super) const ROWS: &[Row] = &[
         format: Shape::Plain("v0="),
         content: "v0:{timestamp}:{body}",
         time: Some(Time::Field("x-slack-request-timestamp", Unit::Seconds, 300)),
+        challenge: Some(Ask::Content(
+            &[("/type", Is::Text("url_verification"))],
+            Some("/challenge"),
+            Say::Value,
+        )),
         documentation: "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
         ..USUAL
     },
@@ -106,6 +114,28 @@ pub(super) const ROWS: &[Row] = &[
         encoding: Encoding::Base64,
         documentation: "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
         note: "the key is the app's API secret key; what other fields say is not signed",
+        ..USUAL
+    },
+    Row {
+        name: "twilio",
+        sender: "Twilio",
+        field: "x-twilio-signature",
+        algorithm: Algorithm::HmacSha1,
+        encoding: Encoding::Base64,
+        content: "{url}{form}",
+        documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
+        note: "forms; the key is the auth token; the URL must be the one at Twilio, port and all; where a name ends and its value begins is not signed",
+        ..USUAL
+    },
+    Row {
+        name: "twilio-json",
+        sender: "Twilio (JSON)",
+        field: "x-twilio-signature",
+        algorithm: Algorithm::HmacSha1,
+        encoding: Encoding::Base64,
+        content: "{url}{digest:bodySHA256}",
+        documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
+        note: "events with `bodySHA256` in their query; the key is the auth token; the URL must be the one at Twilio, port and all",
         ..USUAL
     },
     Row {
@@ -138,6 +168,11 @@ pub(super) const ROWS: &[Row] = &[
         format: Shape::Plain("v0="),
         content: "v0:{timestamp}:{body}",
         time: Some(Time::Field("x-zm-request-timestamp", Unit::Seconds, 300)),
+        challenge: Some(Ask::Content(
+            &[("/event", Is::Text("endpoint.url_validation"))],
+            Some("/payload/plainToken"),
+            Say::Json(&[("plainToken", Insert::Value), ("encryptedToken", Insert::Proof)]),
+        )),
         documentation: "https://developers.zoom.us/docs/api/webhooks/",
         note: "the key is the app's secret token; unit and tolerance are ours",
         ..USUAL
@@ -165,16 +200,17 @@ pub(super) const ROWS: &[Row] = &[
         sender: "HubSpot",
         field: "x-hubspot-signature-v3",
         encoding: Encoding::Base64,
-        content: "{method}{url}{body}{timestamp}",
+        content: "{method}{url:decoded}{body}{timestamp}",
         time: Some(Time::Field("x-hubspot-request-timestamp", Unit::Milliseconds, 300)),
         documentation: "https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation",
-        note: "version 3 of its signatures; a target URL with percent-encoded characters may not verify",
+        note: "version 3 of its signatures; of the URL, those percent-encodings are decoded that its documentation lists",
         ..USUAL
     },
     Row {
         name: "dropbox",
         sender: "Dropbox",
         field: "x-dropbox-signature",
+        challenge: Some(Ask::Query(&[], "challenge", None)),
         documentation: "https://www.dropbox.com/developers/reference/webhooks",
         note: "the key is the app secret",
         ..USUAL
@@ -217,6 +253,12 @@ pub(super) const ROWS: &[Row] = &[
         sender: "Xero",
         field: "x-xero-signature",
         encoding: Encoding::Base64,
+        // Its sequences begin with 1.
+        challenge: Some(Ask::Content(
+            &[("/firstEventSequence", Is::Number(0)), ("/lastEventSequence", Is::Number(0))],
+            None,
+            Say::Nothing,
+        )),
         documentation: "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
         note: "the key is used as text, though it looks like base64; do not observe: wrong signatures are sent on purpose",
         ..USUAL
@@ -333,6 +375,11 @@ pub(super) const ROWS: &[Row] = &[
         secret: SecretEncoding::Hex,
         content: "{timestamp}{body}",
         time: Some(Time::Field("x-signature-timestamp", Unit::Seconds, 300)),
+        challenge: Some(Ask::Content(
+            &[("/type", Is::Number(1))],
+            None,
+            Say::Json(&[("type", Insert::Number(1))]),
+        )),
         documentation: "https://discord.com/developers/docs/interactions/overview",
         note: "interactions; the secret is the application's public key; do not observe: wrong signatures are sent on purpose",
         ..USUAL
@@ -345,6 +392,12 @@ pub(super) const ROWS: &[Row] = &[
         content: "{id}{timestamp}{body}",
         time: Some(Time::Field("twitch-eventsub-message-timestamp", Unit::Rfc3339, 600)),
         id: Some("twitch-eventsub-message-id"),
+        // The field that says so is not signed; this is.
+        challenge: Some(Ask::Content(
+            &[("/subscription/status", Is::Text("webhook_callback_verification_pending"))],
+            Some("/challenge"),
+            Say::Value,
+        )),
         documentation: "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/",
         ..USUAL
     },
@@ -421,6 +474,7 @@ pub(super) const ROWS: &[Row] = &[
         sender: "Meta",
         field: "x-hub-signature-256",
         format: Shape::Plain("sha256="),
+        challenge: Some(Ask::Query(&[("hub.mode", "subscribe")], "hub.challenge", Some("hub.verify_token"))),
         documentation: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started/",
         note: "Facebook, Messenger, Instagram, WhatsApp; the key is the app secret",
         ..USUAL
@@ -429,9 +483,18 @@ pub(super) const ROWS: &[Row] = &[
         name: "docusign",
         sender: "DocuSign",
         field: "x-docusign-signature-1",
+        other_fields: &[
+            "x-docusign-signature-2",
+            "x-docusign-signature-3",
+            "x-docusign-signature-4",
+            "x-docusign-signature-5",
+            "x-docusign-signature-6",
+            "x-docusign-signature-7",
+            "x-docusign-signature-8",
+        ],
         encoding: Encoding::Base64,
         documentation: "https://developers.docusign.com/platform/webhooks/connect/validate",
-        note: "with one active key: others come in fields of their own, with higher numbers",
+        note: "a field for each active key, of which the first eight are looked at; any may verify",
         ..USUAL
     },
     Row {

@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod message;
 pub(crate) mod process;
 pub(crate) mod request;
+pub(crate) mod reserved;
 mod selftest;
 pub(crate) mod sign;
 pub(crate) mod upstream;
@@ -16,11 +17,12 @@ pub(crate) use client::{Client, End, Response, assert_refused};
 pub(crate) use gate::{Release, gate};
 pub(crate) use gateway::{Gateway, Setup, gateway};
 pub(crate) use request::{Post, post, unsigned};
+pub(crate) use reserved::Reserved;
 pub(crate) use sign::{SECRET, SECRET_NAME, digest, signature, signature_with};
 pub(crate) use upstream::Upstream;
 
 /// How long anything may take before a test gives up. Never waited for in a test that passes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The body that the contract gives a signature for.
 pub(crate) const FIXTURE: &[u8] = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;

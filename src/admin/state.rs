@@ -1,0 +1,135 @@
+//! Shell. `/doctor`: how the gateway runs, and in what its configuration differs from the one that the asker has.
+//!
+//! Whoever asks says what they have, as digests, and is told which of them are others here. The gateway's own digests are
+//! never given out: from them somebody could work out at leisure what stands in the file, such as an upstream's address.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::answer::{content, document, seconds};
+use crate::config::digest::Part;
+use crate::process;
+use crate::server::control::Control;
+
+/// What `hookgate doctor` sends.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Compared {
+    /// Its version. Digests of two versions say nothing about each other.
+    pub version: String,
+    /// The parts of its configuration.
+    pub parts: Vec<Digest>,
+}
+
+/// A part of a configuration (see [`Part`]).
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Digest {
+    /// What it is called.
+    pub name: String,
+    /// What it says.
+    pub digest: String,
+}
+
+/// A part that is not the same on both sides.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Difference {
+    /// Both have it, and it says something else.
+    Changed(String),
+    /// Only the asker has it.
+    OnlyAsked(String),
+    /// Only the gateway has it.
+    OnlyRunning(String),
+}
+
+/// What the gateway says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct State {
+    /// Its version.
+    pub version: String,
+    /// The number of the configuration in force.
+    pub generation: u64,
+    /// In what that differs from what was asked; `None` if the versions are not the same.
+    pub differences: Option<Vec<Difference>>,
+    /// The keys whose new values take a restart.
+    pub restart: Vec<String>,
+    /// Whether the last reload failed.
+    pub outdated: bool,
+    /// The addresses that it listens on.
+    pub listening: Vec<String>,
+    /// Its clock, in seconds since 1970.
+    pub now: u64,
+    /// Descriptors that it may have; `None` is without limit.
+    pub descriptors_allowed: Option<u64>,
+    /// Descriptors that its configuration may come to need.
+    pub descriptors_needed: u64,
+}
+
+pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let content = match content(request.into_body(), MAX_CONTENT).await {
+        Ok(content) => content,
+        Err(refusal) => return refusal,
+    };
+    match serde_json::from_slice(&content) {
+        Ok(asked) => document(StatusCode::OK, &json!(state(control, &asked))),
+        Err(_undisclosed) => document(StatusCode::BAD_REQUEST, &json!({ "status": "not understood" })),
+    }
+}
+
+/// Bytes of what is asked: some thousand routes.
+const MAX_CONTENT: usize = 1 << 20;
+
+fn state(control: &Control, asked: &Compared) -> State {
+    let generation = control.generation();
+    let is_comparable = asked.version == VERSION;
+    State {
+        version: VERSION.to_owned(),
+        generation: generation.number,
+        differences: is_comparable.then(|| differences(&asked.parts, &generation.parts)),
+        restart: generation.fixed.iter().map(|key| (*key).to_owned()).collect(),
+        outdated: control.is_outdated(),
+        listening: control.listening().iter().map(ToString::to_string).collect(),
+        now: seconds(SystemTime::now()),
+        descriptors_allowed: process::descriptors_allowed(),
+        descriptors_needed: generation.descriptors,
+    }
+}
+
+/// The version that is compared.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn differences(asked: &[Digest], running: &[Part]) -> Vec<Difference> {
+    let theirs = asked.iter().filter_map(|part| {
+        let name = part.name.clone();
+        match running.iter().find(|ours| ours.name == name) {
+            None => Some(Difference::OnlyAsked(name)),
+            Some(ours) => (ours.digest != part.digest).then_some(Difference::Changed(name)),
+        }
+    });
+    let ours = running.iter().filter(|ours| !asked.iter().any(|part| part.name == ours.name));
+    theirs.chain(ours.map(|ours| Difference::OnlyRunning(ours.name.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_difference_is_told_from_its_side() {
+        let running = ["a 1", "b 1", "c 1"].map(|text| text.split_once(' ').unwrap());
+        let running = running.map(|(name, digest)| Part { name: name.into(), digest: digest.into() });
+        let asked = ["b 2", "c 1", "d 1"].map(|text| text.split_once(' ').unwrap());
+        let asked = asked.map(|(name, digest)| Digest { name: name.into(), digest: digest.into() });
+        let want = [
+            Difference::Changed("b".into()),
+            Difference::OnlyAsked("d".into()),
+            Difference::OnlyRunning("a".into()),
+        ];
+        assert_eq!(differences(&asked, &running), want);
+    }
+}

@@ -1,0 +1,82 @@
+//! Shell. The admin listener of a running gateway, as the commands ask it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method};
+
+use super::configuration;
+use super::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
+use super::exit::Failure;
+use super::send;
+use super::terminal::Terminal;
+use crate::config::{Admin, load};
+use crate::forward::origin::Origin;
+
+/// A request to it.
+pub(super) struct Question<'q> {
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(super) content: &'q [u8],
+}
+
+impl Question<'_> {
+    /// A page.
+    pub(super) fn page(path: &'static str) -> Self {
+        let target = PathAndQuery::from_static(path);
+        Self { method: Method::GET, target, fields: Vec::new(), content: &[] }
+    }
+}
+
+/// Where it is: where `named` says, or else `[admin]` of the configuration, of which nothing else is read. Neither secrets
+/// nor what is wrong elsewhere in the file matter to whoever only asks.
+///
+/// # Errors
+/// A [`Failure`] that ends the command with 78, if the configuration does not say.
+pub(super) fn origin(
+    terminal: &mut Terminal,
+    file: &Path,
+    named: Option<&Origin>,
+) -> Result<Origin, Failure> {
+    if let Some(origin) = named {
+        return Ok(origin.clone());
+    }
+    let admin = load::load_admin(file).map_err(|error| configuration::failure(terminal, file, &error))?;
+    of_config(admin.as_ref()).ok_or_else(|| {
+        let what = match admin {
+            None => format!("{} has no `[admin]`: nobody can ask the gateway how it is", file.display()),
+            Some(_) => format!("{} leaves the admin listener's port to the system", file.display()),
+        };
+        Failure::config(what).hint(HOW_TO_TURN_IT_ON)
+    })
+}
+
+/// What to do where there is none.
+pub(super) const HOW_TO_TURN_IT_ON: &str = "add `[admin]` with `listen = \"127.0.0.1:9901\"` and restart the gateway, or name it with --admin http://HOST:PORT";
+
+/// Where a configuration says that it is.
+pub(super) fn of_config(admin: Option<&Admin>) -> Option<Origin> {
+    let listen = admin?.listen.first().copied();
+    let address = listen.map(configuration::reachable).filter(|address: &SocketAddr| address.port() != 0)?;
+    Origin::parse(&format!("http://{address}")).ok()
+}
+
+/// Asks it.
+///
+/// # Errors
+/// [`NoAnswer`]
+pub(super) fn ask(admin: &Origin, question: Question<'_>, patience: Patience) -> Result<Answer, NoAnswer> {
+    let Question { method, target, fields, content } = question;
+    let fields = exchange::fields(admin, std::iter::empty(), fields.into_iter());
+    send::exchange_now(Outgoing {
+        gateway: admin,
+        method,
+        target,
+        fields,
+        content: content.to_vec(),
+        patience,
+        preface: &[],
+    })
+}

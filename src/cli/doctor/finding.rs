@@ -1,0 +1,120 @@
+//! Pure. What `hookgate doctor` has found, as lines and as JSON.
+
+use serde_json::{Value, json};
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// As it should be.
+    Ok,
+    /// Somebody should look at it.
+    Warning,
+    /// Events are lost, or strangers get through.
+    Problem,
+}
+
+impl Level {
+    /// The word for it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) level: Level,
+    /// What kind of thing: `upstream`, `route`.
+    pub(super) check: &'static str,
+    /// Which of them, where there are several.
+    pub(super) subject: Option<String>,
+    /// How it is.
+    pub(super) what: String,
+    /// What to do about it.
+    pub(super) to_do: Option<String>,
+}
+
+impl Finding {
+    /// It is as it should be.
+    pub(super) fn ok(check: &'static str, what: impl Into<String>) -> Self {
+        Self { level: Level::Ok, check, subject: None, what: what.into(), to_do: None }
+    }
+
+    /// Somebody should look at it, and do this.
+    pub(super) fn warning(check: &'static str, what: impl Into<String>, to_do: impl Into<String>) -> Self {
+        Self { level: Level::Warning, to_do: Some(to_do.into()), ..Self::ok(check, what) }
+    }
+
+    /// It is a problem, and this is to be done.
+    pub(super) fn problem(check: &'static str, what: impl Into<String>, to_do: impl Into<String>) -> Self {
+        Self { level: Level::Problem, to_do: Some(to_do.into()), ..Self::ok(check, what) }
+    }
+
+    /// Of this one.
+    pub(super) fn of(self, subject: impl Into<String>) -> Self {
+        Self { subject: Some(subject.into()), ..self }
+    }
+
+    /// What it is about and how that is.
+    pub(super) fn text(&self) -> String {
+        match &self.subject {
+            Some(subject) => format!("{} {subject}: {}", self.check, self.what),
+            None => format!("{}: {}", self.check, self.what),
+        }
+    }
+
+    fn document(&self) -> Value {
+        json!({
+            "level": self.level.as_str(),
+            "check": self.check,
+            "subject": self.subject,
+            "what": self.what,
+            "to_do": self.to_do,
+        })
+    }
+}
+
+/// How many findings are of a level.
+pub(super) fn count(findings: &[Finding], level: Level) -> usize {
+    findings.iter().filter(|finding| finding.level == level).count()
+}
+
+/// Whether all is well enough: without a problem, and where it is asked for without a warning.
+pub(super) fn is_good(findings: &[Finding], strict: bool) -> bool {
+    let bad = if strict { Level::Warning } else { Level::Problem };
+    findings.iter().all(|finding| finding.level < bad)
+}
+
+/// All of it for a program.
+pub(super) fn report(findings: &[Finding], strict: bool) -> Value {
+    json!({
+        "ok": is_good(findings, strict),
+        "problems": count(findings, Level::Problem),
+        "warnings": count(findings, Level::Warning),
+        "findings": findings.iter().map(Finding::document).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_fails_only_where_that_is_asked_for_and_a_problem_always() {
+        let (ok, warning) = (Finding::ok("a", "b"), Finding::warning("a", "b", "c"));
+        let problem = Finding::problem("a", "b", "c").of("x");
+        for (findings, loose, strict) in [
+            (vec![ok.clone()], true, true),
+            (vec![ok.clone(), warning.clone()], true, false),
+            (vec![ok, warning, problem.clone()], false, false),
+        ] {
+            assert_eq!((is_good(&findings, false), is_good(&findings, true)), (loose, strict));
+            assert_eq!(report(&findings, true)["ok"], json!(strict));
+        }
+        assert_eq!(problem.text(), "a x: b");
+    }
+}

@@ -1,0 +1,327 @@
+//! Shell. `hookgate doctor`: what is wrong with a running gateway, and with what is around it.
+//!
+//! Nothing that it sends can reach an app, but for what `--bypass` asks for. Whether the gateway has the secrets of the file is
+//! shown by signing an event with each, and by having the admin listener examine it: no secret leaves this process, and
+//! nothing made of one but a signature over content that means nothing.
+
+mod door;
+mod finding;
+mod judge;
+mod look;
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::Method;
+
+use super::admin;
+use super::args::Doctor;
+use super::asked::Lines;
+use super::configuration;
+use super::exit::{Exit, Failure};
+use super::live;
+use super::terminal::{Paint, Terminal, printable};
+use crate::admin::State;
+use crate::config::load::{self, LoadError};
+use crate::config::problem::{Problem, Report, Severity};
+use crate::config::{Address, Config, Loaded, Route};
+use crate::forward::origin::Origin;
+use crate::signature::Context;
+use crate::signature::algorithm::Algorithm;
+use crate::signature::sign::{CannotSign, Stamp};
+use crate::signature::template::Body;
+use finding::{Finding, Level};
+use judge::{Heard, Probed, Timed};
+
+pub(super) use door::Door;
+
+/// Looks at everything, and tells it.
+///
+/// # Errors
+/// A [`Failure`] if the configuration is wrong.
+pub(super) fn doctor(terminal: &mut Terminal, file: &Path, asked: &Doctor) -> Result<Exit, Failure> {
+    let Loaded { config, report } = match load::load(file) {
+        Ok(loaded) => loaded,
+        Err(LoadError::Wrong(report)) if asked.json => {
+            terminal.out.json(&finding::report(&of_report(file, &report), asked.strict));
+            return Ok(Exit::Config);
+        }
+        Err(error) => return Err(configuration::failure(terminal, file, &error)),
+    };
+    let mut findings = of_report(file, &report);
+    findings.extend(Round { file, config: &config, asked }.findings());
+    if asked.json {
+        terminal.out.json(&finding::report(&findings, asked.strict));
+    } else {
+        print(terminal, &findings);
+    }
+    Ok(if finding::is_good(&findings, asked.strict) { Exit::Done } else { Exit::Failed })
+}
+
+/// What `check` says of the file.
+fn of_report(file: &Path, report: &Report) -> Vec<Finding> {
+    let of = |problem: &Problem| {
+        let to_do = problem.help.clone().unwrap_or_else(|| "`hookgate check` shows the place".to_owned());
+        let what = problem.message.clone();
+        let finding = match problem.severity {
+            Severity::Error => Finding::problem(CONFIGURATION, what, to_do),
+            Severity::Warning => Finding::warning(CONFIGURATION, what, to_do),
+            Severity::Note => return None,
+        };
+        let before = report.source.get(..problem.span.start).unwrap_or_default();
+        let line = before.matches('\n').count().saturating_add(1);
+        Some(finding.of(format!("{}:{line}", file.display())))
+    };
+    let findings: Vec<_> = report.problems.iter().filter_map(of).collect();
+    if findings.is_empty() {
+        return vec![Finding::ok(CONFIGURATION, "nothing speaks against it").of(file.display().to_string())];
+    }
+    findings
+}
+
+/// All that is asked and looked at.
+struct Round<'r> {
+    file: &'r Path,
+    config: &'r Config,
+    asked: &'r Doctor,
+}
+
+impl Round<'_> {
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let (admin, state) = self.admin(&mut findings).unzip();
+        let before = admin.as_ref().and_then(|admin| look::refusals(admin, self.asked.timeout).ok());
+        let listening = self.listening(state.as_ref());
+        let heard = self.routes(&listening, &mut findings);
+        if let (Some(admin), Some(before)) = (&admin, before) {
+            findings.extend(judge::same_process(heard, self.counted(admin, before, heard)));
+        }
+        if let Some(admin) = &admin {
+            self.secrets(admin, &mut findings);
+        }
+        self.upstreams(&mut findings);
+        for door in &self.asked.bypass {
+            findings.push(door::judge(door, &look::behind(door, self.asked.timeout), self.asked.timeout));
+        }
+        findings
+    }
+
+    /// The admin listener, if it can be asked, and what it says of the gateway.
+    fn admin(&self, findings: &mut Vec<Finding>) -> Option<(Origin, State)> {
+        let configured = self.config.admin.as_ref();
+        for address in configured.iter().flat_map(|admin| &admin.listen) {
+            if !address.ip().is_loopback() {
+                findings.push(judge::admin_is_open(&address.to_string()));
+            }
+        }
+        let admin = self.asked.admin.clone().or_else(|| admin::of_config(configured));
+        let Some(admin) = admin else {
+            let what = "the configuration does not say where it is: the running gateway cannot be asked";
+            findings.push(Finding::problem(ADMIN, what, admin::HOW_TO_TURN_IT_ON));
+            return None;
+        };
+        match look::state(&admin, self.config, self.asked.timeout) {
+            Ok(state) => {
+                self.readiness(&admin, findings);
+                self.state(&state, findings);
+                Some((admin, state))
+            }
+            Err(why) => {
+                let to_do = "is the gateway running, and was it started with this `[admin]`? --admin names another address";
+                findings.push(Finding::problem(ADMIN, why, to_do).of(admin.to_string()));
+                None
+            }
+        }
+    }
+
+    fn readiness(&self, admin: &Origin, findings: &mut Vec<Finding>) {
+        findings.push(match live::readiness(admin, self.asked.timeout) {
+            Ok(words) => Finding::ok(ADMIN, words),
+            Err(words) => {
+                let to_do = "the log says more; a gateway that drains is about to end";
+                Finding::problem(ADMIN, words, to_do)
+            }
+        });
+    }
+
+    fn state(&self, state: &State, findings: &mut Vec<Finding>) {
+        let file = self.file.display().to_string();
+        findings.extend(judge::configuration(state, env!("CARGO_PKG_VERSION"), &file));
+        findings.push(judge::descriptors(state));
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        let ahead = signed(state.now).saturating_sub(signed(now));
+        let timed: Vec<_> = self.paths().filter_map(timed).collect();
+        findings.push(judge::clock(ahead, &timed, look::is_synchronised()));
+    }
+
+    /// One route of each path: they agree on all that is looked at here.
+    fn paths(&self) -> impl Iterator<Item = &Route> {
+        let routes = &self.config.routes;
+        let is_first = |(index, route): &(usize, &Route)| {
+            routes.iter().position(|other| other.path == route.path) == Some(*index)
+        };
+        routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
+    }
+
+    /// Where the gateway listens: as it says itself, for it may have inherited its sockets; else as the file says.
+    fn listening(&self, state: Option<&State>) -> Vec<Address> {
+        let told: Vec<_> =
+            state.iter().flat_map(|state| &state.listening).filter_map(|text| look::address(text)).collect();
+        if told.is_empty() { self.config.server.listen.clone() } else { told }
+    }
+
+    /// Knocks for each path at the first listener, and for one at the others. Gives back how often it was refused as it
+    /// should be.
+    fn routes(&self, listening: &[Address], findings: &mut Vec<Finding>) -> u64 {
+        let mut refused = 0_u64;
+        for (index, listen) in listening.iter().enumerate() {
+            if listen.tcp().is_some_and(|address| address.port() == 0) {
+                let what = format!("{listen} was not tried: the system has chosen its port");
+                findings.push(Finding::ok(LISTENER, what));
+                continue;
+            }
+            for route in self.paths().take(if index == 0 { usize::MAX } else { 1 }) {
+                let heard = look::knock(self.config, listen, &target(route), self.asked.timeout);
+                refused = refused.saturating_add(u64::from(matches!(heard, Heard::Refused)));
+                findings.push(judge::route(route.path.as_str(), &listen.to_string(), &heard));
+                if matches!(heard, Heard::Nobody(_) | Heard::Stranger(_)) {
+                    // It is the listener that is wrong. All paths would say the same.
+                    break;
+                }
+            }
+        }
+        refused
+    }
+
+    /// How many of the refusals the gateway behind the admin listener has counted: it does so when it has written them, which
+    /// may be after they were read.
+    fn counted(&self, admin: &Origin, before: u64, heard: u64) -> u64 {
+        let end = Instant::now().checked_add(self.asked.timeout.min(COUNTING));
+        loop {
+            let counted = look::refusals(admin, self.asked.timeout).unwrap_or(before).saturating_sub(before);
+            if counted >= heard || end.is_none_or(|end| Instant::now() >= end) {
+                return counted;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn secrets(&self, admin: &Origin, findings: &mut Vec<Finding>) {
+        for route in self.paths() {
+            // One that has expired verifies nothing, as it should: `check` warns about it.
+            let counts = |end: Option<SystemTime>| end.is_none_or(|end| SystemTime::now() < end);
+            for (name, _) in route.verifier.secrets().filter(|(_, not_after)| counts(*not_after)) {
+                let probed = self.probe(admin, route, name);
+                findings.push(judge::secret(route.path.as_str(), name, &probed));
+            }
+        }
+    }
+
+    /// Signs an event with a secret of the file, and has the gateway examine it.
+    fn probe(&self, admin: &Origin, route: &Route, secret: &str) -> Probed {
+        if route.verifier.scheme().algorithm == Algorithm::Token && !door::is_loopback(admin) {
+            return Probed::TokenStaysHere;
+        }
+        let scheme = route.verifier.scheme();
+        // What is signed has to be what the scheme signs: a form, where it is a form.
+        let content = if *scheme.content.content() == Body::Form { FORM } else { CONTENT };
+        let target = target(route);
+        let target = route.verifier.target(&target, content);
+        let method = route.methods.first().unwrap_or(&Method::POST);
+        let context = Context {
+            method: method.as_str(),
+            target: &target,
+            origin: route.public_url.as_deref(),
+            fields: &Lines::default(),
+            now: SystemTime::now(),
+        };
+        let stamp = Stamp { timestamp: None, id: Some("hookgate-doctor") };
+        let signature = match route.verifier.signature(Some(secret), &context, stamp, content) {
+            Ok(signature) => signature,
+            Err(CannotSign::PublicKey | CannotSign::NotSignable) => return Probed::OnlySenderSigns,
+            Err(
+                error
+                @ (CannotSign::NoSecret | CannotSign::NoId | CannotSign::NotForm | CannotSign::NoDigest),
+            ) => {
+                return Probed::NoAnswer(error.to_string());
+            }
+        };
+        let examined = look::examination(admin, method, &target, &signature, content, self.asked.timeout);
+        examined.map_or_else(Probed::NoAnswer, Probed::Examined)
+    }
+
+    fn upstreams(&self, findings: &mut Vec<Finding>) {
+        let mut seen: Vec<&Origin> = Vec::new();
+        for upstream in self.config.routes.iter().map(|route| &route.upstream) {
+            let origin = &upstream.origin;
+            if seen.contains(&origin) {
+                continue;
+            }
+            seen.push(origin);
+            let limit = upstream.connect_timeout;
+            let reached = look::reach(origin, limit);
+            findings.push(judge::upstream(origin, limit, &reached));
+            if reached.is_ok()
+                && door::is_loopback(origin)
+                && let Some(outside) = look::outside(origin)
+            {
+                let is_open = look::reach(&outside, limit).is_ok();
+                findings.push(judge::beside(origin, &outside.authority(), is_open));
+            }
+        }
+    }
+}
+
+/// A path that the route takes.
+fn target(route: &Route) -> String {
+    let filled = |segment: &str| match segment.starts_with('{') {
+        true => "hookgate-doctor".to_owned(),
+        false => segment.to_owned(),
+    };
+    route.path.as_str().split('/').map(filled).collect::<Vec<_>>().join("/")
+}
+
+fn timed(route: &Route) -> Option<Timed> {
+    let timestamp = route.verifier.scheme().timestamp.as_ref()?;
+    let path = route.path.to_string();
+    Some(Timed { path, past: timestamp.past, future: timestamp.future })
+}
+
+fn print(terminal: &mut Terminal, findings: &[Finding]) {
+    let out = &mut terminal.out;
+    for finding in findings {
+        let paint = match finding.level {
+            Level::Ok => Paint::Good,
+            Level::Warning => Paint::Strong,
+            Level::Problem => Paint::Bad,
+        };
+        let label = out.paint(paint, format_args!("{:8}", finding.level.as_str()));
+        // Some of the words are the gateway's, or of whoever answers in its place.
+        out.line(format_args!("{label} {}", printable(finding.text().as_bytes())));
+        if let Some(to_do) = &finding.to_do {
+            out.line(format_args!("         -> {}", printable(to_do.as_bytes())));
+        }
+    }
+    let (problems, warnings) =
+        (finding::count(findings, Level::Problem), finding::count(findings, Level::Warning));
+    out.line("");
+    let counted = |number, noun| configuration::counted(number, noun);
+    let (problems, warnings) = (counted(problems, "problem"), counted(warnings, "warning"));
+    out.line(format_args!("{problems}, {warnings}, of {} things looked at", findings.len()));
+}
+
+/// What is signed: no sender would send it, and no app could mistake it for an event.
+const FORM: &[u8] = b"hookgate=doctor";
+const CONTENT: &[u8] = br#"{"hookgate":"doctor"}"#;
+
+/// How long the gateway may take to count what it has answered.
+const COUNTING: Duration = Duration::from_secs(1);
+
+/// How often it is asked meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+const CONFIGURATION: &str = "configuration";
+const ADMIN: &str = "admin listener";
+const LISTENER: &str = "listener";

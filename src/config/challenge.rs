@@ -1,0 +1,152 @@
+//! Pure. `challenge` of a `[schemes.NAME]`: what a sender asks before it delivers, and the answer to it.
+
+use std::borrow::Cow;
+
+use super::item::Item;
+use super::keys;
+use super::pointer;
+use super::problem::Problem;
+use super::table::{Problems, Table};
+use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
+
+/// Reads it; `None` if there is an error in it.
+pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Challenge> {
+    let entries = item.table(EXAMPLE, problems)?;
+    let table = Table::open("`challenge`", item.span.clone(), entries, keys::CHALLENGE, problems);
+    let before = problems.len();
+    let reply = table.required("answer", "\"{value}\"", problems).and_then(|item| reply(&item, problems));
+    let asks = match table.get("query") {
+        Some(query) => in_query(&query, &table, problems),
+        None => in_content(&table, problems),
+    };
+    let (asks, reply) = (asks?, reply?);
+    let (has_value, is_signed) = match &asks {
+        Asks::Content { value, .. } => (value.is_some(), true),
+        Asks::Query { .. } => (true, false),
+    };
+    let inserts: &[(_, Insert)] = match &reply {
+        Reply::Text(insert) => &[(Cow::Borrowed(""), insert.clone())],
+        Reply::Json(members) => members,
+    };
+    for (_, insert) in inserts {
+        let message = match insert {
+            Insert::Value | Insert::Proof if !has_value => "there is no `value` to answer with",
+            Insert::Proof if !is_signed => "whoever asks without a signature is told no HMAC",
+            Insert::Value | Insert::Proof | Insert::Text(_) | Insert::Number(_) => continue,
+        };
+        problems.push(Problem::error("bad_challenge", table.place("answer"), message).help(EXAMPLE));
+    }
+    (problems.len() == before).then_some(Challenge { asks, reply })
+}
+
+fn in_query(query: &Item<'_>, table: &Table<'_>, problems: &mut Problems) -> Option<Asks> {
+    if let Some(value) = table.get("value") {
+        let message = "the value is in the content (`value`) or in the query (`query`), not in both";
+        problems.push(Problem::error("bad_challenge", value.key, message).help("remove one of them"));
+    }
+    let value = query.text("\"challenge\"", problems)?;
+    let token = match table.get("token") {
+        Some(token) => Some(token.text("\"verify_token\"", problems)?),
+        None => None,
+    };
+    let mut when = Vec::new();
+    for (name, value) in conditions(table, problems) {
+        let text = value.text(WHEN_QUERY, problems)?;
+        when.push((name.to_owned().into(), text.to_owned().into()));
+    }
+    let owned = |text: &str| -> Cow<'static, str> { Cow::Owned(text.to_owned()) };
+    Some(Asks::Query { when, value: owned(value), token: token.map(owned) })
+}
+
+fn in_content(table: &Table<'_>, problems: &mut Problems) -> Option<Asks> {
+    if let Some(token) = table.get("token") {
+        let message = "a challenge in the content is signed: it needs no token";
+        problems.push(Problem::error("bad_challenge", token.key, message).help("remove it"));
+    }
+    let value = match table.get("value") {
+        Some(item) => {
+            let text = item.text("\"/challenge\"", problems)?;
+            if !pointer::is_pointer(text, item.span, problems) {
+                return None;
+            }
+            Some(text.to_owned().into())
+        }
+        None => None,
+    };
+    let mut when = Vec::new();
+    for (place, value) in conditions(table, problems) {
+        if !pointer::is_pointer(place, value.key.clone(), problems) {
+            return None;
+        }
+        let expected = match value.value.is_integer() {
+            true => Expected::Number(value.number("1", problems)?),
+            false => Expected::Text(value.text(WHEN, problems)?.to_owned().into()),
+        };
+        when.push((place.to_owned().into(), expected));
+    }
+    if when.is_empty() {
+        let message =
+            "nothing tells this challenge from an event, so that every event would be answered as one";
+        problems.push(
+            Problem::error("bad_challenge", table.span(), message).help(format!("add `when = {WHEN}`")),
+        );
+        return None;
+    }
+    Some(Asks::Content { when, value })
+}
+
+/// The entries of `when`.
+fn conditions<'t>(table: &Table<'t>, problems: &mut Problems) -> Vec<(&'t str, Item<'t>)> {
+    let Some(item) = table.get("when") else { return Vec::new() };
+    let Some(entries) = item.table(&item.write(WHEN), problems) else { return Vec::new() };
+    pointer::bounded(&item, entries.len(), problems);
+    let entry = |(key, value): (&'t toml::Spanned<_>, &'t toml::Spanned<_>)| {
+        let key_text: &Cow<'t, str> = key.get_ref();
+        let item =
+            Item { name: "when", whole: false, key: key.span(), value: value.get_ref(), span: value.span() };
+        (&**key_text, item)
+    };
+    entries.iter().map(entry).collect()
+}
+
+/// A text, or a table of what the members of a JSON object are.
+fn reply(item: &Item<'_>, problems: &mut Problems) -> Option<Reply> {
+    let Some(entries) = item.value.as_table() else {
+        return Some(Reply::Text(insert(item, problems)?));
+    };
+    pointer::bounded(item, entries.len(), problems);
+    let mut members = Vec::new();
+    for (key, value) in entries {
+        let name: &str = key.get_ref();
+        let member = Item {
+            name: "answer",
+            whole: false,
+            key: key.span(),
+            value: value.get_ref(),
+            span: value.span(),
+        };
+        members.push((name.to_owned().into(), insert(&member, problems)?));
+    }
+    Some(Reply::Json(members))
+}
+
+fn insert(item: &Item<'_>, problems: &mut Problems) -> Option<Insert> {
+    if item.value.is_integer() {
+        return Some(Insert::Number(item.number("1", problems)?));
+    }
+    match item.text("\"{value}\"", problems)? {
+        "{value}" => Some(Insert::Value),
+        "{hmac}" => Some(Insert::Proof),
+        text if !text.contains(['{', '}']) => Some(Insert::Text(text.to_owned().into())),
+        _ => {
+            let message = "an answer is `{value}` or `{hmac}` as a whole, or a text without braces";
+            let problem = Problem::error("bad_challenge", item.span.clone(), message);
+            problems.push(problem.help(item.write("\"{value}\"")));
+            None
+        }
+    }
+}
+
+const WHEN: &str = "{ \"/type\" = \"url_verification\" }";
+const WHEN_QUERY: &str = "{ mode = \"subscribe\" }";
+const EXAMPLE: &str = "write `challenge = { when = { \"/type\" = \"url_verification\" }, value = \"/challenge\", answer = \"{value}\" }`";

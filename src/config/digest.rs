@@ -1,0 +1,126 @@
+//! Pure. What a configuration says, as digests of its parts: to tell whether two are the same without showing either.
+//!
+//! No byte of a key is in them, nor anything made of one: a digest of a weak secret is as good as the secret to whoever can
+//! guess. Whether two processes have the same keys is shown by signing (`hookgate doctor`).
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Config, Route, Server};
+use crate::route::ModelRule;
+
+/// A part of a configuration: a table, or a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is called: `[limits]`, `route /webhook/leases`.
+    pub name: String,
+    /// The digest of what it says, defaults included, in hexadecimal.
+    pub digest: String,
+}
+
+/// The parts of a configuration, in the order of gateway.toml.
+///
+/// The digests are of this version's own notation: those of two versions cannot be compared.
+#[must_use]
+pub fn parts(config: &Config) -> Vec<Part> {
+    let Config { server, limits, admin, log, forward, routes } = config;
+    let tables = [
+        ("[server]", of_server(server)),
+        ("[limits]", format!("{limits:?}")),
+        ("[admin]", format!("{admin:?}")),
+        ("[log]", format!("{log:?}")),
+        ("[forward]", format!("{forward:?}")),
+    ];
+    let tables = tables.into_iter().map(|(name, text)| Part { name: name.to_owned(), digest: digest(&text) });
+    tables.chain(routes.iter().map(of_route)).collect()
+}
+
+/// All but the number of workers: where the file leaves it open it is that of the cores, and who compares may have others
+/// than the gateway.
+fn of_server(server: &Server) -> String {
+    let Server {
+        listen,
+        sharing,
+        unix_mode,
+        proxy_protocol,
+        workers: _,
+        max_connections,
+        drain_delay,
+        shutdown_grace,
+    } = server;
+    format!(
+        "{listen:?} {sharing:?} {unix_mode} {proxy_protocol:?} {max_connections} {drain_delay:?} {shutdown_grace:?}"
+    )
+}
+
+fn of_route(route: &Route) -> Part {
+    let Route { path, model, requirements, upstream, verifier, public_url, methods, max_body, mode } = route;
+    let name = match model {
+        ModelRule::Named(model) => format!("route {path} ({model})"),
+        ModelRule::Any | ModelRule::Segment => format!("route {path}"),
+    };
+    let secrets: Vec<_> = verifier.secrets().collect();
+    let text = format!(
+        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?}",
+        verifier.scheme()
+    );
+    Part { name, digest: digest(&text) }
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(BYTES).fold(String::new(), |mut hex, byte| {
+        let _infallible = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Half of the digest: nobody gains by making two configurations alike.
+const BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment::Fixed;
+    use std::num::NonZeroUsize;
+    use std::time::SystemTime;
+
+    fn of(text: &str, key: &str, cores: usize) -> Vec<Part> {
+        let environment = Fixed::new(NonZeroUsize::new(cores).unwrap()).with_variable("KEY", key);
+        let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH);
+        parts(&loaded.unwrap().config)
+    }
+
+    const TEXT: &str = r#"
+        limits.max_body = "1MiB"
+        signature = { scheme = "propify", secrets = [{ env = "KEY" }] }
+        [[routes]]
+        path = "/a"
+        model = "leads"
+        upstream = "http://127.0.0.1:3"
+        [[routes]]
+        path = "/a"
+        upstream = "http://127.0.0.1:4"
+    "#;
+
+    fn differing(text: &str) -> Vec<String> {
+        let (before, after) = (of(TEXT, "0123456789abcdef", 1), of(text, "0123456789abcdef", 1));
+        after.into_iter().filter(|part| !before.contains(part)).map(|part| part.name).collect()
+    }
+
+    #[test]
+    fn what_says_the_same_has_the_same_digests_and_each_change_shows_in_its_part() {
+        assert_eq!(differing(TEXT), [""; 0]);
+        assert_eq!(differing(&TEXT.replace("\"1MiB\"", "1048576 # as before")), [""; 0]);
+        assert_eq!(differing(&TEXT.replace("1MiB", "2MiB")), ["[limits]", "route /a (leads)", "route /a"]);
+        assert_eq!(differing(&TEXT.replace(":4", ":5")), ["route /a"]);
+        assert_eq!(differing(&TEXT.replace("{ env = \"KEY\"", "{ name = \"x\", env = \"KEY\"")).len(), 2);
+        assert_eq!(differing(&TEXT.replace("propify", "propexo")).len(), 2);
+        assert_eq!(differing(&format!("server.max_connections = 7\n{TEXT}")), ["[server]"]);
+    }
+
+    #[test]
+    fn neither_keys_nor_cores_are_in_a_digest() {
+        assert_eq!(of(TEXT, "0123456789abcdef", 1), of(TEXT, "fedcba9876543210", 8));
+    }
+}

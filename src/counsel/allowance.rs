@@ -1,0 +1,52 @@
+//! Pure. How often something may be done: a number of tokens, each of which comes back some time after it was taken.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Tokens that are left.
+#[derive(Debug)]
+pub struct Allowance(AtomicU32);
+
+impl Allowance {
+    /// So many.
+    #[must_use]
+    pub fn of(tokens: u32) -> Self {
+        Self(AtomicU32::new(tokens))
+    }
+
+    /// Whether none is left. It costs a comparison.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes a token, if there is one.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        let less = |left: u32| left.checked_sub(1);
+        !self.is_spent() && self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+
+    /// Gives a token back that was taken.
+    pub fn give_back(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_are_taken_than_there_are_whoever_takes_them() {
+        let allowance = Allowance::of(5);
+        let taken: usize = std::thread::scope(|scope| {
+            let takers: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..100).filter(|_| allowance.take()).count())).collect();
+            takers.into_iter().map(|taker| taker.join().unwrap()).sum()
+        });
+        assert_eq!(taken, 5);
+        assert!(allowance.is_spent() && !allowance.take());
+        allowance.give_back();
+        assert!(!allowance.is_spent() && allowance.take() && allowance.is_spent());
+    }
+}

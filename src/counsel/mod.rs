@@ -1,0 +1,325 @@
+//! Shell. What an operator should know and no request may wait for: why signatures do not verify, and that an old secret is
+//! still in use. It is found out on a thread of its own.
+//!
+//! Strangers cause mismatches, as many as they like. So what is kept of one is bounded, in bytes and in number: there is a
+//! token for each, of which every route has a few and all of them together not many more, and each comes back some time
+//! after it was used. Where there is none left, a mismatch costs a comparison, and nothing is copied or kept.
+
+pub mod allowance;
+pub mod case;
+pub mod rotation;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use tracing::{debug, info, warn};
+
+use crate::server::StartError;
+use crate::server::control::Control;
+use crate::signature::diagnosis::Cause;
+use crate::signature::{Context, Fields};
+use crate::telemetry::metric::{Tally, UNEXPLAINED};
+use crate::telemetry::record::Record;
+use allowance::Allowance;
+use case::{Case, Docket};
+use rotation::Rotation;
+
+/// Of each route: so many diagnoses in [`ROUTE_REST`].
+pub const ROUTE_TOKENS: u32 = 4;
+/// How long a token of a route is away, once it was used.
+pub const ROUTE_REST: Duration = Duration::from_secs(40);
+
+/// Of all routes together, in [`TOTAL_REST`]. What is kept of requests is bounded by it, too: it is no more than this many
+/// times [`case::LONGEST_CONTENT`] and [`case::LONGEST_HEAD`], some 2 MiB.
+pub const TOTAL_TOKENS: u32 = 8;
+/// How long a token of all routes together is away.
+pub const TOTAL_REST: Duration = Duration::from_secs(15);
+
+/// How many orders may wait: as many cases as there are tokens, so that there is always room for one, and the end.
+const WAITING: usize = 9;
+
+/// At least so often it is looked up whether the time for the next warning has come, which a reload may change.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Where cases are handed in, from any thread.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    orders: SyncSender<Order>,
+    allowance: Arc<Allowance>,
+}
+
+/// What waits to be looked into.
+#[derive(Debug)]
+pub struct Inbox(Receiver<Order>);
+
+#[derive(Debug)]
+enum Order {
+    Case(Box<Case>),
+    End,
+}
+
+/// A desk, and where what is handed in there ends up.
+#[must_use]
+pub fn desk() -> (Desk, Inbox) {
+    let (orders, inbox) = sync_channel(WAITING);
+    (Desk { orders, allowance: Arc::new(Allowance::of(TOTAL_TOKENS)) }, Inbox(inbox))
+}
+
+/// Where the mismatches of one route are handed in.
+#[derive(Clone, Debug)]
+pub struct Inquiry {
+    desk: Desk,
+    docket: Arc<Docket>,
+    route: usize,
+}
+
+impl Inquiry {
+    /// That of the route with this number.
+    #[must_use]
+    pub fn new(desk: &Desk, docket: &Arc<Docket>, route: usize) -> Self {
+        Self { desk: desk.clone(), docket: Arc::clone(docket), route }
+    }
+
+    /// Has it found out why a request does not verify, if there is a token for that. Never waits.
+    pub fn open<F: Fields>(
+        &self,
+        record: &Record,
+        reason: Option<&'static str>,
+        context: &Context<'_, F>,
+        content: Option<&[u8]>,
+    ) {
+        let Some(allowance) = self.docket.allowance(self.route) else { return };
+        if self.desk.allowance.is_spent() || !allowance.take() {
+            return;
+        }
+        if self.desk.allowance.take() {
+            if let Some(case) = Case::of(&self.docket, self.route, record, reason, context, content) {
+                // There is room for it. Where nobody takes it any more, the tokens stay where they are.
+                let _taken = self.desk.orders.try_send(Order::Case(Box::new(case)));
+                return;
+            }
+            self.desk.allowance.give_back();
+        }
+        allowance.give_back();
+    }
+}
+
+/// The thread, while it works.
+#[derive(Debug)]
+pub struct Counsel {
+    orders: SyncSender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Begins to look into what is handed in.
+///
+/// # Errors
+/// [`StartError::Thread`]
+pub fn start(control: &Arc<Control>, desk: Desk, inbox: Inbox) -> Result<Counsel, StartError> {
+    let room = Room {
+        control: Arc::clone(control),
+        allowance: desk.allowance,
+        tally: control.meters().tally(),
+        resting: [Resting::new(ROUTE_REST), Resting::new(TOTAL_REST)],
+        rotation: Rotation::default(),
+        looked: Instant::now(),
+    };
+    let named = thread::Builder::new().name("counsel".to_owned());
+    let thread = named.spawn(move || room.run(&inbox)).map_err(StartError::Thread)?;
+    Ok(Counsel { orders: desk.orders, thread: Some(thread) })
+}
+
+/// It ends with the server, and with what was handed in before.
+impl Drop for Counsel {
+    fn drop(&mut self) {
+        let _has_ended_already = self.orders.send(Order::End);
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to give back but a panic, which was told when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+struct Room {
+    control: Arc<Control>,
+    allowance: Arc<Allowance>,
+    tally: Tally,
+    /// The tokens of the routes, and those of all together.
+    resting: [Resting; 2],
+    rotation: Rotation,
+    /// When it was last looked which secrets are in use.
+    looked: Instant,
+}
+
+impl Room {
+    fn run(mut self, inbox: &Inbox) {
+        loop {
+            let now = Instant::now();
+            self.resting.iter_mut().for_each(|resting| resting.wake(now));
+            let wait = self.look(now).min(LOOK_EVERY);
+            let wait = self.resting.iter().filter_map(|resting| resting.wait(now)).fold(wait, Duration::min);
+            match inbox.0.recv_timeout(wait) {
+                Ok(Order::Case(case)) => self.judge(&case),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn judge(&mut self, case: &Case) {
+        let cause = case.cause();
+        tell(case, cause.as_ref());
+        if let Some(label) = case.label() {
+            self.tally.diagnosed(label.slot, cause.as_ref().map_or(UNEXPLAINED, Cause::as_str));
+        }
+        let now = Instant::now();
+        let [of_route, of_all] = &mut self.resting;
+        if let Some(allowance) = case.allowance() {
+            of_route.put(allowance, now);
+        }
+        of_all.put(&self.allowance, now);
+    }
+
+    /// Warns of old secrets that are in use, if it is time to. Gives back when it will be.
+    fn look(&mut self, now: Instant) -> Duration {
+        let generation = self.control.generation();
+        let every = generation.old_secret_warning;
+        if every.is_zero() {
+            return Duration::MAX;
+        }
+        let passed = now.saturating_duration_since(self.looked);
+        let rest = every.saturating_sub(passed);
+        if !rest.is_zero() {
+            return rest;
+        }
+        self.looked = now;
+        let sum = self.control.meters().sum();
+        for old in self.rotation.look(generation.gateway.roll(), &sum, SystemTime::now()) {
+            let (secret, routes, events) = (&old.label, old.routes.join(", "), old.events);
+            let (detail, advice, minutes) = (old.to_string(), old.advice(), passed.as_secs() / 60);
+            warn!(secret, routes, events, minutes, detail, advice, "an old secret is in use");
+        }
+        every
+    }
+}
+
+/// What a stranger can cause is never more than information.
+fn tell(case: &Case, cause: Option<&Cause>) {
+    let (request_id, trace_id, reason) = (case.request_id(), case.trace_id(), case.reason());
+    let route = case.label().map(|label| &*label.path);
+    match cause {
+        Some(cause) => {
+            let (label, detail, advice) = (cause.as_str(), cause.to_string(), cause.advice());
+            info!(request_id, trace_id, route, reason, cause = label, detail, advice, "likely cause");
+        }
+        None => debug!(request_id, trace_id, route, reason, "no likely cause"),
+    }
+}
+
+/// Tokens that were used, and come back after some time.
+struct Resting {
+    time: Duration,
+    /// In the order in which they come back.
+    tokens: VecDeque<(Instant, Arc<Allowance>)>,
+}
+
+impl Resting {
+    fn new(time: Duration) -> Self {
+        Self { time, tokens: VecDeque::new() }
+    }
+
+    fn put(&mut self, allowance: &Arc<Allowance>, now: Instant) {
+        if let Some(until) = now.checked_add(self.time) {
+            self.tokens.push_back((until, Arc::clone(allowance)));
+        }
+    }
+
+    /// Gives back those whose time has come.
+    fn wake(&mut self, now: Instant) {
+        while let Some((_, allowance)) = self.tokens.pop_front_if(|(until, _)| *until <= now) {
+            allowance.give_back();
+        }
+    }
+
+    /// How long until the next comes back.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        self.tokens.front().map(|(until, _)| until.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::config::environment::Fixed;
+    use crate::peer::Peer;
+    use crate::telemetry::record::RequestId;
+
+    #[test]
+    fn a_token_comes_back_when_its_time_has_come_and_not_before() {
+        let (allowance, now) = (Arc::new(Allowance::of(1)), Instant::now());
+        let mut resting = Resting::new(Duration::from_secs(40));
+        assert!(allowance.take());
+        resting.put(&allowance, now);
+        assert_eq!(resting.wait(now), Some(Duration::from_secs(40)));
+        resting.wake(now + Duration::from_millis(39_999));
+        assert!(allowance.is_spent());
+        resting.wake(now + Duration::from_secs(40));
+        assert!(!allowance.is_spent() && resting.wait(now).is_none());
+    }
+
+    /// Fields that nobody may look at.
+    struct Untouchable;
+
+    impl Fields for Untouchable {
+        fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+            assert!(name.is_empty(), "{name} was looked at");
+            std::iter::empty()
+        }
+    }
+
+    #[test]
+    fn without_a_token_not_even_the_fields_are_looked_at() {
+        let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ env = \"A\" }]\n\
+                    [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"";
+        let environment = Fixed::new(NonZeroUsize::MIN).with_variable("A", "0123456789abcdef");
+        let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap();
+        let docket = Arc::new(Docket::of(&loaded.config, ROUTE_TOKENS));
+        let record = Record::new(RequestId(1), Peer::ip(std::net::Ipv4Addr::LOCALHOST.into()));
+        let now = SystemTime::UNIX_EPOCH;
+        let (desk, inbox) = desk();
+        let inquiry = Inquiry::new(&desk, &docket, 0);
+        for _ in 0..ROUTE_TOKENS {
+            inquiry.open(&record, None, &Context::of(&Lines, now), Some(b"content"));
+        }
+        inquiry.open(&record, None, &Context::of(&Untouchable, now), Some(b"content"));
+        let of_route = usize::try_from(ROUTE_TOKENS).unwrap();
+        assert_eq!(inbox.0.try_iter().count(), of_route, "what there are tokens for is handed in");
+
+        let docket = Arc::new(Docket::of(&loaded.config, 1000));
+        let inquiry = Inquiry::new(&desk, &docket, 0);
+        for _ in ROUTE_TOKENS..TOTAL_TOKENS {
+            inquiry.open(&record, None, &Context::of(&Lines, now), Some(b"content"));
+        }
+        inquiry.open(&record, None, &Context::of(&Untouchable, now), Some(b"content"));
+        let of_all = usize::try_from(TOTAL_TOKENS).unwrap();
+        assert_eq!(inbox.0.try_iter().count(), of_all - of_route);
+    }
+
+    struct Lines;
+
+    impl Fields for Lines {
+        fn values<'a>(&'a self, _: &'a str) -> impl Iterator<Item = &'a [u8]> {
+            std::iter::empty()
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_every_case_that_there_is_a_token_for_and_the_end() {
+        assert_eq!(WAITING, usize::try_from(TOTAL_TOKENS).unwrap() + 1);
+    }
+}

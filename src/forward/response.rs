@@ -1,0 +1,273 @@
+//! Pure. The head of an upstream's response: read by httparse, judged where httparse is lenient.
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::error::Breach;
+use super::fields::{HopByHop, keep_alive_seconds};
+
+/// The most bytes that the head of a response may have.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// The most field lines that it may have.
+const MAX_FIELD_LINES: usize = 100;
+
+/// What the bytes received so far amount to.
+#[derive(Debug)]
+pub enum Look {
+    /// The head is not complete.
+    Partial,
+    /// An interim response (RFC 9110, section 15.2) that takes so many bytes; nobody has asked for it.
+    Interim(usize),
+    /// A final response, whose head takes so many bytes.
+    Complete(usize, ResponseHead),
+}
+
+/// The head of a response, as far as it goes to the client.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: StatusCode,
+    /// The reason phrase, where it is not the usual one.
+    pub reason: Option<Bytes>,
+    /// The end-to-end fields.
+    pub fields: HeaderMap,
+    /// Where its content ends.
+    pub framing: Framing,
+    /// Whether the upstream lets another request follow.
+    pub is_persistent: bool,
+    /// For how many seconds the upstream says it keeps an idle connection.
+    pub keep_alive: Option<u64>,
+}
+
+/// How a response's content is delimited (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    None,
+    /// By `content-length`, in bytes.
+    Length(u64),
+    /// By the chunked transfer coding.
+    Chunked,
+    /// By the end of the connection.
+    Close,
+}
+
+/// Whether the request that is answered was one that gets no content, whatever the fields say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It was `HEAD`.
+    ForHead,
+    /// It was anything else.
+    ForContent,
+}
+
+impl Asked {
+    /// What a request with this method asks for.
+    #[must_use]
+    pub fn by(method: &str) -> Self {
+        if method == Method::HEAD.as_str() { Self::ForHead } else { Self::ForContent }
+    }
+}
+
+/// Looks at the bytes received so far. `kept` are the fields that a `connection` line cannot take away.
+///
+/// # Errors
+/// [`Breach`]: it is malformed, too large, or could be read in more than one way.
+pub fn look(bytes: &Bytes, asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
+    let mut lines = [httparse::EMPTY_HEADER; MAX_FIELD_LINES];
+    let mut response = httparse::Response::new(&mut lines);
+    let len = match response.parse(bytes).map_err(Breach::Malformed)? {
+        httparse::Status::Complete(len) if len <= MAX_HEAD => len,
+        httparse::Status::Partial if bytes.len() <= MAX_HEAD => return Ok(Look::Partial),
+        httparse::Status::Complete(_) | httparse::Status::Partial => return Err(Breach::HeadTooLarge),
+    };
+    let code = response.code.unwrap_or_default();
+    match code {
+        101 => return Err(Breach::Switched),
+        100..=199 => return Ok(Look::Interim(len)),
+        _ => {}
+    }
+    let status = StatusCode::from_u16(code).map_err(|_invalid| Breach::Malformed(httparse::Error::Status))?;
+    let is_http_11 = response.version == Some(1);
+    let lines = response.headers.iter().map(|line| (line.name.as_bytes(), line.value));
+    let gone = HopByHop::of(lines.clone(), kept);
+    let mut fields = HeaderMap::with_capacity(response.headers.len());
+    let mut seen = Seen::default();
+    for (name, value) in lines {
+        seen.look(name, value)?;
+        if !gone.has(name) {
+            let name = HeaderName::from_bytes(name)
+                .map_err(|_invalid| Breach::Malformed(httparse::Error::HeaderName))?;
+            let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value))
+                .map_err(|_invalid| Breach::Malformed(httparse::Error::HeaderValue))?;
+            fields.append(name, value);
+        }
+    }
+    let framing = seen.framing(status, asked, is_http_11)?;
+    let is_persistent = framing != Framing::Close && !seen.close && (is_http_11 || seen.keep_alive);
+    let reason = response.reason.filter(|reason| status.canonical_reason() != Some(reason));
+    let reason = reason.map(|reason| bytes.slice_ref(reason.as_bytes()));
+    let head =
+        ResponseHead { status, reason, fields, framing, is_persistent, keep_alive: seen.keep_alive_seconds };
+    Ok(Look::Complete(len, head))
+}
+
+#[derive(Default)]
+struct Seen {
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    keep_alive_seconds: Option<u64>,
+}
+
+impl Seen {
+    fn look(&mut self, name: &[u8], value: &[u8]) -> Result<(), Breach> {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        match name.len() {
+            10 if is(b"connection") => {
+                for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            10 if is(b"keep-alive") => self.keep_alive_seconds = keep_alive_seconds(value),
+            14 if is(b"content-length") => {
+                let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+                let length = std::str::from_utf8(value).ok().filter(|_| is_number);
+                let length = length.and_then(|text| text.parse().ok()).ok_or(Breach::UnclearFraming)?;
+                if self.length.replace(length).is_some() {
+                    return Err(Breach::UnclearFraming);
+                }
+            }
+            17 if is(b"transfer-encoding") => {
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Breach::UnclearFraming);
+                }
+                self.chunked = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where the response ends (RFC 9112, section 6.3), if there is only one way to tell.
+    fn framing(&self, status: StatusCode, asked: Asked, is_http_11: bool) -> Result<Framing, Breach> {
+        let framing = match (self.length, self.chunked) {
+            (Some(_), true) => return Err(Breach::UnclearFraming),
+            (None, true) if !is_http_11 => return Err(Breach::UnclearFraming),
+            (None, true) => Framing::Chunked,
+            (Some(length), false) => Framing::Length(length),
+            (None, false) => Framing::Close,
+        };
+        let is_empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        Ok(match framing {
+            _ if is_empty || asked == Asked::ForHead => Framing::None,
+            Framing::Length(0) | Framing::None => Framing::None,
+            Framing::Length(_) | Framing::Chunked | Framing::Close => framing,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look_at(text: &str) -> Result<Look, Breach> {
+        look(&Bytes::copy_from_slice(text.as_bytes()), Asked::ForContent, &[])
+    }
+
+    fn head(text: &str) -> ResponseHead {
+        match look_at(text) {
+            Ok(Look::Complete(len, head)) if len == text.len() => head,
+            other => panic!("{text:?}: {other:?}"),
+        }
+    }
+
+    fn framing(fields: &[(&str, &str)]) -> Option<Framing> {
+        let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        match look_at(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")) {
+            Ok(Look::Complete(_, head)) => Some(head.framing),
+            Err(Breach::UnclearFraming) => None,
+            other => panic!("{fields:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn framing_that_two_readers_could_read_differently_is_a_breach() {
+        let (te, cl) = ("Transfer-Encoding", "content-length");
+        for (fields, want) in [
+            (&[][..], Some(Framing::Close)),
+            (&[(te, "Chunked")], Some(Framing::Chunked)),
+            (&[(cl, "12")], Some(Framing::Length(12))),
+            (&[(cl, "0")], Some(Framing::None)),
+            (&[(te, "gzip, chunked")], None),
+            (&[(te, "gzip")], None),
+            (&[(te, "chunked"), (te, "chunked")], None),
+            (&[(te, "chunked"), (cl, "1")], None),
+            (&[(cl, "1"), (cl, "1")], None),
+            (&[(cl, "1, 1")], None),
+            (&[(cl, "+1")], None),
+            (&[(cl, "")], None),
+            (&[(cl, "18446744073709551616")], None),
+        ] {
+            assert_eq!(framing(fields), want, "{fields:?}");
+        }
+        let old = look_at("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        assert!(matches!(old, Err(Breach::UnclearFraming)));
+    }
+
+    #[test]
+    fn what_can_have_no_content_has_none_whatever_it_says() {
+        for status in ["204 No Content", "304 Not Modified"] {
+            let head = head(&format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\n\r\n"));
+            assert_eq!((head.framing, head.is_persistent), (Framing::None, true));
+        }
+        let text = Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
+        let Ok(Look::Complete(_, head)) = look(&text, Asked::by("HEAD"), &[]) else {
+            panic!("it is complete")
+        };
+        assert_eq!((head.framing, head.fields["content-length"].as_bytes()), (Framing::None, &b"5"[..]));
+    }
+
+    #[test]
+    fn a_connection_goes_on_where_both_ends_say_so() {
+        for (text, want) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: x, Close\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: Keep-Alive\r\n\r\n", true),
+        ] {
+            assert_eq!(head(text).is_persistent, want, "{text:?}");
+        }
+        let head = head("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nKeep-Alive: timeout=5\r\n\r\n");
+        assert_eq!((head.keep_alive, head.fields.len()), (Some(5), 1));
+    }
+
+    #[test]
+    fn interim_responses_are_told_apart_and_switching_is_a_breach() {
+        assert!(matches!(look_at("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP"), Ok(Look::Interim(37))));
+        assert!(matches!(look_at("HTTP/1.1 101 Switching\r\n\r\n"), Err(Breach::Switched)));
+        assert!(matches!(look_at("HTTP/1.1 099 Odd\r\n\r\n"), Err(Breach::Malformed(_))));
+    }
+
+    #[test]
+    fn a_head_is_bounded() {
+        let text = |n: usize| format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(n));
+        assert!(matches!(look_at(&text(1000)), Ok(Look::Partial)));
+        assert!(matches!(look_at(&text(MAX_HEAD)), Err(Breach::HeadTooLarge)));
+        assert!(matches!(look_at(&format!("{}\r\n\r\n", text(MAX_HEAD))), Err(Breach::HeadTooLarge)));
+        let lines = "x: y\r\n".repeat(MAX_FIELD_LINES + 1);
+        assert!(matches!(look_at(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")), Err(Breach::Malformed(_))));
+    }
+
+    #[test]
+    fn an_unusual_reason_is_kept() {
+        assert_eq!(head("HTTP/1.1 200 OK\r\n\r\n").reason, None);
+        assert_eq!(head("HTTP/1.1 200 Fine\r\n\r\n").reason.as_deref(), Some(&b"Fine"[..]));
+        assert_eq!(head("HTTP/1.1 200 \r\n\r\n").reason.as_deref(), Some(&b""[..]));
+    }
+}

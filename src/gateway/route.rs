@@ -1,0 +1,154 @@
+//! Shell. A route as the gateway walks it: each step that its signature decides.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::Method;
+
+use crate::config;
+use crate::counsel::Inquiry;
+use crate::forward::request::Manner;
+use crate::model::{Questions, Requirement};
+use crate::rejection::Rejection;
+use crate::route::ModelRule;
+use crate::server::head::{Framing, RequestHead};
+use crate::signature::{Context, Deliverable, Mode, Verification, Verifier, challenge};
+use crate::telemetry::record::{Record, RouteLabel};
+
+/// A route with everything that start-up can work out.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) label: RouteLabel,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) methods: Vec<Method>,
+    pub(super) allow: String,
+    pub(super) max_body: u64,
+    pub(super) mode: Mode,
+    pub(super) manner: Manner,
+    /// What the routes of its path ask of content; asked of the first of them.
+    pub(super) questions: Questions,
+    /// Which of the routes of its path it is, from 0.
+    pub(super) number: usize,
+    /// Where senders believe to send to; the schemes that sign it need it.
+    pub(super) public_url: Option<String>,
+    pub(super) upstream: usize,
+    /// Where it is found out why a request does not verify, if that is wanted.
+    pub(super) inquiry: Option<Inquiry>,
+}
+
+impl Route {
+    pub(super) fn allows(&self, method: &str) -> Result<(), Rejection> {
+        if self.methods.iter().any(|allowed| allowed == method) {
+            Ok(())
+        } else {
+            Err(Rejection::MethodNotAllowed(self.allow.clone()))
+        }
+    }
+
+    /// The answer to a challenge that nobody has signed, if it is one and answered here. Such a request has no content.
+    pub(super) fn answer_unsigned(
+        &self,
+        head: &RequestHead,
+        record: &mut Record,
+    ) -> Option<challenge::Answer> {
+        if !self.verifier.answers() || !matches!(head.facts().framing, Framing::None | Framing::Length(0)) {
+            return None;
+        }
+        // What nobody signs has no time that would be looked at.
+        match self.verifier.answer_unsigned(&self.context(head, SystemTime::UNIX_EPOCH))? {
+            Ok(answer) => Some(answer),
+            Err(wrong) => {
+                record.detail = Some(wrong.as_str().to_owned());
+                None
+            }
+        }
+    }
+
+    /// The answer to a challenge that is authentic, if it is one and answered here.
+    pub(super) fn answer(&self, deliverable: &Deliverable<&RequestHead>) -> Option<challenge::Answer> {
+        match deliverable {
+            Deliverable::Authentic(request) => self.verifier.answer(request),
+            Deliverable::Observed(_) => None,
+        }
+    }
+
+    /// Reads the claim out of the fields. A route that observes goes on without one.
+    pub(super) fn claim(
+        &self,
+        head: &RequestHead,
+        now: SystemTime,
+        record: &mut Record,
+    ) -> Result<Verification<'_>, Rejection> {
+        let context = self.context(head, now);
+        match (self.verifier.claim(&context), self.mode) {
+            (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
+            (Err(error), Mode::Enforce) => {
+                let rejection = Rejection::Unsigned(error);
+                self.inquire(head, None, now, rejection.reason(), record);
+                Err(rejection)
+            }
+            (Err(error), Mode::Observe) => {
+                record.observed = Rejection::Unsigned(error).reason();
+                Ok(self.verifier.begin_without_claim(now))
+            }
+        }
+    }
+
+    fn context<'c>(&'c self, head: &'c RequestHead, now: SystemTime) -> Context<'c, RequestHead> {
+        self.context_of(head.method(), head.target(), head, now)
+    }
+
+    /// What a scheme may sign of a request besides its content.
+    pub(super) fn context_of<'c, F>(
+        &'c self,
+        method: &'c str,
+        target: &'c str,
+        fields: &'c F,
+        now: SystemTime,
+    ) -> Context<'c, F> {
+        Context { method, target, origin: self.public_url.as_deref(), fields, now }
+    }
+
+    /// Has it found out why a request does not verify. Apart from the rest, because good requests never come here.
+    #[cold]
+    #[inline(never)]
+    fn inquire(
+        &self,
+        head: &RequestHead,
+        content: Option<&[u8]>,
+        now: SystemTime,
+        reason: Option<&'static str>,
+        record: &Record,
+    ) {
+        if let Some(inquiry) = &self.inquiry {
+            inquiry.open(record, reason, &self.context(head, now), content);
+        }
+    }
+
+    /// Decides. What comes out may be forwarded; what does not verify comes out only on a route that observes.
+    pub(super) fn verify<'h>(
+        &self,
+        verification: Verification<'_>,
+        head: &'h RequestHead,
+        record: &mut Record,
+    ) -> Result<Deliverable<&'h RequestHead>, Rejection> {
+        let mismatch = match verification.finish(head) {
+            Ok(authentic) => return Ok(Deliverable::Authentic(authentic)),
+            Err(mismatch) => mismatch,
+        };
+        let reason = record.observed.or(Rejection::SignatureMismatch.reason());
+        self.inquire(mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
+        let observed = mismatch.observe(self.mode).map_err(|_refused| Rejection::SignatureMismatch)?;
+        record.observed = reason;
+        Ok(Deliverable::Observed(observed))
+    }
+}
+
+/// What the routes of one path, which have the same scheme, ask of content.
+pub(super) fn questions(routes: &[&config::Route]) -> Questions {
+    let asks_for_model = routes.iter().any(|route| route.model != ModelRule::Any);
+    let scheme = routes.first().map(|first| first.verifier.scheme()).filter(|_| asks_for_model);
+    let model = scheme.map(|scheme| scheme.model_pointers.as_slice()).unwrap_or_default();
+    let required: Vec<&[Requirement]> = routes.iter().map(|route| route.requirements.as_slice()).collect();
+    Questions::new(model, &required)
+}

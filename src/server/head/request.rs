@@ -1,0 +1,125 @@
+//! Pure. The head of a request that has been found strict: what every later step reads, and what is forwarded.
+
+use memchr::memchr;
+
+use super::target::{RequestLine, Target, at_space};
+use super::{Head, Lines, Version, leading_empty_lines, trim};
+use crate::signature::Fields;
+
+/// A request line and field lines, as they were received.
+///
+/// Two things are made the same for all readers: there are no empty lines before it, and a target in absolute-form has
+/// been reduced to origin-form (RFC 9112, section 3.2.2), its authority having gone into `host` where there was none.
+#[derive(Debug)]
+pub struct RequestHead {
+    facts: Head,
+    raw: Vec<u8>,
+    method_end: usize,
+    target_end: usize,
+}
+
+/// What stands between the target and the first field line.
+const VERSION: usize = " HTTP/1.1\r\n".len();
+
+impl RequestHead {
+    /// The head that `facts` are about; `raw` must be the bytes that were looked at.
+    #[must_use]
+    pub fn new(facts: Head, raw: &[u8]) -> Self {
+        let start = leading_empty_lines(raw);
+        let head = raw.get(start..facts.len).unwrap_or_default();
+        let raw = in_origin_form(head).unwrap_or_else(|| head.to_vec());
+        let method_end = memchr(b' ', &raw).unwrap_or(raw.len());
+        let target_start = method_end.saturating_add(1);
+        let target_len = raw.get(target_start..).and_then(|rest| memchr(b' ', rest)).unwrap_or(0);
+        Self { facts, method_end, target_end: target_start.saturating_add(target_len), raw }
+    }
+
+    /// What was found out about it.
+    #[must_use]
+    pub fn facts(&self) -> &Head {
+        &self.facts
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.text(0, self.method_end)
+    }
+
+    /// The request target in origin-form: path and query.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.text(self.method_end.saturating_add(1), self.target_end)
+    }
+
+    /// The path: the target up to its query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let target = self.target();
+        memchr(b'?', target.as_bytes()).and_then(|end| target.get(..end)).unwrap_or(target)
+    }
+
+    /// Name and value of every field line, in the order received; values are without the white space around them.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        self.raw_lines().filter_map(|line| {
+            let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
+            Some((name, trim(value.get(1..)?)))
+        })
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.raw.len()
+    }
+
+    fn raw_lines(&self) -> Lines<'_> {
+        Lines(self.raw.get(self.target_end.saturating_add(VERSION)..).unwrap_or_default())
+    }
+
+    /// It was found to be UTF-8.
+    fn text(&self, start: usize, end: usize) -> &str {
+        self.raw.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl Fields for RequestHead {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.raw_lines().filter_map(|line| {
+            let (start, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b":")?;
+            start.eq_ignore_ascii_case(name.as_bytes()).then(|| trim(value))
+        })
+    }
+}
+
+/// A head in absolute-form, in origin-form.
+fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
+    let (_method, rest) = at_space(head)?;
+    if rest.first() == Some(&b'/') {
+        return None;
+    }
+    let mut lines = Lines(head);
+    let line = RequestLine::read(lines.next()?).ok()?;
+    let Target::Absolute { authority, path_and_query } = line.target else { return None };
+    let mut out = Vec::with_capacity(head.len().saturating_add(authority.len()));
+    out.extend_from_slice(line.method);
+    out.push(b' ');
+    if path_and_query.first() != Some(&b'/') {
+        out.push(b'/');
+    }
+    out.extend_from_slice(path_and_query);
+    out.extend_from_slice(match line.version {
+        Version::Http10 => b" HTTP/1.0\r\n",
+        Version::Http11 => b" HTTP/1.1\r\n",
+    });
+    let is_host = |line: &[u8]| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"));
+    if !lines.clone().any(is_host) {
+        // HTTP/1.0 need not have the field, and then says it here.
+        out.extend_from_slice(b"host: ");
+        out.extend_from_slice(authority);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(lines.0);
+    Some(out)
+}

@@ -1,0 +1,144 @@
+//! Pure. The request line: method, target, version, and whom the request is for.
+
+use memchr::memchr;
+
+use super::Version;
+use super::class::is_token;
+
+pub(super) struct RequestLine<'h> {
+    pub(super) method: &'h [u8],
+    pub(super) target: Target<'h>,
+    pub(super) version: Version,
+}
+
+pub(super) enum Target<'h> {
+    Origin,
+    Absolute { authority: &'h [u8], path_and_query: &'h [u8] },
+}
+
+impl<'h> RequestLine<'h> {
+    pub(super) fn read(line: &'h [u8]) -> Result<Self, &'static str> {
+        let Some((method, target, version)) = parts(line) else {
+            return Err("the request line is not method, target and version, with one space between");
+        };
+        if method.is_empty() || !method.iter().copied().all(is_token) {
+            return Err("the method is not a token");
+        }
+        let version = match version {
+            b"HTTP/1.1" => Version::Http11,
+            b"HTTP/1.0" => Version::Http10,
+            _ => return Err("the version is neither HTTP/1.1 nor HTTP/1.0"),
+        };
+        Ok(Self { method, target: Target::read(target)?, version })
+    }
+}
+
+impl<'h> Target<'h> {
+    /// Origin-form or absolute-form (RFC 9112, section 3.2), without a fragment.
+    fn read(target: &'h [u8]) -> Result<Self, &'static str> {
+        if target.contains(&b'#') {
+            return Err("the target has a fragment");
+        }
+        if target.first() == Some(&b'/') {
+            return if is_path_and_query(target) {
+                Ok(Self::Origin)
+            } else {
+                Err("the target has a character that no URI has")
+            };
+        }
+        let rest = strip_prefix_ignoring_case(target, b"http://")
+            .or_else(|| strip_prefix_ignoring_case(target, b"https://"))
+            .ok_or("the target is neither origin-form nor absolute-form")?;
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+        let (authority, path_and_query) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        if !is_host(authority) {
+            return Err("the target's authority is invalid");
+        }
+        if !path_and_query.is_empty() && !is_path_and_query(path_and_query) {
+            return Err("the target has a character that no URI has");
+        }
+        Ok(Self::Absolute { authority, path_and_query })
+    }
+}
+
+/// The parts of a request line, between which there is one space each.
+fn parts(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (method, rest) = at_space(line)?;
+    let (target, version) = at_space(rest)?;
+    Some((method, target, version))
+}
+
+pub(super) fn at_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(memchr(b' ', text)?)?;
+    Some((before, rest.get(1..)?))
+}
+
+/// Whether it can be the path and query of a URI, as the `http` crate reads one: some characters more than RFC 3986 has,
+/// which are passed on as they are.
+fn is_path_and_query(text: &[u8]) -> bool {
+    let (path, query) =
+        text.split_at_checked(memchr(b'?', text).unwrap_or(text.len())).unwrap_or((text, b""));
+    let is_path = path.iter().copied().all(is_path_byte);
+    let is_query = query.iter().copied().all(is_query_byte);
+    is_path && is_query && (text.is_ascii() || std::str::from_utf8(text).is_ok())
+}
+
+fn is_path_byte(byte: u8) -> bool {
+    matches!(byte, b'!' | b'"' | b'$'..=b';' | b'=' | b'@'..=b'_' | b'a'..=b'~' | 0x80..)
+}
+
+fn is_query_byte(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~' | 0x80..)
+}
+
+fn strip_prefix_ignoring_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {
+    let (start, rest) = bytes.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, section 7.2), not empty and without user information.
+pub(super) fn is_host(value: &[u8]) -> bool {
+    let (host, port) = if value.first() == Some(&b'[') {
+        let Some(end) = memchr(b']', value) else { return false };
+        let Some((literal, after)) = value.split_at_checked(end.saturating_add(1)) else { return false };
+        let inner = literal.get(1..end).and_then(|inner| std::str::from_utf8(inner).ok()).unwrap_or_default();
+        if inner.parse::<std::net::Ipv6Addr>().is_err() {
+            return false;
+        }
+        match after {
+            [] => return true,
+            [b':', port @ ..] => (literal, port),
+            _ => return false,
+        }
+    } else {
+        match memchr(b':', value).and_then(|colon| value.split_at_checked(colon)) {
+            Some((host, port)) => (host, port.get(1..).unwrap_or_default()),
+            None => (value, &b""[..]),
+        }
+    };
+    let literal = host.first() == Some(&b'[');
+    !host.is_empty()
+        && (literal || is_reg_name(host))
+        && port.len() <= 5
+        && port.iter().all(u8::is_ascii_digit)
+}
+
+/// `reg-name` (RFC 3986, section 3.2.2).
+fn is_reg_name(name: &[u8]) -> bool {
+    let mut bytes = name.iter();
+    while let Some(byte) = bytes.next() {
+        let fine = match byte {
+            b'%' => {
+                bytes.next().is_some_and(u8::is_ascii_hexdigit)
+                    && bytes.next().is_some_and(u8::is_ascii_hexdigit)
+            }
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
+            | b';' | b'=' => true,
+            other => other.is_ascii_alphanumeric(),
+        };
+        if !fine {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,193 @@
+//! What is answered to a challenge, and to whom.
+
+use std::time::SystemTime;
+
+use super::*;
+use crate::secret::Secret;
+use crate::signature::scheme::{PRESETS, SchemeFault};
+use crate::signature::sign::Stamp;
+use crate::signature::template::Template;
+
+const KEY: &str = "a secret that is long enough";
+const TOKEN: &str = "told & only/to the sender";
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+struct Lines(Vec<(String, String)>);
+
+impl Fields for Lines {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_bytes())
+    }
+}
+
+fn verifier(scheme: Scheme) -> Verifier {
+    let secret =
+        |name: &str, key: &str| Secret { name: name.into(), key: Key::new(key.into()), not_after: None };
+    let verifier =
+        Verifier::new(scheme, vec![secret("other", "another secret"), secret("current", KEY)]).unwrap();
+    verifier.answering(Some(&Key::new(TOKEN.into())))
+}
+
+fn preset(name: &str) -> Verifier {
+    verifier(Scheme::preset(name).unwrap().clone())
+}
+
+/// What this sender is answered to this content, signed with the second of the secrets.
+fn answer(verifier: &Verifier, content: &str) -> Option<Answer> {
+    let stamp = Stamp { id: Some("id"), timestamp: None };
+    let signed =
+        verifier.signature(Some("current"), &Context::of(&Lines(vec![]), NOW), stamp, content.as_bytes());
+    let fields = Lines(signed.unwrap().lines().cloned().collect());
+    let claim = verifier.claim(&Context::of(&fields, NOW)).unwrap();
+    let mut verification = verifier.begin(claim, NOW);
+    verification.push(content.as_bytes());
+    verifier.answer(&verification.finish(()).unwrap())
+}
+
+fn text(content: &str) -> Option<Answer> {
+    Some(Answer { media_type: Some("text/plain"), content: content.to_owned() })
+}
+
+fn json(content: &str) -> Option<Answer> {
+    Some(Answer { media_type: Some("application/json"), content: content.to_owned() })
+}
+
+fn unsigned(verifier: &Verifier, method: &str, target: &str) -> Option<Result<Answer, WrongToken>> {
+    verifier.answer_unsigned(&Context { method, target, ..Context::of(&Lines(vec![]), NOW) })
+}
+
+#[test]
+fn each_sender_hears_what_it_wants_to_hear() {
+    let slack = r#"{"token":"x","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}"#;
+    assert_eq!(answer(&preset("slack"), slack), text("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
+    let twitch = r#"{"challenge":"pogchamp-kappa-360noscope-vohiyo","subscription":{"status":"webhook_callback_verification_pending","type":"channel.follow"}}"#;
+    assert_eq!(answer(&preset("twitch"), twitch), text("pogchamp-kappa-360noscope-vohiyo"));
+    let xero = r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"FMLHZNKCVK"}"#;
+    assert_eq!(answer(&preset("xero"), xero), Some(Answer { media_type: None, content: String::new() }));
+    // HMAC-SHA256 of the token, by openssl.
+    let zoom = r#"{"payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event_ts":1654503849680,"event":"endpoint.url_validation"}"#;
+    let proof = "ca423c5c00a4430030b80a81f316bd8d32abb0ed9b70ba5c5f1d3fcc213267af";
+    assert_eq!(
+        answer(&preset("zoom"), zoom),
+        json(&format!("{{\"encryptedToken\":\"{proof}\",\"plainToken\":\"qgg8vlvZRS6UYooatFL8Aw\"}}"))
+    );
+}
+
+#[test]
+fn an_event_is_no_challenge() {
+    let long = format!(r#"{{"type":"url_verification","challenge":"{}"}}"#, "x".repeat(LONGEST_VALUE + 1));
+    let large = format!(r#"{{"type":"url_verification","challenge":"x","y":"{}"}}"#, "x".repeat(LARGEST));
+    for (scheme, content) in [
+        ("slack", r#"{"type":"event_callback","challenge":"x"}"#),
+        ("slack", r#"{"type":"url_verification"}"#),
+        ("slack", r#"{"type":"url_verification","type":"url_verification","challenge":"x"}"#),
+        ("slack", r#"{"type":"url_verification","challenge":"x","challenge":"y"}"#),
+        ("slack", r#"{"type":"url_verification","challenge":""}"#),
+        ("slack", r#"{"type":"url_verification","challenge":"<b>"}"#),
+        ("slack", r#"{"type":"url_verification","challenge":"a b"}"#),
+        ("slack", r#"{"type":"url_verification","challenge":"a\r\nb"}"#),
+        ("slack", r#"{"type":"url_verification","challenge":7}"#),
+        ("slack", r#"{"type":"url_verification","challenge":"x"} x"#),
+        ("slack", &long),
+        ("slack", &large),
+        ("slack", "payload=%7B%7D"),
+        ("zoom", r#"{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1:x"}}"#),
+        ("zoom", r#"{"event":"meeting.started","payload":{"plainToken":"x"}}"#),
+        ("twitch", r#"{"challenge":"x","subscription":{"status":"enabled"}}"#),
+        ("xero", r#"{"events":[{}],"firstEventSequence":1,"lastEventSequence":1}"#),
+        ("xero", r#"{"events":[],"firstEventSequence":"0","lastEventSequence":"0"}"#),
+        ("dropbox", r#"{"challenge":"x"}"#),
+        ("meta", r#"{"hub.mode":"subscribe","hub.challenge":"1"}"#),
+        ("github", r#"{"challenge":"x"}"#),
+    ] {
+        assert_eq!(answer(&preset(scheme), content), None, "{scheme} {content}");
+    }
+}
+
+#[test]
+fn a_verifier_that_was_not_asked_to_answers_nothing() {
+    let secret = || Secret { name: "current".into(), key: Key::new(KEY.into()), not_after: None };
+    let verifier = |name| Verifier::new(Scheme::preset(name).unwrap().clone(), vec![secret()]).unwrap();
+    let slack = r#"{"challenge":"x","type":"url_verification"}"#;
+    assert_eq!(answer(&verifier("slack"), slack), None);
+    assert_eq!(unsigned(&verifier("dropbox"), "GET", "/hook?challenge=x"), None);
+    assert!(!verifier("slack").answers() && preset("slack").answers() && !preset("github").answers());
+}
+
+#[test]
+fn a_get_is_answered_where_it_says_exactly_one_thing() {
+    let dropbox = preset("dropbox");
+    assert_eq!(unsigned(&dropbox, "GET", "/hook?challenge=abc123").unwrap().ok(), text("abc123"));
+    assert_eq!(unsigned(&dropbox, "GET", "/hook?x=1&challenge=a%2Fb").unwrap().ok(), text("a/b"));
+    for (method, target) in [
+        ("POST", "/hook?challenge=abc"),
+        ("HEAD", "/hook?challenge=abc"),
+        ("GET", "/hook"),
+        ("GET", "/hook?challenge="),
+        ("GET", "/hook?challenge"),
+        ("GET", "/hook?challenge=a&challenge=a"),
+        ("GET", "/hook?challenge=a&%63hallenge=a"),
+        ("GET", "/hook?challenge=%3Cscript%3E"),
+        ("GET", "/hook?challenge=a+b"),
+        ("GET", "/hook?challenge=a%0d%0ab"),
+        ("GET", "/hook?challenge=%ff"),
+        ("GET", "/hook?challenge=a%"),
+        ("GET", &format!("/hook?challenge={}", "a".repeat(LONGEST_VALUE + 1))),
+    ] {
+        assert_eq!(unsigned(&dropbox, method, target), None, "{method} {target}");
+    }
+    let longest = "a".repeat(LONGEST_VALUE);
+    let answered = unsigned(&dropbox, "GET", &format!("/hook?challenge={longest}")).unwrap();
+    assert_eq!(answered.ok(), text(&longest));
+    let signed = Lines(vec![("x-dropbox-signature".into(), "00".into())]);
+    let context = Context { method: "GET", target: "/hook?challenge=a", ..Context::of(&signed, NOW) };
+    assert_eq!(dropbox.answer_unsigned(&context), None, "what is signed is judged by its signature");
+}
+
+#[test]
+fn a_token_that_is_not_the_configured_one_is_answered_nothing() {
+    let meta = preset("meta");
+    let target =
+        |token: &str| format!("/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
+    let told = "told+%26%20only%2Fto+the+sender";
+    assert_eq!(unsigned(&meta, "GET", &target(told)).unwrap().ok(), text("1158201444"));
+    for wrong in ["", "told", &format!("{told}x"), "told%20%26%20only%2Fto%20the%20sende"] {
+        assert_eq!(unsigned(&meta, "GET", &target(wrong)), Some(Err(WrongToken)), "{wrong}");
+    }
+    for target in [
+        target(told).replace("subscribe", "unsubscribe"),
+        target(told).replace("&hub.verify_token=", "&hub.token="),
+        format!("{}&hub.verify_token={told}", target(told)),
+    ] {
+        assert_eq!(unsigned(&meta, "GET", &target), None, "{target}");
+    }
+    let without = Verifier::new(Scheme::preset("meta").unwrap().clone(), vec![]).unwrap().answering(None);
+    assert_eq!(unsigned(&without, "GET", &target(told)), Some(Err(WrongToken)));
+}
+
+/// Zoom's answer has an HMAC under the very key that events are signed with.
+#[test]
+fn no_answer_is_the_signature_of_an_event() {
+    for scheme in PRESETS.iter() {
+        assert!(
+            scheme.challenge.as_ref().is_none_or(|challenge| challenge.is_safe(scheme)),
+            "{}",
+            scheme.name
+        );
+    }
+    let zoom = Scheme::preset("zoom").unwrap();
+    for (content, fault) in [
+        ("v0:{timestamp}:{body}", None),
+        ("{timestamp}.{body}", None),
+        ("{timestamp}{body}", Some(SchemeFault::ProofIsSignature)),
+        ("v0{timestamp}-{body}", Some(SchemeFault::ProofIsSignature)),
+        ("a=b/{timestamp}{body}", Some(SchemeFault::ProofIsSignature)),
+    ] {
+        let scheme = Scheme { content: Template::parse(content).unwrap(), ..zoom.clone() };
+        assert_eq!(scheme.fault(), fault, "{content}");
+    }
+    for algorithm in [Algorithm::Token, Algorithm::Ed25519] {
+        let scheme = Scheme { algorithm, ..zoom.clone() };
+        assert_eq!(scheme.fault(), Some(SchemeFault::ProofIsSignature), "{algorithm:?}");
+    }
+}

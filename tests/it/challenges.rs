@@ -1,0 +1,256 @@
+//! Challenges: what a sender asks before it delivers, answered by the gateway where it is told to, and by the app otherwise.
+
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use hookgate::signature::scheme::Scheme;
+
+use crate::senders::Sender;
+use crate::support::upstream::Oracle;
+use crate::support::{
+    Client, Gateway, Post, Response, Setup, Upstream, assert_refused, gateway, nothing_reached, unsigned,
+};
+
+const TOKEN: &str = "told to the sender & nobody else";
+
+/// What each signed challenge is, and the media type and content of its answer. `HMAC` stands for one.
+const SIGNED: [(&str, &str, Option<&str>, &str); 5] = [
+    (
+        "slack",
+        r#"{"token":"t","challenge":"3eZbrw1aBm2r","type":"url_verification"}"#,
+        Some("text/plain"),
+        "3eZbrw1aBm2r",
+    ),
+    (
+        "zoom",
+        r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event_ts":1}"#,
+        Some("application/json"),
+        r#"{"encryptedToken":"HMAC","plainToken":"qgg8vlvZRS6UYooatFL8Aw"}"#,
+    ),
+    (
+        "twitch",
+        r#"{"challenge":"pogchamp-kappa","subscription":{"status":"webhook_callback_verification_pending"}}"#,
+        Some("text/plain"),
+        "pogchamp-kappa",
+    ),
+    ("discord", r#"{"id":"1","application_id":"2","type":1}"#, Some("application/json"), r#"{"type":1}"#),
+    ("xero", r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"S0m3"}"#, None, ""),
+];
+
+fn exchange(gateway: &Gateway, request: &Post) -> Response {
+    Client::to(gateway).send(request.bytes()).response()
+}
+
+/// An app that could not answer a challenge.
+fn app() -> Upstream {
+    Upstream::ok_under(Oracle::default().observing())
+}
+
+/// A signature by a preset, with the key that its sender of this seed signs by.
+fn signs(sender: &Sender, lines: &str) -> String {
+    let key = base64::engine::general_purpose::STANDARD.encode(&sender.key);
+    format!(
+        "scheme = \"{}\"\nsecrets = [{{ value = \"{key}\", encoding = \"base64\" }}]\n{lines}",
+        sender.scheme.name
+    )
+}
+
+fn before(app: &Upstream, sender: &Sender, lines: &str, route: &str) -> Setup {
+    gateway().signature(&signs(sender, lines)).route_with("/hook", &app.url(), route)
+}
+
+fn sender(scheme: &str) -> Sender {
+    Sender::new(Scheme::preset(scheme).unwrap(), 0)
+}
+
+/// This content, as a sender of this seed sends it.
+fn event(scheme: &str, seed: u8, content: &str) -> Post {
+    let request = Sender::new(Scheme::preset(scheme).unwrap(), seed).request_of(
+        "/hook",
+        content.as_bytes(),
+        seed,
+        SystemTime::now(),
+    );
+    request
+        .lines
+        .iter()
+        .fold(unsigned(content).target("/hook"), |post, (name, value)| post.line(format!("{name}: {value}")))
+}
+
+#[test]
+fn a_signed_challenge_is_answered_and_the_app_hears_nothing_of_it() {
+    for (scheme, content, media_type, answer) in SIGNED {
+        let (app, sender) = (app(), sender(scheme));
+        let gateway = before(&app, &sender, "challenge = \"answer\"", "").start();
+        let mut client = Client::to(&gateway);
+        for _ in 0..2 {
+            let response = client.send(event(scheme, 0, content).bytes()).response();
+            assert_eq!(response.status, 200, "{scheme}");
+            assert_eq!(response.value("content-type").as_deref(), media_type, "{scheme}");
+            assert_eq!(
+                response.value("x-content-type-options").as_deref(),
+                media_type.map(|_| "nosniff"),
+                "{scheme}"
+            );
+            let hmac = crate::support::signature_with(&"a".repeat(32), b"qgg8vlvZRS6UYooatFL8Aw");
+            assert_eq!(String::from_utf8(response.body).unwrap(), answer.replace("HMAC", &hmac), "{scheme}");
+        }
+        nothing_reached(gateway, app);
+    }
+}
+
+#[test]
+fn a_challenge_that_does_not_verify_is_refused_as_any_event_is() {
+    for (scheme, content, ..) in SIGNED {
+        let (app, sender) = (app(), sender(scheme));
+        let gateway = before(&app, &sender, "challenge = \"answer\"", "").start();
+        let forged = event(scheme, 1, content);
+        assert_refused(&exchange(&gateway, &forged), 401, Some("signature_mismatch"));
+        let tampered = event(scheme, 0, content).forged(format!("{content} "));
+        assert_refused(&exchange(&gateway, &tampered), 401, Some("signature_mismatch"));
+        let bare = unsigned(content).target("/hook");
+        assert_refused(&exchange(&gateway, &bare), 401, Some("signature_missing"));
+        nothing_reached(gateway, app);
+    }
+}
+
+#[test]
+fn unless_the_signature_says_otherwise_the_app_answers() {
+    for (scheme, content, ..) in SIGNED {
+        for lines in ["", "challenge = \"forward\""] {
+            let (app, sender) = (app(), sender(scheme));
+            let gateway = before(&app, &sender, lines, "").start();
+            exchange(&gateway, &event(scheme, 0, content)).assert_answer("ok");
+            assert_eq!(app.only_request().content, content.as_bytes(), "{scheme}");
+        }
+    }
+}
+
+#[test]
+fn an_event_goes_to_the_app_where_challenges_are_answered() {
+    for (scheme, content) in [
+        ("slack", r#"{"type":"event_callback","challenge":"x"}"#),
+        ("slack", "not JSON"),
+        ("zoom", r#"{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1700000000:{}"}}"#),
+        ("discord", r#"{"type":2}"#),
+        ("twitch", r#"{"challenge":"x","subscription":{"status":"enabled"}}"#),
+        ("xero", r#"{"events":[{}],"firstEventSequence":1,"lastEventSequence":1}"#),
+    ] {
+        let (app, sender) = (app(), sender(scheme));
+        let gateway = before(&app, &sender, "challenge = \"answer\"", "").start();
+        exchange(&gateway, &event(scheme, 0, content)).assert_answer("ok");
+        assert_eq!(app.only_request().content, content.as_bytes(), "{scheme}");
+    }
+}
+
+/// It is about no model, so that routes which ask for one could not answer it.
+#[test]
+fn a_challenge_is_answered_before_the_route_requires_anything() {
+    let (app, sender) = (app(), sender("slack"));
+    let route = "require = { \"/team_id\" = \"T1\" }";
+    let gateway = before(&app, &sender, "challenge = \"answer\"", route).start();
+    let (_, content, _, answer) = SIGNED[0];
+    assert_eq!(exchange(&gateway, &event("slack", 0, content)).body, answer.as_bytes());
+    let other = event("slack", 0, r#"{"type":"event_callback","team_id":"T2"}"#);
+    assert_refused(&exchange(&gateway, &other), 403, Some("model_mismatch"));
+    nothing_reached(gateway, app);
+}
+
+/// What a route in observe mode forwards has proved nothing: the gateway signs nothing for it.
+#[test]
+fn on_a_route_that_observes_a_forged_challenge_is_forwarded_and_not_answered() {
+    let (app, sender) = (app(), sender("zoom"));
+    let gateway = before(&app, &sender, "challenge = \"answer\"", "mode = \"observe\"").start();
+    exchange(&gateway, &event("zoom", 1, SIGNED[1].1)).assert_answer("ok");
+    assert_eq!(
+        exchange(&gateway, &event("zoom", 0, SIGNED[1].1)).value("content-type").as_deref(),
+        Some("application/json")
+    );
+    assert_eq!(app.requests().len(), 1);
+}
+
+fn get(target: &str) -> Post {
+    unsigned("").raw("").method("GET").target(target)
+}
+
+const BOTH: &str = "methods = [\"POST\", \"GET\"]";
+
+#[test]
+fn a_get_with_a_challenge_is_answered_as_plain_text_and_with_nothing_else_in_it() {
+    let (app, sender) = (app(), sender("dropbox"));
+    let gateway = before(&app, &sender, "challenge = \"answer\"", BOTH).start();
+    let response = exchange(&gateway, &get("/hook?challenge=abc123"));
+    assert_eq!((response.status, &*response.body), (200, &b"abc123"[..]));
+    assert_eq!(response.value("content-type").as_deref(), Some("text/plain"));
+    assert_eq!(response.value("x-content-type-options").as_deref(), Some("nosniff"));
+    for target in [
+        "/hook",
+        "/hook?challenge=",
+        "/hook?challenge=%3Cscript%3E",
+        "/hook?challenge=a%0d%0aset-cookie:x",
+        "/hook?challenge=a&challenge=b",
+        &format!("/hook?challenge={}", "a".repeat(257)),
+    ] {
+        assert_refused(&exchange(&gateway, &get(target)), 401, Some("signature_missing"));
+    }
+    let with_content = unsigned("{}").method("GET").target("/hook?challenge=a");
+    assert_refused(&exchange(&gateway, &with_content), 401, Some("signature_missing"));
+    let posted = unsigned("{}").target("/hook?challenge=a");
+    assert_refused(&exchange(&gateway, &posted), 401, Some("signature_missing"));
+    assert_refused(&exchange(&gateway, &get("/other?challenge=a")), 404, Some("no_route"));
+    nothing_reached(gateway, app);
+}
+
+#[test]
+fn without_being_told_to_answer_the_gateway_refuses_a_get_as_ever() {
+    let (app, sender) = (app(), sender("dropbox"));
+    let gateway = before(&app, &sender, "", BOTH).start();
+    assert_refused(&exchange(&gateway, &get("/hook?challenge=a")), 401, Some("signature_missing"));
+    nothing_reached(gateway, app);
+}
+
+#[test]
+fn only_who_knows_the_verify_token_is_answered() {
+    let (app, sender) = (app(), sender("meta"));
+    let lines = format!("challenge = \"answer\"\nverify_token = {{ value = \"{TOKEN}\" }}");
+    let gateway = before(&app, &sender, &lines, BOTH).start();
+    let told = "told+to%20the%20sender+%26+nobody+else";
+    let target =
+        |token: &str| format!("/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
+    let response = exchange(&gateway, &get(&target(told)));
+    assert_eq!((response.status, &*response.body), (200, &b"1158201444"[..]));
+    for wrong in [
+        target("told"),
+        target(""),
+        target(told).replace("subscribe", "x"),
+        target(told).replace("verify", "very"),
+    ] {
+        assert_refused(&exchange(&gateway, &get(&wrong)), 401, Some("signature_missing"));
+    }
+    nothing_reached(gateway, app);
+}
+
+#[test]
+fn a_scheme_of_ones_own_can_have_a_challenge() {
+    let app = app();
+    let setup = gateway()
+        // Whatever follows a table may be another.
+        .forward(
+            "[schemes.acme]\nheader = \"x-acme\"\ncontent = \"{header:x-time}.{body}\"\n\
+             challenge = { when = { \"/kind\" = \"hello\", \"/n\" = 1 }, value = \"/say\", answer = { said = \"{value}\", proof = \"{hmac}\", ok = 1 } }\n",
+        )
+        .signature("scheme = \"acme\"\nchallenge = \"answer\"\nsecrets = [{ value = \"a secret that is long enough\" }]")
+        .route("/hook", &app.url());
+    let gateway = setup.start();
+    let key = "a secret that is long enough";
+    let content = r#"{"kind":"hello","n":1,"say":"abc"}"#;
+    let signed = |content: &str| {
+        let tag = crate::support::signature_with(key, format!("17.{content}").as_bytes());
+        unsigned(content).target("/hook").line("x-time: 17").line(format!("x-acme: {tag}"))
+    };
+    let answer = exchange(&gateway, &signed(content)).body;
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let proof = crate::support::signature_with(key, b"abc");
+    assert_eq!(answer, serde_json::json!({ "said": "abc", "proof": proof, "ok": 1 }));
+    exchange(&gateway, &signed(r#"{"kind":"hello","n":2,"say":"abc"}"#)).assert_answer("ok");
+}

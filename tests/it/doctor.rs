@@ -1,0 +1,629 @@
+//! `hookgate doctor` and `check --live`, beside a real gateway: all well, and each thing that can be wrong, once.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::process::Running;
+use crate::support::{
+    Client, FIXTURE, Gateway, PATIENCE, Reserved, SECRET_NAME, Upstream, gateway, nothing_reached, post,
+    signature, unsigned,
+};
+
+const KEY: &str = "a secret that is long enough";
+const OTHER: &str = "another secret, as long as it";
+
+fn hookgate(folder: &TempDir, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    command.args(args).current_dir(folder.path()).env("KEY", KEY).stdin(Stdio::null());
+    command
+}
+
+/// A gateway in a process of its own, at ports that stand in its gateway.toml.
+struct Ward {
+    folder: TempDir,
+    listen: Reserved,
+    admin: Reserved,
+    running: Option<Running>,
+}
+
+impl Ward {
+    /// The ports, and a folder for the file.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, listen: Reserved::new(), admin: Reserved::new(), running: None }
+    }
+
+    /// The text of a gateway.toml with these lines for `[server]`, and this behind `[admin]`.
+    fn text(&self, server: &str, rest: &str) -> String {
+        format!(
+            "[server]\nlisten = \"{}\"\nreuse_port = true\nmax_connections = 100\n{server}\n[admin]\nlisten = \"{}\"\n{rest}",
+            self.listen.address(),
+            self.admin.address()
+        )
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    fn start(mut self, text: &str) -> Self {
+        self.write("gateway.toml", text);
+        let mut running = Running::start(&mut hookgate(&self.folder, &["run"]));
+        running.wait_for("listening");
+        self.running = Some(running);
+        self
+    }
+
+    /// The usual: a route, with a secret of the environment.
+    fn usual(upstream: &str) -> Self {
+        let ward = Self::new();
+        let text = ward.text("", &routes(upstream));
+        ward.start(&text)
+    }
+
+    fn wait_for(&mut self, mark: &str) -> String {
+        self.running.as_mut().unwrap().wait_for(mark)
+    }
+
+    fn ask(&self, args: &[&str]) -> Output {
+        hookgate(&self.folder, args).output().unwrap()
+    }
+
+    fn doctor(&self, args: &[&str]) -> Told {
+        told(&mut hookgate(&self.folder, &[&["doctor", "--json"], args].concat()))
+    }
+}
+
+fn routes(upstream: &str) -> String {
+    format!(
+        "[signature]\nscheme = \"propify\"\nsecrets = [{{ name = \"current\", env = \"KEY\" }}]\n\
+         [[routes]]\npath = \"/webhook/leases\"\nupstream = \"{upstream}\"\n"
+    )
+}
+
+/// What the doctor has said.
+struct Told {
+    code: Option<i32>,
+    document: Value,
+}
+
+fn told(command: &mut Command) -> Told {
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains(KEY) && !text.contains(OTHER), "a secret is printed: {text}");
+    let document = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr)));
+    Told { code: output.status.code(), document }
+}
+
+impl Told {
+    /// The findings of a kind, each with its level and its words.
+    fn of(&self, check: &str) -> Vec<(String, String)> {
+        let findings = self.document["findings"].as_array().unwrap().iter();
+        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        let of = findings.filter(|finding| finding["check"] == check);
+        of.map(|finding| {
+            let words = ["subject", "what", "to_do"].map(|key| text(finding, key)).join(" | ");
+            (text(finding, "level"), words)
+        })
+        .collect()
+    }
+
+    /// Makes sure that a kind of thing has a finding of this level with these words.
+    #[track_caller]
+    fn assert(&self, check: &str, level: &str, words: &str) {
+        let found = self.of(check);
+        let is_there = found.iter().any(|(found, text)| found == level && text.contains(words));
+        assert!(is_there, "no {level} with {words:?} of {check}: {found:#?}");
+    }
+
+    #[track_caller]
+    fn assert_only(&self, check: &str, level: &str) {
+        let found = self.of(check);
+        assert!(!found.is_empty() && found.iter().all(|(found, _)| found == level), "{check}: {found:#?}");
+    }
+}
+
+#[test]
+fn where_all_is_well_it_says_so_and_no_byte_reaches_the_app() {
+    let upstream = Upstream::ok();
+    let ward = Ward::new();
+    let socket = ward.folder.path().join("gateway.sock");
+    let more = |path: &str, lines: &str| {
+        format!("[[routes]]\npath = \"{path}\"\nupstream = \"{}\"\n{lines}\n", upstream.url())
+    };
+    let signed = |scheme: &str| {
+        format!(
+            "signature = {{ scheme = \"{scheme}\", secrets = [{{ env = \"KEY\", encoding = \"utf8\" }}] }}"
+        )
+    };
+    let text = ward.text("", &routes(&upstream.url()))
+        + &more("/webhook/{model}", "")
+        + &more("/rest/{*rest}", "model = \"leads\"")
+        + &more("/hooks/stripe", &signed("stripe"))
+        + &more("/hooks/github", &format!("{}\nmethods = [\"PUT\"]", signed("github")))
+        + &more("/hooks/gitlab", &signed("gitlab"))
+        + &more("/hooks/standard", &signed("standard-webhooks"))
+        + &more(
+            "/hooks/square",
+            &format!("{}\npublic_url = \"https://hooks.example.com\"", signed("square")),
+        );
+    let listen = format!("listen = \"{}\"", ward.listen.address());
+    let both = format!("listen = [\"{}\", \"unix:{}\"]", ward.listen.address(), socket.display());
+    let ward = ward.start(&text.replace(&listen, &both));
+
+    let told = ward.doctor(&["--strict"]);
+    assert_eq!(told.code, Some(0), "{:#}", told.document);
+    assert_eq!(told.document["ok"], true);
+    assert_eq!(
+        told.of("route").len(),
+        9,
+        "each path at the first listener, one at the other: {:#}",
+        told.document
+    );
+    assert_eq!(told.of("secret of route").len(), 8);
+    for check in
+        ["configuration", "running configuration", "process", "upstream", "secret of route", "limits"]
+    {
+        told.assert_only(check, "ok");
+    }
+    told.assert("clock", "ok", "/hooks/stripe (5m back, 5m ahead)");
+    assert_eq!(upstream.bytes(), 0);
+
+    let text = ward.ask(&["doctor"]);
+    assert_eq!(text.status.code(), Some(0));
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("ok       secret of route /webhook/leases: the gateway verifies"), "{text}");
+    assert!(text.contains("\n0 problems, 0 warnings, of "), "{text}");
+    drop(ward);
+    let mut upstream = upstream;
+    upstream.settle();
+    assert_eq!(upstream.bytes(), 0);
+}
+
+#[test]
+fn a_listener_that_expects_proxies_is_spoken_to_as_one() {
+    let upstream = Upstream::ok();
+    let ward = Ward::new();
+    let text = ward.text("proxy_protocol = { trusted = [\"127.0.0.0/8\"] }", &routes(&upstream.url()));
+    let told = ward.start(&text).doctor(&[]);
+    told.assert_only("route", "ok");
+    told.assert_only("process", "ok");
+}
+
+#[test]
+fn a_file_that_is_not_what_runs_is_told_with_what_differs() {
+    let upstream = Upstream::ok();
+    let mut ward = Ward::usual(&upstream.url());
+    let more = format!(
+        "[[routes]]\npath = \"/new\"\nupstream = \"{}\"\n[limits]\nheader_timeout = \"7s\"\n",
+        upstream.url()
+    );
+    let text = ward.text("", &routes(&upstream.url()));
+    ward.write("other.toml", &format!("{text}{more}"));
+    let told = ward.doctor(&["--config", "other.toml"]);
+    assert_eq!(told.code, Some(1));
+    told.assert(
+        "running configuration",
+        "problem",
+        "other.toml says: [limits], route /new (only in the file)",
+    );
+    told.assert("route", "problem", "does not know it (no_route)");
+    told.assert(
+        "secret of route",
+        "problem",
+        "/new | the gateway refuses what is signed with `current`: no_route",
+    );
+
+    ward.write("gateway.toml", &format!("nonsense\n{text}"));
+    ward.wait_for("not reloaded");
+    let broken = ward.doctor(&[]);
+    assert_eq!(broken.code, Some(78));
+    assert_eq!(broken.document["ok"], false);
+    assert_eq!(ward.ask(&["doctor"]).status.code(), Some(78));
+    let told = ward.doctor(&["--config", "other.toml"]);
+    told.assert("running configuration", "problem", "its last reload failed");
+
+    ward.write(
+        "gateway.toml",
+        &format!("{text}{more}").replace("max_connections = 100", "max_connections = 99"),
+    );
+    ward.wait_for("only a restart changes these");
+    let told = ward.doctor(&[]);
+    assert_eq!(told.code, Some(0));
+    told.assert("running configuration", "ok", "says what gateway.toml says");
+    told.assert("running configuration", "warning", "server.max_connections");
+    assert_eq!(ward.doctor(&["--strict"]).code, Some(1));
+}
+
+#[test]
+fn a_gateway_that_has_another_secret_is_found_out_without_showing_either() {
+    let upstream = Upstream::ok();
+    let ward = Ward::usual(&upstream.url());
+    let told = told(hookgate(&ward.folder, &["doctor", "--json"]).env("KEY", OTHER));
+    assert_eq!(told.code, Some(1));
+    told.assert("secret of route", "problem", "it has another secret");
+    told.assert("running configuration", "ok", "says what gateway.toml says");
+    assert_eq!(upstream.bytes(), 0);
+}
+
+#[test]
+fn an_upstream_that_is_down_is_a_problem() {
+    let down = Reserved::new();
+    let ward = Ward::new();
+    let text = ward.text("", &routes(&format!("http://{}", down.address())))
+        + "[[routes]]\npath = \"/b\"\nupstream = \"unix:/nonexistent/app.sock\"\n";
+    let told = ward.start(&text).doctor(&[]);
+    assert_eq!(told.code, Some(1));
+    told.assert("upstream", "problem", "nobody listens there | start the app");
+    told.assert("upstream", "problem", "unix:/nonexistent/app.sock | nothing is there");
+}
+
+#[test]
+fn ways_around_the_gateway_are_told_apart() {
+    let app = pretender(json!({}));
+    let (nobody, upstream) = (Reserved::new(), Upstream::ok());
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ward = Ward::usual(&upstream.url());
+    let url = |address: SocketAddr| format!("http://{address}/webhook/leases");
+    // What no address of a machine is: connecting to it leads to this one.
+    let open = format!("http://0.0.0.0:{}/", app.port());
+    let told = ward.doctor(&[
+        "--timeout",
+        "300ms",
+        "--bypass",
+        &url(nobody.address()),
+        "--bypass",
+        &url(ward.listen.address()),
+        "--bypass",
+        &url(app),
+        "--bypass",
+        &url(silent.local_addr().unwrap()),
+        "--bypass",
+        &format!("https://{}", silent.local_addr().unwrap()),
+        "--bypass",
+        &open,
+    ]);
+    assert_eq!(told.code, Some(1));
+    let levels: Vec<_> = told.of("bypass").into_iter().map(|(level, _)| level).collect();
+    assert_eq!(levels, ["ok", "ok", "warning", "warning", "warning", "problem"], "{:#}", told.document);
+    told.assert(
+        "bypass",
+        "ok",
+        "a hookgate answers there, and refuses an unsigned event (signature_missing)",
+    );
+    told.assert("bypass", "problem", "bind the app to 127.0.0.1");
+    assert_eq!(upstream.bytes(), 0);
+}
+
+/// An address of this machine besides loopback; one that is connected to nothing has none.
+fn outside() -> Option<std::net::IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().unwrap().ip()).filter(|ip| !ip.is_loopback())
+}
+
+#[test]
+fn an_app_that_listens_beside_loopback_is_noticed() {
+    let app = TcpListener::bind("0.0.0.0:0").unwrap();
+    let loopback_only = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = |listener: &TcpListener| format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let ward = Ward::new();
+    let text = ward.text("", &routes(&url(&app)))
+        + &format!("[[routes]]\npath = \"/b\"\nupstream = \"{}\"\n", url(&loopback_only));
+    let found = ward.start(&text).doctor(&[]).of("way around");
+    let levels: Vec<_> = found.iter().map(|(level, _)| level.as_str()).collect();
+    assert_eq!(levels, if outside().is_some() { vec!["warning", "ok"] } else { vec![] }, "{found:#?}");
+}
+
+#[test]
+fn an_admin_listener_that_is_missing_or_open_to_others_is_told() {
+    let upstream = Upstream::ok();
+    let ward = Ward::new();
+    ward.write("gateway.toml", &format!("server.listen = \"127.0.0.1:0\"\n{}", routes(&upstream.url())));
+    let told = ward.doctor(&[]);
+    assert_eq!(told.code, Some(1));
+    told.assert("admin listener", "problem", "add `[admin]`");
+    told.assert("upstream", "ok", "accepts connections");
+
+    let open = ward.text("", &routes(&upstream.url()));
+    let admin = ward.admin.address().to_string();
+    ward.write("gateway.toml", &open.replace(&admin, &format!("0.0.0.0:{}", ward.admin.address().port())));
+    let told = ward.doctor(&[]);
+    told.assert("admin", "warning", "bind it to 127.0.0.1");
+    told.assert("admin listener", "problem", "is the gateway running");
+}
+
+#[test]
+fn a_gateway_that_answers_senders_beside_the_one_that_is_asked_is_found_out() {
+    let upstream = Upstream::ok();
+    let other_admin = Reserved::new();
+    let ward = Ward::new();
+    // The kernel tosses a coin for each connection: that all of them come to the same gateway does not happen.
+    let more = |number| format!("[[routes]]\npath = \"/{number}\"\nupstream = \"{}\"\n", upstream.url());
+    let text = ward.text("workers = 1", &routes(&upstream.url())) + &(0..60).map(more).collect::<String>();
+    let ward = ward.start(&text);
+    ward.write(
+        "old.toml",
+        &text.replace(&ward.admin.address().to_string(), &other_admin.address().to_string()),
+    );
+    let mut old = Running::start(&mut hookgate(&ward.folder, &["--config", "old.toml"]));
+    old.wait_for("listening");
+    let told = ward.doctor(&[]);
+    assert_eq!(told.code, Some(1));
+    told.assert("process", "problem", "another gateway answers senders");
+    told.assert_only("route", "ok");
+    drop(old);
+    ward.doctor(&[]).assert_only("process", "ok");
+}
+
+/// A port that the system has chosen, as well as a socket that was inherited, stands in no file.
+#[test]
+fn the_gateway_says_itself_where_it_listens() {
+    let upstream = Upstream::ok();
+    let ward = Ward::new();
+    let text = ward.text("", &routes(&upstream.url()));
+    let told = ward.start(&text.replace(&ward_listen(&text), "127.0.0.1:0")).doctor(&["--strict"]);
+    assert_eq!(told.code, Some(0), "{:#}", told.document);
+    told.assert("route", "ok", "is there at 127.0.0.1:");
+    told.assert_only("process", "ok");
+}
+
+/// The address under `[server]`.
+fn ward_listen(text: &str) -> String {
+    text.split('"').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn what_is_no_hookgate_is_not_taken_for_one() {
+    let stranger = pretender(json!({}));
+    let url = format!("http://{stranger}");
+    let ward = Ward::new();
+    let listen = format!("server.listen = \"{stranger}\"\n");
+    ward.write("gateway.toml", &format!("{listen}{}", routes("http://127.0.0.1:9")));
+    let told = ward.doctor(&["--admin", &url]);
+    assert_eq!(told.code, Some(1));
+    told.assert("admin listener", "problem", "is not this hookgate's admin listener");
+    told.assert("route", "problem", "is not hookgate");
+    assert_eq!(told.of("secret of route"), [], "nothing signed is sent to a stranger");
+    let live = ward.ask(&["check", "--live", "--admin", &url]);
+    assert_eq!(live.status.code(), Some(1));
+}
+
+/// Something that is no hookgate, answers everything with 200, and says this where a doctor asks.
+fn pretender(state: Value) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut read = Vec::new();
+            let mut piece = [0; 1024];
+            while !read.windows(4).any(|window| window == b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(n) if n > 0 => read.extend_from_slice(&piece[..n]),
+                    // Some only look whether somebody listens.
+                    _ => break,
+                }
+            }
+            let content = if read.starts_with(b"POST /doctor") { state.to_string() } else { "{}".to_owned() };
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", content.len());
+            let _gone = stream.write_all(format!("{head}{content}").as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn clocks_versions_and_limits_that_are_wrong_are_told() {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let admin = pretender(json!({
+        "version": "0.0.1", "generation": 7, "differences": null, "restart": [], "outdated": false,
+        "listening": [], "now": now - 600, "descriptors_allowed": 64, "descriptors_needed": 10_000,
+    }));
+    let ward = Ward::new();
+    let stripe = routes("http://127.0.0.1:9").replace("propify", "stripe");
+    ward.write("gateway.toml", &format!("server.listen = \"127.0.0.1:0\"\n{stripe}"));
+    let told = ward.doctor(&["--admin", &format!("http://{admin}")]);
+    assert_eq!(told.code, Some(1));
+    told.assert("clock", "problem", "s behind this one | synchronise both (NTP)");
+    told.assert("clock", "problem", "/webhook/leases (5m back, 5m ahead)");
+    told.assert("running configuration", "warning", "the gateway is hookgate 0.0.1");
+    told.assert("limits", "warning", "LimitNOFILE=");
+    told.assert("admin listener", "problem", "not ready");
+    told.assert("secret of route", "problem", "could not be tried");
+}
+
+mod live {
+    use super::*;
+
+    fn code(output: &Output) -> Option<i32> {
+        output.status.code()
+    }
+
+    #[test]
+    fn a_gateway_is_ready_whatever_is_wrong_with_the_rest_of_the_file() {
+        let upstream = Upstream::ok();
+        let mut ward = Ward::usual(&upstream.url());
+        let output = ward.ask(&["check", "--live"]);
+        assert_eq!(code(&output), Some(0));
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("ready: "));
+        let text = ward.text("", &routes(&upstream.url()));
+        // A value that is wrong, and a secret that is not at hand.
+        ward.write("gateway.toml", &text.replace("propify", "nonesuch").replace("KEY", "NO_SUCH_KEY"));
+        ward.wait_for("not reloaded");
+        assert_eq!(code(&ward.ask(&["check", "--live"])), Some(0));
+        assert_eq!(code(&ward.ask(&["secrets"])), Some(0));
+        assert_eq!(code(&ward.ask(&["check"])), Some(78));
+        let output = ward.ask(&["check", "--live", "--json"]);
+        assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["ready"], true);
+        // No TOML any more: then only who names the listener gets an answer.
+        ward.write("gateway.toml", "[admin\n");
+        assert_eq!(code(&ward.ask(&["check", "--live"])), Some(78));
+        let admin = format!("http://{}", ward.admin.address());
+        assert_eq!(code(&ward.ask(&["check", "--live", "--admin", &admin])), Some(0));
+    }
+
+    #[test]
+    fn a_gateway_that_drains_is_not_ready() {
+        let upstream = Upstream::ok();
+        let ward = Ward::new();
+        let text = ward.text("drain_delay = \"1m\"", &routes(&upstream.url()));
+        let mut ward = ward.start(&text);
+        ward.running.as_ref().unwrap().signal("-TERM");
+        ward.wait_for("not ready");
+        let output = ward.ask(&["check", "--live"]);
+        assert_eq!(code(&output), Some(1));
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(words.contains("starting or draining"), "{words}");
+        let told = ward.doctor(&[]);
+        assert_eq!(told.code, Some(1));
+        told.assert("admin listener", "problem", "starting or draining");
+    }
+
+    #[test]
+    fn without_an_answer_it_is_not_ready_and_without_an_address_the_configuration_is_wrong() {
+        let ward = Ward::new();
+        ward.write("gateway.toml", &ward.text("", ""));
+        let output = ward.ask(&["check", "--live"]);
+        assert_eq!(code(&output), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("gives no answer"));
+        for text in ["", "[admin]\nlisten = \"127.0.0.1:0\"\n", "[admin]\nlisten = 7\n"] {
+            ward.write("gateway.toml", text);
+            assert_eq!(code(&ward.ask(&["check", "--live"])), Some(78), "{text}");
+        }
+        assert_eq!(code(&ward.ask(&["check", "--live", "--config", "nonesuch.toml"])), Some(78));
+        for wrong in [&["--timeout", "1s"][..], &["--live", "--timeout", "0s"], &["--live", "--strict"]] {
+            assert_eq!(code(&ward.ask(&[&["check"], wrong].concat())), Some(2), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn who_takes_connections_and_says_nothing_is_waited_for_no_longer_than_asked() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let admin = format!("http://{}", silent.local_addr().unwrap());
+        let begin = Instant::now();
+        let output = Ward::new().ask(&["check", "--live", "--admin", &admin, "--timeout", "100ms"]);
+        assert_eq!(code(&output), Some(1));
+        assert!(begin.elapsed() >= Duration::from_millis(100));
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(words.contains("no answer within 100ms"), "{words}");
+    }
+}
+
+mod examined {
+    use super::*;
+
+    const PATH: &str = "/webhook/leases";
+
+    /// Has the admin listener examine an event.
+    fn examine(gateway: &Gateway, request: &[u8]) -> (u16, Value) {
+        let mut client = Client::connect(gateway.admin());
+        let response = client.send(request).response();
+        (response.status, serde_json::from_slice(&response.body).unwrap())
+    }
+
+    #[test]
+    fn an_event_is_examined_as_its_route_would_and_goes_nowhere() {
+        let upstream = Upstream::ok();
+        let observes = "mode = \"observe\"\nmax_body = \"200B\"";
+        let gateway = gateway()
+            .admin()
+            .route(PATH, &upstream.url())
+            .route_with("/observed", &upstream.url(), observes)
+            .start();
+        let target = format!("/verify{PATH}?a=b");
+        let (status, examined) = examine(&gateway, &post(FIXTURE).target(&target).bytes());
+        assert_eq!(status, 200);
+        let want = json!({ "verifies": true, "route": PATH, "secret": SECRET_NAME, "reason": null,
+                           "observed": false, "generation": 1 });
+        assert_eq!(examined, want);
+        let oversized = vec![b'x'; 201];
+        for (request, status, reason) in [
+            (post(FIXTURE).target(&target).forged("[]"), 401, "signature_mismatch"),
+            (unsigned(FIXTURE).target(&target), 401, "signature_missing"),
+            (post(FIXTURE).target("/verify/nowhere"), 404, "no_route"),
+            (post(FIXTURE).target("/verify/observed").forged("[]"), 401, "signature_mismatch"),
+            (post(&oversized).target("/verify/observed"), 413, "body_too_large"),
+        ] {
+            let (got, examined) = examine(&gateway, &request.bytes());
+            assert_eq!((got, examined["reason"].as_str()), (status, Some(reason)), "{examined}");
+            let is_observed = examined["route"] == "/observed";
+            assert_eq!((&examined["verifies"], &examined["observed"]), (&json!(false), &json!(is_observed)));
+        }
+        let get =
+            format!("GET {target} HTTP/1.1\r\nhost: a\r\npropify-signature: {}\r\n\r\n", signature(b""));
+        assert_eq!(examine(&gateway, get.as_bytes()).1["reason"], "method_not_allowed");
+        let mut metrics = Client::connect(gateway.admin());
+        let metrics = metrics.send("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").response();
+        let text = String::from_utf8(metrics.body).unwrap();
+        let counted = |line: &str| line.starts_with("hookgate_verified_total") && !line.ends_with(" 0");
+        assert!(!text.lines().any(counted), "what is only examined is not counted as verified: {text}");
+        nothing_reached(gateway, upstream);
+    }
+
+    #[test]
+    fn more_than_the_admin_listener_reads_is_refused_and_nonsense_is_not_understood() {
+        let upstream = Upstream::ok();
+        let gateway = gateway().admin().route(PATH, &upstream.url()).start();
+        let full = vec![b'x'; 64 * 1024];
+        let target = format!("/verify{PATH}");
+        assert_eq!(examine(&gateway, &post(&full).target(&target).bytes()).0, 200);
+        let over = vec![b'x'; 64 * 1024 + 1];
+        assert_eq!(examine(&gateway, &post(&over).target(&target).bytes()).0, 413);
+        let chunked = post(&over).target(&target).chunked(&[10_000]);
+        assert_eq!(examine(&gateway, &chunked.bytes()).0, 413);
+        let far_over = vec![b'x'; 4 << 20];
+        assert_eq!(examine(&gateway, &post(&far_over).target("/doctor").bytes()).0, 413);
+        assert_eq!(examine(&gateway, &post("nonsense").target("/doctor").bytes()).0, 400);
+        assert_eq!(examine(&gateway, b"GET /doctor HTTP/1.1\r\nhost: a\r\n\r\n").0, 405);
+        assert_eq!(examine(&gateway, b"GET /verifyx HTTP/1.1\r\nhost: a\r\n\r\n").0, 404);
+        nothing_reached(gateway, upstream);
+    }
+
+    #[test]
+    fn who_is_not_on_the_gateways_machine_may_not_try_signatures() {
+        let Some(ip) = outside() else { return };
+        let upstream = Upstream::ok();
+        let gateway = gateway().admin().route(PATH, &upstream.url()).start();
+        let from_outside = |request: &[u8]| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.connect(&gateway.admin().into()).unwrap();
+            let mut stream = std::net::TcpStream::from(socket);
+            stream.write_all(request).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer.split(' ').nth(1).unwrap().to_owned()
+        };
+        let target = format!("/verify{PATH}");
+        assert_eq!(from_outside(&post(FIXTURE).target(&target).bytes()), "403");
+        assert_eq!(from_outside(&post("{}").target("/doctor").bytes()), "403");
+        assert_eq!(from_outside(b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n"), "200");
+        nothing_reached(gateway, upstream);
+    }
+
+    /// Somebody who may ask learns whether a guess is right, and so must not be able to guess at leisure.
+    #[test]
+    fn the_gateway_gives_out_no_digest_of_its_configuration() {
+        let upstream = Upstream::ok();
+        let gateway = gateway().admin().route(PATH, &upstream.url()).start();
+        let asked = json!({ "version": env!("CARGO_PKG_VERSION"), "parts": [] });
+        let (status, state) = examine(&gateway, &post(asked.to_string()).target("/doctor").bytes());
+        assert_eq!(status, 200);
+        let parts: Vec<_> =
+            state["differences"].as_array().unwrap().iter().map(|part| &part["only_running"]).collect();
+        assert_eq!(parts.len(), 6);
+        let names = ["[server]", "[limits]", "[admin]", "[log]", "[forward]", "route /webhook/leases"];
+        assert!(parts.iter().zip(names).all(|(part, name)| *part == name), "{state:#}");
+        assert!(!state.to_string().contains(&upstream.address().port().to_string()), "{state:#}");
+        nothing_reached(gateway, upstream);
+    }
+}

@@ -1,0 +1,204 @@
+//! Every sender that ships, through a gateway: its events arrive, and whatever is forged of them does not.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use hookgate::secret::SecretEncoding;
+use hookgate::signature::algorithm::Algorithm;
+use hookgate::signature::scheme::{PRESETS, Scheme};
+
+use crate::senders::{ORIGIN, Request, Sender};
+use crate::support::process::{Running, address_in};
+use crate::support::upstream::Oracle;
+use crate::support::{Client, Gateway, Post, Response, Upstream, assert_refused, gateway, unsigned};
+
+fn app() -> Upstream {
+    Upstream::ok_under(Oracle::default().observing())
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// A gateway with a route for each sender, and the senders.
+fn all_of_them(app: &Upstream) -> (Gateway, Vec<Sender>) {
+    let senders: Vec<_> = PRESETS.iter().map(|scheme| Sender::new(scheme, 0)).collect();
+    let mut setup = gateway();
+    for sender in &senders {
+        let (name, key) = (&sender.scheme.name, base64(&sender.key));
+        let signature =
+            format!("{{ scheme = \"{name}\", secrets = [{{ value = \"{key}\", encoding = \"base64\" }}] }}");
+        let lines = format!("public_url = \"{ORIGIN}\"\nsignature = {signature}");
+        setup = setup.route_with(&format!("/{name}"), &app.url(), &lines);
+    }
+    let spare = Upstream::ok();
+    (setup.route("/spare", &spare.url()).start(), senders)
+}
+
+fn target(scheme: &Scheme) -> String {
+    format!("/{}?tenant=7", scheme.name)
+}
+
+fn as_post(request: &Request) -> Post {
+    let post = unsigned(&request.body).method(&request.method).target(&request.target);
+    request.lines.iter().fold(post, |post, (name, value)| post.line(format!("{name}: {value}")))
+}
+
+fn exchange(gateway: &Gateway, request: &Request) -> Response {
+    Client::to(gateway).send(as_post(request).bytes()).response()
+}
+
+/// The request without what carries its signature.
+fn bare(scheme: &Scheme, request: &Request) -> Request {
+    let lines = request.lines.iter().filter(|(name, _)| *name != scheme.field).cloned().collect();
+    Request { lines, ..request.clone() }
+}
+
+#[test]
+fn an_event_of_every_sender_arrives_with_all_its_fields_and_no_forged_one_does() {
+    let app = app();
+    let (gateway, senders) = all_of_them(&app);
+    for (index, sender) in senders.iter().enumerate() {
+        let Sender { scheme, .. } = sender;
+        let name = &scheme.name;
+        let refused = |request: &Request, reason: &str| {
+            assert_refused(&exchange(&gateway, request), 401, Some(reason));
+        };
+        let good = sender.request_to(&target(scheme), 0, SystemTime::now());
+        let is_token = scheme.algorithm == Algorithm::Token;
+        refused(&bare(scheme, &good), "signature_missing");
+        let (_, value) = good.lines.last().unwrap().clone();
+        let with = |value: String| {
+            let mut request = bare(scheme, &good);
+            request.lines.push((scheme.field.to_string(), value));
+            request
+        };
+        if !is_token {
+            let shorter = value.trim_end_matches('=');
+            refused(&with(shorter[..shorter.len() - 2].to_owned()), "signature_malformed");
+            let mut tampered = good.clone();
+            tampered.body.push(b'0');
+            refused(&tampered, "signature_mismatch");
+        }
+        let mut twice = good.clone();
+        twice.lines.push((scheme.field.to_string(), value.clone()));
+        refused(&twice, "signature_duplicate");
+        let stranger = Sender::new(scheme, 1).request_to(&target(scheme), 1, SystemTime::now());
+        refused(&stranger, "signature_mismatch");
+        if let Some(timestamp) = &scheme.timestamp {
+            let long_ago = SystemTime::now() - timestamp.past - Duration::from_secs(60);
+            refused(&sender.request_to(&target(scheme), 0, long_ago), "timestamp_expired");
+        }
+        if scheme.signs_url() {
+            let elsewhere = good.target.replace("tenant=7", "tenant=8");
+            refused(&Request { target: elsewhere, ..good.clone() }, "signature_mismatch");
+        }
+        assert_eq!(app.requests().len(), index, "{name}: something else than a good event arrived");
+        exchange(&gateway, &good).assert_answer("ok");
+        let got = app.requests().pop().unwrap();
+        assert_eq!((&got.content, &got.target), (&good.body, &good.target), "{name}");
+        for (field, value) in &good.lines {
+            assert_eq!(got.values(field), [value.as_bytes()], "{name} {field}");
+        }
+    }
+}
+
+/// A gateway.toml with a route for each sender, run by the command itself.
+struct Folder(tempfile::TempDir);
+
+const KEY: &[u8] = b"a secret that is long enough";
+
+impl Folder {
+    fn new(app: &str) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        let mut text = "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n".to_owned();
+        for scheme in signable() {
+            let (name, variable) = (&scheme.name, variable(scheme));
+            text += &format!(
+                "[[routes]]\npath = \"/{name}\"\nupstream = \"{app}\"\npublic_url = \"{ORIGIN}\"\n\
+                 signature = {{ scheme = \"{name}\", secrets = [{{ env = \"{variable}\" }}] }}\n"
+            );
+        }
+        std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
+        folder
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        command.env("KEY", std::str::from_utf8(KEY).unwrap());
+        command.env("KEY_BASE64", base64(KEY)).env("KEY_HEX", hex::encode(KEY));
+        command
+    }
+}
+
+/// Those that somebody with the secret can sign by.
+fn signable() -> impl Iterator<Item = &'static Scheme> {
+    PRESETS.iter().filter(|scheme| scheme.algorithm.is_symmetric())
+}
+
+fn variable(scheme: &Scheme) -> &'static str {
+    match scheme.secret_encoding {
+        SecretEncoding::Utf8 => "KEY",
+        SecretEncoding::Base64 => "KEY_BASE64",
+        SecretEncoding::Hex => "KEY_HEX",
+    }
+}
+
+/// What can be forged of a sender's events.
+fn forgeries(scheme: &Scheme) -> Vec<&'static str> {
+    let mut all = vec!["missing", "wrong-secret", "duplicate"];
+    if scheme.algorithm != Algorithm::Token {
+        all.extend(["malformed", "tampered"]);
+    }
+    all.extend(scheme.timestamp.as_ref().map(|_| "expired"));
+    all
+}
+
+#[test]
+fn every_sender_can_be_tried_from_the_command_with_good_and_with_forged_events() {
+    let app = app();
+    let folder = Folder::new(&app.url());
+    let mut running = Running::start(&mut folder.command(&["run"]));
+    let url = format!("http://{}", address_in(&running.wait_for("listening")));
+    let send = |scheme: &Scheme, args: &[&str]| -> Output {
+        let target = target(scheme);
+        let args = [&["send", &target, "--url", &url], args].concat();
+        folder.command(&args).output().unwrap()
+    };
+    let text =
+        |output: &Output| String::from_utf8_lossy(&[&*output.stdout, &output.stderr].concat()).into_owned();
+    let (schemes, send, text): (Vec<_>, _, _) = (signable().collect(), &send, &text);
+    // Each sends on its own: most of the time goes by while a process starts.
+    std::thread::scope(|scope| {
+        for schemes in schemes.chunks(schemes.len().div_ceil(4)) {
+            scope.spawn(move || {
+                for scheme in schemes {
+                    for forgery in forgeries(scheme) {
+                        let output = send(scheme, &["--forge", forgery]);
+                        let says = text(&output);
+                        assert!(says.contains("stopped, as it must be"), "{} {forgery}: {says}", scheme.name);
+                        assert_eq!(output.status.code(), Some(0), "{} {forgery}: {says}", scheme.name);
+                    }
+                    let output = send(scheme, &[]);
+                    assert_eq!(output.status.code(), Some(0), "{}: {}", scheme.name, text(&output));
+                }
+            });
+        }
+    });
+    let arrived = app.requests();
+    assert_eq!(
+        arrived.len(),
+        schemes.len(),
+        "{:?}",
+        arrived.iter().map(|request| &request.target).collect::<Vec<_>>()
+    );
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+}
