@@ -31,6 +31,9 @@ use crate::deadline::Deadline;
 /// How many bytes are read at once where it is not known how many will come.
 const READ_SIZE: usize = 8 * 1024;
 
+/// How many bytes are read at least, where a part of a head has been read.
+const LEAST_READ: usize = 1024;
+
 /// The stream beneath a wire.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Makes the end of the connection look like a failure to the client, where the stream can express that.
@@ -214,9 +217,9 @@ impl<IO: Transport> Wire<IO> {
         matches!(self.inner.borrow().phase, Phase::Content(_))
     }
 
-    /// Whether the client has already sent some of the content, or all of it.
-    pub fn has_content_waiting(&self) -> bool {
-        !self.inner.borrow().unread.is_empty()
+    /// How many bytes of the content, or of what follows it, have been read and not been taken.
+    pub fn waiting(&self) -> usize {
+        self.inner.borrow().unread.len()
     }
 
     /// Tells the client to go on and send its content, if it has not begun to (RFC 9110, section 10.1.1).
@@ -321,6 +324,11 @@ impl<IO: Transport> Inner<IO> {
                     // hyper asks for a head only when the response before it is on its way.
                     self.phase = Phase::Head;
                     self.waiting.clear();
+                    if !self.unread.is_empty() {
+                        // Who sends many requests at once waits with each until the others have had their turn.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
                 Phase::Content(_) | Phase::Closed => return Poll::Ready(Ok(false)),
             }
@@ -399,7 +407,9 @@ impl<IO: Transport> Inner<IO> {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
-        let mut buffer = ReadBuf::new(&mut scratch);
+        // No more than one scratch full is held, unless a head is larger.
+        let room = READ_SIZE.saturating_sub(self.unread.len()).max(LEAST_READ).min(scratch.len());
+        let mut buffer = ReadBuf::new(scratch.get_mut(..room).unwrap_or_default());
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         if self.unread.is_empty() && !filled.is_empty() && !self.first_request {
