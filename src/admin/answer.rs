@@ -152,6 +152,9 @@ pub struct SecretReport {
     pub verified: u64,
     /// When it did so last, in seconds since 1970.
     pub last_seen: Option<u64>,
+    /// From when on it verifies nothing any more, in seconds since 1970. A gateway that says nothing of it knows of none.
+    #[serde(default)]
+    pub not_after: Option<u64>,
 }
 
 fn secrets(control: &Control) -> SecretsReport {
@@ -166,6 +169,7 @@ fn secrets(control: &Control) -> SecretsReport {
             routes: secret.routes.iter().map(|path| (**path).to_owned()).collect(),
             verified: seen.count,
             last_seen: (seen.count > 0).then_some(seen.last),
+            not_after: secret.not_after.map(seconds),
         }
     });
     SecretsReport {

@@ -75,6 +75,7 @@ fn print_json(terminal: &mut Terminal, report: &SecretsReport) {
             "routes": secret.routes,
             "verified": secret.verified,
             "last_seen": secret.last_seen,
+            "not_after": secret.not_after,
             "safe_to_remove": standing.is_safe_to_remove(),
             "verdict": standing.words(),
         })
