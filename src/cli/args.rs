@@ -55,6 +55,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of gateway.toml, for editors
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema,
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -381,6 +384,11 @@ Exit codes:
   0   no problem, though there may be warnings
   1   a problem, or with --strict a warning
   78  the configuration is wrong";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  hookgate schema > gateway.schema.json
+  sed -i '1i #:schema ./gateway.schema.json' gateway.toml      an editor that knows TOML then completes it";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

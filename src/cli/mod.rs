@@ -38,6 +38,7 @@ use exit::{Exit, Failure};
 use terminal::{Paint, Terminal};
 
 use crate::config::problem::Style;
+use crate::config::schema::schema;
 use crate::telemetry;
 
 /// Does what the arguments say, the first of them being the program's name.
@@ -59,6 +60,12 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit.code())
 }
 
+/// What can be typed, for a manual page to be written from.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Typed::command()
+}
+
 fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
     let file = &typed.config;
     let result = match &typed.command {
@@ -73,6 +80,10 @@ fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
         Some(Command::Schemes { json }) => {
             known_schemes(terminal, *json);
+            Ok(Exit::Done)
+        }
+        Some(Command::Schema) => {
+            terminal.out.json(&schema());
             Ok(Exit::Done)
         }
         Some(Command::Completions { shell }) => {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{keys, public};
+use super::{key, keys, public};
 
 /// Whether the TOML parser had anything to say against a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl Place {
             (Self::Elsewhere, "timestamp" | "tolerance" | "proxy_protocol") | (Self::Schemes, _) => {
                 Self::Elsewhere
             }
-            (Self::Elsewhere, key) if keys::ROOT.contains(&key) => Self::Elsewhere,
+            (Self::Elsewhere, key) if key::has(keys::ROOT, key) => Self::Elsewhere,
             (Self::Signature | Self::Unknown | Self::Elsewhere, _) => Self::Unknown,
         }
     }

@@ -1,106 +1,459 @@
 //! Pure. Every key that gateway.toml may have.
+//!
+//! A new key is one line here. Without it the reader refuses the key, and with it the schema and the manual page have it.
+
+use super::key::{Key, Value, has, names};
+use super::routes::MODES;
+use super::schemes::FORMATS;
+use super::sections::{ACCESS, LEVELS, LOG_FORMATS, MOST_CONNECTIONS, MOST_MEMORY, MOST_WORKERS};
+use super::upstream::MOST_IDLE;
+use crate::secret::SecretEncoding;
+use crate::signature::algorithm::Algorithm;
+use crate::signature::field::{Encoding, Separator};
+use crate::signature::scheme::PRESETS;
+use crate::signature::window::Unit;
 
 /// The top level.
-pub(super) const ROOT: &[&str] =
-    &["server", "limits", "upstream", "admin", "log", "forward", "schemes", "signature", "routes"];
+pub(super) const ROOT: &[Key] = &[
+    Key::new("server", Value::Table(SERVER), "The listeners, and what serves them."),
+    Key::new("limits", Value::Table(LIMITS), "What one sender may take."),
+    Key::new("upstream", Value::Table(UPSTREAM), "For every upstream; a route may set its own."),
+    Key::new("admin", Value::Table(ADMIN), "Health, readiness and metrics. Without this table they are off."),
+    Key::new("log", Value::Table(LOG), "Log lines, on standard output."),
+    Key::new(
+        "forward",
+        Value::Table(FORWARD),
+        "What is added to a request on its way: nothing, unless asked for.",
+    ),
+    Key::new(
+        "schemes",
+        Value::Named { name: LABEL, value: &Value::Table(SCHEME) },
+        "How senders sign that hookgate does not know, each under a name of its own.",
+    ),
+    Key::new("signature", SIGNED, "Who signs, for every route that has no signature of its own."),
+    Key::new(
+        "routes",
+        Value::List { of: &Value::Table(ROUTE), empty: false },
+        "What goes where. A literal path wins over {name}, which wins over {*rest}.",
+    )
+    .required(),
+];
 
 /// `[server]`
-pub(super) const SERVER: &[&str] = &[
-    "listen",
-    "reuse_port",
-    "unix_mode",
-    "proxy_protocol",
-    "workers",
-    "max_connections",
-    "drain_delay",
-    "shutdown_grace",
+pub(super) const SERVER: &[Key] = &[
+    Key::new(
+        "listen",
+        LISTENERS,
+        "An address or a list of them: IP and port, or unix:/path. 0.0.0.0:8080 is every interface.",
+    )
+    .or("\"127.0.0.1:8080\""),
+    Key::new(
+        "reuse_port",
+        Value::Flag,
+        "Whether a second hookgate may listen on the same addresses, for an upgrade.",
+    )
+    .or("false"),
+    Key::new(
+        "unix_mode",
+        Value::Text("^0?[0-7]{3}$"),
+        "The mode of the unix sockets' files, in octal: whoever may write to one may connect.",
+    )
+    .or("\"0660\""),
+    Key::new(
+        "proxy_protocol",
+        Value::Table(PROXY_PROTOCOL),
+        "Proxies that announce the client at the beginning of each connection (PROXY protocol, version 1 or 2). They \
+         must; nobody else is believed.",
+    ),
+    Key::new(
+        "workers",
+        Value::Count { least: 1, most: MOST_WORKERS },
+        "Threads, each with its own listener and its own connections to the upstreams. Default: one per core.",
+    ),
+    Key::new(
+        "max_connections",
+        Value::Count { least: 1, most: MOST_CONNECTIONS },
+        "Connections served at once. Those that are at rest make room; more wait in the kernel's queue.",
+    )
+    .or("10000"),
+    Key::new(
+        "drain_delay",
+        Value::Duration,
+        "After SIGTERM, how long to serve as before while readiness fails. Default: none.",
+    ),
+    Key::new(
+        "shutdown_grace",
+        Value::Duration,
+        "After SIGTERM and drain_delay, how long requests under way may take before they are cut off.",
+    )
+    .or("\"30s\""),
 ];
 
 /// `proxy_protocol` of `[server]`.
-pub(super) const PROXY_PROTOCOL: &[&str] = &["trusted", "listen"];
+pub(super) const PROXY_PROTOCOL: &[Key] = &[
+    Key::new(
+        "trusted",
+        Value::List { of: &Value::Text("^(unix|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$"), empty: false },
+        "The proxies: addresses, networks such as 10.0.0.0/8, or unix for whoever connects to a unix socket.",
+    )
+    .required(),
+    Key::new("listen", LISTENERS, "On which listeners they do so, as they stand in [server]. Default: all."),
+];
 
 /// `[limits]`
-pub(super) const LIMITS: &[&str] = &[
-    "max_body",
-    "max_buffered",
-    "max_header_bytes",
-    "header_timeout",
-    "body_timeout",
-    "min_body_rate",
-    "idle_timeout",
-    "write_timeout",
+pub(super) const LIMITS: &[Key] = &[
+    Key::new(
+        "max_body",
+        Value::Size { least: 1, most: MOST_MEMORY },
+        "Against huge bodies: bytes that one may have. A route may set its own. 413, body_too_large.",
+    )
+    .or("\"1MiB\""),
+    Key::new(
+        "max_buffered",
+        Value::Size { least: 1, most: MOST_MEMORY },
+        "Against many bodies at once: bytes of all request bodies in memory. Never less than any max_body. 503, \
+         overloaded.",
+    )
+    .or("\"256MiB\""),
+    Key::new(
+        "max_header_bytes",
+        Value::Size { least: 1 << 10, most: 1 << 20 },
+        "Against endless header fields: bytes of request line and fields together. 431.",
+    )
+    .or("\"32KiB\""),
+    Key::new(
+        "header_timeout",
+        Value::Duration,
+        "Against connections that say nothing: to the end of the header fields. 408, or closed.",
+    )
+    .or("\"10s\""),
+    Key::new(
+        "body_timeout",
+        Value::Duration,
+        "Against bodies that never end: from the end of the header fields to the end of the body. 408, body_timeout.",
+    )
+    .or("\"30s\""),
+    Key::new(
+        "min_body_rate",
+        Value::Size { least: 0, most: MOST_MEMORY },
+        "Against bodies that trickle in: bytes per second, on average, after a grace of 5 s. 0 turns it off. 408, \
+         body_timeout.",
+    )
+    .or("\"1KiB\""),
+    Key::new(
+        "idle_timeout",
+        Value::Duration,
+        "Against connections kept alive for nothing: between two requests.",
+    )
+    .or("\"75s\""),
+    Key::new(
+        "write_timeout",
+        Value::Duration,
+        "Against clients that do not take their response: how long one may take nothing of it.",
+    )
+    .or("\"30s\""),
 ];
 
 /// `[upstream]`
-pub(super) const UPSTREAM: &[&str] = &["connect_timeout", "response_timeout", "max_idle", "idle_timeout"];
+pub(super) const UPSTREAM: &[Key] = &[
+    CONNECT_TIMEOUT.or("\"2s\""),
+    RESPONSE_TIMEOUT.or("\"30s\""),
+    MAX_IDLE.or("64"),
+    IDLE_TIMEOUT.or("\"4s\""),
+];
+
+const CONNECT_TIMEOUT: Key = Key::new(
+    "connect_timeout",
+    Value::Duration,
+    "Against apps that are gone: for a connection to come about. 502, upstream_unreachable.",
+);
+const RESPONSE_TIMEOUT: Key = Key::new(
+    "response_timeout",
+    Value::Duration,
+    "Against apps that hang: to the response's header fields (504, upstream_timeout), and for each further piece.",
+);
+const MAX_IDLE: Key = Key::new(
+    "max_idle",
+    Value::Count { least: 0, most: MOST_IDLE },
+    "Connections that are kept open to an upstream for the next request, all workers together.",
+);
+const IDLE_TIMEOUT: Key = Key::new(
+    "idle_timeout",
+    Value::Duration,
+    "How long such a connection is kept: less than the upstream allows, or a request meets one being closed.",
+);
 
 /// `[admin]`
-pub(super) const ADMIN: &[&str] = &["listen"];
+pub(super) const ADMIN: &[Key] = &[Key::new(
+    "listen",
+    Value::Either(&[TCP, Value::List { of: &TCP, empty: false }]),
+    "An address or a list of them, with IP and port. Never where senders can reach it.",
+)
+.or("\"127.0.0.1:9901\"")];
 
 /// `[log]`
-pub(super) const LOG: &[&str] =
-    &["format", "level", "access", "request_id_field", "diagnose", "old_secret_warning"];
+pub(super) const LOG: &[Key] = &[
+    Key::new(
+        "format",
+        Value::Word(|| words(&LOG_FORMATS)),
+        "pretty for people, json for programs, auto: pretty on a terminal and json otherwise.",
+    )
+    .or("\"auto\""),
+    Key::new(
+        "level",
+        Value::Word(|| words(&LEVELS)),
+        "error: somebody must act; warn: somebody should look; info: what happens; debug and trace: what happens inside.",
+    )
+    .or("\"info\""),
+    Key::new(
+        "access",
+        Value::Word(|| words(&ACCESS)),
+        "Which requests leave a line: all, refused (those that did not get their app's answer), off.",
+    )
+    .or("\"all\""),
+    Key::new(
+        "request_id_field",
+        FIELD,
+        "The field that a request's id in the log is taken from, if it is fit for one. Default: an id is made.",
+    ),
+    Key::new("diagnose", Value::Flag, "Whether the log says the likely cause of a signature that does not verify.")
+        .or("true"),
+    Key::new(
+        "old_secret_warning",
+        Value::Duration,
+        "How often it is said that an old secret still verifies events; \"0s\" for never.",
+    )
+    .or("\"1h\""),
+];
 
 /// `[forward]`
-pub(super) const FORWARD: &[&str] = &["x_forwarded", "verified_field"];
+pub(super) const FORWARD: &[Key] = &[
+    Key::new(
+        "x_forwarded",
+        Value::FlagOr("overwrite"),
+        "true appends to x-forwarded-for, -proto and -host: only the last entry of each is hookgate's. overwrite puts \
+         hookgate's in the place of what the client claims.",
+    )
+    .or("false"),
+    Key::new(
+        "verified_field",
+        FIELD,
+        "A field that says by which scheme and secret the request was verified; whatever a client sends under this name \
+         is removed. Default: none.",
+    ),
+];
 
 /// `[schemes.NAME]`
-pub(super) const SCHEME: &[&str] = &[
-    "algorithm",
-    "header",
-    "format",
-    "prefix",
-    "separator",
-    "tag",
-    "encoding",
-    "secret_encoding",
-    "content",
-    "timestamp",
-    "tolerance",
-    "id",
-    "model_pointers",
-    "integration_pointers",
-    "challenge",
+pub(super) const SCHEME: &[Key] = &[
+    Key::new("algorithm", Value::Word(|| words(&Algorithm::ALL)), "How it signs.").or("\"hmac-sha256\""),
+    Key::new(
+        "header",
+        Value::Either(&[FIELD, Value::List { of: &FIELD, empty: false }]),
+        "The field with the signature, or several, any of which may have one that verifies.",
+    )
+    .required(),
+    Key::new(
+        "format",
+        Value::Word(|| words(&FORMATS)),
+        "plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd.",
+    )
+    .or("\"plain\""),
+    Key::new("prefix", Value::Text(""), "What stands before a plain signature, such as sha256=."),
+    Key::new(
+        "separator",
+        Value::Word(|| words(&Separator::ALL)),
+        "Between the entries of a list. Default: a comma for pairs, a space for tagged.",
+    ),
+    Key::new("tag", Value::Text("^[!-~]+$"), "In a list: which entries are signatures; any may verify."),
+    Key::new("encoding", Value::Word(|| words(&Encoding::ALL)), "How the signature is written.")
+        .or("\"hex\""),
+    Key::new(
+        "secret_encoding",
+        Value::Word(|| words(&SecretEncoding::ALL)),
+        "How a secret's text stands for the key's bytes; a secret may say otherwise.",
+    )
+    .or("\"utf8\""),
+    Key::new(
+        "content",
+        Value::Text("\\{(body|form|digest:[^}]+)\\}"),
+        "What is signed, of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and {header:x}; {form} and \
+         {digest:name} in the place of {body} for senders that sign those.",
+    )
+    .or("\"{body}\""),
+    Key::new(
+        "timestamp",
+        Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key"] },
+        "Where the signed time stands.",
+    ),
+    Key::new("tolerance", TOLERATED, "How far the signed time may be from now. Default: 5m both ways."),
+    Key::new("id", FIELD, "The field with the event's identifier, where that is signed."),
+    Key::new(
+        "model_pointers",
+        POINTERS,
+        "Where its events name their model: JSON pointers (RFC 6901), first come first.",
+    ),
+    Key::new("integration_pointers", POINTERS, "Where its events say whom they are from."),
+    Key::new(
+        "challenge",
+        Value::Table(CHALLENGE),
+        "What the sender asks before it delivers, and the answer, given where a signature says challenge = \"answer\".",
+    ),
 ];
 
 /// A scheme's `challenge`.
-pub(super) const CHALLENGE: &[&str] = &["when", "value", "query", "token", "answer"];
+pub(super) const CHALLENGE: &[Key] = &[
+    Key::new(
+        "when",
+        Value::Named { name: "", value: &TEXT_OR_NUMBER },
+        "What tells a challenge from an event: by JSON pointer in the content, by name in the query.",
+    ),
+    Key::new("value", Value::Text("^/"), "Where in the content the value is that is answered with."),
+    Key::new(
+        "query",
+        Value::Text("."),
+        "The parameter of the query that is answered with, of a GET that nobody signs.",
+    ),
+    Key::new("token", Value::Text("."), "The parameter of the query that verify_token is compared with."),
+    Key::new(
+        "answer",
+        Value::Either(&[Value::Text(""), Value::Named { name: "", value: &TEXT_OR_NUMBER }]),
+        "The answer: {value}, {hmac} of it, or a text; a table for JSON.",
+    )
+    .required(),
+];
+
+const TEXT_OR_NUMBER: Value = Value::Either(&[Value::Text(""), Value::Count { least: 0, most: usize::MAX }]);
 
 /// A scheme's `timestamp`.
-pub(super) const TIMESTAMP: &[&str] = &["header", "key", "unit"];
+pub(super) const TIMESTAMP: &[Key] = &[
+    Key::new("header", FIELD, "The field that the time is in."),
+    Key::new("key", Value::Text(""), "Its key in the list that the signature field is."),
+    Key::new(
+        "unit",
+        Value::Word(|| words(&Unit::ALL)),
+        "Seconds, milliseconds, or a date as RFC 3339 writes it.",
+    )
+    .or("\"s\""),
+];
 
 /// A scheme's `tolerance`, where past and future have one each.
-pub(super) const TOLERANCE: &[&str] = &["past", "future"];
+pub(super) const TOLERANCE: &[Key] = &[
+    Key::new("past", Value::Duration, "How long ago it may be."),
+    Key::new("future", Value::Duration, "How far ahead it may be."),
+];
 
 /// `[signature]`, and a route's `signature`.
-pub(super) const SIGNATURE: &[&str] = &["scheme", "secrets", "tolerance", "challenge", "verify_token"];
+pub(super) const SIGNATURE: &[Key] = &[
+    Key::new(
+        "scheme",
+        Value::Known(|| PRESETS.iter().map(|scheme| &*scheme.name).collect()),
+        "How the sender signs: one that `hookgate schemes` lists, or one of [schemes.NAME].",
+    )
+    .required(),
+    Key::new(
+        "secrets",
+        Value::List {
+            of: &Value::TableWithOne { keys: SECRET, of: &["env", "file", "value"] },
+            empty: false,
+        },
+        "Any of them may verify, so that they can be changed without losing an event.",
+    )
+    .required(),
+    Key::new(
+        "tolerance",
+        TOLERATED,
+        "How far a signed time may be from now, where the scheme's own will not do.",
+    ),
+    Key::new(
+        "challenge",
+        Value::Word(|| vec!["forward", "answer"]),
+        "Who answers what the sender asks before it delivers: the app, as it answers any event, or hookgate.",
+    )
+    .or("\"forward\""),
+    Key::new(
+        "verify_token",
+        Value::TableWithOne { keys: VERIFY_TOKEN, of: &["env", "file", "value"] },
+        "The token that some challenges come with, in the place of a signature.",
+    ),
+];
 
 /// A signature's `verify_token`.
-pub(super) const VERIFY_TOKEN: &[&str] = &["env", "file", "value"];
+pub(super) const VERIFY_TOKEN: &[Key] = &[
+    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$"), "The environment variable that it is in."),
+    Key::new(
+        "file",
+        Value::Text("."),
+        "The file that it is in; a relative path begins at gateway.toml's folder.",
+    ),
+    Key::new("value", Value::Text("."), "The token itself, for trying things out."),
+];
 
 /// An element of `secrets`.
-pub(super) const SECRET: &[&str] = &["name", "env", "file", "value", "encoding", "not_after"];
+pub(super) const SECRET: &[Key] = &[
+    Key::new(
+        "name",
+        LABELLED,
+        "What it is called in the log. Default: current for the first, then secret-2 and so on.",
+    ),
+    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$"), "The environment variable that it is in."),
+    Key::new(
+        "file",
+        Value::Text("."),
+        "The file that it is in; a relative path begins at gateway.toml's folder.",
+    ),
+    Key::new("value", Value::Text("."), "The secret itself, for trying things out."),
+    Key::new(
+        "encoding",
+        Value::Word(|| words(&SecretEncoding::ALL)),
+        "How the text stands for the key's bytes. Default: as the scheme says.",
+    ),
+    Key::new("not_after", Value::Moment, "The moment from which on nothing verifies with it any more."),
+];
 
 /// `[[routes]]`
-pub(super) const ROUTE: &[&str] = &[
-    "path",
-    "upstream",
-    "model",
-    "require",
-    "integration",
-    "signature",
-    "public_url",
-    "methods",
-    "max_body",
-    "connect_timeout",
-    "response_timeout",
-    "max_idle",
-    "idle_timeout",
-    "mode",
+pub(super) const ROUTE: &[Key] = &[
+    Key::new("path", Value::Text("^/"), "Compared as it is received, byte for byte: /exact, /any/{name}, /all/{*rest}.")
+        .required(),
+    Key::new(
+        "upstream",
+        Value::Text("^([Hh][Tt][Tt][Pp]://[^/?#@\\s]+/?|unix:/.*[^/])$"),
+        "The app: http://host:port and nothing behind it, or unix:/path.",
+    )
+    .required(),
+    Key::new("model", Value::Text("."), "Only events whose signed model is this one. Others: 403, model_mismatch."),
+    Key::new(
+        "require",
+        Value::Named { name: "^/", value: &Value::Text("") },
+        "What else must stand in the signed JSON, by its pointer (RFC 6901). 403, model_mismatch.",
+    ),
+    Key::new("integration", Value::Text(""), "Only events of this integration of the sender's. 403, model_mismatch."),
+    Key::new("signature", SIGNED, "Who signs what comes here. Default: [signature]."),
+    Key::new(
+        "public_url",
+        Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$"),
+        "The origin that the sender calls, where the scheme signs the URL.",
+    ),
+    Key::new(
+        "methods",
+        Value::List { of: &Value::Text("^[-!#$%&'*+.^_`|~0-9A-Z]+$"), empty: false },
+        "The methods it takes. Others: 405.",
+    )
+    .or("[\"POST\"]"),
+    Key::new("max_body", Value::Size { least: 1, most: MOST_MEMORY }, "Bytes that a body may have. Default: that of [limits]."),
+    CONNECT_TIMEOUT,
+    RESPONSE_TIMEOUT,
+    MAX_IDLE,
+    IDLE_TIMEOUT,
+    Key::new(
+        "mode",
+        Value::Word(|| words(&MODES)),
+        "observe forwards also what does not verify, and logs under would_refuse what would have been refused.",
+    )
+    .or("\"enforce\""),
 ];
 
 /// The tables, as people write them, with their keys: to say where a key belongs that is not where it should be.
-pub(super) const TABLES: [(&str, &[&str]); 16] = [
+pub(super) const TABLES: [(&str, &[Key]); 16] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),
@@ -118,6 +471,23 @@ pub(super) const TABLES: [(&str, &[&str]); 16] = [
     ("an element of `secrets`", SECRET),
     ("`verify_token`", VERIFY_TOKEN),
 ];
+
+const SIGNED: Value = Value::Table(SIGNATURE);
+const TOLERATED: Value = Value::Either(&[Value::Duration, Value::Table(TOLERANCE)]);
+const POINTERS: Value = Value::List { of: &Value::Text("^/"), empty: true };
+
+/// An IP address and a port, as far as a regular expression can tell.
+const TCP: Value = Value::Text("^(\\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]|[0-9.]+):[0-9]{1,5}$");
+const UNIX: Value = Value::Text("^unix:/.*[^/]$");
+const LISTENERS: Value = Value::Either(&[LISTENER, Value::List { of: &LISTENER, empty: false }]);
+const LISTENER: Value = Value::Either(&[TCP, UNIX]);
+
+/// The name of a field (RFC 9110, section 5.1).
+const FIELD: Value = Value::Text("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$");
+
+/// A name that can be a label, a log field and a word of an HTTP field.
+const LABEL: &str = "^[A-Za-z0-9_.-]+$";
+const LABELLED: Value = Value::Text(LABEL);
 
 /// The keys of a signature and its secrets under which no secret is meant to stand: those that are shown. A new key is
 /// none of them until it is put here.
@@ -140,11 +510,15 @@ pub(super) fn is_public(key: &str) -> bool {
     let elsewhere =
         [SERVER, PROXY_PROTOCOL, LIMITS, UPSTREAM, ADMIN, LOG, FORWARD, SCHEME, TIMESTAMP, TOLERANCE, ROUTE]
             .iter()
-            .any(|keys| keys.contains(&key));
+            .any(|keys| has(keys, key));
     PUBLIC_IN_SIGNATURE.contains(&key) || (elsewhere && key != "signature")
 }
 
 /// Every key, and many of them more than once.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().flat_map(|(_, keys)| keys.iter().copied())
+    TABLES.iter().flat_map(|(_, keys)| names(keys))
+}
+
+fn words<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
+    all.iter().map(|(word, _)| *word).collect()
 }

@@ -7,6 +7,7 @@ pub mod digest;
 pub mod environment;
 pub mod load;
 pub mod problem;
+pub mod schema;
 pub mod unit;
 
 mod address;
@@ -15,6 +16,7 @@ mod date;
 mod file;
 mod hide;
 mod item;
+mod key;
 mod keys;
 mod pointer;
 mod proxy;

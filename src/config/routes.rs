@@ -126,8 +126,7 @@ impl<'t> Draft<'t> {
         {
             problems.push(sections::body_beyond_memory(&item, max_body, limits));
         }
-        let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
-        let mode = table.choice("mode", &modes, Mode::Enforce, problems);
+        let mode = table.choice("mode", &MODES, Mode::Enforce, problems);
         if mode == Mode::Observe {
             problems.push(
                 Problem::warning(
@@ -296,6 +295,9 @@ fn method(item: &Item<'_>, problems: &mut Problems) -> Option<Method> {
     });
     None
 }
+
+/// `mode`
+pub(super) const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 /// What to write where no signature is found.
 pub(super) fn signature_help() -> String {

@@ -194,17 +194,21 @@ fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
         .ok()
 }
 
+/// What a signature field looks like.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Plain,
     Pairs,
     Tagged,
 }
 
+/// `format`
+pub(super) const FORMATS: [(&str, Kind); 3] =
+    [("plain", Kind::Plain), ("pairs", Kind::Pairs), ("tagged", Kind::Tagged)];
+
 /// `format`, with the keys that go with it.
 fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {
-    let kinds = [("plain", Kind::Plain), ("pairs", Kind::Pairs), ("tagged", Kind::Tagged)];
-    let kind = table.choice("format", &kinds, Kind::Plain, problems);
+    let kind = table.choice("format", &FORMATS, Kind::Plain, problems);
     let strangers: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
     for item in strangers.iter().filter_map(|name| table.get(name)) {
         let help = if kind == Kind::Plain {

@@ -90,19 +90,10 @@ pub(super) fn admin(root: &Table<'_>, problems: &mut Problems) -> (Option<Admin>
 /// `[log]`
 pub(super) fn log(root: &Table<'_>, problems: &mut Problems) -> Log {
     let table = root.section("log", "`[log]`", keys::LOG, problems);
-    let formats = [("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
-    let levels = [
-        ("error", LogLevel::Error),
-        ("warn", LogLevel::Warn),
-        ("info", LogLevel::Info),
-        ("debug", LogLevel::Debug),
-        ("trace", LogLevel::Trace),
-    ];
-    let access = [("all", AccessLog::All), ("refused", AccessLog::Refused), ("off", AccessLog::Off)];
     Log {
-        format: table.choice("format", &formats, LogFormat::Auto, problems),
-        level: table.choice("level", &levels, LogLevel::Info, problems),
-        access: table.choice("access", &access, AccessLog::All, problems),
+        format: table.choice("format", &LOG_FORMATS, LogFormat::Auto, problems),
+        level: table.choice("level", &LEVELS, LogLevel::Info, problems),
+        access: table.choice("access", &ACCESS, AccessLog::All, problems),
         request_id_field: table.get("request_id_field").and_then(|item| request_id_field(&item, problems)),
         diagnose: table.flag("diagnose", true, problems),
         old_secret_warning: table.duration("old_secret_warning", Duration::from_secs(3600), problems),
@@ -198,6 +189,23 @@ fn at_least_one(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
 }
 
+/// `format`
+pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
+
+/// `level`
+pub(super) const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+/// `access`
+pub(super) const ACCESS: [(&str, AccessLog); 3] =
+    [("all", AccessLog::All), ("refused", AccessLog::Refused), ("off", AccessLog::Off)];
+
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
@@ -205,8 +213,8 @@ const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
 const UNIX_MODE: u32 = 0o660;
 
 /// What is more is a slip of the finger, not a machine.
-const MOST_WORKERS: usize = 1024;
-const MOST_CONNECTIONS: usize = 10_000_000;
+pub(super) const MOST_WORKERS: usize = 1024;
+pub(super) const MOST_CONNECTIONS: usize = 10_000_000;
 /// As many bytes as any size can be.
 pub(super) const MOST_MEMORY: u64 = 1 << 40;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::item::Item;
+use super::key::{self, Key};
 use super::problem::Problem;
 use super::{keys, public, suggest, unit};
 
@@ -23,7 +24,7 @@ pub(super) struct Table<'t> {
     title: &'static str,
     span: Range<usize>,
     entries: Option<&'t DeTable<'t>>,
-    known: &'static [&'static str],
+    known: &'static [Key],
 }
 
 impl<'t> Table<'t> {
@@ -32,11 +33,11 @@ impl<'t> Table<'t> {
         title: &'static str,
         span: Range<usize>,
         entries: &'t DeTable<'t>,
-        known: &'static [&'static str],
+        known: &'static [Key],
         problems: &mut Problems,
     ) -> Self {
         for key in entries.keys() {
-            if !known.contains(&key.get_ref().as_ref()) {
+            if !key::has(known, key.get_ref()) {
                 problems.push(unknown(title, key.get_ref(), key.span(), known));
             }
         }
@@ -48,7 +49,7 @@ impl<'t> Table<'t> {
         &self,
         name: &'static str,
         title: &'static str,
-        known: &'static [&'static str],
+        known: &'static [Key],
         problems: &mut Problems,
     ) -> Self {
         let absent = Self { title, span: self.span.clone(), entries: None, known };
@@ -101,7 +102,7 @@ impl<'t> Table<'t> {
     fn misspells(&self, name: &str) -> bool {
         self.entries.into_iter().flat_map(|entries| entries.keys()).any(|key| {
             let key: &str = key.get_ref();
-            !self.known.contains(&key) && suggest::nearest(key, self.known.iter().copied()) == Some(name)
+            !key::has(self.known, key) && suggest::nearest(key, key::names(self.known)) == Some(name)
         })
     }
 
@@ -176,21 +177,20 @@ impl<'t> Table<'t> {
     }
 }
 
-fn unknown(title: &str, key: &str, span: Range<usize>, known: &[&str]) -> Problem {
+fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) -> Problem {
     // Among secrets, what is no slip of a known key may be a secret.
-    let shown = if [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN].contains(&known) {
-        public::key(key)
-    } else {
-        public::is_plain(key)
-    };
+    let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN]
+        .iter()
+        .any(|keys| key::names(keys).eq(key::names(known)));
+    let shown = if among_secrets { public::key(key) } else { public::is_plain(key) };
     let message =
         if shown { format!("{title} has no key {key:?}") } else { format!("{title} has no such key") };
     let problem = Problem::error("unknown_key", span, message)
-        .help(format!("its keys are {}", suggest::list(known.iter().copied())));
-    if let Some(meant) = suggest::nearest(key, known.iter().copied()) {
+        .help(format!("its keys are {}", suggest::list(key::names(known))));
+    if let Some(meant) = suggest::nearest(key, key::names(known)) {
         return problem.label(format!("did you mean `{meant}`?"));
     }
-    match keys::TABLES.iter().find(|(_, keys)| keys.contains(&key)) {
+    match keys::TABLES.iter().find(|(_, keys)| key::has(keys, key)) {
         Some((other, _)) => problem.label(format!("this belongs to {other}")),
         None => problem,
     }

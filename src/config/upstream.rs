@@ -113,7 +113,7 @@ fn instead(text: &str, error: OriginError) -> String {
 const EXAMPLE: &str = "\"http://127.0.0.1:3000\"";
 
 /// A slip of the finger, not a pool.
-const MOST_IDLE: usize = 100_000;
+pub(super) const MOST_IDLE: usize = 100_000;
 
 #[cfg(test)]
 mod tests {

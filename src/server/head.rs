@@ -10,7 +10,7 @@ mod target;
 
 use memchr::memchr;
 
-use class::{is_field, is_token};
+use class::{are_field_value, is_token};
 pub use request::RequestHead;
 use target::{RequestLine, Target, is_host};
 
@@ -324,7 +324,7 @@ pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
         return Err("a field name is not a token");
     }
     let value = trim(value.get(1..).unwrap_or_default());
-    if !value.iter().copied().all(is_field) {
+    if !are_field_value(value) {
         return Err("a field value has a control character");
     }
     Ok((name, value))

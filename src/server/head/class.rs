@@ -1,17 +1,7 @@
 //! Pure. What a byte of a head may be part of.
 
-/// What a byte may be part of. A table, because every byte of every head is looked up in it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// `tchar` (RFC 9110, section 5.6.2).
-    Token,
-    /// What else may stand in a field value (section 5.5): tab, space, visible characters, opaque bytes from 0x80 on.
-    Text,
-    /// Control characters.
-    Control,
-}
-
-const CLASSES: [Class; 256] = classes();
+/// `tchar` (RFC 9110, section 5.6.2), as a table: every byte of every name is looked up in it.
+const TOKEN: [bool; 256] = token();
 
 #[expect(
     clippy::indexing_slicing,
@@ -19,36 +9,30 @@ const CLASSES: [Class; 256] = classes();
     clippy::arithmetic_side_effects,
     reason = "evaluated by the compiler"
 )]
-const fn classes() -> [Class; 256] {
-    let mut classes = [Class::Text; 256];
+const fn token() -> [bool; 256] {
+    let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        if byte < 0x20 || byte == 0x7f {
-            classes[byte] = Class::Control;
-        }
-        if (byte as u8).is_ascii_alphanumeric() {
-            classes[byte] = Class::Token;
-        }
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
-    classes[b'\t' as usize] = Class::Text;
     let symbols = b"!#$%&'*+-.^_`|~";
     let mut index = 0;
     while index < symbols.len() {
-        classes[symbols[index] as usize] = Class::Token;
+        table[symbols[index] as usize] = true;
         index += 1;
     }
-    classes
+    table
 }
 
-fn class(byte: u8) -> Class {
-    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Control)
-}
-
+/// Whether a byte may stand in a token.
 pub(super) fn is_token(byte: u8) -> bool {
-    class(byte) == Class::Token
+    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
-pub(super) fn is_field(byte: u8) -> bool {
-    class(byte) != Class::Control
+/// Whether all bytes may stand in a field value (RFC 9110, section 5.5): tab, space, visible characters, opaque bytes from
+/// 0x80 on. Looks at each, without an end before the last, so that the compiler can look at many at once.
+pub(super) fn are_field_value(bytes: &[u8]) -> bool {
+    let is_control = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f);
+    !bytes.iter().fold(false, |found, byte| found | is_control(*byte))
 }

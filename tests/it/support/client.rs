@@ -142,6 +142,8 @@ impl Client {
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 self.end = Some(End::Reset);
             }
+            // A signal for the process, such as a child's end: a read with a timeout is not taken up again by the kernel.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 panic!("nothing more comes ({error}) after {:?}", self.buffer.escape_ascii().to_string())
             }

@@ -1,0 +1,23 @@
+# A container with hookgate in it and nothing else: no shell, no package manager, no root.
+#
+#   docker build -t hookgate .
+#   docker run --rm --read-only -p 8080:8080 -v "$PWD/gateway.toml:/etc/hookgate/gateway.toml:ro" hookgate
+#
+# gateway.toml has to listen on "0.0.0.0:8080" there. docs/operations.md has more; deploy/ has examples.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /hookgate
+COPY . .
+RUN cargo build --locked --release && packaging/rootfs target/release/hookgate /root-of-container
+
+FROM scratch
+COPY --from=build /root-of-container /
+# A number, so that an orchestrator can see that it is not root.
+USER 65532:65532
+# The folder in which gateway.toml is looked for.
+WORKDIR /etc/hookgate
+EXPOSE 8080 9901
+STOPSIGNAL SIGTERM
+# Needs [admin]: it asks /readyz.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/bin/hookgate", "check", "--live"]
+ENTRYPOINT ["/usr/bin/hookgate"]
+CMD ["run"]

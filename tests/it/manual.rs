@@ -1,0 +1,158 @@
+//! The manual pages: made from the command line's definition and from the configuration's tables, and kept in the repository.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+use hookgate::cli::definition;
+use hookgate::config::schema::{Explained, reference};
+
+/// `BLESS=1` writes it.
+fn expect(path: &str, page: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(path, page).unwrap();
+    }
+    assert!(
+        fs::read_to_string(path).unwrap_or_default() == page,
+        "{path} is not what it should be: BLESS=1 writes it"
+    );
+}
+
+#[test]
+fn the_manual_page_of_the_command_says_what_its_help_says() {
+    expect("packaging/man/hookgate.1", &hookgate_1());
+}
+
+#[test]
+fn the_manual_page_of_the_configuration_has_every_key() {
+    let page = gateway_toml_5();
+    for table in reference() {
+        for key in &table.keys {
+            assert!(
+                page.contains(&format!("\\fB{}\\fR", key.name.replace('-', "\\-"))),
+                "{}: {}",
+                table.title,
+                key.name
+            );
+        }
+    }
+    expect("packaging/man/gateway.toml.5", &page);
+}
+
+#[test]
+fn every_command_has_its_place_in_the_manual_page() {
+    let page = hookgate_1();
+    for command in definition().get_subcommands() {
+        assert!(page.contains(&format!(".SS \"hookgate {}\"", command.get_name())), "{}", command.get_name());
+    }
+}
+
+fn hookgate_1() -> String {
+    let mut definition = definition();
+    definition.build();
+    let mut options = Vec::new();
+    Man::new(definition.clone()).render_options_section(&mut options).unwrap();
+    let options = String::from_utf8(options).unwrap();
+    let commands: String = definition.get_subcommands().map(|command| subcommand(command.clone())).collect();
+    template("packaging/man/hookgate.1.in")
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+        .replace("@OPTIONS@\n", &options)
+        .replace("@COMMANDS@\n", &commands)
+}
+
+/// What is written by hand, with places for what is not.
+fn template(path: &str) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+/// A command's synopsis and options, a level below where the generator puts them.
+fn subcommand(command: clap::Command) -> String {
+    let title = format!(".SS \"hookgate {}\"\n", command.get_name());
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let usage =
+        command.clone().render_usage().to_string().replace("Usage: ", "").replace("[OPTIONS]", "[options]");
+    let own = command
+        .mut_arg("config", |config| config.hide(true))
+        .mut_arg("help", |help| help.hide(true))
+        .mut_args(with_few_values);
+    let mut rendered = Vec::new();
+    Man::new(own).render_options_section(&mut rendered).unwrap();
+    let rendered = String::from_utf8(rendered).unwrap();
+    let mut text =
+        title + &verbatim(&usage) + ".PP\n" + &Roff::new().text([roman(format!("{about}."))]).to_roff();
+    for line in rendered.lines() {
+        match line {
+            // What the generator defines for itself is defined once, at the beginning; the rest is empty here.
+            ".ie \\n(.g .ds Aq \\(aq" | ".el .ds Aq '" | ".PP" => {}
+            // Among the groups of options there is no heading, so that each command is one list.
+            line if line.starts_with(".SH") => {}
+            line => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    if !examples.is_empty() {
+        text.push_str(".PP\n");
+        text.push_str(&verbatim(&examples));
+    }
+    text
+}
+
+/// Text as it is, in a fixed font.
+fn verbatim(text: &str) -> String {
+    format!(".EX\n{}\n.EE\n", escaped(text))
+}
+
+fn escaped(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
+        if line.starts_with('.') { format!("\\&{line}") } else { line }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn gateway_toml_5() -> String {
+    let mut tables = String::new();
+    for table in reference() {
+        let title = table.title.replace('`', "");
+        writeln!(tables, ".SH \"{}\"", escaped(&title)).unwrap();
+        table.keys.iter().for_each(|key| tables.push_str(&entry(key)));
+    }
+    template("packaging/man/gateway.toml.5.in")
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+        .replace("@TABLES@\n", &tables)
+}
+
+fn entry(key: &Explained) -> String {
+    let mut head = vec![bold(key.name)];
+    if let Some(default) = key.default {
+        head.extend([roman(" = "), italic(default)]);
+    } else if key.required {
+        head.push(roman(" (needed)"));
+    }
+    let mut about = key.about.replace('`', "");
+    if !key.words.is_empty() {
+        let words: Vec<String> = key.words.iter().map(|word| format!("{word:?}")).collect();
+        write!(about, " One of {}.", words.join(", ")).unwrap();
+    }
+    Roff::new().control("TP", []).text(head).text([roman(about)]).to_roff()
+}
+
+/// The values that an option takes in its line of help, unless there are so many that a command prints them.
+fn with_few_values(arg: clap::Arg) -> clap::Arg {
+    let values: Vec<String> =
+        arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    match values.len() {
+        _ if !arg.get_action().takes_values() => arg,
+        0 => arg,
+        1..=MANY => arg.help(format!("{help}: {}", values.join(", "))).hide_possible_values(true),
+        _ => arg.hide_possible_values(true),
+    }
+}
+
+/// More values than these are not listed.
+const MANY: usize = 8;

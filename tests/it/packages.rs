@@ -1,0 +1,73 @@
+//! What the packages bring along.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::time::SystemTime;
+
+use hookgate::config::environment::Fixed;
+use hookgate::config::problem::Style;
+use hookgate::config::{self, Loaded};
+
+/// The configuration that the Debian package installs, read on a machine with this file.
+fn installed(secret: Option<&str>) -> Result<Loaded, config::problem::Report> {
+    let machine = Fixed::new(NonZeroUsize::new(4).unwrap());
+    let machine = match secret {
+        Some(secret) => machine.with_file("/etc/hookgate/secrets/propify", secret),
+        None => machine,
+    };
+    let text = fs::read_to_string("packaging/debian/gateway.toml").unwrap();
+    config::read("/etc/hookgate/gateway.toml", &text, &machine, SystemTime::UNIX_EPOCH)
+}
+
+#[test]
+fn what_the_debian_package_installs_works_once_there_is_a_secret() {
+    let loaded = installed(Some("3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7"))
+        .unwrap_or_else(|report| panic!("{}", report.render(Style::Plain)));
+    assert!(loaded.report.problems.is_empty(), "{}", loaded.report.render(Style::Plain));
+    let server = loaded.config.server;
+    assert!(
+        server.listen.iter().all(|address| address.tcp().is_some_and(|tcp| tcp.ip().is_loopback())),
+        "{server:?}"
+    );
+    assert!(loaded.config.admin.unwrap().listen.iter().all(|address| address.ip().is_loopback()));
+}
+
+#[test]
+fn without_one_that_is_all_there_is_to_say() {
+    let report = installed(None).unwrap_err();
+    let text = report.render(Style::Plain);
+    assert_eq!(report.problems.len(), 1, "{text}");
+    assert!(text.contains("/etc/hookgate/secrets/propify"), "{text}");
+}
+
+/// The unit gives what is under way as much time as the configuration does, and no less.
+#[test]
+fn systemd_waits_for_longer_than_a_drain_may_take() {
+    let server = installed(Some("3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7")).unwrap().config.server;
+    let unit = fs::read_to_string("packaging/systemd/hookgate.service").unwrap();
+    let waits = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+    let waits = config::unit::parse_duration(waits).unwrap();
+    assert!(waits > server.drain_delay + server.shutdown_grace, "{waits:?}");
+}
+
+/// One version in all places that say one.
+#[test]
+fn the_changelogs_know_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let debian = fs::read_to_string("packaging/debian/changelog").unwrap();
+    assert!(debian.starts_with(&format!("hookgate ({version}-1) ")), "packaging/debian/changelog");
+    let changelog = fs::read_to_string("CHANGELOG.md").unwrap();
+    assert!(changelog.contains(&format!("\n## {version} ")), "CHANGELOG.md");
+}
+
+/// The version that is built with is the one that is promised, in each place that names it.
+#[test]
+fn the_oldest_rust_that_is_promised_is_the_one_that_is_tested() {
+    let promised = env!("CARGO_PKG_RUST_VERSION");
+    let toolchain = fs::read_to_string("rust-toolchain.toml").unwrap();
+    assert!(toolchain.contains(&format!("channel = \"{promised}.")), "rust-toolchain.toml");
+    assert!(
+        fs::read_to_string("Dockerfile").unwrap().contains(&format!("FROM rust:{promised}-")),
+        "Dockerfile"
+    );
+}
