@@ -71,6 +71,8 @@ const LONGEST: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -101,6 +103,14 @@ mod tests {
             assert_eq!(distance(a, b), want, "{a} {b}");
             assert_eq!(distance(b, a), want, "{b} {a}");
             assert!(foreign(a, b) <= want, "{a} {b}");
+        }
+    }
+
+    proptest! {
+        /// So that what is passed over for it is far, too.
+        #[test]
+        fn foreign_letters_are_never_more_than_the_distance(a in "[a-d_é@]{0,8}", b in "[a-d_é@]{0,8}") {
+            prop_assert!(foreign(&a, &b) <= distance(&a, &b));
         }
     }
 }
