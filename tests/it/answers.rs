@@ -32,7 +32,7 @@ fn each_pipelined_answer_has_its_own_spelling_however_slowly_the_client_reads() 
             let body = format!("{n:05}").repeat(SIZE / 5);
             // Every third has nothing to spell, and some fit into one piece with their head.
             let size = if n % 4 == 1 { 5 } else { SIZE };
-            let framing = if n % 3 == 0 { "content-length" } else { "Content-Length" };
+            let framing = if n.is_multiple_of(3) { "content-length" } else { "Content-Length" };
             connection.send(format!(
                 "HTTP/1.1 200 OK\r\n{name}: {n}\r\n{framing}: {size}\r\n\r\n{}",
                 &body[..size]
@@ -91,7 +91,7 @@ fn an_answer_has_up_to_a_hundred_lines() {
 
 #[test]
 fn cookies_keep_their_order_and_their_spelling() {
-    let names: Vec<_> = (0..60).map(|n| if n % 3 == 0 { "Set-Cookie" } else { "set-cookie" }).collect();
+    let names: Vec<_> = (0..60).map(|n| if n.is_multiple_of(3) { "Set-Cookie" } else { "set-cookie" }).collect();
     let lines: String = names.iter().enumerate().map(|(n, name)| format!("{name}: c{n}=1\r\n")).collect();
     let response = answered(format!("HTTP/1.1 200 OK\r\n{lines}Content-length: 0\r\n\r\n"));
     let cookies = response.fields.iter().filter(|field| field.is("set-cookie"));
