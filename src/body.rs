@@ -50,7 +50,7 @@ pub async fn receive<IO: Transport>(
         },
         Framing::Chunked => Plan::Counted { max },
     };
-    if head.expect == Expect::Continue && wire.has_unread_content() && !wire.has_content_waiting() {
+    if head.expect == Expect::Continue && wire.has_unread_content() && wire.waiting() == 0 {
         wire.send_continue().await.map_err(|_gone| Rejection::BodyIncomplete)?;
     }
     let mut deadline = Deadline::default();
@@ -61,7 +61,7 @@ pub async fn receive<IO: Transport>(
                 return Poll::Ready(Err(Rejection::Overloaded));
             }
             let progress = match wire.poll_content(cx, &mut intake) {
-                Poll::Ready(Ok(Progress::Full)) => intake.poll_make_room(cx)?,
+                Poll::Ready(Ok(Progress::Full)) => intake.poll_make_room(cx, wire.waiting())?,
                 Poll::Ready(Ok(Progress::Complete)) => return Poll::Ready(intake.check()),
                 Poll::Ready(Ok(Progress::Some)) => Poll::Ready(intake.check()?),
                 Poll::Ready(Err(ContentError::Incomplete)) => {
@@ -97,8 +97,8 @@ enum Plan {
     Counted { max: usize },
 }
 
-/// Content that is small gets its memory at once, however little of it has come.
-const FIRST_CAPACITY: usize = 16 * 1024;
+/// The least memory for content that is not all there.
+const LEAST_CAPACITY: usize = 1024;
 
 /// Memory grows by this factor, so that a sender holds little more than a small multiple of what it really sent.
 const GROWTH: usize = 4;
@@ -112,9 +112,16 @@ impl Plan {
         }
     }
 
-    /// How much memory to have next.
-    fn capacity_after(self, capacity: usize) -> usize {
-        capacity.saturating_mul(GROWTH).max(FIRST_CAPACITY).min(self.ceiling())
+    /// How much memory to have next, where so many bytes wait to be put into it: as much as they need if that is all, and
+    /// otherwise some room for what follows.
+    fn capacity_after(self, capacity: usize, waiting: usize) -> usize {
+        let held = capacity.max(waiting);
+        let most = match self {
+            // The byte that is too much is asked for last: all of the budget may be as large as the limit.
+            Self::Counted { max } if capacity < max => max,
+            Self::Counted { .. } | Self::Declared(_) => self.ceiling(),
+        };
+        held.saturating_mul(GROWTH).max(LEAST_CAPACITY).min(most)
     }
 }
 
@@ -133,8 +140,8 @@ impl Intake<'_, '_> {
     }
 
     /// Asks the budget first, then the allocator.
-    fn poll_make_room(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Rejection> {
-        let capacity = self.plan.capacity_after(self.verification.capacity());
+    fn poll_make_room(&mut self, cx: &mut Context<'_>, waiting: usize) -> Result<Poll<()>, Rejection> {
+        let capacity = self.plan.capacity_after(self.verification.capacity(), waiting);
         match self.share.poll_grow_to(cx, capacity, Instant::now().into_std()) {
             Poll::Ready(Ok(())) => {
                 self.verification.grow_to(capacity);
@@ -193,18 +200,21 @@ mod tests {
 
     #[test]
     fn memory_grows_in_proportion_to_what_came_and_never_past_the_ceiling() {
-        let steps = |plan: Plan| {
+        let steps = |plan: Plan, waiting: usize| {
             let mut capacity = 0;
             let mut steps = vec![];
             while capacity < plan.ceiling() {
-                capacity = plan.capacity_after(capacity);
+                capacity = plan.capacity_after(capacity, waiting);
                 steps.push(capacity);
             }
             steps
         };
-        assert_eq!(steps(Plan::Declared(100)), [100]);
-        assert_eq!(steps(Plan::Declared(100_000)), [16_384, 65_536, 100_000]);
-        assert_eq!(steps(Plan::Counted { max: 20_000 }), [16_384, 20_001]);
-        assert_eq!(steps(Plan::Counted { max: 0 }), [1]);
+        assert_eq!(steps(Plan::Declared(100), 1), [100]);
+        assert_eq!(steps(Plan::Declared(6000), 6000), [6000]);
+        assert_eq!(steps(Plan::Declared(100_000), 1), [1024, 4096, 16_384, 65_536, 100_000]);
+        assert_eq!(steps(Plan::Declared(100_000), 8192), [32_768, 100_000]);
+        assert_eq!(steps(Plan::Counted { max: 20_000 }, 1), [1024, 4096, 16_384, 20_000, 20_001]);
+        assert_eq!(steps(Plan::Counted { max: 20_000 }, 8192), [20_000, 20_001]);
+        assert_eq!(steps(Plan::Counted { max: 0 }, 1), [1]);
     }
 }

@@ -180,6 +180,12 @@ fn tokens(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
 }
 
+/// Whether a reference token is this number as RFC 6901 writes it: digits, and no leading zero.
+fn is_number(token: &str, number: usize) -> bool {
+    let canonical = token == "0" || !token.starts_with('0');
+    canonical && token.bytes().all(|byte| byte.is_ascii_digit()) && token.parse() == Ok(number)
+}
+
 #[derive(Debug, Default)]
 struct Found {
     value: Option<Scalar>,
@@ -278,9 +284,20 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        self.not_text()
+    /// Elements are led to by their number (RFC 6901, section 4).
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        self.tell(<[String]>::is_empty, |found| found.fail(NoModel::NotText));
+        for number in 0_usize.. {
+            let leads = self.wanted.iter().filter_map(|wanted| {
+                let (first, rest) = wanted.rest.split_first()?;
+                is_number(first, number).then_some(Wanted { rest, ..*wanted })
+            });
+            let wanted = leads.collect();
+            if seq.next_element_seed(Walk { wanted, found: self.found })?.is_none() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
@@ -406,6 +423,28 @@ mod tests {
         ] {
             assert_eq!(model(content), Err(fault), "{content}");
         }
+    }
+
+    #[test]
+    fn an_element_of_an_array_is_led_to_by_its_number() {
+        for (content, pointer, want) in [
+            (r#"[{"a":"x"},{"a":"y"}]"#, "/1/a", Some("y")),
+            (r#"{"a":["x",["y","z"]]}"#, "/a/1/0", Some("y")),
+            (r#"{"a":["x"]}"#, "/a/0", Some("x")),
+            (r#"{"a":{"0":"x"}}"#, "/a/0", Some("x")),
+            (r#"{"a":["x"]}"#, "/a/1", None),
+            (r#"{"a":["x"]}"#, "/a/00", None),
+            (r#"{"a":["x"]}"#, "/a/+0", None),
+            (r#"{"a":["x"]}"#, "/a/", None),
+            (r#"{"a":["x"]}"#, "/a/-", None),
+            (r#"{"a":[]}"#, "/a/0", None),
+        ] {
+            let got = read(content.as_bytes(), &[pointer]).unwrap();
+            assert_eq!(got.as_deref(), want, "{pointer} in {content}");
+        }
+        assert_eq!(read(br#"{"a":["x"],"a":["x"]}"#, &["/a/0"]), Err(NoModel::RepeatedKey));
+        assert_eq!(read(br#"{"a":[["x"]]}"#, &["/a/0"]), Err(NoModel::NotText));
+        assert_eq!(read(br#"{"a":["x","y"]}"#, &["/a/0", "/a/1"]), Err(NoModel::Disagreement));
     }
 
     #[test]

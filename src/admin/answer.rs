@@ -10,7 +10,8 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Asker, event, state};
+use super::asker::Asker;
+use super::{event, state};
 use crate::body;
 use crate::gateway::Unfit;
 use crate::server::control::Control;
@@ -41,14 +42,18 @@ pub(super) async fn answer(
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         return response;
     }
-    match (&page, asker) {
-        (Page::Doctor | Page::Verify, Asker::Elsewhere) => {
-            return document(
-                StatusCode::FORBIDDEN,
-                &json!({ "status": "only from the gateway's own machine" }),
-            );
+    let refused = match page {
+        // Whoever restarts, routes or scrapes asks by whatever name it has.
+        Page::Health | Page::Readiness | Page::Metrics => None,
+        Page::Secrets => asker.may_read(request.headers()),
+        // An event keeps the `host` that its sender wrote, which may be signed.
+        Page::Verify => asker.may_look_closer(request.headers()),
+        Page::Doctor => {
+            asker.may_look_closer(request.headers()).or_else(|| asker.may_read(request.headers()))
         }
-        (Page::Health | Page::Readiness | Page::Metrics | Page::Secrets, _) | (_, Asker::Here) => {}
+    };
+    if let Some(why) = refused {
+        return document(StatusCode::FORBIDDEN, &json!({ "status": why }));
     }
     match page {
         // That somebody answers is the whole of it: nobody should be restarted because of an app that is down.
@@ -152,6 +157,9 @@ pub struct SecretReport {
     pub verified: u64,
     /// When it did so last, in seconds since 1970.
     pub last_seen: Option<u64>,
+    /// From when on it verifies nothing any more, in seconds since 1970. A gateway that says nothing of it knows of none.
+    #[serde(default)]
+    pub not_after: Option<u64>,
 }
 
 fn secrets(control: &Control) -> SecretsReport {
@@ -166,6 +174,7 @@ fn secrets(control: &Control) -> SecretsReport {
             routes: secret.routes.iter().map(|path| (**path).to_owned()).collect(),
             verified: seen.count,
             last_seen: (seen.count > 0).then_some(seen.last),
+            not_after: secret.not_after.map(seconds),
         }
     });
     SecretsReport {

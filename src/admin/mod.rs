@@ -5,6 +5,7 @@
 //! few connections, each for one request and a short time.
 
 mod answer;
+mod asker;
 mod event;
 mod state;
 
@@ -28,6 +29,8 @@ use tracing::{debug, warn};
 use crate::config::{Address, Sharing};
 use crate::server::StartError;
 use crate::server::control::Control;
+
+use asker::Asker;
 
 pub use answer::{SecretReport, SecretsReport};
 pub use event::Examination;
@@ -155,23 +158,6 @@ async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semap
     }
 }
 
-/// Where whoever asks is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asker {
-    /// On the gateway's own machine, or in its container.
-    Here,
-    /// Somewhere else. That the listener is open to a scraper does not mean that all of its network may try signatures.
-    Elsewhere,
-}
-
-impl Asker {
-    fn of(peer: SocketAddr, local: io::Result<SocketAddr>) -> Self {
-        let ip = peer.ip().to_canonical();
-        let is_own = local.is_ok_and(|local| local.ip().to_canonical() == ip);
-        if ip.is_loopback() || is_own { Self::Here } else { Self::Elsewhere }
-    }
-}
-
 async fn serve(stream: TcpStream, asker: Asker, control: Arc<Control>, permit: OwnedSemaphorePermit) {
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
         let control = Arc::clone(&control);
@@ -187,26 +173,4 @@ async fn serve(stream: TcpStream, asker: Asker, control: Arc<Control>, permit: O
         Err(_elapsed) => debug!("an admin connection took too long"),
     }
     drop(permit);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_who_comes_over_loopback_or_from_the_listeners_own_address_is_here() {
-        for (peer, local, want) in [
-            ("127.0.0.1:1", "127.0.0.1:9", Asker::Here),
-            ("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:9", Asker::Here),
-            ("[::1]:1", "[::1]:9", Asker::Here),
-            ("192.0.2.1:1", "192.0.2.1:9", Asker::Here),
-            ("192.0.2.2:1", "192.0.2.1:9", Asker::Elsewhere),
-            ("192.0.2.2:1", "127.0.0.1:9", Asker::Elsewhere),
-            ("[::ffff:192.0.2.2]:1", "[::ffff:192.0.2.1]:9", Asker::Elsewhere),
-        ] {
-            assert_eq!(Asker::of(peer.parse().unwrap(), Ok(local.parse().unwrap())), want, "{peer} {local}");
-        }
-        let unknown = Err(io::ErrorKind::NotConnected.into());
-        assert_eq!(Asker::of("192.0.2.1:1".parse().unwrap(), unknown), Asker::Elsewhere);
-    }
 }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde::Deserialize;
 
 use super::configuration;
 use super::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
@@ -79,4 +80,14 @@ pub(super) fn ask(admin: &Origin, question: Question<'_>, patience: Patience) ->
         patience,
         preface: &[],
     })
+}
+
+/// Why it lets us not see, in its own words, if that is its answer.
+pub(super) fn refusal(answer: &Answer) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        status: String,
+    }
+    let refusal = || serde_json::from_slice(&answer.content).ok().map(|Refusal { status }| status);
+    (answer.status == StatusCode::FORBIDDEN).then(refusal).flatten()
 }

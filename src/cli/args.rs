@@ -117,6 +117,9 @@ pub(super) struct Sign {
     /// Sign with the secret of this name, not with the route's first
     #[arg(long, value_name = "NAME", conflicts_with = "scheme", help_heading = WHOSE)]
     pub(super) secret: Option<String>,
+    /// The sender's private key (PEM, hexadecimal or base64), to sign by a scheme that has the public one as its secret
+    #[arg(long, value_name = "FILE", help_heading = WHOSE)]
+    pub(super) private_key_file: Option<PathBuf>,
     /// A field that comes with the body (repeatable): some schemes sign one
     #[arg(long = "field", value_name = "NAME: VALUE", value_parser = FieldLine::parse, help_heading = BESIDES)]
     pub(super) fields: Vec<FieldLine>,
@@ -172,6 +175,9 @@ pub(super) struct Send {
     /// Sign with the secret of this name, not with the route's first
     #[arg(long, value_name = "NAME", conflicts_with = "scheme", help_heading = WHOSE)]
     pub(super) secret: Option<String>,
+    /// The sender's private key (PEM, hexadecimal or base64), to sign by a scheme that has the public one as its secret
+    #[arg(long, value_name = "FILE", help_heading = WHOSE)]
+    pub(super) private_key_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) stamp: Stamp,
 }

@@ -11,6 +11,8 @@ use super::terminal::Terminal;
 use super::{configuration, input};
 use crate::config::{Config, Route};
 use crate::secret::Secret;
+use crate::signature::algorithm::Algorithm;
+use crate::signature::private_key::PrivateKey;
 use crate::signature::sign::{CannotSign, Signature};
 use crate::signature::{Verifier, diagnosis, sign};
 
@@ -68,6 +70,30 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
     }
 }
 
+/// Who signs: whoever has the private key in this file, and where none is named, whoever can verify.
+///
+/// # Errors
+/// Wrong usage if the scheme takes no private key, or this is none of it.
+pub(super) fn signer(verifier: &Arc<Verifier>, file: Option<&Path>) -> Result<Arc<Verifier>, Failure> {
+    let Some(file) = file else { return Ok(Arc::clone(verifier)) };
+    let (scheme, shown) = (verifier.scheme(), file.display().to_string());
+    if scheme.algorithm.is_symmetric() {
+        let why = format!("by the scheme {}, one signs with the secret: it has no private keys", scheme.name);
+        return Err(Failure::usage(why).hint("leave --private-key-file away"));
+    }
+    let text = input::private_key(file)?;
+    let unusable = || Failure::usage(format!("cannot use the private key in {shown}"));
+    let private = PrivateKey::read(scheme.algorithm, &text).map_err(|error| {
+        unusable().because(error).hint(if scheme.algorithm == Algorithm::EcdsaP256 {
+            "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
+        } else {
+            "`openssl genpkey -algorithm ed25519` makes one"
+        })
+    })?;
+    let signer = Verifier::of_sender(scheme.clone(), &shown, private);
+    Ok(Arc::new(signer.map_err(|error| unusable().because(error))?))
+}
+
 /// Signs content, with the secret of this name or the first. An identifier is made up where the scheme signs one and none
 /// is given.
 ///
@@ -106,7 +132,9 @@ fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> 
             Failure::usage(format!("there is no secret `{}`", secret.unwrap_or_default()))
                 .hint(format!("there are: {}", names.join(", ")))
         }
-        CannotSign::PublicKey => Failure::usage(format!("cannot sign by the scheme {scheme}")).because(error),
+        CannotSign::PublicKey => Failure::usage(format!("cannot sign by the scheme {scheme}"))
+            .because(error)
+            .hint("--private-key-file FILE names one: of a pair that you have made, with its public half as the secret"),
         CannotSign::NoId | CannotSign::NotSignable | CannotSign::NotForm | CannotSign::NoDigest => {
             let content = verifier.scheme().content.as_str();
             Failure::usage(format!("cannot sign by the scheme {scheme}, which signs `{content}`"))

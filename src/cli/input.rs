@@ -67,6 +67,28 @@ pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<
     Ok(text)
 }
 
+/// Reads the text of a private key.
+///
+/// # Errors
+/// Wrong usage if it is unreadable.
+pub(super) fn private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_SECRET));
+    File::open(path).and_then(|file| bounded(file, MAX_SECRET, &mut text)).map_err(|error| {
+        Failure::usage(format!("cannot read the private key from {}", path.display())).because(error)
+    })?;
+    Ok(text)
+}
+
+/// Random bytes, as many as a private key has.
+///
+/// # Errors
+/// The system's, if it has no random numbers to give.
+pub(super) fn random_key() -> io::Result<Zeroizing<[u8; 32]>> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    File::open("/dev/urandom")?.read_exact(bytes.as_mut_slice())?;
+    Ok(bytes)
+}
+
 /// A secret for this run only, as text: 48 hexadecimal digits.
 ///
 /// # Errors

@@ -38,6 +38,9 @@ fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
             .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
     })?;
     let stranger = || Failure::failed(format!("what answers at {address} is no admin listener of hookgate"));
+    if let Some(why) = admin::refusal(&answer) {
+        return Err(Failure::failed(format!("the admin listener at {address} does not tell: {why}")));
+    }
     if answer.status != StatusCode::OK {
         return Err(stranger());
     }
@@ -75,6 +78,7 @@ fn print_json(terminal: &mut Terminal, report: &SecretsReport) {
             "routes": secret.routes,
             "verified": secret.verified,
             "last_seen": secret.last_seen,
+            "not_after": secret.not_after,
             "safe_to_remove": standing.is_safe_to_remove(),
             "verdict": standing.words(),
         })

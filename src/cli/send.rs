@@ -24,6 +24,8 @@ use crate::route::ModelRule;
 use crate::secret::{Key, Secret};
 use crate::signature::Verifier;
 use crate::signature::algorithm::Algorithm;
+use crate::signature::mac::BadKey;
+use crate::signature::private_key::PrivateKey;
 use crate::signature::scheme::Scheme;
 use crate::signature::sign::Signature;
 
@@ -39,7 +41,8 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
         Some(file) => input::body(terminal, Some(file))?,
         None => event::sample(plan.verifier.scheme(), &plan.model),
     };
-    let secret = asked.secret.as_deref();
+    let secret = asked.secret.as_deref().filter(|_| asked.private_key_file.is_none());
+    let signer = identity::signer(&plan.verifier, asked.private_key_file.as_deref())?;
     let digested = plan.verifier.target(&asked.target, &content).into_owned();
     let target = self::target(&digested)?;
     let request = Asked {
@@ -48,7 +51,7 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
         origin: Some(plan.public_url),
         lines: Lines::given(&asked.fields),
     };
-    let (event, signature) = make(&plan.verifier, secret, &request, &asked.stamp, content, asked.forge)?;
+    let (event, signature) = make(&signer, secret, &request, &asked.stamp, content, asked.forge)?;
     let size = event.content.len();
     let added = asked.fields.iter().map(|line| (line.name.clone(), line.value.clone()));
     let media_type = HeaderValue::from_static(event::media_type(plan.verifier.scheme()));
@@ -144,9 +147,17 @@ pub(super) fn make(
         Some(Forgery::Expired) => stamp.timestamp = Some(stale(scheme)?),
         None | Some(_) => {}
     }
-    let signature = match forgery {
-        Some(Forgery::WrongSecret) => identity::sign(&stranger(scheme)?, None, request, &stamp, &content)?,
-        None | Some(_) => identity::sign(verifier, secret, request, &stamp, &content)?,
+    // What is refused before its content is looked at may be signed by anybody.
+    let anybody = match forgery {
+        Some(Forgery::WrongSecret) => true,
+        Some(Forgery::Missing | Forgery::Malformed | Forgery::Duplicate | Forgery::Expired) => {
+            !verifier.signs()
+        }
+        Some(Forgery::Tampered) | None => false,
+    };
+    let signature = match anybody {
+        true => identity::sign(&stranger(scheme)?, None, request, &stamp, &content)?,
+        false => identity::sign(verifier, secret, request, &stamp, &content)?,
     };
     Ok((event::prepare(content, signature.field.1.clone(), forgery), signature))
 }
@@ -246,13 +257,20 @@ fn model(config: &Config, path: &str) -> Result<String, Failure> {
 
 /// Somebody with a secret of their own.
 fn stranger(scheme: &Scheme) -> Result<Verifier, Failure> {
-    let random =
-        input::random_secret().map_err(|error| Failure::failed("cannot make up a secret").because(error))?;
-    let key = Key::new(random.as_bytes().to_vec());
-    let secret = Secret { name: "of a stranger".into(), key, not_after: None };
-    Verifier::new(scheme.clone(), vec![secret]).map_err(|_not_a_public_key| {
-        let why = format!("only the sender can sign by the scheme {}", scheme.name);
-        Failure::usage(why)
+    let unable = |error| Failure::failed("cannot make up a secret").because(error);
+    let name = "of a stranger";
+    let made = if scheme.algorithm.is_symmetric() {
+        let key = Key::new(input::random_secret().map_err(unable)?.as_bytes().to_vec());
+        Verifier::new(scheme.clone(), vec![Secret { name: name.into(), key, not_after: None }])
+    } else {
+        let random = input::random_key().map_err(unable)?;
+        let private = PrivateKey::of_bytes(scheme.algorithm, random.as_slice());
+        private
+            .map_err(|_never_but_once_in_ages| BadKey)
+            .and_then(|private| Verifier::of_sender(scheme.clone(), name, private))
+    };
+    made.map_err(|error| {
+        Failure::failed(format!("cannot make up a key for the scheme {}", scheme.name)).because(error)
     })
 }
 

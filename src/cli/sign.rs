@@ -23,7 +23,9 @@ pub(super) fn sign(terminal: &mut Terminal, file: &Path, asked: &Sign) -> Result
     let request = Asked::new(besides, scheme, identity.place(), Lines::given(&asked.fields))?;
     let content = input::body(terminal, asked.body.as_deref())?;
     let secret = asked.secret.as_deref();
-    let signature = identity::sign(&identity.verifier, secret, &request, &besides.stamp, &content)?;
+    let secret = secret.filter(|_| asked.private_key_file.is_none());
+    let signer = identity::signer(&identity.verifier, asked.private_key_file.as_deref())?;
+    let signature = identity::sign(&signer, secret, &request, &besides.stamp, &content)?;
     if asked.json {
         let fields: Vec<_> =
             signature.lines().map(|(name, value)| json!({ "name": name, "value": value })).collect();

@@ -9,9 +9,13 @@ pub(super) const QUIET: u64 = 24 * 3600;
 /// What is to be done with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
+    /// Its time is over: it verifies nothing any more.
+    Ended,
+    /// Events come that need it, and in so many seconds its time is over.
+    Ending(u64),
     /// Events come that need it.
     InUse,
-    /// Its signature has no other.
+    /// Its signature has no other, or none that has no end.
     TheOnlyOne,
     /// It was in use once; others have verified since, it has not, and for long enough.
     Replaced,
@@ -28,9 +32,20 @@ pub(super) enum Standing {
 impl Standing {
     /// The standing of one of the report's secrets.
     pub(super) fn of(secret: &SecretReport, report: &SecretsReport) -> Self {
-        let mut others =
-            report.secrets.iter().filter(|other| other.routes == secret.routes && other.name != secret.name);
         let idle = |since: u64| report.now.saturating_sub(since);
+        let left = secret.not_after.map(|end| end.saturating_sub(report.now));
+        if left == Some(0) {
+            return Self::Ended;
+        }
+        // One whose time is over, or will be, takes nobody's place.
+        let mut others = report.secrets.iter().filter(|other| {
+            other.routes == secret.routes && other.name != secret.name && other.not_after.is_none()
+        });
+        if let (Some(left), Some(last)) = (left, secret.last_seen)
+            && idle(last) < QUIET
+        {
+            return Self::Ending(left);
+        }
         if others.clone().next().is_none() {
             return Self::TheOnlyOne;
         }
@@ -54,18 +69,25 @@ impl Standing {
     /// Whether it can be taken out without an event being refused for it.
     pub(super) fn is_safe_to_remove(self) -> bool {
         match self {
-            Self::Replaced | Self::Unused => true,
-            Self::InUse | Self::TheOnlyOne | Self::NotReplaced | Self::NothingCame | Self::TooEarly(_) => {
-                false
-            }
+            Self::Ended | Self::Replaced | Self::Unused => true,
+            Self::Ending(_)
+            | Self::InUse
+            | Self::TheOnlyOne
+            | Self::NotReplaced
+            | Self::NothingCame
+            | Self::TooEarly(_) => false,
         }
     }
 
     /// In a sentence.
     pub(super) fn words(self) -> String {
         match self {
+            Self::Ended => "safe to remove: it is past its `not_after`, and verifies nothing".to_owned(),
+            Self::Ending(left) => {
+                format!("in use: keep it; what is signed with it is refused in {}", span(left))
+            }
             Self::InUse => "in use: keep it".to_owned(),
-            Self::TheOnlyOne => "its signature has no other: keep it".to_owned(),
+            Self::TheOnlyOne => "its signature has no other that stays: keep it".to_owned(),
             Self::Replaced => "safe to remove: others verify what comes".to_owned(),
             Self::Unused => "safe to remove, unless its sender is about to be given it".to_owned(),
             Self::NotReplaced => "keep it: no other has verified an event since".to_owned(),
@@ -112,7 +134,12 @@ mod tests {
             routes: vec![route.to_owned()],
             verified: 0,
             last_seen: idle.map(|idle| NOW - idle),
+            not_after: None,
         }
+    }
+
+    fn ending(secret: SecretReport, at: u64) -> SecretReport {
+        SecretReport { not_after: Some(at), ..secret }
     }
 
     fn standings(up: u64, secrets: &[SecretReport]) -> Vec<Standing> {
@@ -131,6 +158,21 @@ mod tests {
         assert_eq!(pair(30 * DAY, None, Some(2 * DAY)), [NothingCame, NotReplaced]);
         assert_eq!(pair(30 * DAY, Some(3 * DAY), Some(2 * DAY)), [Replaced, NotReplaced]);
         assert_eq!(pair(30 * DAY, None, None), [NothingCame, NothingCame]);
+    }
+
+    /// Who took it out would be left with one that verifies nothing.
+    #[test]
+    fn a_secret_is_not_replaced_by_one_that_has_an_end() {
+        use Standing::*;
+        let with = |end, old, idle| {
+            standings(30 * DAY, &[secret("a", "/a", old), ending(secret("b", "/a", idle), end)])
+        };
+        assert_eq!(with(NOW - 1, Some(2 * DAY), Some(60)), [TheOnlyOne, Ended]);
+        assert_eq!(with(NOW, Some(60), Some(60)), [TheOnlyOne, Ended]);
+        assert_eq!(with(NOW + 1, Some(2 * DAY), Some(60)), [TheOnlyOne, Ending(1)]);
+        assert_eq!(with(NOW + DAY, Some(60), Some(2 * DAY)), [TheOnlyOne, Replaced]);
+        assert_eq!(with(NOW + DAY, Some(60), None), [TheOnlyOne, Unused]);
+        assert!(Ended.is_safe_to_remove() && !Ending(1).is_safe_to_remove());
     }
 
     #[test]

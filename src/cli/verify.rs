@@ -13,7 +13,7 @@ use super::identity::Identity;
 use super::terminal::{Paint, Terminal};
 use super::{identity, input};
 use crate::signature::algorithm::Algorithm;
-use crate::signature::diagnosis::{self, Cause};
+use crate::signature::diagnosis::{self, Cause, Span};
 use crate::signature::{ClaimError, Context, Fields, Verifier};
 
 /// Verifies a body.
@@ -103,9 +103,9 @@ fn not_signed_with(verifier: &Verifier) -> String {
 /// What there is to say about a signed time outside its window, and whether all else is right.
 fn expired<F: Fields>(verifier: &Verifier, context: &Context<'_, F>, content: &[u8]) -> String {
     let Some(moment) = verifier.moment(context.fields) else { return ClaimError::Expired.to_string() };
-    let (seconds, side) = match context.now.duration_since(moment) {
-        Ok(age) => (age.as_secs(), "ago"),
-        Err(ahead) => (ahead.duration().as_secs(), "ahead"),
+    let (off, side) = match context.now.duration_since(moment) {
+        Ok(age) => (Span(age), "ago"),
+        Err(ahead) => (Span(ahead.duration()), "ahead"),
     };
     let Context { method, target, origin, fields, .. } = *context;
     let then = Context { method, target, origin, fields, now: moment };
@@ -113,7 +113,7 @@ fn expired<F: Fields>(verifier: &Verifier, context: &Context<'_, F>, content: &[
         Some(secret) => format!("; but for that, it verifies with the secret `{secret}`"),
         None => ", and it would not have verified then either".to_owned(),
     };
-    format!("the signed time is {seconds} s {side}, outside the scheme's window{rest}")
+    format!("the signed time is {off} {side}, outside the scheme's window{rest}")
 }
 
 fn cause<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8]) -> Option<Cause> {

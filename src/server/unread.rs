@@ -14,6 +14,12 @@ impl Unread {
         self.bytes.get(self.consumed..).unwrap_or_default()
     }
 
+    /// How much is there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len().saturating_sub(self.consumed)
+    }
+
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -9,6 +9,8 @@
 //! That a head cannot be served is told in the same way, so that its refusal is written by the one place that writes
 //! responses, in its turn.
 
+mod content;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -21,15 +23,20 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::Instant;
 
-use super::chunked::{Chunked, Malformed, Step};
+use super::chunked::Chunked;
 use super::crowd::Rest;
 use super::head::{self, Fault, Framing, Head, Look, RequestHead, Version};
 use super::spelling::Spelling;
 use super::unread::Unread;
 use crate::deadline::Deadline;
+use content::Remaining;
+pub use content::{Append, ContentError, Progress};
 
 /// How many bytes are read at once where it is not known how many will come.
 const READ_SIZE: usize = 8 * 1024;
+
+/// How many bytes are read at least, where a part of a head has been read.
+const LEAST_READ: usize = 1024;
 
 /// The stream beneath a wire.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
@@ -107,12 +114,6 @@ enum Phase {
     Closed,
 }
 
-#[derive(Debug)]
-enum Remaining {
-    Length(u64),
-    Chunked(Chunked),
-}
-
 /// What hyper has been told of.
 #[derive(Debug)]
 pub struct Arrival {
@@ -120,15 +121,6 @@ pub struct Arrival {
     pub head: Result<RequestHead, Fault>,
     /// When it was complete.
     pub at: Instant,
-}
-
-/// Why content did not arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentError {
-    /// The connection ended before the content did.
-    Incomplete,
-    /// Its chunked coding is malformed.
-    Malformed(&'static str),
 }
 
 impl<IO: Transport> Wire<IO> {
@@ -214,9 +206,9 @@ impl<IO: Transport> Wire<IO> {
         matches!(self.inner.borrow().phase, Phase::Content(_))
     }
 
-    /// Whether the client has already sent some of the content, or all of it.
-    pub fn has_content_waiting(&self) -> bool {
-        !self.inner.borrow().unread.is_empty()
+    /// How many bytes of the content, or of what follows it, have been read and not been taken.
+    pub fn waiting(&self) -> usize {
+        self.inner.borrow().unread.len()
     }
 
     /// Tells the client to go on and send its content, if it has not begun to (RFC 9110, section 10.1.1).
@@ -280,32 +272,6 @@ impl<IO: Transport> Wire<IO> {
     }
 }
 
-/// How far the reading of content has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// There was some.
-    Some,
-    /// There was no room for more; make some.
-    Full,
-    /// That was the last of it.
-    Complete,
-}
-
-/// A place that content goes to.
-pub trait Append {
-    /// How many bytes it can take now.
-    fn room(&self) -> usize;
-    /// Takes a piece, of which it has room for all.
-    fn push(&mut self, piece: &[u8]);
-    /// Reads at most `limit` bytes, and no more than there is room for, straight from the socket.
-    fn poll_read_from<IO: AsyncRead + Unpin>(
-        &mut self,
-        cx: &mut Context<'_>,
-        io: &mut IO,
-        limit: usize,
-    ) -> Poll<io::Result<usize>>;
-}
-
 impl<IO: Transport> Inner<IO> {
     /// Makes sure that there is a request to tell of, or that there will be none.
     ///
@@ -321,6 +287,11 @@ impl<IO: Transport> Inner<IO> {
                     // hyper asks for a head only when the response before it is on its way.
                     self.phase = Phase::Head;
                     self.waiting.clear();
+                    if !self.unread.is_empty() {
+                        // Who sends many requests at once waits with each until the others have had their turn.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
                 Phase::Content(_) | Phase::Closed => return Poll::Ready(Ok(false)),
             }
@@ -399,7 +370,9 @@ impl<IO: Transport> Inner<IO> {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
-        let mut buffer = ReadBuf::new(&mut scratch);
+        // No more than one scratch full is held, unless a head is larger.
+        let room = READ_SIZE.saturating_sub(self.unread.len()).max(LEAST_READ).min(scratch.len());
+        let mut buffer = ReadBuf::new(scratch.get_mut(..room).unwrap_or_default());
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         if self.unread.is_empty() && !filled.is_empty() && !self.first_request {
@@ -415,94 +388,6 @@ impl<IO: Transport> Inner<IO> {
         let mut buffer = ReadBuf::new(&mut scratch);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         Poll::Ready(Ok(buffer.filled().len()))
-    }
-
-    fn poll_content(
-        &mut self,
-        cx: &mut Context<'_>,
-        append: &mut impl Append,
-    ) -> Poll<Result<Progress, ContentError>> {
-        let progress = match &mut self.phase {
-            Phase::Content(Remaining::Length(_)) => ready!(self.poll_counted(cx, append)),
-            Phase::Content(Remaining::Chunked(_)) => ready!(self.poll_chunked(cx, append)),
-            Phase::Complete => Ok(Progress::Complete),
-            Phase::Head | Phase::Closed => Err(ContentError::Incomplete),
-        };
-        match progress {
-            Ok(Progress::Complete) => self.phase = Phase::Complete,
-            Ok(Progress::Some | Progress::Full) => {}
-            Err(_) => self.phase = Phase::Closed,
-        }
-        Poll::Ready(progress)
-    }
-
-    fn poll_counted(
-        &mut self,
-        cx: &mut Context<'_>,
-        append: &mut impl Append,
-    ) -> Poll<Result<Progress, ContentError>> {
-        let Phase::Content(Remaining::Length(left)) = &mut self.phase else { return Poll::Pending };
-        let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(append.room());
-        if limit == 0 {
-            // No memory is asked for before there is something to put into it.
-            if self.unread.is_empty() {
-                match ready!(self.poll_fill(cx)) {
-                    Ok(n) if n > 0 => {}
-                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
-                }
-            }
-            return Poll::Ready(Ok(Progress::Full));
-        }
-        let took = if self.unread.is_empty() {
-            match ready!(append.poll_read_from(cx, &mut self.io, limit)) {
-                Ok(n) if n > 0 => n,
-                Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
-            }
-        } else {
-            let waiting = self.unread.as_slice();
-            let piece = waiting.get(..limit).unwrap_or(waiting);
-            let n = piece.len();
-            append.push(piece);
-            self.unread.consume(n);
-            n
-        };
-        *left = left.saturating_sub(u64::try_from(took).unwrap_or(u64::MAX));
-        Poll::Ready(Ok(if *left == 0 { Progress::Complete } else { Progress::Some }))
-    }
-
-    fn poll_chunked(
-        &mut self,
-        cx: &mut Context<'_>,
-        append: &mut impl Append,
-    ) -> Poll<Result<Progress, ContentError>> {
-        loop {
-            if self.unread.is_empty() {
-                match ready!(self.poll_fill(cx)) {
-                    Ok(n) if n > 0 => {}
-                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
-                }
-            }
-            let Phase::Content(Remaining::Chunked(chunked)) = &mut self.phase else { return Poll::Pending };
-            // As much of a piece as there is room for: the rest of it is looked at again when there is more.
-            let waiting = self.unread.as_slice();
-            let input = waiting.get(..append.room()).unwrap_or(waiting);
-            if input.is_empty() {
-                return Poll::Ready(Ok(Progress::Full));
-            }
-            let (consumed, progress) = match chunked.step(input) {
-                Ok(Step::Content(range)) => {
-                    append.push(input.get(range.clone()).unwrap_or_default());
-                    (range.end, Some(Progress::Some))
-                }
-                Ok(Step::More) => (input.len(), None),
-                Ok(Step::End(end)) => (end, Some(Progress::Complete)),
-                Err(Malformed(why)) => return Poll::Ready(Err(ContentError::Malformed(why))),
-            };
-            self.unread.consume(consumed);
-            if let Some(progress) = progress {
-                return Poll::Ready(Ok(progress));
-            }
-        }
     }
 
     /// Writes past hyper, when hyper has nothing left to write.

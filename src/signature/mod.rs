@@ -20,6 +20,8 @@ pub mod sign;
 pub mod template;
 pub mod window;
 
+pub mod private_key;
+
 mod presets;
 mod public_key;
 
@@ -35,6 +37,7 @@ pub use claim::{Claim, ClaimError, Context};
 use diagnosis::KeyChange;
 use form::Form;
 use mac::{BadKey, Keyed, Running};
+use private_key::PrivateKey;
 use scheme::Scheme;
 use template::Body;
 
@@ -53,6 +56,8 @@ pub struct Verifier {
     /// The same with what a secret may have been meant to be, for explaining a mismatch. They verify no request.
     slips: Vec<(KeyChange, Verifier)>,
     answers: challenge::Answers,
+    /// To sign with, where it takes more than what verifies. The gateway has none.
+    private: Option<PrivateKey>,
 }
 
 #[derive(Debug)]
@@ -74,7 +79,20 @@ impl Verifier {
             Ok(KeyedSecret { name: secret.name, mac, not_after: secret.not_after })
         });
         let keys = keyed.collect::<Result<_, _>>()?;
-        Ok(Self { scheme, keys, slips: Vec::new(), answers: challenge::Answers::Nothing })
+        Ok(Self { scheme, keys, slips: Vec::new(), answers: challenge::Answers::Nothing, private: None })
+    }
+
+    /// Somebody who has the private key of a scheme's sender, to try a gateway with.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the scheme takes no such key.
+    pub fn of_sender(
+        scheme: impl Into<Arc<Scheme>>,
+        name: &str,
+        private: PrivateKey,
+    ) -> Result<Self, BadKey> {
+        let secret = Secret { name: name.into(), key: private.public(), not_after: None };
+        Ok(Self { private: Some(private), ..Self::new(scheme, vec![secret])? })
     }
 
     /// Takes along what the secret of this name may have been meant to be, for [`diagnosis`]. Nothing verifies for it. What is
@@ -94,6 +112,12 @@ impl Verifier {
     #[must_use]
     pub fn scheme(&self) -> &Scheme {
         &self.scheme
+    }
+
+    /// Whether signatures can be made with what it has.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        self.private.is_some() || self.scheme.algorithm.is_symmetric()
     }
 
     /// The names of the secrets, in the order of the configuration.

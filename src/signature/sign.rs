@@ -45,7 +45,7 @@ impl Signature {
 pub enum CannotSign {
     /// There is no secret of this name, or none at all.
     NoSecret,
-    /// Only the sender has the private key.
+    /// It takes the sender's private key.
     PublicKey,
     /// The scheme signs an identifier, and none was given.
     NoId,
@@ -61,7 +61,7 @@ impl fmt::Display for CannotSign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoSecret => "there is no such secret",
-            Self::PublicKey => "only the sender has the private key that signs",
+            Self::PublicKey => "that takes the sender's private key",
             Self::NoId => "the scheme signs an identifier, and there is none",
             Self::NotForm => "the scheme signs a form (`a=1&b=2`), and the body is none",
             Self::NoDigest => {
@@ -168,9 +168,17 @@ impl Verifier {
             Some((Place::Key(name), text)) => named = Some((&**name, text.as_str())),
             None => {}
         }
-        let value = match key.mac.token() {
-            Some(token) => scheme.notation.frame(&String::from_utf8_lossy(token.expose()), named),
-            None => {
+        let value = match (&self.private, key.mac.token()) {
+            (Some(private), _) => {
+                let signed = match &form {
+                    Some(form) => form.pieces().collect::<Vec<_>>().concat(),
+                    None => content.to_vec(),
+                };
+                let message = [before, signed, after].concat();
+                scheme.notation.frame(&scheme.notation.encoding.write(&private.sign(&message)), named)
+            }
+            (None, Some(token)) => scheme.notation.frame(&String::from_utf8_lossy(token.expose()), named),
+            (None, None) => {
                 let mut mac = key.mac.start(&Tags::default());
                 mac.update(&before);
                 match &form {

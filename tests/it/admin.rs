@@ -1,7 +1,7 @@
 //! The admin listener and the log, over real sockets: what an operator, a supervisor and Prometheus see.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use serde_json::Value;
 
@@ -234,10 +234,34 @@ fn silent_clients_do_not_keep_a_supervisor_out_for_long() {
 
 #[test]
 fn an_admin_address_that_is_taken_is_why_it_does_not_start() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = gateway().admin_on(address).route(PATH, "http://127.0.0.1:9").try_start(1).err().unwrap();
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
+}
+
+#[test]
+fn the_command_says_why_the_admin_listener_does_not_tell() {
+    let why = r#"{"status":"ask by its address"}"#;
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", admin.local_addr().unwrap());
+    let answers = std::thread::spawn(move || {
+        let mut stream = admin.accept().unwrap().0;
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            asked.extend(byte);
+        }
+        let length = why.len();
+        write!(stream, "HTTP/1.1 403 Forbidden\r\ncontent-length: {length}\r\n\r\n{why}").unwrap();
+    });
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    let told = command.args(["secrets", "--admin", &url]).output().unwrap();
+    answers.join().unwrap();
+    assert_eq!(told.status.code(), Some(1));
+    let text = String::from_utf8(told.stderr).unwrap();
+    assert!(text.contains("does not tell: ask by its address"), "{text}");
 }
 
 #[test]

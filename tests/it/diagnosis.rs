@@ -193,6 +193,14 @@ fn a_signature_of_another_form_is_named_though_no_body_was_read() {
         assert_eq!(cause(&Setup::new().refuses(&request)), want, "{request:?}");
         assert_eq!(cause(&Setup::new().refuses(&declared(request))), want, "with its body not even sent");
     }
+    // In a list, it is the tag that is looked at.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let tag = hex::decode(signature(format!("{now}.{}", body()).as_bytes())).unwrap();
+    let listed = unsigned(body()).line(format!("stripe-signature: t={now},v1={}", STANDARD.encode(tag)));
+    let log = Setup { scheme: "stripe", ..Setup::new() }.refuses(&listed);
+    assert_eq!(cause(&log), "notation");
+    let said = log.iter().find(|line| line["message"] == "likely cause").unwrap()["detail"].to_string();
+    assert!(said.contains("in base64, where this scheme writes hexadecimal"), "{said}");
 }
 
 #[test]

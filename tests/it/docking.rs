@@ -9,9 +9,9 @@ use hookgate::peer::Peer;
 use hookgate::rejection::Rejection;
 use hookgate::route::{Matched, ModelRule, Pattern, Router};
 use hookgate::secret::{Key, Secret};
-use hookgate::server::head::{self, Framing, Look};
+use hookgate::server::head::{self, Framing, Look, RequestHead};
 use hookgate::signature::scheme::Scheme;
-use hookgate::signature::{AuthenticRequest, Context, Fields, Verifier};
+use hookgate::signature::{AuthenticRequest, Context, Verifier};
 use hookgate::telemetry::line;
 use hookgate::telemetry::metric::Meters;
 use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
@@ -19,40 +19,22 @@ use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
 const SECRET: &[u8] = b"propify_test_secret";
 const CONTENT: &str = r#"{"meta":{"object":"leases"},"record_id":"1"}"#;
 
-/// Field lines as they were received.
-struct Lines<'h>(Vec<(&'h str, &'h [u8])>);
-
-impl Fields for Lines<'_> {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
-    }
-}
-
-/// The head and what a strict one has in it, in the way in which any front end could read it.
+/// A request that came whole.
 struct Request<'r> {
-    method: &'r str,
-    target: &'r str,
-    fields: Lines<'r>,
+    head: RequestHead,
     content: &'r [u8],
 }
 
 fn read(bytes: &[u8]) -> Result<Request<'_>, Rejection> {
     let head = match head::look(bytes, &mut 0, 32 << 10) {
         Look::Complete(head) => head,
-        Look::Partial => return Err(Rejection::HeadTimeout),
         Look::Faulty(head::Fault::Malformed(why)) => return Err(Rejection::Malformed(why)),
         Look::Faulty(head::Fault::TooLarge) => return Err(Rejection::HeadTooLarge),
-        Look::Faulty(head::Fault::TimedOut) => return Err(Rejection::HeadTimeout),
+        Look::Partial | Look::Faulty(head::Fault::TimedOut) => return Err(Rejection::HeadTimeout),
     };
-    let (text, content) = bytes.split_at(head.len);
     let Framing::Length(length) = head.framing else { return Err(Rejection::BodyIncomplete) };
-    let content = content.get(..length as usize).ok_or(Rejection::BodyIncomplete)?;
-    let mut lines = std::str::from_utf8(text).unwrap().trim_end().split("\r\n");
-    let mut words = lines.next().unwrap().split(' ');
-    let (method, target) = (words.next().unwrap(), words.next().unwrap());
-    let fields = lines.map(|line| line.split_once(':').unwrap());
-    let fields = Lines(fields.map(|(name, value)| (name, value.trim().as_bytes())).collect());
-    Ok(Request { method, target, fields, content })
+    let content = bytes[head.len..].get(..length as usize).ok_or(Rejection::BodyIncomplete)?;
+    Ok(Request { head: RequestHead::new(head, bytes), content })
 }
 
 /// The walk: route, claim, content, decision.
@@ -64,16 +46,16 @@ fn walk<'b>(
     meters: &Meters,
 ) -> Result<AuthenticRequest<Request<'b>>, Rejection> {
     let request = read(bytes)?;
-    let path = request.target.split('?').next().unwrap();
+    let path = request.head.path();
     let matched: Matched<'_, '_> = router.find(path).ok_or(Rejection::NoRoute)?;
     assert_eq!(matched.first().0, 0);
     record.route = Some(RouteLabel { path: path.into(), slot: meters.slot(path) });
-    if request.method != "POST" {
+    if request.head.method() != "POST" {
         return Err(Rejection::MethodNotAllowed("POST".to_owned()));
     }
     let now = SystemTime::now();
-    let (method, target) = (request.method, request.target);
-    let context = Context { method, target, origin: None, fields: &request.fields, now };
+    let (method, target) = (request.head.method(), request.head.target());
+    let context = Context { method, target, origin: None, fields: &request.head, now };
     let claim = verifier.claim(&context).map_err(Rejection::Unsigned)?;
     let mut verification = verifier.begin(claim, now);
     verification.push(request.content);
@@ -94,7 +76,12 @@ fn serve(bytes: &[u8]) -> (String, String, u64) {
         Ok(authentic) => {
             record.status = 200;
             let (request, content) = authentic.into_parts();
-            format!("forward {} {} with {} bytes", request.method, request.target, content.len())
+            format!(
+                "forward {} {} with {} bytes",
+                request.head.method(),
+                request.head.target(),
+                content.len()
+            )
         }
         Err(rejection) => {
             record.refused = true;

@@ -529,6 +529,11 @@ mod examined {
         (response.status, serde_json::from_slice(&response.body).unwrap())
     }
 
+    /// Asked as `hookgate doctor` does: by the listener's address.
+    fn to_doctor(content: impl AsRef<[u8]>) -> Vec<u8> {
+        post(content).target("/doctor").without("host").line("host: 127.0.0.1:9901").bytes()
+    }
+
     #[test]
     fn an_event_is_examined_as_its_route_would_and_goes_nowhere() {
         let upstream = Upstream::ok();
@@ -580,8 +585,8 @@ mod examined {
         let chunked = post(&over).target(&target).chunked(&[10_000]);
         assert_eq!(examine(&gateway, &chunked.bytes()).0, 413);
         let far_over = vec![b'x'; 4 << 20];
-        assert_eq!(examine(&gateway, &post(&far_over).target("/doctor").bytes()).0, 413);
-        assert_eq!(examine(&gateway, &post("nonsense").target("/doctor").bytes()).0, 400);
+        assert_eq!(examine(&gateway, &to_doctor(&far_over)).0, 413);
+        assert_eq!(examine(&gateway, &to_doctor("nonsense")).0, 400);
         assert_eq!(examine(&gateway, b"GET /doctor HTTP/1.1\r\nhost: a\r\n\r\n").0, 405);
         assert_eq!(examine(&gateway, b"GET /verifyx HTTP/1.1\r\nhost: a\r\n\r\n").0, 404);
         nothing_reached(gateway, upstream);
@@ -610,13 +615,49 @@ mod examined {
         nothing_reached(gateway, upstream);
     }
 
+    /// A page in a browser on the gateway's machine comes over loopback, too. That it is a page shows in `origin`, and where its
+    /// site's name was made to lead here, in `host`.
+    #[test]
+    fn a_page_in_a_browser_on_the_gateways_machine_sees_no_more_than_a_scraper() {
+        let upstream = Upstream::ok();
+        let gateway = gateway().admin().route(PATH, &upstream.url()).start();
+        let status = |request: &str| examine(&gateway, request.as_bytes()).0;
+        let tag = signature(FIXTURE);
+        let fixture = String::from_utf8_lossy(FIXTURE);
+        let length = FIXTURE.len();
+        let event = |fields: &str| {
+            format!(
+                "POST /verify{PATH} HTTP/1.1\r\npropify-signature: {tag}\r\ncontent-length: {length}\r\n{fields}\r\n{fixture}"
+            )
+        };
+        assert_eq!(status(&event("host: evil.example:9901\r\norigin: http://evil.example:9901\r\n")), 403);
+        assert_eq!(status(&event("host: 127.0.0.1:9901\r\norigin: null\r\n")), 403);
+        assert_eq!(
+            status(&event("host: hooks.example.com\r\n")),
+            200,
+            "the sender's own `host` is no page's"
+        );
+        let asked = json!({ "version": env!("CARGO_PKG_VERSION"), "parts": [] }).to_string();
+        let length = asked.len();
+        let doctor = |fields: &str| {
+            format!("POST /doctor HTTP/1.1\r\ncontent-length: {length}\r\n{fields}\r\n{asked}")
+        };
+        assert_eq!(status(&doctor("host: 127.0.0.1\r\norigin: https://evil.example\r\n")), 403);
+        assert_eq!(status(&doctor("host: evil.example\r\n")), 403);
+        assert_eq!(status(&doctor("host: localhost:9901\r\n")), 200);
+        assert_eq!(status("GET /secrets HTTP/1.1\r\nhost: evil.example:9901\r\n\r\n"), 403);
+        assert_eq!(status("GET /secrets HTTP/1.1\r\nhost: 127.0.0.1:9901\r\n\r\n"), 200);
+        assert_eq!(status("GET /readyz HTTP/1.1\r\nhost: gateway.internal.example\r\n\r\n"), 200);
+        nothing_reached(gateway, upstream);
+    }
+
     /// Somebody who may ask learns whether a guess is right, and so must not be able to guess at leisure.
     #[test]
     fn the_gateway_gives_out_no_digest_of_its_configuration() {
         let upstream = Upstream::ok();
         let gateway = gateway().admin().route(PATH, &upstream.url()).start();
         let asked = json!({ "version": env!("CARGO_PKG_VERSION"), "parts": [] });
-        let (status, state) = examine(&gateway, &post(asked.to_string()).target("/doctor").bytes());
+        let (status, state) = examine(&gateway, &to_doctor(asked.to_string()));
         assert_eq!(status, 200);
         let parts: Vec<_> =
             state["differences"].as_array().unwrap().iter().map(|part| &part["only_running"]).collect();

@@ -114,7 +114,10 @@ impl Folder {
     fn new(app: &str) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         let mut text = "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n".to_owned();
-        for scheme in signable() {
+        for (file, key) in PRIVATE_KEYS {
+            std::fs::write(folder.path().join(file), hex::encode([key; 32])).unwrap();
+        }
+        for scheme in PRESETS.iter() {
             let (name, variable) = (&scheme.name, variable(scheme));
             text += &format!(
                 "[[routes]]\npath = \"/{name}\"\nupstream = \"{app}\"\npublic_url = \"{ORIGIN}\"\n\
@@ -133,21 +136,40 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env("KEY", std::str::from_utf8(KEY).unwrap());
-        command.env("KEY_BASE64", base64(KEY)).env("KEY_HEX", hex::encode(KEY));
+        command.env("KEY_BASE64", base64(KEY));
+        let [(_, ed25519), (_, p256)] = PRIVATE_KEYS;
+        let ed25519 = ed25519_dalek::SigningKey::from_bytes(&[ed25519; 32]).verifying_key().to_bytes();
+        let p256 = p256::ecdsa::SigningKey::from_slice(&[p256; 32]).unwrap();
+        let p256 = p256.verifying_key().to_sec1_point(false);
+        command.env("ED25519_HEX", hex::encode(ed25519)).env("ED25519_BASE64", base64(&ed25519));
+        command.env("P256_BASE64", base64(p256.as_bytes()));
         command
     }
 }
 
-/// Those that somebody with the secret can sign by.
-fn signable() -> impl Iterator<Item = &'static Scheme> {
-    PRESETS.iter().filter(|scheme| scheme.algorithm.is_symmetric())
+/// The files with the private keys of those who have one, and which byte they are made of.
+const PRIVATE_KEYS: [(&str, u8); 2] = [("ed25519.key", 7), ("p256.key", 8)];
+
+fn private_key(scheme: &Scheme) -> Option<&'static str> {
+    let [(ed25519, _), (p256, _)] = PRIVATE_KEYS;
+    match scheme.algorithm {
+        Algorithm::Ed25519 => Some(ed25519),
+        Algorithm::EcdsaP256 => Some(p256),
+        Algorithm::HmacSha256
+        | Algorithm::HmacSha384
+        | Algorithm::HmacSha512
+        | Algorithm::HmacSha1
+        | Algorithm::Token => None,
+    }
 }
 
 fn variable(scheme: &Scheme) -> &'static str {
-    match scheme.secret_encoding {
-        SecretEncoding::Utf8 => "KEY",
-        SecretEncoding::Base64 => "KEY_BASE64",
-        SecretEncoding::Hex => "KEY_HEX",
+    match (scheme.algorithm, scheme.secret_encoding) {
+        (Algorithm::Ed25519, SecretEncoding::Hex) => "ED25519_HEX",
+        (Algorithm::Ed25519, _) => "ED25519_BASE64",
+        (Algorithm::EcdsaP256, _) => "P256_BASE64",
+        (_, SecretEncoding::Base64) => "KEY_BASE64",
+        (_, _) => "KEY",
     }
 }
 
@@ -174,19 +196,23 @@ fn every_sender_can_be_tried_from_the_command_with_good_and_with_forged_events()
     };
     let text =
         |output: &Output| String::from_utf8_lossy(&[&*output.stdout, &output.stderr].concat()).into_owned();
-    let (schemes, send, text): (Vec<_>, _, _) = (signable().collect(), &send, &text);
+    let (schemes, send, text): (Vec<_>, _, _) = (PRESETS.iter().collect(), &send, &text);
     // Each sends on its own: most of the time goes by while a process starts.
     std::thread::scope(|scope| {
         for schemes in schemes.chunks(schemes.len().div_ceil(4)) {
             scope.spawn(move || {
                 for scheme in schemes {
+                    let key: Vec<&str> =
+                        private_key(scheme).iter().flat_map(|file| ["--private-key-file", file]).collect();
                     for forgery in forgeries(scheme) {
-                        let output = send(scheme, &["--forge", forgery]);
+                        // Who has no private key can make what would be refused whoever signed it.
+                        let own = if forgery == "tampered" { &*key } else { &[] };
+                        let output = send(scheme, &[&["--forge", forgery], own].concat());
                         let says = text(&output);
                         assert!(says.contains("stopped, as it must be"), "{} {forgery}: {says}", scheme.name);
                         assert_eq!(output.status.code(), Some(0), "{} {forgery}: {says}", scheme.name);
                     }
-                    let output = send(scheme, &[]);
+                    let output = send(scheme, &key);
                     assert_eq!(output.status.code(), Some(0), "{}: {}", scheme.name, text(&output));
                 }
             });

@@ -98,6 +98,7 @@ fn one_integrations_secret_does_not_speak_for_another() {
         .route_with("/two", &upstream.url(), "model = \"leases\"\nintegration = \"cuid_1\"")
         .route_with("/three", &upstream.url(), "require = { \"/record_id\" = \"y\", \"/diff/a~1b\" = \"z\" }")
         .route("/any", &upstream.url())
+        .route_with("/first", &upstream.url(), "require = { \"/events/0/type\" = \"x\" }")
         .start();
     let event = |integration: &str| {
         format!(
@@ -120,6 +121,11 @@ fn one_integrations_secret_does_not_speak_for_another() {
             assert_refused(&response, 403, Some("model_mismatch"));
         }
         exchange(&gateway, &post(&content).target("/any")).assert_answer("ok");
+    }
+    for (kinds, status) in [(["x", "y"], 200), (["y", "x"], 403)] {
+        let [first, second] = kinds;
+        let listed = format!(r#"{{"events":[{{"type":"{first}"}},{{"type":"{second}"}}]}}"#);
+        assert_eq!(exchange(&gateway, &post(listed).target("/first")).status, status, "{kinds:?}");
     }
     let wrong = r#"{"record_id":"y","diff":{"a/b":"x"}}"#;
     assert_refused(&exchange(&gateway, &post(wrong).target("/three")), 403, Some("model_mismatch"));

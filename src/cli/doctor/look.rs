@@ -69,8 +69,8 @@ pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<
     let answer = admin::ask(admin, question, Patience::of(limit)).map_err(told)?;
     let stranger =
         || format!("what answers ({}) is not this hookgate's admin listener", answer.status.as_u16());
-    if answer.status == StatusCode::FORBIDDEN {
-        return Err("it lets nobody look closer who is not on its own machine: run doctor there".to_owned());
+    if let Some(why) = admin::refusal(&answer) {
+        return Err(format!("it lets us not look closer: {why}"));
     }
     if answer.status != StatusCode::OK {
         return Err(stranger());

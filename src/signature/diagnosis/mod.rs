@@ -19,6 +19,7 @@ use crate::signature::window::Unit;
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
 use undo::{content_change, rewritten};
 pub use undo::{key_changes, misread};
+pub use words::Span;
 
 /// The likely cause of a signature that does not verify.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,8 @@ pub enum Misread {
     Hexadecimal,
     /// So many hexadecimal digits, which are not as many as a tag has, which is so many.
     Length(usize, usize),
+    /// Base64 of so many bytes, which are not as many as a tag has, which is so many.
+    Bytes(usize, usize),
     /// It is no list of the scheme's form.
     NotList,
     /// None of these; not in this encoding.
@@ -306,7 +309,11 @@ fn malformed<F: Fields>(
     let Some(content) = content else {
         let misread = misread(scheme, value);
         // What is no tag in any notation is noise, or a guess.
-        let telling = right.is_some() || matches!(misread, Misread::Length(40 | 64 | 96 | 128, _));
+        let telling = right.is_some()
+            || matches!(
+                misread,
+                Misread::Length(40 | 64 | 96 | 128, _) | Misread::Bytes(20 | 32 | 48 | 64, _)
+            );
         return telling.then_some(Cause::Form(misread));
     };
     let right = right?;

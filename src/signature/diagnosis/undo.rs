@@ -19,21 +19,30 @@ use crate::signature::scheme::Scheme;
 /// What is wrong with a field value that the scheme's notation does not read.
 #[must_use]
 pub fn misread(scheme: &Scheme, value: &[u8]) -> Misread {
-    let Format::Plain { prefix: wanted } = &scheme.notation.format else {
-        return if unwrapped(value).is_empty() { Misread::Empty } else { Misread::NotList };
-    };
+    match &scheme.notation.format {
+        Format::Plain { prefix } => misread_tag(scheme, prefix, value),
+        Format::List { .. } if unwrapped(value).is_empty() => Misread::Empty,
+        Format::List { .. } => {
+            Entries::of(scheme, value).map_or(Misread::NotList, |list| misread_tag(scheme, "", list.odd))
+        }
+    }
+}
+
+/// What is wrong with a tag, before which `wanted` should stand.
+fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> Misread {
     let bare = unwrapped(value);
     let (prefix, rest) = split_prefix(bare);
     let tag = tag(scheme.algorithm, rest);
     let digits = bare.strip_prefix(wanted.as_bytes()).unwrap_or(bare);
     let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
+    let len = scheme.algorithm.tag_len();
     if bare.is_empty() {
         Misread::Empty
     } else if value.contains(&b',') {
         Misread::List
     } else if prefix != wanted && tag.is_some() {
         if prefix.is_empty() {
-            Misread::PrefixMissing(wanted.to_string())
+            Misread::PrefixMissing(wanted.to_owned())
         } else {
             Misread::OtherPrefix(prefix.to_owned())
         }
@@ -46,21 +55,70 @@ pub fn misread(scheme: &Scheme, value: &[u8]) -> Misread {
         Misread::Base64
     } else if tag.is_some() {
         Misread::Wrapped
-    } else if let (Encoding::Hex, Some(len), true) =
-        (scheme.notation.encoding, scheme.algorithm.tag_len(), is_hex(digits))
-    {
-        Misread::Length(digits.len(), len.saturating_mul(2))
     } else {
-        Misread::NotEncoded(scheme.notation.encoding)
+        match (scheme.notation.encoding, len) {
+            (Encoding::Hex, Some(len)) if is_hex(digits) => {
+                Misread::Length(digits.len(), len.saturating_mul(2))
+            }
+            (Encoding::Base64 | Encoding::Base64Url, Some(len)) => match from_base64(digits) {
+                Some(bytes) => Misread::Bytes(bytes.len(), len),
+                None => Misread::NotEncoded(scheme.notation.encoding),
+            },
+            (encoding, _) => Misread::NotEncoded(encoding),
+        }
+    }
+}
+
+/// A list in which nothing under the tags' name is a tag.
+struct Entries<'v> {
+    /// The first that should be one.
+    odd: &'v [u8],
+    /// What stands before it, up to its name and the sign behind that, and what behind it.
+    around: [&'v [u8]; 2],
+}
+
+impl<'v> Entries<'v> {
+    /// `None` for what is no list of the scheme's, or has a tag, so that something else is wrong with it.
+    fn of(scheme: &Scheme, value: &'v [u8]) -> Option<Self> {
+        let Format::List { separator, equals, tag } = &scheme.notation.format else { return None };
+        let name = format!("{tag}{equals}");
+        let mut first: Option<(usize, usize)> = None;
+        let mut at: usize = 0;
+        for entry in value.split(|byte| separator.as_str().as_bytes() == [*byte]) {
+            let end = at.saturating_add(entry.len());
+            let blank = entry.len().saturating_sub(entry.trim_ascii_start().len());
+            let bare = entry.trim_ascii();
+            if !bare.iter().any(|byte| char::from(*byte) == *equals)
+                || scheme.notation.read(scheme.algorithm, bare, None).is_ok()
+            {
+                return None;
+            }
+            if bare.starts_with(name.as_bytes()) && first.is_none() {
+                let begin = at.saturating_add(blank).saturating_add(name.len());
+                first = Some((begin, end));
+            }
+            at = end.saturating_add(1);
+        }
+        let (begin, end) = first?;
+        Some(Self { odd: value.get(begin..end)?, around: [value.get(..begin)?, value.get(end..)?] })
     }
 }
 
 /// The value as the scheme would write the same tag, if there is a tag in it in some notation: for finding out whether
 /// a malformed signature is a right one all the same.
 pub(super) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
-    let Format::Plain { .. } = scheme.notation.format else { return None };
-    let (_, rest) = split_prefix(unwrapped(value));
-    tag(scheme.algorithm, rest).map(|(tag, _)| scheme.notation.write(&tag, None))
+    let tag_of = |text| {
+        let (_, rest) = split_prefix(unwrapped(text));
+        tag(scheme.algorithm, rest).map(|(tag, _)| tag)
+    };
+    match &scheme.notation.format {
+        Format::Plain { .. } => Some(scheme.notation.write(&tag_of(value)?, None)),
+        Format::List { .. } => {
+            let Entries { odd, around: [before, behind] } = Entries::of(scheme, value)?;
+            let written = scheme.notation.encoding.write(tag_of(odd)?.as_bytes());
+            String::from_utf8([before, written.as_bytes(), behind].concat()).ok()
+        }
+    }
 }
 
 /// The change that the content has gone through, if undoing it makes it verify.
@@ -131,9 +189,14 @@ fn tag(algorithm: Algorithm, digits: &[u8]) -> Option<(Tag, Encoding)> {
     if let Some(tag) = hex::decode(digits).ok().and_then(right) {
         return Some((tag, Encoding::Hex));
     }
-    let alphabets = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD];
-    let tag = alphabets.iter().find_map(|alphabet| right(alphabet.decode(digits).ok()?));
+    let tag = from_base64(digits).and_then(right);
     tag.map(|tag| (tag, Encoding::Base64))
+}
+
+/// What a text is in base64, in either alphabet, with its padding or without.
+fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let alphabets = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD];
+    alphabets.iter().find_map(|alphabet| alphabet.decode(text).ok())
 }
 
 enum LineEnd {
@@ -186,6 +249,8 @@ mod tests {
             (GITHUB, format!("sha256={tag}0"), Misread::Length(65, 64), false),
             (PLAIN, "not-a-signature".into(), Misread::NotEncoded(Encoding::Hex), false),
             (PLAIN, "\u{fffd}=".into(), Misread::NotEncoded(Encoding::Hex), false),
+            ("shopify", STANDARD.encode(&tag[..20]), Misread::Bytes(20, 32), false),
+            ("shopify", "no base64".into(), Misread::NotEncoded(Encoding::Base64), false),
             ("stripe", tag.into(), Misread::NotList, false),
             ("stripe", String::new(), Misread::Empty, false),
         ];
@@ -195,6 +260,32 @@ mod tests {
             let right = holds_tag.then(|| scheme.notation.frame(tag, None));
             assert_eq!(rewritten(scheme, value.as_bytes()), right, "{value:?}");
         }
+    }
+
+    #[test]
+    fn of_a_list_it_is_said_what_is_wrong_with_its_tag() {
+        let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
+        let base64 = STANDARD.encode(hex::decode(tag).unwrap());
+        let right = format!("t=17, v1={tag},v0=x");
+        for (value, want, holds_tag) in [
+            (format!("t=17, v1={base64},v0=x"), Misread::Base64, true),
+            (format!("t=17, v1=sha256={tag},v0=x"), Misread::OtherPrefix("sha256=".into()), true),
+            (format!("t=17, v1=\"{tag}\",v0=x"), Misread::Wrapped, true),
+            (format!("t=17, v1={},v0=x", &tag[1..]), Misread::Length(63, 64), false),
+            ("t=17,v1=".into(), Misread::Empty, false),
+            ("t=17,v1=zz".into(), Misread::NotEncoded(Encoding::Hex), false),
+            ("t=17,v0=ab".into(), Misread::NotList, false),
+            ("v1".into(), Misread::NotList, false),
+            (format!("t=17,v1={base64},v1"), Misread::NotList, false),
+            (format!("t=17,t=17,v1=zz,v1={tag}"), Misread::NotList, false),
+        ] {
+            let stripe = Scheme::preset("stripe").unwrap();
+            assert_eq!(misread(stripe, value.as_bytes()), want, "{value}");
+            assert_eq!(rewritten(stripe, value.as_bytes()), holds_tag.then(|| right.clone()), "{value}");
+        }
+        let svix = Scheme::preset("svix").unwrap();
+        assert_eq!(misread(svix, format!("v1,{tag}").as_bytes()), Misread::Hexadecimal);
+        assert_eq!(rewritten(svix, format!("v1,{tag}").as_bytes()), Some(format!("v1,{base64}")));
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl fmt::Display for Cause {
 }
 
 /// A time in the unit that a person would say it in, and no longer than can matter.
-struct Span(Duration);
+pub struct Span(pub Duration);
 
 impl Span {
     fn parts(&self) -> (u64, &'static str) {
@@ -251,6 +251,9 @@ impl fmt::Display for Misread {
                     _ => "",
                 }
             ),
+            Self::Bytes(bytes, want) => {
+                write!(f, "the signature is base64 of {bytes} bytes, where this scheme writes {want}")
+            }
             Self::NotList => f.write_str("the signature is not a list of the form that this scheme writes"),
             Self::NotEncoded(Encoding::Hex) => f.write_str("the signature is not hexadecimal"),
             Self::NotEncoded(Encoding::Base64) => f.write_str("the signature is not base64"),

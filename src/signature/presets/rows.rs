@@ -77,8 +77,7 @@ pub(super) const ROWS: &[Row] = &[
         time: Some(Time::Field("webhook-timestamp", Unit::Seconds, 300)),
         id: Some("webhook-id"),
         documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
-        confirmed: false,
-        note: "GitLab's newer signing token; how it becomes a key is assumed from Standard Webhooks",
+        note: "GitLab's newer signing token, `whsec_...`: Standard Webhooks",
         ..USUAL
     },
     Row {
@@ -349,8 +348,7 @@ pub(super) const ROWS: &[Row] = &[
         time: Some(Time::Field("svix-timestamp", Unit::Seconds, 300)),
         id: Some("svix-id"),
         documentation: "https://resend.com/docs/webhooks/verify-webhooks-requests",
-        confirmed: false,
-        note: "Standard Webhooks; that its fields are Svix's was not found in its own code",
+        note: "Standard Webhooks under Svix's field names",
         ..USUAL
     },
     Row {

@@ -1,0 +1,141 @@
+//! Shell. The content of a request, as it is read from its wire: counted, or undone from chunks.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncRead;
+
+use super::{Inner, Phase, Transport};
+use crate::server::chunked::{Chunked, Malformed, Step};
+
+/// What is left of it.
+#[derive(Debug)]
+pub(super) enum Remaining {
+    Length(u64),
+    Chunked(Chunked),
+}
+
+/// Why content did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentError {
+    /// The connection ended before the content did.
+    Incomplete,
+    /// Its chunked coding is malformed.
+    Malformed(&'static str),
+}
+
+/// How far the reading of content has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There was some.
+    Some,
+    /// There was no room for more; make some.
+    Full,
+    /// That was the last of it.
+    Complete,
+}
+
+/// A place that content goes to.
+pub trait Append {
+    /// How many bytes it can take now.
+    fn room(&self) -> usize;
+    /// Takes a piece, of which it has room for all.
+    fn push(&mut self, piece: &[u8]);
+    /// Reads at most `limit` bytes, and no more than there is room for, straight from the socket.
+    fn poll_read_from<IO: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut IO,
+        limit: usize,
+    ) -> Poll<io::Result<usize>>;
+}
+
+impl<IO: Transport> Inner<IO> {
+    pub(super) fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        let progress = match &mut self.phase {
+            Phase::Content(Remaining::Length(_)) => ready!(self.poll_counted(cx, append)),
+            Phase::Content(Remaining::Chunked(_)) => ready!(self.poll_chunked(cx, append)),
+            Phase::Complete => Ok(Progress::Complete),
+            Phase::Head | Phase::Closed => Err(ContentError::Incomplete),
+        };
+        match progress {
+            Ok(Progress::Complete) => self.phase = Phase::Complete,
+            Ok(Progress::Some | Progress::Full) => {}
+            Err(_) => self.phase = Phase::Closed,
+        }
+        Poll::Ready(progress)
+    }
+
+    fn poll_counted(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        let Phase::Content(Remaining::Length(left)) = &mut self.phase else { return Poll::Pending };
+        let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(append.room());
+        if limit == 0 {
+            // No memory is asked for before there is something to put into it.
+            if self.unread.is_empty() {
+                match ready!(self.poll_fill(cx)) {
+                    Ok(n) if n > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+                }
+            }
+            return Poll::Ready(Ok(Progress::Full));
+        }
+        let took = if self.unread.is_empty() {
+            match ready!(append.poll_read_from(cx, &mut self.io, limit)) {
+                Ok(n) if n > 0 => n,
+                Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+            }
+        } else {
+            let waiting = self.unread.as_slice();
+            let piece = waiting.get(..limit).unwrap_or(waiting);
+            let n = piece.len();
+            append.push(piece);
+            self.unread.consume(n);
+            n
+        };
+        *left = left.saturating_sub(u64::try_from(took).unwrap_or(u64::MAX));
+        Poll::Ready(Ok(if *left == 0 { Progress::Complete } else { Progress::Some }))
+    }
+
+    fn poll_chunked(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        loop {
+            if self.unread.is_empty() {
+                match ready!(self.poll_fill(cx)) {
+                    Ok(n) if n > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+                }
+            }
+            let Phase::Content(Remaining::Chunked(chunked)) = &mut self.phase else { return Poll::Pending };
+            // As much of a piece as there is room for: the rest of it is looked at again when there is more.
+            let waiting = self.unread.as_slice();
+            let input = waiting.get(..append.room()).unwrap_or(waiting);
+            if input.is_empty() {
+                return Poll::Ready(Ok(Progress::Full));
+            }
+            let (consumed, progress) = match chunked.step(input) {
+                Ok(Step::Content(range)) => {
+                    append.push(input.get(range.clone()).unwrap_or_default());
+                    (range.end, Some(Progress::Some))
+                }
+                Ok(Step::More) => (input.len(), None),
+                Ok(Step::End(end)) => (end, Some(Progress::Complete)),
+                Err(Malformed(why)) => return Poll::Ready(Err(ContentError::Malformed(why))),
+            };
+            self.unread.consume(consumed);
+            if let Some(progress) = progress {
+                return Poll::Ready(Ok(progress));
+            }
+        }
+    }
+}

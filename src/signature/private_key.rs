@@ -1,0 +1,159 @@
+//! Pure. A sender's private key, for whoever makes signatures to try a gateway with. The gateway itself never has one.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signer as _, SigningKey as Ed25519Key};
+use p256::ecdsa::{Signature as P256Signature, SigningKey as P256Key};
+use p256::pkcs8::DecodePrivateKey as _;
+use zeroize::Zeroizing;
+
+use super::algorithm::Algorithm;
+use crate::secret::{Key, SecretEncoding};
+
+/// The half of a pair of keys that signs. It never prints, and is wiped when dropped.
+pub struct PrivateKey(Kind);
+
+enum Kind {
+    Ed25519(Ed25519Key),
+    P256(P256Key),
+}
+
+/// What is no private key of the algorithm. It says nothing more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadPrivateKey;
+
+impl fmt::Display for BadPrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is no private key of this algorithm")
+    }
+}
+
+impl std::error::Error for BadPrivateKey {}
+
+impl PrivateKey {
+    /// Reads a key as `openssl genpkey` writes it (PEM, PKCS #8), or its bytes in hexadecimal or base64, be it behind a
+    /// `whsk_`.
+    ///
+    /// # Errors
+    /// [`BadPrivateKey`], also where the algorithm has no private keys.
+    pub fn read(algorithm: Algorithm, text: &[u8]) -> Result<Self, BadPrivateKey> {
+        let text = text.trim_ascii();
+        if let Some(armoured) = text.strip_prefix(PEM_BEGIN) {
+            let end = armoured.windows(PEM_END.len()).position(|window| window == PEM_END);
+            let inside = end.and_then(|end| armoured.get(..end)).ok_or(BadPrivateKey)?;
+            let lines: Vec<u8> = inside.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            let der =
+                STANDARD.decode(Zeroizing::new(lines).as_slice()).map_err(|_undisclosed| BadPrivateKey)?;
+            return Self::of_bytes(algorithm, &Zeroizing::new(der));
+        }
+        let bare = text.strip_prefix(b"whsk_").unwrap_or(text);
+        let read =
+            |encoding: SecretEncoding| Self::of_bytes(algorithm, encoding.decode(bare).ok()?.expose()).ok();
+        read(SecretEncoding::Hex).or_else(|| read(SecretEncoding::Base64)).ok_or(BadPrivateKey)
+    }
+
+    /// The key of these bytes: as in PKCS #8 (RFC 5958), or bare. Bare Ed25519 keys may have their public half behind them.
+    ///
+    /// # Errors
+    /// [`BadPrivateKey`]
+    pub fn of_bytes(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, BadPrivateKey> {
+        let kind = match algorithm {
+            Algorithm::Ed25519 => ed25519(bytes).map(Kind::Ed25519),
+            Algorithm::EcdsaP256 => {
+                let der = P256Key::from_pkcs8_der(bytes).ok();
+                der.or_else(|| P256Key::from_slice(bytes).ok()).map(Kind::P256)
+            }
+            Algorithm::HmacSha256
+            | Algorithm::HmacSha384
+            | Algorithm::HmacSha512
+            | Algorithm::HmacSha1
+            | Algorithm::Token => None,
+        };
+        kind.map(Self).ok_or(BadPrivateKey)
+    }
+
+    /// The half that everybody may have, as a secret of gateway.toml has it.
+    pub(super) fn public(&self) -> Key {
+        Key::new(match &self.0 {
+            Kind::Ed25519(key) => key.verifying_key().to_bytes().to_vec(),
+            Kind::P256(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+        })
+    }
+
+    /// The signature of a message, as its sender writes it: ECDSA's is in DER.
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        match &self.0 {
+            Kind::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
+            Kind::P256(key) => {
+                let signature: P256Signature = p256::ecdsa::signature::Signer::sign(key, message);
+                signature.to_der().as_bytes().to_vec()
+            }
+        }
+    }
+}
+
+fn ed25519(bytes: &[u8]) -> Option<Ed25519Key> {
+    let bare = bytes.strip_prefix(ED25519_PKCS8).unwrap_or(bytes);
+    let (seed, public) = bare.split_first_chunk::<32>()?;
+    let key = Ed25519Key::from_bytes(seed);
+    (public.is_empty() || public == key.verifying_key().as_bytes()).then_some(key)
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+const PEM_BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";
+const PEM_END: &[u8] = b"-----END PRIVATE KEY-----";
+
+/// What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
+const ED25519_PKCS8: &[u8] =
+    &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// RFC 8410, section 10.3, and the public key that section 10.1 has for it.
+    const PEM: &str = "-----BEGIN PRIVATE KEY-----\n\
+                       MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                       -----END PRIVATE KEY-----\n";
+    const PUBLIC: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+
+    #[test]
+    fn a_key_is_read_as_it_is_handed_out() {
+        let seed = STANDARD.decode(PEM.lines().nth(1).unwrap()).unwrap().split_off(16);
+        let pair = [seed.clone(), hex::decode(PUBLIC).unwrap()].concat();
+        for text in [
+            PEM.to_owned(),
+            PEM.replace('\n', "\r\n"),
+            hex::encode(&seed),
+            format!("{}\n", STANDARD.encode(&seed)),
+            format!("whsk_{}", STANDARD.encode(&pair)),
+        ] {
+            let key = PrivateKey::read(Algorithm::Ed25519, text.as_bytes()).unwrap();
+            assert_eq!(hex::encode(key.public().expose()), PUBLIC);
+            assert_eq!(format!("{key:?}"), "PrivateKey(..)");
+        }
+        for text in [PUBLIC.repeat(2), hex::encode(&seed[1..]), PEM.replace("END", "BEGIN"), String::new()] {
+            assert_eq!(PrivateKey::read(Algorithm::Ed25519, text.as_bytes()).err(), Some(BadPrivateKey));
+        }
+        assert!(PrivateKey::read(Algorithm::EcdsaP256, PEM.as_bytes()).is_err());
+        assert!(PrivateKey::read(Algorithm::HmacSha256, PEM.as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text: Vec<u8>) {
+            for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP256] {
+                let _any = PrivateKey::read(algorithm, &text);
+                let _any = PrivateKey::read(algorithm, &[PEM_BEGIN, &text, PEM_END].concat());
+            }
+        }
+    }
+}
