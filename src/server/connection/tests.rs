@@ -86,8 +86,7 @@ enum Waiting {
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_heard_in_every_state() {
     use Waiting::*;
-    for state in [ForTheFirstByte, ForTheRestOfAHead, ForContent, BehindAnAnswer, AtRest, ForTheClientToRead]
-    {
+    for state in [ForTheFirstByte, ForTheRestOfAHead, ForContent, BehindAnAnswer, AtRest, ForTheClientToRead] {
         let run = async {
             let (mut client, gateway) = tokio::io::duplex(4096);
             let drain = CancellationToken::new();
@@ -110,8 +109,7 @@ async fn a_drain_is_heard_in_every_state() {
                 }
             }
             let settle = if state == AtRest { Duration::from_secs(3) } else { Duration::from_millis(1) };
-            // The clock is paused: it goes on when everything else waits.
-            assert!(timeout(settle, std::future::pending::<()>()).await.is_err());
+            tokio::time::sleep(settle).await;
             let begin = tokio::time::Instant::now();
             drain.cancel();
             if state == ForContent {
