@@ -5,4 +5,4 @@
 
 mod properties;
 
-pub use properties::{chunked, config, connection, field, fields, head, router};
+pub use properties::{challenge, chunked, config, connection, field, fields, form, head, response, router};

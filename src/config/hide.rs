@@ -104,11 +104,16 @@ impl Values<'_> {
 
     fn in_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, place: Place) {
         let meant = if place == Place::Elsewhere { public::meant(key) } else { key };
+        self.in_value_of(key, meant, value, place);
+    }
+
+    /// The same, where it has been found out which key is meant. An array may have many values under one.
+    fn in_value_of(&mut self, key: &str, meant: &str, value: &Spanned<DeValue<'_>>, place: Place) {
         let shown = match value.get_ref() {
             DeValue::Table(table) => return self.in_table(table, place.below(key)),
             DeValue::Array(array) => {
                 for element in array {
-                    self.in_value(key, element, place);
+                    self.in_value_of(key, meant, element, place);
                 }
                 return;
             }

@@ -23,6 +23,9 @@ pub(super) fn key(key: &str) -> bool {
 
 /// The known key that this one may be a slip of; itself if there is none.
 pub(super) fn meant(key: &str) -> &str {
+    if keys::all().any(|known| known == key) {
+        return key;
+    }
     suggest::nearest(key, keys::all()).unwrap_or(key)
 }
 

@@ -54,6 +54,48 @@ fn whatever_a_client_sends_the_upstream_gets_what_is_authentic_and_strict() {
     hold("connection", held::connection::holds);
 }
 
+#[test]
+fn whatever_an_upstream_answers_the_client_gets_what_it_says_or_sees_that_it_is_broken() {
+    hold("response", held::response::holds);
+}
+
+#[test]
+fn a_form_is_signed_as_its_plainest_reading_says() {
+    hold("form", held::form::holds);
+}
+
+#[test]
+fn no_challenge_is_answered_but_an_authentic_one_or_a_query_that_asks_as_its_sender_does() {
+    hold("challenge", held::challenge::holds);
+}
+
+/// Without it the test of responses would hold for a gateway that relays nothing and keeps no connection.
+#[test]
+fn what_is_clear_is_relayed_and_its_connection_used_again() {
+    for (seed, is_relayed, is_reused) in [
+        ("length", true, true),
+        ("chunked", true, true),
+        ("pieces", true, true),
+        ("head", true, true),
+        ("interim", true, true),
+        ("early", true, true),
+        ("close", true, false),
+        ("old", true, false),
+        ("late-junk", true, false),
+        ("junk", false, false),
+        ("cut", false, false),
+        ("cut-old", false, false),
+        ("switch", false, false),
+        ("switch-on", false, false),
+        ("lengths", false, false),
+        ("twice", false, false),
+    ] {
+        let path = Path::new(SEEDS).join("response").join(seed);
+        let data = fs::read(path).expect("a seed of that name");
+        assert_eq!(held::response::ends(&data), held::response::Ends { is_relayed, is_reused }, "{seed}");
+    }
+}
+
 /// Without it the test above would hold for a gateway that forwards nothing.
 #[test]
 fn what_is_authentic_reaches_the_upstream_over_a_connection_in_memory() {

@@ -7,23 +7,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::Ipv4Addr;
-use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::time::SystemTime;
 
-use hookgate::config::environment::Fixed;
-use hookgate::peer::Peer;
-use hookgate::server::connection;
-use hookgate::server::control::Control;
-use hookgate::server::crowd::Crowd;
 use hookgate::server::worker::Worker;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::task::{LocalSet, spawn_local, yield_now};
-use tokio_util::sync::CancellationToken;
+use tokio::task::{LocalSet, spawn_local};
 
-use super::{FIXTURE, SECRET, choice, strict, tag};
+use super::{FIXTURE, choice, stage, strict, tag};
 
 thread_local! {
     static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
@@ -56,7 +48,7 @@ struct Upstream {
 
 impl Stage {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = stage::runtime();
         let local = LocalSet::new();
         let upstream = Rc::new(Upstream::default());
         let worker = local.block_on(&runtime, async {
@@ -76,7 +68,7 @@ impl Stage {
         self.upstream.answer.set(answer);
         self.upstream.requests.set(0);
         let worker = Rc::clone(&self.worker);
-        let received = self.local.block_on(&self.runtime, converse(worker, sent, cut));
+        let received = self.local.block_on(&self.runtime, stage::converse(worker, sent, cut)).received;
         let violations = self.upstream.violations.take();
         assert!(violations.is_empty(), "{violations:?}");
         assert!(
@@ -89,7 +81,7 @@ impl Stage {
 }
 
 fn worker(upstream: u16) -> Rc<Worker> {
-    let text = format!(
+    stage::worker(&format!(
         r#"
         [limits]
         max_body = "2KiB"
@@ -107,41 +99,7 @@ fn worker(upstream: u16) -> Rc<Worker> {
         path = "/m/{{model}}"
         upstream = "http://127.0.0.1:{upstream}"
         "#
-    );
-    let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", SECRET);
-    let loaded = hookgate::config::read("gateway.toml", &text, &environment, SystemTime::UNIX_EPOCH);
-    let config = loaded.expect("the configuration above").config;
-    let control = Control::new(&config, hookgate::counsel::desk().0).expect("the routes do not conflict");
-    Worker::new(control, Crowd::new(10, 1), 1)
-}
-
-/// Serves a client that sends these bytes, then closes its side, and reads all the while.
-async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Vec<u8> {
-    let (client, gateway) = tokio::io::duplex(if cut % 2 == 1 { 64 } else { 64 * 1024 });
-    let (mut read, mut write) = tokio::io::split(client);
-    let piece = match cut / 2 {
-        0 => sent.len().max(1),
-        some => usize::from(some),
-    };
-    let write = async {
-        for piece in sent.chunks(piece) {
-            // The gateway may have had enough.
-            if write.write_all(piece).await.is_err() {
-                break;
-            }
-            yield_now().await;
-        }
-        let _gone = write.shutdown().await;
-    };
-    let read = async {
-        let mut received = Vec::new();
-        let _cut_off = read.read_to_end(&mut received).await;
-        received
-    };
-    let peer = Peer::Unix;
-    let serve = connection::serve(worker, gateway, peer, CancellationToken::new());
-    let ((), (), received) = tokio::join!(serve, write, read);
-    received
+    ))
 }
 
 /// What control characters stand for in a text.

@@ -1,12 +1,16 @@
 //! The properties. They take any bytes, and share a reading of HTTP that owes nothing to hookgate's.
 
+pub mod challenge;
 pub mod chunked;
 pub mod config;
 pub mod connection;
 pub mod field;
 pub mod fields;
+pub mod form;
 pub mod head;
+pub mod response;
 pub mod router;
+mod stage;
 mod strict;
 
 /// The secret of everything signed here, and the contract's fixture for it.

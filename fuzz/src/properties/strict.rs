@@ -2,6 +2,8 @@
 //!
 //! It is slow and simple: a message is cut into lines, a line at its colon, and everything else is an error.
 
+pub mod response;
+
 /// A request, whole.
 pub struct Request {
     /// The method.

@@ -1,0 +1,156 @@
+//! Challenges: the gateway answers what is authentic and asks in the sender's way, or a query that asks so without a
+//! signature, as a plain reading of it says; and nothing else.
+//!
+//! The first byte chooses the sender, the second the method, whether a signature is there and whether it is right. The
+//! rest is the content, or the target of a query.
+
+use std::time::SystemTime;
+
+use hookgate::secret::{Key, Secret};
+use hookgate::signature::challenge::{Answer, WrongToken};
+use hookgate::signature::scheme::Scheme;
+use hookgate::signature::sign::Stamp;
+use hookgate::signature::{Context, Fields, Verifier};
+use serde_json::Value;
+
+use super::form::only;
+use super::{SECRET, choice, tag};
+
+const TOKEN: &str = "told to the sender";
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// Those that ask in content, those that ask in a query, and one that does not ask.
+const SENDERS: [&str; 7] = ["slack", "zoom", "xero", "twitch", "dropbox", "meta", "propify"];
+
+/// As `signature::challenge` has it.
+const LONGEST_VALUE: usize = 256;
+
+struct Lines(Vec<(String, String)>);
+
+impl Fields for Lines {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_bytes())
+    }
+}
+
+thread_local! {
+    static VERIFIERS: Vec<Verifier> = {
+        let secret = || Secret { name: "a".into(), key: Key::new(SECRET.as_bytes().to_vec()), not_after: None };
+        let token = Key::new(TOKEN.as_bytes().to_vec());
+        let scheme = |name: &str| Scheme::preset(name).expect("a preset").clone();
+        let verifier = |name: &&str| Verifier::new(scheme(name), vec![secret()]).expect("a key").answering(Some(&token));
+        SENDERS.iter().map(verifier).collect()
+    };
+}
+
+/// Panics if anything else is answered, or in another way, or not answered that should be.
+pub fn holds(data: &[u8]) {
+    let (sender, data) = choice(data);
+    let (kind, data) = choice(data);
+    let sender = usize::from(sender) % SENDERS.len();
+    VERIFIERS.with(|verifiers| {
+        let (verifier, sender) = (&verifiers[sender], SENDERS[sender]);
+        signed(verifier, sender, data, kind);
+        if let Ok(target) = std::str::from_utf8(data) {
+            unsigned(verifier, sender, target, kind);
+        }
+    });
+}
+
+fn signed(verifier: &Verifier, sender: &str, content: &[u8], kind: u8) {
+    let asks = serde_json::from_slice(content).ok().and_then(|value| asked(sender, &value));
+    let answer = answer(verifier, content, kind & 1 != 0);
+    if let Some(answer) = answer {
+        assert_eq!(Some(plain(&answer)), asks.clone().map(|asks| plain(&asks)), "it answers {sender}");
+    }
+    // Of a member that is there twice, readers make what they like. Written anew it is there once.
+    if let Some(asks) = asks
+        && let Ok(value) = serde_json::from_slice::<Value>(content)
+        && kind & 1 == 0
+    {
+        let answer = self::answer(verifier, value.to_string().as_bytes(), false);
+        assert_eq!(answer.as_ref().map(plain), Some(plain(&asks)), "it does not answer {sender}");
+    }
+}
+
+/// What a request with this content is answered, if it verifies.
+fn answer(verifier: &Verifier, content: &[u8], is_forged: bool) -> Option<Answer> {
+    let stamp = Stamp { id: Some("id"), timestamp: None };
+    let none = Lines(Vec::new());
+    let signed =
+        verifier.signature(None, &Context::of(&none, NOW), stamp, content).expect("it can be signed");
+    let fields = Lines(signed.lines().cloned().collect());
+    let claim = verifier.claim(&Context::of(&fields, NOW)).expect("it is well-formed");
+    let mut verification = verifier.begin(claim, NOW);
+    verification.push(content);
+    if is_forged {
+        verification.push(b" ");
+    }
+    let verified = verification.finish(());
+    assert_eq!(verified.is_ok(), !is_forged);
+    verifier.answer(&verified.ok()?)
+}
+
+/// By the senders' documentation.
+fn asked(sender: &str, content: &Value) -> Option<Answer> {
+    let text = |pointer: &str| content.pointer(pointer)?.as_str().map(str::to_owned);
+    let is = |pointer: &str, wanted: &str| text(pointer).as_deref() == Some(wanted);
+    let as_text = |content: String| Answer { media_type: Some("text/plain"), content };
+    match sender {
+        "slack" if is("/type", "url_verification") => text("/challenge").filter(is_value).map(as_text),
+        "twitch" if is("/subscription/status", "webhook_callback_verification_pending") => {
+            text("/challenge").filter(is_value).map(as_text)
+        }
+        "zoom" if is("/event", "endpoint.url_validation") => {
+            let token = text("/payload/plainToken").filter(is_value)?;
+            let proof = hex::encode(tag(token.as_bytes()));
+            let content = serde_json::json!({ "plainToken": token, "encryptedToken": proof }).to_string();
+            Some(Answer { media_type: Some("application/json"), content })
+        }
+        "xero" => {
+            let is_zero = |pointer| content.pointer(pointer).and_then(Value::as_u64) == Some(0);
+            let asks = is_zero("/firstEventSequence") && is_zero("/lastEventSequence");
+            asks.then_some(Answer { media_type: None, content: String::new() })
+        }
+        _ => None,
+    }
+}
+
+fn unsigned(verifier: &Verifier, sender: &str, target: &str, kind: u8) {
+    let method = ["GET", "GET", "GET", "POST", "HEAD", "get"][usize::from(kind / 4) % 6];
+    let is_signed = kind & 2 != 0;
+    let field = if is_signed { verifier.scheme().field.to_string() } else { "x-other".to_owned() };
+    let fields = Lines(vec![(field, "x".to_owned())]);
+    let context = Context { method, target, ..Context::of(&fields, NOW) };
+    let answer = verifier.answer_unsigned(&context);
+    let query = target.find('?').map_or("", |at| &target[at + 1..]);
+    let parameter = |name: &str| only(query, name).and_then(|value| String::from_utf8(value).ok());
+    let want = match sender {
+        "dropbox" => parameter("challenge").filter(is_value).map(Ok),
+        "meta" if parameter("hub.mode").as_deref() == Some("subscribe") => {
+            let value = parameter("hub.challenge").filter(is_value);
+            value.zip(parameter("hub.verify_token")).map(|(value, token)| match &token[..] {
+                TOKEN => Ok(value),
+                _ => Err(WrongToken),
+            })
+        }
+        _ => None,
+    };
+    let want = want.filter(|_| method == "GET" && !is_signed);
+    let as_text = |content: String| Answer { media_type: Some("text/plain"), content };
+    assert_eq!(answer, want.map(|want| want.map(as_text)), "{sender}, {method}");
+}
+
+/// Short, and nothing that could be markup, or end a string.
+#[allow(clippy::ptr_arg, reason = "as Option::filter has it")]
+fn is_value(text: &String) -> bool {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+/=".contains(&byte);
+    (1..=LONGEST_VALUE).contains(&text.len()) && text.bytes().all(fine)
+}
+
+/// An answer, whatever the order of its members.
+fn plain(answer: &Answer) -> (Option<&'static str>, Result<Value, String>) {
+    let json =
+        serde_json::from_str(&answer.content).ok().filter(|_| answer.media_type == Some("application/json"));
+    (answer.media_type, json.ok_or_else(|| answer.content.clone()))
+}
