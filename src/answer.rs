@@ -35,6 +35,8 @@ pub struct Answer<IO: Transport> {
 enum Content {
     Whole(Option<Bytes>),
     Coming(Box<Relay>),
+    /// There is none, but its length is told: that of what is not sent because the client has it (RFC 9110, section 8.6).
+    Withheld(u64),
     /// What there was of it has been given away.
     Gone,
 }
@@ -56,6 +58,12 @@ impl<IO: Transport> Answer<IO> {
             forward::Content::Coming(relay) => Content::Coming(relay),
         };
         Self::new(content, ending, wire)
+    }
+
+    /// The upstream's word that the client has the content already, which would have this length.
+    #[must_use]
+    pub fn withheld(length: u64, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
+        Self::new(Content::Withheld(length), ending, wire)
     }
 
     fn new(content: Content, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
@@ -94,7 +102,7 @@ impl<IO: Transport> Body for Answer<IO> {
             return Poll::Ready(Some(Err(error)));
         }
         let next = match &mut self.content {
-            Content::Gone => None,
+            Content::Gone | Content::Withheld(_) => None,
             Content::Whole(text) => text.take().map(Ok),
             Content::Coming(relay) => ready!(relay.poll_piece(cx)),
         };
@@ -114,6 +122,8 @@ impl<IO: Transport> Body for Answer<IO> {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Gone => true,
+            // Or hyper would leave the length out.
+            Content::Withheld(_) => false,
             Content::Whole(text) => text.is_none(),
             Content::Coming(relay) => relay.is_complete(),
         }
@@ -125,6 +135,7 @@ impl<IO: Transport> Body for Answer<IO> {
                 Some(text.as_ref().map_or(0, |text| u64::try_from(text.len()).unwrap_or(u64::MAX)))
             }
             Content::Coming(relay) => relay.left(),
+            Content::Withheld(length) => Some(*length),
             Content::Gone => Some(0),
         };
         left.map_or_else(SizeHint::default, SizeHint::with_exact)
@@ -133,7 +144,8 @@ impl<IO: Transport> Body for Answer<IO> {
 
 impl<IO: Transport> Drop for Answer<IO> {
     fn drop(&mut self) {
-        let is_whole = self.is_whole || self.is_end_stream();
+        let is_none = matches!(self.content, Content::Withheld(_));
+        let is_whole = self.is_whole || is_none || self.is_end_stream();
         if !is_whole && self.ending.record.reason.is_none() {
             let cut_off = self.wire.is_draining();
             let whose = if cut_off {

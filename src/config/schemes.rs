@@ -118,6 +118,10 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
         SchemeFault::KeyInPlain => {
             ("timestamp", "write `timestamp = { header = \"x-acme-timestamp\" }`, or `format = \"pairs\"`")
         }
+        SchemeFault::KeyIsTag => (
+            "timestamp",
+            "`tag` is what stands before the signatures, as in `v1=...`, and this what stands before the time",
+        ),
         SchemeFault::TimestampUnsigned => ("timestamp", "write it into `content`: `\"{timestamp}.{body}\"`"),
         SchemeFault::NoTimestamp => {
             ("content", "write `timestamp = { header = \"x-acme-timestamp\", unit = \"s\" }`")
@@ -160,14 +164,16 @@ fn headers(item: &Item<'_>, problems: &mut Problems) -> Option<(Cow<'static, str
 /// The name of a field, in lower case.
 fn header(item: &Item<'_>, problems: &mut Problems) -> Option<Cow<'static, str>> {
     let text = item.text("\"x-acme-signature\"", problems)?;
-    let name = HeaderName::from_bytes(text.as_bytes()).ok();
-    if name.is_none() {
-        problems.push(
-            Problem::error("bad_field", item.span.clone(), "not the name of a field")
-                .help(item.write("\"x-acme-signature\"")),
-        );
-    }
-    name.map(|name| Cow::Owned(name.as_str().to_owned()))
+    let fault = match HeaderName::from_bytes(text.as_bytes()) {
+        Ok(name) if !OF_THE_CONNECTION.contains(&name.as_str()) => {
+            return Some(Cow::Owned(name.as_str().to_owned()));
+        }
+        Ok(_) => "this field is about the connection or the framing, and no sender can sign in it",
+        Err(_) => "not the name of a field",
+    };
+    problems
+        .push(Problem::error("bad_field", item.span.clone(), fault).help(item.write("\"x-acme-signature\"")));
+    None
 }
 
 fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
@@ -297,6 +303,20 @@ pub(super) fn tolerance(
         None => (past, future),
     }
 }
+
+/// Fields that mean something to every HTTP implementation on the way, or do not go further than to the next.
+const OF_THE_CONNECTION: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// What most senders recommend.
 const TOLERANCE: Duration = Duration::from_secs(300);

@@ -3,16 +3,17 @@
 //! That spares a task, two wake-ups and a channel hop per request, and an idle connection costs nothing but its
 //! descriptor. That it was closed while idle shows when it is taken up again.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io::{self, IoSlice};
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderName;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use super::dial::dial;
@@ -138,23 +139,30 @@ impl Link {
         self.state = State::Head;
         self.deadline.set_at(now, limit);
         let mut interim = 0;
+        let mut failure = None;
         poll_fn(|cx| {
-            let failure = self.poll_write(cx).err();
-            if failure.is_some()
-                && self.written == 0
-                && let Some(unsent) = self.outgoing.take()
-            {
-                return Poll::Ready(Err(Unanswered::Unsent(Box::new(unsent))));
+            if let Err(error) = self.poll_write(cx) {
+                if self.written == 0
+                    && let Some(unsent) = self.outgoing.take()
+                {
+                    return Poll::Ready(Err(Unanswered::Unsent(Box::new(unsent))));
+                }
+                // What it said before it hung up is received after this is known, if it said anything.
+                self.outgoing = None;
+                failure = Some(error);
             }
-            match (self.poll_head(cx, asked, kept, &mut interim), failure) {
-                (Poll::Ready(Ok(head)), None) => Poll::Ready(Ok(head)),
-                (Poll::Ready(Ok(head)), Some(_)) => {
-                    self.give_up_writing();
+            match self.poll_head(cx, asked, kept, &mut interim) {
+                Poll::Ready(Ok(head)) => {
+                    if failure.is_some() {
+                        self.give_up_writing();
+                    }
                     Poll::Ready(Ok(head))
                 }
-                (_, Some(error)) => Poll::Ready(Err(failed(Breach::Io(error)))),
-                (Poll::Ready(Err(breach)), None) => Poll::Ready(Err(failed(breach))),
-                (Poll::Pending, None) => {
+                Poll::Ready(Err(breach)) => Poll::Ready(Err(failed(match (breach, failure.take()) {
+                    (Breach::Closed, Some(error)) => Breach::Io(error),
+                    (breach, _) => breach,
+                }))),
+                Poll::Pending => {
                     self.deadline.poll_passed(cx).map(|()| Err(Unanswered::Failed(ForwardError::TimedOut)))
                 }
             }
@@ -178,7 +186,7 @@ impl Link {
                     let is_last = *left == 0;
                     let piece = self.unread.split_to(n);
                     if is_last {
-                        self.complete(cx)?;
+                        self.complete()?;
                     }
                     Some(piece)
                 }
@@ -193,7 +201,7 @@ impl Link {
                     }
                     Ok(Step::End(end)) => {
                         let _last_chunk = self.unread.split_to(end);
-                        self.complete(cx)?;
+                        self.complete()?;
                         return Poll::Ready(Ok(None));
                     }
                     Err(malformed) => return Poll::Ready(Err(Breach::Chunks(malformed.0))),
@@ -250,8 +258,10 @@ impl Link {
     /// Whether nothing has come since the last response: neither bytes, which would belong to no request, nor the end.
     #[must_use]
     pub fn is_quiet(&mut self) -> bool {
-        // Nobody needs to be woken for it.
-        self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
+        // Nobody needs to be woken for it. A task that has used up its budget for this turn is told that nothing is there
+        // without anybody having looked: this look is not charged to it.
+        let look = pin!(unconstrained(poll_fn(|cx| self.poll_fill(cx))));
+        look.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Writes what is left of the request, for at most `limit`.
@@ -336,7 +346,7 @@ impl Link {
                     }
                     Look::Complete(len, head) => {
                         let raw = self.unread.split_to(len);
-                        self.begin(cx, &head)?;
+                        self.begin(&head)?;
                         return Poll::Ready(Ok((head, raw)));
                     }
                 }
@@ -347,14 +357,14 @@ impl Link {
         }
     }
 
-    fn begin(&mut self, cx: &mut Context<'_>, head: &ResponseHead) -> Result<(), Breach> {
+    fn begin(&mut self, head: &ResponseHead) -> Result<(), Breach> {
         self.is_persistent = head.is_persistent;
         if let Some(seconds) = head.keep_alive {
             // One second less, so that we let go first.
             self.limit_idle(Duration::from_secs(seconds.saturating_sub(1)));
         }
         let remaining = match head.framing {
-            Framing::None => return self.complete(cx),
+            Framing::None => return self.complete(),
             Framing::Length(length) => Remaining::Length(length),
             Framing::Chunked => Remaining::Chunked(Chunked::new(MAX_HEAD)),
             Framing::Close => Remaining::Close,
@@ -365,9 +375,9 @@ impl Link {
 
     /// The response is complete, unless there is more behind it: then where it really ends is anybody's guess, and it must
     /// not look complete.
-    fn complete(&mut self, cx: &mut Context<'_>) -> Result<(), Breach> {
+    fn complete(&mut self) -> Result<(), Breach> {
         self.state = if self.is_persistent { State::Idle } else { State::Ended };
-        if self.unread.is_empty() && self.poll_fill(cx).is_ready() {
+        if self.unread.is_empty() && !self.is_quiet() {
             self.state = State::Ended;
         }
         if self.unread.is_empty() { Ok(()) } else { Err(Breach::Overrun) }
@@ -391,3 +401,6 @@ impl Link {
 fn failed(breach: Breach) -> Unanswered {
     Unanswered::Failed(ForwardError::Broken(breach))
 }
+
+#[cfg(test)]
+mod tests;

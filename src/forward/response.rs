@@ -107,11 +107,21 @@ pub fn look(bytes: &Bytes, asked: Asked, kept: &[HeaderName]) -> Result<Look, Br
     }
     let framing = seen.framing(status, asked, is_http_11)?;
     let is_persistent = framing != Framing::Close && !seen.close && (is_http_11 || seen.keep_alive);
-    let reason = response.reason.filter(|reason| status.canonical_reason() != Some(reason));
-    let reason = reason.map(|reason| bytes.slice_ref(reason.as_bytes()));
+    let reason = Some(reason_phrase(bytes, response.reason.unwrap_or_default()));
+    let reason = reason.filter(|reason| status.canonical_reason().map(str::as_bytes) != Some(reason));
     let head =
         ResponseHead { status, reason, fields, framing, is_persistent, keep_alive: seen.keep_alive_seconds };
     Ok(Look::Complete(len, head))
+}
+
+/// The reason phrase. httparse takes one that is not ASCII (RFC 9112, section 4: it may be) for an empty one.
+fn reason_phrase(bytes: &Bytes, read: &str) -> Bytes {
+    if !read.is_empty() {
+        return bytes.slice_ref(read.as_bytes());
+    }
+    let line = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).find(|line| !line.is_empty());
+    let phrase = line.and_then(|line| line.splitn(3, |byte| *byte == b' ').nth(2));
+    bytes.slice_ref(phrase.unwrap_or_default())
 }
 
 #[derive(Default)]
@@ -268,6 +278,9 @@ mod tests {
     fn an_unusual_reason_is_kept() {
         assert_eq!(head("HTTP/1.1 200 OK\r\n\r\n").reason, None);
         assert_eq!(head("HTTP/1.1 200 Fine\r\n\r\n").reason.as_deref(), Some(&b"Fine"[..]));
-        assert_eq!(head("HTTP/1.1 200 \r\n\r\n").reason.as_deref(), Some(&b""[..]));
+        for empty in ["HTTP/1.1 200 \r\n\r\n", "HTTP/1.1 200\r\n\r\n", "\r\nHTTP/1.1 200\nx: y z a\n\n"] {
+            assert_eq!(head(empty).reason.as_deref(), Some(&b""[..]), "{empty:?}");
+        }
+        assert_eq!(head("HTTP/1.1 200 Schön so\r\n\r\n").reason.as_deref(), Some("Schön so".as_bytes()));
     }
 }

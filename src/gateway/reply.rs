@@ -10,6 +10,7 @@ use hyper::ext::ReasonPhrase;
 
 use crate::answer::{Answer, Ending};
 use crate::forward;
+use crate::forward::response::ResponseHead;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::server::spelling::has_capitals;
 use crate::server::wire::{Transport, Wire};
@@ -23,7 +24,10 @@ pub(super) fn pass_on<IO: Transport>(
     wire: &Rc<Wire<IO>>,
 ) -> Response<Answer<IO>> {
     let forward::Response { head, raw, content } = answer;
-    let mut response = Response::new(Answer::relayed(content, ending, wire));
+    let mut response = Response::new(match withheld(&head) {
+        Some(length) => Answer::withheld(length, ending, wire),
+        None => Answer::relayed(content, ending, wire),
+    });
     *response.status_mut() = head.status;
     *response.headers_mut() = head.fields;
     if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
@@ -33,6 +37,12 @@ pub(super) fn pass_on<IO: Transport>(
         wire.spell_as(raw);
     }
     response
+}
+
+/// The length of the content that a 304 does without, where it says so: `look` has found it to be one number.
+fn withheld(head: &ResponseHead) -> Option<u64> {
+    let length = head.fields.get(header::CONTENT_LENGTH).filter(|_| head.status == StatusCode::NOT_MODIFIED);
+    length?.to_str().ok()?.parse().ok()
 }
 
 /// A challenge's answer. It is never markup to whoever reads it (`nosniff`), nor kept.

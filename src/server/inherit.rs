@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use listenfd::ListenFd;
+use socket2::SockRef;
 
 use crate::config::Address;
 
@@ -38,12 +39,23 @@ pub fn sockets() -> io::Result<Vec<Inherited>> {
     for index in 0..passed.len() {
         // Each is tried as what it may be: a failed try leaves it where it is.
         if let Ok(Some(listener)) = passed.take_unix_listener(index) {
+            listens(SockRef::from(&listener))?;
             let address = listener.local_addr()?;
             all.push(Inherited::Unix(listener, address.as_pathname().map(PathBuf::from).unwrap_or_default()));
         } else if let Some(listener) = passed.take_tcp_listener(index)? {
+            listens(SockRef::from(&listener))?;
             let address = listener.local_addr()?;
             all.push(Inherited::Tcp(listener, address));
         }
     }
     Ok(all)
+}
+
+/// A connection looks like a listener until it is accepted from, which would then fail for ever.
+fn listens(socket: SockRef<'_>) -> io::Result<()> {
+    if socket.is_listener()? {
+        return Ok(());
+    }
+    let what = "one of them does not listen: in a systemd .socket, `Accept=no` passes on the one that does";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }

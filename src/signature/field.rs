@@ -10,6 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::algorithm::Algorithm;
 use super::mac::{Tag, Tags};
 use super::public_key;
+use super::window::Place;
 
 /// How tags stand in their field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,6 +188,17 @@ fn split_once(entry: &[u8], equals: char) -> Option<(&[u8], &[u8])> {
     let at = entry.iter().position(|byte| char::from(*byte) == equals)?;
     let (key, rest) = entry.split_at_checked(at)?;
     Some((key, rest.get(1..)?))
+}
+
+impl Format {
+    /// Whether this place is the one that a list has its tags in.
+    #[must_use]
+    pub fn has_tags_under(&self, place: &Place) -> bool {
+        match (self, place) {
+            (Self::List { tag, .. }, Place::Key(key)) => tag == key,
+            (Self::List { .. } | Self::Plain { .. }, _) => false,
+        }
+    }
 }
 
 impl Separator {

@@ -111,6 +111,9 @@ impl Scheme {
             Some(SchemeFault::ProofIsSignature)
         } else if key && matches!(self.notation.format, Format::Plain { .. }) {
             Some(SchemeFault::KeyInPlain)
+        } else if self.timestamp.iter().any(|timestamp| self.notation.format.has_tags_under(&timestamp.place))
+        {
+            Some(SchemeFault::KeyIsTag)
         } else if self.timestamp.is_some() && !self.content.has(&Part::Timestamp) {
             Some(SchemeFault::TimestampUnsigned)
         } else if self.timestamp.is_none() && self.content.has(&Part::Timestamp) {
@@ -132,6 +135,8 @@ impl Scheme {
 pub enum SchemeFault {
     /// The timestamp is under a key of a field that is no list.
     KeyInPlain,
+    /// The timestamp is under the key that the tags are under.
+    KeyIsTag,
     /// There is a timestamp, and it is not signed: a forger could set it.
     TimestampUnsigned,
     /// A timestamp is signed, and it is not said where it stands.
@@ -152,6 +157,7 @@ impl fmt::Display for SchemeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::KeyInPlain => "a plain signature field has no keys, so no timestamp either",
+            Self::KeyIsTag => "one key of a list cannot have the tags and the timestamp",
             Self::TimestampUnsigned => "the timestamp is not signed, so that a forger could set it",
             Self::NoTimestamp => "`{timestamp}` is signed, but nothing says where it stands",
             Self::IdUnsigned => "the identifier is not signed, so that it says nothing",

@@ -155,16 +155,26 @@ impl Template {
     ///
     /// `None` if a value is missing, or could be mistaken for what follows it.
     pub fn splice(&self, values: &impl Values) -> Option<(Vec<u8>, Vec<u8>)> {
-        Some((spliced(&self.before, values)?, spliced(&self.after, values)?))
+        let follows = (self.body == Body::Whole).then_some(&self.body);
+        Some((spliced(&self.before, follows, values)?, spliced(&self.after, None, values)?))
     }
 }
 
-fn spliced(parts: &[Part], values: &impl Values) -> Option<Vec<u8>> {
+/// The bytes of `parts`, and of the content behind them, if it `follows` as it is.
+fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let start = bytes.len();
         values.append(part, &mut bytes)?;
         let next = parts.get(index.saturating_add(1));
+        // A bracket in a URL, where none should be, could be the first of the content, which is JSON in all likelihood.
+        if next.is_none()
+            && follows.is_some()
+            && part.is_of_url()
+            && bytes.get(start..)?.iter().any(|byte| matches!(byte, b'[' | b']'))
+        {
+            return None;
+        }
         if let (true, Some(Part::Literal(text))) = (part.is_open(), next)
             && let Some(end) = text.as_bytes().first()
             && bytes.get(start..)?.contains(end)
@@ -179,6 +189,11 @@ impl Part {
     /// Whether a stranger chooses what it is and how long.
     fn is_open(&self) -> bool {
         matches!(self, Self::Id | Self::Field(_) | Self::Query)
+    }
+
+    /// Whether it is a URL, or the end of one.
+    fn is_of_url(&self) -> bool {
+        matches!(self, Self::Path | Self::Query | Self::Url | Self::UrlDecoded)
     }
 
     /// Whether where it ends is clear from the text itself, or from the route.
@@ -337,6 +352,34 @@ mod tests {
         assert_eq!(spliced("{id}.{timestamp}.{body}", "a.1"), None);
         assert_eq!(spliced("{header:x}--{body}", "a-"), None);
         assert_eq!(spliced("{query}.{body}", "a.b"), None);
+    }
+
+    /// Or `/p?q` before `[{}]` could be taken for `/p?q[` before `{}]`.
+    #[test]
+    fn a_url_that_stands_directly_before_the_content_has_no_bracket() {
+        struct Bracket;
+        impl Values for Bracket {
+            fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()> {
+                to.extend_from_slice(if let Part::Literal(text) = part {
+                    text.as_bytes()
+                } else {
+                    b"/p?a[]"
+                });
+                Some(())
+            }
+        }
+        for (template, fine) in [
+            ("{url}{body}", false),
+            ("{method}{url:decoded}{body}{timestamp}", false),
+            ("{path}{body}", false),
+            ("[{url}\n{body}", true),
+            ("[{body}", true),
+            ("{body}{url}", true),
+            ("{url}{form}", true),
+            ("{url}{digest:d}", true),
+        ] {
+            assert_eq!(Template::parse(template).unwrap().splice(&Bracket).is_some(), fine, "{template}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@
 mod support;
 
 mod admin;
+mod answers;
 mod challenges;
 mod cli;
 mod config;

@@ -413,6 +413,21 @@ fn where_several_fields_may_carry_a_signature_any_may_be_the_valid_one() {
     });
 }
 
+/// HubSpot's events are arrays, and its content follows the URL without anything between them.
+#[test]
+fn content_that_is_an_array_cannot_be_taken_for_the_end_of_the_url() {
+    let array = b"[{\"eventId\":1}]";
+    for name in ["hubspot", "square"] {
+        let sender = Sender::new(Scheme::preset(name).unwrap(), 0);
+        let good = sender.request_of(TARGET, array, 0, now());
+        assert_eq!(judge(&sender.verifier, &good, now()), Verified, "{name}");
+        for target in [format!("{TARGET}["), format!("{TARGET}]")] {
+            let moved = Request { target, body: array[1..].to_vec(), ..good.clone() };
+            assert_eq!(judge(&sender.verifier, &moved, now()), Refused(ClaimError::Malformed), "{name}");
+        }
+    }
+}
+
 #[test]
 fn an_identifier_is_signed_and_cannot_reach_into_what_follows_it() {
     each(|sender, good| {

@@ -194,8 +194,8 @@ fn two_gateways_that_may_share_an_address_both_serve_it() {
     stop(second);
 }
 
-/// Starts it as systemd does: the socket is descriptor 3.
-fn activated(folder: &Folder, socket: OwnedFd) -> Running {
+/// As systemd starts it: the socket is descriptor 3.
+fn activation(folder: &Folder, socket: OwnedFd) -> Command {
     let mut command = Command::new("/bin/sh");
     command
         .args([
@@ -205,6 +205,11 @@ fn activated(folder: &Folder, socket: OwnedFd) -> Running {
         ])
         .current_dir(folder.0.path())
         .stdin(Stdio::from(socket));
+    command
+}
+
+fn activated(folder: &Folder, socket: OwnedFd) -> Running {
+    let mut command = activation(folder, socket);
     let mut running = Running::start(&mut command);
     command.stdin(Stdio::null());
     running.wait_for("listening");
@@ -239,6 +244,21 @@ fn an_inherited_unix_socket_is_left_where_it_is() {
     assert!(over(&socket, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").contains("404"));
     stop(running);
     assert!(socket.exists());
+}
+
+#[test]
+fn an_inherited_socket_that_does_not_listen_is_why_it_does_not_start() {
+    let folder = Folder::new();
+    folder.configure("\"127.0.0.1:1\"", "", "http://127.0.0.1:9");
+    let (connection, _other_end) = UnixStream::pair().unwrap();
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    for socket in [OwnedFd::from(connection), OwnedFd::from(bound)] {
+        let told = activation(&folder, socket).output().unwrap();
+        assert_eq!(told.status.code(), Some(1));
+        let text = String::from_utf8(told.stderr).unwrap();
+        assert!(text.contains("one of them does not listen"), "{text}");
+    }
 }
 
 #[test]

@@ -341,6 +341,16 @@ impl Connection {
         }
     }
 
+    /// Closes without having read what is there or comes, which the kernel tells by a reset, behind what was sent.
+    pub(crate) fn reset_in_good_time(&mut self) {
+        self.stream = None;
+    }
+
+    /// Reads until so many bytes have come that no request is complete with.
+    pub(crate) fn read_at_least(&mut self, count: usize) {
+        while self.pending.is_empty() && self.buffer.len() < count && self.read_more() {}
+    }
+
     fn read_more(&mut self) -> bool {
         let Some(stream) = &mut self.stream else { return false };
         let mut piece = [0; 64 * 1024];

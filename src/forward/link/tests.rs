@@ -1,0 +1,172 @@
+//! One connection to an upstream, at the moments that a real network seldom brings about.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream as Peer;
+
+use tokio::net::UnixStream;
+use tokio::task::coop::{consume_budget, has_budget_remaining};
+use tokio::task::yield_now;
+
+use super::*;
+use crate::peer;
+use crate::server::limit::Budget;
+use crate::server::wire::scratch;
+
+const LIMIT: Duration = Duration::from_secs(10);
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// A link, and the other end of it. The system has said by then that the link can be written to.
+async fn link() -> (Link, Peer) {
+    let (ours, peer) = Peer::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    peer.set_read_timeout(Some(LIMIT)).unwrap();
+    let stream = UnixStream::from_std(ours).unwrap();
+    stream.writable().await.unwrap();
+    let link = Link {
+        stream: Stream::Unix(stream),
+        scratch: scratch(),
+        outgoing: None,
+        written: 0,
+        unread: Bytes::new(),
+        state: State::Idle,
+        is_persistent: false,
+        idle_since: Instant::now(),
+        idle_limit: LIMIT,
+        deadline: Deadline::default(),
+    };
+    (link, peer)
+}
+
+fn request(size: usize) -> Outgoing {
+    let head = format!("POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
+    let share = Budget::new(1 << 30).share(peer::Peer::Unix);
+    Outgoing { head: head.into_bytes(), content: vec![b'x'; size], share, asked: Asked::ForContent }
+}
+
+async fn sent(link: &mut Link, size: usize) -> Result<(ResponseHead, Bytes), Unanswered> {
+    link.send(request(size), &[], Instant::now(), LIMIT).await
+}
+
+/// Waits until the system has said that there is something to read.
+async fn readable(link: &Link) {
+    let Stream::Unix(stream) = &link.stream else { panic!("it is a unix socket") };
+    stream.readable().await.unwrap();
+}
+
+/// Uses up what a task may do in one turn, but for so much.
+async fn spend_budget_but(left: usize) {
+    let mut all = 0;
+    yield_now().await;
+    while has_budget_remaining() {
+        consume_budget().await;
+        all += 1;
+    }
+    yield_now().await;
+    for _ in left..all {
+        consume_budget().await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_said_something_is_not_quiet_however_busy_the_task() {
+    let (mut link, mut peer) = link().await;
+    assert!(link.is_quiet());
+    peer.write_all(b"x").unwrap();
+    readable(&link).await;
+    spend_budget_but(0).await;
+    assert!(!has_budget_remaining());
+    assert!(!link.is_quiet());
+}
+
+#[tokio::test]
+async fn an_overrun_is_seen_however_busy_the_task() {
+    let (mut link, mut peer) = link().await;
+    link.state = State::Content(Remaining::Length(2));
+    link.is_persistent = true;
+    link.unread = Bytes::from_static(b"ok");
+    peer.write_all(b"more").unwrap();
+    readable(&link).await;
+    spend_budget_but(0).await;
+    assert!(matches!(link.take_whole(), Some(Err(Breach::Overrun))));
+    assert!(!link.is_reusable());
+}
+
+#[tokio::test]
+async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_there() {
+    let (mut link, mut peer) = link().await;
+    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    // One write goes through, and the task's turn is over: the second one will meet what has happened since.
+    spend_budget_but(1).await;
+    let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+    assert!(first.is_pending());
+    let mut some = [0; 100];
+    peer.read_exact(&mut some).unwrap();
+    peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 2\r\n\r\nno").unwrap();
+    drop(peer);
+    let Ok((head, _raw)) = sending.await else { panic!("there is an answer") };
+    assert_eq!(head.status, 413);
+    assert!(matches!(link.take_whole(), Some(Ok(content)) if content == "no"));
+    assert!(!link.is_reusable() && !link.is_writing());
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_again() {
+    let (mut link, mut peer) = link().await;
+    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    spend_budget_but(1).await;
+    assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
+    let mut some = [0; 100];
+    peer.read_exact(&mut some).unwrap();
+    drop(peer);
+    assert!(matches!(sending.await, Err(Unanswered::Failed(ForwardError::Broken(Breach::Io(_))))));
+}
+
+#[tokio::test]
+async fn a_request_comes_back_where_nothing_of_it_was_written_and_only_there() {
+    let (mut link, peer) = link().await;
+    drop(peer);
+    let Err(Unanswered::Unsent(unsent)) = sent(&mut link, 3).await else { panic!("nothing was written") };
+    assert_eq!(unsent.content, b"xxx");
+}
+
+#[tokio::test]
+async fn a_link_is_reused_when_both_sides_are_done_and_not_before() {
+    let (mut link, mut peer) = link().await;
+    for _ in 0..2 {
+        peer.write_all(OK).unwrap();
+        assert!(sent(&mut link, 3).await.is_ok());
+        assert!(!link.is_reusable());
+        assert!(matches!(link.take_whole(), Some(Ok(content)) if content == "ok"));
+        assert!(link.is_reusable());
+    }
+    peer.write_all(OK).unwrap();
+    assert!(sent(&mut link, 8 << 20).await.is_ok());
+    assert!(link.take_whole().is_some_and(|whole| whole.is_ok()));
+    assert!(link.is_writing() && !link.is_reusable());
+}
+
+#[tokio::test]
+async fn the_budgets_share_is_held_until_the_last_byte_is_written_and_no_longer() {
+    let (mut link, mut peer) = link().await;
+    let budget = Budget::new(1 << 30);
+    let mut request = request(8 << 20);
+    let mut share = budget.share(peer::Peer::Unix);
+    let grown = poll_fn(|cx| share.poll_grow_to(cx, 8 << 20, std::time::Instant::now())).await;
+    assert!(grown.is_ok());
+    request.share = share;
+    peer.write_all(OK).unwrap();
+    assert!(link.send(request, &[], Instant::now(), LIMIT).await.is_ok());
+    assert!(budget.held() > 0);
+    let reader = std::thread::spawn(move || {
+        let mut read = 0;
+        let mut piece = [0; 65536];
+        while read < 8 << 20 {
+            read += peer.read(&mut piece).unwrap();
+        }
+        peer
+    });
+    link.finish(LIMIT).await;
+    assert!(!link.is_writing());
+    assert_eq!(budget.held(), 0);
+    drop(reader.join().unwrap());
+}
