@@ -32,9 +32,11 @@ fn each_pipelined_answer_has_its_own_spelling_however_slowly_the_client_reads() 
             let body = format!("{n:05}").repeat(SIZE / 5);
             // Every third has nothing to spell, and some fit into one piece with their head.
             let size = if n % 4 == 1 { 5 } else { SIZE };
-            let framing = if n % 3 == 0 { "content-length" } else { "Content-Length" };
-            connection
-                .send(format!("HTTP/1.1 200 OK\r\n{name}: {n}\r\n{framing}: {size}\r\n\r\n{}", &body[..size]));
+            let framing = if n.is_multiple_of(3) { "content-length" } else { "Content-Length" };
+            connection.send(format!(
+                "HTTP/1.1 200 OK\r\n{name}: {n}\r\n{framing}: {size}\r\n\r\n{}",
+                &body[..size]
+            ));
         }
     });
     let gateway = Gateway::before(&upstream);
@@ -53,8 +55,7 @@ fn each_pipelined_answer_has_its_own_spelling_however_slowly_the_client_reads() 
 
 #[test]
 fn a_head_as_large_as_it_may_be_is_passed_on_line_by_line() {
-    let lines: Vec<_> =
-        (0..99).map(|n| format!("{}-{}: {}", spelled(n), n, "v".repeat(565 + n))).collect();
+    let lines: Vec<_> = (0..99).map(|n| format!("{}-{}: {}", spelled(n), n, "v".repeat(565 + n))).collect();
     let answer = format!("HTTP/1.1 200 OK\r\n{}\r\nContent-Length: 2\r\n\r\nok", lines.join("\r\n"));
     assert!(answer.len() > 60 * 1024);
     let upstream = Upstream::scripted(move |connection| {
@@ -90,7 +91,8 @@ fn an_answer_has_up_to_a_hundred_lines() {
 
 #[test]
 fn cookies_keep_their_order_and_their_spelling() {
-    let names: Vec<_> = (0..60).map(|n| if n % 3 == 0 { "Set-Cookie" } else { "set-cookie" }).collect();
+    let names: Vec<_> =
+        (0..60).map(|n| if n.is_multiple_of(3) { "Set-Cookie" } else { "set-cookie" }).collect();
     let lines: String = names.iter().enumerate().map(|(n, name)| format!("{name}: c{n}=1\r\n")).collect();
     let response = answered(format!("HTTP/1.1 200 OK\r\n{lines}Content-length: 0\r\n\r\n"));
     let cookies = response.fields.iter().filter(|field| field.is("set-cookie"));
@@ -274,9 +276,8 @@ fn the_request_is_written_on_while_its_answer_is_passed_on() {
 #[test]
 fn a_limit_that_a_reload_brings_is_that_of_the_next_head_on_an_open_connection() {
     let upstream = Upstream::ok();
-    let with = |bytes: usize| {
-        gateway().limits(&format!("max_header_bytes = {bytes}")).route(PATH, &upstream.url())
-    };
+    let with =
+        |bytes: usize| gateway().limits(&format!("max_header_bytes = {bytes}")).route(PATH, &upstream.url());
     let gateway = with(16 * 1024).start();
     let large = post(FIXTURE).line(format!("x: {}", "y".repeat(12_000))).bytes();
     let mut client = Client::to(&gateway);
