@@ -91,7 +91,8 @@ fn an_answer_has_up_to_a_hundred_lines() {
 
 #[test]
 fn cookies_keep_their_order_and_their_spelling() {
-    let names: Vec<_> = (0..60).map(|n| if n % 3 == 0 { "Set-Cookie" } else { "set-cookie" }).collect();
+    let names: Vec<_> =
+        (0..60_u32).map(|n| if n.is_multiple_of(3) { "Set-Cookie" } else { "set-cookie" }).collect();
     let lines: String = names.iter().enumerate().map(|(n, name)| format!("{name}: c{n}=1\r\n")).collect();
     let response = answered(format!("HTTP/1.1 200 OK\r\n{lines}Content-length: 0\r\n\r\n"));
     let cookies = response.fields.iter().filter(|field| field.is("set-cookie"));

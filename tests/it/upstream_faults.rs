@@ -483,7 +483,11 @@ fn an_answer_before_the_body_is_read_is_passed_on() {
     let upstream = once(|connection| {
         connection.request_head();
         connection.send("HTTP/1.1 413 Too Much\r\ncontent-length: 4\r\n\r\nlate");
-        connection.wait_closed();
+        connection.request();
+        // Where it has read all of it by the time its answer is seen, the connection is as good as any other.
+        while connection.request().is_some() {
+            connection.send(OK);
+        }
     });
     let gateway = gateway().limits("max_body = \"16MiB\"").route(PATH, &upstream.url()).start();
     let large = vec![b'x'; 16 * 1024 * 1024];
