@@ -1,7 +1,6 @@
 //! One connection to an upstream, at the moments that a real network seldom brings about.
 
 use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
 use std::os::unix::net::UnixStream as Peer;
 
 use tokio::net::UnixStream;
@@ -108,31 +107,6 @@ async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_ther
     assert_eq!(head.status, 413);
     assert!(matches!(link.take_whole(), Some(Ok(content)) if content == "no"));
     assert!(!link.is_reusable() && !link.is_writing());
-}
-
-/// A peer may take no more, and go on talking: a unix socket can have only one of its directions shut.
-#[tokio::test]
-async fn what_was_not_taken_whole_is_freed_and_the_connection_not_reused() {
-    for (answer, content) in [("content-length: 0\r\n\r\n", ""), ("content-length: 2\r\n\r\no", "k")] {
-        let (mut link, mut peer) = link().await;
-        let mut sending = Box::pin(sent(&mut link, 8 << 20));
-        spend_budget_but(1).await;
-        assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
-        if content.is_empty() {
-            peer.shutdown(Shutdown::Read).unwrap();
-        }
-        write!(peer, "HTTP/1.1 413 Too Much\r\n{answer}").unwrap();
-        assert!(sending.await.is_ok());
-        if !content.is_empty() {
-            assert!(link.is_writing());
-            peer.shutdown(Shutdown::Read).unwrap();
-            peer.write_all(content.as_bytes()).unwrap();
-            while !link.is_complete() {
-                assert!(poll_fn(|cx| link.poll_content(cx)).await.is_ok());
-            }
-        }
-        assert!(!link.is_writing() && !link.is_reusable());
-    }
 }
 
 #[tokio::test]
