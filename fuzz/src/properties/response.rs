@@ -250,8 +250,7 @@ const HOP_BY_HOP: [&str; 7] =
 const KEPT: [&str; 4] = ["host", "content-length", "content-type", "propify-signature"];
 
 fn is_same_head(said: &Response, told: &Response) -> bool {
-    // httparse keeps no reason that is not ASCII.
-    let reason = if said.reason.is_ascii() { &said.reason[..] } else { b"" };
+    let reason = &said.reason[..];
     let named = said.options();
     let goes = |name: &str| {
         let is_named = named.iter().any(|other| other == name && name != "close" && name != "keep-alive");
