@@ -83,6 +83,7 @@ fn what_is_clear_is_relayed_and_its_connection_used_again() {
         ("old", true, false),
         ("not-modified", true, true),
         ("no-content", true, true),
+        ("head-no-content", true, true),
         ("head-unknown", true, true),
         ("head-chunked", true, true),
         ("head-old", true, true),
