@@ -93,11 +93,14 @@ pub fn look(bytes: &Bytes, asked: Asked, kept: &[HeaderName]) -> Result<Look, Br
     let is_http_11 = response.version == Some(1);
     let lines = response.headers.iter().map(|line| (line.name.as_bytes(), line.value));
     let gone = HopByHop::of(lines.clone(), kept);
+    // A 204 must not say a length (RFC 9110, section 8.6). hyper sees to it, but not where HEAD was asked.
+    let is_204 = status == StatusCode::NO_CONTENT;
+    let is_idle = |name: &[u8]| is_204 && name.eq_ignore_ascii_case(b"content-length");
     let mut fields = HeaderMap::with_capacity(response.headers.len());
     let mut seen = Seen::default();
     for (name, value) in lines {
         seen.look(name, value)?;
-        if !gone.has(name) {
+        if !gone.has(name) && !is_idle(name) {
             let name = HeaderName::from_bytes(name)
                 .map_err(|_invalid| Breach::Malformed(httparse::Error::HeaderName))?;
             let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value))
@@ -240,6 +243,15 @@ mod tests {
             panic!("it is complete")
         };
         assert_eq!((head.framing, head.fields["content-length"].as_bytes()), (Framing::None, &b"5"[..]));
+    }
+
+    #[test]
+    fn a_204_goes_on_without_a_length() {
+        let text = Bytes::from_static(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nx: y\r\n\r\n");
+        for asked in [Asked::ForHead, Asked::ForContent] {
+            let Ok(Look::Complete(_, head)) = look(&text, asked, &[]) else { panic!("it is complete") };
+            assert_eq!(head.fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x"]);
+        }
     }
 
     #[test]
