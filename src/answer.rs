@@ -1,4 +1,4 @@
-//! Shell. The content of an answer, ours or an upstream's, and the record that ends with it.
+//! Shell. The content of an upstream's answer, and the record that ends with a request.
 
 use std::mem;
 use std::pin::Pin;
@@ -42,12 +42,6 @@ enum Content {
 }
 
 impl<IO: Transport> Answer<IO> {
-    /// A text of our own.
-    #[must_use]
-    pub fn own(text: Bytes, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {
-        Self::new(Content::Whole(Some(text)), ending, wire)
-    }
-
     /// An upstream's.
     #[must_use]
     pub fn relayed(content: forward::Content, ending: Ending, wire: &Rc<Wire<IO>>) -> Self {

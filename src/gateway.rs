@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::HeaderName;
 use http::{Method, Response};
 use tokio::time::Instant;
@@ -26,6 +27,7 @@ use crate::rejection::Rejection;
 use crate::route::{Matched, RouteId, Router};
 use crate::server::head::{Expect, Fault, RequestHead};
 use crate::server::limit::Budget;
+use crate::server::message::Message;
 use crate::server::pace::Pace;
 use crate::server::view::View;
 use crate::server::wire::{Arrival, Transport, Wire};
@@ -36,7 +38,7 @@ use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::telemetry::roll::Roll;
-use reply::{answered, ends_by_closing, last, pass_on, refuse};
+use reply::{answered, pass_on, refuse};
 use route::{Route, questions};
 
 pub use examine::Examined;
@@ -67,8 +69,18 @@ pub struct Unfit {
 /// The field that says which trace a request is part of (W3C Trace Context). It is forwarded as any other.
 const TRACEPARENT: &str = "traceparent";
 
-/// A response, or the wish to end the connection without one.
-pub type Exchanged<IO> = Result<Response<Answer<IO>>, Abandoned>;
+/// What a request comes to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is handed on at once, and a box would be one more allocation"
+)]
+#[derive(Debug)]
+pub enum Exchanged<IO: Transport> {
+    /// A response of our own.
+    Ours(Message),
+    /// An upstream's response, and the head that spells the names of its fields, where that is not in lower case.
+    Relayed(Response<Answer<IO>>, Option<Bytes>),
+}
 
 /// Nobody is left to answer.
 #[derive(Debug)]
@@ -86,21 +98,27 @@ impl std::error::Error for Abandoned {}
 ///
 /// # Errors
 /// [`Abandoned`], and the connection is closed without an answer.
-pub async fn exchange<IO: Transport>(worker: Rc<Worker>, wire: Rc<Wire<IO>>, peer: Peer) -> Exchanged<IO> {
-    let arrival = wire.take_arrival().ok_or(Abandoned)?;
+pub async fn exchange<IO: Transport>(
+    worker: &Rc<Worker>,
+    wire: &Rc<Wire<IO>>,
+    arrival: Arrival,
+    peer: Peer,
+) -> Result<Exchanged<IO>, Abandoned> {
     let view = worker.view();
     wire.adopt(view.limits());
-    let mut ending = Ending::new(&worker, &view, peer, arrival.at);
+    let mut ending = Ending::new(worker, &view, peer, arrival.at);
     let now = ending.begun_at();
-    let outcome = walk(&view, &wire, arrival, now, &mut ending.record).await;
-    let mut response = match outcome {
-        Ok(Served::Relayed(answer)) => pass_on(answer, ending, &wire),
-        Ok(Served::Challenge(answer)) => answered(answer, &worker, ending, &wire),
+    let outcome = walk(&view, wire, arrival, now, &mut ending.record).await;
+    Ok(match outcome {
+        Ok(Served::Relayed(answer)) => {
+            let (response, spelled_as) = pass_on(answer, worker, ending, wire);
+            Exchanged::Relayed(response, spelled_as)
+        }
+        Ok(Served::Challenge(answer)) => Exchanged::Ours(answered(answer, worker, ending, wire)),
         Err(rejection) => {
             let record = &mut ending.record;
             record.refused = true;
             record.reason = rejection.reason();
-            record.status = rejection.status().as_u16();
             if let Some(detail) = rejection.detail() {
                 record.detail = Some(detail.to_owned());
             }
@@ -108,17 +126,9 @@ pub async fn exchange<IO: Transport>(worker: Rc<Worker>, wire: Rc<Wire<IO>>, pee
                 record.status = 0;
                 return Err(Abandoned);
             }
-            refuse(&rejection, &worker, ending, &wire)
+            Exchanged::Ours(refuse(&rejection, worker, ending, wire))
         }
-    };
-    if wire.is_draining()
-        || wire.has_unread_content()
-        || worker.crowd().is_wanting()
-        || ends_by_closing(&response, &wire)
-    {
-        last(&mut response, &wire);
-    }
-    Ok(response)
+    })
 }
 
 /// What a request gets that is not refused.

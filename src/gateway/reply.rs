@@ -1,9 +1,9 @@
-//! Shell. Responses as hyper writes them: the upstream's, and our own.
+//! Shell. What a client is answered: the upstream's response, for hyper to write, or our own, as it goes over the wire.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::ext::ReasonPhrase;
@@ -12,17 +12,19 @@ use crate::answer::{Answer, Ending};
 use crate::forward;
 use crate::forward::response::ResponseHead;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
+use crate::server::message::Message;
 use crate::server::spelling::has_capitals;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
 use crate::signature::challenge;
 
-/// The upstream's response, as it came.
+/// The upstream's response, as it came, and the head that its fields are spelled as in, if that is not as hyper does.
 pub(super) fn pass_on<IO: Transport>(
     answer: forward::Response,
+    worker: &Worker,
     ending: Ending,
     wire: &Rc<Wire<IO>>,
-) -> Response<Answer<IO>> {
+) -> (Response<Answer<IO>>, Option<Bytes>) {
     let forward::Response { head, raw, content } = answer;
     let mut response = Response::new(match withheld(&head) {
         Some(length) => Answer::withheld(length, ending, wire),
@@ -33,10 +35,10 @@ pub(super) fn pass_on<IO: Transport>(
     if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
         response.extensions_mut().insert(reason);
     }
-    if has_capitals(&raw) {
-        wire.spell_as(raw);
+    if ends_here(worker, wire) || ends_by_closing(&response, wire) {
+        last(&mut response, wire);
     }
-    response
+    (response, Some(raw).filter(|raw| has_capitals(raw)))
 }
 
 /// The length of the content that a 304 does without, where it says so: `look` has found it to be one number.
@@ -50,20 +52,24 @@ pub(super) fn answered<IO: Transport>(
     answer: challenge::Answer,
     worker: &Worker,
     mut ending: Ending,
-    wire: &Rc<Wire<IO>>,
-) -> Response<Answer<IO>> {
-    ending.record.status = StatusCode::OK.as_u16();
+    wire: &Wire<IO>,
+) -> Message {
     ending.record.challenge = Some("answered");
-    let date = worker.date(ending.begun_at());
-    let mut response = Response::new(Answer::own(answer.content.into(), ending, wire));
-    let fields = response.headers_mut();
-    fields.insert(header::DATE, date);
-    if let Some(media_type) = answer.media_type {
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let date = (header::DATE, worker.date(ending.begun_at()));
+    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let media_type = answer.media_type.map(|media_type| {
+        [
+            (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        ]
+    });
+    let content = answer.content.as_bytes();
+    match media_type {
+        Some([media_type, no_sniff]) => {
+            say(StatusCode::OK, &[date, media_type, no_sniff, no_store], content, false, worker, ending, wire)
+        }
+        None => say(StatusCode::OK, &[date, no_store], content, false, worker, ending, wire),
     }
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// A refusal: problem details (RFC 9457), and the field that its status code calls for.
@@ -71,26 +77,44 @@ pub(super) fn refuse<IO: Transport>(
     rejection: &Rejection,
     worker: &Worker,
     ending: Ending,
-    wire: &Rc<Wire<IO>>,
-) -> Response<Answer<IO>> {
-    let date = worker.date(ending.begun_at());
-    let mut response =
-        Response::new(Answer::own(Bytes::from_static(rejection.problem().as_bytes()), ending, wire));
-    *response.status_mut() = rejection.status();
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-    fields.insert(header::DATE, date);
-    if let Some((name, value)) = rejection.field() {
-        fields.insert(name, value);
+    wire: &Wire<IO>,
+) -> Message {
+    let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+    let date = (header::DATE, worker.date(ending.begun_at()));
+    let status = rejection.status();
+    let content = rejection.problem().as_bytes();
+    let is_last = rejection.ends_connection();
+    match rejection.field() {
+        Some(field) => say(status, &[media_type, date, field], content, is_last, worker, ending, wire),
+        None => say(status, &[media_type, date], content, is_last, worker, ending, wire),
     }
-    if rejection.ends_connection() {
-        last(&mut response, wire);
+}
+
+/// A response of ours. Its record is emitted here.
+fn say<IO: Transport>(
+    status: StatusCode,
+    fields: &[(HeaderName, HeaderValue)],
+    content: &[u8],
+    is_last: bool,
+    worker: &Worker,
+    mut ending: Ending,
+    wire: &Wire<IO>,
+) -> Message {
+    let asked = wire.asked();
+    ending.record.status = status.as_u16();
+    if !asked.is_for_head {
+        ending.record.sent = u64::try_from(content.len()).unwrap_or(u64::MAX);
     }
-    response
+    Message::new(asked, status, fields, content, is_last || ends_here(worker, wire))
+}
+
+/// Whether no request can follow this one, or should.
+fn ends_here<IO: Transport>(worker: &Worker, wire: &Wire<IO>) -> bool {
+    wire.is_draining() || wire.has_unread_content() || worker.crowd().is_wanting()
 }
 
 /// Makes it the last response of its connection.
-pub(super) fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
+fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     if wire.is_http_10() {
         // Or hyper would add the `keep-alive` that an HTTP/1.0 client may have asked for.
@@ -99,6 +123,6 @@ pub(super) fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wi
 }
 
 /// Whether only the end of the connection can end the response (RFC 9112, section 6.3).
-pub(super) fn ends_by_closing<IO: Transport>(response: &Response<Answer<IO>>, wire: &Wire<IO>) -> bool {
+fn ends_by_closing<IO: Transport>(response: &Response<Answer<IO>>, wire: &Wire<IO>) -> bool {
     wire.is_http_10() && response.body().size_hint().exact().is_none()
 }

@@ -1,23 +1,22 @@
 //! Shell. One client connection, from accept to close.
 
-use std::future::{Future as _, poll_fn};
+use std::error::Error;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::crowd::Rest;
-use super::hyper_side::HyperSide;
+use super::scribe::Scribe;
 use super::seldom::Seldom;
 use super::unread::Unread;
-use super::wire::{Transport, Wire};
+use super::wire::{Arrival, Transport, Wire};
 use super::worker::Worker;
-use crate::gateway;
+use crate::gateway::{self, Exchanged};
 use crate::peer::Peer;
 
 /// How long a client whose request was refused early may go on sending while it reads the answer.
@@ -27,9 +26,6 @@ const LINGER: Duration = Duration::from_secs(5);
 const SHORT_LINGER: Duration = Duration::from_secs(1);
 /// How long an idle connection waits at the end for a request that may be on its way.
 const LAST_CALL: Duration = Duration::from_secs(1);
-
-/// The least that hyper takes for its buffer. What it reads has a few dozen bytes.
-const BUFFER: usize = 8 * 1024;
 
 /// Serves a connection until either side ends it. `drain` ends it after the request under way.
 pub async fn serve<IO: Transport + 'static>(
@@ -75,34 +71,63 @@ pub async fn serve_rest<IO: Transport + 'static>(
     }
 }
 
-/// One exchange after the other. hyper, which holds more than 8 KiB for each connection, is called in when there is a head
-/// for it, and sent away when the connection has been at rest for a while.
+/// Serves one request after the other. What a request under way needs is in one box, which is given back when the connection
+/// has been at rest for a while.
 async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     wire: &Rc<Wire<IO>>,
     rest: &Rest,
     peer: Peer,
-) -> hyper::Result<()> {
-    while wire.has_next_head().await {
-        let service = service_fn(|_told| gateway::exchange(Rc::clone(worker), Rc::clone(wire), peer));
-        let connection = http1::Builder::new()
-            // The wire knows when a client is gone; that it has half-closed does not mean it does not listen.
-            .half_close(true)
-            // What an upstream did not say is not added; our own answers have one.
-            .auto_date_header(false)
-            .max_buf_size(BUFFER)
-            .serve_connection(HyperSide::new(Rc::clone(wire)), service);
-        let mut connection = Box::pin(connection);
-        let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending if rest.is_long() && wire.is_flushed() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        });
-        if let Some(ended) = ended.await {
-            return ended;
+) -> Result<(), Box<dyn Error>> {
+    while let Some(arrival) = poll_fn(|cx| wire.poll_arrival(cx)).await {
+        let turn = Box::pin(exchanges_until_rest(worker, wire, rest, peer, arrival));
+        if turn.await? == Next::Nothing {
+            break;
         }
     }
     Ok(())
+}
+
+/// What comes behind a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// A long rest.
+    Rest,
+    /// The end of the connection.
+    Nothing,
+}
+
+async fn exchanges_until_rest<IO: Transport + 'static>(
+    worker: &Rc<Worker>,
+    wire: &Rc<Wire<IO>>,
+    rest: &Rest,
+    peer: Peer,
+    mut arrival: Arrival,
+) -> Result<Next, Box<dyn Error>> {
+    // hyper, which holds more than 8 KiB, is called in when an upstream has answered.
+    let mut scribe = None;
+    loop {
+        let goes_on = match gateway::exchange(worker, wire, arrival, peer).await? {
+            Exchanged::Ours(message) => wire.say(&message).await?,
+            Exchanged::Relayed(response, spelled_as) => {
+                let scribe = scribe.get_or_insert_with(|| Scribe::new(wire));
+                scribe.write(wire.asked(), response, spelled_as).await?
+            }
+        };
+        if !goes_on {
+            return Ok(Next::Nothing);
+        }
+        let next = poll_fn(|cx| match wire.poll_arrival(cx) {
+            Poll::Ready(Some(arrival)) => Poll::Ready(Ok(arrival)),
+            Poll::Ready(None) => Poll::Ready(Err(Next::Nothing)),
+            Poll::Pending if rest.is_long() => Poll::Ready(Err(Next::Rest)),
+            Poll::Pending => Poll::Pending,
+        });
+        arrival = match next.await {
+            Ok(arrival) => arrival,
+            Err(next) => return Ok(next),
+        };
+    }
 }
 
 /// No more than half of what the whole drain may take: an idle connection is not cut off.

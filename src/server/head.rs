@@ -70,6 +70,30 @@ pub enum Persistence {
     Close,
 }
 
+/// What a response has to know of its request: whether it has content, and what becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether the method is HEAD, to which no content is sent (RFC 9110, section 9.3.2).
+    pub is_for_head: bool,
+    /// The client's protocol version.
+    pub version: Version,
+    /// What the client said of the connection.
+    pub persistence: Persistence,
+}
+
+impl Asked {
+    /// Whether the client keeps the connection open for another request (RFC 9112, section 9.3).
+    #[must_use]
+    pub fn goes_on(self) -> bool {
+        match (self.version, self.persistence) {
+            (Version::Http11, Persistence::Usual | Persistence::KeepAlive)
+            | (Version::Http10, Persistence::KeepAlive) => true,
+            (Version::Http11, Persistence::Close)
+            | (Version::Http10, Persistence::Usual | Persistence::Close) => false,
+        }
+    }
+}
+
 /// The minor versions of HTTP/1 that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {

@@ -1,32 +1,28 @@
-//! Shell. The socket of one client connection, shared between hyper and the reader of content.
+//! Shell. The socket of one client connection: what is read from it, and the watch over what is written.
 //!
-//! hyper writes responses, and is told of a request when there is one to answer; it never sees a head as it came, nor
-//! content. The wire reads each head itself and has [`head::look`] judge it. The request's own task takes it from here,
-//! reads the content straight into its final buffer, and only when all of it has been read does hyper hear of the next
-//! request. So what hyper would have normalised is seen, what it would have buffered is not, and pipelined requests are
-//! answered one by one.
+//! The wire reads each head itself and has [`head::look`] judge it; nobody else sees a request. Its content is read from
+//! here straight into its final buffer, and only when a response has been written is the next head looked for. So nothing
+//! is normalised unseen, nothing is buffered that nobody asked for, and pipelined requests are answered one by one.
 //!
-//! That a head cannot be served is told in the same way, so that its refusal is written by the one place that writes
-//! responses, in its turn.
+//! A head that cannot be served arrives in the same way as one that can, so that it is refused in its turn.
 
 mod content;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::Instant;
 
 use super::chunked::Chunked;
 use super::crowd::Rest;
-use super::head::{self, Fault, Framing, Head, Look, RequestHead, Version};
-use super::spelling::Spelling;
+use super::head::{self, Asked, Fault, Framing, Head, Look, Persistence, RequestHead, Version};
+use super::message::Message;
 use super::unread::Unread;
 use crate::deadline::Deadline;
 use content::Remaining;
@@ -73,12 +69,12 @@ pub fn scratch() -> Scratch {
 /// One client connection.
 #[derive(Debug)]
 pub struct Wire<IO> {
-    pub(super) inner: RefCell<Inner<IO>>,
+    inner: RefCell<Inner<IO>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Inner<IO> {
-    pub(super) io: IO,
+struct Inner<IO> {
+    io: IO,
     limits: Limits,
     scratch: Scratch,
     rest: Rc<Rest>,
@@ -87,19 +83,13 @@ pub(super) struct Inner<IO> {
     /// How much of it has been searched for the end of a head.
     scanned: usize,
     phase: Phase,
-    /// The request that hyper has not been told of, or that its service has not taken up.
-    pub(super) arrival: Option<Arrival>,
-    pub(super) version: Version,
+    /// What the request under way asked for.
+    asked: Asked,
     eof: bool,
     draining: bool,
     waiting: Deadline,
     first_request: bool,
     writing: Deadline,
-    /// Whether hyper may hold bytes of a response that are not written yet; who waits for it to have none.
-    pub(super) unflushed: bool,
-    pub(super) flushed: Option<Waker>,
-    /// How the names in the head that hyper writes next are spelled.
-    pub(super) spelling: Spelling,
 }
 
 #[derive(Debug)]
@@ -114,7 +104,7 @@ enum Phase {
     Closed,
 }
 
-/// What hyper has been told of.
+/// A request that has arrived, but for its content.
 #[derive(Debug)]
 pub struct Arrival {
     /// The head, or why it is not served.
@@ -137,16 +127,12 @@ impl<IO: Transport> Wire<IO> {
             unread,
             scanned: 0,
             phase: Phase::Head,
-            arrival: None,
-            version: Version::Http11,
+            asked: Asked { is_for_head: false, version: Version::Http11, persistence: Persistence::Usual },
             eof: false,
             draining: false,
             waiting,
             first_request: true,
             writing: Deadline::default(),
-            unflushed: false,
-            flushed: None,
-            spelling: Spelling::default(),
         };
         Rc::new(Self { inner: RefCell::new(inner) })
     }
@@ -159,24 +145,16 @@ impl<IO: Transport> Wire<IO> {
         }
     }
 
-    /// Waits for a request to tell hyper of. There is none when the connection ends, or should.
-    pub async fn has_next_head(&self) -> bool {
-        poll_fn(|cx| self.inner.borrow_mut().poll_head(cx)).await.unwrap_or(false)
+    /// Looks for the next request. There is none when the connection ends, or should.
+    ///
+    /// To be called when the response to the last one has been written.
+    pub fn poll_arrival(&self, cx: &mut Context<'_>) -> Poll<Option<Arrival>> {
+        self.inner.borrow_mut().poll_head(cx).map(|arrival| arrival.unwrap_or_default())
     }
 
-    /// Whether hyper has written all that it had of the last response.
-    pub fn is_flushed(&self) -> bool {
-        !self.inner.borrow().unflushed
-    }
-
-    /// The request that hyper has just been told of. There is one whenever it calls its service.
-    pub fn take_arrival(&self) -> Option<Arrival> {
-        self.inner.borrow_mut().arrival.take()
-    }
-
-    /// Has the field names of the next response written as `raw`, the head of an upstream's response, spells them.
-    pub fn spell_as(&self, raw: Bytes) {
-        self.inner.borrow_mut().spelling.follow(raw);
+    /// What the request under way asked for.
+    pub fn asked(&self) -> Asked {
+        self.inner.borrow().asked
     }
 
     /// Ends the connection once the request under way is answered. One that waits for a request, or for the rest of a head,
@@ -193,7 +171,7 @@ impl<IO: Transport> Wire<IO> {
 
     /// Whether the client speaks HTTP/1.0, where only the end of the connection ends a response of unknown length.
     pub fn is_http_10(&self) -> bool {
-        self.inner.borrow().version == Version::Http10
+        self.inner.borrow().asked.version == Version::Http10
     }
 
     /// Whether this is to be the connection's last response.
@@ -216,8 +194,60 @@ impl<IO: Transport> Wire<IO> {
     /// # Errors
     /// If the connection is gone.
     pub async fn send_continue(&self) -> io::Result<()> {
-        let mut rest: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        poll_fn(|cx| self.inner.borrow_mut().poll_write_between(cx, &mut rest)).await
+        self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await
+    }
+
+    /// Writes a response of ours, and ends the connection behind it if it is the last. Gives back whether it goes on.
+    ///
+    /// # Errors
+    /// If the connection is gone, or the client does not take the response.
+    pub async fn say(&self, message: &Message) -> io::Result<bool> {
+        self.write_all(message.bytes()).await?;
+        if !message.goes_on() {
+            poll_fn(|cx| self.poll_shutdown(cx)).await?;
+        }
+        Ok(message.goes_on())
+    }
+
+    async fn write_all(&self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            let n = poll_fn(|cx| self.poll_write(cx, rest)).await?;
+            rest = rest.get(n..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Writes some bytes of a response. A client that takes none of it for too long is given up.
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut inner = self.inner.borrow_mut();
+        let written = Pin::new(&mut inner.io).poll_write(cx, bytes);
+        inner.watched(cx, written)
+    }
+
+    /// The same for bytes in several pieces.
+    pub fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut inner = self.inner.borrow_mut();
+        let written = Pin::new(&mut inner.io).poll_write_vectored(cx, pieces);
+        inner.watched(cx, written)
+    }
+
+    /// Whether several pieces are written at once.
+    pub fn is_write_vectored(&self) -> bool {
+        self.inner.borrow().io.is_write_vectored()
+    }
+
+    /// Has the stream pass on what it was given.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner.borrow_mut().io).poll_flush(cx)
+    }
+
+    /// Ends this side of the connection.
+    pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner.borrow_mut().io).poll_shutdown(cx)
     }
 
     /// Reads more content into `append`: what has been read already, or else straight from the socket.
@@ -257,7 +287,7 @@ impl<IO: Transport> Wire<IO> {
     /// to tell it that a response is complete, so this end must not look like one.
     pub fn break_off(&self) {
         let inner = self.inner.borrow();
-        if inner.version == Version::Http10 {
+        if inner.asked.version == Version::Http10 {
             inner.io.reset_on_close();
         }
     }
@@ -273,18 +303,12 @@ impl<IO: Transport> Wire<IO> {
 }
 
 impl<IO: Transport> Inner<IO> {
-    /// Makes sure that there is a request to tell of, or that there will be none.
-    ///
-    /// Ready with `false` at the end of the connection.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.arrival.is_some() {
-            return Poll::Ready(Ok(true));
-        }
+    /// Ready with nothing at the end of the connection.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Arrival>>> {
         loop {
             match self.phase {
                 Phase::Head => {}
                 Phase::Complete => {
-                    // hyper asks for a head only when the response before it is on its way.
                     self.phase = Phase::Head;
                     self.waiting.clear();
                     if !self.unread.is_empty() {
@@ -293,44 +317,36 @@ impl<IO: Transport> Inner<IO> {
                         return Poll::Pending;
                     }
                 }
-                Phase::Content(_) | Phase::Closed => return Poll::Ready(Ok(false)),
+                Phase::Content(_) | Phase::Closed => return Poll::Ready(Ok(None)),
             }
             match head::look(self.unread.as_slice(), &mut self.scanned, self.limits.max_header_bytes) {
-                Look::Complete(head) => {
-                    self.hand_over(head);
-                    return Poll::Ready(Ok(true));
-                }
-                Look::Faulty(fault) => {
-                    self.fail(fault);
-                    return Poll::Ready(Ok(true));
-                }
-                Look::Partial if self.eof => return Poll::Ready(Ok(false)),
+                Look::Complete(head) => return Poll::Ready(Ok(Some(self.hand_over(head)))),
+                Look::Faulty(fault) => return Poll::Ready(Ok(Some(self.fail(fault)))),
+                Look::Partial if self.eof => return Poll::Ready(Ok(None)),
                 Look::Partial => match self.poll_fill(cx) {
                     Poll::Ready(filled) => {
                         if filled? == 0 {
                             self.eof = true;
                         }
                     }
-                    Poll::Pending if self.rest.is_let_go() => {
-                        return Poll::Ready(Ok(false));
-                    }
+                    Poll::Pending if self.rest.is_let_go() => return Poll::Ready(Ok(None)),
                     Poll::Pending => {
                         self.rest.wait(cx.waker(), self.unread.is_empty());
                         ready!(self.poll_too_late(cx));
                         if self.unread.is_empty() {
-                            return Poll::Ready(Ok(false));
+                            return Poll::Ready(Ok(None));
                         }
-                        self.fail(Fault::TimedOut);
-                        return Poll::Ready(Ok(true));
+                        return Poll::Ready(Ok(Some(self.fail(Fault::TimedOut))));
                     }
                 },
             }
         }
     }
 
-    fn hand_over(&mut self, head: Head) {
+    fn hand_over(&mut self, head: Head) -> Arrival {
         let request = RequestHead::new(head, self.unread.as_slice());
-        self.version = head.version;
+        let is_for_head = request.method() == "HEAD";
+        self.asked = Asked { is_for_head, version: head.version, persistence: head.persistence };
         self.unread.consume(head.len);
         self.phase = match head.framing {
             Framing::None | Framing::Length(0) => Phase::Complete,
@@ -339,21 +355,22 @@ impl<IO: Transport> Inner<IO> {
                 Phase::Content(Remaining::Chunked(Chunked::new(self.limits.max_header_bytes)))
             }
         };
-        self.arrived(Ok(request));
+        self.arrived(Ok(request))
     }
 
-    fn fail(&mut self, fault: Fault) {
-        self.version = if is_http_10(self.unread.as_slice()) { Version::Http10 } else { Version::Http11 };
+    fn fail(&mut self, fault: Fault) -> Arrival {
+        let version = if is_http_10(self.unread.as_slice()) { Version::Http10 } else { Version::Http11 };
+        self.asked = Asked { is_for_head: false, version, persistence: Persistence::Usual };
         self.phase = Phase::Closed;
-        self.arrived(Err(fault));
+        self.arrived(Err(fault))
     }
 
-    fn arrived(&mut self, head: Result<RequestHead, Fault>) {
+    fn arrived(&mut self, head: Result<RequestHead, Fault>) -> Arrival {
         self.scanned = 0;
         self.first_request = false;
         self.rest.serve();
         self.waiting.clear();
-        self.arrival = Some(Arrival { head, at: Instant::now() });
+        Arrival { head, at: Instant::now() }
     }
 
     /// The deadline of whatever is being waited for: the first byte of a request, or its last.
@@ -388,33 +405,6 @@ impl<IO: Transport> Inner<IO> {
         let mut buffer = ReadBuf::new(&mut scratch);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         Poll::Ready(Ok(buffer.filled().len()))
-    }
-
-    /// Writes past hyper, when hyper has nothing left to write.
-    fn poll_write_between(&mut self, cx: &mut Context<'_>, rest: &mut &[u8]) -> Poll<io::Result<()>> {
-        if self.unflushed {
-            self.flushed = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        while !rest.is_empty() {
-            let written = Pin::new(&mut self.io).poll_write(cx, rest);
-            let n = ready!(self.watched(cx, written))?;
-            *rest = rest.get(n..).unwrap_or_default();
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// What hyper wanted written has been, as far as it has.
-    pub(super) fn written(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        let written = self.watched(cx, written);
-        if let Poll::Ready(Ok(n)) = written {
-            self.spelling.advance(n);
-        }
-        written
     }
 
     /// Sees to it that a client which takes nothing of its response is given up.

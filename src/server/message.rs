@@ -1,0 +1,129 @@
+//! Pure. A response of our own, as it goes over the wire: a refusal, or the answer to a challenge.
+//!
+//! Its content is short and known from the beginning, so that it needs nobody to frame it.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::head::{Asked, Persistence, Version};
+
+/// A response of ours, whole.
+#[derive(Debug)]
+pub struct Message {
+    bytes: Vec<u8>,
+    goes_on: bool,
+}
+
+/// What the framing takes beside fields and content, at most, and a few fields on top.
+const FRAME: usize = 320;
+
+impl Message {
+    /// A response to what was `asked`, with these fields besides those that frame it; `is_last` says that the connection is
+    /// not to go on, whatever the client would like.
+    #[must_use]
+    pub fn new(
+        asked: Asked,
+        status: StatusCode,
+        fields: &[(HeaderName, HeaderValue)],
+        content: &[u8],
+        is_last: bool,
+    ) -> Self {
+        let mut bytes = Vec::with_capacity(content.len().saturating_add(FRAME));
+        bytes.extend_from_slice(match asked.version {
+            Version::Http10 => b"HTTP/1.0 ",
+            Version::Http11 => b"HTTP/1.1 ",
+        });
+        bytes.extend_from_slice(status.as_str().as_bytes());
+        bytes.push(b' ');
+        bytes.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        for (name, value) in fields {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(match (asked.version, asked.persistence) {
+            _ if is_last => b"connection: close\r\n",
+            (Version::Http11, Persistence::Close) => b"connection: close\r\n",
+            (Version::Http10, Persistence::KeepAlive) => b"connection: keep-alive\r\n",
+            // That it is closed, or that it is not, goes without saying.
+            (Version::Http10, Persistence::Usual | Persistence::Close)
+            | (Version::Http11, Persistence::Usual | Persistence::KeepAlive) => b"",
+        });
+        bytes.extend_from_slice(b"content-length: ");
+        bytes.extend_from_slice(itoa::Buffer::new().format(content.len()).as_bytes());
+        bytes.extend_from_slice(b"\r\n\r\n");
+        if !asked.is_for_head {
+            bytes.extend_from_slice(content);
+        }
+        Self { bytes, goes_on: !is_last && asked.goes_on() }
+    }
+
+    /// The bytes of it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether another request may follow it.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header;
+
+    use super::*;
+
+    const POST: Asked =
+        Asked { is_for_head: false, version: Version::Http11, persistence: Persistence::Usual };
+
+    fn said(asked: Asked, is_last: bool) -> (String, bool) {
+        let fields = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/plain")),
+            (header::ALLOW, HeaderValue::from_static("POST, PUT")),
+        ];
+        let message = Message::new(asked, StatusCode::METHOD_NOT_ALLOWED, &fields, b"not so\n", is_last);
+        (String::from_utf8(message.bytes().to_vec()).unwrap(), message.goes_on())
+    }
+
+    #[test]
+    fn a_message_has_its_fields_in_order_and_the_length_of_its_content() {
+        let (text, goes_on) = said(POST, false);
+        let want = "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain\r\nallow: POST, PUT\r\n\
+                    content-length: 7\r\n\r\nnot so\n";
+        assert_eq!((text.as_str(), goes_on), (want, true));
+    }
+
+    #[test]
+    fn to_head_the_length_is_told_and_the_content_is_not_sent() {
+        let (text, _) = said(Asked { is_for_head: true, ..POST }, false);
+        assert!(text.ends_with("content-length: 7\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn what_becomes_of_the_connection_is_said_where_it_does_not_go_without_saying() {
+        use Persistence::{Close, KeepAlive, Usual};
+        use Version::{Http10, Http11};
+        for (version, persistence, is_last, said_of_it, want) in [
+            (Http11, Usual, false, None, true),
+            (Http11, KeepAlive, false, None, true),
+            (Http11, Close, false, Some("close"), false),
+            (Http11, Usual, true, Some("close"), false),
+            (Http11, Close, true, Some("close"), false),
+            (Http10, Usual, false, None, false),
+            (Http10, Close, false, None, false),
+            (Http10, KeepAlive, false, Some("keep-alive"), true),
+            (Http10, KeepAlive, true, Some("close"), false),
+        ] {
+            let (text, goes_on) = said(Asked { is_for_head: false, version, persistence }, is_last);
+            let field = text.lines().find_map(|line| line.strip_prefix("connection: "));
+            assert_eq!((field, goes_on), (said_of_it, want), "{version:?} {persistence:?} {is_last}");
+            let begin = if version == Http10 { "HTTP/1.0 405 " } else { "HTTP/1.1 405 " };
+            assert!(text.starts_with(begin), "{text}");
+        }
+    }
+}
