@@ -72,26 +72,26 @@ pub async fn serve_rest<IO: Transport + 'static>(
 }
 
 /// Serves one request after the other. What a request under way needs is in one box, which is given back when the connection
-/// has been at rest for a while.
+/// has been at rest for a while, or its client does not take the response.
 async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     wire: &Rc<Wire<IO>>,
     rest: &Rest,
     peer: Peer,
 ) -> Result<(), Box<dyn Error>> {
-    while let Some(arrival) = poll_fn(|cx| wire.poll_arrival(cx)).await {
+    while let Some(arrival) = poll_fn(|cx| wire.poll_arrival(cx)).await? {
         let turn = Box::pin(exchanges_until_rest(worker, wire, rest, peer, arrival));
         if turn.await? == Next::Nothing {
             break;
         }
     }
-    Ok(())
+    Ok(wire.finish().await?)
 }
 
 /// What comes behind a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// A long rest.
+    /// A long rest, or one until the client takes its response.
     Rest,
     /// The end of the connection.
     Nothing,
@@ -118,12 +118,11 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
             return Ok(Next::Nothing);
         }
         let next = poll_fn(|cx| match wire.poll_arrival(cx) {
-            Poll::Ready(Some(arrival)) => Poll::Ready(Ok(arrival)),
-            Poll::Ready(None) => Poll::Ready(Err(Next::Nothing)),
-            Poll::Pending if rest.is_long() => Poll::Ready(Err(Next::Rest)),
+            Poll::Ready(arrival) => Poll::Ready(arrival.map(|arrival| arrival.ok_or(Next::Nothing))),
+            Poll::Pending if rest.is_long() || wire.is_stuck() => Poll::Ready(Ok(Err(Next::Rest))),
             Poll::Pending => Poll::Pending,
         });
-        arrival = match next.await {
+        arrival = match next.await? {
             Ok(arrival) => arrival,
             Err(next) => return Ok(next),
         };

@@ -1,4 +1,4 @@
-//! Pure. Bytes that have been read from a connection and not yet been made sense of.
+//! Pure. Bytes that have been read from a connection and not yet been made sense of, or that are yet to be written to one.
 
 /// A queue of bytes: appended to at the end, consumed from the front. It holds no memory while it is empty.
 #[derive(Debug, Default)]
@@ -43,9 +43,22 @@ impl Unread {
         }
     }
 
+    /// Holds no more memory than what is there needs: it is going to be there for a while.
+    pub fn release(&mut self) {
+        self.bytes.drain(..self.consumed);
+        self.consumed = 0;
+        self.bytes.shrink_to_fit();
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+impl From<Vec<u8>> for Unread {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, consumed: 0 }
     }
 }
 
@@ -61,6 +74,9 @@ mod tests {
         assert_eq!(unread.as_slice(), b"llo ");
         unread.append(b"world");
         assert_eq!(unread.as_slice(), b"llo world");
+        unread.consume(4);
+        unread.release();
+        assert_eq!((unread.as_slice(), unread.bytes.capacity()), (&b"world"[..], 5));
         unread.consume(100);
         assert!(unread.is_empty());
         assert_eq!(unread.bytes.capacity(), 0);

@@ -7,10 +7,11 @@
 //! A head that cannot be served arrives in the same way as one that can, so that it is refused in its turn.
 
 mod content;
+mod kept;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -90,6 +91,8 @@ struct Inner<IO> {
     waiting: Deadline,
     first_request: bool,
     writing: Deadline,
+    /// What the client has not taken yet of a response.
+    kept: Unread,
 }
 
 #[derive(Debug)]
@@ -133,6 +136,7 @@ impl<IO: Transport> Wire<IO> {
             waiting,
             first_request: true,
             writing: Deadline::default(),
+            kept: Unread::default(),
         };
         Rc::new(Self { inner: RefCell::new(inner) })
     }
@@ -147,9 +151,14 @@ impl<IO: Transport> Wire<IO> {
 
     /// Looks for the next request. There is none when the connection ends, or should.
     ///
-    /// To be called when the response to the last one has been written.
-    pub fn poll_arrival(&self, cx: &mut Context<'_>) -> Poll<Option<Arrival>> {
-        self.inner.borrow_mut().poll_head(cx).map(|arrival| arrival.unwrap_or_default())
+    /// To be called when the response to the last one has been written, or the rest of it is kept.
+    ///
+    /// # Errors
+    /// If the connection is gone, or the client does not take that response.
+    pub fn poll_arrival(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Arrival>>> {
+        let mut inner = self.inner.borrow_mut();
+        ready!(inner.poll_kept(cx))?;
+        inner.poll_head(cx)
     }
 
     /// What the request under way asked for.
@@ -194,7 +203,9 @@ impl<IO: Transport> Wire<IO> {
     /// # Errors
     /// If the connection is gone.
     pub async fn send_continue(&self) -> io::Result<()> {
-        self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await
+        self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        // It waits for it before it goes on.
+        self.write_kept().await
     }
 
     /// Writes a response of ours, and ends the connection behind it if it is the last. Gives back whether it goes on.
@@ -217,37 +228,9 @@ impl<IO: Transport> Wire<IO> {
         Ok(())
     }
 
-    /// Writes some bytes of a response. A client that takes none of it for too long is given up.
-    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut inner = self.inner.borrow_mut();
-        let written = Pin::new(&mut inner.io).poll_write(cx, bytes);
-        inner.watched(cx, written)
-    }
-
-    /// The same for bytes in several pieces.
-    pub fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let mut inner = self.inner.borrow_mut();
-        let written = Pin::new(&mut inner.io).poll_write_vectored(cx, pieces);
-        inner.watched(cx, written)
-    }
-
     /// Whether several pieces are written at once.
     pub fn is_write_vectored(&self) -> bool {
         self.inner.borrow().io.is_write_vectored()
-    }
-
-    /// Has the stream pass on what it was given.
-    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner.borrow_mut().io).poll_flush(cx)
-    }
-
-    /// Ends this side of the connection.
-    pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner.borrow_mut().io).poll_shutdown(cx)
     }
 
     /// Reads more content into `append`: what has been read already, or else straight from the socket.
@@ -418,6 +401,7 @@ impl<IO: Transport> Inner<IO> {
             Poll::Pending => {
                 if !self.writing.is_set() {
                     self.writing.set(self.limits.write_timeout);
+                    self.unread.release();
                 }
                 ready!(self.writing.poll_passed(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use hookgate::server::Ended;
+
 use crate::support::upstream::OK;
-use crate::support::{Client, FIXTURE, PATIENCE, Upstream, assert_refused, gate, gateway, post};
+use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Upstream, assert_refused, gate, gateway, post};
 
 const PATH: &str = "/webhook/leases";
 
@@ -123,6 +125,86 @@ fn an_answer_to_a_client_that_reads_steadily_is_not_cut_however_much_the_kernel_
     }
     let response = client.response();
     assert_eq!((response.complete, response.body.len()), (true, length));
+}
+
+/// Of two kinds, in an order that never repeats itself, so that no answer can take another's place.
+fn nth_request(n: usize) -> String {
+    let method = if n.count_ones().is_multiple_of(2) { "POST /nowhere" } else { "GET /webhook/leases" };
+    format!("{method} HTTP/1.1\r\nhost: a\r\n\r\n")
+}
+
+fn nth_status(n: usize) -> u16 {
+    if n.count_ones().is_multiple_of(2) { 404 } else { 405 }
+}
+
+#[test]
+fn a_client_that_never_reads_its_many_small_answers_is_cut_off() {
+    let upstream = Upstream::ok();
+    let gateway = gateway().limits("write_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
+    let stuck_for = Client::to(&gateway).send_until_reset(nth_request(0).repeat(100).as_bytes());
+    assert!(stuck_for < Duration::from_secs(2), "{stuck_for:?}");
+}
+
+#[test]
+fn a_client_that_begins_to_read_late_gets_all_its_answers_in_order() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let mut client = Client::to(&gateway);
+    let sent = client.send_until_stuck(nth_request, Duration::from_millis(300));
+    for _ in 0..1000 {
+        client.read_some(100);
+    }
+    for n in 0..sent {
+        let response = client.response();
+        assert_eq!((response.status, response.complete), (nth_status(n), true), "{n} of {sent}");
+    }
+    client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+}
+
+#[test]
+fn a_drain_waits_for_a_client_that_begins_to_read_late() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let mut client = Client::to(&gateway);
+    let sent = client.send_until_stuck(nth_request, Duration::from_millis(300));
+    gateway.drain();
+    let mut answered = 0;
+    let last = loop {
+        let response = client.response();
+        assert_eq!(
+            (response.status, response.complete),
+            (nth_status(answered), true),
+            "{answered} of {sent}"
+        );
+        answered += 1;
+        if response.value("connection").is_some() {
+            break response;
+        }
+    };
+    assert_eq!(last.value("connection").as_deref(), Some("close"));
+    assert!(answered < sent, "all {sent} were answered: the client was not stuck");
+    client.assert_closed();
+    assert_eq!(gateway.wait(), Ended::Drained);
+}
+
+#[test]
+fn an_answer_that_is_more_than_the_kernel_takes_at_once_is_whole_before_the_connection_ends() {
+    let upstream = Upstream::scripted(|connection| {
+        while let Some(request) = connection.request() {
+            let length: usize = String::from_utf8_lossy(&request.content).parse().unwrap();
+            connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"));
+            connection.send(vec![b'z'; length]);
+        }
+    });
+    let gateway = Gateway::before(&upstream);
+    let most = 6 * 1024 * 1024;
+    for length in [0, 2000, most, most + 1000, most + 2001] {
+        let request = post(length.to_string().as_bytes()).line("connection: close");
+        let mut client = Client::to(&gateway);
+        let response = client.send(request.bytes()).response();
+        assert_eq!((response.complete, response.body.len()), (true, length));
+        client.assert_closed();
+    }
 }
 
 #[test]

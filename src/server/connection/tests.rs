@@ -1,6 +1,6 @@
 //! A connection in memory, with time under control.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
@@ -61,6 +61,122 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
             served.await.unwrap();
         })
         .await;
+}
+
+/// Until everything else waits.
+async fn settle() {
+    assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
+}
+
+#[tokio::test]
+async fn hyper_is_sent_away_while_a_client_does_not_take_its_answer_and_called_in_again_when_it_does() {
+    const ROUNDS: usize = 5;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let worker = worker_before(&listener.local_addr().unwrap().to_string());
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 303\r\n\r\n{}}}\n", "z".repeat(301));
+    let (answers, request) = (answer.clone(), "POST /w HTTP/1.1\r\nhost: a\r\n\r\n");
+    let upstream = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut stream = std::io::BufReader::new(stream);
+        for _ in 0..ROUNDS {
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                assert_ne!(stream.read_line(&mut line).unwrap(), 0);
+            }
+            stream.get_mut().write_all(answers.as_bytes()).unwrap();
+        }
+    });
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(100);
+        let member = worker.roster().join();
+        let limits = *worker.view().limits();
+        let requests = request.repeat(ROUNDS).into_bytes().into();
+        let wire =
+            Wire::new(gateway, requests, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
+        let known = Rc::clone(&wire);
+        let served = tokio::task::spawn_local(async move {
+            exchanges(&worker, &wire, member.rest(), Peer::Unix).await.unwrap();
+        });
+        for round in 0..ROUNDS {
+            let sent_away = async {
+                // This, and the connection itself: hyper would be a third.
+                while !(known.is_stuck() && Rc::strong_count(&known) == 2) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            assert!(timeout(Duration::from_secs(10), sent_away).await.is_ok(), "{round}");
+            assert_eq!(response(&mut client).await, answer);
+        }
+        client.shutdown().await.unwrap();
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_to_be_told_to_go_on_is_told_however_little_it_takes_at_once() {
+    for size in [1, 10, 24, 25] {
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(size);
+            let served =
+                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            let head = b"POST /w HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+            client.write_all(head).await.unwrap();
+            settle().await;
+            let mut interim = [0; 25];
+            let told = timeout(Duration::from_secs(1), client.read_exact(&mut interim)).await;
+            assert!(told.is_ok(), "{size}: {}", interim.escape_ascii());
+            assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+            client.write_all(b"hi").await.unwrap();
+            assert!(response(&mut client).await.starts_with("HTTP/1.1 502 "));
+            drop(client);
+            served.await.unwrap();
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limit() {
+    for last in ["", "connection: close\r\n"] {
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(100);
+            let worker = worker();
+            let limit = worker.view().limits().write_timeout;
+            let served =
+                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            let begin = tokio::time::Instant::now();
+            let request = format!("POST /no HTTP/1.1\r\nhost: a\r\n{last}\r\n").repeat(2);
+            // More than it takes at once, so that it is read on and on.
+            assert!(timeout(limit / 2, client.write_all(request.as_bytes())).await.is_ok());
+            served.await.unwrap();
+            let took = begin.elapsed();
+            assert!(took >= limit && took < limit + Duration::from_secs(1), "{last:?}: {took:?}");
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_answer_is_whole_though_its_client_begins_to_read_late() {
+    for size in [1, 100, 200, 4096] {
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(size);
+            let (mut reading, mut writing) = tokio::io::split(&mut client);
+            let served =
+                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            writing.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+            settle().await;
+            assert!(!served.is_finished() || size == 4096, "{size}");
+            let mut answer = String::new();
+            reading.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("}\n"), "{size}: {answer}");
+            served.await.unwrap();
+        };
+        LocalSet::new().run_until(run).await;
+    }
 }
 
 /// Reads a response that has content.

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
@@ -93,6 +93,43 @@ impl Client {
     /// Writes as much as the other side takes: the connection may be closed meanwhile.
     pub(crate) fn offer(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Writes requests, the `n`th of which is what `request` makes of `n`, until nothing more is taken for so long. Gives back
+    /// how many it wrote, the last of them made whole by a thread when there is room for it.
+    pub(crate) fn send_until_stuck(&mut self, request: fn(usize) -> String, time: Duration) -> usize {
+        self.stream.set_write_timeout(Some(time)).unwrap();
+        for n in 0.. {
+            let text = request(n).into_bytes();
+            let mut written = 0;
+            while written < text.len() {
+                match self.stream.write(&text[written..]) {
+                    Ok(more) => written += more,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                        let mut stream = self.stream.try_clone().unwrap();
+                        std::thread::spawn(move || stream.write_all(&text[written..]));
+                        return n + 1;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        unreachable!("there is no end of numbers")
+    }
+
+    /// Writes the same again and again until the other side resets the connection. Gives back for how long it had taken nothing.
+    pub(crate) fn send_until_reset(&mut self, bytes: &[u8]) -> Duration {
+        let mut last = Instant::now();
+        loop {
+            match self.stream.write(bytes) {
+                Ok(_) => last = Instant::now(),
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                    return last.elapsed();
+                }
+                Err(error) => panic!("{error} after {:?}", last.elapsed()),
+            }
+        }
     }
 
     /// Writes piece by piece, each in a packet of its own if the kernel plays along.
