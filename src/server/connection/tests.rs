@@ -151,12 +151,64 @@ async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limi
             let request = format!("POST /no HTTP/1.1\r\nhost: a\r\n{last}\r\n").repeat(2);
             // More than it takes at once, so that it is read on and on.
             assert!(timeout(limit / 2, client.write_all(request.as_bytes())).await.is_ok());
-            served.await.unwrap();
+            let ended = timeout(2 * limit, served).await;
+            assert!(ended.is_ok_and(|ended| ended.is_ok()), "{last:?}");
             let took = begin.elapsed();
             assert!(took >= limit && took < limit + Duration::from_secs(1), "{last:?}: {took:?}");
         };
         LocalSet::new().run_until(run).await;
     }
+}
+
+#[tokio::test]
+async fn a_part_of_an_answer_reaches_a_client_that_takes_little_at_once_though_its_upstream_pauses() {
+    for reads_at_once in [true, false] {
+        parts_arrive(reads_at_once).await;
+    }
+}
+
+async fn parts_arrive(reads_at_once: bool) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let worker = worker_before(&listener.local_addr().unwrap().to_string());
+    let (part, rest) = ("a".repeat(300), "b".repeat(300));
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let (first, second) = (part.clone(), rest.clone());
+    let upstream = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0);
+        stream
+            .write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 600\r\n\r\n{first}").as_bytes())
+            .unwrap();
+        told.recv().unwrap();
+        stream.write_all(second.as_bytes()).unwrap();
+    });
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(100);
+        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let until = async |client: &mut DuplexStream, answer: &mut Vec<u8>, end: &str| {
+            while !answer.ends_with(end.as_bytes()) {
+                answer.push(client.read_u8().await.unwrap());
+            }
+        };
+        if !reads_at_once {
+            go_on.send(()).unwrap();
+            // There is nothing to see of a second part that comes while some of the first is kept.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &part)).await;
+        assert!(came.is_ok(), "{}", answer.escape_ascii());
+        if reads_at_once {
+            go_on.send(()).unwrap();
+        }
+        let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &rest)).await;
+        assert!(came.is_ok(), "{}", answer.escape_ascii());
+        drop(client);
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
