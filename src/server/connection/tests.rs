@@ -63,7 +63,7 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
         .await;
 }
 
-/// Until everything else waits.
+/// For a moment: where the clock is paused, until everything else waits.
 async fn settle() {
     assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
 }
@@ -102,7 +102,7 @@ async fn hyper_is_sent_away_while_a_client_does_not_take_its_answer_and_called_i
             let sent_away = async {
                 // This, and the connection itself: hyper would be a third.
                 while !(known.is_stuck() && Rc::strong_count(&known) == 2) {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    settle().await;
                 }
             };
             assert!(timeout(Duration::from_secs(10), sent_away).await.is_ok(), "{round}");
@@ -195,7 +195,9 @@ async fn parts_arrive(reads_at_once: bool) {
         if !reads_at_once {
             go_on.send(()).unwrap();
             // There is nothing to see of a second part that comes while some of the first is kept.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            for _ in 0..50 {
+                settle().await;
+            }
         }
         let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &part)).await;
         assert!(came.is_ok(), "{}", answer.escape_ascii());
