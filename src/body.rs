@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Moment};
 use crate::rejection::Rejection;
 use crate::server::head::{Expect, Framing, Head};
 use crate::server::limit::{Exhausted, Share};
@@ -50,8 +50,11 @@ pub async fn receive<IO: Transport>(
         },
         Framing::Chunked => Plan::Counted { max },
     };
+    // The head has only just arrived.
+    let mut now = Moment::known(arrived);
     if head.expect == Expect::Continue && wire.has_unread_content() && wire.waiting() == 0 {
         wire.send_continue().await.map_err(|_gone| Rejection::BodyIncomplete)?;
+        now = Moment::default();
     }
     let mut deadline = Deadline::default();
     let mut intake = Intake { verification, share, plan };
@@ -61,7 +64,7 @@ pub async fn receive<IO: Transport>(
                 return Poll::Ready(Err(Rejection::Overloaded));
             }
             let progress = match wire.poll_content(cx, &mut intake) {
-                Poll::Ready(Ok(Progress::Full)) => intake.poll_make_room(cx, wire.waiting())?,
+                Poll::Ready(Ok(Progress::Full)) => intake.poll_make_room(cx, wire.waiting(), &mut now)?,
                 Poll::Ready(Ok(Progress::Complete)) => return Poll::Ready(intake.check()),
                 Poll::Ready(Ok(Progress::Some)) => Poll::Ready(intake.check()?),
                 Poll::Ready(Err(ContentError::Incomplete)) => {
@@ -71,7 +74,7 @@ pub async fn receive<IO: Transport>(
                     return Poll::Ready(Err(Rejection::MalformedContent(why)));
                 }
                 Poll::Pending => {
-                    let (received, now) = (intake.verification.len(), Instant::now().into_std());
+                    let (received, now) = (intake.verification.len(), now.get().into_std());
                     let seated = intake.share.sit(cx, received, arrived.into_std(), now);
                     seated.map_err(|_exhausted| Rejection::Overloaded)?;
                     Poll::Pending
@@ -79,6 +82,8 @@ pub async fn receive<IO: Transport>(
             };
             if progress.is_pending() {
                 deadline.set_at(arrived, bounds.pace.patience(intake.verification.len()));
+                // When there is more, it is later.
+                now = Moment::default();
                 return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
             }
         }
@@ -140,9 +145,14 @@ impl Intake<'_, '_> {
     }
 
     /// Asks the budget first, then the allocator.
-    fn poll_make_room(&mut self, cx: &mut Context<'_>, waiting: usize) -> Result<Poll<()>, Rejection> {
+    fn poll_make_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        waiting: usize,
+        now: &mut Moment,
+    ) -> Result<Poll<()>, Rejection> {
         let capacity = self.plan.capacity_after(self.verification.capacity(), waiting);
-        match self.share.poll_grow_to(cx, capacity, Instant::now().into_std()) {
+        match self.share.poll_grow_to(cx, capacity, now.get().into_std()) {
             Poll::Ready(Ok(())) => {
                 self.verification.grow_to(capacity);
                 Ok(Poll::Ready(()))

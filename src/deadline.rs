@@ -58,6 +58,23 @@ impl Deadline {
     }
 }
 
+/// Now, for several who want to know: the clock is looked at when the first of them asks.
+#[derive(Debug, Default)]
+pub struct Moment(Option<Instant>);
+
+impl Moment {
+    /// One that is known already.
+    #[must_use]
+    pub fn known(now: Instant) -> Self {
+        Self(Some(now))
+    }
+
+    /// The time.
+    pub fn get(&mut self) -> Instant {
+        *self.0.get_or_insert_with(Instant::now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

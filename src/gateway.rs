@@ -5,6 +5,7 @@ mod reply;
 mod route;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -70,16 +71,12 @@ pub struct Unfit {
 const TRACEPARENT: &str = "traceparent";
 
 /// What a request comes to.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is handed on at once, and a box would be one more allocation"
-)]
 #[derive(Debug)]
 pub enum Exchanged<IO: Transport> {
     /// A response of our own.
     Ours(Message),
     /// An upstream's response, and the head that spells the names of its fields, where that is not in lower case.
-    Relayed(Response<Answer<IO>>, Option<Bytes>),
+    Relayed(Box<Response<Answer<IO>>>, Option<Bytes>),
 }
 
 /// Nobody is left to answer.
@@ -108,11 +105,14 @@ pub async fn exchange<IO: Transport>(
     wire.adopt(view.limits());
     let mut ending = Ending::new(worker, &view, peer, arrival.at);
     let now = ending.begun_at();
-    let outcome = walk(&view, wire, arrival, now, &mut ending.record).await;
+    let outcome = {
+        let walk = pin!(walk(&view, wire, arrival, now, &mut ending.record));
+        walk.await
+    };
     Ok(match outcome {
         Ok(Served::Relayed(answer)) => {
             let (response, spelled_as) = pass_on(answer, worker, ending, wire);
-            Exchanged::Relayed(response, spelled_as)
+            Exchanged::Relayed(Box::new(response), spelled_as)
         }
         Ok(Served::Challenge(answer)) => Exchanged::Ours(answered(answer, worker, ending, wire)),
         Err(rejection) => {

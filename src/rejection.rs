@@ -232,6 +232,12 @@ impl Rejection {
         }
     }
 
+    /// Whether all that have its content are the same in their fields, too.
+    #[must_use]
+    pub fn is_uniform(&self) -> bool {
+        !matches!(self, Self::MethodNotAllowed(_))
+    }
+
     /// A field that the status code calls for: `allow` (RFC 9110, 10.2.1), `www-authenticate` (11.6.1), `retry-after`
     /// (10.2.3).
     #[must_use]

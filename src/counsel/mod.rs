@@ -84,11 +84,11 @@ impl Inquiry {
     }
 
     /// Has it found out why a request does not verify, if there is a token for that. Never waits.
-    pub fn open<F: Fields>(
+    pub fn open<'c, F: Fields + 'c>(
         &self,
         record: &Record,
         reason: Option<&'static str>,
-        context: &Context<'_, F>,
+        context: impl FnOnce() -> Context<'c, F>,
         content: Option<&[u8]>,
     ) {
         let Some(allowance) = self.docket.allowance(self.route) else { return };
@@ -96,7 +96,7 @@ impl Inquiry {
             return;
         }
         if self.desk.allowance.take() {
-            if let Some(case) = Case::of(&self.docket, self.route, record, reason, context, content) {
+            if let Some(case) = Case::of(&self.docket, self.route, record, reason, &context(), content) {
                 // There is room for it. Where nobody takes it any more, the tokens stay where they are.
                 let _taken = self.desk.orders.try_send(Order::Case(Box::new(case)));
                 return;
@@ -294,18 +294,18 @@ mod tests {
         let (desk, inbox) = desk();
         let inquiry = Inquiry::new(&desk, &docket, 0);
         for _ in 0..ROUTE_TOKENS {
-            inquiry.open(&record, None, &Context::of(&Lines, now), Some(b"content"));
+            inquiry.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
         }
-        inquiry.open(&record, None, &Context::of(&Untouchable, now), Some(b"content"));
+        inquiry.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
         let of_route = usize::try_from(ROUTE_TOKENS).unwrap();
         assert_eq!(inbox.0.try_iter().count(), of_route, "what there are tokens for is handed in");
 
         let docket = Arc::new(Docket::of(&loaded.config, 1000));
         let inquiry = Inquiry::new(&desk, &docket, 0);
         for _ in ROUTE_TOKENS..TOTAL_TOKENS {
-            inquiry.open(&record, None, &Context::of(&Lines, now), Some(b"content"));
+            inquiry.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
         }
-        inquiry.open(&record, None, &Context::of(&Untouchable, now), Some(b"content"));
+        inquiry.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
         let of_all = usize::try_from(TOTAL_TOKENS).unwrap();
         assert_eq!(inbox.0.try_iter().count(), of_all - of_route);
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::ext::ReasonPhrase;
@@ -12,10 +12,11 @@ use crate::answer::{Answer, Ending};
 use crate::forward;
 use crate::forward::response::ResponseHead;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
-use crate::server::message::Message;
+use crate::server::head::Asked;
+use crate::server::message::{Kind, Message};
 use crate::server::spelling::has_capitals;
 use crate::server::wire::{Transport, Wire};
-use crate::server::worker::Worker;
+use crate::server::worker::{Worker, second};
 use crate::signature::challenge;
 
 /// The upstream's response, as it came, and the head that its fields are spelled as in, if that is not as hyper does.
@@ -51,25 +52,26 @@ fn withheld(head: &ResponseHead) -> Option<u64> {
 pub(super) fn answered<IO: Transport>(
     answer: challenge::Answer,
     worker: &Worker,
-    mut ending: Ending,
+    ending: Ending,
     wire: &Wire<IO>,
 ) -> Message {
-    ending.record.challenge = Some("answered");
     let date = (header::DATE, worker.date(ending.begun_at()));
     let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let media_type = answer.media_type.map(|media_type| {
-        [
-            (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        ]
-    });
     let content = answer.content.as_bytes();
-    match media_type {
-        Some([media_type, no_sniff]) => {
-            say(StatusCode::OK, &[date, media_type, no_sniff, no_store], content, false, worker, ending, wire)
+    let (asked, is_last) = (wire.asked(), ends_here(worker, wire));
+    let said = |fields: &[_]| Message::new(asked, StatusCode::OK, fields, content, is_last);
+    let message = match answer.media_type {
+        Some(media_type) => {
+            let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            let no_sniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            said(&[date, media_type, no_sniff, no_store])
         }
-        None => say(StatusCode::OK, &[date, no_store], content, false, worker, ending, wire),
-    }
+        None => said(&[date, no_store]),
+    };
+    let mut ending = ending;
+    ending.record.challenge = Some("answered");
+    end(ending, StatusCode::OK, asked, content);
+    message
 }
 
 /// A refusal: problem details (RFC 9457), and the field that its status code calls for.
@@ -79,33 +81,33 @@ pub(super) fn refuse<IO: Transport>(
     ending: Ending,
     wire: &Wire<IO>,
 ) -> Message {
-    let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-    let date = (header::DATE, worker.date(ending.begun_at()));
-    let status = rejection.status();
-    let content = rejection.problem().as_bytes();
-    let is_last = rejection.ends_connection();
-    match rejection.field() {
-        Some(field) => say(status, &[media_type, date, field], content, is_last, worker, ending, wire),
-        None => say(status, &[media_type, date], content, is_last, worker, ending, wire),
-    }
+    let (asked, status, problem) = (wire.asked(), rejection.status(), rejection.problem());
+    let is_last = rejection.ends_connection() || ends_here(worker, wire);
+    let now = ending.begun_at();
+    let make = || {
+        let content = problem.as_bytes();
+        let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+        let date = (header::DATE, worker.date(now));
+        match rejection.field() {
+            Some(field) => Message::new(asked, status, &[media_type, date, field], content, is_last),
+            None => Message::new(asked, status, &[media_type, date], content, is_last),
+        }
+    };
+    let message = if rejection.is_uniform() {
+        worker.refusal().borrow_mut().or_make(Kind { second: second(now), problem, asked, is_last }, make)
+    } else {
+        make()
+    };
+    end(ending, status, asked, problem.as_bytes());
+    message
 }
 
-/// A response of ours. Its record is emitted here.
-fn say<IO: Transport>(
-    status: StatusCode,
-    fields: &[(HeaderName, HeaderValue)],
-    content: &[u8],
-    is_last: bool,
-    worker: &Worker,
-    mut ending: Ending,
-    wire: &Wire<IO>,
-) -> Message {
-    let asked = wire.asked();
+/// The request has ended with a response of ours.
+fn end(mut ending: Ending, status: StatusCode, asked: Asked, content: &[u8]) {
     ending.record.status = status.as_u16();
     if !asked.is_for_head {
         ending.record.sent = u64::try_from(content.len()).unwrap_or(u64::MAX);
     }
-    Message::new(asked, status, fields, content, is_last || ends_here(worker, wire))
 }
 
 /// Whether no request can follow this one, or should.

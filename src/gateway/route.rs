@@ -121,7 +121,7 @@ impl Route {
         record: &Record,
     ) {
         if let Some(inquiry) = &self.inquiry {
-            inquiry.open(record, reason, &self.context(head, now), content);
+            inquiry.open(record, reason, || self.context(head, now), content);
         }
     }
 

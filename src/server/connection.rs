@@ -107,7 +107,12 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
     // hyper, which holds more than 8 KiB, is called in when an upstream has answered.
     let mut scribe = None;
     loop {
-        let goes_on = match gateway::exchange(worker, wire, arrival, peer).await? {
+        let exchanged = {
+            // Pinned where it is made: to wait for it by value would be to move it twice, and it is large.
+            let exchange = pin!(gateway::exchange(worker, wire, arrival, peer));
+            exchange.await?
+        };
+        let goes_on = match exchanged {
             Exchanged::Ours(message) => wire.say(&message).await?,
             Exchanged::Relayed(response, spelled_as) => {
                 let scribe = scribe.get_or_insert_with(|| Scribe::new(wire));

@@ -11,6 +11,8 @@ use slab::Slab;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, interval, timeout};
 
+use crate::deadline::Moment;
+
 /// How long to wait for a place before those at rest are called on again.
 const RECALL: Duration = Duration::from_millis(250);
 
@@ -163,11 +165,11 @@ impl Roster {
 
 impl Rest {
     /// The connection waits for a request, of which nothing has come, or something.
-    pub fn wait(&self, waker: &Waker, nothing_yet: bool) {
+    pub fn wait(&self, waker: &Waker, nothing_yet: bool, now: &mut Moment) {
         match (self.state.get(), nothing_yet) {
             (State::Idle(_), true) | (State::Speaking(_), _) => {}
-            (State::Serving, true) => self.state.set(State::Idle(Instant::now())),
-            (State::Serving | State::Idle(_), false) => self.state.set(State::Speaking(Instant::now())),
+            (State::Serving, true) => self.state.set(State::Idle(now.get())),
+            (State::Serving | State::Idle(_), false) => self.state.set(State::Speaking(now.get())),
         }
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -255,15 +257,15 @@ mod tests {
         let roster = Rc::new(Roster::default());
         let members: Vec<Member> = (0..5).map(|_| roster.join()).collect();
         let rest = |index: usize| members[index].rest();
-        rest(0).wait(Waker::noop(), true);
-        rest(4).wait(Waker::noop(), true);
-        rest(4).wait(Waker::noop(), false);
+        rest(0).wait(Waker::noop(), true, &mut Moment::default());
+        rest(4).wait(Waker::noop(), true, &mut Moment::default());
+        rest(4).wait(Waker::noop(), false, &mut Moment::default());
         tokio::time::advance(SILENCE).await;
         for (index, has_spoken) in [(1, true), (2, true), (3, false)] {
             if has_spoken {
                 rest(index).serve();
             }
-            rest(index).wait(Waker::noop(), true);
+            rest(index).wait(Waker::noop(), true, &mut Moment::default());
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         let mut order = Vec::new();
@@ -293,7 +295,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(3)).await;
             assert!(crowd.is_wanting());
             member.rest().serve();
-            member.rest().wait(Waker::noop(), true);
+            member.rest().wait(Waker::noop(), true, &mut Moment::default());
             tokio::time::advance(RECALL * 2).await;
             while !member.rest().is_let_go() {
                 tokio::task::yield_now().await;

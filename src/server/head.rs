@@ -10,7 +10,7 @@ mod target;
 
 use memchr::memchr;
 
-use class::{are_field_value, is_token};
+use class::{are_field_value, is_all_token, is_token};
 pub use request::RequestHead;
 use target::{RequestLine, Target, is_host};
 
@@ -57,6 +57,33 @@ pub struct Head {
     pub persistence: Persistence,
     /// Whether a `connection` line says anything else, which is the name of a field.
     pub has_connection_options: bool,
+    /// Where its lines end, as far as that is known.
+    pub(crate) ends: LineEnds,
+}
+
+/// Where the first lines of a head end, so that they are not searched for again by everybody who goes through them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LineEnds {
+    known: usize,
+    /// Each is the offset behind a line feed, counted from the request line.
+    at: [u16; LineEnds::MOST],
+}
+
+impl LineEnds {
+    /// As many lines as the requests of most senders have.
+    const MOST: usize = 20;
+
+    /// The next line ends here. What does not fit is not known, nor is anything behind it.
+    fn push(&mut self, end: usize) {
+        if let (Some(place), Ok(end)) = (self.at.get_mut(self.known), u16::try_from(end)) {
+            *place = end;
+            self.known = self.known.saturating_add(1);
+        }
+    }
+
+    fn as_slice(&self) -> &[u16] {
+        self.at.get(..self.known).unwrap_or_default()
+    }
 }
 
 /// What a client says of the connection (RFC 9112, section 9.3).
@@ -140,16 +167,18 @@ pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
         }
         Some(_) => {}
     }
-    match find_end(bytes, start, scanned) {
+    let mut ends = LineEnds::default();
+    match find_end(bytes, start, scanned, &mut ends) {
         End::Missing if bytes.len() > max_bytes => Look::Faulty(Fault::TooLarge),
         End::Missing => Look::Partial,
         End::BareLineFeed => malformed("a line ends with LF alone"),
         End::At(end) if end > max_bytes => Look::Faulty(Fault::TooLarge),
-        End::At(end) => match bytes.get(start..end).map_or(Err(Fault::Malformed("")), |head| read(head, end))
-        {
-            Ok(head) => Look::Complete(head),
-            Err(fault) => Look::Faulty(fault),
-        },
+        End::At(end) => {
+            match bytes.get(start..end).map_or(Err(Fault::Malformed("")), |head| read(head, end, ends)) {
+                Ok(head) => Look::Complete(head),
+                Err(fault) => Look::Faulty(fault),
+            }
+        }
     }
 }
 
@@ -169,9 +198,11 @@ enum End {
     At(usize),
 }
 
-/// Finds the empty line that ends the head, and on the way the line ends that are none.
-fn find_end(bytes: &[u8], start: usize, scanned: &mut usize) -> End {
+/// Finds the empty line that ends the head, and on the way the line ends that are none. Where the head has come at once, all
+/// ends are taken down.
+fn find_end(bytes: &[u8], start: usize, scanned: &mut usize, ends: &mut LineEnds) -> End {
     let mut from = (*scanned).max(start);
+    let is_at_once = from == start;
     while let Some(offset) = bytes.get(from..).and_then(|rest| memchr(b'\n', rest)) {
         let at = from.saturating_add(offset);
         let before = |n: usize| at.checked_sub(n).and_then(|i| bytes.get(i));
@@ -182,6 +213,9 @@ fn find_end(bytes: &[u8], start: usize, scanned: &mut usize) -> End {
             return End::At(at.saturating_add(1));
         }
         from = at.saturating_add(1);
+        if is_at_once {
+            ends.push(from.saturating_sub(start));
+        }
     }
     *scanned = bytes.len();
     End::Missing
@@ -189,15 +223,36 @@ fn find_end(bytes: &[u8], start: usize, scanned: &mut usize) -> End {
 
 /// The lines of a complete head, without their CRLF and without the empty line at the end.
 #[derive(Clone)]
-struct Lines<'h>(&'h [u8]);
+struct Lines<'h> {
+    rest: &'h [u8],
+    /// Where the rest begins in the head, and where the lines end from there on, as far as that is known.
+    at: usize,
+    ends: &'h [u16],
+}
+
+impl<'h> Lines<'h> {
+    /// Those from `at` on, where a line must begin.
+    fn from(head: &'h [u8], at: usize, ends: &'h LineEnds) -> Self {
+        let ends = ends.as_slice();
+        let passed = ends.iter().take_while(|end| usize::from(**end) <= at).count();
+        Self { rest: head.get(at..).unwrap_or_default(), at, ends: ends.get(passed..).unwrap_or_default() }
+    }
+}
 
 impl<'h> Iterator for Lines<'h> {
     type Item = &'h [u8];
 
     fn next(&mut self) -> Option<&'h [u8]> {
-        let end = memchr(b'\n', self.0)?;
-        let (line, rest) = self.0.split_at_checked(end.saturating_add(1))?;
-        self.0 = rest;
+        let len = match self.ends.split_first() {
+            Some((end, ends)) => {
+                self.ends = ends;
+                usize::from(*end).checked_sub(self.at)?
+            }
+            None => memchr(b'\n', self.rest)?.saturating_add(1),
+        };
+        let (line, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        self.at = self.at.saturating_add(len);
         line.strip_suffix(b"\r\n").filter(|line| !line.is_empty())
     }
 }
@@ -214,8 +269,8 @@ struct Seen<'h> {
     other_options: bool,
 }
 
-fn read(head: &[u8], len: usize) -> Result<Head, Fault> {
-    let mut lines = Lines(head);
+fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, Fault> {
+    let mut lines = Lines::from(head, 0, &ends);
     let line = lines.next().ok_or(Fault::Malformed("there is no request line"))?;
     if line.len() > MAX_REQUEST_LINE {
         return Err(Fault::TooLarge);
@@ -234,11 +289,16 @@ fn read(head: &[u8], len: usize) -> Result<Head, Fault> {
     if target_is_host && seen.lines == MAX_FIELD_LINES {
         return Err(Fault::TooLarge);
     }
-    conclude(&request_line, &seen, len).map_err(Fault::Malformed)
+    conclude(&request_line, &seen, len, ends).map_err(Fault::Malformed)
 }
 
 /// What can only be said of the head as a whole.
-fn conclude(request_line: &RequestLine<'_>, seen: &Seen<'_>, len: usize) -> Result<Head, &'static str> {
+fn conclude(
+    request_line: &RequestLine<'_>,
+    seen: &Seen<'_>,
+    len: usize,
+    ends: LineEnds,
+) -> Result<Head, &'static str> {
     let version = request_line.version;
     if version == Version::Http11 && seen.host.is_none() {
         return Err("there is no host field");
@@ -265,7 +325,7 @@ fn conclude(request_line: &RequestLine<'_>, seen: &Seen<'_>, len: usize) -> Resu
         (false, false) => Persistence::Usual,
     };
     let has_connection_options = seen.other_options;
-    Ok(Head { len, version, framing, expect, persistence, has_connection_options })
+    Ok(Head { len, version, framing, expect, persistence, has_connection_options, ends })
 }
 
 /// The fields that decide where a message ends, whom it is for, and what comes after it.
@@ -344,7 +404,7 @@ pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let Some((name, value)) = memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) else {
         return Err("a field line has no colon");
     };
-    if name.is_empty() || !name.iter().copied().all(is_token) {
+    if !is_all_token(name) {
         return Err("a field name is not a token");
     }
     let value = trim(value.get(1..).unwrap_or_default());

@@ -41,7 +41,7 @@ type Connection<IO, B> = http1::Connection<Side<IO, B>, Service<B>>;
 struct Slip<B> {
     /// What it has yet to read of the request that it is being told of.
     stub: Cell<&'static [u8]>,
-    response: RefCell<Option<Response<B>>>,
+    response: RefCell<Option<Box<Response<B>>>>,
     /// Whether it has asked for a request that there is not.
     wants_next: Cell<bool>,
     /// Whether it may hold bytes of a response that are not written yet.
@@ -83,7 +83,7 @@ where
     pub(super) async fn write(
         &mut self,
         asked: Asked,
-        response: Response<B>,
+        response: Box<Response<B>>,
         spelled_as: Option<Bytes>,
     ) -> hyper::Result<bool> {
         if let Some(raw) = spelled_as {
@@ -143,7 +143,7 @@ impl<B> hyper::service::Service<Request<Incoming>> for Service<B> {
     type Future = Ready<Result<Response<B>, Untold>>;
 
     fn call(&self, _told: Request<Incoming>) -> Self::Future {
-        ready(self.0.response.take().ok_or(Untold))
+        ready(self.0.response.take().map(|response| *response).ok_or(Untold))
     }
 }
 /// What hyper reads and writes.

@@ -25,7 +25,7 @@ use super::crowd::Rest;
 use super::head::{self, Asked, Fault, Framing, Head, Look, Persistence, RequestHead, Version};
 use super::message::Message;
 use super::unread::Unread;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Moment};
 use content::Remaining;
 pub use content::{Append, ContentError, Progress};
 
@@ -314,8 +314,9 @@ impl<IO: Transport> Inner<IO> {
                     }
                     Poll::Pending if self.rest.is_let_go() => return Poll::Ready(Ok(None)),
                     Poll::Pending => {
-                        self.rest.wait(cx.waker(), self.unread.is_empty());
-                        ready!(self.poll_too_late(cx));
+                        let mut now = Moment::default();
+                        self.rest.wait(cx.waker(), self.unread.is_empty(), &mut now);
+                        ready!(self.poll_too_late(cx, &mut now));
                         if self.unread.is_empty() {
                             return Poll::Ready(Ok(None));
                         }
@@ -328,7 +329,7 @@ impl<IO: Transport> Inner<IO> {
 
     fn hand_over(&mut self, head: Head) -> Arrival {
         let request = RequestHead::new(head, self.unread.as_slice());
-        let is_for_head = request.method() == "HEAD";
+        let is_for_head = request.is_for_head();
         self.asked = Asked { is_for_head, version: head.version, persistence: head.persistence };
         self.unread.consume(head.len);
         self.phase = match head.framing {
@@ -357,13 +358,11 @@ impl<IO: Transport> Inner<IO> {
     }
 
     /// The deadline of whatever is being waited for: the first byte of a request, or its last.
-    fn poll_too_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_too_late(&mut self, cx: &mut Context<'_>, now: &mut Moment) -> Poll<()> {
         if !self.waiting.is_set() {
-            self.waiting.set(if self.unread.is_empty() {
-                self.limits.idle_timeout
-            } else {
-                self.limits.header_timeout
-            });
+            let limit =
+                if self.unread.is_empty() { self.limits.idle_timeout } else { self.limits.header_timeout };
+            self.waiting.set_at(now.get(), limit);
         }
         self.waiting.poll_passed(cx)
     }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::control::Control;
 use super::crowd::{Crowd, Roster};
+use super::message::LastRefusal;
 use super::view::View;
 use super::wire::{self, Scratch};
 use crate::telemetry;
@@ -32,6 +33,7 @@ pub struct Worker {
     line: RefCell<Vec<u8>>,
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
+    refusal: RefCell<LastRefusal>,
 }
 
 impl Worker {
@@ -57,6 +59,7 @@ impl Worker {
             line: RefCell::default(),
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
+            refusal: RefCell::default(),
         })
     }
 
@@ -136,10 +139,16 @@ impl Worker {
         &self.tally
     }
 
+    /// The refusal that this thread put together last.
+    #[must_use]
+    pub fn refusal(&self) -> &RefCell<LastRefusal> {
+        &self.refusal
+    }
+
     /// A time that is about now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.
     #[must_use]
     pub fn date(&self, now: SystemTime) -> HeaderValue {
-        let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let second = second(now);
         let mut date = self.date.borrow_mut();
         if date.0 != second
             && let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
@@ -148,4 +157,10 @@ impl Worker {
         }
         date.1.clone()
     }
+}
+
+/// Whole seconds since 1970.
+#[must_use]
+pub fn second(now: SystemTime) -> u64 {
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::target::{RequestLine, Target, at_space};
-use super::{Head, Lines, Version, leading_empty_lines, trim};
+use super::{Head, LineEnds, Lines, Version, leading_empty_lines, trim};
 use crate::signature::Fields;
 
 /// A request line and field lines, as they were received.
@@ -27,7 +27,14 @@ impl RequestHead {
     pub fn new(facts: Head, raw: &[u8]) -> Self {
         let start = leading_empty_lines(raw);
         let head = raw.get(start..facts.len).unwrap_or_default();
-        let raw = in_origin_form(head).unwrap_or_else(|| head.to_vec());
+        let mut facts = facts;
+        let raw = match in_origin_form(head) {
+            None => head.to_vec(),
+            Some(raw) => {
+                facts.ends = LineEnds::default();
+                raw
+            }
+        };
         let method_end = memchr(b' ', &raw).unwrap_or(raw.len());
         let target_start = method_end.saturating_add(1);
         let target_len = raw.get(target_start..).and_then(|rest| memchr(b' ', rest)).unwrap_or(0);
@@ -44,6 +51,12 @@ impl RequestHead {
     #[must_use]
     pub fn method(&self) -> &str {
         self.text(0, self.method_end)
+    }
+
+    /// Whether the method is HEAD.
+    #[must_use]
+    pub fn is_for_head(&self) -> bool {
+        self.raw.get(..self.method_end) == Some(b"HEAD")
     }
 
     /// The request target in origin-form: path and query.
@@ -74,7 +87,7 @@ impl RequestHead {
     }
 
     fn raw_lines(&self) -> Lines<'_> {
-        Lines(self.raw.get(self.target_end.saturating_add(VERSION)..).unwrap_or_default())
+        Lines::from(&self.raw, self.target_end.saturating_add(VERSION), &self.facts.ends)
     }
 
     /// It was found to be UTF-8.
@@ -99,7 +112,8 @@ fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
     if rest.first() == Some(&b'/') {
         return None;
     }
-    let mut lines = Lines(head);
+    let ends = LineEnds::default();
+    let mut lines = Lines::from(head, 0, &ends);
     let line = RequestLine::read(lines.next()?).ok()?;
     let Target::Absolute { authority, path_and_query } = line.target else { return None };
     let mut out = Vec::with_capacity(head.len().saturating_add(authority.len()));
@@ -120,6 +134,6 @@ fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
         out.extend_from_slice(authority);
         out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(lines.0);
+    out.extend_from_slice(lines.rest);
     Some(out)
 }

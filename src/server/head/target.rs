@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::Version;
-use super::class::is_token;
+use super::class::is_all_token;
 
 pub(super) struct RequestLine<'h> {
     pub(super) method: &'h [u8],
@@ -21,7 +21,7 @@ impl<'h> RequestLine<'h> {
         let Some((method, target, version)) = parts(line) else {
             return Err("the request line is not method, target and version, with one space between");
         };
-        if method.is_empty() || !method.iter().copied().all(is_token) {
+        if !is_all_token(method) {
             return Err("the method is not a token");
         }
         let version = match version {

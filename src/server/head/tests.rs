@@ -28,6 +28,29 @@ fn lines(request: &RequestHead) -> Vec<(&str, &str)> {
 }
 
 #[test]
+fn lines_are_the_same_however_many_there_are_and_however_they_come() {
+    for count in [0, 1, LineEnds::MOST - 2, LineEnds::MOST - 1, LineEnds::MOST, 70] {
+        for long in [0, 70_000] {
+            let pad = "y".repeat(long);
+            let fields: Vec<String> = (0..count).map(|n| format!("X-{n}: {n}{pad}")).collect();
+            let text = format!("\r\nPOST / HTTP/1.1\r\nhost: a\r\n{}\r\n", fields.join("\r\n") + "\r\n");
+            let text = text.replace("\r\n\r\n\r\n", "\r\n\r\n");
+            for first in [text.len(), text.len() / 2, 1, 20] {
+                let mut scanned = 0;
+                let _part = look(&text.as_bytes()[..first], &mut scanned, usize::MAX);
+                let Look::Complete(facts) = look(text.as_bytes(), &mut scanned, usize::MAX) else {
+                    panic!("{count} lines");
+                };
+                let request = RequestHead::new(facts, text.as_bytes());
+                let got: Vec<String> =
+                    lines(&request).iter().skip(1).map(|(name, value)| format!("{name}: {value}")).collect();
+                assert_eq!(got, fields, "{count} lines of {long} bytes, {first} at first");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_plain_request_is_understood() {
     let text = "POST /w?x=1 HTTP/1.1\r\nHost: a:80\r\nContent-Length: 5\r\n\r\n";
     let want = Head {
@@ -37,6 +60,7 @@ fn a_plain_request_is_understood() {
         expect: Expect::Nothing,
         persistence: Persistence::Usual,
         has_connection_options: false,
+        ends: head(text).ends,
     };
     assert_eq!(head(text), want);
     assert_eq!(look_at(format!("{text}hello").as_bytes()), Look::Complete(want));
