@@ -114,7 +114,7 @@ pub async fn exchange<IO: Transport>(
             let (response, spelled_as) = pass_on(answer, worker, ending, wire);
             Exchanged::Relayed(Box::new(response), spelled_as)
         }
-        Ok(Served::Challenge(answer)) => Exchanged::Ours(answered(answer, worker, ending, wire)),
+        Ok(Served::Challenge(answer)) => Exchanged::Ours(answered(&answer, worker, &mut ending, wire)),
         Err(rejection) => {
             let record = &mut ending.record;
             record.refused = true;
@@ -126,7 +126,7 @@ pub async fn exchange<IO: Transport>(
                 record.status = 0;
                 return Err(Abandoned);
             }
-            Exchanged::Ours(refuse(&rejection, worker, ending, wire))
+            Exchanged::Ours(refuse(&rejection, worker, &mut ending, wire))
         }
     })
 }

@@ -18,6 +18,7 @@ use crate::server::spelling::has_capitals;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::{Worker, second};
 use crate::signature::challenge;
+use crate::telemetry::record::Record;
 
 /// The upstream's response, as it came, and the head that its fields are spelled as in, if that is not as hyper does.
 pub(super) fn pass_on<IO: Transport>(
@@ -50,9 +51,9 @@ fn withheld(head: &ResponseHead) -> Option<u64> {
 
 /// A challenge's answer. It is never markup to whoever reads it (`nosniff`), nor kept.
 pub(super) fn answered<IO: Transport>(
-    answer: challenge::Answer,
+    answer: &challenge::Answer,
     worker: &Worker,
-    ending: Ending,
+    ending: &mut Ending,
     wire: &Wire<IO>,
 ) -> Message {
     let date = (header::DATE, worker.date(ending.begun_at()));
@@ -68,9 +69,8 @@ pub(super) fn answered<IO: Transport>(
         }
         None => said(&[date, no_store]),
     };
-    let mut ending = ending;
     ending.record.challenge = Some("answered");
-    end(ending, StatusCode::OK, asked, content);
+    take_down(&mut ending.record, StatusCode::OK, asked, content);
     message
 }
 
@@ -78,7 +78,7 @@ pub(super) fn answered<IO: Transport>(
 pub(super) fn refuse<IO: Transport>(
     rejection: &Rejection,
     worker: &Worker,
-    ending: Ending,
+    ending: &mut Ending,
     wire: &Wire<IO>,
 ) -> Message {
     let (asked, status, problem) = (wire.asked(), rejection.status(), rejection.problem());
@@ -98,15 +98,15 @@ pub(super) fn refuse<IO: Transport>(
     } else {
         make()
     };
-    end(ending, status, asked, problem.as_bytes());
+    take_down(&mut ending.record, status, asked, problem.as_bytes());
     message
 }
 
-/// The request has ended with a response of ours.
-fn end(mut ending: Ending, status: StatusCode, asked: Asked, content: &[u8]) {
-    ending.record.status = status.as_u16();
+/// Takes down that this is the response.
+fn take_down(record: &mut Record, status: StatusCode, asked: Asked, content: &[u8]) {
+    record.status = status.as_u16();
     if !asked.is_for_head {
-        ending.record.sent = u64::try_from(content.len()).unwrap_or(u64::MAX);
+        record.sent = u64::try_from(content.len()).unwrap_or(u64::MAX);
     }
 }
 

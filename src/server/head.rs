@@ -59,14 +59,23 @@ pub struct Head {
     pub has_connection_options: bool,
     /// Where its lines end, as far as that is known.
     pub(crate) ends: LineEnds,
+    /// The length of the method, and that of the target where it is in origin-form.
+    pub(crate) request_line: (usize, Option<usize>),
 }
 
 /// Where the first lines of a head end, so that they are not searched for again by everybody who goes through them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 pub(crate) struct LineEnds {
     known: usize,
     /// Each is the offset behind a line feed, counted from the request line.
     at: [u16; LineEnds::MOST],
+}
+
+/// How much is known of it makes no other head of it.
+impl PartialEq for LineEnds {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
 }
 
 impl LineEnds {
@@ -325,7 +334,12 @@ fn conclude(
         (false, false) => Persistence::Usual,
     };
     let has_connection_options = seen.other_options;
-    Ok(Head { len, version, framing, expect, persistence, has_connection_options, ends })
+    let target_len = match request_line.target {
+        Target::Origin(target) => Some(target.len()),
+        Target::Absolute { .. } => None,
+    };
+    let request_line = (request_line.method.len(), target_len);
+    Ok(Head { len, version, framing, expect, persistence, has_connection_options, ends, request_line })
 }
 
 /// The fields that decide where a message ends, whom it is for, and what comes after it.

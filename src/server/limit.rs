@@ -126,8 +126,8 @@ impl Share {
         if self.is_shed() {
             return Poll::Ready(Err(Exhausted));
         }
-        let budget = Arc::clone(&self.budget);
         let ordinary = self.seat.is_none() && bytes <= ORDINARY;
+        let budget = &self.budget;
         // What is being freed is meant for those who wait; whoever comes later has somebody else shed.
         let in_turn = self.waiting.is_some() || budget.waiting.load(Ordering::SeqCst) == 0;
         if (in_turn && budget.try_take(more, budget.max()))
@@ -137,6 +137,7 @@ impl Share {
             self.hold(bytes);
             return Poll::Ready(Ok(()));
         }
+        let budget = Arc::clone(&self.budget);
         let mut room = budget.room();
         let all_left =
             self.waiting.as_ref().is_none_or(|waiting| waiting.for_whom.iter().all(|seat| seat.has_left()));

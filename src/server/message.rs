@@ -2,7 +2,8 @@
 //!
 //! Its content is short and known from the beginning, so that it needs nobody to frame it.
 
-use bytes::Bytes;
+use std::rc::Rc;
+
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::head::{Asked, Persistence, Version};
@@ -10,7 +11,7 @@ use super::head::{Asked, Persistence, Version};
 /// A response of ours, whole. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Message {
-    bytes: Bytes,
+    bytes: Rc<[u8]>,
     goes_on: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::target::{RequestLine, Target, at_space};
+use super::target::{RequestLine, Target};
 use super::{Head, LineEnds, Lines, Version, leading_empty_lines, trim};
 use crate::signature::Fields;
 
@@ -27,18 +27,16 @@ impl RequestHead {
     pub fn new(facts: Head, raw: &[u8]) -> Self {
         let start = leading_empty_lines(raw);
         let head = raw.get(start..facts.len).unwrap_or_default();
-        let mut facts = facts;
-        let raw = match in_origin_form(head) {
-            None => head.to_vec(),
-            Some(raw) => {
-                facts.ends = LineEnds::default();
-                raw
-            }
-        };
-        let method_end = memchr(b' ', &raw).unwrap_or(raw.len());
+        let (method_end, target_len) = facts.request_line;
         let target_start = method_end.saturating_add(1);
+        if let Some(target_len) = target_len {
+            let target_end = target_start.saturating_add(target_len);
+            return Self { facts, method_end, target_end, raw: head.to_vec() };
+        }
+        let raw = in_origin_form(head).unwrap_or_default();
         let target_len = raw.get(target_start..).and_then(|rest| memchr(b' ', rest)).unwrap_or(0);
-        Self { facts, method_end, target_end: target_start.saturating_add(target_len), raw }
+        let target_end = target_start.saturating_add(target_len);
+        Self { facts: Head { ends: LineEnds::default(), ..facts }, method_end, target_end, raw }
     }
 
     /// What was found out about it.
@@ -108,10 +106,6 @@ impl Fields for RequestHead {
 
 /// A head in absolute-form, in origin-form.
 fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
-    let (_method, rest) = at_space(head)?;
-    if rest.first() == Some(&b'/') {
-        return None;
-    }
     let ends = LineEnds::default();
     let mut lines = Lines::from(head, 0, &ends);
     let line = RequestLine::read(lines.next()?).ok()?;

@@ -12,7 +12,7 @@ pub(super) struct RequestLine<'h> {
 }
 
 pub(super) enum Target<'h> {
-    Origin,
+    Origin(&'h [u8]),
     Absolute { authority: &'h [u8], path_and_query: &'h [u8] },
 }
 
@@ -41,7 +41,7 @@ impl<'h> Target<'h> {
         }
         if target.first() == Some(&b'/') {
             return if is_path_and_query(target) {
-                Ok(Self::Origin)
+                Ok(Self::Origin(target))
             } else {
                 Err("the target has a character that no URI has")
             };
@@ -68,7 +68,7 @@ fn parts(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((method, target, version))
 }
 
-pub(super) fn at_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn at_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (before, rest) = text.split_at_checked(memchr(b' ', text)?)?;
     Some((before, rest.get(1..)?))
 }

@@ -61,6 +61,7 @@ fn a_plain_request_is_understood() {
         persistence: Persistence::Usual,
         has_connection_options: false,
         ends: head(text).ends,
+        request_line: (4, Some("/w?x=1".len())),
     };
     assert_eq!(head(text), want);
     assert_eq!(look_at(format!("{text}hello").as_bytes()), Look::Complete(want));
