@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
+use foldhash::fast::FixedState;
+use memchr::memchr;
+
 /// A route's path as configured: literal segments, `{name}` for one segment, a final `{*rest}` for all that is left,
 /// be it nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +178,7 @@ pub struct Router {
 
 #[derive(Debug, Default)]
 struct Node {
-    literal: HashMap<Box<str>, usize>,
+    literal: HashMap<Box<str>, usize, FixedState>,
     name: Option<usize>,
     rest: Option<usize>,
     entry: Option<usize>,
@@ -281,10 +284,9 @@ impl Router {
     fn descend(&self, at: usize, rest: Option<&str>) -> Option<usize> {
         let node = self.nodes.get(at)?;
         let Some(rest) = rest else { return node.entry };
-        let (segment, tail) = match rest.split_once('/') {
-            Some((segment, tail)) => (segment, Some(tail)),
-            None => (rest, None),
-        };
+        let end = memchr(b'/', rest.as_bytes()).unwrap_or(rest.len());
+        let (segment, tail) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let tail = tail.get(1..);
         let literal = node.literal.get(segment).and_then(|next| self.descend(*next, tail));
         let name = || node.name.filter(|_| !segment.is_empty()).and_then(|next| self.descend(next, tail));
         literal.or_else(name).or(node.rest)

@@ -28,6 +28,10 @@ impl Unread {
 
     /// Adds bytes behind the others.
     pub fn append(&mut self, bytes: &[u8]) {
+        if self.is_empty() {
+            *self = bytes.to_vec().into();
+            return;
+        }
         if self.consumed > 0 {
             self.bytes.drain(..self.consumed);
             self.consumed = 0;

@@ -287,7 +287,12 @@ impl Verification<'_> {
 
     /// Makes the content's memory exactly `capacity` bytes, if it is less.
     pub fn grow_to(&mut self, capacity: usize) {
-        self.content.reserve_exact(capacity.saturating_sub(self.content.len()));
+        if self.content.capacity() == 0 {
+            // Most content needs memory once, and to make some is less work than to make it more.
+            self.content = Vec::with_capacity(capacity);
+        } else {
+            self.content.reserve_exact(capacity.saturating_sub(self.content.len()));
+        }
     }
 
     /// Lets `read` append at most `limit` bytes of content, and hashes what it appended while that is still in the cache.
