@@ -77,7 +77,6 @@ impl<IO: Transport> Answer<IO> {
     ) -> Poll<Option<Result<Frame<Bytes>, ForwardError>>> {
         self.ending.record.reason = Rejection::from(&error).reason();
         self.ending.record.detail = Some(chain(&error));
-        self.wire.break_off();
         self.failure = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -3,7 +3,9 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -48,10 +50,10 @@ fn join<'j>(pieces: &[IoSlice<'_>], joined: &'j mut [u8; SMALL]) -> &'j [u8] {
 }
 
 impl Transport for Stream {
-    fn reset_on_close(&self) {
+    fn reset_on_close(&self, reset: bool) {
         match self {
             // Where it fails the connection is gone already.
-            Self::Tcp(stream) => drop(stream.set_zero_linger()),
+            Self::Tcp(stream) => drop(SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO))),
             Self::Unix(_) => {}
         }
     }

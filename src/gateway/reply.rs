@@ -37,7 +37,11 @@ pub(super) fn pass_on<IO: Transport>(
     if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
         response.extensions_mut().insert(reason);
     }
-    if ends_here(worker, wire) || ends_by_closing(&response, wire) {
+    let ends_by_closing = ends_by_closing(&response, wire);
+    if ends_by_closing {
+        wire.end_with_response();
+    }
+    if ends_by_closing || ends_here(worker, wire) {
         last(&mut response, wire);
     }
     (response, Some(raw).filter(|raw| has_capitals(raw)))

@@ -37,12 +37,12 @@ const LEAST_READ: usize = 1024;
 
 /// The stream beneath a wire.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Makes the end of the connection look like a failure to the client, where the stream can express that.
-    fn reset_on_close(&self);
+    /// Whether the end of the connection is to look like a failure to the client, where the stream can express that.
+    fn reset_on_close(&self, reset: bool);
 }
 
 impl Transport for DuplexStream {
-    fn reset_on_close(&self) {}
+    fn reset_on_close(&self, _reset: bool) {}
 }
 
 /// The time and bytes that a client may take, as far as the wire is concerned.
@@ -93,6 +93,8 @@ struct Inner<IO> {
     writing: Deadline,
     /// What the client has not taken yet of a response.
     kept: Unread,
+    /// Whether the end of this side is also that of a response.
+    ends_response: bool,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,7 @@ impl<IO: Transport> Wire<IO> {
             first_request: true,
             writing: Deadline::default(),
             kept: Unread::default(),
+            ends_response: false,
         };
         Rc::new(Self { inner: RefCell::new(inner) })
     }
@@ -266,13 +269,12 @@ impl<IO: Transport> Wire<IO> {
         .await;
     }
 
-    /// Prepares for a response that ends before it is complete. An HTTP/1.0 client may only have the end of the connection
-    /// to tell it that a response is complete, so this end must not look like one.
-    pub fn break_off(&self) {
-        let inner = self.inner.borrow();
-        if inner.asked.version == Version::Http10 {
-            inner.io.reset_on_close();
-        }
+    /// Prepares for a response that only the end of the connection ends. However the connection comes to an end before all
+    /// of the response is written, it must not look like the end of the response.
+    pub fn end_with_response(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.io.reset_on_close(true);
+        inner.ends_response = true;
     }
 
     /// Whether the client may still be sending what nobody is going to read.

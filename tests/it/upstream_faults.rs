@@ -283,6 +283,43 @@ fn an_answer_until_the_close_that_is_reset_never_looks_complete() {
     });
 }
 
+/// An answer whose end only the end of the connection tells, of which nobody takes all.
+fn endless() -> Upstream {
+    Upstream::scripted(|connection| {
+        connection.request();
+        connection.send("HTTP/1.1 200 OK\r\n\r\n");
+        connection.send(vec![b'z'; 16 * 1024 * 1024]);
+    })
+}
+
+fn looks_cut_off(client: &mut Client) {
+    let response = client.response();
+    assert!(!response.complete, "{} bytes look like all", response.body.len());
+}
+
+#[test]
+fn an_answer_until_the_close_that_its_client_does_not_take_in_time_never_looks_complete() {
+    let upstream = endless();
+    let gateway = gateway().limits("write_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
+    let mut client = Client::to(&gateway);
+    client.send(post(FIXTURE).version("HTTP/1.0").bytes());
+    // The rest of it is taken for nobody, when the client has been given up.
+    upstream.wait_for(1);
+    upstream.wait_closed(1);
+    looks_cut_off(&mut client);
+}
+
+#[test]
+fn an_answer_until_the_close_that_the_end_of_a_drain_cuts_off_never_looks_complete() {
+    let upstream = endless();
+    let gateway = gateway().server("shutdown_grace = \"300ms\"").route(PATH, &upstream.url()).start();
+    let mut client = Client::to(&gateway);
+    client.send(post(FIXTURE).version("HTTP/1.0").bytes()).read_some(10);
+    gateway.drain();
+    gateway.wait();
+    looks_cut_off(&mut client);
+}
+
 #[test]
 fn an_answer_with_malformed_chunks_never_looks_complete() {
     for body in [

@@ -83,8 +83,8 @@ pub async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Heard {
 struct Wired(DuplexStream, Rc<Cell<bool>>);
 
 impl Transport for Wired {
-    fn reset_on_close(&self) {
-        self.1.set(true);
+    fn reset_on_close(&self, reset: bool) {
+        self.1.set(reset);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -49,7 +50,13 @@ impl<IO: Transport> Wire<IO> {
     /// Ends this side of the connection, or leaves that to [`Self::finish`].
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner.borrow_mut();
-        if inner.kept.is_empty() { Pin::new(&mut inner.io).poll_shutdown(cx) } else { Poll::Ready(Ok(())) }
+        if !inner.kept.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if mem::take(&mut inner.ends_response) {
+            inner.io.reset_on_close(false);
+        }
+        Pin::new(&mut inner.io).poll_shutdown(cx)
     }
 
     /// Writes what is kept.
