@@ -20,8 +20,8 @@ use crate::server::wire::{Transport, Wire};
 use crate::server::worker::Worker;
 use crate::telemetry::record::Record;
 
-/// What a client gets. When hyper has taken the last of it, or nobody wants it any more, the request has ended, and its
-/// record is emitted.
+/// What a client gets from an upstream. When hyper has taken the last of it, or nobody wants it any more, the request has
+/// ended, and its record is emitted.
 #[derive(Debug)]
 pub struct Answer<IO: Transport> {
     content: Content,

@@ -5,12 +5,11 @@
 //!
 //! # The walk of a request
 //!
-//! [`server::accept`] accepts it, [`server::connection`] serves it, and [`server::wire`] stands between its socket and
-//! hyper: it reads each head itself and judges it with [`server::head`]. [`gateway::exchange`] is where each request begins
-//! and ends. In between it goes from step to step: [`route`] finds its route, [`signature`] reads what its fields claim,
-//! [`body`] receives and hashes its content, [`signature`] decides, [`model`] reads what it is about, [`forward`]
-//! delivers it, and [`answer`] brings the response back. Each way to fail is a [`rejection::Rejection`]; each request leaves
-//! one [`telemetry::record::Record`].
+//! [`server::accept`] accepts it, [`server::connection`] serves it, and [`server::wire`] owns its socket: it reads each head
+//! itself and judges it with [`server::head`]. [`gateway::exchange`] is where each request begins. From there it goes from
+//! step to step: [`route`] finds its route, [`signature`] reads what its fields claim, [`body`] receives and hashes its
+//! content, [`signature`] decides, [`model`] reads what it is about, [`forward`] delivers it, and [`answer`] brings the
+//! response back. Each way to fail is a [`rejection::Rejection`]; each request leaves one [`telemetry::record::Record`].
 //! Why one does not verify is found out by [`counsel`], on a thread of its own.
 //!
 //! # The invariants

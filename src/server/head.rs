@@ -58,14 +58,14 @@ pub struct Head {
     /// Whether a `connection` line says anything else, which is the name of a field.
     pub has_connection_options: bool,
     /// Where its lines end, as far as that is known.
-    pub(crate) ends: LineEnds,
+    ends: LineEnds,
     /// The length of the method, and that of the target where it is in origin-form.
-    pub(crate) request_line: (usize, Option<usize>),
+    request_line: (usize, Option<usize>),
 }
 
 /// Where the first lines of a head end, so that they are not searched for again by everybody who goes through them.
 #[derive(Clone, Copy, Debug, Default, Eq)]
-pub(crate) struct LineEnds {
+struct LineEnds {
     known: usize,
     /// Each is the offset behind a line feed, counted from the request line.
     at: [u16; LineEnds::MOST],

@@ -146,6 +146,7 @@ impl<B> hyper::service::Service<Request<Incoming>> for Service<B> {
         ready(self.0.response.take().map(|response| *response).ok_or(Untold))
     }
 }
+
 /// What hyper reads and writes.
 #[derive(Debug)]
 struct Side<IO, B> {

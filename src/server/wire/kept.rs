@@ -63,7 +63,7 @@ impl<IO: Transport> Wire<IO> {
     ///
     /// # Errors
     /// If the connection is gone, or the client does not take it.
-    pub async fn write_kept(&self) -> io::Result<()> {
+    pub(super) async fn write_kept(&self) -> io::Result<()> {
         poll_fn(|cx| self.inner.borrow_mut().poll_kept(cx)).await
     }
 
