@@ -467,6 +467,18 @@ mod tests {
         }
     }
 
+    /// RFC 8259, section 6: the grammar bounds no number. One that nobody asks for need not fit into anything.
+    #[test]
+    fn a_number_off_the_way_may_have_any_size() {
+        let long = "9".repeat(400);
+        for number in ["614E44444444444441", "-1e-99999", &long, &format!("0.{long}")] {
+            let text = |number: &str| format!(r#"{{"x":[{number}],"meta":{{"object":"a"}}}}"#);
+            assert_eq!(model(&text(number)), named("a"), "{number}");
+            assert_eq!(model(&text(&format!("{number}e"))), Err(NoModel::NotJson), "{number}");
+        }
+        assert!(model(r#"{"meta":{"object":1e999}}"#).is_err());
+    }
+
     #[test]
     fn content_that_is_not_utf_8_is_no_json() {
         assert_eq!(read(b"{\"meta\":{\"object\":\"\xff\"}}", &["/meta/object"]), Err(NoModel::NotJson));

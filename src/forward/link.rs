@@ -376,10 +376,8 @@ impl Link {
     /// The response is complete, unless there is more behind it: then where it really ends is anybody's guess, and it must
     /// not look complete.
     fn complete(&mut self) -> Result<(), Breach> {
-        self.state = if self.is_persistent { State::Idle } else { State::Ended };
-        if self.unread.is_empty() && !self.is_quiet() {
-            self.state = State::Ended;
-        }
+        let is_quiet = self.unread.is_empty() && self.is_quiet();
+        self.state = if is_quiet { State::Idle } else { State::Ended };
         if self.unread.is_empty() { Ok(()) } else { Err(Breach::Overrun) }
     }
 

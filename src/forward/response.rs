@@ -122,7 +122,9 @@ fn reason_phrase(bytes: &Bytes, read: &str) -> Bytes {
     if !read.is_empty() {
         return bytes.slice_ref(read.as_bytes());
     }
-    let line = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).find(|line| !line.is_empty());
+    // White space at its end is part of it.
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = lines.find(|line| !line.is_empty());
     let phrase = line.and_then(|line| line.splitn(3, |byte| *byte == b' ').nth(2));
     bytes.slice_ref(phrase.unwrap_or_default())
 }
@@ -293,6 +295,15 @@ mod tests {
         for empty in ["HTTP/1.1 200 \r\n\r\n", "HTTP/1.1 200\r\n\r\n", "\r\nHTTP/1.1 200\nx: y z a\n\n"] {
             assert_eq!(head(empty).reason.as_deref(), Some(&b""[..]), "{empty:?}");
         }
-        assert_eq!(head("HTTP/1.1 200 Schön so\r\n\r\n").reason.as_deref(), Some("Schön so".as_bytes()));
+    }
+
+    #[test]
+    fn a_reason_that_is_not_ascii_is_kept_to_its_last_space() {
+        for reason in ["Schön so", "Schön so ", " é\t", "é"] {
+            for (before, end) in [("", "\r\n"), ("\r\n", "\r\n"), ("\n", "\n")] {
+                let head = head(&format!("{before}HTTP/1.1 200 {reason}{end}a: b{end}{end}"));
+                assert_eq!(head.reason.as_deref(), Some(reason.as_bytes()), "{before:?} {end:?}");
+            }
+        }
     }
 }

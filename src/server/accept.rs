@@ -80,14 +80,11 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                let wait = match backoff {
-                    None => {
-                        error!(%error, "cannot accept connections; raise the limit on open files, or lower max_connections");
-                        FIRST_BACKOFF
-                    }
-                    Some(wait) => LONGEST_BACKOFF.min(wait),
-                };
-                backoff = Some(wait.saturating_mul(2));
+                if backoff.is_none() {
+                    error!(%error, "cannot accept connections; raise the limit on open files, or lower max_connections");
+                }
+                let wait = next_backoff(backoff);
+                backoff = Some(wait);
                 let _drained = timeout(wait, signals.drain.cancelled()).await;
             }
         }
@@ -109,6 +106,11 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
     for accepted in listener.close(most) {
         serve_in_turn(&worker, Accepted::new(accepted, &proxies), &signals);
     }
+}
+
+/// How long to wait after another accept that failed.
+fn next_backoff(last: Option<Duration>) -> Duration {
+    last.map_or(FIRST_BACKOFF, |last| last.saturating_mul(2).min(LONGEST_BACKOFF))
 }
 
 /// No more than a part of what the whole drain may take.
@@ -180,4 +182,21 @@ fn concerns_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::TimedOut
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_for_descriptors_grows_and_not_for_ever() {
+        let mut last = None;
+        let waits: Vec<_> = (0..10)
+            .map(|_| {
+                last = Some(next_backoff(last));
+                last.unwrap_or_default().as_millis()
+            })
+            .collect();
+        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000]);
+    }
 }

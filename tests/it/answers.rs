@@ -157,6 +157,22 @@ fn an_upstream_of_http_1_0_is_asked_again_where_it_says_so() {
 }
 
 #[test]
+fn a_connection_is_let_go_before_the_upstream_says_it_closes_it() {
+    for (keeps, connections) in [("timeout=1", 3), ("timeout=60", 1)] {
+        let upstream = Upstream::answering(format!(
+            "HTTP/1.1 200 OK\r\nKeep-Alive: {keeps}, max=9\r\ncontent-length: 2\r\n\r\nok"
+        ));
+        let gateway = Gateway::before(&upstream);
+        let mut client = Client::to(&gateway);
+        for _ in 0..3 {
+            client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+        }
+        drop(gateway);
+        assert_eq!(upstream.connections(), connections);
+    }
+}
+
+#[test]
 fn an_interim_answer_has_no_content_and_there_are_so_many_of_them() {
     let interim = |many: usize| ["HTTP/1.1 102 Processing\r\n\r\n".repeat(many).as_bytes(), OK].concat();
     answered(interim(64)).assert_answer("ok");

@@ -278,8 +278,17 @@ fn a_client_of_http_1_0_needs_no_host() {
 
 #[test]
 fn a_request_that_says_close_is_answered_and_the_connection_closed() {
-    let upstream = Upstream::ok();
-    let gateway = Gateway::before(&upstream);
+    let upstream = Upstream::scripted(|connection| {
+        while let Some(request) = connection.request() {
+            let content = if request.method == "HEAD" { "" } else { "ok" };
+            connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{content}"));
+        }
+    });
+    let gateway = gateway().route_with(PATH, &upstream.url(), "methods = [\"POST\", \"HEAD\"]").start();
+    let mut client = Client::to(&gateway);
+    client.send(post("").method("HEAD").line("Connection: Close").bytes());
+    assert_eq!(client.response_to("HEAD").value("connection").as_deref(), Some("close"));
+    client.assert_closed();
     let mut client = Client::to(&gateway);
     let response = client.send(post(FIXTURE).line("connection: close").bytes()).response();
     response.assert_answer("ok");

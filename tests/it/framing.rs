@@ -249,6 +249,13 @@ fn a_request_target_is_a_path_and_a_query_or_a_url_of_the_host() {
         ("a longer authority", target("http://gateway.test.evil/webhook/leases")),
         ("no authority", target("http:///webhook/leases")),
         ("a fragment on a URL", target("http://gateway.test/webhook/leases#x")),
+        ("a character that no path has", target("/webhook/<leases>")),
+        ("the same on a URL", target("http://gateway.test/webhook/<leases>")),
+        ("what is no UTF-8", with("/webhook/leases", b"/webhook/\xff")),
+        (
+            "no host but one with a user",
+            b"POST http://user@gateway.test/webhook/leases HTTP/1.0\r\n\r\n".to_vec(),
+        ),
         ("another method's form", post(FIXTURE).method("CONNECT").target("gateway.test:80").bytes()),
     ]);
 }
@@ -369,6 +376,21 @@ fn a_malformed_request_behind_a_good_one_is_refused_all_the_same() {
         }
     }
     assert_eq!(upstream.requests().len(), 10);
+}
+
+#[test]
+fn what_is_malformed_is_refused_in_the_version_that_it_claims() {
+    let gateway = Gateway::before(&Upstream::ok());
+    for version in ["HTTP/1.0", "HTTP/1.1"] {
+        for rest in ["a b: c\r\n\r\n", "a: b\n\r\n\r\n", " folded\r\n\r\n"] {
+            let mut client = Client::to(&gateway);
+            client.offer(format!("POST {PATH} {version}\r\n{rest}"));
+            let (answer, _) = client.rest();
+            let begin = format!("{version} 400 ");
+            assert!(answer.starts_with(begin.as_bytes()), "{rest:?}: {}", answer.escape_ascii());
+            assert!(answer.escape_ascii().to_string().contains("connection: close"), "{rest:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! The process as the system sees it: its limits, who may look into it, what a panic leaves behind.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::support::process::{PATIENCE, Running, address_in};
 
 const CONFIG: &str = r#"
 server = { listen = "127.0.0.1:0", max_connections = 500, workers = 1 }
@@ -103,6 +108,38 @@ fn a_limit_on_open_files_that_is_too_low_for_max_connections_is_said() {
     assert_eq!(warning["needed"], 500 + 20 + 4 + 64);
 }
 
+/// Who is not accepted waits in the kernel's queue, for as long as there is no descriptor. That is said once, and looked
+/// after from time to time: a plain loop would take a whole core.
+#[test]
+fn without_descriptors_nobody_is_accepted_and_no_time_is_spent_until_there_are_some_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gateway.toml");
+    fs::write(&config, format!("{CONFIG}limits = {{ header_timeout = \"1h\" }}\n")).unwrap();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 40; exec \"$0\" --config \"$1\""])
+        .arg(env!("CARGO_BIN_EXE_hookgate"))
+        .arg(&config)
+        .env("KEY", "a secret that is long enough");
+    let mut running = Running::start(&mut command);
+    let address = address_in(&running.wait_for("\"listening\""));
+    let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    running.wait_for("cannot accept connections");
+    let (before, begin) = (running.ticks(), Instant::now());
+    thread::sleep(Duration::from_secs(1));
+    let (spent, time) = (running.ticks() - before, begin.elapsed());
+    assert!(u128::from(spent) * 10 < time.as_millis() / 5, "{spent} hundredths of a second in {time:?}");
+    drop(idle);
+    running.wait_for("accepting connections again");
+    assert_eq!(running.seen.matches("cannot accept connections").count(), 1, "{}", running.seen);
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}
+
 /// Run by the test below, as a process of its own: a panic hook is the whole process's.
 #[test]
 #[ignore = "no test, but a process that panics"]
@@ -113,7 +150,7 @@ fn panic_as_a_child() {
         access: hookgate::config::AccessLog::All,
         request_id_field: None,
         diagnose: true,
-        old_secret_warning: std::time::Duration::ZERO,
+        old_secret_warning: Duration::ZERO,
     };
     hookgate::telemetry::init(&log);
     hookgate::process::log_panics();

@@ -396,11 +396,34 @@ fn a_second_request_has_its_header_time_from_its_own_first_byte() {
     // The connection lies idle for longer than a head may take: that is what the test is about.
     std::thread::sleep(Duration::from_millis(400));
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    // So that the gateway has begun to wait for it.
+    std::thread::sleep(Duration::from_millis(100));
+    let begin = Instant::now();
     client.send("POST");
     if let Some(response) = client.maybe_response() {
         assert_refused(&response, 408, None);
     }
     client.assert_closed();
+    let took = begin.elapsed();
+    assert!(took < Duration::from_millis(1200), "{took:?}: what was left of the idle time was its own");
+}
+
+#[test]
+fn an_answer_that_leaves_content_unread_says_that_it_is_the_last() {
+    let gateway = Gateway::before(&Upstream::ok());
+    for (request, status) in [
+        (post(FIXTURE).target("/nowhere"), 404),
+        (post(FIXTURE).method("PUT"), 405),
+        (post(FIXTURE).target("/nowhere").chunked(&[100]), 404),
+    ] {
+        let mut client = Client::to(&gateway);
+        let response = client.send(request.head()).response();
+        assert_eq!((response.status, response.value("connection").as_deref()), (status, Some("close")));
+        // At once, though the client may still be sending, and is read for a while.
+        let begin = Instant::now();
+        client.assert_closed();
+        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    }
 }
 
 #[test]

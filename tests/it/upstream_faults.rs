@@ -797,6 +797,36 @@ fn no_more_connections_are_kept_than_configured() {
 }
 
 #[test]
+fn none_is_kept_where_none_may_be() {
+    let upstream = Upstream::ok();
+    let gateway = gateway().upstream("max_idle = 0").route(PATH, &upstream.url()).start();
+    let mut client = Client::to(&gateway);
+    for _ in 0..3 {
+        client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    }
+    assert_eq!(upstream.connections(), 3);
+}
+
+#[test]
+fn an_answer_without_end_that_nobody_waits_for_is_not_read_for_ever() {
+    let (gone, is_gone) = std::sync::mpsc::channel();
+    let upstream = Upstream::scripted(move |connection| {
+        connection.request();
+        connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        // Sleeping is what a trickle is made of.
+        while connection.send("1\r\nx\r\n") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        gone.send(()).unwrap();
+    });
+    let gateway = gateway().upstream("response_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
+    let mut client = Client::to(&gateway);
+    client.send(post(FIXTURE).bytes()).until("x");
+    client.reset();
+    assert!(is_gone.recv_timeout(Duration::from_secs(10)).is_ok());
+}
+
+#[test]
 fn a_fault_of_one_upstream_is_none_of_anothers() {
     let broken = Upstream::scripted(Connection::wait_closed);
     let good = Upstream::ok();

@@ -36,6 +36,11 @@ pub fn worker(text: &str) -> Rc<Worker> {
     Worker::new(control, Crowd::new(10, 1), 1)
 }
 
+/// So many pieces are as small as they were to be, and those behind them so many times as large: each costs a look at
+/// everything.
+const MANY_PIECES: usize = 128;
+const LARGER: usize = 8;
+
 /// What a client has of a connection.
 pub struct Heard {
     /// All that was sent to it.
@@ -57,7 +62,9 @@ pub async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Heard {
     };
     let turns = Turns::default();
     let write = async {
-        for piece in sent.chunks(piece) {
+        // A head is mostly shorter; where one begins behind so many pieces, it is still cut.
+        let (first, rest) = sent.split_at((piece * MANY_PIECES).min(sent.len()));
+        for piece in first.chunks(piece).chain(rest.chunks(piece * LARGER)) {
             // The gateway may have had enough.
             if write.write_all(piece).await.is_err() {
                 break;

@@ -1,6 +1,7 @@
 //! One connection to an upstream, at the moments that a real network seldom brings about.
 
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream as Peer;
 
 use tokio::net::UnixStream;
@@ -47,10 +48,11 @@ async fn sent(link: &mut Link, size: usize) -> Result<(ResponseHead, Bytes), Una
     link.send(request(size), &[], Instant::now(), LIMIT).await
 }
 
-/// Waits until the system has said that there is something to read.
-async fn readable(link: &Link) {
-    let Stream::Unix(stream) = &link.stream else { panic!("it is a unix socket") };
-    stream.readable().await.unwrap();
+fn stream(link: &Link) -> &UnixStream {
+    match &link.stream {
+        Stream::Unix(stream) => stream,
+        Stream::Tcp(_) => panic!("it is a unix socket"),
+    }
 }
 
 /// Uses up what a task may do in one turn, but for so much.
@@ -72,7 +74,7 @@ async fn a_connection_that_has_said_something_is_not_quiet_however_busy_the_task
     let (mut link, mut peer) = link().await;
     assert!(link.is_quiet());
     peer.write_all(b"x").unwrap();
-    readable(&link).await;
+    stream(&link).readable().await.unwrap();
     spend_budget_but(0).await;
     assert!(!has_budget_remaining());
     assert!(!link.is_quiet());
@@ -85,7 +87,7 @@ async fn an_overrun_is_seen_however_busy_the_task() {
     link.is_persistent = true;
     link.unread = Bytes::from_static(b"ok");
     peer.write_all(b"more").unwrap();
-    readable(&link).await;
+    stream(&link).readable().await.unwrap();
     spend_budget_but(0).await;
     assert!(matches!(link.take_whole(), Some(Err(Breach::Overrun))));
     assert!(!link.is_reusable());
@@ -109,6 +111,34 @@ async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_ther
     assert!(!link.is_reusable() && !link.is_writing());
 }
 
+/// A peer may take no more, and go on talking: a unix socket can have only one of its directions shut.
+#[tokio::test]
+async fn what_was_not_taken_whole_is_freed_and_the_connection_not_reused() {
+    for (answer, content) in [("content-length: 0\r\n\r\n", ""), ("content-length: 2\r\n\r\no", "k")] {
+        let (mut link, mut peer) = link().await;
+        let mut sending = Box::pin(sent(&mut link, 8 << 20));
+        spend_budget_but(1).await;
+        assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
+        if content.is_empty() {
+            peer.shutdown(Shutdown::Read).unwrap();
+        }
+        write!(peer, "HTTP/1.1 413 Too Much\r\n{answer}").unwrap();
+        assert!(sending.await.is_ok());
+        if !content.is_empty() {
+            assert!(link.is_writing());
+            peer.shutdown(Shutdown::Read).unwrap();
+            // Only room in the system's buffer makes us write, and find out. Without, the time limit on writing comes.
+            peer.read_to_end(&mut Vec::new()).unwrap();
+            stream(&link).writable().await.unwrap();
+            peer.write_all(content.as_bytes()).unwrap();
+            while !link.is_complete() {
+                assert!(poll_fn(|cx| link.poll_content(cx)).await.is_ok());
+            }
+        }
+        assert!(!link.is_writing() && !link.is_reusable());
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_again() {
     let (mut link, mut peer) = link().await;
@@ -119,6 +149,21 @@ async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_a
     peer.read_exact(&mut some).unwrap();
     drop(peer);
     assert!(matches!(sending.await, Err(Unanswered::Failed(ForwardError::Broken(Breach::Io(_))))));
+}
+
+/// The log says why it failed, and not only that it did.
+#[tokio::test]
+async fn that_writing_failed_is_told_where_reading_only_ended() {
+    let (mut link, mut peer) = link().await;
+    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    spend_budget_but(1).await;
+    assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
+    peer.read_exact(&mut [0; 100]).unwrap();
+    peer.shutdown(Shutdown::Both).unwrap();
+    let Err(Unanswered::Failed(ForwardError::Broken(Breach::Io(error)))) = sending.await else {
+        panic!("it has failed")
+    };
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
 
 #[tokio::test]
@@ -169,4 +214,13 @@ async fn the_budgets_share_is_held_until_the_last_byte_is_written_and_no_longer(
     assert!(!link.is_writing());
     assert_eq!(budget.held(), 0);
     drop(reader.join().unwrap());
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_more_is_given_up() {
+    let (mut link, mut peer) = link().await;
+    peer.write_all(OK).unwrap();
+    assert!(sent(&mut link, 8 << 20).await.is_ok());
+    assert!(link.is_writing());
+    assert!(timeout(LIMIT, link.finish(Duration::from_millis(10))).await.is_ok());
 }

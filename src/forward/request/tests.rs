@@ -91,3 +91,16 @@ fn a_connection_line_takes_what_a_client_says_of_where_it_comes_from() {
     let got = composed(text, XForwarded::Append, Peer::ip("::1".parse().unwrap()), 0);
     assert!(got.contains("\r\nx-forwarded-for: ::1\r\n"), "{got}");
 }
+
+#[test]
+fn a_name_that_no_field_value_can_have_is_not_said() {
+    let origin = Origin::parse("http://app:3000").unwrap();
+    for name in ["a\r\nx: y", "a\0", "\u{e9}"] {
+        let secret: Arc<str> = name.into();
+        let circumstances =
+            Circumstances { peer: Peer::Unix, length: 0, secret: Some(&secret), origin: &origin };
+        let head = head("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
+        let text = compose(&head, &manner(XForwarded::Off), &circumstances);
+        assert_eq!(text, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "{name:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -20,16 +21,20 @@ fn worker() -> Rc<Worker> {
 
 /// A worker whose one route forwards, signed or not.
 fn worker_before(upstream: &str) -> Rc<Worker> {
+    worker_among(&format!("http://{upstream}"), Crowd::new(10, 1))
+}
+
+fn worker_among(upstream: &str, crowd: Arc<Crowd>) -> Rc<Worker> {
     let text = &format!(
         r#"
         signature = {{ scheme = "propify", secrets = [{{ env = "KEY" }}] }}
-        routes = [{{ path = "/w", upstream = "http://{upstream}", mode = "observe" }}]
+        routes = [{{ path = "/w", upstream = "{upstream}", mode = "observe" }}]
     "#
     );
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
     let config =
         crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-    Worker::new(Control::new(&config, crate::counsel::desk().0).unwrap(), Crowd::new(10, 1), 1)
+    Worker::new(Control::new(&config, crate::counsel::desk().0).unwrap(), crowd, 1)
 }
 
 /// A client that pipelines requests and never reads may make the gateway hold a response or two, not a buffer full.
@@ -250,16 +255,26 @@ enum Waiting {
     BehindAnAnswer,
     AtRest,
     ForTheClientToRead,
+    ForTheClientToReadTheLast,
 }
 
 /// A drain ends a connection whatever it waits for, and long before the limits on that would.
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_heard_in_every_state() {
     use Waiting::*;
-    for state in [ForTheFirstByte, ForTheRestOfAHead, ForContent, BehindAnAnswer, AtRest, ForTheClientToRead]
-    {
+    for state in [
+        ForTheFirstByte,
+        ForTheRestOfAHead,
+        ForContent,
+        BehindAnAnswer,
+        AtRest,
+        ForTheClientToRead,
+        ForTheClientToReadTheLast,
+    ] {
         let run = async {
-            let (mut client, gateway) = tokio::io::duplex(4096);
+            // An answer has more than 100 bytes.
+            let room = if state == ForTheClientToReadTheLast { 100 } else { 4096 };
+            let (mut client, gateway) = tokio::io::duplex(room);
             let drain = CancellationToken::new();
             let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, drain.clone()));
             let request = b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -274,6 +289,7 @@ async fn a_drain_is_heard_in_every_state() {
                     client.write_all(request).await.unwrap();
                     assert!(!response(&mut client).await.contains("connection: close"));
                 }
+                ForTheClientToReadTheLast => client.write_all(request).await.unwrap(),
                 ForTheClientToRead => {
                     let many = request.repeat(1000);
                     assert!(timeout(Duration::from_secs(1), client.write_all(&many)).await.is_err());
@@ -292,6 +308,8 @@ async fn a_drain_is_heard_in_every_state() {
             let rest = String::from_utf8(rest).unwrap();
             match state {
                 ForTheFirstByte | BehindAnAnswer | AtRest => assert_eq!(rest, "", "{state:?}"),
+                // Its answer was under way, and could not be told any more.
+                ForTheClientToReadTheLast => assert!(rest.ends_with("}\n"), "{state:?}: {rest}"),
                 ForTheRestOfAHead | ForContent | ForTheClientToRead => {
                     let last = rest.rsplit("HTTP/1.1 ").next().unwrap();
                     assert!(last.contains("connection: close") && last.ends_with("}\n"), "{state:?}: {rest}");
@@ -341,6 +359,102 @@ async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
         timeout(Duration::from_secs(30), reading.read_exact(&mut got)).await.unwrap().unwrap();
         assert_eq!(String::from_utf8(got).unwrap(), want);
         drop((reading, sent.await.unwrap()));
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
+}
+
+/// Where somebody waits for the place, it is given up as soon as that is fair.
+#[tokio::test(start_paused = true)]
+async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
+    let large = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\n";
+    let small = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
+    for (request, is_wanting, is_last, seconds) in
+        [(large, true, true, 1), (large, false, true, 5), (small, true, true, 0), (small, false, false, 75)]
+    {
+        let run = async {
+            let crowd = Crowd::new(1, 1);
+            let place = crowd.try_enter().unwrap();
+            let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
+            let waits = tokio::task::spawn_local(async move {
+                if is_wanting {
+                    drop(crowd.enter().await);
+                }
+            });
+            tokio::task::yield_now().await;
+            let (mut client, gateway) = tokio::io::duplex(4096);
+            let served =
+                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            let begin = tokio::time::Instant::now();
+            client.write_all(request.as_bytes()).await.unwrap();
+            assert_eq!(response(&mut client).await.contains("connection: close"), is_last);
+            served.await.unwrap();
+            assert_eq!(begin.elapsed().as_secs(), seconds, "{request:?} {is_wanting}");
+            drop(place);
+            waits.await.unwrap();
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// A client that says nothing for a while has no more time for its first head than others.
+#[tokio::test(start_paused = true)]
+async fn the_time_for_the_first_head_begins_with_the_connection() {
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(4096);
+        let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+        let begin = tokio::time::Instant::now();
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_secs(8)).await;
+        client.write_all(b"P").await.unwrap();
+        assert!(response(&mut client).await.starts_with("HTTP/1.1 408 "));
+        assert_eq!(begin.elapsed().as_secs(), 10);
+        drop(client);
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+}
+
+/// The system knows that the connection is closed, and has not had occasion to say so: only writing shows it.
+#[tokio::test]
+async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let worker = worker_among(&format!("unix:{}", path.display()), Crowd::new(10, 1));
+    let (close, closing) = std::sync::mpsc::channel::<()>();
+    let (closed, is_closed) = std::sync::mpsc::channel::<()>();
+    let upstream = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut text = Vec::new();
+            let mut byte = [0];
+            while !text.ends_with(b"hi") {
+                stream.read_exact(&mut byte).unwrap();
+                text.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            closing.recv().unwrap();
+            drop(stream);
+            closed.send(()).unwrap();
+        }
+    });
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(4096);
+        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        for _ in 0..2 {
+            client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"{}") {
+                text.push(timeout(Duration::from_secs(30), client.read_u8()).await.unwrap().unwrap());
+            }
+            assert!(text.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", text.escape_ascii());
+            // Without an await, so that the runtime does not look at its sockets.
+            close.send(()).unwrap();
+            is_closed.recv().unwrap();
+        }
+        drop(client);
         served.await.unwrap();
     };
     LocalSet::new().run_until(run).await;

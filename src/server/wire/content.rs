@@ -139,3 +139,77 @@ impl<IO: Transport> Inner<IO> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::super::{Limits, Wire, scratch};
+    use super::*;
+    use crate::server::crowd::Rest;
+    use crate::server::unread::Unread;
+
+    /// A place without an end.
+    #[derive(Default)]
+    struct Bag(Vec<u8>);
+
+    impl Append for Bag {
+        fn room(&self) -> usize {
+            usize::MAX
+        }
+
+        fn push(&mut self, piece: &[u8]) {
+            self.0.extend_from_slice(piece);
+        }
+
+        fn poll_read_from<IO: AsyncRead + Unpin>(
+            &mut self,
+            cx: &mut Context<'_>,
+            io: &mut IO,
+            limit: usize,
+        ) -> Poll<io::Result<usize>> {
+            let mut memory = vec![0; limit.min(100)];
+            let mut buffer = tokio::io::ReadBuf::new(&mut memory);
+            ready!(std::pin::Pin::new(io).poll_read(cx, &mut buffer))?;
+            self.0.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        }
+    }
+
+    /// Whoever takes the content may have room for more: what follows it is another request.
+    #[tokio::test]
+    async fn no_more_is_taken_for_content_than_its_length_says() {
+        let second = "POST /two HTTP/1.1\r\nhost: a\r\n\r\n";
+        let long = Duration::from_secs(60);
+        for at_once in [true, false] {
+            let (mut client, gateway) = tokio::io::duplex(4096);
+            let limits = Limits {
+                max_header_bytes: 1000,
+                header_timeout: long,
+                idle_timeout: long,
+                write_timeout: long,
+            };
+            let wire = Wire::new(gateway, Unread::default(), limits, scratch(), Rc::new(Rest::default()));
+            let head = "POST /one HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
+            client.write_all(head.as_bytes()).await.unwrap();
+            let content = format!("abc{second}");
+            if at_once {
+                client.write_all(content.as_bytes()).await.unwrap();
+            }
+            let first = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap().head.unwrap();
+            assert_eq!(first.target(), "/one");
+            if !at_once {
+                client.write_all(content.as_bytes()).await.unwrap();
+            }
+            let mut bag = Bag::default();
+            while poll_fn(|cx| wire.poll_content(cx, &mut bag)).await.unwrap() != Progress::Complete {}
+            assert_eq!(bag.0, b"abc");
+            let next = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap().head.unwrap();
+            assert_eq!(next.target(), "/two");
+        }
+    }
+}
