@@ -10,12 +10,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use http::Method;
 use http::header::HeaderName;
-use http::{Method, Response};
 use tokio::time::Instant;
 
-use crate::answer::{Answer, Ending};
+use crate::answer::Ending;
 use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
 use crate::counsel::case::Docket;
@@ -30,6 +29,7 @@ use crate::server::head::{Expect, Fault, RequestHead};
 use crate::server::limit::Budget;
 use crate::server::message::Message;
 use crate::server::pace::Pace;
+use crate::server::scribe::Coming;
 use crate::server::view::View;
 use crate::server::wire::{Arrival, Transport, Wire};
 use crate::server::worker::Worker;
@@ -73,10 +73,10 @@ const TRACEPARENT: &str = "traceparent";
 /// What a request comes to.
 #[derive(Debug)]
 pub enum Exchanged<IO: Transport> {
-    /// A response of our own.
-    Ours(Message),
-    /// An upstream's response, and the head that spells the names of its fields, where that is not in lower case.
-    Relayed(Box<Response<Answer<IO>>>, Option<Bytes>),
+    /// A response of which all is there.
+    Whole(Message),
+    /// An upstream's response, whose content is still coming.
+    Coming(Box<Coming<IO>>),
 }
 
 /// Nobody is left to answer.
@@ -110,11 +110,8 @@ pub async fn exchange<IO: Transport>(
         walk.await
     };
     Ok(match outcome {
-        Ok(Served::Relayed(answer)) => {
-            let (response, spelled_as) = pass_on(answer, worker, ending, wire);
-            Exchanged::Relayed(Box::new(response), spelled_as)
-        }
-        Ok(Served::Challenge(answer)) => Exchanged::Ours(answered(&answer, worker, &mut ending, wire)),
+        Ok(Served::Relayed(answer)) => pass_on(answer, worker, ending, wire),
+        Ok(Served::Challenge(answer)) => Exchanged::Whole(answered(&answer, worker, &mut ending, wire)),
         Err(rejection) => {
             let record = &mut ending.record;
             record.refused = true;
@@ -126,7 +123,7 @@ pub async fn exchange<IO: Transport>(
                 record.status = 0;
                 return Err(Abandoned);
             }
-            Exchanged::Ours(refuse(&rejection, worker, &mut ending, wire))
+            Exchanged::Whole(refuse(&rejection, worker, &mut ending, wire))
         }
     })
 }

@@ -122,7 +122,7 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its response, for at most `limit` from `now`. `kept` are the fields that a
-    /// `connection` line cannot take away. With the head comes what was received with it, for the spelling of its names.
+    /// `connection` line cannot take away.
     ///
     /// # Errors
     /// [`Unanswered`]. The link is of no more use then.
@@ -132,7 +132,7 @@ impl Link {
         kept: &[HeaderName],
         now: Instant,
         limit: Duration,
-    ) -> Result<(ResponseHead, Bytes), Unanswered> {
+    ) -> Result<ResponseHead, Unanswered> {
         let asked = request.asked;
         self.outgoing = Some(request);
         self.written = 0;
@@ -331,7 +331,7 @@ impl Link {
         asked: Asked,
         kept: &[HeaderName],
         interim: &mut usize,
-    ) -> Poll<Result<(ResponseHead, Bytes), Breach>> {
+    ) -> Poll<Result<ResponseHead, Breach>> {
         loop {
             if !self.unread.is_empty() {
                 match look(&self.unread, asked, kept)? {
@@ -345,9 +345,9 @@ impl Link {
                         continue;
                     }
                     Look::Complete(len, head) => {
-                        let raw = self.unread.split_to(len);
+                        let _head = self.unread.split_to(len);
                         self.begin(&head)?;
-                        return Poll::Ready(Ok((head, raw)));
+                        return Poll::Ready(Ok(head));
                     }
                 }
             }

@@ -33,8 +33,6 @@ use response::{Asked, Framing, ResponseHead};
 pub struct Response {
     /// Its head.
     pub head: ResponseHead,
-    /// Its head as it was received.
-    pub raw: Bytes,
     /// Its content.
     pub content: Content,
 }
@@ -77,9 +75,9 @@ pub async fn deliver(
             None => (pool.connect().await?, true, Instant::now()),
         };
         match link.send(request, &manner.kept, now, upstream.response_timeout).await {
-            Ok((head, raw)) => {
+            Ok(head) => {
                 let content = arrived(head.framing, link, pool)?;
-                return Ok(Response { head, raw, content });
+                return Ok(Response { head, content });
             }
             Err(Unanswered::Unsent(unsent)) if !is_fresh => request = *unsent,
             Err(Unanswered::Unsent(_)) => return Err(ForwardError::Broken(Breach::Closed)),

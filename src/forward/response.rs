@@ -1,7 +1,6 @@
 //! Pure. The head of an upstream's response: read by httparse, judged where httparse is lenient.
 
-use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderName;
 use http::{Method, StatusCode};
 
 use super::error::Breach;
@@ -29,10 +28,9 @@ pub enum Look {
 pub struct ResponseHead {
     /// The status code.
     pub status: StatusCode,
-    /// The reason phrase, where it is not the usual one.
-    pub reason: Option<Bytes>,
-    /// The end-to-end fields.
-    pub fields: HeaderMap,
+    /// What the client gets of it as it came: status code and reason phrase, and the lines of the end-to-end fields, in their
+    /// order and with their names spelled as the upstream does. The version in front is left out, and the empty line behind.
+    pub text: Vec<u8>,
     /// Where its content ends.
     pub framing: Framing,
     /// Whether the upstream lets another request follow.
@@ -75,7 +73,7 @@ impl Asked {
 ///
 /// # Errors
 /// [`Breach`]: it is malformed, too large, or could be read in more than one way.
-pub fn look(bytes: &Bytes, asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
+pub fn look(bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
     let mut lines = [httparse::EMPTY_HEADER; MAX_FIELD_LINES];
     let mut response = httparse::Response::new(&mut lines);
     let len = match response.parse(bytes).map_err(Breach::Malformed)? {
@@ -93,40 +91,39 @@ pub fn look(bytes: &Bytes, asked: Asked, kept: &[HeaderName]) -> Result<Look, Br
     let is_http_11 = response.version == Some(1);
     let lines = response.headers.iter().map(|line| (line.name.as_bytes(), line.value));
     let gone = HopByHop::of(lines.clone(), kept);
-    // A 204 must not say a length (RFC 9110, section 8.6). hyper sees to it, but not where HEAD was asked.
+    // A 204 must not say a length (RFC 9110, section 8.6).
     let is_204 = status == StatusCode::NO_CONTENT;
-    let is_idle = |name: &[u8]| is_204 && name.eq_ignore_ascii_case(b"content-length");
-    let mut fields = HeaderMap::with_capacity(response.headers.len());
+    let is_out_of_place = |name: &[u8]| is_204 && name.eq_ignore_ascii_case(b"content-length");
+    let mut text = Vec::with_capacity(len);
+    text.extend_from_slice(status.as_str().as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(reason_phrase(bytes, response.reason.unwrap_or_default()));
+    text.extend_from_slice(b"\r\n");
     let mut seen = Seen::default();
     for (name, value) in lines {
         seen.look(name, value)?;
-        if !gone.has(name) && !is_idle(name) {
-            let name = HeaderName::from_bytes(name)
-                .map_err(|_invalid| Breach::Malformed(httparse::Error::HeaderName))?;
-            let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value))
-                .map_err(|_invalid| Breach::Malformed(httparse::Error::HeaderValue))?;
-            fields.append(name, value);
+        if !gone.has(name) && !is_out_of_place(name) {
+            for part in [name, b": ", value, b"\r\n"] {
+                text.extend_from_slice(part);
+            }
         }
     }
     let framing = seen.framing(status, asked, is_http_11)?;
     let is_persistent = framing != Framing::Close && !seen.close && (is_http_11 || seen.keep_alive);
-    let reason = Some(reason_phrase(bytes, response.reason.unwrap_or_default()));
-    let reason = reason.filter(|reason| status.canonical_reason().map(str::as_bytes) != Some(reason));
-    let head =
-        ResponseHead { status, reason, fields, framing, is_persistent, keep_alive: seen.keep_alive_seconds };
+    let head = ResponseHead { status, text, framing, is_persistent, keep_alive: seen.keep_alive_seconds };
     Ok(Look::Complete(len, head))
 }
 
 /// The reason phrase. httparse takes one that is not ASCII (RFC 9112, section 4: it may be) for an empty one.
-fn reason_phrase(bytes: &Bytes, read: &str) -> Bytes {
+fn reason_phrase<'h>(bytes: &'h [u8], read: &'h str) -> &'h [u8] {
     if !read.is_empty() {
-        return bytes.slice_ref(read.as_bytes());
+        return read.as_bytes();
     }
     // White space at its end is part of it.
     let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let line = lines.find(|line| !line.is_empty());
     let phrase = line.and_then(|line| line.splitn(3, |byte| *byte == b' ').nth(2));
-    bytes.slice_ref(phrase.unwrap_or_default())
+    phrase.unwrap_or_default()
 }
 
 #[derive(Default)]
@@ -191,7 +188,7 @@ mod tests {
     use super::*;
 
     fn look_at(text: &str) -> Result<Look, Breach> {
-        look(&Bytes::copy_from_slice(text.as_bytes()), Asked::ForContent, &[])
+        look(text.as_bytes(), Asked::ForContent, &[])
     }
 
     fn head(text: &str) -> ResponseHead {
@@ -240,19 +237,19 @@ mod tests {
             let head = head(&format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\n\r\n"));
             assert_eq!((head.framing, head.is_persistent), (Framing::None, true));
         }
-        let text = Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
-        let Ok(Look::Complete(_, head)) = look(&text, Asked::by("HEAD"), &[]) else {
+        let text = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+        let Ok(Look::Complete(_, head)) = look(text, Asked::by("HEAD"), &[]) else {
             panic!("it is complete")
         };
-        assert_eq!((head.framing, head.fields["content-length"].as_bytes()), (Framing::None, &b"5"[..]));
+        assert_eq!((head.framing, &head.text[..]), (Framing::None, &b"200 OK\r\ncontent-length: 5\r\n"[..]));
     }
 
     #[test]
     fn a_204_goes_on_without_a_length() {
-        let text = Bytes::from_static(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nx: y\r\n\r\n");
+        let text = b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nx: y\r\n\r\n";
         for asked in [Asked::ForHead, Asked::ForContent] {
-            let Ok(Look::Complete(_, head)) = look(&text, asked, &[]) else { panic!("it is complete") };
-            assert_eq!(head.fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x"]);
+            let Ok(Look::Complete(_, head)) = look(text, asked, &[]) else { panic!("it is complete") };
+            assert_eq!(head.text, b"204 No Content\r\nx: y\r\n");
         }
     }
 
@@ -268,7 +265,7 @@ mod tests {
             assert_eq!(head(text).is_persistent, want, "{text:?}");
         }
         let head = head("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nKeep-Alive: timeout=5\r\n\r\n");
-        assert_eq!((head.keep_alive, head.fields.len()), (Some(5), 1));
+        assert_eq!((head.keep_alive, &head.text[..]), (Some(5), &b"200 OK\r\ncontent-length: 0\r\n"[..]));
     }
 
     #[test]
@@ -289,11 +286,22 @@ mod tests {
     }
 
     #[test]
-    fn an_unusual_reason_is_kept() {
-        assert_eq!(head("HTTP/1.1 200 OK\r\n\r\n").reason, None);
-        assert_eq!(head("HTTP/1.1 200 Fine\r\n\r\n").reason.as_deref(), Some(&b"Fine"[..]));
+    fn a_head_goes_on_in_its_order_and_spelling_without_what_is_about_the_connection() {
+        let text = "HTTP/1.1 200 OK\r\nX-Custom-ID:  a:B \r\nset-cookie: A\r\nConnection: x-gone\r\nX-Gone: 1\r\n\
+                    Content-Length: 2\r\nEmpty:\r\nSet-Cookie: B\r\nX-Tra: \u{e9}\tx\r\n\r\n";
+        let want = "200 OK\r\nX-Custom-ID: a:B\r\nset-cookie: A\r\nContent-Length: 2\r\nEmpty: \r\nSet-Cookie: B\r\n\
+                    X-Tra: \u{e9}\tx\r\n";
+        assert_eq!(head(text).text, want.as_bytes());
+    }
+
+    #[test]
+    fn the_reason_is_kept() {
+        for reason in ["OK", "Fine", "Not so fine "] {
+            let head = head(&format!("HTTP/1.1 200 {reason}\r\n\r\n"));
+            assert_eq!(head.text, format!("200 {reason}\r\n").as_bytes());
+        }
         for empty in ["HTTP/1.1 200 \r\n\r\n", "HTTP/1.1 200\r\n\r\n", "\r\nHTTP/1.1 200\nx: y z a\n\n"] {
-            assert_eq!(head(empty).reason.as_deref(), Some(&b""[..]), "{empty:?}");
+            assert!(head(empty).text.starts_with(b"200 \r\n"), "{empty:?}");
         }
     }
 
@@ -302,7 +310,7 @@ mod tests {
         for reason in ["Schön so", "Schön so ", " é\t", "é"] {
             for (before, end) in [("", "\r\n"), ("\r\n", "\r\n"), ("\n", "\n")] {
                 let head = head(&format!("{before}HTTP/1.1 200 {reason}{end}a: b{end}{end}"));
-                assert_eq!(head.reason.as_deref(), Some(reason.as_bytes()), "{before:?} {end:?}");
+                assert_eq!(head.text, format!("200 {reason}\r\na: b\r\n").as_bytes(), "{before:?} {end:?}");
             }
         }
     }

@@ -1,56 +1,51 @@
-//! Shell. What a client is answered: the upstream's response, for hyper to write, or our own, as it goes over the wire.
+//! Shell. What a client is answered: the upstream's response, or our own, as it goes over the wire.
 
 use std::rc::Rc;
 
-use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderValue};
-use http::{Response, StatusCode, Version};
-use http_body::Body as _;
-use hyper::ext::ReasonPhrase;
 
+use super::Exchanged;
 use crate::answer::{Answer, Ending};
 use crate::forward;
 use crate::forward::response::ResponseHead;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::server::head::Asked;
-use crate::server::message::{Kind, Message};
-use crate::server::spelling::has_capitals;
+use crate::server::message::{self, Delimited, Kind, Message};
+use crate::server::scribe::Coming;
 use crate::server::wire::{Transport, Wire};
 use crate::server::worker::{Worker, second};
 use crate::signature::challenge;
 use crate::telemetry::record::Record;
 
-/// The upstream's response, as it came, and the head that its fields are spelled as in, if that is not as hyper does.
+/// The upstream's response: whole, if all of it has come with its head.
 pub(super) fn pass_on<IO: Transport>(
     answer: forward::Response,
     worker: &Worker,
-    ending: Ending,
+    mut ending: Ending,
     wire: &Rc<Wire<IO>>,
-) -> (Response<Answer<IO>>, Option<Bytes>) {
-    let forward::Response { head, raw, content } = answer;
-    let mut response = Response::new(match withheld(&head) {
-        Some(length) => Answer::withheld(length, ending, wire),
-        None => Answer::relayed(content, ending, wire),
-    });
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.fields;
-    if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
-        response.extensions_mut().insert(reason);
+) -> Exchanged<IO> {
+    let forward::Response { head: ResponseHead { text, .. }, content } = answer;
+    let asked = wire.asked();
+    match content {
+        forward::Content::Whole(content) => {
+            ending.record.sent = u64::try_from(content.len()).unwrap_or(u64::MAX);
+            Exchanged::Whole(Message::relayed(asked, &text, &content, ends_here(worker, wire)))
+        }
+        forward::Content::Coming(relay) => {
+            let delimited = Delimited::of(asked, relay.left());
+            if delimited == Delimited::ByClosing {
+                wire.end_with_response();
+            }
+            let is_last = delimited == Delimited::ByClosing || ends_here(worker, wire);
+            Exchanged::Coming(Box::new(Coming {
+                head: message::head(asked, &text, delimited, is_last, 0),
+                delimited,
+                content: Answer::new(relay, ending, wire),
+                goes_on: !is_last && asked.goes_on(),
+            }))
+        }
     }
-    let ends_by_closing = ends_by_closing(&response, wire);
-    if ends_by_closing {
-        wire.end_with_response();
-    }
-    if ends_by_closing || ends_here(worker, wire) {
-        last(&mut response, wire);
-    }
-    (response, Some(raw).filter(|raw| has_capitals(raw)))
-}
-
-/// The length of the content that a 304 does without, where it says so: `look` has found it to be one number.
-fn withheld(head: &ResponseHead) -> Option<u64> {
-    let length = head.fields.get(header::CONTENT_LENGTH).filter(|_| head.status == StatusCode::NOT_MODIFIED);
-    length?.to_str().ok()?.parse().ok()
 }
 
 /// A challenge's answer. It is never markup to whoever reads it (`nosniff`), nor kept.
@@ -117,18 +112,4 @@ fn take_down(record: &mut Record, status: StatusCode, asked: Asked, content: &[u
 /// Whether no request can follow this one, or should.
 fn ends_here<IO: Transport>(worker: &Worker, wire: &Wire<IO>) -> bool {
     wire.is_draining() || wire.has_unread_content() || worker.crowd().is_wanting()
-}
-
-/// Makes it the last response of its connection.
-fn last<IO: Transport>(response: &mut Response<Answer<IO>>, wire: &Wire<IO>) {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    if wire.is_http_10() {
-        // Or hyper would add the `keep-alive` that an HTTP/1.0 client may have asked for.
-        *response.version_mut() = Version::HTTP_10;
-    }
-}
-
-/// Whether only the end of the connection can end the response (RFC 9112, section 6.3).
-fn ends_by_closing<IO: Transport>(response: &Response<Answer<IO>>, wire: &Wire<IO>) -> bool {
-    wire.is_http_10() && response.body().size_hint().exact().is_none()
 }

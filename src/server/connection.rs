@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::crowd::Rest;
-use super::scribe::Scribe;
+use super::scribe;
 use super::seldom::Seldom;
 use super::unread::Unread;
 use super::wire::{Arrival, Transport, Wire};
@@ -104,8 +104,6 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
     peer: Peer,
     mut arrival: Arrival,
 ) -> Result<Next, Box<dyn Error>> {
-    // hyper, which holds more than 8 KiB, is called in when an upstream has answered.
-    let mut scribe = None;
     loop {
         let exchanged = {
             // Pinned where it is made: to wait for it by value would be to move it twice, and it is large.
@@ -113,11 +111,11 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
             exchange.await?
         };
         let goes_on = match exchanged {
-            Exchanged::Ours(message) => wire.say(&message).await?,
-            Exchanged::Relayed(response, spelled_as) => {
-                let scribe = scribe.get_or_insert_with(|| Scribe::new(wire));
-                scribe.write(wire.asked(), response, spelled_as).await?
+            Exchanged::Whole(message) => {
+                wire.end(message.bytes(), message.goes_on()).await?;
+                message.goes_on()
             }
+            Exchanged::Coming(coming) => scribe::write(wire, coming).await?,
         };
         if !goes_on {
             return Ok(Next::Nothing);

@@ -1,17 +1,16 @@
-//! Pure. A response of our own, as it goes over the wire: a refusal, or the answer to a challenge.
-//!
-//! Its content is short and known from the beginning, so that it needs nobody to frame it.
+//! Pure. Responses as they go over the wire: our own, which are refusals and the answers to challenges, and upstreams'.
 
-use std::rc::Rc;
+use std::io::Write as _;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::head::{Asked, Persistence, Version};
 
-/// A response of ours, whole. Cheap to clone.
+/// A response of which all is there. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Message {
-    bytes: Rc<[u8]>,
+    bytes: Bytes,
     goes_on: bool,
 }
 
@@ -50,9 +49,90 @@ impl LastRefusal {
 /// What the framing takes beside fields and content, at most, and a few fields on top.
 const FRAME: usize = 320;
 
+/// How a client can tell where a response ends that is still coming (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delimited {
+    /// Its fields say how long it is.
+    ByLength,
+    /// By the chunked transfer coding.
+    ByChunks,
+    /// By the end of the connection, where the client knows nothing else.
+    ByClosing,
+}
+
+/// What stands behind the last piece of content that is sent in chunks.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl Delimited {
+    /// How a response to what was `asked` is, whose content has this length, if that is known.
+    #[must_use]
+    pub fn of(asked: Asked, length: Option<u64>) -> Self {
+        match (length, asked.version) {
+            (Some(_), _) => Self::ByLength,
+            (None, Version::Http11) => Self::ByChunks,
+            (None, Version::Http10) => Self::ByClosing,
+        }
+    }
+
+    /// Appends a piece of the content, as it is delimited.
+    pub fn append(self, piece: &[u8], bytes: &mut Vec<u8>) {
+        match self {
+            // A chunk of no length would be the last.
+            Self::ByChunks if piece.is_empty() => {}
+            Self::ByChunks => {
+                // Writing to a vector cannot fail.
+                let _infallible = write!(bytes, "{:x}\r\n", piece.len());
+                bytes.extend_from_slice(piece);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            Self::ByLength | Self::ByClosing => bytes.extend_from_slice(piece),
+        }
+    }
+
+    /// Appends what says that the content has ended.
+    pub fn finish(self, bytes: &mut Vec<u8>) {
+        if self == Self::ByChunks {
+            bytes.extend_from_slice(LAST_CHUNK);
+        }
+    }
+}
+
+fn version(asked: Asked) -> &'static [u8] {
+    match asked.version {
+        Version::Http10 => b"HTTP/1.0 ",
+        Version::Http11 => b"HTTP/1.1 ",
+    }
+}
+
+/// What becomes of the connection, where it does not go without saying.
+fn connection(asked: Asked, is_last: bool) -> &'static [u8] {
+    match (asked.version, asked.persistence) {
+        _ if is_last => b"connection: close\r\n",
+        (Version::Http11, Persistence::Close) => b"connection: close\r\n",
+        (Version::Http10, Persistence::KeepAlive) => b"connection: keep-alive\r\n",
+        (Version::Http10, Persistence::Usual | Persistence::Close)
+        | (Version::Http11, Persistence::Usual | Persistence::KeepAlive) => b"",
+    }
+}
+
+/// The head of an upstream's response: `text` is its code, reason phrase and end-to-end fields. `room` is for what else will
+/// be appended, in bytes.
+#[must_use]
+pub fn head(asked: Asked, text: &[u8], delimited: Delimited, is_last: bool, room: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len().saturating_add(FRAME).saturating_add(room));
+    bytes.extend_from_slice(version(asked));
+    bytes.extend_from_slice(text);
+    bytes.extend_from_slice(connection(asked, is_last));
+    if delimited == Delimited::ByChunks {
+        bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
 impl Message {
-    /// A response to what was `asked`, with these fields besides those that frame it; `is_last` says that the connection is
-    /// not to go on, whatever the client would like.
+    /// A response of ours to what was `asked`, with these fields besides those that frame it; `is_last` says that the
+    /// connection is not to go on, whatever the client would like.
     #[must_use]
     pub fn new(
         asked: Asked,
@@ -62,10 +142,7 @@ impl Message {
         is_last: bool,
     ) -> Self {
         let mut bytes = Vec::with_capacity(content.len().saturating_add(FRAME));
-        bytes.extend_from_slice(match asked.version {
-            Version::Http10 => b"HTTP/1.0 ",
-            Version::Http11 => b"HTTP/1.1 ",
-        });
+        bytes.extend_from_slice(version(asked));
         bytes.extend_from_slice(status.as_str().as_bytes());
         bytes.push(b' ');
         bytes.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
@@ -76,20 +153,22 @@ impl Message {
             bytes.extend_from_slice(value.as_bytes());
             bytes.extend_from_slice(b"\r\n");
         }
-        bytes.extend_from_slice(match (asked.version, asked.persistence) {
-            _ if is_last => b"connection: close\r\n",
-            (Version::Http11, Persistence::Close) => b"connection: close\r\n",
-            (Version::Http10, Persistence::KeepAlive) => b"connection: keep-alive\r\n",
-            // That it is closed, or that it is not, goes without saying.
-            (Version::Http10, Persistence::Usual | Persistence::Close)
-            | (Version::Http11, Persistence::Usual | Persistence::KeepAlive) => b"",
-        });
+        bytes.extend_from_slice(connection(asked, is_last));
         bytes.extend_from_slice(b"content-length: ");
         bytes.extend_from_slice(itoa::Buffer::new().format(content.len()).as_bytes());
         bytes.extend_from_slice(b"\r\n\r\n");
         if !asked.is_for_head {
             bytes.extend_from_slice(content);
         }
+        Self { bytes: bytes.into(), goes_on: !is_last && asked.goes_on() }
+    }
+
+    /// An upstream's response, all of which is there: its fields say how long it is, or it has no content. `text` is its code,
+    /// reason phrase and end-to-end fields.
+    #[must_use]
+    pub fn relayed(asked: Asked, text: &[u8], content: &[u8], is_last: bool) -> Self {
+        let mut bytes = head(asked, text, Delimited::ByLength, is_last, content.len());
+        bytes.extend_from_slice(content);
         Self { bytes: bytes.into(), goes_on: !is_last && asked.goes_on() }
     }
 

@@ -23,7 +23,6 @@ use tokio::time::Instant;
 use super::chunked::Chunked;
 use super::crowd::Rest;
 use super::head::{self, Asked, Fault, Framing, Head, Look, Persistence, RequestHead, Version};
-use super::message::Message;
 use super::unread::Unread;
 use crate::deadline::{Deadline, Moment};
 use content::Remaining;
@@ -211,29 +210,28 @@ impl<IO: Transport> Wire<IO> {
         self.write_kept().await
     }
 
-    /// Writes a response of ours, and ends the connection behind it if it is the last. Gives back whether it goes on.
+    /// Writes the last bytes of a response, and ends the connection behind it if nothing follows.
     ///
     /// # Errors
     /// If the connection is gone, or the client does not take the response.
-    pub async fn say(&self, message: &Message) -> io::Result<bool> {
-        self.write_all(message.bytes()).await?;
-        if !message.goes_on() {
+    pub async fn end(&self, bytes: &[u8], goes_on: bool) -> io::Result<()> {
+        self.write_all(bytes).await?;
+        if !goes_on {
             poll_fn(|cx| self.poll_shutdown(cx)).await?;
         }
-        Ok(message.goes_on())
+        Ok(())
     }
 
-    async fn write_all(&self, mut rest: &[u8]) -> io::Result<()> {
+    /// Writes some bytes of a response. When this is done, what the client has not taken of them is kept.
+    ///
+    /// # Errors
+    /// If the connection is gone, or the client does not take the response.
+    pub async fn write_all(&self, mut rest: &[u8]) -> io::Result<()> {
         while !rest.is_empty() {
             let n = poll_fn(|cx| self.poll_write(cx, rest)).await?;
             rest = rest.get(n..).unwrap_or_default();
         }
         Ok(())
-    }
-
-    /// Whether several pieces are written at once.
-    pub fn is_write_vectored(&self) -> bool {
-        self.inner.borrow().io.is_write_vectored()
     }
 
     /// Reads more content into `append`: what has been read already, or else straight from the socket.

@@ -4,7 +4,6 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use bytes::Bytes;
 use hookgate::config::XForwarded;
 use hookgate::forward::fields::HopByHop;
 use hookgate::forward::origin::Origin;
@@ -81,7 +80,7 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
 
 /// As a response.
 fn answer(lines: &[Line], goes: &impl Fn(&str) -> bool) {
-    let raw = Bytes::from(message(b"HTTP/1.1 200 OK\r\n", lines));
+    let raw = message(b"HTTP/1.1 200 OK\r\n", lines);
     let Ok(response::Look::Complete(_, head)) = response::look(&raw, Asked::ForContent, &[SIGNATURE]) else {
         return;
     };
@@ -96,13 +95,11 @@ fn answer(lines: &[Line], goes: &impl Fn(&str) -> bool) {
         _ => false,
     };
     assert!(clear, "a response passes that could end in two places");
-    let left: usize = lines.iter().filter(|(name, _)| !goes(name)).count();
-    assert_eq!(head.fields.len(), left);
-    for name in head.fields.keys() {
-        assert!(!goes(name.as_str()));
-        let got = head.fields.get_all(name).iter().map(http::HeaderValue::as_bytes);
-        assert!(got.eq(of(name.as_str())), "{name}");
+    let mut want = b"200 OK\r\n".to_vec();
+    for (name, value) in lines.iter().filter(|(name, _)| !goes(name)) {
+        want.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
     }
+    assert_eq!(head.text.escape_ascii().to_string(), want.escape_ascii().to_string());
 }
 
 type Line = (String, Vec<u8>);

@@ -44,7 +44,7 @@ fn request(size: usize) -> Outgoing {
     Outgoing { head: head.into_bytes(), content: vec![b'x'; size], share, asked: Asked::ForContent }
 }
 
-async fn sent(link: &mut Link, size: usize) -> Result<(ResponseHead, Bytes), Unanswered> {
+async fn sent(link: &mut Link, size: usize) -> Result<ResponseHead, Unanswered> {
     link.send(request(size), &[], Instant::now(), LIMIT).await
 }
 
@@ -105,7 +105,7 @@ async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_ther
     peer.read_exact(&mut some).unwrap();
     peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 2\r\n\r\nno").unwrap();
     drop(peer);
-    let Ok((head, _raw)) = sending.await else { panic!("there is an answer") };
+    let Ok(head) = sending.await else { panic!("there is an answer") };
     assert_eq!(head.status, 413);
     assert!(matches!(link.take_whole(), Some(Ok(content)) if content == "no"));
     assert!(!link.is_reusable() && !link.is_writing());

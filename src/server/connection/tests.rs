@@ -74,7 +74,7 @@ async fn settle() {
 }
 
 #[tokio::test]
-async fn hyper_is_sent_away_while_a_client_does_not_take_its_answer_and_called_in_again_when_it_does() {
+async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() {
     const ROUNDS: usize = 5;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let worker = worker_before(&listener.local_addr().unwrap().to_string());
@@ -105,7 +105,7 @@ async fn hyper_is_sent_away_while_a_client_does_not_take_its_answer_and_called_i
         });
         for round in 0..ROUNDS {
             let sent_away = async {
-                // This, and the connection itself: hyper would be a third.
+                // This, and the connection itself: whoever wrote would be a third.
                 while !(known.is_stuck() && Rc::strong_count(&known) == 2) {
                     settle().await;
                 }
