@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
 use super::StartError;
 use super::inherit::Inherited;
@@ -67,7 +67,7 @@ impl Claim {
     ///
     /// # Errors
     /// [`StartError::Bind`]
-    pub(super) fn listen(self, runtimes: &[Runtime]) -> Result<Vec<Listener>, StartError> {
+    pub(super) fn listen(self, runtimes: &[Handle]) -> Result<Vec<Listener>, StartError> {
         let address = self.address();
         let listeners = match self {
             Self::Tcp(_, sockets) => listen_tcp(sockets, runtimes),
@@ -83,8 +83,8 @@ impl Claim {
     }
 }
 
-fn listen_tcp(sockets: Vec<TcpSocket>, runtimes: &[Runtime]) -> io::Result<Vec<Listener>> {
-    let listen = |(socket, runtime): (TcpSocket, &Runtime)| {
+fn listen_tcp(sockets: Vec<TcpSocket>, runtimes: &[Handle]) -> io::Result<Vec<Listener>> {
+    let listen = |(socket, runtime): (TcpSocket, &Handle)| {
         let _entered = runtime.enter();
         Ok(Listener::tcp(socket.listen(BACKLOG)?, Queue::Ours(None)))
     };
@@ -97,10 +97,10 @@ fn listen_unix(
     socket: UnixSocket,
     file: SocketFile,
     at: &Path,
-    runtimes: &[Runtime],
+    runtimes: &[Handle],
 ) -> io::Result<Vec<Listener>> {
     let listener = {
-        let _entered = runtimes.first().map(Runtime::enter);
+        let _entered = runtimes.first().map(Handle::enter);
         socket.listen(BACKLOG)?.into_std()?
     };
     let named = SocketFile::new(at, name.to_owned())?;
@@ -109,10 +109,10 @@ fn listen_unix(
     shared_unix(&listener, &Queue::Ours(Some(Arc::new(named))), runtimes)
 }
 
-fn shared_tcp(listener: &std::net::TcpListener, runtimes: &[Runtime]) -> io::Result<Vec<Listener>> {
+fn shared_tcp(listener: &std::net::TcpListener, runtimes: &[Handle]) -> io::Result<Vec<Listener>> {
     listener.set_nonblocking(true)?;
     shorten_queue(listener)?;
-    let share = |runtime: &Runtime| {
+    let share = |runtime: &Handle| {
         let _entered = runtime.enter();
         Ok(Listener::tcp(TcpListener::from_std(listener.try_clone()?)?, Queue::Inherited))
     };
@@ -122,10 +122,10 @@ fn shared_tcp(listener: &std::net::TcpListener, runtimes: &[Runtime]) -> io::Res
 fn shared_unix(
     listener: &unix::UnixListener,
     queue: &Queue,
-    runtimes: &[Runtime],
+    runtimes: &[Handle],
 ) -> io::Result<Vec<Listener>> {
     listener.set_nonblocking(true)?;
-    let share = |runtime: &Runtime| {
+    let share = |runtime: &Handle| {
         let _entered = runtime.enter();
         Ok(Listener::unix(UnixListener::from_std(listener.try_clone()?)?, queue.clone()))
     };

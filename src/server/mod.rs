@@ -25,11 +25,10 @@ pub mod worker;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use tokio::runtime;
-use tokio::task::LocalSet;
+use tokio::runtime::{self, LocalOptions, LocalRuntime};
 
 use crate::admin::{self, Admin};
 use crate::config::{self, Address, Config};
@@ -114,9 +113,10 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     let crowd = Crowd::new(config.server.max_connections.get(), workers);
     let mut handle =
         Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, counsel: None };
-    // All of them before the first thread, so that a failure leaves nothing running.
-    let runtime = || runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread);
-    let runtimes = (0..workers).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
+    // None of them has anything to do before all the rest has succeeded, so that a failure leaves nothing running.
+    let standbys = (0..workers).map(Standby::new).collect::<io::Result<Vec<_>>>();
+    let standbys = standbys.map_err(StartError::Thread)?;
+    let runtimes: Vec<_> = standbys.iter().map(|standby| standby.runtime.clone()).collect();
     let mut listening: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
     for claim in claims {
         let proxies = proxies(&config.server, &claim.address());
@@ -126,18 +126,9 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     }
     handle.counsel = Some(counsel::start(&control, desk, inbox)?);
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
-    for (index, (runtime, listeners)) in runtimes.into_iter().zip(listening).enumerate() {
+    for (index, (standby, listeners)) in standbys.into_iter().zip(listening).enumerate() {
         let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
-        let plan = Plan { control, crowd, workers, index, listeners };
-        let named = thread::Builder::new().name(format!("worker-{index}"));
-        let spawned = named.spawn(move || plan.run(runtime)).map_err(StartError::Thread);
-        match spawned {
-            Ok(worker) => handle.workers.push(worker),
-            Err(error) => {
-                handle.abort();
-                return Err(error);
-            }
-        }
+        handle.workers.push(standby.begin(Plan { control, crowd, workers, index, listeners }));
     }
     handle.control.set_ready(handle.addresses.clone());
     Ok(handle)
@@ -197,18 +188,53 @@ struct Plan {
 }
 
 impl Plan {
-    fn run(self, runtime: runtime::Runtime) -> usize {
-        let local = LocalSet::new();
-        let worker = async {
+    fn run(self, runtime: LocalRuntime) -> usize {
+        let cut_off = runtime.block_on(async {
             let signals = self.control.signals().clone();
             let worker = Worker::new(self.control, self.crowd, self.workers);
             accept::run(worker, self.index, self.listeners, signals).await
-        };
-        let cut_off = local.block_on(&runtime, worker);
-        drop(local);
+        });
         // A name that is still being looked up is not waited for.
         runtime.shutdown_background();
         cut_off
+    }
+}
+
+/// A worker's thread with its runtime, which cannot leave it, before it has been told what to do. It ends when this is
+/// dropped.
+struct Standby {
+    runtime: runtime::Handle,
+    plan: mpsc::Sender<Plan>,
+    thread: JoinHandle<usize>,
+}
+
+impl Standby {
+    fn new(index: usize) -> io::Result<Self> {
+        let (plan, planned) = mpsc::channel::<Plan>();
+        let (report, reported) = mpsc::channel();
+        let work = move || {
+            let built =
+                runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let runtime = match built {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _nobody_waits = report.send(Err(error));
+                    return 0;
+                }
+            };
+            let _nobody_waits = report.send(Ok(runtime.handle().clone()));
+            planned.recv().map_or(0, |plan| plan.run(runtime))
+        };
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
+        // It says one or the other, unless it has panicked.
+        let runtime = reported.recv().map_err(|_silent| io::Error::other("the thread has ended"))??;
+        Ok(Self { runtime, plan, thread })
+    }
+
+    fn begin(self, plan: Plan) -> JoinHandle<usize> {
+        // A thread that waits for its plan is there.
+        let _plan = self.plan.send(plan);
+        self.thread
     }
 }
 
