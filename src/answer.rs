@@ -76,6 +76,8 @@ pub struct Ending {
     begun: Instant,
     /// The same moment, as the world outside counts. One look at that clock does for the whole request.
     begun_at: SystemTime,
+    /// When it ended, if that is known without another look at the clock.
+    ended: Option<Instant>,
     worker: Rc<Worker>,
     view: Rc<View>,
 }
@@ -86,7 +88,12 @@ impl Ending {
     pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: Peer, begun: Instant) -> Self {
         let record = Record::new(worker.next_id(), peer);
         let begun_at = SystemTime::now();
-        Self { record, begun, begun_at, worker: Rc::clone(worker), view: Rc::clone(view) }
+        Self { record, begun, begun_at, ended: None, worker: Rc::clone(worker), view: Rc::clone(view) }
+    }
+
+    /// The request ended at this moment, or so little later that it makes no difference.
+    pub fn ended_at(&mut self, moment: Instant) {
+        self.ended = Some(moment);
     }
 
     /// When the request began.
@@ -98,7 +105,8 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.record.took = self.begun.elapsed();
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        self.record.took = ended.saturating_duration_since(self.begun);
         let now = self.begun_at.checked_add(self.record.took).unwrap_or(self.begun_at);
         self.worker.ended(&self.view, &self.record, now);
     }

@@ -5,7 +5,7 @@
 
 use std::future::Future as _;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
@@ -16,6 +16,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub struct Deadline {
     at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whom the timer wakes.
+    listener: Option<Waker>,
 }
 
 impl Deadline {
@@ -44,7 +46,14 @@ impl Deadline {
     pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if timer.deadline() > at {
+        let is_soon_enough = timer.deadline() <= at;
+        if is_soon_enough
+            && !timer.is_elapsed()
+            && self.listener.as_ref().is_some_and(|listener| listener.will_wake(cx.waker()))
+        {
+            return Poll::Pending;
+        }
+        if !is_soon_enough {
             timer.as_mut().reset(at);
         }
         // A peer that keeps us busy can use up the task's budget for this turn. The timer must not starve for that.
@@ -54,6 +63,7 @@ impl Deadline {
             }
             timer.as_mut().reset(at);
         }
+        self.listener = Some(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -95,6 +105,26 @@ mod tests {
         deadline.set(seconds(1));
         poll_fn(|cx| deadline.poll_passed(cx)).await;
         assert_eq!(start.elapsed(), seconds(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_wakes_whoever_waits_for_it_last() {
+        let seconds = Duration::from_secs;
+        let start = Instant::now();
+        let mut deadline = Deadline::default();
+        deadline.set(seconds(5));
+        assert!(deadline.poll_passed(&mut Context::from_waker(Waker::noop())).is_pending());
+        // Moved into the future, and waited for by somebody else.
+        deadline.set(seconds(7));
+        for _ in 0..2 {
+            assert!(poll_fn(|cx| Poll::Ready(deadline.poll_passed(cx).is_pending())).await);
+        }
+        poll_fn(|cx| deadline.poll_passed(cx)).await;
+        assert_eq!(start.elapsed(), seconds(7));
+        deadline.set(seconds(1));
+        assert!(deadline.poll_passed(&mut Context::from_waker(Waker::noop())).is_pending());
+        poll_fn(|cx| deadline.poll_passed(cx)).await;
+        assert_eq!(start.elapsed(), seconds(8));
     }
 
     #[tokio::test(start_paused = true)]

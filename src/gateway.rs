@@ -176,7 +176,8 @@ async fn walk<IO: Transport>(
     let route = gateway.select(&matched, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
     let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified).await;
-    record.upstream_took = Some(verified.elapsed());
+    let answered = answer.as_ref().map_or_else(|_failed| Instant::now(), |response| response.at);
+    record.upstream_took = Some(answered.saturating_duration_since(verified));
     answer
         .inspect(|response| record.status = response.head.status.as_u16())
         .map(Served::Relayed)

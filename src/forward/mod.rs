@@ -35,6 +35,8 @@ pub struct Response {
     pub head: ResponseHead,
     /// Its content.
     pub content: Content,
+    /// When its head had come.
+    pub at: Instant,
 }
 
 /// The content of a response.
@@ -76,8 +78,9 @@ pub async fn deliver(
         };
         match link.send(request, &manner.kept, now, upstream.response_timeout).await {
             Ok(head) => {
-                let content = arrived(head.framing, link, pool)?;
-                return Ok(Response { head, content });
+                let at = Instant::now();
+                let content = arrived(head.framing, link, pool, at)?;
+                return Ok(Response { head, content, at });
             }
             Err(Unanswered::Unsent(unsent)) if !is_fresh => request = *unsent,
             Err(Unanswered::Unsent(_)) => return Err(ForwardError::Broken(Breach::Closed)),
@@ -88,12 +91,17 @@ pub async fn deliver(
 }
 
 /// Most answers are short, and have come with their head.
-fn arrived(framing: Framing, mut link: Box<Link>, pool: &Rc<Pool>) -> Result<Content, ForwardError> {
+fn arrived(
+    framing: Framing,
+    mut link: Box<Link>,
+    pool: &Rc<Pool>,
+    now: Instant,
+) -> Result<Content, ForwardError> {
     let Some(whole) = link.take_whole() else {
         let patience = pool.upstream().response_timeout;
         return Ok(Content::Coming(Box::new(Relay::new(framing, link, Rc::clone(pool), patience))));
     };
     let whole = whole.map_err(ForwardError::Broken)?;
-    pool.take_back(link, Instant::now());
+    pool.take_back(link, now);
     Ok(Content::Whole(whole))
 }

@@ -1,7 +1,10 @@
 //! Pure. The head of an upstream's response: read by httparse, judged where httparse is lenient.
 
+use std::mem::MaybeUninit;
+
 use http::header::HeaderName;
 use http::{Method, StatusCode};
+use httparse::ParserConfig;
 
 use super::error::Breach;
 use super::fields::{HopByHop, keep_alive_seconds};
@@ -74,9 +77,11 @@ impl Asked {
 /// # Errors
 /// [`Breach`]: it is malformed, too large, or could be read in more than one way.
 pub fn look(bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
-    let mut lines = [httparse::EMPTY_HEADER; MAX_FIELD_LINES];
-    let mut response = httparse::Response::new(&mut lines);
-    let len = match response.parse(bytes).map_err(Breach::Malformed)? {
+    // Not to write to more memory than there are lines.
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut lines);
+    let len = match parsed.map_err(Breach::Malformed)? {
         httparse::Status::Complete(len) if len <= MAX_HEAD => len,
         httparse::Status::Partial if bytes.len() <= MAX_HEAD => return Ok(Look::Partial),
         httparse::Status::Complete(_) | httparse::Status::Partial => return Err(Breach::HeadTooLarge),

@@ -25,11 +25,12 @@ pub(super) fn pass_on<IO: Transport>(
     mut ending: Ending,
     wire: &Rc<Wire<IO>>,
 ) -> Exchanged<IO> {
-    let forward::Response { head: ResponseHead { text, .. }, content } = answer;
+    let forward::Response { head: ResponseHead { text, .. }, content, at } = answer;
     let asked = wire.asked();
     match content {
         forward::Content::Whole(content) => {
             ending.record.sent = u64::try_from(content.len()).unwrap_or(u64::MAX);
+            ending.ended_at(at);
             Exchanged::Whole(Message::relayed(asked, &text, &content, ends_here(worker, wire)))
         }
         forward::Content::Coming(relay) => {
