@@ -16,8 +16,8 @@ use crate::deadline::Deadline;
 
 /// Content that is still coming. When it has all gone by, the connection goes back to its pool.
 ///
-/// It ends with an error if the upstream breaks off, sends more than it announced, or stalls: hyper then cuts the client's
-/// connection, so that no broken response looks complete.
+/// It ends with an error if the upstream breaks off, sends more than it announced, or stalls: the client's connection then ends,
+/// so that no broken response looks complete.
 #[derive(Debug)]
 pub struct Relay {
     link: Option<Box<Link>>,

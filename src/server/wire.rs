@@ -10,14 +10,15 @@ mod content;
 mod kept;
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 use super::chunked::Chunked;
@@ -180,11 +181,6 @@ impl<IO: Transport> Wire<IO> {
         }
     }
 
-    /// Whether the client speaks HTTP/1.0, where only the end of the connection ends a response of unknown length.
-    pub fn is_http_10(&self) -> bool {
-        self.inner.borrow().asked.version == Version::Http10
-    }
-
     /// Whether this is to be the connection's last response.
     pub fn is_draining(&self) -> bool {
         self.inner.borrow().draining
@@ -275,12 +271,21 @@ impl<IO: Transport> Wire<IO> {
         inner.ends_response = true;
     }
 
-    /// Whether the client may still be sending what nobody is going to read.
+    /// Whether the client has sent something that nobody has read: to close the connection would make the kernel discard
+    /// what the client has not read of the last response. What is in the kernel counts, as far as it has come.
+    #[must_use]
     pub fn is_unread(&self) -> bool {
-        let inner = self.inner.borrow();
+        let mut inner = self.inner.borrow_mut();
+        if !inner.unread.is_empty() || inner.eof {
+            return !inner.eof;
+        }
         match inner.phase {
-            Phase::Content(_) | Phase::Closed => !inner.eof,
-            Phase::Head | Phase::Complete => !inner.unread.is_empty(),
+            Phase::Content(_) | Phase::Closed => true,
+            Phase::Head | Phase::Complete => {
+                let look = pin!(unconstrained(poll_fn(|cx| inner.poll_discard(cx))));
+                let looked = look.poll(&mut Context::from_waker(Waker::noop()));
+                matches!(looked, Poll::Ready(Ok(n)) if n > 0)
+            }
         }
     }
 }

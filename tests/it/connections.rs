@@ -208,6 +208,26 @@ fn an_answer_that_is_more_than_the_kernel_takes_at_once_is_whole_before_the_conn
 }
 
 #[test]
+fn the_last_answer_is_whole_though_the_client_has_sent_what_nobody_reads() {
+    const LENGTH: usize = 6 * 1024 * 1024;
+    let upstream = Upstream::scripted(|connection| {
+        while connection.request().is_some() {
+            connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n"));
+            connection.send(vec![b'z'; LENGTH]);
+        }
+    });
+    let gateway = Gateway::before(&upstream);
+    // Larger than what is read at once: what follows its content stays in the kernel.
+    let request = post(&[b'q'; 70_000]).line("connection: close").bytes();
+    for _ in 0..5 {
+        let mut client = Client::to(&gateway);
+        let response = client.send([&request[..], &request[..]].concat()).response();
+        assert_eq!((response.complete, response.body.len()), (true, LENGTH));
+        client.half_close().assert_closed();
+    }
+}
+
+#[test]
 fn a_client_that_never_stops_sending_after_its_refusal_is_cut_off() {
     let upstream = Upstream::ok();
     let gateway = gateway().limits("max_body = \"1KiB\"").route(PATH, &upstream.url()).start();

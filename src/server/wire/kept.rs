@@ -2,7 +2,7 @@
 //! with it, and need not stay with all that it holds for a client that perhaps never reads.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -23,19 +23,7 @@ impl<IO: Transport> Wire<IO> {
         let mut inner = self.inner.borrow_mut();
         ready!(inner.poll_kept(cx))?;
         let written = Pin::new(&mut inner.io).poll_write(cx, bytes);
-        inner.kept_or(cx, written, &[IoSlice::new(bytes)])
-    }
-
-    /// The same for bytes in several pieces.
-    pub fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let mut inner = self.inner.borrow_mut();
-        ready!(inner.poll_kept(cx))?;
-        let written = Pin::new(&mut inner.io).poll_write_vectored(cx, pieces);
-        inner.kept_or(cx, written, pieces)
+        inner.kept_or(cx, written, bytes)
     }
 
     /// Has the stream pass on what it was given. What is kept is no concern of the writer's, unless the client has had its time.
@@ -95,17 +83,12 @@ impl<IO: Transport> Inner<IO> {
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
-        pieces: &[IoSlice<'_>],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = self.watched(cx, written);
-        if written.is_pending() {
-            let len = pieces.iter().map(|piece| piece.len()).fold(0, usize::saturating_add);
-            if len <= MOST {
-                let mut kept = Vec::with_capacity(len);
-                pieces.iter().for_each(|piece| kept.extend_from_slice(piece));
-                self.kept = kept.into();
-                return Poll::Ready(Ok(len));
-            }
+        if written.is_pending() && bytes.len() <= MOST {
+            self.kept = bytes.to_vec().into();
+            return Poll::Ready(Ok(bytes.len()));
         }
         written
     }
