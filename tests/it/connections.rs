@@ -218,7 +218,7 @@ fn the_last_answer_is_whole_though_the_client_has_sent_what_nobody_reads() {
     });
     let gateway = Gateway::before(&upstream);
     // Larger than what is read at once: what follows its content stays in the kernel.
-    let request = post(&[b'q'; 70_000]).line("connection: close").bytes();
+    let request = post([b'q'; 70_000]).line("connection: close").bytes();
     for _ in 0..5 {
         let mut client = Client::to(&gateway);
         let response = client.send([&request[..], &request[..]].concat()).response();
