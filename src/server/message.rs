@@ -61,7 +61,7 @@ pub enum Delimited {
 }
 
 /// What stands behind the last piece of content that is sent in chunks.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Delimited {
     /// How a response to what was `asked` is, whose content has this length, if that is known.
@@ -260,6 +260,62 @@ mod tests {
             assert_eq!((field, goes_on), (said_of_it, want), "{version:?} {persistence:?} {is_last}");
             let begin = if version == Http10 { "HTTP/1.0 405 " } else { "HTTP/1.1 405 " };
             assert!(text.starts_with(begin), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_upstreams_response_is_what_it_was_with_what_its_client_must_know() {
+        let text = b"200 Fine\r\nX-A: 1\r\n";
+        let (v10, v11) = (Version::Http10, Version::Http11);
+        let asked = |version, persistence| Asked { is_for_head: false, version, persistence };
+        for (asked, length, is_last, want) in [
+            (asked(v11, Persistence::Usual), Some(3), false, "HTTP/1.1 200 Fine\r\nX-A: 1\r\n\r\n"),
+            (
+                asked(v11, Persistence::Usual),
+                None,
+                false,
+                "HTTP/1.1 200 Fine\r\nX-A: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+            ),
+            (
+                asked(v11, Persistence::Usual),
+                None,
+                true,
+                "HTTP/1.1 200 Fine\r\nX-A: 1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+            ),
+            (
+                asked(v10, Persistence::KeepAlive),
+                Some(3),
+                false,
+                "HTTP/1.0 200 Fine\r\nX-A: 1\r\nconnection: keep-alive\r\n\r\n",
+            ),
+            (
+                asked(v10, Persistence::KeepAlive),
+                None,
+                true,
+                "HTTP/1.0 200 Fine\r\nX-A: 1\r\nconnection: close\r\n\r\n",
+            ),
+        ] {
+            let got = head(asked, text, Delimited::of(asked, length), is_last, 0);
+            assert_eq!(String::from_utf8(got).unwrap(), want, "{asked:?} {length:?} {is_last}");
+        }
+        let whole = Message::relayed(POST, text, b"abc", false);
+        assert_eq!(whole.bytes(), b"HTTP/1.1 200 Fine\r\nX-A: 1\r\n\r\nabc");
+        assert!(whole.goes_on() && !Message::relayed(POST, text, b"abc", true).goes_on());
+    }
+
+    #[test]
+    fn pieces_are_chunks_where_only_chunks_can_tell_the_end() {
+        for (delimited, want) in [
+            (Delimited::ByChunks, "10\r\n0123456789abcdef\r\n1\r\nx\r\n0\r\n\r\n"),
+            (Delimited::ByLength, "0123456789abcdefx"),
+            (Delimited::ByClosing, "0123456789abcdefx"),
+        ] {
+            let mut bytes = Vec::new();
+            for piece in ["0123456789abcdef", "", "x"] {
+                delimited.append(piece.as_bytes(), &mut bytes);
+            }
+            delimited.finish(&mut bytes);
+            assert_eq!(String::from_utf8(bytes).unwrap(), want, "{delimited:?}");
         }
     }
 }
