@@ -258,38 +258,14 @@ fn is_same_head(said: &Response, told: &Response) -> bool {
         let is_idle = said.status == 204 && name == "content-length";
         is_idle || HOP_BY_HOP.contains(&name) || (is_named && !KEPT.contains(&name))
     };
-    let mut want: Vec<(String, &[u8])> = lower(said).filter(|(name, _)| !goes(name)).collect();
-    let mut got: Vec<(String, &[u8])> = lower(told)
-        .filter(|(name, value)| match &name[..] {
-            "connection" => {
-                !(value.eq_ignore_ascii_case(b"close") || value.eq_ignore_ascii_case(b"keep-alive"))
-            }
-            "transfer-encoding" => *value != b"chunked",
-            _ => true,
-        })
-        .collect();
-    // It is framing, which is made anew: of a number that begins with zeros the rest may be left.
-    for (name, value) in want.iter_mut().chain(&mut got) {
-        if name == "content-length" {
-            let zeros = value.iter().take_while(|byte| **byte == b'0').count();
-            *value = &value[zeros.min(value.len().saturating_sub(1))..];
-        }
-    }
-    // Their order among those of the same name counts.
-    want.sort_by(|one, other| one.0.cmp(&other.0));
-    got.sort_by(|one, other| one.0.cmp(&other.0));
-    let is_spelled = |name: &str| {
-        let mut theirs = said.fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        theirs.clone().next().is_none() || theirs.any(|(other, _)| other == name)
-    };
-    told.status == said.status
-        && told.reason == reason
-        && want == got
-        && told.fields.iter().all(|(name, _)| is_spelled(name))
-}
-
-fn lower(response: &Response) -> impl Iterator<Item = (String, &[u8])> {
-    response.fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), &value[..]))
+    let want = said.fields.iter().filter(|(name, _)| !goes(&name.to_ascii_lowercase()));
+    // What frames it, and what becomes of the connection, is said anew.
+    let got = told.fields.iter().filter(|(name, value)| match &name[..] {
+        "connection" => !(value == b"close" || value == b"keep-alive"),
+        "transfer-encoding" => value != b"chunked",
+        _ => true,
+    });
+    told.status == said.status && told.reason == reason && got.eq(want)
 }
 
 /// What control characters stand for in a text.
