@@ -39,7 +39,7 @@ use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::telemetry::roll::Roll;
-use reply::{answered, pass_on, refuse};
+use reply::{answered, coming, refuse, relayed};
 use route::{Route, questions};
 
 pub use examine::Examined;
@@ -110,7 +110,15 @@ pub async fn exchange<IO: Transport>(
         walk.await
     };
     Ok(match outcome {
-        Ok(Served::Relayed(answer)) => pass_on(answer, worker, ending, wire),
+        Ok(Served::Relayed(forward::Response { head, content, at })) => match content {
+            forward::Content::Whole(content) => {
+                ending.ended_at(at);
+                Exchanged::Whole(relayed(&head, &content, worker, &mut ending.record, wire))
+            }
+            forward::Content::Coming(relay) => {
+                Exchanged::Coming(Box::new(coming(&head, relay, worker, ending, wire)))
+            }
+        },
         Ok(Served::Challenge(answer)) => Exchanged::Whole(answered(&answer, worker, &mut ending, wire)),
         Err(rejection) => {
             let record = &mut ending.record;
@@ -175,7 +183,8 @@ async fn walk<IO: Transport>(
     }
     let route = gateway.select(&matched, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
-    let answer = forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified).await;
+    let delivery = pin!(forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified));
+    let answer = delivery.await;
     let answered = answer.as_ref().map_or_else(|_failed| Instant::now(), |response| response.at);
     record.upstream_took = Some(answered.saturating_duration_since(verified));
     answer

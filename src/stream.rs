@@ -33,22 +33,6 @@ impl Stream {
     }
 }
 
-/// Pieces that are no longer than this together are copied into one: `send` costs the kernel less than `writev`, by more than
-/// the copy.
-const SMALL: usize = 2 * 1024;
-
-fn join<'j>(pieces: &[IoSlice<'_>], joined: &'j mut [u8; SMALL]) -> &'j [u8] {
-    let mut len = 0_usize;
-    for piece in pieces {
-        let end = len.saturating_add(piece.len());
-        if let Some(place) = joined.get_mut(len..end) {
-            place.copy_from_slice(piece);
-            len = end;
-        }
-    }
-    joined.get(..len).unwrap_or_default()
-}
-
 impl Transport for Stream {
     fn reset_on_close(&self, reset: bool) {
         match self {
@@ -85,10 +69,6 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if pieces.iter().map(|piece| piece.len()).fold(0, usize::saturating_add) <= SMALL {
-            let mut joined = [0; SMALL];
-            return self.poll_write(cx, join(pieces, &mut joined));
-        }
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),

@@ -2,13 +2,15 @@
 
 use http::header::HeaderName;
 
+use crate::server::head::is_same_name;
+
 /// A field line: name and value, as they were received.
 pub type Line<'h> = (&'h [u8], &'h [u8]);
 
 /// Whether a field is about a connection and not about the message (RFC 9110, section 7.6.1), or is `trailer`, which
 /// announces what is not forwarded.
 fn is_hop_by_hop(name: &[u8]) -> bool {
-    let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+    let is = |other: &[u8]| is_same_name(name, other);
     match name.len() {
         2 => is(b"te"),
         7 => is(b"trailer") || is(b"upgrade"),

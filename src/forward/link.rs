@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::header::HeaderName;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::coop::unconstrained;
@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::dial::dial;
 use super::error::{Breach, ForwardError};
 use super::origin::Origin;
+use super::request::SMALL;
 use super::response::{Asked, Framing, Look, MAX_HEAD, ResponseHead, look};
 use crate::deadline::Deadline;
 use crate::server::chunked::{Chunked, Step};
@@ -32,14 +33,29 @@ const MAX_INTERIM: usize = 64;
 /// A request on its way: its content is always whole, and its length known.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The head, as it is sent.
-    pub head: Vec<u8>,
-    /// The content.
-    pub content: Vec<u8>,
+    /// The head, as it is sent, and behind it the content, if that is small.
+    head: Vec<u8>,
+    /// The content, otherwise.
+    content: Vec<u8>,
     /// The content's part of the memory budget, which is given back no sooner than the memory.
-    pub share: Share,
+    _share: Share,
     /// What the answer to it can be.
-    pub asked: Asked,
+    asked: Asked,
+}
+
+impl Outgoing {
+    /// A request of this head and content. `share` is the content's part of the memory budget.
+    ///
+    /// Small content is put behind the head, to leave in one piece: `send` costs the kernel less than `writev`, by more than
+    /// the copy.
+    #[must_use]
+    pub fn new(mut head: Vec<u8>, mut content: Vec<u8>, share: Share, asked: Asked) -> Box<Self> {
+        if content.len() <= SMALL {
+            head.extend_from_slice(&content);
+            content = Vec::new();
+        }
+        Box::new(Self { head, content, _share: share, asked })
+    }
 }
 
 /// A connection to an upstream.
@@ -48,7 +64,7 @@ pub struct Link {
     stream: Stream,
     scratch: Scratch,
     /// The request that is being written, and how much of it is.
-    outgoing: Option<Outgoing>,
+    outgoing: Option<Box<Outgoing>>,
     written: usize,
     /// What has been read and not been made sense of.
     unread: Bytes,
@@ -128,7 +144,7 @@ impl Link {
     /// [`Unanswered`]. The link is of no more use then.
     pub async fn send(
         &mut self,
-        request: Outgoing,
+        request: Box<Outgoing>,
         kept: &[HeaderName],
         now: Instant,
         limit: Duration,
@@ -145,7 +161,7 @@ impl Link {
                 if self.written == 0
                     && let Some(unsent) = self.outgoing.take()
                 {
-                    return Poll::Ready(Err(Unanswered::Unsent(Box::new(unsent))));
+                    return Poll::Ready(Err(Unanswered::Unsent(unsent)));
                 }
                 // What it said before it hung up is received after this is known, if it said anything.
                 self.outgoing = None;
@@ -200,7 +216,7 @@ impl Link {
                         None
                     }
                     Ok(Step::End(end)) => {
-                        let _last_chunk = self.unread.split_to(end);
+                        self.unread.advance(end);
                         self.complete()?;
                         return Poll::Ready(Ok(None));
                     }
@@ -314,8 +330,13 @@ impl Link {
                 self.outgoing = None;
                 return Ok(());
             }
-            let pieces = [IoSlice::new(head), IoSlice::new(content)];
-            match Pin::new(&mut self.stream).poll_write_vectored(cx, &pieces) {
+            let stream = Pin::new(&mut self.stream);
+            let written = if content.is_empty() {
+                stream.poll_write(cx, head)
+            } else {
+                stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(content)])
+            };
+            match written {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(n)) => self.written = self.written.saturating_add(n),
                 Poll::Ready(Err(error)) => return Err(error),
@@ -337,7 +358,7 @@ impl Link {
                 match look(&self.unread, asked, kept)? {
                     Look::Partial => {}
                     Look::Interim(len) => {
-                        let _interim = self.unread.split_to(len);
+                        self.unread.advance(len);
                         *interim = interim.saturating_add(1);
                         if *interim > MAX_INTERIM {
                             return Poll::Ready(Err(Breach::EndlessInterim));
@@ -345,7 +366,7 @@ impl Link {
                         continue;
                     }
                     Look::Complete(len, head) => {
-                        let _head = self.unread.split_to(len);
+                        self.unread.advance(len);
                         self.begin(&head)?;
                         return Poll::Ready(Ok(head));
                     }

@@ -15,6 +15,7 @@ pub mod response;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use tokio::time::Instant;
 
 use crate::peer::Peer;
@@ -55,34 +56,42 @@ pub enum Content {
 ///
 /// # Errors
 /// [`ForwardError`]. The request is sent again only where no byte of it can have reached the upstream.
-pub async fn deliver(
+pub fn deliver(
     pool: &Rc<Pool>,
     manner: &Manner,
     peer: Peer,
     deliverable: Deliverable<&RequestHead>,
     share: Share,
     now: Instant,
-) -> Result<Response, ForwardError> {
+) -> impl Future<Output = Result<Response, ForwardError>> {
     let upstream = pool.upstream();
-    let secret = deliverable.secret().cloned();
-    let (head, content) = deliverable.into_parts();
-    let (length, origin) = (content.len(), &upstream.origin);
-    let circumstances = Circumstances { peer, length, secret: secret.as_ref(), origin };
-    let asked = Asked::by(head.method());
-    let mut request = Outgoing { head: compose(head, manner, &circumstances), content, share, asked };
+    let (length, origin) = (deliverable.content().len(), &upstream.origin);
+    let circumstances = Circumstances { peer, length, secret: deliverable.secret(), origin };
+    let head = compose(deliverable.head(), manner, &circumstances);
+    let (request, content) = deliverable.into_parts();
+    let request = Outgoing::new(head, content, share, Asked::by(request.method()));
+    exchange(pool, &manner.kept, request, now)
+}
+
+async fn exchange(
+    pool: &Rc<Pool>,
+    kept: &[HeaderName],
+    mut request: Box<Outgoing>,
+    now: Instant,
+) -> Result<Response, ForwardError> {
     let mut idle = pool.take(now);
     loop {
         let (mut link, is_fresh, now) = match idle {
             Some(link) => (link, false, now),
             None => (pool.connect().await?, true, Instant::now()),
         };
-        match link.send(request, &manner.kept, now, upstream.response_timeout).await {
+        match link.send(request, kept, now, pool.upstream().response_timeout).await {
             Ok(head) => {
                 let at = Instant::now();
                 let content = arrived(head.framing, link, pool, at)?;
                 return Ok(Response { head, content, at });
             }
-            Err(Unanswered::Unsent(unsent)) if !is_fresh => request = *unsent,
+            Err(Unanswered::Unsent(unsent)) if !is_fresh => request = unsent,
             Err(Unanswered::Unsent(_)) => return Err(ForwardError::Broken(Breach::Closed)),
             Err(Unanswered::Failed(error)) => return Err(error),
         }

@@ -9,7 +9,7 @@ use super::fields::{HopByHop, is_like};
 use super::origin::Origin;
 use crate::config::{self, XForwarded};
 use crate::peer::Peer;
-use crate::server::head::RequestHead;
+use crate::server::head::{RequestHead, is_same_name};
 use crate::signature::Fields as _;
 use crate::signature::scheme::Scheme;
 
@@ -52,6 +52,9 @@ pub struct Circumstances<'c> {
     pub origin: &'c Origin,
 }
 
+/// Content that is no longer than this, in bytes, finds room behind the head.
+pub const SMALL: usize = 2 * 1024;
+
 /// The most that is added: a `content-length`, in any case.
 const SLACK: usize = 48;
 
@@ -60,7 +63,8 @@ const SLACK: usize = 48;
 /// 6.2).
 #[must_use]
 pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstances<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(head.size().saturating_add(SLACK));
+    let room = if circumstances.length <= SMALL { circumstances.length } else { 0 };
+    let mut out = Vec::with_capacity(head.size().saturating_add(SLACK).saturating_add(room));
     push(&mut out, &[head.method().as_bytes(), b" ", head.target().as_bytes(), b" HTTP/1.1\r\n"]);
     let gone = if head.facts().has_connection_options {
         HopByHop::of(head.lines(), &manner.kept)
@@ -125,7 +129,7 @@ enum Special {
 
 impl Special {
     fn of(name: &[u8]) -> Option<Self> {
-        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        let is = |other: &[u8]| is_same_name(name, other);
         match name.len() {
             4 if is(b"host") => Some(Self::Host),
             6 if is(b"expect") => Some(Self::Expect),

@@ -8,6 +8,7 @@ use httparse::ParserConfig;
 
 use super::error::Breach;
 use super::fields::{HopByHop, keep_alive_seconds};
+use crate::server::head::is_same_name;
 
 /// The most bytes that the head of a response may have.
 pub const MAX_HEAD: usize = 64 * 1024;
@@ -142,7 +143,7 @@ struct Seen {
 
 impl Seen {
     fn look(&mut self, name: &[u8], value: &[u8]) -> Result<(), Breach> {
-        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        let is = |other: &[u8]| is_same_name(name, other);
         match name.len() {
             10 if is(b"connection") => {
                 for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

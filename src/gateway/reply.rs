@@ -5,9 +5,8 @@ use std::rc::Rc;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 
-use super::Exchanged;
 use crate::answer::{Answer, Ending};
-use crate::forward;
+use crate::forward::relay::Relay;
 use crate::forward::response::ResponseHead;
 use crate::rejection::{PROBLEM_TYPE, Rejection};
 use crate::server::head::Asked;
@@ -18,34 +17,37 @@ use crate::server::worker::{Worker, second};
 use crate::signature::challenge;
 use crate::telemetry::record::Record;
 
-/// The upstream's response: whole, if all of it has come with its head.
-pub(super) fn pass_on<IO: Transport>(
-    answer: forward::Response,
+/// The upstream's response, all of which has come with its head.
+pub(super) fn relayed<IO: Transport>(
+    head: &ResponseHead,
+    content: &[u8],
     worker: &Worker,
-    mut ending: Ending,
+    record: &mut Record,
+    wire: &Wire<IO>,
+) -> Message {
+    record.sent = u64::try_from(content.len()).unwrap_or(u64::MAX);
+    Message::relayed(wire.asked(), &head.text, content, ends_here(worker, wire))
+}
+
+/// The upstream's response, whose content is still coming.
+pub(super) fn coming<IO: Transport>(
+    head: &ResponseHead,
+    relay: Box<Relay>,
+    worker: &Worker,
+    ending: Ending,
     wire: &Rc<Wire<IO>>,
-) -> Exchanged<IO> {
-    let forward::Response { head: ResponseHead { text, .. }, content, at } = answer;
+) -> Coming<IO> {
     let asked = wire.asked();
-    match content {
-        forward::Content::Whole(content) => {
-            ending.record.sent = u64::try_from(content.len()).unwrap_or(u64::MAX);
-            ending.ended_at(at);
-            Exchanged::Whole(Message::relayed(asked, &text, &content, ends_here(worker, wire)))
-        }
-        forward::Content::Coming(relay) => {
-            let delimited = Delimited::of(asked, relay.left());
-            if delimited == Delimited::ByClosing {
-                wire.end_with_response();
-            }
-            let is_last = delimited == Delimited::ByClosing || ends_here(worker, wire);
-            Exchanged::Coming(Box::new(Coming {
-                head: message::head(asked, &text, delimited, is_last, 0),
-                delimited,
-                content: Answer::new(relay, ending, wire),
-                goes_on: !is_last && asked.goes_on(),
-            }))
-        }
+    let delimited = Delimited::of(asked, relay.left());
+    if delimited == Delimited::ByClosing {
+        wire.end_with_response();
+    }
+    let is_last = delimited == Delimited::ByClosing || ends_here(worker, wire);
+    Coming {
+        head: message::head(asked, &head.text, delimited, is_last, 0),
+        delimited,
+        content: Answer::new(relay, ending, wire),
+        goes_on: !is_last && asked.goes_on(),
     }
 }
 

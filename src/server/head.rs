@@ -10,6 +10,7 @@ mod target;
 
 use memchr::memchr;
 
+pub use class::is_same_name;
 use class::{are_field_value, is_all_token, is_token};
 pub use request::RequestHead;
 use target::{RequestLine, Target, is_host};
@@ -354,7 +355,7 @@ enum Special {
 
 impl Special {
     fn of(name: &[u8]) -> Option<Self> {
-        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        let is = |other: &[u8]| is_same_name(name, other);
         match name.len() {
             4 if is(b"host") => Some(Self::Host),
             6 if is(b"expect") => Some(Self::Expect),

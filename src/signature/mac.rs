@@ -23,7 +23,6 @@ use crate::signature::scheme::SchemeFault;
 /// The state is as good as the key.
 pub struct Keyed(State);
 
-/// The large ones in boxes: what every request copies is as small as the most usual of them.
 enum State {
     HmacSha256(Hmac<Sha256>),
     HmacSha384(Box<Hmac<Sha384>>),
@@ -41,11 +40,12 @@ struct Token {
 /// A check under way over the content of one request.
 pub struct Running(Progress);
 
+/// In boxes: a check goes from hand to hand.
 enum Progress {
-    HmacSha256(Hmac<Sha256>),
+    HmacSha256(Box<Hmac<Sha256>>),
     HmacSha384(Box<Hmac<Sha384>>),
     HmacSha512(Box<Hmac<Sha512>>),
-    HmacSha1(Hmac<Sha1>),
+    HmacSha1(Box<Hmac<Sha1>>),
     Token(Zeroizing<[u8; 32]>),
     PublicKey(Box<public_key::Running>),
 }
@@ -88,10 +88,10 @@ impl Keyed {
     #[must_use]
     pub fn start(&self, claimed: &Tags) -> Running {
         Running(match &self.0 {
-            State::HmacSha256(mac) => Progress::HmacSha256(mac.clone()),
+            State::HmacSha256(mac) => Progress::HmacSha256(Box::new(mac.clone())),
             State::HmacSha384(mac) => Progress::HmacSha384(mac.clone()),
             State::HmacSha512(mac) => Progress::HmacSha512(mac.clone()),
-            State::HmacSha1(mac) => Progress::HmacSha1(mac.clone()),
+            State::HmacSha1(mac) => Progress::HmacSha1(Box::new(mac.clone())),
             State::Token(token) => Progress::Token(token.digest.clone()),
             State::PublicKey(key) => Progress::PublicKey(Box::new(key.start(claimed))),
         })
@@ -154,7 +154,7 @@ impl Running {
         match self.0 {
             // The most usual one by itself: of known length, it costs half.
             Progress::HmacSha256(mac) => {
-                let own: [u8; 32] = finalized(mac).into();
+                let own: [u8; 32] = finalized(&*mac).into();
                 // `subtle` hides each of what it compares from the compiler, and four words cost less than 32 bytes.
                 is_any(claimed, |tag| match <&[u8; 32]>::try_from(tag) {
                     Ok(tag) => words(&own).ct_eq(&words(tag)),
@@ -205,18 +205,19 @@ fn is_any(claimed: &Tags, is_right: impl Fn(&[u8]) -> Choice) -> bool {
     claimed.iter().fold(Choice::from(0), |any, tag| any | is_right(tag.as_bytes())).into()
 }
 
+/// Works on a copy, which is wiped as it is used up: what is moved out of its place leaves the key's state there.
 #[inline]
 #[expect(clippy::disallowed_methods, reason = "the one place where a MAC is finalized")]
-fn finalized<M: hmac::Mac>(mac: M) -> hmac::digest::Output<M> {
-    mac.finalize().into_bytes()
+fn finalized<M: hmac::Mac + Clone>(mac: &M) -> hmac::digest::Output<M> {
+    mac.clone().finalize().into_bytes()
 }
 
 fn tag(progress: Progress) -> Option<Tag> {
     match progress {
-        Progress::HmacSha256(mac) => Tag::of(&finalized(mac)),
-        Progress::HmacSha384(mac) => Tag::of(&finalized(*mac)),
-        Progress::HmacSha512(mac) => Tag::of(&finalized(*mac)),
-        Progress::HmacSha1(mac) => Tag::of(&finalized(mac)),
+        Progress::HmacSha256(mac) => Tag::of(&finalized(&*mac)),
+        Progress::HmacSha384(mac) => Tag::of(&finalized(&*mac)),
+        Progress::HmacSha512(mac) => Tag::of(&finalized(&*mac)),
+        Progress::HmacSha1(mac) => Tag::of(&finalized(&*mac)),
         Progress::Token(digest) => Tag::of(&*digest),
         Progress::PublicKey(_) => None,
     }

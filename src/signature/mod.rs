@@ -398,6 +398,14 @@ pub enum Deliverable<H> {
 }
 
 impl<H> Deliverable<H> {
+    /// The head.
+    pub fn head(&self) -> &H {
+        match self {
+            Self::Authentic(request) => &request.head,
+            Self::Observed(request) => &request.head,
+        }
+    }
+
     /// The content.
     #[must_use]
     pub fn content(&self) -> &[u8] {

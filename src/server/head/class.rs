@@ -42,3 +42,11 @@ pub(super) fn are_field_value(bytes: &[u8]) -> bool {
     let is_control = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f);
     !bytes.iter().fold(false, |found, byte| found | is_control(*byte))
 }
+
+/// Whether two field names are the same, in whatever case (RFC 9110, section 5.1). Kept in one place: whatever code a request
+/// runs for the first time in a while has to be fetched, and copies of this stood wherever a name was looked at.
+#[inline(never)]
+#[must_use]
+pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
+    one.eq_ignore_ascii_case(other)
+}

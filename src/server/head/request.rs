@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use super::class::is_same_name;
 use super::target::{RequestLine, Target};
 use super::{Head, LineEnds, Lines, Version, leading_empty_lines, trim};
 use crate::signature::Fields;
@@ -99,7 +100,7 @@ impl Fields for RequestHead {
         self.raw_lines().filter_map(|line| {
             let (start, rest) = line.split_at_checked(name.len())?;
             let value = rest.strip_prefix(b":")?;
-            start.eq_ignore_ascii_case(name.as_bytes()).then(|| trim(value))
+            is_same_name(start, name.as_bytes()).then(|| trim(value))
         })
     }
 }
