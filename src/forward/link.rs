@@ -216,7 +216,7 @@ impl Link {
                         None
                     }
                     Ok(Step::End(end)) => {
-                        self.unread.advance(end);
+                        self.pass_over(end);
                         self.complete()?;
                         return Poll::Ready(Ok(None));
                     }
@@ -358,7 +358,7 @@ impl Link {
                 match look(&self.unread, asked, kept)? {
                     Look::Partial => {}
                     Look::Interim(len) => {
-                        self.unread.advance(len);
+                        self.pass_over(len);
                         *interim = interim.saturating_add(1);
                         if *interim > MAX_INTERIM {
                             return Poll::Ready(Err(Breach::EndlessInterim));
@@ -366,7 +366,7 @@ impl Link {
                         continue;
                     }
                     Look::Complete(len, head) => {
-                        self.unread.advance(len);
+                        self.pass_over(len);
                         self.begin(&head)?;
                         return Poll::Ready(Ok(head));
                     }
@@ -375,6 +375,15 @@ impl Link {
             if ready!(self.poll_fill(cx)).map_err(Breach::Io)? == 0 {
                 return Poll::Ready(Err(Breach::Closed));
             }
+        }
+    }
+
+    /// Passes over the first `n` bytes of what is unread. It holds no memory behind the last.
+    fn pass_over(&mut self, n: usize) {
+        if n < self.unread.len() {
+            self.unread.advance(n);
+        } else {
+            self.unread = Bytes::new();
         }
     }
 

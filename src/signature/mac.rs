@@ -23,11 +23,12 @@ use crate::signature::scheme::SchemeFault;
 /// The state is as good as the key.
 pub struct Keyed(State);
 
+/// In boxes, as what is made of them: a copy is made where it stays, and is not moved from there.
 enum State {
-    HmacSha256(Hmac<Sha256>),
+    HmacSha256(Box<Hmac<Sha256>>),
     HmacSha384(Box<Hmac<Sha384>>),
     HmacSha512(Box<Hmac<Sha512>>),
-    HmacSha1(Hmac<Sha1>),
+    HmacSha1(Box<Hmac<Sha1>>),
     Token(Box<Token>),
     PublicKey(Box<PublicKey>),
 }
@@ -40,7 +41,7 @@ struct Token {
 /// A check under way over the content of one request.
 pub struct Running(Progress);
 
-/// In boxes: a check goes from hand to hand.
+/// In boxes: a check goes from hand to hand, and what is moved leaves the key's state behind.
 enum Progress {
     HmacSha256(Box<Hmac<Sha256>>),
     HmacSha384(Box<Hmac<Sha384>>),
@@ -69,10 +70,10 @@ impl Keyed {
     /// [`BadKey`] for bytes that are no public key. HMAC takes keys of any length.
     pub fn new(algorithm: Algorithm, key: &Key) -> Result<Self, BadKey> {
         let state = match algorithm {
-            Algorithm::HmacSha256 => State::HmacSha256(keyed(key)?),
+            Algorithm::HmacSha256 => State::HmacSha256(Box::new(keyed(key)?)),
             Algorithm::HmacSha384 => State::HmacSha384(Box::new(keyed(key)?)),
             Algorithm::HmacSha512 => State::HmacSha512(Box::new(keyed(key)?)),
-            Algorithm::HmacSha1 => State::HmacSha1(keyed(key)?),
+            Algorithm::HmacSha1 => State::HmacSha1(Box::new(keyed(key)?)),
             Algorithm::Token => {
                 let digest = Zeroizing::new(Sha256::digest(key.expose()).into());
                 State::Token(Box::new(Token { text: Key::new(key.expose().to_vec()), digest }))
@@ -88,10 +89,10 @@ impl Keyed {
     #[must_use]
     pub fn start(&self, claimed: &Tags) -> Running {
         Running(match &self.0 {
-            State::HmacSha256(mac) => Progress::HmacSha256(Box::new(mac.clone())),
+            State::HmacSha256(mac) => Progress::HmacSha256(mac.clone()),
             State::HmacSha384(mac) => Progress::HmacSha384(mac.clone()),
             State::HmacSha512(mac) => Progress::HmacSha512(mac.clone()),
-            State::HmacSha1(mac) => Progress::HmacSha1(Box::new(mac.clone())),
+            State::HmacSha1(mac) => Progress::HmacSha1(mac.clone()),
             State::Token(token) => Progress::Token(token.digest.clone()),
             State::PublicKey(key) => Progress::PublicKey(Box::new(key.start(claimed))),
         })

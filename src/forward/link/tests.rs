@@ -226,3 +226,35 @@ async fn a_peer_that_takes_nothing_more_is_given_up() {
     assert!(link.is_writing());
     assert!(timeout(LIMIT, link.finish(Duration::from_millis(10))).await.is_ok());
 }
+
+#[tokio::test]
+async fn content_of_any_size_leaves_whole_behind_its_head() {
+    for size in [0, 1, SMALL - 1, SMALL, SMALL + 1, SMALL * 2] {
+        let (mut link, mut peer) = link().await;
+        peer.write_all(OK).unwrap();
+        assert!(sent(&mut link, size).await.is_ok());
+        drop(link);
+        let mut read = Vec::new();
+        peer.read_to_end(&mut read).unwrap();
+        let head = format!("POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
+        assert_eq!(read, [head.as_bytes(), &vec![b'x'; size]].concat());
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_lies_idle_holds_nothing_of_what_it_read() {
+    let answers = [
+        "204 No Content\r\n\r\n",
+        "200 OK\r\ncontent-length: 0\r\n\r\n",
+        "200 OK\r\ncontent-length: 2\r\n\r\nok",
+    ];
+    for answer in answers {
+        let (mut link, mut peer) = link().await;
+        peer.write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap();
+        assert!(sent(&mut link, 3).await.is_ok());
+        assert!(link.take_whole().is_some_and(|whole| whole.is_ok()));
+        assert!(link.is_reusable());
+        // Memory of its own would be nobody else's.
+        assert!(!link.unread.is_unique(), "{answer}");
+    }
+}

@@ -43,8 +43,8 @@ pub(super) fn are_field_value(bytes: &[u8]) -> bool {
     !bytes.iter().fold(false, |found, byte| found | is_control(*byte))
 }
 
-/// Whether two field names are the same, in whatever case (RFC 9110, section 5.1). Kept in one place: whatever code a request
-/// runs for the first time in a while has to be fetched, and copies of this stood wherever a name was looked at.
+/// Whether two field names are the same, in whatever case (RFC 9110, section 5.1). Not copied to where names are looked
+/// at line by line: whatever code runs for the first time in a while has to be fetched, each copy by itself.
 #[inline(never)]
 #[must_use]
 pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
