@@ -17,8 +17,7 @@ use crate::deadline::Moment;
 const RECALL: Duration = Duration::from_millis(250);
 
 /// A connection that has been at rest for this long is left alone with as little memory as can be. It is looked for as often,
-/// and not more often than it must be: before a worker sleeps it sets the kernel's timer to its next tick, and where that is
-/// the first thing the processor is to wake for, setting it anew for each request costs as much as half a request does.
+/// and each look wakes a worker that may have nothing else to do.
 const LONG_REST: Duration = Duration::from_millis(500);
 
 /// A client whose first request, or the rest of one, does not come within this time may be let go.
