@@ -40,6 +40,7 @@ pub mod cli;
 pub mod config;
 pub mod counsel;
 pub mod deadline;
+pub mod files;
 pub mod forward;
 pub mod gateway;
 pub mod model;

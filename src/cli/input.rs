@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::args::SecretPlace;
 use super::exit::Failure;
 use super::terminal::Terminal;
+use crate::files;
 
 /// Reads a body: a file, or standard input for `-` and where no file is named.
 ///
@@ -18,7 +19,9 @@ pub(super) fn body(terminal: &mut Terminal, file: Option<&Path>) -> Result<Vec<u
     let named = file.filter(|file| *file != Path::new("-"));
     let mut content = Vec::new();
     let read = match named {
-        Some(file) => File::open(file).and_then(|file| bounded(file, MAX_BODY, &mut content)),
+        Some(file) => files::open_stream(file)
+            .map_err(io::Error::from)
+            .and_then(|file| bounded(file, MAX_BODY, &mut content)),
         None => {
             if io::stdin().is_terminal() {
                 terminal.note("reading the body from this terminal; Ctrl-D ends it, Ctrl-C gives up");
@@ -48,10 +51,10 @@ pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<
             (name.to_owned(), Zeroizing::new(value.into_encoded_bytes()))
         }
         SecretPlace::File(path) => {
-            let mut text = Zeroizing::new(Vec::with_capacity(MAX_SECRET));
-            File::open(path).and_then(|file| bounded(file, MAX_SECRET, &mut text)).map_err(|error| {
+            let read = files::read_once(path, MAX_SECRET).map_err(|error| {
                 Failure::usage(format!("cannot read the secret from {}", path.display())).because(error)
             })?;
+            let mut text = read.bytes;
             if text.last() == Some(&b'\n') {
                 text.pop();
                 let name = path.display();
@@ -72,11 +75,10 @@ pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<
 /// # Errors
 /// Wrong usage if it is unreadable.
 pub(super) fn private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut text = Zeroizing::new(Vec::with_capacity(MAX_SECRET));
-    File::open(path).and_then(|file| bounded(file, MAX_SECRET, &mut text)).map_err(|error| {
+    let read = files::read_once(path, MAX_SECRET).map_err(|error| {
         Failure::usage(format!("cannot read the private key from {}", path.display())).because(error)
     })?;
-    Ok(text)
+    Ok(read.bytes)
 }
 
 /// Random bytes, as many as a private key has.

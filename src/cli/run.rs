@@ -13,6 +13,7 @@ use super::configuration;
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
+use crate::config::load::Source;
 use crate::config::problem::{Report, Severity};
 use crate::config::{Address, Config};
 use crate::process;
@@ -30,7 +31,9 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
         Failure::failed("cannot use the sockets that were passed on (LISTEN_FDS)").because(error)
     })?;
     let mut watch = Watch::default();
-    let loaded = watch.load(file).map_err(|error| configuration::failure(terminal, file, &error))?;
+    let loaded = watch
+        .load(file, Source::FileOrPipe)
+        .map_err(|error| configuration::failure(terminal, file, &error))?;
     telemetry::init(&loaded.config.log);
     process::log_panics();
     process::prepare(&loaded.config);

@@ -50,8 +50,8 @@ pub enum FileError {
     Missing,
     /// This user may not read it.
     Denied,
-    /// It is a folder.
-    Folder,
+    /// It is something else than a file: a folder, a pipe, a device; what it is.
+    NotFile(&'static str),
     /// It has more than this many bytes, which no secret has.
     TooLarge(usize),
     /// Something else, in the system's words.
@@ -63,7 +63,7 @@ impl fmt::Display for FileError {
         match self {
             Self::Missing => f.write_str("there is no such file"),
             Self::Denied => f.write_str("permission denied"),
-            Self::Folder => f.write_str("it is a folder"),
+            Self::NotFile(what) => write!(f, "it is {what}, not a file"),
             Self::TooLarge(limit) => write!(f, "it has more than {limit} bytes"),
             Self::Other(reason) => f.write_str(reason),
         }

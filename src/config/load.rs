@@ -2,25 +2,23 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-use zeroize::Zeroizing;
 
 use super::Admin;
 use super::environment::{Environment, FileError, SecretFile};
 use super::file::{Loaded, read, read_admin};
 use super::problem::{Report, Style};
+use crate::files::{self, Content, ReadError};
 
-/// Reads a configuration file and the secrets it names.
+/// Reads a configuration file and the secrets it names. The configuration may come from a pipe.
 ///
 /// # Errors
 /// [`LoadError`] if the file cannot be read, or if there is an error in it.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-    load_observed(path, &|_nobody_asks| {})
+    load_observed(path, Source::FileOrPipe, &|_read| {})
 }
 
 /// As [`load`], and shows every file that is read to `observer`, also where that fails: first the configuration file, then
@@ -28,13 +26,15 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_observed(path: &Path, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
-    let bytes = File::open(path).and_then(|file| read_whole(file, LARGEST_CONFIG));
-    let content = bytes.as_ref().ok().map(|bytes| bytes.as_slice());
-    observer(Read { path, content, limit: LARGEST_CONFIG });
-    let bytes = bytes.map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
-    let text = text(path, &bytes)?;
+pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
+    let content = match source {
+        Source::FileOrPipe => files::read_once(path, LARGEST_CONFIG),
+        Source::File => files::read_regular(path, LARGEST_CONFIG),
+    };
+    observer(Read { path, seen: Seen::of(&content), limit: LARGEST_CONFIG });
+    let content = content.map_err(|error| unreadable(path, error))?;
     let machine = Observed { observer };
+    let text = text(path, &content.bytes)?;
     read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
 }
 
@@ -43,9 +43,8 @@ pub fn load_observed(path: &Path, observer: &dyn Fn(Read<'_>)) -> Result<Loaded,
 /// # Errors
 /// [`LoadError`] if the file cannot be read, or is wrong there.
 pub fn load_admin(path: &Path) -> Result<Option<Admin>, LoadError> {
-    let bytes = File::open(path).and_then(|file| read_whole(file, LARGEST_CONFIG));
-    let bytes = bytes.map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
-    read_admin(&path.to_string_lossy(), text(path, &bytes)?).map_err(LoadError::Wrong)
+    let content = files::read_once(path, LARGEST_CONFIG).map_err(|error| unreadable(path, error))?;
+    read_admin(&path.to_string_lossy(), text(path, &content.bytes)?).map_err(LoadError::Wrong)
 }
 
 fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, LoadError> {
@@ -55,15 +54,59 @@ fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, LoadError> {
     })
 }
 
+fn unreadable(path: &Path, error: ReadError) -> LoadError {
+    LoadError::Unreadable { path: path.to_owned(), source: error.into() }
+}
+
+/// What a configuration file may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Also a pipe, which has its content once: for what is read when somebody asks for it.
+    FileOrPipe,
+    /// Only what can be read again: for a reload.
+    File,
+}
+
 /// A file that was read.
 #[derive(Clone, Copy)]
 pub struct Read<'r> {
     /// The file.
     pub path: &'r Path,
-    /// What was in it, if it could be read.
-    pub content: Option<&'r [u8]>,
+    /// What was found there.
+    pub seen: Seen<'r>,
     /// The most bytes that it may have.
     pub limit: usize,
+}
+
+/// What was found where a file should be.
+#[derive(Clone, Copy)]
+pub enum Seen<'r> {
+    /// The content of a regular file.
+    Content(&'r [u8]),
+    /// No file, something that is no regular file, or one that is too large.
+    Nothing,
+    /// It could not be found out: the process has no descriptor left, or may not read the file.
+    Unknown,
+}
+
+impl<'r> Seen<'r> {
+    /// What the reading of a file has shown.
+    #[must_use]
+    pub fn of(read: &'r Result<Content, ReadError>) -> Self {
+        match read {
+            Ok(content) if content.metadata.is_file() => Self::Content(&content.bytes),
+            // A pipe is read once, and never again just to look.
+            Ok(_) | Err(ReadError::NotFile(_) | ReadError::TooLarge(_) | ReadError::Silent(_)) => {
+                Self::Nothing
+            }
+            Err(ReadError::Io(error)) if is_absence(error) => Self::Nothing,
+            Err(ReadError::Io(_)) => Self::Unknown,
+        }
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// The machine, and somebody who looks on.
@@ -77,10 +120,9 @@ impl Environment for Observed<'_> {
     }
 
     fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
-        let file = Machine.file(path);
-        let content = file.as_ref().ok().map(|file| file.bytes.as_slice());
-        (self.observer)(Read { path, content, limit: LARGEST_SECRET });
-        file
+        let content = files::read_regular(path, LARGEST_SECRET);
+        (self.observer)(Read { path, seen: Seen::of(&content), limit: LARGEST_SECRET });
+        secret_file(content)
     }
 
     fn cores(&self) -> NonZeroUsize {
@@ -149,14 +191,7 @@ impl Environment for Machine {
     }
 
     fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
-        // What is asked of the opened file is true of what is read: a path may be swapped in between.
-        let file = File::open(path).map_err(file_error)?;
-        let metadata = file.metadata().map_err(file_error)?;
-        if metadata.is_dir() {
-            return Err(FileError::Folder);
-        }
-        let bytes = read_whole(file, LARGEST_SECRET).map_err(file_error)?;
-        Ok(SecretFile { bytes, readable_by_everyone: readable_by_everyone(&metadata) })
+        secret_file(files::read_regular(path, LARGEST_SECRET))
     }
 
     fn cores(&self) -> NonZeroUsize {
@@ -164,62 +199,37 @@ impl Environment for Machine {
     }
 }
 
-/// Reads a file of at most `limit` bytes. What it is read into never moves and is wiped when dropped, so that no copy of a
-/// secret stays behind.
-fn read_whole(file: File, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    // As much memory as the file says it has: it is read again at each reload. A file that says less than it has (a pipe,
-    // /proc, one that is being written) is given all that it may have.
-    let says = file.metadata().ok().and_then(|metadata| usize::try_from(metadata.len()).ok());
-    let says = says.unwrap_or(limit).min(limit);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(says.saturating_add(2)));
-    let mut file = file.take(one_more_than(says));
-    file.read_to_end(&mut bytes)?;
-    if bytes.len() > says && says < limit {
-        let mut whole = Zeroizing::new(Vec::with_capacity(limit.saturating_add(2)));
-        whole.extend_from_slice(&bytes);
-        file.set_limit(one_more_than(limit.saturating_sub(bytes.len())));
-        file.read_to_end(&mut whole)?;
-        bytes = whole;
-    }
-    if bytes.len() > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
-    }
-    Ok(bytes)
-}
-
-fn one_more_than(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(1)
+fn secret_file(read: Result<Content, ReadError>) -> Result<SecretFile, FileError> {
+    let Content { bytes, metadata } = read.map_err(file_error)?;
+    Ok(SecretFile { bytes, readable_by_everyone: readable_by_everyone(&metadata) })
 }
 
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "most kinds of I/O errors are no mistake of the configuration"
 )]
-fn file_error(error: io::Error) -> FileError {
-    match error.kind() {
-        io::ErrorKind::NotFound => FileError::Missing,
-        io::ErrorKind::PermissionDenied => FileError::Denied,
-        io::ErrorKind::IsADirectory => FileError::Folder,
-        io::ErrorKind::FileTooLarge => FileError::TooLarge(LARGEST_SECRET),
-        _ => FileError::Other(error.to_string()),
+fn file_error(error: ReadError) -> FileError {
+    match error {
+        ReadError::NotFile(what) => FileError::NotFile(what),
+        ReadError::TooLarge(limit) => FileError::TooLarge(limit),
+        ReadError::Silent(_) => FileError::Other(error.to_string()),
+        ReadError::Io(error) => match error.kind() {
+            io::ErrorKind::NotFound => FileError::Missing,
+            io::ErrorKind::PermissionDenied => FileError::Denied,
+            _ => FileError::Other(error.to_string()),
+        },
     }
 }
 
-#[cfg(unix)]
 fn readable_by_everyone(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     metadata.permissions().mode() & 0o004 != 0
 }
 
-#[cfg(not(unix))]
-fn readable_by_everyone(_metadata: &std::fs::Metadata) -> bool {
-    false
-}
-
 /// No configuration written by a person is larger; what is larger is another file.
 const LARGEST_CONFIG: usize = 4 << 20;
 
-/// No secret is larger: the wrong file, or one that never ends, such as /dev/zero.
+/// No secret is larger: what is larger is the wrong file.
 const LARGEST_SECRET: usize = 64 << 10;
 
 #[cfg(test)]
@@ -267,20 +277,19 @@ mod tests {
         assert_eq!(Machine.file(&large).unwrap_err(), FileError::TooLarge(LARGEST_SECRET));
         std::fs::write(&large, vec![b'x'; LARGEST_SECRET]).unwrap();
         assert_eq!(Machine.file(&large).unwrap().bytes.len(), LARGEST_SECRET);
-        assert_eq!(Machine.file(folder.path()).unwrap_err(), FileError::Folder);
+        assert_eq!(Machine.file(folder.path()).unwrap_err(), FileError::NotFile("a folder"));
         assert_eq!(Machine.file(&folder.path().join("none")).unwrap_err(), FileError::Missing);
     }
 
     #[test]
-    fn a_file_that_says_less_than_it_has_is_read_whole() {
-        let says = std::fs::metadata("/proc/self/status").unwrap().len();
-        let bytes = Machine.file(Path::new("/proc/self/status")).unwrap().bytes;
-        assert!(says == 0 && bytes.starts_with(b"Name:") && bytes.ends_with(b"\n"), "{says}");
-        assert_eq!(Machine.file(Path::new("/dev/zero")).unwrap_err(), FileError::TooLarge(LARGEST_SECRET));
-        assert!(Machine.file(Path::new("/dev/null")).unwrap().bytes.is_empty());
+    fn a_configuration_that_is_no_file_is_said_to_be_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = load(folder.path()).unwrap_err().to_string();
+        assert!(text.ends_with(" cannot be read: it is a folder, not a file"), "{text}");
+        let error = load_observed(Path::new("/dev/null"), Source::File, &|_| {}).unwrap_err();
+        assert_eq!(error.to_string(), "/dev/null cannot be read: it is a device, not a file");
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_file_that_everyone_can_read_is_known_as_such() {
         use std::os::unix::fs::PermissionsExt as _;

@@ -256,7 +256,10 @@ fn file(
                 FileError::Denied => {
                     format!("let the user that hookgate runs as read it: chown, then chmod 400 {shown}")
                 }
-                FileError::Folder => "name a file in it".to_owned(),
+                FileError::NotFile("a folder") => "name a file in it".to_owned(),
+                FileError::NotFile(_) => {
+                    "put the secret into a file: it is read again at each reload, without waiting".to_owned()
+                }
                 FileError::TooLarge(_) | FileError::Other(_) => {
                     "name a file with the secret in it".to_owned()
                 }

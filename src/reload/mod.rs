@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::config::load::LoadError;
+use crate::config::load::{LoadError, Source};
 use crate::config::problem::Report;
 use crate::server::control::Control;
-use watch::Watch;
+use watch::{Look, Watch};
 
 /// How often the files are looked at. What has changed is loaded at the look after the one that found it, so that whoever
 /// writes in several steps has that long to come to an end: a change is in force after twice this time.
@@ -69,6 +69,7 @@ struct Room<T> {
 impl<T: FnMut(&Report)> Room<T> {
     fn run(mut self, orders: &Receiver<()>) {
         let mut found_before = false;
+        let mut unreadable = false;
         loop {
             match orders.recv_timeout(LOOK_EVERY) {
                 Ok(()) => {
@@ -76,7 +77,9 @@ impl<T: FnMut(&Report)> Room<T> {
                     self.reload("SIGHUP");
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let finds = self.watch.has_changed();
+                    let look = self.watch.look();
+                    let finds = matches!(look, Look::Changed);
+                    tell_unreadable(&look, &mut unreadable);
                     if finds && found_before {
                         self.reload("a file has changed");
                     }
@@ -94,7 +97,7 @@ impl<T: FnMut(&Report)> Room<T> {
     }
 
     fn load(&mut self, cause: &'static str) {
-        let loaded = match self.watch.load(&self.file) {
+        let loaded = match self.watch.load(&self.file, Source::File) {
             Ok(loaded) => loaded,
             Err(wrong) => {
                 self.control.reload_failed();
@@ -122,5 +125,21 @@ impl<T: FnMut(&Report)> Room<T> {
             }
             Err(conflicts) => error!(cause, ?conflicts, "not reloaded: some routes take the same requests"),
         }
+    }
+}
+
+/// Says once that a file cannot be read, and once that all can be again. `before` is whether it was so at the look before.
+fn tell_unreadable(look: &Look, before: &mut bool) {
+    match look {
+        Look::Unreadable(file, error) if !*before => {
+            let file = file.display();
+            warn!(%file, %error, "cannot look whether a file has changed: what was read of it stays in force");
+            *before = true;
+        }
+        Look::Same if *before => {
+            info!("every file can be read again");
+            *before = false;
+        }
+        Look::Unreadable(..) | Look::Same | Look::Changed => {}
     }
 }

@@ -2,16 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroize as _;
 
 use crate::config::Loaded;
-use crate::config::load::{self, LoadError, Read};
+use crate::config::load::{self, LoadError, Read, Seen, Source};
+use crate::files::{self, ReadError};
 
 /// The files of a configuration: gateway.toml, and its secrets' files.
 ///
@@ -20,12 +18,12 @@ use crate::config::load::{self, LoadError, Read};
 #[derive(Debug)]
 pub struct Watch {
     salt: [u8; 8],
-    files: BTreeMap<PathBuf, Seen>,
+    files: BTreeMap<PathBuf, Known>,
 }
 
 /// What a file was when it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
+struct Known {
     sight: Sight,
     /// The most bytes that are read of it.
     limit: usize,
@@ -34,8 +32,21 @@ struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sight {
     Content([u8; 32]),
-    /// Not there, not to be read, too large, or not a file: a pipe is read once, and never again just to look.
+    /// Not there, too large, or not a regular file.
     Nothing,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// What a look at the files has shown.
+#[derive(Debug)]
+pub enum Look {
+    /// They are what they were when they were read.
+    Same,
+    /// One of them is not any more.
+    Changed,
+    /// None has changed that can be read, and this one cannot: nothing is known of it.
+    Unreadable(PathBuf, ReadError),
 }
 
 impl Default for Watch {
@@ -50,12 +61,11 @@ impl Watch {
     ///
     /// # Errors
     /// As [`load::load`].
-    pub fn load(&mut self, path: &Path) -> Result<Loaded, LoadError> {
+    pub fn load(&mut self, path: &Path, source: Source) -> Result<Loaded, LoadError> {
         let read = RefCell::new(BTreeMap::new());
-        let loaded = load::load_observed(path, &|file: Read<'_>| {
-            let content = file.content.filter(|_| is_regular(file.path));
-            let sight = content.map_or(Sight::Nothing, |bytes| Sight::Content(self.digest(bytes)));
-            read.borrow_mut().insert(file.path.to_owned(), Seen { sight, limit: file.limit });
+        let loaded = load::load_observed(path, source, &|file: Read<'_>| {
+            let sight = self.sight(file.seen);
+            read.borrow_mut().insert(file.path.to_owned(), Known { sight, limit: file.limit });
         });
         let read = read.into_inner();
         match &loaded {
@@ -65,55 +75,50 @@ impl Watch {
         loaded
     }
 
-    /// Whether any of the files is not any more what it was when it was read.
+    /// Whether any of the files is not any more what it was when it was read. That one cannot be read now, for want of a
+    /// descriptor for example, does not say that it has changed.
     #[must_use]
-    pub fn has_changed(&self) -> bool {
-        self.files.iter().any(|(path, seen)| self.look(path, seen.limit) != seen.sight)
-    }
-
-    fn look(&self, path: &Path, limit: usize) -> Sight {
-        if !is_regular(path) {
-            return Sight::Nothing;
-        }
-        self.read(path, limit).unwrap_or(Sight::Nothing)
-    }
-
-    /// Reads in pieces, which are wiped: no copy of a secret stays behind.
-    fn read(&self, path: &Path, limit: usize) -> io::Result<Sight> {
-        let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        let mut file = File::open(path)?.take(more);
-        let mut digest = self.begin();
-        let mut piece = [0; 4096];
-        let read = loop {
-            match file.read(&mut piece) {
-                Ok(0) => break Ok(()),
-                Ok(n) => digest.update(piece.get(..n).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
+    pub fn look(&self) -> Look {
+        let mut unreadable = None;
+        for (path, known) in &self.files {
+            let read = files::read_regular(path, known.limit);
+            let sight = self.sight(Seen::of(&read));
+            match read {
+                Err(error) if sight == Sight::Unknown => {
+                    unreadable = Some(Look::Unreadable(path.clone(), error));
+                }
+                Ok(_) | Err(_) if sight != known.sight => return Look::Changed,
+                Ok(_) | Err(_) => {}
             }
-        };
-        piece.zeroize();
-        read?;
-        Ok(if file.limit() == 0 { Sight::Nothing } else { Sight::Content(digest.finalize().into()) })
+        }
+        unreadable.unwrap_or(Look::Same)
+    }
+
+    fn sight(&self, seen: Seen<'_>) -> Sight {
+        match seen {
+            Seen::Content(bytes) => Sight::Content(self.digest(bytes)),
+            Seen::Nothing => Sight::Nothing,
+            Seen::Unknown => Sight::Unknown,
+        }
     }
 
     fn digest(&self, bytes: &[u8]) -> [u8; 32] {
-        self.begin().chain_update(bytes).finalize().into()
+        Sha256::new().chain_update(self.salt).chain_update(bytes).finalize().into()
     }
-
-    fn begin(&self) -> Sha256 {
-        Sha256::new().chain_update(self.salt)
-    }
-}
-
-fn is_regular(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    impl Watch {
+        fn has_changed(&self) -> bool {
+            matches!(self.look(), Look::Changed)
+        }
+    }
 
     const CONFIG: &str = "signature = { scheme = \"propify\", secrets = [{ file = \"mounted/key\" }] }\n\
                           routes = [{ path = \"/\", upstream = \"http://127.0.0.1:3000\" }]\n";
@@ -131,13 +136,13 @@ mod tests {
     fn what_is_read_again_in_the_same_way_has_not_changed() {
         let (folder, config) = folder();
         let mut watch = Watch::default();
-        watch.load(&config).unwrap();
+        watch.load(&config, Source::File).unwrap();
         assert!(!watch.has_changed());
         fs::write(&config, CONFIG).unwrap();
         fs::write(folder.path().join("other"), "").unwrap();
         assert!(!watch.has_changed(), "the same content");
         for (name, content) in [("gateway.toml", "#"), ("mounted/key", "0123456789abcdeg")] {
-            watch.load(&config).unwrap();
+            watch.load(&config, Source::File).unwrap();
             let path = folder.path().join(name);
             let before = fs::read(&path).unwrap();
             fs::write(&path, content).unwrap();
@@ -158,7 +163,7 @@ mod tests {
         symlink("..1", mounted.join("..data")).unwrap();
         symlink("..data/key", mounted.join("key")).unwrap();
         let mut watch = Watch::default();
-        watch.load(&config).unwrap();
+        watch.load(&config, Source::File).unwrap();
         assert!(!watch.has_changed());
         fs::create_dir(mounted.join("..2")).unwrap();
         fs::write(mounted.join("..2/key"), "fedcba9876543210").unwrap();
@@ -171,17 +176,17 @@ mod tests {
     fn a_file_that_was_missing_is_noticed_when_it_comes() {
         let (folder, config) = folder();
         let mut watch = Watch::default();
-        watch.load(&config).unwrap();
+        watch.load(&config, Source::File).unwrap();
         fs::write(&config, CONFIG.replace("mounted/key", "later")).unwrap();
-        assert!(watch.load(&config).is_err());
+        assert!(watch.load(&config, Source::File).is_err());
         assert!(!watch.has_changed(), "a bad configuration is not read again before it changes");
         fs::write(folder.path().join("later"), "0123456789abcdef").unwrap();
         assert!(watch.has_changed());
-        watch.load(&config).unwrap();
+        watch.load(&config, Source::File).unwrap();
         fs::write(folder.path().join("mounted/key"), "of no concern any more").unwrap();
         assert!(!watch.has_changed());
         fs::remove_file(&config).unwrap();
-        assert!(watch.load(&config).is_err());
+        assert!(watch.load(&config, Source::File).is_err());
         assert!(!watch.has_changed());
         fs::write(&config, CONFIG).unwrap();
         assert!(watch.has_changed());
@@ -193,7 +198,26 @@ mod tests {
         fs::remove_file(folder.path().join("mounted/key")).unwrap();
         fs::create_dir(folder.path().join("mounted/key")).unwrap();
         let mut watch = Watch::default();
-        assert!(watch.load(&config).is_err());
+        assert!(watch.load(&config, Source::File).is_err());
         assert!(!watch.has_changed());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_has_not_changed_for_that() {
+        let (folder, config) = folder();
+        let mut watch = Watch::default();
+        watch.load(&config, Source::File).unwrap();
+        let key = folder.path().join("mounted/key");
+        fs::remove_file(&key).unwrap();
+        symlink("key", &key).unwrap();
+        let look = watch.look();
+        assert!(matches!(&look, Look::Unreadable(path, _) if *path == key), "{look:?}");
+        assert!(watch.load(&config, Source::File).is_err());
+        assert!(matches!(watch.look(), Look::Unreadable(..)), "it is not loaded again and again");
+        fs::remove_file(&key).unwrap();
+        fs::write(&key, "0123456789abcdef").unwrap();
+        assert!(watch.has_changed(), "the last load has not seen it");
+        watch.load(&config, Source::File).unwrap();
+        assert!(matches!(watch.look(), Look::Same));
     }
 }

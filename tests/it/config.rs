@@ -33,7 +33,7 @@ fn environment() -> Fixed {
         .with_file("tests/config/valid/propify-newline", "77aa88bb99cc00dd11ee22ff33440055\n")
         .with_open_file("/run/secrets/exposed", "31415926535897932384626433832795")
         .with_bad_file("/run/secrets/denied", FileError::Denied)
-        .with_bad_file("/run/secrets", FileError::Folder)
+        .with_bad_file("/run/secrets", FileError::NotFile("a folder"))
 }
 
 /// 2026-07-01T00:00:00Z

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hookgate::config::load::Source;
+use hookgate::reload::watch::Watch;
 use tempfile::TempDir;
 
 use crate::support::gateway::Setup;
@@ -258,6 +260,123 @@ fn a_hangup_reloads_at_once_and_says_what_takes_a_restart() {
     assert_eq!(send(address, FIRST).status, 200);
     running.signal("-TERM");
     assert_eq!(running.ended(), Some(0), "{}", running.seen);
+}
+
+fn make_fifo(path: &Path) {
+    let _no_such_file = fs::remove_file(path);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+}
+
+/// To open a named pipe is to wait for somebody who writes to it.
+#[test]
+fn a_file_that_becomes_a_pipe_does_not_hold_up_the_reload() {
+    let upstream = upstream();
+    let mut mounted = Mounted::new(&upstream, FIRST);
+    let (mut running, address) = mounted.start();
+    make_fifo(&mounted.path("secrets/propify"));
+    let problem = running.wait_for("secret_unreadable");
+    assert!(problem.contains("it is a named pipe (FIFO), not a file"), "{problem}");
+    running.wait_for("the configuration in force stays");
+    make_fifo(&mounted.path("gateway.toml"));
+    let problem = running.wait_for("the configuration in force stays");
+    assert!(
+        problem.contains("gateway.toml cannot be read: it is a named pipe (FIFO), not a file"),
+        "{problem}"
+    );
+    running.signal("-HUP");
+    running.wait_for("SIGHUP");
+    assert_eq!(send(address, FIRST).status, 200);
+    fs::remove_file(mounted.path("secrets/propify")).unwrap();
+    symlink("..data/propify", mounted.path("secrets/propify")).unwrap();
+    mounted.swap(SECOND);
+    mounted.configure("");
+    running.wait_for("\"reloaded\"");
+    assert_eq!(send(address, SECOND).status, 200);
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_once_and_changes_nothing() {
+    let upstream = upstream();
+    let mounted = Mounted::new(&upstream, FIRST);
+    let (mut running, address) = mounted.start();
+    // In one step, so that it is never missing: a link to itself.
+    symlink("propify", mounted.path("secrets/new")).unwrap();
+    fs::rename(mounted.path("secrets/new"), mounted.path("secrets/propify")).unwrap();
+    let warning = running.wait_for("cannot look whether a file has changed");
+    assert!(warning.contains("WARN") && warning.contains("secrets/propify"), "{warning}");
+    assert_eq!(send(address, FIRST).status, 200);
+    symlink("..data/propify", mounted.path("secrets/new")).unwrap();
+    fs::rename(mounted.path("secrets/new"), mounted.path("secrets/propify")).unwrap();
+    running.wait_for("every file can be read again");
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+    assert_eq!(running.seen.matches("cannot look whether").count(), 1, "{}", running.seen);
+    assert!(!running.seen.contains("reloaded"), "{}", running.seen);
+}
+
+/// Run by the test below, as a process of its own: the limit on descriptors is the whole process's.
+#[test]
+#[ignore = "no test, but a process without descriptors"]
+fn look_without_descriptors_as_a_child() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Some(config) = std::env::var_os("LOOKED_AT") else { return };
+    let mut watch = Watch::default();
+    watch.load(Path::new(&config), Source::File).unwrap();
+    println!("before: {:?}", watch.look());
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..limit }).unwrap();
+    let error = fs::File::open(&config).unwrap_err();
+    println!("without: {error} {:?}", watch.look());
+    setrlimit(Resource::Nofile, limit).unwrap();
+    println!("after: {:?}", watch.look());
+}
+
+#[test]
+fn without_descriptors_no_file_is_taken_for_changed() {
+    let mounted = Mounted::new(&upstream(), FIRST);
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "reload::look_without_descriptors_as_a_child", "--ignored", "--nocapture"])
+        .env("LOOKED_AT", mounted.path("gateway.toml"))
+        .output()
+        .unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(out.contains("before: Same\n") && out.contains("after: Same\n"), "{out}");
+    assert!(out.contains("without: Too many open files (os error 24) Unreadable("), "{out}");
+}
+
+#[test]
+fn a_secrets_file_that_is_no_file_is_a_problem_of_the_configuration() {
+    let mounted = Mounted::new(&upstream(), FIRST);
+    let check = |config: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        let output =
+            command.args(["check", "--config", config]).current_dir(mounted.folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(check("gateway.toml").0, Some(0));
+    make_fifo(&mounted.path("secrets/propify"));
+    let (code, told) = check("gateway.toml");
+    assert_eq!(code, Some(78), "{told}");
+    assert!(told.contains("cannot be read: it is a named pipe (FIFO), not a file"), "{told}");
+    let (code, told) = check("secrets");
+    assert_eq!((code, &*told), (Some(78), "error: secrets cannot be read: it is a folder, not a file\n"));
+}
+
+/// As a shell does for `hookgate check --config <(program)`.
+#[test]
+fn a_configuration_may_come_from_a_pipe_when_it_is_read_once() {
+    let mounted = Mounted::new(&upstream(), FIRST);
+    let text = fs::read(mounted.path("gateway.toml")).unwrap();
+    make_fifo(&mounted.path("gateway.toml"));
+    let pipe = mounted.path("gateway.toml");
+    let writer = std::thread::spawn(move || fs::write(pipe, text).unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    let output = command.arg("check").current_dir(mounted.folder.path()).output().unwrap();
+    writer.join().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
