@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// The bytes a MAC is keyed with (RFC 2104's `K`).
 ///
@@ -49,6 +49,20 @@ impl fmt::Debug for Key {
         f.write_str("Key(..)")
     }
 }
+
+/// Overwrites what earlier calls have left on this thread's stack, below the caller.
+///
+/// A value that is moved leaves its bytes where it was, and what keys a MAC or reads base64 in a library has places of its own. No
+/// type can wipe those. So this is called when secrets have been worked with.
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut area = [0_u64; STACK_TO_WIPE / 8];
+    area.zeroize();
+    std::hint::black_box(&area);
+}
+
+/// More than what reads, decodes and keys secrets takes of the stack, in a build without optimisation.
+const STACK_TO_WIPE: usize = 96 << 10;
 
 /// A key with the name it goes by in logs and metrics, and the moment it stops to count.
 #[derive(Debug)]

@@ -49,6 +49,8 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
         let hint = hint.replace("[server]", section(&error, &loaded.config));
         Failure::failed("cannot start").because(error).hint(hint)
     })?;
+    // Its keys are in force now, and are dropped when they are withdrawn. A copy here would stay until the end.
+    drop(loaded);
     let addresses: Vec<_> = handle.addresses().iter().map(ToString::to_string).collect();
     info!(addresses = addresses.join(", "), routes, version = env!("CARGO_PKG_VERSION"), "listening");
     let admin: Vec<_> = handle.admin_addresses().iter().map(ToString::to_string).collect();

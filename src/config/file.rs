@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use toml::de::DeTable;
+use zeroize::Zeroizing;
 
 use super::environment::Environment;
 use super::hide::{Syntax, hide_secrets};
@@ -45,7 +46,8 @@ pub fn read(
         return if report.has_errors() { Err(report) } else { Ok(Loaded { config, report }) };
     }
     let shown = hide_secrets(text, document.get_ref(), Syntax::Broken);
-    let sound = syntax::without_errors(text, &errors);
+    // A copy of the text, with the secrets that stand in it.
+    let sound = Zeroizing::new(syntax::without_errors(text, &errors));
     if let Ok(document) = DeTable::parse(&sound) {
         compile(document.get_ref(), &sound, context, &mut problems);
         // What is left of a broken file is read as it was not meant: what looks like a key may be a secret.

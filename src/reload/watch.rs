@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::Loaded;
 use crate::config::load::{self, LoadError, Read, Seen, Source};
 use crate::files::{self, ReadError};
+use crate::secret::wipe_stack;
 
 /// The files of a configuration: gateway.toml, and its secrets' files.
 ///
@@ -67,6 +68,7 @@ impl Watch {
             let sight = self.sight(file.seen);
             read.borrow_mut().insert(file.path.to_owned(), Known { sight, limit: file.limit });
         });
+        wipe_stack();
         let read = read.into_inner();
         match &loaded {
             Ok(_) => self.files = read,
@@ -79,6 +81,12 @@ impl Watch {
     /// descriptor for example, does not say that it has changed.
     #[must_use]
     pub fn look(&self) -> Look {
+        let look = self.look_at_all();
+        wipe_stack();
+        look
+    }
+
+    fn look_at_all(&self) -> Look {
         let mut unreadable = None;
         for (path, known) in &self.files {
             let read = files::read_regular(path, known.limit);
@@ -102,8 +110,13 @@ impl Watch {
         }
     }
 
+    /// The hash is nowhere moved once it has seen a secret: it holds up to a block of it, and what is moved leaves a copy
+    /// behind. It is wiped when it is dropped.
     fn digest(&self, bytes: &[u8]) -> [u8; 32] {
-        Sha256::new().chain_update(self.salt).chain_update(bytes).finalize().into()
+        let mut hash = Sha256::new();
+        hash.update(self.salt);
+        hash.update(bytes);
+        hash.finalize_reset().into()
     }
 }
 

@@ -42,6 +42,7 @@ mod reviewed;
 mod rooms;
 mod rotation;
 mod schemes;
+mod secrets_in_memory;
 mod senders;
 mod sockets;
 mod table;

@@ -1,6 +1,7 @@
 //! Reloading: what is in force is swapped whole, and nobody notices who has nothing to do with it.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixDatagram;
@@ -325,13 +326,14 @@ fn look_without_descriptors_as_a_child() {
     let Some(config) = std::env::var_os("LOOKED_AT") else { return };
     let mut watch = Watch::default();
     watch.load(Path::new(&config), Source::File).unwrap();
-    println!("before: {:?}", watch.look());
+    let mut out = std::io::stdout();
+    writeln!(out, "before: {:?}", watch.look()).unwrap();
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..limit }).unwrap();
     let error = fs::File::open(&config).unwrap_err();
-    println!("without: {error} {:?}", watch.look());
+    writeln!(out, "without: {error} {:?}", watch.look()).unwrap();
     setrlimit(Resource::Nofile, limit).unwrap();
-    println!("after: {:?}", watch.look());
+    writeln!(out, "after: {:?}", watch.look()).unwrap();
 }
 
 #[test]
