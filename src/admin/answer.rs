@@ -46,11 +46,8 @@ pub(super) async fn answer(
         // Whoever restarts, routes or scrapes asks by whatever name it has.
         Page::Health | Page::Readiness | Page::Metrics => None,
         Page::Secrets => asker.may_read(request.headers()),
-        // An event keeps the `host` that its sender wrote, which may be signed.
-        Page::Verify => asker.may_look_closer(request.headers()),
-        Page::Doctor => {
-            asker.may_look_closer(request.headers()).or_else(|| asker.may_read(request.headers()))
-        }
+        // No scheme signs `host`, so an event need not keep the one that its sender wrote.
+        Page::Verify | Page::Doctor => asker.may_look_closer(request.uri(), request.headers()),
     };
     if let Some(why) = refused {
         return document(StatusCode::FORBIDDEN, &json!({ "status": why }));

@@ -6,15 +6,15 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
+use http::{HeaderMap, HeaderName, Uri};
 
 /// Where whoever asks is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// On the gateway's own machine, or in its container.
-    Here,
+    /// On the gateway's own machine, or in its container; and the address that it has asked, if that is not loopback.
+    Here(Option<IpAddr>),
     /// Somewhere else. That the listener is open to a scraper does not mean that all of its network may try signatures.
     Elsewhere,
 }
@@ -23,18 +23,29 @@ impl Asker {
     /// By the two ends of its connection.
     pub(super) fn of(peer: SocketAddr, local: io::Result<SocketAddr>) -> Self {
         let ip = peer.ip().to_canonical();
-        let is_own = local.is_ok_and(|local| local.ip().to_canonical() == ip);
-        if ip.is_loopback() || is_own { Self::Here } else { Self::Elsewhere }
+        let local = local.ok().map(|local| local.ip().to_canonical());
+        if ip.is_loopback() || local == Some(ip) { Self::Here(local) } else { Self::Elsewhere }
     }
 
-    /// Why it may not try signatures or compare configurations, if it may not.
-    pub(super) fn may_look_closer(self, fields: &HeaderMap) -> Option<&'static str> {
-        match self {
-            Self::Elsewhere => Some("only from the gateway's own machine"),
-            // Browsers send it with whatever is neither GET nor HEAD (Fetch, section 3.2), and nobody else does.
-            Self::Here if fields.contains_key(ORIGIN) => Some("not for pages in a browser"),
-            Self::Here => None,
+    /// Why it may not try signatures or compare configurations, if it may not: only a program on the gateway's own machine
+    /// may, and no page in a browser there.
+    ///
+    /// `host` is asked because the name of a stranger's site can be made to lead to this machine (DNS rebinding). Its page then
+    /// asks its own origin, of which a browser says nothing with GET and HEAD.
+    pub(super) fn may_look_closer(self, target: &Uri, fields: &HeaderMap) -> Option<&'static str> {
+        let Self::Here(own) = self else { return Some("only from the gateway's own machine") };
+        // Browsers send it with whatever is neither GET nor HEAD (Fetch, section 3.2), and nobody else does.
+        if fields.contains_key(ORIGIN) || is_of_a_page(fields) {
+            return Some("not for pages in a browser");
         }
+        let mut hosts = fields.get_all(HOST).iter();
+        let by_host = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => leads_here(host.as_bytes(), own),
+            (None | Some(_), _) => false,
+        };
+        let by_target =
+            target.authority().is_none_or(|authority| leads_here(authority.as_str().as_bytes(), own));
+        (!by_host || !by_target).then_some("ask by an address of this machine, or as localhost")
     }
 
     /// Why it may not read what names the gateway's secrets, if it may not. A stranger's page can have the name of its own
@@ -42,10 +53,38 @@ impl Asker {
     pub(super) fn may_read(self, fields: &HeaderMap) -> Option<&'static str> {
         match self {
             Self::Elsewhere => None,
-            Self::Here => (!fields.get_all(HOST).iter().all(|host| is_ours(host.as_bytes())))
+            Self::Here(_) => (!fields.get_all(HOST).iter().all(|host| is_ours(host.as_bytes())))
                 .then_some("on the gateway's own machine, ask by its address or as localhost"),
         }
     }
+}
+
+/// Whether a browser says that a page asks, and not its user (Fetch Metadata). It does so where the address is one of loopback.
+fn is_of_a_page(fields: &HeaderMap) -> bool {
+    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    fields.get_all(SEC_FETCH_SITE).iter().any(|site| site != "none")
+}
+
+/// Whether a `host` is an address of loopback, the one that was asked, or `localhost` (RFC 6761, section 6.3): no name of a site
+/// can be it. It is written as programs write it; other spellings, such as `127.1`, are left to others.
+fn leads_here(host: &[u8], own: Option<IpAddr>) -> bool {
+    let Ok(text) = std::str::from_utf8(host) else { return false };
+    let (name, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((name, port)) => (name, port.strip_prefix(':').or(port.is_empty().then_some(""))),
+        None => {
+            let (name, port) = text.split_once(':').unwrap_or((text, ""));
+            (name, Some(port))
+        }
+    };
+    let is_number = port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_v6 = text.starts_with('[');
+    is_number
+        && match name.parse::<IpAddr>() {
+            Ok(ip) => {
+                ip.is_ipv6() == is_v6 && (ip.to_canonical().is_loopback() || own == Some(ip.to_canonical()))
+            }
+            Err(_) => !is_v6 && name.eq_ignore_ascii_case("localhost"),
+        }
 }
 
 /// Whether this can be no site's name: an address, or a name without a dot, which only this machine or its network gives.
@@ -62,13 +101,17 @@ mod tests {
 
     use super::*;
 
+    fn here(address: &str) -> Asker {
+        Asker::Here(Some(address.parse().unwrap()))
+    }
+
     #[test]
     fn only_who_comes_over_loopback_or_from_the_listeners_own_address_is_here() {
         for (peer, local, want) in [
-            ("127.0.0.1:1", "127.0.0.1:9", Asker::Here),
-            ("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:9", Asker::Here),
-            ("[::1]:1", "[::1]:9", Asker::Here),
-            ("192.0.2.1:1", "192.0.2.1:9", Asker::Here),
+            ("127.0.0.1:1", "127.0.0.1:9", here("127.0.0.1")),
+            ("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:9", here("127.0.0.1")),
+            ("[::1]:1", "[::1]:9", here("::1")),
+            ("192.0.2.1:1", "192.0.2.1:9", here("192.0.2.1")),
             ("192.0.2.2:1", "192.0.2.1:9", Asker::Elsewhere),
             ("192.0.2.2:1", "127.0.0.1:9", Asker::Elsewhere),
             ("[::ffff:192.0.2.2]:1", "[::ffff:192.0.2.1]:9", Asker::Elsewhere),
@@ -95,11 +138,84 @@ mod tests {
         ] {
             let mut fields = HeaderMap::new();
             fields.append(HOST, HeaderValue::from_static(host));
-            assert_eq!(Asker::Here.may_read(&fields).is_none(), want, "{host}");
+            assert_eq!(Asker::Here(None).may_read(&fields).is_none(), want, "{host}");
             assert_eq!(Asker::Elsewhere.may_read(&fields), None);
             fields.append(HOST, HeaderValue::from_static("evil.example"));
-            assert!(Asker::Here.may_read(&fields).is_some(), "{host} and another");
+            assert!(Asker::Here(None).may_read(&fields).is_some(), "{host} and another");
         }
-        assert_eq!(Asker::Here.may_read(&HeaderMap::new()), None, "HTTP/1.0 needs none");
+        assert_eq!(Asker::Here(None).may_read(&HeaderMap::new()), None, "HTTP/1.0 needs none");
+    }
+
+    #[test]
+    fn only_who_names_this_machine_by_address_or_as_localhost_may_look_closer() {
+        let target = Uri::from_static("/verify/a");
+        let asks = |asker: Asker, target: &Uri, lines: &[(&'static str, &str)]| {
+            let mut fields = HeaderMap::new();
+            for (name, value) in lines {
+                fields.append(*name, HeaderValue::from_str(value).unwrap());
+            }
+            asker.may_look_closer(target, &fields).is_none()
+        };
+        for (host, want) in [
+            ("127.0.0.1", true),
+            ("127.0.0.1:9901", true),
+            ("127.9.9.9:1", true),
+            ("[::1]", true),
+            ("[::1]:9901", true),
+            ("[0:0:0:0:0:0:0:1]:9901", true),
+            ("[::ffff:127.0.0.1]:9901", true),
+            ("192.0.2.1:9901", true),
+            ("localhost", true),
+            ("localhost:9901", true),
+            ("LocalHost:9901", true),
+            ("127.0.0.1:", true),
+            ("192.0.2.2:9901", false),
+            ("0.0.0.0:9901", false),
+            ("[::]:9901", false),
+            ("evil.example", false),
+            ("127.0.0.1.nip.io", false),
+            ("127.0.0.1.", false),
+            ("localhost.", false),
+            ("localhost.evil.example:9901", false),
+            ("a.localhost", false),
+            ("hookgate:9901", false),
+            ("127.1", false),
+            ("127.0.0.01", false),
+            ("0x7f.1", false),
+            ("0x7f000001", false),
+            ("2130706433", false),
+            ("::1", false),
+            ("[127.0.0.1]", false),
+            ("[::1", false),
+            ("[::1]9901", false),
+            ("[localhost]", false),
+            ("127.0.0.1:9901:1", false),
+            ("127.0.0.1:x", false),
+            ("a@127.0.0.1", false),
+            ("127.0.0.1@evil.example", false),
+            ("127.0.0.1, evil.example", false),
+            ("", false),
+            (":9901", false),
+        ] {
+            assert_eq!(asks(here("192.0.2.1"), &target, &[("host", host)]), want, "{host}");
+            assert!(!asks(Asker::Elsewhere, &target, &[("host", host)]), "{host}");
+        }
+        let good = ("host", "127.0.0.1");
+        assert!(!asks(here("::1"), &target, &[]), "none");
+        assert!(!asks(here("::1"), &target, &[good, good]), "two");
+        for (name, value, want) in [
+            ("origin", "null", false),
+            ("origin", "http://127.0.0.1", false),
+            ("sec-fetch-site", "cross-site", false),
+            ("sec-fetch-site", "same-site", false),
+            ("sec-fetch-site", "same-origin", false),
+            ("sec-fetch-site", "none", true),
+            ("user-agent", "curl", true),
+        ] {
+            assert_eq!(asks(here("::1"), &target, &[good, (name, value)]), want, "{name}: {value}");
+        }
+        for (target, want) in [("http://127.0.0.1/verify/a", true), ("http://evil.example/verify/a", false)] {
+            assert_eq!(asks(here("::1"), &Uri::from_static(target), &[good]), want, "{target}");
+        }
     }
 }

@@ -530,8 +530,12 @@ mod examined {
     }
 
     /// Asked as `hookgate doctor` does: by the listener's address.
+    fn asked(request: crate::support::Post) -> Vec<u8> {
+        request.without("host").line("host: 127.0.0.1:9901").bytes()
+    }
+
     fn to_doctor(content: impl AsRef<[u8]>) -> Vec<u8> {
-        post(content).target("/doctor").without("host").line("host: 127.0.0.1:9901").bytes()
+        asked(post(content).target("/doctor"))
     }
 
     #[test]
@@ -544,7 +548,7 @@ mod examined {
             .route_with("/observed", &upstream.url(), observes)
             .start();
         let target = format!("/verify{PATH}?a=b");
-        let (status, examined) = examine(&gateway, &post(FIXTURE).target(&target).bytes());
+        let (status, examined) = examine(&gateway, &asked(post(FIXTURE).target(&target)));
         assert_eq!(status, 200);
         let want = json!({ "verifies": true, "route": PATH, "secret": SECRET_NAME, "reason": null,
                            "observed": false, "generation": 1 });
@@ -557,13 +561,15 @@ mod examined {
             (post(FIXTURE).target("/verify/observed").forged("[]"), 401, "signature_mismatch"),
             (post(&oversized).target("/verify/observed"), 413, "body_too_large"),
         ] {
-            let (got, examined) = examine(&gateway, &request.bytes());
+            let (got, examined) = examine(&gateway, &asked(request));
             assert_eq!((got, examined["reason"].as_str()), (status, Some(reason)), "{examined}");
             let is_observed = examined["route"] == "/observed";
             assert_eq!((&examined["verifies"], &examined["observed"]), (&json!(false), &json!(is_observed)));
         }
-        let get =
-            format!("GET {target} HTTP/1.1\r\nhost: a\r\npropify-signature: {}\r\n\r\n", signature(b""));
+        let get = format!(
+            "GET {target} HTTP/1.1\r\nhost: localhost\r\npropify-signature: {}\r\n\r\n",
+            signature(b"")
+        );
         assert_eq!(examine(&gateway, get.as_bytes()).1["reason"], "method_not_allowed");
         let mut metrics = Client::connect(gateway.admin());
         let metrics = metrics.send("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").response();
@@ -579,11 +585,11 @@ mod examined {
         let gateway = gateway().admin().route(PATH, &upstream.url()).start();
         let full = vec![b'x'; 64 * 1024];
         let target = format!("/verify{PATH}");
-        assert_eq!(examine(&gateway, &post(&full).target(&target).bytes()).0, 200);
+        assert_eq!(examine(&gateway, &asked(post(&full).target(&target))).0, 200);
         let over = vec![b'x'; 64 * 1024 + 1];
-        assert_eq!(examine(&gateway, &post(&over).target(&target).bytes()).0, 413);
+        assert_eq!(examine(&gateway, &asked(post(&over).target(&target))).0, 413);
         let chunked = post(&over).target(&target).chunked(&[10_000]);
-        assert_eq!(examine(&gateway, &chunked.bytes()).0, 413);
+        assert_eq!(examine(&gateway, &asked(chunked)).0, 413);
         let far_over = vec![b'x'; 4 << 20];
         assert_eq!(examine(&gateway, &to_doctor(&far_over)).0, 413);
         assert_eq!(examine(&gateway, &to_doctor("nonsense")).0, 400);
@@ -632,11 +638,30 @@ mod examined {
         };
         assert_eq!(status(&event("host: evil.example:9901\r\norigin: http://evil.example:9901\r\n")), 403);
         assert_eq!(status(&event("host: 127.0.0.1:9901\r\norigin: null\r\n")), 403);
-        assert_eq!(
-            status(&event("host: hooks.example.com\r\n")),
-            200,
-            "the sender's own `host` is no page's"
-        );
+        // A site's name that was made to lead here: a page of it asks its own origin, and with GET a browser does not say so.
+        let rebound = |host: &str| {
+            let get = format!("GET /verify{PATH} HTTP/1.1\r\n{host}\r\n");
+            (status(&event(host)), status(&get))
+        };
+        for host in ["host: 127.0.0.1:9901\r\n", "host: [::1]\r\n", "host: LOCALHOST:1\r\n"] {
+            assert_eq!(rebound(host), (200, 405), "{host}");
+        }
+        for host in [
+            "host: evil.example:9901\r\n",
+            "host: hooks.example.com\r\n",
+            "host: 127.0.0.1.nip.io\r\n",
+            "host: localhost.\r\n",
+            "host: 127.1\r\n",
+            "host: 0x7f.1\r\n",
+            "host: 127.0.0.1\r\nhost: evil.example\r\n",
+            "host: 127.0.0.1\r\nhost: 127.0.0.1\r\n",
+            "host: ÿ\r\n",
+            "host:\r\n",
+            "",
+            "host: 127.0.0.1\r\nsec-fetch-site: cross-site\r\n",
+        ] {
+            assert_eq!(rebound(host), (403, 403), "{host}");
+        }
         let asked = json!({ "version": env!("CARGO_PKG_VERSION"), "parts": [] }).to_string();
         let length = asked.len();
         let doctor = |fields: &str| {
