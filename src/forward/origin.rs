@@ -54,7 +54,7 @@ pub fn socket_path(text: &str) -> Option<PathBuf> {
     good.then(|| PathBuf::from(text))
 }
 
-/// Bytes of a socket's path: 107, less a suffix that it has for a moment before it listens.
+/// Bytes of a socket's path: 107, less a suffix (nine bytes) that it has for a moment before it listens.
 const LONGEST_PATH: usize = 96;
 
 impl Host {

@@ -159,6 +159,25 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     assert_eq!(left, 2, "nothing temporary is left");
 }
 
+/// In a container each process that is started is number 1. One that was killed before it listened has left a name behind.
+#[test]
+fn what_a_process_of_the_same_number_has_left_behind_is_in_nobodys_way() {
+    let folder = Folder::new();
+    let socket = folder.path("gate.sock");
+    folder.configure(&format!("\"{}\"", folder.unix("gate.sock")), "", "http://127.0.0.1:9");
+    let go = folder.path("go");
+    rustix::fs::mknodat(rustix::fs::CWD, &go, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let mut command = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_hookgate");
+    command.args(["-c", "read -r line < go; exec \"$0\" run", program]).current_dir(folder.0.path());
+    let mut running = Running::start(&mut command);
+    drop(UnixListener::bind(folder.path(&format!("gate.sock.{}", running.id()))).unwrap());
+    fs::write(go, "\n").unwrap();
+    running.wait_for("listening");
+    assert!(over(&socket, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").contains("404"));
+    stop(running);
+}
+
 #[test]
 fn a_successor_takes_a_unix_socket_over_without_a_moment_in_between() {
     let folder = Folder::new();
