@@ -24,7 +24,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::config::{Address, Sharing};
 use crate::server::StartError;
@@ -142,14 +142,20 @@ impl Drop for Admin {
 }
 
 async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semaphore>) {
+    let mut failing = false;
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                if std::mem::take(&mut failing) {
+                    info!("the admin listener accepts again");
+                }
                 let asker = Asker::of(peer, stream.local_addr());
                 tokio::spawn(serve(stream, asker, Arc::clone(&control), permit));
             }
             Err(error) => {
-                warn!(%error, "the admin listener cannot accept");
+                if !std::mem::replace(&mut failing, true) {
+                    warn!(%error, "the admin listener cannot accept");
+                }
                 drop(permit);
                 // Nothing else is waited for than the time itself.
                 let _elapsed = timeout(BACKOFF, std::future::pending::<()>()).await;

@@ -159,7 +159,7 @@ async fn connect(worker: Rc<Worker>, accepted: Accepted, drain: CancellationToke
     let (peer, unread) = if announces {
         let limit = worker.view().limits().header_timeout;
         let patience = Patience { limit, last_call: connection::last_call(&worker) };
-        match announced::client(&mut stream, peer, patience, &drain).await {
+        match announced::client(&mut stream, peer, patience, &drain, worker.control().unannounced()).await {
             Some(client) => client,
             None => return,
         }

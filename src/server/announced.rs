@@ -1,17 +1,19 @@
 //! Shell. The beginning of a connection that a proxy announces.
 
 use std::io;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info};
 
 use super::proxy::{self, LONGEST};
 use super::unread::Unread;
 use crate::peer::Peer;
 use crate::stream::Stream;
+use crate::telemetry::repeated::Repeated;
 
 /// How long an announcement may take to come.
 pub(super) struct Patience {
@@ -28,6 +30,7 @@ pub(super) async fn client(
     peer: Peer,
     patience: Patience,
     drain: &CancellationToken,
+    unannounced: &Mutex<Repeated>,
 ) -> Option<(Peer, Unread)> {
     let reading = read(stream, peer);
     let too_late = async {
@@ -42,7 +45,18 @@ pub(super) async fn client(
     match read {
         Ok(client) => client,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            warn!(%peer, %error, "a trusted proxy does not speak the PROXY protocol: its connection is closed");
+            // Each health check of a proxy may be such a connection, and so may those of whoever is in a trusted network.
+            let connections =
+                unannounced.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now());
+            if let Some(connections) = connections {
+                info!(
+                    %peer,
+                    %error,
+                    connections,
+                    "a trusted proxy does not speak the PROXY protocol: its connection is closed (said once a minute, with how \
+                     many there were)"
+                );
+            }
             None
         }
         Err(error) => {

@@ -19,6 +19,7 @@ use crate::gateway::Gateway;
 use crate::process;
 use crate::route::{Conflict, Router};
 use crate::telemetry::metric::Meters;
+use crate::telemetry::repeated::Repeated;
 
 /// A configuration, compiled, and its number: the first has 1, each reload's is one more.
 #[derive(Debug)]
@@ -114,6 +115,7 @@ pub struct Control {
     reloads_ok: AtomicU64,
     reloads_failed: AtomicU64,
     is_outdated: AtomicBool,
+    unannounced: Mutex<Repeated>,
 }
 
 impl Control {
@@ -140,6 +142,7 @@ impl Control {
             reloads_ok: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
             is_outdated: AtomicBool::new(false),
+            unannounced: Mutex::default(),
         }))
     }
 
@@ -189,6 +192,11 @@ impl Control {
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         self.is_outdated.load(Ordering::Relaxed)
+    }
+
+    /// How many connections of trusted proxies did not announce their client.
+    pub(super) fn unannounced(&self) -> &Mutex<Repeated> {
+        &self.unannounced
     }
 
     /// How many reloads there have been.

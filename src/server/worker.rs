@@ -90,6 +90,11 @@ impl Worker {
         }
     }
 
+    /// The controls of the server.
+    pub(super) fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// Memory to read into.
     #[must_use]
     pub fn scratch(&self) -> &Scratch {

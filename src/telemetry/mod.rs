@@ -7,6 +7,7 @@ pub mod line;
 pub mod metric;
 pub mod moment;
 pub mod record;
+pub mod repeated;
 pub mod roll;
 pub mod sink;
 

@@ -333,9 +333,17 @@ mod proxy {
     #[test]
     fn a_trusted_proxy_that_does_not_is_not_served() {
         let (mut running, address, _upstream, _folder) = behind("127.0.0.1");
-        Client::connect(address).send(closing().bytes()).assert_gone();
-        running.wait_for("does not speak the PROXY protocol");
-        stop(running);
+        // Each a health check as balancers make them: over HTTP, and one that only connects.
+        for _ in 0..20 {
+            Client::connect(address).send(closing().bytes()).assert_gone();
+            drop(Client::connect(address));
+        }
+        let said = running.wait_for("does not speak the PROXY protocol");
+        assert!(said.contains("\"INFO\"") && said.contains("\"connections\":1"), "{said}");
+        running.signal("-TERM");
+        assert_eq!(running.ended(), Some(0), "{}", running.seen);
+        assert_eq!(running.seen.matches("PROXY protocol").count(), 1, "{}", running.seen);
+        assert!(!running.seen.contains("\"ERROR\""), "{}", running.seen);
     }
 
     #[test]
