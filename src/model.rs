@@ -2,9 +2,16 @@
 //!
 //! The model is what the scheme's JSON pointers (RFC 6901) lead to. JSON that two readers could read differently names no
 //! model that could be trusted: a key repeated on the way, two pointers that disagree and a value that is no string are
-//! all refused, as is content that is no JSON (RFC 8259) at all. What is off the way is skipped without recursion.
+//! all refused, as is content that is no JSON (RFC 8259) at all.
+//!
+//! Some readers ignore the case of keys: Go's encoding/json, and ASP.NET Core by default. So two keys that differ in case
+//! only are one key, and a key on the way that is written in another case than in the pointer is refused, too.
+//!
+//! The work is linear in the content: each key on the way is compared once with each pointer, and what is off the way is
+//! skipped without recursion.
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -77,7 +84,7 @@ impl Facts<'_> {
     pub fn met_by(mut self, route: usize) -> Result<(), NoModel> {
         for (index, required) in self.questions.required.iter().enumerate() {
             for (requirement, found) in required.iter().zip(self.required.by_ref()) {
-                if index == route && found.text()?.as_ref() != Some(&requirement.text) {
+                if index == route && found.text()?.as_deref() != Some(&*requirement.text) {
                     return Err(NoModel::NotAsRequired);
                 }
             }
@@ -106,8 +113,9 @@ pub fn scalars<'p>(
 ) -> Result<Vec<Option<Scalar>>, NoModel> {
     let paths: Vec<_> = pointers.into_iter().map(|pointer| vec![tokens(pointer)]).collect();
     let queries: Vec<_> = paths.iter().map(Vec::as_slice).collect();
-    let found = find(content, &queries)?;
-    Ok(found.into_iter().map(|found| found.value.filter(|_| found.fault.is_none())).collect())
+    let found = find(content, &queries)?.into_iter();
+    let undoubted = |found: Found| found.value.filter(|_| found.fault.is_none()).map(Rc::unwrap_or_clone);
+    Ok(found.map(undoubted).collect())
 }
 
 /// Text that must stand in authentic content.
@@ -126,16 +134,20 @@ impl Requirement {
 
 /// What stands where each query's paths lead, in one walk over the content.
 fn find(content: &[u8], queries: &[&[Vec<String>]]) -> Result<Vec<Found>, NoModel> {
-    let mut found: Vec<Found> = queries.iter().map(|_| Found::default()).collect();
+    let mut findings = Findings::of(queries.len());
+    walk(content, queries, &mut findings)?;
+    Ok(findings.found)
+}
+
+fn walk(content: &[u8], queries: &[&[Vec<String>]], findings: &mut Findings) -> Result<(), NoModel> {
     let paths =
         queries.iter().enumerate().flat_map(|(query, paths)| paths.iter().map(move |path| (query, path)));
     let wanted = paths.map(|(query, path)| Wanted { query, rest: path }).collect();
     // What is skipped is not decoded, and text that is no UTF-8 could be read in several ways (RFC 8259, section 8.1).
     let text = std::str::from_utf8(content).map_err(|_where| NoModel::NotJson)?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let walk = Walk { wanted, found: &mut found };
-    walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|_where| NoModel::NotJson)?;
-    Ok(found)
+    let walk = Walk { wanted, findings };
+    walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|_where| NoModel::NotJson)
 }
 
 /// Why content that should name its model does not do so unambiguously.
@@ -143,8 +155,10 @@ fn find(content: &[u8], queries: &[&[Vec<String>]]) -> Result<Vec<Found>, NoMode
 pub enum NoModel {
     /// The content is no JSON.
     NotJson,
-    /// A key on the way to the model is there twice.
+    /// A key on the way to the model is there twice, in whatever case.
     RepeatedKey,
+    /// A key on the way to the model is written in another case.
+    OtherCase,
     /// Two places name different models.
     Disagreement,
     /// Where the model's name should be is something else than a string.
@@ -160,6 +174,7 @@ impl NoModel {
         match self {
             Self::NotJson => "the content is not JSON",
             Self::RepeatedKey => "a key on the way to the model is repeated",
+            Self::OtherCase => "a key on the way to the model is written in another case",
             Self::Disagreement => "two places name different models",
             Self::NotText => "the model is not a string",
             Self::NotAsRequired => "the content is not about what the route requires",
@@ -186,33 +201,86 @@ fn is_number(token: &str, number: usize) -> bool {
     canonical && token.bytes().all(|byte| byte.is_ascii_digit()) && token.parse() == Ok(number)
 }
 
+/// Whether a reader that ignores the case of keys takes the one for the other.
+fn is_same_key(one: &str, other: &str) -> bool {
+    one == other || one.chars().map(folded).eq(other.chars().map(folded))
+}
+
+/// One character for all that differ in case only (Unicode, simple case folding): `K` and the Kelvin sign for `k`, the long
+/// s for `s`. A few more characters are taken for one than Unicode says, the dotless i for `i`: other readers do so, and what
+/// is refused in doubt is nobody's event.
+fn folded(c: char) -> char {
+    if c.is_ascii() {
+        return c.to_ascii_lowercase();
+    }
+    let upper = only(c.to_uppercase()).unwrap_or(c);
+    only(upper.to_lowercase()).unwrap_or(upper)
+}
+
+fn only(mut chars: impl Iterator<Item = char>) -> Option<char> {
+    let first = chars.next()?;
+    chars.next().is_none().then_some(first)
+}
+
+/// What was found for each query.
+#[derive(Debug)]
+struct Findings {
+    found: Vec<Found>,
+    /// How often a key was compared with a token.
+    #[cfg(test)]
+    compared: usize,
+}
+
+impl Findings {
+    fn of(queries: usize) -> Self {
+        let found = (0..queries).map(|_| Found::default()).collect();
+        Self {
+            found,
+            #[cfg(test)]
+            compared: 0,
+        }
+    }
+
+    fn fail(&mut self, query: usize, fault: NoModel) {
+        if let Some(found) = self.found.get_mut(query) {
+            found.fault.get_or_insert(fault);
+        }
+    }
+
+    fn is_same_key(&mut self, token: &str, key: &str) -> bool {
+        #[cfg(test)]
+        {
+            self.compared += 1;
+        }
+        is_same_key(token, key)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Found {
-    value: Option<Scalar>,
+    value: Option<Rc<Scalar>>,
     fault: Option<NoModel>,
 }
 
 impl Found {
-    fn is(&mut self, value: Scalar) {
+    fn is(&mut self, value: &Rc<Scalar>) {
         match &self.value {
-            Some(other) if *other != value => self.fail(NoModel::Disagreement),
+            Some(other) if other != value => {
+                self.fault.get_or_insert(NoModel::Disagreement);
+            }
             Some(_) => {}
-            None => self.value = Some(value),
+            None => self.value = Some(Rc::clone(value)),
         }
     }
 
     /// The string that stands there, if anything does.
     fn text(self) -> Result<Option<String>, NoModel> {
-        match (self.fault, self.value) {
+        match (self.fault, self.value.map(Rc::unwrap_or_clone)) {
             (Some(fault), _) => Err(fault),
             (None, Some(Scalar::Number(_))) => Err(NoModel::NotText),
             (None, Some(Scalar::Text(text))) => Ok(Some(text)),
             (None, None) => Ok(None),
         }
-    }
-
-    fn fail(&mut self, fault: NoModel) {
-        self.fault.get_or_insert(fault);
     }
 }
 
@@ -224,28 +292,44 @@ struct Wanted<'w> {
 }
 
 /// One value of the document, and the rest of every pointer that leads through it.
-struct Walk<'w> {
+struct Walk<'w, 'f> {
     wanted: Vec<Wanted<'w>>,
-    found: &'w mut [Found],
+    findings: &'f mut Findings,
 }
 
-impl Walk<'_> {
-    /// Tells the queries that this value, or a key of it, is for.
-    fn tell(&mut self, concerned: impl Fn(&[String]) -> bool, mut what: impl FnMut(&mut Found)) {
-        for wanted in self.wanted.iter().filter(|wanted| concerned(wanted.rest)) {
-            if let Some(found) = self.found.get_mut(wanted.query) {
-                what(found);
+impl Walk<'_, '_> {
+    /// Whether a pointer leads to this value, and no further.
+    fn is_wanted(&self) -> bool {
+        self.wanted.iter().any(|wanted| wanted.rest.is_empty())
+    }
+
+    /// A scalar stands here. However many ask for it, there is one copy.
+    fn is(self, value: impl FnOnce() -> Scalar) {
+        if !self.is_wanted() {
+            return;
+        }
+        let value = Rc::new(value());
+        for wanted in self.wanted.iter().filter(|wanted| wanted.rest.is_empty()) {
+            if let Some(found) = self.findings.found.get_mut(wanted.query) {
+                found.is(&value);
             }
         }
     }
 
+    /// What stands here is no scalar.
+    fn is_no_text(&mut self) {
+        for wanted in self.wanted.iter().filter(|wanted| wanted.rest.is_empty()) {
+            self.findings.fail(wanted.query, NoModel::NotText);
+        }
+    }
+
     fn not_text<E>(mut self) -> Result<(), E> {
-        self.tell(<[String]>::is_empty, |found| found.fail(NoModel::NotText));
+        self.is_no_text();
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -257,7 +341,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de> Visitor<'de> for Walk<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -265,43 +349,34 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.tell(<[String]>::is_empty, |found| found.fail(NoModel::NotText));
-        let mut seen: Vec<&String> = Vec::new();
-        while let Some(Key { token }) = map.next_key_seed(KeyOf { wanted: &self.wanted })? {
-            if let Some(token) = token {
-                if seen.contains(&token) {
-                    self.tell(|rest| rest.first() == Some(token), |found| found.fail(NoModel::RepeatedKey));
-                }
-                seen.push(token);
-            }
-            let leads = self.wanted.iter().filter_map(|wanted| {
-                let (first, rest) = wanted.rest.split_first()?;
-                (Some(first) == token).then_some(Wanted { rest, ..*wanted })
-            });
-            let wanted = leads.collect();
-            map.next_value_seed(Walk { wanted, found: self.found })?;
+        self.is_no_text();
+        let Self { wanted, findings } = self;
+        let mut seen = vec![false; wanted.len()];
+        loop {
+            let key = KeyOf { wanted: &wanted, seen: &mut seen, findings: &mut *findings };
+            let Some(leads) = map.next_key_seed(key)? else { return Ok(()) };
+            map.next_value_seed(Walk { wanted: leads, findings: &mut *findings })?;
         }
-        Ok(())
     }
 
     /// Elements are led to by their number (RFC 6901, section 4).
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        self.tell(<[String]>::is_empty, |found| found.fail(NoModel::NotText));
+        self.is_no_text();
         for number in 0_usize.. {
             let leads = self.wanted.iter().filter_map(|wanted| {
                 let (first, rest) = wanted.rest.split_first()?;
                 is_number(first, number).then_some(Wanted { rest, ..*wanted })
             });
             let wanted = leads.collect();
-            if seq.next_element_seed(Walk { wanted, found: self.found })?.is_none() {
+            if seq.next_element_seed(Walk { wanted, findings: self.findings })?.is_none() {
                 break;
             }
         }
         Ok(())
     }
 
-    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
-        self.tell(<[String]>::is_empty, |found| found.is(Scalar::Text(text.to_owned())));
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.is(|| Scalar::Text(text.to_owned()));
         Ok(())
     }
 
@@ -313,8 +388,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
         self.not_text()
     }
 
-    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
-        self.tell(<[String]>::is_empty, |found| found.is(Scalar::Number(number)));
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.is(|| Scalar::Number(number));
         Ok(())
     }
 
@@ -327,33 +402,46 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 }
 
-/// A key of an object: which wanted token it is, if any. Keys are compared after their escapes are undone.
+/// A key of an object, after its escapes are undone: which of the pointers lead through its value.
 struct KeyOf<'k, 'w> {
     wanted: &'k [Wanted<'w>],
-}
-
-struct Key<'w> {
-    token: Option<&'w String>,
+    /// Which of them have had their key.
+    seen: &'k mut [bool],
+    findings: &'k mut Findings,
 }
 
 impl<'de, 'w> DeserializeSeed<'de> for KeyOf<'_, 'w> {
-    type Value = Key<'w>;
+    type Value = Vec<Wanted<'w>>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key<'w>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl<'de, 'w> Visitor<'de> for KeyOf<'_, 'w> {
-    type Value = Key<'w>;
+    type Value = Vec<Wanted<'w>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Key<'w>, E> {
-        let token = self.wanted.iter().filter_map(|wanted| wanted.rest.first()).find(|token| *token == key);
-        Ok(Key { token })
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        let mut leads = Vec::new();
+        for (wanted, seen) in self.wanted.iter().zip(self.seen) {
+            let Some((token, rest)) = wanted.rest.split_first() else { continue };
+            if !self.findings.is_same_key(token, key) {
+                continue;
+            }
+            if std::mem::replace(seen, true) {
+                self.findings.fail(wanted.query, NoModel::RepeatedKey);
+            }
+            if token == key {
+                leads.push(Wanted { rest, ..*wanted });
+            } else {
+                self.findings.fail(wanted.query, NoModel::OtherCase);
+            }
+        }
+        Ok(leads)
     }
 }
 
@@ -408,6 +496,11 @@ mod tests {
             (r#"{"meta":{"object":"a","object":"a"}}"#, NoModel::RepeatedKey),
             (r#"{"meta":{"object":"a","\u006fbject":"a"}}"#, NoModel::RepeatedKey),
             (r#"{"meta":1,"meta":{"object":"a"}}"#, NoModel::RepeatedKey),
+            (r#"{"meta":{"object":"a"},"Meta":{"object":"b"}}"#, NoModel::RepeatedKey),
+            (r#"{"meta":{"object":"a","\u004fBJECT":"a"}}"#, NoModel::RepeatedKey),
+            (r#"{"META":{"object":"a"},"meta":{"object":"a"}}"#, NoModel::OtherCase),
+            (r#"{"Meta":{"object":"a"}}"#, NoModel::OtherCase),
+            (r#"{"meta":{"object":"a"},"DATA":null}"#, NoModel::OtherCase),
             (r#"{"meta":{"object":"a"},"data":{"object":"b"}}"#, NoModel::Disagreement),
             (r#"{"meta":{"object":null}}"#, NoModel::NotText),
             (r#"{"meta":{"object":1}}"#, NoModel::NotText),
@@ -423,6 +516,62 @@ mod tests {
         ] {
             assert_eq!(model(content), Err(fault), "{content}");
         }
+    }
+
+    /// As Go compares keys (encoding/json, `foldName`), and a little more.
+    #[test]
+    fn a_key_in_another_case_is_the_same_key_to_some_readers() {
+        for (token, key) in [
+            ("kind", "KIND"),
+            ("kind", "\u{212a}ind"),
+            ("\u{212a}ind", "kind"),
+            ("status", "\u{17f}tatu\u{17f}"),
+            ("STATUS", "\u{17f}tatus"),
+            ("größe", "GRÖ\u{1e9e}E"),
+            ("σ", "ς"),
+            ("\u{1c6}", "\u{1c5}"),
+            ("i", "\u{131}"),
+        ] {
+            let pointer = format!("/{token}");
+            let read = |content: &str| read(content.as_bytes(), &[&pointer]);
+            assert_eq!(read(&format!(r#"{{"{key}":"x"}}"#)), Err(NoModel::OtherCase), "{token}, {key}");
+            let both = format!(r#"{{"{token}":"x","{key}":"x"}}"#);
+            assert_eq!(read(&both), Err(NoModel::RepeatedKey), "{token}, {key}");
+        }
+        for (token, key) in [("kind", "kinds"), ("kind", "kin"), ("ss", "ß"), ("a_b", "aB"), ("k", "x")] {
+            let content = format!(r#"{{"{token}":"x","{key}":"y"}}"#);
+            assert_eq!(read(content.as_bytes(), &[format!("/{token}")]), named("x"), "{token}, {key}");
+        }
+        let off_the_way =
+            r#"{"x":{"Meta":1,"meta":2},"diff":{"OBJECT":1},"meta":{"object":"a","x":{"Object":1}}}"#;
+        assert_eq!(model(off_the_way), named("a"));
+    }
+
+    /// Each key on the way is compared once with each pointer, however often it has been there.
+    #[test]
+    fn the_work_is_linear_in_the_content_whatever_it_holds() {
+        let pointers = ["/meta/object", "/data/object"].map(tokens);
+        let work = |content: &str| {
+            let mut findings = Findings::of(1);
+            let _verdict = walk(content.as_bytes(), &[&pointers], &mut findings);
+            findings.compared
+        };
+        let object = |pair: &str, many: usize| format!("{{{}}}", vec![pair; many].join(","));
+        for pair in [
+            r#""meta":1"#,
+            r#""Meta":{}"#,
+            r#""meta":{"object":"a"}"#,
+            r#""data":{"object":"a","object":"b"}"#,
+            r#""\u006deta":[]"#,
+            r#""x":{"meta":1}"#,
+        ] {
+            let (once, many) = (work(&object(pair, 1)), work(&object(pair, 1000)));
+            assert_eq!(many, once * 1000, "{pair}");
+        }
+        let deep = format!("{}1{}", r#"{"meta":"#.repeat(100_000), "}".repeat(100_000));
+        assert_eq!(work(&deep), 2 + 1, "what is off the way is not looked at");
+        let long = format!(r#"{{"{}":1}}"#, "meta".repeat(100_000));
+        assert_eq!(work(&long), 2);
     }
 
     #[test]
@@ -506,6 +655,8 @@ mod tests {
             (r#"{"meta":{"integration_id":"cuid_1"}}"#, NoModel::NotAsRequired),
             (r#"{"type":"x","type":"x","meta":{"integration_id":"cuid_1"}}"#, NoModel::RepeatedKey),
             (r#"{"type":"x","meta":{"integration_id":"cuid_1"},"meta":1}"#, NoModel::RepeatedKey),
+            (r#"{"type":"x","Type":"y","meta":{"integration_id":"cuid_1"}}"#, NoModel::RepeatedKey),
+            (r#"{"Type":"x","meta":{"integration_id":"cuid_1"}}"#, NoModel::OtherCase),
             (
                 r#"{"type":"x","meta":{"integration_id":"cuid_1"},"data":{"integration_id":"cuid_2"}}"#,
                 NoModel::Disagreement,
@@ -541,7 +692,9 @@ mod tests {
         let text = |text: &str| Some(Scalar::Text(text.to_owned()));
         assert_eq!(found(r#"{"type":1,"a":{"b":"x"}}"#), Ok(vec![Some(Scalar::Number(1)), text("x")]));
         assert_eq!(found(r#"{"type":"1"}"#), Ok(vec![text("1"), None]));
-        for doubtful in ["-1", "1.0", "1e0", "true", "null", "[1]", "{}", "1,\"type\":1"] {
+        for doubtful in
+            ["-1", "1.0", "1e0", "true", "null", "[1]", "{}", "1,\"type\":1", "1,\"Type\":1", "1,\"TYPE\":2"]
+        {
             let content = format!("{{\"type\":{doubtful},\"a\":{{\"b\":\"x\"}}}}");
             assert_eq!(found(&content), Ok(vec![None, text("x")]), "{content}");
         }

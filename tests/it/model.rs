@@ -107,13 +107,20 @@ fn a_literal_path_wins_over_one_with_a_segment() {
 }
 
 /// Content of which two readers could read two models, or none at all.
-const AMBIGUOUS: [&str; 14] = [
+const AMBIGUOUS: [&str; 20] = [
     r#"{"meta":{"object":"leads"},"data":{"object":"leases"}}"#,
     r#"{"meta":{"object":"leads","object":"leads"}}"#,
     r#"{"meta":{"object":"leases","object":"leads"}}"#,
     r#"{"meta":{"object":"leads","\u006fbject":"leads"}}"#,
     r#"{"meta":{"object":"leads"},"meta":{"object":"leads"}}"#,
     r#"{"meta":{"object":"leads"},"meta":{}}"#,
+    // To Go and to ASP.NET Core, keys that differ in case only are one key: the last one counts.
+    r#"{"meta":{"object":"leads"},"Meta":{"object":"leases"}}"#,
+    r#"{"Meta":{"object":"leases"},"meta":{"object":"leads"}}"#,
+    r#"{"meta":{"object":"leads","Object":"leases"}}"#,
+    r#"{"meta":{"object":"leads"},"DATA":{"object":"leases"}}"#,
+    r#"{"Meta":{"object":"leads"}}"#,
+    r#"{"meta":{"object":"leads"},"m\u0045ta":{"object":"leases"}}"#,
     r#"{"meta":{"object":"leads"},"data":{"object":"leads"},"data":{}}"#,
     r#"{"meta":{"object":"leads",}}"#,
     r#"{"meta":{"object":"leads"}} x"#,
