@@ -1,17 +1,15 @@
 //! Pure. Those who hold memory and make us wait for the rest of their content, and who of them has to go first.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use slab::Slab;
-
 use crate::peer::Peer;
 
-/// How many seats are looked at, at most, to find who has to go.
+/// How many seats are looked at, at most, to find who has to go: it is done under a lock that all workers share.
 const LOOKED_AT: usize = 512;
 
 /// Who has come within this time is given the chance to finish.
@@ -20,14 +18,26 @@ const FRESH: Duration = Duration::from_secs(1);
 /// All who have a seat, and all who wait for memory.
 #[derive(Debug, Default)]
 pub struct Room {
-    seats: Slab<Arc<Seat>>,
+    /// Without gaps, so that a look at some of them costs the same however many there have been.
+    seats: Vec<Arc<Seat>>,
     /// How many seats each address has.
     by_peer: HashMap<Peer, usize>,
-    waiters: Slab<Waker>,
+    /// Those who wait for memory, in the order that they came.
+    waiters: BTreeMap<u64, Waiter>,
+    last_ticket: u64,
+    /// How many bytes they wait for, all together.
+    owed: u64,
     /// What those hold who have been shed and have not left yet.
     promised: u64,
     /// Where the next look at the seats begins, so that nobody is safe in the back row.
     next: usize,
+}
+
+/// Somebody who waits for so many bytes.
+#[derive(Debug)]
+struct Waiter {
+    bytes: u64,
+    waker: Waker,
 }
 
 /// A request that holds memory and has made us wait.
@@ -39,6 +49,8 @@ pub struct Seat {
     received: AtomicUsize,
     shed: AtomicBool,
     left: AtomicBool,
+    /// Where it is among the seats; the room's lock guards it.
+    place: AtomicUsize,
     waker: Mutex<Waker>,
 }
 
@@ -64,6 +76,7 @@ impl Seat {
             received: AtomicUsize::new(received),
             shed: AtomicBool::new(false),
             left: AtomicBool::new(false),
+            place: AtomicUsize::new(0),
             waker: Mutex::new(waker.clone()),
         })
     }
@@ -102,17 +115,26 @@ impl Seat {
 }
 
 impl Room {
-    /// Gives a request a seat, by the number it is to be given up with.
-    pub fn sit(&mut self, seat: Arc<Seat>) -> usize {
+    /// Gives a request a seat.
+    pub fn sit(&mut self, seat: Arc<Seat>) {
         let of_peer = self.by_peer.entry(seat.peer).or_default();
         *of_peer = of_peer.saturating_add(1);
-        self.seats.insert(seat)
+        seat.place.store(self.seats.len(), Ordering::Relaxed);
+        self.seats.push(seat);
     }
 
-    /// Takes a seat away.
-    pub fn leave(&mut self, number: usize) {
-        let Some(seat) = self.seats.try_remove(number) else { return };
-        seat.left.store(true, Ordering::SeqCst);
+    /// Takes a seat away. Does nothing where that has been done.
+    pub fn leave(&mut self, seat: &Seat) {
+        if seat.left.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let place = seat.place.load(Ordering::Relaxed);
+        if place < self.seats.len() {
+            self.seats.swap_remove(place);
+        }
+        if let Some(moved) = self.seats.get(place) {
+            moved.place.store(place, Ordering::Relaxed);
+        }
         if seat.is_shed() {
             self.promised = self.promised.saturating_sub(seat.bytes.load(Ordering::Relaxed));
         }
@@ -141,33 +163,38 @@ impl Room {
         Reverse(self.by_peer.get(&peer).copied().unwrap_or(0))
     }
 
-    /// Sheds those of the least rank, all below `rank`, until `bytes` are going to be free. Gives back whom, or `None` if
-    /// that would not be enough: nobody is shed in vain.
-    pub fn shed(&mut self, bytes: u64, rank: Rank, now: Instant) -> Option<Vec<Arc<Seat>>> {
-        let begin = self.next;
+    /// The seats that are looked at next, in two parts.
+    fn window(&mut self) -> (&[Arc<Seat>], &[Arc<Seat>]) {
+        let begin = if self.next < self.seats.len() { self.next } else { 0 };
         self.next = begin.saturating_add(LOOKED_AT);
-        if self.next >= self.seats.capacity() {
-            self.next = 0;
-        }
-        let from_begin = self.seats.iter().skip_while(|(number, _)| *number < begin);
-        let wrapped = self.seats.iter().take_while(|(number, _)| *number < begin);
-        let seen = from_begin.chain(wrapped).take(LOOKED_AT).filter(|(_, seat)| !seat.is_shed());
-        let mut seen: Vec<(Rank, &Arc<Seat>)> = seen.map(|(_, seat)| (self.rank(seat, now), seat)).collect();
+        let (before, from) = self.seats.split_at_checked(begin).unwrap_or_default();
+        let from = from.get(..LOOKED_AT).unwrap_or(from);
+        let wrapped = LOOKED_AT.saturating_sub(from.len());
+        (from, before.get(..wrapped).unwrap_or(before))
+    }
+
+    /// Sheds those of the least rank, all below `rank`, until `bytes` are going to be free. `false` if that would not be
+    /// enough, and nobody is shed then.
+    pub fn shed(&mut self, bytes: u64, rank: Rank, now: Instant) -> bool {
+        let (from, wrapped) = self.window();
+        let seen: Vec<Arc<Seat>> =
+            from.iter().chain(wrapped).filter(|seat| !seat.is_shed()).map(Arc::clone).collect();
+        let mut seen: Vec<(Rank, Arc<Seat>)> =
+            seen.into_iter().map(|seat| (self.rank(&seat, now), seat)).collect();
         seen.retain(|(theirs, _)| *theirs < rank);
         seen.sort_unstable_by_key(|(theirs, _)| *theirs);
         let mut freed: u64 = 0;
-        let last = seen.iter().position(|(_, seat)| {
+        let enough = seen.iter().position(|(_, seat)| {
             freed = freed.saturating_add(seat.bytes.load(Ordering::Relaxed));
             freed >= bytes
-        })?;
-        let victims: Vec<_> =
-            seen.into_iter().take(last.saturating_add(1)).map(|(_, seat)| Arc::clone(seat)).collect();
-        for seat in &victims {
+        });
+        let Some(last) = enough else { return false };
+        for (_, seat) in seen.into_iter().take(last.saturating_add(1)) {
             seat.shed.store(true, Ordering::Relaxed);
             self.promised = self.promised.saturating_add(seat.bytes.load(Ordering::Relaxed));
             seat.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
         }
-        Some(victims)
+        true
     }
 
     /// How many bytes are going to be free without anybody else being shed.
@@ -176,26 +203,52 @@ impl Room {
         self.promised
     }
 
-    /// Adds somebody who waits for memory, by the number to be removed with.
-    pub fn wait(&mut self, waker: &Waker) -> usize {
-        self.waiters.insert(waker.clone())
+    /// How many bytes those wait for who came before the waiter with this ticket; all of them, where there is no ticket yet.
+    #[must_use]
+    pub fn owed_before(&self, ticket: Option<u64>) -> u64 {
+        let Some(ticket) = ticket else { return self.owed };
+        self.waiters.range(..ticket).fold(0, |sum, (_, waiter)| sum.saturating_add(waiter.bytes))
     }
 
-    /// Brings a waiter's waker up to date.
-    pub fn wait_on(&mut self, number: usize, waker: &Waker) {
-        if let Some(known) = self.waiters.get_mut(number) {
-            known.clone_from(waker);
+    /// Adds somebody who waits for so many bytes, by the ticket to be removed with.
+    pub fn wait(&mut self, bytes: u64, waker: &Waker) -> u64 {
+        self.last_ticket = self.last_ticket.saturating_add(1);
+        self.owed = self.owed.saturating_add(bytes);
+        self.waiters.insert(self.last_ticket, Waiter { bytes, waker: waker.clone() });
+        self.last_ticket
+    }
+
+    /// Brings a waiter up to date.
+    pub fn wait_on(&mut self, ticket: u64, bytes: u64, waker: &Waker) {
+        if let Some(known) = self.waiters.get_mut(&ticket) {
+            self.owed = self.owed.saturating_sub(known.bytes).saturating_add(bytes);
+            known.bytes = bytes;
+            known.waker.clone_from(waker);
         }
     }
 
     /// Removes a waiter.
-    pub fn stop_waiting(&mut self, number: usize) {
-        self.waiters.try_remove(number);
+    pub fn stop_waiting(&mut self, ticket: u64) {
+        if let Some(gone) = self.waiters.remove(&ticket) {
+            self.owed = self.owed.saturating_sub(gone.bytes);
+        }
+    }
+
+    /// Lets the first who waits try again, and those behind it for whom `free` bytes are enough, too.
+    pub fn wake_first(&self, free: u64) {
+        let mut wanted: u64 = 0;
+        for (index, waiter) in self.waiters.values().enumerate() {
+            wanted = wanted.saturating_add(waiter.bytes);
+            if index > 0 && wanted > free {
+                break;
+            }
+            waiter.waker.wake_by_ref();
+        }
     }
 
     /// Lets everyone who waits try again.
-    pub fn wake_waiters(&self) {
-        self.waiters.iter().for_each(|(_, waker)| waker.wake_by_ref());
+    pub fn wake_all(&self) {
+        self.waiters.values().for_each(|waiter| waiter.waker.wake_by_ref());
     }
 
     /// Whether nobody has a seat and nobody waits.
@@ -225,11 +278,65 @@ mod tests {
             })
             .collect();
         let mut order = Vec::new();
-        while let Some(shed) = room.shed(1, room.rank_of_newcomer(Peer::ip([127, 0, 0, 200].into())), now) {
+        let newcomer = Peer::ip([127, 0, 0, 200].into());
+        while room.shed(1, room.rank_of_newcomer(newcomer), now) {
+            let shed: Vec<usize> =
+                (0..seats.len()).filter(|n| seats[*n].is_shed() && !order.contains(n)).collect();
             assert_eq!(shed.len(), 1);
-            order.extend(seats.iter().position(|seat| Arc::ptr_eq(seat, &shed[0])));
+            order.extend(shed);
         }
         order
+    }
+
+    fn seated(room: &mut Room, count: usize) -> Vec<Arc<Seat>> {
+        let since = Instant::now();
+        let seat = |n: usize| Seat::new(Peer::Unix, since, 1, n, Waker::noop());
+        let seats: Vec<_> = (0..count).map(seat).collect();
+        seats.iter().for_each(|seat| room.sit(Arc::clone(seat)));
+        seats
+    }
+
+    #[test]
+    fn a_look_at_the_seats_is_bounded_and_nobody_is_passed_over_for_long() {
+        for count in [0, 1, LOOKED_AT - 1, LOOKED_AT, LOOKED_AT + 1, 5 * LOOKED_AT + 7] {
+            let mut room = Room::default();
+            let seats = seated(&mut room, count);
+            let mut seen = vec![0; count];
+            for _ in 0..count.div_ceil(LOOKED_AT) {
+                let (from, wrapped) = room.window();
+                assert_eq!(from.len() + wrapped.len(), count.min(LOOKED_AT), "{count}");
+                for seat in from.iter().chain(wrapped) {
+                    seen[seat.place.load(Ordering::Relaxed)] += 1;
+                }
+            }
+            assert!(seen.iter().all(|times| (1..=2).contains(times)), "{count}");
+            drop(seats);
+        }
+    }
+
+    #[test]
+    fn a_look_finds_the_few_who_are_left_of_many() {
+        let mut room = Room::default();
+        let seats = seated(&mut room, 10 * LOOKED_AT);
+        let (last, others) = seats.split_last().unwrap();
+        others.iter().for_each(|seat| room.leave(seat));
+        let now = Instant::now() + Duration::from_secs(10);
+        assert!(room.shed(1, room.rank_of_newcomer(Peer::ip([127, 0, 0, 1].into())), now));
+        assert!(last.is_shed());
+        room.leave(last);
+        assert!(room.is_empty() && room.promised() == 0);
+    }
+
+    #[test]
+    fn a_seat_can_be_left_in_any_order_and_once() {
+        let mut room = Room::default();
+        let seats = seated(&mut room, 7);
+        for index in [3, 3, 6, 0, 5, 1, 1, 2, 4] {
+            room.leave(&seats[index]);
+            let places = room.seats.iter().enumerate();
+            assert!(places.into_iter().all(|(n, seat)| seat.place.load(Ordering::Relaxed) == n));
+        }
+        assert!(room.is_empty());
     }
 
     #[test]
