@@ -57,7 +57,8 @@ pub async fn receive<IO: Transport>(
         now = Moment::default();
     }
     let mut deadline = Deadline::default();
-    let mut intake = Intake { verification, share, plan };
+    let before = share.bytes();
+    let mut intake = Intake { verification, share, plan, before };
     let received = poll_fn(|cx| {
         loop {
             if intake.share.is_shed() {
@@ -134,6 +135,8 @@ struct Intake<'i, 'v> {
     verification: &'i mut Verification<'v>,
     share: &'i mut Share,
     plan: Plan,
+    /// How much the share is for something else, which is the head.
+    before: usize,
 }
 
 impl Intake<'_, '_> {
@@ -152,7 +155,7 @@ impl Intake<'_, '_> {
         now: &mut Moment,
     ) -> Result<Poll<()>, Rejection> {
         let capacity = self.plan.capacity_after(self.verification.capacity(), waiting);
-        match self.share.poll_grow_to(cx, capacity, now.get().into_std()) {
+        match self.share.poll_grow_to(cx, self.before.saturating_add(capacity), now.get().into_std()) {
             Poll::Ready(Ok(())) => {
                 self.verification.grow_to(capacity);
                 Ok(Poll::Ready(()))

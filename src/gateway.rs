@@ -153,7 +153,7 @@ async fn walk<IO: Transport>(
     now: SystemTime,
     record: &mut Record,
 ) -> Result<Served, Rejection> {
-    let Arrival { head, at } = arrival;
+    let Arrival { head, at, share } = arrival;
     let head = head.map_err(unserved)?;
     let gateway = view.gateway();
     gateway.identify(&head, record);
@@ -167,7 +167,7 @@ async fn walk<IO: Transport>(
     if let Some(answer) = route.answer_unsigned(&head, record) {
         return Ok(Served::Challenge(answer));
     }
-    let mut share = gateway.budget.share(record.peer);
+    let mut share = share.unwrap_or_else(|| gateway.budget.share(record.peer));
     let mut verification = route.claim(&head, now, record)?;
     let bounds = gateway.bounds(route);
     let received = body::receive(wire, head.facts(), at, bounds, &mut share, &mut verification).await;
@@ -184,6 +184,8 @@ async fn walk<IO: Transport>(
     let route = gateway.select(&matched, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
     let delivery = pin!(forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified));
+    // The upstream's head has been made of it.
+    drop(head);
     let answer = delivery.await;
     let answered = answer.as_ref().map_or_else(|_failed| Instant::now(), |response| response.at);
     record.upstream_took = Some(answered.saturating_duration_since(verified));
@@ -325,6 +327,7 @@ fn unserved(fault: Fault) -> Rejection {
         Fault::Malformed(what) => Rejection::Malformed(what),
         Fault::TooLarge => Rejection::HeadTooLarge,
         Fault::TimedOut => Rejection::HeadTimeout,
+        Fault::Overloaded => Rejection::Overloaded,
     }
 }
 

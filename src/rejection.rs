@@ -31,7 +31,7 @@ pub enum Rejection {
     BodyTooLarge,
     /// The content did not arrive in time, or not fast enough.
     BodyTimeout,
-    /// All memory for content is in use.
+    /// All memory for content and large heads is in use.
     Overloaded,
     /// The connection ended before the content did. There is nobody left to answer.
     BodyIncomplete,
@@ -87,8 +87,14 @@ macro_rules! public {
 
 impl Rejection {
     /// What can happen to a request before it has a route, one for each pair of status code and reason.
-    pub const WITHOUT_ROUTE: [Self; 5] =
-        [Self::Malformed(""), Self::HeadTooLarge, Self::HeadTimeout, Self::ExpectationFailed, Self::NoRoute];
+    pub const WITHOUT_ROUTE: [Self; 6] = [
+        Self::Malformed(""),
+        Self::HeadTooLarge,
+        Self::HeadTimeout,
+        Self::Overloaded,
+        Self::ExpectationFailed,
+        Self::NoRoute,
+    ];
 
     /// What a route refuses and a route that observes forwards.
     pub const OBSERVED: [Self; 6] = [

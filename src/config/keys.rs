@@ -111,8 +111,8 @@ pub(super) const LIMITS: &[Key] = &[
     Key::new(
         "max_buffered",
         Value::Size { least: 1, most: MOST_MEMORY },
-        "Against many bodies at once: bytes of all request bodies in memory. Never less than any max_body. 503, \
-         overloaded.",
+        "Against many bodies and large heads at once: bytes of all request bodies, and of request heads over 4 KiB, in \
+         memory. Never less than any max_body. 503, overloaded.",
     )
     .or("\"256MiB\""),
     Key::new(

@@ -52,18 +52,19 @@ pub enum Content {
 /// Forwards a request, and gives back the upstream's response as soon as its fields are there.
 ///
 /// `share` is the request's part of the buffer budget; it is given back when the content is really freed. `now` is when the
-/// time that the upstream has begins.
+/// time that the upstream has begins. The request's head is of no more use when this returns: the upstream's has been made of
+/// it, and so no request waits for its upstream with two of them.
 ///
 /// # Errors
 /// [`ForwardError`]. The request is sent again only where no byte of it can have reached the upstream.
-pub fn deliver(
-    pool: &Rc<Pool>,
-    manner: &Manner,
+pub fn deliver<'p>(
+    pool: &'p Rc<Pool>,
+    manner: &'p Manner,
     peer: Peer,
     deliverable: Deliverable<&RequestHead>,
     share: Share,
     now: Instant,
-) -> impl Future<Output = Result<Response, ForwardError>> {
+) -> impl Future<Output = Result<Response, ForwardError>> + use<'p> {
     let upstream = pool.upstream();
     let (length, origin) = (deliverable.content().len(), &upstream.origin);
     let circumstances = Circumstances { peer, length, secret: deliverable.secret(), origin };

@@ -48,7 +48,8 @@ pub async fn serve_rest<IO: Transport + 'static>(
     let _open = worker.tally().open();
     let member = worker.roster().join();
     let limits = *worker.view().limits();
-    let wire = Wire::new(io, unread, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
+    let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(peer));
+    let wire = Wire::new(io, unread, limits, scratch, Rc::clone(member.rest()), share);
     let ended = {
         let mut exchanges = pin!(exchanges(&worker, &wire, member.rest(), peer));
         let drained = pin!(drain.cancelled());

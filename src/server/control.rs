@@ -249,10 +249,16 @@ impl Control {
         self.ready.store(false, Ordering::Relaxed);
     }
 
-    /// Bytes of content held in memory now.
+    /// Bytes of content and of large heads held in memory now.
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         self.budget.held()
+    }
+
+    /// The budget that they are counted in.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// What is counted, from the start on.

@@ -41,6 +41,8 @@ pub enum Fault {
     TooLarge,
     /// It did not arrive in time.
     TimedOut,
+    /// There is no memory for the whole of it.
+    Overloaded,
 }
 
 /// The facts of a complete, strict head.

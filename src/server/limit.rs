@@ -433,7 +433,11 @@ mod tests {
         drop(sitting.remove(2));
         let mut late = share(&budget, 6);
         assert_eq!(grow(&mut late, 212, now), Poll::Pending, "what is free is meant for who came first");
-        assert_eq!(sitting.iter().filter(|share| share.is_shed()).count(), 1, "what is freed is enough for both");
+        assert_eq!(
+            sitting.iter().filter(|share| share.is_shed()).count(),
+            1,
+            "what is freed is enough for both"
+        );
         let mut last = share(&budget, 7);
         assert_eq!(grow(&mut last, 100, now), Poll::Pending);
         assert_eq!(sitting.iter().filter(|share| share.is_shed()).count(), 2, "for a third it is not");

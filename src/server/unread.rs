@@ -1,5 +1,10 @@
 //! Pure. Bytes that have been read from a connection and not yet been made sense of, or that are yet to be written to one.
 
+use std::mem;
+
+/// While it grows by what is appended, memory for no more than so many bytes is taken ahead.
+pub const AHEAD: usize = 8 * 1024;
+
 /// A queue of bytes: appended to at the end, consumed from the front. It holds no memory while it is empty.
 #[derive(Debug, Default)]
 pub struct Unread {
@@ -26,17 +31,55 @@ impl Unread {
         self.bytes.len() == self.consumed
     }
 
+    /// How many bytes there is memory for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Adds bytes behind the others.
     pub fn append(&mut self, bytes: &[u8]) {
         if self.is_empty() {
             *self = bytes.to_vec().into();
             return;
         }
+        self.close_up();
+        let needed = self.bytes.len().saturating_add(bytes.len());
+        if needed > self.bytes.capacity() {
+            self.reserve(needed.max(self.bytes.capacity().saturating_mul(2).min(AHEAD)));
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Makes room for `capacity` bytes in all, with those that are there.
+    pub fn reserve(&mut self, capacity: usize) {
+        self.close_up();
+        self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
+    }
+
+    /// Moves what is there to the front.
+    fn close_up(&mut self) {
         if self.consumed > 0 {
             self.bytes.drain(..self.consumed);
             self.consumed = 0;
         }
-        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Takes the first `n` bytes out. Where they are all that is there, or `without_copy` is asked for, they are not copied; what
+    /// is behind them is then.
+    pub fn take(&mut self, n: usize, without_copy: bool) -> Vec<u8> {
+        if without_copy || n >= self.len() {
+            self.close_up();
+            let rest = self.bytes.split_off(n.min(self.bytes.len()));
+            let mut taken = mem::replace(&mut self.bytes, rest);
+            if without_copy {
+                taken.shrink_to_fit();
+            }
+            return taken;
+        }
+        let taken = self.as_slice().get(..n).unwrap_or_default().to_vec();
+        self.consume(n);
+        taken
     }
 
     /// Forgets the first `n` bytes, which is a matter of counting and not of moving the others.
@@ -49,8 +92,7 @@ impl Unread {
 
     /// Holds no more memory than what is there needs: it is going to be there for a while.
     pub fn release(&mut self) {
-        self.bytes.drain(..self.consumed);
-        self.consumed = 0;
+        self.close_up();
         self.bytes.shrink_to_fit();
     }
 
@@ -84,5 +126,39 @@ mod tests {
         unread.consume(100);
         assert!(unread.is_empty());
         assert_eq!(unread.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn bytes_are_taken_out_from_the_front_and_what_is_left_holds_no_more_than_it_needs() {
+        for (consumed, n, without_copy) in [
+            (0, 3, false),
+            (2, 3, false),
+            (0, 10, false),
+            (2, 8, false),
+            (0, 3, true),
+            (2, 3, true),
+            (2, 8, true),
+        ] {
+            let mut unread = Unread::default();
+            unread.append(b"0123456789");
+            unread.reserve(1000);
+            unread.consume(consumed);
+            let taken = unread.take(n, without_copy);
+            assert_eq!(taken, b"0123456789"[consumed..consumed + n], "{consumed} {n}");
+            assert_eq!(unread.as_slice(), &b"0123456789"[consumed + n..]);
+            assert!(!without_copy || taken.capacity() + unread.capacity() < 100, "{consumed} {n}");
+            assert!(!unread.is_empty() || unread.capacity() == 0, "{consumed} {n}");
+        }
+    }
+
+    #[test]
+    fn memory_is_taken_ahead_only_up_to_a_bound() {
+        let mut unread = Unread::default();
+        for n in 1..=3 * AHEAD {
+            unread.append(b"x");
+            assert!(unread.capacity() <= n.max((2 * n).min(AHEAD)), "{n}: {}", unread.capacity());
+        }
+        unread.reserve(5 * AHEAD);
+        assert_eq!(unread.capacity(), 5 * AHEAD);
     }
 }

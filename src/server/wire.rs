@@ -12,6 +12,7 @@ mod kept;
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -24,13 +25,17 @@ use tokio::time::Instant;
 use super::chunked::Chunked;
 use super::crowd::Rest;
 use super::head::{self, Asked, Fault, Framing, Head, Look, Persistence, RequestHead, Version};
-use super::unread::Unread;
+use super::limit::{Exhausted, FREE_HEAD, Share};
+use super::unread::{self, Unread};
 use crate::deadline::{Deadline, Moment};
 use content::Remaining;
 pub use content::{Append, ContentError, Progress};
 
 /// How many bytes are read at once where it is not known how many will come.
-const READ_SIZE: usize = 8 * 1024;
+///
+/// So many bytes a connection may hold of what it has not made sense of yet: a request that was read together with the one
+/// before it, or a part of a head. Only a head that is larger asks for more, and all of it counts towards the budget then.
+pub const READ_SIZE: usize = unread::AHEAD;
 
 /// How many bytes are read at least, where a part of a head has been read.
 const LEAST_READ: usize = 1024;
@@ -83,6 +88,8 @@ struct Inner<IO> {
     unread: Unread,
     /// How much of it has been searched for the end of a head.
     scanned: usize,
+    /// What it takes of the memory budget: nothing, unless it is a part of a large head.
+    share: Share,
     phase: Phase,
     /// What the request under way asked for.
     asked: Asked,
@@ -116,12 +123,22 @@ pub struct Arrival {
     pub head: Result<RequestHead, Fault>,
     /// When it was complete.
     pub at: Instant,
+    /// What the head takes of the memory budget, if it is a large one. It has to live as long as the head.
+    pub share: Option<Share>,
 }
 
 impl<IO: Transport> Wire<IO> {
-    /// Takes over a connection that has just been accepted, and what has been read of it already.
+    /// Takes over a connection that has just been accepted, and what has been read of it already. `share` is an empty one, of
+    /// its client.
     #[must_use]
-    pub fn new(io: IO, unread: Unread, limits: Limits, scratch: Scratch, rest: Rc<Rest>) -> Rc<Self> {
+    pub fn new(
+        io: IO,
+        unread: Unread,
+        limits: Limits,
+        scratch: Scratch,
+        rest: Rc<Rest>,
+        share: Share,
+    ) -> Rc<Self> {
         let mut waiting = Deadline::default();
         waiting.set(limits.header_timeout);
         let inner = Inner {
@@ -131,6 +148,7 @@ impl<IO: Transport> Wire<IO> {
             rest,
             unread,
             scanned: 0,
+            share,
             phase: Phase::Head,
             asked: Asked { is_for_head: false, version: Version::Http11, persistence: Persistence::Usual },
             eof: false,
@@ -186,9 +204,9 @@ impl<IO: Transport> Wire<IO> {
         self.inner.borrow().draining
     }
 
-    /// Whether the request has content that has not been read, so that no other request can follow it.
+    /// Whether the request has not been read to its end, so that no other request can follow it.
     pub fn has_unread_content(&self) -> bool {
-        matches!(self.inner.borrow().phase, Phase::Content(_))
+        matches!(self.inner.borrow().phase, Phase::Content(_) | Phase::Closed)
     }
 
     /// How many bytes of the content, or of what follows it, have been read and not been taken.
@@ -251,7 +269,7 @@ impl<IO: Transport> Wire<IO> {
         deadline.set(limit);
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
-            inner.unread.clear();
+            inner.discard_unread();
             loop {
                 match inner.poll_discard(cx) {
                     Poll::Ready(Ok(n)) if n > 0 => {}
@@ -307,36 +325,98 @@ impl<IO: Transport> Inner<IO> {
                 }
                 Phase::Content(_) | Phase::Closed => return Poll::Ready(Ok(None)),
             }
-            match head::look(self.unread.as_slice(), &mut self.scanned, self.limits.max_header_bytes) {
-                Look::Complete(head) => return Poll::Ready(Ok(Some(self.hand_over(head)))),
-                Look::Faulty(fault) => return Poll::Ready(Ok(Some(self.fail(fault)))),
-                Look::Partial if self.eof => return Poll::Ready(Ok(None)),
-                Look::Partial => match self.poll_fill(cx) {
-                    Poll::Ready(filled) => {
-                        if filled? == 0 {
-                            self.eof = true;
-                        }
-                    }
-                    Poll::Pending if self.rest.is_let_go() => return Poll::Ready(Ok(None)),
-                    Poll::Pending => {
-                        let mut now = Moment::default();
-                        self.rest.wait(cx.waker(), self.unread.is_empty(), &mut now);
-                        ready!(self.poll_too_late(cx, &mut now));
-                        if self.unread.is_empty() {
-                            return Poll::Ready(Ok(None));
-                        }
-                        return Poll::Ready(Ok(Some(self.fail(Fault::TimedOut))));
-                    }
-                },
+            if self.share.is_shed() {
+                return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
             }
+            let has_room =
+                match head::look(self.unread.as_slice(), &mut self.scanned, self.limits.max_header_bytes) {
+                    Look::Complete(head) => match self.poll_hold(cx, head.len) {
+                        Poll::Ready(Ok(())) => return Poll::Ready(Ok(Some(self.hand_over(head)))),
+                        Poll::Ready(Err(Exhausted)) => {
+                            return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
+                        }
+                        Poll::Pending => false,
+                    },
+                    Look::Faulty(fault) => return Poll::Ready(Ok(Some(self.fail(fault)))),
+                    Look::Partial if self.eof => return Poll::Ready(Ok(None)),
+                    Look::Partial => match self.poll_make_room(cx) {
+                        Poll::Ready(Ok(())) => true,
+                        Poll::Ready(Err(Exhausted)) => {
+                            return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
+                        }
+                        Poll::Pending => false,
+                    },
+                };
+            if has_room && let Poll::Ready(filled) = self.poll_fill(cx) {
+                if filled? == 0 {
+                    self.eof = true;
+                }
+                continue;
+            }
+            if self.rest.is_let_go() {
+                return Poll::Ready(Ok(None));
+            }
+            let mut now = Moment::default();
+            self.rest.wait(cx.waker(), self.unread.is_empty(), &mut now);
+            if has_room && self.share.bytes() > 0 {
+                // The client makes us wait, and holds memory meanwhile.
+                let moment = now.get().into_std();
+                if self.share.sit(cx, self.unread.len(), moment, moment).is_err() {
+                    return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
+                }
+            }
+            ready!(self.poll_too_late(cx, &mut now));
+            if self.unread.is_empty() {
+                return Poll::Ready(Ok(None));
+            }
+            return Poll::Ready(Ok(Some(self.fail(Fault::TimedOut))));
+        }
+    }
+
+    /// Has the budget hold a head of `len` bytes, if it is a large one.
+    fn poll_hold(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Exhausted>> {
+        if len <= FREE_HEAD || len <= self.share.bytes() {
+            return Poll::Ready(Ok(()));
+        }
+        self.share.poll_grow_to(cx, len, Instant::now().into_std())
+    }
+
+    /// Makes room for more of a head, of which a part is there. Once it has turned out to be a large one, all memory for it is
+    /// asked of the budget first.
+    fn poll_make_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Exhausted>> {
+        let len = self.unread.len();
+        let spare = self.unread.capacity().saturating_sub(len);
+        if len <= FREE_HEAD || (self.share.bytes() > 0 && spare >= LEAST_READ) {
+            return Poll::Ready(Ok(()));
+        }
+        // A head that is not complete has at most the bytes that it may have.
+        let most = self.limits.max_header_bytes.max(len).saturating_add(LEAST_READ);
+        let capacity = self.unread.capacity().saturating_mul(2).max(READ_SIZE).min(most);
+        ready!(self.share.poll_grow_to(cx, capacity, Instant::now().into_std()))?;
+        self.unread.reserve(capacity);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Forgets what has been read and gives its memory back.
+    fn discard_unread(&mut self) {
+        self.unread.clear();
+        if self.share.bytes() > 0 {
+            self.share = self.share.another();
         }
     }
 
     fn hand_over(&mut self, head: Head) -> Arrival {
-        let request = RequestHead::new(head, self.unread.as_slice());
+        let is_large = self.share.bytes() > 0;
+        let request = RequestHead::owned(head, self.unread.take(head.len, is_large));
+        let share = is_large.then(|| {
+            let empty = self.share.another();
+            let mut share = mem::replace(&mut self.share, empty);
+            share.settle();
+            share.shrink_to(request.footprint());
+            share
+        });
         let is_for_head = request.is_for_head();
         self.asked = Asked { is_for_head, version: head.version, persistence: head.persistence };
-        self.unread.consume(head.len);
         self.phase = match head.framing {
             Framing::None | Framing::Length(0) => Phase::Complete,
             Framing::Length(length) => Phase::Content(Remaining::Length(length)),
@@ -344,22 +424,23 @@ impl<IO: Transport> Inner<IO> {
                 Phase::Content(Remaining::Chunked(Chunked::new(self.limits.max_header_bytes)))
             }
         };
-        self.arrived(Ok(request))
+        self.arrived(Ok(request), share)
     }
 
     fn fail(&mut self, fault: Fault) -> Arrival {
         let version = if is_http_10(self.unread.as_slice()) { Version::Http10 } else { Version::Http11 };
         self.asked = Asked { is_for_head: false, version, persistence: Persistence::Usual };
         self.phase = Phase::Closed;
-        self.arrived(Err(fault))
+        self.discard_unread();
+        self.arrived(Err(fault), None)
     }
 
-    fn arrived(&mut self, head: Result<RequestHead, Fault>) -> Arrival {
+    fn arrived(&mut self, head: Result<RequestHead, Fault>, share: Option<Share>) -> Arrival {
         self.scanned = 0;
         self.first_request = false;
         self.rest.serve();
         self.waiting.clear();
-        Arrival { head, at: Instant::now() }
+        Arrival { head, at: Instant::now(), share }
     }
 
     /// The deadline of whatever is being waited for: the first byte of a request, or its last.
@@ -374,8 +455,13 @@ impl<IO: Transport> Inner<IO> {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
-        // No more than one scratch full is held, unless a head is larger.
-        let room = READ_SIZE.saturating_sub(self.unread.len()).max(LEAST_READ).min(scratch.len());
+        // No more than one scratch full is held, unless a head is larger and there is room for it.
+        let room = if self.share.bytes() > 0 {
+            self.unread.capacity().saturating_sub(self.unread.len())
+        } else {
+            READ_SIZE.saturating_sub(self.unread.len()).max(LEAST_READ)
+        };
+        let room = room.min(scratch.len());
         let mut buffer = ReadBuf::new(scratch.get_mut(..room).unwrap_or_default());
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();

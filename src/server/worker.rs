@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::control::Control;
 use super::crowd::{Crowd, Roster};
+use super::limit::Budget;
 use super::message::LastRefusal;
 use super::view::View;
 use super::wire::{self, Scratch};
@@ -93,6 +94,12 @@ impl Worker {
     /// The controls of the server.
     pub(super) fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// The budget for what is held in memory.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        self.control.budget()
     }
 
     /// Memory to read into.

@@ -265,7 +265,7 @@ const METRICS: &[Metric] = &[
     },
     Metric {
         name: "hookgate_buffered_bytes",
-        help: "Bytes of request bodies held in memory",
+        help: "Bytes of request bodies and large request heads held in memory",
         kind: Kind::Gauge,
         encode: |all, family| gauge_here(family, all.gauges.buffered_bytes),
     },

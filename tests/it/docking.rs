@@ -31,6 +31,7 @@ fn read(bytes: &[u8]) -> Result<Request<'_>, Rejection> {
         Look::Faulty(head::Fault::Malformed(why)) => return Err(Rejection::Malformed(why)),
         Look::Faulty(head::Fault::TooLarge) => return Err(Rejection::HeadTooLarge),
         Look::Partial | Look::Faulty(head::Fault::TimedOut) => return Err(Rejection::HeadTimeout),
+        Look::Faulty(head::Fault::Overloaded) => return Err(Rejection::Overloaded),
     };
     let Framing::Length(length) = head.framing else { return Err(Rejection::BodyIncomplete) };
     let content = bytes[head.len..].get(..length as usize).ok_or(Rejection::BodyIncomplete)?;

@@ -30,6 +30,7 @@ mod framing;
 mod load;
 mod log;
 mod manual;
+mod memory;
 mod metrics;
 mod model;
 mod packages;

@@ -97,8 +97,8 @@ async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() 
         let member = worker.roster().join();
         let limits = *worker.view().limits();
         let requests = request.repeat(ROUNDS).into_bytes().into();
-        let wire =
-            Wire::new(gateway, requests, limits, Rc::clone(worker.scratch()), Rc::clone(member.rest()));
+        let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(Peer::Unix));
+        let wire = Wire::new(gateway, requests, limits, scratch, Rc::clone(member.rest()), share);
         let known = Rc::clone(&wire);
         let served = tokio::task::spawn_local(async move {
             exchanges(&worker, &wire, member.rest(), Peer::Unix).await.unwrap();

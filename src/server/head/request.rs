@@ -26,15 +26,20 @@ impl RequestHead {
     /// The head that `facts` are about; `raw` must be the bytes that were looked at.
     #[must_use]
     pub fn new(facts: Head, raw: &[u8]) -> Self {
-        let start = leading_empty_lines(raw);
-        let head = raw.get(start..facts.len).unwrap_or_default();
+        Self::owned(facts, raw.get(..facts.len).unwrap_or_default().to_vec())
+    }
+
+    /// As [`Self::new`], of bytes that need not be copied: those of the head, and no others.
+    #[must_use]
+    pub fn owned(facts: Head, mut head: Vec<u8>) -> Self {
+        head.drain(..leading_empty_lines(&head).min(head.len()));
         let (method_end, target_len) = facts.request_line;
         let target_start = method_end.saturating_add(1);
         if let Some(target_len) = target_len {
             let target_end = target_start.saturating_add(target_len);
-            return Self { facts, method_end, target_end, raw: head.to_vec() };
+            return Self { facts, method_end, target_end, raw: head };
         }
-        let raw = in_origin_form(head).unwrap_or_default();
+        let raw = in_origin_form(&head).unwrap_or_default();
         let target_len = raw.get(target_start..).and_then(|rest| memchr(b' ', rest)).unwrap_or(0);
         let target_end = target_start.saturating_add(target_len);
         Self { facts: Head { ends: LineEnds::default(), ..facts }, method_end, target_end, raw }
@@ -85,6 +90,12 @@ impl RequestHead {
         self.raw.len()
     }
 
+    /// How many bytes of memory it takes.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        self.raw.capacity()
+    }
+
     fn raw_lines(&self) -> Lines<'_> {
         Lines::from(&self.raw, self.target_end.saturating_add(VERSION), &self.facts.ends)
     }
@@ -130,5 +141,6 @@ fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(lines.rest);
+    out.shrink_to_fit();
     Some(out)
 }

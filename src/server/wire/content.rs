@@ -150,7 +150,9 @@ mod tests {
 
     use super::super::{Limits, Wire, scratch};
     use super::*;
+    use crate::peer::Peer;
     use crate::server::crowd::Rest;
+    use crate::server::limit::Budget;
     use crate::server::unread::Unread;
 
     /// A place without an end.
@@ -193,7 +195,9 @@ mod tests {
                 idle_timeout: long,
                 write_timeout: long,
             };
-            let wire = Wire::new(gateway, Unread::default(), limits, scratch(), Rc::new(Rest::default()));
+            let share = Budget::new(1 << 20).share(Peer::Unix);
+            let wire =
+                Wire::new(gateway, Unread::default(), limits, scratch(), Rc::new(Rest::default()), share);
             let head = "POST /one HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
             client.write_all(head.as_bytes()).await.unwrap();
             let content = format!("abc{second}");

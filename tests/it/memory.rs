@@ -1,0 +1,151 @@
+//! What may be held in memory: large heads are counted as content is, and nobody who has proved nothing may keep it.
+
+use std::time::Instant;
+
+use hookgate::server::limit::{FREE_HEAD, with_reserve};
+
+use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Post, Upstream, assert_refused, gateway, post};
+
+const PATH: &str = "/webhook/leases";
+const KIB: usize = 1024;
+
+/// How many bytes are held, which must never be more than there may be.
+fn held(gateway: &Gateway, max_buffered: usize) -> usize {
+    let held = gateway.control().buffered_bytes();
+    let most = with_reserve(u64::try_from(max_buffered).unwrap());
+    assert!(held <= most, "{held} bytes are held, and {most} may be");
+    usize::try_from(held).unwrap()
+}
+
+/// Waits until what is held is as it should be.
+fn await_held(gateway: &Gateway, max_buffered: usize, is_right: impl Fn(usize) -> bool) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let held = held(gateway, max_buffered);
+        if is_right(held) {
+            return;
+        }
+        assert!(Instant::now() < end, "{held} bytes are held");
+        std::thread::yield_now();
+    }
+}
+
+/// An event whose head has so many bytes.
+fn with_head(event: &Post, size: usize) -> Post {
+    let missing = size.checked_sub(event.head().len() + "x-large: \r\n".len()).unwrap();
+    let event = event.clone().line(format!("x-large: {}", "y".repeat(missing)));
+    assert_eq!(event.head().len(), size);
+    event
+}
+
+#[test]
+fn strangers_with_large_heads_and_slow_bodies_hold_no_more_than_there_is_and_keep_no_event_out() {
+    const MAX: usize = 256 * KIB;
+    let upstream = Upstream::ok();
+    let gateway = gateway()
+        .limits("max_body = \"64KiB\"\nmax_buffered = \"256KiB\"\nbody_timeout = \"1h\"\nmin_body_rate = 0")
+        .route(PATH, &upstream.url())
+        .start();
+    let event = with_head(&post("slow"), 31 * KIB);
+    let strangers: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut client = Client::to(&gateway);
+            client.offer(event.head());
+            held(&gateway, MAX);
+            client
+        })
+        .collect();
+    await_held(&gateway, MAX, |held| held >= MAX / 2);
+    for size in [0, 162, 4 * KIB, 64 * KIB] {
+        Client::to(&gateway).send(post(vec![b'x'; size]).bytes()).response().assert_answer("ok");
+        held(&gateway, MAX);
+    }
+    let large = with_head(&post(FIXTURE), 31 * KIB);
+    Client::to(&gateway).send(large.bytes()).response().assert_answer("ok");
+    drop(strangers);
+    await_held(&gateway, MAX, |held| held == 0);
+}
+
+#[test]
+fn half_a_large_head_counts_and_whoever_has_made_the_least_progress_goes_first() {
+    const MAX: usize = 256 * KIB;
+    let upstream = Upstream::ok();
+    let gateway = gateway()
+        .limits("max_body = \"64KiB\"\nmax_buffered = \"256KiB\"\nheader_timeout = \"1h\"")
+        .route(PATH, &upstream.url())
+        .start();
+    let head = with_head(&post(FIXTURE), 31 * KIB).head();
+    let half = &head[..head.len() - 10];
+    let mut strangers: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut client = Client::to(&gateway);
+            client.offer(half);
+            held(&gateway, MAX);
+            client
+        })
+        .collect();
+    await_held(&gateway, MAX, |held| held >= MAX / 2);
+    for size in [0, 162, 4 * KIB, 64 * KIB] {
+        Client::to(&gateway).send(post(vec![b'x'; size]).bytes()).response().assert_answer("ok");
+        held(&gateway, MAX);
+    }
+    // Those who were shed, who are most of them, are told.
+    let rest = &head[head.len() - 10..];
+    let mut overloaded = 0;
+    for client in &mut strangers {
+        if client.offer(rest) && client.offer(FIXTURE) {
+            let response = client.response();
+            if response.status == 503 {
+                assert_refused(&response, 503, Some("overloaded"));
+                assert_eq!(response.value("connection").as_deref(), Some("close"));
+                client.assert_closed();
+                overloaded += 1;
+            } else {
+                response.assert_answer("ok");
+            }
+        }
+    }
+    assert!(overloaded >= 50, "{overloaded}");
+    drop(strangers);
+    await_held(&gateway, MAX, |held| held == 0);
+}
+
+#[test]
+fn a_head_counts_from_one_byte_over_its_bound_on_and_until_the_request_has_gone() {
+    const MAX: usize = 256 << 20;
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    for (size, counted) in [(FREE_HEAD, 0), (FREE_HEAD + 1, FREE_HEAD + 1), (12_345, 12_345)] {
+        for piece in [1000, size] {
+            let mut client = Client::to(&gateway);
+            let event = with_head(&post(FIXTURE).line("expect: 100-continue"), size);
+            // It goes on when the gateway has the head, and reads on for content.
+            client.send_in_pieces(&event.head(), piece).until("100 Continue\r\n\r\n");
+            assert_eq!(held(&gateway, MAX), counted, "{size} in pieces of {piece}");
+            assert_eq!(client.send(FIXTURE).response().status, 100);
+            client.response().assert_answer("ok");
+            await_held(&gateway, MAX, |held| held == 0);
+            // The connection goes on, and holds nothing.
+            let two = [with_head(&post(FIXTURE), size).bytes(), post(FIXTURE).bytes()].concat();
+            client.send(two);
+            client.response().assert_answer("ok");
+            client.response().assert_answer("ok");
+            await_held(&gateway, MAX, |held| held == 0);
+        }
+    }
+}
+
+#[test]
+fn a_head_in_absolute_form_counts_too() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let target = format!("http://gateway.test{PATH}");
+    let event = with_head(&post(FIXTURE).target(&target).line("expect: 100-continue"), 9000);
+    let mut client = Client::to(&gateway);
+    client.send(event.head()).until("100 Continue\r\n\r\n");
+    await_held(&gateway, 256 << 20, |held| (8900..=9000).contains(&held));
+    client.send(FIXTURE);
+    assert_eq!(client.response().status, 100);
+    client.response().assert_answer("ok");
+    await_held(&gateway, 256 << 20, |held| held == 0);
+}
