@@ -5,9 +5,11 @@ mod reply;
 mod route;
 
 use std::collections::HashMap;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::SystemTime;
 
 use http::Method;
@@ -26,10 +28,11 @@ use crate::peer::Peer;
 use crate::rejection::Rejection;
 use crate::route::{Matched, RouteId, Router};
 use crate::server::head::{Expect, Fault, RequestHead};
-use crate::server::limit::Budget;
+use crate::server::limit::{Budget, Share};
 use crate::server::message::Message;
 use crate::server::pace::Pace;
 use crate::server::scribe::Coming;
+use crate::server::seats::Seat;
 use crate::server::view::View;
 use crate::server::wire::{Arrival, Transport, Wire};
 use crate::server::worker::Worker;
@@ -175,7 +178,11 @@ async fn walk<IO: Transport>(
     received?;
     let deliverable = route.verify(verification, &head, record)?;
     let verified = Instant::now();
-    share.prove(verified.into_std()).map_err(|_exhausted| Rejection::Overloaded)?;
+    let may_stay = match &deliverable {
+        Deliverable::Authentic(_) => share.prove(verified.into_std()),
+        Deliverable::Observed(_) => share.stay_unproven(),
+    };
+    may_stay.map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(verified.saturating_duration_since(at));
     record.secret = deliverable.secret().map(Arc::clone);
     if let Some(answer) = route.answer(&deliverable) {
@@ -183,16 +190,59 @@ async fn walk<IO: Transport>(
     }
     let route = gateway.select(&matched, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
+    let holder = match &deliverable {
+        Deliverable::Authentic(_) => None,
+        Deliverable::Observed(_) => {
+            Some(Holder::new(&mut share, deliverable.content().len(), at, verified).await?)
+        }
+    };
     let delivery = pin!(forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified));
     // The upstream's head has been made of it.
     drop(head);
-    let answer = delivery.await;
+    let answer = match holder {
+        None => delivery.await,
+        Some(holder) => holder.unless_shed(delivery).await?,
+    };
     let answered = answer.as_ref().map_or_else(|_failed| Instant::now(), |response| response.at);
     record.upstream_took = Some(answered.saturating_duration_since(verified));
     answer
         .inspect(|response| record.status = response.head.status.as_u16())
         .map(Served::Relayed)
         .map_err(|error| undelivered(&error, record))
+}
+
+/// The seat of a request that is observed and not authentic. While its upstream makes it wait, it is shed for others as any
+/// request that has proved nothing.
+struct Holder {
+    seat: Option<Arc<Seat>>,
+    received: usize,
+}
+
+impl Holder {
+    async fn new(
+        share: &mut Share,
+        received: usize,
+        arrived: Instant,
+        now: Instant,
+    ) -> Result<Self, Rejection> {
+        let seated = poll_fn(|cx| Poll::Ready(share.sit(cx, received, arrived.into_std(), now.into_std())));
+        seated.await.map_err(|_exhausted| Rejection::Overloaded)?;
+        Ok(Self { seat: share.seat(), received })
+    }
+
+    /// Waits for the delivery. If the request is shed before all of it is sent, the delivery is given up.
+    async fn unless_shed<T>(self, mut delivery: Pin<&mut impl Future<Output = T>>) -> Result<T, Rejection> {
+        poll_fn(|cx| {
+            if let Some(seat) = &self.seat {
+                if seat.is_shed() && !seat.has_left() {
+                    return Poll::Ready(Err(Rejection::Overloaded));
+                }
+                seat.advance(cx, self.received);
+            }
+            delivery.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
 }
 
 impl Gateway {

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use hookgate::server::limit::{FREE_HEAD, with_reserve};
 
-use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Post, Upstream, assert_refused, gateway, post};
+use crate::support::upstream::{OK, Oracle};
+use crate::support::{
+    Client, FIXTURE, Gateway, PATIENCE, Post, Upstream, assert_refused, gate, gateway, post, unsigned,
+};
 
 const PATH: &str = "/webhook/leases";
 const KIB: usize = 1024;
@@ -148,4 +151,88 @@ fn a_head_in_absolute_form_counts_too() {
     assert_eq!(client.response().status, 100);
     client.response().assert_answer("ok");
     await_held(&gateway, 256 << 20, |held| held == 0);
+}
+
+/// Waits until a stranger holds all of `max_buffered`, which is 64 KiB, on the route that enforces.
+fn holder(gateway: &Gateway, event: &Post) -> Client {
+    let mut holder = Client::to(gateway);
+    holder.send(event.head()).send(&event.body()[..63 * KIB]);
+    await_held(gateway, 64 * KIB, |held| held == 64 * KIB);
+    holder
+}
+
+#[test]
+fn a_request_that_is_only_observed_makes_nobody_leave() {
+    let upstream = Upstream::ok_under(Oracle::default().observing());
+    let gateway = gateway()
+        .limits("max_body = \"64KiB\"\nmax_buffered = \"64KiB\"\nbody_timeout = \"1h\"\nmin_body_rate = 0")
+        .route(PATH, &upstream.url())
+        .route_with("/observed", &upstream.url(), "mode = \"observe\"")
+        .start();
+    let slow = post(vec![b'x'; 64 * KIB]);
+    let mut holder = holder(&gateway, &slow);
+    let observed = unsigned(vec![b'y'; KIB]).target("/observed");
+    let response = Client::to(&gateway).send(observed.bytes()).response();
+    assert_refused(&response, 503, Some("overloaded"));
+    // An authentic one of the same route may.
+    holder.send(&slow.body()[63 * KIB..]).response().assert_answer("ok");
+    Client::to(&gateway).send(observed.bytes()).response().assert_answer("ok");
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[test]
+fn a_request_that_is_only_observed_is_shed_for_others_while_its_upstream_lets_it_wait() {
+    const MAX: usize = 16 << 20;
+    let (open, passed) = gate();
+    let (forwarding, begun) = gate();
+    let slow = Upstream::with_oracle(Oracle::default().observing(), move |connection| {
+        if connection.request_head() {
+            forwarding.open();
+            passed.pass();
+        }
+    });
+    let upstream = Upstream::ok();
+    let gateway = gateway()
+        .limits("max_body = \"16MiB\"\nmax_buffered = \"16MiB\"")
+        .route(PATH, &upstream.url())
+        .route_with("/observed", &slow.url(), "mode = \"observe\"")
+        .start();
+    // More than the kernel takes for an app that does not read.
+    let mut observed = Client::to(&gateway);
+    observed.send(unsigned(vec![b'y'; MAX]).target("/observed").bytes());
+    begun.pass();
+    await_held(&gateway, MAX, |held| held == MAX);
+    let large = post(vec![b'x'; 1 << 20]);
+    Client::to(&gateway).send(large.bytes()).response().assert_answer("ok");
+    assert_refused(&observed.response(), 503, Some("overloaded"));
+    open.open();
+    await_held(&gateway, MAX, |held| held == 0);
+}
+
+#[test]
+fn an_authentic_request_of_a_route_that_observes_stays_while_its_upstream_lets_it_wait() {
+    const MAX: usize = 16 << 20;
+    let (open, passed) = gate();
+    let (forwarding, begun) = gate();
+    let slow = Upstream::with_oracle(Oracle::default().observing(), move |connection| {
+        if connection.request_head() {
+            forwarding.open();
+            passed.pass();
+            connection.request();
+            connection.send(OK);
+        }
+    });
+    let gateway = gateway()
+        .limits("max_body = \"16MiB\"\nmax_buffered = \"16MiB\"")
+        .route_with("/observed", &slow.url(), "mode = \"observe\"")
+        .start();
+    let mut authentic = Client::to(&gateway);
+    authentic.send(post(vec![b'y'; MAX]).target("/observed").bytes());
+    begun.pass();
+    await_held(&gateway, MAX, |held| held == MAX);
+    let large = post(vec![b'x'; 1 << 20]).target("/observed");
+    let response = Client::to(&gateway).send(large.bytes()).response();
+    assert_refused(&response, 503, Some("overloaded"));
+    open.open();
+    authentic.response().assert_answer("ok");
 }
