@@ -75,9 +75,13 @@ const TRACEPARENT: &str = "traceparent";
 
 /// What a request comes to.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most responses are whole, and a box would be an allocation for each"
+)]
 pub enum Exchanged<IO: Transport> {
-    /// A response of which all is there.
-    Whole(Message),
+    /// A response of which all is there, and the end of its request, for whoever writes it.
+    Whole(Message, Ending),
     /// An upstream's response, whose content is still coming.
     Coming(Box<Coming<IO>>),
 }
@@ -94,7 +98,7 @@ impl std::fmt::Display for Abandoned {
 
 impl std::error::Error for Abandoned {}
 
-/// Serves one request: every request begins and ends here.
+/// Serves one request: every request begins here. It ends when what comes out has been written, or given up.
 ///
 /// # Errors
 /// [`Abandoned`], and the connection is closed without an answer.
@@ -113,16 +117,19 @@ pub async fn exchange<IO: Transport>(
         walk.await
     };
     Ok(match outcome {
-        Ok(Served::Relayed(forward::Response { head, content, at })) => match content {
+        Ok(Served::Relayed(forward::Response { head, content, at: _ })) => match content {
             forward::Content::Whole(content) => {
-                ending.ended_at(at);
-                Exchanged::Whole(relayed(&head, &content, worker, &mut ending.record, wire))
+                let message = relayed(&head, &content, worker, &mut ending.record, wire);
+                Exchanged::Whole(message, ending)
             }
             forward::Content::Coming(relay) => {
                 Exchanged::Coming(Box::new(coming(&head, relay, worker, ending, wire)))
             }
         },
-        Ok(Served::Challenge(answer)) => Exchanged::Whole(answered(&answer, worker, &mut ending, wire)),
+        Ok(Served::Challenge(answer)) => {
+            let message = answered(&answer, worker, &mut ending, wire);
+            Exchanged::Whole(message, ending)
+        }
         Err(rejection) => {
             let record = &mut ending.record;
             record.refused = true;
@@ -134,7 +141,8 @@ pub async fn exchange<IO: Transport>(
                 record.status = 0;
                 return Err(Abandoned);
             }
-            Exchanged::Whole(refuse(&rejection, worker, &mut ending, wire))
+            let message = refuse(&rejection, worker, &mut ending, wire);
+            Exchanged::Whole(message, ending)
         }
     })
 }

@@ -16,6 +16,7 @@ use super::seldom::Seldom;
 use super::unread::Unread;
 use super::wire::{Arrival, Transport, Wire};
 use super::worker::Worker;
+use crate::answer::Ending;
 use crate::gateway::{self, Exchanged};
 use crate::peer::Peer;
 
@@ -80,13 +81,33 @@ async fn exchanges<IO: Transport + 'static>(
     rest: &Rest,
     peer: Peer,
 ) -> Result<(), Box<dyn Error>> {
-    while let Some(arrival) = poll_fn(|cx| wire.poll_arrival(cx)).await? {
-        let turn = Box::pin(exchanges_until_rest(worker, wire, rest, peer, arrival));
-        if turn.await? == Next::Nothing {
+    let mut open = None;
+    loop {
+        let arrival = poll_fn(|cx| {
+            let arrival = wire.poll_arrival(cx);
+            take_note(&mut open, wire);
+            arrival
+        });
+        let Some(arrival) = arrival.await? else { break };
+        let (next, unwritten) = Box::pin(exchanges_until_rest(worker, wire, rest, peer, arrival)).await?;
+        open = unwritten;
+        if next == Next::Nothing {
             break;
         }
     }
-    Ok(wire.finish().await?)
+    let finished = wire.finish().await;
+    take_note(&mut open, wire);
+    Ok(finished?)
+}
+
+/// Takes note of how much of a response is kept. With the last of it the request has ended.
+fn take_note<IO: Transport>(open: &mut Option<Box<Ending>>, wire: &Wire<IO>) {
+    if let Some(ending) = open {
+        ending.unwritten = wire.kept();
+        if ending.unwritten == 0 {
+            *open = None;
+        }
+    }
 }
 
 /// What comes behind a request.
@@ -98,37 +119,41 @@ enum Next {
     Nothing,
 }
 
+/// Gives back the end of the last request, too, if some of its response is kept for its client.
 async fn exchanges_until_rest<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     wire: &Rc<Wire<IO>>,
     rest: &Rest,
     peer: Peer,
     mut arrival: Arrival,
-) -> Result<Next, Box<dyn Error>> {
+) -> Result<(Next, Option<Box<Ending>>), Box<dyn Error>> {
     loop {
         let exchanged = {
             // Pinned where it is made: to wait for it by value would be to move it twice, and it is large.
             let exchange = pin!(gateway::exchange(worker, wire, arrival, peer));
             exchange.await?
         };
-        let goes_on = match exchanged {
-            Exchanged::Whole(message) => {
-                wire.end(message.bytes(), message.goes_on()).await?;
-                message.goes_on()
+        let (goes_on, ending) = match exchanged {
+            Exchanged::Whole(message, mut ending) => {
+                wire.end(message.bytes(), message.goes_on(), &mut ending.unwritten).await?;
+                (message.goes_on(), Some(ending))
             }
             Exchanged::Coming(coming) => scribe::write(wire, coming).await?,
         };
-        if !goes_on {
-            return Ok(Next::Nothing);
+        let open = ending.filter(|_| wire.is_stuck()).map(Box::new);
+        match (goes_on, open) {
+            (false, open) => return Ok((Next::Nothing, open)),
+            (true, open @ Some(_)) => return Ok((Next::Rest, open)),
+            (true, None) => {}
         }
         let next = poll_fn(|cx| match wire.poll_arrival(cx) {
             Poll::Ready(arrival) => Poll::Ready(arrival.map(|arrival| arrival.ok_or(Next::Nothing))),
-            Poll::Pending if rest.is_long() || wire.is_stuck() => Poll::Ready(Ok(Err(Next::Rest))),
+            Poll::Pending if rest.is_long() => Poll::Ready(Ok(Err(Next::Rest))),
             Poll::Pending => Poll::Pending,
         });
         arrival = match next.await? {
             Ok(arrival) => arrival,
-            Err(next) => return Ok(next),
+            Err(next) => return Ok((next, None)),
         };
     }
 }

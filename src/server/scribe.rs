@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::message::Delimited;
 use super::wire::{Transport, Wire};
-use crate::answer::Answer;
+use crate::answer::{Answer, Ending};
 
 /// So many bytes of a response are written at once, if they are there.
 const FULL: usize = 8 * 1024;
@@ -24,7 +24,8 @@ pub struct Coming<IO: Transport> {
     pub goes_on: bool,
 }
 
-/// Writes a response to its end, and ends the connection behind it if it is the last. Gives back whether it goes on.
+/// Writes a response to its end, and ends the connection behind it if it is the last. Gives back whether it goes on, and the end
+/// of the request.
 ///
 /// # Errors
 /// The response broke off, or the client is gone or does not take it. The connection must not go on then: what has been
@@ -32,7 +33,7 @@ pub struct Coming<IO: Transport> {
 pub(super) async fn write<IO: Transport>(
     wire: &Wire<IO>,
     coming: Box<Coming<IO>>,
-) -> Result<bool, Box<dyn Error>> {
+) -> Result<(bool, Option<Ending>), Box<dyn Error>> {
     let Coming { head: mut bytes, delimited, mut content, goes_on } = *coming;
     loop {
         // What is there goes out as one, and does not wait for what is yet to come.
@@ -54,19 +55,20 @@ pub(super) async fn write<IO: Transport>(
                 }
             }
             Some(Some(Err(error))) => {
-                wire.write_all(&bytes).await?;
+                wire.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
                 return Err(error.into());
             }
             Some(None) => break,
             None => {}
         }
-        wire.write_all(&bytes).await?;
+        wire.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
         // Not to hold it while nothing comes.
         bytes = Vec::new();
     }
-    // With the last piece the request has ended.
-    drop(content);
+    // Nothing is left of it but what is written now.
+    let mut ending = content.into_ending();
     delimited.finish(&mut bytes);
-    wire.end(&bytes, goes_on).await?;
-    Ok(goes_on)
+    let unwritten = ending.as_mut().map(|ending| &mut ending.unwritten);
+    wire.end(&bytes, goes_on, unwritten.unwrap_or(&mut 0)).await?;
+    Ok((goes_on, ending))
 }

@@ -219,17 +219,18 @@ impl<IO: Transport> Wire<IO> {
     /// # Errors
     /// If the connection is gone.
     pub async fn send_continue(&self) -> io::Result<()> {
-        self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &mut 0).await?;
         // It waits for it before it goes on.
         self.write_kept().await
     }
 
-    /// Writes the last bytes of a response, and ends the connection behind it if nothing follows.
+    /// Writes the last bytes of a response, and ends the connection behind it if nothing follows. `unwritten` is as with
+    /// [`Self::write_all`].
     ///
     /// # Errors
     /// If the connection is gone, or the client does not take the response.
-    pub async fn end(&self, bytes: &[u8], goes_on: bool) -> io::Result<()> {
-        self.write_all(bytes).await?;
+    pub async fn end(&self, bytes: &[u8], goes_on: bool, unwritten: &mut usize) -> io::Result<()> {
+        self.write_all(bytes, unwritten).await?;
         if !goes_on {
             poll_fn(|cx| self.poll_shutdown(cx)).await?;
         }
@@ -238,12 +239,17 @@ impl<IO: Transport> Wire<IO> {
 
     /// Writes some bytes of a response. When this is done, what the client has not taken of them is kept.
     ///
+    /// `unwritten` says at any time how many bytes of the response the kernel has not got yet, however this comes to an end.
+    ///
     /// # Errors
     /// If the connection is gone, or the client does not take the response.
-    pub async fn write_all(&self, mut rest: &[u8]) -> io::Result<()> {
+    pub async fn write_all(&self, mut rest: &[u8], unwritten: &mut usize) -> io::Result<()> {
+        *unwritten = rest.len().saturating_add(self.kept());
         while !rest.is_empty() {
-            let n = poll_fn(|cx| self.poll_write(cx, rest)).await?;
-            rest = rest.get(n..).unwrap_or_default();
+            let written = poll_fn(|cx| self.poll_write(cx, rest)).await;
+            rest = written.as_ref().map_or(rest, |n| rest.get(*n..).unwrap_or_default());
+            *unwritten = rest.len().saturating_add(self.kept());
+            written?;
         }
         Ok(())
     }

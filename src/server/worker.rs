@@ -139,6 +139,12 @@ impl Worker {
         RequestId(id)
     }
 
+    /// Whether the server drains.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.control.signals().drain.is_cancelled()
+    }
+
     /// Takes note of a request that has ended now.
     pub fn ended(&self, view: &View, record: &Record, now: SystemTime) {
         self.tally.count(record, now);

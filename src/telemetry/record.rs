@@ -110,7 +110,12 @@ impl Record {
         match access {
             AccessLog::All => true,
             AccessLog::Refused => {
-                self.refused || self.reason.is_some() || self.observed.is_some() || self.challenge.is_some()
+                self.refused
+                    || self.reason.is_some()
+                    || self.observed.is_some()
+                    || self.challenge.is_some()
+                    // Its client has not got its answer to the end.
+                    || self.detail.is_some()
             }
             AccessLog::Off => false,
         }

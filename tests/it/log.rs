@@ -1,9 +1,12 @@
 //! The log of a running gateway: what each line says, and that nobody waits for it to be read.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use socket2::SockRef;
 use tempfile::TempDir;
 
 use crate::support::process::{Running, address_in};
@@ -123,6 +126,30 @@ fn the_access_log_can_be_refusals_only_or_off() {
         assert_eq!(Client::connect(address).send(unsigned(FIXTURE).bytes()).response().status, 401);
         assert_eq!(access_lines(running).len(), want, "{access}");
     }
+}
+
+/// What the kernel has taken is sent. What is left behind that is no answer of which the log could say that it was.
+#[test]
+fn an_answer_that_its_client_does_not_take_to_the_end_is_logged_as_that() {
+    let setup = Setup::new("http://127.0.0.1:9", "");
+    let (mut running, address) = setup.start();
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let requests = b"POST /nowhere HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100);
+    // Until nothing more is taken, because nothing is read.
+    while client.write(&requests).is_ok() {}
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    running.wait_for("left by the client");
+    let lines = access_lines(running);
+    let is_short = |line: &&Value| line["detail"].is_string();
+    let [short] = lines.iter().filter(is_short).collect::<Vec<_>>()[..] else { panic!("not one") };
+    assert_eq!(short["detail"], "left by the client, before the end of its answer");
+    assert_eq!((&short["status"], &short["reason"]), (&404.into(), &"no_route".into()));
+    let sent = |line: &Value| line["bytes_out"].as_u64().unwrap();
+    let whole = sent(&lines[0]);
+    assert!(sent(short) < whole, "{short}");
+    assert!(lines.iter().all(|line| sent(line) == whole || line == short));
 }
 
 /// A pipe holds 64 KiB; the lines of these requests have several times as much.

@@ -25,16 +25,142 @@ fn worker_before(upstream: &str) -> Rc<Worker> {
 }
 
 fn worker_among(upstream: &str, crowd: Arc<Crowd>) -> Rc<Worker> {
+    Worker::new(control_before(upstream), crowd, 1)
+}
+
+fn control_before(upstream: &str) -> Arc<Control> {
     let text = &format!(
         r#"
         signature = {{ scheme = "propify", secrets = [{{ env = "KEY" }}] }}
-        routes = [{{ path = "/w", upstream = "{upstream}", mode = "observe" }}]
+        [[routes]]
+        path = "/w"
+        upstream = "{upstream}"
+        mode = "observe"
+        [[routes]]
+        path = "/challenge"
+        upstream = "{upstream}"
+        methods = ["GET", "POST"]
+        signature = {{ scheme = "dropbox", secrets = [{{ env = "KEY" }}], challenge = "answer" }}
     "#
     );
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
     let config =
         crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-    Worker::new(Control::new(&config, crate::counsel::desk().0).unwrap(), crowd, 1)
+    Control::new(&config, crate::counsel::desk().0).unwrap()
+}
+
+/// How many requests have ended.
+fn ended(control: &Control) -> u64 {
+    control.meters().sum().took.count()
+}
+
+/// Of each kind of answer, the end that its client has not taken yet is kept, or waited with.
+#[tokio::test]
+async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let control = control_before(&format!("http://{}", listener.local_addr().unwrap()));
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let (part, rest) = ("a".repeat(300), "b".repeat(300));
+    let (whole, kept, second) = ("w".repeat(5000), "k".repeat(600), rest.clone());
+    let head = |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    let answers = [head(5000) + &whole, head(600) + &kept, head(600) + &part];
+    let upstream = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut stream = std::io::BufReader::new(stream);
+        for answer in answers {
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                assert_ne!(stream.read_line(&mut line).unwrap(), 0);
+            }
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+        told.recv().unwrap();
+        stream.get_mut().write_all(second.as_bytes()).unwrap();
+    });
+    let known = Arc::clone(&control);
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(100);
+        let worker = Worker::new(control, Crowd::new(10, 1), 1);
+        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        let challenge = format!("GET /challenge?challenge={}", "c".repeat(256));
+        let requests: [(&str, &str); 5] = [
+            ("POST /no", "}\n"),
+            (&challenge, "cccccccc"),
+            ("POST /w", "wwwwwwww"),
+            ("POST /w", "kkkkkkkk"),
+            ("POST /w", "bbbbbbbb"),
+        ];
+        for (number, (request, end)) in (1..).zip(requests) {
+            let send = async {
+                let text = format!("{request} HTTP/1.1\r\nhost: a\r\n\r\n");
+                client.write_all(text.as_bytes()).await.unwrap();
+                let mut answer = Vec::new();
+                let is_streamed = end.starts_with('b');
+                let at_once = if is_streamed { head(600).len() + part.len() } else { 1 };
+                for _ in 0..at_once {
+                    answer.push(client.read_u8().await.unwrap());
+                }
+                if is_streamed {
+                    go_on.send(()).unwrap();
+                    answer.push(client.read_u8().await.unwrap());
+                }
+                for _ in 0..20 {
+                    settle().await;
+                }
+                assert_eq!(ended(&known), number - 1, "{request}: {}", answer.escape_ascii());
+                let mut length = None;
+                while length != Some(answer.len()) {
+                    answer.push(client.read_u8().await.unwrap());
+                    let text = String::from_utf8_lossy(&answer);
+                    length = text.split_once("\r\n\r\n").and_then(|(head, _)| {
+                        let mut lengths =
+                            head.lines().filter_map(|line| line.strip_prefix("content-length: "));
+                        Some(head.len() + 4 + lengths.next_back()?.parse::<usize>().ok()?)
+                    });
+                }
+                assert!(answer.ends_with(end.as_bytes()), "{}", answer.escape_ascii());
+                while ended(&known) != number {
+                    settle().await;
+                }
+            };
+            assert!(timeout(Duration::from_secs(10), send).await.is_ok(), "{request}");
+        }
+        drop(client);
+        served.await.unwrap();
+        assert_eq!(ended(&known), 5);
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_request_ends_when_its_client_has_taken_the_answer_or_is_given_up() {
+    for (reads, took) in [(true, 20), (false, 30)] {
+        let control = control_before("http://127.0.0.1:9");
+        let known = Arc::clone(&control);
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(100);
+            let worker = Worker::new(control, Crowd::new(10, 1), 1);
+            let served =
+                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            settle().await;
+            assert_eq!(ended(&known), 0);
+            if reads {
+                tokio::time::advance(Duration::from_secs(20)).await;
+                response(&mut client).await;
+                drop(client);
+                served.await.unwrap();
+            } else {
+                served.await.unwrap();
+                drop(client);
+            }
+            assert_eq!(ended(&known), 1);
+            assert_eq!(known.meters().sum().took.micros / 1_000_000, took);
+        };
+        LocalSet::new().run_until(run).await;
+    }
 }
 
 /// A client that pipelines requests and never reads may make the gateway hold a response or two, not a buffer full.

@@ -15,7 +15,12 @@ const MOST: usize = 2 * 1024;
 impl<IO: Transport> Wire<IO> {
     /// Whether there can be no other request before the client takes what is kept for it.
     pub fn is_stuck(&self) -> bool {
-        !self.inner.borrow().kept.is_empty()
+        self.kept() > 0
+    }
+
+    /// How many bytes are kept.
+    pub fn kept(&self) -> usize {
+        self.inner.borrow().kept.len()
     }
 
     /// Writes some bytes of a response, or keeps them. A client that takes nothing for too long is given up.
