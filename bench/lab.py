@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 import multiprocessing
 import os
 import pathlib
@@ -127,9 +128,10 @@ upstream = "http://127.0.0.1:{upstream.port}"
 """
         )
         self.log = open(folder / "log", "wb")
-        environment = dict(os.environ, BENCH_SECRET=SECRET)
+        self.command = [binary, "--config", str(config)]
+        self.environment = dict(os.environ, BENCH_SECRET=SECRET)
         self.process = subprocess.Popen(
-            [binary, "--config", str(config)], stdout=self.log, stderr=subprocess.STDOUT, env=environment
+            self.command, stdout=self.log, stderr=subprocess.STDOUT, env=self.environment
         )
         for _ in range(100):
             try:
@@ -145,6 +147,11 @@ upstream = "http://127.0.0.1:{upstream.port}"
         """Bytes of memory now."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
+
+    def most(self):
+        """The most memory that its configuration can take, by its own account."""
+        told = subprocess.run([*self.command, "check", "--json"], env=self.environment, stdout=subprocess.PIPE, check=True)
+        return json.loads(told.stdout)["memory"]["most"]
 
     def stop(self):
         self.process.kill()

@@ -41,6 +41,7 @@ pub mod config;
 pub mod counsel;
 pub mod deadline;
 pub mod files;
+pub mod footprint;
 pub mod forward;
 pub mod gateway;
 pub mod model;

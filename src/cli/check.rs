@@ -11,6 +11,7 @@ use super::{configuration, table};
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
 use crate::config::{Config, Loaded};
+use crate::footprint::{Footprint, in_mib};
 
 /// Checks the configuration.
 ///
@@ -27,6 +28,8 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
         terminal.out.line(paint);
     }
     terminal.out.line("");
+    let memory = terminal.out.paint(Paint::Faint, memory(&Footprint::of(&loaded.config)));
+    terminal.out.line(memory);
     if asked.strict && is_doubtful(&loaded.report) {
         let failure = Failure::config(configuration::summary(file, &loaded.report));
         return Err(failure.hint("--strict lets warnings fail"));
@@ -37,21 +40,41 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
 }
 
 fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
-    let (ok, routes, problems) = match load::load(file) {
+    let (ok, routes, memory, problems) = match load::load(file) {
         Ok(Loaded { config, report }) => {
             let ok = !(asked.strict && is_doubtful(&report));
-            (ok, table::documents(&config.routes), report.to_json())
+            let Footprint { program, connections, buffered, diagnoses } = Footprint::of(&config);
+            let memory = json!({
+                "most": Footprint::of(&config).most(),
+                "program": program,
+                "connections": connections,
+                "buffered": buffered,
+                "diagnoses": diagnoses,
+            });
+            (ok, table::documents(&config.routes), memory, report.to_json())
         }
-        Err(LoadError::Wrong(report)) => (false, Vec::new(), report.to_json()),
+        Err(LoadError::Wrong(report)) => (false, Vec::new(), Value::Null, report.to_json()),
         Err(error @ LoadError::Unreadable { .. }) => {
             let message = configuration::unreadable(&error).to_string();
             let problem =
                 json!({ "severity": "error", "file": file.display().to_string(), "message": message });
-            (false, Vec::new(), Value::Array(vec![problem]))
+            (false, Vec::new(), Value::Null, Value::Array(vec![problem]))
         }
     };
-    terminal.out.json(&json!({ "ok": ok, "routes": routes, "problems": problems }));
+    terminal.out.json(&json!({ "ok": ok, "routes": routes, "memory": memory, "problems": problems }));
     if ok { Exit::Done } else { Exit::Config }
+}
+
+/// The most memory that it can take, for whoever sets a limit for the process.
+fn memory(footprint: &Footprint) -> String {
+    format!(
+        "memory: at most {}: {} for the program, {} for connections, {} for bodies and large heads, {} for diagnoses",
+        in_mib(footprint.most()),
+        in_mib(footprint.program),
+        in_mib(footprint.connections),
+        in_mib(footprint.buffered),
+        in_mib(footprint.diagnoses),
+    )
 }
 
 fn is_doubtful(report: &Report) -> bool {

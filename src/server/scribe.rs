@@ -9,7 +9,10 @@ use super::wire::{Transport, Wire};
 use crate::answer::{Answer, Ending};
 
 /// So many bytes of a response are written at once, if they are there.
-const FULL: usize = 8 * 1024;
+pub const FULL: usize = 8 * 1024;
+
+/// What stands around a chunk, at most: its length in 16 digits, and two line ends.
+const AROUND: usize = 20;
 
 /// A response of which the head is there.
 #[derive(Debug)]
@@ -49,6 +52,10 @@ pub(super) async fn write<IO: Transport>(
         });
         match next.await? {
             Some(Some(Ok(piece))) => {
+                if bytes.len().saturating_add(piece.len()) >= FULL {
+                    // It is written next: there is no need for more room than that.
+                    bytes.reserve_exact(piece.len().saturating_add(AROUND));
+                }
                 delimited.append(&piece, &mut bytes);
                 if bytes.len() < FULL {
                     continue;

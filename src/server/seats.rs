@@ -1,7 +1,8 @@
 //! Pure. Those who hold memory and make us wait for the rest of their content, and who of them has to go first.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
@@ -163,33 +164,36 @@ impl Room {
         Reverse(self.by_peer.get(&peer).copied().unwrap_or(0))
     }
 
-    /// The seats that are looked at next, in two parts.
-    fn window(&mut self) -> (&[Arc<Seat>], &[Arc<Seat>]) {
-        let begin = if self.next < self.seats.len() { self.next } else { 0 };
-        self.next = begin.saturating_add(LOOKED_AT);
-        let (before, from) = self.seats.split_at_checked(begin).unwrap_or_default();
-        let from = from.get(..LOOKED_AT).unwrap_or(from);
-        let wrapped = LOOKED_AT.saturating_sub(from.len());
-        (from, before.get(..wrapped).unwrap_or(before))
+    /// The places that are looked at next, in two parts.
+    fn window(&mut self) -> (Range<usize>, Range<usize>) {
+        let count = self.seats.len();
+        let begin = if self.next < count { self.next } else { 0 };
+        let end = begin.saturating_add(LOOKED_AT);
+        self.next = end;
+        (begin..end.min(count), 0..begin.min(end.saturating_sub(count)))
     }
 
     /// Sheds those of the least rank, all below `rank`, until `bytes` are going to be free. `false` if that would not be
     /// enough, and nobody is shed then.
     pub fn shed(&mut self, bytes: u64, rank: Rank, now: Instant) -> bool {
         let (from, wrapped) = self.window();
-        let seen: Vec<Arc<Seat>> =
-            from.iter().chain(wrapped).filter(|seat| !seat.is_shed()).map(Arc::clone).collect();
-        let mut seen: Vec<(Rank, Arc<Seat>)> =
-            seen.into_iter().map(|seat| (self.rank(&seat, now), seat)).collect();
-        seen.retain(|(theirs, _)| *theirs < rank);
-        seen.sort_unstable_by_key(|(theirs, _)| *theirs);
-        let mut freed: u64 = 0;
-        let enough = seen.iter().position(|(_, seat)| {
-            freed = freed.saturating_add(seat.bytes.load(Ordering::Relaxed));
-            freed >= bytes
+        let places = from.chain(wrapped);
+        let seen = places.filter_map(|place| {
+            let seat = self.seats.get(place).filter(|seat| !seat.is_shed())?;
+            let theirs = self.rank(seat, now);
+            (theirs < rank).then_some(Reverse((theirs, place)))
         });
-        let Some(last) = enough else { return false };
-        for (_, seat) in seen.into_iter().take(last.saturating_add(1)) {
+        // Mostly one or two are enough, for whom the others need not be put in order.
+        let mut seen = BinaryHeap::from(seen.collect::<Vec<_>>());
+        let mut victims = Vec::new();
+        let mut freed: u64 = 0;
+        while freed < bytes {
+            let Some(Reverse((_, place))) = seen.pop() else { return false };
+            let Some(seat) = self.seats.get(place) else { return false };
+            freed = freed.saturating_add(seat.bytes.load(Ordering::Relaxed));
+            victims.push(Arc::clone(seat));
+        }
+        for seat in victims {
             seat.shed.store(true, Ordering::Relaxed);
             self.promised = self.promised.saturating_add(seat.bytes.load(Ordering::Relaxed));
             seat.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
@@ -305,9 +309,7 @@ mod tests {
             for _ in 0..count.div_ceil(LOOKED_AT) {
                 let (from, wrapped) = room.window();
                 assert_eq!(from.len() + wrapped.len(), count.min(LOOKED_AT), "{count}");
-                for seat in from.iter().chain(wrapped) {
-                    seen[seat.place.load(Ordering::Relaxed)] += 1;
-                }
+                from.chain(wrapped).for_each(|place| seen[place] += 1);
             }
             assert!(seen.iter().all(|times| (1..=2).contains(times)), "{count}");
             drop(seats);

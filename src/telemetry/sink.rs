@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// Bytes that may wait: about ten thousand lines of access log.
-const CAPACITY: usize = 4 << 20;
+pub const CAPACITY: usize = 4 << 20;
 
 /// How long lines gather after some have been written, so that a busy gateway writes many at once.
 const GATHER: Duration = Duration::from_millis(10);

@@ -519,6 +519,11 @@ mod check {
         assert!(lines[..4].iter().all(|line| columns(line) == 8), "{}", out(&output));
         assert!(lines[3].contains("/hooks/github") && lines[3].contains("github"), "{}", out(&output));
         assert!(lines.last().unwrap().contains("3 routes to 1 upstream"), "{}", out(&output));
+        let memory = lines.iter().find(|line| line.starts_with("memory: at most ")).unwrap();
+        assert!(
+            memory.contains("MiB for the program, ") && memory.contains("MiB for connections"),
+            "{memory}"
+        );
         assert!(!out(&output).contains(STRONG) && !out(&output).contains('\x1b'));
     }
 
@@ -532,6 +537,10 @@ mod check {
         assert_eq!((&route["path"], &route["model"]), (&"/webhook/{model}".into(), &"{model}".into()));
         assert_eq!(route["secrets"], serde_json::json!(["current", "previous"]));
         assert!(document["problems"].is_array());
+        let memory = &document["memory"];
+        let parts = ["program", "connections", "buffered", "diagnoses"];
+        let sum: u64 = parts.iter().map(|part| memory[part].as_u64().unwrap()).sum();
+        assert_eq!(memory["most"], sum);
     }
 
     #[test]
@@ -548,6 +557,7 @@ mod check {
             assert_code(&output, 78);
             assert_eq!(json(&output)["ok"], false);
             assert_eq!(json(&output)["problems"][0]["severity"], "error");
+            assert!(json(&output)["memory"].is_null());
         }
         assert_code(&folder.run(&["--config", "nonesuch.toml"], b""), 78);
     }

@@ -1,0 +1,67 @@
+//! The manifests in deploy/: what they say of memory fits the configuration that they bring along.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::time::SystemTime;
+
+use hookgate::config::environment::Fixed;
+use hookgate::config::problem::Style;
+use hookgate::config::{self, Config};
+use hookgate::footprint::Footprint;
+
+/// What a manifest's limit must be above the most that the configuration takes, at least: one part in so many, for the kernel's
+/// socket buffers.
+const ROOM: u64 = 4;
+
+/// The configuration, on a machine with many cores: it must not take more memory there.
+fn read(text: &str, secret: &str) -> Config {
+    let machine =
+        Fixed::new(NonZeroUsize::new(128).unwrap()).with_file(secret, "3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7");
+    match config::read("/etc/hookgate/gateway.toml", text, &machine, SystemTime::UNIX_EPOCH) {
+        Ok(loaded) => loaded.config,
+        Err(report) => panic!("{}", report.render(Style::Plain)),
+    }
+}
+
+/// The bytes that a manifest means: `256Mi`, `512m`.
+fn bytes(text: &str) -> u64 {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "Mi" | "m" => 20,
+        "Gi" | "g" => 30,
+        other => panic!("{other}"),
+    };
+    number.parse::<u64>().unwrap() << shift
+}
+
+/// What stands behind `mark`, up to the end of the word.
+fn behind<'t>(text: &'t str, mark: &str) -> &'t str {
+    let (_, rest) = text.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
+    rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap()
+}
+
+#[track_caller]
+fn assert_fits(config: &Config, limit: u64) {
+    let footprint = Footprint::of(config);
+    let most = footprint.most();
+    assert!(limit >= most + most / ROOM, "{limit} is too little for {most}: {footprint:?}");
+}
+
+#[test]
+fn the_sidecar_may_have_more_memory_than_its_configuration_can_take() {
+    let manifest = fs::read_to_string("deploy/kubernetes/sidecar.yaml").unwrap();
+    let (_, block) = manifest.split_once("  gateway.toml: |\n").unwrap();
+    let lines = block.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+    let text: Vec<&str> = lines.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+    let config = read(&text.join("\n"), "/run/secrets/propify/current");
+    assert_fits(&config, bytes(behind(&manifest, "limits: { memory: ")));
+}
+
+#[test]
+fn the_composed_gateway_may_have_more_memory_than_its_configuration_can_take() {
+    let manifest = fs::read_to_string("deploy/compose/compose.yaml").unwrap();
+    let text = fs::read_to_string("deploy/compose/gateway.toml").unwrap();
+    let config = read(&text, "/run/secrets/propify");
+    assert_fits(&config, bytes(behind(&manifest, "mem_limit: ")));
+}
