@@ -1,6 +1,7 @@
 //! Shell. The path of a request through the gateway, and the one wrapper around it.
 
 mod examine;
+mod further;
 mod reply;
 mod route;
 
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 
 use http::Method;
 use http::header::HeaderName;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::answer::Ending;
@@ -113,7 +115,7 @@ pub async fn exchange<IO: Transport>(
     let mut ending = Ending::new(worker, &view, peer, arrival.at);
     let now = ending.begun_at();
     let outcome = {
-        let walk = pin!(walk(&view, wire, arrival, now, &mut ending.record));
+        let walk = pin!(walk(&view, worker.turn(), wire, arrival, now, &mut ending.record));
         walk.await
     };
     Ok(match outcome {
@@ -159,6 +161,7 @@ enum Served {
 /// all of it has verified.
 async fn walk<IO: Transport>(
     view: &View,
+    turn: &Semaphore,
     wire: &Wire<IO>,
     arrival: Arrival,
     now: SystemTime,
@@ -184,7 +187,9 @@ async fn walk<IO: Transport>(
     let received = body::receive(wire, head.facts(), at, bounds, &mut share, &mut verification).await;
     record.received = verification.len();
     received?;
-    let deliverable = route.verify(verification, &head, record)?;
+    let mut check = verification.complete();
+    further::secrets(&mut check, &mut share, turn, at).await?;
+    let deliverable = route.verify(check, &head, record)?;
     let verified = Instant::now();
     let may_stay = match &deliverable {
         Deliverable::Authentic(_) => share.prove(verified.into_std()),

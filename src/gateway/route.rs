@@ -12,7 +12,7 @@ use crate::model::{Questions, Requirement};
 use crate::rejection::Rejection;
 use crate::route::ModelRule;
 use crate::server::head::{Framing, RequestHead};
-use crate::signature::{Context, Deliverable, Mode, Verification, Verifier, challenge};
+use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier, challenge};
 use crate::telemetry::record::{Record, RouteLabel};
 
 /// A route with everything that start-up can work out.
@@ -128,11 +128,11 @@ impl Route {
     /// Decides. What comes out may be forwarded; what does not verify comes out only on a route that observes.
     pub(super) fn verify<'h>(
         &self,
-        verification: Verification<'_>,
+        check: Check<'_>,
         head: &'h RequestHead,
         record: &mut Record,
     ) -> Result<Deliverable<&'h RequestHead>, Rejection> {
-        let mismatch = match verification.finish(head) {
+        let mismatch = match check.finish(head) {
             Ok(authentic) => return Ok(Deliverable::Authentic(authentic)),
             Err(mismatch) => mismatch,
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::control::Control;
@@ -35,6 +36,8 @@ pub struct Worker {
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
     refusal: RefCell<LastRefusal>,
+    /// For whoever has much to hash that has come already: one at a time.
+    turn: Semaphore,
 }
 
 impl Worker {
@@ -61,6 +64,7 @@ impl Worker {
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
             refusal: RefCell::default(),
+            turn: Semaphore::new(1),
         })
     }
 
@@ -155,6 +159,12 @@ impl Worker {
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The one turn of those requests of this thread whose content has come and takes much work yet.
+    #[must_use]
+    pub fn turn(&self) -> &Semaphore {
+        &self.turn
     }
 
     /// The refusal that this thread put together last.

@@ -10,7 +10,8 @@ use std::borrow::Cow;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Form<'c>(Vec<Pair<'c>>);
 
-type Pair<'c> = (Cow<'c, [u8]>, Cow<'c, [u8]>);
+/// Name and value, and where in the content the pair begins.
+type Pair<'c> = (Cow<'c, [u8]>, Cow<'c, [u8]>, usize);
 
 impl<'c> Form<'c> {
     /// Reads content. `None` if it is no form, or one that could be read in another way, too: a pair without `=` or
@@ -21,25 +22,102 @@ impl<'c> Form<'c> {
     pub fn read(content: &'c [u8]) -> Option<Self> {
         let mut pairs = Vec::new();
         if !content.is_empty() {
+            let mut start: usize = 0;
             for piece in content.split(|byte| *byte == b'&') {
                 let (name, value) = halves(piece);
                 let (name, value) = (decoded(name)?, decoded(value?)?);
                 if name.is_empty() || pairs.len() >= MOST_PAIRS {
                     return None;
                 }
-                pairs.push((name, value));
+                pairs.push((name, value, start));
+                start = start.saturating_add(piece.len()).saturating_add(1);
             }
         }
         pairs.sort_unstable();
-        pairs.dedup();
+        pairs.dedup_by(|(name, value, _), (other_name, other_value, _)| {
+            name == other_name && value == other_value
+        });
         Some(Self(pairs))
+    }
+
+    /// Where its pairs are in the content, for reading them again.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        Order(self.0.iter().map(|(_, _, start)| *start).collect())
     }
 
     /// What is signed of it, piece by piece.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().flat_map(|(name, value)| [&**name, &**value])
+        self.0.iter().flat_map(|(name, value, _)| [&**name, &**value])
     }
 }
+
+/// The pairs of a form in the order in which they are signed: where each begins in the content. It holds nothing of the
+/// content, and is no larger than [`MOST_PAIRS`] of them.
+#[derive(Debug)]
+pub struct Order(Vec<usize>);
+
+/// How far a form has been read in its [`Order`].
+#[derive(Debug, Default)]
+pub struct Place {
+    pair: usize,
+    /// In bytes from the pair's beginning.
+    at: usize,
+    in_value: bool,
+}
+
+impl Order {
+    /// Reads on in the content that the order is of: about `most` bytes, and what is signed of them. No bytes at the end.
+    pub fn next(&self, content: &[u8], place: &mut Place, most: usize) -> (usize, Vec<u8>) {
+        let most = most.clamp(ENCODED, LONGEST_PIECE);
+        let mut signed = Vec::with_capacity(most);
+        let mut read: usize = 0;
+        while let Some(left) = most.checked_sub(read).filter(|left| *left >= ENCODED)
+            && let Some(start) = self.0.get(place.pair)
+        {
+            let rest = content.get(start.saturating_add(place.at)..).unwrap_or_default();
+            let rest = rest.get(..left).unwrap_or(rest);
+            let special =
+                |byte: &u8| matches!(byte, b'&' | b'%' | b'+') || (*byte == b'=' && !place.in_value);
+            let plain = rest.iter().position(special).unwrap_or(rest.len());
+            let (plain, rest) = rest.split_at_checked(plain).unwrap_or((rest, &[]));
+            signed.extend_from_slice(plain);
+            let taken = match rest {
+                [b'&', ..] => None,
+                [b'=', ..] => {
+                    place.in_value = true;
+                    Some(1)
+                }
+                [b'+', ..] => {
+                    signed.push(b' ');
+                    Some(1)
+                }
+                [b'%', high, low, ..] => {
+                    let mut byte = [0];
+                    let _it_was_read_before = hex::decode_to_slice([*high, *low], &mut byte);
+                    signed.extend_from_slice(&byte);
+                    Some(ENCODED)
+                }
+                // The end of the form.
+                _ if plain.is_empty() => None,
+                // An encoding that has been cut: it is read with what follows.
+                _ => Some(0),
+            };
+            read = read.saturating_add(plain.len()).saturating_add(taken.unwrap_or(1));
+            match taken {
+                Some(taken) => place.at = place.at.saturating_add(plain.len()).saturating_add(taken),
+                None => *place = Place { pair: place.pair.saturating_add(1), at: 0, in_value: false },
+            }
+        }
+        (read, signed)
+    }
+}
+
+/// The length of a percent-encoding.
+const ENCODED: usize = 3;
+
+/// Memory for what is read at a time.
+const LONGEST_PIECE: usize = 4096;
 
 /// The decoded value of the query's parameter with this name. `None` if it is not there, or more than once, or cannot be
 /// decoded.
@@ -183,12 +261,29 @@ mod tests {
             let want: Vec<_> = sorted.into_iter().flat_map(|(name, value)| [name, value]).collect();
             let content = pieces.join("&");
             let form = Form::read(content.as_bytes()).unwrap();
-            prop_assert_eq!(form.pieces().collect::<Vec<_>>(), want);
+            prop_assert_eq!(form.pieces().collect::<Vec<_>>(), want.clone());
+            for most in [0, 1, 4, 7, 1000] {
+                let (order, mut place, mut signed) = (form.order(), Place::default(), Vec::new());
+                loop {
+                    let (read, piece) = order.next(content.as_bytes(), &mut place, most);
+                    signed.extend(piece);
+                    prop_assert!(read <= most.max(ENCODED));
+                    if read == 0 {
+                        break;
+                    }
+                }
+                prop_assert_eq!(&signed, &want.concat());
+            }
         }
 
         #[test]
         fn no_content_panics(content: Vec<u8>, query in "[a=&%+;0-9]{0,20}") {
             let _any = Form::read(&content);
+            if let Some(form) = Form::read(query.as_bytes()) {
+                // Not the content that the order is of.
+                let (order, mut place) = (form.order(), Place::default());
+                while order.next(&content, &mut place, 5).0 > 0 {}
+            }
             let _any = Form::read(query.as_bytes());
             let _any = parameter(&query, "a");
         }

@@ -134,8 +134,34 @@ fn keyed<M: hmac::KeyInit>(key: &Key) -> Result<M, BadKey> {
 }
 
 impl Running {
+    /// How often each byte of the message is hashed.
+    pub(super) fn passes(&self) -> usize {
+        match &self.0 {
+            Progress::HmacSha256(_)
+            | Progress::HmacSha384(_)
+            | Progress::HmacSha512(_)
+            | Progress::HmacSha1(_) => 1,
+            Progress::Token(_) => 0,
+            Progress::PublicKey(running) => running.passes(),
+        }
+    }
+
+    /// How many bytes could be hashed in the time that it takes to decide, once the message is.
+    pub(super) fn weight(&self, claimed: &Tags) -> usize {
+        match &self.0 {
+            Progress::HmacSha256(_)
+            | Progress::HmacSha384(_)
+            | Progress::HmacSha512(_)
+            | Progress::HmacSha1(_)
+            | Progress::Token(_) => LAST_BLOCKS,
+            Progress::PublicKey(running) => running.weight(claimed),
+        }
+    }
+
     /// Takes in the next piece of the message.
     pub fn update(&mut self, piece: &[u8]) {
+        #[cfg(test)]
+        HASHED.with(|hashed| hashed.set(hashed.get() + piece.len() * self.passes()));
         match &mut self.0 {
             Progress::HmacSha256(mac) => mac.update(piece),
             Progress::HmacSha384(mac) => mac.update(piece),
@@ -176,6 +202,15 @@ impl Running {
     pub fn tag(self) -> Option<Tag> {
         tag(self.0)
     }
+}
+
+/// Of an HMAC: the padding, and the outer hash.
+const LAST_BLOCKS: usize = 256;
+
+#[cfg(test)]
+thread_local! {
+    /// How many bytes of messages this thread has hashed so far.
+    pub(super) static HASHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Progress {

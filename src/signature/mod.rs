@@ -2,8 +2,9 @@
 //!
 //! The order of things is fixed by types. [`Verifier::claim`] reads the signature out of the fields, before any
 //! content is read. [`Verifier::begin`] turns the claim into a [`Verification`], which takes in the content
-//! piece by piece and hashes it as it comes. [`Verification::finish`] is the only maker of an [`AuthenticRequest`],
-//! and hands over exactly the bytes that it hashed. Nothing reaches an upstream without one.
+//! piece by piece and hashes it as it comes. With all of it there, [`Verification::complete`] makes a [`Check`] of it, in which
+//! the secrets are tried that the content was not hashed under, in steps. [`Check::finish`] is the only maker of an
+//! [`AuthenticRequest`], and hands over exactly the bytes that were hashed. Nothing reaches an upstream without one.
 //!
 //! Nothing here knows hyper: fields come in through [`Fields`], content as slices of bytes.
 
@@ -18,6 +19,7 @@ pub mod probe;
 pub mod scheme;
 pub mod sign;
 pub mod template;
+mod trial;
 pub mod window;
 
 pub mod private_key;
@@ -28,18 +30,16 @@ mod public_key;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::secret::{Key, Secret};
 use bytes::BufMut;
 use bytes::buf::Limit;
-use sha2::{Digest as _, Sha256};
-
-use crate::secret::{Key, Secret};
 pub use claim::{Claim, ClaimError, Context};
 use diagnosis::KeyChange;
-use form::Form;
 use mac::{BadKey, Keyed, Running};
 use private_key::PrivateKey;
 use scheme::Scheme;
 use template::Body;
+use trial::{Trial, Tried};
 
 /// Read access to the field lines of a message: all that verification needs to know of a front end.
 pub trait Fields {
@@ -174,47 +174,6 @@ impl Verifier {
     }
 }
 
-impl Verifier {
-    /// The secret besides the first that verifies a claim over content that is complete. Apart from the rest, because it is
-    /// seldom needed.
-    #[inline(never)]
-    fn verified_by_another(
-        &self,
-        claim: &Claim,
-        first: Option<usize>,
-        now: SystemTime,
-        content: &[u8],
-    ) -> Option<&KeyedSecret> {
-        let others = self.keys.iter().enumerate().filter(|(index, _)| Some(*index) != first);
-        let mut others = others.map(|(_, key)| key).filter(|key| key.counts(now)).peekable();
-        others.peek()?;
-        let signed = claim.signed_of(&self.scheme, content)?;
-        others.find(|key| {
-            let mut running = key.start(claim);
-            signed.take_into(&mut running);
-            claim.holds(running)
-        })
-    }
-}
-
-/// What is signed of complete content.
-enum SignedContent<'c> {
-    Whole(&'c [u8]),
-    Form(Form<'c>),
-    /// Its digest, and that is right.
-    Digest,
-}
-
-impl SignedContent<'_> {
-    fn take_into(&self, running: &mut Running) {
-        match self {
-            Self::Whole(content) => running.update(content),
-            Self::Form(form) => form.pieces().for_each(|piece| running.update(piece)),
-            Self::Digest => {}
-        }
-    }
-}
-
 impl KeyedSecret {
     /// Starts on a message, with what is signed before its content.
     fn start(&self, claim: &Claim) -> Running {
@@ -231,19 +190,6 @@ impl KeyedSecret {
 }
 
 impl Claim {
-    /// What is signed of the content; `None` if it cannot be what was signed.
-    fn signed_of<'c>(&self, scheme: &Scheme, content: &'c [u8]) -> Option<SignedContent<'c>> {
-        match scheme.content.content() {
-            Body::Whole => Some(SignedContent::Whole(content)),
-            Body::Form => Form::read(content).map(SignedContent::Form),
-            Body::Digest(_) => {
-                let digest = self.besides.as_ref()?.digest?;
-                // The query says it to everybody.
-                (digest == *Sha256::digest(content)).then_some(SignedContent::Digest)
-            }
-        }
-    }
-
     /// Whether a message whose content has been hashed is authentic, once what is signed behind it is hashed, too.
     #[inline]
     fn holds(&self, mut running: Running) -> bool {
@@ -266,7 +212,7 @@ pub struct Verification<'v> {
     hashed: usize,
 }
 
-impl Verification<'_> {
+impl<'v> Verification<'v> {
     /// How many bytes of content have been received.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -317,28 +263,113 @@ impl Verification<'_> {
         self.hashed = self.content.len();
     }
 
-    /// Decides. On success the content, the `head` it came with and the proof are one.
+    /// All content is there.
+    #[must_use]
+    pub fn complete(self) -> Check<'v> {
+        let Self { verifier, claim, now, first, running, content, hashed: _ } = self;
+        let state = match claim {
+            Some(claim) => {
+                let holds = running.is_some_and(|running| claim.holds(running));
+                match first.and_then(|first| verifier.keys.get(first)) {
+                    Some(key) if holds => State::Holds(key),
+                    _ => State::trying(verifier, claim, now, first),
+                }
+            }
+            None => State::Fails,
+        };
+        Check { state, content, now }
+    }
+
+    /// Decides at once: [`Self::complete`], and [`Check::finish`].
+    ///
+    /// # Errors
+    /// [`Mismatch`]
+    pub fn finish<H>(self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
+        self.complete().finish(head)
+    }
+}
+
+/// Content that is all there, while it is found out which secret its tag was made with.
+///
+/// The content was hashed under one secret while it arrived. What further secrets take is done in steps of bounded work, so
+/// that whoever has other things to do can do them in between.
+#[derive(Debug)]
+pub struct Check<'v> {
+    state: State<'v>,
+    content: Vec<u8>,
+    now: SystemTime,
+}
+
+#[derive(Debug)]
+enum State<'v> {
+    /// The claim holds under this secret.
+    Holds(&'v KeyedSecret),
+    /// It holds under none.
+    Fails,
+    /// There are more to be tried.
+    Trying(Box<Trial<'v>>),
+}
+
+impl<'v> State<'v> {
+    /// Apart from the rest, because it is seldom needed.
+    #[cold]
+    #[inline(never)]
+    fn trying(verifier: &'v Verifier, claim: Claim, now: SystemTime, except: Option<usize>) -> Self {
+        Trial::of(verifier, claim, now, except).map_or(Self::Fails, |trial| Self::Trying(Box::new(trial)))
+    }
+}
+
+/// Whether there is more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// There is.
+    More,
+    /// There is not.
+    Done,
+}
+
+impl Check<'_> {
+    /// How many bytes of content there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.content.len()
+    }
+
+    /// Whether there is no content.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.content.is_empty()
+    }
+
+    /// Goes on for the time that it takes to hash about `budget` bytes.
+    #[must_use]
+    pub fn step(&mut self, budget: usize) -> Stepped {
+        let State::Trying(trial) = &mut self.state else { return Stepped::Done };
+        self.state = match trial.step(&self.content, budget).tried {
+            Tried::More => return Stepped::More,
+            Tried::Holds(key) => State::Holds(key),
+            Tried::Fails => State::Fails,
+        };
+        Stepped::Done
+    }
+
+    /// Decides, whatever is left to do for that. On success the content, the `head` it came with and the proof are one.
     ///
     /// # Errors
     /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
-    pub fn finish<H>(self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
-        let Self { verifier, claim, now, first, running, content, hashed: _ } = self;
-        let Some(claim) = claim else { return Err(Mismatch { head, content, now }) };
-        let verified = running.is_some_and(|running| claim.holds(running));
-        let verified_by = match first {
-            Some(index) if verified => verifier.keys.get(index),
-            _ => verifier.verified_by_another(&claim, first, now, &content),
-        };
-        match verified_by {
-            Some(key) => Ok(AuthenticRequest { head, content, secret: Arc::clone(&key.name) }),
-            None => Err(Mismatch { head, content, now }),
+    pub fn finish<H>(mut self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
+        while self.step(usize::MAX) == Stepped::More {}
+        let Self { state, content, now } = self;
+        match state {
+            State::Holds(key) => Ok(AuthenticRequest { head, content, secret: Arc::clone(&key.name) }),
+            State::Fails | State::Trying(_) => Err(Mismatch { head, content, now }),
         }
     }
 }
 
 /// The proof: a request whose content was made by somebody who has one of the route's secrets.
 ///
-/// Only [`Verification::finish`] makes one, and `forward` takes nothing else, so that a forgotten check does not compile.
+/// Only [`Check::finish`] makes one, and `forward` takes nothing else, so that a forgotten check does not compile.
 #[derive(Debug)]
 pub struct AuthenticRequest<H> {
     head: H,
@@ -449,7 +480,7 @@ impl<H> Mismatch<H> {
 /// The content does not verify. What was received comes back, for a diagnosis or to be passed on in observe mode.
 #[derive(Debug)]
 pub struct Mismatch<H> {
-    /// The head, as it was given to [`Verification::finish`].
+    /// The head, as it was given to [`Check::finish`].
     pub head: H,
     /// The content that does not verify.
     pub content: Vec<u8>,

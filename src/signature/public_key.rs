@@ -62,6 +62,23 @@ impl PublicKey {
 }
 
 impl Running {
+    /// How often each byte of the message is hashed.
+    pub(super) fn passes(&self) -> usize {
+        match self {
+            Self::Ed25519(verifiers) => verifiers.len(),
+            Self::P256(..) => 1,
+        }
+    }
+
+    /// How many bytes could be hashed in the time that it takes to decide.
+    pub(super) fn weight(&self, claimed: &Tags) -> usize {
+        let signatures = match self {
+            Self::Ed25519(verifiers) => verifiers.len(),
+            Self::P256(..) => claimed.len().min(MOST_SIGNATURES),
+        };
+        signatures.max(1).saturating_mul(MULTIPLICATION)
+    }
+
     pub(super) fn update(&mut self, piece: &[u8]) {
         match self {
             Self::Ed25519(verifiers) => verifiers.iter_mut().for_each(|verifier| verifier.update(piece)),
@@ -98,6 +115,9 @@ impl fmt::Debug for PublicKey {
 
 /// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo`.
 const ED25519_SPKI: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// In the time that it takes to check a signature on the curve, so many bytes could be hashed.
+const MULTIPLICATION: usize = 128 * 1024;
 
 /// More candidates are not tried. Guards against requests with many signatures: each costs a pass over the content, or a
 /// multiplication on the curve.

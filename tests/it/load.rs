@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Client, Upstream, gateway, post};
+use std::time::Duration;
+
+use crate::support::{Client, SECRET, SECRET_NAME, Setup, Upstream, assert_refused, gateway, post};
 
 const CONNECTIONS: usize = 64;
 const EVENTS: usize = 2000;
@@ -29,4 +31,46 @@ fn every_event_of_many_connections_is_answered_and_arrives_once() {
     assert_eq!(requests.len(), EVENTS);
     let different: BTreeSet<_> = requests.into_iter().map(|request| request.content).collect();
     assert_eq!(different.len(), EVENTS);
+}
+
+/// A gateway that takes bodies of up to 16 MiB, and tries each on 200 secrets: to refuse such a one takes seconds.
+fn many_secrets(upstream: &Upstream) -> Setup {
+    let secrets = (0..200).map(|n| format!(", {{ name = \"{n}\", value = \"another secret, number {n}\" }}"));
+    let secrets: String = secrets.collect();
+    let secrets = format!("{{ name = \"{SECRET_NAME}\", value = \"{SECRET}\" }}{secrets}");
+    gateway().signature(&format!("scheme = \"propify\"\nsecrets = [{secrets}]")).route_with(
+        "/webhook/leases",
+        &upstream.url(),
+        "max_body = \"16MiB\"",
+    )
+}
+
+fn forged() -> Vec<u8> {
+    post(b"signed").forged(vec![b'x'; 16 << 20]).bytes()
+}
+
+/// It is looked at in pieces: whoever comes while it is, is answered before.
+#[test]
+fn a_forgery_that_many_secrets_are_tried_on_holds_up_nobody() {
+    let upstream = Upstream::ok();
+    let gateway = many_secrets(&upstream).start();
+    let (mut forger, mut sender) = (Client::to(&gateway), Client::to(&gateway));
+    forger.send(forged());
+    for _ in 0..3 {
+        sender.send(post(b"{}").bytes()).response().assert_answer("ok");
+    }
+    forger.assert_silent(Duration::from_millis(1));
+    assert_eq!(upstream.requests().len(), 3);
+}
+
+/// It has come whole, but it has proved nothing: it goes for an ordinary event that has.
+#[test]
+fn a_forgery_that_many_secrets_are_tried_on_makes_room_for_others() {
+    let upstream = Upstream::ok();
+    let gateway = many_secrets(&upstream).limits("max_buffered = \"16MiB\"").start();
+    let (mut forger, mut sender) = (Client::to(&gateway), Client::to(&gateway));
+    forger.send(forged());
+    sender.send(post(b"{}").bytes()).response().assert_answer("ok");
+    assert_refused(&forger.response(), 503, Some("overloaded"));
+    assert_eq!(upstream.requests().len(), 1);
 }
