@@ -13,7 +13,7 @@ use super::identity::Identity;
 use super::terminal::{Paint, Terminal};
 use super::{identity, input};
 use crate::signature::algorithm::Algorithm;
-use crate::signature::diagnosis::{self, Cause, Span};
+use crate::signature::diagnosis::{self, Cause, Span, Work};
 use crate::signature::{ClaimError, Context, Fields, Verifier};
 
 /// Verifies a body.
@@ -122,7 +122,10 @@ fn cause<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
     let others = routes
         .filter(|route| !Arc::ptr_eq(&route.verifier, verifier))
         .map(|route| (route.path.as_str(), &*route.verifier));
-    diagnosis::likely_cause(verifier, context, Some(content), others)
+    // Whoever asks here may wait for the answer.
+    let mut goes_on = || true;
+    let mut work = Work::new(usize::MAX, &mut goes_on);
+    diagnosis::likely_cause(verifier, context, Some(content), others, &mut work).ok().flatten()
 }
 
 fn print(terminal: &mut Terminal, identity: &Identity, content: &[u8], verdict: &Verdict) {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::allowance::Allowance;
 use crate::config::Config;
-use crate::signature::diagnosis::{Cause, likely_cause};
+use crate::signature::diagnosis::{Cause, GivenUp, Work, likely_cause};
 use crate::signature::scheme::PRESETS;
 use crate::signature::{Context, Fields, Verifier};
 use crate::telemetry::identity::{GivenId, TraceId};
@@ -17,6 +17,10 @@ pub const LONGEST_CONTENT: usize = 256 << 10;
 
 /// Nor are requests with more than so many bytes of target and fields that are signed somewhere.
 pub const LONGEST_HEAD: usize = 16 << 10;
+
+/// Bytes that are read, written or hashed for one case, whatever its content and however many the secrets. With one secret
+/// and the longest content, the worst takes a third of it.
+pub const MOST_WORK: usize = 64 << 20;
 
 /// At most so many other signatures are tried.
 const MOST_OTHERS: usize = 64;
@@ -122,10 +126,13 @@ impl Case {
         })
     }
 
-    /// Why it does not verify, if a usual slip explains it.
-    #[must_use]
-    pub fn cause(&self) -> Option<Cause> {
-        let entry = self.docket.routes.get(self.route)?;
+    /// Why it does not verify, if a usual slip explains it. It is given up when it has taken [`MOST_WORK`], or when `goes_on`
+    /// says so, which is asked often.
+    ///
+    /// # Errors
+    /// [`GivenUp`]
+    pub fn cause(&self, goes_on: &mut dyn FnMut() -> bool) -> Result<Option<Cause>, GivenUp> {
+        let Some(entry) = self.docket.routes.get(self.route) else { return Ok(None) };
         let context = Context {
             method: &self.method,
             target: &self.target,
@@ -143,7 +150,8 @@ impl Case {
             }
         }
         let others = others.iter().map(|other| (&*other.path, &*other.verifier));
-        likely_cause(&entry.verifier, &context, self.content.as_deref(), others)
+        let mut work = Work::new(MOST_WORK, goes_on);
+        likely_cause(&entry.verifier, &context, self.content.as_deref(), others, &mut work)
     }
 
     /// Its route, as the log and the metrics name it.

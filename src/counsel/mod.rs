@@ -3,7 +3,10 @@
 //!
 //! Strangers cause mismatches, as many as they like. So what is kept of one is bounded, in bytes and in number: there is a
 //! token for each, of which every route has a few and all of them together not many more, and each comes back some time
-//! after it was used. Where there is none left, a mismatch costs a comparison, and nothing is copied or kept.
+//! after it was used. Where there is none left, a mismatch costs a comparison, and nothing is copied or kept. What may be done
+//! for one is bounded, too, in bytes and in time.
+//!
+//! At the end nothing waits for it: what is being looked into is given up, and what was handed in is dropped.
 
 pub mod allowance;
 pub mod case;
@@ -11,7 +14,8 @@ pub mod rotation;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,7 +23,7 @@ use tracing::{debug, info, warn};
 
 use crate::server::StartError;
 use crate::server::control::Control;
-use crate::signature::diagnosis::Cause;
+use crate::signature::diagnosis::{Cause, GivenUp};
 use crate::signature::{Context, Fields};
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
 use crate::telemetry::record::Record;
@@ -41,6 +45,12 @@ pub const TOTAL_REST: Duration = Duration::from_secs(15);
 /// How many orders may wait: as many cases as there are tokens, so that there is always room for one, and the end.
 const WAITING: usize = 9;
 
+/// How long one case may take. Guards against a processor that is slow, or busy: [`case::MOST_WORK`] takes a fifth of it.
+const LONGEST: Duration = Duration::from_millis(250);
+
+/// At the end, the thread is waited for as long as this, and then left behind. It asks every few milliseconds whether to end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 /// At least so often it is looked up whether the time for the next warning has come, which a reload may change.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -58,6 +68,7 @@ pub struct Inbox(Receiver<Order>);
 #[derive(Debug)]
 enum Order {
     Case(Box<Case>),
+    /// Wakes the thread up: it is to end.
     End,
 }
 
@@ -111,6 +122,9 @@ impl Inquiry {
 #[derive(Debug)]
 pub struct Counsel {
     orders: SyncSender<Order>,
+    ends: Arc<AtomicBool>,
+    /// Nothing is ever sent: that it ends says that the thread has.
+    ended: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -119,24 +133,38 @@ pub struct Counsel {
 /// # Errors
 /// [`StartError::Thread`]
 pub fn start(control: &Arc<Control>, desk: Desk, inbox: Inbox) -> Result<Counsel, StartError> {
-    let room = Room {
+    let ends = Arc::new(AtomicBool::new(false));
+    let room = room(control, &desk, &ends);
+    let named = thread::Builder::new().name("counsel".to_owned());
+    let (until_end, ended) = channel();
+    let work = move || {
+        let _until_end: Sender<()> = until_end;
+        room.run(&inbox);
+    };
+    let thread = named.spawn(work).map_err(StartError::Thread)?;
+    Ok(Counsel { orders: desk.orders, ends, ended, thread: Some(thread) })
+}
+
+fn room(control: &Arc<Control>, desk: &Desk, ends: &Arc<AtomicBool>) -> Room {
+    Room {
+        ends: Arc::clone(ends),
         control: Arc::clone(control),
-        allowance: desk.allowance,
+        allowance: Arc::clone(&desk.allowance),
         tally: control.meters().tally(),
         resting: [Resting::new(ROUTE_REST), Resting::new(TOTAL_REST)],
         rotation: Rotation::default(),
         looked: Instant::now(),
-    };
-    let named = thread::Builder::new().name("counsel".to_owned());
-    let thread = named.spawn(move || room.run(&inbox)).map_err(StartError::Thread)?;
-    Ok(Counsel { orders: desk.orders, thread: Some(thread) })
+    }
 }
 
-/// It ends with the server, and with what was handed in before.
+/// It ends with the server, whatever there is still to look into.
 impl Drop for Counsel {
     fn drop(&mut self) {
-        let _has_ended_already = self.orders.send(Order::End);
-        if let Some(thread) = self.thread.take() {
+        self.ends.store(true, Ordering::Relaxed);
+        // Where there is no room, it is awake.
+        let _is_awake = self.orders.try_send(Order::End);
+        let has_ended = self.ended.recv_timeout(LAST_WAIT) == Err(RecvTimeoutError::Disconnected);
+        if let Some(thread) = self.thread.take().filter(|_| has_ended) {
             // It has nothing to give back but a panic, which was told when it happened.
             drop(thread.join());
         }
@@ -144,6 +172,8 @@ impl Drop for Counsel {
 }
 
 struct Room {
+    /// Set when it is to end.
+    ends: Arc<AtomicBool>,
     control: Arc<Control>,
     allowance: Arc<Allowance>,
     tally: Tally,
@@ -156,24 +186,28 @@ struct Room {
 
 impl Room {
     fn run(mut self, inbox: &Inbox) {
-        loop {
+        while !self.ends.load(Ordering::Relaxed) {
             let now = Instant::now();
             self.resting.iter_mut().for_each(|resting| resting.wake(now));
             let wait = self.look(now).min(LOOK_EVERY);
             let wait = self.resting.iter().filter_map(|resting| resting.wait(now)).fold(wait, Duration::min);
             match inbox.0.recv_timeout(wait) {
                 Ok(Order::Case(case)) => self.judge(&case),
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Order::End) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
     fn judge(&mut self, case: &Case) {
-        let cause = case.cause();
-        tell(case, cause.as_ref());
+        let begun = Instant::now();
+        let ends = Arc::clone(&self.ends);
+        let mut goes_on = || !ends.load(Ordering::Relaxed) && begun.elapsed() < LONGEST;
+        let found = case.cause(&mut goes_on);
+        tell(case, &found);
         if let Some(label) = case.label() {
-            self.tally.diagnosed(label.slot, cause.as_ref().map_or(UNEXPLAINED, Cause::as_str));
+            let cause = found.as_ref().ok().and_then(Option::as_ref);
+            self.tally.diagnosed(label.slot, cause.map_or(UNEXPLAINED, Cause::as_str));
         }
         let now = Instant::now();
         let [of_route, of_all] = &mut self.resting;
@@ -207,15 +241,19 @@ impl Room {
 }
 
 /// What a stranger can cause is never more than information.
-fn tell(case: &Case, cause: Option<&Cause>) {
+fn tell(case: &Case, found: &Result<Option<Cause>, GivenUp>) {
     let (request_id, trace_id, reason) = (case.request_id(), case.trace_id(), case.reason());
     let route = case.label().map(|label| &*label.path);
-    match cause {
-        Some(cause) => {
+    match found {
+        Ok(Some(cause)) => {
             let (label, detail, advice) = (cause.as_str(), cause.to_string(), cause.advice());
             info!(request_id, trace_id, route, reason, cause = label, detail, advice, "likely cause");
         }
-        None => debug!(request_id, trace_id, route, reason, "no likely cause"),
+        Ok(None) => debug!(request_id, trace_id, route, reason, "no likely cause"),
+        Err(GivenUp) => {
+            let detail = "given up: it would take more work than one request is worth";
+            debug!(request_id, trace_id, route, reason, detail, "no likely cause");
+        }
     }
 }
 
@@ -308,6 +346,31 @@ mod tests {
         inquiry.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
         let of_all = usize::try_from(TOTAL_TOKENS).unwrap();
         assert_eq!(inbox.0.try_iter().count(), of_all - of_route);
+    }
+
+    #[test]
+    fn at_the_end_what_waits_is_dropped_and_what_is_under_way_given_up() {
+        let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ env = \"A\" }]\n\
+                    [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"";
+        let environment = Fixed::new(NonZeroUsize::MIN).with_variable("A", "0123456789abcdef");
+        let now = SystemTime::UNIX_EPOCH;
+        let loaded = crate::config::read("gateway.toml", text, &environment, now).unwrap();
+        let (desk, inbox) = desk();
+        let control = Control::new(&loaded.config, desk.clone()).unwrap();
+        let docket = Arc::new(Docket::of(&loaded.config, ROUTE_TOKENS));
+        let record = Record::new(RequestId(1), Peer::ip(std::net::Ipv4Addr::LOCALHOST.into()));
+        let inquiry = Inquiry::new(&desk, &docket, 0);
+        for _ in 0..3 {
+            inquiry.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+        }
+        let ends = Arc::new(AtomicBool::new(true));
+        room(&control, &desk, &ends).run(&inbox);
+        assert_eq!(inbox.0.try_iter().count(), 3, "none was looked into");
+
+        inquiry.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+        let Ok(Order::Case(case)) = inbox.0.try_recv() else { panic!("it was handed in") };
+        assert_eq!(case.cause(&mut || false), Err(GivenUp));
+        assert_eq!(case.cause(&mut || true), Ok(None));
     }
 
     struct Lines;

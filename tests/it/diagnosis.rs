@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -50,20 +51,13 @@ impl Setup {
     /// Runs it with nothing behind it, and sends it this request. Gives back the log's lines.
     fn refuses(&self, request: &Post) -> Vec<Value> {
         let folder = tempfile::tempdir().unwrap();
-        let Self { entry, scheme, more, log, .. } = self;
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[log]\nformat = \"json\"\nlevel = \"trace\"\n{log}\n\
-             [signature]\nscheme = \"{scheme}\"\nsecrets = [{entry}]\n\
-             [[routes]]\npath = \"{PATH}\"\nupstream = \"http://127.0.0.1:9\"\n{more}\n"
-        );
-        std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-        command.current_dir(folder.path()).env("KEY", &self.secret).env("OTHER", OTHER).stdin(Stdio::null());
-        let mut running = Running::start(&mut command);
-        let address: SocketAddr = address_in(&running.wait_for("\"listening\""));
+        let (mut running, address) = self.start(folder.path());
         let response = Client::connect(address).send(request.bytes()).response();
         assert_eq!(response.status, 401, "{}", response.text());
         assert!(response.body.len() < 200 && !response.text().contains("cause"), "{}", response.text());
+        if self.log.is_empty() {
+            running.wait_for("likely cause");
+        }
         running.signal("-TERM");
         assert_eq!(running.ended(), Some(0));
         assert!(!running.seen.contains(MARK), "{}", running.seen);
@@ -72,6 +66,21 @@ impl Setup {
         }
         assert!(!running.seen.contains(&signature(body().as_bytes())), "{}", running.seen);
         running.seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn start(&self, folder: &Path) -> (Running, SocketAddr) {
+        let Self { entry, scheme, more, log, .. } = self;
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[log]\nformat = \"json\"\nlevel = \"trace\"\n{log}\n\
+             [signature]\nscheme = \"{scheme}\"\nsecrets = [{entry}]\n\
+             [[routes]]\npath = \"{PATH}\"\nupstream = \"http://127.0.0.1:9\"\n{more}\n"
+        );
+        std::fs::write(folder.join("gateway.toml"), text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.current_dir(folder).env("KEY", &self.secret).env("OTHER", OTHER).stdin(Stdio::null());
+        let mut running = Running::start(&mut command);
+        let address: SocketAddr = address_in(&running.wait_for("\"listening\""));
+        (running, address)
     }
 }
 
@@ -240,6 +249,38 @@ fn what_looks_right_and_is_forged_has_no_likely_cause() {
         let looked = log.iter().filter(|line| line["message"] == "no likely cause");
         assert_eq!(looked.count(), 1, "it was looked into");
     }
+}
+
+/// Each of these bodies kept the thread busy for minutes: at every byte, the next that is no white space was looked for.
+#[test]
+fn what_is_looked_into_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut running, address) = Setup::new().start(folder.path());
+    let body = format!("{{{}}}", " ".repeat(counsel::case::LONGEST_CONTENT - 2));
+    let forged = changed(b"{}", body.as_bytes());
+    let mut client = Client::connect(address);
+    for _ in 0..counsel::ROUTE_TOKENS {
+        assert_eq!(client.send(forged.bytes()).response().status, 401);
+    }
+    running.signal("-TERM");
+    running.wait_for("drained");
+    assert_eq!(running.ended(), Some(0));
+}
+
+/// With so many secrets, everything that could be tried takes more than is done for one request.
+#[test]
+fn what_would_take_too_much_is_given_up_and_the_log_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = (0..500).map(|n| format!(", {{ name = \"{n}\", value = \"another secret, number {n}\" }}"));
+    let entry = format!("{{ name = \"current\", env = \"KEY\" }}{}", secrets.collect::<String>());
+    let setup = Setup { entry: entry.leak(), ..Setup::new() };
+    let (mut running, address) = setup.start(folder.path());
+    let body = vec![b'x'; counsel::case::LONGEST_CONTENT];
+    let response = Client::connect(address).send(changed(b"{}", &body).bytes()).response();
+    assert_eq!(response.status, 401);
+    let line: Value = serde_json::from_str(&running.wait_for("likely cause")).unwrap();
+    assert_eq!((line["message"].as_str(), line["level"].as_str()), (Some("no likely cause"), Some("DEBUG")));
+    assert!(line["detail"].as_str().unwrap().contains("given up"), "{line}");
 }
 
 #[test]

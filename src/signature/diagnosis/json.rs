@@ -1,13 +1,26 @@
 //! Pure. The spellings of a JSON text: the same tokens in the same order, with other white space and other escapes.
 //!
-//! Nothing is parsed but strings and what is between them: what is no JSON comes out as something that does not verify.
+//! Nothing is parsed but strings and what is between them: what is no JSON comes out as something that does not verify. The
+//! content is read from its beginning to its end, once for each spelling.
+
+/// The content in another spelling.
+pub(super) struct Spelling {
+    /// It; `None` if the content cannot be spelled so. At most [`GROWTH`] times as long, and a little.
+    pub(super) text: Option<Vec<u8>>,
+    /// How many bytes were looked at.
+    pub(super) visited: usize,
+}
 
 /// The content in the ways that widespread libraries write JSON, if it could be an object or an array. Each is made when
-/// it is asked for, and is at most [`GROWTH`] times as long, and a little.
-pub(super) fn spellings(content: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let is_json = matches!(content.trim_ascii().first(), Some(b'{' | b'['));
+/// it is asked for.
+pub(super) fn spellings(content: &[u8]) -> impl Iterator<Item = Spelling> {
+    let is_json = matches!(content.trim_ascii_start().first(), Some(b'{' | b'['));
     let styles = STYLES.iter().filter(move |_| is_json);
-    styles.filter_map(move |(space, escapes)| spell(content, *space, *escapes))
+    styles.map(move |(space, escapes)| {
+        let mut reader = Reader { rest: content, visited: 0 };
+        let text = spell(&mut reader, *space, *escapes);
+        Spelling { text, visited: reader.visited }
+    })
 }
 
 /// How many spellings there are at most.
@@ -50,47 +63,82 @@ const STYLES: [(Space, Escapes); 8] = [
 /// Guards against nesting that would be indented without end.
 const GROWTH: usize = 6;
 
-fn spell(content: &[u8], space: Space, escapes: Escapes) -> Option<Vec<u8>> {
-    let most = content.len().saturating_mul(GROWTH).saturating_add(64);
-    let mut out = Vec::with_capacity(content.len().saturating_mul(2));
+/// What is left of the content, and how many bytes of it were looked at.
+struct Reader<'c> {
+    rest: &'c [u8],
+    visited: usize,
+}
+
+impl<'c> Reader<'c> {
+    fn visit(&mut self, bytes: usize) {
+        self.visited = self.visited.saturating_add(bytes);
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        self.visit(1);
+        Some(*byte)
+    }
+
+    /// A string up to its quotation mark, which is taken, too.
+    fn string(&mut self) -> Option<&'c [u8]> {
+        let mut escaped = false;
+        let end = self.rest.iter().position(|byte| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        });
+        self.visit(end.unwrap_or(self.rest.len()));
+        let (inside, rest) = self.rest.split_at_checked(end?)?;
+        self.rest = rest.split_first()?.1;
+        Some(inside)
+    }
+}
+
+fn spell(reader: &mut Reader<'_>, space: Space, escapes: Escapes) -> Option<Vec<u8>> {
+    let most = reader.rest.len().saturating_mul(GROWTH).saturating_add(64);
+    let mut out = Vec::with_capacity(reader.rest.len().saturating_mul(2));
     let mut depth: usize = 0;
-    let mut rest = content;
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        let next = after.iter().find(|byte| !byte.is_ascii_whitespace());
-        let is_empty = matches!((byte, next), (b'{', Some(b'}')) | (b'[', Some(b']')));
+    // A bracket was opened, and nothing stands in it yet.
+    let mut is_empty = false;
+    while let Some(byte) = reader.next() {
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            continue;
+        }
+        let was_empty = std::mem::take(&mut is_empty);
+        if was_empty && !matches!(byte, b'}' | b']') {
+            line(&mut out, space, depth, most);
+        }
         match byte {
             b'"' => {
-                let (inside, after) = string(rest)?;
-                rest = after;
+                let inside = reader.string()?;
+                reader.visit(inside.len());
                 out.push(b'"');
                 respell(&mut out, inside, escapes)?;
                 out.push(b'"');
             }
-            b' ' | b'\t' | b'\r' | b'\n' => {}
             b'{' | b'[' => {
                 depth = depth.saturating_add(1);
-                out.push(*byte);
-                if !is_empty {
-                    line(&mut out, space, depth, most);
-                }
+                out.push(byte);
+                is_empty = true;
             }
             b'}' | b']' => {
                 depth = depth.saturating_sub(1);
-                if !matches!(out.last(), Some(b'{' | b'[')) {
+                if !was_empty {
                     line(&mut out, space, depth, most);
                 }
-                out.push(*byte);
+                out.push(byte);
             }
             b':' | b',' => {
-                out.push(*byte);
+                out.push(byte);
                 match space {
                     Space::Nothing => {}
-                    Space::Lines(_) if *byte == b',' => line(&mut out, space, depth, most),
+                    Space::Lines(_) if byte == b',' => line(&mut out, space, depth, most),
                     Space::Single | Space::Lines(_) => out.push(b' '),
                 }
             }
-            other => out.push(*other),
+            other => out.push(other),
         }
         if out.len() > most {
             return None;
@@ -106,18 +154,6 @@ fn line(out: &mut Vec<u8>, space: Space, depth: usize, most: usize) {
         let indent = depth.saturating_mul(width).min(most);
         out.resize(out.len().saturating_add(indent), b' ');
     }
-}
-
-/// A string up to its quotation mark, and what is behind that.
-fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut escaped = false;
-    let end = text.iter().position(|byte| {
-        let ends = *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && !escaped;
-        ends
-    })?;
-    let (inside, rest) = text.split_at_checked(end)?;
-    Some((inside, rest.split_first()?.1))
 }
 
 /// Appends the inside of a string with other escapes. `None` if that takes UTF-8, and it is none.
@@ -176,7 +212,10 @@ fn write(out: &mut Vec<u8>, c: char, escapes: Escapes) {
         ('/', Escapes::AsciiAndSlash) => out.extend_from_slice(b"\\/"),
         (c, Escapes::Ascii | Escapes::AsciiAndSlash) if !c.is_ascii() => {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                let mut digits = [0; 4];
+                let _four_for_two = hex::encode_to_slice(unit.to_be_bytes(), &mut digits);
+                out.extend_from_slice(b"\\u");
+                out.extend_from_slice(&digits);
             }
         }
         (c, _) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -189,8 +228,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    fn texts(content: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        spellings(content).filter_map(|spelling| spelling.text)
+    }
+
     fn has(content: &str, spelling: &str) -> bool {
-        spellings(content.as_bytes()).any(|other| other == spelling.as_bytes())
+        texts(content.as_bytes()).any(|other| other == spelling.as_bytes())
     }
 
     #[test]
@@ -221,16 +264,37 @@ mod tests {
     #[test]
     fn what_is_no_object_or_array_has_no_spellings() {
         for content in ["", "a b", "1", "\"a\": 1", "{\"never ends"] {
-            assert_eq!(spellings(content.as_bytes()).count(), 0, "{content}");
+            assert_eq!(texts(content.as_bytes()).count(), 0, "{content}");
         }
-        assert_eq!(spellings(b"[\"\xff\"]").count(), 4, "only those that look into no string");
+        assert_eq!(texts(b"[\"\xff\"]").count(), 4, "only those that look into no string");
     }
 
     #[test]
     fn deep_nesting_does_not_grow_without_end() {
         for content in [b"[".repeat(100_000), b"[1,".repeat(50_000)] {
-            let long = spellings(&content).map(|spelling| spelling.len()).max().unwrap();
+            let long = texts(&content).map(|spelling| spelling.len()).max().unwrap();
             assert!(long <= content.len() * GROWTH + 64);
+        }
+    }
+
+    #[test]
+    fn no_byte_is_looked_at_more_than_three_times() {
+        let shapes: [fn(usize) -> String; 9] = [
+            |n| format!("{{{}}}", " ".repeat(n)),
+            |n| format!("[{}", "\r\n".repeat(n)),
+            |n| "[ ".repeat(n),
+            |n| "{ ".repeat(n) + &" }".repeat(n),
+            |n| format!("[\"{}", "\\\\".repeat(n)),
+            |n| format!("[{}]", "\"\\u00e9\",".repeat(n)),
+            |n| format!("[\"{}\"]", "\\ud83e".repeat(n)),
+            |n| format!("[\"{}\"]", "é".repeat(n)),
+            |n| format!("[{}", "\"\" ".repeat(n)),
+        ];
+        for shape in shapes {
+            let content = shape(10_000);
+            for spelling in spellings(content.as_bytes()) {
+                assert!(spelling.visited <= 3 * content.len(), "{}: {}", &content[..20], spelling.visited);
+            }
         }
     }
 
@@ -251,8 +315,8 @@ mod tests {
             let value = json!([value]);
             let written = value.to_string();
             prop_assert!(has(&written, &written));
-            prop_assert_eq!(spellings(written.as_bytes()).count(), MOST);
-            for spelling in spellings(written.as_bytes()) {
+            prop_assert_eq!(texts(written.as_bytes()).count(), MOST);
+            for spelling in texts(written.as_bytes()) {
                 let read: Value = serde_json::from_slice(&spelling).unwrap();
                 prop_assert_eq!(&read, &value);
             }

@@ -1,12 +1,14 @@
 //! Pure. Why a signature does not verify: the likely cause, in words that an operator can act on.
 //!
-//! Nothing of this may ever reach the sender; it is for the operator's own terminal and log. The work is bounded: a
-//! small, fixed number of passes over the content for each of the verifier's secrets, and one for each other route.
+//! Nothing of this may ever reach the sender; it is for the operator's own terminal and log. The work is linear in the
+//! content: a small, fixed number of passes over it for each of the verifier's secrets, and one for each other secret. All of it
+//! is counted, and given up where it is too much ([`Work`]).
 
 mod json;
 mod undo;
 mod unpack;
 mod words;
+mod work;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,11 +17,13 @@ use crate::secret::SecretEncoding;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::Encoding;
 use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::trial::{Trial, Tried};
 use crate::signature::window::Unit;
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
 use undo::{content_change, rewritten};
 pub use undo::{key_changes, misread};
 pub use words::Span;
+pub use work::{GivenUp, Work};
 
 /// The likely cause of a signature that does not verify.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,38 +153,63 @@ pub fn verified_by<F: Fields>(
     context: &Context<'_, F>,
     content: &[u8],
 ) -> Option<Arc<str>> {
-    verified_at(verifier, context, content, context.now)
+    let mut goes_on = || true;
+    verified(verifier, context, content, &mut Work::new(usize::MAX, &mut goes_on)).ok().flatten()
 }
 
-/// As [`verified_by`], with the secrets that count in another moment than the one that the claim is judged in.
+/// As [`verified_by`], within a bound.
+fn verified<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+    work: &mut Work<'_>,
+) -> Result<Option<Arc<str>>, GivenUp> {
+    verified_at(verifier, context, content, context.now, work)
+}
+
+/// As [`verified`], with the secrets that count in another moment than the one that the claim is judged in.
 fn verified_at<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
     content: &[u8],
     moment: SystemTime,
-) -> Option<Arc<str>> {
-    let mut verification = verifier.begin(verifier.claim(context).ok()?, moment);
-    verification.push(content);
-    verification.finish(()).ok().map(|request| Arc::clone(request.secret()))
+    work: &mut Work<'_>,
+) -> Result<Option<Arc<str>>, GivenUp> {
+    work.spend(CLAIM)?;
+    let trial = verifier.claim(context).ok().and_then(|claim| Trial::of(verifier, claim, moment, None));
+    let Some(mut trial) = trial else { return Ok(None) };
+    loop {
+        let step = trial.step(content, PIECE);
+        let spent = work.spend(step.work);
+        match step.tried {
+            Tried::Holds(key) => return Ok(Some(Arc::clone(&key.name))),
+            Tried::Fails => return spent.map(|()| None),
+            Tried::More => spent?,
+        }
+    }
 }
 
 /// Why a request does not verify, if one of the usual slips explains it. `content` is `None` where it was refused before
 /// any was read: then only what its fields show can be told. `others` are the verifiers of other routes, each with its
 /// path.
+///
+/// # Errors
+/// [`GivenUp`] if to find out takes more `work` than there is.
 pub fn likely_cause<'o, F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
     content: Option<&[u8]>,
     others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
-) -> Option<Cause> {
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
     let scheme = verifier.scheme();
     match (verifier.claim(context), content) {
-        (Ok(_), None) => None,
-        (Ok(_), Some(content)) => of_content(verifier, context, content, others),
-        (Err(ClaimError::Missing), _) => other_scheme(scheme, context.fields, others),
-        (Err(ClaimError::Duplicate), content) => doubled(verifier, context, content),
-        (Err(ClaimError::Expired), content) => signed_time(verifier, context, content),
-        (Err(ClaimError::Malformed), content) => malformed(verifier, context, content),
+        (Ok(_), None) => Ok(None),
+        (Ok(_), Some(content)) => of_content(verifier, context, content, others, work),
+        (Err(ClaimError::Missing), _) => other_scheme(scheme, context.fields, others, work),
+        (Err(ClaimError::Duplicate), content) => doubled(verifier, context, content, work),
+        (Err(ClaimError::Expired), content) => signed_time(verifier, context, content, work),
+        (Err(ClaimError::Malformed), content) => malformed(verifier, context, content, work),
     }
 }
 
@@ -190,32 +219,34 @@ fn of_content<'o, F: Fields>(
     context: &Context<'_, F>,
     content: &[u8],
     others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
-) -> Option<Cause> {
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
     // Before any secret's `not_after`.
-    if let Some(secret) = verified_at(verifier, context, content, SystemTime::UNIX_EPOCH) {
-        return Some(Cause::Expired(secret));
+    if verifier.keys.iter().any(|key| !key.counts(context.now))
+        && let Some(secret) = verified_at(verifier, context, content, SystemTime::UNIX_EPOCH, work)?
+    {
+        return Ok(Some(Cause::Expired(secret)));
     }
-    let verifies = |content: &[u8]| verified_by(verifier, context, content).is_some();
-    if let Some(change) = content_change(content, verifies) {
-        return Some(Cause::Content(change));
+    let verifies = |content: &[u8], work: &mut Work<'_>| {
+        verified(verifier, context, content, work).map(|secret| secret.is_some())
+    };
+    if let Some(change) = content_change(content, work, verifies)? {
+        return Ok(Some(Cause::Content(change)));
     }
-    let other = others.into_iter().find_map(|(path, other)| {
-        let secret = verified_by(other, context, content)?;
-        Some(Cause::OtherRoute { path: path.to_owned(), secret })
-    });
-    other
-        .or_else(|| {
-            verifier.slips.iter().find_map(|(change, slip)| {
-                let secret = verified_by(slip, context, content)?;
-                Some(Cause::Key { secret, change: *change })
-            })
-        })
-        .or_else(|| {
-            let signs_content = verifier.scheme().algorithm != Algorithm::Token;
-            let encodings = context.fields.values("content-encoding");
-            (signs_content && unpack::is_unpacked(encodings, content))
-                .then_some(Cause::Content(ContentChange::Decompressed))
-        })
+    for (path, other) in others {
+        if let Some(secret) = verified(other, context, content, work)? {
+            return Ok(Some(Cause::OtherRoute { path: path.to_owned(), secret }));
+        }
+    }
+    for (change, slip) in &verifier.slips {
+        if let Some(secret) = verified(slip, context, content, work)? {
+            return Ok(Some(Cause::Key { secret, change: *change }));
+        }
+    }
+    let signs_content = verifier.scheme().algorithm != Algorithm::Token;
+    let encodings = context.fields.values("content-encoding");
+    let decompressed = signs_content && unpack::is_unpacked(encodings, content);
+    Ok(decompressed.then_some(Cause::Content(ContentChange::Decompressed)))
 }
 
 /// For a request without a signature: whether it has that of another scheme. A token is no sign of one: its field can be
@@ -224,8 +255,11 @@ fn other_scheme<'o>(
     scheme: &Scheme,
     fields: &impl Fields,
     others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
-) -> Option<Cause> {
-    let missing = scheme.fields().find(|name| fields.values(name).next().is_none())?;
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let Some(missing) = scheme.fields().find(|name| fields.values(name).next().is_none()) else {
+        return Ok(None);
+    };
     let is_there = |other: &Scheme| {
         let value = fields.values(&other.field).next();
         let read = |value| other.notation.read(other.algorithm, value, None).is_ok();
@@ -236,13 +270,18 @@ fn other_scheme<'o>(
     };
     let configured = others.into_iter().map(|(path, verifier)| (Some(path), verifier.scheme()));
     let shipped = PRESETS.iter().map(|scheme| (None, scheme));
-    let (path, other) = configured.chain(shipped).find(|(_, other)| is_there(other))?;
-    Some(Cause::OtherScheme {
-        missing: missing.to_owned(),
-        found: other.field.to_string(),
-        scheme: other.name.to_string(),
-        path: path.map(str::to_owned),
-    })
+    for (path, other) in configured.chain(shipped) {
+        work.spend(CLAIM)?;
+        if is_there(other) {
+            return Ok(Some(Cause::OtherScheme {
+                missing: missing.to_owned(),
+                found: other.field.to_string(),
+                scheme: other.name.to_string(),
+                path: path.map(str::to_owned),
+            }));
+        }
+    }
+    Ok(None)
 }
 
 /// For more than one signature, or time, or identifier: whether they are one, doubled on the way. Where there is content,
@@ -251,18 +290,32 @@ fn doubled<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
     content: Option<&[u8]>,
-) -> Option<Cause> {
-    let (name, value) = verifier.scheme().fields().find_map(|name| {
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let same = verifier.scheme().fields().find_map(|name| {
         let lines = context.fields.values(name);
         let mut values = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
         let first = values.next()?;
         let mut others = values.take(MOST_VALUES).peekable();
         (others.peek().is_some() && others.all(|other| other == first)).then_some((name, first))
-    })?;
-    if let Some(content) = content {
-        verified_by(verifier, &with(context, &Replaced { others: context.fields, name, value }), content)?;
+    });
+    let Some((name, value)) = same else { return Ok(None) };
+    let fields = Replaced { others: context.fields, name, value };
+    let is_right = right(verifier, &with(context, &fields), content, work)?;
+    Ok(is_right.then(|| Cause::Doubled(name.to_owned())))
+}
+
+/// Whether the content verifies; where there is none, that is left open.
+fn right<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<bool, GivenUp> {
+    match content {
+        Some(content) => Ok(verified(verifier, context, content, work)?.is_some()),
+        None => Ok(true),
     }
-    Some(Cause::Doubled(name.to_owned()))
 }
 
 /// For a signed time outside its window: how far off it is, or in which unit it is meant. Where there is content, it must
@@ -271,19 +324,21 @@ fn signed_time<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
     content: Option<&[u8]>,
-) -> Option<Cause> {
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
     if let Some(unit) = time_unit(verifier.scheme(), context) {
-        return Some(Cause::TimeUnit(unit));
+        return Ok(Some(Cause::TimeUnit(unit)));
     }
-    let window = verifier.scheme().timestamp.as_ref()?;
-    let moment = verifier.moment(context.fields)?;
-    if let Some(content) = content {
-        verified_by(verifier, &Context { now: moment, ..with(context, context.fields) }, content)?;
+    let window = verifier.scheme().timestamp.as_ref();
+    let Some((window, moment)) = window.zip(verifier.moment(context.fields)) else { return Ok(None) };
+    let then = Context { now: moment, ..with(context, context.fields) };
+    if !right(verifier, &then, content, work)? {
+        return Ok(None);
     }
-    Some(match context.now.duration_since(moment) {
+    Ok(Some(match context.now.duration_since(moment) {
         Ok(off) => Cause::SignedTime { off, side: Side::Past, allowed: window.past },
         Err(ahead) => Cause::SignedTime { off: ahead.duration(), side: Side::Future, allowed: window.future },
-    })
+    }))
 }
 
 /// The unit that the signed time makes sense in, which is not the scheme's.
@@ -299,27 +354,28 @@ fn malformed<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
     content: Option<&[u8]>,
-) -> Option<Cause> {
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
     let scheme = verifier.scheme();
-    let value = context.fields.values(&scheme.field).next()?;
+    let Some(value) = context.fields.values(&scheme.field).next() else { return Ok(None) };
     if scheme.notation.read(scheme.algorithm, value, None).is_ok() {
-        return time_unit(scheme, context).map(Cause::TimeUnit);
+        return Ok(time_unit(scheme, context).map(Cause::TimeUnit));
     }
-    let right = rewritten(scheme, value);
+    let rewritten = rewritten(scheme, value);
     let Some(content) = content else {
         let misread = misread(scheme, value);
         // What is no tag in any notation is noise, or a guess.
-        let telling = right.is_some()
+        let telling = rewritten.is_some()
             || matches!(
                 misread,
                 Misread::Length(40 | 64 | 96 | 128, _) | Misread::Bytes(20 | 32 | 48 | 64, _)
             );
-        return telling.then_some(Cause::Form(misread));
+        return Ok(telling.then_some(Cause::Form(misread)));
     };
-    let right = right?;
-    let fields = Replaced { others: context.fields, name: &scheme.field, value: right.as_bytes() };
-    verified_by(verifier, &with(context, &fields), content)?;
-    Some(Cause::Notation(misread(scheme, value)))
+    let Some(rewritten) = rewritten else { return Ok(None) };
+    let fields = Replaced { others: context.fields, name: &scheme.field, value: rewritten.as_bytes() };
+    let is_right = verified(verifier, &with(context, &fields), content, work)?.is_some();
+    Ok(is_right.then(|| Cause::Notation(misread(scheme, value))))
 }
 
 /// The same request with other fields.
@@ -345,6 +401,12 @@ impl<F: Fields> Fields for Replaced<'_, F> {
 
 /// So many values of a field are compared: guards against fields that are nothing but commas.
 const MOST_VALUES: usize = 64;
+
+/// Bytes that are hashed before it is asked again whether to go on.
+const PIECE: usize = 64 * 1024;
+
+/// What it takes to read what the fields claim, in bytes.
+const CLAIM: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::secret::{Key, Secret};
+use crate::signature::mac::HASHED;
 
 struct Lines(Vec<(&'static str, Vec<u8>)>);
 
@@ -38,7 +39,9 @@ fn why(
     let lines = Lines(lines.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect());
     let context = Context::of(&lines, at(NOW));
     assert_eq!(content.and_then(|content| verified_by(verifier, &context, content)), None);
-    likely_cause(verifier, &context, content, others.iter().copied())
+    let mut goes_on = || true;
+    likely_cause(verifier, &context, content, others.iter().copied(), &mut Work::new(1 << 20, &mut goes_on))
+        .unwrap()
 }
 
 fn cause(verifier: &Verifier, value: &str, content: &[u8], other: &Verifier) -> Option<Cause> {
@@ -177,5 +180,117 @@ fn every_cause_has_words_a_label_and_advice() {
         let words = cause.to_string();
         assert!(!words.ends_with('.') && !cause.advice().is_empty(), "{cause}");
         assert!(words.len() < 200, "a line of the log holds it: {cause}");
+    }
+}
+
+/// A signature of a stranger's for this content: the work that it takes to find no cause for it, at most so much, as it was
+/// counted and as it was hashed.
+fn diagnosed(
+    verifier: &Verifier,
+    content: &[u8],
+    most: usize,
+) -> (Result<Option<Cause>, GivenUp>, usize, usize) {
+    let lines = Lines(vec![("propify-signature", "0123456789abcdef".repeat(4).into_bytes())]);
+    let context = Context::of(&lines, at(NOW));
+    let (before, mut goes_on) = (HASHED.get(), || true);
+    let mut work = Work::new(most, &mut goes_on);
+    let found = likely_cause(verifier, &context, Some(content), [], &mut work);
+    (found, work.done(), HASHED.get() - before)
+}
+
+fn around(before: &str, piece: &str, after: &str, n: usize) -> Vec<u8> {
+    [before, &piece.repeat(n / piece.len()), after].concat().into_bytes()
+}
+
+#[test]
+fn the_work_is_linear_in_the_content_whatever_it_is() {
+    let verifier =
+        verifier("this", None).suspecting(&"this".into(), key_changes(b"this", SecretEncoding::Utf8));
+    let gzip = |content: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(content).unwrap();
+        gzip.finish().unwrap()
+    };
+    let member = gzip(b"a");
+    type Shape<'s> = &'s dyn Fn(usize) -> Vec<u8>;
+    let shapes: [Shape<'_>; 20] = [
+        &|n| around("{", " ", "}", n),
+        &|n| around("[", "\r\n", "]", n),
+        &|n| around("[", "\t", "", n),
+        &|n| around("", "[", "", n),
+        &|n| [around("", "[", "", n), around("", "]", "", n)].concat(),
+        &|n| around("", "{\"a\":", "", n),
+        &|n| around("[", "[],", "[]]", n),
+        &|n| around("[", "1,", "1]", n),
+        &|n| around("[", "\"", "]", n),
+        &|n| around("[\"", "\\", "\"]", n),
+        &|n| around("[\"", "\\u00e9", "\"]", n),
+        &|n| around("[\"", "\\ud83e", "\"]", n),
+        &|n| around("[\"", "\\u", "\"]", n),
+        &|n| around("[\"", "é", "\"]", n),
+        &|n| around("{", "\"a\":1,", "\"a\":1}", n),
+        &|n| around("", "\u{feff}", "", n),
+        &|n| around("a=1", "&a=%20b", "", n),
+        &|n| around("", "\n", "", n),
+        &|n| vec![0; n],
+        &|n| member.repeat(n / member.len()),
+    ];
+    for shape in shapes {
+        let (once, four_times) = (shape(16 << 10), shape(64 << 10));
+        let (found, work, hashed) = diagnosed(&verifier, &once, usize::MAX);
+        let (_, more_work, _) = diagnosed(&verifier, &four_times, usize::MAX);
+        let name = String::from_utf8_lossy(&once[..20]).into_owned();
+        assert_eq!(found, Ok(None), "{name}");
+        assert!(more_work <= work * 9 / 2, "{name}: {work}, {more_work}");
+        assert!(work <= 80 * once.len(), "{name}: {work}");
+        assert!(hashed <= work, "{name}: {hashed} of {work}");
+    }
+    let bomb = gzip(&vec![0; 64 << 20]);
+    let (_, work, _) = diagnosed(&verifier, &bomb, usize::MAX);
+    assert!(work <= (1 << 20) + 80 * bomb.len(), "{work}");
+}
+
+#[test]
+fn however_many_secrets_there_are_no_more_is_done_than_may_be() {
+    const MOST: usize = 4 << 20;
+    let secret =
+        |n: usize| Secret { name: n.to_string().into(), key: Key::new(vec![1; n + 1]), not_after: None };
+    let scheme = Scheme::preset("propify").unwrap();
+    let verifier = Verifier::new(scheme.clone(), (0..200).map(secret).collect()).unwrap();
+    let content = around("{", " ", "}", 256 << 10);
+    let (found, work, hashed) = diagnosed(&verifier, &content, MOST);
+    assert_eq!(found, Err(GivenUp));
+    assert!(hashed <= work && work <= MOST + (1 << 20), "{hashed} of {work}");
+    // Of usual content, it is enough.
+    let (found, work, _) = diagnosed(&verifier, br#"{"meta":{"object":"leases"}}"#, MOST);
+    assert_eq!(found, Ok(None));
+    assert!(work > 200 * 10 * 28, "each was tried: {work}");
+}
+
+#[test]
+fn it_is_asked_often_whether_to_go_on_and_an_answer_of_no_ends_it() {
+    let verifier =
+        verifier("this", None).suspecting(&"this".into(), key_changes(b"this", SecretEncoding::Utf8));
+    let lines = Lines(vec![("propify-signature", "0123456789abcdef".repeat(4).into_bytes())]);
+    let context = Context::of(&lines, at(NOW));
+    let content = around("[", "[1,", "]", 256 << 10);
+    let asked = |most: usize| {
+        let (mut times, mut last, mut longest) = (0, HASHED.get(), 0);
+        let mut goes_on = || {
+            times += 1;
+            longest = longest.max(HASHED.get() - last);
+            last = HASHED.get();
+            times < most
+        };
+        let found =
+            likely_cause(&verifier, &context, Some(&content), [], &mut Work::new(usize::MAX, &mut goes_on));
+        (found, times, longest)
+    };
+    let (found, times, longest) = asked(usize::MAX);
+    assert_eq!(found, Ok(None));
+    assert!(longest <= PIECE, "{longest}");
+    for most in [1, 2, times / 2, times] {
+        let (found, times, _) = asked(most);
+        assert_eq!((found, times), (Err(GivenUp), most));
     }
 }

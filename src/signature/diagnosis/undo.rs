@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
+use super::work::{GivenUp, Work};
 use super::{ContentChange, KeyChange, Misread, json, unpack};
 use crate::secret::{Key, SecretEncoding};
 use crate::signature::algorithm::Algorithm;
@@ -124,25 +125,42 @@ pub(super) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
 /// The change that the content has gone through, if undoing it makes it verify.
 ///
 /// `verifies` is called some twenty times at most, with content that is at most a few times as long.
+///
+/// # Errors
+/// [`GivenUp`]
 pub(super) fn content_change(
     content: &[u8],
-    mut verifies: impl FnMut(&[u8]) -> bool,
-) -> Option<ContentChange> {
+    work: &mut Work<'_>,
+    mut verifies: impl FnMut(&[u8], &mut Work<'_>) -> Result<bool, GivenUp>,
+) -> Result<Option<ContentChange>, GivenUp> {
     use ContentChange::{ByteOrderMark, Compressed, CrlfForLf, LfForCrlf, NewlineAdded, NewlineLost};
     type Undo = fn(&[u8]) -> Option<Cow<'_, [u8]>>;
-    let undo: [(ContentChange, Undo); 7] = [
+    let undo: [(ContentChange, Undo); 6] = [
         (NewlineAdded, |content| content.strip_suffix(b"\r\n").map(Cow::from)),
         (NewlineAdded, |content| content.strip_suffix(b"\n").map(Cow::from)),
         (NewlineLost, |content| Some([content, b"\n"].concat().into())),
         (CrlfForLf, |content| line_ends(content, LineEnd::CrLf).map(Cow::from)),
         (LfForCrlf, |content| line_ends(content, LineEnd::Lf).map(Cow::from)),
         (ByteOrderMark, |content| content.strip_prefix(b"\xef\xbb\xbf").map(Cow::from)),
-        (Compressed, |content| unpack::unpacked(content).map(Cow::from)),
     ];
-    let undone = undo.into_iter().filter_map(|(change, undo)| Some((change, undo(content)?)));
-    let spelled = json::spellings(content).map(|content| (ContentChange::Reserialized, Cow::from(content)));
-    let mut tried = undone.chain(spelled);
-    tried.find(|(_, signed)| **signed != *content && verifies(signed)).map(|(change, _)| change)
+    let undone = undo.into_iter().map(|(change, undo)| (change, undo(content), content.len()));
+    let unpacked = std::iter::once_with(|| {
+        let (text, len) = unpack::unpacked(content);
+        (Compressed, text.map(Cow::from), content.len().saturating_add(len))
+    });
+    let spelled = json::spellings(content)
+        .map(|spelling| (ContentChange::Reserialized, spelling.text.map(Cow::from), spelling.visited));
+    for (change, signed, visited) in undone.chain(unpacked).chain(spelled) {
+        let written = signed.as_ref().map_or(0, |signed| signed.len());
+        work.spend(visited.saturating_add(written))?;
+        if let Some(signed) = signed
+            && *signed != *content
+            && verifies(&signed, work)?
+        {
+            return Ok(Some(change));
+        }
+    }
+    Ok(None)
 }
 
 /// What a secret's `text`, read here as `configured`, may have been meant to be: at most six other keys.
@@ -206,17 +224,24 @@ enum LineEnd {
 
 /// The content with its line ends exchanged, if it has all of them as `found`.
 fn line_ends(content: &[u8], found: LineEnd) -> Option<Vec<u8>> {
-    if !content.contains(&b'\n') {
-        return None;
-    }
-    let lines = content.split(|byte| *byte == b'\n');
-    match found {
-        LineEnd::CrLf => {
-            let lines: Vec<_> = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
-            Some(lines.join(&b"\n"[..]))
+    let mut lines = content.split(|byte| *byte == b'\n').peekable();
+    let mut out = Vec::with_capacity(content.len());
+    let mut has_any = false;
+    while let Some(line) = lines.next() {
+        let is_last = lines.peek().is_none();
+        match found {
+            LineEnd::CrLf => {
+                out.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+                out.extend_from_slice(if is_last { b"" } else { b"\n" });
+            }
+            LineEnd::Lf => {
+                out.extend_from_slice(line);
+                out.extend_from_slice(if is_last { b"" } else { b"\r\n" });
+            }
         }
-        LineEnd::Lf => Some(lines.collect::<Vec<_>>().join(&b"\r\n"[..])),
+        has_any |= !is_last;
     }
+    has_any.then_some(out)
 }
 
 /// No prefix in use is longer than this.
@@ -313,12 +338,12 @@ mod tests {
             (br#"{"a":1}"#, br#"{"a":2}"#, None),
         ];
         for (signed, received, want) in cases {
-            let mut asked = 0;
-            let found = content_change(received, |content| {
+            let (mut asked, mut goes_on) = (0, || true);
+            let found = content_change(received, &mut Work::new(10_000, &mut goes_on), |content, _| {
                 asked += 1;
-                content == signed && signed != received
+                Ok(content == signed && signed != received)
             });
-            assert_eq!(found, want, "{:?}", String::from_utf8_lossy(received));
+            assert_eq!(found, Ok(want), "{:?}", String::from_utf8_lossy(received));
             assert!(asked <= 7 + json::MOST);
         }
     }

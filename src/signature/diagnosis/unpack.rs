@@ -2,21 +2,30 @@
 
 use std::io::Read as _;
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 
-/// Content that is gzip or zlib (RFC 1952, RFC 1950), decompressed; if it is one whole, and not too long.
-pub(super) fn unpacked(content: &[u8]) -> Option<Vec<u8>> {
+/// Content that is gzip or zlib (RFC 1952, RFC 1950), decompressed; if it is one whole, and not too long. And how many bytes
+/// came out, in any case.
+///
+/// What has several members is not looked at: nobody compresses a body so, and each may be empty and cost as much as 32 KiB.
+pub(super) fn unpacked(content: &[u8]) -> (Option<Vec<u8>>, usize) {
     // One more byte than may be, to see that there is more.
-    let limit = u64::try_from(LONGEST_UNPACKED).ok()?.checked_add(1)?;
+    let limit = u64::try_from(LONGEST_UNPACKED).unwrap_or(u64::MAX).saturating_add(1);
     let mut unpacked = Vec::new();
     let read = if is_gzip(content) {
-        MultiGzDecoder::new(content).take(limit).read_to_end(&mut unpacked)
+        let mut decoder = GzDecoder::new(content);
+        let read = decoder.by_ref().take(limit).read_to_end(&mut unpacked);
+        read.map(|_| decoder.into_inner())
     } else if is_zlib(content) {
-        ZlibDecoder::new(content).take(limit).read_to_end(&mut unpacked)
+        let mut decoder = ZlibDecoder::new(content);
+        let read = decoder.by_ref().take(limit).read_to_end(&mut unpacked);
+        read.map(|_| decoder.into_inner())
     } else {
-        return None;
+        return (None, 0);
     };
-    (read.is_ok() && unpacked.len() <= LONGEST_UNPACKED).then_some(unpacked)
+    let len = unpacked.len();
+    let is_whole = read.is_ok_and(<[u8]>::is_empty) && len <= LONGEST_UNPACKED;
+    (is_whole.then_some(unpacked), len)
 }
 
 /// Whether content that is said to be compressed is not. What was signed then is gone: no compressor makes the same bytes
@@ -67,20 +76,21 @@ mod tests {
         encoder.write_all(&content).unwrap();
         let packed = [gzip(&content), encoder.finish().unwrap()];
         for packed in packed {
-            assert_eq!(unpacked(&packed).as_deref(), Some(content.as_slice()));
-            assert_eq!(unpacked(&packed[..packed.len() - 5]), None, "cut off");
+            assert_eq!(unpacked(&packed).0.as_deref(), Some(content.as_slice()));
+            assert_eq!(unpacked(&packed[..packed.len() - 5]).0, None, "cut off");
+            assert_eq!(unpacked(&[packed.as_slice(), &packed].concat()).0, None, "two of them");
         }
-        assert_eq!(unpacked(&content), None);
-        assert_eq!(unpacked(b""), None);
+        assert_eq!(unpacked(&content), (None, 0));
+        assert_eq!(unpacked(b""), (None, 0));
     }
 
     #[test]
     fn a_little_that_would_be_a_lot_is_left_alone() {
         let just = vec![0; LONGEST_UNPACKED];
-        assert_eq!(unpacked(&gzip(&just)).map(|unpacked| unpacked.len()), Some(LONGEST_UNPACKED));
+        assert_eq!(unpacked(&gzip(&just)).0.map(|unpacked| unpacked.len()), Some(LONGEST_UNPACKED));
         let bomb = gzip(&vec![0; LONGEST_UNPACKED + 1]);
         assert!(bomb.len() < 2000);
-        assert_eq!(unpacked(&bomb), None);
+        assert_eq!(unpacked(&bomb), (None, LONGEST_UNPACKED + 1));
     }
 
     #[test]
