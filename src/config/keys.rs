@@ -136,8 +136,8 @@ pub(super) const LIMITS: &[Key] = &[
     Key::new(
         "min_body_rate",
         Value::Size { least: 0, most: MOST_MEMORY },
-        "Against bodies that trickle in: bytes per second, on average, after a grace of 5 s. 0 turns it off. 408, \
-         body_timeout.",
+        "Against bodies that trickle in: bytes per second, on average, after a grace of 5 s. 408, body_timeout. Also against \
+         clients that take their response as slowly, on average over the time that they make us wait. 0 turns both off.",
     )
     .or("\"1KiB\""),
     Key::new(
@@ -149,7 +149,8 @@ pub(super) const LIMITS: &[Key] = &[
     Key::new(
         "write_timeout",
         Value::Duration,
-        "Against clients that do not take their response: how long one may take nothing of it.",
+        "Against clients that do not take their response: how long one may take nothing of it at a time; all in all, \
+         min_body_rate bounds it.",
     )
     .or("\"30s\""),
 ];

@@ -149,7 +149,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From the end of the field lines to the end of the content.
     pub body_timeout: Duration,
-    /// Bytes per second of content, averaged, after a grace of 5 s.
+    /// Bytes per second of content, averaged, after a grace of 5 s. It is also the least rate at which a client takes a
+    /// response, averaged over the time that it makes us wait, after a grace of `write_timeout`.
     pub min_body_rate: u64,
     /// How long a connection may stay idle between requests.
     pub idle_timeout: Duration,

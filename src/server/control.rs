@@ -59,6 +59,7 @@ impl Generation {
             header_timeout: config.limits.header_timeout,
             idle_timeout: config.limits.idle_timeout,
             write_timeout: config.limits.write_timeout,
+            min_write_rate: config.limits.min_body_rate,
         };
         let gateway = Gateway::new(config, router, Arc::clone(budget), meters, desk);
         let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);

@@ -26,6 +26,7 @@ use super::chunked::Chunked;
 use super::crowd::Rest;
 use super::head::{self, Asked, Fault, Framing, Head, Look, Persistence, RequestHead, Version};
 use super::limit::{Exhausted, FREE_HEAD, Share};
+use super::pace::Uptake;
 use super::unread::{self, Unread};
 use crate::deadline::{Deadline, Moment};
 use content::Remaining;
@@ -61,6 +62,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// For the client to take any of a waiting response.
     pub write_timeout: Duration,
+    /// Bytes per second that it takes of one at least, averaged over the time that it makes us wait; 0 for any rate.
+    pub min_write_rate: u64,
 }
 
 /// Memory to read into that all connections of a worker share: a connection that waits holds none.
@@ -97,7 +100,11 @@ struct Inner<IO> {
     draining: bool,
     waiting: Deadline,
     first_request: bool,
+    /// While the client makes us wait: since when, and for how long it may.
+    stuck_since: Option<Instant>,
     writing: Deadline,
+    /// How it takes the response.
+    uptake: Uptake,
     /// What the client has not taken yet of a response.
     kept: Unread,
     /// Whether the end of this side is also that of a response.
@@ -155,7 +162,9 @@ impl<IO: Transport> Wire<IO> {
             draining: false,
             waiting,
             first_request: true,
+            stuck_since: None,
             writing: Deadline::default(),
+            uptake: Uptake::default(),
             kept: Unread::default(),
             ends_response: false,
         };
@@ -444,6 +453,7 @@ impl<IO: Transport> Inner<IO> {
     fn arrived(&mut self, head: Result<RequestHead, Fault>, share: Option<Share>) -> Arrival {
         self.scanned = 0;
         self.first_request = false;
+        self.uptake = Uptake::default();
         self.rest.serve();
         self.waiting.clear();
         Arrival { head, at: Instant::now(), share }
@@ -486,17 +496,26 @@ impl<IO: Transport> Inner<IO> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Sees to it that a client which takes nothing of its response is given up.
+    /// Sees to it that a client which takes nothing of its response, or too little for too long, is given up.
     fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(result) => {
-                self.writing.clear();
+                if let Some(since) = self.stuck_since.take() {
+                    self.uptake.wait(since.elapsed());
+                    self.writing.clear();
+                }
+                if let Ok(n) = result {
+                    self.uptake.take(n);
+                }
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                if !self.writing.is_set() {
-                    self.writing.set(self.limits.write_timeout);
+                if self.stuck_since.is_none() {
+                    let now = Instant::now();
+                    let Limits { write_timeout, min_write_rate, .. } = self.limits;
+                    self.stuck_since = Some(now);
+                    self.writing.set_at(now, self.uptake.patience(write_timeout, min_write_rate));
                     self.unread.release();
                 }
                 ready!(self.writing.poll_passed(cx));

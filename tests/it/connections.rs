@@ -103,6 +103,29 @@ fn an_answer_to_a_client_that_reads_slowly_is_not_cut() {
     assert_eq!((response.complete, response.body.len()), (true, length));
 }
 
+/// Each piece is taken in time. All of it would take a minute, and as long would the upstream's connection be held.
+#[test]
+fn a_client_that_takes_its_answer_below_the_least_rate_is_cut_off_though_it_takes_some_all_the_time() {
+    let body = vec![b'z'; 128 << 20];
+    let upstream = Upstream::scripted(move |connection| {
+        if connection.request().is_some() {
+            connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()));
+            connection.send(&body);
+        }
+    });
+    let limits = "write_timeout = \"500ms\"\nmin_body_rate = \"1GiB\"";
+    let gateway = gateway().limits(limits).route(PATH, &upstream.url()).start();
+    let mut client = Client::to(&gateway);
+    client.send(post(FIXTURE).bytes()).until("\r\n\r\n");
+    while upstream.closed() == 0 {
+        client.read_some(64 * 1024);
+        // Sleeping is what a slow reader is made of.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let response = client.response();
+    assert!(!response.complete && response.body.len() < 64 << 20, "{} bytes", response.body.len());
+}
+
 /// At this pace it takes longer than the limit until a third of the kernel's largest buffer is empty, which is when the
 /// kernel would ask for more.
 #[test]

@@ -291,6 +291,58 @@ async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limi
     }
 }
 
+/// A byte now and then does not give a client more time than one that takes nothing has.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_less_than_the_least_rate_is_left_within_the_limit() {
+    let limit = *worker().view().limits();
+    assert_eq!((limit.write_timeout.as_secs(), limit.min_write_rate), (30, 1024));
+    for pause in [1, 10, 29] {
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(1);
+            let served =
+                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            let begin = tokio::time::Instant::now();
+            let mut taken = 0;
+            while timeout(Duration::from_secs(pause), std::future::pending::<()>()).await.is_err()
+                && !served.is_finished()
+            {
+                let _maybe_the_end = client.read_u8().await;
+                taken += 1;
+            }
+            served.await.unwrap();
+            let took = begin.elapsed();
+            assert!(took >= limit.write_timeout, "{pause}: {took:?}");
+            assert!(took <= limit.write_timeout + Duration::from_secs(pause), "{pause}: {took:?}");
+            assert!(taken <= 30, "{taken} bytes were taken");
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// At the least rate and above it, an answer may take as long as it is.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_the_least_rate_gets_all_of_its_answers() {
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(1);
+        let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+        let begin = tokio::time::Instant::now();
+        // Each answer is measured for itself: together they take longer than the limit.
+        for _ in 0..20 {
+            client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"}\n") {
+                assert!(timeout(Duration::from_millis(50), std::future::pending::<()>()).await.is_err());
+                text.push(client.read_u8().await.unwrap());
+            }
+        }
+        assert!(begin.elapsed() > 3 * worker().view().limits().write_timeout);
+        drop(client);
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+}
+
 #[tokio::test]
 async fn a_part_of_an_answer_reaches_a_client_that_takes_little_at_once_though_its_upstream_pauses() {
     for reads_at_once in [true, false] {

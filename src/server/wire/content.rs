@@ -194,6 +194,7 @@ mod tests {
                 header_timeout: long,
                 idle_timeout: long,
                 write_timeout: long,
+                min_write_rate: 0,
             };
             let share = Budget::new(1 << 20).share(Peer::Unix);
             let wire =

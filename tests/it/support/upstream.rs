@@ -195,6 +195,11 @@ impl Upstream {
         self.shared.record().connections
     }
 
+    /// How many of them the gateway has closed.
+    pub(crate) fn closed(&self) -> usize {
+        self.shared.record().closed
+    }
+
     /// How many bytes came in.
     pub(crate) fn bytes(&self) -> usize {
         self.shared.record().bytes
