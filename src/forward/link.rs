@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::HeaderName;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::coop::unconstrained;
@@ -20,7 +20,7 @@ use super::dial::dial;
 use super::error::{Breach, ForwardError};
 use super::origin::Origin;
 use super::request::SMALL;
-use super::response::{Asked, Framing, Look, MAX_HEAD, ResponseHead, look};
+use super::response::{Asked, Framing, HeadParser, Look, MAX_HEAD, ResponseHead, look};
 use crate::deadline::Deadline;
 use crate::server::chunked::{Chunked, Step};
 use crate::server::limit::Share;
@@ -67,7 +67,7 @@ pub struct Link {
     outgoing: Option<Box<Outgoing>>,
     written: usize,
     /// What has been read and not been made sense of.
-    unread: Bytes,
+    unread: BytesMut,
     state: State,
     is_persistent: bool,
     /// When it was last used.
@@ -76,6 +76,14 @@ pub struct Link {
     idle_limit: Duration,
     /// Kept over the exchanges: most of them move it and never let it come.
     deadline: Deadline,
+}
+
+/// A response whose head has not come.
+struct Awaited<'k> {
+    asked: Asked,
+    kept: &'k [HeaderName],
+    parser: HeadParser,
+    interim: usize,
 }
 
 /// What is awaited of the upstream.
@@ -123,18 +131,22 @@ impl Link {
         };
         // Head and content leave in one write; Nagle's algorithm could only delay what is left of a large one.
         stream.send_at_once().map_err(ForwardError::Unreachable)?;
-        Ok(Self {
+        Ok(Self::new(stream, idle_limit, scratch))
+    }
+
+    fn new(stream: Stream, idle_limit: Duration, scratch: Scratch) -> Self {
+        Self {
             stream,
             scratch,
             outgoing: None,
             written: 0,
-            unread: Bytes::new(),
+            unread: BytesMut::new(),
             state: State::Idle,
             is_persistent: false,
             idle_since: Instant::now(),
             idle_limit,
             deadline: Deadline::default(),
-        })
+        }
     }
 
     /// Sends a request and waits for the head of its response, for at most `limit` from `now`. `kept` are the fields that a
@@ -149,12 +161,11 @@ impl Link {
         now: Instant,
         limit: Duration,
     ) -> Result<ResponseHead, Unanswered> {
-        let asked = request.asked;
+        let mut awaited = Awaited { asked: request.asked, kept, parser: HeadParser::default(), interim: 0 };
         self.outgoing = Some(request);
         self.written = 0;
         self.state = State::Head;
         self.deadline.set_at(now, limit);
-        let mut interim = 0;
         let mut failure = None;
         poll_fn(|cx| {
             if let Err(error) = self.poll_write(cx) {
@@ -167,7 +178,7 @@ impl Link {
                 self.outgoing = None;
                 failure = Some(error);
             }
-            match self.poll_head(cx, asked, kept, &mut interim) {
+            match self.poll_head(cx, &mut awaited) {
                 Poll::Ready(Ok(head)) => {
                     if failure.is_some() {
                         self.give_up_writing();
@@ -178,9 +189,13 @@ impl Link {
                     (Breach::Closed, Some(error)) => Breach::Io(error),
                     (breach, _) => breach,
                 }))),
-                Poll::Pending => {
-                    self.deadline.poll_passed(cx).map(|()| Err(Unanswered::Failed(ForwardError::TimedOut)))
-                }
+                Poll::Pending => self.deadline.poll_passed(cx).map(|()| {
+                    // What can never become a head need not have been noticed before.
+                    Err(match self.is_no_head(&awaited) {
+                        Some(breach) => failed(breach),
+                        None => Unanswered::Failed(ForwardError::TimedOut),
+                    })
+                }),
             }
         })
         .await
@@ -200,7 +215,7 @@ impl Link {
                     let n = usize::try_from(*left).unwrap_or(usize::MAX).min(self.unread.len());
                     *left = left.saturating_sub(u64::try_from(n).unwrap_or(u64::MAX));
                     let is_last = *left == 0;
-                    let piece = self.unread.split_to(n);
+                    let piece = self.split_off_first(n);
                     if is_last {
                         self.complete()?;
                     }
@@ -208,11 +223,11 @@ impl Link {
                 }
                 Remaining::Chunked(chunked) => match chunked.step(&self.unread) {
                     Ok(Step::Content(range)) => {
-                        let mut piece = self.unread.split_to(range.end);
-                        Some(piece.split_off(range.start))
+                        self.unread.advance(range.start);
+                        Some(self.split_off_first(range.len()))
                     }
                     Ok(Step::More) => {
-                        self.unread = Bytes::new();
+                        self.unread = BytesMut::new();
                         None
                     }
                     Ok(Step::End(end)) => {
@@ -222,7 +237,7 @@ impl Link {
                     }
                     Err(malformed) => return Poll::Ready(Err(Breach::Chunks(malformed.0))),
                 },
-                Remaining::Close => Some(mem::take(&mut self.unread)),
+                Remaining::Close => Some(mem::take(&mut self.unread).freeze()),
             };
             if let Some(piece) = piece {
                 return Poll::Ready(Ok(Some(piece)));
@@ -349,18 +364,17 @@ impl Link {
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        asked: Asked,
-        kept: &[HeaderName],
-        interim: &mut usize,
+        awaited: &mut Awaited<'_>,
     ) -> Poll<Result<ResponseHead, Breach>> {
         loop {
             if !self.unread.is_empty() {
-                match look(&self.unread, asked, kept)? {
+                match awaited.parser.look(&self.unread, awaited.asked, awaited.kept)? {
                     Look::Partial => {}
                     Look::Interim(len) => {
                         self.pass_over(len);
-                        *interim = interim.saturating_add(1);
-                        if *interim > MAX_INTERIM {
+                        awaited.parser = HeadParser::default();
+                        awaited.interim = awaited.interim.saturating_add(1);
+                        if awaited.interim > MAX_INTERIM {
                             return Poll::Ready(Err(Breach::EndlessInterim));
                         }
                         continue;
@@ -373,9 +387,14 @@ impl Link {
                 }
             }
             if ready!(self.poll_fill(cx)).map_err(Breach::Io)? == 0 {
-                return Poll::Ready(Err(Breach::Closed));
+                return Poll::Ready(Err(self.is_no_head(awaited).unwrap_or(Breach::Closed)));
             }
         }
+    }
+
+    /// What is wrong with the part of a head that has been received, if nothing that could follow would make it right.
+    fn is_no_head(&self, awaited: &Awaited<'_>) -> Option<Breach> {
+        look(&self.unread, awaited.asked, awaited.kept).err()
     }
 
     /// Passes over the first `n` bytes of what is unread. It holds no memory behind the last.
@@ -383,8 +402,14 @@ impl Link {
         if n < self.unread.len() {
             self.unread.advance(n);
         } else {
-            self.unread = Bytes::new();
+            self.unread = BytesMut::new();
         }
+    }
+
+    /// The first `n` bytes of what is unread, which are then no longer.
+    fn split_off_first(&mut self, n: usize) -> Bytes {
+        let first = if n < self.unread.len() { self.unread.split_to(n) } else { mem::take(&mut self.unread) };
+        first.freeze()
     }
 
     fn begin(&mut self, head: &ResponseHead) -> Result<(), Breach> {
@@ -417,11 +442,11 @@ impl Link {
         let mut buffer = ReadBuf::new(&mut scratch);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
-        self.unread = if self.unread.is_empty() {
-            Bytes::copy_from_slice(filled)
+        if self.unread.is_empty() {
+            self.unread = BytesMut::from(filled);
         } else {
-            [&self.unread, filled].concat().into()
-        };
+            self.unread.extend_from_slice(filled);
+        }
         Poll::Ready(Ok(filled.len()))
     }
 }

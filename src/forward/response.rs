@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use http::header::HeaderName;
 use http::{Method, StatusCode};
 use httparse::ParserConfig;
+use memchr::memchr;
 
 use super::error::Breach;
 use super::fields::{HopByHop, keep_alive_seconds};
@@ -70,6 +71,68 @@ impl Asked {
     #[must_use]
     pub fn by(method: &str) -> Self {
         if method == Method::HEAD.as_str() { Self::ForHead } else { Self::ForContent }
+    }
+}
+
+/// Reads the head of a response that comes in pieces. However small they are, the work is linear in the size of the head:
+/// an upstream that sends it byte by byte costs no more than a few looks at each byte.
+#[derive(Debug, Default)]
+pub struct HeadParser {
+    /// How many bytes there were when httparse last looked at them.
+    parsed: usize,
+    /// How many bytes have been searched for the end of the head.
+    scanned: usize,
+    /// Where the line begins in which the search stands.
+    line: usize,
+    /// Whether there has been a line that is not empty: empty ones before it are passed over (RFC 9112, section 2.2).
+    has_begun: bool,
+}
+
+impl HeadParser {
+    /// As [`look`]: `bytes` is all that has been received of the head so far.
+    ///
+    /// A head that is malformed before its end may be noticed late: when it has doubled its length, or by a [`look`] when
+    /// nothing more comes.
+    ///
+    /// # Errors
+    /// As those of [`look`].
+    pub fn look(&mut self, bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
+        // Most heads come whole: the end of those need not be searched for.
+        let is_first = self.parsed == 0;
+        if !is_first {
+            if let Some(end) = self.end(bytes) {
+                return match look(bytes.get(..end).unwrap_or(bytes), asked, kept)? {
+                    // There is an empty line, and httparse wants more: it can only be this that is wrong.
+                    Look::Partial => Err(Breach::Malformed(httparse::Error::NewLine)),
+                    found @ (Look::Interim(_) | Look::Complete(..)) => Ok(found),
+                };
+            }
+            if bytes.len() > MAX_HEAD {
+                return Err(Breach::HeadTooLarge);
+            }
+            if bytes.len() < self.parsed.saturating_mul(2) {
+                return Ok(Look::Partial);
+            }
+        }
+        self.parsed = bytes.len();
+        look(bytes, asked, kept)
+    }
+
+    /// Where the head ends, if it does: behind its first empty line. Goes on where the last search stopped.
+    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        while let Some(at) = memchr(b'\n', bytes.get(self.scanned..).unwrap_or_default()) {
+            let line_feed = self.scanned.saturating_add(at);
+            let line = bytes.get(self.line..line_feed).unwrap_or_default();
+            self.scanned = line_feed.saturating_add(1);
+            self.line = self.scanned;
+            if !matches!(line, b"" | b"\r") {
+                self.has_begun = true;
+            } else if self.has_begun {
+                return Some(self.scanned);
+            }
+        }
+        self.scanned = bytes.len();
+        None
     }
 }
 
@@ -279,6 +342,69 @@ mod tests {
         assert!(matches!(look_at("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP"), Ok(Look::Interim(37))));
         assert!(matches!(look_at("HTTP/1.1 101 Switching\r\n\r\n"), Err(Breach::Switched)));
         assert!(matches!(look_at("HTTP/1.1 099 Odd\r\n\r\n"), Err(Breach::Malformed(_))));
+    }
+
+    /// The end of a head, or a fault of it, is found in whatever pieces the head comes.
+    #[test]
+    fn a_head_that_comes_in_pieces_is_read_as_one_that_comes_at_once() {
+        for text in [
+            "HTTP/1.1 200 OK\r\na: b\r\ncontent-length: 2\r\n\r\nok",
+            "\r\n\n\r\nHTTP/1.1 200 OK\na: b\n\nHTTP/1.1 201 Made\r\n\r\n",
+            "HTTP/1.1 200 OK\na: b\r\n\n\n",
+            "HTTP/1.1 200\n\r\n\r\n",
+            "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\r\n\r\n",
+            "\rHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 101 Switching\r\n\r\n",
+            "garbage\n\n",
+        ] {
+            for size in 1..=text.len() {
+                let mut parser = HeadParser::default();
+                let ends = (size..text.len()).step_by(size).chain([text.len()]);
+                let mut looks = ends.map(|end| parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]));
+                let found = looks.find(|look| !matches!(look, Ok(Look::Partial))).expect("it has an end");
+                assert_eq!(format!("{found:?}"), format!("{:?}", look_at(text)), "{text:?} by {size}");
+            }
+        }
+    }
+
+    /// It counts the bytes that are looked at, by the search for the end and by httparse.
+    #[test]
+    fn a_head_that_comes_byte_by_byte_takes_linear_work() {
+        let line = format!("x: {}\r\n", "y".repeat(800));
+        let long = format!("x: {}\r\n", "y".repeat(60_000));
+        for (before, lines) in
+            [("", line.repeat(75)), ("\n", line.clone()), ("", long), (&"\r\n".repeat(30_000), line)]
+        {
+            let text = format!("{before}HTTP/1.1 200 OK\r\n{lines}\r\n");
+            assert!(text.len() <= MAX_HEAD);
+            let (mut parser, mut visited) = (HeadParser::default(), 0);
+            for end in 1..=text.len() {
+                let before = (parser.scanned, parser.parsed);
+                let looked = parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]);
+                // The search begins where the last one stopped, and goes to the end of what is there.
+                visited += end - before.0;
+                visited += if parser.parsed > before.1 { parser.parsed } else { 0 };
+                match looked.unwrap() {
+                    Look::Partial => assert!(end < text.len()),
+                    Look::Complete(len, _) => visited += len,
+                    Look::Interim(_) => panic!("it is final"),
+                }
+            }
+            assert!(visited <= 4 * text.len(), "{visited} bytes visited of {}", text.len());
+        }
+    }
+
+    #[test]
+    fn a_head_that_comes_in_pieces_is_bounded() {
+        for text in ["HTTP/1.1 200 OK\r\nx: ".to_owned() + &"y".repeat(MAX_HEAD), "\n".repeat(MAX_HEAD + 1)] {
+            let mut parser = HeadParser::default();
+            let look = |end: usize| parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]);
+            let fault = (1..=text.len()).map(look).position(|look| look.is_err());
+            assert_eq!(fault, Some(MAX_HEAD), "the first byte too many");
+        }
     }
 
     #[test]
