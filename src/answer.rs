@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::relay::Relay;
+use crate::forward::response::SURPLUS;
 use crate::peer::Peer;
 use crate::rejection::Rejection;
 use crate::server::view::View;
@@ -50,10 +51,14 @@ impl<IO: Transport> Answer<IO> {
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
         let Some(relay) = &mut self.content else { return Poll::Ready(None) };
         let next = ready!(relay.poll_piece(cx));
+        let has_surplus = relay.has_surplus();
         if !matches!(next, Some(Ok(_))) {
             self.content = None;
         }
         let Some(Ending { record, .. }) = &mut self.ending else { return Poll::Ready(next) };
+        if has_surplus {
+            record.detail = Some(SURPLUS.to_owned());
+        }
         match &next {
             Some(Ok(piece)) => {
                 record.sent = record.sent.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));

@@ -26,6 +26,7 @@ use crate::counsel::{self, Desk, Inquiry};
 use crate::forward;
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::request::Manner;
+use crate::forward::response::SURPLUS;
 use crate::peer::Peer;
 use crate::rejection::Rejection;
 use crate::route::{Matched, RouteId, Router};
@@ -119,7 +120,7 @@ pub async fn exchange<IO: Transport>(
         walk.await
     };
     Ok(match outcome {
-        Ok(Served::Relayed(forward::Response { head, content, at: _ })) => match content {
+        Ok(Served::Relayed(forward::Response { head, content, .. })) => match content {
             forward::Content::Whole(content) => {
                 let message = relayed(&head, &content, worker, &mut ending.record, wire);
                 Exchanged::Whole(message, ending)
@@ -219,7 +220,12 @@ async fn walk<IO: Transport>(
     let answered = answer.as_ref().map_or_else(|_failed| Instant::now(), |response| response.at);
     record.upstream_took = Some(answered.saturating_duration_since(verified));
     answer
-        .inspect(|response| record.status = response.head.status.as_u16())
+        .inspect(|response| {
+            record.status = response.head.status.as_u16();
+            if response.has_surplus {
+                record.detail = Some(SURPLUS.to_owned());
+            }
+        })
         .map(Served::Relayed)
         .map_err(|error| undelivered(&error, record))
 }

@@ -1,6 +1,7 @@
 //! Shell. A connection, to a client or to an upstream: over TCP, or over a unix socket.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,6 +21,17 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+/// What has arrived on a connection and has not been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// Nothing.
+    Nothing,
+    /// Bytes.
+    Bytes,
+    /// The end of the connection, in good order or not.
+    End,
+}
+
 impl Stream {
     /// Has what is written sent at once, and not held back to be sent together with more.
     ///
@@ -29,6 +41,23 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
             Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// What the system knows to have arrived. The runtime knows that only from when it last asked the system, which is a while
+    /// ago where it is busy.
+    #[must_use]
+    pub fn arrived(&self) -> Arrived {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        match peeked {
+            Ok(0) => Arrived::End,
+            Ok(_) => Arrived::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Arrived::Nothing,
+            Err(_gone) => Arrived::End,
         }
     }
 }

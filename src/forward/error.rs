@@ -32,8 +32,6 @@ pub enum Breach {
     Switched,
     /// More than one way to tell where the response ends.
     UnclearFraming,
-    /// More content than it had announced.
-    Overrun,
     /// The connection ended before the response did.
     Closed,
 }
@@ -70,7 +68,6 @@ impl fmt::Display for Breach {
             Self::UnclearFraming => {
                 "it sent several or contradictory content-length and transfer-encoding fields"
             }
-            Self::Overrun => "it sent more content than it had announced",
             Self::Closed => "it closed the connection before the end of its response",
         })
     }
@@ -86,7 +83,6 @@ impl std::error::Error for Breach {
             | Self::EndlessInterim
             | Self::Switched
             | Self::UnclearFraming
-            | Self::Overrun
             | Self::Closed => None,
         }
     }

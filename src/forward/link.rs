@@ -25,7 +25,7 @@ use crate::deadline::Deadline;
 use crate::server::chunked::{Chunked, Step};
 use crate::server::limit::Share;
 use crate::server::wire::Scratch;
-use crate::stream::Stream;
+use crate::stream::{Arrived, Stream};
 
 /// The most interim responses before the final one.
 const MAX_INTERIM: usize = 64;
@@ -70,6 +70,7 @@ pub struct Link {
     unread: BytesMut,
     state: State,
     is_persistent: bool,
+    has_surplus: bool,
     /// When it was last used.
     idle_since: Instant,
     /// How long it may lie idle.
@@ -143,6 +144,7 @@ impl Link {
             unread: BytesMut::new(),
             state: State::Idle,
             is_persistent: false,
+            has_surplus: false,
             idle_since: Instant::now(),
             idle_limit,
             deadline: Deadline::default(),
@@ -201,8 +203,8 @@ impl Link {
         .await
     }
 
-    /// The next piece of the content of the response; none behind the last. The response is complete, and nothing followed
-    /// it, as soon as [`Self::is_complete`].
+    /// The next piece of the content of the response; none behind the last. The response is complete as soon as
+    /// [`Self::is_complete`].
     pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Breach>> {
         if self.poll_write(cx).is_err() {
             self.give_up_writing();
@@ -217,7 +219,7 @@ impl Link {
                     let is_last = *left == 0;
                     let piece = self.split_off_first(n);
                     if is_last {
-                        self.complete()?;
+                        self.complete();
                     }
                     Some(piece)
                 }
@@ -232,7 +234,7 @@ impl Link {
                     }
                     Ok(Step::End(end)) => {
                         self.pass_over(end);
-                        self.complete()?;
+                        self.complete();
                         return Poll::Ready(Ok(None));
                     }
                     Err(malformed) => return Poll::Ready(Err(Breach::Chunks(malformed.0))),
@@ -251,20 +253,20 @@ impl Link {
     }
 
     /// The content of the response, if it has all been received together with the head.
-    pub fn take_whole(&mut self) -> Option<Result<Bytes, Breach>> {
+    pub fn take_whole(&mut self) -> Option<Bytes> {
         let is_there = match &self.state {
             State::Content(Remaining::Length(left)) => {
                 usize::try_from(*left).is_ok_and(|left| left <= self.unread.len())
             }
-            State::Idle | State::Ended => return Some(Ok(Bytes::new())),
+            State::Idle | State::Ended => return Some(Bytes::new()),
             State::Head | State::Content(Remaining::Chunked(_) | Remaining::Close) => false,
         };
         if !is_there {
             return None;
         }
         match self.poll_content(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(piece) => piece.transpose(),
-            Poll::Pending => None,
+            Poll::Ready(Ok(piece)) => piece,
+            Poll::Ready(Err(_)) | Poll::Pending => None,
         }
     }
 
@@ -286,13 +288,17 @@ impl Link {
         matches!(self.state, State::Idle) && self.is_persistent && !self.is_writing()
     }
 
-    /// Whether nothing has come since the last response: neither bytes, which would belong to no request, nor the end.
+    /// Whether bytes have come behind the last response. They belong to no response, and nobody gets them.
     #[must_use]
-    pub fn is_quiet(&mut self) -> bool {
-        // Nobody needs to be woken for it. A task that has used up its budget for this turn is told that nothing is there
-        // without anybody having looked: this look is not charged to it.
-        let look = pin!(unconstrained(poll_fn(|cx| self.poll_fill(cx))));
-        look.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    pub fn has_surplus(&self) -> bool {
+        self.has_surplus
+    }
+
+    /// What has come since the last response: bytes, which would belong to no request, or the end. It is to be neither when
+    /// a request is sent.
+    #[must_use]
+    pub fn arrived(&self) -> Arrived {
+        self.stream.arrived()
     }
 
     /// Writes what is left of the request, for at most `limit`.
@@ -381,7 +387,7 @@ impl Link {
                     }
                     Look::Complete(len, head) => {
                         self.pass_over(len);
-                        self.begin(&head)?;
+                        self.begin(&head);
                         return Poll::Ready(Ok(head));
                     }
                 }
@@ -412,7 +418,7 @@ impl Link {
         first.freeze()
     }
 
-    fn begin(&mut self, head: &ResponseHead) -> Result<(), Breach> {
+    fn begin(&mut self, head: &ResponseHead) {
         self.is_persistent = head.is_persistent;
         if let Some(seconds) = head.keep_alive {
             // One second less, so that we let go first.
@@ -425,15 +431,20 @@ impl Link {
             Framing::Close => Remaining::Close,
         };
         self.state = State::Content(remaining);
-        Ok(())
     }
 
-    /// The response is complete, unless there is more behind it: then where it really ends is anybody's guess, and it must
-    /// not look complete.
-    fn complete(&mut self) -> Result<(), Breach> {
-        let is_quiet = self.unread.is_empty() && self.is_quiet();
+    /// The response is complete. If the connection has ended, or there is more behind the response, no other request is sent over
+    /// it: these bytes answer none.
+    fn complete(&mut self) {
+        let is_quiet = self.unread.is_empty() && {
+            // Nobody needs to be woken for it. A task that has used up its budget for this turn is told that nothing is there
+            // without anybody having looked: this look is not charged to it.
+            let look = pin!(unconstrained(poll_fn(|cx| self.poll_fill(cx))));
+            look.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+        };
+        self.has_surplus = !self.unread.is_empty();
+        self.unread = BytesMut::new();
         self.state = if is_quiet { State::Idle } else { State::Ended };
-        if self.unread.is_empty() { Ok(()) } else { Err(Breach::Overrun) }
     }
 
     /// Reads what there is, behind what is unread.

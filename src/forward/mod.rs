@@ -27,7 +27,7 @@ use link::{Link, Outgoing, Unanswered};
 use pool::Pool;
 use relay::Relay;
 use request::{Circumstances, Manner, compose};
-use response::{Asked, Framing, ResponseHead};
+use response::{Asked, ResponseHead};
 
 /// An upstream's response.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct Response {
     pub content: Content,
     /// When its head had come.
     pub at: Instant,
+    /// Whether bytes came behind it, as far as is known yet.
+    pub has_surplus: bool,
 }
 
 /// The content of a response.
@@ -89,8 +91,7 @@ async fn exchange(
         match link.send(request, kept, now, pool.upstream().response_timeout).await {
             Ok(head) => {
                 let at = Instant::now();
-                let content = arrived(head.framing, link, pool, at)?;
-                return Ok(Response { head, content, at });
+                return Ok(arrived(head, link, pool, at));
             }
             Err(Unanswered::Unsent(unsent)) if !is_fresh => request = unsent,
             Err(Unanswered::Unsent(_)) => return Err(ForwardError::Broken(Breach::Closed)),
@@ -101,17 +102,13 @@ async fn exchange(
 }
 
 /// Most answers are short, and have come with their head.
-fn arrived(
-    framing: Framing,
-    mut link: Box<Link>,
-    pool: &Rc<Pool>,
-    now: Instant,
-) -> Result<Content, ForwardError> {
+fn arrived(head: ResponseHead, mut link: Box<Link>, pool: &Rc<Pool>, at: Instant) -> Response {
     let Some(whole) = link.take_whole() else {
         let patience = pool.upstream().response_timeout;
-        return Ok(Content::Coming(Box::new(Relay::new(framing, link, Rc::clone(pool), patience))));
+        let relay = Box::new(Relay::new(head.framing, link, Rc::clone(pool), patience));
+        return Response { head, content: Content::Coming(relay), at, has_surplus: false };
     };
-    let whole = whole.map_err(ForwardError::Broken)?;
-    pool.take_back(link, now);
-    Ok(Content::Whole(whole))
+    let has_surplus = link.has_surplus();
+    pool.take_back(link, at);
+    Response { head, content: Content::Whole(whole), at, has_surplus }
 }

@@ -16,14 +16,15 @@ use crate::deadline::Deadline;
 
 /// Content that is still coming. When it has all gone by, the connection goes back to its pool.
 ///
-/// It ends with an error if the upstream breaks off, sends more than it announced, or stalls: the client's connection then ends,
-/// so that no broken response looks complete.
+/// It ends with an error if the upstream breaks off or stalls: the client's connection then ends, so that no broken response looks
+/// complete. What the upstream sends behind the end is nobody's.
 #[derive(Debug)]
 pub struct Relay {
     link: Option<Box<Link>>,
     pool: Rc<Pool>,
     /// Bytes that are still to come, where that is known.
     left: Option<u64>,
+    has_surplus: bool,
     stall: Deadline,
     patience: Duration,
 }
@@ -37,7 +38,7 @@ impl Relay {
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::Close => None,
         };
-        Self { link: Some(link), pool, left, stall: Deadline::default(), patience }
+        Self { link: Some(link), pool, left, has_surplus: false, stall: Deadline::default(), patience }
     }
 
     /// The next piece; none behind the last.
@@ -71,6 +72,12 @@ impl Relay {
         self.link.is_none()
     }
 
+    /// Whether bytes have come behind it, as far as is known when all of it has gone by.
+    #[must_use]
+    pub fn has_surplus(&self) -> bool {
+        self.has_surplus
+    }
+
     /// How many bytes are still to come, where that is known.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
@@ -96,6 +103,7 @@ impl Relay {
 
     fn release(&mut self) {
         if let Some(link) = self.link.take() {
+            self.has_surplus = link.has_surplus();
             self.pool.take_back(link, Instant::now());
         }
     }

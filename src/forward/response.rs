@@ -17,6 +17,11 @@ pub const MAX_HEAD: usize = 64 * 1024;
 /// The most field lines that it may have.
 const MAX_FIELD_LINES: usize = 100;
 
+/// What the log says of bytes behind a complete response: more content than was announced, content where there can be none,
+/// a second response. They belong to no response, so nobody gets them.
+pub const SURPLUS: &str =
+    "the upstream sent more than its response: the rest was dropped, and the connection closed";
+
 /// What the bytes received so far amount to.
 #[derive(Debug)]
 pub enum Look {

@@ -179,3 +179,33 @@ fn requests_are_answered_though_nobody_reads_the_log() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// An operator should know it; how often it happens is the upstream's affair.
+#[test]
+fn an_upstream_that_sends_more_than_its_answer_is_named_in_each_line_and_once_besides() {
+    let upstream = Upstream::scripted(|connection| {
+        connection.request();
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok\n");
+    });
+    let setup = Setup::new(&upstream.url(), "");
+    let (mut running, address) = setup.start();
+    for _ in 0..3 {
+        Client::connect(address).send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    }
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0));
+    let lines: Vec<Value> = running.seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = "the upstream sent more than its response: the rest was dropped, and the connection closed";
+    let access: Vec<_> = lines.iter().filter(|line| line["message"] == "request").collect();
+    assert_eq!(access.len(), 3);
+    for line in access {
+        assert_eq!(
+            (&line["detail"], &line["status"], &line["level"]),
+            (&said.into(), &200.into(), &"INFO".into())
+        );
+        assert!(line.get("reason").is_none(), "{line}");
+    }
+    let told: Vec<_> = lines.iter().filter(|line| line["message"] == said).collect();
+    let [line] = told[..] else { panic!("{lines:?}") };
+    assert_eq!((&line["upstream"], &line["level"]), (&upstream.url().into(), &"INFO".into()));
+}
