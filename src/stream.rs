@@ -44,6 +44,17 @@ impl Stream {
         }
     }
 
+    /// Has the system take little more of what is written than the other end does: no more than `most` bytes that are not on
+    /// their way. What it has taken is nearly sent, then, so that how fast it takes more says how fast the other end does.
+    pub fn limit_unsent(&self, most: u32) {
+        match self {
+            // A system that cannot do it only makes a slow end look faster than it is.
+            Self::Tcp(stream) => drop(SockRef::from(stream).set_tcp_notsent_lowat(most)),
+            // It has only the other end's memory to put it into.
+            Self::Unix(_) => {}
+        }
+    }
+
     /// What the system knows to have arrived. The runtime knows that only from when it last asked the system, which is a while
     /// ago where it is busy.
     #[must_use]

@@ -171,7 +171,8 @@ const CONNECT_TIMEOUT: Key = Key::new(
 const RESPONSE_TIMEOUT: Key = Key::new(
     "response_timeout",
     Value::Duration,
-    "Against apps that hang: to the response's header fields (504, upstream_timeout), and for each further piece.",
+    "Against apps that hang: from the last byte of the request to the response's header fields (504, upstream_timeout); \
+     for each further piece of a request that is being sent, and of the response.",
 );
 const MAX_IDLE: Key = Key::new(
     "max_idle",

@@ -270,7 +270,8 @@ pub struct Upstream {
     pub origin: Origin,
     /// For a connection to come about.
     pub connect_timeout: Duration,
-    /// From the request's last byte to the response's field lines, and for each further piece of the response.
+    /// From the last byte of the request that is sent to the response's field lines; while the request is being sent, for each
+    /// further piece of it; and for each further piece of the response.
     pub response_timeout: Duration,
     /// Kept-alive connections to it that may lie idle, all workers together.
     pub max_idle: usize,

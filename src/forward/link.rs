@@ -21,14 +21,23 @@ use super::error::{Breach, ForwardError};
 use super::origin::Origin;
 use super::request::SMALL;
 use super::response::{Asked, Framing, HeadParser, Look, MAX_HEAD, ResponseHead, look};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Moment};
 use crate::server::chunked::{Chunked, Step};
 use crate::server::limit::Share;
+use crate::server::pace::longest_wait;
 use crate::server::wire::Scratch;
 use crate::stream::{Arrived, Stream};
 
 /// The most interim responses before the final one.
 const MAX_INTERIM: usize = 64;
+
+/// Bytes per second of a request that an upstream takes at least, on average, once it has had its time to respond. Against
+/// one that takes a byte now and then: it would hold the request, and the memory for it, for as long as it likes.
+const LEAST_UPLOAD_RATE: u64 = 1024;
+
+/// How many bytes of a request the system takes that are not on their way. It would take megabytes: the request would seem to
+/// have been sent, and the time for its response would run, while a slow upstream has hardly begun to take it.
+const MOST_UNSENT: u32 = 128 * 1024;
 
 /// A request on its way: its content is always whole, and its length known.
 #[derive(Debug)]
@@ -63,9 +72,10 @@ impl Outgoing {
 pub struct Link {
     stream: Stream,
     scratch: Scratch,
-    /// The request that is being written, and how much of it is.
+    /// The request that is being written, how much of it is, and since when.
     outgoing: Option<Box<Outgoing>>,
     written: usize,
+    begun: Instant,
     /// What has been read and not been made sense of.
     unread: BytesMut,
     state: State,
@@ -75,7 +85,9 @@ pub struct Link {
     idle_since: Instant,
     /// How long it may lie idle.
     idle_limit: Duration,
-    /// Kept over the exchanges: most of them move it and never let it come.
+    /// For how long the upstream may make no progress: take nothing of the request, begin no response, send nothing more of one.
+    limit: Duration,
+    /// When that time is over. Kept over the exchanges: most of them move it and never let it come.
     deadline: Deadline,
 }
 
@@ -132,26 +144,31 @@ impl Link {
         };
         // Head and content leave in one write; Nagle's algorithm could only delay what is left of a large one.
         stream.send_at_once().map_err(ForwardError::Unreachable)?;
+        stream.limit_unsent(MOST_UNSENT);
         Ok(Self::new(stream, idle_limit, scratch))
     }
 
     fn new(stream: Stream, idle_limit: Duration, scratch: Scratch) -> Self {
+        let now = Instant::now();
         Self {
             stream,
             scratch,
             outgoing: None,
             written: 0,
+            begun: now,
             unread: BytesMut::new(),
             state: State::Idle,
             is_persistent: false,
             has_surplus: false,
-            idle_since: Instant::now(),
+            idle_since: now,
             idle_limit,
+            limit: Duration::ZERO,
             deadline: Deadline::default(),
         }
     }
 
-    /// Sends a request and waits for the head of its response, for at most `limit` from `now`. `kept` are the fields that a
+    /// Sends a request and waits for the head of its response: for at most `limit` from its last byte, and for as long at a
+    /// time while it is being written. Interim responses give no more time. It is `now`. `kept` are the fields that a
     /// `connection` line cannot take away.
     ///
     /// # Errors
@@ -167,10 +184,11 @@ impl Link {
         self.outgoing = Some(request);
         self.written = 0;
         self.state = State::Head;
-        self.deadline.set_at(now, limit);
+        self.begin_upload(now, limit);
+        let mut now = Moment::known(now);
         let mut failure = None;
-        poll_fn(|cx| {
-            if let Err(error) = self.poll_write(cx) {
+        let sent = poll_fn(|cx| {
+            if let Err(error) = self.poll_upload(cx, &mut now) {
                 if self.written == 0
                     && let Some(unsent) = self.outgoing.take()
                 {
@@ -180,6 +198,8 @@ impl Link {
                 self.outgoing = None;
                 failure = Some(error);
             }
+            // Whoever looks again does so later.
+            now = Moment::default();
             match self.poll_head(cx, &mut awaited) {
                 Poll::Ready(Ok(head)) => {
                     if failure.is_some() {
@@ -199,16 +219,34 @@ impl Link {
                     })
                 }),
             }
-        })
-        .await
+        });
+        let head = sent.await?;
+        self.deadline.clear();
+        Ok(head)
     }
 
     /// The next piece of the content of the response; none behind the last. The response is complete as soon as
     /// [`Self::is_complete`].
-    pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Breach>> {
-        if self.poll_write(cx).is_err() {
+    ///
+    /// # Errors
+    /// [`ForwardError`]: it breaks off, or stalls. Time runs only while it is asked for.
+    pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ForwardError>> {
+        let mut now = Moment::default();
+        if self.poll_upload(cx, &mut now).is_err() {
             self.give_up_writing();
         }
+        let polled = self.poll_piece(cx);
+        if polled.is_ready() {
+            self.deadline.clear();
+            return polled.map_err(ForwardError::Broken);
+        }
+        if !self.deadline.is_set() {
+            self.deadline.set_at(now.get(), self.limit);
+        }
+        self.deadline.poll_passed(cx).map(|()| Err(ForwardError::TimedOut))
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Breach>> {
         loop {
             let State::Content(remaining) = &mut self.state else { return Poll::Ready(Ok(None)) };
             let piece = match remaining {
@@ -264,7 +302,7 @@ impl Link {
         if !is_there {
             return None;
         }
-        match self.poll_content(&mut Context::from_waker(Waker::noop())) {
+        match self.poll_piece(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(piece)) => piece,
             Poll::Ready(Err(_)) | Poll::Pending => None,
         }
@@ -301,16 +339,26 @@ impl Link {
         self.stream.arrived()
     }
 
-    /// Writes what is left of the request, for at most `limit`.
+    /// Writes what is left of the request, for as long as the upstream takes some of it: after `limit` without, it is given up.
     pub async fn finish(&mut self, limit: Duration) {
-        self.deadline.set(limit);
+        self.begin_upload(Instant::now(), limit);
         poll_fn(|cx| {
-            if self.poll_write(cx).is_err() || !self.is_writing() {
+            if self.poll_upload(cx, &mut Moment::default()).is_err() || !self.is_writing() {
                 return Poll::Ready(());
             }
             self.deadline.poll_passed(cx)
         })
         .await;
+    }
+
+    /// When the upstream must have taken the request, while it has not. The more it takes the later, up to the least rate.
+    #[must_use]
+    pub fn upload_end(&self) -> Option<Instant> {
+        if !self.is_writing() {
+            return None;
+        }
+        let written = u64::try_from(self.written).unwrap_or(u64::MAX);
+        self.begun.checked_add(longest_wait(written, self.limit, LEAST_UPLOAD_RATE))
     }
 
     /// Shortens the time it may lie idle, if the upstream keeps it for less.
@@ -339,6 +387,30 @@ impl Link {
     fn give_up_writing(&mut self) {
         self.outgoing = None;
         self.is_persistent = false;
+    }
+
+    fn begin_upload(&mut self, now: Instant, limit: Duration) {
+        self.begun = now;
+        self.limit = limit;
+        self.deadline.set_at(now, limit);
+    }
+
+    /// Writes as much of the request as the upstream takes. Where it takes some, it has time for more, though not beyond
+    /// [`Self::upload_end`]; with the last byte, it has time to respond.
+    fn poll_upload(&mut self, cx: &mut Context<'_>, now: &mut Moment) -> io::Result<()> {
+        let before = self.written;
+        let result = self.poll_write(cx);
+        if self.written > before {
+            let now = now.get();
+            let left = self.upload_end().map_or(self.limit, |end| end.saturating_duration_since(now));
+            match self.state {
+                // It has begun to respond, which is progress, too: its time is not shortened.
+                State::Content(_) if left.is_zero() => {}
+                State::Content(_) => self.deadline.clear(),
+                State::Idle | State::Head | State::Ended => self.deadline.set_at(now, left.min(self.limit)),
+            }
+        }
+        result
     }
 
     /// Writes as much of the request as the upstream takes. It is freed with its last byte.

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,12 +25,12 @@ pub struct Relay {
     /// Bytes that are still to come, where that is known.
     left: Option<u64>,
     has_surplus: bool,
-    stall: Deadline,
     patience: Duration,
 }
 
 impl Relay {
-    /// Relays what arrives over `link`, framed in this way; each piece must come within `patience`.
+    /// Relays what arrives over `link`, framed in this way. When nobody wants it any more, all that is left of it must come
+    /// within `patience`.
     #[must_use]
     pub fn new(framing: Framing, link: Box<Link>, pool: Rc<Pool>, patience: Duration) -> Self {
         let left = match framing {
@@ -38,7 +38,7 @@ impl Relay {
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::Close => None,
         };
-        Self { link: Some(link), pool, left, has_surplus: false, stall: Deadline::default(), patience }
+        Self { link: Some(link), pool, left, has_surplus: false, patience }
     }
 
     /// The next piece; none behind the last.
@@ -46,7 +46,6 @@ impl Relay {
         let Some(link) = &mut self.link else { return Poll::Ready(None) };
         match link.poll_content(cx) {
             Poll::Ready(Ok(piece)) => {
-                self.stall.clear();
                 if link.is_complete() {
                     self.release();
                 }
@@ -55,14 +54,11 @@ impl Relay {
                 self.left = self.left.map(|left| left.saturating_sub(length));
                 Poll::Ready(piece.map(Ok))
             }
-            Poll::Ready(Err(breach)) => self.fail(ForwardError::Broken(breach)),
-            Poll::Pending => {
-                if !self.stall.is_set() {
-                    self.stall.set(self.patience);
-                }
-                ready!(self.stall.poll_passed(cx));
-                self.fail(ForwardError::TimedOut)
+            Poll::Ready(Err(error)) => {
+                self.link = None;
+                Poll::Ready(Some(Err(error)))
             }
+            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -85,7 +81,8 @@ impl Relay {
     }
 
     /// Takes the rest of the response, for nobody: the upstream shall not see a delivery that it has accepted break off
-    /// because its sender did not wait for the answer. Gives up when all of it takes longer than one piece may.
+    /// because its sender did not wait for the answer. Gives up when all of it takes longer than one piece may, counted from when
+    /// the upstream has taken the request, or should have.
     pub async fn drain(mut self) {
         let mut deadline = Deadline::default();
         deadline.set(self.patience);
@@ -94,7 +91,12 @@ impl Relay {
                 match self.poll_piece(cx) {
                     Poll::Ready(Some(Ok(_))) => {}
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
-                    Poll::Pending => return deadline.poll_passed(cx),
+                    Poll::Pending => {
+                        if let Some(end) = self.link.as_ref().and_then(|link| link.upload_end()) {
+                            deadline.set_at(end, self.patience);
+                        }
+                        return deadline.poll_passed(cx);
+                    }
                 }
             }
         })
@@ -106,10 +108,5 @@ impl Relay {
             self.has_surplus = link.has_surplus();
             self.pool.take_back(link, Instant::now());
         }
-    }
-
-    fn fail<T>(&mut self, error: ForwardError) -> Poll<Option<Result<T, ForwardError>>> {
-        self.link = None;
-        Poll::Ready(Some(Err(error)))
     }
 }

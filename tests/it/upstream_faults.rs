@@ -566,6 +566,29 @@ fn an_upstream_that_does_not_take_the_request_is_a_504() {
     exchange(&gateway).assert_answer("ok");
 }
 
+/// All of the event takes four times the limit. What the kernels hold of it does not count: if they took megabytes at once, its
+/// last byte would seem to have been sent long before the upstream can have it.
+#[test]
+fn an_upstream_that_takes_a_large_event_slowly_is_waited_for() {
+    const SIZE: usize = 8 << 20;
+    let upstream = Upstream::scripted(|connection| {
+        for taken in (0..SIZE).step_by(SIZE / 64) {
+            connection.read_at_least(taken);
+            // Sleeping is what slowness is made of.
+            std::thread::sleep(Duration::from_millis(60));
+        }
+        connection.request();
+        connection.send(OK);
+    });
+    let gateway = gateway()
+        .limits("max_body = \"16MiB\"")
+        .upstream("response_timeout = \"1s\"")
+        .route(PATH, &upstream.url())
+        .start();
+    Client::to(&gateway).send(post(vec![b'x'; SIZE]).bytes()).response().assert_answer("ok");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
 #[test]
 fn an_answer_that_goes_on_slowly_is_not_cut() {
     let upstream = Upstream::scripted(|connection| {

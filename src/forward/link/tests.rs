@@ -3,12 +3,18 @@
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream as Peer;
+use std::rc::Rc;
 
 use tokio::net::UnixStream;
 use tokio::task::coop::{consume_budget, has_budget_remaining};
 use tokio::task::yield_now;
+use tokio::time::advance;
 
+use super::super::origin::Origin;
+use super::super::pool::Pool;
+use super::super::relay::Relay;
 use super::*;
+use crate::config::Upstream;
 use crate::peer;
 use crate::server::limit::Budget;
 use crate::server::wire::scratch;
@@ -298,9 +304,234 @@ async fn a_link_that_lies_idle_holds_nothing_of_what_it_read() {
     }
 }
 
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// The rest of it is known later.
 async fn now<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+/// Takes what is there, and lets the runtime know that there is room again, while no time passes.
+async fn take(peer: &mut Peer) -> usize {
+    peer.set_nonblocking(true).unwrap();
+    let mut taken = 0;
+    let mut piece = [0; 65536];
+    while let Ok(n @ 1..) = peer.read(&mut piece) {
+        taken += n;
+    }
+    for _ in 0..3 {
+        yield_now().await;
+    }
+    taken
+}
+
+const LARGE: usize = 2 << 20;
+
+fn is_timed_out(polled: &Poll<Result<ResponseHead, Unanswered>>) -> bool {
+    matches!(polled, Poll::Ready(Err(Unanswered::Failed(ForwardError::TimedOut))))
+}
+
+/// Sends a large request to somebody who takes some of it each time that this much has passed. Gives back how it ends, and when.
+async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, Unanswered>, Duration) {
+    let (mut link, mut peer) = link().await;
+    let begin = Instant::now();
+    let mut sending = Box::pin(link.send(request(LARGE), &[], begin, limit));
+    let mut taken = 0;
+    while taken < LARGE {
+        if let Poll::Ready(ended) = now(&mut sending).await {
+            return (ended, begin.elapsed());
+        }
+        advance(pause).await;
+        if let Poll::Ready(ended) = now(&mut sending).await {
+            return (ended, begin.elapsed());
+        }
+        taken += take(&mut peer).await;
+    }
+    // The last byte was written before the last pause. From then on there is time for the answer.
+    assert!(now(&mut sending).await.is_pending());
+    advance(limit - MOMENT - pause).await;
+    assert!(now(&mut sending).await.is_pending());
+    peer.write_all(OK).unwrap();
+    (sending.await, begin.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_does_not_run_out_while_some_of_a_request_is_taken_in_time() {
+    for pause in [LIMIT / 2, LIMIT - MOMENT] {
+        let (ended, took) = upload(LIMIT, pause).await;
+        assert!(ended.is_ok_and(|head| head.status == 200), "{pause:?}");
+        assert!(took > 2 * LIMIT, "{took:?}");
+    }
+    for pause in [LIMIT, LIMIT + MOMENT] {
+        let (ended, took) = upload(LIMIT, pause).await;
+        assert!(is_timed_out(&Poll::Ready(ended)), "{pause:?}");
+        assert_eq!(took, pause, "with the first pause");
+    }
+}
+
+/// It takes a piece of some 200 KiB at a time: the pauses are long enough for that to be too little.
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_takes_less_of_a_request_than_the_least_rate_is_given_up() {
+    let limit = Duration::from_secs(10_000);
+    for pause in [limit - MOMENT, limit / 2] {
+        let (mut link, mut peer) = link().await;
+        let begin = Instant::now();
+        let mut sending = Box::pin(link.send(request(LARGE), &[], begin, limit));
+        assert!(now(&mut sending).await.is_pending());
+        while begin.elapsed() + pause < limit {
+            advance(pause).await;
+            assert!(take(&mut peer).await > 0);
+            assert!(now(&mut sending).await.is_pending(), "{:?}", begin.elapsed());
+        }
+        advance(limit - MOMENT - begin.elapsed()).await;
+        assert!(take(&mut peer).await < LARGE);
+        assert!(now(&mut sending).await.is_pending());
+        advance(MOMENT).await;
+        assert!(is_timed_out(&now(&mut sending).await), "{pause:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_interim_responses_nor_parts_of_a_head_give_more_time() {
+    let parts: Vec<String> = OK.iter().map(|byte| char::from(*byte).to_string()).take(20).collect();
+    let interim = vec!["HTTP/1.1 102 Processing\r\n\r\n".to_owned(); 20];
+    for said in [parts, interim] {
+        let (mut link, mut peer) = link().await;
+        let begin = Instant::now();
+        let mut sending = Box::pin(sent(&mut link, 3));
+        for part in said.iter().cycle() {
+            peer.write_all(part.as_bytes()).unwrap();
+            for _ in 0..3 {
+                yield_now().await;
+            }
+            match now(&mut sending).await {
+                Poll::Pending => assert!(begin.elapsed() < LIMIT),
+                ended => {
+                    assert!(is_timed_out(&ended));
+                    break;
+                }
+            }
+            advance(LIMIT / 10).await;
+        }
+        assert_eq!(begin.elapsed(), LIMIT);
+    }
+}
+
+/// The request's last byte leaves late; the response has all of its time from then on, and no more.
+#[tokio::test(start_paused = true)]
+async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
+    let (mut link, mut peer) = link().await;
+    let mut sending = Box::pin(sent(&mut link, LARGE));
+    let mut taken = 0;
+    while taken < LARGE {
+        assert!(now(&mut sending).await.is_pending());
+        advance(LIMIT / 2).await;
+        taken += take(&mut peer).await;
+    }
+    // The last byte was written before the last pause.
+    assert!(now(&mut sending).await.is_pending());
+    advance(LIMIT / 2 - MOMENT).await;
+    assert!(now(&mut sending).await.is_pending());
+    advance(MOMENT).await;
+    assert!(is_timed_out(&now(&mut sending).await));
+}
+
+/// An upstream that answers at once and then takes the request does not stall.
+#[tokio::test(start_paused = true)]
+async fn a_response_does_not_stall_while_the_request_is_taken() {
+    let (mut link, mut peer) = link().await;
+    peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").unwrap();
+    assert!(sent(&mut link, LARGE).await.is_ok());
+    let content = |link: &mut Link, cx: &mut Context<'_>| Poll::Ready(link.poll_content(cx));
+    let mut taken = 0;
+    while taken < LARGE {
+        assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+        advance(LIMIT / 2).await;
+        assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+        taken += take(&mut peer).await;
+    }
+    assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+    assert!(!link.is_writing());
+    advance(LIMIT / 2 - MOMENT).await;
+    assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+    advance(MOMENT).await;
+    let stalled = poll_fn(|cx| content(&mut link, cx)).await;
+    assert!(matches!(stalled, Poll::Ready(Err(ForwardError::TimedOut))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_stalls_though_a_request_waits_that_nobody_takes() {
+    let (mut link, mut peer) = link().await;
+    peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 9\r\n\r\n").unwrap();
+    assert!(sent(&mut link, LARGE).await.is_ok());
+    // It may go on for as long as it likes, as long as it goes on.
+    for _ in 0..8 {
+        assert!(poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await.is_pending());
+        advance(LIMIT - MOMENT).await;
+        peer.write_all(b"x").unwrap();
+        assert!(poll_fn(|cx| link.poll_content(cx)).await.is_ok_and(|piece| piece.is_some()));
+    }
+    assert!(poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await.is_pending());
+    advance(LIMIT).await;
+    let stalled = poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await;
+    assert!(matches!(stalled, Poll::Ready(Err(ForwardError::TimedOut))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_request_behind_its_answer_is_written_while_it_is_taken_in_time() {
+    for (pause, is_whole) in [(LIMIT - MOMENT, true), (LIMIT, false)] {
+        let (mut link, mut peer) = link().await;
+        peer.write_all(OK).unwrap();
+        assert!(sent(&mut link, LARGE).await.is_ok());
+        assert!(link.take_whole().is_some());
+        let mut finishing = Box::pin(link.finish(LIMIT));
+        while now(&mut finishing).await.is_pending() {
+            advance(pause).await;
+            assert_eq!(now(&mut finishing).await.is_pending(), is_whole);
+            if !is_whole {
+                break;
+            }
+            take(&mut peer).await;
+        }
+        drop(finishing);
+        assert_eq!(link.is_writing(), !is_whole);
+    }
+}
+
+/// Its client has gone. What it sent is delivered all the same.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_wants_is_taken_for_as_long_as_the_request_is() {
+    let origin = Origin::parse("http://127.0.0.1:9").unwrap();
+    let upstream = Upstream {
+        origin,
+        connect_timeout: LIMIT,
+        response_timeout: LIMIT,
+        max_idle: 1,
+        idle_timeout: LIMIT,
+    };
+    let pool = Pool::new(upstream, 1, tokio_util::task::TaskTracker::new(), scratch());
+    let (mut link, mut peer) = link().await;
+    peer.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+    let head = sent(&mut link, LARGE).await;
+    let framing = head.unwrap_or_else(|_unanswered| panic!("it is answered")).framing;
+    let relay = Relay::new(framing, Box::new(link), Rc::clone(&pool), LIMIT);
+    let mut draining = Box::pin(relay.drain());
+    let mut taken = 0;
+    while taken < LARGE {
+        assert!(now(&mut draining).await.is_pending(), "{taken}");
+        advance(LIMIT - MOMENT).await;
+        peer.write_all(b"1\r\nx\r\n").unwrap();
+        taken += take(&mut peer).await;
+    }
+    // Now there is time for the rest of the answer, and no more than that.
+    let begin = Instant::now();
+    while now(&mut draining).await.is_pending() {
+        advance(LIMIT / 10).await;
+        peer.write_all(b"1\r\nx\r\n").unwrap();
+        take(&mut peer).await;
+        assert!(begin.elapsed() < Duration::from_secs(3600), "it is taken for ever");
+    }
+    assert!(begin.elapsed() >= LIMIT);
 }
 
 /// What is wrong with a head that never ends is told, also where nobody looked when it came.
