@@ -47,6 +47,7 @@ pub mod gateway;
 pub mod model;
 pub mod peer;
 pub mod process;
+pub mod redact;
 pub mod rejection;
 pub mod reload;
 pub mod route;

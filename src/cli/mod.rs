@@ -39,21 +39,24 @@ use terminal::{Paint, Terminal};
 
 use crate::config::problem::Style;
 use crate::config::schema::schema;
+use crate::redact;
 use crate::telemetry;
 
 /// Does what the arguments say, the first of them being the program's name.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut terminal = Terminal::of_process();
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let repeated = repeated(&argv);
     let exit = match Typed::try_parse_from(argv) {
-        Ok(typed) => told(&mut terminal, &typed),
-        Err(answer) => answered(&mut terminal, &answer),
+        Ok(typed) => told(&mut terminal, &typed, &repeated),
+        Err(answer) => answered(&mut terminal, &answer, &repeated),
     };
     telemetry::flush();
     let written = terminal.finish();
     let exit = match written {
         Err(error) if exit == Exit::Done => {
             let mut terminal = Terminal::of_process();
-            complain(&mut terminal, &Failure::failed("cannot write the output").because(error))
+            complain(&mut terminal, &Failure::failed("cannot write the output").because(error), &repeated)
         }
         Ok(()) | Err(_) => exit,
     };
@@ -66,7 +69,19 @@ pub fn definition() -> clap::Command {
     Typed::command()
 }
 
-fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
+/// What of the arguments a message may repeat: each, and what stands behind the sign of `--option=value`.
+fn repeated(argv: &[OsString]) -> Vec<String> {
+    let texts = argv.iter().map(|argument| argument.to_string_lossy().into_owned());
+    texts
+        .flat_map(|text| {
+            let value =
+                text.split_once('=').filter(|_| text.starts_with('-')).map(|(_, value)| value.to_owned());
+            [Some(text), value].into_iter().flatten()
+        })
+        .collect()
+}
+
+fn told(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> Exit {
     let file = &typed.config;
     let result = match &typed.command {
         None | Some(Command::Run) => run::run(terminal, file),
@@ -91,29 +106,33 @@ fn told(terminal: &mut Terminal, typed: &Typed) -> Exit {
             Ok(Exit::Done)
         }
     };
-    result.unwrap_or_else(|failure| complain(terminal, &failure))
+    result.unwrap_or_else(|failure| complain(terminal, &failure, repeated))
 }
 
-fn complain(terminal: &mut Terminal, failure: &Failure) -> Exit {
+/// Says what has failed, and nothing that may be a credential in a URL of the arguments.
+fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> Exit {
     let label = terminal.err.paint(Paint::Bad, "error");
-    terminal.err.line(format_args!("{label}: {failure}"));
+    let message = redact::redacted_in(&failure.to_string(), repeated);
+    terminal.err.line(format_args!("{label}: {message}"));
     if let Some(hint) = failure.to_do() {
         let label = terminal.err.paint(Paint::Strong, "help");
+        let hint = redact::redacted_in(&hint.to_string(), repeated);
         terminal.err.line(format_args!(" {label}: {hint}"));
     }
     failure.exit()
 }
 
 /// What the parser answers itself: help and version on standard output, wrong usage on standard error.
-fn answered(terminal: &mut Terminal, answer: &clap::Error) -> Exit {
+fn answered(terminal: &mut Terminal, answer: &clap::Error, repeated: &[String]) -> Exit {
     let (stream, exit) = match answer.use_stderr() {
         true => (&mut terminal.err, Exit::Usage),
         false => (&mut terminal.out, Exit::Done),
     };
-    match stream.style() {
-        Style::Colored => stream.text(answer.render().ansi()),
-        Style::Plain => stream.text(answer.render()),
-    }
+    let text = match stream.style() {
+        Style::Colored => answer.render().ansi().to_string(),
+        Style::Plain => answer.render().to_string(),
+    };
+    stream.text(redact::redacted_in(&text, repeated));
     exit
 }
 

@@ -1,5 +1,7 @@
 //! Pure. Blots the secrets out of a configuration's text, before anything that is shown is made from it.
 //!
+//! A credential in a URL is one, too: its user information, its query and its fragment (`redact`).
+//!
 //! What is hidden becomes as many bytes of something else, so that every place in the text stays where it is. It goes by
 //! what may be shown (`public`), not by what a secret may look like: values under keys that no secret is meant to stand
 //! under, and no comments, in which people keep secrets for later.
@@ -92,7 +94,7 @@ impl Values<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             let shown = match place {
-                Place::Elsewhere | Place::Schemes => public::is_plain(name),
+                Place::Elsewhere | Place::Schemes => public::is_plain_key(name),
                 Place::Signature | Place::Unknown => public::key(name),
             };
             if !shown {
@@ -119,7 +121,11 @@ impl Values<'_> {
             }
             DeValue::String(content) => {
                 self.all.push(value.span());
-                place.shows(meant) && public::value(meant, content)
+                let shown = place.shows(meant) && public::is_no_secret(meant, content);
+                if shown && self.hides_credentials(meant, content, value.span()) {
+                    return;
+                }
+                shown && public::value(meant, content)
             }
             DeValue::Datetime(_) => place.shows(meant),
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {
@@ -129,6 +135,22 @@ impl Values<'_> {
         if !shown {
             self.hidden.push(Blot::secret(inside_quotes(self.text, value.span())));
         }
+    }
+}
+
+impl Values<'_> {
+    /// Hides what may be a credential in a value, if its bytes are those of the file: it has no escapes then.
+    fn hides_credentials(&mut self, key: &str, content: &str, span: Range<usize>) -> bool {
+        let inside = inside_quotes(self.text, span);
+        if self.text.get(inside.clone()) != Some(content) {
+            return false;
+        }
+        let place = |part: Range<usize>| {
+            inside.start.saturating_add(part.start)..inside.start.saturating_add(part.end)
+        };
+        let places = public::credentials(key, content).into_iter().map(place);
+        self.hidden.extend(places.map(Blot::secret));
+        true
     }
 }
 
@@ -191,6 +213,10 @@ mod tests {
         let want = "[signature]\nscheme = \"propify\"\nsecrets = [{ name = \"a\", value = \"*********\" }, { env = \"HUNTER\" }]\n";
         assert_eq!(shown(text), want);
         assert_eq!(shown("path = \"/#value\" # x"), "path = \"/#value\" #  ");
+        assert_eq!(
+            shown("[[routes]]\nupstream = \"http://me:hunter2@app:3000\"\npath = '/a?b=c'\n"),
+            "[[routes]]\nupstream = \"http://**********@app:3000\"\npath = '/a?***'\n"
+        );
         assert_eq!(shown("lisen = \"::1\"\ncolour = \"a\""), "lisen = \"::1\"\ncolour = \"*\"");
         assert_eq!(shown("[server]\nlisten = \"127.0.0.1:80\"\n"), "[server]\nlisten = \"127.0.0.1:80\"\n");
     }
@@ -267,6 +293,45 @@ mod tests {
             "secrets = [{ value = \"hunter\nhunter2#hunter2\" }]",
             "[hunter2",
             "hunter2",
+            // Credentials in URLs.
+            "[[routes]]\nupstream = \"http://me:hunter2@app\"",
+            "[[routes]]\nupstream = \"http://hunter2@app\"",
+            "[[routes]]\nupstream = 'http://me:hunter2'",
+            "[[routes]]\nupstream = 'me:hunter2@app:1'",
+            "[[routes]]\nupstream = ['http://me:hunter2@app', 'http://me:hunter2@app']",
+            "[[routes]]\nupstream = \"http://me:hunt\\u0065r2hunter2@app\"",
+            "[[routes]]\nupstream = \"http://me:hunter2\\u0040app\"",
+            "[[routes]]\nupstream = \"\"\"http://me:hunter2@app\"\"\"",
+            "[[routes]]\nupstraem = \"http://me:hunter2@app\"",
+            "[[routes]]\npublic_url = \"https://app/?token=hunter2\"",
+            "[[routes]]\npublic_url = \"https://app/#hunter2\"",
+            "[[routes]]\npath = \"http://me:hunter2@app/\"",
+            "[[routes]]\npath = \"/webhook?token=hunter2\"",
+            "[server]\nlisten = \"http://me:hunter2@127.0.0.1:80\"",
+            "[server]\nlisten = [\"http://me:hunter2@127.0.0.1:80\"]",
+            "[server]\nworkers = \"http://me:hunter2@app\"",
+            "[admin]\n\"http://me:hunter2@app\" = 1",
+            "\"http://me:hunter2@app\" = 1",
+            "[\"http://me:hunter2@app\"]\na = 1",
+            "[signature]\nsecrets = [{ file = \"http://me:hunter2@app\" }]",
+            "[signature]\nscheme = \"http://me:hunter2@app\"",
+            "upstream = http://me:hunter2@app",
+            "upstream = http://me:hunter2",
+            "upstream = \"http://me:hunter2@app",
+            "upstream = \"http://me:hunter2",
+            "upstream = \"http://me:1\"hunter2@app\"",
+            "upstream = \"http://1,hunter2@app",
+            "upstream = http://1,hunter2@app",
+            "upstream = http://hunter2,1@app",
+            "upstream = http://hunter2#1@app",
+            "upstream = http://1#hunter2@app",
+            "upstream = [http://hunter2,1@app",
+            "upstream = \"http://app/?hunter2",
+            "upstream = http://app/?a=hunter2",
+            "path = \"/webhook?token=hunter2",
+            "[[routes]]\npath = http://me:hunter2@app x",
+            "upstream \"http://me:hunter2@app\"",
+            "upstream: http://me:hunter2@app",
         ] {
             assert!(!shown(text).contains("hunter2"), "{text}\n{}", shown(text));
         }

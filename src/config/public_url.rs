@@ -22,6 +22,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
         return Some(origin.to_owned());
     }
     let message = match uri {
+        Some(_) if text.contains('@') => "an origin has no user name",
         Some(uri) if uri.authority().is_some() && uri.scheme().is_some() => {
             "path and query are those of each request: this is their origin alone"
         }

@@ -182,7 +182,7 @@ fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) ->
     let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN]
         .iter()
         .any(|keys| key::names(keys).eq(key::names(known)));
-    let shown = if among_secrets { public::key(key) } else { public::is_plain(key) };
+    let shown = if among_secrets { public::key(key) } else { public::is_plain_key(key) };
     let message =
         if shown { format!("{title} has no key {key:?}") } else { format!("{title} has no such key") };
     let problem = Problem::error("unknown_key", span, message)

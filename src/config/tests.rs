@@ -217,6 +217,43 @@ impl Slip {
     }
 }
 
+/// In the place of each string and each key of the example, whole and with a quotation mark missing.
+#[test]
+fn no_credential_of_a_url_is_in_any_rendering() {
+    let mut places = Vec::new();
+    let mut at = 0;
+    for line in EXAMPLE.split_inclusive('\n') {
+        let code = line.split('#').next().unwrap();
+        let quotes: Vec<usize> = code.match_indices('"').map(|(quote, _)| at + quote).collect();
+        places.extend(quotes.chunks_exact(2).map(|pair| pair[0]..pair[1] + 1));
+        if let Some((key, _)) = code.split_once(" = ").filter(|(key, _)| !key.contains(['{', '[', ' '])) {
+            places.push(at..at + key.len());
+        }
+        at += line.len();
+    }
+    assert!(places.len() > 20, "{}", places.len());
+    let urls = [
+        "http://hunter2@app:3000",
+        "http://me:hunter2@app:3000/hooks",
+        "postgres://me:12/hunter2@app/db?sslmode=hunter2",
+        "http://me:hunter2",
+        "//me:hunter2@app",
+        "me:hunter2@app:3000",
+        "https://app/hook?token=hunter2",
+        "https://app/#hunter2",
+        "http://me:1,hunter2=@app",
+        "http://me:1 hunter2@app",
+    ];
+    let quotes = [("\"", "\""), ("'", "'"), ("\"", ""), ("", "\""), ("", ""), ("[\"", "\"]")];
+    for (url, turn) in urls.iter().zip(0..) {
+        for (place, (before, behind)) in places.iter().zip(quotes.iter().cycle().skip(turn)) {
+            let (start, end) = (&EXAMPLE[..place.start], &EXAMPLE[place.end..]);
+            let shown = everything_about(&format!("{start}{before}{url}{behind}{end}"));
+            assert!(!shown.contains("hunter2"), "{before}{url}{behind} at {place:?}:\n{shown}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text: String) {

@@ -100,6 +100,8 @@ fn instead(text: &str, error: OriginError) -> String {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let rest = rest.trim_start_matches('/');
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // A password with a slash in it that nobody has encoded looks like host and path.
+    let is_whole = !rest.get(authority.len()..).is_some_and(|rest| rest.contains('@'));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).trim();
     let meant = format!("http://{host}");
     let likely = match error {
@@ -107,7 +109,11 @@ fn instead(text: &str, error: OriginError) -> String {
         OriginError::NotUrl => matches!(scheme, "" | "http" | "tcp"),
         OriginError::Port | OriginError::SocketPath => false,
     };
-    if likely && Origin::parse(&meant).is_ok() { format!("\"{meant}\"") } else { EXAMPLE.to_owned() }
+    if likely && is_whole && Origin::parse(&meant).is_ok() {
+        format!("\"{meant}\"")
+    } else {
+        EXAMPLE.to_owned()
+    }
 }
 
 const EXAMPLE: &str = "\"http://127.0.0.1:3000\"";
@@ -124,6 +130,7 @@ mod tests {
         for (text, want) in [
             ("http://app:3000/hooks?x", "http://app:3000"),
             ("http://u:p@app:3000/", "http://app:3000"),
+            ("http://u:12/34@app:3000/", "http://127.0.0.1:3000"),
             ("https://app:3000", "http://app:3000"),
             ("app:3000", "http://app:3000"),
             ("127.0.0.1:3000/hooks", "http://127.0.0.1:3000"),

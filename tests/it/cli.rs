@@ -931,3 +931,53 @@ mod demo {
         assert_eq!(demo.ended(), Some(0), "{}", demo.seen);
     }
 }
+
+/// Whatever is typed or configured wrongly: neither terminal nor log shows what a URL authorizes with.
+#[test]
+fn no_credential_of_a_url_is_ever_printed() {
+    let folder = Folder::new(
+        r#"
+[signature]
+scheme = "propify"
+secrets = [{ env = "STRONG" }]
+[[routes]]
+path = "/a"
+upstream = "http://me:hunter2@app:3000"
+[[routes]]
+path = "/b"
+public_url = "https://app/?token=hunter2"
+upstream = "http://app:3000"
+"#,
+    );
+    folder.write("broken.toml", "[[routes]]\npath = \"/a\"\nupstream = http://me:hunter2@app:3000\n");
+    let url = "http://me:hunter2@127.0.0.1:1";
+    let by_option = format!("--url={url}");
+    for (args, code) in [
+        (&["check"][..], 78),
+        (&["check", "--json"], 78),
+        (&["run"], 78),
+        (&["check", "--config", "broken.toml"], 78),
+        (&["check", "--json", "--config", "broken.toml"], 78),
+        (&["--config", url, "check"], 78),
+        (&["send", "/a", "--url", url], 2),
+        (&["send", "/a", &by_option], 2),
+        (&["send", url], 2),
+        (&["send", "/a", "--method", url], 2),
+        (&["doctor", "--bypass", url], 2),
+        (&["doctor", "--bypass", "ftp://me:hunter2@app"], 2),
+        (&["doctor", "--admin", "me:hunter2@app"], 2),
+        (&["secrets", "--admin", url], 2),
+        (&["sign", "--scheme", "twilio", "--secret-env", "STRONG", "--url", "http://me:hunter2@/"], 2),
+        (&["sign", "--scheme", url, "--secret-env", "STRONG"], 2),
+        (&["sign", "--scheme", "propify", "--secret-file", "http://me:hunter2@app/?hunter2"], 2),
+        (&[url], 2),
+    ] {
+        let output = folder.run(args, b"{}");
+        assert_code(&output, code);
+        let all = format!("{}{}", out(&output), err(&output));
+        assert!(!all.contains("hunter2"), "{args:?}\n{all}");
+        assert!(!all.is_empty(), "{args:?}");
+    }
+    let told = folder.run(&["send", "/a", "--url", url], b"");
+    assert!(err(&told).contains("'http://**********@127.0.0.1:1' for '--url"), "{}", err(&told));
+}

@@ -9,10 +9,12 @@ use super::finding::Finding;
 use super::judge::Unreached;
 use crate::config::unit::write_duration;
 use crate::forward::origin::Origin;
+use crate::redact;
 
 /// A URL that strangers may know.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Door {
+    /// The URL as it is shown: without what may be a credential.
     text: String,
     pub(super) origin: Origin,
     pub(super) target: PathAndQuery,
@@ -38,7 +40,7 @@ impl Door {
         let origin =
             Origin::parse(&format!("http://{authority}{port}")).map_err(|error| error.to_string())?;
         let target = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-        Ok(Self { text: text.to_owned(), origin, target, is_tls })
+        Ok(Self { text: redact::redacted(text).into_owned(), origin, target, is_tls })
     }
 
     /// Whether nobody but this machine can be meant.

@@ -2,7 +2,8 @@
 //!
 //! Such a text says nothing about itself: a key may be half a key, a string may end where another should begin. So each
 //! line stands alone, what is shown are brackets, known keys and the single values of public ones, and from the first
-//! thing on that makes no sense, nothing more of the line.
+//! thing on that makes no sense, nothing more of the line. Of a line with an `@`, no value is shown: what stands before
+//! it may be a credential, and where that begins cannot be told.
 
 use super::Blot;
 use crate::config::{keys, public};
@@ -11,10 +12,18 @@ use crate::config::{keys, public};
 pub(super) fn hide(text: &str, hidden: &mut Vec<Blot>) {
     let mut state = State::START;
     let mut at = 0_usize;
+    let mut has_at = has_at_sign(text);
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        let token = Token::first(rest, matches!(state, State::Value { .. }));
+        let is_value = matches!(state, State::Value { .. });
+        let token = Token::first(rest, is_value);
         let end = at.saturating_add(token.length);
-        let (next, shown) = state.after(&token);
+        let (mut next, mut shown) = state.after(&token);
+        if has_at && is_value && !matches!(token.kind, Kind::Blank | Kind::LineEnd) {
+            (next, shown) = (State::Lost, Shown::Nothing);
+        }
+        if matches!(token.kind, Kind::LineEnd) {
+            has_at = text.get(end..).is_some_and(has_at_sign);
+        }
         match shown {
             Shown::All => {}
             Shown::Quotes => hidden.push(Blot::secret(at.saturating_add(1)..end.saturating_sub(1))),
@@ -27,6 +36,11 @@ pub(super) fn hide(text: &str, hidden: &mut Vec<Blot>) {
         state = next;
         at = end;
     }
+}
+
+/// Whether there is an `@` in the first line of a text.
+fn has_at_sign(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.contains('@'))
 }
 
 /// What a line is at.
