@@ -7,14 +7,15 @@ use crate::server::head::is_same_name;
 /// A field line: name and value, as they were received.
 pub type Line<'h> = (&'h [u8], &'h [u8]);
 
-/// Whether a field is about a connection and not about the message (RFC 9110, section 7.6.1), or is `trailer`, which
-/// announces what is not forwarded.
+/// Whether a field is about a connection and not about the message (RFC 9110, section 7.6.1; of `http2-settings`, RFC 7540,
+/// section 3.2.1), or is `trailer`, which announces what is not forwarded.
 fn is_hop_by_hop(name: &[u8]) -> bool {
     let is = |other: &[u8]| is_same_name(name, other);
     match name.len() {
         2 => is(b"te"),
         7 => is(b"trailer") || is(b"upgrade"),
         10 => is(b"connection") || is(b"keep-alive"),
+        14 => is(b"http2-settings"),
         16 => is(b"proxy-connection"),
         17 => is(b"transfer-encoding"),
         _ => false,
@@ -111,6 +112,7 @@ mod tests {
             ("te", "trailers"),
             ("trailer", "x"),
             ("upgrade", "h2c"),
+            ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
             ("transfer-encoding", "chunked"),
             ("Proxy-Connection", "x"),
             ("d", "5"),

@@ -529,5 +529,8 @@ fn an_upgrade_is_not_honoured() {
             .line("http2-settings: AAMAAABkAAQAAP__");
         Client::to(&gateway).send(request.bytes()).response().assert_answer("ok");
     }
+    // Nor are the settings passed on where `connection` does not name them (RFC 9113, section 3.1, has done away with them).
+    let request = post(FIXTURE).line("HTTP2-Settings: AAMAAABkAAQAAP__");
+    Client::to(&gateway).send(request.bytes()).response().assert_answer("ok");
     assert!(upstream.requests().iter().all(|request| !request.has("http2-settings")));
 }

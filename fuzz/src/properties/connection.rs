@@ -221,6 +221,7 @@ fn request(bytes: &[u8]) -> Result<Option<usize>, String> {
         "te",
         "trailer",
         "upgrade",
+        "http2-settings",
         "expect",
     ] {
         if !request.all(name).is_empty() {

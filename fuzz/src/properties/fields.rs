@@ -16,8 +16,16 @@ use http::header::HeaderName;
 use super::strict;
 
 const SIGNATURE: HeaderName = HeaderName::from_static("propify-signature");
-const HOP_BY_HOP: [&str; 7] =
-    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 const KEPT: [&str; 4] = ["host", "content-length", "content-type", "propify-signature"];
 
 /// Panics if a hop-by-hop field remains, another one does not, or anything about those that remain has changed.

@@ -450,5 +450,13 @@ fn authentic(fields: &[Field], content: &[u8], oracle: &Oracle) -> Result<(), Vi
 }
 
 /// What may never be passed on (RFC 9110, section 7.6.1), and what the contract removes besides.
-const HOP_BY_HOP: [&str; 7] =
-    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "expect"];
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "http2-settings",
+];
