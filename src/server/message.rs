@@ -97,21 +97,17 @@ impl Delimited {
     }
 }
 
-fn version(asked: Asked) -> &'static [u8] {
-    match asked.version {
-        Version::Http10 => b"HTTP/1.0 ",
-        Version::Http11 => b"HTTP/1.1 ",
-    }
-}
+/// The version of whoever responds, whatever that of the request (RFC 9110, section 6.2).
+const VERSION: &[u8] = b"HTTP/1.1 ";
 
-/// What becomes of the connection, where it does not go without saying.
+/// What becomes of the connection, where it does not go without saying in a response of HTTP/1.1 (RFC 9112, section 9.3).
 fn connection(asked: Asked, is_last: bool) -> &'static [u8] {
     match (asked.version, asked.persistence) {
         _ if is_last => b"connection: close\r\n",
-        (Version::Http11, Persistence::Close) => b"connection: close\r\n",
+        (Version::Http11, Persistence::Close)
+        | (Version::Http10, Persistence::Usual | Persistence::Close) => b"connection: close\r\n",
         (Version::Http10, Persistence::KeepAlive) => b"connection: keep-alive\r\n",
-        (Version::Http10, Persistence::Usual | Persistence::Close)
-        | (Version::Http11, Persistence::Usual | Persistence::KeepAlive) => b"",
+        (Version::Http11, Persistence::Usual | Persistence::KeepAlive) => b"",
     }
 }
 
@@ -120,7 +116,7 @@ fn connection(asked: Asked, is_last: bool) -> &'static [u8] {
 #[must_use]
 pub fn head(asked: Asked, text: &[u8], delimited: Delimited, is_last: bool, room: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len().saturating_add(FRAME).saturating_add(room));
-    bytes.extend_from_slice(version(asked));
+    bytes.extend_from_slice(VERSION);
     bytes.extend_from_slice(text);
     bytes.extend_from_slice(connection(asked, is_last));
     if delimited == Delimited::ByChunks {
@@ -142,7 +138,7 @@ impl Message {
         is_last: bool,
     ) -> Self {
         let mut bytes = Vec::with_capacity(content.len().saturating_add(FRAME));
-        bytes.extend_from_slice(version(asked));
+        bytes.extend_from_slice(VERSION);
         bytes.extend_from_slice(status.as_str().as_bytes());
         bytes.push(b' ');
         bytes.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
@@ -250,16 +246,15 @@ mod tests {
             (Http11, Close, false, Some("close"), false),
             (Http11, Usual, true, Some("close"), false),
             (Http11, Close, true, Some("close"), false),
-            (Http10, Usual, false, None, false),
-            (Http10, Close, false, None, false),
+            (Http10, Usual, false, Some("close"), false),
+            (Http10, Close, false, Some("close"), false),
             (Http10, KeepAlive, false, Some("keep-alive"), true),
             (Http10, KeepAlive, true, Some("close"), false),
         ] {
             let (text, goes_on) = said(Asked { is_for_head: false, version, persistence }, is_last);
             let field = text.lines().find_map(|line| line.strip_prefix("connection: "));
             assert_eq!((field, goes_on), (said_of_it, want), "{version:?} {persistence:?} {is_last}");
-            let begin = if version == Http10 { "HTTP/1.0 405 " } else { "HTTP/1.1 405 " };
-            assert!(text.starts_with(begin), "{text}");
+            assert!(text.starts_with("HTTP/1.1 405 "), "{text}");
         }
     }
 
@@ -286,13 +281,13 @@ mod tests {
                 asked(v10, Persistence::KeepAlive),
                 Some(3),
                 false,
-                "HTTP/1.0 200 Fine\r\nX-A: 1\r\nconnection: keep-alive\r\n\r\n",
+                "HTTP/1.1 200 Fine\r\nX-A: 1\r\nconnection: keep-alive\r\n\r\n",
             ),
             (
                 asked(v10, Persistence::KeepAlive),
                 None,
                 true,
-                "HTTP/1.0 200 Fine\r\nX-A: 1\r\nconnection: close\r\n\r\n",
+                "HTTP/1.1 200 Fine\r\nX-A: 1\r\nconnection: close\r\n\r\n",
             ),
         ] {
             let got = head(asked, text, Delimited::of(asked, length), is_last, 0);

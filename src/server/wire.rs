@@ -443,8 +443,8 @@ impl<IO: Transport> Inner<IO> {
     }
 
     fn fail(&mut self, fault: Fault) -> Arrival {
-        let version = if is_http_10(self.unread.as_slice()) { Version::Http10 } else { Version::Http11 };
-        self.asked = Asked { is_for_head: false, version, persistence: Persistence::Usual };
+        let is_for_head = self.unread.as_slice().starts_with(b"HEAD ");
+        self.asked = Asked { is_for_head, version: Version::Http11, persistence: Persistence::Usual };
         self.phase = Phase::Closed;
         self.discard_unread();
         self.arrived(Err(fault), None)
@@ -523,10 +523,4 @@ impl<IO: Transport> Inner<IO> {
             }
         }
     }
-}
-
-/// Whether a head that could not be read as a whole says at least that it is HTTP/1.0, which must not be answered as 1.1.
-fn is_http_10(bytes: &[u8]) -> bool {
-    let line = bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
-    line.is_some_and(|line| line.trim_ascii_end().ends_with(b" HTTP/1.0"))
 }

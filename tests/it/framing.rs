@@ -378,17 +378,26 @@ fn a_malformed_request_behind_a_good_one_is_refused_all_the_same() {
     assert_eq!(upstream.requests().len(), 10);
 }
 
+/// The version of a response is that of who sends it (RFC 9110, section 6.2), and a client of HTTP/1.0 is told that it ends.
 #[test]
-fn what_is_malformed_is_refused_in_the_version_that_it_claims() {
+fn every_response_is_http_1_1_whatever_its_request_claims() {
     let gateway = Gateway::before(&Upstream::ok());
     for version in ["HTTP/1.0", "HTTP/1.1"] {
         for rest in ["a b: c\r\n\r\n", "a: b\n\r\n\r\n", " folded\r\n\r\n"] {
             let mut client = Client::to(&gateway);
             client.offer(format!("POST {PATH} {version}\r\n{rest}"));
             let (answer, _) = client.rest();
-            let begin = format!("{version} 400 ");
-            assert!(answer.starts_with(begin.as_bytes()), "{rest:?}: {}", answer.escape_ascii());
+            assert!(answer.starts_with(b"HTTP/1.1 400 "), "{rest:?}: {}", answer.escape_ascii());
             assert!(answer.escape_ascii().to_string().contains("connection: close"), "{rest:?}");
+        }
+        for request in [post(FIXTURE), unsigned(FIXTURE), unsigned(FIXTURE).target("/nowhere")] {
+            let mut client = Client::to(&gateway);
+            let response = client.send(request.version(version).bytes()).response();
+            assert_eq!(response.version, "HTTP/1.1");
+            if version == "HTTP/1.0" {
+                assert_eq!(response.value("connection").as_deref(), Some("close"));
+                client.assert_closed();
+            }
         }
     }
 }
