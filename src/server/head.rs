@@ -11,7 +11,8 @@ mod target;
 use memchr::memchr;
 
 pub use class::is_same_name;
-use class::{are_field_value, is_all_token, is_token};
+pub(crate) use class::is_token;
+use class::{are_field_value, is_all_token};
 pub use request::RequestHead;
 use target::{RequestLine, Target, is_host};
 

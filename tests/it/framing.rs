@@ -296,6 +296,21 @@ fn chunks_are_well_formed() {
         ("an underscore", sized("a_2")),
         ("more than 64 bits", sized("1000000000000000a2")),
         ("NUL in an extension", sized("a2;\0")),
+        ("an extension without a name", sized("a2;")),
+        ("white space for an extension", sized("a2; ")),
+        ("a bracket in an extension's name", sized("a2;bad[=x")),
+        ("a value without a name", sized("a2;=x")),
+        ("a quoted value without an end", sized("a2;a=\"b")),
+        ("more behind a quoted value", sized("a2;a=\"b\"c")),
+        ("two words", sized("a2;a b")),
+        ("no value", sized("a2;a=")),
+        ("two values", sized("a2;a=b=c")),
+        ("a second extension without a name", sized("a2;a;")),
+        ("two semicolons", sized("a2;;a")),
+        ("white space behind an extension", sized("a2;a ")),
+        ("white space behind a value", sized("a2;a=b ")),
+        ("a comma", sized("a2;a,b")),
+        ("a byte beyond ASCII in an extension", sized("a2;\u{e9}")),
         ("CR in an extension", sized("a2;a\rb")),
         ("LF in an extension", sized("a2;a\nb")),
         ("LF behind the size", chunks(format!("a2\n{body}\r\n0\r\n\r\n"))),
@@ -315,6 +330,29 @@ fn chunks_are_well_formed() {
         ("a folded trailer", chunks(format!("a2\r\n{body}\r\n0\r\nx: y\r\n z\r\n\r\n"))),
         ("a trailer with a space before the colon", chunks(format!("a2\r\n{body}\r\n0\r\nx : y\r\n\r\n"))),
     ]);
+}
+
+#[test]
+fn extensions_of_the_grammar_are_taken_and_not_passed_on() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    for extension in [
+        ";a",
+        ";a=b",
+        ";a=\"b\"",
+        ";a=\"\"",
+        ";a=\"b;c=\\\"d\\\\ \t\u{e9}\"",
+        " ; a = b\t;\tc",
+        ";a;b=c;d=\"e\" ;f",
+        ";!#$%&'*+-.^_`|~09az",
+    ] {
+        let body = format!("a2{extension}\r\n{}\r\n0{extension}\r\n\r\n", fixture());
+        let request = framed(&["transfer-encoding: chunked"], body);
+        for size in [1, 5, 10_000] {
+            Client::to(&gateway).send_in_pieces(&request, size).response().assert_answer("ok");
+            assert_eq!(upstream.requests().pop().unwrap().content, FIXTURE);
+        }
+    }
 }
 
 #[test]

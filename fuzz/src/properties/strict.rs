@@ -99,11 +99,7 @@ pub fn chunked(bytes: &[u8]) -> Option<Chunks> {
         chunks.len += line.len() + 2;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let extension = &line[digits..];
-        // White space may stand before an extension, and not alone.
-        let first = extension.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
-        let starts_well = extension.is_empty() || first == Some(&b';');
-        let bad = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
-        if !(1..=16).contains(&digits) || !starts_well || extension.iter().any(bad) {
+        if !(1..=16).contains(&digits) || !are_extensions(extension) {
             return None;
         }
         chunks.extension_bytes += extension.len();
@@ -127,6 +123,47 @@ pub fn chunked(bytes: &[u8]) -> Option<Chunks> {
             return Some(chunks);
         }
         field(line).ok()?;
+    }
+}
+
+/// `chunk-ext` (RFC 9112, section 7.1.1): `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`.
+fn are_extensions(text: &[u8]) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let Some(name) = without_blank(rest).strip_prefix(b";").map(without_blank) else { return false };
+        let len = name.iter().take_while(|byte| is_tchar(**byte)).count();
+        rest = &name[len..];
+        if len == 0 {
+            return false;
+        }
+        let Some(value) = without_blank(rest).strip_prefix(b"=").map(without_blank) else { continue };
+        let len = match value.first() {
+            Some(b'"') => quoted_string(value),
+            _ => value.iter().take_while(|byte| is_tchar(**byte)).count(),
+        };
+        rest = &value[len..];
+        if len == 0 {
+            return false;
+        }
+    }
+    true
+}
+
+fn without_blank(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()..]
+}
+
+/// The length of the `quoted-string` (RFC 9110, section 5.6.4) that the text begins with; 0 if it begins with none.
+fn quoted_string(text: &[u8]) -> usize {
+    let is_text = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+    let mut at = 1;
+    loop {
+        at += match text.get(at..) {
+            Some([b'"', ..]) => return at + 1,
+            Some([b'\\', escaped, ..]) if is_text(*escaped) => 2,
+            Some([plain, ..]) if *plain != b'\\' && is_text(*plain) => 1,
+            _ => return 0,
+        };
     }
 }
 
