@@ -64,10 +64,12 @@ pub async fn receive<IO: Transport>(
             if intake.share.is_shed() {
                 return Poll::Ready(Err(Rejection::Overloaded));
             }
-            let progress = match wire.poll_content(cx, &mut intake) {
+            let polled = wire.poll_content(cx, &mut intake);
+            intake.check(wire.announced())?;
+            let progress = match polled {
                 Poll::Ready(Ok(Progress::Full)) => intake.poll_make_room(cx, wire.waiting(), &mut now)?,
-                Poll::Ready(Ok(Progress::Complete)) => return Poll::Ready(intake.check()),
-                Poll::Ready(Ok(Progress::Some)) => Poll::Ready(intake.check()?),
+                Poll::Ready(Ok(Progress::Complete)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(Progress::Some)) => Poll::Ready(()),
                 Poll::Ready(Err(ContentError::Incomplete)) => {
                     return Poll::Ready(Err(Rejection::BodyIncomplete));
                 }
@@ -140,9 +142,13 @@ struct Intake<'i, 'v> {
 }
 
 impl Intake<'_, '_> {
-    fn check(&self) -> Result<(), Rejection> {
+    /// Whether the content is within its limit, with so many bytes that a chunk has announced.
+    fn check(&self, announced: u64) -> Result<(), Rejection> {
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         match self.plan {
-            Plan::Counted { max } if self.verification.len() > max => Err(Rejection::BodyTooLarge),
+            Plan::Counted { max } if self.verification.len().saturating_add(announced) > max => {
+                Err(Rejection::BodyTooLarge)
+            }
             Plan::Counted { .. } | Plan::Declared(_) => Ok(()),
         }
     }

@@ -118,6 +118,12 @@ impl Chunked {
         Ok(if let State::Done = self.state { Step::End(input.len()) } else { Step::More })
     }
 
+    /// How many bytes of the chunk under way are still to come, as its size says.
+    #[must_use]
+    pub fn announced(&self) -> u64 {
+        if let State::Data { left } = self.state { left } else { 0 }
+    }
+
     /// One more byte of chunk extensions (section 7.1.1), which are ignored.
     fn extension(&mut self, size: u64, at: Extension) -> Result<State, Malformed> {
         self.extension_bytes = self.extension_bytes.saturating_add(1);
@@ -258,6 +264,20 @@ mod tests {
             let malformed = decode(&[text.as_bytes()]);
             let expected_partial = text == "1\r";
             assert_eq!(malformed.is_err(), !expected_partial, "{text:?} {malformed:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_chunk_announces_is_known_when_its_size_is() {
+        let mut chunked = Chunked::new(100);
+        for (input, step, announced) in [
+            (&b"fffffffffffffff"[..], Step::More, 0),
+            (b"f;a=b\r", Step::More, 0),
+            (b"\n", Step::More, u64::MAX),
+            (b"abc", Step::Content(0..3), u64::MAX - 3),
+        ] {
+            assert_eq!(chunked.step(input), Ok(step));
+            assert_eq!(chunked.announced(), announced);
         }
     }
 

@@ -223,6 +223,14 @@ impl<IO: Transport> Wire<IO> {
         self.inner.borrow().unread.len()
     }
 
+    /// How many bytes of content are still to come of the chunk under way, as its size says.
+    pub fn announced(&self) -> u64 {
+        match &self.inner.borrow().phase {
+            Phase::Content(Remaining::Chunked(chunked)) => chunked.announced(),
+            Phase::Content(Remaining::Length(_)) | Phase::Head | Phase::Complete | Phase::Closed => 0,
+        }
+    }
+
     /// Tells the client to go on and send its content, if it has not begun to (RFC 9110, section 10.1.1).
     ///
     /// # Errors

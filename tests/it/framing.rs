@@ -355,6 +355,44 @@ fn extensions_of_the_grammar_are_taken_and_not_passed_on() {
     }
 }
 
+/// The rest of the chunk never comes, and no time would end the wait for it.
+#[test]
+fn a_chunk_that_makes_the_content_too_large_is_refused_when_it_is_announced() {
+    let upstream = Upstream::ok();
+    let limits = "max_body = 1000\nbody_timeout = \"1h\"\nmin_body_rate = 0";
+    let gateway = gateway().limits(limits).route(PATH, &upstream.url()).start();
+    let before = format!("a2\r\n{}\r\n", fixture());
+    for body in [
+        "3e9\r\n".to_owned(),
+        "3e9;a=b\r\nx".to_owned(),
+        "ffffffffffffffff\r\n".to_owned(),
+        format!("{before}347\r\n"),
+        format!("{before}{before}ffffffffffffffff\r\n"),
+        format!("{before}fffffffffffffff0\r\nabc"),
+    ] {
+        let mut client = Client::to(&gateway);
+        client.send(framed(&["transfer-encoding: chunked"], &body));
+        assert_refused(&client.response(), 413, Some("body_too_large"));
+        client.assert_closed();
+    }
+    nothing_reached(gateway, upstream);
+}
+
+#[test]
+fn content_of_many_chunks_may_be_as_large_as_the_limit() {
+    let upstream = Upstream::ok();
+    let gateway = gateway().limits("max_body = 162").route(PATH, &upstream.url()).start();
+    for sizes in [&[][..], &[161], &[1, 1, 100]] {
+        Client::to(&gateway).send(post(FIXTURE).chunked(sizes).bytes()).response().assert_answer("ok");
+    }
+    let over = post([FIXTURE, b" "].concat());
+    for sizes in [&[][..], &[161], &[162]] {
+        let response = Client::to(&gateway).send(over.clone().chunked(sizes).bytes()).response();
+        assert_refused(&response, 413, Some("body_too_large"));
+    }
+    assert_eq!(upstream.requests().len(), 3);
+}
+
 #[test]
 fn extensions_and_trailers_without_end_are_not_read_without_end() {
     let upstream = Upstream::ok();
