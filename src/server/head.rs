@@ -172,7 +172,7 @@ pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
     let start = leading_empty_lines(bytes);
     let Some(message) = bytes.get(start..) else { return Look::Partial };
     match message.first() {
-        None => return if start > max_bytes { Look::Faulty(Fault::TooLarge) } else { Look::Partial },
+        None => return if start > max_bytes { malformed(EMPTY_LINES) } else { Look::Partial },
         Some(b'\r') if message.len() == 1 => return Look::Partial,
         // Something else than HTTP/1.x, a TLS handshake for instance, need not wait for its time-out.
         Some(first) if !is_token(*first) => {
@@ -195,12 +195,15 @@ pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
     }
 }
 
+/// What is wrong with more empty lines before a request line than a head may have bytes.
+pub(super) const EMPTY_LINES: &str = "there are too many empty lines before the request line";
+
 fn malformed(why: &'static str) -> Look {
     Look::Faulty(Fault::Malformed(why))
 }
 
-/// Empty lines before a request line are ignored (RFC 9112, section 2.2).
-fn leading_empty_lines(bytes: &[u8]) -> usize {
+/// How many bytes the empty lines before a request line have, which are ignored (RFC 9112, section 2.2).
+pub(super) fn leading_empty_lines(bytes: &[u8]) -> usize {
     let pairs = bytes.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count();
     pairs.saturating_mul(2)
 }

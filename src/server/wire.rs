@@ -93,6 +93,8 @@ struct Inner<IO> {
     scanned: usize,
     /// What it takes of the memory budget: nothing, unless it is a part of a large head.
     share: Share,
+    /// How many bytes of empty lines have come, and been dropped, where the next request line should begin.
+    empty: usize,
     phase: Phase,
     /// What the request under way asked for.
     asked: Asked,
@@ -156,6 +158,7 @@ impl<IO: Transport> Wire<IO> {
             unread,
             scanned: 0,
             share,
+            empty: 0,
             phase: Phase::Head,
             asked: Asked { is_for_head: false, version: Version::Http11, persistence: Persistence::Usual },
             eof: false,
@@ -348,6 +351,10 @@ impl<IO: Transport> Inner<IO> {
                 }
                 Phase::Content(_) | Phase::Closed => return Poll::Ready(Ok(None)),
             }
+            self.drop_empty_lines();
+            if self.empty > self.limits.max_header_bytes {
+                return Poll::Ready(Ok(Some(self.fail(Fault::Malformed(head::EMPTY_LINES)))));
+            }
             if self.share.is_shed() {
                 return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
             }
@@ -390,6 +397,8 @@ impl<IO: Transport> Inner<IO> {
             }
             ready!(self.poll_too_late(cx, &mut now));
             if self.unread.is_empty() {
+                // Who sends empty lines has asked for nothing, and is neither answered nor read any longer.
+                self.eof |= self.empty > 0;
                 return Poll::Ready(Ok(None));
             }
             return Poll::Ready(Ok(Some(self.fail(Fault::TimedOut))));
@@ -428,6 +437,18 @@ impl<IO: Transport> Inner<IO> {
         }
     }
 
+    /// Takes the empty lines from before the next request line, so that they are neither held nor looked at again.
+    fn drop_empty_lines(&mut self) {
+        let empty = head::leading_empty_lines(self.unread.as_slice());
+        self.empty = self.empty.saturating_add(empty);
+        self.unread.consume(empty);
+    }
+
+    /// Whether not a byte has come behind the last request.
+    fn is_idle(&self) -> bool {
+        self.unread.is_empty() && self.empty == 0
+    }
+
     fn hand_over(&mut self, head: Head) -> Arrival {
         let is_large = self.share.bytes() > 0;
         let request = RequestHead::owned(head, self.unread.take(head.len, is_large));
@@ -460,6 +481,7 @@ impl<IO: Transport> Inner<IO> {
 
     fn arrived(&mut self, head: Result<RequestHead, Fault>, share: Option<Share>) -> Arrival {
         self.scanned = 0;
+        self.empty = 0;
         self.first_request = false;
         self.uptake = Uptake::default();
         self.rest.serve();
@@ -470,8 +492,7 @@ impl<IO: Transport> Inner<IO> {
     /// The deadline of whatever is being waited for: the first byte of a request, or its last.
     fn poll_too_late(&mut self, cx: &mut Context<'_>, now: &mut Moment) -> Poll<()> {
         if !self.waiting.is_set() {
-            let limit =
-                if self.unread.is_empty() { self.limits.idle_timeout } else { self.limits.header_timeout };
+            let limit = if self.is_idle() { self.limits.idle_timeout } else { self.limits.header_timeout };
             self.waiting.set_at(now.get(), limit);
         }
         self.waiting.poll_passed(cx)
@@ -489,8 +510,8 @@ impl<IO: Transport> Inner<IO> {
         let mut buffer = ReadBuf::new(scratch.get_mut(..room).unwrap_or_default());
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
-        if self.unread.is_empty() && !filled.is_empty() && !self.first_request {
-            // The first byte of a request: what was idle time is now time for its head.
+        if self.is_idle() && !filled.is_empty() && !self.first_request {
+            // The first byte of a request, or of an empty line before it: what was idle time is now time for its head.
             self.waiting.clear();
         }
         self.unread.append(filled);

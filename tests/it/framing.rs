@@ -1,5 +1,7 @@
 //! Framing is strict: what two readers could read differently is refused, and the upstream hears nothing of it.
 
+use std::time::Duration;
+
 use crate::support::request::{HOST, PATH};
 use crate::support::{
     Client, FIXTURE, Gateway, Upstream, assert_refused, gate, gateway, nothing_reached, post, signature,
@@ -475,6 +477,74 @@ fn every_response_is_http_1_1_whatever_its_request_claims() {
                 client.assert_closed();
             }
         }
+    }
+}
+
+#[test]
+fn to_head_nothing_is_sent_behind_the_fields_of_a_refusal() {
+    let gateway = Gateway::before(&Upstream::ok());
+    for bytes in [
+        post(FIXTURE).method("HEAD").version("HTTP/2.0").bytes(),
+        framed(&["transfer-encoding: gzip"], chunk()),
+        with("host: gateway.test", "host: a b"),
+    ] {
+        let mut client = Client::to(&gateway);
+        let bytes = bytes.strip_prefix(b"POST").map_or(bytes.clone(), |rest| [b"HEAD", rest].concat());
+        client.offer([b"\r\n", &bytes[..]].concat());
+        assert!(client.response_to("HEAD").status >= 400);
+        client.assert_closed();
+    }
+}
+
+#[test]
+fn empty_lines_before_a_request_are_ignored() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let mut client = Client::to(&gateway);
+    for lines in [1, 2, 500] {
+        let bytes = [b"\r\n".repeat(lines), post(FIXTURE).bytes()].concat();
+        client.send(&bytes).response().assert_answer("ok");
+        client.send_in_pieces(&bytes, 3).response().assert_answer("ok");
+    }
+    assert_eq!(upstream.requests().len(), 6);
+}
+
+#[test]
+fn a_connection_of_empty_lines_ends_with_the_time_for_a_head() {
+    let upstream = Upstream::ok();
+    let gateway = gateway()
+        .limits("header_timeout = \"300ms\"\nidle_timeout = \"1h\"")
+        .route(PATH, &upstream.url())
+        .start();
+    for is_first in [true, false] {
+        // All at once, and now and then.
+        for (lines, pause) in [(2000, None), (1, None), (0, Some(Duration::from_millis(50)))] {
+            let mut client = Client::to(&gateway);
+            if !is_first {
+                client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+            }
+            client.send(b"\r\n".repeat(lines));
+            let trickle = pause.map(|pause| client.trickle_of(b"\r\n", pause));
+            // Nothing has been asked for, so nothing is answered.
+            client.assert_gone();
+            drop(trickle);
+        }
+    }
+}
+
+#[test]
+fn empty_lines_without_end_are_not_read_without_end() {
+    let upstream = Upstream::ok();
+    let limits = "header_timeout = \"1h\"\nidle_timeout = \"1h\"\nmax_header_bytes = 2000";
+    let gateway = gateway().limits(limits).route(PATH, &upstream.url()).start();
+    for is_first in [true, false] {
+        let mut client = Client::to(&gateway);
+        if !is_first {
+            client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
+        }
+        client.offer(b"\r\n".repeat(1001));
+        assert_refused(&client.response(), 400, None);
+        client.assert_closed();
     }
 }
 

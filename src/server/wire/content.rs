@@ -182,6 +182,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn empty_lines_before_a_request_are_neither_held_nor_looked_at_again() {
+        let long = Duration::from_secs(60);
+        let limits =
+            Limits { max_header_bytes: 1000, header_timeout: long, idle_timeout: long, write_timeout: long };
+        let (mut client, gateway) = tokio::io::duplex(4096);
+        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), Rc::new(Rest::default()));
+        let look = || wire.poll_arrival(&mut Context::from_waker(std::task::Waker::noop()));
+        for byte in b"\r\n".repeat(500) {
+            client.write_all(&[byte]).await.unwrap();
+            assert!(look().is_pending());
+            // All that is held is looked at.
+            assert_eq!(wire.waiting(), usize::from(byte == b'\r'));
+        }
+        client.write_all(b"\r\n").await.unwrap();
+        assert!(matches!(look(), Poll::Ready(Ok(Some(arrival))) if arrival.head.is_err()));
+    }
+
     /// Whoever takes the content may have room for more: what follows it is another request.
     #[tokio::test]
     async fn no_more_is_taken_for_content_than_its_length_says() {

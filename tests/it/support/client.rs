@@ -145,11 +145,16 @@ impl Client {
     /// Writes a byte now and then until the trickle is dropped. Sleeping is what a trickle is made of; nothing waits
     /// for it.
     pub(crate) fn trickle(&self, pause: Duration) -> Trickle {
+        self.trickle_of(b"x", pause)
+    }
+
+    /// Writes these bytes now and then until the trickle is dropped.
+    pub(crate) fn trickle_of(&self, bytes: &'static [u8], pause: Duration) -> Trickle {
         let mut stream = self.stream.try_clone().unwrap();
         let (stop, stopped) = channel::<()>();
         let thread = std::thread::spawn(move || {
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
-                && stream.write_all(b"x").is_ok()
+                && stream.write_all(bytes).is_ok()
             {}
         });
         Trickle { stop: Some(stop), thread: Some(thread) }
