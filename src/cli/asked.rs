@@ -53,7 +53,7 @@ impl Asked {
     /// The same for whoever signs or verifies.
     pub(super) fn context(&self, now: SystemTime) -> Context<'_, Lines> {
         let origin = self.origin.as_deref();
-        Context { method: &self.method, target: &self.target, origin, fields: &self.lines, now }
+        Context { method: &self.method, target: self.target.as_bytes(), origin, fields: &self.lines, now }
     }
 }
 

@@ -75,7 +75,7 @@ pub struct Case {
     trace_id: Option<TraceId>,
     reason: Option<&'static str>,
     method: String,
-    target: String,
+    target: Vec<u8>,
     fields: Kept,
     content: Option<Vec<u8>>,
     now: SystemTime,

@@ -65,7 +65,7 @@ const SLACK: usize = 48;
 pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstances<'_>) -> Vec<u8> {
     let room = if circumstances.length <= SMALL { circumstances.length } else { 0 };
     let mut out = Vec::with_capacity(head.size().saturating_add(SLACK).saturating_add(room));
-    push(&mut out, &[head.method().as_bytes(), b" ", head.target().as_bytes(), b" HTTP/1.1\r\n"]);
+    push(&mut out, &[head.method().as_bytes(), b" ", head.target(), b" HTTP/1.1\r\n"]);
     let gone = if head.facts().has_connection_options {
         HopByHop::of(head.lines(), &manner.kept)
     } else {

@@ -49,7 +49,7 @@ impl Route {
         self.allows(head.method.as_str())?;
         let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let fields = HyperFields(&head.headers);
-        let context = self.context_of(head.method.as_str(), target, &fields, now);
+        let context = self.context_of(head.method.as_str(), target.as_bytes(), &fields, now);
         let claim = self.verifier.claim(&context).map_err(Rejection::Unsigned)?;
         if u64::try_from(content.len()).is_ok_and(|length| length > self.max_body) {
             return Err(Rejection::BodyTooLarge);

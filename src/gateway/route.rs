@@ -102,7 +102,7 @@ impl Route {
     pub(super) fn context_of<'c, F>(
         &'c self,
         method: &'c str,
-        target: &'c str,
+        target: &'c [u8],
         fields: &'c F,
         now: SystemTime,
     ) -> Context<'c, F> {

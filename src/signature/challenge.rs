@@ -205,7 +205,7 @@ impl Challenge {
     }
 
     /// The value in a query, if that is a challenge, and the token that comes with it.
-    fn in_query<'q>(&self, query: &'q str) -> Option<(Value, Cow<'q, [u8]>)> {
+    fn in_query<'q>(&self, query: &'q [u8]) -> Option<(Value, Cow<'q, [u8]>)> {
         let Asks::Query { when, value, token } = &self.asks else { return None };
         let is = |(name, text): &(Cow<'static, str>, Cow<'static, str>)| {
             form::parameter(query, name).is_some_and(|found| *found == *text.as_bytes())

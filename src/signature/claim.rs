@@ -18,7 +18,7 @@ pub struct Context<'c, F> {
     /// Its method.
     pub method: &'c str,
     /// Path and query, as they were received.
-    pub target: &'c str,
+    pub target: &'c [u8],
     /// Where the sender believes to send it: scheme, host and port, without a slash at the end. Only schemes that sign the
     /// URL need it.
     pub origin: Option<&'c str>,
@@ -31,7 +31,7 @@ pub struct Context<'c, F> {
 impl<'c, F: Fields> Context<'c, F> {
     /// The context for schemes that sign nothing of the request line.
     pub fn of(fields: &'c F, now: SystemTime) -> Self {
-        Self { method: "POST", target: "/", origin: None, fields, now }
+        Self { method: "POST", target: b"/", origin: None, fields, now }
     }
 }
 
@@ -110,7 +110,7 @@ impl Claim {
 }
 
 /// The SHA-256 that stands in the query of a request target under this name.
-fn digest(target: &str, name: &str) -> Option<[u8; 32]> {
+fn digest(target: &[u8], name: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(form::parameter(form::query(target), name)?, &mut digest).ok()?;
     Some(digest)
@@ -193,7 +193,7 @@ pub(super) struct Signed<'s, 'c, F> {
 impl<F: Fields> Values for Signed<'_, '_, F> {
     fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()> {
         let target = self.context.target;
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (form::path(target), form::query(target));
         match part {
             Part::Literal(text) => to.extend_from_slice(text.as_bytes()),
             Part::Timestamp => to.extend_from_slice(self.timestamp?),
@@ -223,9 +223,9 @@ fn is_id(id: &[u8]) -> bool {
 }
 
 /// Text with nothing in it that a URI cannot have (RFC 3986, section 2), for the same reason.
-fn uri(text: &str) -> Option<&[u8]> {
-    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
-    text.bytes().all(fine).then_some(text.as_bytes())
+fn uri(text: &[u8]) -> Option<&[u8]> {
+    let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(byte);
+    text.iter().all(fine).then_some(text)
 }
 
 /// Appends a URI's text with those percent-encodings decoded that HubSpot decodes before it signs. What separates

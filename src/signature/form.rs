@@ -122,18 +122,24 @@ const LONGEST_PIECE: usize = 4096;
 /// The decoded value of the query's parameter with this name. `None` if it is not there, or more than once, or cannot be
 /// decoded.
 #[must_use]
-pub fn parameter<'q>(query: &'q str, name: &str) -> Option<Cow<'q, [u8]>> {
-    let pieces = query.as_bytes().split(|byte| *byte == b'&').map(halves);
+pub fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, [u8]>> {
+    let pieces = query.split(|byte| *byte == b'&').map(halves);
     let mut named =
         pieces.filter(|(other, _)| decoded(other).is_some_and(|other| *other == *name.as_bytes()));
     let (_, value) = named.next()?;
     if named.next().is_some() { None } else { decoded(value?) }
 }
 
-/// The query of a request target.
+/// The query of a request target, which need not be UTF-8.
 #[must_use]
-pub fn query(target: &str) -> &str {
-    target.split_once('?').map_or("", |(_, query)| query)
+pub fn query(target: &[u8]) -> &[u8] {
+    target.get(path(target).len().saturating_add(1)..).unwrap_or_default()
+}
+
+/// The path of a request target: all of it up to the query.
+#[must_use]
+pub fn path(target: &[u8]) -> &[u8] {
+    target.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
 /// Name and value of a pair, still encoded; no value where there is no `=`.
@@ -231,8 +237,9 @@ mod tests {
 
     #[test]
     fn a_parameter_is_there_once_whatever_way_its_name_is_written() {
-        let value =
-            |query: &str| parameter(query, "a_b").map(|value| String::from_utf8(value.to_vec()).unwrap());
+        let value = |query: &str| {
+            parameter(query.as_bytes(), "a_b").map(|value| String::from_utf8(value.to_vec()).unwrap())
+        };
         for (query, want) in [
             ("a_b=1", Some("1")),
             ("x=2&a_b=%31&y", Some("1")),
@@ -285,7 +292,7 @@ mod tests {
                 while order.next(&content, &mut place, 5).0 > 0 {}
             }
             let _any = Form::read(query.as_bytes());
-            let _any = parameter(&query, "a");
+            let _any = parameter(query.as_bytes(), "a");
         }
     }
 }

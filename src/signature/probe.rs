@@ -73,7 +73,7 @@ impl Verifier {
 const FORGED: &[u8] = b"hookgate=readiness+prob0";
 
 fn context<'c>(target: &'c str, fields: &'c Lines<'c>, now: SystemTime) -> Context<'c, Lines<'c>> {
-    Context { target, origin: Some("http://localhost"), ..Context::of(fields, now) }
+    Context { target: target.as_bytes(), origin: Some("http://localhost"), ..Context::of(fields, now) }
 }
 
 /// A message with these field lines.

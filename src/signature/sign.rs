@@ -100,7 +100,7 @@ impl Verifier {
     #[must_use]
     pub fn target<'t>(&self, target: &'t str, content: &[u8]) -> Cow<'t, str> {
         match self.scheme.content.content() {
-            Body::Digest(name) if form::parameter(form::query(target), name).is_none() => {
+            Body::Digest(name) if form::parameter(form::query(target.as_bytes()), name).is_none() => {
                 let separator = if target.contains('?') { '&' } else { '?' };
                 Cow::Owned(format!("{target}{separator}{name}={}", digest_of(content)))
             }

@@ -80,7 +80,7 @@ fn serve(bytes: &[u8]) -> (String, String, u64) {
             format!(
                 "forward {} {} with {} bytes",
                 request.head.method(),
-                request.head.target(),
+                String::from_utf8_lossy(request.head.target()),
                 content.len()
             )
         }

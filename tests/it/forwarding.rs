@@ -111,7 +111,7 @@ fn the_request_target_is_passed_on_byte_for_byte() {
         "/a?b=c&d=e&&=&b=c",
         "/a?q=/b?c=d;e:f@g!h$i'j(k)l*m+n,o-p.q_r~s",
         "//a//b/./../c/",
-        "/..%2f%2E%2e/%zz",
+        "/..%2f%2E%2e/?%zz",
         "/a;b=c/@:!$&'()*+,=-._~",
         "/%00%0d%0a%ff",
         "/%41?%41=%61",

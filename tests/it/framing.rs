@@ -252,6 +252,24 @@ fn a_request_target_is_a_path_and_a_query_or_a_url_of_the_host() {
         ("no authority", target("http:///webhook/leases")),
         ("a fragment on a URL", target("http://gateway.test/webhook/leases#x")),
         ("a character that no path has", target("/webhook/<leases>")),
+        ("a quote", target("/webhook/\"leases")),
+        ("a backquote", target("/webhook/`leases")),
+        ("a backslash", target("/webhook\\leases")),
+        ("a caret", target("/webhook/^leases")),
+        ("a brace", target("/webhook/{leases")),
+        ("a closing brace", target("/webhook/leases}")),
+        ("a bar", target("/webhook/|leases")),
+        ("a bracket", target("/webhook/[leases")),
+        ("a closing bracket", target("/webhook/leases]")),
+        ("UTF-8", target("/webhook/l\u{e9}ases")),
+        ("a percent alone", target("/webhook/leases%")),
+        ("a percent and a digit", target("/webhook/leases%4")),
+        ("a percent and a digit in the middle", target("/webhook/%4/leases")),
+        ("a percent without digits", target("/webhook/%zz")),
+        ("a percent before the query", target("/webhook/leases%?61")),
+        ("a quote on a URL", target("http://gateway.test/webhook/\"leases")),
+        ("a control byte in the query", target("/webhook/leases?\x01")),
+        ("DEL in the query", target("/webhook/leases?\x7f")),
         ("the same on a URL", target("http://gateway.test/webhook/<leases>")),
         ("what is no UTF-8", with("/webhook/leases", b"/webhook/\xff")),
         (
@@ -260,6 +278,27 @@ fn a_request_target_is_a_path_and_a_query_or_a_url_of_the_host() {
         ),
         ("another method's form", post(FIXTURE).method("CONNECT").target("gateway.test:80").bytes()),
     ]);
+}
+
+/// Apps and senders write raw characters into queries, and no two readers of a request disagree about them.
+#[test]
+fn a_query_goes_on_as_it_came() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let visible: Vec<u8> = (b'!'..=b'~').filter(|byte| *byte != b'#').collect();
+    let queries: [&[u8]; 5] =
+        [&visible, b"a=\"b\"&c={\"d\":[1]}|`^\\", b"%&%4&%zz", "n=M\u{fc}ller".as_bytes(), b"\x80\xff\xc3"];
+    for query in queries {
+        for start in [PATH.to_owned(), format!("http://{HOST}{PATH}")] {
+            let target = [start.as_bytes(), b"?", query].concat();
+            let request = with(&format!("POST {PATH} "), [b"POST ", &target[..], b" "].concat());
+            Client::to(&gateway).send(request).response().assert_answer("ok");
+            // Each byte as the character of that number.
+            let got = upstream.requests().pop().unwrap().target;
+            let want: String = [PATH.as_bytes(), b"?", query].concat().into_iter().map(char::from).collect();
+            assert_eq!(got, want);
+        }
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn signed(scheme: &str, target: &str, moment: SystemTime) -> Post {
     let verifier = Verifier::new(Scheme::preset(scheme).unwrap().clone(), vec![secret]).unwrap();
     let context = Context {
         method: "POST",
-        target,
+        target: target.as_bytes(),
         origin: Some("https://hooks.example.com"),
         fields: &NoFields,
         now: moment,
@@ -200,4 +200,20 @@ fn table() -> String {
         "{table}\nWhat one has to know of some of them:\n\n{notes}\n\
          No scheme can express these, so that there is none:\n\n{missing}\n"
     )
+}
+
+/// A query goes on as it came, but what is signed of a URL cannot hold what a body could begin with, or what is no text.
+#[test]
+fn a_query_that_no_uri_has_is_refused_where_the_url_is_signed() {
+    let upstream = upstream();
+    let gateway = before(&upstream, "square", "public_url = \"https://hooks.example.com\"").start();
+    exchange(&gateway, &signed("square", "/hook?a=b", SystemTime::now())).assert_answer("ok");
+    for query in [&b"a=\"b\""[..], b"a={b}", b"a=b|", b"a=\xff", "a=\u{e9}".as_bytes()] {
+        let event = signed("square", "/hook?a=b", SystemTime::now()).bytes();
+        let rest = event.strip_prefix(b"POST /hook?a=b").unwrap();
+        let mut client = Client::to(&gateway);
+        client.offer([b"POST /hook?", query, rest].concat());
+        assert_refused(&client.response(), 401, Some("signature_malformed"));
+    }
+    assert_eq!(upstream.requests().len(), 1);
 }

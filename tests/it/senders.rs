@@ -69,7 +69,13 @@ impl Request {
     }
 
     fn context(&self, now: SystemTime) -> Context<'_, Self> {
-        Context { method: &self.method, target: &self.target, origin: Some(&self.origin), fields: self, now }
+        Context {
+            method: &self.method,
+            target: self.target.as_bytes(),
+            origin: Some(&self.origin),
+            fields: self,
+            now,
+        }
     }
 
     fn value(&mut self, name: &str) -> &mut String {

@@ -196,7 +196,7 @@ fn unsigned(verifier: &Verifier, sender: &str, target: &str, kind: u8) {
     let is_signed = kind & 2 != 0;
     let field = if is_signed { verifier.scheme().field.to_string() } else { "x-other".to_owned() };
     let fields = Lines(vec![(field, "x".to_owned())]);
-    let context = Context { method, target, ..Context::of(&fields, NOW) };
+    let context = Context { method, target: target.as_bytes(), ..Context::of(&fields, NOW) };
     let answer = verifier.answer_unsigned(&context);
     let query = target.find('?').map_or("", |at| &target[at + 1..]);
     let parameter = |name: &str| only(query, name).and_then(|value| String::from_utf8(value).ok());

@@ -57,8 +57,8 @@ pub fn holds(data: &[u8]) {
         Some(name) => name,
         None => ["hub.challenge", "challenge", "a", ""][usize::from(which % 4)],
     };
-    assert_eq!(parameter(text, name).map(|value| value.to_vec()), only(text, name), "{name:?}");
-    assert_eq!(query(text), text.find('?').map_or("", |at| &text[at + 1..]));
+    assert_eq!(parameter(content, name).map(|value| value.to_vec()), only(text, name), "{name:?}");
+    assert_eq!(query(content), text.find('?').map_or("", |at| &text[at + 1..]).as_bytes());
 }
 
 /// The signature that a sender makes of the plain reading verifies; and where there is none, none does.
@@ -71,7 +71,8 @@ fn verifies(content: &[u8], signed: Option<&[u8]>) {
     let fields = Line(STANDARD.encode(mac.finalize().into_bytes()));
     TWILIO.with(|verifier| {
         let now = SystemTime::UNIX_EPOCH;
-        let context = Context { method: "POST", target: TARGET, origin: Some(ORIGIN), fields: &fields, now };
+        let context =
+            Context { method: "POST", target: TARGET.as_bytes(), origin: Some(ORIGIN), fields: &fields, now };
         let claim = verifier.claim(&context).expect("it is well-formed");
         let mut verification = verifier.begin(claim, now);
         verification.push(content);

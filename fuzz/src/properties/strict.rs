@@ -56,9 +56,8 @@ pub fn head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
     if method.is_empty() || !method.iter().all(|byte| is_tchar(*byte)) {
         return Err("the method is no token".to_owned());
     }
-    // RFC 3986 has fewer characters; what matters here is that nobody can take the target for two, or for another.
-    if target.is_empty() || target.iter().any(|byte| *byte <= b' ' || matches!(byte, b'#' | 0x7f)) {
-        return Err("a target with a character that divides it".to_owned());
+    if target.is_empty() || !is_target(target) {
+        return Err("a target with a character that it cannot have".to_owned());
     }
     let minor = match version {
         b"HTTP/1.1" => 1,
@@ -84,6 +83,29 @@ fn field(line: &[u8]) -> Result<(String, Vec<u8>), String> {
         return Err("a control character in a value".to_owned());
     }
     Ok((String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+}
+
+/// Whether a target, a path or a URL, has a path by RFC 3986, section 3.3, and a query in which nothing divides it.
+fn is_target(target: &[u8]) -> bool {
+    let (before, query) =
+        target.split_at(target.iter().position(|byte| *byte == b'?').unwrap_or(target.len()));
+    // Of a URL, what stands before the path is not looked at here.
+    let path = if before.starts_with(b"/") {
+        before
+    } else {
+        before.splitn(4, |byte| *byte == b'/').nth(3).unwrap_or_default()
+    };
+    let is_divider = |byte: &u8| *byte <= b' ' || matches!(byte, b'#' | 0x7f);
+    if query.iter().any(is_divider) || before.iter().any(is_divider) {
+        return false;
+    }
+    path.iter().enumerate().all(|(at, byte)| match byte {
+        b'%' => {
+            path.get(at + 1).is_some_and(u8::is_ascii_hexdigit)
+                && path.get(at + 2).is_some_and(u8::is_ascii_hexdigit)
+        }
+        other => other.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(other),
+    })
 }
 
 fn is_tchar(byte: u8) -> bool {

@@ -232,7 +232,7 @@ impl Round<'_> {
         let method = route.methods.first().unwrap_or(&Method::POST);
         let context = Context {
             method: method.as_str(),
-            target: &target,
+            target: target.as_bytes(),
             origin: route.public_url.as_deref(),
             fields: &Lines::default(),
             now: SystemTime::now(),

@@ -63,17 +63,18 @@ impl RequestHead {
         self.raw.get(..self.method_end) == Some(b"HEAD")
     }
 
-    /// The request target in origin-form: path and query.
+    /// The request target in origin-form: path and query. A query may have any bytes from 0x80 on.
     #[must_use]
-    pub fn target(&self) -> &str {
-        self.text(self.method_end.saturating_add(1), self.target_end)
+    pub fn target(&self) -> &[u8] {
+        self.raw.get(self.method_end.saturating_add(1)..self.target_end).unwrap_or_default()
     }
 
     /// The path: the target up to its query.
     #[must_use]
     pub fn path(&self) -> &str {
-        let target = self.target();
-        memchr(b'?', target.as_bytes()).and_then(|end| target.get(..end)).unwrap_or(target)
+        let start = self.method_end.saturating_add(1);
+        let query = memchr(b'?', self.target());
+        self.text(start, query.map_or(self.target_end, |at| start.saturating_add(at)))
     }
 
     /// Name and value of every field line, in the order received; values are without the white space around them.
@@ -100,7 +101,7 @@ impl RequestHead {
         Lines::from(&self.raw, self.target_end.saturating_add(VERSION), &self.facts.ends)
     }
 
-    /// It was found to be UTF-8.
+    /// Method and path are ASCII.
     fn text(&self, start: usize, end: usize) -> &str {
         self.raw.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }

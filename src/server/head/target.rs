@@ -40,11 +40,7 @@ impl<'h> Target<'h> {
             return Err("the target has a fragment");
         }
         if target.first() == Some(&b'/') {
-            return if is_path_and_query(target) {
-                Ok(Self::Origin(target))
-            } else {
-                Err("the target has a character that no URI has")
-            };
+            return is_path_and_query(target).map(|()| Self::Origin(target));
         }
         let rest = strip_prefix_ignoring_case(target, b"http://")
             .or_else(|| strip_prefix_ignoring_case(target, b"https://"))
@@ -54,9 +50,7 @@ impl<'h> Target<'h> {
         if !is_host(authority) {
             return Err("the target's authority is invalid");
         }
-        if !path_and_query.is_empty() && !is_path_and_query(path_and_query) {
-            return Err("the target has a character that no URI has");
-        }
+        is_path_and_query(path_and_query)?;
         Ok(Self::Absolute { authority, path_and_query })
     }
 }
@@ -73,22 +67,40 @@ fn at_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, rest.get(1..)?))
 }
 
-/// Whether it can be the path and query of a URI, as the `http` crate reads one: some characters more than RFC 3986 has,
-/// which are passed on as they are.
-fn is_path_and_query(text: &[u8]) -> bool {
+/// Looks at the path and the query of a target. A path is one by RFC 3986, section 3.3: apps decode paths, so there is nothing
+/// in it that one app takes for a character and another for a mistake. A query goes on as it came, whatever senders write into
+/// it: what could end the target early is not in it.
+fn is_path_and_query(text: &[u8]) -> Result<(), &'static str> {
     let (path, query) =
         text.split_at_checked(memchr(b'?', text).unwrap_or(text.len())).unwrap_or((text, b""));
-    let is_path = path.iter().copied().all(is_path_byte);
-    let is_query = query.iter().copied().all(is_query_byte);
-    is_path && is_query && (text.is_ascii() || std::str::from_utf8(text).is_ok())
+    if !is_path(path) {
+        return Err("the path has a character that no path has, or a % without two digits");
+    }
+    if !query.iter().copied().all(is_query_byte) {
+        return Err("the query has a white space or control character");
+    }
+    Ok(())
 }
 
-fn is_path_byte(byte: u8) -> bool {
-    matches!(byte, b'!' | b'"' | b'$'..=b';' | b'=' | b'@'..=b'_' | b'a'..=b'~' | 0x80..)
+/// `*( pchar / "/" )`
+fn is_path(path: &[u8]) -> bool {
+    let is_fine = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'$'..=b'/' | b'!' | b':' | b';' | b'=' | b'@' | b'_' | b'~')
+    };
+    path.iter().copied().all(is_fine) && memchr(b'%', path).is_none_or(|_| are_encodings(path))
 }
 
+/// Whether two hexadecimal digits follow each `%`.
+fn are_encodings(text: &[u8]) -> bool {
+    let is_encoding =
+        |tail: &[u8]| matches!(tail, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    text.split(|byte| *byte == b'%').skip(1).all(is_encoding)
+}
+
+/// Visible ASCII but `#`, and bytes from 0x80 on, which need not be UTF-8.
 fn is_query_byte(byte: u8) -> bool {
-    matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~' | 0x80..)
+    matches!(byte, b'!'..=b'"' | b'$'..=b'~' | 0x80..)
 }
 
 fn strip_prefix_ignoring_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {

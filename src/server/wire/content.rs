@@ -224,7 +224,7 @@ mod tests {
                 client.write_all(content.as_bytes()).await.unwrap();
             }
             let first = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap().head.unwrap();
-            assert_eq!(first.target(), "/one");
+            assert_eq!(first.target(), b"/one");
             if !at_once {
                 client.write_all(content.as_bytes()).await.unwrap();
             }
@@ -232,7 +232,7 @@ mod tests {
             while poll_fn(|cx| wire.poll_content(cx, &mut bag)).await.unwrap() != Progress::Complete {}
             assert_eq!(bag.0, b"abc");
             let next = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap().head.unwrap();
-            assert_eq!(next.target(), "/two");
+            assert_eq!(next.target(), b"/two");
         }
     }
 }

@@ -53,7 +53,11 @@ fn json(content: &str) -> Option<Answer> {
 }
 
 fn unsigned(verifier: &Verifier, method: &str, target: &str) -> Option<Result<Answer, WrongToken>> {
-    verifier.answer_unsigned(&Context { method, target, ..Context::of(&Lines(vec![]), NOW) })
+    verifier.answer_unsigned(&Context {
+        method,
+        target: target.as_bytes(),
+        ..Context::of(&Lines(vec![]), NOW)
+    })
 }
 
 #[test]
@@ -144,7 +148,7 @@ fn a_get_is_answered_where_it_says_exactly_one_thing() {
     let answered = unsigned(&dropbox, "GET", &format!("/hook?challenge={longest}")).unwrap();
     assert_eq!(answered.ok(), text(&longest));
     let signed = Lines(vec![("x-dropbox-signature".into(), "00".into())]);
-    let context = Context { method: "GET", target: "/hook?challenge=a", ..Context::of(&signed, NOW) };
+    let context = Context { method: "GET", target: b"/hook?challenge=a", ..Context::of(&signed, NOW) };
     assert_eq!(dropbox.answer_unsigned(&context), None, "what is signed is judged by its signature");
 }
 

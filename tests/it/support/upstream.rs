@@ -58,6 +58,7 @@ impl Oracle {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
+    /// Each byte as the character of that number.
     pub(crate) target: String,
     pub(crate) fields: Vec<Field>,
     pub(crate) content: Vec<u8>,
@@ -428,15 +429,18 @@ fn read_request(bytes: &[u8], oracle: &Oracle) -> Result<Option<(Request, usize)
 
 fn request_line(line: &[u8]) -> Result<(String, String), Violation> {
     let violation = || format!("not a request line: {:?}", line.escape_ascii().to_string());
-    let text = std::str::from_utf8(line).map_err(|_not_text| violation())?;
-    let [method, target, "HTTP/1.1"] = text.split(' ').collect::<Vec<_>>()[..] else {
+    let [method, target, b"HTTP/1.1"] = line.split(|byte| *byte == b' ').collect::<Vec<_>>()[..] else {
         return Err(violation());
     };
-    let visible = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if !message::is_token(method.as_bytes()) || !target.starts_with('/') || !visible {
+    let (path, query) = target.split_at(target.iter().position(|byte| *byte == b'?').unwrap_or(target.len()));
+    let is_path =
+        path.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(byte));
+    let is_query = query.iter().all(|byte| (byte.is_ascii_graphic() && *byte != b'#') || !byte.is_ascii());
+    if !message::is_token(method) || !target.starts_with(b"/") || !is_path || !is_query {
         return Err(violation());
     }
-    Ok((method.to_owned(), target.to_owned()))
+    let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect();
+    Ok((text(method), text(target)))
 }
 
 fn authentic(fields: &[Field], content: &[u8], oracle: &Oracle) -> Result<(), Violation> {
