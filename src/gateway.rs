@@ -394,9 +394,15 @@ impl Gateway {
 fn unserved(fault: Fault) -> Rejection {
     match fault {
         Fault::Malformed(what) => Rejection::Malformed(what),
+        Fault::LineTooLong => Rejection::TargetTooLong,
         Fault::TooLarge => Rejection::HeadTooLarge,
         Fault::TimedOut => Rejection::HeadTimeout,
         Fault::Overloaded => Rejection::Overloaded,
+        Fault::UnknownCoding => Rejection::UnknownCoding,
+        Fault::UnknownVersion => Rejection::UnknownVersion,
+        Fault::Asterisk => Rejection::NoRoute,
+        // No method is allowed on what is no path.
+        Fault::Tunnel => Rejection::MethodNotAllowed(String::new()),
     }
 }
 

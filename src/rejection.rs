@@ -15,10 +15,16 @@ use crate::signature::ClaimError;
 pub enum Rejection {
     /// Not strict HTTP/1.x; what is wrong with it, for the log.
     Malformed(&'static str),
+    /// The request line is over its limit.
+    TargetTooLong,
     /// Request line and fields are over their limit.
     HeadTooLarge,
     /// Request line and fields did not arrive in time.
     HeadTimeout,
+    /// A transfer coding that is not spoken.
+    UnknownCoding,
+    /// A version of HTTP that is not spoken.
+    UnknownVersion,
     /// An expectation that cannot be met.
     ExpectationFailed,
     /// No route has this path.
@@ -87,13 +93,17 @@ macro_rules! public {
 
 impl Rejection {
     /// What can happen to a request before it has a route, one for each pair of status code and reason.
-    pub const WITHOUT_ROUTE: [Self; 6] = [
+    pub const WITHOUT_ROUTE: [Self; 10] = [
         Self::Malformed(""),
+        Self::TargetTooLong,
         Self::HeadTooLarge,
         Self::HeadTimeout,
         Self::Overloaded,
+        Self::UnknownCoding,
+        Self::UnknownVersion,
         Self::ExpectationFailed,
         Self::NoRoute,
+        Self::MethodNotAllowed(String::new()),
     ];
 
     /// What a route refuses and a route that observes forwards.
@@ -155,8 +165,11 @@ impl Rejection {
             Self::Malformed(_) | Self::MalformedContent(_) => {
                 public!("The request is not valid HTTP/1.1", 400)
             }
+            Self::TargetTooLong => public!("The request line is too long", 414),
             Self::HeadTooLarge => public!("The request's header fields are too large", 431),
             Self::HeadTimeout => public!("The request's header fields did not arrive in time", 408),
+            Self::UnknownCoding => public!("The transfer coding is not implemented", 501),
+            Self::UnknownVersion => public!("The version of HTTP is not supported", 505),
             Self::ExpectationFailed => public!("The expectation cannot be met", 417),
             Self::NoRoute => public!("Nothing is served at this path", 404, "no_route"),
             Self::MethodNotAllowed(_) => {
@@ -200,8 +213,11 @@ impl Rejection {
         match self {
             Self::Malformed(what) | Self::MalformedContent(what) => Some(what),
             Self::ModelMismatch(why) => why.map(NoModel::as_str),
-            Self::HeadTooLarge
+            Self::TargetTooLong
+            | Self::HeadTooLarge
             | Self::HeadTimeout
+            | Self::UnknownCoding
+            | Self::UnknownVersion
             | Self::ExpectationFailed
             | Self::NoRoute
             | Self::MethodNotAllowed(_)
@@ -221,7 +237,13 @@ impl Rejection {
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         match self {
-            Self::Malformed(_) | Self::MalformedContent(_) | Self::HeadTooLarge | Self::HeadTimeout => true,
+            Self::Malformed(_)
+            | Self::MalformedContent(_)
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::HeadTimeout
+            | Self::UnknownCoding
+            | Self::UnknownVersion => true,
             Self::ExpectationFailed
             | Self::NoRoute
             | Self::MethodNotAllowed(_)
@@ -258,8 +280,11 @@ impl Rejection {
             Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::Malformed(_)
             | Self::MalformedContent(_)
+            | Self::TargetTooLong
             | Self::HeadTooLarge
             | Self::HeadTimeout
+            | Self::UnknownCoding
+            | Self::UnknownVersion
             | Self::ExpectationFailed
             | Self::NoRoute
             | Self::BodyTooLarge
@@ -293,8 +318,11 @@ mod tests {
     fn all() -> Vec<Rejection> {
         vec![
             Rejection::Malformed("x"),
+            Rejection::TargetTooLong,
             Rejection::HeadTooLarge,
             Rejection::HeadTimeout,
+            Rejection::UnknownCoding,
+            Rejection::UnknownVersion,
             Rejection::ExpectationFailed,
             Rejection::NoRoute,
             Rejection::MethodNotAllowed("POST".to_owned()),
@@ -321,8 +349,11 @@ mod tests {
         let rows: Vec<_> = all().iter().map(|r| (r.status().as_u16(), r.reason().unwrap_or("-"))).collect();
         let want = [
             (400, "-"),
+            (414, "-"),
             (431, "-"),
             (408, "-"),
+            (501, "-"),
+            (505, "-"),
             (417, "-"),
             (404, "no_route"),
             (405, "method_not_allowed"),

@@ -118,7 +118,7 @@ pub(super) const LIMITS: &[Key] = &[
     Key::new(
         "max_header_bytes",
         Value::Size { least: 1 << 10, most: 1 << 20 },
-        "Against endless header fields: bytes of request line and fields together. 431.",
+        "Against endless header fields: bytes of request line and fields together. 431, or 414 for a request line that alone is over it or over 16 KiB.",
     )
     .or("\"32KiB\""),
     Key::new(

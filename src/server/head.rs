@@ -5,6 +5,7 @@
 //! the request is from then on.
 
 mod class;
+mod coding;
 mod request;
 mod target;
 
@@ -13,14 +14,16 @@ use memchr::memchr;
 pub use class::is_same_name;
 pub(crate) use class::is_token;
 use class::{are_field_value, is_all_token};
+use coding::Codings;
 pub use request::RequestHead;
 use target::{RequestLine, Target, is_host};
 
 /// The most field lines a request may have.
 pub const MAX_FIELD_LINES: usize = 100;
 
-/// The most bytes of a request line, whatever the head as a whole may have.
-const MAX_REQUEST_LINE: usize = 65_000;
+/// The most bytes of a request line, whatever the head as a whole may have: twice what RFC 9112, section 3, wants a server to
+/// take.
+const MAX_REQUEST_LINE: usize = 16 * 1024;
 
 /// What the bytes received so far amount to.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,12 +41,22 @@ pub enum Look {
 pub enum Fault {
     /// It is not strict HTTP/1.x; what is wrong, for the log.
     Malformed(&'static str),
+    /// Its request line has too many bytes.
+    LineTooLong,
     /// It has too many bytes or lines.
     TooLarge,
     /// It did not arrive in time.
     TimedOut,
     /// There is no memory for the whole of it.
     Overloaded,
+    /// The content has another transfer coding than one `chunked`.
+    UnknownCoding,
+    /// It is HTTP, but not HTTP/1.x.
+    UnknownVersion,
+    /// It is `OPTIONS *`, which asks about no path.
+    Asterisk,
+    /// It is `CONNECT`, which asks for a tunnel.
+    Tunnel,
 }
 
 /// The facts of a complete, strict head.
@@ -139,7 +152,7 @@ impl Asked {
 pub enum Version {
     /// HTTP/1.0
     Http10,
-    /// HTTP/1.1
+    /// HTTP/1.1, and any later version of HTTP/1 (RFC 9110, section 2.5).
     Http11,
 }
 
@@ -181,11 +194,19 @@ pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
         Some(_) => {}
     }
     let mut ends = LineEnds::default();
+    let earlier = *scanned;
     match find_end(bytes, start, scanned, &mut ends) {
-        End::Missing if bytes.len() > max_bytes => Look::Faulty(Fault::TooLarge),
+        End::Missing if bytes.len() > max_bytes => Look::Faulty(too_large(message, max_bytes)),
+        // The line's end is looked for once, when there are more bytes than the line may have.
+        End::Missing
+            if earlier.saturating_sub(start) <= MAX_REQUEST_LINE_WITH_END
+                && is_line_too_long(message, max_bytes) =>
+        {
+            Look::Faulty(Fault::LineTooLong)
+        }
         End::Missing => Look::Partial,
         End::BareLineFeed => malformed("a line ends with LF alone"),
-        End::At(end) if end > max_bytes => Look::Faulty(Fault::TooLarge),
+        End::At(end) if end > max_bytes => Look::Faulty(too_large(message, max_bytes)),
         End::At(end) => {
             match bytes.get(start..end).map_or(Err(Fault::Malformed("")), |head| read(head, end, ends)) {
                 Ok(head) => Look::Complete(head),
@@ -197,6 +218,19 @@ pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
 
 /// What is wrong with more empty lines before a request line than a head may have bytes.
 pub(super) const EMPTY_LINES: &str = "there are too many empty lines before the request line";
+
+const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);
+
+/// Whether the first line, with its CRLF, is longer than it may be.
+fn is_line_too_long(message: &[u8], max_bytes: usize) -> bool {
+    let most = MAX_REQUEST_LINE_WITH_END.min(max_bytes);
+    message.len() > most && message.get(..most).is_some_and(|start| memchr(b'\n', start).is_none())
+}
+
+/// What of a head with too many bytes is too large.
+fn too_large(message: &[u8], max_bytes: usize) -> Fault {
+    if is_line_too_long(message, max_bytes) { Fault::LineTooLong } else { Fault::TooLarge }
+}
 
 fn malformed(why: &'static str) -> Look {
     Look::Faulty(Fault::Malformed(why))
@@ -278,7 +312,7 @@ struct Seen<'h> {
     lines: usize,
     host: Option<&'h [u8]>,
     length: Option<u64>,
-    chunked: bool,
+    codings: Codings,
     expect: Option<Expect>,
     close: bool,
     keep_alive: bool,
@@ -289,9 +323,9 @@ fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, Fault> {
     let mut lines = Lines::from(head, 0, &ends);
     let line = lines.next().ok_or(Fault::Malformed("there is no request line"))?;
     if line.len() > MAX_REQUEST_LINE {
-        return Err(Fault::TooLarge);
+        return Err(Fault::LineTooLong);
     }
-    let request_line = RequestLine::read(line).map_err(Fault::Malformed)?;
+    let request_line = RequestLine::read(line)?;
     let mut seen = Seen::default();
     for line in lines {
         seen.lines = seen.lines.saturating_add(1);
@@ -305,7 +339,7 @@ fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, Fault> {
     if target_is_host && seen.lines == MAX_FIELD_LINES {
         return Err(Fault::TooLarge);
     }
-    conclude(&request_line, &seen, len, ends).map_err(Fault::Malformed)
+    conclude(&request_line, &seen, len, ends)
 }
 
 /// What can only be said of the head as a whole.
@@ -314,22 +348,29 @@ fn conclude(
     seen: &Seen<'_>,
     len: usize,
     ends: LineEnds,
-) -> Result<Head, &'static str> {
+) -> Result<Head, Fault> {
+    let malformed = |why| Err(Fault::Malformed(why));
     let version = request_line.version;
     if version == Version::Http11 && seen.host.is_none() {
-        return Err("there is no host field");
+        return malformed("there is no host field");
     }
     if let Target::Absolute { authority, .. } = request_line.target
         && seen.host.is_some_and(|host| !host.eq_ignore_ascii_case(authority))
     {
-        return Err("the target's authority is not the host field's");
+        return malformed("the target's authority is not the host field's");
     }
-    let framing = match (seen.length, seen.chunked) {
-        (Some(_), true) => return Err("there are both content-length and transfer-encoding"),
-        (None, true) if version == Version::Http10 => return Err("transfer-encoding in an HTTP/1.0 request"),
-        (None, true) => Framing::Chunked,
-        (Some(length), false) => Framing::Length(length),
-        (None, false) => Framing::None,
+    let framing = match (seen.length, seen.codings) {
+        (Some(length), Codings::None) => Framing::Length(length),
+        (None, Codings::None) => Framing::None,
+        (Some(_), Codings::Chunked | Codings::Others { .. }) => {
+            return malformed("there are both content-length and transfer-encoding");
+        }
+        (None, Codings::Chunked | Codings::Others { .. }) if version == Version::Http10 => {
+            return malformed("transfer-encoding in an HTTP/1.0 request");
+        }
+        (None, Codings::Chunked) => Framing::Chunked,
+        // RFC 9112, section 6.1.
+        (None, Codings::Others { .. }) => return Err(Fault::UnknownCoding),
     };
     let expect = match version {
         Version::Http10 => Expect::Nothing,
@@ -344,6 +385,8 @@ fn conclude(
     let target_len = match request_line.target {
         Target::Origin(target) => Some(target.len()),
         Target::Absolute { .. } => None,
+        Target::Asterisk => return Err(Fault::Asterisk),
+        Target::Authority => return Err(Fault::Tunnel),
     };
     let request_line = (request_line.method.len(), target_len);
     Ok(Head { len, version, framing, expect, persistence, has_connection_options, ends, request_line })
@@ -400,15 +443,7 @@ fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'stat
                 return Err("there are several content-length fields");
             }
         }
-        Some(Special::TransferEncoding) => {
-            if seen.chunked {
-                return Err("there are several transfer-encoding fields");
-            }
-            if !value.eq_ignore_ascii_case(b"chunked") {
-                return Err("the transfer-encoding is not chunked, and only that");
-            }
-            seen.chunked = true;
-        }
+        Some(Special::TransferEncoding) => seen.codings = seen.codings.and(value)?,
         Some(Special::Expect) => {
             let known = value.eq_ignore_ascii_case(b"100-continue") && seen.expect.is_none();
             seen.expect = Some(if known { Expect::Continue } else { Expect::Unknown });
@@ -433,6 +468,14 @@ pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
         return Err("a field value has a control character");
     }
     Ok((name, value))
+}
+
+/// Without the optional white space (RFC 9110, section 5.6.3) at its beginning.
+fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    text
 }
 
 /// Without the optional white space (RFC 9110, section 5.6.3) at both ends.

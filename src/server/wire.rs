@@ -216,7 +216,7 @@ impl<IO: Transport> Wire<IO> {
         self.inner.borrow().draining
     }
 
-    /// Whether the request has not been read to its end, so that no other request can follow it.
+    /// Whether the request has not been read to its end, or cannot be, so that no other request can follow it.
     pub fn has_unread_content(&self) -> bool {
         matches!(self.inner.borrow().phase, Phase::Content(_) | Phase::Closed)
     }

@@ -29,7 +29,11 @@ fn read(bytes: &[u8]) -> Result<Request<'_>, Rejection> {
     let head = match head::look(bytes, &mut 0, 32 << 10) {
         Look::Complete(head) => head,
         Look::Faulty(head::Fault::Malformed(why)) => return Err(Rejection::Malformed(why)),
+        Look::Faulty(head::Fault::LineTooLong) => return Err(Rejection::TargetTooLong),
         Look::Faulty(head::Fault::TooLarge) => return Err(Rejection::HeadTooLarge),
+        Look::Faulty(head::Fault::UnknownCoding) => return Err(Rejection::UnknownCoding),
+        Look::Faulty(head::Fault::UnknownVersion) => return Err(Rejection::UnknownVersion),
+        Look::Faulty(head::Fault::Asterisk | head::Fault::Tunnel) => return Err(Rejection::NoRoute),
         Look::Partial | Look::Faulty(head::Fault::TimedOut) => return Err(Rejection::HeadTimeout),
         Look::Faulty(head::Fault::Overloaded) => return Err(Rejection::Overloaded),
     };

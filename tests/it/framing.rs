@@ -10,6 +10,11 @@ use crate::support::{
 
 /// Makes sure that each of these, sent as it is, is a 400, and the last that its connection hears.
 fn all_malformed(requests: &[(&str, Vec<u8>)]) {
+    all_refused(400, requests);
+}
+
+/// Makes sure that each of these, sent as it is, is refused with this status, and the last that its connection hears.
+fn all_refused(status: u16, requests: &[(&str, Vec<u8>)]) {
     let upstream = Upstream::ok();
     let gateway = gateway().route("/{*any}", &upstream.url()).start();
     let mut accepted = Vec::new();
@@ -21,8 +26,9 @@ fn all_malformed(requests: &[(&str, Vec<u8>)]) {
                 client.half_close();
             }
             let response = client.response();
-            if response.status == 400 {
-                assert_refused(&response, 400, None);
+            if response.status == status {
+                assert_refused(&response, status, None);
+                assert_eq!(response.value("connection").as_deref(), Some("close"), "{what}");
                 client.assert_closed();
             } else {
                 accepted.push(format!("{what}: {}", response.status));
@@ -30,7 +36,7 @@ fn all_malformed(requests: &[(&str, Vec<u8>)]) {
         }
     }
     drop(gateway);
-    assert!(accepted.is_empty(), "these were not refused with 400: {accepted:#?}");
+    assert!(accepted.is_empty(), "these were not refused with {status}: {accepted:#?}");
     assert_eq!(upstream.bytes(), 0);
 }
 
@@ -138,23 +144,80 @@ fn transfer_encoding_is_a_single_chunked_and_excludes_a_length() {
         ("both, with an unknown coding", framed(&["transfer-encoding: x", "content-length: 162"], FIXTURE)),
         ("both, with an empty coding", framed(&["transfer-encoding:", "content-length: 162"], FIXTURE)),
         ("two lines alike", framed(&["transfer-encoding: chunked", "transfer-encoding: chunked"], chunk())),
-        ("two lines", framed(&["transfer-encoding: gzip", "transfer-encoding: chunked"], chunk())),
         ("two lines, one empty", framed(&["transfer-encoding: chunked", "transfer-encoding:"], chunk())),
-        ("a list", coding("gzip, chunked")),
-        ("a list that ends in another", coding("chunked, gzip")),
         ("chunked twice", coding("chunked, chunked")),
+        ("chunked twice, with another between", coding("chunked, gzip, Chunked")),
+        ("a list that ends in another", coding("chunked, gzip")),
+        (
+            "two lines, the second another",
+            framed(&["transfer-encoding: chunked", "transfer-encoding: x"], chunk()),
+        ),
         ("an empty member", coding("chunked,")),
         ("an empty member before", coding(", chunked")),
-        ("identity", coding("identity")),
-        ("gzip", coding("gzip")),
-        ("a parameter", coding("chunked;q=1")),
+        ("an empty member between", coding("gzip,, chunked")),
         ("quotes", coding("\"chunked\"")),
-        ("more letters", coding("xchunked")),
-        ("fewer letters", coding("chunke")),
+        ("two words", coding("gzip chunked")),
+        ("an empty parameter", coding("chunked;")),
+        ("a parameter without a value", coding("chunked;q")),
+        ("a parameter without a name", coding("chunked;=1")),
+        ("a quoted value without an end", coding("chunked;q=\"1")),
+        ("another separator", coding("gzip/chunked")),
         ("nothing", coding("")),
         ("a control byte", coding("\x0bchunked")),
+        ("in HTTP/1.0, another", post(FIXTURE).version("HTTP/1.0").line("transfer-encoding: gzip").bytes()),
         ("in HTTP/1.0", post(FIXTURE).version("HTTP/1.0").chunked(&[]).bytes()),
     ]);
+}
+
+#[test]
+fn a_transfer_coding_that_is_not_spoken_is_not_implemented() {
+    let coding = |value: &str| framed(&[&format!("transfer-encoding: {value}")], chunk());
+    all_refused(
+        501,
+        &[
+            ("a list", coding("gzip, chunked")),
+            ("two lines", framed(&["transfer-encoding: gzip", "transfer-encoding: chunked"], chunk())),
+            ("identity", coding("identity")),
+            ("gzip", coding("gzip")),
+            ("a parameter", coding("chunked;q=1")),
+            ("a quoted parameter", coding("chunked ; q = \"a,b\\\"c\"")),
+            ("more letters", coding("xchunked")),
+            ("fewer letters", coding("chunke")),
+        ],
+    );
+}
+
+#[test]
+fn a_later_version_of_http_1_is_served_as_http_1_1() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    for version in ["HTTP/1.1", "HTTP/1.2", "HTTP/1.9"] {
+        let mut client = Client::to(&gateway);
+        for request in [post(FIXTURE), post(FIXTURE).chunked(&[9])] {
+            let response = client.send(request.version(version).bytes()).response();
+            response.assert_answer("ok");
+            assert_eq!(response.version, "HTTP/1.1");
+        }
+    }
+    // That the upstream was spoken to in HTTP/1.1 is part of what it holds every request against.
+    assert_eq!(upstream.requests().len(), 6);
+}
+
+#[test]
+fn a_version_of_another_major_number_is_not_supported() {
+    let of = |version: &'static str| post(FIXTURE).version(version).bytes();
+    all_refused(
+        505,
+        &[
+            ("2.0", of("HTTP/2.0")),
+            ("3.0", of("HTTP/3.0")),
+            ("9.9", of("HTTP/9.9")),
+            ("0.9", of("HTTP/0.9")),
+            ("0.0", of("HTTP/0.0")),
+            ("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
+            ("in a form of its own", post(FIXTURE).target("*").version("HTTP/2.0").bytes()),
+        ],
+    );
 }
 
 #[test]
@@ -224,6 +287,15 @@ fn the_request_line_has_three_parts_and_two_spaces() {
         ("no target", line(b"POST HTTP/1.1")),
         ("a lower-case version", line(b"POST /webhook/leases http/1.1")),
         ("a version that is none", line(b"POST /webhook/leases HTTP/1.1.1")),
+        ("a version with more behind it", line(b"POST /webhook/leases HTTP/1.1x")),
+        ("a minor number of two digits", line(b"POST /webhook/leases HTTP/1.10")),
+        ("a minor number with a zero before it", line(b"POST /webhook/leases HTTP/1.01")),
+        ("a major number of two digits", line(b"POST /webhook/leases HTTP/11.1")),
+        ("no minor number", line(b"POST /webhook/leases HTTP/1")),
+        ("a version without a point", line(b"POST /webhook/leases HTTP/11")),
+        ("letters for a version", line(b"POST /webhook/leases HTTP/a.b")),
+        ("a sign", line(b"POST /webhook/leases HTTP/+1.1")),
+        ("a version in capitals and small letters", line(b"POST /webhook/leases Http/2.0")),
         ("another protocol", line(b"POST /webhook/leases HTTQ/1.1")),
         ("a method that is no token", line(b"PO(ST /webhook/leases HTTP/1.1")),
         ("NUL in the target", line(b"POST /webhook/\0leases HTTP/1.1")),
@@ -276,7 +348,18 @@ fn a_request_target_is_a_path_and_a_query_or_a_url_of_the_host() {
             "no host but one with a user",
             b"POST http://user@gateway.test/webhook/leases HTTP/1.0\r\n\r\n".to_vec(),
         ),
-        ("another method's form", post(FIXTURE).method("CONNECT").target("gateway.test:80").bytes()),
+        ("a path for CONNECT", post(FIXTURE).method("CONNECT").bytes()),
+        ("a URL for CONNECT", post(FIXTURE).method("CONNECT").target("http://gateway.test/").bytes()),
+        ("an authority without a port", post(FIXTURE).method("CONNECT").target("gateway.test").bytes()),
+        ("an authority with an empty port", post(FIXTURE).method("CONNECT").target("gateway.test:").bytes()),
+        ("an authority with a user", post(FIXTURE).method("CONNECT").target("u@gateway.test:80").bytes()),
+        ("an authority with a path", post(FIXTURE).method("CONNECT").target("gateway.test:80/").bytes()),
+        ("an authority for OPTIONS", post(FIXTURE).method("OPTIONS").target("gateway.test:80").bytes()),
+        ("an asterisk for CONNECT", post(FIXTURE).method("CONNECT").target("*").bytes()),
+        ("two asterisks", post(FIXTURE).method("OPTIONS").target("**").bytes()),
+        ("an asterisk with a query", post(FIXTURE).method("OPTIONS").target("*?x").bytes()),
+        ("an asterisk without a host", b"OPTIONS * HTTP/1.1\r\n\r\n".to_vec()),
+        ("CONNECT without a host", b"CONNECT gateway.test:80 HTTP/1.1\r\n\r\n".to_vec()),
     ]);
 }
 
@@ -299,6 +382,64 @@ fn a_query_goes_on_as_it_came() {
             assert_eq!(got, want);
         }
     }
+}
+
+#[test]
+fn a_request_for_no_path_is_well_formed_and_reaches_nobody() {
+    let upstream = Upstream::ok();
+    let methods = "methods = [\"POST\", \"OPTIONS\"]";
+    let gateway = gateway().route_with("/{*any}", &upstream.url(), methods).start();
+    let options = post(FIXTURE).method("OPTIONS").target("*");
+    let connect = post(FIXTURE).method("CONNECT").target("gateway.test:443");
+    for (request, status, reason) in [
+        (options.clone(), 404, "no_route"),
+        (options.clone().version("HTTP/1.0").without("host"), 404, "no_route"),
+        (options.without("content-type").chunked(&[5]), 404, "no_route"),
+        (connect.clone(), 405, "method_not_allowed"),
+        (connect.target("[2001:db8::1]:443"), 405, "method_not_allowed"),
+    ] {
+        let mut client = Client::to(&gateway);
+        // What looks like another request behind it is its content, or that of a tunnel.
+        client.offer([request.bytes(), post(FIXTURE).bytes()].concat());
+        let response = client.response();
+        assert_refused(&response, status, Some(reason));
+        assert_eq!(response.value("connection").as_deref(), Some("close"));
+        assert_eq!(response.value("allow").as_deref(), (status == 405).then_some(""));
+        client.assert_closed();
+    }
+    nothing_reached(gateway, upstream);
+}
+
+#[test]
+fn a_request_line_that_is_too_long_is_told_apart_from_fields_that_are() {
+    let upstream = Upstream::ok();
+    let line = |len: usize, path: &str| {
+        let frame = format!("POST {path}? HTTP/1.1").len();
+        with(PATH, format!("{path}?{}", "x".repeat(len - frame)))
+    };
+    let at_default = gateway().route(PATH, &upstream.url()).start();
+    Client::to(&at_default).send(line(16_384, PATH)).response().assert_answer("ok");
+    let small = gateway().limits("max_header_bytes = 2000").route(PATH, &upstream.url()).start();
+    for (gateway, request, status) in [
+        (&at_default, line(16_385, PATH), 414),
+        (&at_default, line(40_000, PATH), 414),
+        (&at_default, line(40_000, "/nowhere"), 414),
+        // Without an end, it is refused all the same.
+        (&at_default, line(16_500, PATH)[..16_400].to_vec(), 414),
+        (&at_default, with("x-a: b", format!("x-a: {}", "b".repeat(40_000))), 431),
+        (&small, line(2001, PATH), 414),
+        (&small, line(9000, PATH)[..2100].to_vec(), 414),
+        (&small, line(1900, PATH), 431),
+        (&small, with("x-a: b", format!("x-a: {}", "b".repeat(2000))), 431),
+    ] {
+        let mut client = Client::to(gateway);
+        client.offer(request);
+        let response = client.response();
+        assert_refused(&response, status, None);
+        assert_eq!(response.value("connection").as_deref(), Some("close"));
+        client.assert_closed();
+    }
+    assert_eq!(upstream.requests().len(), 1);
 }
 
 #[test]

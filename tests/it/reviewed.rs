@@ -138,10 +138,10 @@ fn a_megabyte_in_chunks_of_one_byte_is_read_in_reasonable_time() {
 }
 
 #[test]
-fn a_target_that_is_too_long_for_any_head_is_too_large_and_not_malformed() {
+fn a_target_that_is_too_long_whatever_the_head_may_have_is_refused_as_such() {
     let upstream = Upstream::ok();
     let gateway = gateway().limits("max_header_bytes = \"200KiB\"").route(PATH, &upstream.url()).start();
     let target = format!("{PATH}?{}", "x".repeat(66_000));
     let response = exchange(&gateway, &post(FIXTURE).target(&target));
-    assert_refused(&response, 431, None);
+    assert_refused(&response, 414, None);
 }

@@ -59,11 +59,10 @@ pub fn head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
     if target.is_empty() || !is_target(target) {
         return Err("a target with a character that it cannot have".to_owned());
     }
-    let minor = match version {
-        b"HTTP/1.1" => 1,
-        b"HTTP/1.0" => 0,
-        _ => return Err("a version that is none".to_owned()),
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', digit @ b'0'..=b'9'] = version else {
+        return Err("a version that is none of HTTP/1".to_owned());
     };
+    let minor = digit - b'0';
     let fields = fields.iter().map(|line| field(line)).collect::<Result<_, _>>()?;
     let method = String::from_utf8_lossy(method).into_owned();
     Ok(Some((Request { method, target: target.to_vec(), minor, fields }, end + 4)))

@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
-use super::Version;
 use super::class::is_all_token;
+use super::{Fault, Version};
 
 pub(super) struct RequestLine<'h> {
     pub(super) method: &'h [u8],
@@ -13,34 +13,61 @@ pub(super) struct RequestLine<'h> {
 
 pub(super) enum Target<'h> {
     Origin(&'h [u8]),
-    Absolute { authority: &'h [u8], path_and_query: &'h [u8] },
+    Absolute {
+        authority: &'h [u8],
+        path_and_query: &'h [u8],
+    },
+    /// `*`, of `OPTIONS`.
+    Asterisk,
+    /// Host and port, of `CONNECT`.
+    Authority,
 }
 
 impl<'h> RequestLine<'h> {
-    pub(super) fn read(line: &'h [u8]) -> Result<Self, &'static str> {
+    pub(super) fn read(line: &'h [u8]) -> Result<Self, Fault> {
         let Some((method, target, version)) = parts(line) else {
-            return Err("the request line is not method, target and version, with one space between");
+            return Err(Fault::Malformed(
+                "the request line is not method, target and version, with one space between",
+            ));
         };
         if !is_all_token(method) {
-            return Err("the method is not a token");
+            return Err(Fault::Malformed("the method is not a token"));
         }
-        let version = match version {
-            b"HTTP/1.1" => Version::Http11,
-            b"HTTP/1.0" => Version::Http10,
-            _ => return Err("the version is neither HTTP/1.1 nor HTTP/1.0"),
-        };
-        Ok(Self { method, target: Target::read(target)?, version })
+        let version = read_version(version)?;
+        let target = Target::read(method, target).map_err(Fault::Malformed)?;
+        Ok(Self { method, target, version })
+    }
+}
+
+/// `HTTP-version` (RFC 9112, section 2.3). A higher minor number than ours is served as ours (RFC 9110, section 2.5).
+fn read_version(text: &[u8]) -> Result<Version, Fault> {
+    match text.strip_prefix(b"HTTP/") {
+        Some(b"1.1") => Ok(Version::Http11),
+        Some(b"1.0") => Ok(Version::Http10),
+        Some([b'1', b'.', b'2'..=b'9']) => Ok(Version::Http11),
+        Some([b'0'..=b'9', b'.', b'0'..=b'9']) => Err(Fault::UnknownVersion),
+        Some(_) | None => Err(Fault::Malformed("the version is not HTTP/ and two digits")),
     }
 }
 
 impl<'h> Target<'h> {
-    /// Origin-form or absolute-form (RFC 9112, section 3.2), without a fragment.
-    fn read(target: &'h [u8]) -> Result<Self, &'static str> {
+    /// The form that the method asks for (RFC 9112, section 3.2), without a fragment.
+    fn read(method: &[u8], target: &'h [u8]) -> Result<Self, &'static str> {
+        if method == b"CONNECT" {
+            return if is_host_and_port(target) {
+                Ok(Self::Authority)
+            } else {
+                Err("the target of CONNECT is not a host and a port")
+            };
+        }
         if target.contains(&b'#') {
             return Err("the target has a fragment");
         }
         if target.first() == Some(&b'/') {
             return is_path_and_query(target).map(|()| Self::Origin(target));
+        }
+        if method == b"OPTIONS" && target == b"*" {
+            return Ok(Self::Asterisk);
         }
         let rest = strip_prefix_ignoring_case(target, b"http://")
             .or_else(|| strip_prefix_ignoring_case(target, b"https://"))
@@ -106,6 +133,13 @@ fn is_query_byte(byte: u8) -> bool {
 fn strip_prefix_ignoring_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {
     let (start, rest) = bytes.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// `uri-host ":" port` (RFC 9112, section 3.2.3), with a port that is there.
+fn is_host_and_port(target: &[u8]) -> bool {
+    let port = target.rsplit(|byte| *byte == b':').next().unwrap_or_default();
+    let is_port = !port.is_empty() && port.len() < target.len() && port.iter().all(u8::is_ascii_digit);
+    is_port && is_host(target)
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110, section 7.2), not empty and without user information.
