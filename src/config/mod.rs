@@ -141,7 +141,7 @@ pub enum Sharing {
 pub struct Limits {
     /// Bytes of content a request may have, where its route does not say otherwise.
     pub max_body: u64,
-    /// Bytes of content held in memory at once, all connections together.
+    /// Bytes of content and of heads over 4 KiB held in memory at once, all connections together.
     pub max_buffered: u64,
     /// Bytes of request line and field lines.
     pub max_header_bytes: usize,

@@ -153,7 +153,7 @@ impl Handle {
         &self.control
     }
 
-    /// Bytes of content held in memory now.
+    /// Bytes of content and of large heads held in memory now.
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         self.control.buffered_bytes()
