@@ -185,10 +185,16 @@ mod tests {
     #[tokio::test]
     async fn empty_lines_before_a_request_are_neither_held_nor_looked_at_again() {
         let long = Duration::from_secs(60);
-        let limits =
-            Limits { max_header_bytes: 1000, header_timeout: long, idle_timeout: long, write_timeout: long };
+        let limits = Limits {
+            max_header_bytes: 1000,
+            header_timeout: long,
+            idle_timeout: long,
+            write_timeout: long,
+            min_write_rate: 0,
+        };
         let (mut client, gateway) = tokio::io::duplex(4096);
-        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), Rc::new(Rest::default()));
+        let share = Budget::new(1 << 20).share(Peer::Unix);
+        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), Rc::new(Rest::default()), share);
         let look = || wire.poll_arrival(&mut Context::from_waker(std::task::Waker::noop()));
         for byte in b"\r\n".repeat(500) {
             client.write_all(&[byte]).await.unwrap();

@@ -19,7 +19,7 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 const SCHEMES: [&str; 7] = ["propify", "stripe", "twilio", "twilio-json", "gitlab", "discord", "sendgrid"];
 
 fn context<'c>(fields: &'c Lines, target: &'c str) -> Context<'c, Lines> {
-    Context { target, origin: Some("https://host"), ..Context::of(fields, NOW) }
+    Context { target: target.as_bytes(), origin: Some("https://host"), ..Context::of(fields, NOW) }
 }
 
 fn private(algorithm: Algorithm, number: u8) -> Option<PrivateKey> {
