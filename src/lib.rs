@@ -34,6 +34,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod background;
 pub mod body;
 pub mod calendar;
 pub mod cli;

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use hookgate::config::XForwarded;
 use hookgate::forward::origin::Origin;
 use hookgate::forward::request::{Circumstances, Manner, compose};
+use hookgate::model;
 use hookgate::peer::Peer;
 use hookgate::route::{ModelRule, Pattern, Router};
 use hookgate::secret::{Key, Secret};
@@ -29,7 +30,7 @@ pub(crate) type Part = Box<dyn FnMut()>;
 pub(crate) type Make = fn() -> Part;
 
 /// Every part by name.
-pub(crate) const PARTS: [(&str, Make); 27] = [
+pub(crate) const PARTS: [(&str, Make); 30] = [
     ("head/typical", head_typical),
     ("head/absolute form", head_absolute),
     ("head/100 lines", head_100_lines),
@@ -52,6 +53,11 @@ pub(crate) const PARTS: [(&str, Make); 27] = [
     ("verify/propify, 1 MiB", || verify("propify", 1 << 20, 1)),
     ("verify/propify, 512 B, last of 5 secrets", || verify("propify", 512, 5)),
     ("verify/stripe, 512 B", || verify("stripe", 512, 1)),
+    ("model/propify, 162 B", || model(FIXTURE.to_owned())),
+    ("model/propify, 1 MiB", || {
+        model(FIXTURE.replace("\"pending\"", &format!("[{}0]", "{\"a\":1},".repeat(131_072))))
+    }),
+    ("model/a key repeated, 1 MiB", || model(format!("{{{}\"a\":1}}", "\"meta\":1,".repeat(104_857)))),
     ("fields/nothing to take out", || composed("", XForwarded::Off)),
     ("fields/named by connection", || composed("Connection: x-private\r\nX-Private: 1\r\n", XForwarded::Off)),
     ("fields/x-forwarded", || composed("", XForwarded::Append)),
@@ -71,6 +77,8 @@ const TYPICAL: &str = "POST /webhook/leases?source=propify HTTP/1.1\r\n\
     X-Forwarded-For: 192.0.2.17\r\n\
     X-Forwarded-Proto: https\r\n\
     Connection: keep-alive\r\n\r\n";
+
+const FIXTURE: &str = r#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
 
 const MOMENT: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -158,6 +166,14 @@ fn verify(scheme: &str, size: usize, secrets: usize) -> Part {
         verification.grow_to(content.len());
         verification.push(black_box(&content));
         black_box(verification.finish(()).unwrap());
+    })
+}
+
+/// Reading the model out of content that is authentic.
+fn model(content: String) -> Part {
+    warm(move || {
+        let read = model::read(black_box(content.as_bytes()), &["/meta/object", "/data/object"]);
+        drop(black_box(read));
     })
 }
 

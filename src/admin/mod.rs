@@ -13,7 +13,6 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -26,6 +25,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::background::{self, Background, LAST_WAIT};
 use crate::config::{Address, Sharing};
 use crate::server::StartError;
 use crate::server::control::Control;
@@ -95,7 +95,7 @@ fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
 pub struct Admin {
     addresses: Vec<SocketAddr>,
     stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Background>,
 }
 
 impl Bound {
@@ -116,8 +116,7 @@ impl Bound {
                 stopped.cancelled().await;
             });
         };
-        let thread =
-            thread::Builder::new().name("admin".to_owned()).spawn(serve).map_err(StartError::Thread)?;
+        let thread = background::start("admin", serve).map_err(StartError::Thread)?;
         Ok(Admin { addresses, stop, thread: Some(thread) })
     }
 }
@@ -134,10 +133,7 @@ impl Admin {
 impl Drop for Admin {
     fn drop(&mut self) {
         self.stop.cancel();
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to give back but a panic, which was told when it happened.
-            drop(thread.join());
-        }
+        let _left_behind = self.thread.take().map(|thread| thread.wait(LAST_WAIT));
     }
 }
 

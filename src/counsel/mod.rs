@@ -15,12 +15,12 @@ pub mod rotation;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{debug, info, warn};
 
+use crate::background::{self, Background, LAST_WAIT};
 use crate::server::StartError;
 use crate::server::control::Control;
 use crate::signature::diagnosis::{Cause, GivenUp};
@@ -47,9 +47,6 @@ const WAITING: usize = 9;
 
 /// How long one case may take. Guards against a processor that is slow, or busy: [`case::MOST_WORK`] takes a fifth of it.
 const LONGEST: Duration = Duration::from_millis(250);
-
-/// At the end, the thread is waited for as long as this, and then left behind. It asks every few milliseconds whether to end.
-const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// At least so often it is looked up whether the time for the next warning has come, which a reload may change.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -123,9 +120,7 @@ impl Inquiry {
 pub struct Counsel {
     orders: SyncSender<Order>,
     ends: Arc<AtomicBool>,
-    /// Nothing is ever sent: that it ends says that the thread has.
-    ended: Receiver<()>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Background>,
 }
 
 /// Begins to look into what is handed in.
@@ -135,14 +130,8 @@ pub struct Counsel {
 pub fn start(control: &Arc<Control>, desk: Desk, inbox: Inbox) -> Result<Counsel, StartError> {
     let ends = Arc::new(AtomicBool::new(false));
     let room = room(control, &desk, &ends);
-    let named = thread::Builder::new().name("counsel".to_owned());
-    let (until_end, ended) = channel();
-    let work = move || {
-        let _until_end: Sender<()> = until_end;
-        room.run(&inbox);
-    };
-    let thread = named.spawn(work).map_err(StartError::Thread)?;
-    Ok(Counsel { orders: desk.orders, ends, ended, thread: Some(thread) })
+    let thread = background::start("counsel", move || room.run(&inbox)).map_err(StartError::Thread)?;
+    Ok(Counsel { orders: desk.orders, ends, thread: Some(thread) })
 }
 
 fn room(control: &Arc<Control>, desk: &Desk, ends: &Arc<AtomicBool>) -> Room {
@@ -163,11 +152,7 @@ impl Drop for Counsel {
         self.ends.store(true, Ordering::Relaxed);
         // Where there is no room, it is awake.
         let _is_awake = self.orders.try_send(Order::End);
-        let has_ended = self.ended.recv_timeout(LAST_WAIT) == Err(RecvTimeoutError::Disconnected);
-        if let Some(thread) = self.thread.take().filter(|_| has_ended) {
-            // It has nothing to give back but a panic, which was told when it happened.
-            drop(thread.join());
-        }
+        let _left_behind = self.thread.take().map(|thread| thread.wait(LAST_WAIT));
     }
 }
 
