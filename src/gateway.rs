@@ -25,12 +25,12 @@ use crate::counsel::case::Docket;
 use crate::counsel::{self, Desk, Inquiry};
 use crate::forward;
 use crate::forward::error::{ForwardError, chain};
-use crate::forward::request::Manner;
+use crate::forward::request::{Manner, set_fields};
 use crate::forward::response::SURPLUS;
 use crate::peer::Peer;
 use crate::rejection::Rejection;
 use crate::route::{Matched, RouteId, Router};
-use crate::server::head::{Expect, Fault, RequestHead};
+use crate::server::head::{Expect, Fault, Guarded, RequestHead};
 use crate::server::limit::{Budget, Share};
 use crate::server::message::Message;
 use crate::server::pace::Pace;
@@ -60,6 +60,8 @@ pub struct Gateway {
     pace: Pace,
     access: AccessLog,
     request_id_field: Option<HeaderName>,
+    /// The fields that are set on the way.
+    set_fields: Guarded,
     roll: Roll,
     budget: Arc<Budget>,
 }
@@ -75,6 +77,10 @@ pub struct Unfit {
 
 /// The field that says which trace a request is part of (W3C Trace Context). It is forwarded as any other.
 const TRACEPARENT: &str = "traceparent";
+
+/// What the log says of field names that an app could take for others.
+const LIKE_SET_FIELD: &str = "an app could read a field's name as that of one the gateway sets";
+const LIKE_SIGNED_FIELD: &str = "an app could read a field's name as that of one the signature needs";
 
 /// What a request comes to.
 #[derive(Debug)]
@@ -172,9 +178,15 @@ async fn walk<IO: Transport>(
     let head = head.map_err(unserved)?;
     let gateway = view.gateway();
     gateway.identify(&head, record);
+    if head.has_lookalike_of(&gateway.set_fields) {
+        return Err(Rejection::Ambiguous(LIKE_SET_FIELD));
+    }
     let matched = gateway.router.find(head.path()).ok_or(Rejection::NoRoute)?;
     let route = gateway.route(matched.first())?;
     record.route = Some(route.label.clone());
+    if head.has_lookalike_of(&route.signed_fields) {
+        return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
+    }
     route.allows(head.method())?;
     if head.facts().expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
@@ -296,6 +308,7 @@ impl Gateway {
                 max_body: route.max_body,
                 mode: route.mode,
                 manner: Manner::new(&config.forward, route.verifier.scheme()),
+                signed_fields: Guarded::new(route.verifier.scheme().fields()),
                 questions: questions(if number == 0 { siblings } else { &[] }),
                 number,
                 public_url: route.public_url.clone(),
@@ -306,7 +319,8 @@ impl Gateway {
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
         let request_id_field = config.log.request_id_field.clone();
         let (access, roll) = (config.log.access, Roll::of(config));
-        Self { router, routes, upstreams, pace, access, request_id_field, roll, budget }
+        let set_fields = Guarded::new(set_fields(&config.forward));
+        Self { router, routes, upstreams, pace, access, request_id_field, set_fields, roll, budget }
     }
 
     /// The names that it has.

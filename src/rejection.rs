@@ -17,6 +17,8 @@ pub enum Rejection {
     Malformed(&'static str),
     /// The request line is over its limit.
     TargetTooLong,
+    /// An app could read it as another request; in what, for the log.
+    Ambiguous(&'static str),
     /// Request line and fields are over their limit.
     HeadTooLarge,
     /// Request line and fields did not arrive in time.
@@ -166,6 +168,7 @@ impl Rejection {
                 public!("The request is not valid HTTP/1.1", 400)
             }
             Self::TargetTooLong => public!("The request line is too long", 414),
+            Self::Ambiguous(_) => public!("The request could be read in two ways", 400),
             Self::HeadTooLarge => public!("The request's header fields are too large", 431),
             Self::HeadTimeout => public!("The request's header fields did not arrive in time", 408),
             Self::UnknownCoding => public!("The transfer coding is not implemented", 501),
@@ -211,7 +214,7 @@ impl Rejection {
     #[must_use]
     pub fn detail(&self) -> Option<&'static str> {
         match self {
-            Self::Malformed(what) | Self::MalformedContent(what) => Some(what),
+            Self::Malformed(what) | Self::Ambiguous(what) | Self::MalformedContent(what) => Some(what),
             Self::ModelMismatch(why) => why.map(NoModel::as_str),
             Self::TargetTooLong
             | Self::HeadTooLarge
@@ -238,6 +241,7 @@ impl Rejection {
     pub fn ends_connection(&self) -> bool {
         match self {
             Self::Malformed(_)
+            | Self::Ambiguous(_)
             | Self::MalformedContent(_)
             | Self::TargetTooLong
             | Self::HeadTooLarge
@@ -279,6 +283,7 @@ impl Rejection {
             }
             Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::Malformed(_)
+            | Self::Ambiguous(_)
             | Self::MalformedContent(_)
             | Self::TargetTooLong
             | Self::HeadTooLarge
@@ -319,6 +324,7 @@ mod tests {
         vec![
             Rejection::Malformed("x"),
             Rejection::TargetTooLong,
+            Rejection::Ambiguous("x"),
             Rejection::HeadTooLarge,
             Rejection::HeadTimeout,
             Rejection::UnknownCoding,
@@ -350,6 +356,7 @@ mod tests {
         let want = [
             (400, "-"),
             (414, "-"),
+            (400, "-"),
             (431, "-"),
             (408, "-"),
             (501, "-"),
@@ -396,9 +403,11 @@ mod tests {
 
     #[test]
     fn what_the_log_alone_is_told_does_not_reach_the_sender() {
-        for rejection in
-            [Rejection::Malformed("private"), Rejection::ModelMismatch(Some(NoModel::Disagreement))]
-        {
+        for rejection in [
+            Rejection::Malformed("private"),
+            Rejection::Ambiguous("private"),
+            Rejection::ModelMismatch(Some(NoModel::Disagreement)),
+        ] {
             assert!(rejection.detail().is_some());
             assert!(!rejection.problem().contains(rejection.detail().unwrap()));
         }

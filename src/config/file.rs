@@ -106,8 +106,8 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
     let (admin, admin_listen) = sections::admin(&root, problems);
     address::distinct(listen.iter().chain(&admin_listen), problems);
     let log = sections::log(&root, problems);
-    let forward = sections::forward(&root, problems);
     let declared = schemes::read(&root, problems);
+    let forward = sections::forward(&root, &declared, problems);
     let context = Context { schemes: &declared, ..context };
     let common = Common {
         limits: &limits,

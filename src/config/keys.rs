@@ -241,7 +241,7 @@ pub(super) const FORWARD: &[Key] = &[
         "verified_field",
         FIELD,
         "A field that says by which scheme and secret the request was verified; whatever a client sends under this name \
-         is removed. Default: none.",
+         is removed, and what looks like it is refused. Default: none.",
     ),
 ];
 

@@ -15,6 +15,7 @@ use super::pointer;
 use super::problem::Problem;
 use super::table::{Problems, Table};
 use crate::secret::SecretEncoding;
+use crate::server::head::is_lookalike;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Format, MOST_TAGS, Notation, Separator};
 use crate::signature::scheme::{Scheme, SchemeFault, Source};
@@ -107,9 +108,24 @@ fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut 
     if errors {
         return None;
     }
-    let fault = scheme.fault();
-    problems.extend(fault.map(|fault| of_the_whole(&table, fault)));
-    fault.is_none().then_some(scheme)
+    let fault = scheme.fault().map(|fault| of_the_whole(&table, fault));
+    let fault = fault.or_else(|| lookalikes(&table, &scheme));
+    let is_sound = fault.is_none();
+    problems.extend(fault);
+    is_sound.then_some(scheme)
+}
+
+/// Fields that an app could take for each other, or for those that say where a request ends: a request with them is refused.
+fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
+    let others = || scheme.fields().chain(["content-length", "transfer-encoding"]);
+    let (one, other) = scheme.fields().find_map(|one| {
+        let other = others().find(|other| is_lookalike(one.as_bytes(), other.as_bytes()))?;
+        Some((one, other))
+    })?;
+    let message =
+        format!("many apps cannot tell the field `{one}` from `{other}`, so requests with it are refused");
+    let problem = Problem::error("bad_field", table.place("header"), message);
+    Some(problem.help("name only one of them"))
 }
 
 /// Parts of a scheme that are right, and do not go together.

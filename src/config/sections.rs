@@ -9,11 +9,13 @@ use http::HeaderName;
 use super::address::{self, Listen};
 use super::item::Item;
 use super::problem::Problem;
+use super::schemes::Declared;
 use super::table::{Problems, Table};
 use super::{
     AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, Sharing, XForwarded, keys, proxy,
 };
-use crate::signature::scheme::PRESETS;
+use crate::server::head::is_lookalike;
+use crate::signature::scheme::{PRESETS, Scheme};
 
 /// `[server]`, with the places of its addresses.
 pub(super) fn server(
@@ -101,14 +103,16 @@ pub(super) fn log(root: &Table<'_>, problems: &mut Problems) -> Log {
 }
 
 /// `[forward]`
-pub(super) fn forward(root: &Table<'_>, problems: &mut Problems) -> Forward {
+pub(super) fn forward(root: &Table<'_>, declared: &[Declared], problems: &mut Problems) -> Forward {
     let table = root.section("forward", "`[forward]`", keys::FORWARD, problems);
     Forward {
         x_forwarded: table
             .get("x_forwarded")
             .and_then(|item| x_forwarded(&item, problems))
             .unwrap_or_default(),
-        verified_field: table.get("verified_field").and_then(|item| verified_field(&item, problems)),
+        verified_field: table
+            .get("verified_field")
+            .and_then(|item| verified_field(&item, declared, problems)),
     }
 }
 
@@ -164,8 +168,9 @@ fn mode(item: &Item<'_>, problems: &mut Problems) -> Option<u32> {
     mode
 }
 
-/// The name of a field that is removed from what clients send: none that a message or an app could need.
-fn verified_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderName> {
+/// The name of a field that is removed from what clients send, and whose lookalikes are refused: none that a message or an app
+/// could need, and none that looks like one.
+fn verified_field(item: &Item<'_>, declared: &[Declared], problems: &mut Problems) -> Option<HeaderName> {
     let example = "\"x-hookgate-verified\"";
     let text = item.text(example, problems)?;
     let problem = |message| {
@@ -175,8 +180,11 @@ fn verified_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderName
         problems.push(problem("not the name of a field"));
         return None;
     };
-    let signature = PRESETS.iter().any(|scheme| scheme.fields().any(|field| field == name.as_str()));
-    if signature || FIELDS_THAT_MATTER.contains(&name.as_str()) {
+    let own = declared.iter().filter_map(|(_, scheme)| scheme.as_deref());
+    let signed = PRESETS.iter().chain(own).flat_map(Scheme::fields);
+    let is_taken =
+        |field: &str| field == name.as_str() || is_lookalike(name.as_str().as_bytes(), field.as_bytes());
+    if signed.chain(FIELDS_THAT_MATTER).any(is_taken) {
         problems.push(problem(
             "this field has a meaning of its own, and would be removed from what clients send",
         ));

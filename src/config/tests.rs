@@ -71,6 +71,47 @@ fn the_example_has_every_key_there_is() {
     assert!(EXAMPLE.contains("`value = \"...\"`"), "it is explained all the same");
 }
 
+/// The kinds of errors in a file with a route, and these lines before it.
+fn errors_with(lines: &str) -> Vec<&'static str> {
+    let text = format!(
+        "{lines}\n[signature]\nscheme = \"acme\"\nsecrets = [{{ env = \"GITHUB_WEBHOOK_SECRET\" }}]\n\
+         [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:3000\"\n"
+    );
+    match super::read("gateway.toml", &text, &environment(), SystemTime::UNIX_EPOCH) {
+        Ok(_) => Vec::new(),
+        Err(report) => report.errors().map(|problem| problem.code).collect(),
+    }
+}
+
+#[test]
+fn a_scheme_whose_fields_would_always_be_refused_is_an_error() {
+    for header in [
+        "header = \"content_length\"",
+        "header = \"transfer.encoding\"",
+        "header = [\"x-sign\", \"x_sign\"]",
+        "header = \"x-sign\"\nid = \"x.sign\"\ncontent = \"{id}.{body}\"",
+        "header = \"x-sign\"\ncontent = \"v1:{header:x_sign}.{body}\"",
+    ] {
+        let errors = errors_with(&format!("[schemes.acme]\n{header}"));
+        assert!(errors.contains(&"bad_field"), "{header}: {errors:?}");
+    }
+    for header in ["header = \"x_sign\"", "header = [\"x-sign\", \"x-signs\"]", "header = \"content_type\""] {
+        assert_eq!(errors_with(&format!("[schemes.acme]\n{header}")), [""; 0], "{header}");
+    }
+}
+
+#[test]
+fn a_field_that_the_gateway_sets_looks_like_none_that_matters() {
+    let forward =
+        |field: &str| format!("[forward]\nverified_field = \"{field}\"\n[schemes.acme]\nheader = \"x-sign\"");
+    for field in ["content_length", "x_forwarded_for", "x.hub.signature.256", "x-sign", "x_sign"] {
+        assert_eq!(errors_with(&forward(field)), ["bad_field"], "{field}");
+    }
+    for field in ["x-hookgate-verified", "x_hookgate_verified", "x-signs"] {
+        assert_eq!(errors_with(&forward(field)), [""; 0], "{field}");
+    }
+}
+
 #[test]
 fn a_secret_in_the_file_is_in_no_rendering() {
     for (before, after) in

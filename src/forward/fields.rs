@@ -66,13 +66,6 @@ impl<'h> HopByHop<'h> {
     }
 }
 
-/// Whether an application could take one name for the other: many read `-` and `_` as the same.
-#[must_use]
-pub fn is_like(one: &[u8], other: &[u8]) -> bool {
-    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    one.len() == other.len() && one.iter().map(plain).eq(other.iter().map(plain))
-}
-
 /// How long the peer says it keeps an idle connection, in seconds: the `timeout` of its `keep-alive` field (RFC 2068,
 /// section 19.7.1.1).
 #[must_use]
@@ -131,13 +124,6 @@ mod tests {
             ("close", "stays"),
         ];
         assert_eq!(through(&fields), fields[1..]);
-    }
-
-    #[test]
-    fn names_are_alike_that_an_application_could_confuse() {
-        assert!(is_like(b"X-Hookgate_Verified", b"x-hookgate-verified"));
-        assert!(!is_like(b"x-hookgate-verifie", b"x-hookgate-verified"));
-        assert!(!is_like(b"x-hookgate+verified", b"x-hookgate-verified"));
     }
 
     #[test]

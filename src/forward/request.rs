@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::HeaderName;
 
-use super::fields::{HopByHop, is_like};
+use super::fields::HopByHop;
 use super::origin::Origin;
 use crate::config::{self, XForwarded};
 use crate::peer::Peer;
@@ -37,6 +37,15 @@ impl Manner {
             kept: scheme.fields().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
         }
     }
+}
+
+/// The fields that are set on the way, with this configuration: what looks like one of them must not reach an app.
+pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
+    let forwarded: &[&str] = match forward.x_forwarded {
+        XForwarded::Off => &[],
+        XForwarded::Append | XForwarded::Overwrite => &NAMES,
+    };
+    forwarded.iter().copied().chain(forward.verified_field.as_ref().map(HeaderName::as_str))
 }
 
 /// What is known of a request beside its head.
@@ -91,7 +100,7 @@ pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstance
             None if manner
                 .verified_field
                 .as_ref()
-                .is_some_and(|field| is_like(name, field.as_str().as_bytes())) => {}
+                .is_some_and(|field| is_same_name(name, field.as_str().as_bytes())) => {}
             None => forwarded.push_line(&mut out, name, value),
         }
     }
@@ -154,7 +163,7 @@ struct Forwarded {
     is_asked_for: bool,
 }
 
-const NAMES: [&[u8]; 3] = [b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"];
+const NAMES: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
 
 impl Forwarded {
     fn new(
@@ -178,8 +187,7 @@ impl Forwarded {
         let host = host.unwrap_or_else(|| circumstances.origin.authority().into_bytes());
         let mut ours = [Some(peer.into_bytes()), Some(b"http".to_vec()), Some(host)];
         if claimed {
-            for (our, name) in ours.iter_mut().zip(NAMES).filter(|(_, name)| !gone.has(name)) {
-                let name = std::str::from_utf8(name).unwrap_or_default();
+            for (our, name) in ours.iter_mut().zip(NAMES).filter(|(_, name)| !gone.has(name.as_bytes())) {
                 let entries = head.values(name).chain(our.as_deref());
                 *our = Some(entries.collect::<Vec<_>>().join(&b", "[..]));
             }
@@ -187,19 +195,17 @@ impl Forwarded {
         Self { ours, is_asked_for: true }
     }
 
-    /// Writes a line, unless it is one that says where the request came from: ours stands in the place of the first, and
-    /// what is spelled in a way that would be read as ours is left out.
+    /// Writes a line, unless it is one that says where the request came from: ours stands in the place of the first.
     fn push_line(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         if !self.is_asked_for {
             return push_line(out, name, value);
         }
-        match NAMES.iter().position(|ours| is_like(name, ours)) {
-            Some(place) if NAMES.get(place).is_some_and(|ours| name.eq_ignore_ascii_case(ours)) => {
+        match NAMES.iter().position(|ours| is_same_name(name, ours.as_bytes())) {
+            Some(place) => {
                 if let Some(ours) = self.ours.get_mut(place).and_then(Option::take) {
                     push_line(out, name, &ours);
                 }
             }
-            Some(_) => {}
             None => push_line(out, name, value),
         }
     }
@@ -207,7 +213,7 @@ impl Forwarded {
     fn push_rest(&mut self, out: &mut Vec<u8>) {
         for (name, ours) in NAMES.iter().zip(&mut self.ours) {
             if let Some(ours) = ours.take() {
-                push_line(out, name, &ours);
+                push_line(out, name.as_bytes(), &ours);
             }
         }
     }

@@ -9,10 +9,11 @@ use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use super::Gateway;
 use super::route::Route;
+use super::{Gateway, LIKE_SET_FIELD, LIKE_SIGNED_FIELD};
 use crate::config::Mode;
 use crate::rejection::Rejection;
+use crate::server::head::Guarded;
 use crate::signature::Fields;
 
 /// What the signature of an event is worth.
@@ -27,12 +28,18 @@ pub struct Examined {
 }
 
 impl Gateway {
-    /// Examines an event as the route of its path would, up to its signature: path, method, length, claim, verification.
+    /// Examines an event as the route of its path would, up to its signature: fields' names, path, method, length, claim,
+    /// verification.
     ///
     /// What its content says is not looked at: neither model nor requirements.
     #[must_use]
     pub fn examine(&self, head: &Parts, content: &[u8], now: SystemTime) -> Examined {
-        let matched = self.router.find(head.uri.path()).ok_or(Rejection::NoRoute);
+        let framing = Guarded::new(["content-length", "transfer-encoding"]);
+        let matched = if has_lookalike_of(head, &framing) || has_lookalike_of(head, &self.set_fields) {
+            Err(Rejection::Ambiguous(LIKE_SET_FIELD))
+        } else {
+            self.router.find(head.uri.path()).ok_or(Rejection::NoRoute)
+        };
         match matched.and_then(|matched| self.route(matched.first())) {
             Ok(route) => Examined {
                 route: Some(Arc::clone(&route.label.path)),
@@ -46,6 +53,9 @@ impl Gateway {
 
 impl Route {
     fn examine(&self, head: &Parts, content: &[u8], now: SystemTime) -> Result<Arc<str>, Rejection> {
+        if has_lookalike_of(head, &self.signed_fields) {
+            return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
+        }
         self.allows(head.method.as_str())?;
         let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let fields = HyperFields(&head.headers);
@@ -59,6 +69,11 @@ impl Route {
         let authentic = verification.finish(()).map_err(|_refused| Rejection::SignatureMismatch)?;
         Ok(Arc::clone(authentic.secret()))
     }
+}
+
+/// Whether an app could take one of the head's fields for one of these, though it is another.
+fn has_lookalike_of(head: &Parts, fields: &Guarded) -> bool {
+    fields.has_lookalike(head.headers.keys().map(|name| name.as_str().as_bytes()), true)
 }
 
 /// hyper's fields, as `signature` wants to see them.

@@ -11,7 +11,7 @@ use crate::forward::request::Manner;
 use crate::model::{Questions, Requirement};
 use crate::rejection::Rejection;
 use crate::route::ModelRule;
-use crate::server::head::{Framing, RequestHead};
+use crate::server::head::{Framing, Guarded, RequestHead};
 use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier, challenge};
 use crate::telemetry::record::{Record, RouteLabel};
 
@@ -25,6 +25,8 @@ pub(super) struct Route {
     pub(super) max_body: u64,
     pub(super) mode: Mode,
     pub(super) manner: Manner,
+    /// The fields that its signature is read from, or is made over.
+    pub(super) signed_fields: Guarded,
     /// What the routes of its path ask of content; asked of the first of them.
     pub(super) questions: Questions,
     /// Which of the routes of its path it is, from 0.

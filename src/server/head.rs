@@ -6,6 +6,7 @@
 
 mod class;
 mod coding;
+mod lookalike;
 mod request;
 mod target;
 
@@ -13,8 +14,9 @@ use memchr::memchr;
 
 pub use class::is_same_name;
 pub(crate) use class::is_token;
-use class::{are_field_value, is_all_token};
+use class::{Name, are_field_value, is_all_token};
 use coding::Codings;
+pub use lookalike::{Guarded, is_lookalike};
 pub use request::RequestHead;
 use target::{RequestLine, Target, is_host};
 
@@ -74,6 +76,8 @@ pub struct Head {
     pub persistence: Persistence,
     /// Whether a `connection` line says anything else, which is the name of a field.
     pub has_connection_options: bool,
+    /// Whether a field's name has other characters than letters, digits and `-`.
+    pub has_unusual_names: bool,
     /// Where its lines end, as far as that is known.
     ends: LineEnds,
     /// The length of the method, and that of the target where it is in origin-form.
@@ -317,6 +321,7 @@ struct Seen<'h> {
     close: bool,
     keep_alive: bool,
     other_options: bool,
+    unusual_names: bool,
 }
 
 fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, Fault> {
@@ -381,7 +386,7 @@ fn conclude(
         (false, true) => Persistence::KeepAlive,
         (false, false) => Persistence::Usual,
     };
-    let has_connection_options = seen.other_options;
+    let (has_connection_options, has_unusual_names) = (seen.other_options, seen.unusual_names);
     let target_len = match request_line.target {
         Target::Origin(target) => Some(target.len()),
         Target::Absolute { .. } => None,
@@ -389,7 +394,17 @@ fn conclude(
         Target::Authority => return Err(Fault::Tunnel),
     };
     let request_line = (request_line.method.len(), target_len);
-    Ok(Head { len, version, framing, expect, persistence, has_connection_options, ends, request_line })
+    Ok(Head {
+        len,
+        version,
+        framing,
+        expect,
+        persistence,
+        has_connection_options,
+        has_unusual_names,
+        ends,
+        request_line,
+    })
 }
 
 /// The fields that decide where a message ends, whom it is for, and what comes after it.
@@ -417,7 +432,18 @@ impl Special {
 }
 
 fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'static str> {
-    let (name, value) = field_line(line)?;
+    let (kind, name, value) = parts_of_line(line)?;
+    if kind == Name::Unusual {
+        // `host` and `connection` have no `-`, so nothing looks like them.
+        if is_lookalike(name, b"content-length") {
+            return Err("an app could read a field's name as content-length");
+        }
+        if is_lookalike(name, b"transfer-encoding") {
+            return Err("an app could read a field's name as transfer-encoding");
+        }
+        seen.unusual_names = true;
+        return Ok(());
+    }
     match Special::of(name) {
         None => {}
         Some(Special::Connection) => {
@@ -454,20 +480,24 @@ fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'stat
 
 /// Name and value of a field line (RFC 9112, section 5), the value without the white space around it.
 pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+    parts_of_line(line).map(|(_, name, value)| (name, value))
+}
+
+fn parts_of_line(line: &[u8]) -> Result<(Name, &[u8], &[u8]), &'static str> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err("a field line is folded");
     }
     let Some((name, value)) = memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) else {
         return Err("a field line has no colon");
     };
-    if !is_all_token(name) {
+    let Some(kind) = Name::of(name) else {
         return Err("a field name is not a token");
-    }
+    };
     let value = trim(value.get(1..).unwrap_or_default());
     if !are_field_value(value) {
         return Err("a field value has a control character");
     }
-    Ok((name, value))
+    Ok((kind, name, value))
 }
 
 /// Without the optional white space (RFC 9110, section 5.6.3) at its beginning.

@@ -580,6 +580,28 @@ mod examined {
     }
 
     #[test]
+    fn an_event_that_an_app_could_read_otherwise_would_be_refused() {
+        let upstream = Upstream::ok();
+        let gateway = gateway()
+            .admin()
+            .forward("verified_field = \"x-verified\"")
+            .route("/captured/{*rest}", &upstream.url())
+            .start();
+        let to = |path: &str| post(FIXTURE).target(&format!("/verify/captured/{path}"));
+        assert_eq!(examine(&gateway, &to("x").line("x_custom: 1").bytes()).0, 200);
+        for (request, has_route) in [
+            (to("x").line("Propify_Signature: x"), true),
+            (to("x").line("x.verified: x"), false),
+            (to("x").line("Content_Length: 1"), false),
+        ] {
+            let (status, examined) = examine(&gateway, &request.bytes());
+            assert_eq!((status, &examined["verifies"]), (400, &json!(false)), "{examined}");
+            assert_eq!(!examined["route"].is_null(), has_route, "{examined}");
+        }
+        nothing_reached(gateway, upstream);
+    }
+
+    #[test]
     fn more_than_the_admin_listener_reads_is_refused_and_nonsense_is_not_understood() {
         let upstream = Upstream::ok();
         let gateway = gateway().admin().route(PATH, &upstream.url()).start();

@@ -29,6 +29,7 @@ mod forwarding;
 mod framing;
 mod load;
 mod log;
+mod lookalikes;
 mod manifests;
 mod manual;
 mod memory;

@@ -32,6 +32,11 @@ pub fn holds(data: &[u8]) {
             assert_eq!(head.version, Version::Http11);
         }
     }
+    for name in ["content-length", "transfer-encoding"] {
+        assert!(strict.lookalikes(name).is_empty(), "an app could read another {name}");
+    }
+    let is_usual = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    assert_eq!(head.has_unusual_names, strict.fields.iter().any(|(name, _)| !is_usual(name)));
     assert!(strict.all("host").len() == 1 || (strict.minor == 0 && strict.all("host").is_empty()));
     if head.expect == Expect::Continue {
         assert!(matches!(strict.all("expect")[..], [one] if one.eq_ignore_ascii_case(b"100-continue")));

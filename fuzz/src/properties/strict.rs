@@ -23,6 +23,14 @@ impl Request {
         lines.map(|(_, value)| value.as_slice()).collect()
     }
 
+    /// The names that an app behind CGI could read as this one, though they are not it.
+    pub fn lookalikes(&self, name: &str) -> Vec<&str> {
+        let variable =
+            |name: &str| name.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let names = self.fields.iter().map(|(known, _)| known.as_str());
+        names.filter(|known| variable(known) == variable(name) && !known.eq_ignore_ascii_case(name)).collect()
+    }
+
     /// The number in `content-length`.
     pub fn content_length(&self) -> Result<Option<u64>, String> {
         match self.all("content-length")[..] {

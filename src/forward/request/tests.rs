@@ -63,13 +63,31 @@ fn a_request_that_is_for_nobody_is_for_the_upstream() {
 
 #[test]
 fn what_a_client_says_of_its_verification_is_taken_out() {
-    let text = "POST / HTTP/1.1\r\nX-Hookgate_Verified: yes\r\nhost: a\r\nx-hookgate-verified: yes\r\n\r\n";
+    let text = "POST / HTTP/1.1\r\nX-Hookgate-Verified: yes\r\nhost: a\r\nx-hookgate-verified: yes\r\n\r\n";
     assert_eq!(plain(text, 0), "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n");
 }
 
 #[test]
+fn the_fields_that_are_set_are_those_that_are_asked_for() {
+    let verified_field = HeaderName::from_static("x-verified");
+    for (x_forwarded, verified_field, want) in [
+        (XForwarded::Off, None, &[][..]),
+        (XForwarded::Off, Some(verified_field.clone()), &["x-verified"]),
+        (XForwarded::Append, None, &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
+        (
+            XForwarded::Overwrite,
+            Some(verified_field),
+            &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-verified"],
+        ),
+    ] {
+        let forward = config::Forward { x_forwarded, verified_field };
+        assert!(set_fields(&forward).eq(want.iter().copied()), "{x_forwarded:?}");
+    }
+}
+
+#[test]
 fn forwarded_fields_are_appended_to() {
-    let text = "GET / HTTP/1.1\r\nhost: a:1\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nx: y\r\nx-forwarded-for: 3.3.3.3\r\nX_Forwarded-For: 6.6.6.6\r\n\r\n";
+    let text = "GET / HTTP/1.1\r\nhost: a:1\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nx: y\r\nx-forwarded-for: 3.3.3.3\r\n\r\n";
     let want = format!(
         "GET / HTTP/1.1\r\nhost: a:1\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, ::1\r\nx: y\r\nx-forwarded-proto: http\r\nx-forwarded-host: a:1\r\n{VERIFIED}\r\n"
     );

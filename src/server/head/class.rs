@@ -1,7 +1,13 @@
 //! Pure. What a byte of a head may be part of.
 
 /// `tchar` (RFC 9110, section 5.6.2), as a table: every byte of every name is looked up in it.
-const TOKEN: [bool; 256] = token();
+const CLASSES: [u8; 256] = classes();
+
+/// The byte may stand in a token.
+const TOKEN: u8 = 1;
+
+/// The byte may stand in a token, and is neither a letter nor a digit nor `-`.
+const UNUSUAL: u8 = 2;
 
 #[expect(
     clippy::indexing_slicing,
@@ -9,31 +15,61 @@ const TOKEN: [bool; 256] = token();
     clippy::arithmetic_side_effects,
     reason = "evaluated by the compiler"
 )]
-const fn token() -> [bool; 256] {
-    let mut table = [false; 256];
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        if (byte as u8).is_ascii_alphanumeric() {
+            table[byte] = TOKEN;
+        }
         byte += 1;
     }
-    let symbols = b"!#$%&'*+-.^_`|~";
+    let symbols = b"!#$%&'*+.^_`|~";
     let mut index = 0;
     while index < symbols.len() {
-        table[symbols[index] as usize] = true;
+        table[symbols[index] as usize] = TOKEN | UNUSUAL;
         index += 1;
     }
+    table[b'-' as usize] = TOKEN;
     table
+}
+
+fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
 /// Whether a byte may stand in a token.
 pub(crate) fn is_token(byte: u8) -> bool {
-    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
+    class(byte) & TOKEN != 0
 }
 
-/// Whether it is a token: one byte at least, and each of those that may stand in one. Looks at each, without an end before the
-/// last, which takes less time than to look whether to end.
+/// Whether it is a token.
 pub(super) fn is_all_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() & bytes.iter().fold(true, |all, byte| all & is_token(*byte))
+    Name::of(bytes).is_some()
+}
+
+/// What the name of a field is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Letters, digits and `-`.
+    Usual,
+    /// Other characters, too, such as `_` and `.`.
+    Unusual,
+}
+
+impl Name {
+    /// `None` if it is no token: one byte at least, and each of those that may stand in one. Looks at each, without an end
+    /// before the last, which takes less time than to look whether to end.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        let each = |(all, any), byte: &u8| (all & class(*byte), any | class(*byte));
+        let (all, any) = bytes.iter().fold((TOKEN, 0), each);
+        match (all & TOKEN, any & UNUSUAL) {
+            _ if bytes.is_empty() => None,
+            (0, _) => None,
+            (_, 0) => Some(Self::Usual),
+            _ => Some(Self::Unusual),
+        }
+    }
 }
 
 /// Whether all bytes may stand in a field value (RFC 9110, section 5.5): tab, space, visible characters, opaque bytes from

@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use super::class::is_same_name;
 use super::target::{RequestLine, Target};
-use super::{Head, LineEnds, Lines, Version, leading_empty_lines, trim};
+use super::{Guarded, Head, LineEnds, Lines, Version, leading_empty_lines, trim};
 use crate::signature::Fields;
 
 /// A request line and field lines, as they were received.
@@ -83,6 +83,12 @@ impl RequestHead {
             let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
             Some((name, trim(value.get(1..)?)))
         })
+    }
+
+    /// Whether an app could take one of its fields for one of these, though it is another.
+    #[must_use]
+    pub fn has_lookalike_of(&self, fields: &Guarded) -> bool {
+        fields.has_lookalike(self.lines().map(|(name, _)| name), self.facts.has_unusual_names)
     }
 
     /// How many bytes it has.

@@ -60,6 +60,7 @@ fn a_plain_request_is_understood() {
         expect: Expect::Nothing,
         persistence: Persistence::Usual,
         has_connection_options: false,
+        has_unusual_names: false,
         ends: head(text).ends,
         request_line: (4, Some("/w?x=1".len())),
     };
@@ -316,6 +317,9 @@ fn what_is_not_strict_http_is_malformed() {
         "host: a\nx: y\r\n",
         "host: a\r\nx: y\r\r\n",
         "host: a\r\nx\0: y\r\n",
+        "host: a\r\nContent_Length: 1\r\n",
+        "host: a\r\ncontent-length: 1\r\ncontent.length: 1\r\n",
+        "host: a\r\nTRANSFER~ENCODING: chunked\r\n",
     ] {
         let look = look_at(format!("POST / HTTP/1.1\r\n{fields}\r\n").as_bytes());
         assert!(matches!(look, Look::Faulty(Fault::Malformed(_))), "{fields:?}: {look:?}");
@@ -323,6 +327,16 @@ fn what_is_not_strict_http_is_malformed() {
     for coding in ["chunked", "gzip"] {
         let look = look_at(format!("POST / HTTP/1.0\r\ntransfer-encoding: {coding}\r\n\r\n").as_bytes());
         assert!(matches!(look, Look::Faulty(Fault::Malformed(_))), "{coding}: {look:?}");
+    }
+}
+
+#[test]
+fn a_name_is_unusual_that_has_more_than_letters_digits_and_dashes() {
+    let fields =
+        |fields: &str| head(&format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).has_unusual_names;
+    assert!(!fields("X-0: a_b\r\n-: .\r\ncontent-length: 0\r\n"));
+    for symbol in "!#$%&'*+.^_`|~".chars() {
+        assert!(fields(&format!("x{symbol}y: 1\r\nz: 1\r\n")), "{symbol}");
     }
 }
 

@@ -1,0 +1,87 @@
+//! Pure. Field names that an app could take for another field's.
+//!
+//! Apps behind CGI, WSGI, uWSGI, Rack or PHP read fields as variables, and in the names of these `-`, `_` and `.` are one
+//! (RFC 3875, section 4.1.18): `Content_Length` and `content-length` are both `CONTENT_LENGTH`.
+
+/// Whether an app could read `name` as `field`, though it is another name: they are equal once every byte that is not a
+/// letter or digit counts as `-` and case is ignored.
+#[must_use]
+pub fn is_lookalike(name: &[u8], field: &[u8]) -> bool {
+    let plain = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.len() == field.len()
+        && name.iter().map(plain).eq(field.iter().map(plain))
+        && !name.eq_ignore_ascii_case(field)
+}
+
+/// Fields whose lookalikes are refused.
+#[derive(Clone, Debug, Default)]
+pub struct Guarded {
+    names: Vec<Box<str>>,
+    /// Whether one of them is itself spelled with another character than `-`, so that a usual name can look like it.
+    is_unusual: bool,
+}
+
+impl Guarded {
+    /// These.
+    pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Self {
+        let names: Vec<Box<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
+        let is_unusual =
+            names.iter().any(|name| !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+        Self { names, is_unusual }
+    }
+
+    /// Whether one of these names of field lines looks like one of them. `has_unusual_names` says whether any has other
+    /// characters than letters, digits and `-`: hardly ever, and then there is nothing to look for.
+    pub fn has_lookalike<'n>(
+        &self,
+        mut names: impl Iterator<Item = &'n [u8]>,
+        has_unusual_names: bool,
+    ) -> bool {
+        let is_guarded = |name: &[u8]| self.names.iter().any(|field| is_lookalike(name, field.as_bytes()));
+        (has_unusual_names || self.is_unusual) && names.any(is_guarded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lookalikes_that_differ_in_case_and_in_what_is_no_letter_or_digit() {
+        for name in
+            ["X_Hookgate_Verified", "x.hookgate.verified", "x-hookgate_verified", "X!HOOKGATE~VERIFIED"]
+        {
+            assert!(is_lookalike(name.as_bytes(), b"x-hookgate-verified"), "{name}");
+        }
+        for name in [
+            "x-hookgate-verified",
+            "X-Hookgate-Verified",
+            "x-hookgate-verifie",
+            "x_hookgate_verifiedd",
+            "xxhookgate_verified",
+            "x_hookgate__verified",
+            "",
+        ] {
+            assert!(!is_lookalike(name.as_bytes(), b"x-hookgate-verified"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_looks_like_no_field_that_has_only_letters_and_digits() {
+        for byte in 0..=u8::MAX {
+            assert!(!is_lookalike(&[b"hos", &[byte][..]].concat(), b"host"), "{byte}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_itself_spelled_otherwise_is_guarded_against_the_usual_name() {
+        let has = |guarded: &Guarded, name: &str| {
+            guarded.has_lookalike([name.as_bytes()].into_iter(), name.contains('_'))
+        };
+        let usual = Guarded::new(["x-sign", "x-time"]);
+        assert!(has(&usual, "X_Time") && !has(&usual, "x-time") && !has(&usual, "X_Times"));
+        let unusual = Guarded::new(["x_sign"]);
+        assert!(has(&unusual, "x-sign") && has(&unusual, "X-SIGN") && !has(&unusual, "X_Sign"));
+        assert!(!has(&Guarded::default(), "x_sign"));
+    }
+}
