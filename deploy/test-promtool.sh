@@ -74,7 +74,7 @@ secrets = [{ name = "current", env = "KEY" }, { name = "previous", env = "OTHER"
 path = "/webhook/{model}"
 upstream = "http://127.0.0.1:9"
 [[routes]]
-path = "/odd\"path\\here"
+path = "/odd'path/{x}"
 upstream = "http://127.0.0.1:9"
 [[routes]]
 path = "/github"

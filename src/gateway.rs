@@ -184,6 +184,7 @@ async fn walk<IO: Transport>(
     let matched = gateway.router.find(head.path()).ok_or(Rejection::NoRoute)?;
     let route = gateway.route(matched.first())?;
     record.route = Some(route.label.clone());
+    matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
     if head.has_lookalike_of(&route.signed_fields) {
         return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
     }

@@ -1,7 +1,10 @@
 //! Pure. Path, and where asked the signed model, to route.
 //!
-//! Paths are compared as received, byte for byte: no decoding, no merging of slashes, no dot-segment removal, so that the
-//! gateway and an upstream cannot disagree about a path. A literal segment wins over `{name}`, which wins over `{*rest}`.
+//! Paths are compared as received, byte for byte: no decoding, no merging of slashes, no dot-segment removal. What a
+//! parameter matches is anybody's text, so it is refused where an app that does these things could read another path in it
+//! ([`Matched::check`]). A literal segment wins over `{name}`, which wins over `{*rest}`.
+
+mod segment;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,6 +12,8 @@ use std::ops::Range;
 
 use foldhash::fast::FixedState;
 use memchr::memchr;
+
+pub use segment::Ambiguity;
 
 /// A route's path as configured: literal segments, `{name}` for one segment, a final `{*rest}` for all that is left,
 /// be it nothing.
@@ -69,6 +74,17 @@ impl Pattern {
             } else if segment.contains(['{', '}']) {
                 return error(at, PatternFault::NotWholeSegment);
             } else {
+                if is_other_routers(segment) {
+                    return error(at, PatternFault::OtherRouters);
+                }
+                if let Some((offset, found)) = segment.char_indices().find(|(_, c)| !is_path_char(*c)) {
+                    let start = start.saturating_add(offset);
+                    return error(start..start.saturating_add(found.len_utf8()), PatternFault::NotPath);
+                }
+                if let Some(offset) = segment::bare_percent(segment) {
+                    let start = start.saturating_add(offset);
+                    return error(start..start.saturating_add(1), PatternFault::BarePercent);
+                }
                 shape.push_str(segment);
             }
             let Some(tail) = tail else { break };
@@ -102,6 +118,55 @@ impl Pattern {
     pub fn is_literal(&self) -> bool {
         !self.shape.contains('{')
     }
+
+    /// The first literal segment that an app could read as another one, and why: where in the text, in bytes.
+    #[must_use]
+    pub fn ambiguity(&self) -> Option<(Range<usize>, Ambiguity)> {
+        let mut start: usize = 1;
+        self.segments().find_map(|segment| {
+            let at = start..start.saturating_add(segment.len());
+            start = at.end.saturating_add(1);
+            segment::ambiguity(segment).map(|why| (at, why))
+        })
+    }
+
+    /// Whether a path that an app takes for one of `other`'s may be this one's: one of this one's parameters stands where the
+    /// other has a literal segment or ends, and all else is the same. Apps that ignore case, a slash at the end or what
+    /// stands behind a `;` do so.
+    #[must_use]
+    pub fn can_pass_for(&self, other: &Self) -> bool {
+        let (mut own, mut others) = (self.shape.split('/').skip(1), other.shape.split('/').skip(1));
+        let mut differs = false;
+        loop {
+            match (own.next(), others.next()) {
+                (None, None) => return differs,
+                (Some("{*}"), other) => return differs || other != Some("{*}"),
+                (Some("{}"), Some(segment)) if !segment.is_empty() && segment != "{*}" => {
+                    differs |= segment != "{}";
+                }
+                (Some(segment), Some(other)) if segment.eq_ignore_ascii_case(other) => {}
+                (Some(_), _) | (None, Some(_)) => return false,
+            }
+        }
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &str> {
+        self.text.split('/').skip(1)
+    }
+}
+
+/// Whether a segment is a parameter to other routers, and would be literal text here: `*`, `:id`, `<id>`, `[id]`.
+fn is_other_routers(segment: &str) -> bool {
+    let is_within = |start, end| segment.starts_with(start) && segment.ends_with(end);
+    let mut chars = segment.chars();
+    let is_named =
+        chars.next() == Some(':') && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    segment.contains('*') || is_named || is_within('<', '>') || is_within('[', ']')
+}
+
+/// Whether a character can stand in a request's path (RFC 3986, section 3.3), for a `%` if it begins an encoding.
+fn is_path_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%".contains(c)
 }
 
 impl fmt::Display for Pattern {
@@ -124,8 +189,12 @@ pub struct PatternError {
 pub enum PatternFault {
     /// It does not begin with `/`.
     NoLeadingSlash,
-    /// A character that cannot be in a path: white space, a control character, `?` or `#`.
+    /// A character that cannot be in a path (RFC 3986, section 3.3).
     NotPath,
+    /// A `%` without two hexadecimal digits behind it.
+    BarePercent,
+    /// What is a parameter to other routers: `*`, `:id`, `<id>`, `[id]`.
+    OtherRouters,
     /// `{` or `}` in a segment that is not `{name}` as a whole.
     NotWholeSegment,
     /// A parameter's name is empty or has other characters than letters, digits and `_`.
@@ -143,6 +212,8 @@ impl fmt::Display for PatternError {
         f.write_str(match self.fault {
             PatternFault::NoLeadingSlash => "a path begins with `/`",
             PatternFault::NotPath => "this character cannot be part of a path",
+            PatternFault::BarePercent => "this `%` begins no encoding",
+            PatternFault::OtherRouters => "this is a parameter to other routers, and plain text here",
             PatternFault::NotWholeSegment => "a parameter takes a whole segment",
             PatternFault::BadName => "a parameter's name is made of letters, digits and `_`",
             PatternFault::RepeatedName => "two parameters have the same name",
@@ -191,6 +262,10 @@ struct Entry {
     any: Option<RouteId>,
     first: RouteId,
     model_segment: Option<usize>,
+    /// Which segments of the path are `{name}`.
+    names: Vec<usize>,
+    /// From which segment on it is `{*rest}`.
+    rest: Option<usize>,
 }
 
 /// Two routes that would take the same requests.
@@ -244,18 +319,26 @@ impl Router {
 
     fn insert(&mut self, pattern: &Pattern, first: RouteId) -> usize {
         let entry = self.entries.len();
-        let segments = || pattern.as_str().split('/').skip(1);
-        let model_segment = segments().position(|segment| segment == MODEL_PARAMETER);
-        self.entries.push(Entry { named: Vec::new(), segment: None, any: None, first, model_segment });
+        let segments = || pattern.segments();
+        let numbered = || segments().enumerate();
+        self.entries.push(Entry {
+            named: Vec::new(),
+            segment: None,
+            any: None,
+            first,
+            model_segment: segments().position(|segment| segment == MODEL_PARAMETER),
+            names: numbered().filter(|(_, segment)| is_name(segment)).map(|(index, _)| index).collect(),
+            rest: segments().position(is_rest),
+        });
         let mut at = 0;
         for segment in segments() {
             let fresh = self.nodes.len();
             let Some(node) = self.nodes.get_mut(at) else { break };
-            if segment.starts_with("{*") {
+            if is_rest(segment) {
                 node.rest = Some(entry);
                 return entry;
             }
-            at = if segment.starts_with('{') {
+            at = if is_name(segment) {
                 *node.name.get_or_insert(fresh)
             } else {
                 *node.literal.entry(segment.into()).or_insert(fresh)
@@ -273,10 +356,11 @@ impl Router {
     /// The routes of a path, exactly as it was received and without its query.
     #[must_use]
     pub fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Matched<'r, 'p>> {
-        let rest = path.strip_prefix('/')?;
-        let entry = self.entries.get(self.descend(0, Some(rest))?)?;
-        let segment = entry.model_segment.and_then(|index| rest.split('/').nth(index));
-        Some(Matched { entry, segment })
+        let path = path.strip_prefix('/')?;
+        let number = self.descend(0, Some(path))?;
+        let entry = self.entries.get(number)?;
+        let segment = entry.model_segment.and_then(|index| path.split('/').nth(index));
+        Some(Matched { router: self, number, entry, path, segment })
     }
 
     /// The entry that `rest` of a path leads to from a node. A node is visited at most once in a search, and the
@@ -293,14 +377,62 @@ impl Router {
     }
 }
 
+/// Whether a segment of a pattern is `{name}`.
+fn is_name(segment: &str) -> bool {
+    segment.starts_with('{') && !is_rest(segment)
+}
+
+/// Whether a segment of a pattern is `{*rest}`.
+fn is_rest(segment: &str) -> bool {
+    segment.starts_with("{*")
+}
+
 /// The routes that share the path of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Matched<'r, 'p> {
+    router: &'r Router,
     entry: &'r Entry,
+    number: usize,
+    /// The path of the request, without the slash in front.
+    path: &'p str,
     segment: Option<&'p str>,
 }
 
 impl Matched<'_, '_> {
+    /// Whether the path's parameters match what it says, and nothing that an app could read as another path.
+    ///
+    /// # Errors
+    /// [`Ambiguity`], and such a request must not be served.
+    pub fn check(&self) -> Result<(), Ambiguity> {
+        let Entry { names, rest, .. } = self.entry;
+        if names.is_empty() && rest.is_none() {
+            return Ok(());
+        }
+        let is_captured = |index| names.contains(&index) || rest.is_some_and(|rest| index >= rest);
+        let mut captured = self.path.split('/').enumerate().filter(|(index, _)| is_captured(*index));
+        if let Some(ambiguity) = captured.find_map(|(_, segment)| segment::ambiguity(segment)) {
+            return Err(ambiguity);
+        }
+        match rest.and_then(|rest| self.with_slashes_merged(rest)) {
+            Some(merged) if self.router.descend(0, Some(&merged)) != Some(self.number) => {
+                Err(Ambiguity::Slashes)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The path with the slashes that follow each other merged from this segment on; `None` if there are none. One at its end
+    /// stays.
+    fn with_slashes_merged(&self, rest: usize) -> Option<String> {
+        if !self.path.starts_with('/') && !self.path.contains("//") {
+            return None;
+        }
+        let last = self.path.split('/').count().saturating_sub(1);
+        let is_kept = |index: usize, segment: &str| index < rest || index == last || !segment.is_empty();
+        let kept = self.path.split('/').enumerate().filter(|(index, segment)| is_kept(*index, segment));
+        Some(kept.map(|(_, segment)| segment).collect::<Vec<_>>().join("/"))
+    }
+
     /// The first of the routes: what they must agree on (signature, body limit, methods, mode) is read from it.
     #[must_use]
     pub fn first(&self) -> RouteId {
@@ -351,7 +483,7 @@ mod tests {
 
     #[test]
     fn paths_are_compared_byte_for_byte() {
-        let router = any(&["/webhook/leases", "/w/{x}", "/é"]);
+        let router = any(&["/webhook/leases", "/w/{x}", "/%C3%a9"]);
         for path in [
             "/webhook/leases/",
             "//webhook/leases",
@@ -363,13 +495,86 @@ mod tests {
             "/w/",
             "/w/a/b",
             "/%C3%A9",
+            "/é",
             "",
             "*",
         ] {
             assert_eq!(find(&router, path), None, "{path}");
         }
-        for (path, want) in [("/webhook/leases", 0), ("/w/..", 1), ("/w/%2e", 1), ("/w/{x}", 1), ("/é", 2)] {
+        for (path, want) in
+            [("/webhook/leases", 0), ("/w/..", 1), ("/w/%2e", 1), ("/w/{x}", 1), ("/%C3%a9", 2)]
+        {
             assert_eq!(find(&router, path), Some(want), "{path}");
+        }
+    }
+
+    fn check(router: &Router, path: &str) -> Result<(), Ambiguity> {
+        router.find(path).unwrap().check()
+    }
+
+    #[test]
+    fn what_a_parameter_matches_is_checked_and_nothing_else() {
+        let router = any(&["/a/..", "/%61", "/w/{x}/y", "/r/%2e/{*rest}", "/m/{a}/{b}"]);
+        for path in ["/a/..", "/%61", "/w/x/y", "/w/...;/y", "/r/%2e/", "/r/%2e/x", "/r/%2e/x/", "/m/a/b"] {
+            assert_eq!(check(&router, path), Ok(()), "{path}");
+        }
+        for path in ["/w/../y", "/r/%2e/..", "/r/%2e/./", "/r/%2e/a/b/../c", "/m/../b", "/m/a/.."] {
+            assert_eq!(check(&router, path), Err(Ambiguity::Dots), "{path}");
+        }
+        assert_eq!(check(&router, "/m/a/%62"), Err(Ambiguity::EncodedUnreserved));
+    }
+
+    #[test]
+    fn slashes_that_follow_each_other_are_refused_where_they_hide_another_route() {
+        let router = any(&["/{*rest}", "/a/b", "/a//{*rest}", "/{x}/c/d", "/e/"]);
+        for path in [
+            "/", "//", "///", "//x", "/x//y", "/x//", "//a/b/", "//a/c", "/a//", "/a//b", "/a//b//c", "/e//x",
+        ] {
+            assert_eq!(check(&router, path), Ok(()), "{path}");
+        }
+        for path in ["//a/b", "///a//b", "/x//c/d", "//x/c//d", "//e/", "//a", "/e//"] {
+            let want = if path == "//a" { Ok(()) } else { Err(Ambiguity::Slashes) };
+            assert_eq!(check(&router, path), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_can_pass_for_anothers_where_its_parameter_stands_for_a_literal_or_the_end() {
+        for (one, other, want) in [
+            ("/hooks/{t}", "/hooks/admin", true),
+            ("/Hooks/{t}", "/hooks/admin", true),
+            ("/{*rest}", "/hooks/admin", true),
+            ("/hooks/{*rest}", "/hooks", true),
+            ("/hooks/{*rest}", "/hooks/{t}", true),
+            ("/{a}/{b}", "/hooks/{t}", true),
+            ("/{a}/{b}", "/{a}/x", true),
+            ("/{a}/{*b}", "/x/{*b}", true),
+            ("/{*rest}", "/", true),
+            ("/hooks/admin", "/hooks/{t}", false),
+            ("/hooks/admin", "/hooks/admin", false),
+            ("/hooks/{t}", "/hooks/{u}", false),
+            ("/hooks/{t}", "/other/admin", false),
+            ("/hooks/{t}", "/hooks/a/b", false),
+            ("/hooks/{t}", "/hooks", false),
+            ("/hooks/{t}", "/hooks/", false),
+            ("/hooks/{t}", "/hooks/{*rest}", false),
+            ("/hooks/{*rest}", "/hooks/{*other}", false),
+            ("/a/{*rest}", "/b/{x}", false),
+        ] {
+            let [one, other] = [one, other].map(|path| Pattern::parse(path).unwrap());
+            assert_eq!(one.can_pass_for(&other), want, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_literal_segment_that_an_app_could_read_otherwise_is_pointed_at() {
+        for (path, want) in [
+            ("/a/../b", Some((3..5, Ambiguity::Dots))),
+            ("/{x}/%61dmin", Some((5..12, Ambiguity::EncodedUnreserved))),
+            ("/a%2Fb", Some((1..6, Ambiguity::EncodedSlash))),
+            ("/{x}/a%20b/{*rest}", None),
+        ] {
+            assert_eq!(Pattern::parse(path).unwrap().ambiguity(), want, "{path}");
         }
     }
 
@@ -421,6 +626,22 @@ mod tests {
             ("", 0..0, PatternFault::NoLeadingSlash),
             ("/a b", 2..3, PatternFault::NotPath),
             ("/a?b", 2..3, PatternFault::NotPath),
+            ("/a/é", 3..5, PatternFault::NotPath),
+            ("/a|b", 2..3, PatternFault::NotPath),
+            ("/a[b", 2..3, PatternFault::NotPath),
+            ("/a\\b", 2..3, PatternFault::NotPath),
+            ("/a/b%2", 4..5, PatternFault::BarePercent),
+            ("/%20%", 4..5, PatternFault::BarePercent),
+            ("/a/*", 3..4, PatternFault::OtherRouters),
+            ("/*/b", 1..2, PatternFault::OtherRouters),
+            ("/a/b*", 3..5, PatternFault::OtherRouters),
+            ("/a/**/b", 3..5, PatternFault::OtherRouters),
+            ("/a/*rest", 3..8, PatternFault::OtherRouters),
+            ("/(.*)", 1..5, PatternFault::OtherRouters),
+            ("/a/:id", 3..6, PatternFault::OtherRouters),
+            ("/:id.json", 1..9, PatternFault::OtherRouters),
+            ("/<int:id>/b", 1..9, PatternFault::OtherRouters),
+            ("/a/[...id]", 3..10, PatternFault::OtherRouters),
             ("/a/x{y}", 3..7, PatternFault::NotWholeSegment),
             ("/a/{}", 3..5, PatternFault::BadName),
             ("/a/{x-y}", 3..8, PatternFault::BadName),
@@ -430,7 +651,9 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text), Err(PatternError { at, fault }), "{text}");
         }
-        assert!(Pattern::parse("/").is_ok());
+        for text in ["/", "//", "/v1/x:cancel", "/:", "/a;b=c/@!$&'()+,", "/%C3%A9/%25", "/a/../%61"] {
+            assert!(Pattern::parse(text).is_ok(), "{text}");
+        }
         assert!(Pattern::parse("/webhook/{model}").unwrap().binds_model());
     }
 

@@ -414,7 +414,7 @@ pub(super) const SECRET: &[Key] = &[
 
 /// `[[routes]]`
 pub(super) const ROUTE: &[Key] = &[
-    Key::new("path", Value::Text("^/"), "Compared as it is received, byte for byte: /exact, /any/{name}, /all/{*rest}.")
+    Key::new("path", Value::Text(PATH), "Compared as it is received, byte for byte: /exact, /any/{name}, /all/{*rest}.")
         .required(),
     Key::new(
         "upstream",
@@ -477,6 +477,9 @@ pub(super) const TABLES: [(&str, &[Key]); 16] = [
 const SIGNED: Value = Value::Table(SIGNATURE);
 const TOLERATED: Value = Value::Either(&[Value::Duration, Value::Table(TOLERANCE)]);
 const POINTERS: Value = Value::List { of: &Value::Text("^/"), empty: true };
+
+/// A path as a request can carry it (RFC 3986, section 3.3), and parameters.
+const PATH: &str = "^(/(\\{\\*?[A-Za-z0-9_]+\\}|([A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})*))+$";
 
 /// An IP address and a port, as far as a regular expression can tell.
 const TCP: Value = Value::Text("^(\\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]|[0-9.]+):[0-9]{1,5}$");

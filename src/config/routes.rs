@@ -15,7 +15,7 @@ use super::upstream::{self, Settings};
 use super::{Limits, Mode, Route, keys, pointer, public, public_url, sections, together};
 use crate::forward::origin::Origin;
 use crate::model::Requirement;
-use crate::route::{ModelRule, Pattern, PatternError, PatternFault};
+use crate::route::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
 use crate::signature::Verifier;
 
 /// What the rest of the file says that routes depend on.
@@ -194,13 +194,30 @@ fn integrations(drafts: &mut [Draft<'_>], whole: &Signs, problems: &mut Problems
 
 fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
     let text = item.text("\"/webhook\"", problems)?;
-    Pattern::parse(text)
+    let pattern = Pattern::parse(text)
         .map_err(|error| {
             let span = item.part(text, error.at.clone());
             let problem = Problem::error("bad_path", span, error.to_string());
             problems.push(problem.help(path_help(text, &error)));
         })
-        .ok()
+        .ok()?;
+    if let Some((at, ambiguity)) = pattern.ambiguity() {
+        let message = "an app that decodes or normalises paths reads another one here";
+        problems.push(
+            Problem::warning("ambiguous_path", item.part(text, at), message)
+                .label(match ambiguity {
+                    Ambiguity::Dots => "this segment is resolved",
+                    Ambiguity::EncodedSlash | Ambiguity::Backslash => "this becomes two segments",
+                    Ambiguity::EncodedUnreserved => "this needs no encoding, and is decoded",
+                    Ambiguity::EncodedControl
+                    | Ambiguity::BarePercent
+                    | Ambiguity::Overlong
+                    | Ambiguity::Slashes => "this is decoded",
+                })
+                .help("have the sender send the plain path, and write that: hookgate compares paths as they are received"),
+        );
+    }
+    Some(pattern)
 }
 
 /// What to write instead of a path that is none.
@@ -219,12 +236,45 @@ fn path_help(text: &str, error: &PatternError) -> String {
                 )
             }
         },
+        PatternFault::BarePercent => {
+            "write `%25` for the percent sign itself, if that is what the sender sends".to_owned()
+        }
+        PatternFault::OtherRouters => {
+            let parameter = parameter_like(text, &error.at);
+            format!(
+                "write `{parameter}`: `{{name}}` is any one segment, `{{*rest}}` at the end all that are left"
+            )
+        }
         PatternFault::NotWholeSegment | PatternFault::BadName => {
             "write `{name}` for any one segment, `{*rest}` for all that are left".to_owned()
         }
         PatternFault::RepeatedName => "give each its own name".to_owned(),
         PatternFault::RestNotLast => "write `{name}` for a single segment".to_owned(),
         PatternFault::ModelIsOneSegment => "write `{model}`".to_owned(),
+    }
+}
+
+/// What stands here for a parameter as another router writes it, of the same name if that can be one.
+fn parameter_like(text: &str, at: &Range<usize>) -> String {
+    let segment = text.get(at.clone()).unwrap_or_default();
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    // `/hooks*` is all that begins so: one level deeper is what can be written.
+    if let Some(prefix) = segment.strip_suffix('*')
+        && !prefix.is_empty()
+        && prefix.chars().all(is_of_name)
+    {
+        return format!("{prefix}/{{*rest}}");
+    }
+    // The type that stands before the name in `<int:id>` is none of it.
+    let name = segment.rsplit(':').next().unwrap_or_default();
+    let name =
+        name.trim_start_matches(|c| !is_of_name(c)).split(|c| !is_of_name(c)).next().unwrap_or_default();
+    let takes_all = segment.contains('*') || segment.contains("...") || segment.starts_with("<path:");
+    match (takes_all && at.end == text.len(), name) {
+        (true, "") => "{*rest}".to_owned(),
+        (true, name) => format!("{{*{name}}}"),
+        (false, "") => "{name}".to_owned(),
+        (false, name) => format!("{{{name}}}"),
     }
 }
 

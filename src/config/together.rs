@@ -25,6 +25,7 @@ pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, probl
         .iter()
         .filter_map(|draft| Some((draft, draft.path.as_ref()?, draft.model.as_ref()?)))
         .collect();
+    captures(&routes, whole, problems);
     let taken = conflicts(&routes, problems);
     let mut first_of: HashMap<&str, &Draft<'_>> = HashMap::new();
     for (index, (draft, pattern, _)) in routes.iter().enumerate() {
@@ -107,6 +108,35 @@ fn challenges(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
                     .help("write `methods = [\"POST\", \"GET\"]`"),
             );
         }
+    }
+}
+
+/// Routes whose parameters match what an app may take for the path of another route, which is signed otherwise: whoever has
+/// the secret of the first would reach what only the second should.
+fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &mut Problems) {
+    let signed =
+        || routes.iter().filter_map(|(draft, path, _)| Some((draft, path, effective(draft, whole)?)));
+    for (draft, path, signature) in signed().filter(|(_, path, _)| !path.is_literal()) {
+        let mut passed_for = signed().filter(|(_, other, others)| {
+            path.can_pass_for(other) && !std::ptr::eq(signature, *others) && !signature.agrees_with(others)
+        });
+        let Some((other, other_path, _)) = passed_for.next() else { continue };
+        let label = match passed_for.count() {
+            0 => "this route has another signature".to_owned(),
+            1 => "this route has another signature, and so has one more".to_owned(),
+            more => format!("this route has another signature, and so have {more} more"),
+        };
+        let message = format!(
+            "an app that ignores case, a slash at the end or `;` takes paths of this route for `{other_path}`"
+        );
+        problems.push(
+            Problem::warning("capture_beside_literal", draft.table.place("path"), message)
+                .related(other.table.place("path"), label)
+                .help(
+                    "give both the same `signature`, or one of them a path that is not beside the other's, such as \
+                     `/tenants/{name}` beside `/hooks/admin`",
+                ),
+        );
     }
 }
 

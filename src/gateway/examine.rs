@@ -13,6 +13,7 @@ use super::route::Route;
 use super::{Gateway, LIKE_SET_FIELD, LIKE_SIGNED_FIELD};
 use crate::config::Mode;
 use crate::rejection::Rejection;
+use crate::route::Matched;
 use crate::server::head::Guarded;
 use crate::signature::Fields;
 
@@ -40,10 +41,13 @@ impl Gateway {
         } else {
             self.router.find(head.uri.path()).ok_or(Rejection::NoRoute)
         };
+        let checked = matched.as_ref().map_or(Ok(()), Matched::check);
         match matched.and_then(|matched| self.route(matched.first())) {
             Ok(route) => Examined {
                 route: Some(Arc::clone(&route.label.path)),
-                verdict: route.examine(head, content, now),
+                verdict: checked
+                    .map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))
+                    .and_then(|()| route.examine(head, content, now)),
                 is_observed: route.mode == Mode::Observe,
             },
             Err(rejection) => Examined { route: None, verdict: Err(rejection), is_observed: false },

@@ -53,6 +53,7 @@ fn walk<'b>(
     let request = read(bytes)?;
     let path = request.head.path();
     let matched: Matched<'_, '_> = router.find(path).ok_or(Rejection::NoRoute)?;
+    matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
     assert_eq!(matched.first().0, 0);
     record.route = Some(RouteLabel { path: path.into(), slot: meters.slot(path) });
     if request.head.method() != "POST" {

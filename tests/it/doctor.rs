@@ -590,6 +590,8 @@ mod examined {
         let to = |path: &str| post(FIXTURE).target(&format!("/verify/captured/{path}"));
         assert_eq!(examine(&gateway, &to("x").line("x_custom: 1").bytes()).0, 200);
         for (request, has_route) in [
+            (to("%61"), true),
+            (to("x/../y"), true),
             (to("x").line("Propify_Signature: x"), true),
             (to("x").line("x.verified: x"), false),
             (to("x").line("Content_Length: 1"), false),

@@ -36,6 +36,7 @@ mod memory;
 mod metrics;
 mod model;
 mod packages;
+mod paths;
 mod presets;
 mod process;
 mod properties;

@@ -89,6 +89,9 @@ fn worker(upstream: u16) -> Rc<Worker> {
         max_header_bytes = "2KiB"
         [upstream]
         idle_timeout = "1h"
+        [forward]
+        verified_field = "x-verified"
+        x_forwarded = true
         [signature]
         scheme = "propify"
         secrets = [{{ env = "KEY" }}]
@@ -97,6 +100,9 @@ fn worker(upstream: u16) -> Rc<Worker> {
         upstream = "http://127.0.0.1:{upstream}"
         [[routes]]
         path = "/m/{{model}}"
+        upstream = "http://127.0.0.1:{upstream}"
+        [[routes]]
+        path = "/r/{{*rest}}"
         upstream = "http://127.0.0.1:{upstream}"
         "#
     ))
@@ -122,6 +128,9 @@ fn expand(text: &[u8]) -> Vec<u8> {
             0x0f => out.extend_from_slice(&[b'x'; 500]),
             0x10 => out.extend_from_slice(b"connection: "),
             0x11 => out.extend_from_slice(b"expect: 100-continue\r\n"),
+            0x12 => out.extend_from_slice(b"content_length: 1\r\n"),
+            0x13 => out.extend_from_slice(b"propify.signature: x\r\n"),
+            0x14 => out.extend_from_slice(b"POST /r/a%2e/../b HTTP/1.1\r\nhost: a\r\n"),
             other => out.push(*other),
         }
     }
@@ -207,8 +216,22 @@ fn request(bytes: &[u8]) -> Result<Option<usize>, String> {
         return Err("another request line than can be forwarded".to_owned());
     }
     let path = request.target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    if path != b"/w" && !path.starts_with(b"/m/") {
-        return Err("a path that no route has".to_owned());
+    let path = std::str::from_utf8(path).map_err(|_not_text| "a path that is no text")?;
+    let captured = path.strip_prefix("/m/").or_else(|| path.strip_prefix("/r/"));
+    match captured {
+        None if path == "/w" => {}
+        None => return Err("a path that no route has".to_owned()),
+        Some(captured) if captured.split('/').all(strict::is_clear) => {}
+        Some(_) => return Err("a captured part of the path that could be read otherwise".to_owned()),
+    }
+    for name in ["content-length", "transfer-encoding", "propify-signature", "x-verified", "x-forwarded-for"]
+    {
+        if let [lookalike, ..] = request.lookalikes(name)[..] {
+            return Err(format!("{lookalike} came through"));
+        }
+    }
+    if request.all("x-verified") != [b"scheme=propify, secret=current"] {
+        return Err("x-verified is not ours".to_owned());
     }
     if request.all("host").len() != 1 {
         return Err("not one host".to_owned());

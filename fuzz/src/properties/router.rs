@@ -4,7 +4,10 @@
 
 use hookgate::route::{ModelRule, Pattern, Router};
 
-/// Panics if the router panics, errors point outside of their text, or a path leads elsewhere than by the rules.
+use super::strict;
+
+/// Panics if the router panics, errors point outside of their text, a path leads elsewhere than by the rules, or what its
+/// parameters match passes though it could be read otherwise.
 pub fn holds(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (routes, paths) = text.split_once("\n\n").unwrap_or((text, "/"));
@@ -32,6 +35,7 @@ pub fn holds(data: &[u8]) {
         assert_eq!(found, want.map(shape), "{path:?}");
         let (Some(matched), Some(first)) = (matched, want) else { continue };
         let segments: Vec<&str> = path.split('/').collect();
+        assert_eq!(matched.check().is_ok(), is_clear(&table, first, path), "{path:?}");
         for model in [None, Some("leases"), Some(""), segments.last().copied()] {
             let selected = matched.select(model).map(|id| id.0);
             assert_eq!(selected, select(&table, shape(first), &segments, model), "{path:?} {model:?}");
@@ -48,6 +52,33 @@ fn best(table: &Table, path: &str) -> Option<usize> {
         Some((rank, index))
     });
     ranked.min().map(|(_, index)| index)
+}
+
+/// Whether each captured segment is what it says, and the path is no other route's with its captured slashes merged.
+fn is_clear(table: &Table, index: usize, path: &str) -> bool {
+    let pattern: Vec<&str> = table[index].0.as_str().split('/').collect();
+    let segments: Vec<&str> = path.split('/').collect();
+    let rest = pattern.iter().position(|segment| segment.starts_with("{*")).unwrap_or(usize::MAX);
+    let is_captured = |at: usize| at >= rest || pattern[at].starts_with('{');
+    let captured = segments.iter().enumerate().filter(|(at, _)| is_captured(*at));
+    if !captured.map(|(_, segment)| segment).all(|segment| strict::is_clear(segment)) {
+        return false;
+    }
+    if rest == usize::MAX {
+        return true;
+    }
+    let mut merged = segments[..rest].join("/") + "/";
+    for segment in &segments[rest..] {
+        if !segment.is_empty() {
+            merged += segment;
+            merged += "/";
+        }
+    }
+    if segments.last() != Some(&"") {
+        merged.pop();
+    }
+    let shape = |index: usize| table[index].0.shape();
+    best(table, &merged).map(shape) == Some(shape(index))
 }
 
 /// How literal each segment of the pattern is, if it matches.

@@ -115,6 +115,42 @@ fn is_target(target: &[u8]) -> bool {
     })
 }
 
+/// Whether a segment of a path is one segment, and the same, to whoever decodes it once and then resolves dots.
+pub fn is_clear(segment: &str) -> bool {
+    let pieces: Vec<&str> = segment.split('%').collect();
+    let mut decoded = pieces[0].as_bytes().to_vec();
+    for piece in &pieces[1..] {
+        let Some(digits) =
+            piece.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        else {
+            return false;
+        };
+        let byte = u8::from_str_radix(digits, 16).expect("two digits");
+        let needs_none = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if needs_none || byte.is_ascii_control() || b"/\\".contains(&byte) {
+            return false;
+        }
+        decoded.push(byte);
+        decoded.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    // An ASCII character in two, three or four bytes.
+    let encoded = segment.to_ascii_lowercase();
+    let is_overlong = |at: usize, lead: &str, last: u8| {
+        let next = encoded.get(at + lead.len()..at + lead.len() + 3).and_then(|next| next.strip_prefix('%'));
+        let next = next.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        next.is_some_and(|next| (0x80..=last).contains(&next))
+    };
+    let leads = [("%c0", 0xbf), ("%c1", 0xbf), ("%e0", 0x9f), ("%f0", 0x8f)];
+    if leads
+        .iter()
+        .any(|(lead, last)| encoded.match_indices(lead).any(|(at, _)| is_overlong(at, lead, *last)))
+    {
+        return false;
+    }
+    let plain = decoded.split(|byte| *byte == b';').next().unwrap_or_default();
+    plain != b"." && plain != b".." && !decoded.contains(&b'\\')
+}
+
 fn is_tchar(byte: u8) -> bool {
     b"!#$%&'*+-.^_`|~".contains(&byte) || byte.is_ascii_alphanumeric()
 }
