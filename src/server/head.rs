@@ -14,7 +14,7 @@ use memchr::memchr;
 
 pub use class::is_same_name;
 pub(crate) use class::is_token;
-use class::{Name, are_field_value, is_all_token};
+use class::{Name, are_field_value};
 use coding::Codings;
 pub use lookalike::{Guarded, is_lookalike};
 pub use request::RequestHead;

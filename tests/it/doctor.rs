@@ -587,7 +587,10 @@ mod examined {
             .forward("verified_field = \"x-verified\"")
             .route("/captured/{*rest}", &upstream.url())
             .start();
-        let to = |path: &str| post(FIXTURE).target(&format!("/verify/captured/{path}"));
+        let to = |path: &str| {
+            let event = post(FIXTURE).without("host").line("host: localhost");
+            event.target(&format!("/verify/captured/{path}"))
+        };
         assert_eq!(examine(&gateway, &to("x").line("x_custom: 1").bytes()).0, 200);
         for (request, has_route) in [
             (to("%61"), true),

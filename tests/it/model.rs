@@ -80,14 +80,14 @@ fn a_segment_of_the_path_must_be_the_signed_model() {
         ("/webhook/leads", data("leases")),
         ("/webhook/leads", "{}".to_owned()),
         ("/webhook/Leads", meta("leads")),
-        ("/webhook/%6ceads", meta("leads")),
         ("/webhook/leads?leases", meta("leases")),
     ] {
         let response = exchange(&gateway, &post(content).target(target));
         assert_refused(&response, 403, Some("model_mismatch"));
     }
-    let literally = post(meta("leases")).target("/webhook/{model}");
-    assert_refused(&exchange(&gateway, &literally), 400, None);
+    for target in ["/webhook/{model}", "/webhook/%6ceads"] {
+        assert_refused(&exchange(&gateway, &post(meta("leads")).target(target)), 400, None);
+    }
     for target in ["/webhook/", "/webhook", "/webhook/leads/", "/webhook/leads/x"] {
         assert_refused(&exchange(&gateway, &post(meta("leads")).target(target)), 404, Some("no_route"));
     }

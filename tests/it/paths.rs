@@ -232,7 +232,6 @@ fn the_log_says_what_is_wrong_with_a_captured_part() {
         ("/a%2fb", "a captured part of the path has an encoded slash"),
         ("/%61", "a captured part of the path has an encoding of a character that needs none"),
         ("/%0a", "a captured part of the path has an encoded control character"),
-        ("/%", "a captured part of the path has a % that begins no encoding"),
         ("/%c0%ae", "a captured part of the path has an overlong encoding"),
     ];
     for (target, _) in said {
