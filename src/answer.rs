@@ -77,17 +77,17 @@ impl<IO: Transport> Drop for Answer<IO> {
     fn drop(&mut self) {
         let Some(relay) = self.content.take().filter(|relay| !relay.is_complete()) else { return };
         let Some(ending) = &mut self.ending else { return };
-        ending.record.detail = Some(cut_short(self.wire.is_draining()));
+        ending.record.detail = Some(cut_short(self.wire.is_draining(), self.wire.entry().is_evicted()));
         ending.worker.finish(relay.drain());
     }
 }
 
 /// What the log says of an answer that its client has not got to its end.
-fn cut_short(is_draining: bool) -> String {
-    let whose = if is_draining {
-        "cut off at the end of the grace period, or left by the client"
-    } else {
-        "left by the client"
+fn cut_short(is_draining: bool, is_evicted: bool) -> String {
+    let whose = match (is_draining, is_evicted) {
+        (true, _) => "cut off at the end of the grace period, or left by the client",
+        (false, true) => "its connection was closed for another one",
+        (false, false) => "left by the client",
     };
     format!("{whose}, before the end of its answer")
 }
@@ -100,6 +100,8 @@ pub struct Ending {
     pub record: Record,
     /// How many bytes of its answer have been made and not been written.
     pub unwritten: usize,
+    /// Whether its connection was closed for another one.
+    pub is_evicted: bool,
     begun: Instant,
     /// The same moment, as the world outside counts. One look at that clock does for the whole request.
     begun_at: SystemTime,
@@ -113,7 +115,7 @@ impl Ending {
     pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: Peer, begun: Instant) -> Self {
         let record = Record::new(worker.next_id(), peer);
         let begun_at = SystemTime::now();
-        Self { record, unwritten: 0, begun, begun_at, worker: Rc::clone(worker), view: Rc::clone(view) }
+        Self { record, unwritten: 0, is_evicted: false, begun, begun_at, worker: Rc::clone(worker), view: Rc::clone(view) }
     }
 
     /// When the request began.
@@ -129,7 +131,7 @@ impl Drop for Ending {
             // The end of an answer is content. Of one in chunks, what is between them counts, too: a few bytes too many.
             let unwritten = u64::try_from(self.unwritten).unwrap_or(u64::MAX);
             self.record.sent = self.record.sent.saturating_sub(unwritten);
-            self.record.detail.get_or_insert_with(|| cut_short(self.worker.is_draining()));
+            self.record.detail.get_or_insert_with(|| cut_short(self.worker.is_draining(), self.is_evicted));
         }
         self.record.took = self.begun.elapsed();
         let now = self.begun_at.checked_add(self.record.took).unwrap_or(self.begun_at);

@@ -53,7 +53,9 @@ pub async fn receive<IO: Transport>(
     // The head has only just arrived.
     let mut now = Moment::known(arrived);
     if head.expect == Expect::Continue && wire.has_unread_content() && wire.waiting() == 0 {
-        wire.send_continue().await.map_err(|_gone| Rejection::BodyIncomplete)?;
+        wire.send_continue().await.map_err(|_gone| {
+            if wire.entry().is_evicted() { Rejection::Overloaded } else { Rejection::BodyIncomplete }
+        })?;
         now = Moment::default();
     }
     let mut deadline = Deadline::default();
@@ -84,6 +86,10 @@ pub async fn receive<IO: Transport>(
                 }
             };
             if progress.is_pending() {
+                wire.entry().wait_for_more_content(intake.verification.len());
+                if wire.entry().is_evicted() {
+                    return Poll::Ready(Err(Rejection::Overloaded));
+                }
                 deadline.set_at(arrived, bounds.pace.patience(intake.verification.len()));
                 // When there is more, it is later.
                 now = Moment::default();

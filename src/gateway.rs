@@ -204,6 +204,7 @@ async fn walk<IO: Transport>(
     let mut check = verification.complete();
     further::secrets(&mut check, &mut share, turn, at).await?;
     let deliverable = route.verify(check, &head, record)?;
+    wire.wait_for_upstream(matches!(deliverable, Deliverable::Authentic(_)));
     let verified = Instant::now();
     let may_stay = match &deliverable {
         Deliverable::Authentic(_) => share.prove(verified.into_std()),
@@ -226,10 +227,8 @@ async fn walk<IO: Transport>(
     let delivery = pin!(forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified));
     // The upstream's head has been made of it.
     drop(head);
-    let answer = match holder {
-        None => delivery.await,
-        Some(holder) => holder.unless_shed(delivery).await?,
-    };
+    let answer = wire.unless_evicted(pin!(unless_shed(holder, delivery))).await;
+    let answer = answer.ok_or(Rejection::Overloaded)??;
     let answered = answer.as_ref().map_or_else(|_failed| Instant::now(), |response| response.at);
     record.upstream_took = Some(answered.saturating_duration_since(verified));
     answer
@@ -241,6 +240,17 @@ async fn walk<IO: Transport>(
         })
         .map(Served::Relayed)
         .map_err(|error| undelivered(&error, record))
+}
+
+/// Waits for a delivery, which is given up if its request has a seat and is shed.
+async fn unless_shed<T>(
+    holder: Option<Holder>,
+    delivery: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Rejection> {
+    match holder {
+        None => Ok(delivery.await),
+        Some(holder) => holder.unless_shed(delivery).await,
+    }
 }
 
 /// The seat of a request that is observed and not authentic. While its upstream makes it wait, it is shed for others as any

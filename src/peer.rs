@@ -18,7 +18,24 @@ impl Peer {
     pub fn ip(address: IpAddr) -> Self {
         Self::Ip(address.to_canonical())
     }
+
+    /// The client that it counts as.
+    #[must_use]
+    pub fn group(self) -> ClientGroup {
+        ClientGroup(match self {
+            Self::Ip(address @ IpAddr::V6(_)) => Self::Ip(masked(address, IPV6_PREFIX)),
+            Self::Ip(IpAddr::V4(_)) | Self::Unix => self,
+        })
+    }
 }
+
+/// How many bits of an IPv6 address tell one client from another: whoever has one address of a network has 2^64 of them.
+const IPV6_PREFIX: u8 = 64;
+
+/// What counts as one client where places and memory are shared out: an IPv4 address, an IPv6 /64, or all of this machine's
+/// unix sockets together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientGroup(Peer);
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,6 +129,17 @@ mod tests {
             assert!(!Network::Unix.contains(peer) && !Network::parse(network).unwrap().contains(Peer::Unix));
         }
         assert!(Network::parse("unix").unwrap().contains(Peer::Unix));
+    }
+
+    #[test]
+    fn an_ipv4_address_is_one_client_and_so_is_an_ipv6_network_of_64_bits() {
+        let group = |address: &str| Peer::ip(address.parse().unwrap()).group();
+        assert_ne!(group("192.0.2.1"), group("192.0.2.2"));
+        assert_eq!(group("192.0.2.1"), group("::ffff:192.0.2.1"));
+        assert_eq!(group("2001:db8:0:1::1"), group("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(group("2001:db8:0:1::1"), group("2001:db8:0:2::1"));
+        assert_ne!(group("::1"), Peer::Unix.group());
+        assert_eq!(Peer::Unix.group(), Peer::Unix.group());
     }
 
     #[test]

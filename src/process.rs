@@ -16,6 +16,9 @@ use crate::telemetry;
 /// Descriptors for everything else: listeners, event queues, standard streams, a secret's file being read.
 const SPARE_DESCRIPTORS: u64 = 64;
 
+/// Of these, what there is in any case.
+const FEWEST_DESCRIPTORS: u64 = 16;
+
 /// Keeps the memory of the process to itself, and takes as many descriptors as it may have.
 ///
 /// What the system denies is logged, and no reason not to serve.
@@ -35,6 +38,7 @@ pub fn prepare(config: &Config) {
         warn!(
             allowed,
             needed,
+            connections = places(config, Some(allowed)),
             "the limit on open files is too low for max_connections: raise it (`ulimit -n`, or LimitNOFILE= under \
              systemd), or lower max_connections"
         );
@@ -98,6 +102,23 @@ fn raise_descriptors() -> io::Result<Option<u64>> {
     Ok(maximum)
 }
 
+/// How many connections there may be at once: as many as the configuration says, or fewer where there are not descriptors
+/// enough for them and for those to the upstreams. `allowed` is what [`descriptors_allowed`] gives.
+///
+/// Otherwise strangers would hold every descriptor, and an authentic request could not be forwarded for want of one.
+#[must_use]
+pub fn places(config: &Config, allowed: Option<u64>) -> usize {
+    let most = config.server.max_connections.get();
+    let Some(allowed) = allowed else { return most };
+    let wanted = u64::try_from(most).unwrap_or(u64::MAX);
+    let others = descriptors_needed(config).saturating_sub(wanted);
+    // Where there are very few, every second one of those that are not the process' own.
+    let own = u64::try_from(listening(config)).unwrap_or(u64::MAX).saturating_add(FEWEST_DESCRIPTORS);
+    let half = allowed.saturating_sub(own).checked_div(2).unwrap_or(0);
+    let room = allowed.saturating_sub(others).max(half).max(1);
+    usize::try_from(room).unwrap_or(usize::MAX).min(most)
+}
+
 /// A descriptor for each client, for each upstream connection that lies idle, and for each listener of each worker.
 ///
 /// Requests under way may take more, one each. They are verified, so that is for the operator to know and not for
@@ -106,11 +127,13 @@ fn raise_descriptors() -> io::Result<Option<u64>> {
 pub fn descriptors_needed(config: &Config) -> u64 {
     let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
     let idle: usize = upstreams.iter().map(|upstream| upstream.max_idle).fold(0, usize::saturating_add);
-    // Each worker's event queue comes to about three descriptors.
-    let workers = config.server.workers.get();
-    let listening = workers.saturating_mul(config.server.listen.len().saturating_add(3));
-    let all = config.server.max_connections.get().saturating_add(idle).saturating_add(listening);
+    let all = config.server.max_connections.get().saturating_add(idle).saturating_add(listening(config));
     u64::try_from(all).unwrap_or(u64::MAX).saturating_add(SPARE_DESCRIPTORS)
+}
+
+/// Descriptors of the workers: their listeners, and an event queue each, which comes to about three.
+fn listening(config: &Config) -> usize {
+    config.server.workers.get().saturating_mul(config.server.listen.len().saturating_add(3))
 }
 
 #[cfg(test)]
@@ -140,7 +163,22 @@ mod tests {
         "#;
         let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
         let config = read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-        assert_eq!(descriptors_needed(&config), 1000 + 100 + 10 + 2 * (2 + 3) + SPARE_DESCRIPTORS);
+        let others = 100 + 10 + 2 * (2 + 3) + SPARE_DESCRIPTORS;
+        assert_eq!(descriptors_needed(&config), 1000 + others);
+        for (allowed, want) in [
+            (None, 1000),
+            (Some(u64::MAX), 1000),
+            (Some(others + 1001), 1000),
+            (Some(others + 1000), 1000),
+            (Some(others + 999), 999),
+            (Some(2 * others), others),
+            (Some(others), 79),
+            (Some(40), 7),
+            (Some(10), 1),
+            (Some(0), 1),
+        ] {
+            assert_eq!(u64::try_from(places(&config, allowed)).unwrap(), want, "{allowed:?}");
+        }
     }
 
     #[test]

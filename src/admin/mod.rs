@@ -21,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -29,6 +30,7 @@ use crate::background::{self, Background, LAST_WAIT};
 use crate::config::{Address, Sharing};
 use crate::server::StartError;
 use crate::server::control::Control;
+use crate::server::supervise::{PartGuard, ServerPart};
 
 use asker::Asker;
 
@@ -107,14 +109,26 @@ impl Bound {
         let Self { runtime, listeners, addresses } = self;
         let stop = CancellationToken::new();
         let (control, stopped) = (Arc::clone(control), stop.clone());
+        let guard = PartGuard::over(ServerPart::Admin, &control);
         let serve = move || {
             runtime.block_on(async {
                 let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+                let mut loops = JoinSet::new();
                 for listener in listeners {
-                    tokio::spawn(accept(listener, Arc::clone(&control), Arc::clone(&permits)));
+                    let guard = PartGuard::over(ServerPart::Admin, &control);
+                    let accept = accept(listener, Arc::clone(&control), Arc::clone(&permits));
+                    let stopped = stopped.clone();
+                    loops.spawn(async move {
+                        tokio::select! {
+                            () = stopped.cancelled() => guard.end(),
+                            () = accept => drop(guard),
+                        }
+                    });
                 }
                 stopped.cancelled().await;
+                while loops.join_next().await.is_some() {}
             });
+            guard.end();
         };
         let thread = background::start("admin", serve).map_err(StartError::Thread)?;
         Ok(Admin { addresses, stop, thread: Some(thread) })

@@ -19,6 +19,7 @@ use crate::config::{Address, Config};
 use crate::process;
 use crate::reload::watch::Watch;
 use crate::reload::{self, systemd};
+use crate::server::supervise::{PartGuard, ServerPart};
 use crate::server::{self, Ended, StartError, inherit};
 use crate::telemetry;
 
@@ -51,6 +52,8 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     })?;
     // Its keys are in force now, and are dropped when they are withdrawn. A copy here would stay until the end.
     drop(loaded);
+    let log = PartGuard::over(ServerPart::Log, handle.control());
+    telemetry::at_end(move || drop(log));
     let addresses: Vec<_> = handle.addresses().iter().map(ToString::to_string).collect();
     info!(addresses = addresses.join(", "), routes, version = env!("CARGO_PKG_VERSION"), "listening");
     let admin: Vec<_> = handle.admin_addresses().iter().map(ToString::to_string).collect();
@@ -67,7 +70,9 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let first = runtime.block_on(async {
         loop {
             tokio::select! {
-                stop = signals.stop() => break stop,
+                stop = signals.stop() => break Some(stop),
+                // Nobody but the server itself begins this one.
+                () = handle.control().ending() => break None,
                 _ = hangup.recv() => reloader.reload(),
             }
         }
@@ -77,18 +82,27 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     end_at_second_signal(runtime, signals);
     let (delay, grace) = (handle.control().generation().drain_delay, handle.control().generation().grace);
     handle.control().set_not_ready();
-    if !delay.is_zero() {
-        info!(signal = %first, delay_s = delay.as_secs_f64(), "not ready; serving as before until the drain begins");
-        std::thread::sleep(delay);
+    if let Some(signal) = first {
+        if !delay.is_zero() {
+            info!(%signal, delay_s = delay.as_secs_f64(), "not ready; serving as before until the drain begins");
+            std::thread::sleep(delay);
+        }
+        info!(%signal, grace_s = grace.as_secs_f64(), "draining");
     }
-    info!(signal = %first, grace_s = grace.as_secs_f64(), "draining");
     handle.drain();
-    match handle.wait() {
+    ended(handle.wait())
+}
+
+/// What the end of the server is for the process.
+fn ended(how: Ended) -> Result<Exit, Failure> {
+    match how {
         Ended::Drained => info!("drained"),
         // What was cut off got no answer, so its sender will try again. The operator's order was carried out.
         Ended::CutOff(connections) => {
             warn!(connections, "cut off what was still under way after shutdown_grace");
         }
+        // It was logged when it happened.
+        Ended::Failed(part) => return Err(Failure::failed(format!("{part} has ended by itself"))),
     }
     Ok(Exit::Done)
 }
@@ -164,3 +178,15 @@ const BIND_HINTS: [(io::ErrorKind, &str); 3] = [
         "this machine has no such address: set one that it has, or 0.0.0.0 for all, as `listen` under [server]",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_fails_ends_the_process_with_1_and_a_drain_does_not() {
+        assert_eq!(ended(Ended::Drained).unwrap(), Exit::Done);
+        assert_eq!(ended(Ended::CutOff(3)).unwrap(), Exit::Done);
+        assert_eq!(ended(Ended::Failed(ServerPart::AcceptLoop)).unwrap_err().exit().code(), 1);
+    }
+}

@@ -73,7 +73,7 @@ pub(super) const SERVER: &[Key] = &[
     Key::new(
         "max_connections",
         Value::Count { least: 1, most: MOST_CONNECTIONS },
-        "Connections served at once. Those that are at rest make room; more wait in the kernel's queue.",
+        "Connections served at once. For more, one is closed that waits for its client; an event that waits for the app never is.",
     )
     .or("10000"),
     Key::new(

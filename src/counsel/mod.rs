@@ -23,6 +23,7 @@ use tracing::{debug, info, warn};
 use crate::background::{self, Background, LAST_WAIT};
 use crate::server::StartError;
 use crate::server::control::Control;
+use crate::server::supervise::{PartGuard, ServerPart};
 use crate::signature::diagnosis::{Cause, GivenUp};
 use crate::signature::{Context, Fields};
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
@@ -130,7 +131,12 @@ pub struct Counsel {
 pub fn start(control: &Arc<Control>, desk: Desk, inbox: Inbox) -> Result<Counsel, StartError> {
     let ends = Arc::new(AtomicBool::new(false));
     let room = room(control, &desk, &ends);
-    let thread = background::start("counsel", move || room.run(&inbox)).map_err(StartError::Thread)?;
+    let guard = PartGuard::over(ServerPart::Diagnosis, control);
+    let work = move || {
+        room.run(&inbox);
+        guard.end();
+    };
+    let thread = background::start("counsel", work).map_err(StartError::Thread)?;
     Ok(Counsel { orders: desk.orders, ends, thread: Some(thread) })
 }
 

@@ -114,5 +114,8 @@ fn take_down(record: &mut Record, status: StatusCode, asked: Asked, content: &[u
 
 /// Whether no request can follow this one, or should.
 fn ends_here<IO: Transport>(worker: &Worker, wire: &Wire<IO>) -> bool {
-    wire.is_draining() || wire.has_unread_content() || worker.crowd().is_wanting()
+    wire.is_draining()
+        || wire.has_unread_content()
+        || wire.entry().is_evicted()
+        || worker.crowd().is_wanting()
 }

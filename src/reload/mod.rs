@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use crate::config::load::{LoadError, Source};
 use crate::config::problem::Report;
 use crate::server::control::Control;
+use crate::server::supervise::{PartGuard, ServerPart};
 use watch::{Look, Watch};
 
 /// How often the files are looked at. What has changed is loaded at the look after the one that found it, so that whoever
@@ -47,8 +48,13 @@ pub fn start(
 ) -> io::Result<Reloader> {
     // One order that waits is as good as many: it will find everything that has changed so far.
     let (sender, orders) = sync_channel(1);
+    let guard = PartGuard::over(ServerPart::Reload, &control);
     let room = Room { control, file, watch, tell };
-    thread::Builder::new().name("reload".to_owned()).spawn(move || room.run(&orders))?;
+    let work = move || {
+        room.run(&orders);
+        guard.end();
+    };
+    thread::Builder::new().name("reload".to_owned()).spawn(work)?;
     Ok(Reloader { orders: sender })
 }
 

@@ -4,13 +4,14 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::crowd::Rest;
+use super::crowd::Entry;
 use super::scribe;
 use super::seldom::Seldom;
 use super::unread::Unread;
@@ -35,24 +36,28 @@ pub async fn serve<IO: Transport + 'static>(
     peer: Peer,
     drain: CancellationToken,
 ) {
-    serve_rest(worker, io, Unread::default(), peer, drain).await;
+    let place = worker.crowd().enter_uncounted(peer);
+    let entry = Arc::clone(place.entry());
+    let served = pin!(serve_rest(worker, io, Unread::default(), peer, drain, &entry));
+    entry.watch(served).await;
 }
 
-/// As [`serve`], where some of the connection has been read.
+/// As [`serve`], where some of the connection has been read. To be polled under the watch of `entry`.
 pub async fn serve_rest<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
     unread: Unread,
     peer: Peer,
     drain: CancellationToken,
+    entry: &Arc<Entry>,
 ) {
     let _open = worker.tally().open();
-    let member = worker.roster().join();
+    let _joined = worker.roster().join(entry);
     let limits = *worker.view().limits();
     let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(peer));
-    let wire = Wire::new(io, unread, limits, scratch, Rc::clone(member.rest()), share);
+    let wire = Wire::new(io, unread, limits, scratch, Arc::clone(entry), share);
     let ended = {
-        let mut exchanges = pin!(exchanges(&worker, &wire, member.rest(), peer));
+        let mut exchanges = pin!(exchanges(&worker, &wire, entry, peer));
         let drained = pin!(drain.cancelled());
         tokio::select! {
             biased;
@@ -64,6 +69,8 @@ pub async fn serve_rest<IO: Transport + 'static>(
         }
     };
     match ended {
+        // What the client still sends would keep the place from the one that it is for.
+        Ok(()) if entry.is_evicted() => debug!(%peer, "connection closed for another one"),
         Ok(()) if wire.is_unread() => {
             let limit = if wire.is_draining() || worker.crowd().is_wanting() { SHORT_LINGER } else { LINGER };
             wire.linger(limit).await;
@@ -78,7 +85,7 @@ pub async fn serve_rest<IO: Transport + 'static>(
 async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     wire: &Rc<Wire<IO>>,
-    rest: &Rest,
+    entry: &Entry,
     peer: Peer,
 ) -> Result<(), Box<dyn Error>> {
     let mut open = None;
@@ -89,7 +96,7 @@ async fn exchanges<IO: Transport + 'static>(
             arrival
         });
         let Some(arrival) = arrival.await? else { break };
-        let (next, unwritten) = Box::pin(exchanges_until_rest(worker, wire, rest, peer, arrival)).await?;
+        let (next, unwritten) = Box::pin(exchanges_until_rest(worker, wire, entry, peer, arrival)).await?;
         open = unwritten;
         if next == Next::Nothing {
             break;
@@ -104,6 +111,7 @@ async fn exchanges<IO: Transport + 'static>(
 fn take_note<IO: Transport>(open: &mut Option<Box<Ending>>, wire: &Wire<IO>) {
     if let Some(ending) = open {
         ending.unwritten = wire.kept();
+        ending.is_evicted = wire.entry().is_evicted();
         if ending.unwritten == 0 {
             *open = None;
         }
@@ -123,7 +131,7 @@ enum Next {
 async fn exchanges_until_rest<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     wire: &Rc<Wire<IO>>,
-    rest: &Rest,
+    entry: &Entry,
     peer: Peer,
     mut arrival: Arrival,
 ) -> Result<(Next, Option<Box<Ending>>), Box<dyn Error>> {
@@ -148,7 +156,7 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
         }
         let next = poll_fn(|cx| match wire.poll_arrival(cx) {
             Poll::Ready(arrival) => Poll::Ready(arrival.map(|arrival| arrival.ok_or(Next::Nothing))),
-            Poll::Pending if rest.is_long() => Poll::Ready(Ok(Err(Next::Rest))),
+            Poll::Pending if entry.is_long() => Poll::Ready(Ok(Err(Next::Rest))),
             Poll::Pending => Poll::Pending,
         });
         arrival = match next.await? {

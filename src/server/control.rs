@@ -9,8 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use super::limit::Budget;
+use super::supervise::ServerPart;
 use super::{fixed, wire};
 use crate::config::digest::{self, Part};
 use crate::config::{Address, Config};
@@ -113,6 +115,8 @@ pub struct Control {
     listening: OnceLock<Vec<Address>>,
     signals: Signals,
     ready: AtomicBool,
+    /// The part of the server that failed first.
+    failed: OnceLock<ServerPart>,
     reloads_ok: AtomicU64,
     reloads_failed: AtomicU64,
     is_outdated: AtomicBool,
@@ -140,6 +144,7 @@ impl Control {
             listening: OnceLock::new(),
             signals: Signals::default(),
             ready: AtomicBool::new(false),
+            failed: OnceLock::new(),
             reloads_ok: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
             is_outdated: AtomicBool::new(false),
@@ -285,6 +290,31 @@ impl Control {
         self.set_not_ready();
         self.signals.abort.cancel();
         self.signals.drain.cancel();
+    }
+
+    /// A part of the server has ended that should not have. What is under way is finished, and nothing new is begun.
+    pub(super) fn fail(&self, part: ServerPart) {
+        self.set_not_ready();
+        self.failed.get_or_init(|| part);
+        error!(%part, "a part of the server has ended by itself: a defect in hookgate; the process drains, and ends with 1");
+        self.drain();
+    }
+
+    /// The part of the server whose failure has begun the drain, if that is how it began.
+    #[must_use]
+    pub fn failed(&self) -> Option<ServerPart> {
+        self.failed.get().copied()
+    }
+
+    /// Whether a drain has begun, or the server is to end at once.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.signals.drain.is_cancelled()
+    }
+
+    /// Waits until it is so.
+    pub async fn ending(&self) {
+        self.signals.drain.cancelled().await;
     }
 
     pub(super) fn signals(&self) -> &Signals {

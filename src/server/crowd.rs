@@ -1,310 +1,337 @@
-//! Shell. Who is served when not everybody can be: at most so many connections at once, and those at rest make room first.
+//! Shell. Connection limit and eviction: with all places taken, a connection that waits for its client is closed for a new one.
+//!
+//! All workers share one registry. A connection says in its [`Entry`] what it waits for, with a few stores and without a lock.
+//! The lock is taken when a connection comes or goes, or when somebody wants a place and there is none.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use std::sync::Arc;
+mod entry;
+mod roster;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use slab::Slab;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, interval, timeout};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
 
-use crate::deadline::Moment;
+use super::eviction::Rank;
+use crate::peer::{ClientGroup, Peer};
+pub use entry::Entry;
+pub use roster::{Joined, Roster};
 
-/// How long to wait for a place before those at rest are called on again.
+/// Where no connection could be evicted, it is looked again after this time.
 const RECALL: Duration = Duration::from_millis(250);
 
-/// A connection that has been at rest for this long is left alone with as little memory as can be. It is looked for as often,
-/// and each look wakes a worker that may have nothing else to do.
-const LONG_REST: Duration = Duration::from_millis(500);
-
-/// A client whose first request, or the rest of one, does not come within this time may be let go.
-const SILENCE: Duration = Duration::from_secs(1);
+/// How many connections are looked at, at most, to find the one to evict. Only where none of them can be evicted it is more.
+const LOOKED_AT: usize = 512;
 
 /// The connections of all workers: how many there may be, and whether more want to come in.
 #[derive(Debug)]
 pub struct Crowd {
-    permits: Arc<Semaphore>,
-    wanting: AtomicUsize,
-    calls: Vec<Notify>,
+    registry: Mutex<Registry>,
+    /// How many wait for a place; kept beside the registry for those who only want to know whether anybody does.
+    waiting: AtomicUsize,
+    /// The moment that the entries' times are counted from.
+    epoch: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    /// Places that nobody has.
+    free: usize,
+    members: Vec<Member>,
+    /// How many places each client holds.
+    places: HashMap<ClientGroup, usize>,
+    /// Those who wait for a place, in the order in which they came.
+    waiters: VecDeque<oneshot::Sender<Permit>>,
+    /// Evicted connections that have not left yet.
+    evicting: usize,
+    /// Where the next look begins.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Member {
+    entry: Arc<Entry>,
+    client: ClientGroup,
 }
 
 impl Crowd {
-    /// Room for `max` connections, with `workers` who can be called on to make some.
+    /// Room for `max` connections.
     #[must_use]
-    pub fn new(max: usize, workers: usize) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        let calls = (0..workers).map(|_| Notify::new()).collect();
-        Arc::new(Self { permits, wanting: AtomicUsize::new(0), calls })
+    pub fn new(max: usize) -> Arc<Self> {
+        let registry = Mutex::new(Registry { free: max, ..Registry::default() });
+        Arc::new(Self { registry, waiting: AtomicUsize::new(0), epoch: Instant::now() })
     }
 
-    /// Waits for a place. While there is none nobody is accepted, and whoever comes waits in the kernel's queue.
-    pub async fn enter(&self) -> Option<OwnedSemaphorePermit> {
-        if let Some(permit) = self.try_enter() {
-            return Some(permit);
-        }
-        let _wanting = Wanting::new(&self.wanting);
-        loop {
-            self.calls.iter().for_each(Notify::notify_one);
-            if let Ok(permit) = timeout(RECALL, Arc::clone(&self.permits).acquire_owned()).await {
-                return permit.ok();
+    /// Waits for a place for a connection of `peer`. Where there is none, one connection is evicted; while there is none that
+    /// can be, nobody is accepted, and whoever comes waits in the kernel's queue.
+    pub async fn enter(self: &Arc<Self>, peer: Peer) -> Place {
+        let waiting = {
+            let mut registry = self.registry();
+            match registry.free.checked_sub(1) {
+                Some(free) => {
+                    registry.free = free;
+                    drop(registry);
+                    return self.place(Some(Permit::of(self)), peer);
+                }
+                None => self.wait(registry),
             }
-        }
+        };
+        let permit = waiting.permit().await;
+        self.place(permit, peer)
     }
 
-    /// A place, if there is one now.
+    /// Has a connection evicted, though there may be places left, and waits until one has left: for somebody who wants what goes with a
+    /// connection, such as its descriptor.
+    pub async fn make_room(self: &Arc<Self>) {
+        let waiting = self.wait(self.registry());
+        drop(waiting.permit().await);
+    }
+
+    /// A place beside those that are counted.
     #[must_use]
-    pub fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
+    pub fn enter_uncounted(self: &Arc<Self>, peer: Peer) -> Place {
+        self.place(None, peer)
+    }
+
+    fn place(self: &Arc<Self>, permit: Option<Permit>, peer: Peer) -> Place {
+        let entry = Arc::new(Entry::new(self));
+        self.registry().add(&entry, peer.group());
+        Place { crowd: Arc::clone(self), permit, entry }
+    }
+
+    fn wait(self: &Arc<Self>, mut registry: MutexGuard<'_, Registry>) -> Waiting {
+        let (waiter, receiver) = oneshot::channel();
+        registry.waiters.push_back(waiter);
+        self.evict(&mut registry);
+        Waiting { crowd: Arc::clone(self), receiver }
+    }
+
+    /// Evicts one connection for each that waits, and not another one before that has left.
+    fn evict(&self, registry: &mut Registry) {
+        self.waiting.store(registry.waiters.len(), Ordering::Relaxed);
+        let now = self.since_epoch(Instant::now());
+        while registry.evicting < registry.waiters.len() && registry.evict_one(now) {}
     }
 
     /// How many places are free.
     #[must_use]
     pub fn free(&self) -> usize {
-        self.permits.available_permits()
+        self.registry().free
     }
 
     /// Whether somebody waits to come in, so that nobody should stay for longer than it takes.
     #[must_use]
     pub fn is_wanting(&self) -> bool {
-        self.wanting.load(Ordering::Relaxed) > 0
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Lets one connection of `roster` go each time that room is needed. Never ends.
-    pub async fn make_room(&self, worker: usize, roster: &Roster) {
-        while let Some(call) = self.calls.get(worker) {
-            call.notified().await;
-            roster.let_one_go(Instant::now());
-        }
+    fn since_epoch(&self, moment: Instant) -> u64 {
+        micros(moment.saturating_duration_since(self.epoch))
     }
-}
 
-struct Wanting<'c>(&'c AtomicUsize);
-
-impl<'c> Wanting<'c> {
-    fn new(count: &'c AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Wanting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The connections of one worker.
-#[derive(Debug, Default)]
-pub struct Roster {
-    members: RefCell<Slab<Rc<Rest>>>,
-    inhabited: Notify,
-}
-
-/// Whether a connection waits for its client, and since when.
-#[derive(Debug, Default)]
-pub struct Rest {
-    state: Cell<State>,
-    has_spoken: Cell<bool>,
-    is_long: Cell<bool>,
-    let_go: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    /// A request is being served.
-    #[default]
-    Serving,
-    /// Nothing has come of a request.
-    Idle(Instant),
-    /// Something has come of a request, but not yet its head.
-    Speaking(Instant),
-}
-
-impl Roster {
-    /// Adds a connection, for as long as the member lives.
-    #[must_use]
-    pub fn join(self: &Rc<Self>) -> Member {
-        let rest = Rc::new(Rest::default());
-        let mut members = self.members.borrow_mut();
-        if members.is_empty() {
-            self.inhabited.notify_one();
-        }
-        let number = members.insert(Rc::clone(&rest));
-        drop(members);
-        Member { roster: Rc::clone(self), number, rest }
+impl Registry {
+    fn add(&mut self, entry: &Arc<Entry>, client: ClientGroup) {
+        entry.index.store(self.members.len(), Ordering::Relaxed);
+        self.members.push(Member { entry: Arc::clone(entry), client });
+        self.count(client);
     }
 
-    /// Tells connections whose rest has become long. Never ends; while there are no connections it does nothing.
-    pub async fn watch_rests(&self) {
-        loop {
-            self.inhabited.notified().await;
-            let mut ticks = interval(LONG_REST);
-            while !self.members.borrow().is_empty() {
-                ticks.tick().await;
-                let now = Instant::now();
-                self.members.borrow().iter().for_each(|(_, rest)| rest.lengthen(now));
+    fn count(&mut self, client: ClientGroup) {
+        let places = self.places.entry(client).or_default();
+        *places = places.saturating_add(1);
+    }
+
+    fn uncount(&mut self, client: ClientGroup) {
+        if let Some(places) = self.places.get_mut(&client) {
+            *places = places.saturating_sub(1);
+            if *places == 0 {
+                self.places.remove(&client);
             }
         }
     }
 
-    /// Lets go the connection that has waited longest: first of those between two requests, then of those whose first
-    /// request, or the rest of one, does not come.
-    fn let_one_go(&self, now: Instant) {
-        let members = self.members.borrow();
-        let waiting =
-            members.iter().filter_map(|(_, rest)| rest.standing(now).map(|standing| (standing, rest)));
-        if let Some((_, rest)) = waiting.min_by_key(|(standing, _)| *standing) {
-            rest.let_go.set(true);
-            rest.rouse();
+    fn remove(&mut self, entry: &Entry) {
+        let index = entry.index.load(Ordering::Relaxed);
+        if index < self.members.len() {
+            let member = self.members.swap_remove(index);
+            self.uncount(member.client);
         }
-    }
-}
-
-impl Rest {
-    /// The connection waits for a request, of which nothing has come, or something.
-    pub fn wait(&self, waker: &Waker, nothing_yet: bool, now: &mut Moment) {
-        match (self.state.get(), nothing_yet) {
-            (State::Idle(_), true) | (State::Speaking(_), _) => {}
-            (State::Serving, true) => self.state.set(State::Idle(now.get())),
-            (State::Serving | State::Idle(_), false) => self.state.set(State::Speaking(now.get())),
+        if let Some(moved) = self.members.get(index) {
+            moved.entry.index.store(index, Ordering::Relaxed);
         }
-        let mut known = self.waker.borrow_mut();
-        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *known = Some(waker.clone());
+        if entry.evicted.load(Ordering::Relaxed) {
+            self.evicting = self.evicting.saturating_sub(1);
         }
     }
 
-    /// A request is served.
-    pub fn serve(&self) {
-        self.state.set(State::Serving);
-        self.is_long.set(false);
-        self.has_spoken.set(true);
+    fn rename(&mut self, entry: &Entry, client: ClientGroup) {
+        let index = entry.index.load(Ordering::Relaxed);
+        let Some(member) = self.members.get_mut(index) else { return };
+        let before = std::mem::replace(&mut member.client, client);
+        self.uncount(before);
+        self.count(client);
     }
 
-    /// Whether the connection has been waiting for long.
-    #[must_use]
-    pub fn is_long(&self) -> bool {
-        self.is_long.get()
-    }
-
-    /// Whether the connection should end now, for somebody who waits.
-    #[must_use]
-    pub fn is_let_go(&self) -> bool {
-        self.let_go.get()
-    }
-
-    fn lengthen(&self, now: Instant) {
-        let since = match self.state.get() {
-            State::Serving => return,
-            State::Idle(since) | State::Speaking(since) => since,
-        };
-        if now.saturating_duration_since(since) >= LONG_REST && !self.is_long.replace(true) {
-            self.rouse();
-        }
-    }
-
-    fn rouse(&self) {
-        if let Some(waker) = self.waker.borrow().as_ref() {
-            waker.wake_by_ref();
-        }
-    }
-
-    /// What it is let go by, if it may be: whether it is in the middle of something, and since when it waits.
-    fn standing(&self, now: Instant) -> Option<(bool, Instant)> {
-        let long_enough = |since: &Instant| now.saturating_duration_since(*since) >= SILENCE;
-        match self.state.get() {
-            _ if self.let_go.get() => None,
-            State::Serving => None,
-            State::Idle(since) if self.has_spoken.get() => Some((false, since)),
-            State::Idle(since) | State::Speaking(since) => {
-                Some(since).filter(long_enough).map(|since| (true, since))
+    /// Gives a place to the first that waits for one, or to nobody.
+    fn give(&mut self, mut permit: Permit) {
+        while let Some(waiter) = self.waiters.pop_front() {
+            match waiter.send(permit) {
+                Ok(()) => return,
+                // It does not wait any more.
+                Err(back) => permit = back,
             }
         }
+        permit.give_up();
+        self.free = self.free.saturating_add(1);
+    }
+
+    /// Evicts the connection of the least rank. `false` if there is none that may be evicted.
+    fn evict_one(&mut self, now: u64) -> bool {
+        // One that is not evicted after all has just become authentic: another one is looked for, but not for ever.
+        for _ in 0..4 {
+            let Some(entry) = self.least(now) else { return false };
+            if entry.evict() {
+                self.evicting = self.evicting.saturating_add(1);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The connection of the least rank among those that are looked at.
+    fn least(&mut self, now: u64) -> Option<Arc<Entry>> {
+        let total = self.members.len();
+        let mut least: Option<(Rank, &Arc<Entry>)> = None;
+        let mut index = self.next;
+        for looked_at in 0..total {
+            if looked_at >= LOOKED_AT && least.is_some() {
+                break;
+            }
+            if index >= total {
+                index = 0;
+            }
+            if let Some(member) = self.members.get(index)
+                && let Some(rank) = self.rank(member, now)
+                && least.as_ref().is_none_or(|(least, _)| rank < *least)
+            {
+                least = Some((rank, &member.entry));
+            }
+            index = index.saturating_add(1);
+        }
+        let least = least.map(|(_, entry)| Arc::clone(entry));
+        self.next = index;
+        least
+    }
+
+    fn rank(&self, member: &Member, now: u64) -> Option<Rank> {
+        if member.entry.evicted.load(Ordering::Relaxed) {
+            return None;
+        }
+        let places = self.places.get(&member.client).copied().unwrap_or(0);
+        member.entry.standing(now, places).rank()
     }
 }
 
-/// A connection's place in its roster.
+/// Somebody waits for a place.
 #[derive(Debug)]
-pub struct Member {
-    roster: Rc<Roster>,
-    number: usize,
-    rest: Rc<Rest>,
+struct Waiting {
+    crowd: Arc<Crowd>,
+    receiver: oneshot::Receiver<Permit>,
 }
 
-impl Member {
-    /// Where it says whether it is at rest.
-    #[must_use]
-    pub fn rest(&self) -> &Rc<Rest> {
-        &self.rest
+impl Waiting {
+    /// The place. There is always one in the end: who has places gives them on.
+    async fn permit(mut self) -> Option<Permit> {
+        loop {
+            match timeout(RECALL, &mut self.receiver).await {
+                Ok(permit) => return permit.ok(),
+                Err(_elapsed) => self.crowd.evict(&mut self.crowd.registry()),
+            }
+        }
     }
 }
 
-impl Drop for Member {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        self.roster.members.borrow_mut().try_remove(self.number);
+        self.receiver.close();
+        let mut registry = self.crowd.registry();
+        registry.waiters.retain(|waiter| !waiter.is_closed());
+        self.crowd.waiting.store(registry.waiters.len(), Ordering::Relaxed);
+        drop(registry);
+        // A place that came too late is for the next.
+        drop(self.receiver.try_recv());
     }
+}
+
+/// One of as many as there are places. It is given on when it is dropped.
+#[derive(Debug)]
+struct Permit(Option<Arc<Crowd>>);
+
+impl Permit {
+    fn of(crowd: &Arc<Crowd>) -> Self {
+        Self(Some(Arc::clone(crowd)))
+    }
+
+    /// It is accounted for otherwise.
+    fn give_up(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(crowd) = self.0.take() {
+            let mut registry = crowd.registry();
+            registry.give(Self::of(&crowd));
+            crowd.waiting.store(registry.waiters.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The place of one connection. When it is dropped, it is given to the next.
+#[derive(Debug)]
+pub struct Place {
+    crowd: Arc<Crowd>,
+    /// None for a place that is not counted.
+    permit: Option<Permit>,
+    entry: Arc<Entry>,
+}
+
+impl Place {
+    /// Where the connection says what it waits for.
+    #[must_use]
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// The connection turns out to be another client's.
+    pub fn belongs_to(&self, peer: Peer) {
+        self.crowd.registry().rename(&self.entry, peer.group());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut registry = self.crowd.registry();
+        // In one step: the evicted one has left, and its place has been given on.
+        registry.remove(&self.entry);
+        if let Some(permit) = self.permit.take() {
+            registry.give(permit);
+            self.crowd.waiting.store(registry.waiters.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn those_who_have_rested_longest_go_first_and_the_silent_after_them() {
-        let roster = Rc::new(Roster::default());
-        let members: Vec<Member> = (0..6).map(|_| roster.join()).collect();
-        let rest = |index: usize| members[index].rest();
-        rest(0).wait(Waker::noop(), true, &mut Moment::default());
-        rest(4).wait(Waker::noop(), true, &mut Moment::default());
-        rest(4).wait(Waker::noop(), false, &mut Moment::default());
-        tokio::time::advance(SILENCE).await;
-        for (index, has_spoken) in [(1, true), (2, true), (3, false)] {
-            if has_spoken {
-                rest(index).serve();
-            }
-            rest(index).wait(Waker::noop(), true, &mut Moment::default());
-            tokio::time::advance(Duration::from_millis(1)).await;
-        }
-        let mut order = Vec::new();
-        for _ in 0..5 {
-            roster.let_one_go(Instant::now());
-            order.extend(
-                (0..6).filter(|index| rest(*index).is_let_go() && !order.contains(index)).collect::<Vec<_>>(),
-            );
-        }
-        assert_eq!(order, [1, 2, 0, 4], "the one before the last has not been silent for long enough");
-        assert!(!rest(5).is_let_go(), "it serves a request");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_waits_calls_on_every_worker_until_there_is_room() {
-        let crowd = Crowd::new(1, 1);
-        let first = crowd.enter().await.unwrap();
-        assert!(!crowd.is_wanting());
-        let roster = Rc::new(Roster::default());
-        let member = roster.join();
-        let room = async {
-            tokio::select! {
-                () = crowd.make_room(0, &roster) => {}
-                second = crowd.enter() => drop(second),
-            }
-        };
-        let resting = async {
-            tokio::time::advance(Duration::from_secs(3)).await;
-            assert!(crowd.is_wanting());
-            member.rest().serve();
-            member.rest().wait(Waker::noop(), true, &mut Moment::default());
-            tokio::time::advance(RECALL * 2).await;
-            while !member.rest().is_let_go() {
-                tokio::task::yield_now().await;
-            }
-            drop(first);
-        };
-        tokio::join!(room, resting);
-        assert!(!crowd.is_wanting());
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ pub mod chunked;
 pub mod connection;
 pub mod control;
 pub mod crowd;
+pub mod eviction;
 mod fixed;
 pub mod head;
 pub mod inherit;
@@ -18,6 +19,7 @@ pub mod proxy;
 pub mod scribe;
 pub mod seats;
 mod seldom;
+pub mod supervise;
 pub mod unread;
 pub mod view;
 pub mod wire;
@@ -34,11 +36,13 @@ use crate::admin::{self, Admin};
 use crate::config::{self, Address, Config};
 use crate::counsel::{self, Counsel};
 use crate::peer::Network;
+use crate::process;
 use crate::route::Conflict;
 use control::Control;
 use crowd::Crowd;
 use inherit::Inherited;
 use listener::Listener;
+use supervise::{PartGuard, ServerPart};
 use worker::Worker;
 
 /// A server that runs.
@@ -58,6 +62,8 @@ pub enum Ended {
     Drained,
     /// So many connections were cut off.
     CutOff(usize),
+    /// This part of it failed first, and nobody had told it to end.
+    Failed(ServerPart),
 }
 
 /// Why a server could not start.
@@ -110,7 +116,7 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     let addresses = claims.iter().map(bind::Claim::address).collect();
     let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
     let admin = admin.transpose()?;
-    let crowd = Crowd::new(config.server.max_connections.get(), workers);
+    let crowd = Crowd::new(process::places(config, process::descriptors_allowed()));
     let mut handle =
         Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, counsel: None };
     // None of them has anything to do before all the rest has succeeded, so that a failure leaves nothing running.
@@ -126,9 +132,9 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     }
     handle.counsel = Some(counsel::start(&control, desk, inbox)?);
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
-    for (index, (standby, listeners)) in standbys.into_iter().zip(listening).enumerate() {
+    for (standby, listeners) in standbys.into_iter().zip(listening) {
         let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
-        handle.workers.push(standby.begin(Plan { control, crowd, workers, index, listeners }));
+        handle.workers.push(standby.begin(Plan { control, crowd, workers, listeners }));
     }
     handle.control.set_ready(handle.addresses.clone());
     Ok(handle)
@@ -174,7 +180,11 @@ impl Handle {
     pub fn wait(self) -> Ended {
         let cut_off =
             self.workers.into_iter().map(|worker| worker.join().unwrap_or(1)).fold(0, usize::saturating_add);
-        if cut_off == 0 { Ended::Drained } else { Ended::CutOff(cut_off) }
+        match self.control.failed() {
+            Some(part) => Ended::Failed(part),
+            None if cut_off == 0 => Ended::Drained,
+            None => Ended::CutOff(cut_off),
+        }
     }
 }
 
@@ -183,17 +193,18 @@ struct Plan {
     control: Arc<Control>,
     crowd: Arc<Crowd>,
     workers: usize,
-    index: usize,
     listeners: Vec<Listener>,
 }
 
 impl Plan {
     fn run(self, runtime: LocalRuntime) -> usize {
+        let guard = PartGuard::over(ServerPart::Worker, &self.control);
         let cut_off = runtime.block_on(async {
             let signals = self.control.signals().clone();
             let worker = Worker::new(self.control, self.crowd, self.workers);
-            accept::run(worker, self.index, self.listeners, signals).await
+            accept::run(worker, self.listeners, signals).await
         });
+        guard.end();
         // A name that is still being looked up is not waited for.
         runtime.shutdown_background();
         cut_off

@@ -47,7 +47,7 @@ pub(super) async fn write<IO: Transport>(
                 if let Poll::Ready(Err(error)) = wire.poll_flush(cx) {
                     return Poll::Ready(Err(error));
                 }
-                Poll::Pending
+                wire.poll_upstream()
             }
         });
         match next.await? {

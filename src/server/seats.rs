@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use crate::peer::Peer;
+use crate::peer::{ClientGroup, Peer};
 
 /// How many seats are looked at, at most, to find who has to go: it is done under a lock that all workers share.
 const LOOKED_AT: usize = 512;
@@ -21,8 +21,8 @@ const FRESH: Duration = Duration::from_secs(1);
 pub struct Room {
     /// Without gaps, so that a look at some of them costs the same however many there have been.
     seats: Vec<Arc<Seat>>,
-    /// How many seats each address has.
-    by_peer: HashMap<Peer, usize>,
+    /// How many seats each client has.
+    by_peer: HashMap<ClientGroup, usize>,
     /// Those who wait for memory, in the order that they came.
     waiters: BTreeMap<u64, Waiter>,
     last_ticket: u64,
@@ -44,7 +44,7 @@ struct Waiter {
 /// A request that holds memory and has made us wait.
 #[derive(Debug)]
 pub struct Seat {
-    peer: Peer,
+    peer: ClientGroup,
     since: Instant,
     bytes: AtomicU64,
     received: AtomicUsize,
@@ -57,7 +57,7 @@ pub struct Seat {
 
 /// Who stays longer: the greater one.
 ///
-/// Those who have had their time go before those who have just come; among them, those whose address holds most seats;
+/// Those who have had their time go before those who have just come; among them, those whose client holds most seats;
 /// among them, those who have received the least for their time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
@@ -71,7 +71,7 @@ impl Seat {
     #[must_use]
     pub fn new(peer: Peer, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
         Arc::new(Self {
-            peer,
+            peer: peer.group(),
             since,
             bytes: AtomicU64::new(bytes),
             received: AtomicUsize::new(received),
@@ -157,10 +157,10 @@ impl Room {
     /// The rank of a request that has not made us wait.
     #[must_use]
     pub fn rank_of_newcomer(&self, peer: Peer) -> Rank {
-        Rank { fresh: true, crowd: self.crowd(peer), progress: u128::MAX }
+        Rank { fresh: true, crowd: self.crowd(peer.group()), progress: u128::MAX }
     }
 
-    fn crowd(&self, peer: Peer) -> Reverse<usize> {
+    fn crowd(&self, peer: ClientGroup) -> Reverse<usize> {
         Reverse(self.by_peer.get(&peer).copied().unwrap_or(0))
     }
 
@@ -339,6 +339,23 @@ mod tests {
             assert!(places.into_iter().all(|(n, seat)| seat.place.load(Ordering::Relaxed) == n));
         }
         assert!(room.is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_of_64_bits_is_one_crowd() {
+        let start = Instant::now();
+        let now = start + Duration::from_secs(5);
+        let mut room = Room::default();
+        let seat = |address: &str, received| {
+            Seat::new(Peer::ip(address.parse().unwrap()), start, 10, received, Waker::noop())
+        };
+        let crowd = [seat("2001:db8::1", 900), seat("2001:db8::2", 900)];
+        let lone = seat("2001:db8:1::1", 1);
+        for seat in [&crowd[0], &lone, &crowd[1]] {
+            room.sit(Arc::clone(seat));
+        }
+        assert!(room.shed(1, room.rank_of_newcomer(Peer::Unix), now));
+        assert!(!lone.is_shed());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 use super::chunked::Chunked;
-use super::crowd::Rest;
+use super::crowd::Entry;
 use super::head::{self, Asked, Fault, Framing, Head, Look, Persistence, RequestHead, Version};
 use super::limit::{Exhausted, FREE_HEAD, Share};
 use super::pace::Uptake;
@@ -78,6 +79,7 @@ pub fn scratch() -> Scratch {
 /// One client connection.
 #[derive(Debug)]
 pub struct Wire<IO> {
+    entry: Arc<Entry>,
     inner: RefCell<Inner<IO>>,
 }
 
@@ -86,7 +88,7 @@ struct Inner<IO> {
     io: IO,
     limits: Limits,
     scratch: Scratch,
-    rest: Rc<Rest>,
+    entry: Arc<Entry>,
     /// What has been read and not yet been made sense of.
     unread: Unread,
     /// How much of it has been searched for the end of a head.
@@ -98,6 +100,8 @@ struct Inner<IO> {
     phase: Phase,
     /// What the request under way asked for.
     asked: Asked,
+    /// Whether it is authentic, once it has been read.
+    is_authentic: bool,
     eof: bool,
     draining: bool,
     waiting: Deadline,
@@ -145,7 +149,7 @@ impl<IO: Transport> Wire<IO> {
         unread: Unread,
         limits: Limits,
         scratch: Scratch,
-        rest: Rc<Rest>,
+        entry: Arc<Entry>,
         share: Share,
     ) -> Rc<Self> {
         let mut waiting = Deadline::default();
@@ -154,13 +158,14 @@ impl<IO: Transport> Wire<IO> {
             io,
             limits,
             scratch,
-            rest,
+            entry: Arc::clone(&entry),
             unread,
             scanned: 0,
             share,
             empty: 0,
             phase: Phase::Head,
             asked: Asked { is_for_head: false, version: Version::Http11, persistence: Persistence::Usual },
+            is_authentic: false,
             eof: false,
             draining: false,
             waiting,
@@ -171,7 +176,12 @@ impl<IO: Transport> Wire<IO> {
             kept: Unread::default(),
             ends_response: false,
         };
-        Rc::new(Self { inner: RefCell::new(inner) })
+        Rc::new(Self { entry, inner: RefCell::new(inner) })
+    }
+
+    /// Where the connection says what it waits for.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     /// Takes over the limits, for a connection that was accepted before they changed.
@@ -274,6 +284,45 @@ impl<IO: Transport> Wire<IO> {
         Ok(())
     }
 
+    /// From now on the request waits for its upstream. One that is not authentic can still be evicted.
+    pub fn wait_for_upstream(&self, is_authentic: bool) {
+        self.inner.borrow_mut().is_authentic = is_authentic;
+        if is_authentic {
+            self.entry.prove();
+        }
+        self.wait_for_more_of_upstream();
+    }
+
+    fn wait_for_more_of_upstream(&self) {
+        if self.inner.borrow().is_authentic {
+            self.entry.wait_for_upstream();
+        } else {
+            self.entry.wait_for_observed();
+        }
+    }
+
+    /// Waits for the next piece of an upstream's response.
+    ///
+    /// # Errors
+    /// If the connection is evicted.
+    pub fn poll_upstream<T>(&self) -> Poll<io::Result<T>> {
+        self.wait_for_more_of_upstream();
+        if self.entry.is_evicted() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Poll::Pending
+    }
+
+    /// Waits for `work`, which is given up if the connection is evicted meanwhile.
+    pub async fn unless_evicted<F: Future>(&self, mut work: Pin<&mut F>) -> Option<F::Output> {
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if self.entry.is_evicted() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
     /// Reads more content into `append`: what has been read already, or else straight from the socket.
     ///
     /// Gives back whether the content is complete.
@@ -293,6 +342,7 @@ impl<IO: Transport> Wire<IO> {
     pub async fn linger(&self, limit: Duration) {
         let mut deadline = Deadline::default();
         deadline.set(limit);
+        self.entry.linger();
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
             inner.discard_unread();
@@ -300,6 +350,7 @@ impl<IO: Transport> Wire<IO> {
                 match inner.poll_discard(cx) {
                     Poll::Ready(Ok(n)) if n > 0 => {}
                     Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending if self.entry.is_evicted() => return Poll::Ready(()),
                     Poll::Pending => return deadline.poll_passed(cx),
                 }
             }
@@ -344,6 +395,9 @@ impl<IO: Transport> Inner<IO> {
                     self.phase = Phase::Head;
                     self.waiting.clear();
                     if !self.unread.is_empty() {
+                        if self.entry.is_evicted() {
+                            return Poll::Ready(Ok(None));
+                        }
                         // Who sends many requests at once waits with each until the others have had their turn.
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
@@ -383,11 +437,11 @@ impl<IO: Transport> Inner<IO> {
                 }
                 continue;
             }
-            if self.rest.is_let_go() {
+            if self.entry.is_evicted() {
                 return Poll::Ready(Ok(None));
             }
             let mut now = Moment::default();
-            self.rest.wait(cx.waker(), self.unread.is_empty(), &mut now);
+            self.entry.wait_for_head(self.is_idle() && !self.first_request, &mut now);
             if has_room && self.share.bytes() > 0 {
                 // The client makes us wait, and holds memory meanwhile.
                 let moment = now.get().into_std();
@@ -484,9 +538,10 @@ impl<IO: Transport> Inner<IO> {
         self.empty = 0;
         self.first_request = false;
         self.uptake = Uptake::default();
-        self.rest.serve();
         self.waiting.clear();
-        Arrival { head, at: Instant::now(), share }
+        let at = Instant::now();
+        self.entry.wait_for_content(at);
+        Arrival { head, at, share }
     }
 
     /// The deadline of whatever is being waited for: the first byte of a request, or its last.
@@ -540,6 +595,10 @@ impl<IO: Transport> Inner<IO> {
                 Poll::Ready(result)
             }
             Poll::Pending => {
+                self.entry.wait_for_reader();
+                if self.entry.is_evicted() {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
                 if self.stuck_since.is_none() {
                     let now = Instant::now();
                     let Limits { write_timeout, min_write_rate, .. } = self.limits;

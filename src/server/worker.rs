@@ -95,11 +95,6 @@ impl Worker {
         }
     }
 
-    /// The controls of the server.
-    pub(super) fn control(&self) -> &Control {
-        &self.control
-    }
-
     /// The budget for what is held in memory.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
@@ -110,6 +105,12 @@ impl Worker {
     #[must_use]
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
+    }
+
+    /// The controls of the server.
+    #[must_use]
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
     }
 
     /// This thread's connections.

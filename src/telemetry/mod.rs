@@ -72,6 +72,13 @@ pub fn init(log: &Log) {
     }
 }
 
+/// Calls this when the thread that writes the log has ended, which it should not.
+pub fn at_end(call: impl FnOnce() + Send + 'static) {
+    if let Some(output) = OUTPUT.get() {
+        output.sink.at_end(call);
+    }
+}
+
 /// Waits for everything that was said to be written, though not for long: for the end of the process.
 pub fn flush() {
     if let Some(output) = OUTPUT.get() {

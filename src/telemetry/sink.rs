@@ -42,6 +42,36 @@ struct Shared {
     /// Everything has been written.
     written: Condvar,
     dropped: AtomicU64,
+    end: Mutex<End>,
+}
+
+/// What becomes of the thread that writes.
+enum End {
+    /// It writes. What is to be called when it does not any more.
+    Writing(Option<Box<dyn FnOnce() + Send>>),
+    /// It has ended.
+    Ended,
+}
+
+impl std::fmt::Debug for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Writing(_) => "Writing",
+            Self::Ended => "Ended",
+        })
+    }
+}
+
+/// Belongs to the thread that writes, which ends only in a panic.
+struct Writer(Arc<Shared>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let before = std::mem::replace(&mut *self.0.end(), End::Ended);
+        if let End::Writing(Some(call)) = before {
+            call();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,10 +99,11 @@ impl Sink {
             wake: Condvar::new(),
             written: Condvar::new(),
             dropped: AtomicU64::new(0),
+            end: Mutex::new(End::Writing(None)),
         });
-        let writer = Arc::clone(&shared);
+        let writer = Writer(Arc::clone(&shared));
         // Never joined: it may be stuck in a write for ever. Whoever ends the process asks for a flush.
-        thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_all_that_comes(to))?;
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.0.write_all_that_comes(to))?;
         Ok(Self(shared))
     }
 
@@ -88,6 +119,18 @@ impl Sink {
         if std::mem::take(&mut state.asleep) {
             drop(state);
             self.0.wake.notify_one();
+        }
+    }
+
+    /// Calls this when the thread that writes has ended; at once, if it has already. Only one is called.
+    pub fn at_end(&self, call: impl FnOnce() + Send + 'static) {
+        let mut end = self.0.end();
+        match &mut *end {
+            End::Writing(known) => *known = Some(Box::new(call)),
+            End::Ended => {
+                drop(end);
+                call();
+            }
         }
     }
 
@@ -132,6 +175,10 @@ impl State {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_all_that_comes(&self, mut to: impl Write) {
@@ -291,6 +338,27 @@ mod tests {
         assert!(sink.flush(PATIENCE));
         assert_eq!(took.recv_timeout(PATIENCE).unwrap(), b"three\n");
         assert_eq!(sink.dropped(), 2);
+    }
+
+    #[test]
+    fn the_end_of_the_thread_that_writes_is_told_also_to_whoever_asks_late() {
+        /// A reader that breaks in a way that nobody has thought of.
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                panic!("for the test")
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let sink = Sink::start(Broken).unwrap();
+        for _ in 0..2 {
+            let (tell, told) = channel();
+            sink.at_end(move || tell.send(()).unwrap());
+            sink.push(b"line\n");
+            told.recv_timeout(PATIENCE).unwrap();
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The process as the system sees it: its limits, who may look into it, what a panic leaves behind.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::process::{PATIENCE, Running, address_in};
+use crate::support::process::{Running, address_in};
+use crate::support::upstream::OK;
+use crate::support::{Client, FIXTURE, SECRET, Upstream, gate, post};
 
 const CONFIG: &str = r#"
 server = { listen = "127.0.0.1:0", max_connections = 500, workers = 1 }
@@ -106,38 +108,93 @@ fn a_limit_on_open_files_that_is_too_low_for_max_connections_is_said() {
     assert_eq!(warning["level"], "WARN");
     assert_eq!(warning["allowed"], 500);
     assert_eq!(warning["needed"], 500 + 20 + 4 + 64);
+    assert_eq!(warning["connections"], 500 - 20 - 4 - 64);
 }
 
-/// Who is not accepted waits in the kernel's queue, for as long as there is no descriptor. That is said once, and looked
-/// after from time to time: a plain loop would take a whole core.
-#[test]
-fn without_descriptors_nobody_is_accepted_and_no_time_is_spent_until_there_are_some_again() {
-    let folder = tempfile::tempdir().unwrap();
+/// A hookgate before an upstream, with as few descriptors.
+fn with_descriptors(count: u32, upstream: &str, folder: &TempDir) -> (Running, SocketAddr) {
     let config = folder.path().join("gateway.toml");
-    fs::write(&config, format!("{CONFIG}limits = {{ header_timeout = \"1h\" }}\n")).unwrap();
+    let limits = "limits = { header_timeout = \"1h\", idle_timeout = \"1h\" }\n";
+    fs::write(&config, format!("{limits}{}", CONFIG.replace("http://127.0.0.1:9", upstream))).unwrap();
     let mut command = Command::new("sh");
     command
-        .args(["-c", "ulimit -n 40; exec \"$0\" --config \"$1\""])
+        .args(["-c", &format!("ulimit -n {count}; exec \"$0\" --config \"$1\"")])
         .arg(env!("CARGO_BIN_EXE_hookgate"))
         .arg(&config)
-        .env("KEY", "a secret that is long enough");
+        .env("KEY", SECRET);
     let mut running = Running::start(&mut command);
     let address = address_in(&running.wait_for("\"listening\""));
-    let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    (running, address)
+}
+
+#[test]
+fn strangers_who_hold_all_descriptors_that_they_get_do_not_keep_events_from_the_app() {
+    let (upstream, folder) = (Upstream::ok(), tempfile::tempdir().unwrap());
+    let (mut running, address) = with_descriptors(40, &upstream.url(), &folder);
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.extend((0..10).map(|_| TcpStream::connect(address).unwrap()));
+        Client::connect(address).send(post(FIXTURE).target("/").bytes()).response().assert_answer("ok");
+    }
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0));
+    assert!(!running.seen.contains("cannot accept"), "{}", running.seen);
+}
+
+/// As where the rest of the system has them: fewer than there were at the start.
+#[test]
+fn without_a_descriptor_another_connection_is_closed_and_that_is_said_once() {
+    let (upstream, folder) = (Upstream::ok(), tempfile::tempdir().unwrap());
+    let (mut running, address) = with_descriptors(400, &upstream.url(), &folder);
+    let event = || Client::connect(address).send(post(FIXTURE).target("/").bytes()).response();
+    event().assert_answer("ok");
+    let mut silent: Vec<_> = (0..60).map(|_| TcpStream::connect(address).unwrap()).collect();
+    event().assert_answer("ok");
+    running.limit_descriptors(50);
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(address).unwrap());
+        event().assert_answer("ok");
+    }
+    running.wait_for("cannot accept connections");
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0));
+    assert_eq!(running.seen.matches("cannot accept connections").count(), 1, "{}", running.seen);
+}
+
+/// Who is not accepted waits in the kernel's queue, for as long as there is no descriptor, and no connection that could be closed for one. A
+/// plain loop would take a whole core meanwhile.
+#[test]
+fn without_descriptors_nobody_is_accepted_and_no_time_is_spent_until_there_are_some_again() {
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            passed.pass();
+            connection.send(OK);
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (mut running, address) = with_descriptors(400, &upstream.url(), &folder);
+    let event = post(FIXTURE).target("/").bytes();
+    let mut events: Vec<_> = (0..10).map(|_| Client::connect(address)).collect();
+    for client in &mut events {
+        client.send(&event);
+    }
+    upstream.wait_for(10);
+    running.limit_descriptors(20);
+    let mut late = Client::connect(address);
+    late.send(&event);
     running.wait_for("cannot accept connections");
     let (before, begin) = (running.ticks(), Instant::now());
     thread::sleep(Duration::from_secs(1));
     let (spent, time) = (running.ticks() - before, begin.elapsed());
     assert!(u128::from(spent) * 10 < time.as_millis() / 5, "{spent} hundredths of a second in {time:?}");
-    drop(idle);
+    running.limit_descriptors(400);
     running.wait_for("accepting connections again");
     assert_eq!(running.seen.matches("cannot accept connections").count(), 1, "{}", running.seen);
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    drop(open);
+    for client in events.iter_mut().chain([&mut late]) {
+        client.response().assert_answer("ok");
+    }
 }
 
 /// Run by the test below, as a process of its own: a panic hook is the whole process's.

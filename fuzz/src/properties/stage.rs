@@ -33,7 +33,7 @@ pub fn worker(text: &str) -> Rc<Worker> {
     let loaded = hookgate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH);
     let config = loaded.expect("the configuration is valid").config;
     let control = Control::new(&config, hookgate::counsel::desk().0).expect("the routes do not conflict");
-    Worker::new(control, Crowd::new(10, 1), 1)
+    Worker::new(control, Crowd::new(10), 1)
 }
 
 /// So many pieces are as small as they were to be, and those behind them so many times as large: each costs a look at

@@ -21,7 +21,7 @@ fn worker() -> Rc<Worker> {
 
 /// A worker whose one route forwards, signed or not.
 fn worker_before(upstream: &str) -> Rc<Worker> {
-    worker_among(&format!("http://{upstream}"), Crowd::new(10, 1))
+    worker_among(&format!("http://{upstream}"), Crowd::new(10))
 }
 
 fn worker_among(upstream: &str, crowd: Arc<Crowd>) -> Rc<Worker> {
@@ -81,7 +81,7 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
     let known = Arc::clone(&control);
     let run = async {
         let (mut client, gateway) = tokio::io::duplex(100);
-        let worker = Worker::new(control, Crowd::new(10, 1), 1);
+        let worker = Worker::new(control, Crowd::new(10), 1);
         let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
         let challenge = format!("GET /challenge?challenge={}", "c".repeat(256));
         let requests: [(&str, &str); 5] = [
@@ -141,7 +141,7 @@ async fn the_time_of_a_request_ends_when_its_client_has_taken_the_answer_or_is_g
         let known = Arc::clone(&control);
         let run = async {
             let (mut client, gateway) = tokio::io::duplex(100);
-            let worker = Worker::new(control, Crowd::new(10, 1), 1);
+            let worker = Worker::new(control, Crowd::new(10), 1);
             let served =
                 tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
             client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
@@ -220,14 +220,16 @@ async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() 
     });
     let run = async {
         let (mut client, gateway) = tokio::io::duplex(100);
-        let member = worker.roster().join();
+        let place = worker.crowd().enter_uncounted(Peer::Unix);
+        let entry = Arc::clone(place.entry());
+        let _joined = worker.roster().join(&entry);
         let limits = *worker.view().limits();
         let requests = request.repeat(ROUNDS).into_bytes().into();
         let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(Peer::Unix));
-        let wire = Wire::new(gateway, requests, limits, scratch, Rc::clone(member.rest()), share);
+        let wire = Wire::new(gateway, requests, limits, scratch, Arc::clone(&entry), share);
         let known = Rc::clone(&wire);
         let served = tokio::task::spawn_local(async move {
-            exchanges(&worker, &wire, member.rest(), Peer::Unix).await.unwrap();
+            exchanges(&worker, &wire, &entry, Peer::Unix).await.unwrap();
         });
         for round in 0..ROUNDS {
             let sent_away = async {
@@ -549,15 +551,17 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
     let large = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\n";
     let small = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
     for (request, is_wanting, is_last, seconds) in
-        [(large, true, true, 1), (large, false, true, 5), (small, true, true, 0), (small, false, false, 75)]
+        [(large, true, true, 0), (large, false, true, 5), (small, true, true, 0), (small, false, false, 75)]
     {
         let run = async {
-            let crowd = Crowd::new(1, 1);
-            let place = crowd.try_enter().unwrap();
+            let crowd = Crowd::new(1);
+            let place = crowd.enter(Peer::Unix).await;
+            // Its request waits for its upstream, so that it is not evicted itself.
+            place.entry().wait_for_upstream();
             let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
             let waits = tokio::task::spawn_local(async move {
                 if is_wanting {
-                    drop(crowd.enter().await);
+                    drop(crowd.enter(Peer::Unix).await);
                 }
             });
             tokio::task::yield_now().await;
@@ -600,7 +604,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("app");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let worker = worker_among(&format!("unix:{}", path.display()), Crowd::new(10, 1));
+    let worker = worker_among(&format!("unix:{}", path.display()), Crowd::new(10));
     let (close, closing) = std::sync::mpsc::channel::<()>();
     let (closed, is_closed) = std::sync::mpsc::channel::<()>();
     let upstream = std::thread::spawn(move || {
@@ -637,4 +641,100 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     };
     LocalSet::new().run_until(run).await;
     upstream.join().unwrap();
+}
+
+/// A connection that is evicted is gone at once, whatever it waits for, and long before the limits on that would end it.
+#[tokio::test(start_paused = true)]
+async fn an_evicted_connection_leaves_at_once_in_every_state() {
+    let request = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
+    let head = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
+    let expect = "POST /w HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
+    let chunked = "POST /w HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    let large = "POST /no HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
+    let many = request.repeat(100);
+    // What the client sends, how much of its answers it has room for, and with what status it is told in the end.
+    for (sent, room, told) in [
+        ("", 4096, None),
+        (&request[..9], 4096, None),
+        (head, 4096, Some("503")),
+        (&format!("{head}some"), 4096, Some("503")),
+        (expect, 4096, Some("503")),
+        (chunked, 4096, Some("503")),
+        (large, 4096, Some("404")),
+        (request, 4096, Some("404")),
+        (request, 100, Some("404")),
+        (&many, 100, Some("404")),
+        (expect, 14, Some("100")),
+    ] {
+        let run = async {
+            let crowd = Crowd::new(1);
+            let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
+            let (client, gateway) = tokio::io::duplex(room);
+            let (mut reading, mut writing) = tokio::io::split(client);
+            let place = crowd.enter(Peer::Unix).await;
+            let served = tokio::task::spawn_local(async move {
+                let entry = Arc::clone(place.entry());
+                let (peer, drain) = (Peer::Unix, CancellationToken::new());
+                let served = pin!(serve_rest(worker, gateway, Unread::default(), peer, drain, &entry));
+                entry.watch(served).await;
+            });
+            let bytes = sent.as_bytes().to_vec();
+            let writes = tokio::task::spawn_local(async move {
+                let _gone = writing.write_all(&bytes).await;
+                writing
+            });
+            settle().await;
+            assert!(!served.is_finished(), "{sent:?}");
+            let begin = tokio::time::Instant::now();
+            drop(crowd.enter(Peer::Unix).await);
+            assert_eq!(begin.elapsed(), Duration::ZERO, "{sent:?}");
+            served.await.unwrap();
+            let mut received = String::new();
+            reading.read_to_string(&mut received).await.unwrap();
+            let status = received.rsplit("HTTP/1.1 ").next().and_then(|last| last.get(..3));
+            assert_eq!(status, told, "{sent:?}: {received}");
+            drop(writes.await.unwrap());
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// Its upstream would answer in time, but its place is wanted; an authentic request would stay.
+#[tokio::test]
+async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for begins in [false, true] {
+        let run = async {
+            let crowd = Crowd::new(1);
+            let worker =
+                worker_among(&format!("http://{}", listener.local_addr().unwrap()), Arc::clone(&crowd));
+            let (mut client, gateway) = tokio::io::duplex(4096);
+            let place = crowd.enter(Peer::Unix).await;
+            let served = tokio::task::spawn_local(async move {
+                let entry = Arc::clone(place.entry());
+                let (peer, drain) = (Peer::Unix, CancellationToken::new());
+                let served = pin!(serve_rest(worker, gateway, Unread::default(), peer, drain, &entry));
+                entry.watch(served).await;
+            });
+            client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+            if begins {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nsome").await.unwrap();
+                let mut head = [0; 15];
+                client.read_exact(&mut head).await.unwrap();
+                assert_eq!(&head, b"HTTP/1.1 200 OK");
+            }
+            drop(crowd.enter(Peer::Unix).await);
+            served.await.unwrap();
+            let mut rest = String::new();
+            client.read_to_string(&mut rest).await.unwrap();
+            assert_eq!(
+                (rest.starts_with("HTTP/1.1 503 "), rest.ends_with("some")),
+                (!begins, begins),
+                "{rest}"
+            );
+        };
+        LocalSet::new().run_until(run).await;
+    }
 }

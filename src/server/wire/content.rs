@@ -143,7 +143,7 @@ impl<IO: Transport> Inner<IO> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::rc::Rc;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::io::AsyncWriteExt as _;
@@ -151,7 +151,7 @@ mod tests {
     use super::super::{Limits, Wire, scratch};
     use super::*;
     use crate::peer::Peer;
-    use crate::server::crowd::Rest;
+    use crate::server::crowd::Crowd;
     use crate::server::limit::Budget;
     use crate::server::unread::Unread;
 
@@ -194,7 +194,9 @@ mod tests {
         };
         let (mut client, gateway) = tokio::io::duplex(4096);
         let share = Budget::new(1 << 20).share(Peer::Unix);
-        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), Rc::new(Rest::default()), share);
+        let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+        let entry = Arc::clone(place.entry());
+        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, share);
         let look = || wire.poll_arrival(&mut Context::from_waker(std::task::Waker::noop()));
         for byte in b"\r\n".repeat(500) {
             client.write_all(&[byte]).await.unwrap();
@@ -221,8 +223,10 @@ mod tests {
                 min_write_rate: 0,
             };
             let share = Budget::new(1 << 20).share(Peer::Unix);
+            let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+            let entry = Arc::clone(place.entry());
             let wire =
-                Wire::new(gateway, Unread::default(), limits, scratch(), Rc::new(Rest::default()), share);
+                Wire::new(gateway, Unread::default(), limits, scratch(), entry, share);
             let head = "POST /one HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
             client.write_all(head.as_bytes()).await.unwrap();
             let content = format!("abc{second}");

@@ -200,6 +200,20 @@ impl Client {
         self.buffer.extend_from_slice(&piece[..n]);
     }
 
+    /// As [`Self::read_some`], and an error is no surprise, nor the end of the connection.
+    pub(crate) fn try_read_some(&mut self, limit: usize) -> std::io::Result<()> {
+        let n = self.stream.read(&mut vec![0; limit])?;
+        if n == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// Whether the other side has ended the connection by now.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Makes sure that nothing comes for so long.
     pub(crate) fn assert_silent(&mut self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();

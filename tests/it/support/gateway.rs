@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use hookgate::config::environment::Fixed;
@@ -36,7 +37,7 @@ impl Gateway {
         self.address
     }
 
-    pub(crate) fn control(&self) -> &Control {
+    pub(crate) fn control(&self) -> &Arc<Control> {
         self.handle.as_ref().unwrap().control()
     }
 

@@ -51,6 +51,13 @@ impl Running {
         fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
+    /// Allows it so many open files, whatever it has. The hard limit stays.
+    pub(crate) fn limit_descriptors(&self, count: u64) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let limit = rustix::process::Rlimit { current: Some(count), maximum: Some(400) };
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limit).unwrap();
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -1,0 +1,247 @@
+//! Pure. Which connection is closed when another one wants its place: what each waits for, and for how long.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+/// A client whose request, or the rest of one, does not come within this time has had its chance.
+pub const FRESH: Duration = Duration::from_secs(1);
+
+/// Content that comes at this rate, in bytes a second, is not slow: an ordinary event is there within [`FRESH`].
+const FAST: u64 = 64 * 1024;
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// For the client to read a refusal: its request is not read to the end, and no other one can follow.
+    Lingering,
+    /// For another request, of which nothing has come.
+    Idle,
+    /// For the client to take a response.
+    Unread,
+    /// For the first request, for the rest of a head, or for the announcement of a proxy.
+    Head,
+    /// For the content of a request.
+    Content,
+    /// For the upstream, with a request that is observed and not verified.
+    Observed,
+    /// For the upstream, with a request that is authentic.
+    Upstream,
+}
+
+impl Waits {
+    /// All of them; a number stands for the one at its place.
+    const ALL: [Self; 7] = [
+        Self::Lingering,
+        Self::Idle,
+        Self::Unread,
+        Self::Head,
+        Self::Content,
+        Self::Observed,
+        Self::Upstream,
+    ];
+
+    /// A number that stands for it.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Lingering => 0,
+            Self::Idle => 1,
+            Self::Unread => 2,
+            Self::Head => 3,
+            Self::Content => 4,
+            Self::Observed => 5,
+            Self::Upstream => 6,
+        }
+    }
+
+    /// What a number stands for.
+    #[must_use]
+    pub fn of(number: u8) -> Self {
+        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::Upstream)
+    }
+
+    /// Whether the connection may be closed for another one.
+    #[must_use]
+    pub fn is_evictable(self) -> bool {
+        match self {
+            Self::Upstream => false,
+            Self::Lingering | Self::Idle | Self::Unread | Self::Head | Self::Content | Self::Observed => true,
+        }
+    }
+}
+
+/// What is known of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// What it waits for.
+    pub waits: Waits,
+    /// For how long it has waited for that.
+    pub waited: Duration,
+    /// How long ago it came.
+    pub age: Duration,
+    /// Bytes of content that have come meanwhile.
+    pub received: u64,
+    /// Whether it has had an authentic request.
+    pub has_proved: bool,
+    /// How many places its client holds.
+    pub places: usize,
+}
+
+/// Who stays longer: the greater one.
+///
+/// Clients that hold more places go before those that hold fewer; among them, connections that never had an authentic request; among
+/// them, the slowest, and those that have waited longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    class: Class,
+    places: Reverse<usize>,
+    has_proved: bool,
+    rate: u64,
+    waited: Reverse<Duration>,
+}
+
+/// Which connections are closed before all others.
+///
+/// Who has just come, or has sent authentic requests and begins another one, has a second before others that have had theirs, whatever those wait for: otherwise it would lose to any that got further
+/// once, and then no more. But where everybody has just come, one of them is closed all the same. Content that comes fast is not
+/// mistaken for content that does not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Lingering,
+    Idle,
+    Unread,
+    Head,
+    SlowContent,
+    Observed,
+    Fresh,
+    FastContent,
+}
+
+impl Standing {
+    /// The rank of the connection; `None` if it may not be closed.
+    #[must_use]
+    pub fn rank(&self) -> Option<Rank> {
+        // Otherwise a client that sends one refused request after the other would always have just come.
+        let time = if self.has_proved { self.waited } else { self.age };
+        let is_fresh = time < FRESH;
+        let (class, rate) = match self.waits {
+            Waits::Lingering => (Class::Lingering, 0),
+            Waits::Idle => (Class::Idle, 0),
+            Waits::Unread | Waits::Head | Waits::Content | Waits::Observed if is_fresh => (Class::Fresh, 0),
+            Waits::Unread => (Class::Unread, 0),
+            Waits::Head => (Class::Head, 0),
+            Waits::Content => match self.rate() {
+                rate if rate >= FAST => (Class::FastContent, rate),
+                rate => (Class::SlowContent, rate),
+            },
+            Waits::Observed => (Class::Observed, 0),
+            Waits::Upstream => return None,
+        };
+        let Self { has_proved, places, waited, .. } = *self;
+        let waited = if class == Class::Fresh { time } else { waited };
+        Some(Rank { class, places: Reverse(places), has_proved, rate, waited: Reverse(waited) })
+    }
+
+    /// Bytes a second, on average over all the time.
+    fn rate(&self) -> u64 {
+        let millis = u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.received.saturating_mul(1000).checked_div(millis).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    fn standing(waits: Waits, waited: Duration) -> Standing {
+        Standing { waits, waited, age: waited, received: 0, has_proved: false, places: 1 }
+    }
+
+    fn goes_before(first: Standing, second: Standing) -> bool {
+        first.rank().unwrap() < second.rank().unwrap()
+    }
+
+    #[test]
+    fn a_number_stands_for_what_is_waited_for() {
+        for waits in Waits::ALL {
+            assert_eq!(Waits::of(waits.number()), waits);
+        }
+    }
+
+    #[test]
+    fn those_go_first_whose_end_costs_the_least_and_who_waits_for_the_upstream_never() {
+        use Waits::{Content, Head, Idle, Lingering, Observed, Unread, Upstream};
+        let long = Duration::from_secs(5);
+        let fast = Standing { received: FAST * 5, ..standing(Content, long) };
+        let order = [
+            standing(Lingering, Duration::ZERO),
+            standing(Idle, Duration::ZERO),
+            standing(Unread, long),
+            standing(Head, long),
+            standing(Content, long),
+            standing(Observed, long),
+            standing(Head, Duration::ZERO),
+            fast,
+        ];
+        for pair in order.windows(2) {
+            assert!(goes_before(pair[0], pair[1]), "{pair:?}");
+        }
+        assert_eq!(standing(Upstream, long).rank(), None);
+        for waits in Waits::ALL {
+            assert_eq!(standing(waits, long).rank().is_some(), waits.is_evictable(), "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_just_come_has_a_second() {
+        for waits in [Waits::Unread, Waits::Head, Waits::Content, Waits::Observed] {
+            let (over, at, under) =
+                (standing(waits, FRESH + MILLI), standing(waits, FRESH), standing(waits, FRESH - MILLI));
+            assert!(goes_before(over, at) && goes_before(at, under), "{waits:?}");
+            for other in [Waits::Unread, Waits::Head, Waits::Content, Waits::Observed] {
+                assert!(goes_before(standing(other, FRESH), under), "{other:?} {waits:?}");
+            }
+        }
+        let (older, younger) = (standing(Waits::Content, MILLI * 2), standing(Waits::Head, MILLI));
+        assert!(goes_before(older, younger), "of those who have just come, the first");
+    }
+
+    #[test]
+    fn another_request_is_another_second_only_for_those_who_have_proved_something() {
+        let again = Standing { age: FRESH, ..standing(Waits::Content, MILLI) };
+        let newcomer = standing(Waits::Head, FRESH - MILLI);
+        assert!(goes_before(again, newcomer));
+        assert!(goes_before(newcomer, Standing { has_proved: true, ..again }));
+        let (older, younger) = (
+            Standing { age: MILLI * 3, ..standing(Waits::Content, MILLI) },
+            standing(Waits::Head, MILLI * 2),
+        );
+        assert!(
+            goes_before(older, younger),
+            "of those who have just come, the first, whatever it does since"
+        );
+    }
+
+    #[test]
+    fn within_a_class_crowds_go_first_then_the_unproved_then_the_slow_and_the_old() {
+        let slow = standing(Waits::Content, FRESH * 4);
+        let received = |bytes| Standing { received: bytes, ..slow };
+        assert!(goes_before(Standing { places: 2, received: 900, ..slow }, slow));
+        assert!(goes_before(slow, Standing { has_proved: true, ..slow }));
+        assert!(goes_before(Standing { places: 2, has_proved: true, ..slow }, slow));
+        assert!(goes_before(received(900), received(1000)));
+        assert!(goes_before(slow, Standing { waited: slow.waited - MILLI, ..slow }));
+        // A byte counts for as long as the content takes, not for the moment in which it comes.
+        assert!(goes_before(Standing { waited: FRESH * 60, ..received(2000) }, received(1000)));
+    }
+
+    #[test]
+    fn content_is_fast_from_an_ordinary_event_a_second_on() {
+        let at = |received| Standing { received, ..standing(Waits::Content, FRESH * 2) };
+        let fresh = standing(Waits::Head, Duration::ZERO);
+        assert!(goes_before(at(FAST * 2 - 2), fresh));
+        assert!(goes_before(fresh, at(FAST * 2)) && goes_before(fresh, at(FAST * 2 + 2)));
+    }
+}
