@@ -102,7 +102,8 @@ class Upstream:
 class Gateway:
     """A hookgate in a process of its own. What it logs goes to a file, as it would."""
 
-    def __init__(self, binary, upstream, server="", limits="", access="all"):
+    def __init__(self, binary, upstream, server="", limits="", access="all", routes="", descriptors=None):
+        """`routes` stands behind the one route that there is, `descriptors` is the limit on open files, soft and hard."""
         self.folder = tempfile.TemporaryDirectory(prefix="hookgate-bench-")
         folder = pathlib.Path(self.folder.name)
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -125,13 +126,19 @@ secrets = [{{ env = "BENCH_SECRET" }}]
 [[routes]]
 path = "{PATH}"
 upstream = "http://127.0.0.1:{upstream.port}"
+{routes}
 """
         )
         self.log = open(folder / "log", "wb")
         self.command = [binary, "--config", str(config)]
         self.environment = dict(os.environ, BENCH_SECRET=SECRET)
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))) if descriptors else None
         self.process = subprocess.Popen(
-            self.command, stdout=self.log, stderr=subprocess.STDOUT, env=self.environment
+            self.command,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+            preexec_fn=limit,
         )
         for _ in range(100):
             try:
@@ -158,6 +165,40 @@ upstream = "http://127.0.0.1:{upstream.port}"
         self.process.wait()
         self.log.close()
         self.folder.cleanup()
+
+
+class Singles:
+    """Events one after the other, each over a connection of its own and with its own patience."""
+
+    def __init__(self, port, count, every, patience):
+        self.port, self.patience = port, patience
+        self.times, self.failures = [], []
+        self.threads = []
+        for _ in range(count):
+            thread = threading.Thread(target=self._send, daemon=True)
+            thread.start()
+            self.threads.append(thread)
+            time.sleep(every)
+
+    def _send(self):
+        begun = time.monotonic()
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=self.patience) as sock:
+                sock.sendall(event(CONTENT, signature(CONTENT)))
+                status, _ = read_response(sock, bytearray())
+        except OSError as error:
+            self.failures.append(type(error).__name__)
+            return
+        if status == 200:
+            self.times.append(time.monotonic() - begun)
+        else:
+            self.failures.append(str(status))
+
+    def result(self):
+        """How long those took that were served, and why the others were not."""
+        for thread in self.threads:
+            thread.join()
+        return self.times, self.failures
 
 
 class Good:
