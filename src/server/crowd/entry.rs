@@ -68,11 +68,12 @@ impl Entry {
     }
 
     fn waits(&self) -> Waits {
-        Waits::of(self.waits.load(Ordering::Relaxed))
+        Waits::of(self.waits.load(Ordering::Acquire))
     }
 
+    /// Whoever sees this sees what was stored before.
     fn set(&self, waits: Waits) {
-        self.waits.store(waits.number(), Ordering::Relaxed);
+        self.waits.store(waits.number(), Ordering::Release);
     }
 
     fn set_since(&self, waits: Waits, since: u64) {
