@@ -57,7 +57,10 @@ pub(crate) const PARTS: [(&str, Make); 30] = [
     ("model/propify, 1 MiB", || {
         model(FIXTURE.replace("\"pending\"", &format!("[{}0]", "{\"a\":1},".repeat(131_072))))
     }),
-    ("model/a key repeated, 1 MiB", || model(format!("{{{}\"a\":1}}", "\"meta\":1,".repeat(104_857)))),
+    ("model/keys repeated, 1 MiB", || {
+        let keys = |key: &str| format!("\"{key}\":1,").repeat(52_428);
+        model(format!("{{{}{}\"a\":1}}", keys("meta"), keys("data")))
+    }),
     ("fields/nothing to take out", || composed("", XForwarded::Off)),
     ("fields/named by connection", || composed("Connection: x-private\r\nX-Private: 1\r\n", XForwarded::Off)),
     ("fields/x-forwarded", || composed("", XForwarded::Append)),

@@ -53,7 +53,7 @@ impl<'c> Form<'c> {
 }
 
 /// The pairs of a form in the order in which they are signed: where each begins in the content. It holds nothing of the
-/// content, and is no larger than a form has pairs at most.
+/// content, and has a bound: forms of more pairs are not read.
 #[derive(Debug)]
 pub struct Order(Vec<usize>);
 
