@@ -202,7 +202,7 @@ async fn walk<IO: Transport>(
     record.received = verification.len();
     received?;
     let mut check = verification.complete();
-    further::secrets(&mut check, &mut share, turn, at).await?;
+    further::secrets(&mut check, &mut share, wire.entry(), turn, at).await?;
     let deliverable = route.verify(check, &head, record)?;
     wire.wait_for_upstream(matches!(deliverable, Deliverable::Authentic(_)));
     let verified = Instant::now();
