@@ -129,6 +129,12 @@ impl Share {
         self.budget.share(self.peer)
     }
 
+    /// Whether it neither holds nor waits for anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.ticket.is_none()
+    }
+
     /// How many bytes it is.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -483,10 +483,10 @@ impl<IO: Transport> Inner<IO> {
         Poll::Ready(Ok(()))
     }
 
-    /// Forgets what has been read and gives its memory back.
+    /// Forgets what has been read, gives its memory back, and asks for no more.
     fn discard_unread(&mut self) {
         self.unread.clear();
-        if self.share.bytes() > 0 {
+        if !self.share.is_empty() {
             self.share = self.share.another();
         }
     }

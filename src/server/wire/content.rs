@@ -208,6 +208,40 @@ mod tests {
         assert!(matches!(look(), Poll::Ready(Ok(Some(arrival))) if arrival.head.is_err()));
     }
 
+    /// What it asks for is kept from others for as long as it waits, so it does not ask when it has been refused.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_whose_time_is_over_asks_for_no_memory_any_more() {
+        const MIB: usize = 1 << 20;
+        let second = Duration::from_secs(1);
+        let limits = Limits {
+            max_header_bytes: 32 * 1024,
+            header_timeout: second,
+            idle_timeout: second,
+            write_timeout: second,
+            min_write_rate: 0,
+        };
+        let budget = Budget::new(1 << 20);
+        let now = std::time::Instant::now();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut full = [MIB, MIB / 16, MIB / 16].map(|bytes| (bytes, budget.share(Peer::Unix)));
+        for (bytes, share) in &mut full {
+            assert!(share.poll_grow_to(&mut cx, *bytes, now).is_ready());
+            if *bytes == MIB {
+                share.sit(&cx, 1, now, now).unwrap();
+            }
+        }
+        let (mut client, gateway) = tokio::io::duplex(16 * 1024);
+        let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+        let entry = Arc::clone(place.entry());
+        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, budget.share(Peer::Unix));
+        client.write_all(format!("POST / HTTP/1.1\r\nx: {}", "y".repeat(6000)).as_bytes()).await.unwrap();
+        let arrival = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap();
+        assert_eq!(arrival.head.unwrap_err(), crate::server::head::Fault::TimedOut);
+        drop(full);
+        let grown = budget.share(Peer::Unix).poll_grow_to(&mut cx, MIB, now);
+        assert_eq!(grown, Poll::Ready(Ok(())));
+    }
+
     /// Whoever takes the content may have room for more: what follows it is another request.
     #[tokio::test]
     async fn no_more_is_taken_for_content_than_its_length_says() {
