@@ -183,7 +183,12 @@ pub fn look(bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Bre
         }
     }
     let framing = seen.framing(status, asked, is_http_11)?;
-    let is_persistent = framing != Framing::Close && !seen.close && (is_http_11 || seen.keep_alive);
+    // Content that is announced behind a 204 may come, and later than the next request.
+    let is_in_doubt = is_204
+        && asked == Asked::ForContent
+        && (seen.chunked || seen.length.is_some_and(|length| length > 0));
+    let is_persistent =
+        framing != Framing::Close && !seen.close && !is_in_doubt && (is_http_11 || seen.keep_alive);
     let head = ResponseHead { status, text, framing, is_persistent, keep_alive: seen.keep_alive_seconds };
     Ok(Look::Complete(len, head))
 }
@@ -307,15 +312,28 @@ mod tests {
 
     #[test]
     fn what_can_have_no_content_has_none_whatever_it_says() {
-        for status in ["204 No Content", "304 Not Modified"] {
+        for (status, goes_on) in [("204 No Content", false), ("304 Not Modified", true)] {
             let head = head(&format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\n\r\n"));
-            assert_eq!((head.framing, head.is_persistent), (Framing::None, true));
+            assert_eq!((head.framing, head.is_persistent), (Framing::None, goes_on));
         }
         let text = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
         let Ok(Look::Complete(_, head)) = look(text, Asked::by("HEAD"), &[]) else {
             panic!("it is complete")
         };
         assert_eq!((head.framing, &head.text[..]), (Framing::None, &b"200 OK\r\ncontent-length: 5\r\n"[..]));
+    }
+
+    #[test]
+    fn a_connection_is_not_used_again_behind_a_204_that_announces_content() {
+        for (lines, goes_on) in [
+            ("", true),
+            ("content-length: 0\r\n", true),
+            ("content-length: 5\r\n", false),
+            ("transfer-encoding: chunked\r\n", false),
+        ] {
+            let head = head(&format!("HTTP/1.1 204 No Content\r\n{lines}\r\n"));
+            assert_eq!((head.framing, head.is_persistent), (Framing::None, goes_on), "{lines:?}");
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn what_is_clear_is_relayed_and_its_connection_used_again() {
         ("close", true, false),
         ("old", true, false),
         ("not-modified", true, true),
-        ("no-content", true, true),
+        ("no-content", true, false),
         ("head-no-content", true, true),
         ("head-unknown", true, true),
         ("head-chunked", true, true),
