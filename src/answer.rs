@@ -115,7 +115,15 @@ impl Ending {
     pub fn new(worker: &Rc<Worker>, view: &Rc<View>, peer: Peer, begun: Instant) -> Self {
         let record = Record::new(worker.next_id(), peer);
         let begun_at = SystemTime::now();
-        Self { record, unwritten: 0, is_evicted: false, begun, begun_at, worker: Rc::clone(worker), view: Rc::clone(view) }
+        Self {
+            record,
+            unwritten: 0,
+            is_evicted: false,
+            begun,
+            begun_at,
+            worker: Rc::clone(worker),
+            view: Rc::clone(view),
+        }
     }
 
     /// When the request began.

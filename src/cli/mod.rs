@@ -116,7 +116,7 @@ fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> 
     terminal.err.line(format_args!("{label}: {message}"));
     if let Some(hint) = failure.to_do() {
         let label = terminal.err.paint(Paint::Strong, "help");
-        let hint = redact::redacted_in(&hint.to_string(), repeated);
+        let hint = redact::redacted_in(hint, repeated);
         terminal.err.line(format_args!(" {label}: {hint}"));
     }
     failure.exit()

@@ -259,8 +259,7 @@ mod tests {
             let share = Budget::new(1 << 20).share(Peer::Unix);
             let place = Crowd::new(1).enter_uncounted(Peer::Unix);
             let entry = Arc::clone(place.entry());
-            let wire =
-                Wire::new(gateway, Unread::default(), limits, scratch(), entry, share);
+            let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, share);
             let head = "POST /one HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
             client.write_all(head.as_bytes()).await.unwrap();
             let content = format!("abc{second}");
