@@ -7,7 +7,7 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /hookgate
 COPY . .
-RUN cargo build --locked --release && packaging/rootfs target/release/hookgate /root-of-container
+RUN cargo build --locked --release && deploy/package/rootfs target/release/hookgate /root-of-container
 
 FROM scratch
 COPY --from=build /root-of-container /

@@ -21,7 +21,7 @@ fn expect(path: &str, page: &str) {
 
 #[test]
 fn the_manual_page_of_the_command_says_what_its_help_says() {
-    expect("packaging/man/hookgate.1", &hookgate_1());
+    expect("deploy/package/man/hookgate.1", &hookgate_1());
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_manual_page_of_the_configuration_has_every_key() {
             );
         }
     }
-    expect("packaging/man/gateway.toml.5", &page);
+    expect("deploy/package/man/gateway.toml.5", &page);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn hookgate_1() -> String {
     Man::new(definition.clone()).render_options_section(&mut options).unwrap();
     let options = String::from_utf8(options).unwrap();
     let commands: String = definition.get_subcommands().map(|command| subcommand(command.clone())).collect();
-    template("packaging/man/hookgate.1.in")
+    template("deploy/package/man/hookgate.1.in")
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@OPTIONS@\n", &options)
         .replace("@COMMANDS@\n", &commands)
@@ -121,7 +121,7 @@ fn gateway_toml_5() -> String {
         writeln!(tables, ".SH \"{}\"", escaped(&title)).unwrap();
         table.keys.iter().for_each(|key| tables.push_str(&entry(key)));
     }
-    template("packaging/man/gateway.toml.5.in")
+    template("deploy/package/man/gateway.toml.5.in")
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@TABLES@\n", &tables)
 }

@@ -15,7 +15,7 @@ fn installed(secret: Option<&str>) -> Result<Loaded, config::problem::Report> {
         Some(secret) => machine.with_file("/etc/hookgate/secrets/propify", secret),
         None => machine,
     };
-    let text = fs::read_to_string("packaging/debian/gateway.toml").unwrap();
+    let text = fs::read_to_string("deploy/package/debian/gateway.toml").unwrap();
     config::read("/etc/hookgate/gateway.toml", &text, &machine, SystemTime::UNIX_EPOCH)
 }
 
@@ -44,7 +44,7 @@ fn without_one_that_is_all_there_is_to_say() {
 #[test]
 fn systemd_waits_for_longer_than_a_drain_may_take() {
     let server = installed(Some("3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7")).unwrap().config.server;
-    let unit = fs::read_to_string("packaging/systemd/hookgate.service").unwrap();
+    let unit = fs::read_to_string("deploy/package/systemd/hookgate.service").unwrap();
     let waits = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
     let waits = config::unit::parse_duration(waits).unwrap();
     assert!(waits > server.drain_delay + server.shutdown_grace, "{waits:?}");
@@ -54,8 +54,8 @@ fn systemd_waits_for_longer_than_a_drain_may_take() {
 #[test]
 fn the_changelogs_know_this_version() {
     let version = env!("CARGO_PKG_VERSION");
-    let debian = fs::read_to_string("packaging/debian/changelog").unwrap();
-    assert!(debian.starts_with(&format!("hookgate ({version}-1) ")), "packaging/debian/changelog");
+    let debian = fs::read_to_string("deploy/package/debian/changelog").unwrap();
+    assert!(debian.starts_with(&format!("hookgate ({version}-1) ")), "deploy/package/debian/changelog");
     let changelog = fs::read_to_string("CHANGELOG.md").unwrap();
     assert!(changelog.contains(&format!("\n## {version} ")), "CHANGELOG.md");
 }
