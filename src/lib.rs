@@ -36,7 +36,6 @@ pub mod admin;
 pub mod answer;
 pub mod background;
 pub mod body;
-pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod counsel;

@@ -1,11 +1,11 @@
 //! Pure. Moments as gateway.toml writes them: RFC 3339 dates, with their offset.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use toml::value::{Datetime, Offset};
-
-use crate::calendar::days_since_1970;
+use jiff::SignedDuration;
+use jiff::civil::{self, DateTime};
+use toml::value::{Date, Datetime, Offset, Time};
 
 /// The moment that an RFC 3339 text such as `2026-03-01T00:00:00Z` stands for.
 ///
@@ -24,24 +24,31 @@ pub(super) fn moment(date: &Datetime) -> Result<SystemTime, DateError> {
     let time = date.time.ok_or(DateError::NoTime)?;
     let offset = match date.offset.ok_or(DateError::NoOffset)? {
         Offset::Z => 0,
-        Offset::Custom { minutes } => i64::from(minutes),
+        Offset::Custom { minutes } => minutes,
     };
-    let days = days_since_1970(i64::from(day.year), day.month, day.day);
-    let seconds = days
-        .saturating_mul(86_400)
-        .saturating_add(i64::from(time.hour).saturating_mul(3600))
-        .saturating_add(i64::from(time.minute).saturating_mul(60))
-        .saturating_add(i64::from(time.second.unwrap_or(0)))
-        .saturating_sub(offset.saturating_mul(60));
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let since = if seconds < 0 {
-        SystemTime::UNIX_EPOCH.checked_sub(whole)
+    let minute = minute(day, time).ok_or(DateError::NotDate)?;
+    // A leap second counts as the first of the next minute.
+    let seconds = (minute.duration_since(EPOCH).as_secs())
+        .saturating_add(time.second.unwrap_or(0).into())
+        .saturating_sub(i64::from(offset).saturating_mul(60));
+    let part = SignedDuration::from_nanos(time.nanosecond.unwrap_or(0).into());
+    let since = SignedDuration::from_secs(seconds).saturating_add(part);
+    let moment = if since.is_negative() {
+        SystemTime::UNIX_EPOCH.checked_sub(since.unsigned_abs())
     } else {
-        SystemTime::UNIX_EPOCH.checked_add(whole)
+        SystemTime::UNIX_EPOCH.checked_add(since.unsigned_abs())
     };
-    let part = Duration::from_nanos(time.nanosecond.unwrap_or(0).into());
-    since.and_then(|since| since.checked_add(part)).ok_or(DateError::NotDate)
+    moment.ok_or(DateError::NotDate)
 }
+
+fn minute(day: Date, time: Time) -> Option<DateTime> {
+    let (year, month, day) =
+        (day.year.try_into().ok()?, day.month.try_into().ok()?, day.day.try_into().ok()?);
+    DateTime::new(year, month, day, time.hour.try_into().ok()?, time.minute.try_into().ok()?, 0, 0).ok()
+}
+
+/// The beginning of 1970. Moments are counted from it and not in jiff's `Timestamp`, which ends a day before the year 9999 does.
+const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// A value that names no moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +75,7 @@ impl fmt::Display for DateError {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn seconds(text: &str) -> u64 {
         parse(text).unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()

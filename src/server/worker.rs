@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -180,7 +181,9 @@ impl Worker {
         let second = second(now);
         let mut date = self.date.borrow_mut();
         if date.0 != second
-            && let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
+            && let Ok(now) = now.try_into()
+            && let Ok(text) = DateTimePrinter::new().timestamp_to_rfc9110_string(&now)
+            && let Ok(value) = HeaderValue::from_str(&text)
         {
             *date = (second, value);
         }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use crate::calendar::{date_of, days_in, days_since_1970};
+use jiff::civil::{self, DateTime};
 
 /// What a scheme says of the time that it signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +87,8 @@ impl Unit {
             Self::Seconds => since.as_secs().to_string(),
             Self::Milliseconds => since.as_millis().to_string(),
             Self::Rfc3339 => {
-                let seconds = since.as_secs();
-                let (year, month, day) = date_of(seconds / 86_400);
-                let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-                format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+                let moment = moment.max(SystemTime::UNIX_EPOCH).try_into().unwrap_or(jiff::Timestamp::MAX);
+                format!("{moment:.0}")
             }
         }
     }
@@ -115,11 +113,11 @@ fn rfc3339(text: &[u8]) -> Option<Duration> {
     let (time, zone) = rest.split_at_checked(rest.find(['Z', '+', '-'])?)?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let (hour, minute, second) = clock(time)?;
-    let year = i64::from(year);
-    let (month, day) = (u8::try_from(month).ok()?, u8::try_from(day).ok()?);
-    let in_calendar = (1..=12).contains(&month) && day >= 1 && i64::from(day) <= days_in(year, month);
+    let (year, month, day) = (year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?);
+    let minute =
+        DateTime::new(year, month, day, hour.try_into().ok()?, minute.try_into().ok()?, 0, 0).ok()?;
     let nanos = format!("{fraction:0<9}");
-    if parts.next().is_some() || !in_calendar || hour > 23 || minute > 59 || second > 60 {
+    if parts.next().is_some() || second > 60 {
         return None;
     }
     let nanos = digits(&nanos, 9).filter(|_| !fraction.is_empty())?;
@@ -134,11 +132,12 @@ fn rfc3339(text: &[u8]) -> Option<Duration> {
             if sign == "+" { seconds } else { seconds.checked_neg()? }
         }
     };
-    let of_day =
-        i64::from(hour.checked_mul(3600)?.checked_add(minute.checked_mul(60)?)?.checked_add(second)?);
-    let seconds = days_since_1970(year, month, day).checked_mul(86_400)?.checked_add(of_day)?;
+    let seconds = minute.duration_since(EPOCH).as_secs().checked_add(second.into())?;
     Some(Duration::new(u64::try_from(seconds.checked_sub(east)?).ok()?, nanos))
 }
+
+/// The beginning of 1970.
+const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// Hours, minutes, seconds.
 fn clock(text: &str) -> Option<(u32, u32, u32)> {

@@ -6,7 +6,9 @@
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
-use super::moment::Moment;
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+
 use super::record::{Record, Weight};
 
 /// How many bytes of a text that a sender can make long are written.
@@ -15,7 +17,7 @@ pub const LONGEST_TEXT: usize = 256;
 /// Appends the line of a request that ended at `now`, with its line break.
 pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.extend_from_slice(b"{\"timestamp\":\"");
-    out.extend_from_slice(&Moment::of(now).micros());
+    timestamp(out, now);
     out.extend_from_slice(match record.weight() {
         Weight::Info => b"\",\"level\":\"INFO\",\"message\":\"request\",\"request_id\":\"",
         Weight::Warn => b"\",\"level\":\"WARN\",\"message\":\"request\",\"request_id\":\"",
@@ -43,6 +45,13 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     millis(out, "verified_ms", record.verified_after);
     millis(out, "upstream_ms", record.upstream_took);
     out.extend_from_slice(b"}\n");
+}
+
+/// RFC 3339, in UTC, to the microsecond. What is before 1970 counts as its beginning.
+fn timestamp(out: &mut Vec<u8>, now: SystemTime) {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+    let now = Timestamp::try_from(now.max(SystemTime::UNIX_EPOCH)).unwrap_or(Timestamp::MAX);
+    let _infallible = PRINTER.print_timestamp(&now, out);
 }
 
 /// The beginning of a text, as long as a line of the log should repeat it.
@@ -191,7 +200,40 @@ mod tests {
         assert_eq!(value(&record)["model"], record.model.unwrap());
     }
 
+    #[test]
+    fn leap_days_and_the_ends_of_years() {
+        for (seconds, want) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (951_868_799, "2000-02-29T23:59:59.000000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000000Z"),
+            (1_767_225_599, "2025-12-31T23:59:59.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(time(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), want);
+        }
+        assert_eq!(time(SystemTime::UNIX_EPOCH - Duration::from_nanos(1)), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(time(SystemTime::UNIX_EPOCH + Duration::from_nanos(1_999)), "1970-01-01T00:00:00.000001Z");
+    }
+
+    fn time(now: SystemTime) -> String {
+        let mut out = Vec::new();
+        timestamp(&mut out, now);
+        String::from_utf8(out).unwrap()
+    }
+
     proptest! {
+        /// httpdate has worked out the same calendar by other means.
+        #[test]
+        fn times_agree_with_another_calendar(seconds in 0_u64..200_000_000_000) {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let other = httpdate::HttpDate::from(now).to_string();
+            let months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+            let month = months.find(&other[8..11]).unwrap() / 3 + 1;
+            let want = format!("{}-{month:02}-{}T{}.000000Z", &other[12..16], &other[5..7], &other[17..25]);
+            prop_assert_eq!(time(now), want);
+        }
+
         /// As a program reads it: one object on one line, with every text as it was.
         #[test]
         fn every_line_is_one_json_object(model: String, detail in "\\PC*|.*", micros: u64) {

@@ -5,7 +5,6 @@ pub mod exposition;
 pub mod identity;
 pub mod line;
 pub mod metric;
-pub mod moment;
 pub mod record;
 pub mod repeated;
 pub mod roll;
