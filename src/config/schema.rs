@@ -89,7 +89,7 @@ fn value(value: &Value) -> Json {
             json!({ "anyOf": [{ "enum": words() }, { "type": "string", "minLength": 1 }] })
         }
         Value::Duration => {
-            json!({ "type": "string", "pattern": DURATION, "examples": ["500ms", "10s", "5m"] })
+            json!({ "type": "string", "pattern": DURATION, "examples": ["500ms", "10s", "1m30s"] })
         }
         Value::Size { least, most } => json!({ "anyOf": [
             { "type": "string", "pattern": SIZE, "examples": ["64KiB", "1MiB"] },
@@ -120,7 +120,7 @@ fn value(value: &Value) -> Json {
 }
 
 /// What [`super::unit`] reads, and not zero.
-const DURATION: &str = "^0*[1-9][0-9]*(ms|s|m|h)$";
+const DURATION: &str = "^(?=.*[1-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! Pure. Sizes and durations as gateway.toml writes them: `"64KiB"`, `"10s"`.
+//! Pure. Sizes and durations as gateway.toml writes them: `"64KiB"`, `"10s"`, `"1m30s"`.
+//!
+//! The readers of crates accept more than is good here: `5M` as five months, `64kB` as 64,000, `1.5MiB`, and too large
+//! numbers as the largest.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,15 +11,15 @@ use std::time::Duration;
 /// # Errors
 /// [`UnitError`], which says what to write instead.
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
-    read(text, &SIZES, &NEARLY_SIZES).map_err(|fault| UnitError { quantity: Quantity::Size, fault })
+    read(text, &SIZES).map_err(|fault| UnitError { quantity: Quantity::Size, fault })
 }
 
-/// The time that a text such as `10s` stands for.
+/// The time that a text such as `10s` or `1m30s` stands for.
 ///
 /// # Errors
 /// [`UnitError`], which says what to write instead.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    match read(text, &DURATIONS, &NEARLY_DURATIONS) {
+    match read(text, &DURATIONS) {
         Ok(milliseconds) => Ok(Duration::from_millis(milliseconds)),
         Err(fault) => Err(UnitError { quantity: Quantity::Duration, fault }),
     }
@@ -25,13 +28,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// A size as gateway.toml would write it, in the largest unit that leaves no fraction.
 #[must_use]
 pub fn write_size(bytes: u64) -> String {
-    write(bytes, &SIZES)
+    write(bytes, SIZES.units)
 }
 
 /// A duration as gateway.toml would write it; what is less than a millisecond is left out.
 #[must_use]
 pub fn write_duration(duration: Duration) -> String {
-    write(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATIONS)
+    write(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATIONS.units)
 }
 
 /// A text that is no size, or no duration.
@@ -49,7 +52,7 @@ enum Quantity {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fault {
-    /// Not a whole number with a unit; what was probably meant, if that can be told.
+    /// Not whole numbers with units; what was probably meant, if that can be told.
     Form(Option<String>),
     /// More than 64 bits hold.
     TooLarge,
@@ -66,7 +69,7 @@ impl UnitError {
             Quantity::Size => {
                 "write a number of bytes, or a string with B, KiB, MiB or GiB: `\"1MiB\"`".into()
             }
-            Quantity::Duration => "write a string with ms, s, m or h: `\"10s\"`".into(),
+            Quantity::Duration => "write a string with ms, s, m, h or d: `\"10s\"`, `\"1m30s\"`".into(),
         }
     }
 }
@@ -84,26 +87,68 @@ impl fmt::Display for UnitError {
 
 impl std::error::Error for UnitError {}
 
-type Units = [(&'static str, u64); 4];
-
-fn read(text: &str, units: &Units, nearly: &[(&str, u64, &str)]) -> Result<u64, Fault> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    if number.is_empty() {
-        return Err(Fault::Form(None));
-    }
-    let number: u64 = number.parse().map_err(|_only_overflow_is_left| Fault::TooLarge)?;
-    if let Some((_, scale)) = units.iter().find(|(name, _)| *name == unit) {
-        return number.checked_mul(*scale).ok_or(Fault::TooLarge);
-    }
-    let unit = unit.trim().to_ascii_lowercase();
-    let meant = nearly.iter().find(|(name, ..)| *name == unit);
-    Err(Fault::Form(
-        meant.and_then(|(_, times, unit)| Some(format!("{}{unit}", number.checked_mul(*times)?))),
-    ))
+/// What may stand behind a number.
+struct Scale {
+    /// The units, from the smallest to the largest.
+    units: &'static [(&'static str, u64)],
+    /// What people write for a unit, in lower case, and what to write for it: so many times so much.
+    nearly: &'static [(&'static [&'static str], u64, &'static str)],
+    /// Whether several numbers may follow each other, each with a smaller unit than the one before.
+    compound: bool,
 }
 
-fn write(number: u64, units: &Units) -> String {
+fn read(text: &str, scale: &Scale) -> Result<u64, Fault> {
+    let form = || Fault::Form(meant(text, scale));
+    let parts = parts(text);
+    if parts.is_empty() || (parts.len() > 1 && !scale.compound) {
+        return Err(form());
+    }
+    // A unit that was found, and those that are larger, are not found again.
+    let mut units = scale.units.iter().rev();
+    parts.into_iter().try_fold(0_u64, |total, (number, unit)| {
+        let number: u64 = number.parse().map_err(|_only_overflow_is_left| Fault::TooLarge)?;
+        let (_, times) = units.find(|(name, _)| *name == unit).ok_or_else(form)?;
+        number.checked_mul(*times).and_then(|part| total.checked_add(part)).ok_or(Fault::TooLarge)
+    })
+}
+
+/// The numbers of a text, each with what stands between it and the next; none if the text does not begin with one.
+fn parts(text: &str) -> Vec<(&str, &str)> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while rest.starts_with(|c: char| c.is_ascii_digit()) {
+        let (number, tail) = split(rest, |c| !c.is_ascii_digit());
+        let (unit, tail) = split(tail, |c| c.is_ascii_digit());
+        parts.push((number, unit));
+        rest = tail;
+    }
+    parts
+}
+
+fn split(text: &str, end: impl FnMut(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(end).unwrap_or(text.len()))
+}
+
+/// What was probably meant: the units as they are spelled, the largest first.
+fn meant(text: &str, scale: &Scale) -> Option<String> {
+    let parts = parts(text);
+    let mut meant: Vec<(u64, String)> = Vec::new();
+    for (number, typed) in &parts {
+        let typed = typed.trim().to_ascii_lowercase();
+        let (_, times, unit) = scale.nearly.iter().find(|(names, ..)| names.contains(&typed.as_str()))?;
+        let (_, rank) = scale.units.iter().find(|(name, _)| name == unit)?;
+        let number = number.parse::<u64>().ok()?.checked_mul(*times)?;
+        let is_clear = !typed.is_empty() && meant.iter().all(|(other, _)| other != rank);
+        if parts.len() > 1 && !(scale.compound && is_clear) {
+            return None;
+        }
+        meant.push((*rank, format!("{number}{unit}")));
+    }
+    meant.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+    (!meant.is_empty()).then(|| meant.into_iter().map(|(_, part)| part).collect())
+}
+
+fn write(number: u64, units: &[(&str, u64)]) -> String {
     let fits = |scale: u64| number.checked_rem(scale) == Some(0) && number >= scale;
     let best = units.iter().rev().find(|(_, scale)| fits(*scale));
     match best.or(units.first()) {
@@ -112,52 +157,31 @@ fn write(number: u64, units: &Units) -> String {
     }
 }
 
-/// From the smallest to the largest.
-const SIZES: Units = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const SIZES: Scale = Scale {
+    units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
+    nearly: &[
+        (&["", "b", "byte", "bytes"], 1, "B"),
+        (&["k", "kb", "kib"], 1, "KiB"),
+        (&["m", "mb", "mib"], 1, "MiB"),
+        (&["g", "gb", "gib"], 1, "GiB"),
+        (&["t", "tb", "tib"], 1024, "GiB"),
+    ],
+    compound: false,
+};
 
 /// In milliseconds.
-const DURATIONS: Units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-
-/// What people write for a unit, in lower case, and what to write for it: so many times so much.
-const NEARLY_SIZES: [(&str, u64, &str); 14] = [
-    ("", 1, "B"),
-    ("b", 1, "B"),
-    ("byte", 1, "B"),
-    ("bytes", 1, "B"),
-    ("k", 1, "KiB"),
-    ("kb", 1, "KiB"),
-    ("kib", 1, "KiB"),
-    ("m", 1, "MiB"),
-    ("mb", 1, "MiB"),
-    ("mib", 1, "MiB"),
-    ("g", 1, "GiB"),
-    ("gb", 1, "GiB"),
-    ("gib", 1, "GiB"),
-    ("tib", 1024, "GiB"),
-];
-
-const NEARLY_DURATIONS: [(&str, u64, &str); 20] = [
-    ("", 1, "s"),
-    ("ms", 1, "ms"),
-    ("msec", 1, "ms"),
-    ("millis", 1, "ms"),
-    ("milliseconds", 1, "ms"),
-    ("s", 1, "s"),
-    ("sec", 1, "s"),
-    ("secs", 1, "s"),
-    ("second", 1, "s"),
-    ("seconds", 1, "s"),
-    ("m", 1, "m"),
-    ("min", 1, "m"),
-    ("mins", 1, "m"),
-    ("minutes", 1, "m"),
-    ("h", 1, "h"),
-    ("hr", 1, "h"),
-    ("hours", 1, "h"),
-    ("d", 24, "h"),
-    ("day", 24, "h"),
-    ("days", 24, "h"),
-];
+const DURATIONS: Scale = Scale {
+    units: &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)],
+    nearly: &[
+        (&["ms", "msec", "msecs", "millis", "millisecond", "milliseconds"], 1, "ms"),
+        (&["", "s", "sec", "secs", "second", "seconds"], 1, "s"),
+        (&["m", "min", "mins", "minute", "minutes"], 1, "m"),
+        (&["h", "hr", "hrs", "hour", "hours"], 1, "h"),
+        (&["d", "day", "days"], 1, "d"),
+        (&["w", "week", "weeks"], 7, "d"),
+    ],
+    compound: true,
+};
 
 #[cfg(test)]
 mod tests {
@@ -180,9 +204,17 @@ mod tests {
 
     #[test]
     fn durations_are_read() {
-        for (text, milliseconds) in
-            [("0ms", 0), ("500ms", 500), ("10s", 10_000), ("5m", 300_000), ("1h", 3_600_000)]
-        {
+        for (text, milliseconds) in [
+            ("0ms", 0),
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("3d", 259_200_000),
+            ("1m30s", 90_000),
+            ("1d2h3m4s5ms", 93_784_005),
+            ("90m0s", 5_400_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
     }
@@ -201,21 +233,31 @@ mod tests {
         ] {
             assert_eq!(parse_size(text).unwrap_err().help(), format!("write `\"{instead}\"`"), "{text}");
         }
-        for (text, instead) in [("10", "10s"), ("10 s", "10s"), ("10S", "10s"), ("2min", "2m"), ("2d", "48h")]
-        {
+        for (text, instead) in [
+            ("10", "10s"),
+            ("10 s", "10s"),
+            ("10S", "10s"),
+            ("2min", "2m"),
+            ("2 days", "2d"),
+            ("2w", "14d"),
+            ("1m30s ", "1m30s"),
+            ("1m 30s", "1m30s"),
+            ("1 min 30 sec", "1m30s"),
+            ("30s1m", "1m30s"),
+        ] {
             assert_eq!(parse_duration(text).unwrap_err().help(), format!("write `\"{instead}\"`"), "{text}");
         }
     }
 
     #[test]
     fn anything_else_is_told_what_is_accepted() {
-        for text in ["", "KiB", "-1KiB", "1.5MiB", "1KiB1", "0x10B", "1e3B", "١KiB", "1 000B"] {
+        for text in ["", "KiB", "-1KiB", "1.5MiB", "1KiB1", "1MiB1KiB", "0x10B", "1e3B", "١KiB", "1 000B"] {
             let error = parse_size(text).unwrap_err();
             assert!(error.help().contains("B, KiB, MiB or GiB"), "{text}: {}", error.help());
         }
-        for text in ["", "s", "-1s", "1.5s", "1s1", "1m30s", "1us"] {
+        for text in ["", "s", "-1s", "1.5s", "1s1", "1h30", "1m1m", "2m1min", "1us", "1month"] {
             let error = parse_duration(text).unwrap_err();
-            assert!(error.help().contains("ms, s, m or h"), "{text}: {}", error.help());
+            assert!(error.help().contains("ms, s, m, h or d"), "{text}: {}", error.help());
         }
     }
 
@@ -228,8 +270,11 @@ mod tests {
                 "{text}"
             );
         }
-        let error = parse_duration("18446744073709551615s").unwrap_err();
-        assert_eq!(error.to_string(), "this duration is too long to count");
+        for text in ["18446744073709551615s", "213503982335d", "213503982334d14h25m51s616ms"] {
+            let error = parse_duration(text).unwrap_err();
+            assert_eq!(error.to_string(), "this duration is too long to count", "{text}");
+        }
+        assert!(parse_duration("213503982334d14h25m51s615ms").is_ok());
         assert!(parse_size("18446744073709551615TiB").is_err());
     }
 
