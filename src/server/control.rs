@@ -1,10 +1,10 @@
 //! Shell. What a running server can be told and asked from any thread: to reload, to drain, how it is.
 //!
-//! The configuration in force is one [`Generation`], swapped whole. Nothing on a request's path takes the lock around it:
-//! a worker compares one number, and looks behind the lock only when that number has changed.
+//! The configuration in force is one [`Generation`], swapped whole. Workers watch it: on a request's path that is one
+//! comparison of versions, and the lock around the generation is taken only when it has been swapped.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -102,11 +102,7 @@ pub struct Reloads {
 /// The controls of a running server.
 #[derive(Debug)]
 pub struct Control {
-    in_force: Mutex<Arc<Generation>>,
-    /// The number of the generation in force: set after it, so that whoever sees the number finds the generation.
-    number: AtomicU64,
-    /// Rung at each reload, so that workers that have nothing to do let go of what is past, too.
-    bell: watch::Sender<u64>,
+    in_force: watch::Sender<Arc<Generation>>,
     budget: Arc<Budget>,
     meters: Meters,
     desk: Desk,
@@ -133,9 +129,7 @@ impl Control {
         let meters = Meters::default();
         let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &desk)?;
         Ok(Arc::new(Self {
-            in_force: Mutex::new(generation),
-            number: AtomicU64::new(FIRST),
-            bell: watch::Sender::new(FIRST),
+            in_force: watch::Sender::new(generation),
             budget,
             meters,
             desk,
@@ -160,31 +154,28 @@ impl Control {
     /// # Errors
     /// The routes that conflict. A configuration that was read has none.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
-        let mut in_force = self.in_force();
-        let number = in_force.number.saturating_add(1);
         let fixed = self.started.differs_from(config);
-        let next = match Generation::compile(
-            config,
-            number,
-            fixed.clone(),
-            &self.budget,
-            &self.meters,
-            &self.desk,
-        ) {
-            Ok(next) => next,
-            Err(conflicts) => {
-                drop(in_force);
-                self.reload_failed();
-                return Err(conflicts);
+        let mut conflicts = Vec::new();
+        let swapped = self.in_force.send_if_modified(|in_force| {
+            let number = in_force.number.saturating_add(1);
+            match Generation::compile(config, number, fixed.clone(), &self.budget, &self.meters, &self.desk) {
+                Ok(next) => {
+                    self.budget.set_max(config.limits.max_buffered);
+                    *in_force = next;
+                    true
+                }
+                Err(all) => {
+                    conflicts = all;
+                    false
+                }
             }
-        };
-        self.budget.set_max(config.limits.max_buffered);
-        *in_force = next;
-        self.number.store(number, Ordering::Release);
-        drop(in_force);
+        });
+        if !swapped {
+            self.reload_failed();
+            return Err(conflicts);
+        }
         self.reloads_ok.fetch_add(1, Ordering::Relaxed);
         self.is_outdated.store(false, Ordering::Relaxed);
-        self.bell.send_replace(number);
         Ok(fixed)
     }
 
@@ -217,19 +208,19 @@ impl Control {
     /// The number of the generation in force.
     #[must_use]
     pub fn number(&self) -> u64 {
-        self.number.load(Ordering::Acquire)
+        self.in_force.borrow().number
     }
 
     /// The generation in force.
     #[must_use]
     pub fn generation(&self) -> Arc<Generation> {
-        Arc::clone(&self.in_force())
+        Arc::clone(&self.in_force.borrow())
     }
 
-    /// Rings at each reload.
+    /// The generation in force, now and after each reload.
     #[must_use]
-    pub fn bell(&self) -> watch::Receiver<u64> {
-        self.bell.subscribe()
+    pub fn watch(&self) -> watch::Receiver<Arc<Generation>> {
+        self.in_force.subscribe()
     }
 
     /// Whether whoever shares load out should send any here: everything listens, and no drain has begun.
@@ -319,10 +310,6 @@ impl Control {
 
     pub(super) fn signals(&self) -> &Signals {
         &self.signals
-    }
-
-    fn in_force(&self) -> MutexGuard<'_, Arc<Generation>> {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -65,12 +65,6 @@ impl View {
         Rc::new(Self { generation, pools, tracker, scratch })
     }
 
-    /// The number of its generation.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.generation.number
-    }
-
     /// The generation.
     #[must_use]
     pub fn generation(&self) -> &Generation {

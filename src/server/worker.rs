@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use jiff::fmt::rfc2822::DateTimePrinter;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use super::control::Control;
+use super::control::{Control, Generation};
 use super::crowd::{Crowd, Roster};
 use super::limit::Budget;
 use super::message::LastRefusal;
@@ -25,6 +25,7 @@ use crate::telemetry::record::{Record, RequestId};
 #[derive(Debug)]
 pub struct Worker {
     control: Arc<Control>,
+    in_force: RefCell<watch::Receiver<Arc<Generation>>>,
     view: RefCell<Rc<View>>,
     workers: usize,
     scratch: Scratch,
@@ -47,13 +48,16 @@ impl Worker {
     pub fn new(control: Arc<Control>, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
         let scratch = wire::scratch();
-        let view = View::new(control.generation(), workers, tracker.clone(), Rc::clone(&scratch));
+        let mut in_force = control.watch();
+        let generation = Arc::clone(&in_force.borrow_and_update());
+        let view = View::new(generation, workers, tracker.clone(), Rc::clone(&scratch));
         let view = RefCell::new(view);
         let tally = control.meters().tally();
         // The ids of a process begin at a place of their own, and count on from there.
         let first_id = RandomState::new().hash_one(0u8);
         Rc::new(Self {
             control,
+            in_force: RefCell::new(in_force),
             view,
             workers,
             scratch,
@@ -74,23 +78,25 @@ impl Worker {
     /// It costs a comparison, unless the configuration has just been reloaded.
     #[must_use]
     pub fn view(&self) -> Rc<View> {
-        let view = Rc::clone(&self.view.borrow());
-        if view.number() == self.control.number() { view } else { self.renew(&view) }
+        if self.in_force.borrow().has_changed().unwrap_or(false) {
+            self.renew();
+        }
+        Rc::clone(&self.view.borrow())
     }
 
-    fn renew(&self, past: &View) -> Rc<View> {
-        let view = past.renewed(self.control.generation(), self.workers);
-        let _past = self.view.replace(Rc::clone(&view));
-        view
+    fn renew(&self) {
+        let generation = Arc::clone(&self.in_force.borrow_mut().borrow_and_update());
+        let view = self.view.borrow().renewed(generation, self.workers);
+        let _past = self.view.replace(view);
     }
 
     /// Follows each reload at once, also while no request comes: what is past, with its keys, lives no longer than the
     /// requests that began with it. Never ends.
     pub async fn follow(&self) {
-        let mut bell = self.control.bell();
+        let mut in_force = self.control.watch();
         loop {
             drop(self.view());
-            if bell.changed().await.is_err() {
+            if in_force.changed().await.is_err() {
                 return;
             }
         }
