@@ -106,7 +106,7 @@ impl SecretEncoding {
                 let mut bare = STANDARD_WEBHOOKS.iter().filter_map(|prefix| text.strip_prefix(*prefix));
                 let text = bare.next().unwrap_or(text);
                 let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-                let engine = if url_safe { &BASE64_URL_SAFE } else { &BASE64_STANDARD };
+                let engine = if url_safe { &BASE64_URL } else { &BASE64 };
                 // What is decoded of a text that turns out to be none is wiped, too.
                 let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
                 let decoded = engine.decode_slice(text, &mut bytes);
@@ -178,10 +178,13 @@ pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
     }
 }
 
-const LENIENT: GeneralPurposeConfig =
+const PADDED_OR_NOT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const BASE64_STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-const BASE64_URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+/// Base64 (RFC 4648, section 4), read with its padding or without.
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDED_OR_NOT);
+/// Base64 for URLs (RFC 4648, section 5), read with its padding or without, written without.
+pub(crate) const BASE64_URL: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::URL_SAFE, PADDED_OR_NOT.with_encode_padding(false));
 
 /// What senders that follow Standard Webhooks put before their secrets, and before their public keys.
 const STANDARD_WEBHOOKS: [&[u8]; 2] = [b"whsec_", b"whpk_"];

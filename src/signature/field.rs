@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::iter;
 
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::algorithm::Algorithm;
 use super::mac::{Tag, Tags};
 use super::public_key;
 use super::window::Place;
+use crate::secret::{BASE64, BASE64_URL};
 
 /// How tags stand in their field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,7 +239,7 @@ impl Encoding {
                 len
             }
             Self::Base64 | Self::Base64Url => {
-                let engine = if self == Self::Base64 { &STANDARD } else { &URL_SAFE };
+                let engine = if self == Self::Base64 { &BASE64 } else { &BASE64_URL };
                 let decoded = engine.decode_slice(text, buffer).ok()?;
                 len.is_none_or(|len| len == decoded).then_some(decoded)?
             }
@@ -253,8 +252,8 @@ impl Encoding {
     pub fn write(self, bytes: &[u8]) -> String {
         match self {
             Self::Hex => hex::encode(bytes),
-            Self::Base64 => STANDARD.encode(bytes),
-            Self::Base64Url => URL_SAFE.encode(bytes),
+            Self::Base64 => BASE64.encode(bytes),
+            Self::Base64Url => BASE64_URL.encode(bytes),
         }
     }
 
@@ -268,11 +267,6 @@ impl Encoding {
         }
     }
 }
-
-const LENIENT: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT.with_encode_padding(false));
 
 #[cfg(test)]
 mod tests {
