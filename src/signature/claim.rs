@@ -233,13 +233,8 @@ fn uri(text: &[u8]) -> Option<&[u8]> {
 fn append_decoded(text: &[u8], to: &mut Vec<u8>) {
     let mut rest = text;
     while let Some((byte, tail)) = rest.split_first() {
-        let encoded = tail.split_at_checked(2).filter(|_| *byte == b'%');
-        let plain = encoded.and_then(|(digits, tail)| {
-            let mut plain = [0];
-            hex::decode_to_slice(digits, &mut plain).ok()?;
-            let [plain] = plain;
-            b":/?@!$'()*,;".contains(&plain).then_some((plain, tail))
-        });
+        let encoded = (*byte == b'%').then(|| form::percent_decoded(tail)).flatten();
+        let plain = encoded.filter(|(byte, _)| b":/?@!$'()*,;".contains(byte));
         let (byte, tail) = plain.unwrap_or((*byte, tail));
         to.push(byte);
         rest = tail;

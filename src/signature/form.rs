@@ -163,11 +163,8 @@ fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let (digits, tail) = tail.split_at_checked(2)?;
+                let (byte, tail) = percent_decoded(tail)?;
                 rest = tail;
-                let mut byte = [0];
-                hex::decode_to_slice(digits, &mut byte).ok()?;
-                let [byte] = byte;
                 byte
             }
             other => *other,
@@ -175,6 +172,15 @@ fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
     std::str::from_utf8(&bytes).ok()?;
     Some(Cow::Owned(bytes))
+}
+
+/// The byte that a percent-encoding (RFC 3986, section 2.1) stands for, read from behind its `%`, and what follows it.
+pub(super) fn percent_decoded(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, rest) = text.split_at_checked(2)?;
+    let mut byte = [0];
+    hex::decode_to_slice(digits, &mut byte).ok()?;
+    let [byte] = byte;
+    Some((byte, rest))
 }
 
 /// Guards against forms that take more memory to read than they have bytes. No event has so many parameters.
