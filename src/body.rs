@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::deadline::{Deadline, Moment};
 use crate::rejection::Rejection;
-use crate::server::head::{Expect, Framing, Head};
+use crate::server::head::{Expect, Framing, RequestHead};
 use crate::server::limit::{Exhausted, Share};
 use crate::server::pace::Pace;
 use crate::server::wire::{Append, ContentError, Progress, Transport, Wire};
@@ -35,12 +35,12 @@ pub struct Bounds {
 /// [`Rejection`]: too large, too slow, no memory left, malformed, or broken off.
 pub async fn receive<IO: Transport>(
     wire: &Wire<IO>,
-    head: &Head,
     arrived: Instant,
     bounds: Bounds,
     share: &mut Share,
-    verification: &mut Verification<'_>,
+    verification: &mut Verification<'_, RequestHead>,
 ) -> Result<(), Rejection> {
+    let head = *verification.head().facts();
     let max = usize::try_from(bounds.max_body).unwrap_or(usize::MAX);
     let plan = match head.framing {
         Framing::None => return Ok(()),
@@ -140,7 +140,7 @@ impl Plan {
 }
 
 struct Intake<'i, 'v> {
-    verification: &'i mut Verification<'v>,
+    verification: &'i mut Verification<'v, RequestHead>,
     share: &'i mut Share,
     plan: Plan,
     /// How much the share is for something else, which is the head.

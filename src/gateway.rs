@@ -29,7 +29,7 @@ use crate::forward::request::{Manner, set_fields};
 use crate::forward::response::SURPLUS;
 use crate::peer::Peer;
 use crate::rejection::Rejection;
-use crate::route::{Matched, RouteId, Router};
+use crate::route::{Candidates, RouteId, Router};
 use crate::server::head::{Expect, Fault, Guarded, RequestHead};
 use crate::server::limit::{Budget, Share};
 use crate::server::message::Message;
@@ -182,7 +182,8 @@ async fn walk<IO: Transport>(
         return Err(Rejection::Ambiguous(LIKE_SET_FIELD));
     }
     let matched = gateway.router.find(head.path()).ok_or(Rejection::NoRoute)?;
-    let route = gateway.route(matched.first())?;
+    let candidates = matched.candidates();
+    let route = gateway.route(candidates.first())?;
     record.route = Some(route.label.clone());
     matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
     if head.has_lookalike_of(&route.signed_fields) {
@@ -196,15 +197,15 @@ async fn walk<IO: Transport>(
         return Ok(Served::Challenge(answer));
     }
     let mut share = share.unwrap_or_else(|| gateway.budget.share(record.peer));
-    let mut verification = route.claim(&head, now, record)?;
+    let mut verification = route.claim(head, now, record)?;
     let bounds = gateway.bounds(route);
-    let received = body::receive(wire, head.facts(), at, bounds, &mut share, &mut verification).await;
+    let received = body::receive(wire, at, bounds, &mut share, &mut verification).await;
     record.received = verification.len();
     received?;
     let mut check = verification.complete();
     further::secrets(&mut check, &mut share, wire.entry(), turn, at).await?;
-    let deliverable = route.verify(check, &head, record)?;
-    wire.wait_for_upstream(matches!(deliverable, Deliverable::Authentic(_)));
+    let deliverable = route.verify(check, record)?;
+    wire.wait_for_upstream(deliverable.is_authentic());
     let verified = Instant::now();
     let may_stay = match &deliverable {
         Deliverable::Authentic(_) => share.prove(verified.into_std()),
@@ -216,7 +217,7 @@ async fn walk<IO: Transport>(
     if let Some(answer) = route.answer(&deliverable) {
         return Ok(Served::Challenge(answer));
     }
-    let route = gateway.select(&matched, route, &deliverable, record)?;
+    let route = gateway.select(candidates, route, &deliverable, record)?;
     let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
     let holder = match &deliverable {
         Deliverable::Authentic(_) => None,
@@ -225,8 +226,6 @@ async fn walk<IO: Transport>(
         }
     };
     let delivery = pin!(forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified));
-    // The upstream's head has been made of it.
-    drop(head);
     let answer = wire.unless_evicted(pin!(unless_shed(holder, delivery))).await;
     let answer = answer.ok_or(Rejection::Overloaded)??;
     let answered = answer.as_ref().map_or_else(|_failed| Instant::now(), |response| response.at);
@@ -386,19 +385,19 @@ impl Gateway {
     /// The route among those of the path that takes the signed model, if the content has what it requires.
     fn select<'g>(
         &'g self,
-        matched: &Matched<'_, '_>,
+        candidates: Candidates<'_>,
         first: &'g Route,
-        deliverable: &Deliverable<&RequestHead>,
+        deliverable: &Deliverable<'_, RequestHead>,
         record: &mut Record,
     ) -> Result<&'g Route, Rejection> {
-        if first.questions.is_empty() && !matched.asks_for_model() {
+        if first.questions.is_empty() && !candidates.asks_for_model() {
             return Ok(first);
         }
         let unfit = |why| Rejection::ModelMismatch(Some(why));
         let selected = first.questions.read(deliverable.content()).map_err(unfit).and_then(|mut facts| {
-            let route = if matched.asks_for_model() {
+            let route = if candidates.asks_for_model() {
                 let model = facts.model().map_err(unfit)?;
-                let id = matched.select(model.as_deref());
+                let id = candidates.select(deliverable.head().path(), model.as_deref());
                 record.model = id.and(model);
                 self.route(id.ok_or(Rejection::ModelMismatch(None))?)?
             } else {
@@ -407,11 +406,11 @@ impl Gateway {
             facts.met_by(route.number).map(|()| route).map_err(unfit)
         });
         match (selected, first.mode) {
-            (Err(rejection), Mode::Observe) => {
+            (Err(rejection), Mode::Observe(_)) => {
                 record.observed = record.observed.or(rejection.reason());
                 Ok(first)
             }
-            (selected, Mode::Enforce | Mode::Observe) => selected,
+            (selected, Mode::Enforce | Mode::Observe(_)) => selected,
         }
     }
 }

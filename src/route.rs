@@ -359,8 +359,7 @@ impl Router {
         let path = path.strip_prefix('/')?;
         let number = self.descend(0, Some(path))?;
         let entry = self.entries.get(number)?;
-        let segment = entry.model_segment.and_then(|index| path.split('/').nth(index));
-        Some(Matched { router: self, number, entry, path, segment })
+        Some(Matched { router: self, number, entry, path })
     }
 
     /// The entry that `rest` of a path leads to from a node. A node is visited at most once in a search, and the
@@ -395,10 +394,9 @@ pub struct Matched<'r, 'p> {
     number: usize,
     /// The path of the request, without the slash in front.
     path: &'p str,
-    segment: Option<&'p str>,
 }
 
-impl Matched<'_, '_> {
+impl<'r> Matched<'r, '_> {
     /// Whether the path's parameters match what it says, and nothing that an app could read as another path.
     ///
     /// # Errors
@@ -433,6 +431,20 @@ impl Matched<'_, '_> {
         Some(kept.map(|(_, segment)| segment).collect::<Vec<_>>().join("/"))
     }
 
+    /// The routes that the path has.
+    #[must_use]
+    pub fn candidates(&self) -> Candidates<'r> {
+        Candidates { entry: self.entry }
+    }
+}
+
+/// The routes of one path, of which the signed model selects one.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'r> {
+    entry: &'r Entry,
+}
+
+impl Candidates<'_> {
     /// The first of the routes: what they must agree on (signature, body limit, methods, mode) is read from it.
     #[must_use]
     pub fn first(&self) -> RouteId {
@@ -445,12 +457,14 @@ impl Matched<'_, '_> {
         !self.entry.named.is_empty() || self.entry.segment.is_some()
     }
 
-    /// The route for content that names `model`, or names none. `None` if there is none, which is a model mismatch.
+    /// The route for content that names `model`, or names none, sent to `path`. `None` if there is none, which is a model
+    /// mismatch.
     #[must_use]
-    pub fn select(&self, model: Option<&str>) -> Option<RouteId> {
+    pub fn select(&self, path: &str, model: Option<&str>) -> Option<RouteId> {
         let named = self.entry.named.iter().find(|(name, _)| Some(name.as_str()) == model).map(|(_, id)| *id);
-        let segment = self.entry.segment.filter(|_| model.is_some() && model == self.segment);
-        named.or(segment).or(self.entry.any)
+        let segment = || self.entry.model_segment.and_then(|index| path.split('/').skip(1).nth(index));
+        let by_segment = self.entry.segment.filter(|_| model.is_some() && model == segment());
+        named.or(by_segment).or(self.entry.any)
     }
 }
 
@@ -469,7 +483,7 @@ mod tests {
     }
 
     fn find(router: &Router, path: &str) -> Option<usize> {
-        router.find(path).map(|matched| matched.first().0)
+        router.find(path).map(|matched| matched.candidates().first().0)
     }
 
     #[test]
@@ -588,16 +602,16 @@ mod tests {
             ("/x/{model}", ModelRule::Segment),
         ])
         .unwrap();
-        let matched = router.find("/w").unwrap();
+        let matched = router.find("/w").unwrap().candidates();
         assert!(matched.asks_for_model());
-        assert_eq!(matched.select(Some("leads")), Some(RouteId(0)));
-        assert_eq!(matched.select(Some("leases")), Some(RouteId(2)));
-        assert_eq!(matched.select(Some("jobs")), Some(RouteId(1)));
-        assert_eq!(matched.select(None), Some(RouteId(1)));
-        let matched = router.find("/x/leads").unwrap();
-        assert_eq!(matched.select(Some("leads")), Some(RouteId(3)));
-        assert_eq!(matched.select(Some("leases")), None);
-        assert_eq!(matched.select(None), None);
+        assert_eq!(matched.select("/w", Some("leads")), Some(RouteId(0)));
+        assert_eq!(matched.select("/w", Some("leases")), Some(RouteId(2)));
+        assert_eq!(matched.select("/w", Some("jobs")), Some(RouteId(1)));
+        assert_eq!(matched.select("/w", None), Some(RouteId(1)));
+        let matched = router.find("/x/leads").unwrap().candidates();
+        assert_eq!(matched.select("/x/leads", Some("leads")), Some(RouteId(3)));
+        assert_eq!(matched.select("/x/leads", Some("leases")), None);
+        assert_eq!(matched.select("/x/leads", None), None);
     }
 
     #[test]

@@ -239,7 +239,7 @@ fn gateway(config: &Config) -> Result<Origin, Failure> {
 /// The model that the path's route asks for.
 fn model(config: &Config, path: &str) -> Result<String, Failure> {
     let router = configuration::router(config)?;
-    let matched = router.find(path).and_then(|matched| config.routes.get(matched.first().0));
+    let matched = router.find(path).and_then(|matched| config.routes.get(matched.candidates().first().0));
     let Some(route) = matched else {
         return Err(Failure::usage(format!("no route takes the path {path}"))
             .hint(format!("there are: {}", configuration::paths(config))));

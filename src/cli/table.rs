@@ -60,7 +60,7 @@ fn secrets(route: &Route) -> Vec<&str> {
 fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
+        Mode::Observe(_) => "observe",
     }
 }
 

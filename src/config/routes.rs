@@ -15,6 +15,7 @@ use super::upstream::{self, Settings};
 use super::{Limits, Mode, Route, keys, pointer, public, public_url, sections, together};
 use crate::forward::origin::Origin;
 use crate::model::Requirement;
+use crate::signature::Permit;
 use crate::route::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
 use crate::signature::Verifier;
 
@@ -127,7 +128,7 @@ impl<'t> Draft<'t> {
             problems.push(sections::body_beyond_memory(&item, max_body, limits));
         }
         let mode = table.choice("mode", &MODES, Mode::Enforce, problems);
-        if mode == Mode::Observe {
+        if matches!(mode, Mode::Observe(_)) {
             problems.push(
                 Problem::warning(
                     "observing",
@@ -347,7 +348,8 @@ fn method(item: &Item<'_>, problems: &mut Problems) -> Option<Method> {
 }
 
 /// `mode`
-pub(super) const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+pub(super) const MODES: [(&str, Mode); 2] = 
+    [("enforce", Mode::Enforce), ("observe", Mode::Observe(Permit::of_configuration()))];
 
 /// What to write where no signature is found.
 pub(super) fn signature_help() -> String {

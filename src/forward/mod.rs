@@ -63,7 +63,7 @@ pub fn deliver<'p>(
     pool: &'p Rc<Pool>,
     manner: &'p Manner,
     peer: Peer,
-    deliverable: Deliverable<&RequestHead>,
+    deliverable: Deliverable<'_, RequestHead>,
     share: Share,
     now: Instant,
 ) -> impl Future<Output = Result<Response, ForwardError>> + use<'p> {

@@ -42,13 +42,13 @@ impl Gateway {
             self.router.find(head.uri.path()).ok_or(Rejection::NoRoute)
         };
         let checked = matched.as_ref().map_or(Ok(()), Matched::check);
-        match matched.and_then(|matched| self.route(matched.first())) {
+        match matched.and_then(|matched| self.route(matched.candidates().first())) {
             Ok(route) => Examined {
                 route: Some(Arc::clone(&route.label.path)),
                 verdict: checked
                     .map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))
                     .and_then(|()| route.examine(head, content, now)),
-                is_observed: route.mode == Mode::Observe,
+                is_observed: matches!(route.mode, Mode::Observe(_)),
             },
             Err(rejection) => Examined { route: None, verdict: Err(rejection), is_observed: false },
         }
@@ -70,7 +70,7 @@ impl Route {
         }
         let mut verification = self.verifier.begin(claim, now);
         verification.push(content);
-        let authentic = verification.finish(()).map_err(|_refused| Rejection::SignatureMismatch)?;
+        let authentic = verification.finish().map_err(|_refused| Rejection::SignatureMismatch)?;
         Ok(Arc::clone(authentic.secret()))
     }
 }

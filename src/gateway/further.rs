@@ -30,8 +30,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`Rejection::Overloaded`]
 #[inline]
-pub(super) async fn secrets(
-    check: &mut Check<'_>,
+pub(super) async fn secrets<H>(
+    check: &mut Check<'_, H>,
     share: &mut Share,
     entry: &Entry,
     turn: &Semaphore,
@@ -44,8 +44,8 @@ pub(super) async fn secrets(
     }
 }
 
-async fn in_turn(
-    check: &mut Check<'_>,
+async fn in_turn<H>(
+    check: &mut Check<'_, H>,
     share: &mut Share,
     entry: &Entry,
     turn: &Semaphore,

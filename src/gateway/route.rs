@@ -67,7 +67,7 @@ impl Route {
     }
 
     /// The answer to a challenge that is authentic, if it is one and answered here.
-    pub(super) fn answer(&self, deliverable: &Deliverable<&RequestHead>) -> Option<challenge::Answer> {
+    pub(super) fn answer(&self, deliverable: &Deliverable<'_, RequestHead>) -> Option<challenge::Answer> {
         match deliverable {
             Deliverable::Authentic(request) => self.verifier.answer(request),
             Deliverable::Observed(_) => None,
@@ -77,21 +77,23 @@ impl Route {
     /// Reads the claim out of the fields. A route that observes goes on without one.
     pub(super) fn claim(
         &self,
-        head: &RequestHead,
+        head: RequestHead,
         now: SystemTime,
         record: &mut Record,
-    ) -> Result<Verification<'_>, Rejection> {
-        let context = self.context(head, now);
-        match (self.verifier.claim(&context), self.mode) {
-            (Ok(claim), Mode::Enforce | Mode::Observe) => Ok(self.verifier.begin(claim, now)),
-            (Err(error), Mode::Enforce) => {
-                let rejection = Rejection::Unsigned(error);
-                self.inquire(head, None, now, rejection.reason(), record);
+    ) -> Result<Verification<'_, RequestHead>, Rejection> {
+        let (error, head) = match self.verifier.receive(head, self.public_url.as_deref(), now) {
+            Ok(verification) => return Ok(verification),
+            Err(refused) => refused,
+        };
+        let rejection = Rejection::Unsigned(error);
+        match self.mode {
+            Mode::Enforce => {
+                self.inquire(&head, None, now, rejection.reason(), record);
                 Err(rejection)
             }
-            (Err(error), Mode::Observe) => {
-                record.observed = Rejection::Unsigned(error).reason();
-                Ok(self.verifier.begin_without_claim(now))
+            Mode::Observe(_) => {
+                record.observed = rejection.reason();
+                Ok(self.verifier.receive_without_claim(head, now))
             }
         }
     }
@@ -128,21 +130,24 @@ impl Route {
     }
 
     /// Decides. What comes out may be forwarded; what does not verify comes out only on a route that observes.
-    pub(super) fn verify<'h>(
+    pub(super) fn verify<'v>(
         &self,
-        check: Check<'_>,
-        head: &'h RequestHead,
+        check: Check<'v, RequestHead>,
         record: &mut Record,
-    ) -> Result<Deliverable<&'h RequestHead>, Rejection> {
-        let mismatch = match check.finish(head) {
+    ) -> Result<Deliverable<'v, RequestHead>, Rejection> {
+        let mismatch = match check.finish() {
             Ok(authentic) => return Ok(Deliverable::Authentic(authentic)),
             Err(mismatch) => mismatch,
         };
         let reason = record.observed.or(Rejection::SignatureMismatch.reason());
-        self.inquire(mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
-        let observed = mismatch.observe(self.mode).map_err(|_refused| Rejection::SignatureMismatch)?;
-        record.observed = reason;
-        Ok(Deliverable::Observed(observed))
+        self.inquire(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
+        match self.mode {
+            Mode::Enforce => Err(Rejection::SignatureMismatch),
+            Mode::Observe(permit) => {
+                record.observed = reason;
+                Ok(Deliverable::Observed(mismatch.observe(permit)))
+            }
+        }
     }
 }
 

@@ -48,6 +48,14 @@ pub trait Fields {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
 }
 
+/// What a scheme can sign of a request besides its content.
+pub trait Signable: Fields {
+    /// The method.
+    fn method(&self) -> &str;
+    /// Path and query, as they were received.
+    fn target(&self) -> &[u8];
+}
+
 /// Checks the signatures of one sender: a scheme, and the secrets of which any may verify.
 #[derive(Debug)]
 pub struct Verifier {
@@ -149,28 +157,46 @@ impl Verifier {
         claim::moment(&self.scheme, fields)
     }
 
-    /// Starts to verify a claim.
+    /// Starts to verify a request: reads what its `head` claims, and takes the head along, so that the proof is about the head
+    /// that the claim was read from. `origin` is where the sender believes to send it, `now` the moment that it is judged in.
+    ///
+    /// # Errors
+    /// [`ClaimError`] where there is no claim that could be checked, and the head.
+    pub fn receive<H: Signable>(
+        &self,
+        head: H,
+        origin: Option<&str>,
+        now: SystemTime,
+    ) -> Result<Verification<'_, H>, (ClaimError, H)> {
+        let context = Context { method: head.method(), target: head.target(), origin, fields: &head, now };
+        match self.claim(&context) {
+            Ok(claim) => Ok(self.start(Some(claim), head, now)),
+            Err(error) => Err((error, head)),
+        }
+    }
+
+    /// Starts to verify a claim by itself. What comes of it is no proof of a request, as it has no head.
     ///
     /// Content is hashed under the first secret that still counts while it arrives; under the others only where the
     /// first does not verify. So a good event costs one pass whatever the number of secrets.
     #[must_use]
-    pub fn begin(&self, claim: Claim, now: SystemTime) -> Verification<'_> {
-        self.start(Some(claim), now)
+    pub fn begin(&self, claim: Claim, now: SystemTime) -> Verification<'_, ()> {
+        self.start(Some(claim), (), now)
     }
 
     /// Starts to receive content for which there is no claim, so that it can only end as a [`Mismatch`]: for routes that
     /// observe.
     #[must_use]
-    pub fn begin_without_claim(&self, now: SystemTime) -> Verification<'_> {
-        self.start(None, now)
+    pub fn receive_without_claim<H>(&self, head: H, now: SystemTime) -> Verification<'_, H> {
+        self.start(None, head, now)
     }
 
-    fn start(&self, claim: Option<Claim>, now: SystemTime) -> Verification<'_> {
+    fn start<H>(&self, claim: Option<Claim>, head: H, now: SystemTime) -> Verification<'_, H> {
         let streamed = claim.as_ref().filter(|_| *self.scheme.content.content() == Body::Whole);
         let first = streamed.and_then(|_| self.keys.iter().position(|key| key.counts(now)));
         let running = first.and_then(|index| self.keys.get(index)).zip(claim.as_ref());
         let running = running.map(|(key, claim)| key.start(claim));
-        Verification { verifier: self, claim, now, first, running, content: Vec::new(), hashed: 0 }
+        Verification { verifier: self, head, claim, now, first, running, content: Vec::new(), hashed: 0 }
     }
 }
 
@@ -202,8 +228,9 @@ impl Claim {
 
 /// A claim being checked: the content received so far, and the MAC over it.
 #[derive(Debug)]
-pub struct Verification<'v> {
+pub struct Verification<'v, H> {
     verifier: &'v Verifier,
+    head: H,
     claim: Option<Claim>,
     now: SystemTime,
     first: Option<usize>,
@@ -212,7 +239,12 @@ pub struct Verification<'v> {
     hashed: usize,
 }
 
-impl<'v> Verification<'v> {
+impl<'v, H> Verification<'v, H> {
+    /// The head of the request.
+    pub fn head(&self) -> &H {
+        &self.head
+    }
+
     /// How many bytes of content have been received.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -265,8 +297,8 @@ impl<'v> Verification<'v> {
 
     /// All content is there.
     #[must_use]
-    pub fn complete(self) -> Check<'v> {
-        let Self { verifier, claim, now, first, running, content, hashed: _ } = self;
+    pub fn complete(self) -> Check<'v, H> {
+        let Self { verifier, head, claim, now, first, running, content, hashed: _ } = self;
         let state = match claim {
             Some(claim) => {
                 let holds = running.is_some_and(|running| claim.holds(running));
@@ -277,15 +309,15 @@ impl<'v> Verification<'v> {
             }
             None => State::Fails,
         };
-        Check { state, content, now }
+        Check { verifier, head, state, content, now }
     }
 
     /// Decides at once: [`Self::complete`], and [`Check::finish`].
     ///
     /// # Errors
     /// [`Mismatch`]
-    pub fn finish<H>(self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
-        self.complete().finish(head)
+    pub fn finish(self) -> Result<AuthenticRequest<'v, H>, Mismatch<H>> {
+        self.complete().finish()
     }
 }
 
@@ -294,7 +326,9 @@ impl<'v> Verification<'v> {
 /// The content was hashed under one secret while it arrived. What further secrets take is done in steps of bounded work, so
 /// that whoever has other things to do can do them in between.
 #[derive(Debug)]
-pub struct Check<'v> {
+pub struct Check<'v, H> {
+    verifier: &'v Verifier,
+    head: H,
     state: State<'v>,
     content: Vec<u8>,
     now: SystemTime,
@@ -328,7 +362,7 @@ pub enum Stepped {
     Done,
 }
 
-impl Check<'_> {
+impl<'v, H> Check<'v, H> {
     /// How many bytes of content there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -353,15 +387,17 @@ impl Check<'_> {
         Stepped::Done
     }
 
-    /// Decides, whatever is left to do for that. On success the content, the `head` it came with and the proof are one.
+    /// Decides, whatever is left to do for that. On success content, head and proof are one.
     ///
     /// # Errors
     /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
-    pub fn finish<H>(mut self, head: H) -> Result<AuthenticRequest<H>, Mismatch<H>> {
+    pub fn finish(mut self) -> Result<AuthenticRequest<'v, H>, Mismatch<H>> {
         while self.step(usize::MAX) == Stepped::More {}
-        let Self { state, content, now } = self;
+        let Self { verifier, head, state, content, now } = self;
         match state {
-            State::Holds(key) => Ok(AuthenticRequest { head, content, secret: Arc::clone(&key.name) }),
+            State::Holds(key) => {
+                Ok(AuthenticRequest { verifier, head, content, secret: Arc::clone(&key.name) })
+            }
             State::Fails | State::Trying(_) => Err(Mismatch { head, content, now }),
         }
     }
@@ -371,13 +407,20 @@ impl Check<'_> {
 ///
 /// Only [`Check::finish`] makes one, and `forward` takes nothing else, so that a forgotten check does not compile.
 #[derive(Debug)]
-pub struct AuthenticRequest<H> {
+pub struct AuthenticRequest<'v, H> {
+    verifier: &'v Verifier,
     head: H,
     content: Vec<u8>,
     secret: Arc<str>,
 }
 
-impl<H> AuthenticRequest<H> {
+impl<'v, H> AuthenticRequest<'v, H> {
+    /// The verifier that it has passed.
+    #[must_use]
+    pub fn verifier(&self) -> &'v Verifier {
+        self.verifier
+    }
+
     /// The head of the request: method, target, fields. Most schemes do not sign it.
     pub fn head(&self) -> &H {
         &self.head
@@ -407,7 +450,20 @@ pub enum Mode {
     /// It is refused.
     Enforce,
     /// It is forwarded all the same, and reported.
-    Observe,
+    Observe(Permit),
+}
+
+/// The operator's permission to forward what does not verify. A configuration makes one for each route that asks for it, and
+/// nothing else does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit(());
+
+impl Permit {
+    /// The permission that a route's `mode = "observe"` gives.
+    #[must_use]
+    pub(crate) const fn of_configuration() -> Self {
+        Self(())
+    }
 }
 
 /// A request of a route in observe mode that did not verify, and is to be forwarded all the same.
@@ -421,14 +477,14 @@ pub struct ObservedRequest<H> {
 
 /// What may reach an upstream: nothing else does.
 #[derive(Debug)]
-pub enum Deliverable<H> {
+pub enum Deliverable<'v, H> {
     /// A request with the proof that it is authentic.
-    Authentic(AuthenticRequest<H>),
+    Authentic(AuthenticRequest<'v, H>),
     /// A request that the operator wants forwarded without one.
     Observed(ObservedRequest<H>),
 }
 
-impl<H> Deliverable<H> {
+impl<H> Deliverable<'_, H> {
     /// The head.
     pub fn head(&self) -> &H {
         match self {
@@ -455,6 +511,12 @@ impl<H> Deliverable<H> {
         }
     }
 
+    /// Whether it is authentic.
+    #[must_use]
+    pub fn is_authentic(&self) -> bool {
+        matches!(self, Self::Authentic(_))
+    }
+
     /// Takes it apart, for writing it to an upstream: head and content.
     pub fn into_parts(self) -> (H, Vec<u8>) {
         match self {
@@ -465,15 +527,10 @@ impl<H> Deliverable<H> {
 }
 
 impl<H> Mismatch<H> {
-    /// Lets the request pass where the route only observes.
-    ///
-    /// # Errors
-    /// The mismatch itself, where the route enforces.
-    pub fn observe(self, mode: Mode) -> Result<ObservedRequest<H>, Self> {
-        match mode {
-            Mode::Observe => Ok(ObservedRequest { head: self.head, content: self.content }),
-            Mode::Enforce => Err(self),
-        }
+    /// Lets the request pass, as the operator of the route permits.
+    #[must_use]
+    pub fn observe(self, _permit: Permit) -> ObservedRequest<H> {
+        ObservedRequest { head: self.head, content: self.content }
     }
 }
 

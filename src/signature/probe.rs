@@ -66,7 +66,7 @@ impl Verifier {
         let Ok(claim) = self.claim(&context(target, &Lines(lines), now)) else { return false };
         let mut verification = self.begin(claim, now);
         verification.push(content);
-        verification.finish(()).is_ok_and(|authentic| authentic.content() == content)
+        verification.finish().is_ok_and(|authentic| authentic.content() == content)
     }
 }
 

@@ -40,7 +40,7 @@ fn propify() -> Verifier {
 fn verify(verifier: &Verifier, fields: &Lines, content: &[u8], now: SystemTime) -> Option<String> {
     let mut verification = verifier.begin(verifier.claim(&Context::of(fields, now)).unwrap(), now);
     verification.push(content);
-    match verification.finish(()) {
+    match verification.finish() {
         Ok(request) => {
             assert_eq!(request.content(), content);
             Some(request.secret().to_string())
@@ -160,7 +160,7 @@ fn receive_appends_at_most_its_limit_and_hashes_what_it_appended() {
         rest = &rest[took..];
     }
     assert_eq!(verification.len(), FIXTURE.len());
-    assert!(verification.finish(()).is_ok());
+    assert!(verification.finish().is_ok());
 }
 
 proptest! {
@@ -184,7 +184,7 @@ proptest! {
                 verification.push(piece);
                 rest = tail;
             }
-            prop_assert_eq!(verification.finish(()).is_ok(), *sent == content);
+            prop_assert_eq!(verification.finish().is_ok(), *sent == content);
         }
     }
 

@@ -64,7 +64,7 @@ fn with_zeroes(mut sum: Sum, roll: &Roll) -> Sum {
         zero(&mut zeroes, &Rejection::OF_ROUTES);
         match route.mode {
             Mode::Enforce => {}
-            Mode::Observe => {
+            Mode::Observe(_) => {
                 let observed = Rejection::OBSERVED.iter().filter_map(Rejection::reason);
                 zeroes.would_refuse = observed.map(|reason| (reason, 0)).collect();
             }
@@ -351,6 +351,7 @@ fn seconds(micros: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::signature::Permit;
     use super::*;
     use crate::telemetry::metric::{Meters, Seen};
     use crate::telemetry::roll::{RouteName, SecretName};
@@ -390,7 +391,7 @@ mod tests {
         let mut sum = Meters::default().sum();
         let seen = Seen { count: 7, last: 1_700_000_000 };
         sum.routes.entry("/gone".into()).or_default().verified.insert("old".into(), seen);
-        let text = text(sum, roll("/a", Mode::Observe), Gauges::default());
+        let text = text(sum, roll("/a", Mode::Observe(Permit::of_configuration())), Gauges::default());
         for line in [
             "hookgate_requests_total{route=\"\",status=\"404\",reason=\"no_route\"} 0",
             "hookgate_requests_total{route=\"\",status=\"400\",reason=\"\"} 0",

@@ -22,7 +22,6 @@ mod cli;
 mod config;
 mod connections;
 mod diagnosis;
-mod docking;
 mod doctor;
 mod drain;
 mod forwarding;

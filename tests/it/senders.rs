@@ -98,7 +98,7 @@ fn judge(verifier: &Verifier, request: &Request, now: SystemTime) -> Outcome {
         Ok(claim) => {
             let mut verification = verifier.begin(claim, now);
             request.body.chunks(7).for_each(|piece| verification.push(piece));
-            if verification.finish(()).is_ok() { Verified } else { Mismatch }
+            if verification.finish().is_ok() { Verified } else { Mismatch }
         }
     }
 }

@@ -122,7 +122,7 @@ fn route(many: usize, path: &'static str) -> Part {
     let router = Router::build(patterns.iter().map(|pattern| (pattern, &ModelRule::Any))).unwrap();
     assert_eq!(router.find(path).is_some(), !path.starts_with("/nothing"));
     warm(move || {
-        black_box(router.find(black_box(path)).map(|matched| (matched.first(), matched.check())));
+        black_box(router.find(black_box(path)).map(|matched| (matched.candidates().first(), matched.check())));
     })
 }
 
@@ -168,7 +168,7 @@ fn verify(scheme: &str, size: usize, secrets: usize) -> Part {
         let mut verification = verifier.begin(claim, MOMENT);
         verification.grow_to(content.len());
         verification.push(black_box(&content));
-        black_box(verification.finish(()).unwrap());
+        black_box(verification.finish().unwrap());
     })
 }
 

@@ -161,7 +161,7 @@ fn answer(verifier: &Verifier, content: &[u8], is_forged: bool) -> Option<Answer
     if is_forged {
         verification.push(b" ");
     }
-    let verified = verification.finish(());
+    let verified = verification.finish();
     assert_eq!(verified.is_ok(), !is_forged);
     verifier.answer(&verified.ok()?)
 }

@@ -31,13 +31,13 @@ pub fn holds(data: &[u8]) {
         let matched = router.find(path);
         let want = best(&table, path);
         let shape = |index: usize| table[index].0.shape();
-        let found = matched.as_ref().map(|matched| shape(matched.first().0));
+        let found = matched.as_ref().map(|matched| shape(matched.candidates().first().0));
         assert_eq!(found, want.map(shape), "{path:?}");
         let (Some(matched), Some(first)) = (matched, want) else { continue };
         let segments: Vec<&str> = path.split('/').collect();
         assert_eq!(matched.check().is_ok(), is_clear(&table, first, path), "{path:?}");
         for model in [None, Some("leases"), Some(""), segments.last().copied()] {
-            let selected = matched.select(model).map(|id| id.0);
+            let selected = matched.candidates().select(path, model).map(|id| id.0);
             assert_eq!(selected, select(&table, shape(first), &segments, model), "{path:?} {model:?}");
         }
     }

@@ -5,7 +5,7 @@ use memchr::memchr;
 use super::class::is_same_name;
 use super::target::{RequestLine, Target};
 use super::{Guarded, Head, LineEnds, Lines, Version, leading_empty_lines, trim};
-use crate::signature::Fields;
+use crate::signature::{Fields, Signable};
 
 /// A request line and field lines, as they were received.
 ///
@@ -110,6 +110,16 @@ impl RequestHead {
     /// Method and path are ASCII.
     fn text(&self, start: usize, end: usize) -> &str {
         self.raw.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl Signable for RequestHead {
+    fn method(&self) -> &str {
+        self.method()
+    }
+
+    fn target(&self) -> &[u8] {
+        self.target()
     }
 }
 

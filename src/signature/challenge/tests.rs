@@ -41,7 +41,7 @@ fn answer(verifier: &Verifier, content: &str) -> Option<Answer> {
     let claim = verifier.claim(&Context::of(&fields, NOW)).unwrap();
     let mut verification = verifier.begin(claim, NOW);
     verification.push(content.as_bytes());
-    verifier.answer(&verification.finish(()).unwrap())
+    verifier.answer(&verification.finish().unwrap())
 }
 
 fn text(content: &str) -> Option<Answer> {

@@ -38,7 +38,7 @@ fn verifier(scheme: &str, numbers: std::ops::Range<u8>) -> Verifier {
 }
 
 /// What the sender with the secret of this number signs, received whole.
-fn received<'v>(verifier: &'v Verifier, number: u8, signed: &[u8], content: &[u8]) -> Check<'v> {
+fn received<'v>(verifier: &'v Verifier, number: u8, signed: &[u8], content: &[u8]) -> Check<'v, ()> {
     let scheme = verifier.scheme();
     let sender = match private(scheme.algorithm, number) {
         Some(key) => Verifier::of_sender(scheme.clone(), "sender", key).unwrap(),
@@ -60,9 +60,9 @@ fn hashed() -> usize {
 }
 
 /// In steps of this budget: the name of the secret that is found.
-fn found(mut check: Check<'_>, budget: usize) -> Option<String> {
+fn found(mut check: Check<'_, ()>, budget: usize) -> Option<String> {
     while check.step(budget) == Stepped::More {}
-    check.finish(()).ok().map(|authentic| authentic.secret().to_string())
+    check.finish().ok().map(|authentic| authentic.secret().to_string())
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn no_step_hashes_more_than_its_budget_however_many_secrets_there_are() {
                 break;
             }
         }
-        assert!(check.finish(()).is_err(), "{scheme}");
+        assert!(check.finish().is_err(), "{scheme}");
         assert!(most <= BUDGET + 256, "{scheme}: {most}");
         let (token, digest) = (scheme == "gitlab", scheme == "twilio-json");
         assert!(token || steps > content.len() / BUDGET, "{scheme}: {steps}");
@@ -101,7 +101,7 @@ fn content_that_the_first_secret_has_signed_is_hashed_once() {
     let once = (hashed() - sender) / 2;
     assert_eq!(once, content.len());
     assert_eq!(check.step(1), Stepped::Done);
-    assert!(check.finish(()).is_ok());
+    assert!(check.finish().is_ok());
     assert_eq!(hashed() - sender, 2 * content.len(), "and once by its sender");
 }
 
@@ -110,7 +110,7 @@ fn where_no_other_secret_counts_there_is_nothing_left_to_do() {
     let verifier = verifier("propify", 0..1);
     let mut check = received(&verifier, 1, b"{}", b"{}");
     assert_eq!(check.step(1), Stepped::Done);
-    assert!(check.finish(()).is_err());
+    assert!(check.finish().is_err());
 }
 
 proptest! {
