@@ -10,8 +10,8 @@
 use std::collections::HashSet;
 
 use crate::config::Config;
-use crate::counsel::TOTAL_TOKENS;
 use crate::counsel::case::{LONGEST_CONTENT, LONGEST_HEAD};
+use crate::counsel::submit::TOTAL_TOKENS;
 use crate::server::limit::{FREE_HEAD, with_reserve};
 use crate::server::scribe::FULL;
 use crate::server::wire::READ_SIZE;

@@ -1,52 +1,53 @@
-//! Shell. The path of a request through the gateway, and the one wrapper around it.
+//! Pure. The path of a request through the gateway, and the configuration that it is served by.
+//!
+//! A front end, for whatever version of HTTP, hands in a head and a source of content ([`Incoming`]) and gets back a
+//! [`Reply`], which is a value. Nothing here knows a front end, a socket or a runtime: what a request needs of them comes in
+//! through [`Resources`]. So there is one path for all, and one order of checks.
 
 mod examine;
 mod further;
-mod reply;
+mod receive;
 mod route;
+
+pub mod guard;
+pub mod reply;
+pub mod resources;
 
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use http::Method;
 use http::header::HeaderName;
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use http::{Method, StatusCode};
 
-use crate::answer::Ending;
-use crate::body::{self, Bounds};
 use crate::config::{self, AccessLog, Config};
 use crate::counsel::case::Docket;
-use crate::counsel::{self, Desk, Inquiry};
-use crate::forward;
+use crate::counsel::submit::{Desk, Inquiry, ROUTE_TOKENS};
 use crate::forward::error::{ForwardError, chain};
 use crate::forward::request::{Manner, set_fields};
 use crate::forward::response::SURPLUS;
+use crate::message::content::Content;
 use crate::peer::Peer;
 use crate::rejection::Rejection;
 use crate::route::{Candidates, RouteId, Router};
 use crate::server::head::{Expect, Fault, Guarded, RequestHead};
 use crate::server::limit::{Budget, Share};
-use crate::server::message::Message;
 use crate::server::pace::Pace;
-use crate::server::scribe::Coming;
 use crate::server::seats::Seat;
-use crate::server::view::View;
-use crate::server::wire::{Arrival, Transport, Wire};
-use crate::server::worker::Worker;
 use crate::signature::probe::Fault as ProbeFault;
 use crate::signature::{Deliverable, Fields as _, Mode, Verifier, challenge};
 use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::telemetry::roll::Roll;
-use reply::{answered, coming, refuse, relayed};
-use route::{Route, questions};
+use guard::RequestGuard;
+use receive::Bounds;
+use reply::{OwnReply, Reply};
+use resources::{Delivery, Resources, UpstreamResponse};
+use route::{Route, Target, questions};
 
 pub use examine::Examined;
 
@@ -82,65 +83,46 @@ const TRACEPARENT: &str = "traceparent";
 const LIKE_SET_FIELD: &str = "an app could read a field's name as that of one the gateway sets";
 const LIKE_SIGNED_FIELD: &str = "an app could read a field's name as that of one the signature needs";
 
-/// What a request comes to.
+/// What a front end hands in: a request whose head has come.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most responses are whole, and a box would be an allocation for each"
-)]
-pub enum Exchanged<IO: Transport> {
-    /// A response of which all is there, and the end of its request, for whoever writes it.
-    Whole(Message, Ending),
-    /// An upstream's response, whose content is still coming.
-    Coming(Box<Coming<IO>>),
+pub struct Incoming<C> {
+    /// The head, or why it is not served.
+    pub head: Result<RequestHead, Fault>,
+    /// The content, as it comes.
+    pub content: C,
+    /// Who sends it.
+    pub client: Peer,
+    /// When the head was complete.
+    pub at: Instant,
+    /// What the head takes of the memory budget, if it is a large one.
+    pub memory: Option<Share>,
 }
 
-/// Nobody is left to answer.
-#[derive(Debug)]
-pub struct Abandoned;
-
-impl std::fmt::Display for Abandoned {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the client went away before its request was complete")
-    }
-}
-
-impl std::error::Error for Abandoned {}
-
-/// Serves one request: every request begins here. It ends when what comes out has been written, or given up.
+/// Serves one request: every request begins here, whatever version of HTTP it came in. It ends when the reply has been written, or
+/// given up, and the guard is dropped.
 ///
-/// # Errors
-/// [`Abandoned`], and the connection is closed without an answer.
-pub async fn exchange<IO: Transport>(
-    worker: &Rc<Worker>,
-    wire: &Rc<Wire<IO>>,
-    arrival: Arrival,
-    peer: Peer,
-) -> Result<Exchanged<IO>, Abandoned> {
-    let view = worker.view();
-    wire.adopt(view.limits());
-    let mut ending = Ending::new(worker, &view, peer, arrival.at);
-    let now = ending.begun_at();
+/// There is no reply where nobody is left to answer: the client went away before its request was complete.
+pub async fn handle<R: Resources, C: Content>(
+    gateway: &Gateway,
+    resources: R,
+    incoming: Incoming<C>,
+) -> (Option<Reply<R::Body>>, RequestGuard<R>) {
+    let mut guard = RequestGuard::new(resources, incoming.client, incoming.at);
     let outcome = {
-        let walk = pin!(walk(&view, worker.turn(), wire, arrival, now, &mut ending.record));
+        let walk = pin!(walk(gateway, incoming, &mut guard));
         walk.await
     };
-    Ok(match outcome {
-        Ok(Served::Relayed(forward::Response { head, content, .. })) => match content {
-            forward::Content::Whole(content) => {
-                let message = relayed(&head, &content, worker, &mut ending.record, wire);
-                Exchanged::Whole(message, ending)
-            }
-            forward::Content::Coming(relay) => {
-                Exchanged::Coming(Box::new(coming(&head, relay, worker, ending, wire)))
-            }
-        },
+    let record = &mut guard.record;
+    let reply = match outcome {
+        Ok(Served::Relayed(UpstreamResponse { head, content, .. })) => {
+            Some(Reply::Upstream { head, content })
+        }
         Ok(Served::Challenge(answer)) => {
-            let message = answered(&answer, worker, &mut ending, wire);
-            Exchanged::Whole(message, ending)
+            record.challenge = Some("answered");
+            record.status = StatusCode::OK.as_u16();
+            Some(Reply::Own(OwnReply::to_challenge(answer)))
         }
         Err(rejection) => {
-            let record = &mut ending.record;
             record.refused = true;
             record.reason = rejection.reason();
             if let Some(detail) = rejection.detail() {
@@ -148,35 +130,34 @@ pub async fn exchange<IO: Transport>(
             }
             if rejection == Rejection::BodyIncomplete {
                 record.status = 0;
-                return Err(Abandoned);
+                return (None, guard);
             }
-            let message = refuse(&rejection, worker, &mut ending, wire);
-            Exchanged::Whole(message, ending)
+            record.status = rejection.status().as_u16();
+            Some(Reply::Own(OwnReply::refusal(&rejection)))
         }
-    })
+    };
+    (reply, guard)
 }
 
 /// What a request gets that is not refused.
-enum Served {
+enum Served<B> {
     /// Its upstream's answer.
-    Relayed(forward::Response),
+    Relayed(UpstreamResponse<B>),
     /// Ours, to a challenge.
     Challenge(challenge::Answer),
 }
 
-/// The heart of it. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
+/// The path of a request. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
 /// all of it has verified.
-async fn walk<IO: Transport>(
-    view: &View,
-    turn: &Semaphore,
-    wire: &Wire<IO>,
-    arrival: Arrival,
-    now: SystemTime,
-    record: &mut Record,
-) -> Result<Served, Rejection> {
-    let Arrival { head, at, share } = arrival;
+async fn walk<R: Resources, C: Content>(
+    gateway: &Gateway,
+    incoming: Incoming<C>,
+    guard: &mut RequestGuard<R>,
+) -> Result<Served<R::Body>, Rejection> {
+    let now = guard.begun_at();
+    let (record, resources) = guard.parts();
+    let Incoming { head, mut content, client, at, memory } = incoming;
     let head = head.map_err(unserved)?;
-    let gateway = view.gateway();
     gateway.identify(&head, record);
     if head.has_lookalike_of(&gateway.set_fields) {
         return Err(Rejection::Ambiguous(LIKE_SET_FIELD));
@@ -196,39 +177,36 @@ async fn walk<IO: Transport>(
     if let Some(answer) = route.answer_unsigned(&head, record) {
         return Ok(Served::Challenge(answer));
     }
-    let mut share = share.unwrap_or_else(|| gateway.budget.share(record.peer));
+    let mut memory = memory.unwrap_or_else(|| gateway.budget.share(client));
     let mut verification = route.claim(head, now, record)?;
     let bounds = gateway.bounds(route);
-    let received = body::receive(wire, at, bounds, &mut share, &mut verification).await;
+    let received =
+        receive::receive(resources, &mut content, at, bounds, &mut memory, &mut verification).await;
     record.received = verification.len();
     received?;
     let mut check = verification.complete();
-    further::secrets(&mut check, &mut share, wire.entry(), turn, at).await?;
-    let deliverable = route.verify(check, record)?;
-    wire.wait_for_upstream(deliverable.is_authentic());
-    let verified = Instant::now();
-    let may_stay = match &deliverable {
-        Deliverable::Authentic(_) => share.prove(verified.into_std()),
-        Deliverable::Observed(_) => share.stay_unproven(),
-    };
+    further::secrets(resources, &content, &mut check, &mut memory, at).await?;
+    let request = route.verify(check, record)?;
+    content.wait_for_upstream(request.is_authentic());
+    let verified = resources.now();
+    let may_stay = if request.is_authentic() { memory.prove(verified) } else { memory.stay_unproven() };
     may_stay.map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(verified.saturating_duration_since(at));
-    record.secret = deliverable.secret().map(Arc::clone);
-    if let Some(answer) = route.answer(&deliverable) {
+    record.secret = request.secret().map(Arc::clone);
+    if let Some(answer) = route.answer(&request) {
         return Ok(Served::Challenge(answer));
     }
-    let route = gateway.select(candidates, route, &deliverable, record)?;
-    let pool = view.pool(route.upstream).ok_or(Rejection::UpstreamUnreachable)?;
-    let holder = match &deliverable {
-        Deliverable::Authentic(_) => None,
-        Deliverable::Observed(_) => {
-            Some(Holder::new(&mut share, deliverable.content().len(), at, verified).await?)
-        }
+    let route = gateway.select(candidates, route, &request, record)?;
+    let holder = if request.is_authentic() {
+        None
+    } else {
+        Some(Holder::new(&mut memory, request.content().len(), at, verified).await?)
     };
-    let delivery = pin!(forward::deliver(pool, &route.manner, record.peer, deliverable, share, verified));
-    let answer = wire.unless_evicted(pin!(unless_shed(holder, delivery))).await;
-    let answer = answer.ok_or(Rejection::Overloaded)??;
-    let answered = answer.as_ref().map_or_else(|_failed| Instant::now(), |response| response.at);
+    let delivery = Delivery { request, target: &route.target, client, memory, at: verified };
+    let delivery = pin!(resources.deliver(delivery));
+    let delivery = pin!(unless_shed(holder, delivery));
+    let answer = unless_evicted(&content, delivery).await.ok_or(Rejection::Overloaded)??;
+    let answered = answer.as_ref().map_or_else(|_failed| resources.now(), |response| response.at);
     record.upstream_took = Some(answered.saturating_duration_since(verified));
     answer
         .inspect(|response| {
@@ -239,6 +217,16 @@ async fn walk<IO: Transport>(
         })
         .map(Served::Relayed)
         .map_err(|error| undelivered(&error, record))
+}
+
+/// Waits for `work`, which is given up if the client has to leave its place meanwhile.
+async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if content.is_evicted() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// Waits for a delivery, which is given up if its request has a seat and is shed.
@@ -266,7 +254,7 @@ impl Holder {
         arrived: Instant,
         now: Instant,
     ) -> Result<Self, Rejection> {
-        let seated = poll_fn(|cx| Poll::Ready(share.sit(cx, received, arrived.into_std(), now.into_std())));
+        let seated = poll_fn(|cx| Poll::Ready(share.sit(cx, received, arrived, now)));
         seated.await.map_err(|_exhausted| Rejection::Overloaded)?;
         Ok(Self { seat: share.seat(), received })
     }
@@ -291,7 +279,7 @@ impl Gateway {
     /// counted, when the configuration changes.
     #[must_use]
     pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters, desk: &Desk) -> Self {
-        let docket = config.log.diagnose.then(|| Arc::new(Docket::of(config, counsel::ROUTE_TOKENS)));
+        let docket = config.log.diagnose.then(|| Arc::new(Docket::of(config, ROUTE_TOKENS)));
         let mut upstreams: Vec<config::Upstream> = Vec::new();
         let mut routes = Vec::with_capacity(config.routes.len());
         let mut of_path: HashMap<&str, Vec<&config::Route>> = HashMap::new();
@@ -317,12 +305,15 @@ impl Gateway {
                 allow: route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
                 max_body: route.max_body,
                 mode: route.mode,
-                manner: Manner::new(&config.forward, route.verifier.scheme()),
+                target: Target {
+                    upstream: route.upstream.origin.to_string().into(),
+                    slot: upstream,
+                    manner: Manner::new(&config.forward, route.verifier.scheme()),
+                },
                 signed_fields: Guarded::new(route.verifier.scheme().fields()),
                 questions: questions(if number == 0 { siblings } else { &[] }),
                 number,
                 public_url: route.public_url.clone(),
-                upstream,
                 inquiry: docket.as_ref().map(|docket| Inquiry::new(desk, docket, index)),
             });
         }
@@ -364,7 +355,7 @@ impl Gateway {
         record.given_id = given.and_then(GivenId::read);
     }
 
-    /// The upstreams, in the order that [`View::pool`] counts them.
+    /// The upstreams, in the order of the slots of [`Target`]s.
     pub fn upstreams(&self) -> &[config::Upstream] {
         &self.upstreams
     }

@@ -33,9 +33,7 @@
 )]
 
 pub mod admin;
-pub mod answer;
 pub mod background;
-pub mod body;
 pub mod cli;
 pub mod config;
 pub mod counsel;
@@ -44,6 +42,8 @@ pub mod files;
 pub mod footprint;
 pub mod forward;
 pub mod gateway;
+pub mod http_body;
+pub mod message;
 pub mod model;
 pub mod peer;
 pub mod process;

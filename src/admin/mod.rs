@@ -28,8 +28,8 @@ use tracing::{debug, info, warn};
 
 use crate::background::{self, Background, LAST_WAIT};
 use crate::config::{Address, Sharing};
-use crate::server::StartError;
 use crate::server::control::Control;
+use crate::server::error::StartError;
 use crate::server::supervise::{PartGuard, ServerPart};
 
 use asker::Asker;

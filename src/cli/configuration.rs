@@ -77,7 +77,9 @@ pub(super) fn route<'c>(config: &'c Config, path: &str) -> Result<&'c Route, Fai
     let literally = config.routes.iter().find(|route| route.path.as_str() == path);
     let route = match literally {
         Some(route) => Some(route),
-        None => router(config)?.find(path).and_then(|matched| config.routes.get(matched.candidates().first().0)),
+        None => {
+            router(config)?.find(path).and_then(|matched| config.routes.get(matched.candidates().first().0))
+        }
     };
     route.ok_or_else(|| {
         Failure::usage(format!("there is no route for {path}")).hint(format!("there are: {}", paths(config)))

@@ -15,8 +15,8 @@ use super::upstream::{self, Settings};
 use super::{Limits, Mode, Route, keys, pointer, public, public_url, sections, together};
 use crate::forward::origin::Origin;
 use crate::model::Requirement;
-use crate::signature::Permit;
 use crate::route::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
+use crate::signature::Permit;
 use crate::signature::Verifier;
 
 /// What the rest of the file says that routes depend on.
@@ -348,7 +348,7 @@ fn method(item: &Item<'_>, problems: &mut Problems) -> Option<Method> {
 }
 
 /// `mode`
-pub(super) const MODES: [(&str, Mode); 2] = 
+pub(super) const MODES: [(&str, Mode); 2] =
     [("enforce", Mode::Enforce), ("observe", Mode::Observe(Permit::of_configuration()))];
 
 /// What to write where no signature is found.

@@ -11,110 +11,37 @@
 pub mod allowance;
 pub mod case;
 pub mod rotation;
+pub mod submit;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{debug, info, warn};
 
 use crate::background::{self, Background, LAST_WAIT};
-use crate::server::StartError;
 use crate::server::control::Control;
+use crate::server::error::StartError;
 use crate::server::supervise::{PartGuard, ServerPart};
 use crate::signature::diagnosis::{Cause, GivenUp};
-use crate::signature::{Context, Fields};
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
-use crate::telemetry::record::Record;
 use allowance::Allowance;
-use case::{Case, Docket};
+use case::Case;
 use rotation::Rotation;
+use submit::{Desk, Inbox, Order};
 
-/// Of each route: so many diagnoses in [`ROUTE_REST`].
-pub const ROUTE_TOKENS: u32 = 4;
 /// How long a token of a route is away, once it was used.
 pub const ROUTE_REST: Duration = Duration::from_secs(40);
-
-/// Of all routes together, in [`TOTAL_REST`]. What is kept of requests is bounded by it, too: it is no more than this many
-/// times [`case::LONGEST_CONTENT`] and [`case::LONGEST_HEAD`], some 2 MiB.
-pub const TOTAL_TOKENS: u32 = 8;
 /// How long a token of all routes together is away.
 pub const TOTAL_REST: Duration = Duration::from_secs(15);
-
-/// How many orders may wait: as many cases as there are tokens, so that there is always room for one, and the end.
-const WAITING: usize = 9;
 
 /// How long one case may take. Guards against a processor that is slow, or busy: [`case::MOST_WORK`] takes a fifth of it.
 const LONGEST: Duration = Duration::from_millis(250);
 
 /// At least so often it is looked up whether the time for the next warning has come, which a reload may change.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// Where cases are handed in, from any thread.
-#[derive(Clone, Debug)]
-pub struct Desk {
-    orders: SyncSender<Order>,
-    allowance: Arc<Allowance>,
-}
-
-/// What waits to be looked into.
-#[derive(Debug)]
-pub struct Inbox(Receiver<Order>);
-
-#[derive(Debug)]
-enum Order {
-    Case(Box<Case>),
-    /// Wakes the thread up: it is to end.
-    End,
-}
-
-/// A desk, and where what is handed in there ends up.
-#[must_use]
-pub fn desk() -> (Desk, Inbox) {
-    let (orders, inbox) = sync_channel(WAITING);
-    (Desk { orders, allowance: Arc::new(Allowance::of(TOTAL_TOKENS)) }, Inbox(inbox))
-}
-
-/// Where the mismatches of one route are handed in.
-#[derive(Clone, Debug)]
-pub struct Inquiry {
-    desk: Desk,
-    docket: Arc<Docket>,
-    route: usize,
-}
-
-impl Inquiry {
-    /// That of the route with this number.
-    #[must_use]
-    pub fn new(desk: &Desk, docket: &Arc<Docket>, route: usize) -> Self {
-        Self { desk: desk.clone(), docket: Arc::clone(docket), route }
-    }
-
-    /// Has it found out why a request does not verify, if there is a token for that. Never waits.
-    pub fn open<'c, F: Fields + 'c>(
-        &self,
-        record: &Record,
-        reason: Option<&'static str>,
-        context: impl FnOnce() -> Context<'c, F>,
-        content: Option<&[u8]>,
-    ) {
-        let Some(allowance) = self.docket.allowance(self.route) else { return };
-        if self.desk.allowance.is_spent() || !allowance.take() {
-            return;
-        }
-        if self.desk.allowance.take() {
-            if let Some(case) = Case::of(&self.docket, self.route, record, reason, &context(), content) {
-                // There is room for it. Where nobody takes it any more, the tokens stay where they are.
-                let _taken = self.desk.orders.try_send(Order::Case(Box::new(case)));
-                return;
-            }
-            self.desk.allowance.give_back();
-        }
-        allowance.give_back();
-    }
-}
 
 /// The thread, while it works.
 #[derive(Debug)]
@@ -283,10 +210,13 @@ impl Resting {
 mod tests {
     use std::num::NonZeroUsize;
 
+    use super::case::Docket;
+    use super::submit::{Inquiry, ROUTE_TOKENS, TOTAL_TOKENS, WAITING, desk};
     use super::*;
     use crate::config::environment::Fixed;
     use crate::peer::Peer;
-    use crate::telemetry::record::RequestId;
+    use crate::signature::{Context, Fields};
+    use crate::telemetry::record::{Record, RequestId};
 
     #[test]
     fn a_token_comes_back_when_its_time_has_come_and_not_before() {

@@ -1,4 +1,4 @@
-//! Shell. What would become of an event's signature, for whoever operates the gateway: nothing is forwarded.
+//! Pure. What would become of an event's signature, for whoever operates the gateway: nothing is forwarded.
 //!
 //! It is no part of a request's walk, and has no way to an upstream: what it makes is a word, not a `Deliverable`.
 

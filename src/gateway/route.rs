@@ -1,4 +1,4 @@
-//! Shell. A route as the gateway walks it: each step that its signature decides.
+//! Pure. A route as the gateway walks it: each step that its signature decides.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use http::Method;
 
 use crate::config;
-use crate::counsel::Inquiry;
+use crate::counsel::submit::Inquiry;
 use crate::forward::request::Manner;
 use crate::model::{Questions, Requirement};
 use crate::rejection::Rejection;
@@ -24,7 +24,7 @@ pub(super) struct Route {
     pub(super) allow: String,
     pub(super) max_body: u64,
     pub(super) mode: Mode,
-    pub(super) manner: Manner,
+    pub(super) target: Target,
     /// The fields that its signature is read from, or is made over.
     pub(super) signed_fields: Guarded,
     /// What the routes of its path ask of content; asked of the first of them.
@@ -33,9 +33,19 @@ pub(super) struct Route {
     pub(super) number: usize,
     /// Where senders believe to send to; the schemes that sign it need it.
     pub(super) public_url: Option<String>,
-    pub(super) upstream: usize,
     /// Where it is found out why a request does not verify, if that is wanted.
     pub(super) inquiry: Option<Inquiry>,
+}
+
+/// Where a route's requests go, and how.
+#[derive(Debug)]
+pub struct Target {
+    /// The upstream's name, which a reload does not change: its address.
+    pub upstream: Arc<str>,
+    /// Its number among the upstreams of this configuration.
+    pub slot: usize,
+    /// How requests are forwarded.
+    pub manner: Manner,
 }
 
 impl Route {

@@ -17,7 +17,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 use tokio::runtime::Handle;
 
-use super::StartError;
+use super::error::StartError;
 use super::inherit::Inherited;
 use super::listener::{Listener, Queue, SocketFile};
 use crate::config::{Address, Server, Sharing};

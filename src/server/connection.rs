@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::crowd::Entry;
-use super::scribe;
+use super::scope::Scope;
+use super::scribe::{self, Guard};
 use super::seldom::Seldom;
 use super::unread::Unread;
-use super::wire::{Arrival, Transport, Wire};
+use super::wire::{Arrival, RequestContent, Transport, Wire};
 use super::worker::Worker;
-use crate::answer::Ending;
-use crate::gateway::{self, Exchanged};
+use crate::gateway::{self, Incoming};
 use crate::peer::Peer;
 
 /// How long a client whose request was refused early may go on sending while it reads the answer.
@@ -108,15 +108,27 @@ async fn exchanges<IO: Transport + 'static>(
 }
 
 /// Takes note of how much of a response is kept. With the last of it the request has ended.
-fn take_note<IO: Transport>(open: &mut Option<Box<Ending>>, wire: &Wire<IO>) {
-    if let Some(ending) = open {
-        ending.unwritten = wire.kept();
-        ending.is_evicted = wire.entry().is_evicted();
-        if ending.unwritten == 0 {
+fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, wire: &Wire<IO>) {
+    if let Some(guard) = open {
+        guard.unwritten = wire.kept();
+        guard.is_evicted = wire.entry().is_evicted();
+        if guard.unwritten == 0 {
             *open = None;
         }
     }
 }
+
+/// Nobody is left to answer.
+#[derive(Debug)]
+struct Abandoned;
+
+impl std::fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the client went away before its request was complete")
+    }
+}
+
+impl Error for Abandoned {}
 
 /// What comes behind a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,21 +146,21 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
     entry: &Entry,
     peer: Peer,
     mut arrival: Arrival,
-) -> Result<(Next, Option<Box<Ending>>), Box<dyn Error>> {
+) -> Result<(Next, Option<Box<Guard>>), Box<dyn Error>> {
     loop {
-        let exchanged = {
+        let view = worker.view();
+        wire.adopt(view.limits());
+        let (reply, guard) = {
+            let Arrival { head, at, share } = arrival;
+            let content = RequestContent::new(wire);
+            let incoming = Incoming { head, content, client: peer, at: at.into_std(), memory: share };
             // Pinned where it is made: to wait for it by value would be to move it twice, and it is large.
-            let exchange = pin!(gateway::exchange(worker, wire, arrival, peer));
-            exchange.await?
+            let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
+            handled.await
         };
-        let (goes_on, ending) = match exchanged {
-            Exchanged::Whole(message, mut ending) => {
-                wire.end(message.bytes(), message.goes_on(), &mut ending.unwritten).await?;
-                (message.goes_on(), Some(ending))
-            }
-            Exchanged::Coming(coming) => scribe::write(wire, coming).await?,
-        };
-        let open = ending.filter(|_| wire.is_stuck()).map(Box::new);
+        let Some(reply) = reply else { return Err(Abandoned.into()) };
+        let (goes_on, guard) = scribe::write(wire, reply, guard).await?;
+        let open = guard.filter(|_| wire.is_stuck()).map(Box::new);
         match (goes_on, open) {
             (false, open) => return Ok((Next::Nothing, open)),
             (true, open @ Some(_)) => return Ok((Next::Rest, open)),

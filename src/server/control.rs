@@ -16,7 +16,7 @@ use super::supervise::ServerPart;
 use super::{fixed, wire};
 use crate::config::digest::{self, Part};
 use crate::config::{Address, Config};
-use crate::counsel::Desk;
+use crate::counsel::submit::Desk;
 use crate::gateway::Gateway;
 use crate::process;
 use crate::route::{Conflict, Router};

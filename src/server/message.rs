@@ -14,38 +14,6 @@ pub struct Message {
     goes_on: bool,
 }
 
-/// What tells one refusal from another: those of the same kind in the same second are the same to the last byte.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    /// Since 1970.
-    pub second: u64,
-    /// The content, which goes with its status code and fields.
-    pub problem: &'static str,
-    /// What it answers.
-    pub asked: Asked,
-    /// Whether it is the last.
-    pub is_last: bool,
-}
-
-/// The refusal that was put together last. In a flood of them nearly all are the same.
-#[derive(Debug, Default)]
-pub struct LastRefusal(Option<(Kind, Message)>);
-
-impl LastRefusal {
-    /// That one, if it is of this kind, or else the one that `make` puts together.
-    pub fn or_make(&mut self, kind: Kind, make: impl FnOnce() -> Message) -> Message {
-        if let Some((known, message)) = &self.0
-            && std::ptr::eq(known.problem, kind.problem)
-            && (known.second, known.asked, known.is_last) == (kind.second, kind.asked, kind.is_last)
-        {
-            return message.clone();
-        }
-        let message = make();
-        self.0 = Some((kind, message.clone()));
-        message
-    }
-}
-
 /// What the framing takes beside fields and content, at most, and a few fields on top.
 const FRAME: usize = 320;
 
@@ -130,10 +98,10 @@ impl Message {
     /// A response of ours to what was `asked`, with these fields besides those that frame it; `is_last` says that the
     /// connection is not to go on, whatever the client would like.
     #[must_use]
-    pub fn new(
+    pub fn new<'f>(
         asked: Asked,
         status: StatusCode,
-        fields: &[(HeaderName, HeaderValue)],
+        fields: impl IntoIterator<Item = &'f (HeaderName, HeaderValue)>,
         content: &[u8],
         is_last: bool,
     ) -> Self {
@@ -205,29 +173,6 @@ mod tests {
         let want = "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain\r\nallow: POST, PUT\r\n\
                     content-length: 7\r\n\r\nnot so\n";
         assert_eq!((text.as_str(), goes_on), (want, true));
-    }
-
-    #[test]
-    fn a_refusal_is_put_together_again_when_anything_about_it_is_different() {
-        let made = std::cell::Cell::new(0);
-        let mut last = LastRefusal::default();
-        let mut refuse = |kind| {
-            let make = || {
-                made.set(made.get() + 1);
-                Message::new(POST, StatusCode::NOT_FOUND, &[], made.get().to_string().as_bytes(), false)
-            };
-            let text = last.or_make(kind, make);
-            assert!(text.bytes().ends_with(made.get().to_string().as_bytes()), "it is the last one made");
-            made.get()
-        };
-        let first = Kind { second: 7, problem: "one", asked: POST, is_last: false };
-        let head = Asked { is_for_head: true, ..POST };
-        assert_eq!([refuse(first), refuse(first)], [1, 1]);
-        assert_eq!(refuse(Kind { second: 8, ..first }), 2);
-        assert_eq!(refuse(Kind { problem: "two", ..first }), 3);
-        assert_eq!(refuse(Kind { asked: head, ..first }), 4);
-        assert_eq!(refuse(Kind { is_last: true, ..first }), 5);
-        assert_eq!(refuse(first), 6);
     }
 
     #[test]

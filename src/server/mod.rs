@@ -7,6 +7,7 @@ pub mod chunked;
 pub mod connection;
 pub mod control;
 pub mod crowd;
+pub mod error;
 pub mod eviction;
 mod fixed;
 pub mod head;
@@ -16,6 +17,7 @@ pub mod listener;
 pub mod message;
 pub mod pace;
 pub mod proxy;
+pub mod scope;
 pub mod scribe;
 pub mod seats;
 mod seldom;
@@ -37,9 +39,9 @@ use crate::config::{self, Address, Config};
 use crate::counsel::{self, Counsel};
 use crate::peer::Network;
 use crate::process;
-use crate::route::Conflict;
 use control::Control;
 use crowd::Crowd;
+pub use error::StartError;
 use inherit::Inherited;
 use listener::Listener;
 use supervise::{PartGuard, ServerPart};
@@ -66,36 +68,6 @@ pub enum Ended {
     Failed(ServerPart),
 }
 
-/// Why a server could not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    Bind(Address, io::Error),
-    /// The system has no thread or no event queue to give.
-    Thread(io::Error),
-    /// Routes would take the same requests. A configuration that was read has no such routes.
-    Routes(Vec<Conflict>),
-}
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bind(address, _) => write!(f, "cannot listen on {address}"),
-            Self::Thread(_) => f.write_str("cannot start a worker thread"),
-            Self::Routes(_) => f.write_str("some routes would take the same requests"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Bind(_, source) | Self::Thread(source) => Some(source),
-            Self::Routes(_) => None,
-        }
-    }
-}
-
 /// Binds every listener, and serves on threads of its own.
 ///
 /// # Errors
@@ -109,7 +81,7 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
 /// # Errors
 /// [`StartError`]. Nothing runs then.
 pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
-    let (desk, inbox) = counsel::desk();
+    let (desk, inbox) = counsel::submit::desk();
     let control = Control::new(config, desk.clone()).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
     let claims = bind::claim(&config.server, inherited)?;

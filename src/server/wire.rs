@@ -30,8 +30,9 @@ use super::limit::{Exhausted, FREE_HEAD, Share};
 use super::pace::Uptake;
 use super::unread::{self, Unread};
 use crate::deadline::{Deadline, Moment};
+use crate::message::content::{Append, ContentError, Length, Progress};
 use content::Remaining;
-pub use content::{Append, ContentError, Progress};
+pub use content::RequestContent;
 
 /// How many bytes are read at once where it is not known how many will come.
 ///
@@ -236,6 +237,15 @@ impl<IO: Transport> Wire<IO> {
         self.inner.borrow().unread.len()
     }
 
+    /// How much content the request that has just arrived has.
+    fn content_length(&self) -> Length {
+        match &self.inner.borrow().phase {
+            Phase::Content(Remaining::Length(length)) => Length::Known(*length),
+            Phase::Content(Remaining::Chunked(_)) => Length::Unknown,
+            Phase::Head | Phase::Complete | Phase::Closed => Length::None,
+        }
+    }
+
     /// How many bytes of content are still to come of the chunk under way, as its size says.
     pub fn announced(&self) -> u64 {
         match &self.inner.borrow().phase {
@@ -311,16 +321,6 @@ impl<IO: Transport> Wire<IO> {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Poll::Pending
-    }
-
-    /// Waits for `work`, which is given up if the connection is evicted meanwhile.
-    pub async fn unless_evicted<F: Future>(&self, mut work: Pin<&mut F>) -> Option<F::Output> {
-        poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending if self.entry.is_evicted() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
     }
 
     /// Reads more content into `append`: what has been read already, or else straight from the socket.

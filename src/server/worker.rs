@@ -14,7 +14,6 @@ use tokio_util::task::TaskTracker;
 use super::control::{Control, Generation};
 use super::crowd::{Crowd, Roster};
 use super::limit::Budget;
-use super::message::LastRefusal;
 use super::view::View;
 use super::wire::{self, Scratch};
 use crate::telemetry;
@@ -37,7 +36,6 @@ pub struct Worker {
     line: RefCell<Vec<u8>>,
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
-    refusal: RefCell<LastRefusal>,
     /// For whoever has much to hash that has come already: one at a time.
     turn: Semaphore,
 }
@@ -68,7 +66,6 @@ impl Worker {
             line: RefCell::default(),
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
-            refusal: RefCell::default(),
             turn: Semaphore::new(1),
         })
     }
@@ -173,12 +170,6 @@ impl Worker {
     #[must_use]
     pub fn turn(&self) -> &Semaphore {
         &self.turn
-    }
-
-    /// The refusal that this thread put together last.
-    #[must_use]
-    pub fn refusal(&self) -> &RefCell<LastRefusal> {
-        &self.refusal
     }
 
     /// A time that is about now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.

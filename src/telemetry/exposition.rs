@@ -351,8 +351,8 @@ fn seconds(micros: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::signature::Permit;
     use super::*;
+    use crate::signature::Permit;
     use crate::telemetry::metric::{Meters, Seen};
     use crate::telemetry::roll::{RouteName, SecretName};
 

@@ -82,9 +82,9 @@ impl Roll {
 
 #[cfg(test)]
 mod tests {
-    use crate::signature::Permit;
     use super::*;
     use crate::config::environment::Fixed;
+    use crate::signature::Permit;
     use std::num::NonZeroUsize;
 
     #[test]
@@ -117,7 +117,14 @@ mod tests {
         let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap();
         let roll = Roll::of(&loaded.config);
         let paths: Vec<_> = roll.routes.iter().map(|route| (&*route.path, route.mode)).collect();
-        assert_eq!(paths, [("/own", Mode::Enforce), ("/w", Mode::Enforce), ("/x", Mode::Observe(Permit::of_configuration()))]);
+        assert_eq!(
+            paths,
+            [
+                ("/own", Mode::Enforce),
+                ("/w", Mode::Enforce),
+                ("/x", Mode::Observe(Permit::of_configuration()))
+            ]
+        );
         let secrets: Vec<_> = roll
             .secrets
             .iter()

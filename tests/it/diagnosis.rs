@@ -259,7 +259,7 @@ fn what_is_looked_into_does_not_hold_up_the_end() {
     let body = format!("{{{}}}", " ".repeat(counsel::case::LONGEST_CONTENT - 2));
     let forged = changed(b"{}", body.as_bytes());
     let mut client = Client::connect(address);
-    for _ in 0..counsel::ROUTE_TOKENS {
+    for _ in 0..counsel::submit::ROUTE_TOKENS {
         assert_eq!(client.send(forged.bytes()).response().status, 401);
     }
     running.signal("-TERM");
@@ -349,7 +349,7 @@ fn of_a_storm_of_forgeries_four_are_looked_into() {
     let refused =
         format!("hookgate_requests_total{{route=\"{PATH}\",status=\"401\",reason=\"signature_mismatch\"}}");
     await_value(&gateway, &refused, 1000.0);
-    assert_looked_into(&gateway, begin, counsel::ROUTE_TOKENS, counsel::ROUTE_REST);
+    assert_looked_into(&gateway, begin, counsel::submit::ROUTE_TOKENS, counsel::ROUTE_REST);
     nothing_reached(gateway, upstream);
 }
 
@@ -366,7 +366,7 @@ fn of_a_storm_on_every_route_eight_are_looked_into() {
         let forged = changed(body().as_bytes(), b"[]").target(&format!("/{n}"));
         assert_eq!(client.send(forged.bytes()).response().status, 401);
     }
-    assert_looked_into(&gateway, begin, counsel::TOTAL_TOKENS, counsel::TOTAL_REST);
+    assert_looked_into(&gateway, begin, counsel::submit::TOTAL_TOKENS, counsel::TOTAL_REST);
     nothing_reached(gateway, upstream);
 }
 

@@ -122,7 +122,9 @@ fn route(many: usize, path: &'static str) -> Part {
     let router = Router::build(patterns.iter().map(|pattern| (pattern, &ModelRule::Any))).unwrap();
     assert_eq!(router.find(path).is_some(), !path.starts_with("/nothing"));
     warm(move || {
-        black_box(router.find(black_box(path)).map(|matched| (matched.candidates().first(), matched.check())));
+        black_box(
+            router.find(black_box(path)).map(|matched| (matched.candidates().first(), matched.check())),
+        );
     })
 }
 

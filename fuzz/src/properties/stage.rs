@@ -32,7 +32,8 @@ pub fn worker(text: &str) -> Rc<Worker> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", SECRET);
     let loaded = hookgate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH);
     let config = loaded.expect("the configuration is valid").config;
-    let control = Control::new(&config, hookgate::counsel::desk().0).expect("the routes do not conflict");
+    let control =
+        Control::new(&config, hookgate::counsel::submit::desk().0).expect("the routes do not conflict");
     Worker::new(control, Crowd::new(10), 1)
 }
 

@@ -46,7 +46,7 @@ fn control_before(upstream: &str) -> Arc<Control> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
     let config =
         crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-    Control::new(&config, crate::counsel::desk().0).unwrap()
+    Control::new(&config, crate::counsel::submit::desk().0).unwrap()
 }
 
 /// How many requests have ended.

@@ -1,11 +1,15 @@
 //! Shell. The content of a request, as it is read from its wire: counted, or undone from chunks.
 
 use std::io;
+use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncRead;
+use bytes::BufMut as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::{Inner, Phase, Transport};
+use super::{Inner, Phase, Transport, Wire};
+use crate::message::content::{Append, Content, ContentError, Length, Progress};
 use crate::server::chunked::{Chunked, Malformed, Step};
 
 /// What is left of it.
@@ -15,39 +19,60 @@ pub(super) enum Remaining {
     Chunked(Chunked),
 }
 
-/// Why content did not arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentError {
-    /// The connection ended before the content did.
-    Incomplete,
-    /// Its chunked coding is malformed.
-    Malformed(&'static str),
+/// The content of the request under way, read from its connection.
+#[derive(Debug)]
+pub struct RequestContent<IO> {
+    wire: Rc<Wire<IO>>,
+    length: Length,
 }
 
-/// How far the reading of content has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// There was some.
-    Some,
-    /// There was no room for more; make some.
-    Full,
-    /// That was the last of it.
-    Complete,
+impl<IO: Transport> RequestContent<IO> {
+    /// The content of the request that has just arrived.
+    #[must_use]
+    pub fn new(wire: &Rc<Wire<IO>>) -> Self {
+        Self { wire: Rc::clone(wire), length: wire.content_length() }
+    }
 }
 
-/// A place that content goes to.
-pub trait Append {
-    /// How many bytes it can take now.
-    fn room(&self) -> usize;
-    /// Takes a piece, of which it has room for all.
-    fn push(&mut self, piece: &[u8]);
-    /// Reads at most `limit` bytes, and no more than there is room for, straight from the socket.
-    fn poll_read_from<IO: AsyncRead + Unpin>(
+impl<IO: Transport> Content for RequestContent<IO> {
+    fn length(&self) -> Length {
+        self.length
+    }
+
+    async fn ask_for(&mut self) -> Result<(), ContentError> {
+        if self.wire.has_unread_content() && self.wire.waiting() == 0 {
+            self.wire.send_continue().await.map_err(|_gone| ContentError::Incomplete)?;
+        }
+        Ok(())
+    }
+
+    fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        io: &mut IO,
-        limit: usize,
-    ) -> Poll<io::Result<usize>>;
+        place: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        self.wire.poll_content(cx, place)
+    }
+
+    fn buffered(&self) -> usize {
+        self.wire.waiting()
+    }
+
+    fn announced(&self) -> u64 {
+        self.wire.announced()
+    }
+
+    fn is_evicted(&self) -> bool {
+        self.wire.entry().is_evicted()
+    }
+
+    fn wait_for_more(&self, received: usize) {
+        self.wire.entry().wait_for_more_content(received);
+    }
+
+    fn wait_for_upstream(&self, is_authentic: bool) {
+        self.wire.wait_for_upstream(is_authentic);
+    }
 }
 
 impl<IO: Transport> Inner<IO> {
@@ -88,7 +113,7 @@ impl<IO: Transport> Inner<IO> {
             return Poll::Ready(Ok(Progress::Full));
         }
         let took = if self.unread.is_empty() {
-            match ready!(append.poll_read_from(cx, &mut self.io, limit)) {
+            match ready!(poll_read_from(&mut self.io, cx, append, limit)) {
                 Ok(n) if n > 0 => n,
                 Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
             }
@@ -140,12 +165,25 @@ impl<IO: Transport> Inner<IO> {
     }
 }
 
+/// Reads straight from the socket into the place that content goes to.
+fn poll_read_from<IO: AsyncRead + Unpin>(
+    io: &mut IO,
+    cx: &mut Context<'_>,
+    append: &mut impl Append,
+    limit: usize,
+) -> Poll<io::Result<usize>> {
+    append.receive(limit, |buffer| {
+        if buffer.has_remaining_mut() { pin!(io.read_buf(buffer)).poll(cx) } else { Poll::Ready(Ok(0)) }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
     use std::sync::Arc;
     use std::time::Duration;
 
+    use bytes::buf::Limit;
     use tokio::io::AsyncWriteExt as _;
 
     use super::super::{Limits, Wire, scratch};
@@ -168,17 +206,9 @@ mod tests {
             self.0.extend_from_slice(piece);
         }
 
-        fn poll_read_from<IO: AsyncRead + Unpin>(
-            &mut self,
-            cx: &mut Context<'_>,
-            io: &mut IO,
-            limit: usize,
-        ) -> Poll<io::Result<usize>> {
-            let mut memory = vec![0; limit.min(100)];
-            let mut buffer = tokio::io::ReadBuf::new(&mut memory);
-            ready!(std::pin::Pin::new(io).poll_read(cx, &mut buffer))?;
-            self.0.extend_from_slice(buffer.filled());
-            Poll::Ready(Ok(buffer.filled().len()))
+        fn receive<T>(&mut self, limit: usize, read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> T) -> T {
+            self.0.reserve(limit.min(100));
+            read(&mut (&mut self.0).limit(limit.min(100)))
         }
     }
 

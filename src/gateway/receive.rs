@@ -1,64 +1,60 @@
-//! Shell. Reads the content of a request under its bounds, handing each piece on to be hashed.
+//! Pure. Receives the content of a request under its bounds, and hands each piece on to be hashed.
 
-use std::future::{Future as _, poll_fn};
-use std::io;
-use std::pin::pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-use bytes::{BufMut as _, Bytes};
-use http_body::Body;
-use http_body_util::BodyExt as _;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::time::Instant;
+use bytes::buf::Limit;
 
-use crate::deadline::{Deadline, Moment};
+use super::resources::{Resources, Timer as _};
+use crate::message::content::{Append, Content, ContentError, Length, Progress};
 use crate::rejection::Rejection;
-use crate::server::head::{Expect, Framing, RequestHead};
+use crate::server::head::{Expect, RequestHead};
 use crate::server::limit::{Exhausted, Share};
 use crate::server::pace::Pace;
-use crate::server::wire::{Append, ContentError, Progress, Transport, Wire};
 use crate::signature::Verification;
 
 /// What the content of a request is measured against.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(super) struct Bounds {
     /// Bytes it may have.
-    pub max_body: u64,
+    pub(super) max_body: u64,
     /// How fast it must come.
-    pub pace: Pace,
+    pub(super) pace: Pace,
 }
 
-/// Reads all content of a request, whose head arrived at that time, into `verification`. `share` is made as large as the memory
-/// that it takes.
+/// Receives all content of a request, whose head arrived at that time, into `verification`. `share` is made as large as the
+/// memory that it takes.
 ///
 /// # Errors
-/// [`Rejection`]: too large, too slow, no memory left, malformed, or broken off.
-pub async fn receive<IO: Transport>(
-    wire: &Wire<IO>,
+/// [`Rejection`]: too large, too slow, no memory left, malformed, broken off, or evicted for another client.
+pub(super) async fn receive<R: Resources, C: Content>(
+    resources: &R,
+    content: &mut C,
     arrived: Instant,
     bounds: Bounds,
     share: &mut Share,
     verification: &mut Verification<'_, RequestHead>,
 ) -> Result<(), Rejection> {
-    let head = *verification.head().facts();
     let max = usize::try_from(bounds.max_body).unwrap_or(usize::MAX);
-    let plan = match head.framing {
-        Framing::None => return Ok(()),
-        Framing::Length(length) => match usize::try_from(length) {
+    let plan = match content.length() {
+        Length::None => return Ok(()),
+        Length::Known(length) => match usize::try_from(length) {
             Ok(length) if length <= max => Plan::Declared(length),
             Ok(_) | Err(_) => return Err(Rejection::BodyTooLarge),
         },
-        Framing::Chunked => Plan::Counted { max },
+        Length::Unknown => Plan::Counted { max },
     };
     // The head has only just arrived.
-    let mut now = Moment::known(arrived);
-    if head.expect == Expect::Continue && wire.has_unread_content() && wire.waiting() == 0 {
-        wire.send_continue().await.map_err(|_gone| {
-            if wire.entry().is_evicted() { Rejection::Overloaded } else { Rejection::BodyIncomplete }
-        })?;
-        now = Moment::default();
+    let mut now = Some(arrived);
+    if verification.head().facts().expect == Expect::Continue {
+        if content.ask_for().await.is_err() {
+            let is_evicted = content.is_evicted();
+            return Err(if is_evicted { Rejection::Overloaded } else { Rejection::BodyIncomplete });
+        }
+        now = None;
     }
-    let mut deadline = Deadline::default();
+    let mut deadline = resources.timer();
     let before = share.bytes();
     let mut intake = Intake { verification, share, plan, before };
     let received = poll_fn(|cx| {
@@ -66,10 +62,13 @@ pub async fn receive<IO: Transport>(
             if intake.share.is_shed() {
                 return Poll::Ready(Err(Rejection::Overloaded));
             }
-            let polled = wire.poll_content(cx, &mut intake);
-            intake.check(wire.announced())?;
+            let polled = content.poll_read(cx, &mut intake);
+            intake.check(content.announced())?;
             let progress = match polled {
-                Poll::Ready(Ok(Progress::Full)) => intake.poll_make_room(cx, wire.waiting(), &mut now)?,
+                Poll::Ready(Ok(Progress::Full)) => {
+                    let now = *now.get_or_insert_with(|| resources.now());
+                    intake.poll_make_room(cx, content.buffered(), now)?
+                }
                 Poll::Ready(Ok(Progress::Complete)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(Progress::Some)) => Poll::Ready(()),
                 Poll::Ready(Err(ContentError::Incomplete)) => {
@@ -79,20 +78,20 @@ pub async fn receive<IO: Transport>(
                     return Poll::Ready(Err(Rejection::MalformedContent(why)));
                 }
                 Poll::Pending => {
-                    let (received, now) = (intake.verification.len(), now.get().into_std());
-                    let seated = intake.share.sit(cx, received, arrived.into_std(), now);
+                    let now = *now.get_or_insert_with(|| resources.now());
+                    let seated = intake.share.sit(cx, intake.verification.len(), arrived, now);
                     seated.map_err(|_exhausted| Rejection::Overloaded)?;
                     Poll::Pending
                 }
             };
             if progress.is_pending() {
-                wire.entry().wait_for_more_content(intake.verification.len());
-                if wire.entry().is_evicted() {
+                content.wait_for_more(intake.verification.len());
+                if content.is_evicted() {
                     return Poll::Ready(Err(Rejection::Overloaded));
                 }
                 deadline.set_at(arrived, bounds.pace.patience(intake.verification.len()));
                 // When there is more, it is later.
-                now = Moment::default();
+                now = None;
                 return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
             }
         }
@@ -164,10 +163,10 @@ impl Intake<'_, '_> {
         &mut self,
         cx: &mut Context<'_>,
         waiting: usize,
-        now: &mut Moment,
+        now: Instant,
     ) -> Result<Poll<()>, Rejection> {
         let capacity = self.plan.capacity_after(self.verification.capacity(), waiting);
-        match self.share.poll_grow_to(cx, self.before.saturating_add(capacity), now.get().into_std()) {
+        match self.share.poll_grow_to(cx, self.before.saturating_add(capacity), now) {
             Poll::Ready(Ok(())) => {
                 self.verification.grow_to(capacity);
                 Ok(Poll::Ready(()))
@@ -187,36 +186,10 @@ impl Append for Intake<'_, '_> {
         self.verification.push(piece);
     }
 
-    fn poll_read_from<IO: AsyncRead + Unpin>(
-        &mut self,
-        cx: &mut Context<'_>,
-        io: &mut IO,
-        limit: usize,
-    ) -> Poll<io::Result<usize>> {
-        self.verification.receive(limit.min(self.room()), |buffer| {
-            if buffer.has_remaining_mut() { pin!(io.read_buf(buffer)).poll(cx) } else { Poll::Ready(Ok(0)) }
-        })
+    fn receive<T>(&mut self, limit: usize, read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> T) -> T {
+        let limit = limit.min(self.room());
+        self.verification.receive(limit, read)
     }
-}
-
-/// The first `limit` bytes of a body, and whether there are more.
-///
-/// # Errors
-/// The body's own.
-pub async fn read_bounded<B>(mut body: B, limit: usize) -> Result<(Vec<u8>, bool), B::Error>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut content = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        let room = limit.saturating_sub(content.len());
-        content.extend_from_slice(data.get(..room).unwrap_or(&data));
-        if data.len() > room {
-            return Ok((content, true));
-        }
-    }
-    Ok((content, false))
 }
 
 #[cfg(test)]

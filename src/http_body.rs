@@ -1,0 +1,26 @@
+//! Shell. Reads the body of a message of hyper's under a bound: the admin listener's requests, and the responses that the command
+//! line gets.
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body_util::BodyExt as _;
+
+/// The first `limit` bytes of a body, and whether there are more.
+///
+/// # Errors
+/// The body's own.
+pub async fn read_bounded<B>(mut body: B, limit: usize) -> Result<(Vec<u8>, bool), B::Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut content = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = limit.saturating_sub(content.len());
+        content.extend_from_slice(data.get(..room).unwrap_or(&data));
+        if data.len() > room {
+            return Ok((content, true));
+        }
+    }
+    Ok((content, false))
+}
