@@ -33,26 +33,16 @@
 )]
 
 pub mod admin;
-pub mod background;
+pub mod admission;
 pub mod cli;
 pub mod config;
-pub mod counsel;
-pub mod deadline;
-pub mod files;
-pub mod footprint;
-pub mod forward;
+pub mod diagnosis;
 pub mod gateway;
-pub mod http_body;
+pub mod http1;
+pub mod listen;
 pub mod message;
-pub mod model;
-pub mod peer;
-pub mod process;
-pub mod redact;
-pub mod rejection;
-pub mod reload;
-pub mod route;
-pub mod secret;
-pub mod server;
+pub mod routing;
+pub mod runtime;
 pub mod signature;
-pub mod stream;
 pub mod telemetry;
+pub mod upstream;

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
+use hookgate::admission::client::Peer;
 use hookgate::config;
 use hookgate::config::environment::Fixed;
-use hookgate::counsel::case::{Case, Docket, LONGEST_CONTENT};
-use hookgate::peer::Peer;
+use hookgate::diagnosis::sample::{Case, Docket, LONGEST_CONTENT};
 use hookgate::signature::{Context, Fields};
 use hookgate::telemetry::record::{Record, RequestId};
 

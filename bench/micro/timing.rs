@@ -23,8 +23,8 @@
 use std::hint::black_box;
 use std::time::{Instant, SystemTime};
 
-use hookgate::secret::{Key, Secret};
 use hookgate::signature::scheme::Scheme;
+use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::{Context, Fields, Verifier};
 
 const SAMPLES: usize = 1_000_000;

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::asker::Asker;
 use super::{event, state};
+use crate::admin::body;
 use crate::gateway::Unfit;
-use crate::http_body;
-use crate::server::control::Control;
+use crate::runtime::control::Control;
 use crate::telemetry;
 use crate::telemetry::exposition::{self, Gauges};
 
@@ -88,7 +88,7 @@ impl Page {
 
 /// The content of a request, if it is not too large and arrives. How long it may take is for the connection to say.
 pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
-    match http_body::read_bounded(&mut body, limit).await {
+    match body::read_bounded(&mut body, limit).await {
         Ok((content, false)) => Ok(content),
         Ok((_, true)) => {
             // To close with something unread would make the kernel discard the answer.

@@ -15,7 +15,7 @@ use tracing::info;
 use std::time::SystemTime;
 
 use super::answer::{content, document};
-use crate::server::control::Control;
+use crate::runtime::control::Control;
 
 /// What an event's path is put behind.
 const PREFIX: &str = "/verify";

@@ -6,6 +6,7 @@
 
 mod answer;
 mod asker;
+pub mod body;
 mod event;
 mod state;
 
@@ -26,11 +27,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::background::{self, Background, LAST_WAIT};
 use crate::config::{Address, Sharing};
-use crate::server::control::Control;
-use crate::server::error::StartError;
-use crate::server::supervise::{PartGuard, ServerPart};
+use crate::runtime::background::{self, Background, LAST_WAIT};
+use crate::runtime::control::Control;
+use crate::runtime::error::StartError;
+use crate::runtime::supervise::{PartGuard, ServerPart};
 
 use asker::Asker;
 

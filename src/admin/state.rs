@@ -14,8 +14,8 @@ use serde_json::json;
 
 use super::answer::{content, document, seconds};
 use crate::config::digest::Part;
-use crate::process;
-use crate::server::control::Control;
+use crate::runtime::control::Control;
+use crate::runtime::process;
 
 /// What `hookgate doctor` sends.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]

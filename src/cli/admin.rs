@@ -13,7 +13,7 @@ use super::exit::Failure;
 use super::send;
 use super::terminal::Terminal;
 use crate::config::{Admin, load};
-use crate::forward::origin::Origin;
+use crate::upstream::origin::Origin;
 
 /// A request to it.
 pub(super) struct Question<'q> {

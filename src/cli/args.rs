@@ -9,9 +9,9 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use super::doctor::Door;
 use super::event::Forgery;
 use crate::config::unit;
-use crate::forward::origin::Origin;
-use crate::secret::SecretEncoding;
 use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::secret::SecretEncoding;
+use crate::upstream::origin::Origin;
 
 /// A reverse proxy that verifies webhooks: only authentic events reach your app, byte for byte as they were sent.
 #[derive(Debug, Parser)]

@@ -8,7 +8,7 @@ use super::terminal::Terminal;
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
 use crate::config::{Config, Loaded, Route};
-use crate::route::Router;
+use crate::routing::router::Router;
 
 /// Loads gateway.toml. Every problem it has is printed; warnings are left to the caller.
 ///

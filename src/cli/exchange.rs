@@ -18,10 +18,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
+use crate::admin::body::read_bounded;
 use crate::config::unit::write_duration;
-use crate::forward::dial::dial;
-use crate::forward::origin::Origin;
-use crate::http_body::read_bounded;
+use crate::upstream::dial::dial;
+use crate::upstream::origin::Origin;
 
 /// A request to be sent.
 pub(super) struct Outgoing<'a> {

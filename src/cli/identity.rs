@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::args::{Origins, SecretPlace, Stamp, Whose};
-use super::asked::{self, Asked};
 use super::exit::Failure;
 use super::terminal::Terminal;
 use super::{configuration, input};
+use crate::cli::request_args::{self, Asked};
 use crate::config::{Config, Route};
-use crate::secret::Secret;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::private_key::PrivateKey;
+use crate::signature::secret::Secret;
 use crate::signature::sign::{CannotSign, Signature};
-use crate::signature::{Verifier, diagnosis, sign};
+use crate::signature::{Verifier, causes, sign};
 
 /// A verifier, and what is known of where it came from.
 pub(super) struct Identity {
@@ -49,7 +49,7 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
             let verifier = Verifier::new(scheme.clone(), vec![secret]).map_err(|error| {
                 unusable().because(error).hint("say how it is written: --secret-encoding base64 or hex")
             })?;
-            let verifier = verifier.suspecting(&name, diagnosis::key_changes(&text, encoding));
+            let verifier = verifier.suspecting(&name, causes::key_changes(&text, encoding));
             Ok(Identity { verifier: Arc::new(verifier), config: None, route: None })
         }
         Origins::Config { route } => {
@@ -159,7 +159,7 @@ pub(super) fn note_unsigned(
     method: bool,
 ) {
     let scheme = verifier.scheme();
-    let useless = asked::unsigned(scheme, stamp, url, method);
+    let useless = request_args::unsigned(scheme, stamp, url, method);
     if !useless.is_empty() {
         let (flags, name) = (useless.join(", "), &scheme.name);
         let signs = match scheme.content.is_body() {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::args::SecretPlace;
 use super::exit::Failure;
 use super::terminal::Terminal;
-use crate::files;
+use crate::config::files;
 
 /// Reads a body: a file, or standard input for `-` and where no file is named.
 ///

@@ -5,7 +5,6 @@
 
 mod admin;
 mod args;
-mod asked;
 mod check;
 mod configuration;
 mod demo;
@@ -13,16 +12,17 @@ mod doctor;
 mod event;
 mod exchange;
 mod exit;
+pub mod health;
 mod identity;
 mod input;
-mod live;
+pub mod request_args;
+pub mod rotation_status;
 mod run;
 mod schemes;
 mod secrets;
 mod send;
 mod sign;
 mod signals;
-mod standing;
 mod table;
 mod terminal;
 mod verdict;
@@ -38,8 +38,8 @@ use exit::{Exit, Failure};
 use terminal::{Paint, Terminal};
 
 use crate::config::problem::Style;
+use crate::config::redact::url;
 use crate::config::schema::schema;
-use crate::redact;
 use crate::telemetry;
 
 /// Does what the arguments say, the first of them being the program's name.
@@ -85,7 +85,7 @@ fn told(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> Exit {
     let file = &typed.config;
     let result = match &typed.command {
         None | Some(Command::Run) => run::run(terminal, file),
-        Some(Command::Check(asked)) if asked.live => live::check(terminal, file, asked),
+        Some(Command::Check(asked)) if asked.live => health::check(terminal, file, asked),
         Some(Command::Check(asked)) => check::check(terminal, file, asked),
         Some(Command::Sign(asked)) => sign::sign(terminal, file, asked),
         Some(Command::Verify(asked)) => verify::verify(terminal, file, asked),
@@ -112,11 +112,11 @@ fn told(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> Exit {
 /// Says what has failed, and nothing that may be a credential in a URL of the arguments.
 fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> Exit {
     let label = terminal.err.paint(Paint::Bad, "error");
-    let message = redact::redacted_in(&failure.to_string(), repeated);
+    let message = url::redacted_in(&failure.to_string(), repeated);
     terminal.err.line(format_args!("{label}: {message}"));
     if let Some(hint) = failure.to_do() {
         let label = terminal.err.paint(Paint::Strong, "help");
-        let hint = redact::redacted_in(hint, repeated);
+        let hint = url::redacted_in(hint, repeated);
         terminal.err.line(format_args!(" {label}: {hint}"));
     }
     failure.exit()
@@ -132,7 +132,7 @@ fn answered(terminal: &mut Terminal, answer: &clap::Error, repeated: &[String]) 
         Style::Colored => answer.render().ansi().to_string(),
         Style::Plain => answer.render().to_string(),
     };
-    stream.text(redact::redacted_in(&text, repeated));
+    stream.text(url::redacted_in(&text, repeated));
     exit
 }
 

@@ -16,11 +16,12 @@ use super::terminal::Terminal;
 use crate::config::load::Source;
 use crate::config::problem::{Report, Severity};
 use crate::config::{Address, Config};
-use crate::process;
-use crate::reload::watch::Watch;
-use crate::reload::{self, systemd};
-use crate::server::supervise::{PartGuard, ServerPart};
-use crate::server::{self, Ended, StartError, inherit};
+use crate::listen::inherit;
+use crate::runtime::process;
+use crate::runtime::reload::watch::Watch;
+use crate::runtime::reload::{self, systemd};
+use crate::runtime::supervise::{PartGuard, ServerPart};
+use crate::runtime::{self, Ended, StartError};
 use crate::telemetry;
 
 /// Serves. Returns when a signal has asked to end and the drain is over.
@@ -45,7 +46,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let mut hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(no_signals)?;
 
     let routes = loaded.config.routes.len();
-    let handle = server::start_with(&loaded.config, inherited).map_err(|error| {
+    let handle = runtime::start_with(&loaded.config, inherited).map_err(|error| {
         let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
         let hint = hint.replace("[server]", section(&error, &loaded.config));
         Failure::failed("cannot start").because(error).hint(hint)

@@ -10,10 +10,10 @@ use super::admin::{self, Question};
 use super::args::Secrets;
 use super::exchange::{NoAnswer, Patience};
 use super::exit::{Exit, Failure};
-use super::standing::{self, Standing};
 use super::terminal::{Paint, Terminal};
 use crate::admin::SecretsReport;
-use crate::forward::origin::Origin;
+use crate::cli::rotation_status::{self, Standing};
+use crate::upstream::origin::Origin;
 
 /// Asks the gateway's admin listener, and says in words what it means.
 ///
@@ -59,7 +59,7 @@ fn print(terminal: &mut Terminal, report: &SecretsReport) {
         out.line(format_args!("{label}  ({}: {routes})", secret.scheme));
         let count = secret.verified;
         let events = if count == 0 { String::new() } else { format!("; {count} since the start") };
-        out.line(format_args!("  {}{events}", standing::seen(secret, report)));
+        out.line(format_args!("  {}{events}", rotation_status::seen(secret, report)));
         let paint = if standing.is_safe_to_remove() { Paint::Good } else { Paint::Strong };
         let words = out.paint(paint, standing.words());
         out.line(format_args!("  {words}"));

@@ -10,7 +10,6 @@ use http::{HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::args::{Origins, Send, Stamp};
-use super::asked::{Asked, Lines};
 use super::event::{self, Event, Forgery};
 use super::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use super::exit::{Exit, Failure};
@@ -18,16 +17,17 @@ use super::identity;
 use super::terminal::{Paint, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{configuration, input, signals};
+use crate::cli::request_args::{Asked, Lines};
 use crate::config::{Address, Config};
-use crate::forward::origin::Origin;
-use crate::route::ModelRule;
-use crate::secret::{Key, Secret};
+use crate::routing::router::ModelRule;
 use crate::signature::Verifier;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::mac::BadKey;
 use crate::signature::private_key::PrivateKey;
 use crate::signature::scheme::Scheme;
+use crate::signature::secret::{Key, Secret};
 use crate::signature::sign::Signature;
+use crate::upstream::origin::Origin;
 
 /// Sends an event.
 ///

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::json;
 
 use super::args::Sign;
-use super::asked::{Asked, Lines};
 use super::exit::{Exit, Failure};
 use super::terminal::Terminal;
 use super::{identity, input};
+use crate::cli::request_args::{Asked, Lines};
 
 /// Signs a body.
 ///

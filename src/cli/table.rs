@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::{Mode, Route};
-use crate::route::ModelRule;
+use crate::routing::router::ModelRule;
 
 /// The table: a line of headings, then a line for each route.
 pub(super) fn lines(routes: &[Route]) -> Vec<String> {

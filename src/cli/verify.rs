@@ -7,13 +7,13 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use super::args::Verify;
-use super::asked::{Asked, Lines};
 use super::exit::{Exit, Failure};
 use super::identity::Identity;
 use super::terminal::{Paint, Terminal};
 use super::{identity, input};
+use crate::cli::request_args::{Asked, Lines};
 use crate::signature::algorithm::Algorithm;
-use crate::signature::diagnosis::{self, Cause, Span, Work};
+use crate::signature::causes::{self, Cause, Span, Work};
 use crate::signature::{ClaimError, Context, Fields, Verifier};
 
 /// Verifies a body.
@@ -59,7 +59,7 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
     let verifier = &identity.verifier;
     let scheme = verifier.scheme();
     let (reason, why) = match verifier.claim(context) {
-        Ok(_) => match diagnosis::verified_by(verifier, context, content) {
+        Ok(_) => match causes::verified_by(verifier, context, content) {
             Some(secret) => return Verdict::Verified(secret),
             None => ("signature_mismatch", not_signed_with(verifier)),
         },
@@ -79,7 +79,7 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
                     "what the scheme signs (`{}`) is not all there as it must be",
                     scheme.content.as_str()
                 ),
-                false => diagnosis::misread(scheme, value).to_string(),
+                false => causes::misread(scheme, value).to_string(),
             };
             ("signature_malformed", why)
         }
@@ -109,7 +109,7 @@ fn expired<F: Fields>(verifier: &Verifier, context: &Context<'_, F>, content: &[
     };
     let Context { method, target, origin, fields, .. } = *context;
     let then = Context { method, target, origin, fields, now: moment };
-    let rest = match diagnosis::verified_by(verifier, &then, content) {
+    let rest = match causes::verified_by(verifier, &then, content) {
         Some(secret) => format!("; but for that, it verifies with the secret `{secret}`"),
         None => ", and it would not have verified then either".to_owned(),
     };
@@ -125,7 +125,7 @@ fn cause<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
     // Whoever asks here may wait for the answer.
     let mut goes_on = || true;
     let mut work = Work::new(usize::MAX, &mut goes_on);
-    diagnosis::likely_cause(verifier, context, Some(content), others, &mut work).ok().flatten()
+    causes::likely_cause(verifier, context, Some(content), others, &mut work).ok().flatten()
 }
 
 fn print(terminal: &mut Terminal, identity: &Identity, content: &[u8], verdict: &Verdict) {

@@ -9,7 +9,7 @@ use super::Address;
 use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
-use crate::forward::origin::socket_path;
+use crate::upstream::origin::socket_path;
 
 /// A table's `listen`: an address or a list of them, with their places; the default if there is no such key.
 pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {

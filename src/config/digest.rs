@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{Config, Route, Server};
-use crate::route::ModelRule;
+use crate::routing::router::ModelRule;
 
 /// A part of a configuration: a table, or a route.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,13 +7,13 @@ use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 use super::environment::Environment;
-use super::hide::{Syntax, hide_secrets};
 use super::problem::{Problem, Report, Severity};
 use super::routes::{self, Common, Signs};
 use super::secret::Context;
 use super::table::{Problems, Table};
 use super::upstream::Settings;
 use super::{Admin, Config, address, keys, schemes, sections, syntax};
+use crate::config::redact::{Syntax, hide_secrets};
 
 /// A configuration, and what there is to say about it all the same.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::Problem;
 use super::table::{LONGEST, Problems};
-use super::{public, suggest, unit};
+use crate::config::{shown, suggest, unit};
 
 /// A value, the key it is set under, and where both are.
 #[derive(Clone, Debug)]
@@ -161,7 +161,7 @@ impl<'t> Item<'t> {
         };
         let choice = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
         if choice.is_none() {
-            let message = format!("`{}` cannot be {:?}", self.name, public::quote(text));
+            let message = format!("`{}` cannot be {:?}", self.name, shown::quote(text));
             let problem =
                 Problem::error("bad_value", self.span.clone(), message).help(format!("one of {all}"));
             problems.push(match suggest::nearest(text, words()) {

@@ -7,10 +7,10 @@ use super::routes::MODES;
 use super::schemes::FORMATS;
 use super::sections::{ACCESS, LEVELS, LOG_FORMATS, MOST_CONNECTIONS, MOST_MEMORY, MOST_WORKERS};
 use super::upstream::MOST_IDLE;
-use crate::secret::SecretEncoding;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::scheme::PRESETS;
+use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
 /// The top level.

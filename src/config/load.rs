@@ -11,7 +11,7 @@ use super::Admin;
 use super::environment::{Environment, FileError, SecretFile};
 use super::file::{Loaded, read, read_admin};
 use super::problem::{Report, Style};
-use crate::files::{self, Content, ReadError};
+use crate::config::files::{self, Content, ReadError};
 
 /// Reads a configuration file and the secrets it names. The configuration may come from a pipe.
 ///

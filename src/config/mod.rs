@@ -14,13 +14,11 @@ mod address;
 mod challenge;
 mod date;
 mod file;
-mod hide;
 mod item;
 mod key;
 mod keys;
 mod pointer;
 mod proxy;
-mod public;
 mod public_url;
 mod routes;
 mod schemes;
@@ -30,7 +28,6 @@ mod signature;
 mod suggest;
 mod syntax;
 mod table;
-mod together;
 mod upstream;
 
 use std::fmt;
@@ -42,12 +39,12 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 
-use crate::forward::origin::Origin;
-use crate::model::Requirement;
-use crate::peer::Network;
-use crate::route::{ModelRule, Pattern};
+use crate::admission::client::Network;
+use crate::routing::model::Requirement;
+use crate::routing::router::{ModelRule, Pattern};
 pub use crate::signature::Mode;
 use crate::signature::Verifier;
+use crate::upstream::origin::Origin;
 
 pub use file::{Loaded, read};
 
@@ -64,7 +61,7 @@ pub struct Config {
     pub log: Log,
     /// `[forward]`
     pub forward: Forward,
-    /// `[[routes]]`, in the order of the file. They do not conflict: [`crate::route::Router::build`] takes them.
+    /// `[[routes]]`, in the order of the file. They do not conflict: [`crate::routing::router::Router::build`] takes them.
     pub routes: Vec<Route>,
 }
 
@@ -280,5 +277,9 @@ pub struct Upstream {
     pub idle_timeout: Duration,
 }
 
+pub mod cross_checks;
+pub mod files;
+pub mod redact;
+pub mod shown;
 #[cfg(test)]
 mod tests;

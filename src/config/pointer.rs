@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
-use crate::model::Requirement;
+use crate::routing::model::Requirement;
 use crate::signature::scheme::Scheme;
 
 /// The pointers of an array.

@@ -5,7 +5,7 @@ use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
 use super::{Address, ProxyProtocol, keys};
-use crate::peer::Network;
+use crate::admission::client::Network;
 
 /// The `proxy_protocol` of `[server]`, whose listeners are `listen`.
 pub(super) fn read(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) -> Option<ProxyProtocol> {

@@ -12,12 +12,12 @@ use super::secret::Context;
 use super::signature::{self, Signature};
 use super::table::{Problems, Table};
 use super::upstream::{self, Settings};
-use super::{Limits, Mode, Route, keys, pointer, public, public_url, sections, together};
-use crate::forward::origin::Origin;
-use crate::model::Requirement;
-use crate::route::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
+use crate::config::{Limits, Mode, Route, cross_checks, keys, pointer, public_url, sections, shown};
+use crate::routing::model::Requirement;
+use crate::routing::router::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
 use crate::signature::Permit;
 use crate::signature::Verifier;
+use crate::upstream::origin::Origin;
 
 /// What the rest of the file says that routes depend on.
 pub(super) struct Common<'c> {
@@ -81,7 +81,7 @@ pub(super) struct Draft<'t> {
 /// Every route; fewer, or none, if there are errors.
 pub(super) fn read(root: &Table<'_>, end: usize, common: Common<'_>, problems: &mut Problems) -> Vec<Route> {
     let mut drafts = drafts(root, end, &common, problems);
-    together::check(&drafts, &common.signature, root, problems);
+    cross_checks::check(&drafts, &common.signature, root, problems);
     integrations(&mut drafts, &common.signature, problems);
     let whole = match common.signature {
         Signs::Here(signature) => signature.into_verifier(),
@@ -185,7 +185,7 @@ impl<'t> Draft<'t> {
 fn integrations(drafts: &mut [Draft<'_>], whole: &Signs, problems: &mut Problems) {
     for draft in drafts {
         let Some(item) = draft.table.get("integration") else { continue };
-        let Some(scheme) = together::effective(draft, whole).map(Signature::scheme) else { continue };
+        let Some(scheme) = cross_checks::effective(draft, whole).map(Signature::scheme) else { continue };
         match pointer::integration(&item, scheme, problems) {
             Some(requirement) => draft.requirements.iter_mut().for_each(|all| all.push(requirement.clone())),
             None => draft.requirements = None,
@@ -224,10 +224,10 @@ fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
 /// What to write instead of a path that is none.
 fn path_help(text: &str, error: &PatternError) -> String {
     match error.fault {
-        PatternFault::NoLeadingSlash => format!("write `path = \"/{}\"`", public::quote(text)),
+        PatternFault::NoLeadingSlash => format!("write `path = \"/{}\"`", shown::quote(text)),
         PatternFault::NotPath => match text.get(error.at.clone()).unwrap_or_default() {
             "?" | "#" => {
-                let path = public::quote(text.get(..error.at.start).unwrap_or_default());
+                let path = shown::quote(text.get(..error.at.start).unwrap_or_default());
                 format!("the query plays no part: write `path = \"{path}\"`")
             }
             other => {
@@ -299,7 +299,7 @@ fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> 
                 .related(table.place("path"), "here")
                 .help(format!(
                     "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{}\"`",
-                    public::quote(text)
+                    shown::quote(text)
                 )),
         );
         return None;

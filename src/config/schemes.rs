@@ -14,11 +14,11 @@ use super::keys;
 use super::pointer;
 use super::problem::Problem;
 use super::table::{Problems, Table};
-use crate::secret::SecretEncoding;
-use crate::server::head::is_lookalike;
+use crate::message::head::is_lookalike;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Format, MOST_TAGS, Notation, Separator};
 use crate::signature::scheme::{Scheme, SchemeFault, Source};
+use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{PARTS, Template, TemplateFault};
 use crate::signature::window::{Place, Timestamp, Unit};
 

@@ -14,9 +14,9 @@ use super::item::Item;
 use super::problem::Problem;
 use super::schemes::Declared;
 use super::table::{Problems, Table};
-use super::{keys, public};
-use crate::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
-use crate::signature::diagnosis::{self, KeyChange};
+use crate::config::{keys, shown};
+use crate::signature::causes::{self, KeyChange};
+use crate::signature::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
 
 /// What a configuration is read in.
 #[derive(Clone, Copy)]
@@ -65,7 +65,7 @@ pub(super) fn read(
         .and_then(|source| text(&source, context, problems).map(|text| (source, text)))
         .and_then(|(source, text)| {
             let key = key(&source, &text, encoding, problems)?;
-            slips.extend(diagnosis::key_changes(&text, encoding));
+            slips.extend(causes::key_changes(&text, encoding));
             Some(key)
         });
     let secret = key.zip(not_after);
@@ -247,7 +247,7 @@ fn file(
 ) -> Option<Zeroizing<Vec<u8>>> {
     let path = context.folder.join(name);
     let shown = path.to_string_lossy();
-    let shown = if public::value("file", name) { shown } else { "...".into() };
+    let shown = if shown::value("file", name) { shown } else { "...".into() };
     let file = match context.environment.file(&path) {
         Ok(file) => file,
         Err(error) => {

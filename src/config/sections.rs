@@ -14,7 +14,7 @@ use super::table::{Problems, Table};
 use super::{
     AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, Sharing, XForwarded, keys, proxy,
 };
-use crate::server::head::is_lookalike;
+use crate::message::head::is_lookalike;
 use crate::signature::scheme::{PRESETS, Scheme};
 
 /// `[server]`, with the places of its addresses.

@@ -9,13 +9,13 @@ use super::item::Item;
 use super::problem::Problem;
 use super::secret::{self, Context, Named};
 use super::table::{Problems, Table};
-use super::{keys, public, schemes, suggest};
-use crate::secret::{Key, Secret, SecretEncoding};
+use crate::config::{keys, schemes, shown, suggest};
 use crate::signature::Verifier;
+use crate::signature::causes::KeyChange;
 use crate::signature::challenge::Challenge;
-use crate::signature::diagnosis::KeyChange;
 use crate::signature::mac::Keyed;
 use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::secret::{Key, Secret, SecretEncoding};
 
 /// How to write a signature within a route.
 pub(super) const EXAMPLE: &str =
@@ -145,7 +145,7 @@ fn scheme(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Opt
     if scheme.is_none() {
         let own = context.schemes.iter().map(|(name, _)| name.as_str());
         let names = || own.clone().chain(PRESETS.iter().map(|scheme| &*scheme.name));
-        let message = format!("there is no scheme {:?}", public::quote(text));
+        let message = format!("there is no scheme {:?}", shown::quote(text));
         let problem = Problem::error("unknown_scheme", item.span.clone(), message)
             .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
         problems.push(match suggest::nearest(text, names()) {

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::item::Item;
 use super::key::{self, Key};
 use super::problem::Problem;
-use super::{keys, public, suggest, unit};
+use crate::config::{keys, shown, suggest, unit};
 
 /// What has been found wrong so far.
 pub(super) type Problems = Vec<Problem>;
@@ -182,7 +182,7 @@ fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) ->
     let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN]
         .iter()
         .any(|keys| key::names(keys).eq(key::names(known)));
-    let shown = if among_secrets { public::key(key) } else { public::is_plain_key(key) };
+    let shown = if among_secrets { shown::key(key) } else { shown::is_plain_key(key) };
     let message =
         if shown { format!("{title} has no key {key:?}") } else { format!("{title} has no such key") };
     let problem = Problem::error("unknown_key", span, message)

@@ -8,7 +8,7 @@ use super::item::Item;
 use super::problem::Problem;
 use super::table::{Problems, Table};
 use super::{Address, Upstream, keys};
-use crate::forward::origin::{Origin, OriginError};
+use crate::upstream::origin::{Origin, OriginError};
 
 /// What may be set for all upstreams, and again by each route.
 #[derive(Clone, Debug, PartialEq, Eq)]

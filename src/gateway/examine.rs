@@ -12,9 +12,9 @@ use http::uri::PathAndQuery;
 use super::route::Route;
 use super::{Gateway, LIKE_SET_FIELD, LIKE_SIGNED_FIELD};
 use crate::config::Mode;
-use crate::rejection::Rejection;
-use crate::route::Matched;
-use crate::server::head::Guarded;
+use crate::gateway::rejection::Rejection;
+use crate::message::head::Guarded;
+use crate::routing::router::Matched;
 use crate::signature::Fields;
 
 /// What the signature of an event is worth.

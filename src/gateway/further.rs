@@ -7,10 +7,10 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::resources::{Resources, Timer as _};
+use crate::admission::memory::Share;
+use crate::gateway::rejection::Rejection;
 use crate::message::content::Content;
-use crate::rejection::Rejection;
-use crate::server::head::RequestHead;
-use crate::server::limit::Share;
+use crate::message::head::RequestHead;
 use crate::signature::{Check, Stepped};
 
 /// Bytes that are hashed in one go: some 50 µs with the processor's SHA extensions, 300 µs without.

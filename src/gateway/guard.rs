@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use super::resources::Resources;
-use crate::peer::Peer;
+use crate::admission::client::Peer;
 use crate::telemetry::record::Record;
 
 /// Holds the record of a request, and emits it when it is dropped. That is to be when the response has been written to its last

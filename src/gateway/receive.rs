@@ -7,11 +7,11 @@ use std::time::Instant;
 use bytes::buf::Limit;
 
 use super::resources::{Resources, Timer as _};
+use crate::admission::memory::{Exhausted, Share};
+use crate::admission::rate::Pace;
+use crate::gateway::rejection::Rejection;
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
-use crate::rejection::Rejection;
-use crate::server::head::{Expect, RequestHead};
-use crate::server::limit::{Exhausted, Share};
-use crate::server::pace::Pace;
+use crate::message::head::{Expect, RequestHead};
 use crate::signature::Verification;
 
 /// What the content of a request is measured against.

@@ -6,9 +6,9 @@ use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 
 use super::resources::UpstreamContent;
-use crate::forward::response::ResponseHead;
-use crate::rejection::{PROBLEM_TYPE, Rejection};
+use crate::gateway::rejection::{PROBLEM_TYPE, Rejection};
 use crate::signature::challenge;
+use crate::upstream::response::ResponseHead;
 
 /// What a client is answered.
 #[derive(Debug)]

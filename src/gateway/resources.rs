@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 
 use super::route::Target;
-use crate::forward::error::ForwardError;
-use crate::forward::response::ResponseHead;
-use crate::peer::Peer;
-use crate::server::head::RequestHead;
-use crate::server::limit::Share;
+use crate::admission::client::Peer;
+use crate::admission::memory::Share;
+use crate::message::head::RequestHead;
 use crate::signature::Deliverable;
 use crate::telemetry::record::{Record, RequestId};
+use crate::upstream::error::ForwardError;
+use crate::upstream::response::ResponseHead;
 
 /// A moment by which something must have happened.
 pub trait Timer {

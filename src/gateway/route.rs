@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use http::Method;
 
 use crate::config;
-use crate::counsel::submit::Inquiry;
-use crate::forward::request::Manner;
-use crate::model::{Questions, Requirement};
-use crate::rejection::Rejection;
-use crate::route::ModelRule;
-use crate::server::head::{Framing, Guarded, RequestHead};
+use crate::diagnosis::submit::Inquiry;
+use crate::gateway::rejection::Rejection;
+use crate::message::head::{Framing, Guarded, RequestHead};
+use crate::routing::model::{Questions, Requirement};
+use crate::routing::router::ModelRule;
 use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier, challenge};
 use crate::telemetry::record::{Record, RouteLabel};
+use crate::upstream::request::Manner;
 
 /// A route with everything that start-up can work out.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use super::mac::{Algorithm, Keyed, Tag};
 use super::scheme::Scheme;
 use super::template::Part;
 use super::{AuthenticRequest, Fields, Verifier};
-use crate::model::{self, Scalar};
-use crate::secret::Key;
+use crate::routing::model::{self, Scalar};
+use crate::signature::secret::Key;
 
 /// What a sender asks before it delivers, and what it wants to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::algorithm::Algorithm;
 use super::mac::{Tag, Tags};
 use super::public_key;
 use super::window::Place;
-use crate::secret::{BASE64, BASE64_URL};
+use crate::signature::secret::{BASE64, BASE64_URL};
 
 /// How tags stand in their field.
 #[derive(Clone, Debug, PartialEq, Eq)]

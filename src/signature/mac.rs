@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 pub use super::algorithm::Algorithm;
 use super::challenge;
 use super::public_key::{self, PublicKey};
-use crate::secret::Key;
 #[cfg(doc)]
 use crate::signature::scheme::SchemeFault;
+use crate::signature::secret::Key;
 
 /// An algorithm keyed once, at start-up; each request starts from a copy of its state.
 ///

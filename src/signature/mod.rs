@@ -11,7 +11,6 @@
 pub mod algorithm;
 pub mod challenge;
 pub mod claim;
-pub mod diagnosis;
 pub mod field;
 pub mod form;
 pub mod mac;
@@ -30,11 +29,11 @@ mod public_key;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::secret::{Key, Secret};
+use crate::signature::causes::KeyChange;
+use crate::signature::secret::{Key, Secret};
 use bytes::BufMut;
 use bytes::buf::Limit;
 pub use claim::{Claim, ClaimError, Context};
-use diagnosis::KeyChange;
 use mac::{BadKey, Keyed, Running};
 use private_key::PrivateKey;
 use scheme::Scheme;
@@ -545,5 +544,7 @@ pub struct Mismatch<H> {
     pub now: SystemTime,
 }
 
+pub mod causes;
+pub mod secret;
 #[cfg(test)]
 mod tests;

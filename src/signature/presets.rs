@@ -11,7 +11,7 @@ use super::field::{Encoding, Format, Notation, Separator};
 use super::scheme::{Scheme, Source};
 use super::template::Template;
 use super::window::{Place, Timestamp, Unit};
-use crate::secret::SecretEncoding;
+use crate::signature::secret::SecretEncoding;
 use rows::ROWS;
 
 /// Every scheme that ships with hookgate.

@@ -10,7 +10,7 @@ use p256::pkcs8::DecodePrivateKey as _;
 use zeroize::Zeroizing;
 
 use super::algorithm::Algorithm;
-use crate::secret::{Key, SecretEncoding};
+use crate::signature::secret::{Key, SecretEncoding};
 
 /// The half of a pair of keys that signs. It never prints, and is wiped when dropped.
 pub struct PrivateKey(Kind);

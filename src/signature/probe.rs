@@ -88,8 +88,8 @@ impl Fields for Lines<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::{Key, Secret};
     use crate::signature::scheme::PRESETS;
+    use crate::signature::secret::{Key, Secret};
     use std::time::Duration;
 
     fn secret(name: &str, key: &str, not_after: Option<SystemTime>) -> Secret {

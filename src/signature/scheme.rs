@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::secret::SecretEncoding;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
 pub use crate::signature::presets::{INEXPRESSIBLE, Inexpressible, PRESETS};
+use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{Part, Template};
 use crate::signature::window::{Place, Timestamp};
 

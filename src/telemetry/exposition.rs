@@ -16,10 +16,10 @@ use prometheus_client::registry::Registry;
 
 use super::count::{BOUNDS, Distribution};
 use super::metric::{Outcome, RouteSum, Sum, UNEXPLAINED};
-use super::roll::Roll;
 use crate::config::Mode;
-use crate::rejection::Rejection;
-use crate::signature::diagnosis::Cause;
+use crate::gateway::rejection::Rejection;
+use crate::signature::causes::Cause;
+use crate::telemetry::labels::Roll;
 
 /// The media type of [`text()`].
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -353,8 +353,8 @@ fn seconds(micros: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::signature::Permit;
+    use crate::telemetry::labels::{RouteName, SecretName};
     use crate::telemetry::metric::{Meters, Seen};
-    use crate::telemetry::roll::{RouteName, SecretName};
 
     fn roll(path: &str, mode: Mode) -> Roll {
         let secret = SecretName {

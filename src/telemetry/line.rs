@@ -131,7 +131,7 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::Peer;
+    use crate::admission::client::Peer;
     use crate::telemetry::identity::{GivenId, TraceId};
     use crate::telemetry::metric::Slot;
     use crate::telemetry::record::{RequestId, RouteLabel};

@@ -13,7 +13,7 @@ use http::StatusCode;
 
 use super::count::{Count, Distribution, Histogram};
 use super::record::Record;
-use super::roll::SecretName;
+use crate::telemetry::labels::SecretName;
 
 /// The metrics of a server, for as long as it runs: they outlive the configurations.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Outcome {
     /// The status code of the answer; 0 where there was none, [`Outcome::UNREGISTERED`] where it is not one that
     /// exists, so that not even an app can make up labels.
     pub status: u16,
-    /// [`crate::rejection::Rejection::reason`], or nothing.
+    /// [`crate::gateway::rejection::Rejection::reason`], or nothing.
     pub reason: &'static str,
 }
 
@@ -310,7 +310,7 @@ pub struct Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::Peer;
+    use crate::admission::client::Peer;
     use crate::telemetry::record::{RequestId, RouteLabel};
 
     fn record(meters: &Meters, path: &str) -> Record {

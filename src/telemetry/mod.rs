@@ -3,11 +3,11 @@
 pub mod count;
 pub mod exposition;
 pub mod identity;
+pub mod labels;
 pub mod line;
 pub mod metric;
 pub mod record;
 pub mod repeated;
-pub mod roll;
 pub mod sink;
 
 use std::io::{self, IsTerminal as _};
@@ -159,7 +159,7 @@ fn millis(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{Duration, Record, SystemTime, event, fmt, io, line};
-    use crate::peer::Peer;
+    use crate::admission::client::Peer;
     use crate::telemetry::identity::{GivenId, TraceId};
     use crate::telemetry::metric::Slot;
     use crate::telemetry::record::{RequestId, RouteLabel};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::identity::{GivenId, TraceId};
 use super::metric::Slot;
+use crate::admission::client::Peer;
 use crate::config::AccessLog;
-use crate::peer::Peer;
 
 /// A number that no two requests share, for finding one in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

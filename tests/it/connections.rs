@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hookgate::server::Ended;
+use hookgate::runtime::Ended;
 
 use crate::support::upstream::OK;
 use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Upstream, assert_refused, gate, gateway, post};

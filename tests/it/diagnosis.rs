@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hookgate::counsel;
+use hookgate::diagnosis;
 use serde_json::Value;
 
 use crate::admin::{await_value, metrics, value};
@@ -256,10 +256,10 @@ fn what_looks_right_and_is_forged_has_no_likely_cause() {
 fn what_is_looked_into_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let (mut running, address) = Setup::new().start(folder.path());
-    let body = format!("{{{}}}", " ".repeat(counsel::case::LONGEST_CONTENT - 2));
+    let body = format!("{{{}}}", " ".repeat(diagnosis::sample::LONGEST_CONTENT - 2));
     let forged = changed(b"{}", body.as_bytes());
     let mut client = Client::connect(address);
-    for _ in 0..counsel::submit::ROUTE_TOKENS {
+    for _ in 0..diagnosis::submit::ROUTE_TOKENS {
         assert_eq!(client.send(forged.bytes()).response().status, 401);
     }
     running.signal("-TERM");
@@ -275,7 +275,7 @@ fn what_would_take_too_much_is_given_up_and_the_log_says_so() {
     let entry = format!("{{ name = \"current\", env = \"KEY\" }}{}", secrets.collect::<String>());
     let setup = Setup { entry: entry.leak(), ..Setup::new() };
     let (mut running, address) = setup.start(folder.path());
-    let body = vec![b'x'; counsel::case::LONGEST_CONTENT];
+    let body = vec![b'x'; diagnosis::sample::LONGEST_CONTENT];
     let response = Client::connect(address).send(changed(b"{}", &body).bytes()).response();
     assert_eq!(response.status, 401);
     let line: Value = serde_json::from_str(&running.wait_for("likely cause")).unwrap();
@@ -349,7 +349,7 @@ fn of_a_storm_of_forgeries_four_are_looked_into() {
     let refused =
         format!("hookgate_requests_total{{route=\"{PATH}\",status=\"401\",reason=\"signature_mismatch\"}}");
     await_value(&gateway, &refused, 1000.0);
-    assert_looked_into(&gateway, begin, counsel::submit::ROUTE_TOKENS, counsel::ROUTE_REST);
+    assert_looked_into(&gateway, begin, diagnosis::submit::ROUTE_TOKENS, diagnosis::ROUTE_REST);
     nothing_reached(gateway, upstream);
 }
 
@@ -366,7 +366,7 @@ fn of_a_storm_on_every_route_eight_are_looked_into() {
         let forged = changed(body().as_bytes(), b"[]").target(&format!("/{n}"));
         assert_eq!(client.send(forged.bytes()).response().status, 401);
     }
-    assert_looked_into(&gateway, begin, counsel::submit::TOTAL_TOKENS, counsel::TOTAL_REST);
+    assert_looked_into(&gateway, begin, diagnosis::submit::TOTAL_TOKENS, diagnosis::TOTAL_REST);
     nothing_reached(gateway, upstream);
 }
 
@@ -374,7 +374,7 @@ fn of_a_storm_on_every_route_eight_are_looked_into() {
 fn a_body_that_is_too_long_is_not_looked_into() {
     let upstream = Upstream::ok();
     let gateway = gateway().admin().route(PATH, &upstream.url()).start();
-    let longest = counsel::case::LONGEST_CONTENT;
+    let longest = diagnosis::sample::LONGEST_CONTENT;
     let series = |cause: &str| format!("hookgate_diagnosed_total{{route=\"{PATH}\",cause=\"{cause}\"}}");
     let content = vec![b'x'; longest - 1];
     for arrives in [[b"\xef\xbb\xbf", content.as_slice()].concat(), [content.as_slice(), b"\n"].concat()] {

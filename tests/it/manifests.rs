@@ -4,10 +4,10 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
+use hookgate::admission::footprint::Footprint;
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Config};
-use hookgate::footprint::Footprint;
 
 /// What a manifest's limit must be above the most that the configuration takes, at least: one part in so many, for the kernel's
 /// socket buffers.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hookgate::server::limit::{FREE_HEAD, with_reserve};
+use hookgate::admission::memory::{FREE_HEAD, with_reserve};
 
 use crate::support::upstream::{OK, Oracle};
 use crate::support::{

@@ -5,9 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use hookgate::secret::SecretEncoding;
 use hookgate::signature::algorithm::Algorithm;
 use hookgate::signature::scheme::{PRESETS, Scheme};
+use hookgate::signature::secret::SecretEncoding;
 
 use crate::senders::{ORIGIN, Request, Sender};
 use crate::support::process::{Running, address_in};

@@ -210,7 +210,7 @@ fn panic_as_a_child() {
         old_secret_warning: Duration::ZERO,
     };
     hookgate::telemetry::init(&log);
-    hookgate::process::log_panics();
+    hookgate::runtime::process::log_panics();
     let content = String::from("é: content of a request");
     let _caught = std::panic::catch_unwind(|| content[1..].len());
     let _caught = std::panic::catch_unwind(|| panic!("a constant"));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hookgate::config::load::Source;
-use hookgate::reload::watch::Watch;
+use hookgate::runtime::reload::watch::Watch;
 use tempfile::TempDir;
 
 use crate::support::gateway::Setup;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use hookgate::secret::{Key, Secret};
 use hookgate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};
+use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::Stamp;
 use hookgate::signature::{Context, Fields, Verifier};
 

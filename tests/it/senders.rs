@@ -10,10 +10,10 @@
 use std::time::{Duration, SystemTime};
 
 use ed25519_dalek::Signer as _;
-use hookgate::secret::{Key, Secret};
 use hookgate::signature::algorithm::Algorithm;
 use hookgate::signature::field::{Encoding, Format};
 use hookgate::signature::scheme::{PRESETS, Scheme};
+use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::{CannotSign, Stamp};
 use hookgate::signature::template::{Body, Part};
 use hookgate::signature::window::{Place, Unit};

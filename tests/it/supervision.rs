@@ -1,7 +1,7 @@
 //! What becomes of a server when a part of it ends that should not: it is not ready, finishes what is under way, and says so.
 
-use hookgate::server::Ended;
-use hookgate::server::supervise::{PartGuard, ServerPart};
+use hookgate::runtime::Ended;
+use hookgate::runtime::supervise::{PartGuard, ServerPart};
 
 use crate::support::upstream::OK;
 use crate::support::{Client, FIXTURE, Gateway, Upstream, gate, gateway, post};

@@ -7,20 +7,20 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use hookgate::admission::client::Peer;
 use hookgate::config::XForwarded;
-use hookgate::forward::origin::Origin;
-use hookgate::forward::request::{Circumstances, Manner, compose};
-use hookgate::model;
-use hookgate::peer::Peer;
-use hookgate::route::{ModelRule, Pattern, Router};
-use hookgate::secret::{Key, Secret};
-use hookgate::server::head::{self, Look, RequestHead};
+use hookgate::message::head::{self, Look, RequestHead};
+use hookgate::routing::model;
+use hookgate::routing::router::{ModelRule, Pattern, Router};
 use hookgate::signature::scheme::Scheme;
+use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::Stamp;
 use hookgate::signature::{Context, Fields, Verifier};
 use hookgate::telemetry::line;
 use hookgate::telemetry::metric::{Meters, Tally};
 use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
+use hookgate::upstream::origin::Origin;
+use hookgate::upstream::request::{Circumstances, Manner, compose};
 use http::header::HeaderName;
 
 /// A part that can be called again and again.

@@ -6,9 +6,9 @@
 
 use std::time::SystemTime;
 
-use hookgate::secret::{Key, Secret};
 use hookgate::signature::challenge::{Answer, WrongToken};
 use hookgate::signature::scheme::Scheme;
+use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::Stamp;
 use hookgate::signature::{Context, Fields, Verifier};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 //!
 //! The first byte is the size of the pieces.
 
-use hookgate::server::chunked::{Chunked, Malformed, Step};
+use hookgate::message::chunked::{Chunked, Malformed, Step};
 
 use super::{choice, strict};
 

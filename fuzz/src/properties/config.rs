@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::{Report, Style};
 use hookgate::config::read;
-use hookgate::route::Router;
+use hookgate::routing::router::Router;
 
 /// Panics if reading does, if a problem points at a place that the text does not have, if what is shown of the text is not
 /// of its shape, or if a configuration comes out that cannot be served.

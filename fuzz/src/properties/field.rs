@@ -4,10 +4,10 @@
 
 use std::time::SystemTime;
 
-use hookgate::secret::{Key, Secret};
 use hookgate::signature::algorithm::Algorithm;
 use hookgate::signature::field::{Encoding, Format};
 use hookgate::signature::scheme::{PRESETS, Scheme};
+use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::{ClaimError, Context, Fields, Verifier};
 
 use super::{FIXTURE, SECRET, choice, tag};

@@ -4,13 +4,13 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use hookgate::admission::client::Peer;
 use hookgate::config::XForwarded;
-use hookgate::forward::fields::HopByHop;
-use hookgate::forward::origin::Origin;
-use hookgate::forward::request::{Circumstances, Manner, compose};
-use hookgate::forward::response::{self, Asked};
-use hookgate::peer::Peer;
-use hookgate::server::head::{Look, RequestHead, look};
+use hookgate::message::fields::HopByHop;
+use hookgate::message::head::{Look, RequestHead, look};
+use hookgate::upstream::origin::Origin;
+use hookgate::upstream::request::{Circumstances, Manner, compose};
+use hookgate::upstream::response::{self, Asked};
 use http::header::HeaderName;
 
 use super::strict;

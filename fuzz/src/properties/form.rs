@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use hookgate::secret::{Key, Secret};
 use hookgate::signature::form::{Form, parameter, query};
 use hookgate::signature::scheme::Scheme;
+use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::{Context, Fields, Verifier};
 
 use super::{SECRET, choice};

@@ -1,7 +1,7 @@
 //! The head of a request: what passes is read the same by httparse, by the `http` crate and by a strict reading of the
 //! grammar, whatever the pieces it comes in.
 
-use hookgate::server::head::{Expect, Framing, Look, MAX_FIELD_LINES, RequestHead, Version, look};
+use hookgate::message::head::{Expect, Framing, Look, MAX_FIELD_LINES, RequestHead, Version, look};
 use hookgate::signature::Fields as _;
 
 use super::strict;

@@ -2,7 +2,7 @@
 //!
 //! Lines up to an empty one are routes (`path`, or `path=model`); the lines after it are paths to be found.
 
-use hookgate::route::{ModelRule, Pattern, Router};
+use hookgate::routing::router::{ModelRule, Pattern, Router};
 
 use super::strict;
 

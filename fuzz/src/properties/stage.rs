@@ -9,13 +9,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
+use hookgate::admission::client::Peer;
+use hookgate::admission::connections::Crowd;
 use hookgate::config::environment::Fixed;
-use hookgate::peer::Peer;
-use hookgate::server::connection;
-use hookgate::server::control::Control;
-use hookgate::server::crowd::Crowd;
-use hookgate::server::wire::Transport;
-use hookgate::server::worker::Worker;
+use hookgate::http1::connection::Transport;
+use hookgate::http1::serve;
+use hookgate::runtime::control::Control;
+use hookgate::runtime::worker::Worker;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ pub fn worker(text: &str) -> Rc<Worker> {
     let loaded = hookgate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH);
     let config = loaded.expect("the configuration is valid").config;
     let control =
-        Control::new(&config, hookgate::counsel::submit::desk().0).expect("the routes do not conflict");
+        Control::new(&config, hookgate::diagnosis::submit::desk().0).expect("the routes do not conflict");
     Worker::new(control, Crowd::new(10), 1)
 }
 
@@ -79,7 +79,7 @@ pub async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Heard {
         let _cut_off = read.read_to_end(&mut received).await;
         received
     };
-    let serve = connection::serve(worker, gateway, Peer::Unix, CancellationToken::new());
+    let serve = serve::serve(worker, gateway, Peer::Unix, CancellationToken::new());
     let all = async {
         let ((), (), received) = tokio::join!(serve, write, read);
         received

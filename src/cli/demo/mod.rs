@@ -15,7 +15,6 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::args::{Demo, Stamp};
-use super::asked::{Asked, Lines};
 use super::event::{self, Forgery};
 use super::exchange::{self, Answer, Outgoing, Patience};
 use super::exit::{Exit, Failure};
@@ -23,13 +22,14 @@ use super::signals::{self, Signals};
 use super::terminal::{Paint, Stream, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{input, send};
+use crate::cli::request_args::{Asked, Lines};
 use crate::config::environment::Fixed;
 use crate::config::problem::{Report, Style};
 use crate::config::{self, Config};
-use crate::forward::origin::Origin;
-use crate::server::{self, Handle};
+use crate::runtime::{self, Handle};
 use crate::signature::Verifier;
 use crate::telemetry;
+use crate::upstream::origin::Origin;
 use upstream::{Received, Upstream};
 
 /// Shows what the gateway does, then serves until a signal.
@@ -71,9 +71,9 @@ impl Gateway {
         telemetry::init(&config.log);
         let verifier = config.routes.first().map(|route| Arc::clone(&route.verifier));
         let verifier = verifier.ok_or_else(|| Failure::failed("the demo has no route"))?;
-        let handle = match server::start(&config) {
+        let handle = match runtime::start(&config) {
             Ok(handle) => Ok(handle),
-            Err(_taken) => server::start(&configuration(FREE, upstream, secret)?),
+            Err(_taken) => runtime::start(&configuration(FREE, upstream, secret)?),
         };
         let handle = handle.map_err(|error| Failure::failed("cannot start the gateway").because(error))?;
         let address = handle.addresses().first().map(|address| format!("http://{address}"));

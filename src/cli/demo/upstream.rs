@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::body::read_bounded;
 use crate::cli::signals;
-use crate::http_body::read_bounded;
 
 /// The app, on a thread of its own.
 pub(super) struct Upstream {

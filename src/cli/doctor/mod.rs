@@ -4,10 +4,10 @@
 //! shown by signing an event with each, and by having the admin listener examine it: no secret leaves this process, and
 //! nothing made of one but a signature over content that means nothing.
 
-mod door;
+mod bypass;
+mod checks;
 mod finding;
-mod judge;
-mod look;
+mod probe;
 
 use std::path::Path;
 use std::thread;
@@ -17,24 +17,24 @@ use http::Method;
 
 use super::admin;
 use super::args::Doctor;
-use super::asked::Lines;
 use super::configuration;
 use super::exit::{Exit, Failure};
-use super::live;
 use super::terminal::{Paint, Terminal, printable};
 use crate::admin::State;
+use crate::cli::doctor::checks::{Heard, Probed, Timed};
+use crate::cli::health;
+use crate::cli::request_args::Lines;
 use crate::config::load::{self, LoadError};
 use crate::config::problem::{Problem, Report, Severity};
 use crate::config::{Address, Config, Loaded, Route};
-use crate::forward::origin::Origin;
 use crate::signature::Context;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::sign::{CannotSign, Stamp};
 use crate::signature::template::Body;
+use crate::upstream::origin::Origin;
 use finding::{Finding, Level};
-use judge::{Heard, Probed, Timed};
 
-pub(super) use door::Door;
+pub(super) use crate::cli::doctor::bypass::Door;
 
 /// Looks at everything, and tells it.
 ///
@@ -91,18 +91,18 @@ impl Round<'_> {
     fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let (admin, state) = self.admin(&mut findings).unzip();
-        let before = admin.as_ref().and_then(|admin| look::refusals(admin, self.asked.timeout).ok());
+        let before = admin.as_ref().and_then(|admin| probe::refusals(admin, self.asked.timeout).ok());
         let listening = self.listening(state.as_ref());
         let heard = self.routes(&listening, &mut findings);
         if let (Some(admin), Some(before)) = (&admin, before) {
-            findings.extend(judge::same_process(heard, self.counted(admin, before, heard)));
+            findings.extend(checks::same_process(heard, self.counted(admin, before, heard)));
         }
         if let Some(admin) = &admin {
             self.secrets(admin, &mut findings);
         }
         self.upstreams(&mut findings);
         for door in &self.asked.bypass {
-            findings.push(door::judge(door, &look::behind(door, self.asked.timeout), self.asked.timeout));
+            findings.push(bypass::judge(door, &probe::behind(door, self.asked.timeout), self.asked.timeout));
         }
         findings
     }
@@ -112,7 +112,7 @@ impl Round<'_> {
         let configured = self.config.admin.as_ref();
         for address in configured.iter().flat_map(|admin| &admin.listen) {
             if !address.ip().is_loopback() {
-                findings.push(judge::admin_is_open(&address.to_string()));
+                findings.push(checks::admin_is_open(&address.to_string()));
             }
         }
         let admin = self.asked.admin.clone().or_else(|| admin::of_config(configured));
@@ -121,7 +121,7 @@ impl Round<'_> {
             findings.push(Finding::problem(ADMIN, what, admin::HOW_TO_TURN_IT_ON));
             return None;
         };
-        match look::state(&admin, self.config, self.asked.timeout) {
+        match probe::state(&admin, self.config, self.asked.timeout) {
             Ok(state) => {
                 self.readiness(&admin, findings);
                 self.state(&state, findings);
@@ -136,7 +136,7 @@ impl Round<'_> {
     }
 
     fn readiness(&self, admin: &Origin, findings: &mut Vec<Finding>) {
-        findings.push(match live::readiness(admin, self.asked.timeout) {
+        findings.push(match health::readiness(admin, self.asked.timeout) {
             Ok(words) => Finding::ok(ADMIN, words),
             Err(words) => {
                 let to_do = "the log says more; a gateway that drains is about to end";
@@ -147,13 +147,13 @@ impl Round<'_> {
 
     fn state(&self, state: &State, findings: &mut Vec<Finding>) {
         let file = self.file.display().to_string();
-        findings.extend(judge::configuration(state, env!("CARGO_PKG_VERSION"), &file));
-        findings.push(judge::descriptors(state));
+        findings.extend(checks::configuration(state, env!("CARGO_PKG_VERSION"), &file));
+        findings.push(checks::descriptors(state));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         let ahead = signed(state.now).saturating_sub(signed(now));
         let timed: Vec<_> = self.paths().filter_map(timed).collect();
-        findings.push(judge::clock(ahead, &timed, look::is_synchronised()));
+        findings.push(checks::clock(ahead, &timed, probe::is_synchronised()));
     }
 
     /// One route of each path: they agree on all that is looked at here.
@@ -168,7 +168,7 @@ impl Round<'_> {
     /// Where the gateway listens: as it says itself, for it may have inherited its sockets; else as the file says.
     fn listening(&self, state: Option<&State>) -> Vec<Address> {
         let told: Vec<_> =
-            state.iter().flat_map(|state| &state.listening).filter_map(|text| look::address(text)).collect();
+            state.iter().flat_map(|state| &state.listening).filter_map(|text| probe::address(text)).collect();
         if told.is_empty() { self.config.server.listen.clone() } else { told }
     }
 
@@ -183,9 +183,9 @@ impl Round<'_> {
                 continue;
             }
             for route in self.paths().take(if index == 0 { usize::MAX } else { 1 }) {
-                let heard = look::knock(self.config, listen, &target(route), self.asked.timeout);
+                let heard = probe::knock(self.config, listen, &target(route), self.asked.timeout);
                 refused = refused.saturating_add(u64::from(matches!(heard, Heard::Refused)));
-                findings.push(judge::route(route.path.as_str(), &listen.to_string(), &heard));
+                findings.push(checks::route(route.path.as_str(), &listen.to_string(), &heard));
                 if matches!(heard, Heard::Nobody(_) | Heard::Stranger(_)) {
                     // It is the listener that is wrong. All paths would say the same.
                     break;
@@ -200,7 +200,7 @@ impl Round<'_> {
     fn counted(&self, admin: &Origin, before: u64, heard: u64) -> u64 {
         let end = Instant::now().checked_add(self.asked.timeout.min(COUNTING));
         loop {
-            let counted = look::refusals(admin, self.asked.timeout).unwrap_or(before).saturating_sub(before);
+            let counted = probe::refusals(admin, self.asked.timeout).unwrap_or(before).saturating_sub(before);
             if counted >= heard || end.is_none_or(|end| Instant::now() >= end) {
                 return counted;
             }
@@ -214,14 +214,14 @@ impl Round<'_> {
             let counts = |end: Option<SystemTime>| end.is_none_or(|end| SystemTime::now() < end);
             for (name, _) in route.verifier.secrets().filter(|(_, not_after)| counts(*not_after)) {
                 let probed = self.probe(admin, route, name);
-                findings.push(judge::secret(route.path.as_str(), name, &probed));
+                findings.push(checks::secret(route.path.as_str(), name, &probed));
             }
         }
     }
 
     /// Signs an event with a secret of the file, and has the gateway examine it.
     fn probe(&self, admin: &Origin, route: &Route, secret: &str) -> Probed {
-        if route.verifier.scheme().algorithm == Algorithm::Token && !door::is_loopback(admin) {
+        if route.verifier.scheme().algorithm == Algorithm::Token && !bypass::is_loopback(admin) {
             return Probed::TokenStaysHere;
         }
         let scheme = route.verifier.scheme();
@@ -248,7 +248,7 @@ impl Round<'_> {
                 return Probed::NoAnswer(error.to_string());
             }
         };
-        let examined = look::examination(admin, method, &target, &signature, content, self.asked.timeout);
+        let examined = probe::examination(admin, method, &target, &signature, content, self.asked.timeout);
         examined.map_or_else(Probed::NoAnswer, Probed::Examined)
     }
 
@@ -261,14 +261,14 @@ impl Round<'_> {
             }
             seen.push(origin);
             let limit = upstream.connect_timeout;
-            let reached = look::reach(origin, limit);
-            findings.push(judge::upstream(origin, limit, &reached));
+            let reached = probe::reach(origin, limit);
+            findings.push(checks::upstream(origin, limit, &reached));
             if reached.is_ok()
-                && door::is_loopback(origin)
-                && let Some(outside) = look::outside(origin)
+                && bypass::is_loopback(origin)
+                && let Some(outside) = probe::outside(origin)
             {
-                let is_open = look::reach(&outside, limit).is_ok();
-                findings.push(judge::beside(origin, &outside.authority(), is_open));
+                let is_open = probe::reach(&outside, limit).is_ok();
+                findings.push(checks::beside(origin, &outside.authority(), is_open));
             }
         }
     }

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use super::*;
-use crate::secret::Secret;
 use crate::signature::scheme::{PRESETS, SchemeFault};
+use crate::signature::secret::Secret;
 use crate::signature::sign::Stamp;
 use crate::signature::template::Template;
 

@@ -1,10 +1,10 @@
 //! Pure. A row for each sender that hookgate knows, with where its rule is documented.
 
 use super::{Ask, Is, Row, Say, Shape, Time};
-use crate::secret::SecretEncoding;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Insert;
 use crate::signature::field::{Encoding, Separator};
+use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
 /// Hexadecimal HMAC-SHA256 of the body, keyed with the secret's text.

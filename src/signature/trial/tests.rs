@@ -11,7 +11,7 @@ use super::super::scheme::Scheme;
 use super::super::sign::Stamp;
 use super::super::tests::Lines;
 use super::super::{Check, Context, Stepped, Verifier};
-use crate::secret::{Key, Secret};
+use crate::signature::secret::{Key, Secret};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

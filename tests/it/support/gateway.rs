@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Config};
-use hookgate::server::control::Control;
-use hookgate::server::{self, Ended, Handle, StartError};
+use hookgate::runtime::control::Control;
+use hookgate::runtime::{self, Ended, Handle, StartError};
 
 use crate::support::request::PATH;
 use crate::support::sign::{SECRET, SECRET_NAME};
@@ -155,7 +155,7 @@ impl Setup {
     }
 
     pub(crate) fn try_start(self, workers: usize) -> Result<Gateway, StartError> {
-        let handle = server::start(&self.config(workers))?;
+        let handle = runtime::start(&self.config(workers))?;
         let (address, admin) =
             (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().copied());
         Ok(Gateway { handle: Some(handle), address, admin })

@@ -1,0 +1,281 @@
+//! Who leaves for whom, with time under control.
+
+use tokio::task::{JoinHandle, LocalSet, yield_now};
+use tokio::time::advance;
+
+use super::*;
+use crate::admission::eviction::{FRESH, Waits};
+use crate::runtime::deadline::Moment;
+
+const MILLI: Duration = Duration::from_millis(1);
+
+fn peer(address: &str) -> Peer {
+    Peer::ip(address.parse().unwrap())
+}
+
+/// A connection that waits for another request.
+fn rest(place: &Place) {
+    place.entry().wait_for_content(Instant::now());
+    place.entry().wait_for_head(true, &mut Moment::default());
+}
+
+async fn at_rest(crowd: &Arc<Crowd>, count: usize) -> Vec<Place> {
+    let mut places = Vec::new();
+    for _ in 0..count {
+        places.push(crowd.enter(Peer::Unix).await);
+    }
+    places.iter().for_each(rest);
+    places
+}
+
+fn evicted(places: &[Place]) -> Vec<usize> {
+    (0..places.len()).filter(|index| places[*index].entry().is_evicted()).collect()
+}
+
+fn newcomer(crowd: &Arc<Crowd>) -> JoinHandle<Place> {
+    let crowd = Arc::clone(crowd);
+    tokio::task::spawn_local(async move { crowd.enter(Peer::Unix).await })
+}
+
+async fn run(test: impl Future<Output = ()>) {
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
+    run(async {
+        let crowd = Crowd::new(4);
+        let mut places = at_rest(&crowd, 4).await;
+        assert!(!crowd.is_wanting());
+        let first = newcomer(&crowd);
+        yield_now().await;
+        assert!(crowd.is_wanting());
+        advance(RECALL * 5).await;
+        yield_now().await;
+        assert_eq!(evicted(&places).len(), 1);
+        let second = newcomer(&crowd);
+        advance(RECALL * 5).await;
+        yield_now().await;
+        let leaving = evicted(&places);
+        assert_eq!(leaving.len(), 2);
+        for index in leaving.iter().rev() {
+            drop(places.remove(*index));
+            // Before the one that has got the place knows of it.
+            let registry = crowd.registry();
+            assert_eq!(registry.evicting, registry.waiters.len());
+        }
+        let _second = (first.await.unwrap(), second.await.unwrap());
+        assert!(!crowd.is_wanting());
+        assert_eq!((crowd.free(), evicted(&places).len()), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_turns_out_to_be_authentic_stays_and_another_one_goes() {
+    run(async {
+        let crowd = Crowd::new(2);
+        let places = at_rest(&crowd, 2).await;
+        let waits = newcomer(&crowd);
+        yield_now().await;
+        let [first] = evicted(&places)[..] else { panic!("{:?}", evicted(&places)) };
+        places[first].entry().wait_for_content(Instant::now());
+        assert!(places[first].entry().is_evicted(), "content that is there does not make it authentic");
+        places[first].entry().wait_for_upstream();
+        assert_eq!(evicted(&places), [1 - first]);
+        places[first].entry().wait_for_head(true, &mut Moment::default());
+        assert_eq!(evicted(&places), [1 - first]);
+        drop(places);
+        drop(waits.await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_evicted_who_waits_for_the_upstream_of_an_authentic_request() {
+    run(async {
+        let crowd = Crowd::new(2);
+        let places = at_rest(&crowd, 2).await;
+        places.iter().for_each(|place| place.entry().wait_for_upstream());
+        let waits = newcomer(&crowd);
+        advance(RECALL * 5).await;
+        yield_now().await;
+        assert_eq!(evicted(&places), [0; 0]);
+        places[1].entry().wait_for_observed();
+        advance(RECALL).await;
+        yield_now().await;
+        assert_eq!(evicted(&places), [1]);
+        drop(places);
+        drop(waits.await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_leaves_nothing_behind() {
+    run(async {
+        let crowd = Crowd::new(1);
+        let place = crowd.enter(Peer::Unix).await;
+        let waits = newcomer(&crowd);
+        yield_now().await;
+        waits.abort();
+        assert!(waits.await.is_err());
+        assert!(!crowd.is_wanting());
+        assert!(crowd.registry().waiters.is_empty());
+        let waits = newcomer(&crowd);
+        yield_now().await;
+        // It has been given the place, and ends before it knows.
+        drop(place);
+        waits.abort();
+        assert!(waits.await.is_err());
+        assert_eq!((crowd.free(), crowd.registry().evicting), (1, 0));
+        let registry = crowd.registry();
+        assert!(registry.members.is_empty() && registry.places.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_a_descriptor_one_leaves_though_there_are_places() {
+    run(async {
+        let crowd = Crowd::new(5);
+        let mut places = at_rest(&crowd, 2).await;
+        let room = Arc::clone(&crowd);
+        let waits = tokio::task::spawn_local(async move { room.make_room().await });
+        yield_now().await;
+        let [index] = evicted(&places)[..] else { panic!("{:?}", evicted(&places)) };
+        drop(crowd.enter(Peer::Unix).await);
+        advance(RECALL * 2).await;
+        drop(places.remove(index));
+        waits.await.unwrap();
+        assert_eq!((crowd.free(), evicted(&places)), (4, vec![]));
+    })
+    .await;
+}
+
+/// In which order the places of these clients are given up, all in the same state.
+async fn order(clients: &[&str]) -> Vec<usize> {
+    let crowd = Crowd::new(clients.len());
+    let mut places = Vec::new();
+    for client in clients {
+        places.push(Some(crowd.enter(peer(client)).await));
+        advance(MILLI).await;
+    }
+    advance(FRESH).await;
+    let mut order = Vec::new();
+    for _ in clients {
+        let now = crowd.since_epoch(Instant::now());
+        assert!(crowd.registry().evict_one(now));
+        let gone = places.iter_mut().enumerate().find_map(|(index, place)| {
+            let is_evicted = place.as_ref().is_some_and(|place| place.entry().is_evicted());
+            is_evicted.then(|| (index, place.take()))
+        });
+        order.extend(gone.map(|(index, _place)| index));
+    }
+    order
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_most_places_gives_them_up_first_and_an_ipv6_network_is_one_client() {
+    assert_eq!(order(&["192.0.2.1", "192.0.2.2", "192.0.2.3"]).await, [0, 1, 2], "who has waited longest");
+    assert_eq!(order(&["192.0.2.1", "192.0.2.2", "192.0.2.2"]).await, [1, 0, 2]);
+    assert_eq!(order(&["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:1::2"]).await, [1, 0, 2]);
+    assert_eq!(order(&["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"]).await, [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_counts_for_the_client_that_its_proxy_announces() {
+    let crowd = Crowd::new(3);
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        places.push(crowd.enter(peer("10.0.0.1")).await);
+        advance(MILLI).await;
+    }
+    for (place, client) in places.iter().zip(["192.0.2.1", "192.0.2.2", "192.0.2.2"]) {
+        place.belongs_to(peer(client));
+    }
+    advance(FRESH).await;
+    let now = crowd.since_epoch(Instant::now());
+    assert!(crowd.registry().evict_one(now));
+    assert_eq!(evicted(&places), [1]);
+    drop(places);
+    assert!(crowd.registry().places.is_empty());
+}
+
+/// What the registry believes that a connection waits for, and since when.
+fn known(place: &Place) -> (Waits, Duration) {
+    let standing = place.entry().standing(place.crowd.since_epoch(Instant::now()), 1);
+    (standing.waits, standing.waited)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_byte_does_not_make_a_connection_younger() {
+    let second = Duration::from_secs(1);
+    let crowd = Crowd::new(1);
+    let place = crowd.enter(Peer::Unix).await;
+    let entry = place.entry();
+    advance(second).await;
+    entry.wait_for_head(false, &mut Moment::default());
+    assert_eq!(known(&place), (Waits::Head, second), "its time begins with the connection");
+    entry.wait_for_content(Instant::now());
+    advance(second).await;
+    entry.wait_for_more_content(1);
+    advance(second).await;
+    entry.wait_for_more_content(2);
+    assert_eq!(known(&place), (Waits::Content, second * 2));
+    entry.wait_for_head(true, &mut Moment::default());
+    advance(second).await;
+    entry.wait_for_head(false, &mut Moment::default());
+    assert_eq!(known(&place), (Waits::Head, second), "the time for a head begins with the wait for it");
+    // A client that takes an answer of many now and then.
+    for round in 0..3 {
+        entry.wait_for_content(Instant::now());
+        entry.wait_for_reader();
+        assert_eq!(known(&place), (Waits::Unread, second * round));
+        advance(second).await;
+        entry.wait_for_head(false, &mut Moment::default());
+    }
+    entry.wait_for_head(true, &mut Moment::default());
+    entry.wait_for_content(Instant::now());
+    entry.wait_for_reader();
+    assert_eq!(known(&place), (Waits::Unread, Duration::ZERO), "it has taken all in between");
+    // An upstream that pauses between pieces that its client does not take.
+    advance(second).await;
+    entry.wait_for_observed();
+    assert_eq!(known(&place), (Waits::Observed, second));
+    entry.wait_for_reader();
+    assert_eq!(known(&place), (Waits::Unread, second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_is_bounded_unless_nobody_can_be_evicted_and_the_next_one_goes_on_behind_it() {
+    let crowd = Crowd::new(4 * LOOKED_AT);
+    let places = at_rest(&crowd, 4 * LOOKED_AT).await;
+    let now = crowd.since_epoch(Instant::now());
+    assert!(crowd.registry().least(now).is_some());
+    assert_eq!(crowd.registry().next, LOOKED_AT);
+    let (last, others) = places.split_last().unwrap();
+    others.iter().for_each(|place| place.entry().wait_for_upstream());
+    assert!(crowd.registry().least(now).is_some_and(|entry| Arc::ptr_eq(&entry, last.entry())));
+    assert_eq!(crowd.registry().next, 4 * LOOKED_AT);
+    last.entry().wait_for_upstream();
+    assert!(crowd.registry().least(now).is_none());
+}
+
+#[tokio::test]
+async fn members_are_found_whoever_has_left_before_them() {
+    let crowd = Crowd::new(5);
+    let mut places: Vec<Place> = Vec::new();
+    for number in 0..5 {
+        places.push(crowd.enter(peer(&format!("192.0.2.{number}"))).await);
+    }
+    for index in [1, 2, 0] {
+        drop(places.remove(index));
+        for place in &places {
+            let index = place.entry().index.load(Ordering::Relaxed);
+            assert!(Arc::ptr_eq(&crowd.registry().members[index].entry, place.entry()));
+        }
+        let registry = crowd.registry();
+        assert_eq!((registry.members.len(), registry.places.len()), (places.len(), places.len()));
+    }
+}

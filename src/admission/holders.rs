@@ -1,0 +1,371 @@
+//! Pure. Those who hold memory and make us wait for the rest of their content, and who of them has to go first.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use crate::admission::client::{ClientGroup, Peer};
+
+/// How many seats are looked at, at most, to find who has to go: it is done under a lock that all workers share.
+const LOOKED_AT: usize = 512;
+
+/// Who has come within this time is given the chance to finish.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// All who have a seat, and all who wait for memory.
+#[derive(Debug, Default)]
+pub struct Room {
+    /// Without gaps, so that a look at some of them costs the same however many there have been.
+    seats: Vec<Arc<Seat>>,
+    /// How many seats each client has.
+    by_peer: HashMap<ClientGroup, usize>,
+    /// Those who wait for memory, in the order that they came.
+    waiters: BTreeMap<u64, Waiter>,
+    last_ticket: u64,
+    /// How many bytes they wait for, all together.
+    owed: u64,
+    /// What those hold who have been shed and have not left yet.
+    promised: u64,
+    /// Where the next look at the seats begins, so that nobody is safe in the back row.
+    next: usize,
+}
+
+/// Somebody who waits for so many bytes.
+#[derive(Debug)]
+struct Waiter {
+    bytes: u64,
+    waker: Waker,
+}
+
+/// A request that holds memory and has made us wait.
+#[derive(Debug)]
+pub struct Seat {
+    peer: ClientGroup,
+    since: Instant,
+    bytes: AtomicU64,
+    received: AtomicUsize,
+    shed: AtomicBool,
+    left: AtomicBool,
+    /// Where it is among the seats; the room's lock guards it.
+    place: AtomicUsize,
+    waker: Mutex<Waker>,
+}
+
+/// Who stays longer: the greater one.
+///
+/// Those who have had their time go before those who have just come; among them, those whose client holds most seats;
+/// among them, those who have received the least for their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    fresh: bool,
+    crowd: Reverse<usize>,
+    progress: u128,
+}
+
+impl Seat {
+    /// A seat for a request that holds `bytes` and has `received` so many of its content since `since`.
+    #[must_use]
+    pub fn new(peer: Peer, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
+        Arc::new(Self {
+            peer: peer.group(),
+            since,
+            bytes: AtomicU64::new(bytes),
+            received: AtomicUsize::new(received),
+            shed: AtomicBool::new(false),
+            left: AtomicBool::new(false),
+            place: AtomicUsize::new(0),
+            waker: Mutex::new(waker.clone()),
+        })
+    }
+
+    /// Takes note of how far the request has come.
+    pub fn advance(&self, cx: &Context<'_>, received: usize) {
+        self.received.store(received, Ordering::Relaxed);
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waker.will_wake(cx.waker()) {
+            waker.clone_from(cx.waker());
+        }
+    }
+
+    /// Takes note of how much it holds.
+    pub fn hold(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether it has to go.
+    #[must_use]
+    pub fn is_shed(&self) -> bool {
+        self.shed.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has gone.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::SeqCst)
+    }
+
+    fn progress(&self, now: Instant) -> u128 {
+        let millis = now.saturating_duration_since(self.since).as_millis().saturating_add(1);
+        let received = u128::try_from(self.received.load(Ordering::Relaxed)).unwrap_or(u128::MAX);
+        received.saturating_mul(1000).checked_div(millis).unwrap_or(0)
+    }
+}
+
+impl Room {
+    /// Gives a request a seat.
+    pub fn sit(&mut self, seat: Arc<Seat>) {
+        let of_peer = self.by_peer.entry(seat.peer).or_default();
+        *of_peer = of_peer.saturating_add(1);
+        seat.place.store(self.seats.len(), Ordering::Relaxed);
+        self.seats.push(seat);
+    }
+
+    /// Takes a seat away. Does nothing where that has been done.
+    pub fn leave(&mut self, seat: &Seat) {
+        if seat.left.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let place = seat.place.load(Ordering::Relaxed);
+        if place < self.seats.len() {
+            self.seats.swap_remove(place);
+        }
+        if let Some(moved) = self.seats.get(place) {
+            moved.place.store(place, Ordering::Relaxed);
+        }
+        if seat.is_shed() {
+            self.promised = self.promised.saturating_sub(seat.bytes.load(Ordering::Relaxed));
+        }
+        if let Some(of_peer) = self.by_peer.get_mut(&seat.peer) {
+            *of_peer = of_peer.saturating_sub(1);
+            if *of_peer == 0 {
+                self.by_peer.remove(&seat.peer);
+            }
+        }
+    }
+
+    /// The rank of a seat.
+    #[must_use]
+    pub fn rank(&self, seat: &Seat, now: Instant) -> Rank {
+        let fresh = now.saturating_duration_since(seat.since) < FRESH;
+        Rank { fresh, crowd: self.crowd(seat.peer), progress: seat.progress(now) }
+    }
+
+    /// The rank of a request that has not made us wait.
+    #[must_use]
+    pub fn rank_of_newcomer(&self, peer: Peer) -> Rank {
+        Rank { fresh: true, crowd: self.crowd(peer.group()), progress: u128::MAX }
+    }
+
+    fn crowd(&self, peer: ClientGroup) -> Reverse<usize> {
+        Reverse(self.by_peer.get(&peer).copied().unwrap_or(0))
+    }
+
+    /// The places that are looked at next, in two parts.
+    fn window(&mut self) -> (Range<usize>, Range<usize>) {
+        let count = self.seats.len();
+        let begin = if self.next < count { self.next } else { 0 };
+        let end = begin.saturating_add(LOOKED_AT);
+        self.next = end;
+        (begin..end.min(count), 0..begin.min(end.saturating_sub(count)))
+    }
+
+    /// Sheds those of the least rank, all below `rank`, until `bytes` are going to be free. `false` if that would not be
+    /// enough, and nobody is shed then.
+    pub fn shed(&mut self, bytes: u64, rank: Rank, now: Instant) -> bool {
+        let (from, wrapped) = self.window();
+        let places = from.chain(wrapped);
+        let seen = places.filter_map(|place| {
+            let seat = self.seats.get(place).filter(|seat| !seat.is_shed())?;
+            let theirs = self.rank(seat, now);
+            (theirs < rank).then_some(Reverse((theirs, place)))
+        });
+        // Mostly one or two are enough, for whom the others need not be put in order.
+        let mut seen = BinaryHeap::from(seen.collect::<Vec<_>>());
+        let mut victims = Vec::new();
+        let mut freed: u64 = 0;
+        while freed < bytes {
+            let Some(Reverse((_, place))) = seen.pop() else { return false };
+            let Some(seat) = self.seats.get(place) else { return false };
+            freed = freed.saturating_add(seat.bytes.load(Ordering::Relaxed));
+            victims.push(Arc::clone(seat));
+        }
+        for seat in victims {
+            seat.shed.store(true, Ordering::Relaxed);
+            self.promised = self.promised.saturating_add(seat.bytes.load(Ordering::Relaxed));
+            seat.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+        }
+        true
+    }
+
+    /// How many bytes are going to be free without anybody else being shed.
+    #[must_use]
+    pub fn promised(&self) -> u64 {
+        self.promised
+    }
+
+    /// How many bytes those wait for who came before the waiter with this ticket; all of them, where there is no ticket yet.
+    #[must_use]
+    pub fn owed_before(&self, ticket: Option<u64>) -> u64 {
+        let Some(ticket) = ticket else { return self.owed };
+        self.waiters.range(..ticket).fold(0, |sum, (_, waiter)| sum.saturating_add(waiter.bytes))
+    }
+
+    /// Adds somebody who waits for so many bytes, by the ticket to be removed with.
+    pub fn wait(&mut self, bytes: u64, waker: &Waker) -> u64 {
+        self.last_ticket = self.last_ticket.saturating_add(1);
+        self.owed = self.owed.saturating_add(bytes);
+        self.waiters.insert(self.last_ticket, Waiter { bytes, waker: waker.clone() });
+        self.last_ticket
+    }
+
+    /// Brings a waiter up to date.
+    pub fn wait_on(&mut self, ticket: u64, bytes: u64, waker: &Waker) {
+        if let Some(known) = self.waiters.get_mut(&ticket) {
+            self.owed = self.owed.saturating_sub(known.bytes).saturating_add(bytes);
+            known.bytes = bytes;
+            known.waker.clone_from(waker);
+        }
+    }
+
+    /// Removes a waiter.
+    pub fn stop_waiting(&mut self, ticket: u64) {
+        if let Some(gone) = self.waiters.remove(&ticket) {
+            self.owed = self.owed.saturating_sub(gone.bytes);
+        }
+    }
+
+    /// Lets the first who waits try again, and those behind it for whom `free` bytes are enough, too.
+    pub fn wake_first(&self, free: u64) {
+        let mut wanted: u64 = 0;
+        for (index, waiter) in self.waiters.values().enumerate() {
+            wanted = wanted.saturating_add(waiter.bytes);
+            if index > 0 && wanted > free {
+                break;
+            }
+            waiter.waker.wake_by_ref();
+        }
+    }
+
+    /// Lets everyone who waits try again.
+    pub fn wake_all(&self) {
+        self.waiters.values().for_each(|waiter| waiter.waker.wake_by_ref());
+    }
+
+    /// Whether nobody has a seat and nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty() && self.waiters.is_empty() && self.by_peer.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sheds one after the other, and gives back in which order they went.
+    fn order(seats: &[(u8, u64, usize)]) -> Vec<usize> {
+        let start = Instant::now();
+        let now = start + Duration::from_secs(100);
+        let mut room = Room::default();
+        let seats: Vec<Arc<Seat>> = seats
+            .iter()
+            .map(|(peer, age, received)| {
+                let since = now - Duration::from_millis(*age);
+                let seat =
+                    Seat::new(Peer::ip([127, 0, 0, *peer].into()), since, 10, *received, Waker::noop());
+                room.sit(Arc::clone(&seat));
+                seat
+            })
+            .collect();
+        let mut order = Vec::new();
+        let newcomer = Peer::ip([127, 0, 0, 200].into());
+        while room.shed(1, room.rank_of_newcomer(newcomer), now) {
+            let shed: Vec<usize> =
+                (0..seats.len()).filter(|n| seats[*n].is_shed() && !order.contains(n)).collect();
+            assert_eq!(shed.len(), 1);
+            order.extend(shed);
+        }
+        order
+    }
+
+    fn seated(room: &mut Room, count: usize) -> Vec<Arc<Seat>> {
+        let since = Instant::now();
+        let seat = |n: usize| Seat::new(Peer::Unix, since, 1, n, Waker::noop());
+        let seats: Vec<_> = (0..count).map(seat).collect();
+        seats.iter().for_each(|seat| room.sit(Arc::clone(seat)));
+        seats
+    }
+
+    #[test]
+    fn a_look_at_the_seats_is_bounded_and_nobody_is_passed_over_for_long() {
+        for count in [0, 1, LOOKED_AT - 1, LOOKED_AT, LOOKED_AT + 1, 5 * LOOKED_AT + 7] {
+            let mut room = Room::default();
+            let seats = seated(&mut room, count);
+            let mut seen = vec![0; count];
+            for _ in 0..count.div_ceil(LOOKED_AT) {
+                let (from, wrapped) = room.window();
+                assert_eq!(from.len() + wrapped.len(), count.min(LOOKED_AT), "{count}");
+                from.chain(wrapped).for_each(|place| seen[place] += 1);
+            }
+            assert!(seen.iter().all(|times| (1..=2).contains(times)), "{count}");
+            drop(seats);
+        }
+    }
+
+    #[test]
+    fn a_look_finds_the_few_who_are_left_of_many() {
+        let mut room = Room::default();
+        let seats = seated(&mut room, 10 * LOOKED_AT);
+        let (last, others) = seats.split_last().unwrap();
+        others.iter().for_each(|seat| room.leave(seat));
+        let now = Instant::now() + Duration::from_secs(10);
+        assert!(room.shed(1, room.rank_of_newcomer(Peer::ip([127, 0, 0, 1].into())), now));
+        assert!(last.is_shed());
+        room.leave(last);
+        assert!(room.is_empty() && room.promised() == 0);
+    }
+
+    #[test]
+    fn a_seat_can_be_left_in_any_order_and_once() {
+        let mut room = Room::default();
+        let seats = seated(&mut room, 7);
+        for index in [3, 3, 6, 0, 5, 1, 1, 2, 4] {
+            room.leave(&seats[index]);
+            let places = room.seats.iter().enumerate();
+            assert!(places.into_iter().all(|(n, seat)| seat.place.load(Ordering::Relaxed) == n));
+        }
+        assert!(room.is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_of_64_bits_is_one_crowd() {
+        let start = Instant::now();
+        let now = start + Duration::from_secs(5);
+        let mut room = Room::default();
+        let seat = |address: &str, received| {
+            Seat::new(Peer::ip(address.parse().unwrap()), start, 10, received, Waker::noop())
+        };
+        let crowd = [seat("2001:db8::1", 900), seat("2001:db8::2", 900)];
+        let lone = seat("2001:db8:1::1", 1);
+        for seat in [&crowd[0], &lone, &crowd[1]] {
+            room.sit(Arc::clone(seat));
+        }
+        assert!(room.shed(1, room.rank_of_newcomer(Peer::Unix), now));
+        assert!(!lone.is_shed());
+    }
+
+    #[test]
+    fn those_who_had_their_time_go_first_then_crowds_then_the_slow() {
+        assert_eq!(order(&[(1, 5000, 900), (2, 5000, 100), (3, 5000, 500)]), [1, 2, 0], "the slow first");
+        assert_eq!(order(&[(1, 100, 1), (2, 5000, 900_000)]), [1, 0], "the fresh last");
+        assert_eq!(
+            order(&[(1, 5000, 1), (2, 5000, 900), (2, 5000, 800)]),
+            [2, 1, 0],
+            "a crowd before a lone one"
+        );
+    }
+}

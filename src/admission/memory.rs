@@ -1,0 +1,678 @@
+//! Pure. The budget for request heads over [`FREE_HEAD`] and for content held in memory, all connections and workers together.
+//!
+//! Strangers may hold memory before they have proved anything, so they may try to hold all of it. A request whose head and
+//! content come in one go never shows up in the books beyond a counter. One that makes us wait takes a seat (see `seats`),
+//! and whoever has a seat can be made to leave it for one who has made more progress.
+//!
+//! Ordinary events that come in one go may use a reserve on top of the budget, for as long as it takes to verify them. So
+//! they are served however full it is, and only an authentic one makes anybody leave.
+//!
+//! Memory is given out in order: what is free beyond what those who wait are owed goes to whoever asks, and what is freed
+//! for those who wait goes to the first of them first. So a newcomer takes free memory before anybody is shed for it, and
+//! nobody who waits is overtaken for good.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::admission::client::Peer;
+use crate::admission::holders::{Rank, Room, Seat};
+
+/// A head of up to so many bytes is not counted: real senders' are smaller, and each connection has room for one.
+pub const FREE_HEAD: usize = 4 * 1024;
+
+/// The most that a request may hold to use the reserve, in bytes: content, and a head that is counted.
+pub const ORDINARY: u64 = 64 * 1024;
+
+/// The reserve is this part of the budget, at least one ordinary event.
+const RESERVE: u64 = 8;
+
+/// How many bytes may be held at once, and how many are.
+#[derive(Debug)]
+pub struct Budget {
+    max: AtomicU64,
+    held: AtomicU64,
+    /// How many wait for memory; kept beside the room so that nobody has to enter it to see that nobody waits.
+    waiting: AtomicUsize,
+    room: Mutex<Room>,
+}
+
+impl Budget {
+    /// A budget of `max` bytes, of which none is taken.
+    #[must_use]
+    pub fn new(max: u64) -> Arc<Self> {
+        let (max, held, waiting) = (AtomicU64::new(max), AtomicU64::new(0), AtomicUsize::new(0));
+        Arc::new(Self { max, held, waiting, room: Mutex::default() })
+    }
+
+    /// Changes how many bytes may be held. What is held stays held, also where it is more.
+    pub fn set_max(&self, max: u64) {
+        self.max.store(max, Ordering::Relaxed);
+        self.room().wake_all();
+    }
+
+    fn max(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes are held now.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// A share of the budget for a request from `peer`. It is empty so far.
+    #[must_use]
+    pub fn share(self: &Arc<Self>, peer: Peer) -> Share {
+        Share { budget: Arc::clone(self), peer, bytes: 0, seat: None, ticket: None }
+    }
+
+    fn try_take(&self, more: u64, max: u64) -> bool {
+        let take = |held: u64| held.checked_add(more).filter(|held| *held <= max);
+        self.held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
+    }
+
+    fn max_with_reserve(&self) -> u64 {
+        with_reserve(self.max())
+    }
+
+    /// How many bytes are held of the reserve.
+    fn over(&self) -> u64 {
+        self.held.load(Ordering::SeqCst).saturating_sub(self.max())
+    }
+
+    /// How many bytes are missing for `more`, when those who have been shed have left.
+    fn missing(&self, room: &Room, more: u64) -> u64 {
+        let wanted = self.held.load(Ordering::SeqCst).saturating_add(more);
+        wanted.saturating_sub(self.max().saturating_add(room.promised()))
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets those who wait for memory try again for whom there may be some, if anyone waits.
+    fn call_waiters(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.wake_first(&self.room());
+        }
+    }
+
+    fn wake_first(&self, room: &Room) {
+        room.wake_first(self.max().saturating_sub(self.held.load(Ordering::SeqCst)));
+    }
+}
+
+/// The most that is ever held under a budget of `max` bytes: as much as that, and the reserve.
+#[must_use]
+pub fn with_reserve(max: u64) -> u64 {
+    max.saturating_add(max.checked_div(RESERVE).unwrap_or(0).max(ORDINARY))
+}
+
+/// The bytes that one request holds of a [`Budget`]. They are given back when the share is dropped, so it has to live as
+/// long as the memory it stands for.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<Budget>,
+    peer: Peer,
+    bytes: u64,
+    seat: Option<Arc<Seat>>,
+    /// The number under which it waits for memory that others are to free.
+    ticket: Option<u64>,
+}
+
+impl Share {
+    /// A share for another request of the same client. It is empty so far.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        self.budget.share(self.peer)
+    }
+
+    /// Whether it neither holds nor waits for anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.ticket.is_none()
+    }
+
+    /// How many bytes it is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Makes the share `bytes` large, if it is smaller.
+    ///
+    /// Where there is not that much, it has others shed and waits until they are gone.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if nobody can be shed for it, or if it has been shed itself. The share stays as it is.
+    pub fn poll_grow_to(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: usize,
+        now: Instant,
+    ) -> Poll<Result<(), Exhausted>> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
+            return Poll::Ready(Ok(()));
+        };
+        if self.is_shed() {
+            return Poll::Ready(Err(Exhausted));
+        }
+        let ordinary = self.seat.is_none() && bytes <= ORDINARY;
+        let budget = &self.budget;
+        let nobody_waits = budget.waiting.load(Ordering::SeqCst) == 0;
+        if (nobody_waits && budget.try_take(more, budget.max()))
+            || (ordinary && budget.try_take(more, budget.max_with_reserve()))
+        {
+            self.stop_waiting();
+            self.hold(bytes);
+            return Poll::Ready(Ok(()));
+        }
+        let budget = Arc::clone(&self.budget);
+        let mut room = budget.room();
+        // What those are owed who came before is left for them. Somebody who has just come comes behind all who wait.
+        let owed = room.owed_before(self.ticket);
+        let limit = budget.max().saturating_sub(owed);
+        let mut taken = budget.try_take(more, limit);
+        if !taken {
+            let missing = budget.missing(&room, owed.saturating_add(more));
+            let rank = self.rank(&room, now);
+            if missing > 0 && !room.shed(missing, rank, now) {
+                drop(room);
+                self.stop_waiting();
+                return Poll::Ready(Err(Exhausted));
+            }
+            match self.ticket {
+                Some(ticket) => room.wait_on(ticket, more, cx.waker()),
+                None => {
+                    self.ticket = Some(room.wait(more, cx.waker()));
+                    budget.waiting.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            // Somebody may have given memory back between the try and the wait.
+            taken = budget.try_take(more, limit);
+        }
+        drop(room);
+        if !taken {
+            return Poll::Pending;
+        }
+        self.stop_waiting();
+        self.hold(bytes);
+        Poll::Ready(Ok(()))
+    }
+
+    fn rank(&self, room: &Room, now: Instant) -> Rank {
+        match &self.seat {
+            Some(seat) => room.rank(seat, now),
+            None => room.rank_of_newcomer(self.peer),
+        }
+    }
+
+    fn hold(&mut self, bytes: u64) {
+        self.bytes = bytes;
+        if let Some(seat) = &self.seat {
+            seat.hold(bytes);
+        }
+    }
+
+    /// Makes the share `bytes` large, if it is larger and has no seat: so much of the memory that it stands for has been freed.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let Some(less) = self.bytes.checked_sub(bytes).filter(|less| *less > 0) else { return };
+        if self.seat.is_none() {
+            self.bytes = bytes;
+            self.budget.held.fetch_sub(less, Ordering::SeqCst);
+            self.budget.call_waiters();
+        }
+    }
+
+    fn stop_waiting(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.budget.waiting.fetch_sub(1, Ordering::SeqCst);
+            let mut room = self.budget.room();
+            room.stop_waiting(ticket);
+            // There may be enough for those behind it.
+            self.budget.wake_first(&room);
+        }
+    }
+
+    /// Takes note that the request makes us wait for more, of which `received` bytes have come since `since`. From now on
+    /// it can be shed; it is woken then.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it holds of the reserve, which is for those who do not make us wait, and nobody else has to go.
+    pub fn sit(
+        &mut self,
+        cx: &Context<'_>,
+        received: usize,
+        since: Instant,
+        now: Instant,
+    ) -> Result<(), Exhausted> {
+        if let Some(seat) = &self.seat {
+            seat.advance(cx, received);
+            return Ok(());
+        }
+        if self.bytes == 0 {
+            // It holds nothing that anybody could want.
+            return Ok(());
+        }
+        let seat = Seat::new(self.peer, since, self.bytes, received, cx.waker());
+        let mut room = self.budget.room();
+        room.sit(Arc::clone(&seat));
+        let rank = room.rank(&seat, now);
+        self.seat = Some(seat);
+        if self.budget.over() == 0 { Ok(()) } else { self.make_up(room, u64::MAX, rank, now) }
+    }
+
+    /// Has others shed for what is held of the reserve, at most for `most` bytes.
+    fn make_up(
+        &self,
+        mut room: MutexGuard<'_, Room>,
+        most: u64,
+        rank: Rank,
+        now: Instant,
+    ) -> Result<(), Exhausted> {
+        // Those who have been shed and are on their way out need no company, unless others wait for what they hold.
+        let missing = self.budget.missing(&room, room.owed_before(None)).min(most);
+        if missing == 0 || room.shed(missing, rank, now) { Ok(()) } else { Err(Exhausted) }
+    }
+
+    /// The seat that it has, for whoever is to see that the request is shed while somebody else has the share.
+    #[must_use]
+    pub fn seat(&self) -> Option<Arc<Seat>> {
+        self.seat.clone()
+    }
+
+    /// Whether the request has been shed: it is to end, and its memory to be freed.
+    #[must_use]
+    pub fn is_shed(&self) -> bool {
+        self.seat.as_ref().is_some_and(|seat| seat.is_shed())
+    }
+
+    /// Takes note that what was waited for is there. It can no longer be shed.
+    pub fn settle(&mut self) {
+        self.stop_waiting();
+        if let Some(seat) = self.seat.take() {
+            let mut room = self.budget.room();
+            room.leave(&seat);
+            if seat.is_shed() {
+                // Those who count on its memory do not get it now, and have to see for themselves.
+                room.wake_all();
+            }
+        }
+    }
+
+    /// Takes note that the content is authentic. It may stay as long as its delivery takes, and others go for it if need be.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it holds of the reserve and nobody can be shed: all memory is taken by authentic content.
+    pub fn prove(&mut self, now: Instant) -> Result<(), Exhausted> {
+        if self.budget.over() == 0 {
+            return Ok(());
+        }
+        let room = self.budget.room();
+        let rank = room.rank_of_newcomer(self.peer);
+        self.make_up(room, self.bytes, rank, now)
+    }
+
+    /// Takes note that the content is not authentic, and that it is delivered all the same. Nobody goes for it.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if it may hold of the reserve, which is for what is authentic.
+    pub fn stay_unproven(&self) -> Result<(), Exhausted> {
+        if self.bytes == 0 || self.budget.over() == 0 { Ok(()) } else { Err(Exhausted) }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.stop_waiting();
+        if let Some(seat) = self.seat.take() {
+            // Both at once: who looks in between would count it twice, or not at all.
+            let mut room = self.budget.room();
+            room.leave(&seat);
+            self.budget.held.fetch_sub(self.bytes, Ordering::SeqCst);
+            self.budget.wake_first(&room);
+        } else if self.bytes > 0 {
+            self.budget.held.fetch_sub(self.bytes, Ordering::SeqCst);
+            self.budget.call_waiters();
+        }
+    }
+}
+
+/// All buffer memory is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+    use std::time::Duration;
+
+    const KIB: u64 = 1024;
+
+    /// A budget that an ordinary event is small beside.
+    fn budget() -> Arc<Budget> {
+        Budget::new(1024 * KIB)
+    }
+
+    fn share(budget: &Arc<Budget>, peer: u8) -> Share {
+        budget.share(Peer::ip([127, 0, 0, peer].into()))
+    }
+
+    fn grow(share: &mut Share, kib: u64, now: Instant) -> Poll<Result<(), Exhausted>> {
+        share.poll_grow_to(&mut Context::from_waker(Waker::noop()), usize::try_from(kib * KIB).unwrap(), now)
+    }
+
+    fn sit(share: &mut Share, received: usize, since: Instant, now: Instant) -> Result<(), Exhausted> {
+        share.sit(&Context::from_waker(Waker::noop()), received, since, now)
+    }
+
+    const GROWN: Poll<Result<(), Exhausted>> = Poll::Ready(Ok(()));
+    const REFUSED: Poll<Result<(), Exhausted>> = Poll::Ready(Err(Exhausted));
+
+    #[test]
+    fn a_budget_is_spent_to_its_last_byte_and_given_back_on_drop() {
+        let (budget, now) = (budget(), Instant::now());
+        let (mut a, mut b) = (share(&budget, 1), share(&budget, 2));
+        assert_eq!(grow(&mut a, 600, now), GROWN);
+        assert_eq!(grow(&mut b, 425, now), REFUSED);
+        assert_eq!(budget.held(), 600 * KIB);
+        assert_eq!(grow(&mut b, 424, now), GROWN);
+        assert_eq!(grow(&mut a, 500, now), GROWN, "a share never shrinks");
+        assert_eq!(budget.held(), 1024 * KIB);
+        assert_eq!(grow(&mut a, 601, now), REFUSED);
+        drop(a);
+        assert_eq!(budget.held(), 424 * KIB);
+        assert_eq!(grow(&mut b, 1024, now), GROWN);
+        drop(b);
+        assert_eq!(budget.held(), 0);
+        assert!(budget.room().is_empty());
+    }
+
+    #[test]
+    fn an_ordinary_event_in_one_go_is_read_however_full_it_is_and_only_proof_makes_others_leave() {
+        let (budget, start) = (budget(), Instant::now());
+        let now = start + Duration::from_secs(10);
+        let (mut holder, mut event) = (share(&budget, 1), share(&budget, 2));
+        assert_eq!(grow(&mut holder, 1024, start), GROWN);
+        assert_eq!(sit(&mut holder, 1, start, now), Ok(()));
+        assert_eq!(grow(&mut event, 64, now), GROWN);
+        assert!(!holder.is_shed());
+        event.settle();
+        assert_eq!(event.prove(now), Ok(()));
+        assert!(holder.is_shed());
+    }
+
+    #[test]
+    fn the_reserve_is_not_for_who_makes_us_wait() {
+        let (budget, now) = (budget(), Instant::now());
+        let (mut whole, mut event) = (share(&budget, 1), share(&budget, 2));
+        assert_eq!(grow(&mut whole, 1024, now), GROWN);
+        assert_eq!(grow(&mut event, 16, now), GROWN);
+        assert_eq!(sit(&mut event, 1, now, now), Err(Exhausted));
+        event.settle();
+        assert_eq!(event.prove(now), Err(Exhausted), "nor for what stays while all the rest is authentic");
+        let mut large = share(&budget, 3);
+        assert_eq!(grow(&mut large, 65, now), REFUSED);
+    }
+
+    #[test]
+    fn who_makes_us_wait_is_shed_for_who_does_not_the_slowest_first() {
+        let (budget, start) = (budget(), Instant::now());
+        let now = start + Duration::from_secs(10);
+        let seated = |(peer, received): (u8, usize)| {
+            let mut share = share(&budget, peer);
+            assert_eq!(grow(&mut share, 256, start), GROWN);
+            assert_eq!(sit(&mut share, received, start, now), Ok(()));
+            share
+        };
+        let mut sitting: Vec<Share> = [(1, 10), (2, 500), (3, 20), (4, 400)].map(seated).into();
+        let mut newcomer = share(&budget, 5);
+        assert_eq!(grow(&mut newcomer, 300, now), Poll::Pending);
+        let shed: Vec<bool> = sitting.iter().map(Share::is_shed).collect();
+        assert_eq!(shed, [true, false, true, false]);
+        assert_eq!(grow(&mut newcomer, 300, now), Poll::Pending, "they have not left yet");
+        drop(sitting.remove(2));
+        let mut late = share(&budget, 6);
+        assert_eq!(grow(&mut late, 212, now), Poll::Pending, "what is free is meant for who came first");
+        assert_eq!(
+            sitting.iter().filter(|share| share.is_shed()).count(),
+            1,
+            "what is freed is enough for both"
+        );
+        let mut last = share(&budget, 7);
+        assert_eq!(grow(&mut last, 100, now), Poll::Pending);
+        assert_eq!(sitting.iter().filter(|share| share.is_shed()).count(), 2, "for a third it is not");
+        sitting.retain(|share| !share.is_shed());
+        assert_eq!(grow(&mut late, 212, now), GROWN, "there is enough for both");
+        assert_eq!(grow(&mut newcomer, 300, now), GROWN);
+        assert_eq!(grow(&mut last, 100, now), GROWN);
+    }
+
+    #[test]
+    fn a_newcomer_takes_free_memory_before_it_has_anybody_shed() {
+        let (budget, start) = (budget(), Instant::now());
+        let now = start + Duration::from_secs(10);
+        let seated = |(peer, kib): (u8, u64)| {
+            let mut share = share(&budget, peer);
+            assert_eq!(grow(&mut share, kib, start), GROWN);
+            assert_eq!(sit(&mut share, 1, start, now), Ok(()));
+            share
+        };
+        let mut sitting: Vec<Share> = [(1, 300), (2, 300)].map(seated).into();
+        // Somebody waits for 500 KiB, where 424 are free.
+        let mut waiting = share(&budget, 3);
+        assert_eq!(grow(&mut waiting, 500, now), Poll::Pending);
+        assert_eq!(sitting.iter().filter(|share| share.is_shed()).count(), 1, "76 KiB were missing");
+        // When the one that was shed has left, 724 are free, and 224 of them are owed to nobody.
+        sitting.retain(|share| !share.is_shed());
+        let (mut large, mut larger) = (share(&budget, 4), share(&budget, 5));
+        assert_eq!(grow(&mut large, 224, now), GROWN);
+        assert!(!sitting[0].is_shed());
+        assert_eq!(grow(&mut larger, 70, now), Poll::Pending, "the rest is owed to who waits");
+        assert!(sitting[0].is_shed());
+        assert_eq!(grow(&mut waiting, 500, now), GROWN);
+        drop(sitting);
+        assert_eq!(grow(&mut larger, 70, now), GROWN);
+    }
+
+    /// Whoever comes later must not take what is freed for those who wait, however often it asks.
+    #[test]
+    fn memory_goes_to_those_who_wait_in_the_order_that_they_came() {
+        let (budget, start) = (budget(), Instant::now());
+        let now = start + Duration::from_secs(10);
+        let mut sitting: Vec<Share> = (0..8u8)
+            .map(|n| {
+                let mut share = share(&budget, n);
+                assert_eq!(grow(&mut share, 128, start), GROWN);
+                assert_eq!(sit(&mut share, 1, start, now), Ok(()));
+                share
+            })
+            .collect();
+        let mut waiting: Vec<Share> = (100..104u8).map(|n| share(&budget, n)).collect();
+        for share in &mut waiting {
+            assert_eq!(grow(share, 256, now), Poll::Pending);
+        }
+        assert!(sitting.iter().all(Share::is_shed));
+        let mut granted = Vec::new();
+        while let Some(gone) = sitting.pop() {
+            drop(gone);
+            for (index, share) in waiting.iter_mut().enumerate().rev() {
+                if !granted.contains(&index) && grow(share, 256, now) == GROWN {
+                    granted.push(index);
+                }
+            }
+        }
+        assert_eq!(granted, [0, 1, 2, 3]);
+        assert_eq!(grow(&mut share(&budget, 105), 128, now), REFUSED);
+    }
+
+    /// A waker that counts how often it is used.
+    #[derive(Default)]
+    struct Calls(AtomicUsize);
+
+    impl std::task::Wake for Calls {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn each_that_waits_is_woken_when_there_is_enough_for_it_and_those_before_it() {
+        let (budget, start) = (budget(), Instant::now());
+        let now = start + Duration::from_secs(10);
+        let mut sitting: Vec<Share> = (0..4u8)
+            .map(|n| {
+                let mut share = share(&budget, n);
+                assert_eq!(grow(&mut share, 256, start), GROWN);
+                assert_eq!(sit(&mut share, 1, start, now), Ok(()));
+                share
+            })
+            .collect();
+        let calls: [Arc<Calls>; 3] = Default::default();
+        let poll = |share: &mut Share, calls: &Arc<Calls>| {
+            let waker = Waker::from(Arc::clone(calls));
+            share.poll_grow_to(&mut Context::from_waker(&waker), 300 * 1024, now)
+        };
+        let mut waiting: Vec<Share> = (10..13u8).map(|n| share(&budget, n)).collect();
+        for (share, calls) in waiting.iter_mut().zip(&calls) {
+            assert_eq!(poll(share, calls), Poll::Pending);
+        }
+        let woken = || calls.each_ref().map(|calls| calls.0.swap(0, Ordering::Relaxed));
+        assert_eq!(woken(), [0, 0, 0]);
+        drop(sitting.pop());
+        assert_eq!(woken(), [1, 0, 0], "the first sees for itself");
+        drop(sitting.pop());
+        drop(sitting.pop());
+        assert_eq!(woken(), [2, 1, 0], "768 KiB are enough for two");
+        assert_eq!(poll(&mut waiting[0], &calls[0]), GROWN);
+        assert_eq!(woken(), [0, 1, 0], "the next is the first now");
+        // One that gives up makes room for those behind it.
+        drop(waiting.remove(1));
+        assert_eq!(woken(), [0, 0, 1]);
+        assert_eq!(poll(&mut waiting[1], &calls[2]), GROWN);
+        drop(waiting);
+        drop(sitting);
+        assert_eq!(budget.held(), 0);
+        assert!(budget.room().is_empty());
+    }
+
+    #[test]
+    fn a_share_that_has_become_smaller_gives_the_rest_back() {
+        let (budget, now) = (budget(), Instant::now());
+        let mut head = share(&budget, 1);
+        assert_eq!(grow(&mut head, 33, now), GROWN);
+        head.shrink_to(31 * 1024);
+        assert_eq!((head.bytes(), budget.held()), (31 * 1024, 31 * KIB));
+        head.shrink_to(32 * 1024);
+        assert_eq!(budget.held(), 31 * KIB, "it does not grow by that");
+        drop(head);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn what_is_not_authentic_has_nobody_shed_and_nothing_of_the_reserve() {
+        let (budget, start) = (budget(), Instant::now());
+        let now = start + Duration::from_secs(10);
+        let mut observed = share(&budget, 1);
+        assert_eq!(observed.stay_unproven(), Ok(()), "it holds nothing");
+        assert_eq!(grow(&mut observed, 64, now), GROWN);
+        assert_eq!(observed.stay_unproven(), Ok(()), "there is room for it");
+        let (mut holder, mut event) = (share(&budget, 2), share(&budget, 3));
+        assert_eq!(grow(&mut holder, 960, start), GROWN);
+        assert_eq!(sit(&mut holder, 1, start, now), Ok(()));
+        assert_eq!(grow(&mut event, 16, now), GROWN);
+        assert_eq!(event.stay_unproven(), Err(Exhausted));
+        assert!(!holder.is_shed());
+        // While its delivery makes us wait, it goes as anybody else who has proved nothing.
+        drop(event);
+        assert_eq!(sit(&mut observed, 64 * 1024, start, now), Ok(()));
+        let seat = observed.seat().unwrap();
+        let mut newcomer = share(&budget, 4);
+        assert_eq!(grow(&mut newcomer, 1024, now), Poll::Pending);
+        assert!(seat.is_shed() && observed.is_shed());
+        drop((observed, holder));
+        assert!(seat.has_left());
+        assert_eq!(grow(&mut newcomer, 1024, now), GROWN);
+    }
+
+    #[test]
+    fn a_slow_one_cannot_shed_a_faster_one() {
+        let (budget, start) = (budget(), Instant::now());
+        let now = start + Duration::from_secs(2);
+        let (mut slow, mut fast) = (share(&budget, 1), share(&budget, 2));
+        assert_eq!(grow(&mut slow, 424, start), GROWN);
+        assert_eq!(grow(&mut fast, 600, start), GROWN);
+        assert_eq!(sit(&mut slow, 10, start, now), Ok(()));
+        assert_eq!(sit(&mut fast, 60, start, now), Ok(()));
+        assert_eq!(grow(&mut slow, 500, now), REFUSED);
+        assert_eq!(grow(&mut fast, 700, now), Poll::Pending);
+        assert!(slow.is_shed() && !fast.is_shed());
+        assert_eq!(grow(&mut slow, 425, now), REFUSED);
+        drop(slow);
+        assert_eq!(grow(&mut fast, 700, now), GROWN);
+    }
+
+    #[test]
+    fn who_waits_for_one_that_completes_after_all_has_another_shed() {
+        let (budget, start) = (budget(), Instant::now());
+        let now = start + Duration::from_secs(2);
+        let (mut first, mut second, mut newcomer) = (share(&budget, 1), share(&budget, 2), share(&budget, 3));
+        assert_eq!(grow(&mut first, 512, start), GROWN);
+        assert_eq!(grow(&mut second, 512, start), GROWN);
+        assert_eq!(sit(&mut first, 1, start, now), Ok(()));
+        assert_eq!(sit(&mut second, 9, start, now), Ok(()));
+        assert_eq!(grow(&mut newcomer, 100, now), Poll::Pending);
+        assert!(first.is_shed() && !second.is_shed());
+        first.settle();
+        assert_eq!(grow(&mut newcomer, 100, now), Poll::Pending);
+        assert!(second.is_shed());
+        drop(second);
+        assert_eq!(grow(&mut newcomer, 100, now), GROWN);
+    }
+
+    #[test]
+    fn what_has_arrived_whole_is_never_shed_and_nothing_is_shed_in_vain() {
+        let (budget, now) = (budget(), Instant::now());
+        let (mut whole, mut sitting, mut newcomer) =
+            (share(&budget, 1), share(&budget, 2), share(&budget, 3));
+        assert_eq!(grow(&mut whole, 900, now), GROWN);
+        assert_eq!(sit(&mut whole, 50, now, now), Ok(()));
+        whole.settle();
+        assert_eq!(grow(&mut sitting, 124, now), GROWN);
+        assert_eq!(sit(&mut sitting, 1, now, now), Ok(()));
+        assert_eq!(grow(&mut newcomer, 200, now), REFUSED);
+        assert!(!whole.is_shed() && !sitting.is_shed());
+    }
+
+    #[test]
+    fn a_new_maximum_counts_for_what_is_taken_from_then_on() {
+        let (budget, now) = (budget(), Instant::now());
+        let (mut a, mut b) = (share(&budget, 1), share(&budget, 2));
+        assert_eq!(grow(&mut a, 1024, now), GROWN);
+        budget.set_max(512 * KIB);
+        assert_eq!(grow(&mut b, 100, now), REFUSED);
+        assert_eq!(budget.held(), 1024 * KIB, "what is held stays held");
+        budget.set_max(1124 * KIB);
+        assert_eq!(grow(&mut b, 100, now), GROWN);
+        assert_eq!(grow(&mut b, 101, now), REFUSED);
+    }
+
+    #[test]
+    fn a_waiter_that_gives_up_leaves_nothing_behind() {
+        let (budget, now) = (budget(), Instant::now());
+        let (mut sitting, mut newcomer) = (share(&budget, 1), share(&budget, 2));
+        assert_eq!(grow(&mut sitting, 1024, now), GROWN);
+        assert_eq!(sit(&mut sitting, 1, now, now), Ok(()));
+        assert_eq!(grow(&mut newcomer, 200, now), Poll::Pending);
+        drop(newcomer);
+        drop(sitting);
+        assert_eq!(budget.held(), 0);
+        assert_eq!(budget.waiting.load(Ordering::SeqCst), 0);
+        assert!(budget.room().is_empty());
+    }
+}

@@ -1,0 +1,175 @@
+//! Pure. A URL at which an app may be reached around the gateway, and what it means who answers there.
+
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{StatusCode, Uri};
+
+use crate::cli::doctor::checks::Unreached;
+use crate::cli::doctor::finding::Finding;
+use crate::config::redact::url;
+use crate::config::unit::write_duration;
+use crate::upstream::origin::Origin;
+
+/// A URL that strangers may know.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Door {
+    /// The URL as it is shown: without what may be a credential.
+    text: String,
+    pub(super) origin: Origin,
+    pub(super) target: PathAndQuery,
+    /// Whether TLS is spoken there, which hookgate does not.
+    pub(super) is_tls: bool,
+}
+
+impl Door {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no URL: write it as http://HOST:PORT/PATH");
+        let uri: Uri = text.parse().map_err(|_why| wrong())?;
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) | None => return Err(wrong()),
+        };
+        let authority = uri.authority().ok_or_else(wrong)?;
+        let port = if is_tls && authority.port().is_none() { ":443" } else { "" };
+        let origin =
+            Origin::parse(&format!("http://{authority}{port}")).map_err(|error| error.to_string())?;
+        let target = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+        Ok(Self { text: url::redacted(text).into_owned(), origin, target, is_tls })
+    }
+
+    /// Whether nobody but this machine can be meant.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(&self.origin)
+    }
+}
+
+/// Whether an origin is on this machine and reached over loopback.
+pub(super) fn is_loopback(origin: &Origin) -> bool {
+    match origin {
+        Origin::Unix(_) => true,
+        Origin::Tcp(host) => {
+            host.name() == "localhost" || host.address().is_some_and(|address| address.ip().is_loopback())
+        }
+    }
+}
+
+/// Who answers at one.
+#[derive(Debug)]
+pub(super) enum Behind {
+    /// Nobody.
+    Nobody(Unreached),
+    /// Somebody accepts connections, and was not asked more, or does not answer as HTTP does.
+    Silent,
+    /// A hookgate, which refuses for this reason.
+    Hookgate(String),
+    /// Somebody else, with this status.
+    Other(StatusCode),
+}
+
+/// What it means.
+pub(super) fn judge(door: &Door, behind: &Behind, limit: Duration) -> Finding {
+    let finding = match behind {
+        Behind::Nobody(Unreached::Refused | Unreached::NoSocket | Unreached::Denied) => {
+            Finding::ok(BYPASS, "nobody answers there, as seen from this machine")
+        }
+        Behind::Nobody(Unreached::TimedOut) => {
+            let limit = write_duration(limit);
+            Finding::ok(BYPASS, format!("nobody answers there within {limit}, as seen from this machine"))
+        }
+        Behind::Nobody(Unreached::Other(why)) => Finding::warning(
+            BYPASS,
+            format!("it cannot be told: {why}"),
+            "is the URL right? try it from a machine outside, as strangers would",
+        ),
+        Behind::Silent if door.is_tls => Finding::warning(
+            BYPASS,
+            "somebody accepts connections there; who it is cannot be told, as hookgate speaks no TLS",
+            format!(
+                "look with `curl -i -X POST {}`: only a refusal by hookgate is good (401, with a `reason`)",
+                door.text
+            ),
+        ),
+        Behind::Silent => Finding::warning(
+            BYPASS,
+            "somebody accepts connections there, and does not answer an HTTP request",
+            CLOSE_IT,
+        ),
+        Behind::Hookgate(reason) => {
+            Finding::ok(BYPASS, format!("a hookgate answers there, and refuses an unsigned event ({reason})"))
+        }
+        Behind::Other(status) if door.is_loopback() => Finding::warning(
+            BYPASS,
+            format!(
+                "something other than hookgate answers there ({}), to this machine at least",
+                status.as_u16()
+            ),
+            "over loopback it may; name the address that strangers would use",
+        ),
+        Behind::Other(status) => Finding::problem(
+            BYPASS,
+            format!(
+                "something other than hookgate answers there ({}): whoever knows this address may get past the signatures",
+                status.as_u16()
+            ),
+            CLOSE_IT,
+        ),
+    };
+    finding.of(&door.text)
+}
+
+const BYPASS: &str = "bypass";
+
+/// What to do about a way around.
+pub(super) const CLOSE_IT: &str = "bind the app to 127.0.0.1 or to a unix socket, or let a firewall keep others than the \
+                                   gateway from its port; then point senders at the gateway alone";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::finding::Level;
+
+    #[test]
+    fn a_door_is_a_url_with_any_path() {
+        for (text, authority, target, is_tls) in [
+            ("http://app.example:3000/webhook/a?b", "app.example:3000", "/webhook/a?b", false),
+            ("http://192.0.2.1", "192.0.2.1:80", "/", false),
+            ("https://app.example/x", "app.example:443", "/x", true),
+            ("https://app.example:8443", "app.example:8443", "/", true),
+        ] {
+            let door = Door::parse(text).unwrap();
+            assert_eq!(
+                (door.origin.authority(), door.target.as_str()),
+                (authority.to_owned(), target),
+                "{text}"
+            );
+            assert_eq!(door.is_tls, is_tls);
+        }
+        for text in ["", "app.example", "ftp://a", "http://a:0", "http://u@a", "/a"] {
+            assert!(Door::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_silence_and_a_refusal_by_hookgate_are_good() {
+        let level = |text: &str, behind: Behind| {
+            judge(&Door::parse(text).unwrap(), &behind, Duration::from_secs(1)).level
+        };
+        let far = "http://192.0.2.1:3000";
+        assert_eq!(level(far, Behind::Nobody(Unreached::Refused)), Level::Ok);
+        assert_eq!(level(far, Behind::Nobody(Unreached::TimedOut)), Level::Ok);
+        assert_eq!(level(far, Behind::Hookgate("no_route".into())), Level::Ok);
+        assert_eq!(level(far, Behind::Nobody(Unreached::Other("no such name".into()))), Level::Warning);
+        assert_eq!(level(far, Behind::Silent), Level::Warning);
+        assert_eq!(level("https://192.0.2.1", Behind::Silent), Level::Warning);
+        assert_eq!(level("http://127.0.0.1:3000", Behind::Other(StatusCode::OK)), Level::Warning);
+        for status in [StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::UNAUTHORIZED] {
+            assert_eq!(level(far, Behind::Other(status)), Level::Problem, "{status}");
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Pure. What it means what `hookgate doctor` has seen: a finding for each thing that was looked at.
+
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use crate::admin::{Difference, Examination, State};
+use crate::cli::doctor::bypass::CLOSE_IT;
+use crate::cli::doctor::finding::Finding;
+use crate::config::unit::write_duration;
+use crate::upstream::origin::Origin;
+
+/// Why no connection came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unreached {
+    /// Nobody listens.
+    Refused,
+    /// There is no file of a socket.
+    NoSocket,
+    /// This user may not.
+    Denied,
+    /// Nobody answered in time.
+    TimedOut,
+    /// The system's words for the rest.
+    Other(String),
+}
+
+impl Unreached {
+    /// What an error of this kind, told in these words, means.
+    pub(super) fn of(kind: ErrorKind, text: &str) -> Self {
+        if kind == ErrorKind::ConnectionRefused {
+            Self::Refused
+        } else if kind == ErrorKind::NotFound {
+            Self::NoSocket
+        } else if kind == ErrorKind::PermissionDenied {
+            Self::Denied
+        } else if kind == ErrorKind::TimedOut {
+            Self::TimedOut
+        } else {
+            Self::Other(text.to_owned())
+        }
+    }
+}
+
+/// Whether an upstream accepts connections.
+pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &Result<(), Unreached>) -> Finding {
+    const START_IT: &str = "start the app, or correct `upstream`; until then each event is answered with 502, which senders try \
+                            again later";
+    let finding = match reached {
+        Ok(()) => Finding::ok(UPSTREAM, "accepts connections"),
+        Err(Unreached::Refused) => Finding::problem(UPSTREAM, "nobody listens there", START_IT),
+        Err(Unreached::NoSocket) => Finding::problem(UPSTREAM, "nothing is there", START_IT),
+        Err(Unreached::Denied) => Finding::warning(
+            UPSTREAM,
+            "the user that asks may not connect to it",
+            "ask as the user that the gateway runs as; it needs to be allowed to write to the socket",
+        ),
+        Err(Unreached::TimedOut) => {
+            let limit = write_duration(limit);
+            Finding::problem(UPSTREAM, format!("no connection within {limit} (`connect_timeout`)"), START_IT)
+        }
+        Err(Unreached::Other(why)) => {
+            Finding::problem(UPSTREAM, format!("cannot be reached: {why}"), START_IT)
+        }
+    };
+    finding.of(origin.to_string())
+}
+
+/// Whether an app that is meant for loopback is reachable from elsewhere, too: at this address of the machine.
+pub(super) fn beside(origin: &Origin, outside: &str, is_open: bool) -> Finding {
+    let finding = if is_open {
+        let what =
+            format!("its port is open at {outside}, too: others on the network may get past the signatures");
+        Finding::warning(AROUND, what, CLOSE_IT)
+    } else {
+        Finding::ok(AROUND, format!("its port is not open at {outside}"))
+    };
+    finding.of(origin.to_string())
+}
+
+/// Whether the gateway runs with what the file says.
+pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let generation = state.generation;
+    match &state.differences {
+        None => findings.push(Finding::warning(
+            RUNNING,
+            format!("the gateway is hookgate {}, this is {version}: it cannot be compared", state.version),
+            "restart the gateway after an upgrade, or ask with the binary that it runs",
+        )),
+        Some(differences) if differences.is_empty() => findings.push(Finding::ok(
+            RUNNING,
+            format!("configuration {generation} of the gateway says what {file} says"),
+        )),
+        Some(differences) => {
+            let to_do = if state.outdated {
+                "its last reload failed: the log says why (`not reloaded`)"
+            } else {
+                "is it the same file? a change is loaded within a second; SIGHUP loads it at once, and the log says what came of it"
+            };
+            let what = format!(
+                "configuration {generation} of the gateway is not what {file} says: {}",
+                told(differences)
+            );
+            findings.push(Finding::problem(RUNNING, what, to_do));
+        }
+    }
+    if !state.restart.is_empty() {
+        let keys = state.restart.join(", ");
+        findings.push(Finding::warning(
+            RUNNING,
+            format!("some keys go on as they were at the start: {keys}"),
+            "restart the gateway for them",
+        ));
+    }
+    if state.outdated && state.differences.as_ref().is_some_and(Vec::is_empty) {
+        findings.push(Finding::warning(
+            RUNNING,
+            "the last reload failed, though the file is good when it is read from here",
+            "look into the log (`not reloaded`): may the gateway's user read the file and the secrets?",
+        ));
+    }
+    findings
+}
+
+fn told(differences: &[Difference]) -> String {
+    let mut text = String::new();
+    for difference in differences {
+        let separator = if text.is_empty() { "" } else { ", " };
+        let _infallible = match difference {
+            Difference::Changed(name) => write!(text, "{separator}{name}"),
+            Difference::OnlyAsked(name) => write!(text, "{separator}{name} (only in the file)"),
+            Difference::OnlyRunning(name) => write!(text, "{separator}{name} (not in the file)"),
+        };
+    }
+    text
+}
+
+/// Whether the limit on open files fits the configuration.
+pub(super) fn descriptors(state: &State) -> Finding {
+    let needed = state.descriptors_needed;
+    match state.descriptors_allowed {
+        Some(allowed) if allowed < needed => Finding::warning(
+            LIMITS,
+            format!("the gateway may have {allowed} files open, and may need {needed}"),
+            "raise the limit (`ulimit -n`, LimitNOFILE= under systemd), or lower `max_connections`",
+        ),
+        Some(allowed) => {
+            Finding::ok(LIMITS, format!("{allowed} open files are allowed, {needed} may be needed"))
+        }
+        None => Finding::ok(LIMITS, format!("open files are not limited, {needed} may be needed")),
+    }
+}
+
+/// A route whose scheme signs the time.
+pub(super) struct Timed {
+    pub(super) path: String,
+    pub(super) past: Duration,
+    pub(super) future: Duration,
+}
+
+/// Whether clocks agree, and who counts on it. `ahead` is by how many seconds the gateway's is ahead.
+pub(super) fn clock(ahead: i64, timed: &[Timed], is_synchronised: bool) -> Finding {
+    let off = ahead.unsigned_abs();
+    let direction = if ahead < 0 { "behind" } else { "ahead of" };
+    let windows: Vec<_> = timed
+        .iter()
+        .map(|timed| {
+            let (past, future) = (write_duration(timed.past), write_duration(timed.future));
+            format!("{} ({past} back, {future} ahead)", timed.path)
+        })
+        .collect();
+    let windows = windows.join(", ");
+    let synchronised = if is_synchronised {
+        "systemd-timesyncd keeps it"
+    } else {
+        "`timedatectl` or `chronyc tracking` says whether it is kept"
+    };
+    match (off <= CLOCKS_AGREE, timed.is_empty()) {
+        (true, true) => {
+            Finding::ok(CLOCK, "the gateway's agrees with this one, and no scheme signs the time")
+        }
+        (true, false) => {
+            let what =
+                format!("the gateway's agrees with this one ({synchronised}); these count on it: {windows}");
+            Finding::ok(CLOCK, what)
+        }
+        (false, true) => Finding::warning(
+            CLOCK,
+            format!(
+                "the gateway's is {off} s {direction} this one; no scheme signs the time, but logs will confuse"
+            ),
+            "synchronise both (NTP)",
+        ),
+        (false, false) => Finding::problem(
+            CLOCK,
+            format!("the gateway's is {off} s {direction} this one"),
+            format!(
+                "synchronise both (NTP): outside their windows events are refused (`timestamp_expired`): {windows}"
+            ),
+        ),
+    }
+}
+
+/// Seconds by which two clocks may differ that are asked one after the other.
+const CLOCKS_AGREE: u64 = 2;
+
+/// What became of an event that was signed with one of a route's secrets.
+#[derive(Debug)]
+pub(super) enum Probed {
+    /// The gateway has examined it.
+    Examined(Examination),
+    /// It could not be signed: only the sender can.
+    OnlySenderSigns,
+    /// It is a token, and the way to the gateway is not this machine's own.
+    TokenStaysHere,
+    /// The gateway's admin listener did not answer, or not as one does.
+    NoAnswer(String),
+}
+
+/// Whether the gateway verifies by the secret of this name as the file has it.
+pub(super) fn secret(path: &str, name: &str, probed: &Probed) -> Finding {
+    let finding = match probed {
+        Probed::Examined(examination) => examined(name, examination),
+        Probed::OnlySenderSigns => Finding::ok(
+            SECRET,
+            format!("`{name}` was not tried: only its sender can sign what it would verify"),
+        ),
+        Probed::TokenStaysHere => Finding::ok(
+            SECRET,
+            format!("`{name}` was not tried: a token would have to be sent over the network in clear"),
+        ),
+        Probed::NoAnswer(why) => Finding::problem(
+            SECRET,
+            format!("`{name}` could not be tried: {why}"),
+            "is it the admin listener of this gateway?",
+        ),
+    };
+    finding.of(path)
+}
+
+fn examined(name: &str, examination: &Examination) -> Finding {
+    let reason = examination.reason.as_deref().unwrap_or("no reason");
+    match &examination.secret {
+        Some(secret) if secret == name => {
+            Finding::ok(SECRET, format!("the gateway verifies what is signed with `{name}`"))
+        }
+        Some(secret) => Finding::warning(
+            SECRET,
+            format!("what is signed with `{name}` of the file verifies there as `{secret}`"),
+            "is a secret listed twice, or has one changed its name? compare the file with what runs",
+        ),
+        None if reason == "signature_mismatch" => Finding::problem(
+            SECRET,
+            format!(
+                "the gateway refuses what is signed with `{name}`: it has another secret, or none of that name"
+            ),
+            "a secret of the environment takes a restart; one of a file is loaded within a second, unless the log says \
+             `not reloaded`; if doctor has another environment than the gateway, run it in the gateway's",
+        ),
+        None if reason == "timestamp_expired" => Finding::problem(
+            SECRET,
+            format!("the gateway refuses what is signed with `{name}` now as too old or too new"),
+            "synchronise the clocks of both machines (NTP)",
+        ),
+        None => Finding::problem(
+            SECRET,
+            format!("the gateway refuses what is signed with `{name}`: {reason}"),
+            "the gateway runs with another configuration: reload or restart it",
+        ),
+    }
+}
+
+/// What a listener says to a request that no route may take.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It is refused as it should be: the route is there.
+    Refused,
+    /// A hookgate refuses it for another reason.
+    RefusedAs(String),
+    /// Something else answers, with this status.
+    Stranger(u16),
+    /// Nobody answers.
+    Nobody(String),
+}
+
+/// Whether the gateway has a route at a listener.
+pub(super) fn route(path: &str, listener: &str, heard: &Heard) -> Finding {
+    let finding = match heard {
+        Heard::Refused => Finding::ok(ROUTE, format!("is there at {listener}")),
+        Heard::RefusedAs(reason) => Finding::problem(
+            ROUTE,
+            format!("the gateway at {listener} does not know it ({reason})"),
+            "it runs with another configuration: reload or restart it",
+        ),
+        Heard::Stranger(status) => Finding::problem(
+            ROUTE,
+            format!("what answers at {listener} ({status}) is not hookgate"),
+            "another program has the port: stop it, or change `listen`",
+        ),
+        Heard::Nobody(why) => Finding::problem(
+            ROUTE,
+            format!("nobody answers at {listener}: {why}"),
+            "is the gateway running, and does it listen there?",
+        ),
+    };
+    finding.of(path)
+}
+
+/// Whether the gateway behind the admin listener is the one that has answered: it has counted `counted` of the `heard` refusals.
+pub(super) fn same_process(heard: u64, counted: u64) -> Option<Finding> {
+    match heard {
+        0 => None,
+        _ if counted >= heard => {
+            Some(Finding::ok(PROCESS, "what answers senders is the process that answers here"))
+        }
+        _ => Some(Finding::problem(
+            PROCESS,
+            format!(
+                "of {heard} refusals at the listeners, the gateway behind the admin listener has counted {counted}"
+            ),
+            "another gateway answers senders: is an old one still running beside this one? (`reuse_port` lets several share a port)",
+        )),
+    }
+}
+
+/// What an admin listener at an address that is not loopback means.
+pub(super) fn admin_is_open(address: &str) -> Finding {
+    Finding::warning(
+        "admin",
+        "listens on an address that other hosts may reach: whoever does sees routes, names of secrets and what is counted",
+        "bind it to 127.0.0.1, or let a firewall or network policy keep all others from it",
+    )
+    .of(address)
+}
+
+const UPSTREAM: &str = "upstream";
+const AROUND: &str = "way around";
+const RUNNING: &str = "running configuration";
+const LIMITS: &str = "limits";
+const CLOCK: &str = "clock";
+const SECRET: &str = "secret of route";
+const ROUTE: &str = "route";
+const PROCESS: &str = "process";
+
+#[cfg(test)]
+mod tests;

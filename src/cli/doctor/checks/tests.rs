@@ -1,0 +1,138 @@
+//! Each row of the tables.
+
+use super::*;
+use crate::cli::doctor::finding::Level;
+
+fn state() -> State {
+    State {
+        version: "1".to_owned(),
+        generation: 3,
+        differences: Some(Vec::new()),
+        restart: Vec::new(),
+        outdated: false,
+        listening: Vec::new(),
+        now: 0,
+        descriptors_allowed: Some(1000),
+        descriptors_needed: 1000,
+    }
+}
+
+fn levels(state: &State) -> Vec<Level> {
+    configuration(state, "1", "gateway.toml").iter().map(|finding| finding.level).collect()
+}
+
+#[test]
+fn an_upstream_is_well_only_if_it_accepts_connections() {
+    let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
+    let level = |reached| upstream(&origin, Duration::from_secs(2), &reached).level;
+    assert_eq!(level(Ok(())), Level::Ok);
+    assert_eq!(level(Err(Unreached::Denied)), Level::Warning, "the gateway's user may be another");
+    for unreached in
+        [Unreached::Refused, Unreached::NoSocket, Unreached::TimedOut, Unreached::Other("no name".into())]
+    {
+        assert_eq!(level(Err(unreached.clone())), Level::Problem, "{unreached:?}");
+    }
+}
+
+#[test]
+fn the_configuration_that_runs_is_told_apart_from_the_file() {
+    assert_eq!(levels(&state()), [Level::Ok]);
+    let differences = vec![
+        Difference::Changed("[limits]".into()),
+        Difference::OnlyAsked("route /a".into()),
+        Difference::OnlyRunning("route /b".into()),
+    ];
+    let differs = State { differences: Some(differences), ..state() };
+    assert_eq!(levels(&differs), [Level::Problem]);
+    let text = configuration(&differs, "1", "gateway.toml")[0].text();
+    assert!(text.ends_with("[limits], route /a (only in the file), route /b (not in the file)"), "{text}");
+    assert_eq!(levels(&State { differences: None, ..state() }), [Level::Warning]);
+    assert_eq!(
+        levels(&State { restart: vec!["server.listen".into()], ..state() }),
+        [Level::Ok, Level::Warning]
+    );
+    assert_eq!(levels(&State { outdated: true, ..state() }), [Level::Ok, Level::Warning]);
+    let outdated = State { outdated: true, ..differs };
+    let to_do = configuration(&outdated, "1", "gateway.toml")[0].to_do.clone().unwrap();
+    assert!(to_do.contains("not reloaded"), "{to_do}");
+}
+
+#[test]
+fn open_files_are_enough_at_what_is_needed() {
+    let level = |allowed| descriptors(&State { descriptors_allowed: allowed, ..state() }).level;
+    assert_eq!((level(Some(999)), level(Some(1000)), level(None)), (Level::Warning, Level::Ok, Level::Ok));
+}
+
+#[test]
+fn a_clock_that_is_off_matters_most_where_time_is_signed() {
+    let timed = |count: usize| {
+        let timed = |_| Timed {
+            path: "/hooks/stripe".into(),
+            past: Duration::from_secs(300),
+            future: Duration::from_secs(300),
+        };
+        (0..count).map(timed).collect::<Vec<_>>()
+    };
+    for (ahead, count, level) in [
+        (0, 0, Level::Ok),
+        (2, 1, Level::Ok),
+        (-2, 1, Level::Ok),
+        (3, 0, Level::Warning),
+        (3, 1, Level::Problem),
+        (-3, 1, Level::Problem),
+    ] {
+        assert_eq!(clock(ahead, &timed(count), false).level, level, "{ahead} {count}");
+    }
+    assert!(clock(-9, &timed(1), false).text().contains("9 s behind"));
+    assert!(clock(0, &timed(1), true).text().contains("/hooks/stripe (5m back, 5m ahead)"));
+}
+
+#[test]
+fn a_secret_is_well_only_if_the_gateway_verifies_by_the_one_of_that_name() {
+    let examination = |secret: Option<&str>, reason: Option<&str>| {
+        Probed::Examined(Examination {
+            verifies: secret.is_some(),
+            route: None,
+            secret: secret.map(str::to_owned),
+            reason: reason.map(str::to_owned),
+            observed: false,
+            generation: 1,
+        })
+    };
+    for (probed, level) in [
+        (examination(Some("current"), None), Level::Ok),
+        (examination(Some("previous"), None), Level::Warning),
+        (examination(None, Some("signature_mismatch")), Level::Problem),
+        (examination(None, Some("timestamp_expired")), Level::Problem),
+        (examination(None, Some("no_route")), Level::Problem),
+        (examination(None, None), Level::Problem),
+        (Probed::OnlySenderSigns, Level::Ok),
+        (Probed::TokenStaysHere, Level::Ok),
+        (Probed::NoAnswer("gone".into()), Level::Problem),
+    ] {
+        assert_eq!(secret("/a", "current", &probed).level, level, "{probed:?}");
+    }
+}
+
+#[test]
+fn a_route_is_there_only_if_it_refuses_as_it_should() {
+    let level = |heard: Heard| route("/a", "127.0.0.1:1", &heard).level;
+    assert_eq!(level(Heard::Refused), Level::Ok);
+    assert_eq!(level(Heard::RefusedAs("no_route".into())), Level::Problem);
+    assert_eq!(level(Heard::Stranger(200)), Level::Problem);
+    assert_eq!(level(Heard::Nobody("refused".into())), Level::Problem);
+}
+
+#[test]
+fn who_answers_senders_is_who_counts_their_requests() {
+    assert_eq!(same_process(0, 0), None);
+    let level = |heard, counted| same_process(heard, counted).unwrap().level;
+    assert_eq!((level(3, 3), level(3, 4), level(3, 2)), (Level::Ok, Level::Ok, Level::Problem));
+}
+
+#[test]
+fn a_port_that_is_open_beside_loopback_is_warned_about() {
+    let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
+    assert_eq!(beside(&origin, "192.0.2.1:3000", true).level, Level::Warning);
+    assert_eq!(beside(&origin, "192.0.2.1:3000", false).level, Level::Ok);
+}

@@ -1,0 +1,212 @@
+//! Shell. The looking: connections, requests, and what comes back. What it means is for `judge` to say.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tokio::time::timeout;
+
+use crate::admin::{Compared, Digest, Examination, State};
+use crate::admission::client::Peer;
+use crate::cli::admin::{self, Question};
+use crate::cli::doctor::bypass::{Behind, Door};
+use crate::cli::doctor::checks::{Heard, Unreached};
+use crate::cli::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
+use crate::cli::exit::Failure;
+use crate::cli::{configuration, send, signals, verdict};
+use crate::config::{Address, Config, digest};
+use crate::signature::sign::Signature;
+use crate::upstream::dial::dial;
+use crate::upstream::origin::Origin;
+
+/// Connects to an origin, and closes again: not a byte is sent.
+pub(super) fn reach(origin: &Origin, limit: Duration) -> Result<(), Unreached> {
+    let dialed = signals::runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            match timeout(limit, dial(origin, limit)).await {
+                Ok(dialed) => dialed.map(drop),
+                Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        })
+    });
+    dialed.map_err(|error| Unreached::of(error.kind(), &error.to_string()))
+}
+
+/// An address of this machine that others may reach, with the port of an origin. The system names the one that it would send
+/// from; nothing is sent.
+pub(super) fn outside(origin: &Origin) -> Option<Origin> {
+    let Origin::Tcp(host) = origin else { return None };
+    let is_v6 = host.address().is_some_and(|address| address.is_ipv6());
+    // Addresses that documentation is written with (RFC 5737, RFC 3849): nobody is there.
+    let (from, to): (SocketAddr, SocketAddr) = if is_v6 {
+        let nobody = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        ((Ipv6Addr::UNSPECIFIED, 0).into(), (nobody, 9).into())
+    } else {
+        ((Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into())
+    };
+    let socket = UdpSocket::bind(from).ok()?;
+    socket.connect(to).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    let is_outside = !ip.is_loopback() && !ip.is_unspecified();
+    let origin = is_outside.then(|| format!("http://{}", SocketAddr::new(ip, host.port())))?;
+    Origin::parse(&origin).ok()
+}
+
+/// What the gateway says of itself, compared with this configuration.
+///
+/// # Errors
+/// What answers instead, or why nothing does.
+pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<State, String> {
+    let parts = digest::parts(config).into_iter();
+    let parts = parts.map(|part| Digest { name: part.name, digest: part.digest }).collect();
+    let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts };
+    let content = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
+    let question = Question { method: Method::POST, content: &content, ..Question::page("/doctor") };
+    let answer = admin::ask(admin, question, Patience::of(limit)).map_err(told)?;
+    let stranger =
+        || format!("what answers ({}) is not this hookgate's admin listener", answer.status.as_u16());
+    if let Some(why) = admin::refusal(&answer) {
+        return Err(format!("it lets us not look closer: {why}"));
+    }
+    if answer.status != StatusCode::OK {
+        return Err(stranger());
+    }
+    serde_json::from_slice(&answer.content).map_err(|_other| stranger())
+}
+
+/// What the gateway would do with an event.
+///
+/// # Errors
+/// What answers instead, or why nothing does.
+pub(super) fn examination(
+    admin: &Origin,
+    method: &Method,
+    target: &str,
+    signature: &Signature,
+    content: &[u8],
+    limit: Duration,
+) -> Result<Examination, String> {
+    let unsendable = || "the event cannot be sent".to_owned();
+    let line = |(name, value): &(String, String)| -> Option<(HeaderName, HeaderValue)> {
+        Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?))
+    };
+    let fields = signature.lines().map(line).collect::<Option<Vec<_>>>().ok_or_else(unsendable)?;
+    let target = format!("/verify{target}").parse().map_err(|_why| unsendable())?;
+    let question = Question { method: method.clone(), target, fields, content };
+    let answer = admin::ask(admin, question, Patience::of(limit)).map_err(told)?;
+    serde_json::from_slice(&answer.content).map_err(|_other| format!("it answers {}", answer.status.as_u16()))
+}
+
+/// How many requests the gateway has refused for their method.
+///
+/// # Errors
+/// Why it does not say.
+pub(super) fn refusals(admin: &Origin, limit: Duration) -> Result<u64, String> {
+    let answer = admin::ask(admin, Question::page("/metrics"), Patience::of(limit)).map_err(told)?;
+    if answer.cut {
+        return Err("it has too much to tell".to_owned());
+    }
+    let text = String::from_utf8_lossy(&answer.content);
+    let series = text.lines().filter(|line| {
+        line.starts_with("hookgate_requests_total{") && line.contains("reason=\"method_not_allowed\"")
+    });
+    let values = series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+    Ok(values.fold(0, u64::saturating_add))
+}
+
+/// A method that no route takes: what is sent with it is refused once its route is found, whatever else the route says, and
+/// so reaches no app.
+const METHOD: &[u8] = b"HOOKGATE-DOCTOR";
+
+/// Knocks at a listener of the gateway.
+pub(super) fn knock(config: &Config, listen: &Address, target: &str, limit: Duration) -> Heard {
+    let Some((gateway, peer)) = way_to(listen) else {
+        return Heard::Nobody("the system has chosen its port".to_owned());
+    };
+    let (Ok(method), Ok(target)) = (Method::from_bytes(METHOD), target.parse()) else {
+        return Heard::Nobody("the request cannot be sent".to_owned());
+    };
+    let is_announced = config.server.proxy_protocol.as_ref().is_some_and(|protocol| {
+        let all = protocol.listen == config.server.listen;
+        (all || protocol.listen.contains(listen))
+            && protocol.trusted.iter().any(|trusted| trusted.contains(peer))
+    });
+    let preface: &[u8] = if is_announced { b"PROXY UNKNOWN\r\n" } else { &[] };
+    match ask(&gateway, method, target, preface, limit) {
+        Err(error) => Heard::Nobody(told(error)),
+        Ok(answer) => match reason(&answer) {
+            Some(reason) if reason == "method_not_allowed" => Heard::Refused,
+            Some(reason) => Heard::RefusedAs(reason),
+            None => Heard::Stranger(answer.status.as_u16()),
+        },
+    }
+}
+
+/// An address as the gateway writes it.
+pub(super) fn address(text: &str) -> Option<Address> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Some(Address::Unix(path.into())),
+        None => text.parse().ok().map(Address::Tcp),
+    }
+}
+
+/// How to reach a listener from this machine, and who one is then.
+fn way_to(listen: &Address) -> Option<(Origin, Peer)> {
+    match listen {
+        Address::Unix(path) => Some((Origin::Unix(path.clone()), Peer::Unix)),
+        Address::Tcp(address) if address.port() == 0 => None,
+        Address::Tcp(address) => {
+            let address = configuration::reachable(*address);
+            let origin = Origin::parse(&format!("http://{address}")).ok()?;
+            Some((origin, Peer::ip(address.ip())))
+        }
+    }
+}
+
+/// Looks who is behind a door: an unsigned event is sent there.
+pub(super) fn behind(door: &Door, limit: Duration) -> Behind {
+    if let Err(unreached) = reach(&door.origin, limit) {
+        return Behind::Nobody(unreached);
+    }
+    if door.is_tls {
+        return Behind::Silent;
+    }
+    match ask(&door.origin, Method::POST, door.target.clone(), &[], limit) {
+        Err(_no_answer) => Behind::Silent,
+        Ok(answer) => match reason(&answer) {
+            Some(reason) => Behind::Hookgate(reason),
+            None => Behind::Other(answer.status),
+        },
+    }
+}
+
+/// Whether systemd-timesyncd says that it has set the clock. Others who may do so leave no such word.
+pub(super) fn is_synchronised() -> bool {
+    Path::new("/run/systemd/timesync/synchronized").exists()
+}
+
+fn ask(
+    gateway: &Origin,
+    method: Method,
+    target: PathAndQuery,
+    preface: &'static [u8],
+    limit: Duration,
+) -> Result<Answer, NoAnswer> {
+    let fields = exchange::fields(gateway, std::iter::empty(), std::iter::empty());
+    let patience = Patience::of(limit);
+    send::exchange_now(Outgoing { gateway, method, target, fields, content: Vec::new(), patience, preface })
+}
+
+/// Why a hookgate has refused, if that is what has answered.
+fn reason(answer: &Answer) -> Option<String> {
+    let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    verdict::reason(media_type, &answer.content)
+}
+
+fn told(error: NoAnswer) -> String {
+    Failure::failed("no answer").because(error).to_string()
+}

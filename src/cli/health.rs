@@ -1,0 +1,78 @@
+//! Shell. `hookgate check --live`: whether a running gateway is ready, for health checks of containers.
+//!
+//! It must not say that a gateway is ill which is well: so of the configuration it reads where to ask and nothing else. A
+//! file that was broken after the start is reported elsewhere, and no reason to stop what serves under the old one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::cli::admin::{self, Question};
+use crate::cli::args::Check;
+use crate::cli::exchange::{Answer, NoAnswer, Patience};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::terminal::{Terminal, printable};
+use crate::upstream::origin::Origin;
+
+/// Asks `/readyz`.
+///
+/// # Errors
+/// A [`Failure`] if the configuration does not say where, or the gateway is not ready.
+pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Result<Exit, Failure> {
+    let admin = admin::origin(terminal, file, asked.admin.as_ref())?;
+    let standing = readiness(&admin, asked.timeout);
+    if asked.json {
+        let (ready, detail) = match &standing {
+            Ok(detail) => (true, detail),
+            Err(detail) => (false, detail),
+        };
+        terminal.out.json(&json!({ "ready": ready, "detail": detail }));
+        return Ok(if ready { Exit::Done } else { Exit::Failed });
+    }
+    let words = standing.map_err(Failure::failed)?;
+    terminal.out.line(words);
+    Ok(Exit::Done)
+}
+
+/// Whether the gateway with this admin listener is ready, in a sentence.
+///
+/// # Errors
+/// In a sentence, why it is not.
+pub(super) fn readiness(admin: &Origin, limit: Duration) -> Result<String, String> {
+    standing(admin, admin::ask(admin, Question::page("/readyz"), Patience::of(limit)))
+}
+
+/// What the answer means, in a sentence: for a gateway that is ready, or for one that is not.
+fn standing(admin: &Origin, answer: Result<Answer, NoAnswer>) -> Result<String, String> {
+    #[derive(Deserialize)]
+    struct Readiness {
+        status: String,
+        route: Option<String>,
+        detail: Option<String>,
+        generation: Option<u64>,
+    }
+    let answer = answer.map_err(|error| {
+        let why = Failure::failed("").because(error).to_string();
+        format!("not ready: the admin listener at {admin} gives no answer{why}")
+    })?;
+    let told = serde_json::from_slice::<Readiness>(&answer.content).ok();
+    match (answer.status, told) {
+        (StatusCode::OK, Some(Readiness { generation: Some(generation), .. })) => Ok(format!(
+            "ready: the gateway at {admin} serves, with configuration {generation} since its start"
+        )),
+        (StatusCode::SERVICE_UNAVAILABLE, Some(Readiness { status, route, detail, .. })) => {
+            let status = printable(status.as_bytes());
+            let route = route.map(|route| format!(": {}", printable(route.as_bytes()))).unwrap_or_default();
+            let detail =
+                detail.map(|detail| format!(": {}", printable(detail.as_bytes()))).unwrap_or_default();
+            Err(format!("not ready: the gateway at {admin} says: {status}{route}{detail}"))
+        }
+        (status, _) => Err(format!(
+            "not ready: what answers at {admin} ({}) is no admin listener of hookgate",
+            status.as_u16()
+        )),
+    }
+}

@@ -1,0 +1,133 @@
+//! Pure. What a sender may sign besides the body, from the flags and the route: method, target, origin, fields.
+
+use std::time::SystemTime;
+
+use http::Uri;
+
+use crate::cli::args::{Besides, FieldLine, Stamp};
+use crate::cli::exit::Failure;
+use crate::signature::scheme::Scheme;
+use crate::signature::template::Part;
+use crate::signature::window::Place;
+use crate::signature::{Context, Fields};
+
+/// A request that is signed or was, without its content.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) origin: Option<String>,
+    pub(super) lines: Lines,
+}
+
+impl Asked {
+    /// What the flags say, and for the rest the route's public origin and path.
+    ///
+    /// # Errors
+    /// Wrong usage if `--url` is none, or the scheme signs a URL and none is known.
+    pub(super) fn new(
+        besides: &Besides,
+        scheme: &Scheme,
+        route: Option<(Option<&str>, &str)>,
+        lines: Lines,
+    ) -> Result<Self, Failure> {
+        let (mut origin, mut target) = match route {
+            Some((origin, path)) => (origin.map(str::to_owned), path.to_owned()),
+            None => (None, "/".to_owned()),
+        };
+        if let Some(url) = &besides.url {
+            let (of_url, path) = split(url).ok_or_else(|| {
+                Failure::usage(format!("`{url}` is no URL"))
+                    .hint("say it as the sender does: --url https://hooks.example.com/webhook?x=1")
+            })?;
+            (origin, target) = (Some(of_url), path);
+        } else if signs_target(scheme) && (scheme.signs_url() && origin.is_none() || target.contains('{')) {
+            let name = &scheme.name;
+            return Err(Failure::usage(format!("the scheme {name} signs the URL: which is it?"))
+                .hint("say it as the sender does: --url https://hooks.example.com/webhook?x=1"));
+        }
+        let method = besides.method.as_ref().map_or("POST", http::Method::as_str).to_owned();
+        Ok(Self { method, target, origin, lines })
+    }
+
+    /// The same for whoever signs or verifies.
+    pub(super) fn context(&self, now: SystemTime) -> Context<'_, Lines> {
+        let origin = self.origin.as_deref();
+        Context { method: &self.method, target: self.target.as_bytes(), origin, fields: &self.lines, now }
+    }
+}
+
+fn split(url: &str) -> Option<(String, String)> {
+    let uri: Uri = url.parse().ok()?;
+    let origin = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
+    let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    Some((origin, target.to_owned()))
+}
+
+fn signs_target(scheme: &Scheme) -> bool {
+    let of_target = |part: &Part| matches!(part, Part::Url | Part::UrlDecoded | Part::Path | Part::Query);
+    scheme.content.parts().any(of_target)
+}
+
+/// The flags among those given that the scheme has no use for.
+pub(super) fn unsigned(scheme: &Scheme, stamp: &Stamp, url: bool, method: bool) -> Vec<&'static str> {
+    [
+        ("--timestamp", stamp.timestamp.is_some() && scheme.timestamp.is_none()),
+        ("--id", stamp.id.is_some() && scheme.id.is_none()),
+        ("--url", url && !signs_target(scheme)),
+        ("--method", method && !scheme.content.has(&Part::Method)),
+    ]
+    .into_iter()
+    .filter_map(|(flag, useless)| useless.then_some(flag))
+    .collect()
+}
+
+/// Field lines that were given.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Vec<(String, Vec<u8>)>);
+
+impl Lines {
+    /// Those of `--field` and `--header`.
+    pub(super) fn given(fields: &[FieldLine]) -> Self {
+        let line = |line: &FieldLine| (line.name.as_str().to_owned(), line.value.as_bytes().to_vec());
+        Self(fields.iter().map(line).collect())
+    }
+
+    /// One more. White space around a value is no part of it (RFC 9110, section 5.5).
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.trim_matches([' ', '\t']).as_bytes().to_vec()));
+    }
+
+    /// Those that `--timestamp` and `--id` stand for by this scheme.
+    pub(super) fn push_stamp(&mut self, scheme: &Scheme, stamp: &Stamp) {
+        if let (Some(timestamp), Some(text)) = (&scheme.timestamp, &stamp.timestamp)
+            && let Place::Field(name) = &timestamp.place
+        {
+            self.push(name, text);
+        }
+        if let (Some(name), Some(id)) = (&scheme.id, &stamp.id) {
+            self.push(name, id);
+        }
+    }
+}
+
+impl Fields for Lines {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_an_origin_and_a_target() {
+        let parts = |url| split(url).map(|(origin, target)| format!("{origin} {target}"));
+        assert_eq!(parts("https://a.b:8/c?d=e").as_deref(), Some("https://a.b:8 /c?d=e"));
+        assert_eq!(parts("https://a.b").as_deref(), Some("https://a.b /"));
+        for url in ["", "/a", "a.b/c"] {
+            assert_eq!(parts(url), None, "{url}");
+        }
+    }
+}

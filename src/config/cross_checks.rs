@@ -1,0 +1,216 @@
+//! Pure. What only several routes, or a route and the rest of the file, can get wrong.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use http::Method;
+
+use crate::config::problem::Problem;
+use crate::config::routes::{Draft, Signs, signature_help};
+use crate::config::shown;
+use crate::config::signature::Signature;
+use crate::config::table::{Problems, Table};
+use crate::routing::router::{ModelRule, Pattern, Router};
+
+/// A route whose path and model have no error in them.
+type Readable<'d> = (&'d Draft<'d>, &'d Pattern, &'d ModelRule);
+
+/// Notes what is wrong with the routes as a whole, given the signature of the whole file.
+pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
+    signatures(drafts, whole, root, problems);
+    models(drafts, whole, problems);
+    urls(drafts, whole, problems);
+    challenges(drafts, whole, problems);
+    let routes: Vec<Readable<'_>> = drafts
+        .iter()
+        .filter_map(|draft| Some((draft, draft.path.as_ref()?, draft.model.as_ref()?)))
+        .collect();
+    captures(&routes, whole, problems);
+    let taken = conflicts(&routes, problems);
+    let mut first_of: HashMap<&str, &Draft<'_>> = HashMap::new();
+    for (index, (draft, pattern, _)) in routes.iter().enumerate() {
+        let first = *first_of.entry(pattern.shape()).or_insert(draft);
+        if !taken.contains(&index) && !std::ptr::eq(first, *draft) {
+            agree(first, draft, whole, problems);
+        }
+    }
+}
+
+/// Routes with no signature, and a signature with no routes.
+fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
+    let mut without = drafts.iter().filter(|draft| matches!(draft.signature, Signs::Absent));
+    let Some(first) = without.next() else {
+        if !drafts.is_empty() && !matches!(whole, Signs::Absent) {
+            problems.push(
+                Problem::warning("unused_signature", root.place("signature"), "no route uses this signature")
+                    .label("each has its own")
+                    .help("remove it"),
+            );
+        }
+        return;
+    };
+    if !matches!(whole, Signs::Absent) {
+        return;
+    }
+    let others = without.count();
+    let message = match others {
+        0 => "this route has no signature, and there is none for every route".to_owned(),
+        1 => "this route and another have no signature, and there is none for every route".to_owned(),
+        _ => format!("this route and {others} others have no signature, and there is none for every route"),
+    };
+    problems.push(Problem::error("missing_signature", first.table.span(), message).help(signature_help()));
+}
+
+/// Routes that ask for a model that their sender does not name.
+fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
+    for draft in drafts {
+        let Some(scheme) = effective(draft, whole).map(Signature::scheme) else { continue };
+        let asks_for_model = draft.model.as_ref().is_some_and(|model| *model != ModelRule::Any);
+        if asks_for_model && scheme.model_pointers.is_empty() {
+            let message = format!("the events of scheme `{}` name no model", scheme.name);
+            problems.push(
+                Problem::error("no_model", draft.model_place(), message)
+                    .help("tell these events apart by their path, or forward all of them to one upstream"),
+            );
+        }
+    }
+}
+
+/// Routes whose sender signs a URL that they do not know.
+fn urls(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
+    for draft in drafts {
+        let Some(scheme) = effective(draft, whole).map(Signature::scheme) else { continue };
+        if scheme.signs_url() && draft.table.get("public_url").is_none() {
+            let message =
+                format!("scheme `{}` signs the URL, and this route does not say its own", scheme.name);
+            problems.push(
+                Problem::error("missing_key", draft.table.span(), message).help(
+                    "add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`",
+                ),
+            );
+        }
+    }
+}
+
+/// Routes that answer challenges which do not reach them.
+fn challenges(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
+    for draft in drafts {
+        let Some(signature) = effective(draft, whole).filter(|signature| signature.answers_get()) else {
+            continue;
+        };
+        if !draft.methods.contains(&Method::GET) {
+            let name = &signature.scheme().name;
+            let message =
+                format!("the challenge of scheme `{name}` is a GET, which this route does not take");
+            let place = draft.table.get("methods").map_or_else(|| draft.table.span(), |item| item.span);
+            problems.push(
+                Problem::error("missing_method", place, message)
+                    .help("write `methods = [\"POST\", \"GET\"]`"),
+            );
+        }
+    }
+}
+
+/// Routes whose parameters match what an app may take for the path of another route, which is signed otherwise: whoever has
+/// the secret of the first would reach what only the second should.
+fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &mut Problems) {
+    let signed =
+        || routes.iter().filter_map(|(draft, path, _)| Some((draft, path, effective(draft, whole)?)));
+    for (draft, path, signature) in signed().filter(|(_, path, _)| !path.is_literal()) {
+        let mut passed_for = signed().filter(|(_, other, others)| {
+            path.can_pass_for(other) && !std::ptr::eq(signature, *others) && !signature.agrees_with(others)
+        });
+        let Some((other, other_path, _)) = passed_for.next() else { continue };
+        let label = match passed_for.count() {
+            0 => "this route has another signature".to_owned(),
+            1 => "this route has another signature, and so has one more".to_owned(),
+            more => format!("this route has another signature, and so have {more} more"),
+        };
+        let message = format!(
+            "an app that ignores case, a slash at the end or `;` takes paths of this route for `{other_path}`"
+        );
+        problems.push(
+            Problem::warning("capture_beside_literal", draft.table.place("path"), message)
+                .related(other.table.place("path"), label)
+                .help(
+                    "give both the same `signature`, or one of them a path that is not beside the other's, such as \
+                     `/tenants/{name}` beside `/hooks/admin`",
+                ),
+        );
+    }
+}
+
+/// Routes that would take the same requests. Says which of them are in an earlier one's way.
+fn conflicts(routes: &[Readable<'_>], problems: &mut Problems) -> Vec<usize> {
+    let Err(conflicts) = Router::build(routes.iter().map(|(_, pattern, model)| (*pattern, *model))) else {
+        return Vec::new();
+    };
+    for conflict in &conflicts {
+        let (Some((earlier, earlier_path, _)), Some((later, later_path, model))) =
+            (routes.get(conflict.earlier.0), routes.get(conflict.later.0))
+        else {
+            continue;
+        };
+        let problem = |message: String| {
+            Problem::error("conflicting_routes", later.table.place("path"), message)
+                .related(earlier.table.place("path"), "this route takes them")
+        };
+        problems.push(if earlier_path != later_path {
+            problem(format!("`{later_path}` and `{earlier_path}` are the same paths"))
+                .help("call their parameters the same, and tell the routes apart by `model`")
+        } else {
+            match model {
+                ModelRule::Named(model) => {
+                    let model = shown::quote(model);
+                    problem(format!("there is a route for `{later_path}` with the model `{model}` already"))
+                        .help("remove one of them, or name another model")
+                }
+                ModelRule::Any | ModelRule::Segment => {
+                    problem(format!("there is a route for `{later_path}` already"))
+                        .help("remove one of them, or name the `model` that one of them is for")
+                }
+            }
+        });
+    }
+    conflicts.iter().map(|conflict| conflict.later.0).collect()
+}
+
+/// What routes of one path must agree on: it is decided before the model is known, and so before the route is.
+fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Problems) {
+    let mut methods = [&first.methods, &other.methods].map(|methods| methods.iter().collect::<Vec<_>>());
+    for methods in &mut methods {
+        methods.sort_by_key(|method| method.as_str());
+    }
+    let signatures = match (effective(first, whole), effective(other, whole)) {
+        (Some(one), Some(other)) => std::ptr::eq(one, other) || one.agrees_with(other),
+        // An error has been noted there.
+        (None, _) | (_, None) => true,
+    };
+    for (name, agreed) in [
+        ("signature", signatures),
+        ("max_body", first.max_body == other.max_body),
+        ("methods", methods.first() == methods.last()),
+        ("mode", first.mode == other.mode),
+        ("public_url", first.public_url == other.public_url),
+    ] {
+        if !agreed {
+            let place = |draft: &Draft<'_>| -> Range<usize> {
+                draft.table.get(name).map_or_else(|| draft.table.place("path"), |item| item.key)
+            };
+            let message = format!("routes of one path must have the same `{name}`");
+            problems.push(
+                Problem::error("disagreeing_routes", place(other), message)
+                    .related(place(first), "here it is another")
+                    .help("it counts before the model is known, which tells these routes apart"),
+            );
+        }
+    }
+}
+
+/// The signature that counts for a route, if there is no error in it.
+pub(super) fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'s Signature> {
+    match (&draft.signature, whole) {
+        (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature),
+        (Signs::Wrong, _) | (Signs::Absent, Signs::Absent | Signs::Wrong) => None,
+    }
+}

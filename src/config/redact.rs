@@ -1,0 +1,364 @@
+//! Pure. Blots the secrets out of a configuration's text, before anything that is shown is made from it.
+//!
+//! A credential in a URL is one, too: its user information, its query and its fragment (`redact`).
+//!
+//! What is hidden becomes as many bytes of something else, so that every place in the text stays where it is. It goes by
+//! what may be shown (`public`), not by what a secret may look like: values under keys that no secret is meant to stand
+//! under, and no comments, in which people keep secrets for later.
+
+mod broken;
+pub mod url;
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::{key, keys, shown};
+
+/// Whether the TOML parser had anything to say against a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Syntax {
+    /// It had not: every secret is where the document says it is.
+    Sound,
+    /// It had: the document is the best that could be made of the text, and the text is searched as well.
+    Broken,
+}
+
+/// The text without its secrets. `document` is what the parser made of it.
+pub(super) fn hide_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -> String {
+    let mut values = Values { text, hidden: Vec::new(), all: Vec::new() };
+    values.in_table(document, Place::Elsewhere);
+    let Values { mut hidden, all, .. } = values;
+    match syntax {
+        Syntax::Sound => comments(text, all, &mut hidden),
+        Syntax::Broken => broken::hide(text, &mut hidden),
+    }
+    hidden.sort_by_key(|blot| blot.place.start);
+    let mut hidden = hidden.into_iter().peekable();
+    let mut shown = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        while hidden.next_if(|blot| blot.place.end <= at).is_some() {}
+        match hidden.peek() {
+            Some(blot) if blot.place.contains(&at) && !matches!(c, '\n' | '\r') => {
+                shown.extend(std::iter::repeat_n(blot.with, c.len_utf8()));
+            }
+            Some(_) | None => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// A place to hide.
+struct Blot {
+    place: Range<usize>,
+    with: char,
+}
+
+impl Blot {
+    fn secret(place: Range<usize>) -> Self {
+        Self { place, with: '*' }
+    }
+
+    fn is_secret_until(&self, at: usize) -> bool {
+        self.with == '*' && self.place.end == at
+    }
+
+    /// All of a comment but its `#`. White space, as most comments are no secrets, and stars would say that they are.
+    fn comment(place: Range<usize>) -> Self {
+        Self { place: place.start.saturating_add(1)..place.end, with: ' ' }
+    }
+}
+
+/// The places of a document's strings, and of what is to be hidden.
+struct Values<'t> {
+    text: &'t str,
+    hidden: Vec<Blot>,
+    all: Vec<Range<usize>>,
+}
+
+/// Which keys are public where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Those of a signature and its secrets.
+    Signature,
+    /// None: the key of a table that this is in is not known.
+    Unknown,
+    /// The names that the file itself gives to schemes.
+    Schemes,
+    /// Every one of `keys`.
+    Elsewhere,
+}
+
+impl Values<'_> {
+    fn in_table(&mut self, table: &DeTable<'_>, place: Place) {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let shown = match place {
+                Place::Elsewhere | Place::Schemes => shown::is_plain_key(name),
+                Place::Signature | Place::Unknown => shown::key(name),
+            };
+            if !shown {
+                self.hidden.push(Blot::secret(key.span()));
+            }
+            self.in_value(name, value, place);
+        }
+    }
+
+    fn in_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, place: Place) {
+        let meant = if place == Place::Elsewhere { shown::meant(key) } else { key };
+        self.in_value_of(key, meant, value, place);
+    }
+
+    /// The same, where it has been found out which key is meant. An array may have many values under one.
+    fn in_value_of(&mut self, key: &str, meant: &str, value: &Spanned<DeValue<'_>>, place: Place) {
+        let shown = match value.get_ref() {
+            DeValue::Table(table) => return self.in_table(table, place.below(key)),
+            DeValue::Array(array) => {
+                for element in array {
+                    self.in_value_of(key, meant, element, place);
+                }
+                return;
+            }
+            DeValue::String(content) => {
+                self.all.push(value.span());
+                let shown = place.shows(meant) && shown::is_no_secret(meant, content);
+                if shown && self.hides_credentials(meant, content, value.span()) {
+                    return;
+                }
+                shown && shown::value(meant, content)
+            }
+            DeValue::Datetime(_) => place.shows(meant),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {
+                place == Place::Elsewhere && place.shows(meant)
+            }
+        };
+        if !shown {
+            self.hidden.push(Blot::secret(inside_quotes(self.text, value.span())));
+        }
+    }
+}
+
+impl Values<'_> {
+    /// Hides what may be a credential in a value, if its bytes are those of the file: it has no escapes then.
+    fn hides_credentials(&mut self, key: &str, content: &str, span: Range<usize>) -> bool {
+        let inside = inside_quotes(self.text, span);
+        if self.text.get(inside.clone()) != Some(content) {
+            return false;
+        }
+        let place = |part: Range<usize>| {
+            inside.start.saturating_add(part.start)..inside.start.saturating_add(part.end)
+        };
+        let places = shown::credentials(key, content).into_iter().map(place);
+        self.hidden.extend(places.map(Blot::secret));
+        true
+    }
+}
+
+impl Place {
+    fn shows(self, key: &str) -> bool {
+        match self {
+            Self::Signature => keys::PUBLIC_IN_SIGNATURE.contains(&key),
+            Self::Unknown | Self::Schemes => false,
+            Self::Elsewhere => keys::is_public(key),
+        }
+    }
+
+    /// Where the values of a table are that stands here under this key.
+    fn below(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Signature | Self::Elsewhere, "signature" | "secrets" | "verify_token") => Self::Signature,
+            (Self::Elsewhere, "schemes") => Self::Schemes,
+            (Self::Elsewhere, "timestamp" | "tolerance" | "proxy_protocol") | (Self::Schemes, _) => {
+                Self::Elsewhere
+            }
+            (Self::Elsewhere, key) if key::has(keys::ROOT, key) => Self::Elsewhere,
+            (Self::Signature | Self::Unknown | Self::Elsewhere, _) => Self::Unknown,
+        }
+    }
+}
+
+fn inside_quotes(text: &str, span: Range<usize>) -> Range<usize> {
+    let quoted = text.get(span.clone()).is_some_and(|text| text.len() >= 2 && text.starts_with(['"', '\'']));
+    if quoted { span.start.saturating_add(1)..span.end.saturating_sub(1) } else { span }
+}
+
+/// Collects the comments of a sound document. `values` are the places of its strings, in which a `#` begins no comment.
+fn comments(text: &str, mut values: Vec<Range<usize>>, hidden: &mut Vec<Blot>) {
+    values.sort_by_key(|range| range.start);
+    let mut values = values.into_iter().peekable();
+    for (at, _) in text.match_indices('#') {
+        while values.next_if(|range| range.end <= at).is_some() {}
+        if values.peek().is_none_or(|range| at < range.start) {
+            let comment = text.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+            hidden.push(Blot::comment(at..at.saturating_add(comment.len())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let syntax = if errors.is_empty() { Syntax::Sound } else { Syntax::Broken };
+        let shown = hide_secrets(text, document.get_ref(), syntax);
+        assert_eq!(shown.len(), text.len(), "every place stays where it is: {text}");
+        shown
+    }
+
+    #[test]
+    fn a_secret_is_hidden_and_nothing_else() {
+        let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ name = \"a\", value = \"hunter2é\" }, { env = \"HUNTER\" }]\n";
+        let want = "[signature]\nscheme = \"propify\"\nsecrets = [{ name = \"a\", value = \"*********\" }, { env = \"HUNTER\" }]\n";
+        assert_eq!(shown(text), want);
+        assert_eq!(shown("path = \"/#value\" # x"), "path = \"/#value\" #  ");
+        assert_eq!(
+            shown("[[routes]]\nupstream = \"http://me:hunter2@app:3000\"\npath = '/a?b=c'\n"),
+            "[[routes]]\nupstream = \"http://**********@app:3000\"\npath = '/a?***'\n"
+        );
+        assert_eq!(shown("lisen = \"::1\"\ncolour = \"a\""), "lisen = \"::1\"\ncolour = \"*\"");
+        assert_eq!(shown("[server]\nlisten = \"127.0.0.1:80\"\n"), "[server]\nlisten = \"127.0.0.1:80\"\n");
+    }
+
+    /// Every way to write a secret down that we could think of, at the right place and at wrong ones.
+    #[test]
+    fn a_secret_is_hidden_wherever_it_stands() {
+        for text in [
+            "signature = { scheme = \"propify\", secrets = [{ value = 'hunter2' }] }",
+            "signature.secrets = [{ value = \"\"\"\nhunter2\nhunter2\"\"\" }]",
+            "[signature]\nsecrets = [{ vlaue = \"hunter2\" }]",
+            "[signature]\nsecrets = [{ env = \"hunter2!\" }]",
+            "[signature]\nsecrets = [\"hunter2\", ['hunter2']]",
+            "[signature]\nsecrets = \"hunter2\"",
+            "[signature]\nsecret = \"hunter2\"",
+            "[signature]\nverify_token = \"hunter2\"",
+            "[signature]\nverify_token = { value = \"hunter2\" }",
+            "verify_token = { value = \"hunter2\" }",
+            "verify_token = { value = \"hunter2\" ",
+            "[signature]\nfoo = { bar = [\"hunter2\"] }",
+            "[[routes]]\nsecret = \"hunter2\"",
+            "[[routes]]\nsignature = \"hunter2\"",
+            "[[routes]]\nsecrets = [{ foo = \"hunter2\" }]",
+            "[[routes]]\nsignatur = { secrets = [{ value = \"hunter2\" }] }",
+            "webhook_secret = \"hunter2\"",
+            "value = \"hunter2\"",
+            "a = 1 # value = \"hunter2\"",
+            "a = \"#\" # secrets = [\"hunter2\"] # ",
+            "# secret: hunter2",
+            "# hunter2",
+            "[signature]\nfoo = { name = \"hunter2\" }",
+            "[signature]\nsecrets = [{ \"hunter2\" = 1 }]",
+            "[signature]\nsecrets = [{ value.hunter2 = 1 }]",
+            "[signature]\nsecrets = [{ name = \"a, value = hunter2\" }]",
+            "[signature]\nsecrets = [{ name = \"\"\"a\", value = \"hunter2\"\"\"\" }]",
+            "[sign]\nname = \"hunter2\"",
+            // No TOML from here on.
+            "value = hunter2",
+            "value = hunter2 hunter2, hunter2",
+            "value = \"hunter2",
+            "value = \"hunter2\"hunter2\"",
+            "value \"hunter2\"",
+            "value: \"hunter2\"",
+            "\"value\" == 'hunter2'",
+            "vlaue = 'hunter2",
+            "value = \"\"\"\nhunter2\nhunter2",
+            "secrets = [hunter2]",
+            "secrets = [ \"hunter2\", \"hunter2\"",
+            "secrets = [{ value = \"hunter2\"",
+            "secrets = [\n{ name = \"a\", value = \"hunter2\" \"b\" }\n",
+            "secrets = [{ value = \"a\", value = \"hunter2\" }]",
+            "[signature\nvalue = \"hunter2\"\n",
+            "secrets = [{value = {\"hunter2\"}}]",
+            "secrets = [{ value -= \"hunter2\" }]",
+            "secrets = [{ val,ue = \"hunter2\" }]",
+            "secrets = [{ va]lue = \"hunter2\" }]",
+            "secrets = [{ va=lue = \"hunter2\" }]",
+            "secrets = [{ va\"hunter2\" }]",
+            "secrets = [{ valu\ne = \"hunter2\" }]",
+            "secrets = [{ value [signature]= \"hunter2\" }]",
+            "secrets = [{ name = \"currentlue = \"hunter2\" }]",
+            "secrets = [{ name = \"current\" \"hunter2\" }]",
+            "secrets = [{ name = \"current, value = \"hunter2\" }]",
+            "secrets = [{ name = \"current\" name = \"hunter2\" }]",
+            "secrets = [{ name = value = \"hunter2\" }]",
+            "secrets = [{ name == \"hunter2\" }]",
+            "secrets = [{ name value = \"hunter2\" }]",
+            "secrets = [{ foo.name = \"hunter2\" x }]",
+            "secrets = [{ name = \"a\", # value = \"hunter2\" }]",
+            "secrets = [{ name = \"a\"\"\", value = \"hunter2\" }]",
+            "secrets = [{ name = 'a\", value = \"hunter2\" }]",
+            "secrets = [\n\"a\",\n\"hunter2\"\nname",
+            "listen = [\n\"hunter2\"\nname",
+            "secrets = [{ value = \"hunter\nhunter2#hunter2\" }]",
+            "[hunter2",
+            "hunter2",
+            // Credentials in URLs.
+            "[[routes]]\nupstream = \"http://me:hunter2@app\"",
+            "[[routes]]\nupstream = \"http://hunter2@app\"",
+            "[[routes]]\nupstream = 'http://me:hunter2'",
+            "[[routes]]\nupstream = 'me:hunter2@app:1'",
+            "[[routes]]\nupstream = ['http://me:hunter2@app', 'http://me:hunter2@app']",
+            "[[routes]]\nupstream = \"http://me:hunt\\u0065r2hunter2@app\"",
+            "[[routes]]\nupstream = \"http://me:hunter2\\u0040app\"",
+            "[[routes]]\nupstream = \"\"\"http://me:hunter2@app\"\"\"",
+            "[[routes]]\nupstraem = \"http://me:hunter2@app\"",
+            "[[routes]]\npublic_url = \"https://app/?token=hunter2\"",
+            "[[routes]]\npublic_url = \"https://app/#hunter2\"",
+            "[[routes]]\npath = \"http://me:hunter2@app/\"",
+            "[[routes]]\npath = \"/webhook?token=hunter2\"",
+            "[server]\nlisten = \"http://me:hunter2@127.0.0.1:80\"",
+            "[server]\nlisten = [\"http://me:hunter2@127.0.0.1:80\"]",
+            "[server]\nworkers = \"http://me:hunter2@app\"",
+            "[admin]\n\"http://me:hunter2@app\" = 1",
+            "\"http://me:hunter2@app\" = 1",
+            "[\"http://me:hunter2@app\"]\na = 1",
+            "[signature]\nsecrets = [{ file = \"http://me:hunter2@app\" }]",
+            "[signature]\nscheme = \"http://me:hunter2@app\"",
+            "upstream = http://me:hunter2@app",
+            "upstream = http://me:hunter2",
+            "upstream = \"http://me:hunter2@app",
+            "upstream = \"http://me:hunter2",
+            "upstream = \"http://me:1\"hunter2@app\"",
+            "upstream = \"http://1,hunter2@app",
+            "upstream = http://1,hunter2@app",
+            "upstream = http://hunter2,1@app",
+            "upstream = http://hunter2#1@app",
+            "upstream = http://1#hunter2@app",
+            "upstream = [http://hunter2,1@app",
+            "upstream = \"http://app/?hunter2",
+            "upstream = http://app/?a=hunter2",
+            "path = \"/webhook?token=hunter2",
+            "[[routes]]\npath = http://me:hunter2@app x",
+            "upstream \"http://me:hunter2@app\"",
+            "upstream: http://me:hunter2@app",
+        ] {
+            assert!(!shown(text).contains("hunter2"), "{text}\n{}", shown(text));
+        }
+    }
+
+    #[test]
+    fn a_broken_file_still_shows_what_is_no_secret() {
+        for (line, want) in [
+            ("[server", "[server"),
+            ("[[routes]", "[[routes]"),
+            ("listen = 127.0.0.1:80 # the secret", "listen = 127.0.0.1:80 #           "),
+            ("max_body = \"1MiB", "max_body = \"1MiB"),
+            ("path = /a", "path = /a"),
+            ("secrets = [{ env = \"A_SECRET\" }", "secrets = [{ env = \"A_SECRET\" }"),
+            (
+                "signature.secrets = [{ file = '/a' }, { nmae = \"a\" }]",
+                "signature.secrets = [{ file = '/a' }, { nmae = \"*\" }]",
+            ),
+            ("{ name = \"a\" value = \"b\" },", "{ name = \"a\" value = \"*\" },"),
+            ("methods = [\"GET\", \"POST\"]", "methods = [\"GET\", \"POST\"]"),
+            ("mode = \"observe\" all, of", "mode = \"observe\" *******"),
+            ("listen = [\n  \"::1\",\n]", "listen = [\n  \"***\",\n]"),
+            ("lisen = \"::1\"", "lisen = \"***\""),
+            ("colour = \"red\"", "****** = \"***\""),
+        ] {
+            assert_eq!(shown(&format!("{line}\n=")), format!("{want}\n*"));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Pure. What of a configuration's text may be shown, in a source line as in a message: only what is known to be no secret, and
+//! of a URL nothing that may be a credential.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::config::redact::url;
+use crate::config::secret::is_variable_name;
+use crate::config::{keys, suggest};
+
+/// Whether this text may be shown whole as the value of this key.
+pub(super) fn value(key: &str, content: &str) -> bool {
+    is_no_secret(key, content) && credentials(key, content).is_empty()
+}
+
+/// The places in a value that may hold a credential, where the value is shown.
+pub(super) fn credentials(key: &str, content: &str) -> Vec<Range<usize>> {
+    // A file may have an `@` in its name.
+    let is_file = key == "file" && !content.contains([':', '?']) && !content.starts_with("//");
+    if is_file { Vec::new() } else { url::credentials(content) }
+}
+
+/// Whether this text may be shown as the value of this key, but for the credentials in it. Under a public key, too, may stand more than was meant to:
+/// a quotation mark that is missing makes one string of this value, the next key and its value.
+pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
+    match key {
+        "env" => is_variable_name(content),
+        key if keys::PUBLIC_IN_SIGNATURE.contains(&key) => is_plain(content) && !content.contains(','),
+        key => keys::is_public(key) && is_plain(content),
+    }
+}
+
+/// Whether a key may be shown where it may be a piece of a secret: it is a known one, or a single slip away. More than
+/// that, and pieces of secrets look like keys.
+pub(super) fn key(key: &str) -> bool {
+    keys::all().any(|known| known == key || (key.len() >= 4 && suggest::is_slip(key, known)))
+}
+
+/// The known key that this one may be a slip of; itself if there is none.
+pub(super) fn meant(key: &str) -> &str {
+    if keys::all().any(|known| known == key) {
+        return key;
+    }
+    suggest::nearest(key, keys::all()).unwrap_or(key)
+}
+
+/// Whether a key that no secret is meant to stand for may be shown.
+pub(super) fn is_plain_key(key: &str) -> bool {
+    is_plain(key) && url::credentials(key).is_empty()
+}
+
+/// Whether a text is a single value, and no string that swallowed what stands beside it.
+pub(super) fn is_plain(text: &str) -> bool {
+    let of_one = |c: char| !c.is_control() && !matches!(c, '"' | '\'' | '\\');
+    text.chars().all(of_one) && !(text.contains('=') && text.contains([' ', ',']))
+}
+
+/// A text from the file as a message repeats it: without credentials; `...` if it is not plain.
+pub(super) fn quote(text: &str) -> Cow<'_, str> {
+    if is_plain(text) { url::redacted(text) } else { Cow::Borrowed("...") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_to_be_no_secret_is_shown() {
+        for (key, content, want) in [
+            ("listen", "127.0.0.1:8080", true),
+            ("path", "/webhook/{model}", true),
+            ("path", "/a?b=c", false),
+            ("path", "/a@b", true),
+            ("upstream", "http://app:3000", true),
+            ("upstream", "http://me:hunter2@app:3000", false),
+            ("upstream", "http://me:hunter2", false),
+            ("public_url", "https://app/?token=hunter2", false),
+            ("path", "/a, value=b", false),
+            ("path", "/a value = b", false),
+            ("listen", "a\nb", false),
+            ("name", "a b", true),
+            ("name", "current, value hunter2", false),
+            ("env", "HUNTER", true),
+            ("env", "hunter2!", false),
+            ("file", "/run/secrets/propify", true),
+            ("file", "propify@1", true),
+            ("file", "me:hunter2@app", false),
+            ("value", "hunter2", false),
+            ("vlaue", "hunter2", false),
+            ("secrets", "hunter2", false),
+            ("signature", "hunter2", false),
+            ("colour", "green", false),
+            ("server", "hunter2", false),
+            ("", "hunter2", false),
+        ] {
+            assert_eq!(value(key, content), want, "{key} = {content}");
+        }
+        assert!(
+            key("vlaue") && key("listen") && key("env") && !key("en") && !key("filaa") && !key("hunter2")
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! Pure. A request that did not verify: what is kept of it to find out why, and what it is compared with.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::Config;
+use crate::diagnosis::allowance::Allowance;
+use crate::signature::causes::{Cause, GivenUp, Work, likely_cause};
+use crate::signature::scheme::PRESETS;
+use crate::signature::{Context, Fields, Verifier};
+use crate::telemetry::identity::{GivenId, TraceId};
+use crate::telemetry::record::{Record, RequestId, RouteLabel};
+
+/// Content that is longer is not looked into: it would be held, and hashed some thirty times for each secret.
+pub const LONGEST_CONTENT: usize = 256 << 10;
+
+/// Nor are requests with more than so many bytes of target and fields that are signed somewhere.
+pub const LONGEST_HEAD: usize = 16 << 10;
+
+/// Bytes that are read, written or hashed for one case, whatever its content and however many the secrets. With one secret
+/// and the longest content, the worst takes a third of it.
+pub const MOST_WORK: usize = 64 << 20;
+
+/// At most so many other signatures are tried.
+const MOST_OTHERS: usize = 64;
+
+/// The signatures of a configuration, by route.
+#[derive(Debug)]
+pub struct Docket {
+    routes: Vec<Entry>,
+    /// The fields that say something of why a signature does not verify.
+    fields: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: Arc<str>,
+    verifier: Arc<Verifier>,
+    public_url: Option<String>,
+    allowance: Arc<Allowance>,
+}
+
+impl Docket {
+    /// That of a configuration, with an allowance of `tokens` for each route.
+    #[must_use]
+    pub fn of(config: &Config, tokens: u32) -> Self {
+        let routes = config.routes.iter().map(|route| Entry {
+            path: route.path.as_str().into(),
+            verifier: Arc::clone(&route.verifier),
+            public_url: route.public_url.clone(),
+            allowance: Arc::new(Allowance::of(tokens)),
+        });
+        let schemes = config.routes.iter().map(|route| route.verifier.scheme()).chain(PRESETS.iter());
+        let mut fields: Vec<_> = schemes.flat_map(|scheme| scheme.fields().map(str::to_owned)).collect();
+        fields.push("content-encoding".to_owned());
+        fields.sort_unstable();
+        fields.dedup();
+        Self { routes: routes.collect(), fields }
+    }
+
+    /// The allowance of the route with this number.
+    pub(crate) fn allowance(&self, route: usize) -> Option<&Arc<Allowance>> {
+        self.routes.get(route).map(|entry| &entry.allowance)
+    }
+}
+
+/// What is kept of a request: a copy of what may be signed in it.
+pub struct Case {
+    /// The number of its route.
+    route: usize,
+    label: Option<RouteLabel>,
+    id: RequestId,
+    given_id: Option<GivenId>,
+    trace_id: Option<TraceId>,
+    reason: Option<&'static str>,
+    method: String,
+    target: Vec<u8>,
+    fields: Kept,
+    content: Option<Vec<u8>>,
+    now: SystemTime,
+    docket: Arc<Docket>,
+}
+
+/// Neither content nor fields.
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("id", &self.id).field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
+impl Case {
+    /// Copies what matters of a request of the route with this number. `content` is `None` where it was refused before any
+    /// was read. `None` if it is too long.
+    #[must_use]
+    pub fn of<F: Fields>(
+        docket: &Arc<Docket>,
+        route: usize,
+        record: &Record,
+        reason: Option<&'static str>,
+        context: &Context<'_, F>,
+        content: Option<&[u8]>,
+    ) -> Option<Self> {
+        let lines = || {
+            let names = docket.fields.iter().map(String::as_str);
+            names.flat_map(|name| context.fields.values(name).map(move |value| (name, value)))
+        };
+        let len = lines().map(|(name, value)| name.len().saturating_add(value.len()));
+        let head = len.fold(context.target.len(), usize::saturating_add);
+        if head > LONGEST_HEAD || content.is_some_and(|content| content.len() > LONGEST_CONTENT) {
+            return None;
+        }
+        Some(Self {
+            route,
+            label: record.route.clone(),
+            id: record.id,
+            given_id: record.given_id.clone(),
+            trace_id: record.trace_id,
+            reason,
+            method: context.method.to_owned(),
+            target: context.target.to_owned(),
+            fields: Kept(lines().map(|(name, value)| (name.to_owned(), value.to_vec())).collect()),
+            content: content.map(<[u8]>::to_vec),
+            now: context.now,
+            docket: Arc::clone(docket),
+        })
+    }
+
+    /// Why it does not verify, if a usual slip explains it. It is given up when it has taken [`MOST_WORK`], or when `goes_on`
+    /// says so, which is asked often.
+    ///
+    /// # Errors
+    /// [`GivenUp`]
+    pub fn cause(&self, goes_on: &mut dyn FnMut() -> bool) -> Result<Option<Cause>, GivenUp> {
+        let Some(entry) = self.docket.routes.get(self.route) else { return Ok(None) };
+        let context = Context {
+            method: &self.method,
+            target: &self.target,
+            origin: entry.public_url.as_deref(),
+            fields: &self.fields,
+            now: self.now,
+        };
+        let mut others: Vec<&Entry> = Vec::new();
+        for other in &self.docket.routes {
+            let known = std::iter::once(&entry).chain(&others);
+            if others.len() < MOST_OTHERS
+                && !known.into_iter().any(|known| Arc::ptr_eq(&known.verifier, &other.verifier))
+            {
+                others.push(other);
+            }
+        }
+        let others = others.iter().map(|other| (&*other.path, &*other.verifier));
+        let mut work = Work::new(MOST_WORK, goes_on);
+        likely_cause(&entry.verifier, &context, self.content.as_deref(), others, &mut work)
+    }
+
+    /// Its route, as the log and the metrics name it.
+    #[must_use]
+    pub fn label(&self) -> Option<&RouteLabel> {
+        self.label.as_ref()
+    }
+
+    /// What it is called in the log.
+    #[must_use]
+    pub fn request_id(&self) -> String {
+        match &self.given_id {
+            Some(id) => id.as_str().to_owned(),
+            None => self.id.to_string(),
+        }
+    }
+
+    /// The trace that it says it is part of.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace_id.as_ref().map(TraceId::as_str)
+    }
+
+    /// Why it was refused, or would have been.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason
+    }
+
+    /// The allowance that a token was taken from for it.
+    pub(crate) fn allowance(&self) -> Option<&Arc<Allowance>> {
+        self.docket.allowance(self.route)
+    }
+}
+
+/// Fields that were kept.
+struct Kept(Vec<(String, Vec<u8>)>);
+
+impl Fields for Kept {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_slice())
+    }
+}

@@ -1,0 +1,429 @@
+//! Pure. The path of a request through the gateway, and the configuration that it is served by.
+//!
+//! A front end, for whatever version of HTTP, hands in a head and a source of content ([`Incoming`]) and gets back a
+//! [`Reply`], which is a value. Nothing here knows a front end, a socket or a runtime: what a request needs of them comes in
+//! through [`Resources`]. So there is one path for all, and one order of checks.
+
+mod examine;
+mod further;
+mod receive;
+mod route;
+
+pub mod guard;
+pub mod rejection;
+pub mod reply;
+pub mod resources;
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Instant, SystemTime};
+
+use http::header::HeaderName;
+use http::{Method, StatusCode};
+
+use crate::admission::client::Peer;
+use crate::admission::holders::Seat;
+use crate::admission::memory::{Budget, Share};
+use crate::admission::rate::Pace;
+use crate::config::{self, AccessLog, Config};
+use crate::diagnosis::sample::Docket;
+use crate::diagnosis::submit::{Desk, Inquiry, ROUTE_TOKENS};
+use crate::gateway::rejection::Rejection;
+use crate::message::content::Content;
+use crate::message::head::{Expect, Fault, Guarded, RequestHead};
+use crate::routing::router::{Candidates, RouteId, Router};
+use crate::signature::probe::Fault as ProbeFault;
+use crate::signature::{Deliverable, Fields as _, Mode, Verifier, challenge};
+use crate::telemetry::identity::{GivenId, TraceId};
+use crate::telemetry::labels::Roll;
+use crate::telemetry::metric::Meters;
+use crate::telemetry::record::{Record, RouteLabel};
+use crate::upstream::error::{ForwardError, chain};
+use crate::upstream::request::{Manner, set_fields};
+use crate::upstream::response::SURPLUS;
+use guard::RequestGuard;
+use receive::Bounds;
+use reply::{OwnReply, Reply};
+use resources::{Delivery, Resources, UpstreamResponse};
+use route::{Route, Target, questions};
+
+pub use examine::Examined;
+
+/// The whole configuration, compiled. It never changes; to reconfigure is to build another.
+#[derive(Debug)]
+pub struct Gateway {
+    router: Router,
+    routes: Vec<Route>,
+    /// Each upstream once, however many routes use it.
+    upstreams: Vec<config::Upstream>,
+    pace: Pace,
+    access: AccessLog,
+    request_id_field: Option<HeaderName>,
+    /// The fields that are set on the way.
+    set_fields: Guarded,
+    roll: Roll,
+    budget: Arc<Budget>,
+}
+
+/// A route whose verifier does not do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// The route's path.
+    pub route: Arc<str>,
+    /// What is wrong.
+    pub fault: ProbeFault,
+}
+
+/// The field that says which trace a request is part of (W3C Trace Context). It is forwarded as any other.
+const TRACEPARENT: &str = "traceparent";
+
+/// What the log says of field names that an app could take for others.
+const LIKE_SET_FIELD: &str = "an app could read a field's name as that of one the gateway sets";
+const LIKE_SIGNED_FIELD: &str = "an app could read a field's name as that of one the signature needs";
+
+/// What a front end hands in: a request whose head has come.
+#[derive(Debug)]
+pub struct Incoming<C> {
+    /// The head, or why it is not served.
+    pub head: Result<RequestHead, Fault>,
+    /// The content, as it comes.
+    pub content: C,
+    /// Who sends it.
+    pub client: Peer,
+    /// When the head was complete.
+    pub at: Instant,
+    /// What the head takes of the memory budget, if it is a large one.
+    pub memory: Option<Share>,
+}
+
+/// Serves one request: every request begins here, whatever version of HTTP it came in. It ends when the reply has been written, or
+/// given up, and the guard is dropped.
+///
+/// There is no reply where nobody is left to answer: the client went away before its request was complete.
+pub async fn handle<R: Resources, C: Content>(
+    gateway: &Gateway,
+    resources: R,
+    incoming: Incoming<C>,
+) -> (Option<Reply<R::Body>>, RequestGuard<R>) {
+    let mut guard = RequestGuard::new(resources, incoming.client, incoming.at);
+    let outcome = {
+        let walk = pin!(walk(gateway, incoming, &mut guard));
+        walk.await
+    };
+    let record = &mut guard.record;
+    let reply = match outcome {
+        Ok(Served::Relayed(UpstreamResponse { head, content, .. })) => {
+            Some(Reply::Upstream { head, content })
+        }
+        Ok(Served::Challenge(answer)) => {
+            record.challenge = Some("answered");
+            record.status = StatusCode::OK.as_u16();
+            Some(Reply::Own(OwnReply::to_challenge(answer)))
+        }
+        Err(rejection) => {
+            record.refused = true;
+            record.reason = rejection.reason();
+            if let Some(detail) = rejection.detail() {
+                record.detail = Some(detail.to_owned());
+            }
+            if rejection == Rejection::BodyIncomplete {
+                record.status = 0;
+                return (None, guard);
+            }
+            record.status = rejection.status().as_u16();
+            Some(Reply::Own(OwnReply::refusal(&rejection)))
+        }
+    };
+    (reply, guard)
+}
+
+/// What a request gets that is not refused.
+enum Served<B> {
+    /// Its upstream's answer.
+    Relayed(UpstreamResponse<B>),
+    /// Ours, to a challenge.
+    Challenge(challenge::Answer),
+}
+
+/// The path of a request. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
+/// all of it has verified.
+async fn walk<R: Resources, C: Content>(
+    gateway: &Gateway,
+    incoming: Incoming<C>,
+    guard: &mut RequestGuard<R>,
+) -> Result<Served<R::Body>, Rejection> {
+    let now = guard.begun_at();
+    let (record, resources) = guard.parts();
+    let Incoming { head, mut content, client, at, memory } = incoming;
+    let head = head.map_err(unserved)?;
+    gateway.identify(&head, record);
+    if head.has_lookalike_of(&gateway.set_fields) {
+        return Err(Rejection::Ambiguous(LIKE_SET_FIELD));
+    }
+    let matched = gateway.router.find(head.path()).ok_or(Rejection::NoRoute)?;
+    let candidates = matched.candidates();
+    let route = gateway.route(candidates.first())?;
+    record.route = Some(route.label.clone());
+    matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
+    if head.has_lookalike_of(&route.signed_fields) {
+        return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
+    }
+    route.allows(head.method())?;
+    if head.facts().expect == Expect::Unknown {
+        return Err(Rejection::ExpectationFailed);
+    }
+    if let Some(answer) = route.answer_unsigned(&head, record) {
+        return Ok(Served::Challenge(answer));
+    }
+    let mut memory = memory.unwrap_or_else(|| gateway.budget.share(client));
+    let mut verification = route.claim(head, now, record)?;
+    let bounds = gateway.bounds(route);
+    let received =
+        receive::receive(resources, &mut content, at, bounds, &mut memory, &mut verification).await;
+    record.received = verification.len();
+    received?;
+    let mut check = verification.complete();
+    further::secrets(resources, &content, &mut check, &mut memory, at).await?;
+    let request = route.verify(check, record)?;
+    content.wait_for_upstream(request.is_authentic());
+    let verified = resources.now();
+    let may_stay = if request.is_authentic() { memory.prove(verified) } else { memory.stay_unproven() };
+    may_stay.map_err(|_exhausted| Rejection::Overloaded)?;
+    record.verified_after = Some(verified.saturating_duration_since(at));
+    record.secret = request.secret().map(Arc::clone);
+    if let Some(answer) = route.answer(&request) {
+        return Ok(Served::Challenge(answer));
+    }
+    let route = gateway.select(candidates, route, &request, record)?;
+    let holder = if request.is_authentic() {
+        None
+    } else {
+        Some(Holder::new(&mut memory, request.content().len(), at, verified).await?)
+    };
+    let delivery = Delivery { request, target: &route.target, client, memory, at: verified };
+    let delivery = pin!(resources.deliver(delivery));
+    let delivery = pin!(unless_shed(holder, delivery));
+    let answer = unless_evicted(&content, delivery).await.ok_or(Rejection::Overloaded)??;
+    let answered = answer.as_ref().map_or_else(|_failed| resources.now(), |response| response.at);
+    record.upstream_took = Some(answered.saturating_duration_since(verified));
+    answer
+        .inspect(|response| {
+            record.status = response.head.status.as_u16();
+            if response.has_surplus {
+                record.detail = Some(SURPLUS.to_owned());
+            }
+        })
+        .map(Served::Relayed)
+        .map_err(|error| undelivered(&error, record))
+}
+
+/// Waits for `work`, which is given up if the client has to leave its place meanwhile.
+async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if content.is_evicted() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+/// Waits for a delivery, which is given up if its request has a seat and is shed.
+async fn unless_shed<T>(
+    holder: Option<Holder>,
+    delivery: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Rejection> {
+    match holder {
+        None => Ok(delivery.await),
+        Some(holder) => holder.unless_shed(delivery).await,
+    }
+}
+
+/// The seat of a request that is observed and not authentic. While its upstream makes it wait, it is shed for others as any
+/// request that has proved nothing.
+struct Holder {
+    seat: Option<Arc<Seat>>,
+    received: usize,
+}
+
+impl Holder {
+    async fn new(
+        share: &mut Share,
+        received: usize,
+        arrived: Instant,
+        now: Instant,
+    ) -> Result<Self, Rejection> {
+        let seated = poll_fn(|cx| Poll::Ready(share.sit(cx, received, arrived, now)));
+        seated.await.map_err(|_exhausted| Rejection::Overloaded)?;
+        Ok(Self { seat: share.seat(), received })
+    }
+
+    /// Waits for the delivery. If the request is shed before all of it is sent, the delivery is given up.
+    async fn unless_shed<T>(self, mut delivery: Pin<&mut impl Future<Output = T>>) -> Result<T, Rejection> {
+        poll_fn(|cx| {
+            if let Some(seat) = &self.seat {
+                if seat.is_shed() && !seat.has_left() {
+                    return Poll::Ready(Err(Rejection::Overloaded));
+                }
+                seat.advance(cx, self.received);
+            }
+            delivery.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+}
+
+impl Gateway {
+    /// Compiles a configuration. `budget` and `meters` outlive it: memory that is held stays held, and what was counted stays
+    /// counted, when the configuration changes.
+    #[must_use]
+    pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters, desk: &Desk) -> Self {
+        let docket = config.log.diagnose.then(|| Arc::new(Docket::of(config, ROUTE_TOKENS)));
+        let mut upstreams: Vec<config::Upstream> = Vec::new();
+        let mut routes = Vec::with_capacity(config.routes.len());
+        let mut of_path: HashMap<&str, Vec<&config::Route>> = HashMap::new();
+        for route in &config.routes {
+            of_path.entry(route.path.shape()).or_default().push(route);
+        }
+        for (index, route) in config.routes.iter().enumerate() {
+            let siblings = of_path.get(route.path.shape()).map(Vec::as_slice).unwrap_or_default();
+            let number =
+                siblings.iter().position(|sibling| std::ptr::eq(*sibling, route)).unwrap_or_default();
+            let known = upstreams.iter().position(|upstream| *upstream == route.upstream);
+            let upstream = known.unwrap_or(upstreams.len());
+            if known.is_none() {
+                upstreams.push(route.upstream.clone());
+            }
+            routes.push(Route {
+                label: RouteLabel {
+                    path: route.path.as_str().into(),
+                    slot: meters.slot(route.path.as_str()),
+                },
+                verifier: Arc::clone(&route.verifier),
+                methods: route.methods.clone(),
+                allow: route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
+                max_body: route.max_body,
+                mode: route.mode,
+                target: Target {
+                    upstream: route.upstream.origin.to_string().into(),
+                    slot: upstream,
+                    manner: Manner::new(&config.forward, route.verifier.scheme()),
+                },
+                signed_fields: Guarded::new(route.verifier.scheme().fields()),
+                questions: questions(if number == 0 { siblings } else { &[] }),
+                number,
+                public_url: route.public_url.clone(),
+                inquiry: docket.as_ref().map(|docket| Inquiry::new(desk, docket, index)),
+            });
+        }
+        let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
+        let request_id_field = config.log.request_id_field.clone();
+        let (access, roll) = (config.log.access, Roll::of(config));
+        let set_fields = Guarded::new(set_fields(&config.forward));
+        Self { router, routes, upstreams, pace, access, request_id_field, set_fields, roll, budget }
+    }
+
+    /// The names that it has.
+    pub fn roll(&self) -> &Roll {
+        &self.roll
+    }
+
+    /// Lets each route's verifier show that it does its work.
+    ///
+    /// # Errors
+    /// [`Unfit`], with the first route whose verifier does not.
+    pub fn probe(&self, now: SystemTime) -> Result<(), Unfit> {
+        let mut probed: Vec<&Arc<Verifier>> = Vec::new();
+        for route in &self.routes {
+            if !probed.iter().any(|other| Arc::ptr_eq(other, &route.verifier)) {
+                let fault = |fault| Unfit { route: Arc::clone(&route.label.path), fault };
+                route.verifier.probe(now).map_err(fault)?;
+                probed.push(&route.verifier);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the request says it is called, for the log.
+    fn identify(&self, head: &RequestHead, record: &mut Record) {
+        if self.access == AccessLog::Off {
+            return;
+        }
+        record.trace_id = TraceId::read(head.values(TRACEPARENT));
+        let given = self.request_id_field.as_ref().map(|name| head.values(name.as_str()));
+        record.given_id = given.and_then(GivenId::read);
+    }
+
+    /// The upstreams, in the order of the slots of [`Target`]s.
+    pub fn upstreams(&self) -> &[config::Upstream] {
+        &self.upstreams
+    }
+
+    /// Which requests leave a line in the log.
+    pub fn access(&self) -> AccessLog {
+        self.access
+    }
+
+    fn route(&self, id: RouteId) -> Result<&Route, Rejection> {
+        self.routes.get(id.0).ok_or(Rejection::NoRoute)
+    }
+
+    fn bounds(&self, route: &Route) -> Bounds {
+        Bounds { max_body: route.max_body, pace: self.pace }
+    }
+
+    /// The route among those of the path that takes the signed model, if the content has what it requires.
+    fn select<'g>(
+        &'g self,
+        candidates: Candidates<'_>,
+        first: &'g Route,
+        deliverable: &Deliverable<'_, RequestHead>,
+        record: &mut Record,
+    ) -> Result<&'g Route, Rejection> {
+        if first.questions.is_empty() && !candidates.asks_for_model() {
+            return Ok(first);
+        }
+        let unfit = |why| Rejection::ModelMismatch(Some(why));
+        let selected = first.questions.read(deliverable.content()).map_err(unfit).and_then(|mut facts| {
+            let route = if candidates.asks_for_model() {
+                let model = facts.model().map_err(unfit)?;
+                let id = candidates.select(deliverable.head().path(), model.as_deref());
+                record.model = id.and(model);
+                self.route(id.ok_or(Rejection::ModelMismatch(None))?)?
+            } else {
+                first
+            };
+            facts.met_by(route.number).map(|()| route).map_err(unfit)
+        });
+        match (selected, first.mode) {
+            (Err(rejection), Mode::Observe(_)) => {
+                record.observed = record.observed.or(rejection.reason());
+                Ok(first)
+            }
+            (selected, Mode::Enforce | Mode::Observe(_)) => selected,
+        }
+    }
+}
+
+fn unserved(fault: Fault) -> Rejection {
+    match fault {
+        Fault::Malformed(what) => Rejection::Malformed(what),
+        Fault::LineTooLong => Rejection::TargetTooLong,
+        Fault::TooLarge => Rejection::HeadTooLarge,
+        Fault::TimedOut => Rejection::HeadTimeout,
+        Fault::Overloaded => Rejection::Overloaded,
+        Fault::UnknownCoding => Rejection::UnknownCoding,
+        Fault::UnknownVersion => Rejection::UnknownVersion,
+        Fault::Asterisk => Rejection::NoRoute,
+        // No method is allowed on what is no path.
+        Fault::Tunnel => Rejection::MethodNotAllowed(String::new()),
+    }
+}
+
+/// What the sender is told of a failure behind us is little; the log gets all of it.
+fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
+    record.detail = Some(chain(error));
+    Rejection::from(error)
+}

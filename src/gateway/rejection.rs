@@ -1,0 +1,429 @@
+//! Pure. Every way in which a request is refused: its status, its public text, and whether the connection goes on.
+//!
+//! What the sender reads and what the log says are two texts. The sender's holds nothing that helps a forger: no computed
+//! tag, no secret's name, no upstream's address.
+
+use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
+
+use crate::routing::model::NoModel;
+use crate::signature::ClaimError;
+use crate::upstream::error::ForwardError;
+
+/// A request that is answered here; its upstream hears nothing of it, or nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Not strict HTTP/1.x; what is wrong with it, for the log.
+    Malformed(&'static str),
+    /// The request line is over its limit.
+    TargetTooLong,
+    /// An app could read it as another request; in what, for the log.
+    Ambiguous(&'static str),
+    /// Request line and fields are over their limit.
+    HeadTooLarge,
+    /// Request line and fields did not arrive in time.
+    HeadTimeout,
+    /// A transfer coding that is not spoken.
+    UnknownCoding,
+    /// A version of HTTP that is not spoken.
+    UnknownVersion,
+    /// An expectation that cannot be met.
+    ExpectationFailed,
+    /// No route has this path.
+    NoRoute,
+    /// The route does not take this method; the ones it takes, for `allow`.
+    MethodNotAllowed(String),
+    /// There is no claim of authenticity that could be checked.
+    Unsigned(ClaimError),
+    /// The content is over its limit, declared or counted.
+    BodyTooLarge,
+    /// The content did not arrive in time, or not fast enough.
+    BodyTimeout,
+    /// All memory for content and large heads is in use.
+    Overloaded,
+    /// The connection ended before the content did. There is nobody left to answer.
+    BodyIncomplete,
+    /// The content's chunked coding is malformed; what is wrong with it, for the log.
+    MalformedContent(&'static str),
+    /// The content does not verify.
+    SignatureMismatch,
+    /// The signed model is not one that the route takes; why none could be read, if none could.
+    ModelMismatch(Option<NoModel>),
+    /// The upstream cannot be reached.
+    UpstreamUnreachable,
+    /// The upstream broke the exchange.
+    UpstreamFailed,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+}
+
+/// What the sender of a refused request is told.
+struct Public {
+    title: &'static str,
+    status: u16,
+    reason: Option<&'static str>,
+    problem: &'static str,
+}
+
+/// A [`Public`] that the compiler has put together.
+macro_rules! public {
+    ($title:literal, $status:literal) => {
+        &Public {
+            title: $title,
+            status: $status,
+            reason: None,
+            problem: concat!("{\"title\":\"", $title, "\",\"status\":", $status, "}\n"),
+        }
+    };
+    ($title:literal, $status:literal, $reason:literal) => {
+        &Public {
+            title: $title,
+            status: $status,
+            reason: Some($reason),
+            problem: concat!(
+                "{\"title\":\"",
+                $title,
+                "\",\"status\":",
+                $status,
+                ",\"reason\":\"",
+                $reason,
+                "\"}\n"
+            ),
+        }
+    };
+}
+
+impl Rejection {
+    /// What can happen to a request before it has a route, one for each pair of status code and reason.
+    pub const WITHOUT_ROUTE: [Self; 10] = [
+        Self::Malformed(""),
+        Self::TargetTooLong,
+        Self::HeadTooLarge,
+        Self::HeadTimeout,
+        Self::Overloaded,
+        Self::UnknownCoding,
+        Self::UnknownVersion,
+        Self::ExpectationFailed,
+        Self::NoRoute,
+        Self::MethodNotAllowed(String::new()),
+    ];
+
+    /// What a route refuses and a route that observes forwards.
+    pub const OBSERVED: [Self; 6] = [
+        Self::Unsigned(ClaimError::Missing),
+        Self::Unsigned(ClaimError::Duplicate),
+        Self::Unsigned(ClaimError::Malformed),
+        Self::Unsigned(ClaimError::Expired),
+        Self::SignatureMismatch,
+        Self::ModelMismatch(None),
+    ];
+
+    /// What can happen to a request of a route, one for each pair of status code and reason.
+    pub const OF_ROUTES: [Self; 16] = [
+        Self::ExpectationFailed,
+        Self::MethodNotAllowed(String::new()),
+        Self::Unsigned(ClaimError::Missing),
+        Self::Unsigned(ClaimError::Duplicate),
+        Self::Unsigned(ClaimError::Malformed),
+        Self::Unsigned(ClaimError::Expired),
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::Overloaded,
+        Self::BodyIncomplete,
+        Self::MalformedContent(""),
+        Self::SignatureMismatch,
+        Self::ModelMismatch(None),
+        Self::UpstreamUnreachable,
+        Self::UpstreamFailed,
+        Self::UpstreamTimeout,
+    ];
+
+    /// The status code of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.public().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The word for it in the answer, the log and the metrics. What is no HTTP that we could read has none.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        self.public().reason
+    }
+
+    /// What the sender reads.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.public().title
+    }
+
+    /// The content of the answer: problem details (RFC 9457).
+    #[must_use]
+    pub fn problem(&self) -> &'static str {
+        self.public().problem
+    }
+
+    fn public(&self) -> &'static Public {
+        match self {
+            Self::Malformed(_) | Self::MalformedContent(_) => {
+                public!("The request is not valid HTTP/1.1", 400)
+            }
+            Self::TargetTooLong => public!("The request line is too long", 414),
+            Self::Ambiguous(_) => public!("The request could be read in two ways", 400),
+            Self::HeadTooLarge => public!("The request's header fields are too large", 431),
+            Self::HeadTimeout => public!("The request's header fields did not arrive in time", 408),
+            Self::UnknownCoding => public!("The transfer coding is not implemented", 501),
+            Self::UnknownVersion => public!("The version of HTTP is not supported", 505),
+            Self::ExpectationFailed => public!("The expectation cannot be met", 417),
+            Self::NoRoute => public!("Nothing is served at this path", 404, "no_route"),
+            Self::MethodNotAllowed(_) => {
+                public!("This method is not served at this path", 405, "method_not_allowed")
+            }
+            Self::Unsigned(ClaimError::Missing) => {
+                public!("The request is not signed", 401, "signature_missing")
+            }
+            Self::Unsigned(ClaimError::Duplicate) => {
+                public!("The request has more than one signature", 401, "signature_duplicate")
+            }
+            Self::Unsigned(ClaimError::Malformed) => {
+                public!("The signature is malformed", 401, "signature_malformed")
+            }
+            Self::Unsigned(ClaimError::Expired) => {
+                public!("The signed time is outside its window", 401, "timestamp_expired")
+            }
+            Self::BodyTooLarge => public!("The content is too large", 413, "body_too_large"),
+            Self::BodyTimeout => public!("The content did not arrive in time", 408, "body_timeout"),
+            Self::BodyIncomplete => public!("The content is not complete", 400, "body_incomplete"),
+            Self::Overloaded => public!("Too much content is being received; try again", 503, "overloaded"),
+            Self::SignatureMismatch => {
+                public!("The signature does not match the content", 401, "signature_mismatch")
+            }
+            Self::ModelMismatch(_) => {
+                public!("The signed content is not for this path", 403, "model_mismatch")
+            }
+            Self::UpstreamUnreachable => {
+                public!("The application cannot be reached", 502, "upstream_unreachable")
+            }
+            Self::UpstreamFailed => public!("The application broke off", 502, "upstream_failed"),
+            Self::UpstreamTimeout => {
+                public!("The application did not answer in time", 504, "upstream_timeout")
+            }
+        }
+    }
+
+    /// More about it, for the log alone.
+    #[must_use]
+    pub fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::Malformed(what) | Self::Ambiguous(what) | Self::MalformedContent(what) => Some(what),
+            Self::ModelMismatch(why) => why.map(NoModel::as_str),
+            Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::HeadTimeout
+            | Self::UnknownCoding
+            | Self::UnknownVersion
+            | Self::ExpectationFailed
+            | Self::NoRoute
+            | Self::MethodNotAllowed(_)
+            | Self::Unsigned(_)
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete
+            | Self::Overloaded
+            | Self::SignatureMismatch
+            | Self::UpstreamUnreachable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout => None,
+        }
+    }
+
+    /// Whether the connection can carry no further request whatever has been read of this one.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        match self {
+            Self::Malformed(_)
+            | Self::Ambiguous(_)
+            | Self::MalformedContent(_)
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::HeadTimeout
+            | Self::UnknownCoding
+            | Self::UnknownVersion => true,
+            Self::ExpectationFailed
+            | Self::NoRoute
+            | Self::MethodNotAllowed(_)
+            | Self::Unsigned(_)
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete
+            | Self::Overloaded
+            | Self::SignatureMismatch
+            | Self::ModelMismatch(_)
+            | Self::UpstreamUnreachable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout => false,
+        }
+    }
+
+    /// Whether all that have its content are the same in their fields, too.
+    #[must_use]
+    pub fn is_uniform(&self) -> bool {
+        !matches!(self, Self::MethodNotAllowed(_))
+    }
+
+    /// A field that the status code calls for: `allow` (RFC 9110, 10.2.1), `www-authenticate` (11.6.1), `retry-after`
+    /// (10.2.3).
+    #[must_use]
+    pub fn field(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::MethodNotAllowed(allow) => {
+                HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow))
+            }
+            Self::Unsigned(_) | Self::SignatureMismatch => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature")))
+            }
+            Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::Malformed(_)
+            | Self::Ambiguous(_)
+            | Self::MalformedContent(_)
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::HeadTimeout
+            | Self::UnknownCoding
+            | Self::UnknownVersion
+            | Self::ExpectationFailed
+            | Self::NoRoute
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete
+            | Self::ModelMismatch(_)
+            | Self::UpstreamUnreachable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout => None,
+        }
+    }
+}
+
+impl From<&ForwardError> for Rejection {
+    fn from(error: &ForwardError) -> Self {
+        match error {
+            ForwardError::Unreachable(_) => Self::UpstreamUnreachable,
+            ForwardError::Broken(_) => Self::UpstreamFailed,
+            ForwardError::TimedOut => Self::UpstreamTimeout,
+        }
+    }
+}
+
+/// The media type of [`Rejection::problem`].
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Rejection> {
+        vec![
+            Rejection::Malformed("x"),
+            Rejection::TargetTooLong,
+            Rejection::Ambiguous("x"),
+            Rejection::HeadTooLarge,
+            Rejection::HeadTimeout,
+            Rejection::UnknownCoding,
+            Rejection::UnknownVersion,
+            Rejection::ExpectationFailed,
+            Rejection::NoRoute,
+            Rejection::MethodNotAllowed("POST".to_owned()),
+            Rejection::Unsigned(ClaimError::Missing),
+            Rejection::Unsigned(ClaimError::Duplicate),
+            Rejection::Unsigned(ClaimError::Malformed),
+            Rejection::Unsigned(ClaimError::Expired),
+            Rejection::BodyTooLarge,
+            Rejection::BodyTimeout,
+            Rejection::BodyIncomplete,
+            Rejection::Overloaded,
+            Rejection::MalformedContent("x"),
+            Rejection::SignatureMismatch,
+            Rejection::ModelMismatch(None),
+            Rejection::UpstreamUnreachable,
+            Rejection::UpstreamFailed,
+            Rejection::UpstreamTimeout,
+        ]
+    }
+
+    /// Section 4 of the contract, row by row.
+    #[test]
+    fn status_and_reason_are_the_contracts() {
+        let rows: Vec<_> = all().iter().map(|r| (r.status().as_u16(), r.reason().unwrap_or("-"))).collect();
+        let want = [
+            (400, "-"),
+            (414, "-"),
+            (400, "-"),
+            (431, "-"),
+            (408, "-"),
+            (501, "-"),
+            (505, "-"),
+            (417, "-"),
+            (404, "no_route"),
+            (405, "method_not_allowed"),
+            (401, "signature_missing"),
+            (401, "signature_duplicate"),
+            (401, "signature_malformed"),
+            (401, "timestamp_expired"),
+            (413, "body_too_large"),
+            (408, "body_timeout"),
+            (400, "body_incomplete"),
+            (503, "overloaded"),
+            (400, "-"),
+            (401, "signature_mismatch"),
+            (403, "model_mismatch"),
+            (502, "upstream_unreachable"),
+            (502, "upstream_failed"),
+            (504, "upstream_timeout"),
+        ];
+        assert_eq!(rows, want);
+    }
+
+    #[test]
+    fn the_lists_have_every_pair_of_status_and_reason() {
+        let listed: Vec<_> = Rejection::WITHOUT_ROUTE.into_iter().chain(Rejection::OF_ROUTES).collect();
+        let pair = |rejection: &Rejection| (rejection.status(), rejection.reason());
+        for rejection in all() {
+            assert!(listed.iter().any(|other| pair(other) == pair(&rejection)), "{rejection:?}");
+        }
+    }
+
+    #[test]
+    fn the_problem_is_json_that_agrees_with_the_status() {
+        for rejection in all() {
+            let problem: serde_json::Value = serde_json::from_str(rejection.problem()).unwrap();
+            assert_eq!(problem["status"], rejection.status().as_u16());
+            assert_eq!(problem["title"], rejection.title());
+            assert_eq!(problem.get("reason").and_then(|reason| reason.as_str()), rejection.reason());
+        }
+    }
+
+    #[test]
+    fn what_the_log_alone_is_told_does_not_reach_the_sender() {
+        for rejection in [
+            Rejection::Malformed("private"),
+            Rejection::Ambiguous("private"),
+            Rejection::ModelMismatch(Some(NoModel::Disagreement)),
+        ] {
+            assert!(rejection.detail().is_some());
+            assert!(!rejection.problem().contains(rejection.detail().unwrap()));
+        }
+    }
+
+    #[test]
+    fn every_401_405_and_503_has_its_field() {
+        for rejection in all() {
+            let name = rejection.field().map(|(name, _)| name);
+            let want = match rejection.status().as_u16() {
+                401 => Some(header::WWW_AUTHENTICATE),
+                405 => Some(header::ALLOW),
+                503 => Some(header::RETRY_AFTER),
+                _ => None,
+            };
+            assert_eq!(name, want, "{rejection:?}");
+        }
+    }
+}

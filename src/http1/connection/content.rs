@@ -1,0 +1,311 @@
+//! Shell. The content of a request, as it is read from its wire: counted, or undone from chunks.
+
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use crate::http1::connection::{Inner, Phase, Transport, Wire};
+use crate::message::chunked::{Chunked, Malformed, Step};
+use crate::message::content::{Append, Content, ContentError, Length, Progress};
+
+/// What is left of it.
+#[derive(Debug)]
+pub(crate) enum Remaining {
+    Length(u64),
+    Chunked(Chunked),
+}
+
+/// The content of the request under way, read from its connection.
+#[derive(Debug)]
+pub struct RequestContent<IO> {
+    wire: Rc<Wire<IO>>,
+    length: Length,
+}
+
+impl<IO: Transport> RequestContent<IO> {
+    /// The content of the request that has just arrived.
+    #[must_use]
+    pub fn new(wire: &Rc<Wire<IO>>) -> Self {
+        Self { wire: Rc::clone(wire), length: wire.content_length() }
+    }
+}
+
+impl<IO: Transport> Content for RequestContent<IO> {
+    fn length(&self) -> Length {
+        self.length
+    }
+
+    async fn ask_for(&mut self) -> Result<(), ContentError> {
+        if self.wire.has_unread_content() && self.wire.waiting() == 0 {
+            self.wire.send_continue().await.map_err(|_gone| ContentError::Incomplete)?;
+        }
+        Ok(())
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        self.wire.poll_content(cx, place)
+    }
+
+    fn buffered(&self) -> usize {
+        self.wire.waiting()
+    }
+
+    fn announced(&self) -> u64 {
+        self.wire.announced()
+    }
+
+    fn is_evicted(&self) -> bool {
+        self.wire.entry().is_evicted()
+    }
+
+    fn wait_for_more(&self, received: usize) {
+        self.wire.entry().wait_for_more_content(received);
+    }
+
+    fn wait_for_upstream(&self, is_authentic: bool) {
+        self.wire.wait_for_upstream(is_authentic);
+    }
+}
+
+impl<IO: Transport> Inner<IO> {
+    pub(crate) fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        let progress = match &mut self.phase {
+            Phase::Content(Remaining::Length(_)) => ready!(self.poll_counted(cx, append)),
+            Phase::Content(Remaining::Chunked(_)) => ready!(self.poll_chunked(cx, append)),
+            Phase::Complete => Ok(Progress::Complete),
+            Phase::Head | Phase::Closed => Err(ContentError::Incomplete),
+        };
+        match progress {
+            Ok(Progress::Complete) => self.phase = Phase::Complete,
+            Ok(Progress::Some | Progress::Full) => {}
+            Err(_) => self.phase = Phase::Closed,
+        }
+        Poll::Ready(progress)
+    }
+
+    fn poll_counted(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        let Phase::Content(Remaining::Length(left)) = &mut self.phase else { return Poll::Pending };
+        let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(append.room());
+        if limit == 0 {
+            // No memory is asked for before there is something to put into it.
+            if self.unread.is_empty() {
+                match ready!(self.poll_fill(cx)) {
+                    Ok(n) if n > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+                }
+            }
+            return Poll::Ready(Ok(Progress::Full));
+        }
+        let took = if self.unread.is_empty() {
+            match ready!(poll_read_from(&mut self.io, cx, append, limit)) {
+                Ok(n) if n > 0 => n,
+                Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+            }
+        } else {
+            let waiting = self.unread.as_slice();
+            let piece = waiting.get(..limit).unwrap_or(waiting);
+            let n = piece.len();
+            append.push(piece);
+            self.unread.consume(n);
+            n
+        };
+        *left = left.saturating_sub(u64::try_from(took).unwrap_or(u64::MAX));
+        Poll::Ready(Ok(if *left == 0 { Progress::Complete } else { Progress::Some }))
+    }
+
+    fn poll_chunked(
+        &mut self,
+        cx: &mut Context<'_>,
+        append: &mut impl Append,
+    ) -> Poll<Result<Progress, ContentError>> {
+        loop {
+            if self.unread.is_empty() {
+                match ready!(self.poll_fill(cx)) {
+                    Ok(n) if n > 0 => {}
+                    Ok(_) | Err(_) => return Poll::Ready(Err(ContentError::Incomplete)),
+                }
+            }
+            let Phase::Content(Remaining::Chunked(chunked)) = &mut self.phase else { return Poll::Pending };
+            // As much of a piece as there is room for: the rest of it is looked at again when there is more.
+            let waiting = self.unread.as_slice();
+            let input = waiting.get(..append.room()).unwrap_or(waiting);
+            if input.is_empty() {
+                return Poll::Ready(Ok(Progress::Full));
+            }
+            let (consumed, progress) = match chunked.step(input) {
+                Ok(Step::Content(range)) => {
+                    append.push(input.get(range.clone()).unwrap_or_default());
+                    (range.end, Some(Progress::Some))
+                }
+                Ok(Step::More) => (input.len(), None),
+                Ok(Step::End(end)) => (end, Some(Progress::Complete)),
+                Err(Malformed(why)) => return Poll::Ready(Err(ContentError::Malformed(why))),
+            };
+            self.unread.consume(consumed);
+            if let Some(progress) = progress {
+                return Poll::Ready(Ok(progress));
+            }
+        }
+    }
+}
+
+/// Reads straight from the socket into the place that content goes to.
+fn poll_read_from<IO: AsyncRead + Unpin>(
+    io: &mut IO,
+    cx: &mut Context<'_>,
+    append: &mut impl Append,
+    limit: usize,
+) -> Poll<io::Result<usize>> {
+    append.receive(limit, |buffer| {
+        if buffer.has_remaining_mut() { pin!(io.read_buf(buffer)).poll(cx) } else { Poll::Ready(Ok(0)) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::buf::Limit;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+    use crate::admission::client::Peer;
+    use crate::admission::connections::Crowd;
+    use crate::admission::memory::Budget;
+    use crate::http1::buffer::Unread;
+    use crate::http1::connection::{Limits, Wire, scratch};
+
+    /// A place without an end.
+    #[derive(Default)]
+    struct Bag(Vec<u8>);
+
+    impl Append for Bag {
+        fn room(&self) -> usize {
+            usize::MAX
+        }
+
+        fn push(&mut self, piece: &[u8]) {
+            self.0.extend_from_slice(piece);
+        }
+
+        fn receive<T>(&mut self, limit: usize, read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> T) -> T {
+            self.0.reserve(limit.min(100));
+            read(&mut (&mut self.0).limit(limit.min(100)))
+        }
+    }
+
+    #[tokio::test]
+    async fn empty_lines_before_a_request_are_neither_held_nor_looked_at_again() {
+        let long = Duration::from_secs(60);
+        let limits = Limits {
+            max_header_bytes: 1000,
+            header_timeout: long,
+            idle_timeout: long,
+            write_timeout: long,
+            min_write_rate: 0,
+        };
+        let (mut client, gateway) = tokio::io::duplex(4096);
+        let share = Budget::new(1 << 20).share(Peer::Unix);
+        let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+        let entry = Arc::clone(place.entry());
+        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, share);
+        let look = || wire.poll_arrival(&mut Context::from_waker(std::task::Waker::noop()));
+        for byte in b"\r\n".repeat(500) {
+            client.write_all(&[byte]).await.unwrap();
+            assert!(look().is_pending());
+            // All that is held is looked at.
+            assert_eq!(wire.waiting(), usize::from(byte == b'\r'));
+        }
+        client.write_all(b"\r\n").await.unwrap();
+        assert!(matches!(look(), Poll::Ready(Ok(Some(arrival))) if arrival.head.is_err()));
+    }
+
+    /// What it asks for is kept from others for as long as it waits, so it does not ask when it has been refused.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_whose_time_is_over_asks_for_no_memory_any_more() {
+        const MIB: usize = 1 << 20;
+        let second = Duration::from_secs(1);
+        let limits = Limits {
+            max_header_bytes: 32 * 1024,
+            header_timeout: second,
+            idle_timeout: second,
+            write_timeout: second,
+            min_write_rate: 0,
+        };
+        let budget = Budget::new(1 << 20);
+        let now = std::time::Instant::now();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut full = [MIB, MIB / 16, MIB / 16].map(|bytes| (bytes, budget.share(Peer::Unix)));
+        for (bytes, share) in &mut full {
+            assert!(share.poll_grow_to(&mut cx, *bytes, now).is_ready());
+            if *bytes == MIB {
+                share.sit(&cx, 1, now, now).unwrap();
+            }
+        }
+        let (mut client, gateway) = tokio::io::duplex(16 * 1024);
+        let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+        let entry = Arc::clone(place.entry());
+        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, budget.share(Peer::Unix));
+        client.write_all(format!("POST / HTTP/1.1\r\nx: {}", "y".repeat(6000)).as_bytes()).await.unwrap();
+        let arrival = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap();
+        assert_eq!(arrival.head.unwrap_err(), crate::message::head::Fault::TimedOut);
+        drop(full);
+        let grown = budget.share(Peer::Unix).poll_grow_to(&mut cx, MIB, now);
+        assert_eq!(grown, Poll::Ready(Ok(())));
+    }
+
+    /// Whoever takes the content may have room for more: what follows it is another request.
+    #[tokio::test]
+    async fn no_more_is_taken_for_content_than_its_length_says() {
+        let second = "POST /two HTTP/1.1\r\nhost: a\r\n\r\n";
+        let long = Duration::from_secs(60);
+        for at_once in [true, false] {
+            let (mut client, gateway) = tokio::io::duplex(4096);
+            let limits = Limits {
+                max_header_bytes: 1000,
+                header_timeout: long,
+                idle_timeout: long,
+                write_timeout: long,
+                min_write_rate: 0,
+            };
+            let share = Budget::new(1 << 20).share(Peer::Unix);
+            let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+            let entry = Arc::clone(place.entry());
+            let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, share);
+            let head = "POST /one HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
+            client.write_all(head.as_bytes()).await.unwrap();
+            let content = format!("abc{second}");
+            if at_once {
+                client.write_all(content.as_bytes()).await.unwrap();
+            }
+            let first = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap().head.unwrap();
+            assert_eq!(first.target(), b"/one");
+            if !at_once {
+                client.write_all(content.as_bytes()).await.unwrap();
+            }
+            let mut bag = Bag::default();
+            while poll_fn(|cx| wire.poll_content(cx, &mut bag)).await.unwrap() != Progress::Complete {}
+            assert_eq!(bag.0, b"abc");
+            let next = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap().head.unwrap();
+            assert_eq!(next.target(), b"/two");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Shell. The front end for HTTP/1.1.
+
+pub mod buffer;
+pub mod connection;
+pub mod response;
+pub mod serve;
+pub mod wake_gated;
+pub mod writer;

@@ -1,0 +1,261 @@
+//! Pure. Responses as they go over the wire: our own, which are refusals and the answers to challenges, and upstreams'.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::message::head::{Asked, Persistence, Version};
+
+/// A response of which all is there. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Message {
+    bytes: Bytes,
+    goes_on: bool,
+}
+
+/// What the framing takes beside fields and content, at most, and a few fields on top.
+const FRAME: usize = 320;
+
+/// How a client can tell where a response ends that is still coming (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delimited {
+    /// Its fields say how long it is.
+    ByLength,
+    /// By the chunked transfer coding.
+    ByChunks,
+    /// By the end of the connection, where the client knows nothing else.
+    ByClosing,
+}
+
+/// What stands behind the last piece of content that is sent in chunks.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl Delimited {
+    /// How a response to what was `asked` is, whose content has this length, if that is known.
+    #[must_use]
+    pub fn of(asked: Asked, length: Option<u64>) -> Self {
+        match (length, asked.version) {
+            (Some(_), _) => Self::ByLength,
+            (None, Version::Http11) => Self::ByChunks,
+            (None, Version::Http10) => Self::ByClosing,
+        }
+    }
+
+    /// Appends a piece of the content, as it is delimited.
+    pub fn append(self, piece: &[u8], bytes: &mut Vec<u8>) {
+        match self {
+            // A chunk of no length would be the last.
+            Self::ByChunks if piece.is_empty() => {}
+            Self::ByChunks => {
+                // Writing to a vector cannot fail.
+                let _infallible = write!(bytes, "{:x}\r\n", piece.len());
+                bytes.extend_from_slice(piece);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            Self::ByLength | Self::ByClosing => bytes.extend_from_slice(piece),
+        }
+    }
+
+    /// Appends what says that the content has ended.
+    pub fn finish(self, bytes: &mut Vec<u8>) {
+        if self == Self::ByChunks {
+            bytes.extend_from_slice(LAST_CHUNK);
+        }
+    }
+}
+
+/// The version of whoever responds, whatever that of the request (RFC 9110, section 6.2).
+const VERSION: &[u8] = b"HTTP/1.1 ";
+
+/// What becomes of the connection, where it does not go without saying in a response of HTTP/1.1 (RFC 9112, section 9.3).
+fn connection(asked: Asked, is_last: bool) -> &'static [u8] {
+    match (asked.version, asked.persistence) {
+        _ if is_last => b"connection: close\r\n",
+        (Version::Http11, Persistence::Close)
+        | (Version::Http10, Persistence::Usual | Persistence::Close) => b"connection: close\r\n",
+        (Version::Http10, Persistence::KeepAlive) => b"connection: keep-alive\r\n",
+        (Version::Http11, Persistence::Usual | Persistence::KeepAlive) => b"",
+    }
+}
+
+/// The head of an upstream's response: `text` is its code, reason phrase and end-to-end fields. `room` is for what else will
+/// be appended, in bytes.
+#[must_use]
+pub fn head(asked: Asked, text: &[u8], delimited: Delimited, is_last: bool, room: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len().saturating_add(FRAME).saturating_add(room));
+    bytes.extend_from_slice(VERSION);
+    bytes.extend_from_slice(text);
+    bytes.extend_from_slice(connection(asked, is_last));
+    if delimited == Delimited::ByChunks {
+        bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+impl Message {
+    /// A response of ours to what was `asked`, with these fields besides those that frame it; `is_last` says that the
+    /// connection is not to go on, whatever the client would like.
+    #[must_use]
+    pub fn new<'f>(
+        asked: Asked,
+        status: StatusCode,
+        fields: impl IntoIterator<Item = &'f (HeaderName, HeaderValue)>,
+        content: &[u8],
+        is_last: bool,
+    ) -> Self {
+        let mut bytes = Vec::with_capacity(content.len().saturating_add(FRAME));
+        bytes.extend_from_slice(VERSION);
+        bytes.extend_from_slice(status.as_str().as_bytes());
+        bytes.push(b' ');
+        bytes.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        for (name, value) in fields {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(connection(asked, is_last));
+        bytes.extend_from_slice(b"content-length: ");
+        bytes.extend_from_slice(itoa::Buffer::new().format(content.len()).as_bytes());
+        bytes.extend_from_slice(b"\r\n\r\n");
+        if !asked.is_for_head {
+            bytes.extend_from_slice(content);
+        }
+        Self { bytes: bytes.into(), goes_on: !is_last && asked.goes_on() }
+    }
+
+    /// An upstream's response, all of which is there: its fields say how long it is, or it has no content. `text` is its code,
+    /// reason phrase and end-to-end fields.
+    #[must_use]
+    pub fn relayed(asked: Asked, text: &[u8], content: &[u8], is_last: bool) -> Self {
+        let mut bytes = head(asked, text, Delimited::ByLength, is_last, content.len());
+        bytes.extend_from_slice(content);
+        Self { bytes: bytes.into(), goes_on: !is_last && asked.goes_on() }
+    }
+
+    /// The bytes of it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether another request may follow it.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header;
+
+    use super::*;
+
+    const POST: Asked =
+        Asked { is_for_head: false, version: Version::Http11, persistence: Persistence::Usual };
+
+    fn said(asked: Asked, is_last: bool) -> (String, bool) {
+        let fields = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/plain")),
+            (header::ALLOW, HeaderValue::from_static("POST, PUT")),
+        ];
+        let message = Message::new(asked, StatusCode::METHOD_NOT_ALLOWED, &fields, b"not so\n", is_last);
+        (String::from_utf8(message.bytes().to_vec()).unwrap(), message.goes_on())
+    }
+
+    #[test]
+    fn a_message_has_its_fields_in_order_and_the_length_of_its_content() {
+        let (text, goes_on) = said(POST, false);
+        let want = "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain\r\nallow: POST, PUT\r\n\
+                    content-length: 7\r\n\r\nnot so\n";
+        assert_eq!((text.as_str(), goes_on), (want, true));
+    }
+
+    #[test]
+    fn to_head_the_length_is_told_and_the_content_is_not_sent() {
+        let (text, _) = said(Asked { is_for_head: true, ..POST }, false);
+        assert!(text.ends_with("content-length: 7\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn what_becomes_of_the_connection_is_said_where_it_does_not_go_without_saying() {
+        use Persistence::{Close, KeepAlive, Usual};
+        use Version::{Http10, Http11};
+        for (version, persistence, is_last, said_of_it, want) in [
+            (Http11, Usual, false, None, true),
+            (Http11, KeepAlive, false, None, true),
+            (Http11, Close, false, Some("close"), false),
+            (Http11, Usual, true, Some("close"), false),
+            (Http11, Close, true, Some("close"), false),
+            (Http10, Usual, false, Some("close"), false),
+            (Http10, Close, false, Some("close"), false),
+            (Http10, KeepAlive, false, Some("keep-alive"), true),
+            (Http10, KeepAlive, true, Some("close"), false),
+        ] {
+            let (text, goes_on) = said(Asked { is_for_head: false, version, persistence }, is_last);
+            let field = text.lines().find_map(|line| line.strip_prefix("connection: "));
+            assert_eq!((field, goes_on), (said_of_it, want), "{version:?} {persistence:?} {is_last}");
+            assert!(text.starts_with("HTTP/1.1 405 "), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_upstreams_response_is_what_it_was_with_what_its_client_must_know() {
+        let text = b"200 Fine\r\nX-A: 1\r\n";
+        let (v10, v11) = (Version::Http10, Version::Http11);
+        let asked = |version, persistence| Asked { is_for_head: false, version, persistence };
+        for (asked, length, is_last, want) in [
+            (asked(v11, Persistence::Usual), Some(3), false, "HTTP/1.1 200 Fine\r\nX-A: 1\r\n\r\n"),
+            (
+                asked(v11, Persistence::Usual),
+                None,
+                false,
+                "HTTP/1.1 200 Fine\r\nX-A: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+            ),
+            (
+                asked(v11, Persistence::Usual),
+                None,
+                true,
+                "HTTP/1.1 200 Fine\r\nX-A: 1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+            ),
+            (
+                asked(v10, Persistence::KeepAlive),
+                Some(3),
+                false,
+                "HTTP/1.1 200 Fine\r\nX-A: 1\r\nconnection: keep-alive\r\n\r\n",
+            ),
+            (
+                asked(v10, Persistence::KeepAlive),
+                None,
+                true,
+                "HTTP/1.1 200 Fine\r\nX-A: 1\r\nconnection: close\r\n\r\n",
+            ),
+        ] {
+            let got = head(asked, text, Delimited::of(asked, length), is_last, 0);
+            assert_eq!(String::from_utf8(got).unwrap(), want, "{asked:?} {length:?} {is_last}");
+        }
+        let whole = Message::relayed(POST, text, b"abc", false);
+        assert_eq!(whole.bytes(), b"HTTP/1.1 200 Fine\r\nX-A: 1\r\n\r\nabc");
+        assert!(whole.goes_on() && !Message::relayed(POST, text, b"abc", true).goes_on());
+    }
+
+    #[test]
+    fn pieces_are_chunks_where_only_chunks_can_tell_the_end() {
+        for (delimited, want) in [
+            (Delimited::ByChunks, "10\r\n0123456789abcdef\r\n1\r\nx\r\n0\r\n\r\n"),
+            (Delimited::ByLength, "0123456789abcdefx"),
+            (Delimited::ByClosing, "0123456789abcdefx"),
+        ] {
+            let mut bytes = Vec::new();
+            for piece in ["0123456789abcdef", "", "x"] {
+                delimited.append(piece.as_bytes(), &mut bytes);
+            }
+            delimited.finish(&mut bytes);
+            assert_eq!(String::from_utf8(bytes).unwrap(), want, "{delimited:?}");
+        }
+    }
+}

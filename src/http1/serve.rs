@@ -1,0 +1,188 @@
+//! Shell. One client connection, from accept to close.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::admission::client::Peer;
+use crate::admission::connections::Entry;
+use crate::gateway::{self, Incoming};
+use crate::http1::buffer::Unread;
+use crate::http1::connection::{Arrival, RequestContent, Transport, Wire};
+use crate::http1::wake_gated::Seldom;
+use crate::http1::writer::{self, Guard};
+use crate::runtime::scope::Scope;
+use crate::runtime::worker::Worker;
+
+/// How long a client whose request was refused early may go on sending while it reads the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The same while the gateway drains, or while others wait for the place.
+const SHORT_LINGER: Duration = Duration::from_secs(1);
+/// How long an idle connection waits at the end for a request that may be on its way.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Serves a connection until either side ends it. `drain` ends it after the request under way.
+pub async fn serve<IO: Transport + 'static>(
+    worker: Rc<Worker>,
+    io: IO,
+    peer: Peer,
+    drain: CancellationToken,
+) {
+    let place = worker.crowd().enter_uncounted(peer);
+    let entry = Arc::clone(place.entry());
+    let served = pin!(serve_rest(worker, io, Unread::default(), peer, drain, &entry));
+    entry.watch(served).await;
+}
+
+/// As [`serve`], where some of the connection has been read. To be polled under the watch of `entry`.
+pub async fn serve_rest<IO: Transport + 'static>(
+    worker: Rc<Worker>,
+    io: IO,
+    unread: Unread,
+    peer: Peer,
+    drain: CancellationToken,
+    entry: &Arc<Entry>,
+) {
+    let _open = worker.tally().open();
+    let _joined = worker.roster().join(entry);
+    let limits = *worker.view().limits();
+    let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(peer));
+    let wire = Wire::new(io, unread, limits, scratch, Arc::clone(entry), share);
+    let ended = {
+        let mut exchanges = pin!(exchanges(&worker, &wire, entry, peer));
+        let drained = pin!(drain.cancelled());
+        tokio::select! {
+            biased;
+            ended = exchanges.as_mut() => ended,
+            () = Seldom::new(drained) => {
+                wire.drain(last_call(&worker));
+                exchanges.await
+            }
+        }
+    };
+    match ended {
+        // What the client still sends would keep the place from the one that it is for.
+        Ok(()) if entry.is_evicted() => debug!(%peer, "connection closed for another one"),
+        Ok(()) if wire.is_unread() => {
+            let limit = if wire.is_draining() || worker.crowd().is_wanting() { SHORT_LINGER } else { LINGER };
+            wire.linger(limit).await;
+        }
+        Ok(()) => {}
+        Err(error) => debug!(%peer, %error, "connection ended"),
+    }
+}
+
+/// Serves one request after the other. What a request under way needs is in one box, which is given back when the connection
+/// has been at rest for a while, or its client does not take the response.
+async fn exchanges<IO: Transport + 'static>(
+    worker: &Rc<Worker>,
+    wire: &Rc<Wire<IO>>,
+    entry: &Entry,
+    peer: Peer,
+) -> Result<(), Box<dyn Error>> {
+    let mut open = None;
+    loop {
+        let arrival = poll_fn(|cx| {
+            let arrival = wire.poll_arrival(cx);
+            take_note(&mut open, wire);
+            arrival
+        });
+        let Some(arrival) = arrival.await? else { break };
+        let (next, unwritten) = Box::pin(exchanges_until_rest(worker, wire, entry, peer, arrival)).await?;
+        open = unwritten;
+        if next == Next::Nothing {
+            break;
+        }
+    }
+    let finished = wire.finish().await;
+    take_note(&mut open, wire);
+    Ok(finished?)
+}
+
+/// Takes note of how much of a response is kept. With the last of it the request has ended.
+fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, wire: &Wire<IO>) {
+    if let Some(guard) = open {
+        guard.unwritten = wire.kept();
+        guard.is_evicted = wire.entry().is_evicted();
+        if guard.unwritten == 0 {
+            *open = None;
+        }
+    }
+}
+
+/// Nobody is left to answer.
+#[derive(Debug)]
+struct Abandoned;
+
+impl std::fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the client went away before its request was complete")
+    }
+}
+
+impl Error for Abandoned {}
+
+/// What comes behind a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// A long rest, or one until the client takes its response.
+    Rest,
+    /// The end of the connection.
+    Nothing,
+}
+
+/// Gives back the end of the last request, too, if some of its response is kept for its client.
+async fn exchanges_until_rest<IO: Transport + 'static>(
+    worker: &Rc<Worker>,
+    wire: &Rc<Wire<IO>>,
+    entry: &Entry,
+    peer: Peer,
+    mut arrival: Arrival,
+) -> Result<(Next, Option<Box<Guard>>), Box<dyn Error>> {
+    loop {
+        let view = worker.view();
+        wire.adopt(view.limits());
+        let (reply, guard) = {
+            let Arrival { head, at, share } = arrival;
+            let content = RequestContent::new(wire);
+            let incoming = Incoming { head, content, client: peer, at: at.into_std(), memory: share };
+            // Pinned where it is made: to wait for it by value would be to move it twice, and it is large.
+            let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
+            handled.await
+        };
+        let Some(reply) = reply else { return Err(Abandoned.into()) };
+        let (goes_on, guard) = writer::write(wire, reply, guard).await?;
+        let open = guard.filter(|_| wire.is_stuck()).map(Box::new);
+        match (goes_on, open) {
+            (false, open) => return Ok((Next::Nothing, open)),
+            (true, open @ Some(_)) => return Ok((Next::Rest, open)),
+            (true, None) => {}
+        }
+        let next = poll_fn(|cx| match wire.poll_arrival(cx) {
+            Poll::Ready(arrival) => Poll::Ready(arrival.map(|arrival| arrival.ok_or(Next::Nothing))),
+            Poll::Pending if entry.is_long() => Poll::Ready(Ok(Err(Next::Rest))),
+            Poll::Pending => Poll::Pending,
+        });
+        arrival = match next.await? {
+            Ok(arrival) => arrival,
+            Err(next) => return Ok((next, None)),
+        };
+    }
+}
+
+/// No more than half of what the whole drain may take: an idle connection is not cut off.
+pub(crate) fn last_call(worker: &Worker) -> Duration {
+    let grace = worker.view().generation().grace;
+    LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,740 @@
+//! A connection in memory, with time under control.
+
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+
+use super::*;
+use crate::admission::client::Peer;
+use crate::admission::connections::Crowd;
+use crate::config::environment::Fixed;
+use crate::runtime::control::Control;
+
+fn worker() -> Rc<Worker> {
+    worker_before("127.0.0.1:9")
+}
+
+/// A worker whose one route forwards, signed or not.
+fn worker_before(upstream: &str) -> Rc<Worker> {
+    worker_among(&format!("http://{upstream}"), Crowd::new(10))
+}
+
+fn worker_among(upstream: &str, crowd: Arc<Crowd>) -> Rc<Worker> {
+    Worker::new(control_before(upstream), crowd, 1)
+}
+
+fn control_before(upstream: &str) -> Arc<Control> {
+    let text = &format!(
+        r#"
+        signature = {{ scheme = "propify", secrets = [{{ env = "KEY" }}] }}
+        [[routes]]
+        path = "/w"
+        upstream = "{upstream}"
+        mode = "observe"
+        [[routes]]
+        path = "/challenge"
+        upstream = "{upstream}"
+        methods = ["GET", "POST"]
+        signature = {{ scheme = "dropbox", secrets = [{{ env = "KEY" }}], challenge = "answer" }}
+    "#
+    );
+    let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
+    let config =
+        crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
+    Control::new(&config, crate::diagnosis::submit::desk().0).unwrap()
+}
+
+/// How many requests have ended.
+fn ended(control: &Control) -> u64 {
+    control.meters().sum().took.count()
+}
+
+/// Of each kind of answer, the end that its client has not taken yet is kept, or waited with.
+#[tokio::test]
+async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let control = control_before(&format!("http://{}", listener.local_addr().unwrap()));
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let (part, rest) = ("a".repeat(300), "b".repeat(300));
+    let (whole, kept, second) = ("w".repeat(5000), "k".repeat(600), rest.clone());
+    let head = |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    let answers = [head(5000) + &whole, head(600) + &kept, head(600) + &part];
+    let upstream = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut stream = std::io::BufReader::new(stream);
+        for answer in answers {
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                assert_ne!(stream.read_line(&mut line).unwrap(), 0);
+            }
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+        told.recv().unwrap();
+        stream.get_mut().write_all(second.as_bytes()).unwrap();
+    });
+    let known = Arc::clone(&control);
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(100);
+        let worker = Worker::new(control, Crowd::new(10), 1);
+        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        let challenge = format!("GET /challenge?challenge={}", "c".repeat(256));
+        let requests: [(&str, &str); 5] = [
+            ("POST /no", "}\n"),
+            (&challenge, "cccccccc"),
+            ("POST /w", "wwwwwwww"),
+            ("POST /w", "kkkkkkkk"),
+            ("POST /w", "bbbbbbbb"),
+        ];
+        for (number, (request, end)) in (1..).zip(requests) {
+            let send = async {
+                let text = format!("{request} HTTP/1.1\r\nhost: a\r\n\r\n");
+                client.write_all(text.as_bytes()).await.unwrap();
+                let mut answer = Vec::new();
+                let is_streamed = end.starts_with('b');
+                let at_once = if is_streamed { head(600).len() + part.len() } else { 1 };
+                for _ in 0..at_once {
+                    answer.push(client.read_u8().await.unwrap());
+                }
+                if is_streamed {
+                    go_on.send(()).unwrap();
+                    answer.push(client.read_u8().await.unwrap());
+                }
+                for _ in 0..20 {
+                    settle().await;
+                }
+                assert_eq!(ended(&known), number - 1, "{request}: {}", answer.escape_ascii());
+                let mut length = None;
+                while length != Some(answer.len()) {
+                    answer.push(client.read_u8().await.unwrap());
+                    let text = String::from_utf8_lossy(&answer);
+                    length = text.split_once("\r\n\r\n").and_then(|(head, _)| {
+                        let mut lengths =
+                            head.lines().filter_map(|line| line.strip_prefix("content-length: "));
+                        Some(head.len() + 4 + lengths.next_back()?.parse::<usize>().ok()?)
+                    });
+                }
+                assert!(answer.ends_with(end.as_bytes()), "{}", answer.escape_ascii());
+                while ended(&known) != number {
+                    settle().await;
+                }
+            };
+            assert!(timeout(Duration::from_secs(10), send).await.is_ok(), "{request}");
+        }
+        drop(client);
+        served.await.unwrap();
+        assert_eq!(ended(&known), 5);
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_request_ends_when_its_client_has_taken_the_answer_or_is_given_up() {
+    for (reads, took) in [(true, 20), (false, 30)] {
+        let control = control_before("http://127.0.0.1:9");
+        let known = Arc::clone(&control);
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(100);
+            let worker = Worker::new(control, Crowd::new(10), 1);
+            let served =
+                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            settle().await;
+            assert_eq!(ended(&known), 0);
+            if reads {
+                tokio::time::advance(Duration::from_secs(20)).await;
+                response(&mut client).await;
+                drop(client);
+                served.await.unwrap();
+            } else {
+                served.await.unwrap();
+                drop(client);
+            }
+            assert_eq!(ended(&known), 1);
+            assert_eq!(known.meters().sum().took.micros / 1_000_000, took);
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// A client that pipelines requests and never reads may make the gateway hold a response or two, not a buffer full.
+#[tokio::test(start_paused = true)]
+async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let (mut client, gateway) = tokio::io::duplex(512);
+            let serve = serve(worker(), gateway, Peer::Unix, CancellationToken::new());
+            let served = tokio::task::spawn_local(serve);
+            let request = format!("POST /no HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(960));
+            let requests = request.repeat(64);
+            let mut taken = 0;
+            while let Some(rest) = requests.as_bytes().get(taken..)
+                && let Ok(sent) = timeout(Duration::from_secs(1), client.write(rest)).await
+            {
+                taken += sent.unwrap();
+                assert!(taken < requests.len(), "all of the requests were taken");
+            }
+            assert!(taken < 16 * 1024, "{taken} bytes of requests were taken");
+            // When it reads again, so does the gateway.
+            let mut answers = [0; 512];
+            client.read_exact(&mut answers).await.unwrap();
+            let rest = &requests.as_bytes()[taken..];
+            let sent = timeout(Duration::from_secs(1), client.write(rest)).await;
+            assert!(sent.is_ok_and(|sent| sent.is_ok_and(|sent| sent > 0)));
+            drop(client);
+            served.await.unwrap();
+        })
+        .await;
+}
+
+/// For a moment: where the clock is paused, until everything else waits.
+async fn settle() {
+    assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
+}
+
+#[tokio::test]
+async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() {
+    const ROUNDS: usize = 5;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let worker = worker_before(&listener.local_addr().unwrap().to_string());
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 303\r\n\r\n{}}}\n", "z".repeat(301));
+    let (answers, request) = (answer.clone(), "POST /w HTTP/1.1\r\nhost: a\r\n\r\n");
+    let upstream = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut stream = std::io::BufReader::new(stream);
+        for _ in 0..ROUNDS {
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                assert_ne!(stream.read_line(&mut line).unwrap(), 0);
+            }
+            stream.get_mut().write_all(answers.as_bytes()).unwrap();
+        }
+    });
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(100);
+        let place = worker.crowd().enter_uncounted(Peer::Unix);
+        let entry = Arc::clone(place.entry());
+        let _joined = worker.roster().join(&entry);
+        let limits = *worker.view().limits();
+        let requests = request.repeat(ROUNDS).into_bytes().into();
+        let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(Peer::Unix));
+        let wire = Wire::new(gateway, requests, limits, scratch, Arc::clone(&entry), share);
+        let known = Rc::clone(&wire);
+        let served = tokio::task::spawn_local(async move {
+            exchanges(&worker, &wire, &entry, Peer::Unix).await.unwrap();
+        });
+        for round in 0..ROUNDS {
+            let sent_away = async {
+                // This, and the connection itself: whoever wrote would be a third.
+                while !(known.is_stuck() && Rc::strong_count(&known) == 2) {
+                    settle().await;
+                }
+            };
+            assert!(timeout(Duration::from_secs(10), sent_away).await.is_ok(), "{round}");
+            assert_eq!(response(&mut client).await, answer);
+        }
+        client.shutdown().await.unwrap();
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_to_be_told_to_go_on_is_told_however_little_it_takes_at_once() {
+    for size in [1, 10, 24, 25] {
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(size);
+            let served =
+                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            let head = b"POST /w HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+            client.write_all(head).await.unwrap();
+            settle().await;
+            let mut interim = [0; 25];
+            let told = timeout(Duration::from_secs(1), client.read_exact(&mut interim)).await;
+            assert!(told.is_ok(), "{size}: {}", interim.escape_ascii());
+            assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+            client.write_all(b"hi").await.unwrap();
+            assert!(response(&mut client).await.starts_with("HTTP/1.1 502 "));
+            drop(client);
+            served.await.unwrap();
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limit() {
+    for last in ["", "connection: close\r\n"] {
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(100);
+            let worker = worker();
+            let limit = worker.view().limits().write_timeout;
+            let served =
+                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            let begin = tokio::time::Instant::now();
+            let request = format!("POST /no HTTP/1.1\r\nhost: a\r\n{last}\r\n").repeat(2);
+            // More than it takes at once, so that it is read on and on.
+            assert!(timeout(limit / 2, client.write_all(request.as_bytes())).await.is_ok());
+            let ended = timeout(2 * limit, served).await;
+            assert!(ended.is_ok_and(|ended| ended.is_ok()), "{last:?}");
+            let took = begin.elapsed();
+            assert!(took >= limit && took < limit + Duration::from_secs(1), "{last:?}: {took:?}");
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// A byte now and then does not give a client more time than one that takes nothing has.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_less_than_the_least_rate_is_left_within_the_limit() {
+    let limit = *worker().view().limits();
+    assert_eq!((limit.write_timeout.as_secs(), limit.min_write_rate), (30, 1024));
+    for pause in [1, 10, 29] {
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(1);
+            let served =
+                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            let begin = tokio::time::Instant::now();
+            let mut taken = 0;
+            while timeout(Duration::from_secs(pause), std::future::pending::<()>()).await.is_err()
+                && !served.is_finished()
+            {
+                let _maybe_the_end = client.read_u8().await;
+                taken += 1;
+            }
+            served.await.unwrap();
+            let took = begin.elapsed();
+            assert!(took >= limit.write_timeout, "{pause}: {took:?}");
+            assert!(took <= limit.write_timeout + Duration::from_secs(pause), "{pause}: {took:?}");
+            assert!(taken <= 30, "{taken} bytes were taken");
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// At the least rate and above it, an answer may take as long as it is.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_the_least_rate_gets_all_of_its_answers() {
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(1);
+        let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+        let begin = tokio::time::Instant::now();
+        // Each answer is measured for itself: together they take longer than the limit.
+        for _ in 0..20 {
+            client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"}\n") {
+                assert!(timeout(Duration::from_millis(50), std::future::pending::<()>()).await.is_err());
+                text.push(client.read_u8().await.unwrap());
+            }
+        }
+        assert!(begin.elapsed() > 3 * worker().view().limits().write_timeout);
+        drop(client);
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+}
+
+#[tokio::test]
+async fn a_part_of_an_answer_reaches_a_client_that_takes_little_at_once_though_its_upstream_pauses() {
+    for reads_at_once in [true, false] {
+        parts_arrive(reads_at_once).await;
+    }
+}
+
+async fn parts_arrive(reads_at_once: bool) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let worker = worker_before(&listener.local_addr().unwrap().to_string());
+    let (part, rest) = ("a".repeat(300), "b".repeat(300));
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let (first, second) = (part.clone(), rest.clone());
+    let upstream = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0);
+        stream
+            .write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 600\r\n\r\n{first}").as_bytes())
+            .unwrap();
+        told.recv().unwrap();
+        stream.write_all(second.as_bytes()).unwrap();
+    });
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(100);
+        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let until = async |client: &mut DuplexStream, answer: &mut Vec<u8>, end: &str| {
+            while !answer.ends_with(end.as_bytes()) {
+                answer.push(client.read_u8().await.unwrap());
+            }
+        };
+        if !reads_at_once {
+            go_on.send(()).unwrap();
+            // There is nothing to see of a second part that comes while some of the first is kept.
+            for _ in 0..50 {
+                settle().await;
+            }
+        }
+        let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &part)).await;
+        assert!(came.is_ok(), "{}", answer.escape_ascii());
+        if reads_at_once {
+            go_on.send(()).unwrap();
+        }
+        let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &rest)).await;
+        assert!(came.is_ok(), "{}", answer.escape_ascii());
+        drop(client);
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_answer_is_whole_though_its_client_begins_to_read_late() {
+    for size in [1, 100, 200, 4096] {
+        let run = async {
+            let (mut client, gateway) = tokio::io::duplex(size);
+            let (mut reading, mut writing) = tokio::io::split(&mut client);
+            let served =
+                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            writing.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+            settle().await;
+            assert!(!served.is_finished() || size == 4096, "{size}");
+            let mut answer = String::new();
+            reading.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("}\n"), "{size}: {answer}");
+            served.await.unwrap();
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// Reads a response that has content.
+async fn response(client: &mut DuplexStream) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"}\n") {
+        text.push(client.read_u8().await.unwrap());
+    }
+    String::from_utf8(text).unwrap()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Waiting {
+    ForTheFirstByte,
+    ForTheRestOfAHead,
+    ForContent,
+    BehindAnAnswer,
+    AtRest,
+    ForTheClientToRead,
+    ForTheClientToReadTheLast,
+}
+
+/// A drain ends a connection whatever it waits for, and long before the limits on that would.
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_heard_in_every_state() {
+    use Waiting::*;
+    for state in [
+        ForTheFirstByte,
+        ForTheRestOfAHead,
+        ForContent,
+        BehindAnAnswer,
+        AtRest,
+        ForTheClientToRead,
+        ForTheClientToReadTheLast,
+    ] {
+        let run = async {
+            // An answer has more than 100 bytes.
+            let room = if state == ForTheClientToReadTheLast { 100 } else { 4096 };
+            let (mut client, gateway) = tokio::io::duplex(room);
+            let drain = CancellationToken::new();
+            let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, drain.clone()));
+            let request = b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
+            match state {
+                ForTheFirstByte => {}
+                ForTheRestOfAHead => client.write_all(&request[..9]).await.unwrap(),
+                ForContent => {
+                    let head = b"POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nsome";
+                    client.write_all(head).await.unwrap();
+                }
+                BehindAnAnswer | AtRest => {
+                    client.write_all(request).await.unwrap();
+                    assert!(!response(&mut client).await.contains("connection: close"));
+                }
+                ForTheClientToReadTheLast => client.write_all(request).await.unwrap(),
+                ForTheClientToRead => {
+                    let many = request.repeat(1000);
+                    assert!(timeout(Duration::from_secs(1), client.write_all(&many)).await.is_err());
+                }
+            }
+            let settle = if state == AtRest { Duration::from_secs(3) } else { Duration::from_millis(1) };
+            // The clock is paused: it goes on when everything else waits.
+            assert!(timeout(settle, std::future::pending::<()>()).await.is_err());
+            let begin = tokio::time::Instant::now();
+            drain.cancel();
+            if state == ForContent {
+                client.write_all(b" more").await.unwrap();
+            }
+            let mut rest = Vec::new();
+            client.read_to_end(&mut rest).await.unwrap();
+            let rest = String::from_utf8(rest).unwrap();
+            match state {
+                ForTheFirstByte | BehindAnAnswer | AtRest => assert_eq!(rest, "", "{state:?}"),
+                // Its answer was under way, and could not be told any more.
+                ForTheClientToReadTheLast => assert!(rest.ends_with("}\n"), "{state:?}: {rest}"),
+                ForTheRestOfAHead | ForContent | ForTheClientToRead => {
+                    let last = rest.rsplit("HTTP/1.1 ").next().unwrap();
+                    assert!(last.contains("connection: close") && last.ends_with("}\n"), "{state:?}: {rest}");
+                }
+            }
+            drop(client);
+            served.await.unwrap();
+            assert!(begin.elapsed() <= Duration::from_secs(2), "{state:?}: {:?}", begin.elapsed());
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// Heads go through whatever the client takes at once, each with the spelling of its own upstream's answer.
+#[tokio::test]
+async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
+    let answer = |n: usize| {
+        let name = if n == 0 { "X-ONE" } else { "X-One" };
+        let pad = "v".repeat(3000 * n);
+        format!("HTTP/1.1 200 OK\r\n{name}: {n}{pad}\r\nContent-Length: 4\r\n\r\nX-A:")
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let worker = worker_before(&listener.local_addr().unwrap().to_string());
+    let upstream = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        for n in 0..3 {
+            let mut text = Vec::new();
+            let mut byte = [0];
+            while !text.ends_with(b"hi") {
+                stream.read_exact(&mut byte).unwrap();
+                text.push(byte[0]);
+            }
+            stream.write_all(answer(n).as_bytes()).unwrap();
+        }
+    });
+    let run = async {
+        let (client, gateway) = tokio::io::duplex(1);
+        let (mut reading, mut writing) = tokio::io::split(client);
+        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        let sent = tokio::task::spawn_local(async move {
+            let request = b"POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi";
+            writing.write_all(&request.repeat(3)).await.unwrap();
+            writing
+        });
+        let want: String = (0..3).map(answer).collect();
+        let mut got = vec![0; want.len()];
+        timeout(Duration::from_secs(30), reading.read_exact(&mut got)).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), want);
+        drop((reading, sent.await.unwrap()));
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
+}
+
+/// Where somebody waits for the place, it is given up as soon as that is fair.
+#[tokio::test(start_paused = true)]
+async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
+    let large = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\n";
+    let small = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
+    for (request, is_wanting, is_last, seconds) in
+        [(large, true, true, 0), (large, false, true, 5), (small, true, true, 0), (small, false, false, 75)]
+    {
+        let run = async {
+            let crowd = Crowd::new(1);
+            let place = crowd.enter(Peer::Unix).await;
+            // Its request waits for its upstream, so that it is not evicted itself.
+            place.entry().wait_for_upstream();
+            let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
+            let waits = tokio::task::spawn_local(async move {
+                if is_wanting {
+                    drop(crowd.enter(Peer::Unix).await);
+                }
+            });
+            tokio::task::yield_now().await;
+            let (mut client, gateway) = tokio::io::duplex(4096);
+            let served =
+                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            let begin = tokio::time::Instant::now();
+            client.write_all(request.as_bytes()).await.unwrap();
+            assert_eq!(response(&mut client).await.contains("connection: close"), is_last);
+            served.await.unwrap();
+            assert_eq!(begin.elapsed().as_secs(), seconds, "{request:?} {is_wanting}");
+            drop(place);
+            waits.await.unwrap();
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// A client that says nothing for a while has no more time for its first head than others.
+#[tokio::test(start_paused = true)]
+async fn the_time_for_the_first_head_begins_with_the_connection() {
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(4096);
+        let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+        let begin = tokio::time::Instant::now();
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_secs(8)).await;
+        client.write_all(b"P").await.unwrap();
+        assert!(response(&mut client).await.starts_with("HTTP/1.1 408 "));
+        assert_eq!(begin.elapsed().as_secs(), 10);
+        drop(client);
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+}
+
+/// The system knows that the connection is closed, and has not had occasion to say so: only writing shows it.
+#[tokio::test]
+async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let worker = worker_among(&format!("unix:{}", path.display()), Crowd::new(10));
+    let (close, closing) = std::sync::mpsc::channel::<()>();
+    let (closed, is_closed) = std::sync::mpsc::channel::<()>();
+    let upstream = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut text = Vec::new();
+            let mut byte = [0];
+            while !text.ends_with(b"hi") {
+                stream.read_exact(&mut byte).unwrap();
+                text.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            closing.recv().unwrap();
+            drop(stream);
+            closed.send(()).unwrap();
+        }
+    });
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(4096);
+        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        for _ in 0..2 {
+            client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"{}") {
+                text.push(timeout(Duration::from_secs(30), client.read_u8()).await.unwrap().unwrap());
+            }
+            assert!(text.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", text.escape_ascii());
+            // Without an await, so that the runtime does not look at its sockets.
+            close.send(()).unwrap();
+            is_closed.recv().unwrap();
+        }
+        drop(client);
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
+    upstream.join().unwrap();
+}
+
+/// A connection that is evicted is gone at once, whatever it waits for, and long before the limits on that would end it.
+#[tokio::test(start_paused = true)]
+async fn an_evicted_connection_leaves_at_once_in_every_state() {
+    let request = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
+    let head = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
+    let expect = "POST /w HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
+    let chunked = "POST /w HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    let large = "POST /no HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
+    let many = request.repeat(100);
+    // What the client sends, how much of its answers it has room for, and with what status it is told in the end.
+    for (sent, room, told) in [
+        ("", 4096, None),
+        (&request[..9], 4096, None),
+        (head, 4096, Some("503")),
+        (&format!("{head}some"), 4096, Some("503")),
+        (expect, 4096, Some("503")),
+        (chunked, 4096, Some("503")),
+        (large, 4096, Some("404")),
+        (request, 4096, Some("404")),
+        (request, 100, Some("404")),
+        (&many, 100, Some("404")),
+        (expect, 14, Some("100")),
+    ] {
+        let run = async {
+            let crowd = Crowd::new(1);
+            let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
+            let (client, gateway) = tokio::io::duplex(room);
+            let (mut reading, mut writing) = tokio::io::split(client);
+            let place = crowd.enter(Peer::Unix).await;
+            let served = tokio::task::spawn_local(async move {
+                let entry = Arc::clone(place.entry());
+                let (peer, drain) = (Peer::Unix, CancellationToken::new());
+                let served = pin!(serve_rest(worker, gateway, Unread::default(), peer, drain, &entry));
+                entry.watch(served).await;
+            });
+            let bytes = sent.as_bytes().to_vec();
+            let writes = tokio::task::spawn_local(async move {
+                let _gone = writing.write_all(&bytes).await;
+                writing
+            });
+            settle().await;
+            assert!(!served.is_finished(), "{sent:?}");
+            let begin = tokio::time::Instant::now();
+            drop(crowd.enter(Peer::Unix).await);
+            assert_eq!(begin.elapsed(), Duration::ZERO, "{sent:?}");
+            served.await.unwrap();
+            let mut received = String::new();
+            reading.read_to_string(&mut received).await.unwrap();
+            let status = received.rsplit("HTTP/1.1 ").next().and_then(|last| last.get(..3));
+            assert_eq!(status, told, "{sent:?}: {received}");
+            drop(writes.await.unwrap());
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
+
+/// Its upstream would answer in time, but its place is wanted; an authentic request would stay.
+#[tokio::test]
+async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for begins in [false, true] {
+        let run = async {
+            let crowd = Crowd::new(1);
+            let worker =
+                worker_among(&format!("http://{}", listener.local_addr().unwrap()), Arc::clone(&crowd));
+            let (mut client, gateway) = tokio::io::duplex(4096);
+            let place = crowd.enter(Peer::Unix).await;
+            let served = tokio::task::spawn_local(async move {
+                let entry = Arc::clone(place.entry());
+                let (peer, drain) = (Peer::Unix, CancellationToken::new());
+                let served = pin!(serve_rest(worker, gateway, Unread::default(), peer, drain, &entry));
+                entry.watch(served).await;
+            });
+            client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+            if begins {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nsome").await.unwrap();
+                let mut head = [0; 15];
+                client.read_exact(&mut head).await.unwrap();
+                assert_eq!(&head, b"HTTP/1.1 200 OK");
+            }
+            drop(crowd.enter(Peer::Unix).await);
+            served.await.unwrap();
+            let mut rest = String::new();
+            client.read_to_string(&mut rest).await.unwrap();
+            assert_eq!(
+                (rest.starts_with("HTTP/1.1 503 "), rest.ends_with("some")),
+                (!begins, begins),
+                "{rest}"
+            );
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}

@@ -1,0 +1,110 @@
+//! Pure. A future that is waited for beside another one, and nearly never comes.
+//!
+//! A task that waits for several things polls all of them whenever it is woken for one. This one is left alone until it is
+//! the one that has been woken: beside each request, to look for the end of the program would cost as much as the routing.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A future that is only polled when it has been woken.
+#[derive(Debug)]
+pub(crate) struct Seldom<'f, F> {
+    future: Pin<&'f mut F>,
+    bell: Arc<Bell>,
+    /// The bell, as the future knows it.
+    waker: Waker,
+    /// Whom the bell wakes.
+    listener: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Bell {
+    has_rung: AtomicBool,
+    listener: Mutex<Option<Waker>>,
+}
+
+impl<'f, F: Future> Seldom<'f, F> {
+    /// Waits for `future`.
+    #[must_use]
+    pub(crate) fn new(future: Pin<&'f mut F>) -> Self {
+        // Rung, so that the first poll gets through.
+        let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), listener: Mutex::new(None) });
+        let waker = Arc::clone(&bell).into();
+        Self { future, bell, waker, listener: None }
+    }
+}
+
+impl<F: Future> Future for Seldom<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        if !this.listener.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            this.listener = Some(cx.waker().clone());
+            *this.bell.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        }
+        if this.bell.has_rung.load(Ordering::Acquire) {
+            this.bell.has_rung.store(false, Ordering::Relaxed);
+            this.future.as_mut().poll(&mut Context::from_waker(&this.waker))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::Release);
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(listener) = listener {
+            listener.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn it_is_polled_when_it_was_woken_and_only_then() {
+        let polls = Cell::new(0);
+        let known = Cell::new(None);
+        let future = pin!(poll_fn(|cx: &mut Context<'_>| {
+            polls.set(polls.get() + 1);
+            known.set(Some(cx.waker().clone()));
+            if polls.get() == 2 { Poll::Ready("now") } else { Poll::Pending }
+        }));
+        let mut seldom = pin!(Seldom::new(future));
+        let first = Arc::new(Count::default());
+        let last = Arc::new(Count::default());
+        for task in [&first, &first, &last] {
+            let waker = Waker::from(Arc::clone(task));
+            assert!(seldom.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            assert_eq!(polls.get(), 1);
+        }
+        known.take().unwrap().wake();
+        assert_eq!((first.0.load(Ordering::Relaxed), last.0.load(Ordering::Relaxed)), (0, 1));
+        let waker = Waker::from(last);
+        assert_eq!(seldom.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready("now"));
+    }
+}

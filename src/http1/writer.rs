@@ -1,0 +1,189 @@
+//! Shell. Writes replies as HTTP/1.1: those that are whole in one piece, and an upstream's response while it is still coming.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::mem;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header;
+
+use crate::gateway::guard::RequestGuard;
+use crate::gateway::rejection::Rejection;
+use crate::gateway::reply::{After, OwnReply, Reply};
+use crate::gateway::resources::UpstreamContent;
+use crate::http1::connection::{Transport, Wire};
+use crate::http1::response::{self, Delimited, Message};
+use crate::message::head::Asked;
+use crate::runtime::scope::Scope;
+use crate::upstream::body::Relay;
+use crate::upstream::error::{ForwardError, chain};
+use crate::upstream::response::{ResponseHead, SURPLUS};
+
+/// So many bytes of a response are written at once, if they are there.
+pub const FULL: usize = 8 * 1024;
+
+/// What stands around a chunk, at most: its length in 16 digits, and two line ends.
+const AROUND: usize = 20;
+
+/// The end of a request, for whoever writes the last byte of its response.
+pub(crate) type Guard = RequestGuard<Scope>;
+
+/// Writes a reply, and ends the connection behind it if it is the last. Gives back whether another request may follow, and the
+/// guard of the request: what the client has not taken yet may be kept.
+///
+/// # Errors
+/// The response broke off, or the client is gone or does not take it. The connection must not go on then: what has been
+/// written is not to look complete.
+pub(crate) async fn write<IO: Transport>(
+    wire: &Rc<Wire<IO>>,
+    reply: Reply<Relay>,
+    mut guard: Guard,
+) -> Result<(bool, Option<Guard>), Box<dyn Error>> {
+    let asked = wire.asked();
+    let message = match reply {
+        Reply::Own(reply) => own(asked, &reply, &mut guard, wire),
+        Reply::Upstream { head, content: UpstreamContent::Whole(content) } => {
+            guard.record.sent = length(&content);
+            Message::relayed(asked, &head.text, &content, ends_here(&guard, wire))
+        }
+        Reply::Upstream { head, content: UpstreamContent::Coming(relay) } => {
+            return stream(wire, &head, relay, guard).await;
+        }
+    };
+    wire.end(message.bytes(), message.goes_on(), &mut guard.unwritten).await?;
+    Ok((message.goes_on(), Some(guard)))
+}
+
+/// A response of our own, with its date.
+fn own<IO: Transport>(asked: Asked, reply: &OwnReply, guard: &mut Guard, wire: &Wire<IO>) -> Message {
+    let is_last = reply.after == After::Close || ends_here(guard, wire);
+    let date = (header::DATE, guard.resources().date(guard.begun_at()));
+    if !asked.is_for_head {
+        guard.record.sent = length(reply.content.as_bytes());
+    }
+    let fields = std::iter::once(&date).chain(reply.fields.iter().flatten());
+    Message::new(asked, reply.status, fields, reply.content.as_bytes(), is_last)
+}
+
+/// Whether no request can follow this one, or should.
+fn ends_here<IO: Transport>(guard: &Guard, wire: &Wire<IO>) -> bool {
+    wire.is_draining()
+        || wire.has_unread_content()
+        || wire.entry().is_evicted()
+        || guard.resources().is_wanting()
+}
+
+fn length(content: &[u8]) -> u64 {
+    u64::try_from(content.len()).unwrap_or(u64::MAX)
+}
+
+/// Writes an upstream's response as it comes.
+async fn stream<IO: Transport>(
+    wire: &Rc<Wire<IO>>,
+    head: &ResponseHead,
+    relay: Box<Relay>,
+    guard: Guard,
+) -> Result<(bool, Option<Guard>), Box<dyn Error>> {
+    let asked = wire.asked();
+    let delimited = Delimited::of(asked, relay.left());
+    if delimited == Delimited::ByClosing {
+        wire.end_with_response();
+    }
+    let is_last = delimited == Delimited::ByClosing || ends_here(&guard, wire);
+    let goes_on = !is_last && asked.goes_on();
+    let mut bytes = response::head(asked, &head.text, delimited, is_last, 0);
+    let mut content = Streamed { relay: Some(relay), guard: Some(guard), wire: Rc::clone(wire) };
+    loop {
+        // What is there goes out as one, and does not wait for what is yet to come.
+        let next = poll_fn(|cx| match content.poll_piece(cx) {
+            Poll::Ready(piece) => Poll::Ready(Ok(Some(piece))),
+            Poll::Pending if !bytes.is_empty() => Poll::Ready(Ok(None)),
+            Poll::Pending => {
+                if let Poll::Ready(Err(error)) = wire.poll_flush(cx) {
+                    return Poll::Ready(Err(error));
+                }
+                wire.poll_upstream()
+            }
+        });
+        match next.await? {
+            Some(Some(Ok(piece))) => {
+                if bytes.len().saturating_add(piece.len()) >= FULL {
+                    // It is written next: there is no need for more room than that.
+                    bytes.reserve_exact(piece.len().saturating_add(AROUND));
+                }
+                delimited.append(&piece, &mut bytes);
+                if bytes.len() < FULL {
+                    continue;
+                }
+            }
+            Some(Some(Err(error))) => {
+                wire.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
+                return Err(error.into());
+            }
+            Some(None) => break,
+            None => {}
+        }
+        wire.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
+        // Not to hold it while nothing comes.
+        bytes = Vec::new();
+    }
+    // Nothing is left of it but what is written now.
+    let mut guard = mem::take(&mut content.guard);
+    delimited.finish(&mut bytes);
+    let unwritten = guard.as_mut().map(|guard| &mut guard.unwritten);
+    wire.end(&bytes, goes_on, unwritten.unwrap_or(&mut 0)).await?;
+    Ok((goes_on, guard))
+}
+
+/// The content of an upstream's response on its way to the client. When nobody wants it any more, the request has ended;
+/// otherwise its guard goes on to whoever writes the last of it.
+struct Streamed<IO: Transport> {
+    /// None when nothing more will come.
+    relay: Option<Box<Relay>>,
+    guard: Option<Guard>,
+    wire: Rc<Wire<IO>>,
+}
+
+impl<IO: Transport> Streamed<IO> {
+    /// Where whoever writes it says how many bytes the client has not taken yet.
+    fn unwritten(&mut self) -> Option<&mut usize> {
+        self.guard.as_mut().map(|guard| &mut guard.unwritten)
+    }
+
+    /// The next piece; none behind the last.
+    ///
+    /// An error is the last: the response has broken off.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
+        let Some(relay) = &mut self.relay else { return Poll::Ready(None) };
+        let next = ready!(relay.poll_piece(cx));
+        let has_surplus = relay.has_surplus();
+        if !matches!(next, Some(Ok(_))) {
+            self.relay = None;
+        }
+        let Some(RequestGuard { record, .. }) = &mut self.guard else { return Poll::Ready(next) };
+        if has_surplus {
+            record.detail = Some(SURPLUS.to_owned());
+        }
+        match &next {
+            Some(Ok(piece)) => record.sent = record.sent.saturating_add(length(piece)),
+            Some(Err(error)) => {
+                record.reason = Rejection::from(error).reason();
+                record.detail = Some(chain(error));
+            }
+            None => {}
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl<IO: Transport> Drop for Streamed<IO> {
+    fn drop(&mut self) {
+        let Some(relay) = self.relay.take().filter(|relay| !relay.is_complete()) else { return };
+        let Some(guard) = &mut self.guard else { return };
+        guard.is_evicted = self.wire.entry().is_evicted();
+        guard.cut_short();
+        guard.resources().finish(relay.drain());
+    }
+}

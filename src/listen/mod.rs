@@ -1,0 +1,9 @@
+//! Shell. Listeners, and the connections that they accept.
+
+pub mod accept;
+pub mod bind;
+pub mod inherit;
+pub mod listener;
+pub mod proxy;
+pub mod proxy_protocol;
+pub mod stream;

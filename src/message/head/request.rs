@@ -1,0 +1,163 @@
+//! Pure. The head of a request that has been found strict: what every later step reads, and what is forwarded.
+
+use memchr::memchr;
+
+use crate::message::head::target::{RequestLine, Target};
+use crate::message::head::token::is_same_name;
+use crate::message::head::{Guarded, Head, LineEnds, Lines, Version, leading_empty_lines, trim};
+use crate::signature::{Fields, Signable};
+
+/// A request line and field lines, as they were received.
+///
+/// Two things are made the same for all readers: there are no empty lines before it, and a target in absolute-form has
+/// been reduced to origin-form (RFC 9112, section 3.2.2), its authority having gone into `host` where there was none.
+#[derive(Debug)]
+pub struct RequestHead {
+    facts: Head,
+    raw: Vec<u8>,
+    method_end: usize,
+    target_end: usize,
+}
+
+/// What stands between the target and the first field line.
+const VERSION: usize = " HTTP/1.1\r\n".len();
+
+impl RequestHead {
+    /// The head that `facts` are about; `raw` must be the bytes that were looked at.
+    #[must_use]
+    pub fn new(facts: Head, raw: &[u8]) -> Self {
+        Self::owned(facts, raw.get(..facts.len).unwrap_or_default().to_vec())
+    }
+
+    /// As [`Self::new`], of bytes that need not be copied: those of the head, and no others.
+    #[must_use]
+    pub fn owned(facts: Head, mut head: Vec<u8>) -> Self {
+        head.drain(..leading_empty_lines(&head).min(head.len()));
+        let (method_end, target_len) = facts.request_line;
+        let target_start = method_end.saturating_add(1);
+        if let Some(target_len) = target_len {
+            let target_end = target_start.saturating_add(target_len);
+            return Self { facts, method_end, target_end, raw: head };
+        }
+        let raw = in_origin_form(&head).unwrap_or_default();
+        let target_len = raw.get(target_start..).and_then(|rest| memchr(b' ', rest)).unwrap_or(0);
+        let target_end = target_start.saturating_add(target_len);
+        Self { facts: Head { ends: LineEnds::default(), ..facts }, method_end, target_end, raw }
+    }
+
+    /// What was found out about it.
+    #[must_use]
+    pub fn facts(&self) -> &Head {
+        &self.facts
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.text(0, self.method_end)
+    }
+
+    /// Whether the method is HEAD.
+    #[must_use]
+    pub fn is_for_head(&self) -> bool {
+        self.raw.get(..self.method_end) == Some(b"HEAD")
+    }
+
+    /// The request target in origin-form: path and query. A query may have any bytes from 0x80 on.
+    #[must_use]
+    pub fn target(&self) -> &[u8] {
+        self.raw.get(self.method_end.saturating_add(1)..self.target_end).unwrap_or_default()
+    }
+
+    /// The path: the target up to its query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let start = self.method_end.saturating_add(1);
+        let query = memchr(b'?', self.target());
+        self.text(start, query.map_or(self.target_end, |at| start.saturating_add(at)))
+    }
+
+    /// Name and value of every field line, in the order received; values are without the white space around them.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+        self.raw_lines().filter_map(|line| {
+            let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
+            Some((name, trim(value.get(1..)?)))
+        })
+    }
+
+    /// Whether an app could take one of its fields for one of these, though it is another.
+    #[must_use]
+    pub fn has_lookalike_of(&self, fields: &Guarded) -> bool {
+        fields.has_lookalike(self.lines().map(|(name, _)| name), self.facts.has_unusual_names)
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// How many bytes of memory it takes.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        self.raw.capacity()
+    }
+
+    fn raw_lines(&self) -> Lines<'_> {
+        Lines::from(&self.raw, self.target_end.saturating_add(VERSION), &self.facts.ends)
+    }
+
+    /// Method and path are ASCII.
+    fn text(&self, start: usize, end: usize) -> &str {
+        self.raw.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl Signable for RequestHead {
+    fn method(&self) -> &str {
+        self.method()
+    }
+
+    fn target(&self) -> &[u8] {
+        self.target()
+    }
+}
+
+impl Fields for RequestHead {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.raw_lines().filter_map(|line| {
+            let (start, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b":")?;
+            is_same_name(start, name.as_bytes()).then(|| trim(value))
+        })
+    }
+}
+
+/// A head in absolute-form, in origin-form.
+fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
+    let ends = LineEnds::default();
+    let mut lines = Lines::from(head, 0, &ends);
+    let line = RequestLine::read(lines.next()?).ok()?;
+    let Target::Absolute { authority, path_and_query } = line.target else { return None };
+    let mut out = Vec::with_capacity(head.len().saturating_add(authority.len()));
+    out.extend_from_slice(line.method);
+    out.push(b' ');
+    if path_and_query.first() != Some(&b'/') {
+        out.push(b'/');
+    }
+    out.extend_from_slice(path_and_query);
+    out.extend_from_slice(match line.version {
+        Version::Http10 => b" HTTP/1.0\r\n",
+        Version::Http11 => b" HTTP/1.1\r\n",
+    });
+    let is_host = |line: &[u8]| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"));
+    if !lines.clone().any(is_host) {
+        // HTTP/1.0 need not have the field, and then says it here.
+        out.extend_from_slice(b"host: ");
+        out.extend_from_slice(authority);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(lines.rest);
+    out.shrink_to_fit();
+    Some(out)
+}

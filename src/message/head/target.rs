@@ -1,0 +1,190 @@
+//! Pure. The request line: method, target, version, and whom the request is for.
+
+use memchr::memchr;
+
+use crate::message::head::token::is_all_token;
+use crate::message::head::{Fault, Version};
+
+pub(crate) struct RequestLine<'h> {
+    pub(crate) method: &'h [u8],
+    pub(crate) target: Target<'h>,
+    pub(crate) version: Version,
+}
+
+pub(crate) enum Target<'h> {
+    Origin(&'h [u8]),
+    Absolute {
+        authority: &'h [u8],
+        path_and_query: &'h [u8],
+    },
+    /// `*`, of `OPTIONS`.
+    Asterisk,
+    /// Host and port, of `CONNECT`.
+    Authority,
+}
+
+impl<'h> RequestLine<'h> {
+    pub(crate) fn read(line: &'h [u8]) -> Result<Self, Fault> {
+        let Some((method, target, version)) = parts(line) else {
+            return Err(Fault::Malformed(
+                "the request line is not method, target and version, with one space between",
+            ));
+        };
+        if !is_all_token(method) {
+            return Err(Fault::Malformed("the method is not a token"));
+        }
+        let version = read_version(version)?;
+        let target = Target::read(method, target).map_err(Fault::Malformed)?;
+        Ok(Self { method, target, version })
+    }
+}
+
+/// `HTTP-version` (RFC 9112, section 2.3). A higher minor number than ours is served as ours (RFC 9110, section 2.5).
+fn read_version(text: &[u8]) -> Result<Version, Fault> {
+    match text.strip_prefix(b"HTTP/") {
+        Some(b"1.1") => Ok(Version::Http11),
+        Some(b"1.0") => Ok(Version::Http10),
+        Some([b'1', b'.', b'2'..=b'9']) => Ok(Version::Http11),
+        Some([b'0'..=b'9', b'.', b'0'..=b'9']) => Err(Fault::UnknownVersion),
+        Some(_) | None => Err(Fault::Malformed("the version is not HTTP/ and two digits")),
+    }
+}
+
+impl<'h> Target<'h> {
+    /// The form that the method asks for (RFC 9112, section 3.2), without a fragment.
+    fn read(method: &[u8], target: &'h [u8]) -> Result<Self, &'static str> {
+        if method == b"CONNECT" {
+            return if is_host_and_port(target) {
+                Ok(Self::Authority)
+            } else {
+                Err("the target of CONNECT is not a host and a port")
+            };
+        }
+        if target.contains(&b'#') {
+            return Err("the target has a fragment");
+        }
+        if target.first() == Some(&b'/') {
+            return is_path_and_query(target).map(|()| Self::Origin(target));
+        }
+        if method == b"OPTIONS" && target == b"*" {
+            return Ok(Self::Asterisk);
+        }
+        let rest = strip_prefix_ignoring_case(target, b"http://")
+            .or_else(|| strip_prefix_ignoring_case(target, b"https://"))
+            .ok_or("the target is neither origin-form nor absolute-form")?;
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+        let (authority, path_and_query) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        if !is_host(authority) {
+            return Err("the target's authority is invalid");
+        }
+        is_path_and_query(path_and_query)?;
+        Ok(Self::Absolute { authority, path_and_query })
+    }
+}
+
+/// The parts of a request line, between which there is one space each.
+fn parts(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (method, rest) = at_space(line)?;
+    let (target, version) = at_space(rest)?;
+    Some((method, target, version))
+}
+
+fn at_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(memchr(b' ', text)?)?;
+    Some((before, rest.get(1..)?))
+}
+
+/// Looks at the path and the query of a target. A path is one by RFC 3986, section 3.3: apps decode paths, so there is nothing
+/// in it that one app takes for a character and another for a mistake. A query goes on as it came, whatever senders write into
+/// it: what could end the target early is not in it.
+fn is_path_and_query(text: &[u8]) -> Result<(), &'static str> {
+    let (path, query) =
+        text.split_at_checked(memchr(b'?', text).unwrap_or(text.len())).unwrap_or((text, b""));
+    if !is_path(path) {
+        return Err("the path has a character that no path has, or a % without two digits");
+    }
+    if !query.iter().copied().all(is_query_byte) {
+        return Err("the query has a white space or control character");
+    }
+    Ok(())
+}
+
+/// `*( pchar / "/" )`
+fn is_path(path: &[u8]) -> bool {
+    let is_fine = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'$'..=b'/' | b'!' | b':' | b';' | b'=' | b'@' | b'_' | b'~')
+    };
+    path.iter().copied().all(is_fine) && memchr(b'%', path).is_none_or(|_| are_encodings(path))
+}
+
+/// Whether two hexadecimal digits follow each `%`.
+fn are_encodings(text: &[u8]) -> bool {
+    let is_encoding =
+        |tail: &[u8]| matches!(tail, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    text.split(|byte| *byte == b'%').skip(1).all(is_encoding)
+}
+
+/// Visible ASCII but `#`, and bytes from 0x80 on, which need not be UTF-8.
+fn is_query_byte(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'"' | b'$'..=b'~' | 0x80..)
+}
+
+fn strip_prefix_ignoring_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {
+    let (start, rest) = bytes.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// `uri-host ":" port` (RFC 9112, section 3.2.3), with a port that is there.
+fn is_host_and_port(target: &[u8]) -> bool {
+    let port = target.rsplit(|byte| *byte == b':').next().unwrap_or_default();
+    let is_port = !port.is_empty() && port.len() < target.len() && port.iter().all(u8::is_ascii_digit);
+    is_port && is_host(target)
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, section 7.2), not empty and without user information.
+pub(crate) fn is_host(value: &[u8]) -> bool {
+    let (host, port) = if value.first() == Some(&b'[') {
+        let Some(end) = memchr(b']', value) else { return false };
+        let Some((literal, after)) = value.split_at_checked(end.saturating_add(1)) else { return false };
+        let inner = literal.get(1..end).and_then(|inner| std::str::from_utf8(inner).ok()).unwrap_or_default();
+        if inner.parse::<std::net::Ipv6Addr>().is_err() {
+            return false;
+        }
+        match after {
+            [] => return true,
+            [b':', port @ ..] => (literal, port),
+            _ => return false,
+        }
+    } else {
+        match memchr(b':', value).and_then(|colon| value.split_at_checked(colon)) {
+            Some((host, port)) => (host, port.get(1..).unwrap_or_default()),
+            None => (value, &b""[..]),
+        }
+    };
+    let literal = host.first() == Some(&b'[');
+    !host.is_empty()
+        && (literal || is_reg_name(host))
+        && port.len() <= 5
+        && port.iter().all(u8::is_ascii_digit)
+}
+
+/// `reg-name` (RFC 3986, section 3.2.2).
+fn is_reg_name(name: &[u8]) -> bool {
+    let mut bytes = name.iter();
+    while let Some(byte) = bytes.next() {
+        let fine = match byte {
+            b'%' => {
+                bytes.next().is_some_and(u8::is_ascii_hexdigit)
+                    && bytes.next().is_some_and(u8::is_ascii_hexdigit)
+            }
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
+            | b';' | b'=' => true,
+            other => other.is_ascii_alphanumeric(),
+        };
+        if !fine {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,699 @@
+//! Pure. Path, and where asked the signed model, to route.
+//!
+//! Paths are compared as received, byte for byte: no decoding, no merging of slashes, no dot-segment removal. What a
+//! parameter matches is anybody's text, so it is refused where an app that does these things could read another path in it
+//! ([`Matched::check`]). A literal segment wins over `{name}`, which wins over `{*rest}`.
+
+mod segment;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+use foldhash::fast::FixedState;
+use memchr::memchr;
+
+pub use crate::routing::router::segment::Ambiguity;
+
+/// A route's path as configured: literal segments, `{name}` for one segment, a final `{*rest}` for all that is left,
+/// be it nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    shape: String,
+    binds_model: bool,
+}
+
+/// The parameter that ties a path segment to the signed model.
+const MODEL_PARAMETER: &str = "{model}";
+
+impl Pattern {
+    /// Reads a path from the configuration.
+    ///
+    /// # Errors
+    /// [`PatternError`], with the place in the text.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let error = |at, fault| Err(PatternError { at, fault });
+        if !text.starts_with('/') {
+            return error(0..text.len(), PatternFault::NoLeadingSlash);
+        }
+        if let Some((at, found)) =
+            text.char_indices().find(|(_, c)| matches!(c, '?' | '#') || *c <= ' ' || *c == '\x7f')
+        {
+            return error(at..at.saturating_add(found.len_utf8()), PatternFault::NotPath);
+        }
+        let mut names: Vec<&str> = Vec::new();
+        let mut shape = String::with_capacity(text.len());
+        let mut rest = text.get(1..).unwrap_or_default();
+        let mut start: usize = 1;
+        loop {
+            let (segment, tail) = match rest.split_once('/') {
+                Some((segment, tail)) => (segment, Some(tail)),
+                None => (rest, None),
+            };
+            let at = start..start.saturating_add(segment.len());
+            shape.push('/');
+            if let Some(inner) = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
+                let catch_all = inner.starts_with('*');
+                let name = inner.strip_prefix('*').unwrap_or(inner);
+                let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                if name.is_empty() || !letters {
+                    return error(at, PatternFault::BadName);
+                }
+                if names.contains(&name) {
+                    return error(at, PatternFault::RepeatedName);
+                }
+                if catch_all && tail.is_some() {
+                    return error(at, PatternFault::RestNotLast);
+                }
+                if catch_all && segment == "{*model}" {
+                    return error(at, PatternFault::ModelIsOneSegment);
+                }
+                names.push(name);
+                shape.push_str(if catch_all { "{*}" } else { "{}" });
+            } else if segment.contains(['{', '}']) {
+                return error(at, PatternFault::NotWholeSegment);
+            } else {
+                if is_other_routers(segment) {
+                    return error(at, PatternFault::OtherRouters);
+                }
+                if let Some((offset, found)) = segment.char_indices().find(|(_, c)| !is_path_char(*c)) {
+                    let start = start.saturating_add(offset);
+                    return error(start..start.saturating_add(found.len_utf8()), PatternFault::NotPath);
+                }
+                if let Some(offset) = segment::bare_percent(segment) {
+                    let start = start.saturating_add(offset);
+                    return error(start..start.saturating_add(1), PatternFault::BarePercent);
+                }
+                shape.push_str(segment);
+            }
+            let Some(tail) = tail else { break };
+            start = at.end.saturating_add(1);
+            rest = tail;
+        }
+        let binds_model = text.split('/').any(|segment| segment == MODEL_PARAMETER);
+        Ok(Self { text: text.to_owned(), shape, binds_model })
+    }
+
+    /// The path as configured; safe to print and to use as a label.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The path with its parameters' names taken out: patterns of one shape match the same paths.
+    #[must_use]
+    pub fn shape(&self) -> &str {
+        &self.shape
+    }
+
+    /// Whether a segment of the path must be the signed model (`{model}`).
+    #[must_use]
+    pub fn binds_model(&self) -> bool {
+        self.binds_model
+    }
+
+    /// Whether the path has no parameters.
+    #[must_use]
+    pub fn is_literal(&self) -> bool {
+        !self.shape.contains('{')
+    }
+
+    /// The first literal segment that an app could read as another one, and why: where in the text, in bytes.
+    #[must_use]
+    pub fn ambiguity(&self) -> Option<(Range<usize>, Ambiguity)> {
+        let mut start: usize = 1;
+        self.segments().find_map(|segment| {
+            let at = start..start.saturating_add(segment.len());
+            start = at.end.saturating_add(1);
+            segment::ambiguity(segment).map(|why| (at, why))
+        })
+    }
+
+    /// Whether a path that an app takes for one of `other`'s may be this one's: one of this one's parameters stands where the
+    /// other has a literal segment or ends, and all else is the same. Apps that ignore case, a slash at the end or what
+    /// stands behind a `;` do so.
+    #[must_use]
+    pub fn can_pass_for(&self, other: &Self) -> bool {
+        let (mut own, mut others) = (self.shape.split('/').skip(1), other.shape.split('/').skip(1));
+        let mut differs = false;
+        loop {
+            match (own.next(), others.next()) {
+                (None, None) => return differs,
+                (Some("{*}"), other) => return differs || other != Some("{*}"),
+                (Some("{}"), Some(segment)) if !segment.is_empty() && segment != "{*}" => {
+                    differs |= segment != "{}";
+                }
+                (Some(segment), Some(other)) if segment.eq_ignore_ascii_case(other) => {}
+                (Some(_), _) | (None, Some(_)) => return false,
+            }
+        }
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &str> {
+        self.text.split('/').skip(1)
+    }
+}
+
+/// Whether a segment is a parameter to other routers, and would be literal text here: `*`, `:id`, `<id>`, `[id]`.
+fn is_other_routers(segment: &str) -> bool {
+    let is_within = |start, end| segment.starts_with(start) && segment.ends_with(end);
+    let mut chars = segment.chars();
+    let is_named =
+        chars.next() == Some(':') && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    segment.contains('*') || is_named || is_within('<', '>') || is_within('[', ']')
+}
+
+/// Whether a character can stand in a request's path (RFC 3986, section 3.3), for a `%` if it begins an encoding.
+fn is_path_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%".contains(c)
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A path in the configuration that cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatternError {
+    /// Where in the text, in bytes.
+    pub at: Range<usize>,
+    /// What is wrong there.
+    pub fault: PatternFault,
+}
+
+/// What is wrong with a path in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatternFault {
+    /// It does not begin with `/`.
+    NoLeadingSlash,
+    /// A character that cannot be in a path (RFC 3986, section 3.3).
+    NotPath,
+    /// A `%` without two hexadecimal digits behind it.
+    BarePercent,
+    /// What is a parameter to other routers: `*`, `:id`, `<id>`, `[id]`.
+    OtherRouters,
+    /// `{` or `}` in a segment that is not `{name}` as a whole.
+    NotWholeSegment,
+    /// A parameter's name is empty or has other characters than letters, digits and `_`.
+    BadName,
+    /// Two parameters have one name.
+    RepeatedName,
+    /// `{*rest}` is not the last segment.
+    RestNotLast,
+    /// `{*model}`: a model is one segment.
+    ModelIsOneSegment,
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.fault {
+            PatternFault::NoLeadingSlash => "a path begins with `/`",
+            PatternFault::NotPath => "this character cannot be part of a path",
+            PatternFault::BarePercent => "this `%` begins no encoding",
+            PatternFault::OtherRouters => "this is a parameter to other routers, and plain text here",
+            PatternFault::NotWholeSegment => "a parameter takes a whole segment",
+            PatternFault::BadName => "a parameter's name is made of letters, digits and `_`",
+            PatternFault::RepeatedName => "two parameters have the same name",
+            PatternFault::RestNotLast => "a `{*rest}` parameter stands at the end",
+            PatternFault::ModelIsOneSegment => "a model is one segment",
+        })
+    }
+}
+
+impl std::error::Error for PatternError {}
+
+/// Which signed models a route takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelRule {
+    /// Any, also none, and also content that is no JSON; such a route alone never has content parsed.
+    Any,
+    /// This one only.
+    Named(String),
+    /// The one that the path names in its `{model}` segment.
+    Segment,
+}
+
+/// A route by its place in the configuration, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub usize);
+
+/// The table of routes: a tree with a node for each segment, literal segments hashed.
+#[derive(Debug)]
+pub struct Router {
+    nodes: Vec<Node>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    literal: HashMap<Box<str>, usize, FixedState>,
+    name: Option<usize>,
+    rest: Option<usize>,
+    entry: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    named: Vec<(String, RouteId)>,
+    segment: Option<RouteId>,
+    any: Option<RouteId>,
+    first: RouteId,
+    model_segment: Option<usize>,
+    /// Which segments of the path are `{name}`.
+    names: Vec<usize>,
+    /// From which segment on it is `{*rest}`.
+    rest: Option<usize>,
+}
+
+/// Two routes that would take the same requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The route that came first and stays.
+    pub earlier: RouteId,
+    /// The route that could never be reached.
+    pub later: RouteId,
+}
+
+impl Router {
+    /// Builds the table from each route's pattern and model rule, in the order of the configuration.
+    ///
+    /// # Errors
+    /// Every [`Conflict`]: routes of the same path shape and the same model rule, and routes of one shape that name its
+    /// parameters differently.
+    pub fn build<'r>(
+        routes: impl IntoIterator<Item = (&'r Pattern, &'r ModelRule)>,
+    ) -> Result<Self, Vec<Conflict>> {
+        let mut router = Self { nodes: vec![Node::default()], entries: Vec::new() };
+        let mut by_shape: HashMap<&str, (usize, &Pattern)> = HashMap::new();
+        let mut conflicts = Vec::new();
+        for (index, (pattern, rule)) in routes.into_iter().enumerate() {
+            let id = RouteId(index);
+            let (at, renamed) = match by_shape.get(pattern.shape()) {
+                Some((at, other)) => (*at, other.as_str() != pattern.as_str()),
+                None => {
+                    let at = router.insert(pattern, id);
+                    by_shape.insert(pattern.shape(), (at, pattern));
+                    (at, false)
+                }
+            };
+            let Some(entry) = router.entries.get_mut(at) else { continue };
+            let taken = match rule {
+                _ if renamed => Some(entry.first),
+                ModelRule::Any => entry.any.replace(id),
+                ModelRule::Segment => entry.segment.replace(id),
+                ModelRule::Named(model) => {
+                    let taken = entry.named.iter().find(|(other, _)| other == model).map(|(_, id)| *id);
+                    entry.named.push((model.clone(), id));
+                    taken
+                }
+            };
+            if let Some(earlier) = taken {
+                conflicts.push(Conflict { earlier, later: id });
+            }
+        }
+        if conflicts.is_empty() { Ok(router) } else { Err(conflicts) }
+    }
+
+    fn insert(&mut self, pattern: &Pattern, first: RouteId) -> usize {
+        let entry = self.entries.len();
+        let segments = || pattern.segments();
+        let numbered = || segments().enumerate();
+        self.entries.push(Entry {
+            named: Vec::new(),
+            segment: None,
+            any: None,
+            first,
+            model_segment: segments().position(|segment| segment == MODEL_PARAMETER),
+            names: numbered().filter(|(_, segment)| is_name(segment)).map(|(index, _)| index).collect(),
+            rest: segments().position(is_rest),
+        });
+        let mut at = 0;
+        for segment in segments() {
+            let fresh = self.nodes.len();
+            let Some(node) = self.nodes.get_mut(at) else { break };
+            if is_rest(segment) {
+                node.rest = Some(entry);
+                return entry;
+            }
+            at = if is_name(segment) {
+                *node.name.get_or_insert(fresh)
+            } else {
+                *node.literal.entry(segment.into()).or_insert(fresh)
+            };
+            if at == fresh {
+                self.nodes.push(Node::default());
+            }
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.entry = Some(entry);
+        }
+        entry
+    }
+
+    /// The routes of a path, exactly as it was received and without its query.
+    #[must_use]
+    pub fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Matched<'r, 'p>> {
+        let path = path.strip_prefix('/')?;
+        let number = self.descend(0, Some(path))?;
+        let entry = self.entries.get(number)?;
+        Some(Matched { router: self, number, entry, path })
+    }
+
+    /// The entry that `rest` of a path leads to from a node. A node is visited at most once in a search, and the
+    /// recursion is as deep as the deepest route.
+    fn descend(&self, at: usize, rest: Option<&str>) -> Option<usize> {
+        let node = self.nodes.get(at)?;
+        let Some(rest) = rest else { return node.entry };
+        let end = memchr(b'/', rest.as_bytes()).unwrap_or(rest.len());
+        let (segment, tail) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let tail = tail.get(1..);
+        let literal = node.literal.get(segment).and_then(|next| self.descend(*next, tail));
+        let name = || node.name.filter(|_| !segment.is_empty()).and_then(|next| self.descend(next, tail));
+        literal.or_else(name).or(node.rest)
+    }
+}
+
+/// Whether a segment of a pattern is `{name}`.
+fn is_name(segment: &str) -> bool {
+    segment.starts_with('{') && !is_rest(segment)
+}
+
+/// Whether a segment of a pattern is `{*rest}`.
+fn is_rest(segment: &str) -> bool {
+    segment.starts_with("{*")
+}
+
+/// The routes that share the path of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched<'r, 'p> {
+    router: &'r Router,
+    entry: &'r Entry,
+    number: usize,
+    /// The path of the request, without the slash in front.
+    path: &'p str,
+}
+
+impl<'r> Matched<'r, '_> {
+    /// Whether the path's parameters match what it says, and nothing that an app could read as another path.
+    ///
+    /// # Errors
+    /// [`Ambiguity`], and such a request must not be served.
+    pub fn check(&self) -> Result<(), Ambiguity> {
+        let Entry { names, rest, .. } = self.entry;
+        if names.is_empty() && rest.is_none() {
+            return Ok(());
+        }
+        let is_captured = |index| names.contains(&index) || rest.is_some_and(|rest| index >= rest);
+        let mut captured = self.path.split('/').enumerate().filter(|(index, _)| is_captured(*index));
+        if let Some(ambiguity) = captured.find_map(|(_, segment)| segment::ambiguity(segment)) {
+            return Err(ambiguity);
+        }
+        match rest.and_then(|rest| self.with_slashes_merged(rest)) {
+            Some(merged) if self.router.descend(0, Some(&merged)) != Some(self.number) => {
+                Err(Ambiguity::Slashes)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The path with the slashes that follow each other merged from this segment on; `None` if there are none. One at its end
+    /// stays.
+    fn with_slashes_merged(&self, rest: usize) -> Option<String> {
+        if !self.path.starts_with('/') && !self.path.contains("//") {
+            return None;
+        }
+        let last = self.path.split('/').count().saturating_sub(1);
+        let is_kept = |index: usize, segment: &str| index < rest || index == last || !segment.is_empty();
+        let kept = self.path.split('/').enumerate().filter(|(index, segment)| is_kept(*index, segment));
+        Some(kept.map(|(_, segment)| segment).collect::<Vec<_>>().join("/"))
+    }
+
+    /// The routes that the path has.
+    #[must_use]
+    pub fn candidates(&self) -> Candidates<'r> {
+        Candidates { entry: self.entry }
+    }
+}
+
+/// The routes of one path, of which the signed model selects one.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'r> {
+    entry: &'r Entry,
+}
+
+impl Candidates<'_> {
+    /// The first of the routes: what they must agree on (signature, body limit, methods, mode) is read from it.
+    #[must_use]
+    pub fn first(&self) -> RouteId {
+        self.entry.first
+    }
+
+    /// Whether the signed model decides which of the routes it is, or whether it is any.
+    #[must_use]
+    pub fn asks_for_model(&self) -> bool {
+        !self.entry.named.is_empty() || self.entry.segment.is_some()
+    }
+
+    /// The route for content that names `model`, or names none, sent to `path`. `None` if there is none, which is a model
+    /// mismatch.
+    #[must_use]
+    pub fn select(&self, path: &str, model: Option<&str>) -> Option<RouteId> {
+        let named = self.entry.named.iter().find(|(name, _)| Some(name.as_str()) == model).map(|(_, id)| *id);
+        let segment = || self.entry.model_segment.and_then(|index| path.split('/').skip(1).nth(index));
+        let by_segment = self.entry.segment.filter(|_| model.is_some() && model == segment());
+        named.or(by_segment).or(self.entry.any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(routes: &[(&str, ModelRule)]) -> Result<Router, Vec<Conflict>> {
+        let routes: Vec<_> =
+            routes.iter().map(|(path, rule)| (Pattern::parse(path).unwrap(), rule.clone())).collect();
+        Router::build(routes.iter().map(|(pattern, rule)| (pattern, rule)))
+    }
+
+    fn any(paths: &[&str]) -> Router {
+        table(&paths.iter().map(|path| (*path, ModelRule::Any)).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn find(router: &Router, path: &str) -> Option<usize> {
+        router.find(path).map(|matched| matched.candidates().first().0)
+    }
+
+    #[test]
+    fn a_literal_wins_over_a_name_which_wins_over_the_rest() {
+        let router = any(&["/{*rest}", "/a/{x}", "/a/b", "/a/{x}/c", "/a/{*rest}"]);
+        for (path, want) in [("/a/b", 2), ("/a/x", 1), ("/a/b/c", 3), ("/a/b/d", 4), ("/z", 0), ("/z/y", 0)] {
+            assert_eq!(find(&router, path), Some(want), "{path}");
+        }
+        assert_eq!(find(&router, "/"), Some(0), "a rest may be empty");
+    }
+
+    #[test]
+    fn paths_are_compared_byte_for_byte() {
+        let router = any(&["/webhook/leases", "/w/{x}", "/%C3%a9"]);
+        for path in [
+            "/webhook/leases/",
+            "//webhook/leases",
+            "/webhook//leases",
+            "/webhook/./leases",
+            "/webhook/%6ceases",
+            "/Webhook/leases",
+            "/webhook/lease",
+            "/w/",
+            "/w/a/b",
+            "/%C3%A9",
+            "/é",
+            "",
+            "*",
+        ] {
+            assert_eq!(find(&router, path), None, "{path}");
+        }
+        for (path, want) in
+            [("/webhook/leases", 0), ("/w/..", 1), ("/w/%2e", 1), ("/w/{x}", 1), ("/%C3%a9", 2)]
+        {
+            assert_eq!(find(&router, path), Some(want), "{path}");
+        }
+    }
+
+    fn check(router: &Router, path: &str) -> Result<(), Ambiguity> {
+        router.find(path).unwrap().check()
+    }
+
+    #[test]
+    fn what_a_parameter_matches_is_checked_and_nothing_else() {
+        let router = any(&["/a/..", "/%61", "/w/{x}/y", "/r/%2e/{*rest}", "/m/{a}/{b}"]);
+        for path in ["/a/..", "/%61", "/w/x/y", "/w/...;/y", "/r/%2e/", "/r/%2e/x", "/r/%2e/x/", "/m/a/b"] {
+            assert_eq!(check(&router, path), Ok(()), "{path}");
+        }
+        for path in ["/w/../y", "/r/%2e/..", "/r/%2e/./", "/r/%2e/a/b/../c", "/m/../b", "/m/a/.."] {
+            assert_eq!(check(&router, path), Err(Ambiguity::Dots), "{path}");
+        }
+        assert_eq!(check(&router, "/m/a/%62"), Err(Ambiguity::EncodedUnreserved));
+    }
+
+    #[test]
+    fn slashes_that_follow_each_other_are_refused_where_they_hide_another_route() {
+        let router = any(&["/{*rest}", "/a/b", "/a//{*rest}", "/{x}/c/d", "/e/"]);
+        for path in [
+            "/", "//", "///", "//x", "/x//y", "/x//", "//a/b/", "//a/c", "/a//", "/a//b", "/a//b//c", "/e//x",
+        ] {
+            assert_eq!(check(&router, path), Ok(()), "{path}");
+        }
+        for path in ["//a/b", "///a//b", "/x//c/d", "//x/c//d", "//e/", "//a", "/e//"] {
+            let want = if path == "//a" { Ok(()) } else { Err(Ambiguity::Slashes) };
+            assert_eq!(check(&router, path), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_can_pass_for_anothers_where_its_parameter_stands_for_a_literal_or_the_end() {
+        for (one, other, want) in [
+            ("/hooks/{t}", "/hooks/admin", true),
+            ("/Hooks/{t}", "/hooks/admin", true),
+            ("/{*rest}", "/hooks/admin", true),
+            ("/hooks/{*rest}", "/hooks", true),
+            ("/hooks/{*rest}", "/hooks/{t}", true),
+            ("/{a}/{b}", "/hooks/{t}", true),
+            ("/{a}/{b}", "/{a}/x", true),
+            ("/{a}/{*b}", "/x/{*b}", true),
+            ("/{*rest}", "/", true),
+            ("/hooks/admin", "/hooks/{t}", false),
+            ("/hooks/admin", "/hooks/admin", false),
+            ("/hooks/{t}", "/hooks/{u}", false),
+            ("/hooks/{t}", "/other/admin", false),
+            ("/hooks/{t}", "/hooks/a/b", false),
+            ("/hooks/{t}", "/hooks", false),
+            ("/hooks/{t}", "/hooks/", false),
+            ("/hooks/{t}", "/hooks/{*rest}", false),
+            ("/hooks/{*rest}", "/hooks/{*other}", false),
+            ("/a/{*rest}", "/b/{x}", false),
+        ] {
+            let [one, other] = [one, other].map(|path| Pattern::parse(path).unwrap());
+            assert_eq!(one.can_pass_for(&other), want, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_literal_segment_that_an_app_could_read_otherwise_is_pointed_at() {
+        for (path, want) in [
+            ("/a/../b", Some((3..5, Ambiguity::Dots))),
+            ("/{x}/%61dmin", Some((5..12, Ambiguity::EncodedUnreserved))),
+            ("/a%2Fb", Some((1..6, Ambiguity::EncodedSlash))),
+            ("/{x}/a%20b/{*rest}", None),
+        ] {
+            assert_eq!(Pattern::parse(path).unwrap().ambiguity(), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn routes_of_one_path_are_told_apart_by_model() {
+        let named = |name: &str| ModelRule::Named(name.to_owned());
+        let router = table(&[
+            ("/w", named("leads")),
+            ("/w", ModelRule::Any),
+            ("/w", named("leases")),
+            ("/x/{model}", ModelRule::Segment),
+        ])
+        .unwrap();
+        let matched = router.find("/w").unwrap().candidates();
+        assert!(matched.asks_for_model());
+        assert_eq!(matched.select("/w", Some("leads")), Some(RouteId(0)));
+        assert_eq!(matched.select("/w", Some("leases")), Some(RouteId(2)));
+        assert_eq!(matched.select("/w", Some("jobs")), Some(RouteId(1)));
+        assert_eq!(matched.select("/w", None), Some(RouteId(1)));
+        let matched = router.find("/x/leads").unwrap().candidates();
+        assert_eq!(matched.select("/x/leads", Some("leads")), Some(RouteId(3)));
+        assert_eq!(matched.select("/x/leads", Some("leases")), None);
+        assert_eq!(matched.select("/x/leads", None), None);
+    }
+
+    #[test]
+    fn routes_that_would_take_the_same_requests_conflict() {
+        let conflict = |earlier, later| vec![Conflict { earlier: RouteId(earlier), later: RouteId(later) }];
+        let named = |name: &str| ModelRule::Named(name.to_owned());
+        assert_eq!(
+            table(&[("/a", ModelRule::Any), ("/b", ModelRule::Any), ("/a", ModelRule::Any)]).unwrap_err(),
+            conflict(0, 2)
+        );
+        assert_eq!(table(&[("/a", named("x")), ("/a", named("x"))]).unwrap_err(), conflict(0, 1));
+        assert_eq!(table(&[("/{a}", ModelRule::Any), ("/{b}", ModelRule::Any)]).unwrap_err(), conflict(0, 1));
+        assert_eq!(
+            table(&[("/{a}", ModelRule::Any), ("/{model}", ModelRule::Segment)]).unwrap_err(),
+            conflict(0, 1)
+        );
+        assert!(
+            table(&[("/{a}", ModelRule::Any), ("/{*b}", ModelRule::Any), ("/{a}/x", ModelRule::Any)]).is_ok()
+        );
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_one_says_where_it_goes_wrong() {
+        for (text, at, fault) in [
+            ("webhook", 0..7, PatternFault::NoLeadingSlash),
+            ("", 0..0, PatternFault::NoLeadingSlash),
+            ("/a b", 2..3, PatternFault::NotPath),
+            ("/a?b", 2..3, PatternFault::NotPath),
+            ("/a/é", 3..5, PatternFault::NotPath),
+            ("/a|b", 2..3, PatternFault::NotPath),
+            ("/a[b", 2..3, PatternFault::NotPath),
+            ("/a\\b", 2..3, PatternFault::NotPath),
+            ("/a/b%2", 4..5, PatternFault::BarePercent),
+            ("/%20%", 4..5, PatternFault::BarePercent),
+            ("/a/*", 3..4, PatternFault::OtherRouters),
+            ("/*/b", 1..2, PatternFault::OtherRouters),
+            ("/a/b*", 3..5, PatternFault::OtherRouters),
+            ("/a/**/b", 3..5, PatternFault::OtherRouters),
+            ("/a/*rest", 3..8, PatternFault::OtherRouters),
+            ("/(.*)", 1..5, PatternFault::OtherRouters),
+            ("/a/:id", 3..6, PatternFault::OtherRouters),
+            ("/:id.json", 1..9, PatternFault::OtherRouters),
+            ("/<int:id>/b", 1..9, PatternFault::OtherRouters),
+            ("/a/[...id]", 3..10, PatternFault::OtherRouters),
+            ("/a/x{y}", 3..7, PatternFault::NotWholeSegment),
+            ("/a/{}", 3..5, PatternFault::BadName),
+            ("/a/{x-y}", 3..8, PatternFault::BadName),
+            ("/{x}/{x}", 5..8, PatternFault::RepeatedName),
+            ("/{*rest}/a", 1..8, PatternFault::RestNotLast),
+            ("/{*model}", 1..9, PatternFault::ModelIsOneSegment),
+        ] {
+            assert_eq!(Pattern::parse(text), Err(PatternError { at, fault }), "{text}");
+        }
+        for text in ["/", "//", "/v1/x:cancel", "/:", "/a;b=c/@!$&'()+,", "/%C3%A9/%25", "/a/../%61"] {
+            assert!(Pattern::parse(text).is_ok(), "{text}");
+        }
+        assert!(Pattern::parse("/webhook/{model}").unwrap().binds_model());
+    }
+
+    /// Every way to put literals, names and a rest into two segments: each pair of different shapes can live together.
+    #[test]
+    fn patterns_of_different_shapes_never_conflict() {
+        let paths = [
+            "/",
+            "/a",
+            "/b",
+            "/{x}",
+            "/{*x}",
+            "/a/",
+            "/a/b",
+            "/a/{x}",
+            "/a/{*x}",
+            "/{x}/",
+            "/{x}/a",
+            "/{x}/{y}",
+            "/{x}/{*y}",
+        ];
+        for a in paths {
+            for b in paths {
+                let same = a == b;
+                assert_eq!(table(&[(a, ModelRule::Any), (b, ModelRule::Any)]).is_err(), same, "{a} {b}");
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Shell. What a running server can be told and asked from any thread: to reload, to drain, how it is.
+//!
+//! The configuration in force is one [`Generation`], swapped whole. Workers watch it: on a request's path that is one
+//! comparison of versions, and the lock around the generation is taken only when it has been swapped.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::admission::memory::Budget;
+use crate::config::digest::{self, Part};
+use crate::config::{Address, Config};
+use crate::diagnosis::submit::Desk;
+use crate::gateway::Gateway;
+use crate::http1::connection;
+use crate::routing::router::{Conflict, Router};
+use crate::runtime::process;
+use crate::runtime::restart_required;
+use crate::runtime::supervise::ServerPart;
+use crate::telemetry::metric::Meters;
+use crate::telemetry::repeated::Repeated;
+
+/// A configuration, compiled, and its number: the first has 1, each reload's is one more.
+#[derive(Debug)]
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
+    /// How requests are served.
+    pub gateway: Gateway,
+    /// What a client may take.
+    pub limits: connection::Limits,
+    /// How long to go on as before, but for readiness, before a drain begins.
+    pub drain_delay: Duration,
+    /// How long a drain may take.
+    pub grace: Duration,
+    /// How often it is said that an old secret is in use; zero for never.
+    pub old_secret_warning: Duration,
+    /// What the configuration says, without its secrets.
+    pub parts: Vec<Part>,
+    /// The keys whose values in it take a restart, and that go on as they were at the start.
+    pub fixed: Vec<&'static str>,
+    /// Descriptors that it may come to need.
+    pub descriptors: u64,
+}
+
+impl Generation {
+    fn compile(
+        config: &Config,
+        number: u64,
+        fixed: Vec<&'static str>,
+        budget: &Arc<Budget>,
+        meters: &Meters,
+        desk: &Desk,
+    ) -> Result<Arc<Self>, Vec<Conflict>> {
+        let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))?;
+        let limits = connection::Limits {
+            max_header_bytes: config.limits.max_header_bytes,
+            header_timeout: config.limits.header_timeout,
+            idle_timeout: config.limits.idle_timeout,
+            write_timeout: config.limits.write_timeout,
+            min_write_rate: config.limits.min_body_rate,
+        };
+        let gateway = Gateway::new(config, router, Arc::clone(budget), meters, desk);
+        let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
+        let old_secret_warning = config.log.old_secret_warning;
+        let (parts, descriptors) = (digest::parts(config), process::descriptors_needed(config));
+        Ok(Arc::new(Self {
+            number,
+            gateway,
+            limits,
+            drain_delay,
+            grace,
+            old_secret_warning,
+            parts,
+            fixed,
+            descriptors,
+        }))
+    }
+}
+
+/// What a worker is told from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// Stop accepting, and finish what is under way.
+    pub drain: CancellationToken,
+    /// End at once.
+    pub abort: CancellationToken,
+}
+
+/// How many reloads there have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// That put a new generation in force.
+    pub ok: u64,
+    /// That changed nothing, because there was something wrong with the configuration.
+    pub failed: u64,
+}
+
+/// The controls of a running server.
+#[derive(Debug)]
+pub struct Control {
+    in_force: watch::Sender<Arc<Generation>>,
+    budget: Arc<Budget>,
+    meters: Meters,
+    desk: Desk,
+    started_at: SystemTime,
+    started: restart_required::Fixed,
+    listening: OnceLock<Vec<Address>>,
+    signals: Signals,
+    ready: AtomicBool,
+    /// The part of the server that failed first.
+    failed: OnceLock<ServerPart>,
+    reloads_ok: AtomicU64,
+    reloads_failed: AtomicU64,
+    is_outdated: AtomicBool,
+    unannounced: Mutex<Repeated>,
+}
+
+impl Control {
+    /// The controls of a server that starts with this configuration. What does not verify is handed in at `desk`.
+    ///
+    /// # Errors
+    /// The routes that conflict. A configuration that was read has none.
+    pub fn new(config: &Config, desk: Desk) -> Result<Arc<Self>, Vec<Conflict>> {
+        let budget = Budget::new(config.limits.max_buffered);
+        let meters = Meters::default();
+        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &desk)?;
+        Ok(Arc::new(Self {
+            in_force: watch::Sender::new(generation),
+            budget,
+            meters,
+            desk,
+            started_at: SystemTime::now(),
+            started: restart_required::Fixed::of(config),
+            listening: OnceLock::new(),
+            signals: Signals::default(),
+            ready: AtomicBool::new(false),
+            failed: OnceLock::new(),
+            reloads_ok: AtomicU64::new(0),
+            reloads_failed: AtomicU64::new(0),
+            is_outdated: AtomicBool::new(false),
+            unannounced: Mutex::default(),
+        }))
+    }
+
+    /// Puts a configuration in force: for every request that begins from now on, on every worker. Requests under way
+    /// finish under the one that they began with.
+    ///
+    /// Gives back the keys whose new values take a restart, and that go on as they were.
+    ///
+    /// # Errors
+    /// The routes that conflict. A configuration that was read has none.
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
+        let fixed = self.started.differs_from(config);
+        let mut conflicts = Vec::new();
+        let swapped = self.in_force.send_if_modified(|in_force| {
+            let number = in_force.number.saturating_add(1);
+            match Generation::compile(config, number, fixed.clone(), &self.budget, &self.meters, &self.desk) {
+                Ok(next) => {
+                    self.budget.set_max(config.limits.max_buffered);
+                    *in_force = next;
+                    true
+                }
+                Err(all) => {
+                    conflicts = all;
+                    false
+                }
+            }
+        });
+        if !swapped {
+            self.reload_failed();
+            return Err(conflicts);
+        }
+        self.reloads_ok.fetch_add(1, Ordering::Relaxed);
+        self.is_outdated.store(false, Ordering::Relaxed);
+        Ok(fixed)
+    }
+
+    /// Takes note of a configuration that could not be put in force.
+    pub fn reload_failed(&self) {
+        self.reloads_failed.fetch_add(1, Ordering::Relaxed);
+        self.is_outdated.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last reload failed, so that the generation in force is not what the file says.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Relaxed)
+    }
+
+    /// How many connections of trusted proxies did not announce their client.
+    pub(crate) fn unannounced(&self) -> &Mutex<Repeated> {
+        &self.unannounced
+    }
+
+    /// How many reloads there have been.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        Reloads {
+            ok: self.reloads_ok.load(Ordering::Relaxed),
+            failed: self.reloads_failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The number of the generation in force.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.in_force.borrow().number
+    }
+
+    /// The generation in force.
+    #[must_use]
+    pub fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.in_force.borrow())
+    }
+
+    /// The generation in force, now and after each reload.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Generation>> {
+        self.in_force.subscribe()
+    }
+
+    /// Whether whoever shares load out should send any here: everything listens, and no drain has begun.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// The addresses that are listened on, as they came about: ports that the system has chosen, sockets that were inherited.
+    #[must_use]
+    pub fn listening(&self) -> &[Address] {
+        self.listening.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Everything listens, at these addresses.
+    pub(crate) fn set_ready(&self, listening: Vec<Address>) {
+        self.listening.get_or_init(|| listening);
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Says to whoever asks that nothing should be sent here any more. Everything is served as before.
+    pub fn set_not_ready(&self) {
+        self.ready.store(false, Ordering::Relaxed);
+    }
+
+    /// Bytes of content and of large heads held in memory now.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> u64 {
+        self.budget.held()
+    }
+
+    /// The budget that they are counted in.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// What is counted, from the start on.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// When the server was started.
+    #[must_use]
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.
+    pub fn drain(&self) {
+        self.set_not_ready();
+        self.signals.drain.cancel();
+    }
+
+    /// Ends at once. What is under way is cut off.
+    pub fn abort(&self) {
+        self.set_not_ready();
+        self.signals.abort.cancel();
+        self.signals.drain.cancel();
+    }
+
+    /// A part of the server has ended that should not have. What is under way is finished, and nothing new is begun.
+    pub(crate) fn fail(&self, part: ServerPart) {
+        self.set_not_ready();
+        self.failed.get_or_init(|| part);
+        error!(%part, "a part of the server has ended by itself: a defect in hookgate; the process drains, and ends with 1");
+        self.drain();
+    }
+
+    /// The part of the server whose failure has begun the drain, if that is how it began.
+    #[must_use]
+    pub fn failed(&self) -> Option<ServerPart> {
+        self.failed.get().copied()
+    }
+
+    /// Whether a drain has begun, or the server is to end at once.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.signals.drain.is_cancelled()
+    }
+
+    /// Waits until it is so.
+    pub async fn ending(&self) {
+        self.signals.drain.cancelled().await;
+    }
+
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
+    }
+}
+
+/// The number of the generation that a server starts with.
+const FIRST: u64 = 1;

@@ -1,0 +1,215 @@
+//! Shell. The server: binds the listeners, starts one thread a worker, ends them again.
+
+pub mod background;
+pub mod control;
+pub mod deadline;
+pub mod error;
+pub mod process;
+pub mod reload;
+pub mod restart_required;
+pub mod scope;
+pub mod supervise;
+pub mod view;
+pub mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime::{self, LocalOptions, LocalRuntime};
+
+use crate::admin::{self, Admin};
+use crate::admission::client::Network;
+use crate::config::{self, Address, Config};
+use crate::diagnosis::{self, Counsel};
+
+use crate::admission::connections::Crowd;
+use crate::listen::inherit::Inherited;
+use crate::listen::listener::Listener;
+use crate::runtime::control::Control;
+pub use crate::runtime::error::StartError;
+use crate::runtime::supervise::{PartGuard, ServerPart};
+use crate::runtime::worker::Worker;
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Handle {
+    addresses: Vec<Address>,
+    workers: Vec<JoinHandle<usize>>,
+    control: Arc<Control>,
+    admin: Option<Admin>,
+    counsel: Option<Counsel>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything under way was finished.
+    Drained,
+    /// So many connections were cut off.
+    CutOff(usize),
+    /// This part of it failed first, and nobody had told it to end.
+    Failed(ServerPart),
+}
+
+/// Binds every listener, and serves on threads of its own.
+///
+/// # Errors
+/// [`StartError`]. Nothing runs then.
+pub fn start(config: &Config) -> Result<Handle, StartError> {
+    start_with(config, Vec::new())
+}
+
+/// As [`start`], with sockets that listen already in the place of those that the configuration names.
+///
+/// # Errors
+/// [`StartError`]. Nothing runs then.
+pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
+    let (desk, inbox) = diagnosis::submit::desk();
+    let control = Control::new(config, desk.clone()).map_err(StartError::Routes)?;
+    let workers = config.server.workers.get();
+    let claims = crate::listen::bind::claim(&config.server, inherited)?;
+    let addresses = claims.iter().map(crate::listen::bind::Claim::address).collect();
+    let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
+    let admin = admin.transpose()?;
+    let crowd = Crowd::new(process::places(config, process::descriptors_allowed()));
+    let mut handle =
+        Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, counsel: None };
+    // None of them has anything to do before all the rest has succeeded, so that a failure leaves nothing running.
+    let standbys = (0..workers).map(Standby::new).collect::<io::Result<Vec<_>>>();
+    let standbys = standbys.map_err(StartError::Thread)?;
+    let runtimes: Vec<_> = standbys.iter().map(|standby| standby.runtime.clone()).collect();
+    let mut listening: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+    for claim in claims {
+        let proxies = proxies(&config.server, &claim.address());
+        for (of_worker, listener) in listening.iter_mut().zip(claim.listen(&runtimes)?) {
+            of_worker.push(listener.behind(proxies));
+        }
+    }
+    handle.counsel = Some(diagnosis::start(&control, desk, inbox)?);
+    handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
+    for (standby, listeners) in standbys.into_iter().zip(listening) {
+        let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
+        handle.workers.push(standby.begin(Plan { control, crowd, workers, listeners }));
+    }
+    handle.control.set_ready(handle.addresses.clone());
+    Ok(handle)
+}
+
+impl Handle {
+    /// The addresses that are listened on, with the ports that the system chose where 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// The addresses of the admin listener; none, if it is off.
+    #[must_use]
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
+    }
+
+    /// The controls, which can be handed to any thread.
+    #[must_use]
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Bytes of content and of large heads held in memory now.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> u64 {
+        self.control.buffered_bytes()
+    }
+
+    /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.
+    pub fn drain(&self) {
+        self.control.drain();
+    }
+
+    /// Ends at once. What is under way is cut off.
+    pub fn abort(&self) {
+        self.control.abort();
+    }
+
+    /// Waits until every worker has ended, and after them the admin listener and what is looked into.
+    #[must_use]
+    pub fn wait(self) -> Ended {
+        let cut_off =
+            self.workers.into_iter().map(|worker| worker.join().unwrap_or(1)).fold(0, usize::saturating_add);
+        match self.control.failed() {
+            Some(part) => Ended::Failed(part),
+            None if cut_off == 0 => Ended::Drained,
+            None => Ended::CutOff(cut_off),
+        }
+    }
+}
+
+/// Everything a worker thread starts with.
+struct Plan {
+    control: Arc<Control>,
+    crowd: Arc<Crowd>,
+    workers: usize,
+    listeners: Vec<Listener>,
+}
+
+impl Plan {
+    fn run(self, runtime: LocalRuntime) -> usize {
+        let guard = PartGuard::over(ServerPart::Worker, &self.control);
+        let cut_off = runtime.block_on(async {
+            let signals = self.control.signals().clone();
+            let worker = Worker::new(self.control, self.crowd, self.workers);
+            crate::listen::accept::run(worker, self.listeners, signals).await
+        });
+        guard.end();
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        cut_off
+    }
+}
+
+/// A worker's thread with its runtime, which cannot leave it, before it has been told what to do. It ends when this is
+/// dropped.
+struct Standby {
+    runtime: runtime::Handle,
+    plan: mpsc::Sender<Plan>,
+    thread: JoinHandle<usize>,
+}
+
+impl Standby {
+    fn new(index: usize) -> io::Result<Self> {
+        let (plan, planned) = mpsc::channel::<Plan>();
+        let (report, reported) = mpsc::channel();
+        let work = move || {
+            let built =
+                runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let runtime = match built {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _nobody_waits = report.send(Err(error));
+                    return 0;
+                }
+            };
+            let _nobody_waits = report.send(Ok(runtime.handle().clone()));
+            planned.recv().map_or(0, |plan| plan.run(runtime))
+        };
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
+        // It says one or the other, unless it has panicked.
+        let runtime = reported.recv().map_err(|_silent| io::Error::other("the thread has ended"))??;
+        Ok(Self { runtime, plan, thread })
+    }
+
+    fn begin(self, plan: Plan) -> JoinHandle<usize> {
+        // A thread that waits for its plan is there.
+        let _plan = self.plan.send(plan);
+        self.thread
+    }
+}
+
+/// The proxies that announce clients at an address. One that the system has chosen the port of, or that was inherited, is
+/// not as it stands in the configuration: there it is all listeners or none.
+fn proxies<'c>(server: &'c config::Server, address: &Address) -> &'c [Network] {
+    let Some(protocol) = &server.proxy_protocol else { return &[] };
+    let all = protocol.listen == server.listen;
+    if all || protocol.listen.contains(address) { &protocol.trusted } else { &[] }
+}

@@ -1,0 +1,236 @@
+//! Shell. What was read of a configuration, and whether it would be read again in the same way.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::config::Loaded;
+use crate::config::files::{self, ReadError};
+use crate::config::load::{self, LoadError, Read, Seen, Source};
+use crate::signature::secret::wipe_stack;
+
+/// The files of a configuration: gateway.toml, and its secrets' files.
+///
+/// Of their content only a digest is kept, with a salt of this process: it says whether two contents are the same, and
+/// nothing else to anybody.
+#[derive(Debug)]
+pub struct Watch {
+    salt: [u8; 8],
+    files: BTreeMap<PathBuf, Known>,
+}
+
+/// What a file was when it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    sight: Sight,
+    /// The most bytes that are read of it.
+    limit: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    Content([u8; 32]),
+    /// Not there, too large, or not a regular file.
+    Nothing,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// What a look at the files has shown.
+#[derive(Debug)]
+pub enum Look {
+    /// They are what they were when they were read.
+    Same,
+    /// One of them is not any more.
+    Changed,
+    /// None has changed that can be read, and this one cannot: nothing is known of it.
+    Unreadable(PathBuf, ReadError),
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { salt: RandomState::new().hash_one(0u8).to_ne_bytes(), files: BTreeMap::new() }
+    }
+}
+
+impl Watch {
+    /// Loads a configuration, and remembers exactly what was read for it. After a failure, files that an earlier
+    /// configuration named are remembered as well: they belong to the one in force.
+    ///
+    /// # Errors
+    /// As [`load::load`].
+    pub fn load(&mut self, path: &Path, source: Source) -> Result<Loaded, LoadError> {
+        let read = RefCell::new(BTreeMap::new());
+        let loaded = load::load_observed(path, source, &|file: Read<'_>| {
+            let sight = self.sight(file.seen);
+            read.borrow_mut().insert(file.path.to_owned(), Known { sight, limit: file.limit });
+        });
+        wipe_stack();
+        let read = read.into_inner();
+        match &loaded {
+            Ok(_) => self.files = read,
+            Err(_) => self.files.extend(read),
+        }
+        loaded
+    }
+
+    /// Whether any of the files is not any more what it was when it was read. That one cannot be read now, for want of a
+    /// descriptor for example, does not say that it has changed.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        let look = self.look_at_all();
+        wipe_stack();
+        look
+    }
+
+    fn look_at_all(&self) -> Look {
+        let mut unreadable = None;
+        for (path, known) in &self.files {
+            let read = files::read_regular(path, known.limit);
+            let sight = self.sight(Seen::of(&read));
+            match read {
+                Err(error) if sight == Sight::Unknown => {
+                    unreadable = Some(Look::Unreadable(path.clone(), error));
+                }
+                Ok(_) | Err(_) if sight != known.sight => return Look::Changed,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        unreadable.unwrap_or(Look::Same)
+    }
+
+    fn sight(&self, seen: Seen<'_>) -> Sight {
+        match seen {
+            Seen::Content(bytes) => Sight::Content(self.digest(bytes)),
+            Seen::Nothing => Sight::Nothing,
+            Seen::Unknown => Sight::Unknown,
+        }
+    }
+
+    /// The hash is nowhere moved once it has seen a secret: it holds up to a block of it, and what is moved leaves a copy
+    /// behind. It is wiped when it is dropped.
+    fn digest(&self, bytes: &[u8]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.salt);
+        hash.update(bytes);
+        hash.finalize_reset().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    impl Watch {
+        fn has_changed(&self) -> bool {
+            matches!(self.look(), Look::Changed)
+        }
+    }
+
+    const CONFIG: &str = "signature = { scheme = \"propify\", secrets = [{ file = \"mounted/key\" }] }\n\
+                          routes = [{ path = \"/\", upstream = \"http://127.0.0.1:3000\" }]\n";
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("mounted")).unwrap();
+        fs::write(folder.path().join("mounted/key"), "0123456789abcdef").unwrap();
+        let config = folder.path().join("gateway.toml");
+        fs::write(&config, CONFIG).unwrap();
+        (folder, config)
+    }
+
+    #[test]
+    fn what_is_read_again_in_the_same_way_has_not_changed() {
+        let (folder, config) = folder();
+        let mut watch = Watch::default();
+        watch.load(&config, Source::File).unwrap();
+        assert!(!watch.has_changed());
+        fs::write(&config, CONFIG).unwrap();
+        fs::write(folder.path().join("other"), "").unwrap();
+        assert!(!watch.has_changed(), "the same content");
+        for (name, content) in [("gateway.toml", "#"), ("mounted/key", "0123456789abcdeg")] {
+            watch.load(&config, Source::File).unwrap();
+            let path = folder.path().join(name);
+            let before = fs::read(&path).unwrap();
+            fs::write(&path, content).unwrap();
+            assert!(watch.has_changed(), "{name}");
+            fs::remove_file(&path).unwrap();
+            assert!(watch.has_changed(), "{name}");
+            fs::write(&path, before).unwrap();
+            assert!(!watch.has_changed(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_swapped_behind_a_link_is_noticed() {
+        let (folder, config) = folder();
+        let mounted = folder.path().join("mounted");
+        fs::create_dir(mounted.join("..1")).unwrap();
+        fs::rename(mounted.join("key"), mounted.join("..1/key")).unwrap();
+        symlink("..1", mounted.join("..data")).unwrap();
+        symlink("..data/key", mounted.join("key")).unwrap();
+        let mut watch = Watch::default();
+        watch.load(&config, Source::File).unwrap();
+        assert!(!watch.has_changed());
+        fs::create_dir(mounted.join("..2")).unwrap();
+        fs::write(mounted.join("..2/key"), "fedcba9876543210").unwrap();
+        symlink("..2", mounted.join("..data_tmp")).unwrap();
+        fs::rename(mounted.join("..data_tmp"), mounted.join("..data")).unwrap();
+        assert!(watch.has_changed());
+    }
+
+    #[test]
+    fn a_file_that_was_missing_is_noticed_when_it_comes() {
+        let (folder, config) = folder();
+        let mut watch = Watch::default();
+        watch.load(&config, Source::File).unwrap();
+        fs::write(&config, CONFIG.replace("mounted/key", "later")).unwrap();
+        assert!(watch.load(&config, Source::File).is_err());
+        assert!(!watch.has_changed(), "a bad configuration is not read again before it changes");
+        fs::write(folder.path().join("later"), "0123456789abcdef").unwrap();
+        assert!(watch.has_changed());
+        watch.load(&config, Source::File).unwrap();
+        fs::write(folder.path().join("mounted/key"), "of no concern any more").unwrap();
+        assert!(!watch.has_changed());
+        fs::remove_file(&config).unwrap();
+        assert!(watch.load(&config, Source::File).is_err());
+        assert!(!watch.has_changed());
+        fs::write(&config, CONFIG).unwrap();
+        assert!(watch.has_changed());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read_to_be_looked_at() {
+        let (folder, config) = folder();
+        fs::remove_file(folder.path().join("mounted/key")).unwrap();
+        fs::create_dir(folder.path().join("mounted/key")).unwrap();
+        let mut watch = Watch::default();
+        assert!(watch.load(&config, Source::File).is_err());
+        assert!(!watch.has_changed());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_has_not_changed_for_that() {
+        let (folder, config) = folder();
+        let mut watch = Watch::default();
+        watch.load(&config, Source::File).unwrap();
+        let key = folder.path().join("mounted/key");
+        fs::remove_file(&key).unwrap();
+        symlink("key", &key).unwrap();
+        let look = watch.look();
+        assert!(matches!(&look, Look::Unreadable(path, _) if *path == key), "{look:?}");
+        assert!(watch.load(&config, Source::File).is_err());
+        assert!(matches!(watch.look(), Look::Unreadable(..)), "it is not loaded again and again");
+        fs::remove_file(&key).unwrap();
+        fs::write(&key, "0123456789abcdef").unwrap();
+        assert!(watch.has_changed(), "the last load has not seen it");
+        watch.load(&config, Source::File).unwrap();
+        assert!(matches!(watch.look(), Look::Same));
+    }
+}

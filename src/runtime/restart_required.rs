@@ -1,0 +1,85 @@
+//! Pure. What a running server cannot change: the keys whose new values take a restart.
+
+use crate::config::{Admin, Config, Log, Server};
+
+/// The part of a configuration that a server is started with, and keeps.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    server: Server,
+    admin: Option<Admin>,
+    log: Log,
+}
+
+impl Fixed {
+    /// That part of a configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { server: config.server.clone(), admin: config.admin.clone(), log: config.log.clone() }
+    }
+
+    /// The keys that have another value in `config`, as they are called in gateway.toml.
+    pub(crate) fn differs_from(&self, config: &Config) -> Vec<&'static str> {
+        // Taken apart, so that a key that is added has to be judged here.
+        let Server {
+            listen,
+            workers,
+            max_connections,
+            unix_mode,
+            sharing,
+            proxy_protocol,
+            drain_delay: _,
+            shutdown_grace: _,
+        } = &self.server;
+        let Log { format, level, access: _, request_id_field: _, diagnose: _, old_secret_warning: _ } =
+            &self.log;
+        let (server, log) = (&config.server, &config.log);
+        let keys = [
+            ("server.listen", *listen != server.listen),
+            ("server.workers", *workers != server.workers),
+            ("server.max_connections", *max_connections != server.max_connections),
+            ("server.unix_mode", *unix_mode != server.unix_mode),
+            ("server.reuse_port", *sharing != server.sharing),
+            ("server.proxy_protocol", *proxy_protocol != server.proxy_protocol),
+            ("admin", self.admin != config.admin),
+            ("log.format", *format != log.format),
+            ("log.level", *level != log.level),
+        ];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment::Fixed as Machine;
+    use std::num::NonZeroUsize;
+    use std::time::SystemTime;
+
+    fn config(text: &str) -> Config {
+        let routes = "[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n\
+                      signature = { scheme = \"propify\", secrets = [{ env = \"KEY\" }] }\n";
+        let machine = Machine::new(NonZeroUsize::MIN).with_variable("KEY", "0123456789abcdef");
+        let text = format!("{text}\n{routes}");
+        crate::config::read("gateway.toml", &text, &machine, SystemTime::UNIX_EPOCH).unwrap().config
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named_and_what_does_not_is_not() {
+        let started = Fixed::of(&config(""));
+        for (text, want) in [
+            ("", &[][..]),
+            ("limits.max_body = 1\nupstream.max_idle = 1\nforward.x_forwarded = \"overwrite\"", &[]),
+            ("server = { shutdown_grace = \"1s\", drain_delay = \"1s\" }\nlog.access = \"off\"", &[]),
+            ("server = { listen = \"127.0.0.1:3\", workers = 7 }", &["server.listen", "server.workers"]),
+            ("server.max_connections = 1", &["server.max_connections"]),
+            ("server.proxy_protocol.trusted = [\"::1\"]", &["server.proxy_protocol"]),
+            (
+                "server = { unix_mode = \"0600\", reuse_port = true }",
+                &["server.unix_mode", "server.reuse_port"],
+            ),
+            ("admin.listen = \"127.0.0.1:2\"", &["admin"]),
+            ("log = { format = \"json\", level = \"error\" }", &["log.format", "log.level"]),
+        ] {
+            assert_eq!(started.differs_from(&config(text)), want, "{text}");
+        }
+    }
+}

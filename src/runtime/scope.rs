@@ -1,0 +1,122 @@
+//! Shell. What one request is served with: its worker, and the configuration that was in force when it began.
+
+use std::future::pending;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderValue;
+use tokio::task::yield_now;
+
+use crate::gateway::resources::{Delivery, Resources, Timer, UpstreamResponse};
+use crate::runtime::deadline::Deadline;
+use crate::runtime::view::View;
+use crate::runtime::worker::Worker;
+use crate::telemetry::record::{Record, RequestId};
+use crate::upstream;
+use crate::upstream::body::Relay;
+use crate::upstream::error::ForwardError;
+
+/// The resources of one request.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    worker: Rc<Worker>,
+    view: Rc<View>,
+}
+
+impl Scope {
+    /// Those of a request that begins now.
+    #[must_use]
+    pub fn new(worker: &Rc<Worker>, view: &Rc<View>) -> Self {
+        Self { worker: Rc::clone(worker), view: Rc::clone(view) }
+    }
+
+    /// A time that is about now, as a `date` field has it.
+    #[must_use]
+    pub fn date(&self, now: SystemTime) -> HeaderValue {
+        self.worker.date(now)
+    }
+
+    /// Whether somebody waits for a connection place.
+    #[must_use]
+    pub fn is_wanting(&self) -> bool {
+        self.worker.crowd().is_wanting()
+    }
+
+    /// Sees something through that has nobody left to wait for it.
+    pub fn finish(&self, work: impl Future<Output = ()> + 'static) {
+        self.worker.finish(work);
+    }
+}
+
+impl Timer for Deadline {
+    fn set_at(&mut self, start: Instant, after: Duration) {
+        Self::set_at(self, start.into(), after);
+    }
+
+    fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_passed(self, cx)
+    }
+}
+
+impl Resources for Scope {
+    type Timer = Deadline;
+    type Body = Relay;
+    type Turn = Turn;
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn timer(&self) -> Deadline {
+        Deadline::default()
+    }
+
+    fn next_id(&self) -> RequestId {
+        self.worker.next_id()
+    }
+
+    async fn turn(&self) -> Turn {
+        match self.worker.turn().acquire().await {
+            Ok(permit) => {
+                permit.forget();
+                Turn(Rc::clone(&self.worker))
+            }
+            // Nobody closes it.
+            Err(_closed) => pending().await,
+        }
+    }
+
+    async fn pause(&self) {
+        yield_now().await;
+    }
+
+    fn deliver(
+        &self,
+        delivery: Delivery<'_>,
+    ) -> impl Future<Output = Result<UpstreamResponse<Relay>, ForwardError>> {
+        upstream::deliver(self.view.pool(delivery.target.slot), delivery)
+    }
+
+    fn is_draining(&self) -> bool {
+        self.worker.is_draining()
+    }
+
+    fn ended(&self, record: &Record, now: SystemTime) {
+        self.worker.ended(&self.view, record, now);
+    }
+}
+
+/// The turn of a request that has much to hash.
+#[derive(Debug)]
+pub struct Turn(Rc<Worker>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.turn().add_permits(1);
+    }
+}

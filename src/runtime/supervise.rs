@@ -1,0 +1,161 @@
+//! Shell. Threads and tasks that serve: where one of them ends before it was told to, the server ends, too.
+//!
+//! A server without one of its parts would go on, half of it dead, and be called ready. So it becomes unready, finishes what
+//! is under way, and says how it ended ([`Ended::Failed`](crate::runtime::Ended::Failed)).
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+
+use crate::runtime::control::Control;
+
+/// A part of the server that has to be there for as long as it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerPart {
+    /// A worker's thread.
+    Worker,
+    /// What accepts the connections of one listener.
+    AcceptLoop,
+    /// The thread that writes the log.
+    Log,
+    /// The thread that reloads the configuration.
+    Reload,
+    /// The thread that looks for the causes of mismatches.
+    Diagnosis,
+    /// The admin listener.
+    Admin,
+}
+
+impl fmt::Display for ServerPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Worker => "a worker",
+            Self::AcceptLoop => "an accept loop",
+            Self::Log => "the log",
+            Self::Reload => "the reload",
+            Self::Diagnosis => "the diagnosis",
+            Self::Admin => "the admin listener",
+        })
+    }
+}
+
+/// Belongs to a part while it runs. If it is dropped in a panic, or before anybody has told the server to end, the part has failed.
+#[derive(Debug)]
+pub struct PartGuard {
+    control: Arc<Control>,
+    part: ServerPart,
+    ended_in_order: bool,
+}
+
+impl PartGuard {
+    /// Watches over a part of the server with these controls.
+    #[must_use]
+    pub fn over(part: ServerPart, control: &Arc<Control>) -> Self {
+        Self { control: Arc::clone(control), part, ended_in_order: false }
+    }
+
+    /// The part has ended because it was told to.
+    pub fn end(mut self) {
+        self.ended_in_order = true;
+    }
+}
+
+impl Drop for PartGuard {
+    fn drop(&mut self) {
+        let is_told = self.ended_in_order || self.control.is_ending();
+        if thread::panicking() || !is_told {
+            self.control.fail(self.part);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::SystemTime;
+
+    use tokio::runtime::{LocalOptions, LocalRuntime};
+
+    use super::*;
+    use crate::config::environment::Fixed;
+
+    fn control() -> Arc<Control> {
+        let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ env = \"KEY\" }]\n\
+                    [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"";
+        let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "0123456789abcdef");
+        let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap();
+        let control = Control::new(&loaded.config, crate::diagnosis::submit::desk().0).unwrap();
+        control.set_ready(Vec::new());
+        control
+    }
+
+    fn runtime() -> LocalRuntime {
+        tokio::runtime::Builder::new_current_thread().build_local(LocalOptions::default()).unwrap()
+    }
+
+    fn assert_failed(control: &Control, part: ServerPart) {
+        assert_eq!(control.failed(), Some(part));
+        assert!(!control.is_ready() && control.is_ending());
+    }
+
+    #[test]
+    fn a_thread_that_panics_ends_the_server() {
+        let control = control();
+        let guard = PartGuard::over(ServerPart::Reload, &control);
+        let thread = thread::spawn(move || {
+            let _guard = guard;
+            panic!("for the test");
+        });
+        assert!(thread.join().is_err());
+        assert_failed(&control, ServerPart::Reload);
+    }
+
+    #[test]
+    fn a_task_that_panics_or_returns_too_early_ends_the_server() {
+        for panics in [true, false] {
+            let control = control();
+            let guard = PartGuard::over(ServerPart::AcceptLoop, &control);
+            runtime().block_on(async {
+                let task = tokio::task::spawn_local(async move {
+                    let _guard = guard;
+                    tokio::task::yield_now().await;
+                    assert!(!panics, "for the test");
+                });
+                assert_eq!(task.await.is_err(), panics);
+            });
+            assert_failed(&control, ServerPart::AcceptLoop);
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_drain_is_a_failure_too() {
+        let control = control();
+        control.drain();
+        let guard = PartGuard::over(ServerPart::Worker, &control);
+        let thread = thread::spawn(move || {
+            let _guard = guard;
+            panic!("for the test");
+        });
+        assert!(thread.join().is_err());
+        assert_failed(&control, ServerPart::Worker);
+    }
+
+    #[test]
+    fn what_ends_when_it_is_told_to_has_not_failed() {
+        let control = control();
+        PartGuard::over(ServerPart::Reload, &control).end();
+        assert!(control.is_ready() && !control.is_ending());
+        let guard = PartGuard::over(ServerPart::AcceptLoop, &control);
+        let runtime = runtime();
+        runtime.block_on(async move {
+            drop(tokio::task::spawn_local(async move {
+                let _guard = guard;
+                std::future::pending::<()>().await;
+            }));
+        });
+        control.drain();
+        // Its task is dropped as it is.
+        drop(runtime);
+        assert_eq!(control.failed(), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Shell. A generation as one thread sees it: with this thread's connections to its upstreams.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use crate::gateway::Gateway;
+use crate::http1::connection::{self, Scratch};
+use crate::runtime::control::Generation;
+use crate::upstream::pool::Pool;
+
+/// What a request is served with, from its beginning to its end.
+#[derive(Debug)]
+pub struct View {
+    generation: Arc<Generation>,
+    pools: Vec<Rc<Pool>>,
+    tracker: TaskTracker,
+    scratch: Scratch,
+}
+
+impl View {
+    /// The view of one of `workers` threads: each keeps its part of the idle upstream connections.
+    #[must_use]
+    pub fn new(
+        generation: Arc<Generation>,
+        workers: usize,
+        tracker: TaskTracker,
+        scratch: Scratch,
+    ) -> Rc<Self> {
+        Self::with_pools(generation, workers, tracker, scratch, &[])
+    }
+
+    /// The view of another generation. Upstreams that stay keep their connections; the others' are closed.
+    #[must_use]
+    pub fn renewed(&self, generation: Arc<Generation>, workers: usize) -> Rc<Self> {
+        let next = Self::with_pools(
+            generation,
+            workers,
+            self.tracker.clone(),
+            Rc::clone(&self.scratch),
+            &self.pools,
+        );
+        let stays = |pool: &Rc<Pool>| next.pools.iter().any(|kept| Rc::ptr_eq(kept, pool));
+        self.pools.iter().filter(|pool| !stays(pool)).for_each(|pool| pool.retire());
+        next
+    }
+
+    fn with_pools(
+        generation: Arc<Generation>,
+        workers: usize,
+        tracker: TaskTracker,
+        scratch: Scratch,
+        known: &[Rc<Pool>],
+    ) -> Rc<Self> {
+        let pools = generation.gateway.upstreams().iter().map(|upstream| {
+            let max_idle = upstream.max_idle.div_ceil(workers.max(1));
+            let known = known.iter().find(|pool| pool.upstream() == upstream);
+            known.map_or_else(
+                || Pool::new(upstream.clone(), max_idle, tracker.clone(), Rc::clone(&scratch)),
+                Rc::clone,
+            )
+        });
+        let pools = pools.collect();
+        Rc::new(Self { generation, pools, tracker, scratch })
+    }
+
+    /// The generation.
+    #[must_use]
+    pub fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// The compiled configuration.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.generation.gateway
+    }
+
+    /// This thread's connections to the upstream with this number.
+    #[must_use]
+    pub fn pool(&self, upstream: usize) -> Option<&Rc<Pool>> {
+        self.pools.get(upstream)
+    }
+
+    /// What a client may take.
+    #[must_use]
+    pub fn limits(&self) -> &connection::Limits {
+        &self.generation.limits
+    }
+}

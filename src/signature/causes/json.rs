@@ -1,0 +1,331 @@
+//! Pure. The spellings of a JSON text: the same tokens in the same order, with other white space and other escapes.
+//!
+//! Nothing is parsed but strings and what is between them: what is no JSON comes out as something that does not verify. The
+//! content is read from its beginning to its end, once for each spelling.
+
+/// The content in another spelling.
+pub(crate) struct Spelling {
+    /// It; `None` if the content cannot be spelled so. At most [`GROWTH`] times as long, and a little.
+    pub(crate) text: Option<Vec<u8>>,
+    /// How many bytes were looked at.
+    pub(crate) visited: usize,
+}
+
+/// The content in the ways that widespread libraries write JSON, if it could be an object or an array. Each is made when
+/// it is asked for.
+pub(crate) fn spellings(content: &[u8]) -> impl Iterator<Item = Spelling> {
+    let is_json = matches!(content.trim_ascii_start().first(), Some(b'{' | b'['));
+    let styles = STYLES.iter().filter(move |_| is_json);
+    styles.map(move |(space, escapes)| {
+        let mut reader = Reader { rest: content, visited: 0 };
+        let text = spell(&mut reader, *space, *escapes);
+        Spelling { text, visited: reader.visited }
+    })
+}
+
+/// How many spellings there are at most.
+#[cfg(test)]
+pub(crate) const MOST: usize = STYLES.len();
+
+#[derive(Clone, Copy)]
+enum Space {
+    /// None.
+    Nothing,
+    /// One behind each `:` and `,`, as Python writes it.
+    Single,
+    /// Each value on a line of its own, indented by so many spaces a level.
+    Lines(usize),
+}
+
+#[derive(Clone, Copy)]
+enum Escapes {
+    /// As they are.
+    Kept,
+    /// Only where they must be, as JavaScript, Go and Ruby write it.
+    Few,
+    /// For all that is not ASCII, as Python writes it.
+    Ascii,
+    /// For that and for slashes, as PHP writes it.
+    AsciiAndSlash,
+}
+
+const STYLES: [(Space, Escapes); 8] = [
+    (Space::Nothing, Escapes::Kept),
+    (Space::Single, Escapes::Kept),
+    (Space::Nothing, Escapes::Few),
+    (Space::Nothing, Escapes::AsciiAndSlash),
+    (Space::Single, Escapes::Ascii),
+    (Space::Nothing, Escapes::Ascii),
+    (Space::Lines(2), Escapes::Kept),
+    (Space::Lines(4), Escapes::Kept),
+];
+
+/// Guards against nesting that would be indented without end.
+const GROWTH: usize = 6;
+
+/// What is left of the content, and how many bytes of it were looked at.
+struct Reader<'c> {
+    rest: &'c [u8],
+    visited: usize,
+}
+
+impl<'c> Reader<'c> {
+    fn visit(&mut self, bytes: usize) {
+        self.visited = self.visited.saturating_add(bytes);
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        self.visit(1);
+        Some(*byte)
+    }
+
+    /// A string up to its quotation mark, which is taken, too.
+    fn string(&mut self) -> Option<&'c [u8]> {
+        let mut escaped = false;
+        let end = self.rest.iter().position(|byte| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        });
+        self.visit(end.unwrap_or(self.rest.len()));
+        let (inside, rest) = self.rest.split_at_checked(end?)?;
+        self.rest = rest.split_first()?.1;
+        Some(inside)
+    }
+}
+
+fn spell(reader: &mut Reader<'_>, space: Space, escapes: Escapes) -> Option<Vec<u8>> {
+    let most = reader.rest.len().saturating_mul(GROWTH).saturating_add(64);
+    let mut out = Vec::with_capacity(reader.rest.len().saturating_mul(2));
+    let mut depth: usize = 0;
+    // A bracket was opened, and nothing stands in it yet.
+    let mut is_empty = false;
+    while let Some(byte) = reader.next() {
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            continue;
+        }
+        let was_empty = std::mem::take(&mut is_empty);
+        if was_empty && !matches!(byte, b'}' | b']') {
+            line(&mut out, space, depth, most);
+        }
+        match byte {
+            b'"' => {
+                let inside = reader.string()?;
+                reader.visit(inside.len());
+                out.push(b'"');
+                respell(&mut out, inside, escapes)?;
+                out.push(b'"');
+            }
+            b'{' | b'[' => {
+                depth = depth.saturating_add(1);
+                out.push(byte);
+                is_empty = true;
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if !was_empty {
+                    line(&mut out, space, depth, most);
+                }
+                out.push(byte);
+            }
+            b':' | b',' => {
+                out.push(byte);
+                match space {
+                    Space::Nothing => {}
+                    Space::Lines(_) if byte == b',' => line(&mut out, space, depth, most),
+                    Space::Single | Space::Lines(_) => out.push(b' '),
+                }
+            }
+            other => out.push(other),
+        }
+        if out.len() > most {
+            return None;
+        }
+    }
+    Some(out)
+}
+
+/// Begins another line, where values have lines of their own.
+fn line(out: &mut Vec<u8>, space: Space, depth: usize, most: usize) {
+    if let Space::Lines(width) = space {
+        out.push(b'\n');
+        let indent = depth.saturating_mul(width).min(most);
+        out.resize(out.len().saturating_add(indent), b' ');
+    }
+}
+
+/// Appends the inside of a string with other escapes. `None` if that takes UTF-8, and it is none.
+fn respell(out: &mut Vec<u8>, inside: &[u8], escapes: Escapes) -> Option<()> {
+    if matches!(escapes, Escapes::Kept) {
+        out.extend_from_slice(inside);
+        return Some(());
+    }
+    let mut rest = std::str::from_utf8(inside).ok()?;
+    while let Some(first) = rest.chars().next() {
+        let (c, len) = if first == '\\' {
+            match escape(rest) {
+                Some(read) => read,
+                // An escape that has to stay: `\n`, `\"`.
+                None => {
+                    let len = rest.chars().take(2).map(char::len_utf8).fold(0, usize::saturating_add);
+                    let (escape, after) = rest.split_at_checked(len)?;
+                    out.extend_from_slice(escape.as_bytes());
+                    rest = after;
+                    continue;
+                }
+            }
+        } else {
+            (first, first.len_utf8())
+        };
+        write(out, c, escapes);
+        rest = rest.get(len..)?;
+    }
+    Some(())
+}
+
+/// The character that an escape stands for where it need not be one, and the length of the escape.
+fn escape(text: &str) -> Option<(char, usize)> {
+    if text.starts_with("\\/") {
+        return Some(('/', 2));
+    }
+    let first = unit(text)?;
+    if let Some(c) = char::from_u32(u32::from(first)) {
+        let must_be = c < ' ' || matches!(c, '"' | '\\');
+        return (!must_be).then_some((c, 6));
+    }
+    let pair = [first, unit(text.get(6..)?)?];
+    let c = char::decode_utf16(pair).next()?.ok()?;
+    Some((c, 12))
+}
+
+/// The code unit of `\uXXXX` at the beginning of a text.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    hex.then(|| u16::from_str_radix(digits, 16).ok())?
+}
+
+fn write(out: &mut Vec<u8>, c: char, escapes: Escapes) {
+    match (c, escapes) {
+        ('/', Escapes::AsciiAndSlash) => out.extend_from_slice(b"\\/"),
+        (c, Escapes::Ascii | Escapes::AsciiAndSlash) if !c.is_ascii() => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let mut digits = [0; 4];
+                let _four_for_two = hex::encode_to_slice(unit.to_be_bytes(), &mut digits);
+                out.extend_from_slice(b"\\u");
+                out.extend_from_slice(&digits);
+            }
+        }
+        (c, _) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn texts(content: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        spellings(content).filter_map(|spelling| spelling.text)
+    }
+
+    fn has(content: &str, spelling: &str) -> bool {
+        texts(content.as_bytes()).any(|other| other == spelling.as_bytes())
+    }
+
+    #[test]
+    fn a_text_is_spelled_as_the_usual_libraries_spell_it() {
+        let javascript = r#"{"a":[1,2],"url":"https://x/é🦀","q":"\"\\ , : \n","e":[],"o":{}}"#;
+        let python =
+            r#"{"a": [1, 2], "url": "https://x/\u00e9\ud83e\udd80", "q": "\"\\ , : \n", "e": [], "o": {}}"#;
+        let php = r#"{"a":[1,2],"url":"https:\/\/x\/\u00e9\ud83e\udd80","q":"\"\\ , : \n","e":[],"o":{}}"#;
+        let lines =
+            serde_json::to_string_pretty(&json!({"a": [1, {"b": "c"}], "e": [], "o": {}, "z": {"y": null}}))
+                .unwrap();
+        for received in [javascript, python, php] {
+            for signed in [javascript, python, php] {
+                assert!(has(received, signed), "{received} as {signed}");
+            }
+        }
+        let compact = r#"{"a":[1,{"b":"c"}],"e":[],"o":{},"z":{"y":null}}"#;
+        assert!(has(compact, &lines) && has(&lines, compact));
+    }
+
+    #[test]
+    fn what_has_to_be_escaped_stays_so() {
+        assert!(has(r#"["\u0000\u0022\u005c\u001f"]"#, r#"["\u0000\u0022\u005c\u001f"]"#));
+        assert!(has(r#"["\ud83e"]"#, r#"["\ud83e"]"#), "half of a pair");
+        assert!(!has(r#"["\u0022"]"#, r#"["""]"#));
+    }
+
+    #[test]
+    fn what_is_no_object_or_array_has_no_spellings() {
+        for content in ["", "a b", "1", "\"a\": 1", "{\"never ends"] {
+            assert_eq!(texts(content.as_bytes()).count(), 0, "{content}");
+        }
+        assert_eq!(texts(b"[\"\xff\"]").count(), 4, "only those that look into no string");
+    }
+
+    #[test]
+    fn deep_nesting_does_not_grow_without_end() {
+        for content in [b"[".repeat(100_000), b"[1,".repeat(50_000)] {
+            let long = texts(&content).map(|spelling| spelling.len()).max().unwrap();
+            assert!(long <= content.len() * GROWTH + 64);
+        }
+    }
+
+    #[test]
+    fn no_byte_is_looked_at_more_than_three_times() {
+        let shapes: [fn(usize) -> String; 9] = [
+            |n| format!("{{{}}}", " ".repeat(n)),
+            |n| format!("[{}", "\r\n".repeat(n)),
+            |n| "[ ".repeat(n),
+            |n| "{ ".repeat(n) + &" }".repeat(n),
+            |n| format!("[\"{}", "\\\\".repeat(n)),
+            |n| format!("[{}]", "\"\\u00e9\",".repeat(n)),
+            |n| format!("[\"{}\"]", "\\ud83e".repeat(n)),
+            |n| format!("[\"{}\"]", "é".repeat(n)),
+            |n| format!("[{}", "\"\" ".repeat(n)),
+        ];
+        for shape in shapes {
+            let content = shape(10_000);
+            for spelling in spellings(content.as_bytes()) {
+                assert!(spelling.visited <= 3 * content.len(), "{}: {}", &content[..20], spelling.visited);
+            }
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<String>().prop_map(Value::from), any::<i32>().prop_map(Value::from)];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_spelling_says_the_same(value in value()) {
+            let value = json!([value]);
+            let written = value.to_string();
+            prop_assert!(has(&written, &written));
+            prop_assert_eq!(texts(written.as_bytes()).count(), MOST);
+            for spelling in texts(written.as_bytes()) {
+                let read: Value = serde_json::from_slice(&spelling).unwrap();
+                prop_assert_eq!(&read, &value);
+            }
+        }
+
+        #[test]
+        fn no_content_panics(content: Vec<u8>, like in "[\\[\\]{}:,\"\\\\ud8e/a ]{0,60}") {
+            let _any = spellings(&[b"[", content.as_slice()].concat()).count();
+            let _any = spellings(&[b"[", like.as_bytes()].concat()).count();
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! Pure. Why a signature does not verify: the likely cause, in words that an operator can act on.
+//!
+//! Nothing of this may ever reach the sender; it is for the operator's own terminal and log. The work is linear in the
+//! content: a small, fixed number of passes over it for each of the verifier's secrets, and one for each other secret. All of it
+//! is counted, and given up where it is too much ([`Work`]).
+
+mod json;
+mod unpack;
+mod words;
+mod work;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::signature::algorithm::Algorithm;
+use crate::signature::causes::transforms::{content_change, rewritten};
+pub use crate::signature::causes::transforms::{key_changes, misread};
+pub use crate::signature::causes::words::Span;
+pub use crate::signature::causes::work::{GivenUp, Work};
+use crate::signature::field::Encoding;
+use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::secret::SecretEncoding;
+use crate::signature::trial::{Trial, Tried};
+use crate::signature::window::Unit;
+use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
+
+/// The likely cause of a signature that does not verify.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The tag is right, its notation is not.
+    Notation(Misread),
+    /// The notation is not the scheme's; whether the tag is right cannot be told without the content.
+    Form(Misread),
+    /// The field with this name came more than once, or as a list, with the same value each time.
+    Doubled(String),
+    /// There is no signature of the route's scheme, but one of another.
+    OtherScheme {
+        /// The field that is missing.
+        missing: String,
+        /// The field that is there.
+        found: String,
+        /// The scheme that it belongs to.
+        scheme: String,
+        /// The path of the route that has this scheme, if one has.
+        path: Option<String>,
+    },
+    /// The signed time is outside its window.
+    SignedTime {
+        /// By how much it differs from now.
+        off: Duration,
+        /// In which direction.
+        side: Side,
+        /// How much is allowed in this direction.
+        allowed: Duration,
+    },
+    /// The signed time is written in this unit, which is not the scheme's.
+    TimeUnit(Unit),
+    /// It was made with a secret whose time is over.
+    Expired(Arc<str>),
+    /// It was made with the secret of another route.
+    OtherRoute {
+        /// The path of that route.
+        path: String,
+        /// The name of its secret.
+        secret: Arc<str>,
+    },
+    /// The content was changed on its way.
+    Content(ContentChange),
+    /// The secret is not written here as the sender uses it.
+    Key {
+        /// The name of the secret.
+        secret: Arc<str>,
+        /// What is wrong with it.
+        change: KeyChange,
+    },
+}
+
+/// On which side of now a moment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Before.
+    Past,
+    /// After.
+    Future,
+}
+
+/// How a signature field's value differs from its scheme's form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misread {
+    /// There is nothing in it.
+    Empty,
+    /// It is a list.
+    List,
+    /// There is white space or a quotation mark around it.
+    Wrapped,
+    /// The scheme's prefix is missing.
+    PrefixMissing(String),
+    /// There is a prefix that is not the scheme's.
+    OtherPrefix(String),
+    /// The tag is in base64, not in hexadecimal.
+    Base64,
+    /// The tag is in hexadecimal, not in base64.
+    Hexadecimal,
+    /// So many hexadecimal digits, which are not as many as a tag has, which is so many.
+    Length(usize, usize),
+    /// Base64 of so many bytes, which are not as many as a tag has, which is so many.
+    Bytes(usize, usize),
+    /// It is no list of the scheme's form.
+    NotList,
+    /// None of these; not in this encoding.
+    NotEncoded(Encoding),
+}
+
+/// How the content differs from what was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentChange {
+    /// A newline at its end was not signed.
+    NewlineAdded,
+    /// A newline at its end was signed, and is gone.
+    NewlineLost,
+    /// CR LF stands where LF was signed.
+    CrlfForLf,
+    /// LF stands where CR LF was signed.
+    LfForCrlf,
+    /// A byte order mark was put before it.
+    ByteOrderMark,
+    /// The same JSON was signed in another spelling: other white space, other escapes.
+    Reserialized,
+    /// It is compressed, and was signed as it is without.
+    Compressed,
+    /// Its fields say that it is compressed, and it is not. What was signed cannot be made again.
+    Decompressed,
+}
+
+/// How the configured secret differs from what the sender uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// There is white space around it that does not belong to it.
+    Untrimmed,
+    /// There are quotation marks around it that do not belong to it.
+    Quoted,
+    /// The sender's ends in a newline.
+    NewlineLost,
+    /// Its text is to be read in this encoding.
+    Encoding(SecretEncoding),
+}
+
+/// The name of the secret that the content verifies under, if it does.
+#[must_use]
+pub fn verified_by<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+) -> Option<Arc<str>> {
+    let mut goes_on = || true;
+    verified(verifier, context, content, &mut Work::new(usize::MAX, &mut goes_on)).ok().flatten()
+}
+
+/// As [`verified_by`], within a bound.
+fn verified<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+    work: &mut Work<'_>,
+) -> Result<Option<Arc<str>>, GivenUp> {
+    verified_at(verifier, context, content, context.now, work)
+}
+
+/// As [`verified`], with the secrets that count in another moment than the one that the claim is judged in.
+fn verified_at<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+    moment: SystemTime,
+    work: &mut Work<'_>,
+) -> Result<Option<Arc<str>>, GivenUp> {
+    work.spend(CLAIM)?;
+    let trial = verifier.claim(context).ok().and_then(|claim| Trial::of(verifier, claim, moment, None));
+    let Some(mut trial) = trial else { return Ok(None) };
+    loop {
+        let step = trial.step(content, PIECE);
+        let spent = work.spend(step.work);
+        match step.tried {
+            Tried::Holds(key) => return Ok(Some(Arc::clone(&key.name))),
+            Tried::Fails => return spent.map(|()| None),
+            Tried::More => spent?,
+        }
+    }
+}
+
+/// Why a request does not verify, if one of the usual slips explains it. `content` is `None` where it was refused before
+/// any was read: then only what its fields show can be told. `others` are the verifiers of other routes, each with its
+/// path.
+///
+/// # Errors
+/// [`GivenUp`] if to find out takes more `work` than there is.
+pub fn likely_cause<'o, F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let scheme = verifier.scheme();
+    match (verifier.claim(context), content) {
+        (Ok(_), None) => Ok(None),
+        (Ok(_), Some(content)) => of_content(verifier, context, content, others, work),
+        (Err(ClaimError::Missing), _) => other_scheme(scheme, context.fields, others, work),
+        (Err(ClaimError::Duplicate), content) => doubled(verifier, context, content, work),
+        (Err(ClaimError::Expired), content) => signed_time(verifier, context, content, work),
+        (Err(ClaimError::Malformed), content) => malformed(verifier, context, content, work),
+    }
+}
+
+/// For a claim that is well-formed: what is wrong is the secret or the content.
+fn of_content<'o, F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+    others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    // Before any secret's `not_after`.
+    if verifier.keys.iter().any(|key| !key.counts(context.now))
+        && let Some(secret) = verified_at(verifier, context, content, SystemTime::UNIX_EPOCH, work)?
+    {
+        return Ok(Some(Cause::Expired(secret)));
+    }
+    let verifies = |content: &[u8], work: &mut Work<'_>| {
+        verified(verifier, context, content, work).map(|secret| secret.is_some())
+    };
+    if let Some(change) = content_change(content, work, verifies)? {
+        return Ok(Some(Cause::Content(change)));
+    }
+    for (path, other) in others {
+        if let Some(secret) = verified(other, context, content, work)? {
+            return Ok(Some(Cause::OtherRoute { path: path.to_owned(), secret }));
+        }
+    }
+    for (change, slip) in &verifier.slips {
+        if let Some(secret) = verified(slip, context, content, work)? {
+            return Ok(Some(Cause::Key { secret, change: *change }));
+        }
+    }
+    let signs_content = verifier.scheme().algorithm != Algorithm::Token;
+    let encodings = context.fields.values("content-encoding");
+    let decompressed = signs_content && unpack::is_unpacked(encodings, content);
+    Ok(decompressed.then_some(Cause::Content(ContentChange::Decompressed)))
+}
+
+/// For a request without a signature: whether it has that of another scheme. A token is no sign of one: its field can be
+/// any that clients send.
+fn other_scheme<'o>(
+    scheme: &Scheme,
+    fields: &impl Fields,
+    others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let Some(missing) = scheme.fields().find(|name| fields.values(name).next().is_none()) else {
+        return Ok(None);
+    };
+    let is_there = |other: &Scheme| {
+        let value = fields.values(&other.field).next();
+        let read = |value| other.notation.read(other.algorithm, value, None).is_ok();
+        other.field != scheme.field
+            && other.algorithm != Algorithm::Token
+            && value.is_some_and(read)
+            && other.fields().all(|name| fields.values(name).next().is_some())
+    };
+    let configured = others.into_iter().map(|(path, verifier)| (Some(path), verifier.scheme()));
+    let shipped = PRESETS.iter().map(|scheme| (None, scheme));
+    for (path, other) in configured.chain(shipped) {
+        work.spend(CLAIM)?;
+        if is_there(other) {
+            return Ok(Some(Cause::OtherScheme {
+                missing: missing.to_owned(),
+                found: other.field.to_string(),
+                scheme: other.name.to_string(),
+                path: path.map(str::to_owned),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// For more than one signature, or time, or identifier: whether they are one, doubled on the way. Where there is content,
+/// the one must be right.
+fn doubled<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let same = verifier.scheme().fields().find_map(|name| {
+        let lines = context.fields.values(name);
+        let mut values = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        let first = values.next()?;
+        let mut others = values.take(MOST_VALUES).peekable();
+        (others.peek().is_some() && others.all(|other| other == first)).then_some((name, first))
+    });
+    let Some((name, value)) = same else { return Ok(None) };
+    let fields = Replaced { others: context.fields, name, value };
+    let is_right = right(verifier, &with(context, &fields), content, work)?;
+    Ok(is_right.then(|| Cause::Doubled(name.to_owned())))
+}
+
+/// Whether the content verifies; where there is none, that is left open.
+fn right<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<bool, GivenUp> {
+    match content {
+        Some(content) => Ok(verified(verifier, context, content, work)?.is_some()),
+        None => Ok(true),
+    }
+}
+
+/// For a signed time outside its window: how far off it is, or in which unit it is meant. Where there is content, it must
+/// have been right once: an event that never was authentic has no wrong clock.
+fn signed_time<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    if let Some(unit) = time_unit(verifier.scheme(), context) {
+        return Ok(Some(Cause::TimeUnit(unit)));
+    }
+    let window = verifier.scheme().timestamp.as_ref();
+    let Some((window, moment)) = window.zip(verifier.moment(context.fields)) else { return Ok(None) };
+    let then = Context { now: moment, ..with(context, context.fields) };
+    if !right(verifier, &then, content, work)? {
+        return Ok(None);
+    }
+    Ok(Some(match context.now.duration_since(moment) {
+        Ok(off) => Cause::SignedTime { off, side: Side::Past, allowed: window.past },
+        Err(ahead) => Cause::SignedTime { off: ahead.duration(), side: Side::Future, allowed: window.future },
+    }))
+}
+
+/// The unit that the signed time makes sense in, which is not the scheme's.
+fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Unit> {
+    let window = scheme.timestamp.as_ref()?;
+    let text = claim::time_text(scheme, context.fields)?;
+    let others = Unit::ALL.into_iter().map(|(_, unit)| unit).filter(|unit| *unit != window.unit);
+    others.into_iter().find(|unit| unit.read(text).is_some_and(|moment| window.admits(moment, context.now)))
+}
+
+/// For a signature that is not of the scheme's form: which form it has. Where there is content, its tag must be right.
+fn malformed<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let scheme = verifier.scheme();
+    let Some(value) = context.fields.values(&scheme.field).next() else { return Ok(None) };
+    if scheme.notation.read(scheme.algorithm, value, None).is_ok() {
+        return Ok(time_unit(scheme, context).map(Cause::TimeUnit));
+    }
+    let rewritten = rewritten(scheme, value);
+    let Some(content) = content else {
+        let misread = misread(scheme, value);
+        // What is no tag in any notation is noise, or a guess.
+        let telling = rewritten.is_some()
+            || matches!(
+                misread,
+                Misread::Length(40 | 64 | 96 | 128, _) | Misread::Bytes(20 | 32 | 48 | 64, _)
+            );
+        return Ok(telling.then_some(Cause::Form(misread)));
+    };
+    let Some(rewritten) = rewritten else { return Ok(None) };
+    let fields = Replaced { others: context.fields, name: &scheme.field, value: rewritten.as_bytes() };
+    let is_right = verified(verifier, &with(context, &fields), content, work)?.is_some();
+    Ok(is_right.then(|| Cause::Notation(misread(scheme, value))))
+}
+
+/// The same request with other fields.
+fn with<'c, F, G>(context: &Context<'c, F>, fields: &'c G) -> Context<'c, G> {
+    let Context { method, target, origin, now, .. } = *context;
+    Context { method, target, origin, fields, now }
+}
+
+/// The fields of a request, with another value in one of them.
+struct Replaced<'a, F> {
+    others: &'a F,
+    name: &'a str,
+    value: &'a [u8],
+}
+
+impl<F: Fields> Fields for Replaced<'_, F> {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let replaced = self.name == name;
+        let others = self.others.values(name).filter(move |_| !replaced);
+        replaced.then_some(self.value).into_iter().chain(others)
+    }
+}
+
+/// So many values of a field are compared: guards against fields that are nothing but commas.
+const MOST_VALUES: usize = 64;
+
+/// Bytes that are hashed before it is asked again whether to go on.
+const PIECE: usize = 64 * 1024;
+
+/// What it takes to read what the fields claim, in bytes.
+const CLAIM: usize = 1024;
+
+#[cfg(test)]
+mod tests;
+pub mod transforms;

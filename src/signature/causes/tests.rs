@@ -1,0 +1,296 @@
+//! Tests of the diagnosis: which cause is found, and that none is made up.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::*;
+use crate::signature::mac::HASHED;
+use crate::signature::secret::{Key, Secret};
+
+struct Lines(Vec<(&'static str, Vec<u8>)>);
+
+impl Fields for Lines {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value.as_slice())
+    }
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap()
+}
+
+fn verifier(key: &str, not_after: Option<SystemTime>) -> Verifier {
+    of_scheme("propify", key, not_after)
+}
+
+fn of_scheme(scheme: &str, key: &str, not_after: Option<SystemTime>) -> Verifier {
+    let secret = Secret { name: key.into(), key: Key::new(key.into()), not_after };
+    Verifier::new(Scheme::preset(scheme).unwrap().clone(), vec![secret]).unwrap()
+}
+
+const NOW: u64 = 1_782_864_000;
+
+fn why(
+    verifier: &Verifier,
+    lines: &[(&'static str, &str)],
+    content: Option<&[u8]>,
+    others: &[(&str, &Verifier)],
+) -> Option<Cause> {
+    let lines = Lines(lines.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect());
+    let context = Context::of(&lines, at(NOW));
+    assert_eq!(content.and_then(|content| verified_by(verifier, &context, content)), None);
+    let mut goes_on = || true;
+    likely_cause(verifier, &context, content, others.iter().copied(), &mut Work::new(1 << 20, &mut goes_on))
+        .unwrap()
+}
+
+fn cause(verifier: &Verifier, value: &str, content: &[u8], other: &Verifier) -> Option<Cause> {
+    why(verifier, &[("propify-signature", value)], Some(content), &[("/other", other)])
+}
+
+#[test]
+fn the_likely_cause_is_found() {
+    let (this, other) = (verifier("this", None), verifier("other", None));
+    let (_, value) = this.sign(b"{}").unwrap();
+    let (_, others) = other.sign(b"{}").unwrap();
+    let content = ContentChange::NewlineAdded;
+    assert_eq!(cause(&this, &value, b"{}\n", &other), Some(Cause::Content(content)));
+    let found = cause(&this, &others, b"{}", &other);
+    assert_eq!(found, Some(Cause::OtherRoute { path: "/other".into(), secret: "other".into() }));
+    let found = cause(&this, &format!("sha256={value}"), b"{}", &other);
+    assert_eq!(found, Some(Cause::Notation(Misread::OtherPrefix("sha256=".into()))));
+    let expired = verifier("this", Some(at(1)));
+    assert_eq!(cause(&expired, &value, b"{}", &other), Some(Cause::Expired("this".into())));
+    let twice = format!("{value}, {value}");
+    assert_eq!(cause(&this, &twice, b"{}", &other), Some(Cause::Doubled("propify-signature".into())));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(b"{}").unwrap();
+    let found = cause(&this, &value, &gzip.finish().unwrap(), &other);
+    assert_eq!(found, Some(Cause::Content(ContentChange::Compressed)));
+    let lines = [("propify-signature", value.as_str()), ("content-encoding", "gzip")];
+    let found = why(&this, &lines, Some(b"{\"a\":1}"), &[]);
+    assert_eq!(found, Some(Cause::Content(ContentChange::Decompressed)));
+}
+
+#[test]
+fn what_a_secret_was_meant_to_be_is_tried_and_verifies_nothing() {
+    let (_, value) = verifier("this", None).sign(b"{}").unwrap();
+    let name: Arc<str> = "written".into();
+    let slips = key_changes(b"this ", SecretEncoding::Utf8);
+    let written = verifier("this ", None).suspecting(&name, slips);
+    let found = cause(&written, &value, b"{}", &verifier("other", None));
+    assert_eq!(found, Some(Cause::Key { secret: name, change: KeyChange::Untrimmed }));
+}
+
+#[test]
+fn where_there_is_no_likely_cause_none_is_made_up() {
+    let (this, other) = (verifier("this", None), verifier("other", None));
+    let this = this.suspecting(&"this".into(), key_changes(b"this", SecretEncoding::Utf8));
+    let (_, unknown) = verifier("unknown", None).sign(b"{}").unwrap();
+    for value in [&unknown, "", "nonsense", &format!("sha256={unknown}"), &format!("{unknown},{unknown}")] {
+        assert_eq!(cause(&this, value, b"{}", &other), None, "{value}");
+    }
+}
+
+#[test]
+fn without_content_only_what_the_fields_show_is_said() {
+    let (this, github) = (verifier("this", None), of_scheme("github", "theirs", None));
+    let (_, value) = this.sign(b"{}").unwrap();
+    let head = |value: &str| why(&this, &[("propify-signature", value)], None, &[]);
+    assert_eq!(head(&value), None, "it may be right");
+    let prefixed = format!("sha256={value}");
+    assert_eq!(head(&prefixed), Some(Cause::Form(Misread::OtherPrefix("sha256=".into()))));
+    assert_eq!(head(&value[..40]), Some(Cause::Form(Misread::Length(40, 64))));
+    assert_eq!(head(&format!("{value},{value}")), Some(Cause::Doubled("propify-signature".into())));
+    for noise in ["", "a", "nonsense", "a,b", "zz", &value[1..]] {
+        assert_eq!(head(noise), None, "{noise}");
+    }
+    let lines = [("x-hub-signature-256", prefixed.as_str())];
+    let other = |path: Option<&str>| Cause::OtherScheme {
+        missing: "propify-signature".into(),
+        found: "x-hub-signature-256".into(),
+        scheme: "github".into(),
+        path: path.map(str::to_owned),
+    };
+    assert_eq!(why(&this, &lines, None, &[]), Some(other(None)));
+    assert_eq!(why(&this, &lines, None, &[("/hooks", &github)]), Some(other(Some("/hooks"))));
+    assert_eq!(why(&this, &[("x-hub-signature-256", "none")], None, &[]), None);
+    assert_eq!(why(&this, &[("x-gitlab-token", "a")], None, &[]), None, "a token shows nothing");
+}
+
+#[test]
+fn a_clock_is_blamed_for_what_was_right_once() {
+    let stripe = of_scheme("stripe", "key", None);
+    let sign = |key: &str, seconds: u64| {
+        let lines = Lines(vec![]);
+        let stamp = crate::signature::sign::Stamp { timestamp: None, id: None };
+        let context = Context::of(&lines, at(seconds));
+        let signed = of_scheme("stripe", key, None).signature(None, &context, stamp, b"{}").unwrap();
+        signed.lines().next().unwrap().1.clone()
+    };
+    let off = |value: &str, content| why(&stripe, &[("stripe-signature", value)], content, &[]);
+    let allowed = Duration::from_secs(300);
+    let clock = |seconds, side| Some(Cause::SignedTime { off: Duration::from_secs(seconds), side, allowed });
+    let late = sign("key", NOW - 3600);
+    assert_eq!(off(&late, None), clock(3600, Side::Past));
+    assert_eq!(off(&late, Some(b"{}")), clock(3600, Side::Past));
+    assert_eq!(off(&late, Some(b"{ }")), None, "it never was right");
+    assert_eq!(off(&sign("key", NOW + 3600), None), clock(3600, Side::Future));
+    let millis = format!("t={}000,v1={}", NOW, "0".repeat(64));
+    assert_eq!(off(&millis, None), Some(Cause::TimeUnit(Unit::Milliseconds)));
+}
+
+#[test]
+fn every_cause_has_words_a_label_and_advice() {
+    let secret: Arc<str> = "current".into();
+    let mut causes = vec![
+        Cause::Notation(Misread::Base64),
+        Cause::Form(Misread::Base64),
+        Cause::Doubled("x".into()),
+        Cause::OtherScheme { missing: "x".into(), found: "y".into(), scheme: "z".into(), path: None },
+        Cause::SignedTime { off: Duration::MAX, side: Side::Past, allowed: Duration::from_secs(1) },
+        Cause::TimeUnit(Unit::Seconds),
+        Cause::Expired(Arc::clone(&secret)),
+        Cause::OtherRoute { path: "/a".into(), secret: Arc::clone(&secret) },
+    ];
+    causes.extend(
+        [
+            ContentChange::NewlineAdded,
+            ContentChange::NewlineLost,
+            ContentChange::CrlfForLf,
+            ContentChange::LfForCrlf,
+            ContentChange::ByteOrderMark,
+            ContentChange::Reserialized,
+            ContentChange::Compressed,
+            ContentChange::Decompressed,
+        ]
+        .map(Cause::Content),
+    );
+    let slips = [
+        KeyChange::Untrimmed,
+        KeyChange::Quoted,
+        KeyChange::NewlineLost,
+        KeyChange::Encoding(SecretEncoding::Hex),
+    ];
+    causes.extend(slips.map(|change| Cause::Key { secret: Arc::clone(&secret), change }));
+    let mut labels: Vec<_> = causes.iter().map(Cause::as_str).collect();
+    labels.dedup();
+    assert_eq!(labels, Cause::LABELS);
+    for cause in causes {
+        let words = cause.to_string();
+        assert!(!words.ends_with('.') && !cause.advice().is_empty(), "{cause}");
+        assert!(words.len() < 200, "a line of the log holds it: {cause}");
+    }
+}
+
+/// A signature of a stranger's for this content: the work that it takes to find no cause for it, at most so much, as it was
+/// counted and as it was hashed.
+fn diagnosed(
+    verifier: &Verifier,
+    content: &[u8],
+    most: usize,
+) -> (Result<Option<Cause>, GivenUp>, usize, usize) {
+    let lines = Lines(vec![("propify-signature", "0123456789abcdef".repeat(4).into_bytes())]);
+    let context = Context::of(&lines, at(NOW));
+    let (before, mut goes_on) = (HASHED.get(), || true);
+    let mut work = Work::new(most, &mut goes_on);
+    let found = likely_cause(verifier, &context, Some(content), [], &mut work);
+    (found, work.done(), HASHED.get() - before)
+}
+
+fn around(before: &str, piece: &str, after: &str, n: usize) -> Vec<u8> {
+    [before, &piece.repeat(n / piece.len()), after].concat().into_bytes()
+}
+
+#[test]
+fn the_work_is_linear_in_the_content_whatever_it_is() {
+    let verifier =
+        verifier("this", None).suspecting(&"this".into(), key_changes(b"this", SecretEncoding::Utf8));
+    let gzip = |content: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(content).unwrap();
+        gzip.finish().unwrap()
+    };
+    let member = gzip(b"a");
+    type Shape<'s> = &'s dyn Fn(usize) -> Vec<u8>;
+    let shapes: [Shape<'_>; 20] = [
+        &|n| around("{", " ", "}", n),
+        &|n| around("[", "\r\n", "]", n),
+        &|n| around("[", "\t", "", n),
+        &|n| around("", "[", "", n),
+        &|n| [around("", "[", "", n), around("", "]", "", n)].concat(),
+        &|n| around("", "{\"a\":", "", n),
+        &|n| around("[", "[],", "[]]", n),
+        &|n| around("[", "1,", "1]", n),
+        &|n| around("[", "\"", "]", n),
+        &|n| around("[\"", "\\", "\"]", n),
+        &|n| around("[\"", "\\u00e9", "\"]", n),
+        &|n| around("[\"", "\\ud83e", "\"]", n),
+        &|n| around("[\"", "\\u", "\"]", n),
+        &|n| around("[\"", "é", "\"]", n),
+        &|n| around("{", "\"a\":1,", "\"a\":1}", n),
+        &|n| around("", "\u{feff}", "", n),
+        &|n| around("a=1", "&a=%20b", "", n),
+        &|n| around("", "\n", "", n),
+        &|n| vec![0; n],
+        &|n| member.repeat(n / member.len()),
+    ];
+    for shape in shapes {
+        let (once, four_times) = (shape(16 << 10), shape(64 << 10));
+        let (found, work, hashed) = diagnosed(&verifier, &once, usize::MAX);
+        let (_, more_work, _) = diagnosed(&verifier, &four_times, usize::MAX);
+        let name = String::from_utf8_lossy(&once[..20]).into_owned();
+        assert_eq!(found, Ok(None), "{name}");
+        assert!(more_work <= work * 9 / 2, "{name}: {work}, {more_work}");
+        assert!(work <= 80 * once.len(), "{name}: {work}");
+        assert!(hashed <= work, "{name}: {hashed} of {work}");
+    }
+    let bomb = gzip(&vec![0; 64 << 20]);
+    let (_, work, _) = diagnosed(&verifier, &bomb, usize::MAX);
+    assert!(work <= (1 << 20) + 80 * bomb.len(), "{work}");
+}
+
+#[test]
+fn however_many_secrets_there_are_no_more_is_done_than_may_be() {
+    const MOST: usize = 4 << 20;
+    let secret =
+        |n: usize| Secret { name: n.to_string().into(), key: Key::new(vec![1; n + 1]), not_after: None };
+    let scheme = Scheme::preset("propify").unwrap();
+    let verifier = Verifier::new(scheme.clone(), (0..200).map(secret).collect()).unwrap();
+    let content = around("{", " ", "}", 256 << 10);
+    let (found, work, hashed) = diagnosed(&verifier, &content, MOST);
+    assert_eq!(found, Err(GivenUp));
+    assert!(hashed <= work && work <= MOST + (1 << 20), "{hashed} of {work}");
+    // Of usual content, it is enough.
+    let (found, work, _) = diagnosed(&verifier, br#"{"meta":{"object":"leases"}}"#, MOST);
+    assert_eq!(found, Ok(None));
+    assert!(work > 200 * 10 * 28, "each was tried: {work}");
+}
+
+#[test]
+fn it_is_asked_often_whether_to_go_on_and_an_answer_of_no_ends_it() {
+    let verifier =
+        verifier("this", None).suspecting(&"this".into(), key_changes(b"this", SecretEncoding::Utf8));
+    let lines = Lines(vec![("propify-signature", "0123456789abcdef".repeat(4).into_bytes())]);
+    let context = Context::of(&lines, at(NOW));
+    let content = around("[", "[1,", "]", 256 << 10);
+    let asked = |most: usize| {
+        let (mut times, mut last, mut longest) = (0, HASHED.get(), 0);
+        let mut goes_on = || {
+            times += 1;
+            longest = longest.max(HASHED.get() - last);
+            last = HASHED.get();
+            times < most
+        };
+        let found =
+            likely_cause(&verifier, &context, Some(&content), [], &mut Work::new(usize::MAX, &mut goes_on));
+        (found, times, longest)
+    };
+    let (found, times, longest) = asked(usize::MAX);
+    assert_eq!(found, Ok(None));
+    assert!(longest <= PIECE, "{longest}");
+    for most in [1, 2, times / 2, times] {
+        let (found, times, _) = asked(most);
+        assert_eq!((found, times), (Err(GivenUp), most));
+    }
+}

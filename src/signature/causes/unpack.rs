@@ -1,0 +1,111 @@
+//! Pure. Content that was compressed on its way, or on it no more, within bounds: it is a stranger's.
+
+use std::io::Read as _;
+
+use flate2::bufread::{GzDecoder, ZlibDecoder};
+
+/// Content that is gzip or zlib (RFC 1952, RFC 1950), decompressed; if it is one whole, and not too long. And how many bytes
+/// came out, in any case.
+///
+/// What has several members is not looked at: nobody compresses a body so, and each may be empty and cost as much as 32 KiB.
+pub(crate) fn unpacked(content: &[u8]) -> (Option<Vec<u8>>, usize) {
+    // One more byte than may be, to see that there is more.
+    let limit = u64::try_from(LONGEST_UNPACKED).unwrap_or(u64::MAX).saturating_add(1);
+    let mut unpacked = Vec::new();
+    let read = if is_gzip(content) {
+        let mut decoder = GzDecoder::new(content);
+        let read = decoder.by_ref().take(limit).read_to_end(&mut unpacked);
+        read.map(|_| decoder.into_inner())
+    } else if is_zlib(content) {
+        let mut decoder = ZlibDecoder::new(content);
+        let read = decoder.by_ref().take(limit).read_to_end(&mut unpacked);
+        read.map(|_| decoder.into_inner())
+    } else {
+        return (None, 0);
+    };
+    let len = unpacked.len();
+    let is_whole = read.is_ok_and(<[u8]>::is_empty) && len <= LONGEST_UNPACKED;
+    (is_whole.then_some(unpacked), len)
+}
+
+/// Whether content that is said to be compressed is not. What was signed then is gone: no compressor makes the same bytes
+/// as another, or as another version of itself.
+pub(crate) fn is_unpacked<'v>(mut encodings: impl Iterator<Item = &'v [u8]>, content: &[u8]) -> bool {
+    let said = encodings.any(|encoding| CODINGS.iter().any(|coding| encoding.eq_ignore_ascii_case(coding)));
+    said && matches!(content.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'))
+}
+
+/// RFC 1952, section 2.3.1: the two bytes that identify it, and the only method there is.
+fn is_gzip(content: &[u8]) -> bool {
+    content.starts_with(&[0x1f, 0x8b, 8])
+}
+
+/// RFC 1950, section 2.2: the method, and a check of the first two bytes. The first is no beginning of any text format.
+fn is_zlib(content: &[u8]) -> bool {
+    match content {
+        [method @ 0x78, flags, ..] => u16::from_be_bytes([*method, *flags]) % 31 == 0,
+        _ => false,
+    }
+}
+
+/// The content codings in use (RFC 9110, section 8.4.1).
+const CODINGS: [&[u8]; 5] = [b"gzip", b"x-gzip", b"deflate", b"br", b"zstd"];
+
+/// Guards against a little that decompresses to a lot.
+const LONGEST_UNPACKED: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+    use proptest::prelude::*;
+
+    pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_was_packed_is_unpacked_if_it_is_whole() {
+        let content = b"{\"a\":1}".repeat(100);
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&content).unwrap();
+        let packed = [gzip(&content), encoder.finish().unwrap()];
+        for packed in packed {
+            assert_eq!(unpacked(&packed).0.as_deref(), Some(content.as_slice()));
+            assert_eq!(unpacked(&packed[..packed.len() - 5]).0, None, "cut off");
+            assert_eq!(unpacked(&[packed.as_slice(), &packed].concat()).0, None, "two of them");
+        }
+        assert_eq!(unpacked(&content), (None, 0));
+        assert_eq!(unpacked(b""), (None, 0));
+    }
+
+    #[test]
+    fn a_little_that_would_be_a_lot_is_left_alone() {
+        let just = vec![0; LONGEST_UNPACKED];
+        assert_eq!(unpacked(&gzip(&just)).0.map(|unpacked| unpacked.len()), Some(LONGEST_UNPACKED));
+        let bomb = gzip(&vec![0; LONGEST_UNPACKED + 1]);
+        assert!(bomb.len() < 2000);
+        assert_eq!(unpacked(&bomb), (None, LONGEST_UNPACKED + 1));
+    }
+
+    #[test]
+    fn only_what_is_said_to_be_packed_and_is_not_has_been_unpacked() {
+        let is = |encoding: &str, content: &[u8]| is_unpacked([encoding.as_bytes()].into_iter(), content);
+        assert!(is("gzip", b" {}") && is("GZIP", b"[]") && is("br", b"{}"));
+        assert!(!is("identity", b"{}") && !is("gzip", &gzip(b"{}")) && !is("gzip", b""));
+        assert!(!is_unpacked([].into_iter(), b"{}"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_content_panics(content: Vec<u8>) {
+            let _any = unpacked(&[&[0x1f, 0x8b, 8], content.as_slice()].concat());
+            let _any = unpacked(&[&[0x78, 0x9c], content.as_slice()].concat());
+        }
+    }
+}

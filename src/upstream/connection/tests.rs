@@ -1,0 +1,567 @@
+//! One connection to an upstream, at the moments that a real network seldom brings about.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream as Peer;
+use std::rc::Rc;
+
+use tokio::net::UnixStream;
+use tokio::task::coop::{consume_budget, has_budget_remaining};
+use tokio::task::yield_now;
+use tokio::time::advance;
+
+use super::*;
+use crate::admission::client;
+use crate::admission::memory::Budget;
+use crate::config::Upstream;
+use crate::http1::connection::scratch;
+use crate::upstream::body::Relay;
+use crate::upstream::origin::Origin;
+use crate::upstream::pool::Pool;
+
+const LIMIT: Duration = Duration::from_secs(10);
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// A link, and the other end of it. The system has said by then that the link can be written to.
+async fn link() -> (Link, Peer) {
+    let (ours, peer) = Peer::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    peer.set_read_timeout(Some(LIMIT)).unwrap();
+    let stream = UnixStream::from_std(ours).unwrap();
+    stream.writable().await.unwrap();
+    (Link::new(Stream::Unix(stream), LIMIT, scratch()), peer)
+}
+
+fn request(size: usize) -> Box<Outgoing> {
+    request_with(size, Budget::new(1 << 30).share(client::Peer::Unix))
+}
+
+fn request_with(size: usize, share: Share) -> Box<Outgoing> {
+    let head = format!("POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
+    Outgoing::new(head.into_bytes(), vec![b'x'; size], share, Asked::ForContent)
+}
+
+async fn sent(link: &mut Link, size: usize) -> Result<ResponseHead, Unanswered> {
+    link.send(request(size), &[], Instant::now(), LIMIT).await
+}
+
+fn stream(link: &Link) -> &UnixStream {
+    match &link.stream {
+        Stream::Unix(stream) => stream,
+        Stream::Tcp(_) => panic!("it is a unix socket"),
+    }
+}
+
+/// Uses up what a task may do in one turn, but for so much.
+async fn spend_budget_but(left: usize) {
+    let mut all = 0;
+    yield_now().await;
+    while has_budget_remaining() {
+        consume_budget().await;
+        all += 1;
+    }
+    yield_now().await;
+    for _ in left..all {
+        consume_budget().await;
+    }
+}
+
+/// Without an await, so that the runtime does not look at its sockets.
+#[tokio::test]
+async fn what_has_arrived_is_seen_before_the_runtime_knows_of_it() {
+    let (mut link, mut peer) = link().await;
+    peer.write_all(OK).unwrap();
+    assert!(sent(&mut link, 3).await.is_ok());
+    assert!(link.take_whole().is_some() && link.is_reusable());
+    assert_eq!(link.arrived(), Arrived::Nothing);
+    peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil").unwrap();
+    assert_eq!(link.arrived(), Arrived::Bytes);
+    let (link, peer) = self::link().await;
+    drop(peer);
+    assert_eq!(link.arrived(), Arrived::End);
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_response_is_seen_however_busy_the_task() {
+    let (mut link, mut peer) = link().await;
+    // One look takes all of the response, and nothing of what follows it.
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 8000\r\n";
+    let text = format!("{head}x: {}\r\n\r\n", "y".repeat(8192 - 8000 - head.len() - "x: \r\n\r\n".len()));
+    peer.write_all(&[text.as_bytes(), &[b'z'; 8000], b"more"].concat()).unwrap();
+    assert!(sent(&mut link, 3).await.is_ok());
+    assert_eq!(link.unread.len(), 8000);
+    spend_budget_but(0).await;
+    assert!(!has_budget_remaining());
+    assert_eq!(link.take_whole().unwrap(), [b'z'; 8000][..]);
+    assert!(link.has_surplus() && !link.is_reusable());
+}
+
+/// Complete responses: what they begin with, and their content.
+const COMPLETE: [(&str, &str); 6] = [
+    ("200 OK\r\ncontent-length: 2\r\n\r\nok", "ok"),
+    ("200 OK\r\ncontent-length: 0\r\n\r\n", ""),
+    ("204 No Content\r\n\r\n", ""),
+    ("304 Not Modified\r\ncontent-length: 2\r\n\r\n", ""),
+    ("200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "ok"),
+    ("200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n", ""),
+];
+
+#[tokio::test]
+async fn bytes_behind_a_response_change_nothing_but_that_no_request_follows_however_they_are_cut() {
+    for (answer, content) in COMPLETE {
+        for surplus in ["\n", "more", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", "0\r\n\r\n"] {
+            let bytes = format!("HTTP/1.1 {answer}{surplus}").into_bytes();
+            for cut in 0..bytes.len() {
+                let (mut link, mut peer) = link().await;
+                let mut sending = Box::pin(sent(&mut link, 3));
+                let (first, second) = bytes.split_at(cut);
+                peer.write_all(first).unwrap();
+                // What has come is read now, and the rest later.
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+                let early = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+                peer.write_all(second).unwrap();
+                let head = match early {
+                    Poll::Ready(head) => head,
+                    Poll::Pending => sending.as_mut().await,
+                };
+                drop(sending);
+                assert!(head.is_ok(), "{answer:?} {surplus:?} {cut}");
+                let mut got = Vec::new();
+                while !link.is_complete() {
+                    got.extend(poll_fn(|cx| link.poll_content(cx)).await.unwrap().unwrap_or_default());
+                }
+                assert_eq!(got, content.as_bytes(), "{answer:?} {surplus:?} {cut}");
+                let is_used_again = link.is_reusable() && link.arrived() == Arrived::Nothing;
+                assert!(!is_used_again, "{answer:?} {surplus:?} {cut}");
+                assert!(link.has_surplus() || link.is_reusable(), "{answer:?} {surplus:?} {cut}");
+                assert_eq!(link.unread.capacity(), 0);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_there() {
+    let (mut link, mut peer) = link().await;
+    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    // One write goes through, and the task's turn is over: the second one will meet what has happened since.
+    spend_budget_but(1).await;
+    let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+    assert!(first.is_pending());
+    let mut some = [0; 100];
+    peer.read_exact(&mut some).unwrap();
+    peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 2\r\n\r\nno").unwrap();
+    drop(peer);
+    let Ok(head) = sending.await else { panic!("there is an answer") };
+    assert_eq!(head.status, 413);
+    assert_eq!(link.take_whole().unwrap(), "no");
+    assert!(!link.is_reusable() && !link.is_writing());
+}
+
+/// A peer may take no more, and go on talking: a unix socket can have only one of its directions shut.
+#[tokio::test]
+async fn what_was_not_taken_whole_is_freed_and_the_connection_not_reused() {
+    for (answer, content) in [("content-length: 0\r\n\r\n", ""), ("content-length: 2\r\n\r\no", "k")] {
+        let (mut link, mut peer) = link().await;
+        let mut sending = Box::pin(sent(&mut link, 8 << 20));
+        spend_budget_but(1).await;
+        assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
+        if content.is_empty() {
+            peer.shutdown(Shutdown::Read).unwrap();
+        }
+        write!(peer, "HTTP/1.1 413 Too Much\r\n{answer}").unwrap();
+        assert!(sending.await.is_ok());
+        if !content.is_empty() {
+            assert!(link.is_writing());
+            peer.shutdown(Shutdown::Read).unwrap();
+            // Only room in the system's buffer makes us write, and find out. Without, the time limit on writing comes.
+            peer.read_to_end(&mut Vec::new()).unwrap();
+            stream(&link).writable().await.unwrap();
+            peer.write_all(content.as_bytes()).unwrap();
+            while !link.is_complete() {
+                assert!(poll_fn(|cx| link.poll_content(cx)).await.is_ok());
+            }
+        }
+        assert!(!link.is_writing() && !link.is_reusable());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_again() {
+    let (mut link, mut peer) = link().await;
+    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    spend_budget_but(1).await;
+    assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
+    let mut some = [0; 100];
+    peer.read_exact(&mut some).unwrap();
+    drop(peer);
+    assert!(matches!(sending.await, Err(Unanswered::Failed(ForwardError::Broken(Breach::Io(_))))));
+}
+
+/// The log says why it failed, and not only that it did.
+#[tokio::test]
+async fn that_writing_failed_is_told_where_reading_only_ended() {
+    let (mut link, mut peer) = link().await;
+    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    spend_budget_but(1).await;
+    assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
+    peer.read_exact(&mut [0; 100]).unwrap();
+    peer.shutdown(Shutdown::Both).unwrap();
+    let Err(Unanswered::Failed(ForwardError::Broken(Breach::Io(error)))) = sending.await else {
+        panic!("it has failed")
+    };
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn a_request_comes_back_where_nothing_of_it_was_written_and_only_there() {
+    let (mut link, peer) = link().await;
+    drop(peer);
+    let Err(Unanswered::Unsent(unsent)) = sent(&mut link, 3).await else { panic!("nothing was written") };
+    assert!(unsent.head.ends_with(b"\r\n\r\nxxx"));
+}
+
+#[tokio::test]
+async fn a_link_is_reused_when_both_sides_are_done_and_not_before() {
+    let (mut link, mut peer) = link().await;
+    for _ in 0..2 {
+        peer.write_all(OK).unwrap();
+        assert!(sent(&mut link, 3).await.is_ok());
+        assert!(!link.is_reusable());
+        assert_eq!(link.take_whole().unwrap(), "ok");
+        assert!(link.is_reusable());
+    }
+    peer.write_all(OK).unwrap();
+    assert!(sent(&mut link, 8 << 20).await.is_ok());
+    assert!(link.take_whole().is_some());
+    assert!(link.is_writing() && !link.is_reusable());
+}
+
+#[tokio::test]
+async fn the_budgets_share_is_held_until_the_last_byte_is_written_and_no_longer() {
+    let (mut link, mut peer) = link().await;
+    let budget = Budget::new(1 << 30);
+    let mut share = budget.share(client::Peer::Unix);
+    let grown = poll_fn(|cx| share.poll_grow_to(cx, 8 << 20, std::time::Instant::now())).await;
+    assert!(grown.is_ok());
+    let request = request_with(8 << 20, share);
+    peer.write_all(OK).unwrap();
+    assert!(link.send(request, &[], Instant::now(), LIMIT).await.is_ok());
+    assert!(budget.held() > 0);
+    let reader = std::thread::spawn(move || {
+        let mut read = 0;
+        let mut piece = [0; 65536];
+        while read < 8 << 20 {
+            read += peer.read(&mut piece).unwrap();
+        }
+        peer
+    });
+    link.finish(LIMIT).await;
+    assert!(!link.is_writing());
+    assert_eq!(budget.held(), 0);
+    drop(reader.join().unwrap());
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_more_is_given_up() {
+    let (mut link, mut peer) = link().await;
+    peer.write_all(OK).unwrap();
+    assert!(sent(&mut link, 8 << 20).await.is_ok());
+    assert!(link.is_writing());
+    assert!(timeout(LIMIT, link.finish(Duration::from_millis(10))).await.is_ok());
+}
+
+#[tokio::test]
+async fn content_of_any_size_leaves_whole_behind_its_head() {
+    for size in [0, 1, SMALL - 1, SMALL, SMALL + 1, SMALL * 2] {
+        let (mut link, mut peer) = link().await;
+        peer.write_all(OK).unwrap();
+        assert!(sent(&mut link, size).await.is_ok());
+        drop(link);
+        let mut read = Vec::new();
+        peer.read_to_end(&mut read).unwrap();
+        let head = format!("POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
+        assert_eq!(read, [head.as_bytes(), &vec![b'x'; size]].concat());
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_lies_idle_holds_nothing_of_what_it_read() {
+    let answers = [
+        "204 No Content\r\n\r\n",
+        "200 OK\r\ncontent-length: 0\r\n\r\n",
+        "200 OK\r\ncontent-length: 2\r\n\r\nok",
+    ];
+    for answer in answers {
+        let (mut link, mut peer) = link().await;
+        peer.write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap();
+        assert!(sent(&mut link, 3).await.is_ok());
+        assert!(link.take_whole().is_some());
+        assert!(link.is_reusable());
+        assert_eq!(link.unread.capacity(), 0, "{answer}");
+    }
+}
+
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// The rest of it is known later.
+async fn now<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+/// Takes what is there, and lets the runtime know that there is room again, while no time passes.
+async fn take(peer: &mut Peer) -> usize {
+    peer.set_nonblocking(true).unwrap();
+    let mut taken = 0;
+    let mut piece = [0; 65536];
+    while let Ok(n @ 1..) = peer.read(&mut piece) {
+        taken += n;
+    }
+    for _ in 0..3 {
+        yield_now().await;
+    }
+    taken
+}
+
+const LARGE: usize = 2 << 20;
+
+fn is_timed_out(polled: &Poll<Result<ResponseHead, Unanswered>>) -> bool {
+    matches!(polled, Poll::Ready(Err(Unanswered::Failed(ForwardError::TimedOut))))
+}
+
+/// Sends a large request to somebody who takes some of it each time that this much has passed. Gives back how it ends, and when.
+async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, Unanswered>, Duration) {
+    let (mut link, mut peer) = link().await;
+    let begin = Instant::now();
+    let mut sending = Box::pin(link.send(request(LARGE), &[], begin, limit));
+    let mut taken = 0;
+    while taken < LARGE {
+        if let Poll::Ready(ended) = now(&mut sending).await {
+            return (ended, begin.elapsed());
+        }
+        advance(pause).await;
+        if let Poll::Ready(ended) = now(&mut sending).await {
+            return (ended, begin.elapsed());
+        }
+        taken += take(&mut peer).await;
+    }
+    // The last byte was written before the last pause. From then on there is time for the answer.
+    assert!(now(&mut sending).await.is_pending());
+    advance(limit - MOMENT - pause).await;
+    assert!(now(&mut sending).await.is_pending());
+    peer.write_all(OK).unwrap();
+    (sending.await, begin.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_does_not_run_out_while_some_of_a_request_is_taken_in_time() {
+    for pause in [LIMIT / 2, LIMIT - MOMENT] {
+        let (ended, took) = upload(LIMIT, pause).await;
+        assert!(ended.is_ok_and(|head| head.status == 200), "{pause:?}");
+        assert!(took > 2 * LIMIT, "{took:?}");
+    }
+    for pause in [LIMIT, LIMIT + MOMENT] {
+        let (ended, took) = upload(LIMIT, pause).await;
+        assert!(is_timed_out(&Poll::Ready(ended)), "{pause:?}");
+        assert_eq!(took, pause, "with the first pause");
+    }
+}
+
+/// It takes a piece of some 200 KiB at a time: the pauses are long enough for that to be too little.
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_takes_less_of_a_request_than_the_least_rate_is_given_up() {
+    let limit = Duration::from_secs(10_000);
+    for pause in [limit - MOMENT, limit / 2] {
+        let (mut link, mut peer) = link().await;
+        let begin = Instant::now();
+        let mut sending = Box::pin(link.send(request(LARGE), &[], begin, limit));
+        assert!(now(&mut sending).await.is_pending());
+        while begin.elapsed() + pause < limit {
+            advance(pause).await;
+            assert!(take(&mut peer).await > 0);
+            assert!(now(&mut sending).await.is_pending(), "{:?}", begin.elapsed());
+        }
+        advance(limit - MOMENT - begin.elapsed()).await;
+        assert!(take(&mut peer).await < LARGE);
+        assert!(now(&mut sending).await.is_pending());
+        advance(MOMENT).await;
+        assert!(is_timed_out(&now(&mut sending).await), "{pause:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_interim_responses_nor_parts_of_a_head_give_more_time() {
+    let parts: Vec<String> = OK.iter().map(|byte| char::from(*byte).to_string()).take(20).collect();
+    let interim = vec!["HTTP/1.1 102 Processing\r\n\r\n".to_owned(); 20];
+    for said in [parts, interim] {
+        let (mut link, mut peer) = link().await;
+        let begin = Instant::now();
+        let mut sending = Box::pin(sent(&mut link, 3));
+        for part in said.iter().cycle() {
+            peer.write_all(part.as_bytes()).unwrap();
+            for _ in 0..3 {
+                yield_now().await;
+            }
+            match now(&mut sending).await {
+                Poll::Pending => assert!(begin.elapsed() < LIMIT),
+                ended => {
+                    assert!(is_timed_out(&ended));
+                    break;
+                }
+            }
+            advance(LIMIT / 10).await;
+        }
+        assert_eq!(begin.elapsed(), LIMIT);
+    }
+}
+
+/// The request's last byte leaves late; the response has all of its time from then on, and no more.
+#[tokio::test(start_paused = true)]
+async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
+    let (mut link, mut peer) = link().await;
+    let mut sending = Box::pin(sent(&mut link, LARGE));
+    let mut taken = 0;
+    while taken < LARGE {
+        assert!(now(&mut sending).await.is_pending());
+        advance(LIMIT / 2).await;
+        taken += take(&mut peer).await;
+    }
+    // The last byte was written before the last pause.
+    assert!(now(&mut sending).await.is_pending());
+    advance(LIMIT / 2 - MOMENT).await;
+    assert!(now(&mut sending).await.is_pending());
+    advance(MOMENT).await;
+    assert!(is_timed_out(&now(&mut sending).await));
+}
+
+/// An upstream that answers at once and then takes the request does not stall.
+#[tokio::test(start_paused = true)]
+async fn a_response_does_not_stall_while_the_request_is_taken() {
+    let (mut link, mut peer) = link().await;
+    peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").unwrap();
+    assert!(sent(&mut link, LARGE).await.is_ok());
+    let content = |link: &mut Link, cx: &mut Context<'_>| Poll::Ready(link.poll_content(cx));
+    let mut taken = 0;
+    while taken < LARGE {
+        assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+        advance(LIMIT / 2).await;
+        assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+        taken += take(&mut peer).await;
+    }
+    assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+    assert!(!link.is_writing());
+    advance(LIMIT / 2 - MOMENT).await;
+    assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+    advance(MOMENT).await;
+    let stalled = poll_fn(|cx| content(&mut link, cx)).await;
+    assert!(matches!(stalled, Poll::Ready(Err(ForwardError::TimedOut))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_stalls_though_a_request_waits_that_nobody_takes() {
+    let (mut link, mut peer) = link().await;
+    peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 9\r\n\r\n").unwrap();
+    assert!(sent(&mut link, LARGE).await.is_ok());
+    // It may go on for as long as it likes, as long as it goes on.
+    for _ in 0..8 {
+        assert!(poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await.is_pending());
+        advance(LIMIT - MOMENT).await;
+        peer.write_all(b"x").unwrap();
+        assert!(poll_fn(|cx| link.poll_content(cx)).await.is_ok_and(|piece| piece.is_some()));
+    }
+    assert!(poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await.is_pending());
+    advance(LIMIT).await;
+    let stalled = poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await;
+    assert!(matches!(stalled, Poll::Ready(Err(ForwardError::TimedOut))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_request_behind_its_answer_is_written_while_it_is_taken_in_time() {
+    for (pause, is_whole) in [(LIMIT - MOMENT, true), (LIMIT, false)] {
+        let (mut link, mut peer) = link().await;
+        peer.write_all(OK).unwrap();
+        assert!(sent(&mut link, LARGE).await.is_ok());
+        assert!(link.take_whole().is_some());
+        let mut finishing = Box::pin(link.finish(LIMIT));
+        while now(&mut finishing).await.is_pending() {
+            advance(pause).await;
+            assert_eq!(now(&mut finishing).await.is_pending(), is_whole);
+            if !is_whole {
+                break;
+            }
+            take(&mut peer).await;
+        }
+        drop(finishing);
+        assert_eq!(link.is_writing(), !is_whole);
+    }
+}
+
+/// Its client has gone. What it sent is delivered all the same.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_wants_is_taken_for_as_long_as_the_request_is() {
+    let origin = Origin::parse("http://127.0.0.1:9").unwrap();
+    let upstream = Upstream {
+        origin,
+        connect_timeout: LIMIT,
+        response_timeout: LIMIT,
+        max_idle: 1,
+        idle_timeout: LIMIT,
+    };
+    let pool = Pool::new(upstream, 1, tokio_util::task::TaskTracker::new(), scratch());
+    let (mut link, mut peer) = link().await;
+    peer.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+    let head = sent(&mut link, LARGE).await;
+    let framing = head.unwrap_or_else(|_unanswered| panic!("it is answered")).framing;
+    let relay = Relay::new(framing, Box::new(link), Rc::clone(&pool), LIMIT);
+    let mut draining = Box::pin(relay.drain());
+    let mut taken = 0;
+    while taken < LARGE {
+        assert!(now(&mut draining).await.is_pending(), "{taken}");
+        advance(LIMIT - MOMENT).await;
+        peer.write_all(b"1\r\nx\r\n").unwrap();
+        taken += take(&mut peer).await;
+    }
+    // Now there is time for the rest of the answer, and no more than that.
+    let begin = Instant::now();
+    while now(&mut draining).await.is_pending() {
+        advance(LIMIT / 10).await;
+        peer.write_all(b"1\r\nx\r\n").unwrap();
+        take(&mut peer).await;
+        assert!(begin.elapsed() < Duration::from_secs(3600), "it is taken for ever");
+    }
+    assert!(begin.elapsed() >= LIMIT);
+}
+
+/// What is wrong with a head that never ends is told, also where nobody looked when it came.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_none_is_told_from_one_that_is_late() {
+    for end in [None, Some(Shutdown::Both)] {
+        for (first, second) in [("HTTP/1.1 200 OK\r\n", "no colon\r\n"), ("SSH-2.0-x\r\n", ""), ("S", "SH")] {
+            let (mut link, mut peer) = link().await;
+            let mut sending = Box::pin(sent(&mut link, 3));
+            let mut ended = Poll::Pending;
+            for part in [first, second] {
+                peer.write_all(part.as_bytes()).unwrap();
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+                if ended.is_pending() {
+                    ended = now(&mut sending).await;
+                }
+            }
+            if let Some(how) = end {
+                peer.shutdown(how).unwrap();
+            }
+            let ended = match ended {
+                Poll::Ready(ended) => ended,
+                Poll::Pending => sending.await,
+            };
+            assert!(
+                matches!(ended, Err(Unanswered::Failed(ForwardError::Broken(Breach::Malformed(_))))),
+                "{first:?} {second:?}"
+            );
+        }
+    }
+}

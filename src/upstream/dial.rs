@@ -1,0 +1,123 @@
+//! Shell. Opens connections to upstreams.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::timeout;
+
+use crate::listen::stream::Stream;
+use crate::runtime::deadline::Deadline;
+use crate::upstream::origin::Origin;
+
+/// How often a unix socket is tried again whose queue is full.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
+
+/// Connects to an upstream, trying each of its addresses in turn. Each gets its part of `limit`, so that one that does
+/// not answer leaves time for the others.
+///
+/// # Errors
+/// The system's.
+pub async fn dial(origin: &Origin, limit: Duration) -> io::Result<Stream> {
+    let host = match origin {
+        Origin::Unix(path) => return dial_unix(path).await.map(Stream::Unix),
+        Origin::Tcp(host) => host,
+    };
+    if let Some(address) = host.address() {
+        return TcpStream::connect(address).await.map(Stream::Tcp);
+    }
+    let addresses: Vec<_> = lookup_host((host.name(), host.port())).await?.collect();
+    dial_one_of(&addresses, limit).await.map(Stream::Tcp)
+}
+
+async fn dial_one_of(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let each =
+        u32::try_from(addresses.len()).ok().and_then(|count| limit.checked_div(count)).unwrap_or(limit);
+    for address in addresses {
+        match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_elapsed) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
+/// A unix socket whose queue is full refuses at once, where TCP would have us wait (connect(2), EAGAIN).
+async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut pause = Deadline::default();
+                pause.set(TRY_AGAIN);
+                poll_fn(|cx| pause.poll_passed(cx)).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    use super::*;
+
+    /// One that is already due would be waited for until the runtime's clock moves on, for a millisecond and more.
+    #[test]
+    fn a_unix_socket_with_room_is_connected_to_without_waiting_for_any_timer() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        // A timer would panic in it.
+        let without_timers = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let origin = Origin::parse(&format!("unix:{}", path.display())).unwrap();
+        assert!(without_timers.block_on(dial(&origin, Duration::from_secs(1))).is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_or_does_not_answer_leaves_time_for_the_next() {
+        let listener = |backlog| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+            socket.listen(backlog).unwrap();
+            let address = socket.local_addr().unwrap().as_socket().unwrap();
+            (socket, address)
+        };
+        let refuses = listener(1).1;
+        // Its queue is full: the kernel drops what else would connect.
+        let (_full, silent) = listener(0);
+        let mut queued = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&silent, Duration::from_millis(100)) {
+            queued.push(stream);
+            assert!(queued.len() < 100, "the queue does not fill");
+        }
+        let (_good, good) = listener(1);
+        for first in [refuses, silent] {
+            let addresses = [first, good];
+            let stream = timeout(Duration::from_secs(10), dial_one_of(&addresses, Duration::from_secs(1)));
+            assert_eq!(stream.await.unwrap().unwrap().peer_addr().unwrap(), good);
+        }
+        let none = dial_one_of(&[silent, silent], Duration::from_millis(200)).await;
+        assert_eq!(none.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_whose_queue_is_full_is_connected_to_when_it_has_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let first = dial_unix(&path).await.unwrap();
+        let mut second = Box::pin(dial_unix(&path));
+        assert!(timeout(TRY_AGAIN * 4, second.as_mut()).await.is_err());
+        let _accepted = listener.accept().unwrap();
+        assert!(timeout(Duration::from_secs(10), second).await.unwrap().is_ok());
+        drop(first);
+    }
+}

@@ -1,0 +1,91 @@
+//! Shell. Forwarding: a verified request to its upstream, unchanged, and the response back.
+//!
+//! Nothing comes in here but a [`Deliverable`], which only `signature` can make.
+
+pub mod body;
+pub mod connection;
+pub mod dial;
+pub mod error;
+pub mod origin;
+pub mod pool;
+pub mod request;
+pub mod response;
+
+use std::io;
+use std::rc::Rc;
+
+use http::header::HeaderName;
+use tokio::time::Instant;
+
+use crate::gateway::resources::{Delivery, UpstreamContent, UpstreamResponse};
+use crate::upstream::body::Relay;
+use crate::upstream::connection::{Link, Outgoing, Unanswered};
+use crate::upstream::error::{Breach, ForwardError};
+use crate::upstream::pool::Pool;
+use crate::upstream::request::{Circumstances, compose};
+use crate::upstream::response::{Asked, ResponseHead};
+
+/// Forwards a request, and gives back the upstream's response as soon as its fields are there. `pool` has the connections to
+/// its upstream; without one, nobody can be reached.
+///
+/// The request's head is of no more use when this returns: the upstream's has been made of it, and so no request waits for its
+/// upstream with two of them.
+///
+/// # Errors
+/// [`ForwardError`]. The request is sent again only where no byte of it can have reached the upstream.
+pub fn deliver<'p, 'd>(
+    pool: Option<&'p Rc<Pool>>,
+    delivery: Delivery<'d>,
+) -> impl Future<Output = Result<UpstreamResponse<Relay>, ForwardError>> + use<'p, 'd> {
+    let Delivery { request, target, client, memory, at } = delivery;
+    let sent = pool.map(|pool| {
+        let (length, origin) = (request.content().len(), &pool.upstream().origin);
+        let circumstances = Circumstances { peer: client, length, secret: request.secret(), origin };
+        let head = compose(request.head(), &target.manner, &circumstances);
+        let (request, content) = request.into_parts();
+        (pool, Outgoing::new(head, content, memory, Asked::by(request.method())))
+    });
+    async move {
+        let (pool, request) =
+            sent.ok_or_else(|| ForwardError::Unreachable(io::ErrorKind::NotFound.into()))?;
+        exchange(pool, &target.manner.kept, request, at.into()).await
+    }
+}
+
+async fn exchange(
+    pool: &Rc<Pool>,
+    kept: &[HeaderName],
+    mut request: Box<Outgoing>,
+    now: Instant,
+) -> Result<UpstreamResponse<Relay>, ForwardError> {
+    let mut idle = pool.take(now);
+    loop {
+        let (mut link, is_fresh, now) = match idle {
+            Some(link) => (link, false, now),
+            None => (pool.connect().await?, true, Instant::now()),
+        };
+        match link.send(request, kept, now, pool.upstream().response_timeout).await {
+            Ok(head) => {
+                let at = Instant::now();
+                return Ok(arrived(head, link, pool, at));
+            }
+            Err(Unanswered::Unsent(unsent)) if !is_fresh => request = unsent,
+            Err(Unanswered::Unsent(_)) => return Err(ForwardError::Broken(Breach::Closed)),
+            Err(Unanswered::Failed(error)) => return Err(error),
+        }
+        idle = pool.take(now);
+    }
+}
+
+/// Most answers are short, and have come with their head.
+fn arrived(head: ResponseHead, mut link: Box<Link>, pool: &Rc<Pool>, at: Instant) -> UpstreamResponse<Relay> {
+    let Some(whole) = link.take_whole() else {
+        let patience = pool.upstream().response_timeout;
+        let relay = Box::new(Relay::new(head.framing, link, Rc::clone(pool), patience));
+        let content = UpstreamContent::Coming(relay);
+        return UpstreamResponse { head, content, at: at.into_std(), has_surplus: false };
+    };
+    let has_surplus = link.has_surplus();
+    pool.take_back(link, at);
+    UpstreamResponse { head, content: UpstreamContent::Whole(whole), at: at.into_std(), has_surplus }
+}

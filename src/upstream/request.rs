@@ -1,0 +1,235 @@
+//! Pure. The head of a request as it goes to an upstream: the same, but for what belongs to the sender's connection.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::HeaderName;
+
+use crate::admission::client::Peer;
+use crate::config::{self, XForwarded};
+use crate::message::fields::HopByHop;
+use crate::message::head::{RequestHead, is_same_name};
+use crate::signature::Fields as _;
+use crate::signature::scheme::Scheme;
+use crate::upstream::origin::Origin;
+
+/// How a route wants its requests forwarded, worked out once.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// What becomes of `x-forwarded-for`, `-proto` and `-host`.
+    pub x_forwarded: XForwarded,
+    /// The field that says how the request was verified.
+    pub verified_field: Option<HeaderName>,
+    /// The scheme's name, for that field.
+    pub scheme: Cow<'static, str>,
+    /// Fields that a `connection` line cannot take away: the signature's, and what else is signed.
+    pub kept: Vec<HeaderName>,
+}
+
+impl Manner {
+    /// The manner of a route with this scheme.
+    #[must_use]
+    pub fn new(forward: &config::Forward, scheme: &Scheme) -> Self {
+        Self {
+            x_forwarded: forward.x_forwarded,
+            verified_field: forward.verified_field.clone(),
+            scheme: scheme.name.clone(),
+            kept: scheme.fields().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
+        }
+    }
+}
+
+/// The fields that are set on the way, with this configuration: what looks like one of them must not reach an app.
+pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
+    let forwarded: &[&str] = match forward.x_forwarded {
+        XForwarded::Off => &[],
+        XForwarded::Append | XForwarded::Overwrite => &NAMES,
+    };
+    forwarded.iter().copied().chain(forward.verified_field.as_ref().map(HeaderName::as_str))
+}
+
+/// What is known of a request beside its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'c> {
+    /// Where it came from.
+    pub peer: Peer,
+    /// How many bytes of content it has.
+    pub length: usize,
+    /// The name of the secret that verified, if one did.
+    pub secret: Option<&'c Arc<str>>,
+    /// The upstream, for a request that does not say whom it is for.
+    pub origin: &'c Origin,
+}
+
+/// Content that is no longer than this, in bytes, finds room behind the head.
+pub const SMALL: usize = 2 * 1024;
+
+/// The most that is added: a `content-length`, in any case.
+const SLACK: usize = 48;
+
+/// Writes the head. Method, target and field lines stay as they are, with their order and spelling; hop-by-hop fields
+/// and `expect` are left out; one `content-length` stands where the sender said the length, if it did (RFC 9112, section
+/// 6.2).
+#[must_use]
+pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstances<'_>) -> Vec<u8> {
+    let room = if circumstances.length <= SMALL { circumstances.length } else { 0 };
+    let mut out = Vec::with_capacity(head.size().saturating_add(SLACK).saturating_add(room));
+    push(&mut out, &[head.method().as_bytes(), b" ", head.target(), b" HTTP/1.1\r\n"]);
+    let gone = if head.facts().has_connection_options {
+        HopByHop::of(head.lines(), &manner.kept)
+    } else {
+        HopByHop::usual()
+    };
+    let mut forwarded = Forwarded::new(head, manner.x_forwarded, circumstances, &gone);
+    let mut has_length = false;
+    let mut has_host = false;
+    for (name, value) in head.lines() {
+        match Special::of(name) {
+            Some(Special::Expect) => {}
+            Some(Special::Framing) if has_length => {}
+            Some(Special::Framing) => {
+                let name = if name.len() == CONTENT_LENGTH.len() { name } else { CONTENT_LENGTH };
+                push_length(&mut out, name, circumstances.length);
+                has_length = true;
+            }
+            Some(Special::Host) => {
+                has_host = true;
+                push_line(&mut out, name, value);
+            }
+            None if gone.has(name) => {}
+            None if manner
+                .verified_field
+                .as_ref()
+                .is_some_and(|field| is_same_name(name, field.as_str().as_bytes())) => {}
+            None => forwarded.push_line(&mut out, name, value),
+        }
+    }
+    if !has_length && (circumstances.length > 0 || anticipates_content(head.method())) {
+        push_length(&mut out, CONTENT_LENGTH, circumstances.length);
+    }
+    if !has_host {
+        // Only HTTP/1.0 gets here without one, and HTTP/1.1 must have one (RFC 9112, section 3.2).
+        push_line(&mut out, b"host", circumstances.origin.authority().as_bytes());
+    }
+    forwarded.push_rest(&mut out);
+    if let Some(field) = &manner.verified_field
+        && let Some(secret) =
+            circumstances.secret.filter(|name| name.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
+    {
+        // A structured dictionary (RFC 9651); nothing where nothing verified.
+        let name = field.as_str().as_bytes();
+        push(
+            &mut out,
+            &[name, b": scheme=", manner.scheme.as_bytes(), b", secret=", secret.as_bytes(), b"\r\n"],
+        );
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+const CONTENT_LENGTH: &[u8] = b"content-length";
+
+/// The fields that are made anew, or never.
+enum Special {
+    Host,
+    Expect,
+    Framing,
+}
+
+impl Special {
+    fn of(name: &[u8]) -> Option<Self> {
+        let is = |other: &[u8]| is_same_name(name, other);
+        match name.len() {
+            4 if is(b"host") => Some(Self::Host),
+            6 if is(b"expect") => Some(Self::Expect),
+            14 if is(CONTENT_LENGTH) => Some(Self::Framing),
+            17 if is(b"transfer-encoding") => Some(Self::Framing),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a request with this method says that it has no content (RFC 9110, section 8.6).
+fn anticipates_content(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE")
+}
+
+/// Says where a request came from, behind what earlier proxies said: `x-forwarded-for`, `-proto` and `-host`.
+///
+/// Only the last entry of each is ours; the others are what the client claims.
+struct Forwarded {
+    /// What to say, where anything is to be said; taken as it is said.
+    ours: [Option<Vec<u8>>; 3],
+    is_asked_for: bool,
+}
+
+const NAMES: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+
+impl Forwarded {
+    fn new(
+        head: &RequestHead,
+        wanted: XForwarded,
+        circumstances: &Circumstances<'_>,
+        gone: &HopByHop<'_>,
+    ) -> Self {
+        let claimed = match wanted {
+            XForwarded::Off => return Self { ours: [const { None }; 3], is_asked_for: false },
+            XForwarded::Append => true,
+            XForwarded::Overwrite => false,
+        };
+        // A peer without an address is `unknown` (RFC 7239, section 6.2, has that word for it): were nothing appended,
+        // what the client itself claims would be the last entry.
+        let peer = match circumstances.peer {
+            Peer::Ip(address) => address.to_string(),
+            Peer::Unix => "unknown".to_owned(),
+        };
+        let host = head.values("host").next().map(<[u8]>::to_vec);
+        let host = host.unwrap_or_else(|| circumstances.origin.authority().into_bytes());
+        let mut ours = [Some(peer.into_bytes()), Some(b"http".to_vec()), Some(host)];
+        if claimed {
+            for (our, name) in ours.iter_mut().zip(NAMES).filter(|(_, name)| !gone.has(name.as_bytes())) {
+                let entries = head.values(name).chain(our.as_deref());
+                *our = Some(entries.collect::<Vec<_>>().join(&b", "[..]));
+            }
+        }
+        Self { ours, is_asked_for: true }
+    }
+
+    /// Writes a line, unless it is one that says where the request came from: ours stands in the place of the first.
+    fn push_line(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+        if !self.is_asked_for {
+            return push_line(out, name, value);
+        }
+        match NAMES.iter().position(|ours| is_same_name(name, ours.as_bytes())) {
+            Some(place) => {
+                if let Some(ours) = self.ours.get_mut(place).and_then(Option::take) {
+                    push_line(out, name, &ours);
+                }
+            }
+            None => push_line(out, name, value),
+        }
+    }
+
+    fn push_rest(&mut self, out: &mut Vec<u8>) {
+        for (name, ours) in NAMES.iter().zip(&mut self.ours) {
+            if let Some(ours) = ours.take() {
+                push_line(out, name.as_bytes(), &ours);
+            }
+        }
+    }
+}
+
+fn push(out: &mut Vec<u8>, pieces: &[&[u8]]) {
+    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+}
+
+fn push_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    push(out, &[name, b": ", value, b"\r\n"]);
+}
+
+fn push_length(out: &mut Vec<u8>, name: &[u8], length: usize) {
+    push_line(out, name, itoa::Buffer::new().format(length).as_bytes());
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! What an upstream gets, called as functions.
+
+use super::*;
+use crate::message::head::{Look, look};
+
+fn head(text: &str) -> RequestHead {
+    match look(text.as_bytes(), &mut 0, 1 << 16) {
+        Look::Complete(head) => RequestHead::new(head, text.as_bytes()),
+        other => panic!("{text:?}: {other:?}"),
+    }
+}
+
+fn manner(x_forwarded: XForwarded) -> Manner {
+    Manner {
+        x_forwarded,
+        verified_field: Some(HeaderName::from_static("x-hookgate-verified")),
+        scheme: "propify".into(),
+        kept: vec![HeaderName::from_static("propify-signature")],
+    }
+}
+
+fn composed(text: &str, x_forwarded: XForwarded, peer: Peer, length: usize) -> String {
+    let origin = Origin::parse("http://app:3000").unwrap();
+    let secret: Arc<str> = "current".into();
+    let circumstances = Circumstances { peer, length, secret: Some(&secret), origin: &origin };
+    String::from_utf8(compose(&head(text), &manner(x_forwarded), &circumstances)).unwrap()
+}
+
+const VERIFIED: &str = "x-hookgate-verified: scheme=propify, secret=current\r\n";
+
+fn plain(text: &str, length: usize) -> String {
+    let text = composed(text, XForwarded::Off, Peer::Unix, length);
+    text.strip_suffix("\r\n").and_then(|text| text.strip_suffix(VERIFIED)).unwrap().to_owned()
+}
+
+#[test]
+fn what_is_not_about_the_connection_goes_through_as_it_is() {
+    let text = "\r\nPOST /w?a=%2F HTTP/1.0\r\nX-B:  1 \r\nHost: a\r\nCONTENT-Length: 5\r\nx-b: 2\r\nTE: x\r\nConnection: X-Gone\r\nx-gone: 1\r\nExpect: 100-continue\r\nPropify-Signature: s\r\n\r\n";
+    let want = "POST /w?a=%2F HTTP/1.1\r\nX-B: 1\r\nHost: a\r\nCONTENT-Length: 5\r\nx-b: 2\r\nPropify-Signature: s\r\n";
+    assert_eq!(plain(text, 5), want);
+}
+
+#[test]
+fn the_length_is_said_once_and_where_it_was() {
+    for (fields, length, want) in [
+        ("Transfer-Encoding: chunked\r\nx: y\r\n", 7, "content-length: 7\r\nx: y\r\n"),
+        ("x: y\r\n", 0, "x: y\r\ncontent-length: 0\r\n"),
+        ("Content-Length: 3\r\nx: y\r\n", 3, "Content-Length: 3\r\nx: y\r\n"),
+    ] {
+        let text = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+        assert_eq!(plain(&text, length), format!("POST / HTTP/1.1\r\nhost: a\r\n{want}"));
+    }
+    assert_eq!(plain("GET / HTTP/1.1\r\nhost: a\r\n\r\n", 0), "GET / HTTP/1.1\r\nhost: a\r\n");
+}
+
+#[test]
+fn a_request_that_is_for_nobody_is_for_the_upstream() {
+    assert_eq!(
+        plain("POST / HTTP/1.0\r\ncontent-length: 0\r\n\r\n", 0),
+        "POST / HTTP/1.1\r\ncontent-length: 0\r\nhost: app:3000\r\n"
+    );
+}
+
+#[test]
+fn what_a_client_says_of_its_verification_is_taken_out() {
+    let text = "POST / HTTP/1.1\r\nX-Hookgate-Verified: yes\r\nhost: a\r\nx-hookgate-verified: yes\r\n\r\n";
+    assert_eq!(plain(text, 0), "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n");
+}
+
+#[test]
+fn the_fields_that_are_set_are_those_that_are_asked_for() {
+    let verified_field = HeaderName::from_static("x-verified");
+    for (x_forwarded, verified_field, want) in [
+        (XForwarded::Off, None, &[][..]),
+        (XForwarded::Off, Some(verified_field.clone()), &["x-verified"]),
+        (XForwarded::Append, None, &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]),
+        (
+            XForwarded::Overwrite,
+            Some(verified_field),
+            &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-verified"],
+        ),
+    ] {
+        let forward = config::Forward { x_forwarded, verified_field };
+        assert!(set_fields(&forward).eq(want.iter().copied()), "{x_forwarded:?}");
+    }
+}
+
+#[test]
+fn forwarded_fields_are_appended_to() {
+    let text = "GET / HTTP/1.1\r\nhost: a:1\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nx: y\r\nx-forwarded-for: 3.3.3.3\r\n\r\n";
+    let want = format!(
+        "GET / HTTP/1.1\r\nhost: a:1\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, ::1\r\nx: y\r\nx-forwarded-proto: http\r\nx-forwarded-host: a:1\r\n{VERIFIED}\r\n"
+    );
+    assert_eq!(composed(text, XForwarded::Append, Peer::ip("::1".parse().unwrap()), 0), want);
+}
+
+#[test]
+fn forwarded_fields_are_overwritten_with_what_we_know() {
+    let text = "GET / HTTP/1.1\r\nx-forwarded-for: 1.1.1.1\r\nx: y\r\nx-forwarded-for: 2.2.2.2\r\nhost: a\r\nconnection: x-forwarded-proto\r\nx-forwarded-proto: https\r\n\r\n";
+    let want = format!(
+        "GET / HTTP/1.1\r\nx-forwarded-for: unknown\r\nx: y\r\nhost: a\r\nx-forwarded-proto: http\r\nx-forwarded-host: a\r\n{VERIFIED}\r\n"
+    );
+    assert_eq!(composed(text, XForwarded::Overwrite, Peer::Unix, 0), want);
+}
+
+#[test]
+fn a_connection_line_takes_what_a_client_says_of_where_it_comes_from() {
+    let text = "GET / HTTP/1.1\r\nhost: a\r\nconnection: x-forwarded-for\r\nx-forwarded-for: 1.1.1.1\r\n\r\n";
+    let got = composed(text, XForwarded::Append, Peer::ip("::1".parse().unwrap()), 0);
+    assert!(got.contains("\r\nx-forwarded-for: ::1\r\n"), "{got}");
+}
+
+#[test]
+fn a_name_that_no_field_value_can_have_is_not_said() {
+    let origin = Origin::parse("http://app:3000").unwrap();
+    for name in ["a\r\nx: y", "a\0", "\u{e9}"] {
+        let secret: Arc<str> = name.into();
+        let circumstances =
+            Circumstances { peer: Peer::Unix, length: 0, secret: Some(&secret), origin: &origin };
+        let head = head("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
+        let text = compose(&head, &manner(XForwarded::Off), &circumstances);
+        assert_eq!(text, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "{name:?}");
+    }
+}

@@ -1,0 +1,472 @@
+//! Pure. The head of an upstream's response: read by httparse, judged where httparse is lenient.
+
+use std::mem::MaybeUninit;
+
+use http::header::HeaderName;
+use http::{Method, StatusCode};
+use httparse::ParserConfig;
+use memchr::memchr;
+
+use crate::message::fields::{HopByHop, keep_alive_seconds};
+use crate::message::head::is_same_name;
+use crate::upstream::error::Breach;
+
+/// The most bytes that the head of a response may have.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// The most field lines that it may have.
+const MAX_FIELD_LINES: usize = 100;
+
+/// What the log says of bytes behind a complete response: more content than was announced, content where there can be none,
+/// a second response. They belong to no response, so nobody gets them.
+pub const SURPLUS: &str =
+    "the upstream sent more than its response: the rest was dropped, and the connection closed";
+
+/// What the bytes received so far amount to.
+#[derive(Debug)]
+pub enum Look {
+    /// The head is not complete.
+    Partial,
+    /// An interim response (RFC 9110, section 15.2) that takes so many bytes; nobody has asked for it.
+    Interim(usize),
+    /// A final response, whose head takes so many bytes.
+    Complete(usize, ResponseHead),
+}
+
+/// The head of a response, as far as it goes to the client.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: StatusCode,
+    /// What the client gets of it as it came: status code and reason phrase, and the lines of the end-to-end fields, in their
+    /// order and with their names spelled as the upstream does. The version in front is left out, and the empty line behind.
+    pub text: Vec<u8>,
+    /// Where its content ends.
+    pub framing: Framing,
+    /// Whether the upstream lets another request follow.
+    pub is_persistent: bool,
+    /// For how many seconds the upstream says it keeps an idle connection.
+    pub keep_alive: Option<u64>,
+}
+
+/// How a response's content is delimited (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    None,
+    /// By `content-length`, in bytes.
+    Length(u64),
+    /// By the chunked transfer coding.
+    Chunked,
+    /// By the end of the connection.
+    Close,
+}
+
+/// Whether the request that is answered was one that gets no content, whatever the fields say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It was `HEAD`.
+    ForHead,
+    /// It was anything else.
+    ForContent,
+}
+
+impl Asked {
+    /// What a request with this method asks for.
+    #[must_use]
+    pub fn by(method: &str) -> Self {
+        if method == Method::HEAD.as_str() { Self::ForHead } else { Self::ForContent }
+    }
+}
+
+/// Reads the head of a response that comes in pieces. However small they are, the work is linear in the size of the head:
+/// an upstream that sends it byte by byte costs no more than a few looks at each byte.
+#[derive(Debug, Default)]
+pub struct HeadParser {
+    /// How many bytes there were when httparse last looked at them.
+    parsed: usize,
+    /// How many bytes have been searched for the end of the head.
+    scanned: usize,
+    /// Where the line begins in which the search stands.
+    line: usize,
+    /// Whether there has been a line that is not empty: empty ones before it are passed over (RFC 9112, section 2.2).
+    has_begun: bool,
+}
+
+impl HeadParser {
+    /// As [`look`]: `bytes` is all that has been received of the head so far.
+    ///
+    /// A head that is malformed before its end may be noticed late: when it has doubled its length, or by a [`look`] when
+    /// nothing more comes.
+    ///
+    /// # Errors
+    /// As those of [`look`].
+    pub fn look(&mut self, bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
+        // Most heads come whole: the end of those need not be searched for.
+        let is_first = self.parsed == 0;
+        if !is_first {
+            if let Some(end) = self.end(bytes) {
+                return match look(bytes.get(..end).unwrap_or(bytes), asked, kept)? {
+                    // There is an empty line, and httparse wants more: it can only be this that is wrong.
+                    Look::Partial => Err(Breach::Malformed(httparse::Error::NewLine)),
+                    found @ (Look::Interim(_) | Look::Complete(..)) => Ok(found),
+                };
+            }
+            if bytes.len() > MAX_HEAD {
+                return Err(Breach::HeadTooLarge);
+            }
+            if bytes.len() < self.parsed.saturating_mul(2) {
+                return Ok(Look::Partial);
+            }
+        }
+        self.parsed = bytes.len();
+        look(bytes, asked, kept)
+    }
+
+    /// Where the head ends, if it does: behind its first empty line. Goes on where the last search stopped.
+    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        while let Some(at) = memchr(b'\n', bytes.get(self.scanned..).unwrap_or_default()) {
+            let line_feed = self.scanned.saturating_add(at);
+            let line = bytes.get(self.line..line_feed).unwrap_or_default();
+            self.scanned = line_feed.saturating_add(1);
+            self.line = self.scanned;
+            if !matches!(line, b"" | b"\r") {
+                self.has_begun = true;
+            } else if self.has_begun {
+                return Some(self.scanned);
+            }
+        }
+        self.scanned = bytes.len();
+        None
+    }
+}
+
+/// Looks at the bytes received so far. `kept` are the fields that a `connection` line cannot take away.
+///
+/// # Errors
+/// [`Breach`]: it is malformed, too large, or could be read in more than one way.
+pub fn look(bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
+    // Not to write to more memory than there are lines.
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut lines);
+    let len = match parsed.map_err(Breach::Malformed)? {
+        httparse::Status::Complete(len) if len <= MAX_HEAD => len,
+        httparse::Status::Partial if bytes.len() <= MAX_HEAD => return Ok(Look::Partial),
+        httparse::Status::Complete(_) | httparse::Status::Partial => return Err(Breach::HeadTooLarge),
+    };
+    let code = response.code.unwrap_or_default();
+    match code {
+        101 => return Err(Breach::Switched),
+        100..=199 => return Ok(Look::Interim(len)),
+        _ => {}
+    }
+    let status = StatusCode::from_u16(code).map_err(|_invalid| Breach::Malformed(httparse::Error::Status))?;
+    let is_http_11 = response.version == Some(1);
+    let lines = response.headers.iter().map(|line| (line.name.as_bytes(), line.value));
+    let gone = HopByHop::of(lines.clone(), kept);
+    // A 204 must not say a length (RFC 9110, section 8.6).
+    let is_204 = status == StatusCode::NO_CONTENT;
+    let is_out_of_place = |name: &[u8]| is_204 && name.eq_ignore_ascii_case(b"content-length");
+    let mut text = Vec::with_capacity(len);
+    text.extend_from_slice(status.as_str().as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(reason_phrase(bytes, response.reason.unwrap_or_default()));
+    text.extend_from_slice(b"\r\n");
+    let mut seen = Seen::default();
+    for (name, value) in lines {
+        seen.look(name, value)?;
+        if !gone.has(name) && !is_out_of_place(name) {
+            for part in [name, b": ", value, b"\r\n"] {
+                text.extend_from_slice(part);
+            }
+        }
+    }
+    let framing = seen.framing(status, asked, is_http_11)?;
+    // Content that is announced behind a 204 may come, and later than the next request.
+    let is_in_doubt = is_204
+        && asked == Asked::ForContent
+        && (seen.chunked || seen.length.is_some_and(|length| length > 0));
+    let is_persistent =
+        framing != Framing::Close && !seen.close && !is_in_doubt && (is_http_11 || seen.keep_alive);
+    let head = ResponseHead { status, text, framing, is_persistent, keep_alive: seen.keep_alive_seconds };
+    Ok(Look::Complete(len, head))
+}
+
+/// The reason phrase. httparse takes one that is not ASCII (RFC 9112, section 4: it may be) for an empty one.
+fn reason_phrase<'h>(bytes: &'h [u8], read: &'h str) -> &'h [u8] {
+    if !read.is_empty() {
+        return read.as_bytes();
+    }
+    // White space at its end is part of it.
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = lines.find(|line| !line.is_empty());
+    let phrase = line.and_then(|line| line.splitn(3, |byte| *byte == b' ').nth(2));
+    phrase.unwrap_or_default()
+}
+
+#[derive(Default)]
+struct Seen {
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    keep_alive_seconds: Option<u64>,
+}
+
+impl Seen {
+    fn look(&mut self, name: &[u8], value: &[u8]) -> Result<(), Breach> {
+        let is = |other: &[u8]| is_same_name(name, other);
+        match name.len() {
+            10 if is(b"connection") => {
+                for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            10 if is(b"keep-alive") => self.keep_alive_seconds = keep_alive_seconds(value),
+            14 if is(b"content-length") => {
+                let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+                let length = std::str::from_utf8(value).ok().filter(|_| is_number);
+                let length = length.and_then(|text| text.parse().ok()).ok_or(Breach::UnclearFraming)?;
+                if self.length.replace(length).is_some() {
+                    return Err(Breach::UnclearFraming);
+                }
+            }
+            17 if is(b"transfer-encoding") => {
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Breach::UnclearFraming);
+                }
+                self.chunked = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Where the response ends (RFC 9112, section 6.3), if there is only one way to tell.
+    fn framing(&self, status: StatusCode, asked: Asked, is_http_11: bool) -> Result<Framing, Breach> {
+        let framing = match (self.length, self.chunked) {
+            (Some(_), true) => return Err(Breach::UnclearFraming),
+            (None, true) if !is_http_11 => return Err(Breach::UnclearFraming),
+            (None, true) => Framing::Chunked,
+            (Some(length), false) => Framing::Length(length),
+            (None, false) => Framing::Close,
+        };
+        let is_empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        Ok(match framing {
+            _ if is_empty || asked == Asked::ForHead => Framing::None,
+            Framing::Length(0) | Framing::None => Framing::None,
+            Framing::Length(_) | Framing::Chunked | Framing::Close => framing,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look_at(text: &str) -> Result<Look, Breach> {
+        look(text.as_bytes(), Asked::ForContent, &[])
+    }
+
+    fn head(text: &str) -> ResponseHead {
+        match look_at(text) {
+            Ok(Look::Complete(len, head)) if len == text.len() => head,
+            other => panic!("{text:?}: {other:?}"),
+        }
+    }
+
+    fn framing(fields: &[(&str, &str)]) -> Option<Framing> {
+        let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        match look_at(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")) {
+            Ok(Look::Complete(_, head)) => Some(head.framing),
+            Err(Breach::UnclearFraming) => None,
+            other => panic!("{fields:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn framing_that_two_readers_could_read_differently_is_a_breach() {
+        let (te, cl) = ("Transfer-Encoding", "content-length");
+        for (fields, want) in [
+            (&[][..], Some(Framing::Close)),
+            (&[(te, "Chunked")], Some(Framing::Chunked)),
+            (&[(cl, "12")], Some(Framing::Length(12))),
+            (&[(cl, "0")], Some(Framing::None)),
+            (&[(te, "gzip, chunked")], None),
+            (&[(te, "gzip")], None),
+            (&[(te, "chunked"), (te, "chunked")], None),
+            (&[(te, "chunked"), (cl, "1")], None),
+            (&[(cl, "1"), (cl, "1")], None),
+            (&[(cl, "1, 1")], None),
+            (&[(cl, "+1")], None),
+            (&[(cl, "")], None),
+            (&[(cl, "18446744073709551616")], None),
+        ] {
+            assert_eq!(framing(fields), want, "{fields:?}");
+        }
+        let old = look_at("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        assert!(matches!(old, Err(Breach::UnclearFraming)));
+    }
+
+    #[test]
+    fn what_can_have_no_content_has_none_whatever_it_says() {
+        for (status, goes_on) in [("204 No Content", false), ("304 Not Modified", true)] {
+            let head = head(&format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\n\r\n"));
+            assert_eq!((head.framing, head.is_persistent), (Framing::None, goes_on));
+        }
+        let text = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+        let Ok(Look::Complete(_, head)) = look(text, Asked::by("HEAD"), &[]) else {
+            panic!("it is complete")
+        };
+        assert_eq!((head.framing, &head.text[..]), (Framing::None, &b"200 OK\r\ncontent-length: 5\r\n"[..]));
+    }
+
+    #[test]
+    fn a_connection_is_not_used_again_behind_a_204_that_announces_content() {
+        for (lines, goes_on) in [
+            ("", true),
+            ("content-length: 0\r\n", true),
+            ("content-length: 5\r\n", false),
+            ("transfer-encoding: chunked\r\n", false),
+        ] {
+            let head = head(&format!("HTTP/1.1 204 No Content\r\n{lines}\r\n"));
+            assert_eq!((head.framing, head.is_persistent), (Framing::None, goes_on), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_204_goes_on_without_a_length() {
+        let text = b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nx: y\r\n\r\n";
+        for asked in [Asked::ForHead, Asked::ForContent] {
+            let Ok(Look::Complete(_, head)) = look(text, asked, &[]) else { panic!("it is complete") };
+            assert_eq!(head.text, b"204 No Content\r\nx: y\r\n");
+        }
+    }
+
+    #[test]
+    fn a_connection_goes_on_where_both_ends_say_so() {
+        for (text, want) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: x, Close\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: Keep-Alive\r\n\r\n", true),
+        ] {
+            assert_eq!(head(text).is_persistent, want, "{text:?}");
+        }
+        let head = head("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nKeep-Alive: timeout=5\r\n\r\n");
+        assert_eq!((head.keep_alive, &head.text[..]), (Some(5), &b"200 OK\r\ncontent-length: 0\r\n"[..]));
+    }
+
+    #[test]
+    fn interim_responses_are_told_apart_and_switching_is_a_breach() {
+        assert!(matches!(look_at("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP"), Ok(Look::Interim(37))));
+        assert!(matches!(look_at("HTTP/1.1 101 Switching\r\n\r\n"), Err(Breach::Switched)));
+        assert!(matches!(look_at("HTTP/1.1 099 Odd\r\n\r\n"), Err(Breach::Malformed(_))));
+    }
+
+    /// The end of a head, or a fault of it, is found in whatever pieces the head comes.
+    #[test]
+    fn a_head_that_comes_in_pieces_is_read_as_one_that_comes_at_once() {
+        for text in [
+            "HTTP/1.1 200 OK\r\na: b\r\ncontent-length: 2\r\n\r\nok",
+            "\r\n\n\r\nHTTP/1.1 200 OK\na: b\n\nHTTP/1.1 201 Made\r\n\r\n",
+            "HTTP/1.1 200 OK\na: b\r\n\n\n",
+            "HTTP/1.1 200\n\r\n\r\n",
+            "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\r\n\r\n",
+            "\rHTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 101 Switching\r\n\r\n",
+            "garbage\n\n",
+        ] {
+            for size in 1..=text.len() {
+                let mut parser = HeadParser::default();
+                let ends = (size..text.len()).step_by(size).chain([text.len()]);
+                let mut looks = ends.map(|end| parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]));
+                let found = looks.find(|look| !matches!(look, Ok(Look::Partial))).expect("it has an end");
+                assert_eq!(format!("{found:?}"), format!("{:?}", look_at(text)), "{text:?} by {size}");
+            }
+        }
+    }
+
+    /// It counts the bytes that are looked at, by the search for the end and by httparse.
+    #[test]
+    fn a_head_that_comes_byte_by_byte_takes_linear_work() {
+        let line = format!("x: {}\r\n", "y".repeat(800));
+        let long = format!("x: {}\r\n", "y".repeat(60_000));
+        for (before, lines) in
+            [("", line.repeat(75)), ("\n", line.clone()), ("", long), (&"\r\n".repeat(30_000), line)]
+        {
+            let text = format!("{before}HTTP/1.1 200 OK\r\n{lines}\r\n");
+            assert!(text.len() <= MAX_HEAD);
+            let (mut parser, mut visited) = (HeadParser::default(), 0);
+            for end in 1..=text.len() {
+                let before = (parser.scanned, parser.parsed);
+                let looked = parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]);
+                // The search begins where the last one stopped, and goes to the end of what is there.
+                visited += end - before.0;
+                visited += if parser.parsed > before.1 { parser.parsed } else { 0 };
+                match looked.unwrap() {
+                    Look::Partial => assert!(end < text.len()),
+                    Look::Complete(len, _) => visited += len,
+                    Look::Interim(_) => panic!("it is final"),
+                }
+            }
+            assert!(visited <= 4 * text.len(), "{visited} bytes visited of {}", text.len());
+        }
+    }
+
+    #[test]
+    fn a_head_that_comes_in_pieces_is_bounded() {
+        for text in ["HTTP/1.1 200 OK\r\nx: ".to_owned() + &"y".repeat(MAX_HEAD), "\n".repeat(MAX_HEAD + 1)] {
+            let mut parser = HeadParser::default();
+            let look = |end: usize| parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]);
+            let fault = (1..=text.len()).map(look).position(|look| look.is_err());
+            assert_eq!(fault, Some(MAX_HEAD), "the first byte too many");
+        }
+    }
+
+    #[test]
+    fn a_head_is_bounded() {
+        let text = |n: usize| format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(n));
+        assert!(matches!(look_at(&text(1000)), Ok(Look::Partial)));
+        assert!(matches!(look_at(&text(MAX_HEAD)), Err(Breach::HeadTooLarge)));
+        assert!(matches!(look_at(&format!("{}\r\n\r\n", text(MAX_HEAD))), Err(Breach::HeadTooLarge)));
+        let lines = "x: y\r\n".repeat(MAX_FIELD_LINES + 1);
+        assert!(matches!(look_at(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")), Err(Breach::Malformed(_))));
+    }
+
+    #[test]
+    fn a_head_goes_on_in_its_order_and_spelling_without_what_is_about_the_connection() {
+        let text = "HTTP/1.1 200 OK\r\nX-Custom-ID:  a:B \r\nset-cookie: A\r\nConnection: x-gone\r\nX-Gone: 1\r\n\
+                    Content-Length: 2\r\nEmpty:\r\nSet-Cookie: B\r\nX-Tra: \u{e9}\tx\r\n\r\n";
+        let want = "200 OK\r\nX-Custom-ID: a:B\r\nset-cookie: A\r\nContent-Length: 2\r\nEmpty: \r\nSet-Cookie: B\r\n\
+                    X-Tra: \u{e9}\tx\r\n";
+        assert_eq!(head(text).text, want.as_bytes());
+    }
+
+    #[test]
+    fn the_reason_is_kept() {
+        for reason in ["OK", "Fine", "Not so fine "] {
+            let head = head(&format!("HTTP/1.1 200 {reason}\r\n\r\n"));
+            assert_eq!(head.text, format!("200 {reason}\r\n").as_bytes());
+        }
+        for empty in ["HTTP/1.1 200 \r\n\r\n", "HTTP/1.1 200\r\n\r\n", "\r\nHTTP/1.1 200\nx: y z a\n\n"] {
+            assert!(head(empty).text.starts_with(b"200 \r\n"), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_that_is_not_ascii_is_kept_to_its_last_space() {
+        for reason in ["Schön so", "Schön so ", " é\t", "é"] {
+            for (before, end) in [("", "\r\n"), ("\r\n", "\r\n"), ("\n", "\n")] {
+                let head = head(&format!("{before}HTTP/1.1 200 {reason}{end}a: b{end}{end}"));
+                assert_eq!(head.text, format!("200 {reason}\r\na: b\r\n").as_bytes(), "{before:?} {end:?}");
+            }
+        }
+    }
+}
