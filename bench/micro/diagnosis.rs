@@ -16,10 +16,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use hookgate::admission::client::Peer;
+use hookgate::admission::client::ClientAddress;
 use hookgate::config;
 use hookgate::config::environment::Fixed;
-use hookgate::diagnosis::sample::{Case, Docket, LONGEST_CONTENT};
+use hookgate::diagnosis::sample::{LONGEST_CONTENT, RouteContexts, Sample};
 use hookgate::signature::{Context, Fields};
 use hookgate::telemetry::record::{Record, RequestId};
 
@@ -37,18 +37,18 @@ const RUNS: usize = 5;
 fn main() {
     let secrets = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1_usize);
     let docket = docket(secrets);
-    let record = Record::new(RequestId(1), Peer::ip(Ipv4Addr::LOCALHOST.into()));
+    let record = Record::new(RequestId(1), ClientAddress::ip(Ipv4Addr::LOCALHOST.into()));
     let lines = Lines("9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d".into());
     println!("{LONGEST_CONTENT} bytes, {secrets} secrets; milliseconds, the least of {RUNS}");
     for (name, content) in shapes() {
         let content = content.get(..LONGEST_CONTENT).unwrap_or(&content);
         let context = Context::of(&lines, SystemTime::UNIX_EPOCH);
-        let case = Case::of(&docket, 0, &record, None, &context, Some(content)).unwrap();
+        let case = Sample::of(&docket, 0, &record, None, &context, Some(content)).unwrap();
         let mut runs: Vec<(Duration, bool)> = Vec::new();
         for _ in 0..RUNS {
             let begun = Instant::now();
-            let mut goes_on = || true;
-            let given_up = case.cause(&mut goes_on).is_err();
+            let mut keeps_open = || true;
+            let given_up = case.cause(&mut keeps_open).is_err();
             runs.push((begun.elapsed(), given_up));
         }
         let (least, given_up) = runs.iter().min().unwrap();
@@ -57,7 +57,7 @@ fn main() {
     }
 }
 
-fn docket(secrets: usize) -> Arc<Docket> {
+fn docket(secrets: usize) -> Arc<RouteContexts> {
     let secrets: Vec<_> = (0..secrets).map(|n| format!("{{ name = \"{n}\", env = \"A{n}\" }}")).collect();
     let environment = (0..secrets.len()).fold(Fixed::new(NonZeroUsize::MIN), |environment, n| {
         environment.with_variable(&format!("A{n}"), format!("{n:0>16}abcdefgh"))
@@ -67,7 +67,7 @@ fn docket(secrets: usize) -> Arc<Docket> {
         secrets.join(", ")
     );
     let loaded = config::read("gateway.toml", &text, &environment, SystemTime::UNIX_EPOCH).unwrap();
-    Arc::new(Docket::of(&loaded.config, 1))
+    Arc::new(RouteContexts::of(&loaded.config, 1))
 }
 
 /// Bytes that repeat only after a long time.

@@ -125,7 +125,7 @@ fn metrics(control: &Control) -> String {
         ready: control.is_ready() && generation.gateway.probe(SystemTime::now()).is_ok(),
         started: seconds(control.started_at()),
     };
-    exposition::text(control.meters().sum(), generation.gateway.roll().clone(), gauges)
+    exposition::text(control.meters().sum(), generation.gateway.labels().clone(), gauges)
 }
 
 /// `/secrets`: what `hookgate secrets` reads.
@@ -162,7 +162,7 @@ pub struct SecretReport {
 fn secrets(control: &Control) -> SecretsReport {
     let sum = control.meters().sum();
     let generation = control.generation();
-    let secrets = generation.gateway.roll().secrets.iter().map(|secret| {
+    let secrets = generation.gateway.labels().secrets.iter().map(|secret| {
         let seen = sum.seen(secret);
         SecretReport {
             label: secret.label.clone(),

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 /// A client, as far as its connection tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Peer {
+pub enum ClientAddress {
     /// A client with this address; one that was mapped from IPv4 into IPv6 is an IPv4 address.
     Ip(IpAddr),
     /// A process of this machine, over a unix socket.
     Unix,
 }
 
-impl Peer {
+impl ClientAddress {
     /// The client with this address.
     #[must_use]
     pub fn ip(address: IpAddr) -> Self {
@@ -35,9 +35,9 @@ const IPV6_PREFIX: u8 = 64;
 /// What counts as one client where places and memory are shared out: an IPv4 address, an IPv6 /64, or all of this machine's
 /// unix sockets together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientGroup(Peer);
+pub struct ClientGroup(ClientAddress);
 
-impl fmt::Display for Peer {
+impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => write!(f, "{address}"),
@@ -80,13 +80,13 @@ impl Network {
 
     /// Whether a peer belongs to it.
     #[must_use]
-    pub fn contains(&self, peer: Peer) -> bool {
+    pub fn contains(&self, peer: ClientAddress) -> bool {
         match (*self, peer) {
-            (Self::Ip(network, prefix), Peer::Ip(address)) => {
+            (Self::Ip(network, prefix), ClientAddress::Ip(address)) => {
                 network.is_ipv4() == address.is_ipv4() && masked(address, prefix) == network
             }
-            (Self::Unix, Peer::Unix) => true,
-            (Self::Ip(..), Peer::Unix) | (Self::Unix, Peer::Ip(_)) => false,
+            (Self::Unix, ClientAddress::Unix) => true,
+            (Self::Ip(..), ClientAddress::Unix) | (Self::Unix, ClientAddress::Ip(_)) => false,
         }
     }
 }
@@ -124,22 +124,25 @@ mod tests {
             ("::/0", "::1", true),
             ("::1", "::1", true),
         ] {
-            let peer = Peer::ip(peer.parse().unwrap());
+            let peer = ClientAddress::ip(peer.parse().unwrap());
             assert_eq!(Network::parse(network).unwrap().contains(peer), want, "{network} {peer}");
-            assert!(!Network::Unix.contains(peer) && !Network::parse(network).unwrap().contains(Peer::Unix));
+            assert!(
+                !Network::Unix.contains(peer)
+                    && !Network::parse(network).unwrap().contains(ClientAddress::Unix)
+            );
         }
-        assert!(Network::parse("unix").unwrap().contains(Peer::Unix));
+        assert!(Network::parse("unix").unwrap().contains(ClientAddress::Unix));
     }
 
     #[test]
     fn an_ipv4_address_is_one_client_and_so_is_an_ipv6_network_of_64_bits() {
-        let group = |address: &str| Peer::ip(address.parse().unwrap()).group();
+        let group = |address: &str| ClientAddress::ip(address.parse().unwrap()).group();
         assert_ne!(group("192.0.2.1"), group("192.0.2.2"));
         assert_eq!(group("192.0.2.1"), group("::ffff:192.0.2.1"));
         assert_eq!(group("2001:db8:0:1::1"), group("2001:db8:0:1:ffff:ffff:ffff:ffff"));
         assert_ne!(group("2001:db8:0:1::1"), group("2001:db8:0:2::1"));
-        assert_ne!(group("::1"), Peer::Unix.group());
-        assert_eq!(Peer::Unix.group(), Peer::Unix.group());
+        assert_ne!(group("::1"), ClientAddress::Unix.group());
+        assert_eq!(ClientAddress::Unix.group(), ClientAddress::Unix.group());
     }
 
     #[test]

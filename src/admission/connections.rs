@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use crate::admission::client::{ClientGroup, Peer};
+use crate::admission::client::{ClientAddress, ClientGroup};
 pub use crate::admission::connections::entry::Entry;
-pub use crate::admission::connections::of_worker::{Joined, Roster};
+pub use crate::admission::connections::of_worker::{Joined, WorkerConnections};
 use crate::admission::eviction::Rank;
 
 /// Where no connection could be evicted, it is looked again after this time.
@@ -26,7 +26,7 @@ const LOOKED_AT: usize = 512;
 
 /// The connections of all workers: how many there may be, and whether more want to come in.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct ConnectionLimit {
     registry: Mutex<Registry>,
     /// How many wait for a place; kept beside the registry for those who only want to know whether anybody does.
     waiting: AtomicUsize,
@@ -55,8 +55,8 @@ struct Member {
     client: ClientGroup,
 }
 
-impl Crowd {
-    /// Room for `max` connections.
+impl ConnectionLimit {
+    /// Holders for `max` connections.
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         let registry = Mutex::new(Registry { free: max, ..Registry::default() });
@@ -65,7 +65,7 @@ impl Crowd {
 
     /// Waits for a place for a connection of `peer`. Where there is none, one connection is evicted; while there is none that
     /// can be, nobody is accepted, and whoever comes waits in the kernel's queue.
-    pub async fn enter(self: &Arc<Self>, peer: Peer) -> Place {
+    pub async fn enter(self: &Arc<Self>, peer: ClientAddress) -> Place {
         let waiting = {
             let mut registry = self.registry();
             match registry.free.checked_sub(1) {
@@ -90,11 +90,11 @@ impl Crowd {
 
     /// A place beside those that are counted.
     #[must_use]
-    pub fn enter_uncounted(self: &Arc<Self>, peer: Peer) -> Place {
+    pub fn enter_uncounted(self: &Arc<Self>, peer: ClientAddress) -> Place {
         self.place(None, peer)
     }
 
-    fn place(self: &Arc<Self>, permit: Option<Permit>, peer: Peer) -> Place {
+    fn place(self: &Arc<Self>, permit: Option<Permit>, peer: ClientAddress) -> Place {
         let entry = Arc::new(Entry::new(self));
         self.registry().add(&entry, peer.group());
         Place { crowd: Arc::clone(self), permit, entry }
@@ -241,7 +241,7 @@ impl Registry {
 /// Somebody waits for a place.
 #[derive(Debug)]
 struct Waiting {
-    crowd: Arc<Crowd>,
+    crowd: Arc<ConnectionLimit>,
     receiver: oneshot::Receiver<Permit>,
 }
 
@@ -271,10 +271,10 @@ impl Drop for Waiting {
 
 /// One of as many as there are places. It is given on when it is dropped.
 #[derive(Debug)]
-struct Permit(Option<Arc<Crowd>>);
+struct Permit(Option<Arc<ConnectionLimit>>);
 
 impl Permit {
-    fn of(crowd: &Arc<Crowd>) -> Self {
+    fn of(crowd: &Arc<ConnectionLimit>) -> Self {
         Self(Some(Arc::clone(crowd)))
     }
 
@@ -297,7 +297,7 @@ impl Drop for Permit {
 /// The place of one connection. When it is dropped, it is given to the next.
 #[derive(Debug)]
 pub struct Place {
-    crowd: Arc<Crowd>,
+    crowd: Arc<ConnectionLimit>,
     /// None for a place that is not counted.
     permit: Option<Permit>,
     entry: Arc<Entry>,
@@ -311,7 +311,7 @@ impl Place {
     }
 
     /// The connection turns out to be another client's.
-    pub fn belongs_to(&self, peer: Peer) {
+    pub fn belongs_to(&self, peer: ClientAddress) {
         self.crowd.registry().rename(&self.entry, peer.group());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use crate::admission::client::{ClientGroup, Peer};
+use crate::admission::client::{ClientAddress, ClientGroup};
 
 /// How many seats are looked at, at most, to find who has to go: it is done under a lock that all workers share.
 const LOOKED_AT: usize = 512;
@@ -18,9 +18,9 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// All who have a seat, and all who wait for memory.
 #[derive(Debug, Default)]
-pub struct Room {
+pub struct Holders {
     /// Without gaps, so that a look at some of them costs the same however many there have been.
-    seats: Vec<Arc<Seat>>,
+    seats: Vec<Arc<Holder>>,
     /// How many seats each client has.
     by_peer: HashMap<ClientGroup, usize>,
     /// Those who wait for memory, in the order that they came.
@@ -43,7 +43,7 @@ struct Waiter {
 
 /// A request that holds memory and has made us wait.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Holder {
     peer: ClientGroup,
     since: Instant,
     bytes: AtomicU64,
@@ -66,10 +66,10 @@ pub struct Rank {
     progress: u128,
 }
 
-impl Seat {
+impl Holder {
     /// A seat for a request that holds `bytes` and has `received` so many of its content since `since`.
     #[must_use]
-    pub fn new(peer: Peer, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
+    pub fn new(peer: ClientAddress, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
         Arc::new(Self {
             peer: peer.group(),
             since,
@@ -115,9 +115,9 @@ impl Seat {
     }
 }
 
-impl Room {
+impl Holders {
     /// Gives a request a seat.
-    pub fn sit(&mut self, seat: Arc<Seat>) {
+    pub fn hold_while_waiting(&mut self, seat: Arc<Holder>) {
         let of_peer = self.by_peer.entry(seat.peer).or_default();
         *of_peer = of_peer.saturating_add(1);
         seat.place.store(self.seats.len(), Ordering::Relaxed);
@@ -125,7 +125,7 @@ impl Room {
     }
 
     /// Takes a seat away. Does nothing where that has been done.
-    pub fn leave(&mut self, seat: &Seat) {
+    pub fn leave(&mut self, seat: &Holder) {
         if seat.left.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -149,14 +149,14 @@ impl Room {
 
     /// The rank of a seat.
     #[must_use]
-    pub fn rank(&self, seat: &Seat, now: Instant) -> Rank {
+    pub fn rank(&self, seat: &Holder, now: Instant) -> Rank {
         let fresh = now.saturating_duration_since(seat.since) < FRESH;
         Rank { fresh, crowd: self.crowd(seat.peer), progress: seat.progress(now) }
     }
 
     /// The rank of a request that has not made us wait.
     #[must_use]
-    pub fn rank_of_newcomer(&self, peer: Peer) -> Rank {
+    pub fn rank_of_newcomer(&self, peer: ClientAddress) -> Rank {
         Rank { fresh: true, crowd: self.crowd(peer.group()), progress: u128::MAX }
     }
 
@@ -270,19 +270,24 @@ mod tests {
     fn order(seats: &[(u8, u64, usize)]) -> Vec<usize> {
         let start = Instant::now();
         let now = start + Duration::from_secs(100);
-        let mut room = Room::default();
-        let seats: Vec<Arc<Seat>> = seats
+        let mut room = Holders::default();
+        let seats: Vec<Arc<Holder>> = seats
             .iter()
             .map(|(peer, age, received)| {
                 let since = now - Duration::from_millis(*age);
-                let seat =
-                    Seat::new(Peer::ip([127, 0, 0, *peer].into()), since, 10, *received, Waker::noop());
-                room.sit(Arc::clone(&seat));
+                let seat = Holder::new(
+                    ClientAddress::ip([127, 0, 0, *peer].into()),
+                    since,
+                    10,
+                    *received,
+                    Waker::noop(),
+                );
+                room.hold_while_waiting(Arc::clone(&seat));
                 seat
             })
             .collect();
         let mut order = Vec::new();
-        let newcomer = Peer::ip([127, 0, 0, 200].into());
+        let newcomer = ClientAddress::ip([127, 0, 0, 200].into());
         while room.shed(1, room.rank_of_newcomer(newcomer), now) {
             let shed: Vec<usize> =
                 (0..seats.len()).filter(|n| seats[*n].is_shed() && !order.contains(n)).collect();
@@ -292,18 +297,18 @@ mod tests {
         order
     }
 
-    fn seated(room: &mut Room, count: usize) -> Vec<Arc<Seat>> {
+    fn seated(room: &mut Holders, count: usize) -> Vec<Arc<Holder>> {
         let since = Instant::now();
-        let seat = |n: usize| Seat::new(Peer::Unix, since, 1, n, Waker::noop());
+        let seat = |n: usize| Holder::new(ClientAddress::Unix, since, 1, n, Waker::noop());
         let seats: Vec<_> = (0..count).map(seat).collect();
-        seats.iter().for_each(|seat| room.sit(Arc::clone(seat)));
+        seats.iter().for_each(|seat| room.hold_while_waiting(Arc::clone(seat)));
         seats
     }
 
     #[test]
     fn a_look_at_the_seats_is_bounded_and_nobody_is_passed_over_for_long() {
         for count in [0, 1, LOOKED_AT - 1, LOOKED_AT, LOOKED_AT + 1, 5 * LOOKED_AT + 7] {
-            let mut room = Room::default();
+            let mut room = Holders::default();
             let seats = seated(&mut room, count);
             let mut seen = vec![0; count];
             for _ in 0..count.div_ceil(LOOKED_AT) {
@@ -318,12 +323,12 @@ mod tests {
 
     #[test]
     fn a_look_finds_the_few_who_are_left_of_many() {
-        let mut room = Room::default();
+        let mut room = Holders::default();
         let seats = seated(&mut room, 10 * LOOKED_AT);
         let (last, others) = seats.split_last().unwrap();
         others.iter().for_each(|seat| room.leave(seat));
         let now = Instant::now() + Duration::from_secs(10);
-        assert!(room.shed(1, room.rank_of_newcomer(Peer::ip([127, 0, 0, 1].into())), now));
+        assert!(room.shed(1, room.rank_of_newcomer(ClientAddress::ip([127, 0, 0, 1].into())), now));
         assert!(last.is_shed());
         room.leave(last);
         assert!(room.is_empty() && room.promised() == 0);
@@ -331,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_seat_can_be_left_in_any_order_and_once() {
-        let mut room = Room::default();
+        let mut room = Holders::default();
         let seats = seated(&mut room, 7);
         for index in [3, 3, 6, 0, 5, 1, 1, 2, 4] {
             room.leave(&seats[index]);
@@ -345,16 +350,16 @@ mod tests {
     fn an_ipv6_network_of_64_bits_is_one_crowd() {
         let start = Instant::now();
         let now = start + Duration::from_secs(5);
-        let mut room = Room::default();
+        let mut room = Holders::default();
         let seat = |address: &str, received| {
-            Seat::new(Peer::ip(address.parse().unwrap()), start, 10, received, Waker::noop())
+            Holder::new(ClientAddress::ip(address.parse().unwrap()), start, 10, received, Waker::noop())
         };
         let crowd = [seat("2001:db8::1", 900), seat("2001:db8::2", 900)];
         let lone = seat("2001:db8:1::1", 1);
         for seat in [&crowd[0], &lone, &crowd[1]] {
-            room.sit(Arc::clone(seat));
+            room.hold_while_waiting(Arc::clone(seat));
         }
-        assert!(room.shed(1, room.rank_of_newcomer(Peer::Unix), now));
+        assert!(room.shed(1, room.rank_of_newcomer(ClientAddress::Unix), now));
         assert!(!lone.is_shed());
     }
 

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::admission::client::Peer;
-use crate::admission::holders::{Rank, Room, Seat};
+use crate::admission::client::ClientAddress;
+use crate::admission::holders::{Holder, Holders, Rank};
 
 /// A head of up to so many bytes is not counted: real senders' are smaller, and each connection has room for one.
 pub const FREE_HEAD: usize = 4 * 1024;
@@ -35,7 +35,7 @@ pub struct Budget {
     held: AtomicU64,
     /// How many wait for memory; kept beside the room so that nobody has to enter it to see that nobody waits.
     waiting: AtomicUsize,
-    room: Mutex<Room>,
+    room: Mutex<Holders>,
 }
 
 impl Budget {
@@ -64,8 +64,8 @@ impl Budget {
 
     /// A share of the budget for a request from `peer`. It is empty so far.
     #[must_use]
-    pub fn share(self: &Arc<Self>, peer: Peer) -> Share {
-        Share { budget: Arc::clone(self), peer, bytes: 0, seat: None, ticket: None }
+    pub fn share(self: &Arc<Self>, peer: ClientAddress) -> Reservation {
+        Reservation { budget: Arc::clone(self), peer, bytes: 0, seat: None, ticket: None }
     }
 
     fn try_take(&self, more: u64, max: u64) -> bool {
@@ -83,12 +83,12 @@ impl Budget {
     }
 
     /// How many bytes are missing for `more`, when those who have been shed have left.
-    fn missing(&self, room: &Room, more: u64) -> u64 {
+    fn missing(&self, room: &Holders, more: u64) -> u64 {
         let wanted = self.held.load(Ordering::SeqCst).saturating_add(more);
         wanted.saturating_sub(self.max().saturating_add(room.promised()))
     }
 
-    fn room(&self) -> MutexGuard<'_, Room> {
+    fn room(&self) -> MutexGuard<'_, Holders> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +99,7 @@ impl Budget {
         }
     }
 
-    fn wake_first(&self, room: &Room) {
+    fn wake_first(&self, room: &Holders) {
         room.wake_first(self.max().saturating_sub(self.held.load(Ordering::SeqCst)));
     }
 }
@@ -113,16 +113,16 @@ pub fn with_reserve(max: u64) -> u64 {
 /// The bytes that one request holds of a [`Budget`]. They are given back when the share is dropped, so it has to live as
 /// long as the memory it stands for.
 #[derive(Debug)]
-pub struct Share {
+pub struct Reservation {
     budget: Arc<Budget>,
-    peer: Peer,
+    peer: ClientAddress,
     bytes: u64,
-    seat: Option<Arc<Seat>>,
+    seat: Option<Arc<Holder>>,
     /// The number under which it waits for memory that others are to free.
     ticket: Option<u64>,
 }
 
-impl Share {
+impl Reservation {
     /// A share for another request of the same client. It is empty so far.
     #[must_use]
     pub fn another(&self) -> Self {
@@ -203,7 +203,7 @@ impl Share {
         Poll::Ready(Ok(()))
     }
 
-    fn rank(&self, room: &Room, now: Instant) -> Rank {
+    fn rank(&self, room: &Holders, now: Instant) -> Rank {
         match &self.seat {
             Some(seat) => room.rank(seat, now),
             None => room.rank_of_newcomer(self.peer),
@@ -243,7 +243,7 @@ impl Share {
     ///
     /// # Errors
     /// [`Exhausted`] if it holds of the reserve, which is for those who do not make us wait, and nobody else has to go.
-    pub fn sit(
+    pub fn hold_while_waiting(
         &mut self,
         cx: &Context<'_>,
         received: usize,
@@ -258,9 +258,9 @@ impl Share {
             // It holds nothing that anybody could want.
             return Ok(());
         }
-        let seat = Seat::new(self.peer, since, self.bytes, received, cx.waker());
+        let seat = Holder::new(self.peer, since, self.bytes, received, cx.waker());
         let mut room = self.budget.room();
-        room.sit(Arc::clone(&seat));
+        room.hold_while_waiting(Arc::clone(&seat));
         let rank = room.rank(&seat, now);
         self.seat = Some(seat);
         if self.budget.over() == 0 { Ok(()) } else { self.make_up(room, u64::MAX, rank, now) }
@@ -269,7 +269,7 @@ impl Share {
     /// Has others shed for what is held of the reserve, at most for `most` bytes.
     fn make_up(
         &self,
-        mut room: MutexGuard<'_, Room>,
+        mut room: MutexGuard<'_, Holders>,
         most: u64,
         rank: Rank,
         now: Instant,
@@ -281,7 +281,7 @@ impl Share {
 
     /// The seat that it has, for whoever is to see that the request is shed while somebody else has the share.
     #[must_use]
-    pub fn seat(&self) -> Option<Arc<Seat>> {
+    pub fn seat(&self) -> Option<Arc<Holder>> {
         self.seat.clone()
     }
 
@@ -292,7 +292,7 @@ impl Share {
     }
 
     /// Takes note that what was waited for is there. It can no longer be shed.
-    pub fn settle(&mut self) {
+    pub fn complete_content(&mut self) {
         self.stop_waiting();
         if let Some(seat) = self.seat.take() {
             let mut room = self.budget.room();
@@ -308,7 +308,7 @@ impl Share {
     ///
     /// # Errors
     /// [`Exhausted`] if it holds of the reserve and nobody can be shed: all memory is taken by authentic content.
-    pub fn prove(&mut self, now: Instant) -> Result<(), Exhausted> {
+    pub fn authenticate(&mut self, now: Instant) -> Result<(), Exhausted> {
         if self.budget.over() == 0 {
             return Ok(());
         }
@@ -321,12 +321,12 @@ impl Share {
     ///
     /// # Errors
     /// [`Exhausted`] if it may hold of the reserve, which is for what is authentic.
-    pub fn stay_unproven(&self) -> Result<(), Exhausted> {
+    pub fn stay_unauthenticated(&self) -> Result<(), Exhausted> {
         if self.bytes == 0 || self.budget.over() == 0 { Ok(()) } else { Err(Exhausted) }
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.stop_waiting();
         if let Some(seat) = self.seat.take() {
@@ -359,16 +359,21 @@ mod tests {
         Budget::new(1024 * KIB)
     }
 
-    fn share(budget: &Arc<Budget>, peer: u8) -> Share {
-        budget.share(Peer::ip([127, 0, 0, peer].into()))
+    fn share(budget: &Arc<Budget>, peer: u8) -> Reservation {
+        budget.share(ClientAddress::ip([127, 0, 0, peer].into()))
     }
 
-    fn grow(share: &mut Share, kib: u64, now: Instant) -> Poll<Result<(), Exhausted>> {
+    fn grow(share: &mut Reservation, kib: u64, now: Instant) -> Poll<Result<(), Exhausted>> {
         share.poll_grow_to(&mut Context::from_waker(Waker::noop()), usize::try_from(kib * KIB).unwrap(), now)
     }
 
-    fn sit(share: &mut Share, received: usize, since: Instant, now: Instant) -> Result<(), Exhausted> {
-        share.sit(&Context::from_waker(Waker::noop()), received, since, now)
+    fn hold_while_waiting(
+        share: &mut Reservation,
+        received: usize,
+        since: Instant,
+        now: Instant,
+    ) -> Result<(), Exhausted> {
+        share.hold_while_waiting(&Context::from_waker(Waker::noop()), received, since, now)
     }
 
     const GROWN: Poll<Result<(), Exhausted>> = Poll::Ready(Ok(()));
@@ -399,11 +404,11 @@ mod tests {
         let now = start + Duration::from_secs(10);
         let (mut holder, mut event) = (share(&budget, 1), share(&budget, 2));
         assert_eq!(grow(&mut holder, 1024, start), GROWN);
-        assert_eq!(sit(&mut holder, 1, start, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut holder, 1, start, now), Ok(()));
         assert_eq!(grow(&mut event, 64, now), GROWN);
         assert!(!holder.is_shed());
-        event.settle();
-        assert_eq!(event.prove(now), Ok(()));
+        event.complete_content();
+        assert_eq!(event.authenticate(now), Ok(()));
         assert!(holder.is_shed());
     }
 
@@ -413,9 +418,13 @@ mod tests {
         let (mut whole, mut event) = (share(&budget, 1), share(&budget, 2));
         assert_eq!(grow(&mut whole, 1024, now), GROWN);
         assert_eq!(grow(&mut event, 16, now), GROWN);
-        assert_eq!(sit(&mut event, 1, now, now), Err(Exhausted));
-        event.settle();
-        assert_eq!(event.prove(now), Err(Exhausted), "nor for what stays while all the rest is authentic");
+        assert_eq!(hold_while_waiting(&mut event, 1, now, now), Err(Exhausted));
+        event.complete_content();
+        assert_eq!(
+            event.authenticate(now),
+            Err(Exhausted),
+            "nor for what stays while all the rest is authentic"
+        );
         let mut large = share(&budget, 3);
         assert_eq!(grow(&mut large, 65, now), REFUSED);
     }
@@ -427,13 +436,13 @@ mod tests {
         let seated = |(peer, received): (u8, usize)| {
             let mut share = share(&budget, peer);
             assert_eq!(grow(&mut share, 256, start), GROWN);
-            assert_eq!(sit(&mut share, received, start, now), Ok(()));
+            assert_eq!(hold_while_waiting(&mut share, received, start, now), Ok(()));
             share
         };
-        let mut sitting: Vec<Share> = [(1, 10), (2, 500), (3, 20), (4, 400)].map(seated).into();
+        let mut sitting: Vec<Reservation> = [(1, 10), (2, 500), (3, 20), (4, 400)].map(seated).into();
         let mut newcomer = share(&budget, 5);
         assert_eq!(grow(&mut newcomer, 300, now), Poll::Pending);
-        let shed: Vec<bool> = sitting.iter().map(Share::is_shed).collect();
+        let shed: Vec<bool> = sitting.iter().map(Reservation::is_shed).collect();
         assert_eq!(shed, [true, false, true, false]);
         assert_eq!(grow(&mut newcomer, 300, now), Poll::Pending, "they have not left yet");
         drop(sitting.remove(2));
@@ -460,10 +469,10 @@ mod tests {
         let seated = |(peer, kib): (u8, u64)| {
             let mut share = share(&budget, peer);
             assert_eq!(grow(&mut share, kib, start), GROWN);
-            assert_eq!(sit(&mut share, 1, start, now), Ok(()));
+            assert_eq!(hold_while_waiting(&mut share, 1, start, now), Ok(()));
             share
         };
-        let mut sitting: Vec<Share> = [(1, 300), (2, 300)].map(seated).into();
+        let mut sitting: Vec<Reservation> = [(1, 300), (2, 300)].map(seated).into();
         // Somebody waits for 500 KiB, where 424 are free.
         let mut waiting = share(&budget, 3);
         assert_eq!(grow(&mut waiting, 500, now), Poll::Pending);
@@ -485,19 +494,19 @@ mod tests {
     fn memory_goes_to_those_who_wait_in_the_order_that_they_came() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let mut sitting: Vec<Share> = (0..8u8)
+        let mut sitting: Vec<Reservation> = (0..8u8)
             .map(|n| {
                 let mut share = share(&budget, n);
                 assert_eq!(grow(&mut share, 128, start), GROWN);
-                assert_eq!(sit(&mut share, 1, start, now), Ok(()));
+                assert_eq!(hold_while_waiting(&mut share, 1, start, now), Ok(()));
                 share
             })
             .collect();
-        let mut waiting: Vec<Share> = (100..104u8).map(|n| share(&budget, n)).collect();
+        let mut waiting: Vec<Reservation> = (100..104u8).map(|n| share(&budget, n)).collect();
         for share in &mut waiting {
             assert_eq!(grow(share, 256, now), Poll::Pending);
         }
-        assert!(sitting.iter().all(Share::is_shed));
+        assert!(sitting.iter().all(Reservation::is_shed));
         let mut granted = Vec::new();
         while let Some(gone) = sitting.pop() {
             drop(gone);
@@ -525,20 +534,20 @@ mod tests {
     fn each_that_waits_is_woken_when_there_is_enough_for_it_and_those_before_it() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let mut sitting: Vec<Share> = (0..4u8)
+        let mut sitting: Vec<Reservation> = (0..4u8)
             .map(|n| {
                 let mut share = share(&budget, n);
                 assert_eq!(grow(&mut share, 256, start), GROWN);
-                assert_eq!(sit(&mut share, 1, start, now), Ok(()));
+                assert_eq!(hold_while_waiting(&mut share, 1, start, now), Ok(()));
                 share
             })
             .collect();
         let calls: [Arc<Calls>; 3] = Default::default();
-        let poll = |share: &mut Share, calls: &Arc<Calls>| {
+        let poll = |share: &mut Reservation, calls: &Arc<Calls>| {
             let waker = Waker::from(Arc::clone(calls));
             share.poll_grow_to(&mut Context::from_waker(&waker), 300 * 1024, now)
         };
-        let mut waiting: Vec<Share> = (10..13u8).map(|n| share(&budget, n)).collect();
+        let mut waiting: Vec<Reservation> = (10..13u8).map(|n| share(&budget, n)).collect();
         for (share, calls) in waiting.iter_mut().zip(&calls) {
             assert_eq!(poll(share, calls), Poll::Pending);
         }
@@ -579,18 +588,18 @@ mod tests {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
         let mut observed = share(&budget, 1);
-        assert_eq!(observed.stay_unproven(), Ok(()), "it holds nothing");
+        assert_eq!(observed.stay_unauthenticated(), Ok(()), "it holds nothing");
         assert_eq!(grow(&mut observed, 64, now), GROWN);
-        assert_eq!(observed.stay_unproven(), Ok(()), "there is room for it");
+        assert_eq!(observed.stay_unauthenticated(), Ok(()), "there is room for it");
         let (mut holder, mut event) = (share(&budget, 2), share(&budget, 3));
         assert_eq!(grow(&mut holder, 960, start), GROWN);
-        assert_eq!(sit(&mut holder, 1, start, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut holder, 1, start, now), Ok(()));
         assert_eq!(grow(&mut event, 16, now), GROWN);
-        assert_eq!(event.stay_unproven(), Err(Exhausted));
+        assert_eq!(event.stay_unauthenticated(), Err(Exhausted));
         assert!(!holder.is_shed());
         // While its delivery makes us wait, it goes as anybody else who has proved nothing.
         drop(event);
-        assert_eq!(sit(&mut observed, 64 * 1024, start, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut observed, 64 * 1024, start, now), Ok(()));
         let seat = observed.seat().unwrap();
         let mut newcomer = share(&budget, 4);
         assert_eq!(grow(&mut newcomer, 1024, now), Poll::Pending);
@@ -607,8 +616,8 @@ mod tests {
         let (mut slow, mut fast) = (share(&budget, 1), share(&budget, 2));
         assert_eq!(grow(&mut slow, 424, start), GROWN);
         assert_eq!(grow(&mut fast, 600, start), GROWN);
-        assert_eq!(sit(&mut slow, 10, start, now), Ok(()));
-        assert_eq!(sit(&mut fast, 60, start, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut slow, 10, start, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut fast, 60, start, now), Ok(()));
         assert_eq!(grow(&mut slow, 500, now), REFUSED);
         assert_eq!(grow(&mut fast, 700, now), Poll::Pending);
         assert!(slow.is_shed() && !fast.is_shed());
@@ -624,11 +633,11 @@ mod tests {
         let (mut first, mut second, mut newcomer) = (share(&budget, 1), share(&budget, 2), share(&budget, 3));
         assert_eq!(grow(&mut first, 512, start), GROWN);
         assert_eq!(grow(&mut second, 512, start), GROWN);
-        assert_eq!(sit(&mut first, 1, start, now), Ok(()));
-        assert_eq!(sit(&mut second, 9, start, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut first, 1, start, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut second, 9, start, now), Ok(()));
         assert_eq!(grow(&mut newcomer, 100, now), Poll::Pending);
         assert!(first.is_shed() && !second.is_shed());
-        first.settle();
+        first.complete_content();
         assert_eq!(grow(&mut newcomer, 100, now), Poll::Pending);
         assert!(second.is_shed());
         drop(second);
@@ -641,10 +650,10 @@ mod tests {
         let (mut whole, mut sitting, mut newcomer) =
             (share(&budget, 1), share(&budget, 2), share(&budget, 3));
         assert_eq!(grow(&mut whole, 900, now), GROWN);
-        assert_eq!(sit(&mut whole, 50, now, now), Ok(()));
-        whole.settle();
+        assert_eq!(hold_while_waiting(&mut whole, 50, now, now), Ok(()));
+        whole.complete_content();
         assert_eq!(grow(&mut sitting, 124, now), GROWN);
-        assert_eq!(sit(&mut sitting, 1, now, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut sitting, 1, now, now), Ok(()));
         assert_eq!(grow(&mut newcomer, 200, now), REFUSED);
         assert!(!whole.is_shed() && !sitting.is_shed());
     }
@@ -667,7 +676,7 @@ mod tests {
         let (budget, now) = (budget(), Instant::now());
         let (mut sitting, mut newcomer) = (share(&budget, 1), share(&budget, 2));
         assert_eq!(grow(&mut sitting, 1024, now), GROWN);
-        assert_eq!(sit(&mut sitting, 1, now, now), Ok(()));
+        assert_eq!(hold_while_waiting(&mut sitting, 1, now, now), Ok(()));
         assert_eq!(grow(&mut newcomer, 200, now), Poll::Pending);
         drop(newcomer);
         drop(sitting);

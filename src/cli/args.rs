@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use super::doctor::Door;
+use super::doctor::BypassProbe;
 use super::event::Forgery;
 use crate::config::unit;
 use crate::signature::scheme::{PRESETS, Scheme};
@@ -88,8 +88,8 @@ pub(super) struct Check {
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// A URL at which the app itself may be reachable (repeatable); an unsigned POST is sent there
-    #[arg(long, value_name = "URL", value_parser = Door::parse)]
-    pub(super) bypass: Vec<Door>,
+    #[arg(long, value_name = "URL", value_parser = BypassProbe::parse)]
+    pub(super) bypass: Vec<BypassProbe>,
     /// The gateway's admin listener; without, the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,

@@ -8,7 +8,7 @@ use super::args::{Origins, SecretPlace, Stamp, Whose};
 use super::exit::Failure;
 use super::terminal::Terminal;
 use super::{configuration, input};
-use crate::cli::request_args::{self, Asked};
+use crate::cli::request_args::{self, RequestArgs};
 use crate::config::{Config, Route};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::private_key::PrivateKey;
@@ -102,7 +102,7 @@ pub(super) fn signer(verifier: &Arc<Verifier>, file: Option<&Path>) -> Result<Ar
 pub(super) fn sign(
     verifier: &Verifier,
     secret: Option<&str>,
-    asked: &Asked,
+    asked: &RequestArgs,
     stamp: &Stamp,
     content: &[u8],
 ) -> Result<Signature, Failure> {

@@ -13,14 +13,14 @@ use crate::signature::{Context, Fields};
 
 /// A request that is signed or was, without its content.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestArgs {
     pub(super) method: String,
     pub(super) target: String,
     pub(super) origin: Option<String>,
     pub(super) lines: Lines,
 }
 
-impl Asked {
+impl RequestArgs {
     /// What the flags say, and for the rest the route's public origin and path.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ pub(super) const QUIET: u64 = 24 * 3600;
 
 /// What is to be done with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum RotationStatus {
     /// Its time is over: it verifies nothing any more.
     Ended,
     /// Events come that need it, and in so many seconds its time is over.
@@ -29,7 +29,7 @@ pub(super) enum Standing {
     TooEarly(u64),
 }
 
-impl Standing {
+impl RotationStatus {
     /// The standing of one of the report's secrets.
     pub(super) fn of(secret: &SecretReport, report: &SecretsReport) -> Self {
         let idle = |since: u64| report.now.saturating_sub(since);
@@ -142,14 +142,14 @@ mod tests {
         SecretReport { not_after: Some(at), ..secret }
     }
 
-    fn standings(up: u64, secrets: &[SecretReport]) -> Vec<Standing> {
+    fn standings(up: u64, secrets: &[SecretReport]) -> Vec<RotationStatus> {
         let report = SecretsReport { now: NOW, started: NOW - up, secrets: secrets.to_vec() };
-        report.secrets.iter().map(|secret| Standing::of(secret, &report)).collect()
+        report.secrets.iter().map(|secret| RotationStatus::of(secret, &report)).collect()
     }
 
     #[test]
     fn a_secret_can_go_once_another_has_done_its_work_for_a_day() {
-        use Standing::*;
+        use RotationStatus::*;
         let pair = |up, new, old| standings(up, &[secret("new", "/a", new), secret("old", "/a", old)]);
         assert_eq!(pair(30 * DAY, Some(60), Some(DAY)), [InUse, Replaced]);
         assert_eq!(pair(30 * DAY, Some(60), Some(DAY - 1)), [InUse, InUse], "both are in use");
@@ -163,7 +163,7 @@ mod tests {
     /// Who took it out would be left with one that verifies nothing.
     #[test]
     fn a_secret_is_not_replaced_by_one_that_has_an_end() {
-        use Standing::*;
+        use RotationStatus::*;
         let with = |end, old, idle| {
             standings(30 * DAY, &[secret("a", "/a", old), ending(secret("b", "/a", idle), end)])
         };
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn what_another_signature_verifies_says_nothing() {
         let both = [secret("new", "/a", Some(60)), secret("old", "/b", None)];
-        assert_eq!(standings(30 * DAY, &both), [Standing::TheOnlyOne, Standing::TheOnlyOne]);
+        assert_eq!(standings(30 * DAY, &both), [RotationStatus::TheOnlyOne, RotationStatus::TheOnlyOne]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::exchange::{NoAnswer, Patience};
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
 use crate::admin::SecretsReport;
-use crate::cli::rotation_status::{self, Standing};
+use crate::cli::rotation_status::{self, RotationStatus};
 use crate::upstream::origin::Origin;
 
 /// Asks the gateway's admin listener, and says in words what it means.
@@ -53,7 +53,7 @@ const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: D
 fn print(terminal: &mut Terminal, report: &SecretsReport) {
     let out = &mut terminal.out;
     for secret in &report.secrets {
-        let standing = Standing::of(secret, report);
+        let standing = RotationStatus::of(secret, report);
         let label = out.paint(Paint::Strong, &secret.label);
         let routes = secret.routes.join(", ");
         out.line(format_args!("{label}  ({}: {routes})", secret.scheme));
@@ -70,7 +70,7 @@ fn print(terminal: &mut Terminal, report: &SecretsReport) {
 
 fn print_json(terminal: &mut Terminal, report: &SecretsReport) {
     let secrets = report.secrets.iter().map(|secret| {
-        let standing = Standing::of(secret, report);
+        let standing = RotationStatus::of(secret, report);
         json!({
             "label": secret.label,
             "name": secret.name,

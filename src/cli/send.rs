@@ -17,7 +17,7 @@ use super::identity;
 use super::terminal::{Paint, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{configuration, input, signals};
-use crate::cli::request_args::{Asked, Lines};
+use crate::cli::request_args::{Lines, RequestArgs};
 use crate::config::{Address, Config};
 use crate::routing::router::ModelRule;
 use crate::signature::Verifier;
@@ -45,7 +45,7 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
     let signer = identity::signer(&plan.verifier, asked.private_key_file.as_deref())?;
     let digested = plan.verifier.target(&asked.target, &content).into_owned();
     let target = self::target(&digested)?;
-    let request = Asked {
+    let request = RequestArgs {
         method: asked.method.to_string(),
         target: digested,
         origin: Some(plan.public_url),
@@ -130,7 +130,7 @@ fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuer
 pub(super) fn make(
     verifier: &Verifier,
     secret: Option<&str>,
-    request: &Asked,
+    request: &RequestArgs,
     stamp: &Stamp,
     content: Vec<u8>,
     forgery: Option<Forgery>,

@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::identity::Identity;
 use super::terminal::{Paint, Terminal};
 use super::{identity, input};
-use crate::cli::request_args::{Asked, Lines};
+use crate::cli::request_args::{Lines, RequestArgs};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::causes::{self, Cause, Span, Work};
 use crate::signature::{ClaimError, Context, Fields, Verifier};
@@ -30,7 +30,7 @@ pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Re
     if let Some(value) = &asked.signature {
         lines.push(&scheme.field, value);
     }
-    let request = Asked::new(besides, scheme, identity.place(), lines)?;
+    let request = RequestArgs::new(besides, scheme, identity.place(), lines)?;
     let content = input::body(terminal, asked.body.as_deref())?;
     let verdict = judge(&identity, &request.context(SystemTime::now()), &content);
     if asked.json {

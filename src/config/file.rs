@@ -13,7 +13,7 @@ use super::secret::Context;
 use super::table::{Problems, Table};
 use super::upstream::Settings;
 use super::{Admin, Config, address, keys, schemes, sections, syntax};
-use crate::config::redact::{Syntax, hide_secrets};
+use crate::config::redact::{Syntax, redact_secrets};
 
 /// A configuration, and what there is to say about it all the same.
 #[derive(Debug)]
@@ -40,12 +40,12 @@ pub fn read(
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut problems = Problems::new();
     if errors.is_empty() {
-        let shown = hide_secrets(text, document.get_ref(), Syntax::Sound);
+        let shown = redact_secrets(text, document.get_ref(), Syntax::Sound);
         let config = compile(document.get_ref(), text, context, &mut problems);
         let report = Report::new(name, shown, problems);
         return if report.has_errors() { Err(report) } else { Ok(Loaded { config, report }) };
     }
-    let shown = hide_secrets(text, document.get_ref(), Syntax::Broken);
+    let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
     // A copy of the text, with the secrets that stand in it.
     let sound = Zeroizing::new(syntax::without_errors(text, &errors));
     if let Ok(document) = DeTable::parse(&sound) {
@@ -70,7 +70,7 @@ pub fn read(
 pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let shown = hide_secrets(text, document.get_ref(), Syntax::Broken);
+        let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
         let problems = syntax::problems(&shown, document.get_ref(), &errors);
         return Err(Report::new(name, shown, problems));
     }
@@ -78,7 +78,7 @@ pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report
     let root = Table::open("the file", end..end, document.get_ref(), keys::ROOT, &mut Problems::new());
     let mut problems = Problems::new();
     let (admin, _places) = sections::admin(&root, &mut problems);
-    let report = Report::new(name, hide_secrets(text, document.get_ref(), Syntax::Sound), problems);
+    let report = Report::new(name, redact_secrets(text, document.get_ref(), Syntax::Sound), problems);
     if report.has_errors() { Err(report) } else { Ok(admin) }
 }
 

@@ -26,7 +26,7 @@ pub(super) enum Syntax {
 }
 
 /// The text without its secrets. `document` is what the parser made of it.
-pub(super) fn hide_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -> String {
+pub(super) fn redact_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -> String {
     let mut values = Values { text, hidden: Vec::new(), all: Vec::new() };
     values.in_table(document, Place::Elsewhere);
     let Values { mut hidden, all, .. } = values;
@@ -50,12 +50,12 @@ pub(super) fn hide_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -
 }
 
 /// A place to hide.
-struct Blot {
+struct Redaction {
     place: Range<usize>,
     with: char,
 }
 
-impl Blot {
+impl Redaction {
     fn secret(place: Range<usize>) -> Self {
         Self { place, with: '*' }
     }
@@ -73,7 +73,7 @@ impl Blot {
 /// The places of a document's strings, and of what is to be hidden.
 struct Values<'t> {
     text: &'t str,
-    hidden: Vec<Blot>,
+    hidden: Vec<Redaction>,
     all: Vec<Range<usize>>,
 }
 
@@ -99,7 +99,7 @@ impl Values<'_> {
                 Place::Signature | Place::Unknown => shown::key(name),
             };
             if !shown {
-                self.hidden.push(Blot::secret(key.span()));
+                self.hidden.push(Redaction::secret(key.span()));
             }
             self.in_value(name, value, place);
         }
@@ -134,7 +134,7 @@ impl Values<'_> {
             }
         };
         if !shown {
-            self.hidden.push(Blot::secret(inside_quotes(self.text, value.span())));
+            self.hidden.push(Redaction::secret(inside_quotes(self.text, value.span())));
         }
     }
 }
@@ -150,7 +150,7 @@ impl Values<'_> {
             inside.start.saturating_add(part.start)..inside.start.saturating_add(part.end)
         };
         let places = shown::credentials(key, content).into_iter().map(place);
-        self.hidden.extend(places.map(Blot::secret));
+        self.hidden.extend(places.map(Redaction::secret));
         true
     }
 }
@@ -184,14 +184,14 @@ fn inside_quotes(text: &str, span: Range<usize>) -> Range<usize> {
 }
 
 /// Collects the comments of a sound document. `values` are the places of its strings, in which a `#` begins no comment.
-fn comments(text: &str, mut values: Vec<Range<usize>>, hidden: &mut Vec<Blot>) {
+fn comments(text: &str, mut values: Vec<Range<usize>>, hidden: &mut Vec<Redaction>) {
     values.sort_by_key(|range| range.start);
     let mut values = values.into_iter().peekable();
     for (at, _) in text.match_indices('#') {
         while values.next_if(|range| range.end <= at).is_some() {}
         if values.peek().is_none_or(|range| at < range.start) {
             let comment = text.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-            hidden.push(Blot::comment(at..at.saturating_add(comment.len())));
+            hidden.push(Redaction::comment(at..at.saturating_add(comment.len())));
         }
     }
 }
@@ -203,7 +203,7 @@ mod tests {
     fn shown(text: &str) -> String {
         let (document, errors) = DeTable::parse_recoverable(text);
         let syntax = if errors.is_empty() { Syntax::Sound } else { Syntax::Broken };
-        let shown = hide_secrets(text, document.get_ref(), syntax);
+        let shown = redact_secrets(text, document.get_ref(), syntax);
         assert_eq!(shown.len(), text.len(), "every place stays where it is: {text}");
         shown
     }

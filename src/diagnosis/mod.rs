@@ -23,8 +23,8 @@ use tracing::{debug, info, warn};
 
 use crate::diagnosis::allowance::Allowance;
 use crate::diagnosis::rotation::Rotation;
-use crate::diagnosis::sample::Case;
-use crate::diagnosis::submit::{Desk, Inbox, Order};
+use crate::diagnosis::sample::Sample;
+use crate::diagnosis::submit::{Backlog, Order, Submitter};
 use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
@@ -45,7 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// The thread, while it works.
 #[derive(Debug)]
-pub struct Counsel {
+pub struct Diagnosis {
     orders: SyncSender<Order>,
     ends: Arc<AtomicBool>,
     thread: Option<Background>,
@@ -55,23 +55,27 @@ pub struct Counsel {
 ///
 /// # Errors
 /// [`StartError::Thread`]
-pub fn start(control: &Arc<Control>, desk: Desk, inbox: Inbox) -> Result<Counsel, StartError> {
+pub fn start(
+    control: &Arc<Control>,
+    submitter: Submitter,
+    backlog: Backlog,
+) -> Result<Diagnosis, StartError> {
     let ends = Arc::new(AtomicBool::new(false));
-    let room = room(control, &desk, &ends);
+    let room = room(control, &submitter, &ends);
     let guard = PartGuard::over(ServerPart::Diagnosis, control);
     let work = move || {
-        room.run(&inbox);
+        room.run(&backlog);
         guard.end();
     };
     let thread = background::start("counsel", work).map_err(StartError::Thread)?;
-    Ok(Counsel { orders: desk.orders, ends, thread: Some(thread) })
+    Ok(Diagnosis { orders: submitter.orders, ends, thread: Some(thread) })
 }
 
-fn room(control: &Arc<Control>, desk: &Desk, ends: &Arc<AtomicBool>) -> Room {
-    Room {
+fn room(control: &Arc<Control>, submitter: &Submitter, ends: &Arc<AtomicBool>) -> Thread {
+    Thread {
         ends: Arc::clone(ends),
         control: Arc::clone(control),
-        allowance: Arc::clone(&desk.allowance),
+        allowance: Arc::clone(&submitter.allowance),
         tally: control.meters().tally(),
         resting: [Resting::new(ROUTE_REST), Resting::new(TOTAL_REST)],
         rotation: Rotation::default(),
@@ -80,7 +84,7 @@ fn room(control: &Arc<Control>, desk: &Desk, ends: &Arc<AtomicBool>) -> Room {
 }
 
 /// It ends with the server, whatever there is still to look into.
-impl Drop for Counsel {
+impl Drop for Diagnosis {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
         // Where there is no room, it is awake.
@@ -89,7 +93,7 @@ impl Drop for Counsel {
     }
 }
 
-struct Room {
+struct Thread {
     /// Set when it is to end.
     ends: Arc<AtomicBool>,
     control: Arc<Control>,
@@ -102,22 +106,22 @@ struct Room {
     looked: Instant,
 }
 
-impl Room {
-    fn run(mut self, inbox: &Inbox) {
+impl Thread {
+    fn run(mut self, backlog: &Backlog) {
         while !self.ends.load(Ordering::Relaxed) {
             let now = Instant::now();
             self.resting.iter_mut().for_each(|resting| resting.wake(now));
             let wait = self.look(now).min(LOOK_EVERY);
             let wait = self.resting.iter().filter_map(|resting| resting.wait(now)).fold(wait, Duration::min);
-            match inbox.0.recv_timeout(wait) {
-                Ok(Order::Case(case)) => self.judge(&case),
+            match backlog.0.recv_timeout(wait) {
+                Ok(Order::Sample(case)) => self.judge(&case),
                 Ok(Order::End) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn judge(&mut self, case: &Case) {
+    fn judge(&mut self, case: &Sample) {
         let begun = Instant::now();
         let ends = Arc::clone(&self.ends);
         let mut goes_on = || !ends.load(Ordering::Relaxed) && begun.elapsed() < LONGEST;
@@ -149,7 +153,7 @@ impl Room {
         }
         self.looked = now;
         let sum = self.control.meters().sum();
-        for old in self.rotation.look(generation.gateway.roll(), &sum, SystemTime::now()) {
+        for old in self.rotation.look(generation.gateway.labels(), &sum, SystemTime::now()) {
             let (secret, routes, events) = (&old.label, old.routes.join(", "), old.events);
             let (detail, advice, minutes) = (old.to_string(), old.advice(), passed.as_secs() / 60);
             warn!(secret, routes, events, minutes, detail, advice, "an old secret is in use");
@@ -159,7 +163,7 @@ impl Room {
 }
 
 /// What a stranger can cause is never more than information.
-fn tell(case: &Case, found: &Result<Option<Cause>, GivenUp>) {
+fn tell(case: &Sample, found: &Result<Option<Cause>, GivenUp>) {
     let (request_id, trace_id, reason) = (case.request_id(), case.trace_id(), case.reason());
     let route = case.label().map(|label| &*label.path);
     match found {
@@ -210,10 +214,10 @@ impl Resting {
 mod tests {
     use std::num::NonZeroUsize;
 
-    use super::sample::Docket;
-    use super::submit::{Inquiry, ROUTE_TOKENS, TOTAL_TOKENS, WAITING, desk};
+    use super::sample::RouteContexts;
+    use super::submit::{ROUTE_TOKENS, RouteSubmitter, TOTAL_TOKENS, WAITING, channel};
     use super::*;
-    use crate::admission::client::Peer;
+    use crate::admission::client::ClientAddress;
     use crate::config::environment::Fixed;
     use crate::signature::{Context, Fields};
     use crate::telemetry::record::{Record, RequestId};
@@ -247,26 +251,26 @@ mod tests {
                     [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"";
         let environment = Fixed::new(NonZeroUsize::MIN).with_variable("A", "0123456789abcdef");
         let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap();
-        let docket = Arc::new(Docket::of(&loaded.config, ROUTE_TOKENS));
-        let record = Record::new(RequestId(1), Peer::ip(std::net::Ipv4Addr::LOCALHOST.into()));
+        let contexts = Arc::new(RouteContexts::of(&loaded.config, ROUTE_TOKENS));
+        let record = Record::new(RequestId(1), ClientAddress::ip(std::net::Ipv4Addr::LOCALHOST.into()));
         let now = SystemTime::UNIX_EPOCH;
-        let (desk, inbox) = desk();
-        let inquiry = Inquiry::new(&desk, &docket, 0);
+        let (submitter, backlog) = channel();
+        let route_submitter = RouteSubmitter::new(&submitter, &contexts, 0);
         for _ in 0..ROUTE_TOKENS {
-            inquiry.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+            route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
         }
-        inquiry.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
+        route_submitter.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
         let of_route = usize::try_from(ROUTE_TOKENS).unwrap();
-        assert_eq!(inbox.0.try_iter().count(), of_route, "what there are tokens for is handed in");
+        assert_eq!(backlog.0.try_iter().count(), of_route, "what there are tokens for is handed in");
 
-        let docket = Arc::new(Docket::of(&loaded.config, 1000));
-        let inquiry = Inquiry::new(&desk, &docket, 0);
+        let contexts = Arc::new(RouteContexts::of(&loaded.config, 1000));
+        let route_submitter = RouteSubmitter::new(&submitter, &contexts, 0);
         for _ in ROUTE_TOKENS..TOTAL_TOKENS {
-            inquiry.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+            route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
         }
-        inquiry.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
+        route_submitter.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
         let of_all = usize::try_from(TOTAL_TOKENS).unwrap();
-        assert_eq!(inbox.0.try_iter().count(), of_all - of_route);
+        assert_eq!(backlog.0.try_iter().count(), of_all - of_route);
     }
 
     #[test]
@@ -276,20 +280,20 @@ mod tests {
         let environment = Fixed::new(NonZeroUsize::MIN).with_variable("A", "0123456789abcdef");
         let now = SystemTime::UNIX_EPOCH;
         let loaded = crate::config::read("gateway.toml", text, &environment, now).unwrap();
-        let (desk, inbox) = desk();
-        let control = Control::new(&loaded.config, desk.clone()).unwrap();
-        let docket = Arc::new(Docket::of(&loaded.config, ROUTE_TOKENS));
-        let record = Record::new(RequestId(1), Peer::ip(std::net::Ipv4Addr::LOCALHOST.into()));
-        let inquiry = Inquiry::new(&desk, &docket, 0);
+        let (submitter, backlog) = channel();
+        let control = Control::new(&loaded.config, submitter.clone()).unwrap();
+        let contexts = Arc::new(RouteContexts::of(&loaded.config, ROUTE_TOKENS));
+        let record = Record::new(RequestId(1), ClientAddress::ip(std::net::Ipv4Addr::LOCALHOST.into()));
+        let route_submitter = RouteSubmitter::new(&submitter, &contexts, 0);
         for _ in 0..3 {
-            inquiry.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+            route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
         }
         let ends = Arc::new(AtomicBool::new(true));
-        room(&control, &desk, &ends).run(&inbox);
-        assert_eq!(inbox.0.try_iter().count(), 3, "none was looked into");
+        room(&control, &submitter, &ends).run(&backlog);
+        assert_eq!(backlog.0.try_iter().count(), 3, "none was looked into");
 
-        inquiry.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
-        let Ok(Order::Case(case)) = inbox.0.try_recv() else { panic!("it was handed in") };
+        route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+        let Ok(Order::Sample(case)) = backlog.0.try_recv() else { panic!("it was handed in") };
         assert_eq!(case.cause(&mut || false), Err(GivenUp));
         assert_eq!(case.cause(&mut || true), Ok(None));
     }

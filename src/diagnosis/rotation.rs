@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::signature::window::Unit;
-use crate::telemetry::labels::{Roll, SecretName};
+use crate::telemetry::labels::{Labels, SecretName};
 use crate::telemetry::metric::Sum;
 
 /// What the secrets had verified when somebody last looked.
@@ -45,7 +45,7 @@ pub enum Age {
 impl Rotation {
     /// The old secrets that have verified events since the last look: those that stand behind the first that counts, and
     /// those that have a `not_after`.
-    pub fn look(&mut self, roll: &Roll, sum: &Sum, now: SystemTime) -> Vec<OldSecret> {
+    pub fn look(&mut self, roll: &Labels, sum: &Sum, now: SystemTime) -> Vec<OldSecret> {
         let mut fresh: BTreeMap<(Arc<str>, Arc<str>), u64> = BTreeMap::new();
         for (path, route) in &sum.routes {
             for (name, seen) in &route.verified {
@@ -152,8 +152,8 @@ mod tests {
         }
     }
 
-    fn roll(secrets: &[SecretName]) -> Roll {
-        Roll { routes: Vec::new(), secrets: secrets.to_vec() }
+    fn roll(secrets: &[SecretName]) -> Labels {
+        Labels { routes: Vec::new(), secrets: secrets.to_vec() }
     }
 
     fn sum(counts: &[(&str, &str, u64)]) -> Sum {

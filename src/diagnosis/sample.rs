@@ -27,7 +27,7 @@ const MOST_OTHERS: usize = 64;
 
 /// The signatures of a configuration, by route.
 #[derive(Debug)]
-pub struct Docket {
+pub struct RouteContexts {
     routes: Vec<Entry>,
     /// The fields that say something of why a signature does not verify.
     fields: Vec<String>,
@@ -41,7 +41,7 @@ struct Entry {
     allowance: Arc<Allowance>,
 }
 
-impl Docket {
+impl RouteContexts {
     /// That of a configuration, with an allowance of `tokens` for each route.
     #[must_use]
     pub fn of(config: &Config, tokens: u32) -> Self {
@@ -66,7 +66,7 @@ impl Docket {
 }
 
 /// What is kept of a request: a copy of what may be signed in it.
-pub struct Case {
+pub struct Sample {
     /// The number of its route.
     route: usize,
     label: Option<RouteLabel>,
@@ -79,22 +79,22 @@ pub struct Case {
     fields: Kept,
     content: Option<Vec<u8>>,
     now: SystemTime,
-    docket: Arc<Docket>,
+    contexts: Arc<RouteContexts>,
 }
 
 /// Neither content nor fields.
-impl fmt::Debug for Case {
+impl fmt::Debug for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Case").field("id", &self.id).field("label", &self.label).finish_non_exhaustive()
+        f.debug_struct("Sample").field("id", &self.id).field("label", &self.label).finish_non_exhaustive()
     }
 }
 
-impl Case {
+impl Sample {
     /// Copies what matters of a request of the route with this number. `content` is `None` where it was refused before any
     /// was read. `None` if it is too long.
     #[must_use]
     pub fn of<F: Fields>(
-        docket: &Arc<Docket>,
+        contexts: &Arc<RouteContexts>,
         route: usize,
         record: &Record,
         reason: Option<&'static str>,
@@ -102,7 +102,7 @@ impl Case {
         content: Option<&[u8]>,
     ) -> Option<Self> {
         let lines = || {
-            let names = docket.fields.iter().map(String::as_str);
+            let names = contexts.fields.iter().map(String::as_str);
             names.flat_map(|name| context.fields.values(name).map(move |value| (name, value)))
         };
         let len = lines().map(|(name, value)| name.len().saturating_add(value.len()));
@@ -122,7 +122,7 @@ impl Case {
             fields: Kept(lines().map(|(name, value)| (name.to_owned(), value.to_vec())).collect()),
             content: content.map(<[u8]>::to_vec),
             now: context.now,
-            docket: Arc::clone(docket),
+            contexts: Arc::clone(contexts),
         })
     }
 
@@ -132,7 +132,7 @@ impl Case {
     /// # Errors
     /// [`GivenUp`]
     pub fn cause(&self, goes_on: &mut dyn FnMut() -> bool) -> Result<Option<Cause>, GivenUp> {
-        let Some(entry) = self.docket.routes.get(self.route) else { return Ok(None) };
+        let Some(entry) = self.contexts.routes.get(self.route) else { return Ok(None) };
         let context = Context {
             method: &self.method,
             target: &self.target,
@@ -141,7 +141,7 @@ impl Case {
             now: self.now,
         };
         let mut others: Vec<&Entry> = Vec::new();
-        for other in &self.docket.routes {
+        for other in &self.contexts.routes {
             let known = std::iter::once(&entry).chain(&others);
             if others.len() < MOST_OTHERS
                 && !known.into_iter().any(|known| Arc::ptr_eq(&known.verifier, &other.verifier))
@@ -183,7 +183,7 @@ impl Case {
 
     /// The allowance that a token was taken from for it.
     pub(crate) fn allowance(&self) -> Option<&Arc<Allowance>> {
-        self.docket.allowance(self.route)
+        self.contexts.allowance(self.route)
     }
 }
 

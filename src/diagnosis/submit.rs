@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::diagnosis::allowance::Allowance;
-use crate::diagnosis::sample::{Case, Docket};
+use crate::diagnosis::sample::{RouteContexts, Sample};
 use crate::signature::{Context, Fields};
 use crate::telemetry::record::Record;
 
@@ -22,42 +22,42 @@ pub(crate) const WAITING: usize = 9;
 
 /// Where cases are handed in, from any thread.
 #[derive(Clone, Debug)]
-pub struct Desk {
+pub struct Submitter {
     pub(crate) orders: SyncSender<Order>,
     pub(crate) allowance: Arc<Allowance>,
 }
 
 /// What waits to be looked into.
 #[derive(Debug)]
-pub struct Inbox(pub(crate) Receiver<Order>);
+pub struct Backlog(pub(crate) Receiver<Order>);
 
 #[derive(Debug)]
 pub(crate) enum Order {
-    Case(Box<Case>),
+    Sample(Box<Sample>),
     /// Wakes the thread up: it is to end.
     End,
 }
 
-/// A desk, and where what is handed in there ends up.
+/// A submitter, and where what is handed in there ends up.
 #[must_use]
-pub fn desk() -> (Desk, Inbox) {
-    let (orders, inbox) = sync_channel(WAITING);
-    (Desk { orders, allowance: Arc::new(Allowance::of(TOTAL_TOKENS)) }, Inbox(inbox))
+pub fn channel() -> (Submitter, Backlog) {
+    let (orders, backlog) = sync_channel(WAITING);
+    (Submitter { orders, allowance: Arc::new(Allowance::of(TOTAL_TOKENS)) }, Backlog(backlog))
 }
 
 /// Where the mismatches of one route are handed in.
 #[derive(Clone, Debug)]
-pub struct Inquiry {
-    desk: Desk,
-    docket: Arc<Docket>,
+pub struct RouteSubmitter {
+    submitter: Submitter,
+    contexts: Arc<RouteContexts>,
     route: usize,
 }
 
-impl Inquiry {
+impl RouteSubmitter {
     /// That of the route with this number.
     #[must_use]
-    pub fn new(desk: &Desk, docket: &Arc<Docket>, route: usize) -> Self {
-        Self { desk: desk.clone(), docket: Arc::clone(docket), route }
+    pub fn new(submitter: &Submitter, contexts: &Arc<RouteContexts>, route: usize) -> Self {
+        Self { submitter: submitter.clone(), contexts: Arc::clone(contexts), route }
     }
 
     /// Has it found out why a request does not verify, if there is a token for that. Never waits.
@@ -68,17 +68,17 @@ impl Inquiry {
         context: impl FnOnce() -> Context<'c, F>,
         content: Option<&[u8]>,
     ) {
-        let Some(allowance) = self.docket.allowance(self.route) else { return };
-        if self.desk.allowance.is_spent() || !allowance.take() {
+        let Some(allowance) = self.contexts.allowance(self.route) else { return };
+        if self.submitter.allowance.is_spent() || !allowance.take() {
             return;
         }
-        if self.desk.allowance.take() {
-            if let Some(case) = Case::of(&self.docket, self.route, record, reason, &context(), content) {
+        if self.submitter.allowance.take() {
+            if let Some(case) = Sample::of(&self.contexts, self.route, record, reason, &context(), content) {
                 // There is room for it. Where nobody takes it any more, the tokens stay where they are.
-                let _taken = self.desk.orders.try_send(Order::Case(Box::new(case)));
+                let _taken = self.submitter.orders.try_send(Order::Sample(Box::new(case)));
                 return;
             }
-            self.desk.allowance.give_back();
+            self.submitter.allowance.give_back();
         }
         allowance.give_back();
     }

@@ -7,10 +7,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::resources::{Resources, Timer as _};
-use crate::admission::memory::Share;
+use crate::admission::memory::Reservation;
 use crate::gateway::rejection::Rejection;
 use crate::message::content::Content;
-use crate::message::head::RequestHead;
 use crate::signature::{Check, Stepped};
 
 /// Bytes that are hashed in one go: some 50 µs with the processor's SHA extensions, 300 µs without.
@@ -28,11 +27,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`Rejection::Overloaded`]
 #[inline]
-pub(super) async fn secrets<R: Resources, C: Content>(
+pub(super) async fn secrets<R: Resources, C: Content, H>(
     resources: &R,
     content: &C,
-    check: &mut Check<'_, RequestHead>,
-    share: &mut Share,
+    check: &mut Check<'_, H>,
+    share: &mut Reservation,
     arrived: Instant,
 ) -> Result<(), Rejection> {
     match check.step(PIECE) {
@@ -42,18 +41,18 @@ pub(super) async fn secrets<R: Resources, C: Content>(
     }
 }
 
-async fn in_turn<R: Resources, C: Content>(
+async fn in_turn<R: Resources, C: Content, H>(
     resources: &R,
     content: &C,
-    check: &mut Check<'_, RequestHead>,
-    share: &mut Share,
+    check: &mut Check<'_, H>,
+    share: &mut Reservation,
     arrived: Instant,
 ) -> Result<(), Rejection> {
     let mut turn = pin!(resources.turn());
     let mut deadline = resources.timer();
     deadline.set_at(resources.now(), LONGEST_WAIT);
     let turn = poll_fn(|cx| {
-        let seated = share.sit(cx, check.len(), arrived, resources.now());
+        let seated = share.hold_while_waiting(cx, check.len(), arrived, resources.now());
         if seated.is_err() || share.is_shed() || content.is_evicted() || deadline.poll_passed(cx).is_ready() {
             return Poll::Ready(Err(Rejection::Overloaded));
         }
@@ -66,6 +65,153 @@ async fn in_turn<R: Resources, C: Content>(
             return Err(Rejection::Overloaded);
         }
     }
-    share.settle();
+    share.complete_content();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::pending;
+    use std::task::{Context, Waker};
+    use std::time::SystemTime;
+
+    use super::super::resources::{Delivery, Timer, UpstreamResponse};
+    use super::*;
+    use crate::admission::client::ClientAddress;
+    use crate::admission::memory::Budget;
+    use crate::message::content::{Append, ContentError, Length, Progress};
+    use crate::message::head::{Parsed, RequestHead, parse};
+    use crate::signature::scheme::Scheme;
+    use crate::signature::secret::{Key, Secret};
+    use crate::signature::{self, Verifier};
+    use crate::telemetry::record::{Record, RequestId};
+    use crate::upstream::error::ForwardError;
+
+    /// Somebody else has the turn, and keeps it.
+    struct Busy;
+
+    struct Unset;
+
+    impl Timer for Unset {
+        fn set_at(&mut self, _start: Instant, _after: Duration) {}
+
+        fn poll_passed(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+
+    impl Resources for Busy {
+        type Timer = Unset;
+        type Body = ();
+        type Turn = ();
+
+        fn now(&self) -> Instant {
+            Instant::now()
+        }
+
+        fn wall_clock(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH
+        }
+
+        fn timer(&self) -> Unset {
+            Unset
+        }
+
+        fn next_id(&self) -> RequestId {
+            RequestId(1)
+        }
+
+        fn turn(&self) -> impl Future<Output = ()> {
+            pending()
+        }
+
+        async fn pause(&self) {}
+
+        async fn deliver(&self, _delivery: Delivery<'_>) -> Result<UpstreamResponse<()>, ForwardError> {
+            unreachable!("nothing is verified")
+        }
+
+        fn is_draining(&self) -> bool {
+            false
+        }
+
+        fn ended(&self, _record: &Record, _now: SystemTime) {}
+    }
+
+    /// All of it has come.
+    #[derive(Default)]
+    struct Received {
+        is_evicted: Cell<bool>,
+    }
+
+    impl Content for Received {
+        fn length(&self) -> Length {
+            Length::Known(0)
+        }
+
+        async fn ask_for(&mut self) -> Result<(), ContentError> {
+            Ok(())
+        }
+
+        fn poll_read(
+            &mut self,
+            _cx: &mut Context<'_>,
+            _place: &mut impl Append,
+        ) -> Poll<Result<Progress, ContentError>> {
+            Poll::Ready(Ok(Progress::Complete))
+        }
+
+        fn buffered(&self) -> usize {
+            0
+        }
+
+        fn announced(&self) -> u64 {
+            0
+        }
+
+        fn is_evicted(&self) -> bool {
+            self.is_evicted.get()
+        }
+
+        fn wait_for_more(&self, _received: usize) {}
+
+        fn wait_for_upstream(&self, _is_authentic: bool) {}
+    }
+
+    /// Otherwise whoever has a place and forged content would keep the place for as long as all the content before it takes.
+    #[test]
+    fn whoever_waits_for_a_turn_leaves_when_it_is_evicted() {
+        let secret = |number: u8| Secret {
+            name: number.to_string().into(),
+            key: Key::new(vec![number; 32]),
+            not_after: None,
+        };
+        let verifier =
+            Verifier::new(Scheme::preset("propify").unwrap().clone(), (1..9).map(secret).collect());
+        let verifier = verifier.unwrap();
+        let bytes = format!("POST / HTTP/1.1\r\nhost: a\r\npropify-signature: {}\r\n\r\n", "0".repeat(64))
+            .into_bytes();
+        let Parsed::Complete(facts) = parse(&bytes, &mut 0, bytes.len()) else { panic!() };
+        let head = RequestHead::new(facts, &bytes);
+        let now = SystemTime::UNIX_EPOCH;
+        let context = signature::Context { method: "POST", target: b"/", origin: None, fields: &head, now };
+        let claim = verifier.claim(&context).unwrap();
+        let mut verification = verifier.begin(claim, now);
+        verification.push(&vec![b'x'; 4 * PIECE]);
+        let mut check = verification.complete();
+        let mut share = Budget::new(1 << 20).share(ClientAddress::Unix);
+        let content = Received::default();
+        let mut tried = pin!(secrets(&Busy, &content, &mut check, &mut share, Instant::now()));
+        assert!(poll_once(tried.as_mut()).is_none());
+        content.is_evicted.set(true);
+        assert_eq!(poll_once(tried.as_mut()), Some(Err(Rejection::Overloaded)));
+    }
+
+    fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        }
+    }
 }

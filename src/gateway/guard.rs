@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use super::resources::Resources;
-use crate::admission::client::Peer;
+use crate::admission::client::ClientAddress;
 use crate::telemetry::record::Record;
 
 /// Holds the record of a request, and emits it when it is dropped. That is to be when the response has been written to its last
@@ -25,7 +25,7 @@ pub struct RequestGuard<R: Resources> {
 impl<R: Resources> RequestGuard<R> {
     /// A request of `client` began.
     #[must_use]
-    pub fn new(resources: R, client: Peer, begun: Instant) -> Self {
+    pub fn new(resources: R, client: ClientAddress, begun: Instant) -> Self {
         let record = Record::new(resources.next_id(), client);
         let begun_at = resources.wall_clock();
         Self { record, unwritten: 0, is_evicted: false, begun, begun_at, resources }

@@ -24,25 +24,25 @@ use std::time::{Instant, SystemTime};
 use http::header::HeaderName;
 use http::{Method, StatusCode};
 
-use crate::admission::client::Peer;
-use crate::admission::holders::Seat;
-use crate::admission::memory::{Budget, Share};
+use crate::admission::client::ClientAddress;
+use crate::admission::holders::Holder;
+use crate::admission::memory::{Budget, Reservation};
 use crate::admission::rate::Pace;
 use crate::config::{self, AccessLog, Config};
-use crate::diagnosis::sample::Docket;
-use crate::diagnosis::submit::{Desk, Inquiry, ROUTE_TOKENS};
+use crate::diagnosis::sample::RouteContexts;
+use crate::diagnosis::submit::{ROUTE_TOKENS, RouteSubmitter, Submitter};
 use crate::gateway::rejection::Rejection;
 use crate::message::content::Content;
-use crate::message::head::{Expect, Fault, Guarded, RequestHead};
+use crate::message::head::{Expect, Guarded, HeadError, RequestHead};
 use crate::routing::router::{Candidates, RouteId, Router};
 use crate::signature::probe::Fault as ProbeFault;
 use crate::signature::{Deliverable, Fields as _, Mode, Verifier, challenge};
 use crate::telemetry::identity::{GivenId, TraceId};
-use crate::telemetry::labels::Roll;
+use crate::telemetry::labels::Labels;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::upstream::error::{ForwardError, chain};
-use crate::upstream::request::{Manner, set_fields};
+use crate::upstream::request::{ForwardOptions, set_fields};
 use crate::upstream::response::SURPLUS;
 use guard::RequestGuard;
 use receive::Bounds;
@@ -64,7 +64,7 @@ pub struct Gateway {
     request_id_field: Option<HeaderName>,
     /// The fields that are set on the way.
     set_fields: Guarded,
-    roll: Roll,
+    roll: Labels,
     budget: Arc<Budget>,
 }
 
@@ -88,15 +88,15 @@ const LIKE_SIGNED_FIELD: &str = "an app could read a field's name as that of one
 #[derive(Debug)]
 pub struct Incoming<C> {
     /// The head, or why it is not served.
-    pub head: Result<RequestHead, Fault>,
+    pub head: Result<RequestHead, HeadError>,
     /// The content, as it comes.
     pub content: C,
     /// Who sends it.
-    pub client: Peer,
+    pub client: ClientAddress,
     /// When the head was complete.
     pub at: Instant,
     /// What the head takes of the memory budget, if it is a large one.
-    pub memory: Option<Share>,
+    pub memory: Option<Reservation>,
 }
 
 /// Serves one request: every request begins here, whatever version of HTTP it came in. It ends when the reply has been written, or
@@ -190,7 +190,8 @@ async fn walk<R: Resources, C: Content>(
     let request = route.verify(check, record)?;
     content.wait_for_upstream(request.is_authentic());
     let verified = resources.now();
-    let may_stay = if request.is_authentic() { memory.prove(verified) } else { memory.stay_unproven() };
+    let may_stay =
+        if request.is_authentic() { memory.authenticate(verified) } else { memory.stay_unauthenticated() };
     may_stay.map_err(|_exhausted| Rejection::Overloaded)?;
     record.verified_after = Some(verified.saturating_duration_since(at));
     record.secret = request.secret().map(Arc::clone);
@@ -201,7 +202,7 @@ async fn walk<R: Resources, C: Content>(
     let holder = if request.is_authentic() {
         None
     } else {
-        Some(Holder::new(&mut memory, request.content().len(), at, verified).await?)
+        Some(ObservedHold::new(&mut memory, request.content().len(), at, verified).await?)
     };
     let delivery = Delivery { request, target: &route.target, client, memory, at: verified };
     let delivery = pin!(resources.deliver(delivery));
@@ -232,7 +233,7 @@ async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>
 
 /// Waits for a delivery, which is given up if its request has a seat and is shed.
 async fn unless_shed<T>(
-    holder: Option<Holder>,
+    holder: Option<ObservedHold>,
     delivery: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Rejection> {
     match holder {
@@ -243,19 +244,19 @@ async fn unless_shed<T>(
 
 /// The seat of a request that is observed and not authentic. While its upstream makes it wait, it is shed for others as any
 /// request that has proved nothing.
-struct Holder {
-    seat: Option<Arc<Seat>>,
+struct ObservedHold {
+    seat: Option<Arc<Holder>>,
     received: usize,
 }
 
-impl Holder {
+impl ObservedHold {
     async fn new(
-        share: &mut Share,
+        share: &mut Reservation,
         received: usize,
         arrived: Instant,
         now: Instant,
     ) -> Result<Self, Rejection> {
-        let seated = poll_fn(|cx| Poll::Ready(share.sit(cx, received, arrived, now)));
+        let seated = poll_fn(|cx| Poll::Ready(share.hold_while_waiting(cx, received, arrived, now)));
         seated.await.map_err(|_exhausted| Rejection::Overloaded)?;
         Ok(Self { seat: share.seat(), received })
     }
@@ -279,8 +280,14 @@ impl Gateway {
     /// Compiles a configuration. `budget` and `meters` outlive it: memory that is held stays held, and what was counted stays
     /// counted, when the configuration changes.
     #[must_use]
-    pub fn new(config: &Config, router: Router, budget: Arc<Budget>, meters: &Meters, desk: &Desk) -> Self {
-        let docket = config.log.diagnose.then(|| Arc::new(Docket::of(config, ROUTE_TOKENS)));
+    pub fn new(
+        config: &Config,
+        router: Router,
+        budget: Arc<Budget>,
+        meters: &Meters,
+        submitter: &Submitter,
+    ) -> Self {
+        let contexts = config.log.diagnose.then(|| Arc::new(RouteContexts::of(config, ROUTE_TOKENS)));
         let mut upstreams: Vec<config::Upstream> = Vec::new();
         let mut routes = Vec::with_capacity(config.routes.len());
         let mut of_path: HashMap<&str, Vec<&config::Route>> = HashMap::new();
@@ -309,24 +316,24 @@ impl Gateway {
                 target: Target {
                     upstream: route.upstream.origin.to_string().into(),
                     slot: upstream,
-                    manner: Manner::new(&config.forward, route.verifier.scheme()),
+                    forward: ForwardOptions::new(&config.forward, route.verifier.scheme()),
                 },
                 signed_fields: Guarded::new(route.verifier.scheme().fields()),
                 questions: questions(if number == 0 { siblings } else { &[] }),
                 number,
                 public_url: route.public_url.clone(),
-                inquiry: docket.as_ref().map(|docket| Inquiry::new(desk, docket, index)),
+                submitter: contexts.as_ref().map(|contexts| RouteSubmitter::new(submitter, contexts, index)),
             });
         }
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
         let request_id_field = config.log.request_id_field.clone();
-        let (access, roll) = (config.log.access, Roll::of(config));
+        let (access, roll) = (config.log.access, Labels::of(config));
         let set_fields = Guarded::new(set_fields(&config.forward));
         Self { router, routes, upstreams, pace, access, request_id_field, set_fields, roll, budget }
     }
 
     /// The names that it has.
-    pub fn roll(&self) -> &Roll {
+    pub fn labels(&self) -> &Labels {
         &self.roll
     }
 
@@ -407,18 +414,18 @@ impl Gateway {
     }
 }
 
-fn unserved(fault: Fault) -> Rejection {
+fn unserved(fault: HeadError) -> Rejection {
     match fault {
-        Fault::Malformed(what) => Rejection::Malformed(what),
-        Fault::LineTooLong => Rejection::TargetTooLong,
-        Fault::TooLarge => Rejection::HeadTooLarge,
-        Fault::TimedOut => Rejection::HeadTimeout,
-        Fault::Overloaded => Rejection::Overloaded,
-        Fault::UnknownCoding => Rejection::UnknownCoding,
-        Fault::UnknownVersion => Rejection::UnknownVersion,
-        Fault::Asterisk => Rejection::NoRoute,
+        HeadError::Malformed(what) => Rejection::Malformed(what),
+        HeadError::LineTooLong => Rejection::TargetTooLong,
+        HeadError::TooLarge => Rejection::HeadTooLarge,
+        HeadError::TimedOut => Rejection::HeadTimeout,
+        HeadError::Overloaded => Rejection::Overloaded,
+        HeadError::UnknownCoding => Rejection::UnknownCoding,
+        HeadError::UnknownVersion => Rejection::UnknownVersion,
+        HeadError::Asterisk => Rejection::NoRoute,
         // No method is allowed on what is no path.
-        Fault::Tunnel => Rejection::MethodNotAllowed(String::new()),
+        HeadError::Tunnel => Rejection::MethodNotAllowed(String::new()),
     }
 }
 

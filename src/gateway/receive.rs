@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::buf::Limit;
 
 use super::resources::{Resources, Timer as _};
-use crate::admission::memory::{Exhausted, Share};
+use crate::admission::memory::{Exhausted, Reservation};
 use crate::admission::rate::Pace;
 use crate::gateway::rejection::Rejection;
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
@@ -33,7 +33,7 @@ pub(super) async fn receive<R: Resources, C: Content>(
     content: &mut C,
     arrived: Instant,
     bounds: Bounds,
-    share: &mut Share,
+    share: &mut Reservation,
     verification: &mut Verification<'_, RequestHead>,
 ) -> Result<(), Rejection> {
     let max = usize::try_from(bounds.max_body).unwrap_or(usize::MAX);
@@ -79,7 +79,7 @@ pub(super) async fn receive<R: Resources, C: Content>(
                 }
                 Poll::Pending => {
                     let now = *now.get_or_insert_with(|| resources.now());
-                    let seated = intake.share.sit(cx, intake.verification.len(), arrived, now);
+                    let seated = intake.share.hold_while_waiting(cx, intake.verification.len(), arrived, now);
                     seated.map_err(|_exhausted| Rejection::Overloaded)?;
                     Poll::Pending
                 }
@@ -97,7 +97,7 @@ pub(super) async fn receive<R: Resources, C: Content>(
         }
     });
     let received = received.await;
-    share.settle();
+    share.complete_content();
     received
 }
 
@@ -140,7 +140,7 @@ impl Plan {
 
 struct Intake<'i, 'v> {
     verification: &'i mut Verification<'v, RequestHead>,
-    share: &'i mut Share,
+    share: &'i mut Reservation,
     plan: Plan,
     /// How much the share is for something else, which is the head.
     before: usize,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 
 use super::route::Target;
-use crate::admission::client::Peer;
-use crate::admission::memory::Share;
+use crate::admission::client::ClientAddress;
+use crate::admission::memory::Reservation;
 use crate::message::head::RequestHead;
 use crate::signature::Deliverable;
 use crate::telemetry::record::{Record, RequestId};
@@ -74,9 +74,9 @@ pub struct Delivery<'d> {
     /// Where it goes, and how.
     pub target: &'d Target,
     /// Who sent it.
-    pub client: Peer,
+    pub client: ClientAddress,
     /// Its part of the memory budget, which is given back when the content is really freed.
-    pub memory: Share,
+    pub memory: Reservation,
     /// When the time that the upstream has begins.
     pub at: Instant,
 }

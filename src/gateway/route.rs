@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use http::Method;
 
 use crate::config;
-use crate::diagnosis::submit::Inquiry;
+use crate::diagnosis::submit::RouteSubmitter;
 use crate::gateway::rejection::Rejection;
 use crate::message::head::{Framing, Guarded, RequestHead};
 use crate::routing::model::{Questions, Requirement};
 use crate::routing::router::ModelRule;
 use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier, challenge};
 use crate::telemetry::record::{Record, RouteLabel};
-use crate::upstream::request::Manner;
+use crate::upstream::request::ForwardOptions;
 
 /// A route with everything that start-up can work out.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Route {
     /// Where senders believe to send to; the schemes that sign it need it.
     pub(super) public_url: Option<String>,
     /// Where it is found out why a request does not verify, if that is wanted.
-    pub(super) inquiry: Option<Inquiry>,
+    pub(super) submitter: Option<RouteSubmitter>,
 }
 
 /// Where a route's requests go, and how.
@@ -45,7 +45,7 @@ pub struct Target {
     /// Its number among the upstreams of this configuration.
     pub slot: usize,
     /// How requests are forwarded.
-    pub manner: Manner,
+    pub forward: ForwardOptions,
 }
 
 impl Route {
@@ -98,7 +98,7 @@ impl Route {
         let rejection = Rejection::Unsigned(error);
         match self.mode {
             Mode::Enforce => {
-                self.inquire(&head, None, now, rejection.reason(), record);
+                self.submit_sample(&head, None, now, rejection.reason(), record);
                 Err(rejection)
             }
             Mode::Observe(_) => {
@@ -126,7 +126,7 @@ impl Route {
     /// Has it found out why a request does not verify. Apart from the rest, because good requests never come here.
     #[cold]
     #[inline(never)]
-    fn inquire(
+    fn submit_sample(
         &self,
         head: &RequestHead,
         content: Option<&[u8]>,
@@ -134,8 +134,8 @@ impl Route {
         reason: Option<&'static str>,
         record: &Record,
     ) {
-        if let Some(inquiry) = &self.inquiry {
-            inquiry.open(record, reason, || self.context(head, now), content);
+        if let Some(submitter) = &self.submitter {
+            submitter.open(record, reason, || self.context(head, now), content);
         }
     }
 
@@ -150,7 +150,7 @@ impl Route {
             Err(mismatch) => mismatch,
         };
         let reason = record.observed.or(Rejection::SignatureMismatch.reason());
-        self.inquire(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
+        self.submit_sample(&mismatch.head, Some(&mismatch.content), mismatch.now, reason, record);
         match self.mode {
             Mode::Enforce => Err(Rejection::SignatureMismatch),
             Mode::Observe(permit) => {

@@ -7,12 +7,12 @@ pub const AHEAD: usize = 8 * 1024;
 
 /// A queue of bytes: appended to at the end, consumed from the front. It holds no memory while it is empty.
 #[derive(Debug, Default)]
-pub struct Unread {
+pub struct Buffer {
     bytes: Vec<u8>,
     consumed: usize,
 }
 
-impl Unread {
+impl Buffer {
     /// What is there.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
@@ -102,7 +102,7 @@ impl Unread {
     }
 }
 
-impl From<Vec<u8>> for Unread {
+impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, consumed: 0 }
     }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn bytes_come_out_in_the_order_they_went_in() {
-        let mut unread = Unread::default();
+        let mut unread = Buffer::default();
         unread.append(b"hello ");
         unread.consume(2);
         assert_eq!(unread.as_slice(), b"llo ");
@@ -139,7 +139,7 @@ mod tests {
             (2, 3, true),
             (2, 8, true),
         ] {
-            let mut unread = Unread::default();
+            let mut unread = Buffer::default();
             unread.append(b"0123456789");
             unread.reserve(1000);
             unread.consume(consumed);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn memory_is_taken_ahead_only_up_to_a_bound() {
-        let mut unread = Unread::default();
+        let mut unread = Buffer::default();
         for n in 1..=3 * AHEAD {
             unread.append(b"x");
             assert!(unread.capacity() <= n.max((2 * n).min(AHEAD)), "{n}: {}", unread.capacity());

@@ -1,6 +1,6 @@
 //! Shell. The socket of one client connection: what is read from it, and the watch over what is written.
 //!
-//! The wire reads each head itself and has [`head::look`] judge it; nobody else sees a request. Its content is read from
+//! The wire reads each head itself and has [`head::parse`] judge it; nobody else sees a request. Its content is read from
 //! here straight into its final buffer, and only when a response has been written is the next head looked for. So nothing
 //! is normalised unseen, nothing is buffered that nobody asked for, and pipelined requests are answered one by one.
 //!
@@ -24,15 +24,17 @@ use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 use crate::admission::connections::Entry;
-use crate::admission::memory::{Exhausted, FREE_HEAD, Share};
+use crate::admission::memory::{Exhausted, FREE_HEAD, Reservation};
 use crate::admission::rate::Uptake;
-use crate::http1::buffer::{self, Unread};
+use crate::http1::buffer::{self, Buffer};
 use crate::http1::connection::content::Remaining;
 pub use crate::http1::connection::content::RequestContent;
 use crate::message::chunked::Chunked;
 use crate::message::content::{Append, ContentError, Length, Progress};
-use crate::message::head::{self, Asked, Fault, Framing, Head, Look, Persistence, RequestHead, Version};
-use crate::runtime::deadline::{Deadline, Moment};
+use crate::message::head::{
+    self, Framing, Head, HeadError, Parsed, Persistence, RequestHead, ResponseContext, Version,
+};
+use crate::runtime::deadline::{Deadline, LazyNow};
 
 /// How many bytes are read at once where it is not known how many will come.
 ///
@@ -79,7 +81,7 @@ pub fn scratch() -> Scratch {
 
 /// One client connection.
 #[derive(Debug)]
-pub struct Wire<IO> {
+pub struct Connection<IO> {
     entry: Arc<Entry>,
     inner: RefCell<Inner<IO>>,
 }
@@ -91,16 +93,16 @@ struct Inner<IO> {
     scratch: Scratch,
     entry: Arc<Entry>,
     /// What has been read and not yet been made sense of.
-    unread: Unread,
+    unread: Buffer,
     /// How much of it has been searched for the end of a head.
     scanned: usize,
     /// What it takes of the memory budget: nothing, unless it is a part of a large head.
-    share: Share,
+    share: Reservation,
     /// How many bytes of empty lines have come, and been dropped, where the next request line should begin.
     empty: usize,
     phase: Phase,
     /// What the request under way asked for.
-    asked: Asked,
+    asked: ResponseContext,
     /// Whether it is authentic, once it has been read.
     is_authentic: bool,
     eof: bool,
@@ -113,7 +115,7 @@ struct Inner<IO> {
     /// How it takes the response.
     uptake: Uptake,
     /// What the client has not taken yet of a response.
-    kept: Unread,
+    unsent: Buffer,
     /// Whether the end of this side is also that of a response.
     ends_response: bool,
 }
@@ -132,26 +134,26 @@ enum Phase {
 
 /// A request that has arrived, but for its content.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct Received {
     /// The head, or why it is not served.
-    pub head: Result<RequestHead, Fault>,
+    pub head: Result<RequestHead, HeadError>,
     /// When it was complete.
     pub at: Instant,
     /// What the head takes of the memory budget, if it is a large one. It has to live as long as the head.
-    pub share: Option<Share>,
+    pub share: Option<Reservation>,
 }
 
-impl<IO: Transport> Wire<IO> {
+impl<IO: Transport> Connection<IO> {
     /// Takes over a connection that has just been accepted, and what has been read of it already. `share` is an empty one, of
     /// its client.
     #[must_use]
     pub fn new(
         io: IO,
-        unread: Unread,
+        unread: Buffer,
         limits: Limits,
         scratch: Scratch,
         entry: Arc<Entry>,
-        share: Share,
+        share: Reservation,
     ) -> Rc<Self> {
         let mut waiting = Deadline::default();
         waiting.set(limits.header_timeout);
@@ -165,7 +167,11 @@ impl<IO: Transport> Wire<IO> {
             share,
             empty: 0,
             phase: Phase::Head,
-            asked: Asked { is_for_head: false, version: Version::Http11, persistence: Persistence::Usual },
+            asked: ResponseContext {
+                is_for_head: false,
+                version: Version::Http11,
+                persistence: Persistence::Default,
+            },
             is_authentic: false,
             eof: false,
             draining: false,
@@ -174,7 +180,7 @@ impl<IO: Transport> Wire<IO> {
             stuck_since: None,
             writing: Deadline::default(),
             uptake: Uptake::default(),
-            kept: Unread::default(),
+            unsent: Buffer::default(),
             ends_response: false,
         };
         Rc::new(Self { entry, inner: RefCell::new(inner) })
@@ -186,7 +192,7 @@ impl<IO: Transport> Wire<IO> {
     }
 
     /// Takes over the limits, for a connection that was accepted before they changed.
-    pub fn adopt(&self, limits: &Limits) {
+    pub fn set_limits(&self, limits: &Limits) {
         let mut inner = self.inner.borrow_mut();
         if !inner.draining {
             inner.limits = *limits;
@@ -195,18 +201,18 @@ impl<IO: Transport> Wire<IO> {
 
     /// Looks for the next request. There is none when the connection ends, or should.
     ///
-    /// To be called when the response to the last one has been written, or the rest of it is kept.
+    /// To be called when the response to the last one has been written, or the rest of it is unsent.
     ///
     /// # Errors
     /// If the connection is gone, or the client does not take that response.
-    pub fn poll_arrival(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Arrival>>> {
+    pub fn poll_received(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         let mut inner = self.inner.borrow_mut();
-        ready!(inner.poll_kept(cx))?;
+        ready!(inner.poll_unsent(cx))?;
         inner.poll_head(cx)
     }
 
     /// What the request under way asked for.
-    pub fn asked(&self) -> Asked {
+    pub fn asked(&self) -> ResponseContext {
         self.inner.borrow().asked
     }
 
@@ -261,7 +267,7 @@ impl<IO: Transport> Wire<IO> {
     pub async fn send_continue(&self) -> io::Result<()> {
         self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &mut 0).await?;
         // It waits for it before it goes on.
-        self.write_kept().await
+        self.write_unsent().await
     }
 
     /// Writes the last bytes of a response, and ends the connection behind it if nothing follows. `unwritten` is as with
@@ -269,26 +275,26 @@ impl<IO: Transport> Wire<IO> {
     ///
     /// # Errors
     /// If the connection is gone, or the client does not take the response.
-    pub async fn end(&self, bytes: &[u8], goes_on: bool, unwritten: &mut usize) -> io::Result<()> {
+    pub async fn end(&self, bytes: &[u8], keeps_open: bool, unwritten: &mut usize) -> io::Result<()> {
         self.write_all(bytes, unwritten).await?;
-        if !goes_on {
+        if !keeps_open {
             poll_fn(|cx| self.poll_shutdown(cx)).await?;
         }
         Ok(())
     }
 
-    /// Writes some bytes of a response. When this is done, what the client has not taken of them is kept.
+    /// Writes some bytes of a response. When this is done, what the client has not taken of them is unsent.
     ///
     /// `unwritten` says at any time how many bytes of the response the kernel has not got yet, however this comes to an end.
     ///
     /// # Errors
     /// If the connection is gone, or the client does not take the response.
     pub async fn write_all(&self, mut rest: &[u8], unwritten: &mut usize) -> io::Result<()> {
-        *unwritten = rest.len().saturating_add(self.kept());
+        *unwritten = rest.len().saturating_add(self.unsent());
         while !rest.is_empty() {
             let written = poll_fn(|cx| self.poll_write(cx, rest)).await;
             rest = written.as_ref().map_or(rest, |n| rest.get(*n..).unwrap_or_default());
-            *unwritten = rest.len().saturating_add(self.kept());
+            *unwritten = rest.len().saturating_add(self.unsent());
             written?;
         }
         Ok(())
@@ -298,7 +304,7 @@ impl<IO: Transport> Wire<IO> {
     pub fn wait_for_upstream(&self, is_authentic: bool) {
         self.inner.borrow_mut().is_authentic = is_authentic;
         if is_authentic {
-            self.entry.prove();
+            self.entry.authenticate();
         }
         self.wait_for_more_of_upstream();
     }
@@ -387,7 +393,7 @@ impl<IO: Transport> Wire<IO> {
 
 impl<IO: Transport> Inner<IO> {
     /// Ready with nothing at the end of the connection.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Arrival>>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         loop {
             match self.phase {
                 Phase::Head => {}
@@ -407,26 +413,26 @@ impl<IO: Transport> Inner<IO> {
             }
             self.drop_empty_lines();
             if self.empty > self.limits.max_header_bytes {
-                return Poll::Ready(Ok(Some(self.fail(Fault::Malformed(head::EMPTY_LINES)))));
+                return Poll::Ready(Ok(Some(self.fail(HeadError::Malformed(head::EMPTY_LINES)))));
             }
             if self.share.is_shed() {
-                return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
+                return Poll::Ready(Ok(Some(self.fail(HeadError::Overloaded))));
             }
             let has_room =
-                match head::look(self.unread.as_slice(), &mut self.scanned, self.limits.max_header_bytes) {
-                    Look::Complete(head) => match self.poll_hold(cx, head.len) {
-                        Poll::Ready(Ok(())) => return Poll::Ready(Ok(Some(self.hand_over(head)))),
+                match head::parse(self.unread.as_slice(), &mut self.scanned, self.limits.max_header_bytes) {
+                    Parsed::Complete(head) => match self.poll_hold(cx, head.len) {
+                        Poll::Ready(Ok(())) => return Poll::Ready(Ok(Some(self.take_head(head)))),
                         Poll::Ready(Err(Exhausted)) => {
-                            return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
+                            return Poll::Ready(Ok(Some(self.fail(HeadError::Overloaded))));
                         }
                         Poll::Pending => false,
                     },
-                    Look::Faulty(fault) => return Poll::Ready(Ok(Some(self.fail(fault)))),
-                    Look::Partial if self.eof => return Poll::Ready(Ok(None)),
-                    Look::Partial => match self.poll_make_room(cx) {
+                    Parsed::Faulty(fault) => return Poll::Ready(Ok(Some(self.fail(fault)))),
+                    Parsed::Partial if self.eof => return Poll::Ready(Ok(None)),
+                    Parsed::Partial => match self.poll_make_room(cx) {
                         Poll::Ready(Ok(())) => true,
                         Poll::Ready(Err(Exhausted)) => {
-                            return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
+                            return Poll::Ready(Ok(Some(self.fail(HeadError::Overloaded))));
                         }
                         Poll::Pending => false,
                     },
@@ -440,13 +446,13 @@ impl<IO: Transport> Inner<IO> {
             if self.entry.is_evicted() {
                 return Poll::Ready(Ok(None));
             }
-            let mut now = Moment::default();
+            let mut now = LazyNow::default();
             self.entry.wait_for_head(self.is_idle() && !self.first_request, &mut now);
             if has_room && self.share.bytes() > 0 {
                 // The client makes us wait, and holds memory meanwhile.
                 let moment = now.get().into_std();
-                if self.share.sit(cx, self.unread.len(), moment, moment).is_err() {
-                    return Poll::Ready(Ok(Some(self.fail(Fault::Overloaded))));
+                if self.share.hold_while_waiting(cx, self.unread.len(), moment, moment).is_err() {
+                    return Poll::Ready(Ok(Some(self.fail(HeadError::Overloaded))));
                 }
             }
             ready!(self.poll_too_late(cx, &mut now));
@@ -455,7 +461,7 @@ impl<IO: Transport> Inner<IO> {
                 self.eof |= self.empty > 0;
                 return Poll::Ready(Ok(None));
             }
-            return Poll::Ready(Ok(Some(self.fail(Fault::TimedOut))));
+            return Poll::Ready(Ok(Some(self.fail(HeadError::TimedOut))));
         }
     }
 
@@ -503,18 +509,18 @@ impl<IO: Transport> Inner<IO> {
         self.unread.is_empty() && self.empty == 0
     }
 
-    fn hand_over(&mut self, head: Head) -> Arrival {
+    fn take_head(&mut self, head: Head) -> Received {
         let is_large = self.share.bytes() > 0;
         let request = RequestHead::owned(head, self.unread.take(head.len, is_large));
         let share = is_large.then(|| {
             let empty = self.share.another();
             let mut share = mem::replace(&mut self.share, empty);
-            share.settle();
+            share.complete_content();
             share.shrink_to(request.footprint());
             share
         });
         let is_for_head = request.is_for_head();
-        self.asked = Asked { is_for_head, version: head.version, persistence: head.persistence };
+        self.asked = ResponseContext { is_for_head, version: head.version, persistence: head.persistence };
         self.phase = match head.framing {
             Framing::None | Framing::Length(0) => Phase::Complete,
             Framing::Length(length) => Phase::Content(Remaining::Length(length)),
@@ -525,15 +531,16 @@ impl<IO: Transport> Inner<IO> {
         self.arrived(Ok(request), share)
     }
 
-    fn fail(&mut self, fault: Fault) -> Arrival {
+    fn fail(&mut self, fault: HeadError) -> Received {
         let is_for_head = self.unread.as_slice().starts_with(b"HEAD ");
-        self.asked = Asked { is_for_head, version: Version::Http11, persistence: Persistence::Usual };
+        self.asked =
+            ResponseContext { is_for_head, version: Version::Http11, persistence: Persistence::Default };
         self.phase = Phase::Closed;
         self.discard_unread();
         self.arrived(Err(fault), None)
     }
 
-    fn arrived(&mut self, head: Result<RequestHead, Fault>, share: Option<Share>) -> Arrival {
+    fn arrived(&mut self, head: Result<RequestHead, HeadError>, share: Option<Reservation>) -> Received {
         self.scanned = 0;
         self.empty = 0;
         self.first_request = false;
@@ -541,11 +548,11 @@ impl<IO: Transport> Inner<IO> {
         self.waiting.clear();
         let at = Instant::now();
         self.entry.wait_for_content(at);
-        Arrival { head, at, share }
+        Received { head, at, share }
     }
 
     /// The deadline of whatever is being waited for: the first byte of a request, or its last.
-    fn poll_too_late(&mut self, cx: &mut Context<'_>, now: &mut Moment) -> Poll<()> {
+    fn poll_too_late(&mut self, cx: &mut Context<'_>, now: &mut LazyNow) -> Poll<()> {
         if !self.waiting.is_set() {
             let limit = if self.is_idle() { self.limits.idle_timeout } else { self.limits.header_timeout };
             self.waiting.set_at(now.get(), limit);

@@ -5,13 +5,13 @@ use std::io::Write as _;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::message::head::{Asked, Persistence, Version};
+use crate::message::head::{Persistence, ResponseContext, Version};
 
 /// A response of which all is there. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct WholeResponse {
     bytes: Bytes,
-    goes_on: bool,
+    keeps_open: bool,
 }
 
 /// What the framing takes beside fields and content, at most, and a few fields on top.
@@ -34,7 +34,7 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 impl Delimited {
     /// How a response to what was `asked` is, whose content has this length, if that is known.
     #[must_use]
-    pub fn of(asked: Asked, length: Option<u64>) -> Self {
+    pub fn of(asked: ResponseContext, length: Option<u64>) -> Self {
         match (length, asked.version) {
             (Some(_), _) => Self::ByLength,
             (None, Version::Http11) => Self::ByChunks,
@@ -69,20 +69,26 @@ impl Delimited {
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
 /// What becomes of the connection, where it does not go without saying in a response of HTTP/1.1 (RFC 9112, section 9.3).
-fn connection(asked: Asked, is_last: bool) -> &'static [u8] {
+fn connection(asked: ResponseContext, is_last: bool) -> &'static [u8] {
     match (asked.version, asked.persistence) {
         _ if is_last => b"connection: close\r\n",
         (Version::Http11, Persistence::Close)
-        | (Version::Http10, Persistence::Usual | Persistence::Close) => b"connection: close\r\n",
+        | (Version::Http10, Persistence::Default | Persistence::Close) => b"connection: close\r\n",
         (Version::Http10, Persistence::KeepAlive) => b"connection: keep-alive\r\n",
-        (Version::Http11, Persistence::Usual | Persistence::KeepAlive) => b"",
+        (Version::Http11, Persistence::Default | Persistence::KeepAlive) => b"",
     }
 }
 
 /// The head of an upstream's response: `text` is its code, reason phrase and end-to-end fields. `room` is for what else will
 /// be appended, in bytes.
 #[must_use]
-pub fn head(asked: Asked, text: &[u8], delimited: Delimited, is_last: bool, room: usize) -> Vec<u8> {
+pub fn head(
+    asked: ResponseContext,
+    text: &[u8],
+    delimited: Delimited,
+    is_last: bool,
+    room: usize,
+) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len().saturating_add(FRAME).saturating_add(room));
     bytes.extend_from_slice(VERSION);
     bytes.extend_from_slice(text);
@@ -94,12 +100,12 @@ pub fn head(asked: Asked, text: &[u8], delimited: Delimited, is_last: bool, room
     bytes
 }
 
-impl Message {
+impl WholeResponse {
     /// A response of ours to what was `asked`, with these fields besides those that frame it; `is_last` says that the
     /// connection is not to go on, whatever the client would like.
     #[must_use]
     pub fn new<'f>(
-        asked: Asked,
+        asked: ResponseContext,
         status: StatusCode,
         fields: impl IntoIterator<Item = &'f (HeaderName, HeaderValue)>,
         content: &[u8],
@@ -124,16 +130,16 @@ impl Message {
         if !asked.is_for_head {
             bytes.extend_from_slice(content);
         }
-        Self { bytes: bytes.into(), goes_on: !is_last && asked.goes_on() }
+        Self { bytes: bytes.into(), keeps_open: !is_last && asked.keeps_open() }
     }
 
     /// An upstream's response, all of which is there: its fields say how long it is, or it has no content. `text` is its code,
     /// reason phrase and end-to-end fields.
     #[must_use]
-    pub fn relayed(asked: Asked, text: &[u8], content: &[u8], is_last: bool) -> Self {
+    pub fn relayed(asked: ResponseContext, text: &[u8], content: &[u8], is_last: bool) -> Self {
         let mut bytes = head(asked, text, Delimited::ByLength, is_last, content.len());
         bytes.extend_from_slice(content);
-        Self { bytes: bytes.into(), goes_on: !is_last && asked.goes_on() }
+        Self { bytes: bytes.into(), keeps_open: !is_last && asked.keeps_open() }
     }
 
     /// The bytes of it.
@@ -144,8 +150,8 @@ impl Message {
 
     /// Whether another request may follow it.
     #[must_use]
-    pub fn goes_on(&self) -> bool {
-        self.goes_on
+    pub fn keeps_open(&self) -> bool {
+        self.keeps_open
     }
 }
 
@@ -155,50 +161,52 @@ mod tests {
 
     use super::*;
 
-    const POST: Asked =
-        Asked { is_for_head: false, version: Version::Http11, persistence: Persistence::Usual };
+    const POST: ResponseContext =
+        ResponseContext { is_for_head: false, version: Version::Http11, persistence: Persistence::Default };
 
-    fn said(asked: Asked, is_last: bool) -> (String, bool) {
+    fn said(asked: ResponseContext, is_last: bool) -> (String, bool) {
         let fields = [
             (header::CONTENT_TYPE, HeaderValue::from_static("text/plain")),
             (header::ALLOW, HeaderValue::from_static("POST, PUT")),
         ];
-        let message = Message::new(asked, StatusCode::METHOD_NOT_ALLOWED, &fields, b"not so\n", is_last);
-        (String::from_utf8(message.bytes().to_vec()).unwrap(), message.goes_on())
+        let message =
+            WholeResponse::new(asked, StatusCode::METHOD_NOT_ALLOWED, &fields, b"not so\n", is_last);
+        (String::from_utf8(message.bytes().to_vec()).unwrap(), message.keeps_open())
     }
 
     #[test]
     fn a_message_has_its_fields_in_order_and_the_length_of_its_content() {
-        let (text, goes_on) = said(POST, false);
+        let (text, keeps_open) = said(POST, false);
         let want = "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain\r\nallow: POST, PUT\r\n\
                     content-length: 7\r\n\r\nnot so\n";
-        assert_eq!((text.as_str(), goes_on), (want, true));
+        assert_eq!((text.as_str(), keeps_open), (want, true));
     }
 
     #[test]
     fn to_head_the_length_is_told_and_the_content_is_not_sent() {
-        let (text, _) = said(Asked { is_for_head: true, ..POST }, false);
+        let (text, _) = said(ResponseContext { is_for_head: true, ..POST }, false);
         assert!(text.ends_with("content-length: 7\r\n\r\n"), "{text}");
     }
 
     #[test]
     fn what_becomes_of_the_connection_is_said_where_it_does_not_go_without_saying() {
-        use Persistence::{Close, KeepAlive, Usual};
+        use Persistence::{Close, KeepAlive};
         use Version::{Http10, Http11};
         for (version, persistence, is_last, said_of_it, want) in [
-            (Http11, Usual, false, None, true),
+            (Http11, Persistence::Default, false, None, true),
             (Http11, KeepAlive, false, None, true),
             (Http11, Close, false, Some("close"), false),
-            (Http11, Usual, true, Some("close"), false),
+            (Http11, Persistence::Default, true, Some("close"), false),
             (Http11, Close, true, Some("close"), false),
-            (Http10, Usual, false, Some("close"), false),
+            (Http10, Persistence::Default, false, Some("close"), false),
             (Http10, Close, false, Some("close"), false),
             (Http10, KeepAlive, false, Some("keep-alive"), true),
             (Http10, KeepAlive, true, Some("close"), false),
         ] {
-            let (text, goes_on) = said(Asked { is_for_head: false, version, persistence }, is_last);
+            let (text, keeps_open) =
+                said(ResponseContext { is_for_head: false, version, persistence }, is_last);
             let field = text.lines().find_map(|line| line.strip_prefix("connection: "));
-            assert_eq!((field, goes_on), (said_of_it, want), "{version:?} {persistence:?} {is_last}");
+            assert_eq!((field, keeps_open), (said_of_it, want), "{version:?} {persistence:?} {is_last}");
             assert!(text.starts_with("HTTP/1.1 405 "), "{text}");
         }
     }
@@ -207,17 +215,17 @@ mod tests {
     fn an_upstreams_response_is_what_it_was_with_what_its_client_must_know() {
         let text = b"200 Fine\r\nX-A: 1\r\n";
         let (v10, v11) = (Version::Http10, Version::Http11);
-        let asked = |version, persistence| Asked { is_for_head: false, version, persistence };
+        let asked = |version, persistence| ResponseContext { is_for_head: false, version, persistence };
         for (asked, length, is_last, want) in [
-            (asked(v11, Persistence::Usual), Some(3), false, "HTTP/1.1 200 Fine\r\nX-A: 1\r\n\r\n"),
+            (asked(v11, Persistence::Default), Some(3), false, "HTTP/1.1 200 Fine\r\nX-A: 1\r\n\r\n"),
             (
-                asked(v11, Persistence::Usual),
+                asked(v11, Persistence::Default),
                 None,
                 false,
                 "HTTP/1.1 200 Fine\r\nX-A: 1\r\ntransfer-encoding: chunked\r\n\r\n",
             ),
             (
-                asked(v11, Persistence::Usual),
+                asked(v11, Persistence::Default),
                 None,
                 true,
                 "HTTP/1.1 200 Fine\r\nX-A: 1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -238,9 +246,9 @@ mod tests {
             let got = head(asked, text, Delimited::of(asked, length), is_last, 0);
             assert_eq!(String::from_utf8(got).unwrap(), want, "{asked:?} {length:?} {is_last}");
         }
-        let whole = Message::relayed(POST, text, b"abc", false);
+        let whole = WholeResponse::relayed(POST, text, b"abc", false);
         assert_eq!(whole.bytes(), b"HTTP/1.1 200 Fine\r\nX-A: 1\r\n\r\nabc");
-        assert!(whole.goes_on() && !Message::relayed(POST, text, b"abc", true).goes_on());
+        assert!(whole.keeps_open() && !WholeResponse::relayed(POST, text, b"abc", true).keeps_open());
     }
 
     #[test]

@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::admission::client::Peer;
+use crate::admission::client::ClientAddress;
 use crate::admission::connections::Entry;
 use crate::gateway::{self, Incoming};
-use crate::http1::buffer::Unread;
-use crate::http1::connection::{Arrival, RequestContent, Transport, Wire};
-use crate::http1::wake_gated::Seldom;
+use crate::http1::buffer::Buffer;
+use crate::http1::connection::{Connection, Received, RequestContent, Transport};
+use crate::http1::wake_gated::WakeGated;
 use crate::http1::writer::{self, Guard};
 use crate::runtime::scope::Scope;
 use crate::runtime::worker::Worker;
@@ -33,12 +33,12 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 pub async fn serve<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
-    peer: Peer,
+    peer: ClientAddress,
     drain: CancellationToken,
 ) {
-    let place = worker.crowd().enter_uncounted(peer);
+    let place = worker.connection_limit().enter_uncounted(peer);
     let entry = Arc::clone(place.entry());
-    let served = pin!(serve_rest(worker, io, Unread::default(), peer, drain, &entry));
+    let served = pin!(serve_rest(worker, io, Buffer::default(), peer, drain, &entry));
     entry.watch(served).await;
 }
 
@@ -46,23 +46,23 @@ pub async fn serve<IO: Transport + 'static>(
 pub async fn serve_rest<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
-    unread: Unread,
-    peer: Peer,
+    unread: Buffer,
+    peer: ClientAddress,
     drain: CancellationToken,
     entry: &Arc<Entry>,
 ) {
     let _open = worker.tally().open();
-    let _joined = worker.roster().join(entry);
+    let _joined = worker.connections().join(entry);
     let limits = *worker.view().limits();
     let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(peer));
-    let wire = Wire::new(io, unread, limits, scratch, Arc::clone(entry), share);
+    let wire = Connection::new(io, unread, limits, scratch, Arc::clone(entry), share);
     let ended = {
         let mut exchanges = pin!(exchanges(&worker, &wire, entry, peer));
         let drained = pin!(drain.cancelled());
         tokio::select! {
             biased;
             ended = exchanges.as_mut() => ended,
-            () = Seldom::new(drained) => {
+            () = WakeGated::new(drained) => {
                 wire.drain(last_call(&worker));
                 exchanges.await
             }
@@ -72,7 +72,11 @@ pub async fn serve_rest<IO: Transport + 'static>(
         // What the client still sends would keep the place from the one that it is for.
         Ok(()) if entry.is_evicted() => debug!(%peer, "connection closed for another one"),
         Ok(()) if wire.is_unread() => {
-            let limit = if wire.is_draining() || worker.crowd().is_wanting() { SHORT_LINGER } else { LINGER };
+            let limit = if wire.is_draining() || worker.connection_limit().is_wanting() {
+                SHORT_LINGER
+            } else {
+                LINGER
+            };
             wire.linger(limit).await;
         }
         Ok(()) => {}
@@ -84,14 +88,14 @@ pub async fn serve_rest<IO: Transport + 'static>(
 /// has been at rest for a while, or its client does not take the response.
 async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
-    wire: &Rc<Wire<IO>>,
+    wire: &Rc<Connection<IO>>,
     entry: &Entry,
-    peer: Peer,
+    peer: ClientAddress,
 ) -> Result<(), Box<dyn Error>> {
     let mut open = None;
     loop {
         let arrival = poll_fn(|cx| {
-            let arrival = wire.poll_arrival(cx);
+            let arrival = wire.poll_received(cx);
             take_note(&mut open, wire);
             arrival
         });
@@ -107,10 +111,10 @@ async fn exchanges<IO: Transport + 'static>(
     Ok(finished?)
 }
 
-/// Takes note of how much of a response is kept. With the last of it the request has ended.
-fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, wire: &Wire<IO>) {
+/// Takes note of how much of a response is unsent. With the last of it the request has ended.
+fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, wire: &Connection<IO>) {
     if let Some(guard) = open {
-        guard.unwritten = wire.kept();
+        guard.unwritten = wire.unsent();
         guard.is_evicted = wire.entry().is_evicted();
         if guard.unwritten == 0 {
             *open = None;
@@ -139,19 +143,19 @@ enum Next {
     Nothing,
 }
 
-/// Gives back the end of the last request, too, if some of its response is kept for its client.
+/// Gives back the end of the last request, too, if some of its response is unsent for its client.
 async fn exchanges_until_rest<IO: Transport + 'static>(
     worker: &Rc<Worker>,
-    wire: &Rc<Wire<IO>>,
+    wire: &Rc<Connection<IO>>,
     entry: &Entry,
-    peer: Peer,
-    mut arrival: Arrival,
+    peer: ClientAddress,
+    mut arrival: Received,
 ) -> Result<(Next, Option<Box<Guard>>), Box<dyn Error>> {
     loop {
         let view = worker.view();
-        wire.adopt(view.limits());
+        wire.set_limits(view.limits());
         let (reply, guard) = {
-            let Arrival { head, at, share } = arrival;
+            let Received { head, at, share } = arrival;
             let content = RequestContent::new(wire);
             let incoming = Incoming { head, content, client: peer, at: at.into_std(), memory: share };
             // Pinned where it is made: to wait for it by value would be to move it twice, and it is large.
@@ -159,14 +163,14 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
             handled.await
         };
         let Some(reply) = reply else { return Err(Abandoned.into()) };
-        let (goes_on, guard) = writer::write(wire, reply, guard).await?;
-        let open = guard.filter(|_| wire.is_stuck()).map(Box::new);
-        match (goes_on, open) {
+        let (keeps_open, guard) = writer::write(wire, reply, guard).await?;
+        let open = guard.filter(|_| wire.has_unsent()).map(Box::new);
+        match (keeps_open, open) {
             (false, open) => return Ok((Next::Nothing, open)),
             (true, open @ Some(_)) => return Ok((Next::Rest, open)),
             (true, None) => {}
         }
-        let next = poll_fn(|cx| match wire.poll_arrival(cx) {
+        let next = poll_fn(|cx| match wire.poll_received(cx) {
             Poll::Ready(arrival) => Poll::Ready(arrival.map(|arrival| arrival.ok_or(Next::Nothing))),
             Poll::Pending if entry.is_long() => Poll::Ready(Ok(Err(Next::Rest))),
             Poll::Pending => Poll::Pending,

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// A future that is only polled when it has been woken.
 #[derive(Debug)]
-pub(crate) struct Seldom<'f, F> {
+pub(crate) struct WakeGated<'f, F> {
     future: Pin<&'f mut F>,
     bell: Arc<Bell>,
     /// The bell, as the future knows it.
@@ -25,7 +25,7 @@ struct Bell {
     listener: Mutex<Option<Waker>>,
 }
 
-impl<'f, F: Future> Seldom<'f, F> {
+impl<'f, F: Future> WakeGated<'f, F> {
     /// Waits for `future`.
     #[must_use]
     pub(crate) fn new(future: Pin<&'f mut F>) -> Self {
@@ -36,7 +36,7 @@ impl<'f, F: Future> Seldom<'f, F> {
     }
 }
 
-impl<F: Future> Future for Seldom<'_, F> {
+impl<F: Future> Future for WakeGated<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -94,7 +94,7 @@ mod tests {
             known.set(Some(cx.waker().clone()));
             if polls.get() == 2 { Poll::Ready("now") } else { Poll::Pending }
         }));
-        let mut seldom = pin!(Seldom::new(future));
+        let mut seldom = pin!(WakeGated::new(future));
         let first = Arc::new(Count::default());
         let last = Arc::new(Count::default());
         for task in [&first, &first, &last] {

@@ -13,11 +13,11 @@ use crate::gateway::guard::RequestGuard;
 use crate::gateway::rejection::Rejection;
 use crate::gateway::reply::{After, OwnReply, Reply};
 use crate::gateway::resources::UpstreamContent;
-use crate::http1::connection::{Transport, Wire};
-use crate::http1::response::{self, Delimited, Message};
-use crate::message::head::Asked;
+use crate::http1::connection::{Connection, Transport};
+use crate::http1::response::{self, Delimited, WholeResponse};
+use crate::message::head::ResponseContext;
 use crate::runtime::scope::Scope;
-use crate::upstream::body::Relay;
+use crate::upstream::body::ResponseBody;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::response::{ResponseHead, SURPLUS};
 
@@ -31,14 +31,14 @@ const AROUND: usize = 20;
 pub(crate) type Guard = RequestGuard<Scope>;
 
 /// Writes a reply, and ends the connection behind it if it is the last. Gives back whether another request may follow, and the
-/// guard of the request: what the client has not taken yet may be kept.
+/// guard of the request: what the client has not taken yet may be unsent.
 ///
 /// # Errors
 /// The response broke off, or the client is gone or does not take it. The connection must not go on then: what has been
 /// written is not to look complete.
 pub(crate) async fn write<IO: Transport>(
-    wire: &Rc<Wire<IO>>,
-    reply: Reply<Relay>,
+    wire: &Rc<Connection<IO>>,
+    reply: Reply<ResponseBody>,
     mut guard: Guard,
 ) -> Result<(bool, Option<Guard>), Box<dyn Error>> {
     let asked = wire.asked();
@@ -46,29 +46,34 @@ pub(crate) async fn write<IO: Transport>(
         Reply::Own(reply) => own(asked, &reply, &mut guard, wire),
         Reply::Upstream { head, content: UpstreamContent::Whole(content) } => {
             guard.record.sent = length(&content);
-            Message::relayed(asked, &head.text, &content, ends_here(&guard, wire))
+            WholeResponse::relayed(asked, &head.text, &content, ends_here(&guard, wire))
         }
         Reply::Upstream { head, content: UpstreamContent::Coming(relay) } => {
             return stream(wire, &head, relay, guard).await;
         }
     };
-    wire.end(message.bytes(), message.goes_on(), &mut guard.unwritten).await?;
-    Ok((message.goes_on(), Some(guard)))
+    wire.end(message.bytes(), message.keeps_open(), &mut guard.unwritten).await?;
+    Ok((message.keeps_open(), Some(guard)))
 }
 
 /// A response of our own, with its date.
-fn own<IO: Transport>(asked: Asked, reply: &OwnReply, guard: &mut Guard, wire: &Wire<IO>) -> Message {
+fn own<IO: Transport>(
+    asked: ResponseContext,
+    reply: &OwnReply,
+    guard: &mut Guard,
+    wire: &Connection<IO>,
+) -> WholeResponse {
     let is_last = reply.after == After::Close || ends_here(guard, wire);
     let date = (header::DATE, guard.resources().date(guard.begun_at()));
     if !asked.is_for_head {
         guard.record.sent = length(reply.content.as_bytes());
     }
     let fields = std::iter::once(&date).chain(reply.fields.iter().flatten());
-    Message::new(asked, reply.status, fields, reply.content.as_bytes(), is_last)
+    WholeResponse::new(asked, reply.status, fields, reply.content.as_bytes(), is_last)
 }
 
 /// Whether no request can follow this one, or should.
-fn ends_here<IO: Transport>(guard: &Guard, wire: &Wire<IO>) -> bool {
+fn ends_here<IO: Transport>(guard: &Guard, wire: &Connection<IO>) -> bool {
     wire.is_draining()
         || wire.has_unread_content()
         || wire.entry().is_evicted()
@@ -81,9 +86,9 @@ fn length(content: &[u8]) -> u64 {
 
 /// Writes an upstream's response as it comes.
 async fn stream<IO: Transport>(
-    wire: &Rc<Wire<IO>>,
+    wire: &Rc<Connection<IO>>,
     head: &ResponseHead,
-    relay: Box<Relay>,
+    relay: Box<ResponseBody>,
     guard: Guard,
 ) -> Result<(bool, Option<Guard>), Box<dyn Error>> {
     let asked = wire.asked();
@@ -92,7 +97,7 @@ async fn stream<IO: Transport>(
         wire.end_with_response();
     }
     let is_last = delimited == Delimited::ByClosing || ends_here(&guard, wire);
-    let goes_on = !is_last && asked.goes_on();
+    let keeps_open = !is_last && asked.keeps_open();
     let mut bytes = response::head(asked, &head.text, delimited, is_last, 0);
     let mut content = Streamed { relay: Some(relay), guard: Some(guard), wire: Rc::clone(wire) };
     loop {
@@ -133,17 +138,17 @@ async fn stream<IO: Transport>(
     let mut guard = mem::take(&mut content.guard);
     delimited.finish(&mut bytes);
     let unwritten = guard.as_mut().map(|guard| &mut guard.unwritten);
-    wire.end(&bytes, goes_on, unwritten.unwrap_or(&mut 0)).await?;
-    Ok((goes_on, guard))
+    wire.end(&bytes, keeps_open, unwritten.unwrap_or(&mut 0)).await?;
+    Ok((keeps_open, guard))
 }
 
 /// The content of an upstream's response on its way to the client. When nobody wants it any more, the request has ended;
 /// otherwise its guard goes on to whoever writes the last of it.
 struct Streamed<IO: Transport> {
     /// None when nothing more will come.
-    relay: Option<Box<Relay>>,
+    relay: Option<Box<ResponseBody>>,
     guard: Option<Guard>,
-    wire: Rc<Wire<IO>>,
+    wire: Rc<Connection<IO>>,
 }
 
 impl<IO: Transport> Streamed<IO> {

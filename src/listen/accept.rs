@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::admission::client::{Network, Peer};
-use crate::admission::connections::{Crowd, Place};
-use crate::http1::buffer::Unread;
+use crate::admission::client::{ClientAddress, Network};
+use crate::admission::connections::{ConnectionLimit, Place};
+use crate::http1::buffer::Buffer;
 use crate::http1::serve;
 use crate::listen::listener::Listener;
 use crate::listen::proxy::{self, Patience};
@@ -51,7 +51,7 @@ pub async fn run(worker: Rc<Worker>, listeners: Vec<Listener>, signals: Signals)
     tokio::select! {
         () = signals.drain.cancelled() => {}
         () = worker.follow() => {}
-        () = worker.roster().watch_rests() => {}
+        () = worker.connections().watch_rests() => {}
     }
     if !signals.drain.is_cancelled() {
         worker.control().fail(ServerPart::Worker);
@@ -83,7 +83,7 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
                 // Until it has a place nobody else is accepted: whoever else comes waits in the kernel's queue.
                 tokio::select! {
                     biased;
-                    place = worker.crowd().enter(accepted.peer) => serve(&worker, accepted, &signals, place),
+                    place = worker.connection_limit().enter(accepted.peer) => serve(&worker, accepted, &signals, place),
                     () = signals.drain.cancelled() => {
                         serve_in_turn(&worker, accepted, &signals);
                         break;
@@ -96,13 +96,13 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
                 tokio::select! {
                     biased;
                     () = signals.drain.cancelled() => {}
-                    () = get_over(&error, wait, worker.crowd()) => {}
+                    () = get_over(&error, wait, worker.connection_limit()) => {}
                 }
             }
         }
     }
     // What the kernel shakes hands with, or has, would be reset when the listener closes.
-    let mut most = worker.crowd().free().saturating_add(LATECOMERS);
+    let mut most = worker.connection_limit().free().saturating_add(LATECOMERS);
     if listener.hold_off() {
         let rest = async {
             while most > 0
@@ -121,7 +121,7 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
 }
 
 /// Waits for so long, and then has a connection closed, if it is its descriptor that is wanted.
-async fn get_over(error: &io::Error, wait: Option<Duration>, crowd: &Arc<Crowd>) {
+async fn get_over(error: &io::Error, wait: Option<Duration>, crowd: &Arc<ConnectionLimit>) {
     let limit = wait.unwrap_or(FIRST_BACKOFF);
     if wait.is_some() {
         let _time_is_up = timeout(limit, std::future::pending::<()>()).await;
@@ -178,12 +178,12 @@ fn handshakes(worker: &Worker) -> Duration {
 /// A connection, who is at its other end, and whether that is a proxy that announces somebody else.
 struct Accepted {
     stream: Stream,
-    peer: Peer,
+    peer: ClientAddress,
     announces: bool,
 }
 
 impl Accepted {
-    fn new((stream, peer): (Stream, Peer), proxies: &[Network]) -> Self {
+    fn new((stream, peer): (Stream, ClientAddress), proxies: &[Network]) -> Self {
         Self { stream, peer, announces: proxies.iter().any(|proxy| proxy.contains(peer)) }
     }
 }
@@ -197,7 +197,7 @@ fn serve(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals, place: Plac
 fn serve_in_turn(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
     worker.tracker().clone().spawn_local(async move {
-        let place = worker.crowd().enter(accepted.peer).await;
+        let place = worker.connection_limit().enter(accepted.peer).await;
         connect(worker, accepted, drain, place).await;
     });
 }
@@ -226,7 +226,7 @@ async fn connect_at(worker: Rc<Worker>, accepted: Accepted, drain: CancellationT
         place.belongs_to(client);
         (client, unread)
     } else {
-        (peer, Unread::default())
+        (peer, Buffer::default())
     };
     serve::serve_rest(worker, stream, unread, peer, drain, place.entry()).await;
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use socket2::SockFilter;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::admission::client::{Network, Peer};
+use crate::admission::client::{ClientAddress, Network};
 use crate::listen::stream::Stream;
 
 /// Where connections come from, and what is to become of those that nobody has accepted yet when it closes.
@@ -62,15 +62,15 @@ impl Listener {
     ///
     /// # Errors
     /// As accept(2).
-    pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    pub async fn accept(&self) -> io::Result<(Stream, ClientAddress)> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                Ok((Stream::Tcp(stream), Peer::ip(address.ip())))
+                Ok((Stream::Tcp(stream), ClientAddress::ip(address.ip())))
             }
             Socket::Unix(listener) => {
                 let (stream, _unnamed) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::Unix))
+                Ok((Stream::Unix(stream), ClientAddress::Unix))
             }
         }
     }
@@ -95,7 +95,7 @@ impl Listener {
     /// The kernel itself is asked until it has no more, or `most` have come: that the runtime has not heard of a connection yet does not mean
     /// that there is none.
     #[must_use]
-    pub fn close(self, most: usize) -> Vec<(Stream, Peer)> {
+    pub fn close(self, most: usize) -> Vec<(Stream, ClientAddress)> {
         let mut queued = Vec::new();
         match self.queue {
             Queue::Inherited => return queued,
@@ -112,7 +112,8 @@ impl Listener {
                     && let Ok((stream, address)) = listener.accept()
                 {
                     let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-                    queued.extend(stream.map(|stream| (Stream::Tcp(stream), Peer::ip(address.ip()))));
+                    queued
+                        .extend(stream.map(|stream| (Stream::Tcp(stream), ClientAddress::ip(address.ip()))));
                 }
             }
             Socket::Unix(listener) => {
@@ -121,7 +122,7 @@ impl Listener {
                     && let Ok((stream, _unnamed)) = listener.accept()
                 {
                     let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
-                    queued.extend(stream.map(|stream| (Stream::Unix(stream), Peer::Unix)));
+                    queued.extend(stream.map(|stream| (Stream::Unix(stream), ClientAddress::Unix)));
                 }
             }
         }

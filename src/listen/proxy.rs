@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::admission::client::Peer;
-use crate::http1::buffer::Unread;
+use crate::admission::client::ClientAddress;
+use crate::http1::buffer::Buffer;
 use crate::listen::proxy_protocol::{self, LONGEST};
 use crate::listen::stream::Stream;
 use crate::telemetry::repeated::Repeated;
@@ -27,11 +27,11 @@ pub(crate) struct Patience {
 /// end: a proxy that is trusted and does not announce its clients would have us take it for all of them.
 pub(crate) async fn client(
     stream: &mut Stream,
-    peer: Peer,
+    peer: ClientAddress,
     patience: Patience,
     drain: &CancellationToken,
     unannounced: &Mutex<Repeated>,
-) -> Option<(Peer, Unread)> {
+) -> Option<(ClientAddress, Buffer)> {
     let reading = read(stream, peer);
     let too_late = async {
         drain.cancelled().await;
@@ -67,7 +67,7 @@ pub(crate) async fn client(
 }
 
 /// `None` for a connection that ends before it begins, as of one who only looks whether somebody listens.
-async fn read(stream: &mut Stream, peer: Peer) -> io::Result<Option<(Peer, Unread)>> {
+async fn read(stream: &mut Stream, peer: ClientAddress) -> io::Result<Option<(ClientAddress, Buffer)>> {
     let mut buffer = Vec::with_capacity(LONGEST);
     loop {
         if stream.read_buf(&mut buffer).await? == 0 {
@@ -75,7 +75,7 @@ async fn read(stream: &mut Stream, peer: Peer) -> io::Result<Option<(Peer, Unrea
         }
         match proxy_protocol::read(&buffer) {
             Ok(Some(announced)) => {
-                let mut unread = Unread::default();
+                let mut unread = Buffer::default();
                 unread.append(buffer.get(announced.len..).unwrap_or_default());
                 return Ok(Some((announced.client.unwrap_or(peer), unread)));
             }

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::admission::client::Peer;
+use crate::admission::client::ClientAddress;
 
 /// The longest announcement that is read: far more than addresses take, and room for what a proxy may add (TLVs).
 pub const LONGEST: usize = 2048;
@@ -21,7 +21,7 @@ pub struct Announced {
     /// Its length in bytes. What follows belongs to the first request.
     pub len: usize,
     /// Who the client is; `None` if the proxy speaks for itself or does not know.
-    pub client: Option<Peer>,
+    pub client: Option<ClientAddress>,
 }
 
 /// Not an announcement; what is wrong with it.
@@ -87,7 +87,7 @@ fn text(bytes: &[u8]) -> Result<Option<Announced>, NotAnnounced> {
     };
     match (address(source), address(destination)) {
         (Some(source), Some(_)) if is_port(from) && is_port(to) => {
-            Ok(Some(Announced { len, client: Some(Peer::ip(source)) }))
+            Ok(Some(Announced { len, client: Some(ClientAddress::ip(source)) }))
         }
         _ => Err(NotAnnounced("its addresses are malformed")),
     }
@@ -122,14 +122,14 @@ fn binary(bytes: &[u8]) -> Result<Option<Announced>, NotAnnounced> {
         (true, 0x11) => {
             let addresses: &[u8; 12] = addresses.first_chunk().ok_or(short)?;
             let &[a, b, c, d, ..] = addresses;
-            Some(Peer::ip(IpAddr::from([a, b, c, d])))
+            Some(ClientAddress::ip(IpAddr::from([a, b, c, d])))
         }
         (true, 0x21) => {
             let addresses: &[u8; 36] = addresses.first_chunk().ok_or(short)?;
             let source: [u8; 16] = *addresses.first_chunk().ok_or(short)?;
-            Some(Peer::ip(IpAddr::from(source)))
+            Some(ClientAddress::ip(IpAddr::from(source)))
         }
-        (true, 0x31) if addresses.len() >= 216 => Some(Peer::Unix),
+        (true, 0x31) if addresses.len() >= 216 => Some(ClientAddress::Unix),
         (true, _) => return Err(NotAnnounced("its family or its transport is not one of a stream")),
     };
     Ok(Some(Announced { len, client }))
@@ -148,11 +148,11 @@ mod tests {
         bytes
     }
 
-    fn ip(text: &str) -> Option<Peer> {
-        Some(Peer::ip(text.parse().unwrap()))
+    fn ip(text: &str) -> Option<ClientAddress> {
+        Some(ClientAddress::ip(text.parse().unwrap()))
     }
 
-    fn good() -> Vec<(Vec<u8>, Option<Peer>)> {
+    fn good() -> Vec<(Vec<u8>, Option<ClientAddress>)> {
         let mut six = vec![0; 36];
         six[15] = 1;
         let mut mapped = vec![0; 36];
@@ -166,7 +166,7 @@ mod tests {
             (v2(0x21, 0x11, &[192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 3, 4, 0x04, 0, 1, 9]), ip("192.0.2.1")),
             (v2(0x21, 0x21, &six), ip("::1")),
             (v2(0x21, 0x21, &mapped), ip("192.0.2.1")),
-            (v2(0x21, 0x31, &[0; 216]), Some(Peer::Unix)),
+            (v2(0x21, 0x31, &[0; 216]), Some(ClientAddress::Unix)),
             (v2(0x20, 0x00, &[]), None),
             (v2(0x20, 0x11, &[0; 12]), None),
             (v2(0x20, 0x11, &[]), None),

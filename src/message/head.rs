@@ -1,4 +1,4 @@
-//! Pure. A strict look at the raw head of a request.
+//! Pure. A strict parse at the raw head of a request.
 //!
 //! HTTP libraries are lenient in places where two readers of one message could disagree about where it ends or whom it is
 //! for. So every head is read here, byte by byte, against RFC 9112. What passes becomes a [`RequestHead`], which is what
@@ -28,18 +28,18 @@ const MAX_REQUEST_LINE: usize = 16 * 1024;
 
 /// What the bytes received so far amount to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Parsed {
     /// The head is not complete.
     Partial,
     /// The head is complete and strict HTTP/1.x.
     Complete(Head),
     /// The head can never become one that is served.
-    Faulty(Fault),
+    Faulty(HeadError),
 }
 
 /// Why a head is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum HeadError {
     /// It is not strict HTTP/1.x; what is wrong, for the log.
     Malformed(&'static str),
     /// Its request line has too many bytes.
@@ -119,7 +119,7 @@ impl LineEnds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
     /// Nothing: HTTP/1.1 goes on, HTTP/1.0 ends.
-    Usual,
+    Default,
     /// `keep-alive`, which only means something in HTTP/1.0.
     KeepAlive,
     /// `close`
@@ -128,7 +128,7 @@ pub enum Persistence {
 
 /// What a response has to know of its request: whether it has content, and what becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ResponseContext {
     /// Whether the method is HEAD, to which no content is sent (RFC 9110, section 9.3.2).
     pub is_for_head: bool,
     /// The client's protocol version.
@@ -137,15 +137,15 @@ pub struct Asked {
     pub persistence: Persistence,
 }
 
-impl Asked {
+impl ResponseContext {
     /// Whether the client keeps the connection open for another request (RFC 9112, section 9.3).
     #[must_use]
-    pub fn goes_on(self) -> bool {
+    pub fn keeps_open(self) -> bool {
         match (self.version, self.persistence) {
-            (Version::Http11, Persistence::Usual | Persistence::KeepAlive)
+            (Version::Http11, Persistence::Default | Persistence::KeepAlive)
             | (Version::Http10, Persistence::KeepAlive) => true,
             (Version::Http11, Persistence::Close)
-            | (Version::Http10, Persistence::Usual | Persistence::Close) => false,
+            | (Version::Http10, Persistence::Default | Persistence::Close) => false,
         }
     }
 }
@@ -181,15 +181,15 @@ pub enum Expect {
     Unknown,
 }
 
-/// Looks at the bytes received so far. `scanned` is how many of them an earlier look has searched for the head's end; it
+/// Looks at the bytes received so far. `scanned` is how many of them an earlier parse has searched for the head's end; it
 /// is brought up to date, so that a head that trickles in costs no more than one that comes at once.
 #[must_use]
-pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
+pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     let start = leading_empty_lines(bytes);
-    let Some(message) = bytes.get(start..) else { return Look::Partial };
+    let Some(message) = bytes.get(start..) else { return Parsed::Partial };
     match message.first() {
-        None => return if start > max_bytes { malformed(EMPTY_LINES) } else { Look::Partial },
-        Some(b'\r') if message.len() == 1 => return Look::Partial,
+        None => return if start > max_bytes { malformed(EMPTY_LINES) } else { Parsed::Partial },
+        Some(b'\r') if message.len() == 1 => return Parsed::Partial,
         // Something else than HTTP/1.x, a TLS handshake for instance, need not wait for its time-out.
         Some(first) if !is_token(*first) => {
             return malformed("the request line does not begin with a method");
@@ -199,21 +199,21 @@ pub fn look(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Look {
     let mut ends = LineEnds::default();
     let earlier = *scanned;
     match find_end(bytes, start, scanned, &mut ends) {
-        End::Missing if bytes.len() > max_bytes => Look::Faulty(too_large(message, max_bytes)),
+        End::Missing if bytes.len() > max_bytes => Parsed::Faulty(too_large(message, max_bytes)),
         // The line's end is looked for once, when there are more bytes than the line may have.
         End::Missing
             if earlier.saturating_sub(start) <= MAX_REQUEST_LINE_WITH_END
                 && is_line_too_long(message, max_bytes) =>
         {
-            Look::Faulty(Fault::LineTooLong)
+            Parsed::Faulty(HeadError::LineTooLong)
         }
-        End::Missing => Look::Partial,
+        End::Missing => Parsed::Partial,
         End::BareLineFeed => malformed("a line ends with LF alone"),
-        End::At(end) if end > max_bytes => Look::Faulty(too_large(message, max_bytes)),
+        End::At(end) if end > max_bytes => Parsed::Faulty(too_large(message, max_bytes)),
         End::At(end) => {
-            match bytes.get(start..end).map_or(Err(Fault::Malformed("")), |head| read(head, end, ends)) {
-                Ok(head) => Look::Complete(head),
-                Err(fault) => Look::Faulty(fault),
+            match bytes.get(start..end).map_or(Err(HeadError::Malformed("")), |head| read(head, end, ends)) {
+                Ok(head) => Parsed::Complete(head),
+                Err(fault) => Parsed::Faulty(fault),
             }
         }
     }
@@ -231,12 +231,12 @@ fn is_line_too_long(message: &[u8], max_bytes: usize) -> bool {
 }
 
 /// What of a head with too many bytes is too large.
-fn too_large(message: &[u8], max_bytes: usize) -> Fault {
-    if is_line_too_long(message, max_bytes) { Fault::LineTooLong } else { Fault::TooLarge }
+fn too_large(message: &[u8], max_bytes: usize) -> HeadError {
+    if is_line_too_long(message, max_bytes) { HeadError::LineTooLong } else { HeadError::TooLarge }
 }
 
-fn malformed(why: &'static str) -> Look {
-    Look::Faulty(Fault::Malformed(why))
+fn malformed(why: &'static str) -> Parsed {
+    Parsed::Faulty(HeadError::Malformed(why))
 }
 
 /// How many bytes the empty lines before a request line have, which are ignored (RFC 9112, section 2.2).
@@ -323,25 +323,25 @@ struct Seen<'h> {
     unusual_names: bool,
 }
 
-fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, Fault> {
+fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, HeadError> {
     let mut lines = Lines::from(head, 0, &ends);
-    let line = lines.next().ok_or(Fault::Malformed("there is no request line"))?;
+    let line = lines.next().ok_or(HeadError::Malformed("there is no request line"))?;
     if line.len() > MAX_REQUEST_LINE {
-        return Err(Fault::LineTooLong);
+        return Err(HeadError::LineTooLong);
     }
     let request_line = RequestLine::read(line)?;
     let mut seen = Seen::default();
     for line in lines {
         seen.lines = seen.lines.saturating_add(1);
         if seen.lines > MAX_FIELD_LINES {
-            return Err(Fault::TooLarge);
+            return Err(HeadError::TooLarge);
         }
-        read_field_line(line, &mut seen).map_err(Fault::Malformed)?;
+        read_field_line(line, &mut seen).map_err(HeadError::Malformed)?;
     }
     // Where the target has to say the host, the upstream gets one line more.
     let target_is_host = matches!(request_line.target, Target::Absolute { .. }) && seen.host.is_none();
     if target_is_host && seen.lines == MAX_FIELD_LINES {
-        return Err(Fault::TooLarge);
+        return Err(HeadError::TooLarge);
     }
     conclude(&request_line, &seen, len, ends)
 }
@@ -352,8 +352,8 @@ fn conclude(
     seen: &Seen<'_>,
     len: usize,
     ends: LineEnds,
-) -> Result<Head, Fault> {
-    let malformed = |why| Err(Fault::Malformed(why));
+) -> Result<Head, HeadError> {
+    let malformed = |why| Err(HeadError::Malformed(why));
     let version = request_line.version;
     if version == Version::Http11 && seen.host.is_none() {
         return malformed("there is no host field");
@@ -374,7 +374,7 @@ fn conclude(
         }
         (None, Codings::Chunked) => Framing::Chunked,
         // RFC 9112, section 6.1.
-        (None, Codings::Others { .. }) => return Err(Fault::UnknownCoding),
+        (None, Codings::Others { .. }) => return Err(HeadError::UnknownCoding),
     };
     let expect = match version {
         Version::Http10 => Expect::Nothing,
@@ -383,14 +383,14 @@ fn conclude(
     let persistence = match (seen.close, seen.keep_alive) {
         (true, _) => Persistence::Close,
         (false, true) => Persistence::KeepAlive,
-        (false, false) => Persistence::Usual,
+        (false, false) => Persistence::Default,
     };
     let (has_connection_options, has_unusual_names) = (seen.other_options, seen.unusual_names);
     let target_len = match request_line.target {
         Target::Origin(target) => Some(target.len()),
         Target::Absolute { .. } => None,
-        Target::Asterisk => return Err(Fault::Asterisk),
-        Target::Authority => return Err(Fault::Tunnel),
+        Target::Asterisk => return Err(HeadError::Asterisk),
+        Target::Authority => return Err(HeadError::Tunnel),
     };
     let request_line = (request_line.method.len(), target_len);
     Ok(Head {

@@ -14,7 +14,7 @@ use tracing::error;
 use crate::admission::memory::Budget;
 use crate::config::digest::{self, Part};
 use crate::config::{Address, Config};
-use crate::diagnosis::submit::Desk;
+use crate::diagnosis::submit::Submitter;
 use crate::gateway::Gateway;
 use crate::http1::connection;
 use crate::routing::router::{Conflict, Router};
@@ -54,7 +54,7 @@ impl Generation {
         fixed: Vec<&'static str>,
         budget: &Arc<Budget>,
         meters: &Meters,
-        desk: &Desk,
+        submitter: &Submitter,
     ) -> Result<Arc<Self>, Vec<Conflict>> {
         let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))?;
         let limits = connection::Limits {
@@ -64,7 +64,7 @@ impl Generation {
             write_timeout: config.limits.write_timeout,
             min_write_rate: config.limits.min_body_rate,
         };
-        let gateway = Gateway::new(config, router, Arc::clone(budget), meters, desk);
+        let gateway = Gateway::new(config, router, Arc::clone(budget), meters, submitter);
         let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
         let old_secret_warning = config.log.old_secret_warning;
         let (parts, descriptors) = (digest::parts(config), process::descriptors_needed(config));
@@ -106,7 +106,7 @@ pub struct Control {
     in_force: watch::Sender<Arc<Generation>>,
     budget: Arc<Budget>,
     meters: Meters,
-    desk: Desk,
+    submitter: Submitter,
     started_at: SystemTime,
     started: restart_required::Fixed,
     listening: OnceLock<Vec<Address>>,
@@ -121,19 +121,19 @@ pub struct Control {
 }
 
 impl Control {
-    /// The controls of a server that starts with this configuration. What does not verify is handed in at `desk`.
+    /// The controls of a server that starts with this configuration. What does not verify is handed in at `submitter`.
     ///
     /// # Errors
     /// The routes that conflict. A configuration that was read has none.
-    pub fn new(config: &Config, desk: Desk) -> Result<Arc<Self>, Vec<Conflict>> {
+    pub fn new(config: &Config, submitter: Submitter) -> Result<Arc<Self>, Vec<Conflict>> {
         let budget = Budget::new(config.limits.max_buffered);
         let meters = Meters::default();
-        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &desk)?;
+        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &submitter)?;
         Ok(Arc::new(Self {
             in_force: watch::Sender::new(generation),
             budget,
             meters,
-            desk,
+            submitter,
             started_at: SystemTime::now(),
             started: restart_required::Fixed::of(config),
             listening: OnceLock::new(),
@@ -159,7 +159,14 @@ impl Control {
         let mut conflicts = Vec::new();
         let swapped = self.in_force.send_if_modified(|in_force| {
             let number = in_force.number.saturating_add(1);
-            match Generation::compile(config, number, fixed.clone(), &self.budget, &self.meters, &self.desk) {
+            match Generation::compile(
+                config,
+                number,
+                fixed.clone(),
+                &self.budget,
+                &self.meters,
+                &self.submitter,
+            ) {
                 Ok(next) => {
                     self.budget.set_max(config.limits.max_buffered);
                     *in_force = next;

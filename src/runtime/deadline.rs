@@ -70,9 +70,9 @@ impl Deadline {
 
 /// Now, for several who want to know: the clock is looked at when the first of them asks.
 #[derive(Debug, Default)]
-pub struct Moment(Option<Instant>);
+pub struct LazyNow(Option<Instant>);
 
-impl Moment {
+impl LazyNow {
     /// One that is known already.
     #[must_use]
     pub fn known(now: Instant) -> Self {

@@ -22,9 +22,9 @@ use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use crate::admin::{self, Admin};
 use crate::admission::client::Network;
 use crate::config::{self, Address, Config};
-use crate::diagnosis::{self, Counsel};
+use crate::diagnosis::{self, Diagnosis};
 
-use crate::admission::connections::Crowd;
+use crate::admission::connections::ConnectionLimit;
 use crate::listen::inherit::Inherited;
 use crate::listen::listener::Listener;
 use crate::runtime::control::Control;
@@ -39,7 +39,7 @@ pub struct Handle {
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
     admin: Option<Admin>,
-    counsel: Option<Counsel>,
+    counsel: Option<Diagnosis>,
 }
 
 /// How a server ended.
@@ -66,18 +66,18 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
 /// # Errors
 /// [`StartError`]. Nothing runs then.
 pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
-    let (desk, inbox) = diagnosis::submit::desk();
-    let control = Control::new(config, desk.clone()).map_err(StartError::Routes)?;
+    let (submitter, backlog) = diagnosis::submit::channel();
+    let control = Control::new(config, submitter.clone()).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
     let claims = crate::listen::bind::claim(&config.server, inherited)?;
     let addresses = claims.iter().map(crate::listen::bind::Claim::address).collect();
     let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
     let admin = admin.transpose()?;
-    let crowd = Crowd::new(process::places(config, process::descriptors_allowed()));
+    let crowd = ConnectionLimit::new(process::places(config, process::descriptors_allowed()));
     let mut handle =
         Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, counsel: None };
     // None of them has anything to do before all the rest has succeeded, so that a failure leaves nothing running.
-    let standbys = (0..workers).map(Standby::new).collect::<io::Result<Vec<_>>>();
+    let standbys = (0..workers).map(WorkerThread::new).collect::<io::Result<Vec<_>>>();
     let standbys = standbys.map_err(StartError::Thread)?;
     let runtimes: Vec<_> = standbys.iter().map(|standby| standby.runtime.clone()).collect();
     let mut listening: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
@@ -87,11 +87,11 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
             of_worker.push(listener.behind(proxies));
         }
     }
-    handle.counsel = Some(diagnosis::start(&control, desk, inbox)?);
+    handle.counsel = Some(diagnosis::start(&control, submitter, backlog)?);
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
     for (standby, listeners) in standbys.into_iter().zip(listening) {
         let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
-        handle.workers.push(standby.begin(Plan { control, crowd, workers, listeners }));
+        handle.workers.push(standby.begin(WorkerPlan { control, crowd, workers, listeners }));
     }
     handle.control.set_ready(handle.addresses.clone());
     Ok(handle)
@@ -146,14 +146,14 @@ impl Handle {
 }
 
 /// Everything a worker thread starts with.
-struct Plan {
+struct WorkerPlan {
     control: Arc<Control>,
-    crowd: Arc<Crowd>,
+    crowd: Arc<ConnectionLimit>,
     workers: usize,
     listeners: Vec<Listener>,
 }
 
-impl Plan {
+impl WorkerPlan {
     fn run(self, runtime: LocalRuntime) -> usize {
         let guard = PartGuard::over(ServerPart::Worker, &self.control);
         let cut_off = runtime.block_on(async {
@@ -170,15 +170,15 @@ impl Plan {
 
 /// A worker's thread with its runtime, which cannot leave it, before it has been told what to do. It ends when this is
 /// dropped.
-struct Standby {
+struct WorkerThread {
     runtime: runtime::Handle,
-    plan: mpsc::Sender<Plan>,
+    plan: mpsc::Sender<WorkerPlan>,
     thread: JoinHandle<usize>,
 }
 
-impl Standby {
+impl WorkerThread {
     fn new(index: usize) -> io::Result<Self> {
-        let (plan, planned) = mpsc::channel::<Plan>();
+        let (plan, planned) = mpsc::channel::<WorkerPlan>();
         let (report, reported) = mpsc::channel();
         let work = move || {
             let built =
@@ -199,7 +199,7 @@ impl Standby {
         Ok(Self { runtime, plan, thread })
     }
 
-    fn begin(self, plan: Plan) -> JoinHandle<usize> {
+    fn begin(self, plan: WorkerPlan) -> JoinHandle<usize> {
         // A thread that waits for its plan is there.
         let _plan = self.plan.send(plan);
         self.thread

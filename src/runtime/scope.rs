@@ -14,7 +14,7 @@ use crate::runtime::view::View;
 use crate::runtime::worker::Worker;
 use crate::telemetry::record::{Record, RequestId};
 use crate::upstream;
-use crate::upstream::body::Relay;
+use crate::upstream::body::ResponseBody;
 use crate::upstream::error::ForwardError;
 
 /// The resources of one request.
@@ -40,7 +40,7 @@ impl Scope {
     /// Whether somebody waits for a connection place.
     #[must_use]
     pub fn is_wanting(&self) -> bool {
-        self.worker.crowd().is_wanting()
+        self.worker.connection_limit().is_wanting()
     }
 
     /// Sees something through that has nobody left to wait for it.
@@ -61,7 +61,7 @@ impl Timer for Deadline {
 
 impl Resources for Scope {
     type Timer = Deadline;
-    type Body = Relay;
+    type Body = ResponseBody;
     type Turn = Turn;
 
     fn now(&self) -> Instant {
@@ -98,7 +98,7 @@ impl Resources for Scope {
     fn deliver(
         &self,
         delivery: Delivery<'_>,
-    ) -> impl Future<Output = Result<UpstreamResponse<Relay>, ForwardError>> {
+    ) -> impl Future<Output = Result<UpstreamResponse<ResponseBody>, ForwardError>> {
         upstream::deliver(self.view.pool(delivery.target.slot), delivery)
     }
 

@@ -11,7 +11,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::admission::connections::{Crowd, Roster};
+use crate::admission::connections::{ConnectionLimit, WorkerConnections};
 use crate::admission::memory::Budget;
 use crate::http1::connection::{self, Scratch};
 use crate::runtime::control::{Control, Generation};
@@ -28,8 +28,8 @@ pub struct Worker {
     view: RefCell<Rc<View>>,
     workers: usize,
     scratch: Scratch,
-    roster: Rc<Roster>,
-    crowd: Arc<Crowd>,
+    roster: Rc<WorkerConnections>,
+    crowd: Arc<ConnectionLimit>,
     tracker: TaskTracker,
     tally: Tally,
     /// Memory that log lines are written in.
@@ -43,7 +43,7 @@ pub struct Worker {
 impl Worker {
     /// A worker of a server that has `workers` of them.
     #[must_use]
-    pub fn new(control: Arc<Control>, crowd: Arc<Crowd>, workers: usize) -> Rc<Self> {
+    pub fn new(control: Arc<Control>, crowd: Arc<ConnectionLimit>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
         let scratch = connection::scratch();
         let mut in_force = control.watch();
@@ -119,13 +119,13 @@ impl Worker {
 
     /// This thread's connections.
     #[must_use]
-    pub fn roster(&self) -> &Rc<Roster> {
+    pub fn connections(&self) -> &Rc<WorkerConnections> {
         &self.roster
     }
 
     /// The connections of all threads.
     #[must_use]
-    pub fn crowd(&self) -> &Arc<Crowd> {
+    pub fn connection_limit(&self) -> &Arc<ConnectionLimit> {
         &self.crowd
     }
 

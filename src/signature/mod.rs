@@ -61,7 +61,7 @@ pub struct Verifier {
     scheme: Arc<Scheme>,
     keys: Vec<KeyedSecret>,
     /// The same with what a secret may have been meant to be, for explaining a mismatch. They verify no request.
-    slips: Vec<(KeyChange, Verifier)>,
+    key_variants: Vec<(KeyChange, Verifier)>,
     answers: challenge::Answers,
     /// To sign with, where it takes more than what verifies. The gateway has none.
     private: Option<PrivateKey>,
@@ -86,7 +86,13 @@ impl Verifier {
             Ok(KeyedSecret { name: secret.name, mac, not_after: secret.not_after })
         });
         let keys = keyed.collect::<Result<_, _>>()?;
-        Ok(Self { scheme, keys, slips: Vec::new(), answers: challenge::Answers::Nothing, private: None })
+        Ok(Self {
+            scheme,
+            keys,
+            key_variants: Vec::new(),
+            answers: challenge::Answers::Nothing,
+            private: None,
+        })
     }
 
     /// Somebody who has the private key of a scheme's sender, to try a gateway with.
@@ -105,11 +111,15 @@ impl Verifier {
     /// Takes along what the secret of this name may have been meant to be, for [`diagnosis`]. Nothing verifies for it. What is
     /// no key of the scheme's is left out; the keys' bytes are wiped on return.
     #[must_use]
-    pub fn suspecting(mut self, name: &Arc<str>, slips: impl IntoIterator<Item = (KeyChange, Key)>) -> Self {
-        for (change, key) in slips {
+    pub fn suspecting(
+        mut self,
+        name: &Arc<str>,
+        key_variants: impl IntoIterator<Item = (KeyChange, Key)>,
+    ) -> Self {
+        for (change, key) in key_variants {
             let secret = Secret { name: Arc::clone(name), key, not_after: None };
-            if let Ok(slip) = Self::new(Arc::clone(&self.scheme), vec![secret]) {
-                self.slips.push((change, slip));
+            if let Ok(key_variant) = Self::new(Arc::clone(&self.scheme), vec![secret]) {
+                self.key_variants.push((change, key_variant));
             }
         }
         self

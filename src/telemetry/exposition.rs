@@ -19,7 +19,7 @@ use super::metric::{Outcome, RouteSum, Sum, UNEXPLAINED};
 use crate::config::Mode;
 use crate::gateway::rejection::Rejection;
 use crate::signature::causes::Cause;
-use crate::telemetry::labels::Roll;
+use crate::telemetry::labels::Labels;
 
 /// The media type of [`text()`].
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -46,7 +46,7 @@ pub struct Gauges {
 /// All metrics. Series of what the configuration in force names are there from the start, at zero: otherwise the first
 /// event after a start would be no increase.
 #[must_use]
-pub fn text(sum: Sum, roll: Roll, gauges: Gauges) -> String {
+pub fn text(sum: Sum, roll: Labels, gauges: Gauges) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Exposition { sum: with_zeroes(sum, &roll), roll, gauges }));
     let mut text = String::new();
@@ -55,7 +55,7 @@ pub fn text(sum: Sum, roll: Roll, gauges: Gauges) -> String {
     classic(&text)
 }
 
-fn with_zeroes(mut sum: Sum, roll: &Roll) -> Sum {
+fn with_zeroes(mut sum: Sum, roll: &Labels) -> Sum {
     let mut of_nobody = RouteSum::default();
     zero(&mut of_nobody, &Rejection::WITHOUT_ROUTE);
     merge(&mut sum, &Arc::from(""), of_nobody);
@@ -127,7 +127,7 @@ fn classic(open_metrics: &str) -> String {
 #[derive(Debug)]
 struct Exposition {
     sum: Sum,
-    roll: Roll,
+    roll: Labels,
     gauges: Gauges,
 }
 
@@ -356,7 +356,7 @@ mod tests {
     use crate::telemetry::labels::{RouteName, SecretName};
     use crate::telemetry::metric::{Meters, Seen};
 
-    fn roll(path: &str, mode: Mode) -> Roll {
+    fn roll(path: &str, mode: Mode) -> Labels {
         let secret = SecretName {
             label: "current".to_owned(),
             name: "current".into(),
@@ -365,7 +365,7 @@ mod tests {
             not_after: None,
             routes: vec![path.into()],
         };
-        Roll { routes: vec![RouteName { path: path.into(), mode }], secrets: vec![secret] }
+        Labels { routes: vec![RouteName { path: path.into(), mode }], secrets: vec![secret] }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::signature::Verifier;
 
 /// The names of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roll {
+pub struct Labels {
     /// The paths of the routes, each once, in the order of the file.
     pub routes: Vec<RouteName>,
     /// The secrets, signature by signature.
@@ -43,7 +43,7 @@ pub struct SecretName {
     pub routes: Vec<Arc<str>>,
 }
 
-impl Roll {
+impl Labels {
     /// Reads the names out of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
@@ -115,7 +115,7 @@ mod tests {
             .with_variable("B", "1123456789abcdef0123456789abcdef")
             .with_variable("C", "2123456789abcdef0123456789abcdef");
         let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap();
-        let roll = Roll::of(&loaded.config);
+        let roll = Labels::of(&loaded.config);
         let paths: Vec<_> = roll.routes.iter().map(|route| (&*route.path, route.mode)).collect();
         assert_eq!(
             paths,

@@ -131,7 +131,7 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::client::Peer;
+    use crate::admission::client::ClientAddress;
     use crate::telemetry::identity::{GivenId, TraceId};
     use crate::telemetry::metric::Slot;
     use crate::telemetry::record::{RequestId, RouteLabel};
@@ -139,7 +139,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn record() -> Record {
-        Record::new(RequestId(0xabc), Peer::ip(std::net::Ipv6Addr::LOCALHOST.into()))
+        Record::new(RequestId(0xabc), ClientAddress::ip(std::net::Ipv6Addr::LOCALHOST.into()))
     }
 
     fn line(record: &Record) -> String {

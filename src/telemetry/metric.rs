@@ -310,11 +310,11 @@ pub struct Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::client::Peer;
+    use crate::admission::client::ClientAddress;
     use crate::telemetry::record::{RequestId, RouteLabel};
 
     fn record(meters: &Meters, path: &str) -> Record {
-        let mut record = Record::new(RequestId(1), Peer::ip(std::net::Ipv4Addr::LOCALHOST.into()));
+        let mut record = Record::new(RequestId(1), ClientAddress::ip(std::net::Ipv4Addr::LOCALHOST.into()));
         record.route = Some(RouteLabel { path: path.into(), slot: meters.slot(path) });
         record.status = 200;
         record

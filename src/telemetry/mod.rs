@@ -159,7 +159,7 @@ fn millis(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{Duration, Record, SystemTime, event, fmt, io, line};
-    use crate::admission::client::Peer;
+    use crate::admission::client::ClientAddress;
     use crate::telemetry::identity::{GivenId, TraceId};
     use crate::telemetry::metric::Slot;
     use crate::telemetry::record::{RequestId, RouteLabel};
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_line_that_is_written_directly_is_the_one_that_tracing_would_write() {
-        let mut record = Record::new(RequestId(7), Peer::ip(std::net::Ipv4Addr::LOCALHOST.into()));
+        let mut record = Record::new(RequestId(7), ClientAddress::ip(std::net::Ipv4Addr::LOCALHOST.into()));
         let mut buffer = Vec::new();
         for step in 0..3 {
             match step {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::identity::{GivenId, TraceId};
 use super::metric::Slot;
-use crate::admission::client::Peer;
+use crate::admission::client::ClientAddress;
 use crate::config::AccessLog;
 
 /// A number that no two requests share, for finding one in the log.
@@ -38,7 +38,7 @@ pub struct Record {
     /// The trace that it says it is part of.
     pub trace_id: Option<TraceId>,
     /// Where it came from.
-    pub peer: Peer,
+    pub peer: ClientAddress,
     /// Its route.
     pub route: Option<RouteLabel>,
     /// The signed model, where a route asked for it.
@@ -81,7 +81,7 @@ pub enum Weight {
 impl Record {
     /// A record of which nothing is known yet but where it came from.
     #[must_use]
-    pub fn new(id: RequestId, peer: Peer) -> Self {
+    pub fn new(id: RequestId, peer: ClientAddress) -> Self {
         Self {
             id,
             given_id: None,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::runtime::deadline::Deadline;
-use crate::upstream::connection::Link;
+use crate::upstream::connection::Connection;
 use crate::upstream::error::ForwardError;
 use crate::upstream::pool::Pool;
 use crate::upstream::response::Framing;
@@ -19,8 +19,8 @@ use crate::upstream::response::Framing;
 /// It ends with an error if the upstream breaks off or stalls: the client's connection then ends, so that no broken response looks
 /// complete. What the upstream sends behind the end is nobody's.
 #[derive(Debug)]
-pub struct Relay {
-    link: Option<Box<Link>>,
+pub struct ResponseBody {
+    link: Option<Box<Connection>>,
     pool: Rc<Pool>,
     /// Bytes that are still to come, where that is known.
     left: Option<u64>,
@@ -28,11 +28,11 @@ pub struct Relay {
     patience: Duration,
 }
 
-impl Relay {
+impl ResponseBody {
     /// Relays what arrives over `link`, framed in this way. When nobody wants it any more, all that is left of it must come
     /// within `patience`.
     #[must_use]
-    pub fn new(framing: Framing, link: Box<Link>, pool: Rc<Pool>, patience: Duration) -> Self {
+    pub fn new(framing: Framing, link: Box<Connection>, pool: Rc<Pool>, patience: Duration) -> Self {
         let left = match framing {
             Framing::None => Some(0),
             Framing::Length(length) => Some(length),

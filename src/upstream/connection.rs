@@ -16,17 +16,17 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, timeout};
 
-use crate::admission::memory::Share;
+use crate::admission::memory::Reservation;
 use crate::admission::rate::longest_wait;
 use crate::http1::connection::Scratch;
 use crate::listen::stream::{Arrived, Stream};
 use crate::message::chunked::{Chunked, Step};
-use crate::runtime::deadline::{Deadline, Moment};
+use crate::runtime::deadline::{Deadline, LazyNow};
 use crate::upstream::dial::dial;
-use crate::upstream::error::{Breach, ForwardError};
+use crate::upstream::error::{ForwardError, ProtocolError};
 use crate::upstream::origin::Origin;
 use crate::upstream::request::SMALL;
-use crate::upstream::response::{Asked, Framing, HeadParser, Look, MAX_HEAD, ResponseHead, look};
+use crate::upstream::response::{Framing, HeadParser, MAX_HEAD, Parsed, RequestKind, ResponseHead, parse};
 
 /// The most interim responses before the final one.
 const MAX_INTERIM: usize = 64;
@@ -47,9 +47,9 @@ pub struct Outgoing {
     /// The content, otherwise.
     content: Vec<u8>,
     /// The content's part of the memory budget, which is given back no sooner than the memory.
-    _share: Share,
+    _share: Reservation,
     /// What the answer to it can be.
-    asked: Asked,
+    asked: RequestKind,
 }
 
 impl Outgoing {
@@ -58,7 +58,7 @@ impl Outgoing {
     /// Small content is put behind the head, to leave in one piece: `send` costs the kernel less than `writev`, by more than
     /// the copy.
     #[must_use]
-    pub fn new(mut head: Vec<u8>, mut content: Vec<u8>, share: Share, asked: Asked) -> Box<Self> {
+    pub fn new(mut head: Vec<u8>, mut content: Vec<u8>, share: Reservation, asked: RequestKind) -> Box<Self> {
         if content.len() <= SMALL {
             head.extend_from_slice(&content);
             content = Vec::new();
@@ -69,7 +69,7 @@ impl Outgoing {
 
 /// A connection to an upstream.
 #[derive(Debug)]
-pub struct Link {
+pub struct Connection {
     stream: Stream,
     scratch: Scratch,
     /// The request that is being written, how much of it is, and since when.
@@ -93,7 +93,7 @@ pub struct Link {
 
 /// A response whose head has not come.
 struct Awaited<'k> {
-    asked: Asked,
+    asked: RequestKind,
     kept: &'k [HeaderName],
     parser: HeadParser,
     interim: usize,
@@ -120,14 +120,14 @@ enum Remaining {
 }
 
 /// Why a request got no response.
-pub enum Unanswered {
+pub enum SendError {
     /// The connection was gone before a byte of the request was written: it may be sent again.
     Unsent(Box<Outgoing>),
     /// Whatever else went wrong. Part of the request may have been processed.
     Failed(ForwardError),
 }
 
-impl Link {
+impl Connection {
     /// Connects to an upstream, looking its name up if it is one.
     ///
     /// # Errors
@@ -172,34 +172,34 @@ impl Link {
     /// `connection` line cannot take away.
     ///
     /// # Errors
-    /// [`Unanswered`]. The link is of no more use then.
+    /// [`SendError`]. The link is of no more use then.
     pub async fn send(
         &mut self,
         request: Box<Outgoing>,
         kept: &[HeaderName],
         now: Instant,
         limit: Duration,
-    ) -> Result<ResponseHead, Unanswered> {
+    ) -> Result<ResponseHead, SendError> {
         let mut awaited = Awaited { asked: request.asked, kept, parser: HeadParser::default(), interim: 0 };
         self.outgoing = Some(request);
         self.written = 0;
         self.state = State::Head;
         self.begin_upload(now, limit);
-        let mut now = Moment::known(now);
+        let mut now = LazyNow::known(now);
         let mut failure = None;
         let sent = poll_fn(|cx| {
             if let Err(error) = self.poll_upload(cx, &mut now) {
                 if self.written == 0
                     && let Some(unsent) = self.outgoing.take()
                 {
-                    return Poll::Ready(Err(Unanswered::Unsent(unsent)));
+                    return Poll::Ready(Err(SendError::Unsent(unsent)));
                 }
                 // What it said before it hung up is received after this is known, if it said anything.
                 self.outgoing = None;
                 failure = Some(error);
             }
             // Whoever looks again does so later.
-            now = Moment::default();
+            now = LazyNow::default();
             match self.poll_head(cx, &mut awaited) {
                 Poll::Ready(Ok(head)) => {
                     if failure.is_some() {
@@ -208,14 +208,14 @@ impl Link {
                     Poll::Ready(Ok(head))
                 }
                 Poll::Ready(Err(breach)) => Poll::Ready(Err(failed(match (breach, failure.take()) {
-                    (Breach::Closed, Some(error)) => Breach::Io(error),
+                    (ProtocolError::Closed, Some(error)) => ProtocolError::Io(error),
                     (breach, _) => breach,
                 }))),
                 Poll::Pending => self.deadline.poll_passed(cx).map(|()| {
                     // What can never become a head need not have been noticed before.
                     Err(match self.is_no_head(&awaited) {
                         Some(breach) => failed(breach),
-                        None => Unanswered::Failed(ForwardError::TimedOut),
+                        None => SendError::Failed(ForwardError::TimedOut),
                     })
                 }),
             }
@@ -231,7 +231,7 @@ impl Link {
     /// # Errors
     /// [`ForwardError`]: it breaks off, or stalls. Time runs only while it is asked for.
     pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ForwardError>> {
-        let mut now = Moment::default();
+        let mut now = LazyNow::default();
         if self.poll_upload(cx, &mut now).is_err() {
             self.give_up_writing();
         }
@@ -246,7 +246,7 @@ impl Link {
         self.deadline.poll_passed(cx).map(|()| Err(ForwardError::TimedOut))
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Breach>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ProtocolError>> {
         loop {
             let State::Content(remaining) = &mut self.state else { return Poll::Ready(Ok(None)) };
             let piece = match remaining {
@@ -275,17 +275,17 @@ impl Link {
                         self.complete();
                         return Poll::Ready(Ok(None));
                     }
-                    Err(malformed) => return Poll::Ready(Err(Breach::Chunks(malformed.0))),
+                    Err(malformed) => return Poll::Ready(Err(ProtocolError::Chunks(malformed.0))),
                 },
                 Remaining::Close => Some(mem::take(&mut self.unread).freeze()),
             };
             if let Some(piece) = piece {
                 return Poll::Ready(Ok(Some(piece)));
             }
-            if ready!(self.poll_fill(cx)).map_err(Breach::Io)? == 0 {
+            if ready!(self.poll_fill(cx)).map_err(ProtocolError::Io)? == 0 {
                 let is_complete = matches!(self.state, State::Content(Remaining::Close));
                 self.state = State::Ended;
-                return Poll::Ready(if is_complete { Ok(None) } else { Err(Breach::Closed) });
+                return Poll::Ready(if is_complete { Ok(None) } else { Err(ProtocolError::Closed) });
             }
         }
     }
@@ -343,7 +343,7 @@ impl Link {
     pub async fn finish(&mut self, limit: Duration) {
         self.begin_upload(Instant::now(), limit);
         poll_fn(|cx| {
-            if self.poll_upload(cx, &mut Moment::default()).is_err() || !self.is_writing() {
+            if self.poll_upload(cx, &mut LazyNow::default()).is_err() || !self.is_writing() {
                 return Poll::Ready(());
             }
             self.deadline.poll_passed(cx)
@@ -397,7 +397,7 @@ impl Link {
 
     /// Writes as much of the request as the upstream takes. Where it takes some, it has time for more, though not beyond
     /// [`Self::upload_end`]; with the last byte, it has time to respond.
-    fn poll_upload(&mut self, cx: &mut Context<'_>, now: &mut Moment) -> io::Result<()> {
+    fn poll_upload(&mut self, cx: &mut Context<'_>, now: &mut LazyNow) -> io::Result<()> {
         let before = self.written;
         let result = self.poll_write(cx);
         if self.written > before {
@@ -443,36 +443,36 @@ impl Link {
         &mut self,
         cx: &mut Context<'_>,
         awaited: &mut Awaited<'_>,
-    ) -> Poll<Result<ResponseHead, Breach>> {
+    ) -> Poll<Result<ResponseHead, ProtocolError>> {
         loop {
             if !self.unread.is_empty() {
-                match awaited.parser.look(&self.unread, awaited.asked, awaited.kept)? {
-                    Look::Partial => {}
-                    Look::Interim(len) => {
+                match awaited.parser.parse(&self.unread, awaited.asked, awaited.kept)? {
+                    Parsed::Partial => {}
+                    Parsed::Interim(len) => {
                         self.pass_over(len);
                         awaited.parser = HeadParser::default();
                         awaited.interim = awaited.interim.saturating_add(1);
                         if awaited.interim > MAX_INTERIM {
-                            return Poll::Ready(Err(Breach::EndlessInterim));
+                            return Poll::Ready(Err(ProtocolError::EndlessInterim));
                         }
                         continue;
                     }
-                    Look::Complete(len, head) => {
+                    Parsed::Complete(len, head) => {
                         self.pass_over(len);
                         self.begin(&head);
                         return Poll::Ready(Ok(head));
                     }
                 }
             }
-            if ready!(self.poll_fill(cx)).map_err(Breach::Io)? == 0 {
-                return Poll::Ready(Err(self.is_no_head(awaited).unwrap_or(Breach::Closed)));
+            if ready!(self.poll_fill(cx)).map_err(ProtocolError::Io)? == 0 {
+                return Poll::Ready(Err(self.is_no_head(awaited).unwrap_or(ProtocolError::Closed)));
             }
         }
     }
 
     /// What is wrong with the part of a head that has been received, if nothing that could follow would make it right.
-    fn is_no_head(&self, awaited: &Awaited<'_>) -> Option<Breach> {
-        look(&self.unread, awaited.asked, awaited.kept).err()
+    fn is_no_head(&self, awaited: &Awaited<'_>) -> Option<ProtocolError> {
+        parse(&self.unread, awaited.asked, awaited.kept).err()
     }
 
     /// Passes over the first `n` bytes of what is unread. It holds no memory behind the last.
@@ -510,9 +510,9 @@ impl Link {
     fn complete(&mut self) {
         let is_quiet = self.unread.is_empty() && {
             // Nobody needs to be woken for it. A task that has used up its budget for this turn is told that nothing is there
-            // without anybody having looked: this look is not charged to it.
-            let look = pin!(unconstrained(poll_fn(|cx| self.poll_fill(cx))));
-            look.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+            // without anybody having looked: this parse is not charged to it.
+            let parse = pin!(unconstrained(poll_fn(|cx| self.poll_fill(cx))));
+            parse.poll(&mut Context::from_waker(Waker::noop())).is_pending()
         };
         self.has_surplus = !self.unread.is_empty();
         self.unread = BytesMut::new();
@@ -534,8 +534,8 @@ impl Link {
     }
 }
 
-fn failed(breach: Breach) -> Unanswered {
-    Unanswered::Failed(ForwardError::Broken(breach))
+fn failed(breach: ProtocolError) -> SendError {
+    SendError::Failed(ForwardError::Broken(breach))
 }
 
 #[cfg(test)]

@@ -10,14 +10,14 @@ pub enum ForwardError {
     Unreachable(io::Error),
     /// The upstream broke the exchange, or answered with what is no strict HTTP/1.x. Whether it has processed the request
     /// is not known, so it is not sent again.
-    Broken(Breach),
+    Broken(ProtocolError),
     /// The upstream did not answer in time.
     TimedOut,
 }
 
 /// How an upstream broke an exchange.
 #[derive(Debug)]
-pub enum Breach {
+pub enum ProtocolError {
     /// The connection failed: it was reset, most likely.
     Io(io::Error),
     /// What it sent is no HTTP/1.x response.
@@ -56,7 +56,7 @@ impl std::error::Error for ForwardError {
     }
 }
 
-impl fmt::Display for Breach {
+impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Io(_) => "the connection to it failed",
@@ -73,7 +73,7 @@ impl fmt::Display for Breach {
     }
 }
 
-impl std::error::Error for Breach {
+impl std::error::Error for ProtocolError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(source) => Some(source),

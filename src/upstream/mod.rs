@@ -18,12 +18,12 @@ use http::header::HeaderName;
 use tokio::time::Instant;
 
 use crate::gateway::resources::{Delivery, UpstreamContent, UpstreamResponse};
-use crate::upstream::body::Relay;
-use crate::upstream::connection::{Link, Outgoing, Unanswered};
-use crate::upstream::error::{Breach, ForwardError};
+use crate::upstream::body::ResponseBody;
+use crate::upstream::connection::{Connection, Outgoing, SendError};
+use crate::upstream::error::{ForwardError, ProtocolError};
 use crate::upstream::pool::Pool;
-use crate::upstream::request::{Circumstances, compose};
-use crate::upstream::response::{Asked, ResponseHead};
+use crate::upstream::request::{RequestInfo, compose};
+use crate::upstream::response::{RequestKind, ResponseHead};
 
 /// Forwards a request, and gives back the upstream's response as soon as its fields are there. `pool` has the connections to
 /// its upstream; without one, nobody can be reached.
@@ -36,19 +36,19 @@ use crate::upstream::response::{Asked, ResponseHead};
 pub fn deliver<'p, 'd>(
     pool: Option<&'p Rc<Pool>>,
     delivery: Delivery<'d>,
-) -> impl Future<Output = Result<UpstreamResponse<Relay>, ForwardError>> + use<'p, 'd> {
+) -> impl Future<Output = Result<UpstreamResponse<ResponseBody>, ForwardError>> + use<'p, 'd> {
     let Delivery { request, target, client, memory, at } = delivery;
     let sent = pool.map(|pool| {
         let (length, origin) = (request.content().len(), &pool.upstream().origin);
-        let circumstances = Circumstances { peer: client, length, secret: request.secret(), origin };
-        let head = compose(request.head(), &target.manner, &circumstances);
+        let circumstances = RequestInfo { peer: client, length, secret: request.secret(), origin };
+        let head = compose(request.head(), &target.forward, &circumstances);
         let (request, content) = request.into_parts();
-        (pool, Outgoing::new(head, content, memory, Asked::by(request.method())))
+        (pool, Outgoing::new(head, content, memory, RequestKind::by(request.method())))
     });
     async move {
         let (pool, request) =
             sent.ok_or_else(|| ForwardError::Unreachable(io::ErrorKind::NotFound.into()))?;
-        exchange(pool, &target.manner.kept, request, at.into()).await
+        exchange(pool, &target.forward.kept, request, at.into()).await
     }
 }
 
@@ -57,7 +57,7 @@ async fn exchange(
     kept: &[HeaderName],
     mut request: Box<Outgoing>,
     now: Instant,
-) -> Result<UpstreamResponse<Relay>, ForwardError> {
+) -> Result<UpstreamResponse<ResponseBody>, ForwardError> {
     let mut idle = pool.take(now);
     loop {
         let (mut link, is_fresh, now) = match idle {
@@ -69,19 +69,24 @@ async fn exchange(
                 let at = Instant::now();
                 return Ok(arrived(head, link, pool, at));
             }
-            Err(Unanswered::Unsent(unsent)) if !is_fresh => request = unsent,
-            Err(Unanswered::Unsent(_)) => return Err(ForwardError::Broken(Breach::Closed)),
-            Err(Unanswered::Failed(error)) => return Err(error),
+            Err(SendError::Unsent(unsent)) if !is_fresh => request = unsent,
+            Err(SendError::Unsent(_)) => return Err(ForwardError::Broken(ProtocolError::Closed)),
+            Err(SendError::Failed(error)) => return Err(error),
         }
         idle = pool.take(now);
     }
 }
 
 /// Most answers are short, and have come with their head.
-fn arrived(head: ResponseHead, mut link: Box<Link>, pool: &Rc<Pool>, at: Instant) -> UpstreamResponse<Relay> {
+fn arrived(
+    head: ResponseHead,
+    mut link: Box<Connection>,
+    pool: &Rc<Pool>,
+    at: Instant,
+) -> UpstreamResponse<ResponseBody> {
     let Some(whole) = link.take_whole() else {
         let patience = pool.upstream().response_timeout;
-        let relay = Box::new(Relay::new(head.framing, link, Rc::clone(pool), patience));
+        let relay = Box::new(ResponseBody::new(head.framing, link, Rc::clone(pool), patience));
         let content = UpstreamContent::Coming(relay);
         return UpstreamResponse { head, content, at: at.into_std(), has_surplus: false };
     };

@@ -12,7 +12,7 @@ use tracing::info;
 use crate::config::Upstream;
 use crate::http1::connection::Scratch;
 use crate::listen::stream::Arrived;
-use crate::upstream::connection::Link;
+use crate::upstream::connection::Connection;
 use crate::upstream::error::ForwardError;
 use crate::upstream::response::SURPLUS;
 
@@ -28,7 +28,7 @@ pub struct Pool {
     upstream: Upstream,
     max_idle: Cell<usize>,
     #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
-    idle: RefCell<Vec<Box<Link>>>,
+    idle: RefCell<Vec<Box<Connection>>>,
     swept: Cell<bool>,
     /// When the log last said that there was a surplus.
     told: Cell<Option<Instant>>,
@@ -53,7 +53,7 @@ impl Pool {
     }
 
     /// An idle connection that is still good, as far as can be known.
-    pub fn take(&self, now: Instant) -> Option<Box<Link>> {
+    pub fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(link) = idle.pop() {
             if !link.is_stale(now) && self.is_quiet(&link, now) {
@@ -67,17 +67,17 @@ impl Pool {
     ///
     /// # Errors
     /// [`ForwardError::Unreachable`]
-    pub async fn connect(&self) -> Result<Box<Link>, ForwardError> {
+    pub async fn connect(&self) -> Result<Box<Connection>, ForwardError> {
         let Upstream { origin, connect_timeout, idle_timeout, .. } = &self.upstream;
         let scratch = Rc::clone(&self.scratch);
         // Boxed, because it is seldom needed, and every request has room for it otherwise.
-        Box::pin(Link::connect(origin, *connect_timeout, *idle_timeout, scratch)).await.map(Box::new)
+        Box::pin(Connection::connect(origin, *connect_timeout, *idle_timeout, scratch)).await.map(Box::new)
     }
 
     /// Takes a connection back whose response is complete; one that is in any doubt is closed. An upstream may answer before
     /// it has read all of the request; what it was told it would get it gets, before the connection is closed. Nothing else
     /// is sent over one that answers out of turn.
-    pub fn take_back(self: &Rc<Self>, mut link: Box<Link>, now: Instant) {
+    pub fn take_back(self: &Rc<Self>, mut link: Box<Connection>, now: Instant) {
         if link.has_surplus() {
             self.tell_of_surplus(now);
         }
@@ -103,7 +103,7 @@ impl Pool {
     }
 
     /// Whether nothing has come since the last response.
-    fn is_quiet(&self, link: &Link, now: Instant) -> bool {
+    fn is_quiet(&self, link: &Connection, now: Instant) -> bool {
         match link.arrived() {
             Arrived::Nothing => true,
             Arrived::Bytes => {

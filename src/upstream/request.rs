@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::HeaderName;
 
-use crate::admission::client::Peer;
+use crate::admission::client::ClientAddress;
 use crate::config::{self, XForwarded};
 use crate::message::fields::HopByHop;
 use crate::message::head::{RequestHead, is_same_name};
@@ -15,7 +15,7 @@ use crate::upstream::origin::Origin;
 
 /// How a route wants its requests forwarded, worked out once.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct ForwardOptions {
     /// What becomes of `x-forwarded-for`, `-proto` and `-host`.
     pub x_forwarded: XForwarded,
     /// The field that says how the request was verified.
@@ -26,8 +26,8 @@ pub struct Manner {
     pub kept: Vec<HeaderName>,
 }
 
-impl Manner {
-    /// The manner of a route with this scheme.
+impl ForwardOptions {
+    /// The forward of a route with this scheme.
     #[must_use]
     pub fn new(forward: &config::Forward, scheme: &Scheme) -> Self {
         Self {
@@ -50,9 +50,9 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
 
 /// What is known of a request beside its head.
 #[derive(Clone, Copy, Debug)]
-pub struct Circumstances<'c> {
+pub struct RequestInfo<'c> {
     /// Where it came from.
-    pub peer: Peer,
+    pub peer: ClientAddress,
     /// How many bytes of content it has.
     pub length: usize,
     /// The name of the secret that verified, if one did.
@@ -71,16 +71,16 @@ const SLACK: usize = 48;
 /// and `expect` are left out; one `content-length` stands where the sender said the length, if it did (RFC 9112, section
 /// 6.2).
 #[must_use]
-pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstances<'_>) -> Vec<u8> {
+pub fn compose(head: &RequestHead, forward: &ForwardOptions, circumstances: &RequestInfo<'_>) -> Vec<u8> {
     let room = if circumstances.length <= SMALL { circumstances.length } else { 0 };
     let mut out = Vec::with_capacity(head.size().saturating_add(SLACK).saturating_add(room));
     push(&mut out, &[head.method().as_bytes(), b" ", head.target(), b" HTTP/1.1\r\n"]);
     let gone = if head.facts().has_connection_options {
-        HopByHop::of(head.lines(), &manner.kept)
+        HopByHop::of(head.lines(), &forward.kept)
     } else {
         HopByHop::usual()
     };
-    let mut forwarded = Forwarded::new(head, manner.x_forwarded, circumstances, &gone);
+    let mut forwarded = Forwarded::new(head, forward.x_forwarded, circumstances, &gone);
     let mut has_length = false;
     let mut has_host = false;
     for (name, value) in head.lines() {
@@ -97,7 +97,7 @@ pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstance
                 push_line(&mut out, name, value);
             }
             None if gone.has(name) => {}
-            None if manner
+            None if forward
                 .verified_field
                 .as_ref()
                 .is_some_and(|field| is_same_name(name, field.as_str().as_bytes())) => {}
@@ -112,7 +112,7 @@ pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstance
         push_line(&mut out, b"host", circumstances.origin.authority().as_bytes());
     }
     forwarded.push_rest(&mut out);
-    if let Some(field) = &manner.verified_field
+    if let Some(field) = &forward.verified_field
         && let Some(secret) =
             circumstances.secret.filter(|name| name.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
     {
@@ -120,7 +120,7 @@ pub fn compose(head: &RequestHead, manner: &Manner, circumstances: &Circumstance
         let name = field.as_str().as_bytes();
         push(
             &mut out,
-            &[name, b": scheme=", manner.scheme.as_bytes(), b", secret=", secret.as_bytes(), b"\r\n"],
+            &[name, b": scheme=", forward.scheme.as_bytes(), b", secret=", secret.as_bytes(), b"\r\n"],
         );
     }
     out.extend_from_slice(b"\r\n");
@@ -169,7 +169,7 @@ impl Forwarded {
     fn new(
         head: &RequestHead,
         wanted: XForwarded,
-        circumstances: &Circumstances<'_>,
+        circumstances: &RequestInfo<'_>,
         gone: &HopByHop<'_>,
     ) -> Self {
         let claimed = match wanted {
@@ -180,8 +180,8 @@ impl Forwarded {
         // A peer without an address is `unknown` (RFC 7239, section 6.2, has that word for it): were nothing appended,
         // what the client itself claims would be the last entry.
         let peer = match circumstances.peer {
-            Peer::Ip(address) => address.to_string(),
-            Peer::Unix => "unknown".to_owned(),
+            ClientAddress::Ip(address) => address.to_string(),
+            ClientAddress::Unix => "unknown".to_owned(),
         };
         let host = head.values("host").next().map(<[u8]>::to_vec);
         let host = host.unwrap_or_else(|| circumstances.origin.authority().into_bytes());

@@ -9,7 +9,7 @@ use memchr::memchr;
 
 use crate::message::fields::{HopByHop, keep_alive_seconds};
 use crate::message::head::is_same_name;
-use crate::upstream::error::Breach;
+use crate::upstream::error::ProtocolError;
 
 /// The most bytes that the head of a response may have.
 pub const MAX_HEAD: usize = 64 * 1024;
@@ -24,7 +24,7 @@ pub const SURPLUS: &str =
 
 /// What the bytes received so far amount to.
 #[derive(Debug)]
-pub enum Look {
+pub enum Parsed {
     /// The head is not complete.
     Partial,
     /// An interim response (RFC 9110, section 15.2) that takes so many bytes; nobody has asked for it.
@@ -64,14 +64,14 @@ pub enum Framing {
 
 /// Whether the request that is answered was one that gets no content, whatever the fields say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RequestKind {
     /// It was `HEAD`.
     ForHead,
     /// It was anything else.
     ForContent,
 }
 
-impl Asked {
+impl RequestKind {
     /// What a request with this method asks for.
     #[must_use]
     pub fn by(method: &str) -> Self {
@@ -94,33 +94,38 @@ pub struct HeadParser {
 }
 
 impl HeadParser {
-    /// As [`look`]: `bytes` is all that has been received of the head so far.
+    /// As [`parse`]: `bytes` is all that has been received of the head so far.
     ///
-    /// A head that is malformed before its end may be noticed late: when it has doubled its length, or by a [`look`] when
+    /// A head that is malformed before its end may be noticed late: when it has doubled its length, or by a [`parse`] when
     /// nothing more comes.
     ///
     /// # Errors
-    /// As those of [`look`].
-    pub fn look(&mut self, bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
+    /// As those of [`parse`].
+    pub fn parse(
+        &mut self,
+        bytes: &[u8],
+        asked: RequestKind,
+        kept: &[HeaderName],
+    ) -> Result<Parsed, ProtocolError> {
         // Most heads come whole: the end of those need not be searched for.
         let is_first = self.parsed == 0;
         if !is_first {
             if let Some(end) = self.end(bytes) {
-                return match look(bytes.get(..end).unwrap_or(bytes), asked, kept)? {
+                return match parse(bytes.get(..end).unwrap_or(bytes), asked, kept)? {
                     // There is an empty line, and httparse wants more: it can only be this that is wrong.
-                    Look::Partial => Err(Breach::Malformed(httparse::Error::NewLine)),
-                    found @ (Look::Interim(_) | Look::Complete(..)) => Ok(found),
+                    Parsed::Partial => Err(ProtocolError::Malformed(httparse::Error::NewLine)),
+                    found @ (Parsed::Interim(_) | Parsed::Complete(..)) => Ok(found),
                 };
             }
             if bytes.len() > MAX_HEAD {
-                return Err(Breach::HeadTooLarge);
+                return Err(ProtocolError::HeadTooLarge);
             }
             if bytes.len() < self.parsed.saturating_mul(2) {
-                return Ok(Look::Partial);
+                return Ok(Parsed::Partial);
             }
         }
         self.parsed = bytes.len();
-        look(bytes, asked, kept)
+        parse(bytes, asked, kept)
     }
 
     /// Where the head ends, if it does: behind its first empty line. Goes on where the last search stopped.
@@ -144,24 +149,25 @@ impl HeadParser {
 /// Looks at the bytes received so far. `kept` are the fields that a `connection` line cannot take away.
 ///
 /// # Errors
-/// [`Breach`]: it is malformed, too large, or could be read in more than one way.
-pub fn look(bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Breach> {
+/// [`ProtocolError`]: it is malformed, too large, or could be read in more than one way.
+pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Parsed, ProtocolError> {
     // Not to write to more memory than there are lines.
     let mut lines = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut lines);
-    let len = match parsed.map_err(Breach::Malformed)? {
+    let len = match parsed.map_err(ProtocolError::Malformed)? {
         httparse::Status::Complete(len) if len <= MAX_HEAD => len,
-        httparse::Status::Partial if bytes.len() <= MAX_HEAD => return Ok(Look::Partial),
-        httparse::Status::Complete(_) | httparse::Status::Partial => return Err(Breach::HeadTooLarge),
+        httparse::Status::Partial if bytes.len() <= MAX_HEAD => return Ok(Parsed::Partial),
+        httparse::Status::Complete(_) | httparse::Status::Partial => return Err(ProtocolError::HeadTooLarge),
     };
     let code = response.code.unwrap_or_default();
     match code {
-        101 => return Err(Breach::Switched),
-        100..=199 => return Ok(Look::Interim(len)),
+        101 => return Err(ProtocolError::Switched),
+        100..=199 => return Ok(Parsed::Interim(len)),
         _ => {}
     }
-    let status = StatusCode::from_u16(code).map_err(|_invalid| Breach::Malformed(httparse::Error::Status))?;
+    let status =
+        StatusCode::from_u16(code).map_err(|_invalid| ProtocolError::Malformed(httparse::Error::Status))?;
     let is_http_11 = response.version == Some(1);
     let lines = response.headers.iter().map(|line| (line.name.as_bytes(), line.value));
     let gone = HopByHop::of(lines.clone(), kept);
@@ -175,7 +181,7 @@ pub fn look(bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Bre
     text.extend_from_slice(b"\r\n");
     let mut seen = Seen::default();
     for (name, value) in lines {
-        seen.look(name, value)?;
+        seen.parse(name, value)?;
         if !gone.has(name) && !is_out_of_place(name) {
             for part in [name, b": ", value, b"\r\n"] {
                 text.extend_from_slice(part);
@@ -185,12 +191,12 @@ pub fn look(bytes: &[u8], asked: Asked, kept: &[HeaderName]) -> Result<Look, Bre
     let framing = seen.framing(status, asked, is_http_11)?;
     // Content that is announced behind a 204 may come, and later than the next request.
     let is_in_doubt = is_204
-        && asked == Asked::ForContent
+        && asked == RequestKind::ForContent
         && (seen.chunked || seen.length.is_some_and(|length| length > 0));
     let is_persistent =
         framing != Framing::Close && !seen.close && !is_in_doubt && (is_http_11 || seen.keep_alive);
     let head = ResponseHead { status, text, framing, is_persistent, keep_alive: seen.keep_alive_seconds };
-    Ok(Look::Complete(len, head))
+    Ok(Parsed::Complete(len, head))
 }
 
 /// The reason phrase. httparse takes one that is not ASCII (RFC 9112, section 4: it may be) for an empty one.
@@ -215,7 +221,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn look(&mut self, name: &[u8], value: &[u8]) -> Result<(), Breach> {
+    fn parse(&mut self, name: &[u8], value: &[u8]) -> Result<(), ProtocolError> {
         let is = |other: &[u8]| is_same_name(name, other);
         match name.len() {
             10 if is(b"connection") => {
@@ -228,14 +234,15 @@ impl Seen {
             14 if is(b"content-length") => {
                 let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
                 let length = std::str::from_utf8(value).ok().filter(|_| is_number);
-                let length = length.and_then(|text| text.parse().ok()).ok_or(Breach::UnclearFraming)?;
+                let length =
+                    length.and_then(|text| text.parse().ok()).ok_or(ProtocolError::UnclearFraming)?;
                 if self.length.replace(length).is_some() {
-                    return Err(Breach::UnclearFraming);
+                    return Err(ProtocolError::UnclearFraming);
                 }
             }
             17 if is(b"transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Breach::UnclearFraming);
+                    return Err(ProtocolError::UnclearFraming);
                 }
                 self.chunked = true;
             }
@@ -245,17 +252,22 @@ impl Seen {
     }
 
     /// Where the response ends (RFC 9112, section 6.3), if there is only one way to tell.
-    fn framing(&self, status: StatusCode, asked: Asked, is_http_11: bool) -> Result<Framing, Breach> {
+    fn framing(
+        &self,
+        status: StatusCode,
+        asked: RequestKind,
+        is_http_11: bool,
+    ) -> Result<Framing, ProtocolError> {
         let framing = match (self.length, self.chunked) {
-            (Some(_), true) => return Err(Breach::UnclearFraming),
-            (None, true) if !is_http_11 => return Err(Breach::UnclearFraming),
+            (Some(_), true) => return Err(ProtocolError::UnclearFraming),
+            (None, true) if !is_http_11 => return Err(ProtocolError::UnclearFraming),
             (None, true) => Framing::Chunked,
             (Some(length), false) => Framing::Length(length),
             (None, false) => Framing::Close,
         };
         let is_empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         Ok(match framing {
-            _ if is_empty || asked == Asked::ForHead => Framing::None,
+            _ if is_empty || asked == RequestKind::ForHead => Framing::None,
             Framing::Length(0) | Framing::None => Framing::None,
             Framing::Length(_) | Framing::Chunked | Framing::Close => framing,
         })
@@ -266,13 +278,13 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn look_at(text: &str) -> Result<Look, Breach> {
-        look(text.as_bytes(), Asked::ForContent, &[])
+    fn look_at(text: &str) -> Result<Parsed, ProtocolError> {
+        parse(text.as_bytes(), RequestKind::ForContent, &[])
     }
 
     fn head(text: &str) -> ResponseHead {
         match look_at(text) {
-            Ok(Look::Complete(len, head)) if len == text.len() => head,
+            Ok(Parsed::Complete(len, head)) if len == text.len() => head,
             other => panic!("{text:?}: {other:?}"),
         }
     }
@@ -280,8 +292,8 @@ mod tests {
     fn framing(fields: &[(&str, &str)]) -> Option<Framing> {
         let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         match look_at(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")) {
-            Ok(Look::Complete(_, head)) => Some(head.framing),
-            Err(Breach::UnclearFraming) => None,
+            Ok(Parsed::Complete(_, head)) => Some(head.framing),
+            Err(ProtocolError::UnclearFraming) => None,
             other => panic!("{fields:?}: {other:?}"),
         }
     }
@@ -307,7 +319,7 @@ mod tests {
             assert_eq!(framing(fields), want, "{fields:?}");
         }
         let old = look_at("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-        assert!(matches!(old, Err(Breach::UnclearFraming)));
+        assert!(matches!(old, Err(ProtocolError::UnclearFraming)));
     }
 
     #[test]
@@ -317,7 +329,7 @@ mod tests {
             assert_eq!((head.framing, head.is_persistent), (Framing::None, goes_on));
         }
         let text = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
-        let Ok(Look::Complete(_, head)) = look(text, Asked::by("HEAD"), &[]) else {
+        let Ok(Parsed::Complete(_, head)) = parse(text, RequestKind::by("HEAD"), &[]) else {
             panic!("it is complete")
         };
         assert_eq!((head.framing, &head.text[..]), (Framing::None, &b"200 OK\r\ncontent-length: 5\r\n"[..]));
@@ -339,8 +351,8 @@ mod tests {
     #[test]
     fn a_204_goes_on_without_a_length() {
         let text = b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nx: y\r\n\r\n";
-        for asked in [Asked::ForHead, Asked::ForContent] {
-            let Ok(Look::Complete(_, head)) = look(text, asked, &[]) else { panic!("it is complete") };
+        for asked in [RequestKind::ForHead, RequestKind::ForContent] {
+            let Ok(Parsed::Complete(_, head)) = parse(text, asked, &[]) else { panic!("it is complete") };
             assert_eq!(head.text, b"204 No Content\r\nx: y\r\n");
         }
     }
@@ -362,9 +374,12 @@ mod tests {
 
     #[test]
     fn interim_responses_are_told_apart_and_switching_is_a_breach() {
-        assert!(matches!(look_at("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP"), Ok(Look::Interim(37))));
-        assert!(matches!(look_at("HTTP/1.1 101 Switching\r\n\r\n"), Err(Breach::Switched)));
-        assert!(matches!(look_at("HTTP/1.1 099 Odd\r\n\r\n"), Err(Breach::Malformed(_))));
+        assert!(matches!(
+            look_at("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP"),
+            Ok(Parsed::Interim(37))
+        ));
+        assert!(matches!(look_at("HTTP/1.1 101 Switching\r\n\r\n"), Err(ProtocolError::Switched)));
+        assert!(matches!(look_at("HTTP/1.1 099 Odd\r\n\r\n"), Err(ProtocolError::Malformed(_))));
     }
 
     /// The end of a head, or a fault of it, is found in whatever pieces the head comes.
@@ -386,8 +401,9 @@ mod tests {
             for size in 1..=text.len() {
                 let mut parser = HeadParser::default();
                 let ends = (size..text.len()).step_by(size).chain([text.len()]);
-                let mut looks = ends.map(|end| parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]));
-                let found = looks.find(|look| !matches!(look, Ok(Look::Partial))).expect("it has an end");
+                let mut looks =
+                    ends.map(|end| parser.parse(&text.as_bytes()[..end], RequestKind::ForContent, &[]));
+                let found = looks.find(|parse| !matches!(parse, Ok(Parsed::Partial))).expect("it has an end");
                 assert_eq!(format!("{found:?}"), format!("{:?}", look_at(text)), "{text:?} by {size}");
             }
         }
@@ -406,14 +422,14 @@ mod tests {
             let (mut parser, mut visited) = (HeadParser::default(), 0);
             for end in 1..=text.len() {
                 let before = (parser.scanned, parser.parsed);
-                let looked = parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]);
+                let looked = parser.parse(&text.as_bytes()[..end], RequestKind::ForContent, &[]);
                 // The search begins where the last one stopped, and goes to the end of what is there.
                 visited += end - before.0;
                 visited += if parser.parsed > before.1 { parser.parsed } else { 0 };
                 match looked.unwrap() {
-                    Look::Partial => assert!(end < text.len()),
-                    Look::Complete(len, _) => visited += len,
-                    Look::Interim(_) => panic!("it is final"),
+                    Parsed::Partial => assert!(end < text.len()),
+                    Parsed::Complete(len, _) => visited += len,
+                    Parsed::Interim(_) => panic!("it is final"),
                 }
             }
             assert!(visited <= 4 * text.len(), "{visited} bytes visited of {}", text.len());
@@ -424,8 +440,8 @@ mod tests {
     fn a_head_that_comes_in_pieces_is_bounded() {
         for text in ["HTTP/1.1 200 OK\r\nx: ".to_owned() + &"y".repeat(MAX_HEAD), "\n".repeat(MAX_HEAD + 1)] {
             let mut parser = HeadParser::default();
-            let look = |end: usize| parser.look(&text.as_bytes()[..end], Asked::ForContent, &[]);
-            let fault = (1..=text.len()).map(look).position(|look| look.is_err());
+            let parse = |end: usize| parser.parse(&text.as_bytes()[..end], RequestKind::ForContent, &[]);
+            let fault = (1..=text.len()).map(parse).position(|parse| parse.is_err());
             assert_eq!(fault, Some(MAX_HEAD), "the first byte too many");
         }
     }
@@ -433,11 +449,14 @@ mod tests {
     #[test]
     fn a_head_is_bounded() {
         let text = |n: usize| format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(n));
-        assert!(matches!(look_at(&text(1000)), Ok(Look::Partial)));
-        assert!(matches!(look_at(&text(MAX_HEAD)), Err(Breach::HeadTooLarge)));
-        assert!(matches!(look_at(&format!("{}\r\n\r\n", text(MAX_HEAD))), Err(Breach::HeadTooLarge)));
+        assert!(matches!(look_at(&text(1000)), Ok(Parsed::Partial)));
+        assert!(matches!(look_at(&text(MAX_HEAD)), Err(ProtocolError::HeadTooLarge)));
+        assert!(matches!(look_at(&format!("{}\r\n\r\n", text(MAX_HEAD))), Err(ProtocolError::HeadTooLarge)));
         let lines = "x: y\r\n".repeat(MAX_FIELD_LINES + 1);
-        assert!(matches!(look_at(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")), Err(Breach::Malformed(_))));
+        assert!(matches!(
+            look_at(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")),
+            Err(ProtocolError::Malformed(_))
+        ));
     }
 
     #[test]

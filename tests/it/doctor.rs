@@ -529,7 +529,7 @@ mod examined {
         (response.status, serde_json::from_slice(&response.body).unwrap())
     }
 
-    /// Asked as `hookgate doctor` does: by the listener's address.
+    /// ResponseContext as `hookgate doctor` does: by the listener's address.
     fn asked(request: crate::support::Post) -> Vec<u8> {
         request.without("host").line("host: 127.0.0.1:9901").bytes()
     }

@@ -7,9 +7,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hookgate::admission::client::Peer;
+use hookgate::admission::client::ClientAddress;
 use hookgate::config::XForwarded;
-use hookgate::message::head::{self, Look, RequestHead};
+use hookgate::message::head::{self, Parsed, RequestHead};
 use hookgate::routing::model;
 use hookgate::routing::router::{ModelRule, Pattern, Router};
 use hookgate::signature::scheme::Scheme;
@@ -20,7 +20,7 @@ use hookgate::telemetry::line;
 use hookgate::telemetry::metric::{Meters, Tally};
 use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
 use hookgate::upstream::origin::Origin;
-use hookgate::upstream::request::{Circumstances, Manner, compose};
+use hookgate::upstream::request::{ForwardOptions, RequestInfo, compose};
 use http::header::HeaderName;
 
 /// A part that can be called again and again.
@@ -107,7 +107,7 @@ fn head_100_lines() -> Part {
 /// Judging a head, and keeping it.
 fn judge(text: String) -> Part {
     warm(move || {
-        let Look::Complete(head) = head::look(black_box(text.as_bytes()), &mut 0, 32 << 10) else {
+        let Parsed::Complete(head) = head::parse(black_box(text.as_bytes()), &mut 0, 32 << 10) else {
             panic!("the head is not served")
         };
         black_box(RequestHead::new(head, text.as_bytes()));
@@ -185,21 +185,21 @@ fn model(content: String) -> Part {
 /// Writing the head of a request as its upstream gets it.
 fn composed(more: &str, x_forwarded: XForwarded) -> Part {
     let text = TYPICAL.replace("Connection:", &format!("{more}Connection:"));
-    let Look::Complete(head) = head::look(text.as_bytes(), &mut 0, 32 << 10) else {
+    let Parsed::Complete(head) = head::parse(text.as_bytes(), &mut 0, 32 << 10) else {
         panic!("the head is not served")
     };
     let head = RequestHead::new(head, text.as_bytes());
     let kept = vec![HeaderName::from_static("propify-signature")];
-    let manner = Manner { x_forwarded, verified_field: None, scheme: "propify".into(), kept };
+    let manner = ForwardOptions { x_forwarded, verified_field: None, scheme: "propify".into(), kept };
     let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
     warm(move || {
-        let circumstances = Circumstances { peer: peer(), length: 512, secret: None, origin: &origin };
+        let circumstances = RequestInfo { peer: peer(), length: 512, secret: None, origin: &origin };
         black_box(compose(black_box(&head), &manner, &circumstances));
     })
 }
 
-fn peer() -> Peer {
-    Peer::ip(Ipv4Addr::new(192, 0, 2, 17).into())
+fn peer() -> ClientAddress {
+    ClientAddress::ip(Ipv4Addr::new(192, 0, 2, 17).into())
 }
 
 /// The record of a request that was forwarded and answered.

@@ -4,13 +4,13 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use hookgate::admission::client::Peer;
+use hookgate::admission::client::ClientAddress;
 use hookgate::config::XForwarded;
 use hookgate::message::fields::HopByHop;
-use hookgate::message::head::{Look, RequestHead, look};
+use hookgate::message::head::{Parsed, RequestHead, parse};
 use hookgate::upstream::origin::Origin;
-use hookgate::upstream::request::{Circumstances, Manner, compose};
-use hookgate::upstream::response::{self, Asked};
+use hookgate::upstream::request::{ForwardOptions, RequestInfo, compose};
+use hookgate::upstream::response::{self, RequestKind};
 use http::header::HeaderName;
 
 use super::strict;
@@ -55,15 +55,19 @@ pub fn holds(data: &[u8]) {
 /// As a request.
 fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
     let raw = message(b"POST /w HTTP/1.1\r\n", lines);
-    let Look::Complete(head) = look(&raw, &mut 0, usize::MAX) else { return };
+    let Parsed::Complete(head) = parse(&raw, &mut 0, usize::MAX) else { return };
     let head = RequestHead::new(head, &raw);
     let origin = Origin::parse("http://app:3000").expect("it is an origin");
-    let peer = Peer::ip(IpAddr::V6(Ipv6Addr::LOCALHOST));
-    let circumstances = Circumstances { peer, length: 7, secret: None, origin: &origin };
+    let peer = ClientAddress::ip(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let info = RequestInfo { peer, length: 7, secret: None, origin: &origin };
     for x_forwarded in [XForwarded::Off, XForwarded::Append, XForwarded::Overwrite] {
-        let manner =
-            Manner { x_forwarded, verified_field: None, scheme: "propify".into(), kept: vec![SIGNATURE] };
-        let out = compose(&head, &manner, &circumstances);
+        let options = ForwardOptions {
+            x_forwarded,
+            verified_field: None,
+            scheme: "propify".into(),
+            kept: vec![SIGNATURE],
+        };
+        let out = compose(&head, &options, &info);
         let (sent, len) =
             strict::head(&out).expect("what is sent is strict HTTP").expect("what is sent is complete");
         assert_eq!(len, out.len());
@@ -90,7 +94,9 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
 /// As a response.
 fn answer(lines: &[Line], goes: &impl Fn(&str) -> bool) {
     let raw = message(b"HTTP/1.1 200 OK\r\n", lines);
-    let Ok(response::Look::Complete(_, head)) = response::look(&raw, Asked::ForContent, &[SIGNATURE]) else {
+    let Ok(response::Parsed::Complete(_, head)) =
+        response::parse(&raw, RequestKind::ForContent, &[SIGNATURE])
+    else {
         return;
     };
     let of = |wanted: &str| {

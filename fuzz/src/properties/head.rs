@@ -1,7 +1,7 @@
 //! The head of a request: what passes is read the same by httparse, by the `http` crate and by a strict reading of the
 //! grammar, whatever the pieces it comes in.
 
-use hookgate::message::head::{Expect, Framing, Look, MAX_FIELD_LINES, RequestHead, Version, look};
+use hookgate::message::head::{Expect, Framing, MAX_FIELD_LINES, Parsed, RequestHead, Version, parse};
 use hookgate::signature::Fields as _;
 
 use super::strict;
@@ -10,9 +10,9 @@ const MAX: usize = 2048;
 
 /// Panics if two readers disagree about a head that passes, or if the pieces it came in made a difference.
 pub fn holds(data: &[u8]) {
-    let whole = look(data, &mut 0, MAX);
+    let whole = parse(data, &mut 0, MAX);
     in_pieces(data, &whole);
-    let Look::Complete(head) = whole else { return };
+    let Parsed::Complete(head) = whole else { return };
     let raw = &data[..head.len];
     let start =
         raw.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).expect("there is more than line ends");
@@ -118,14 +118,14 @@ fn kept(request: &RequestHead, strict: &strict::Request) {
 }
 
 /// A verdict must not depend on how the bytes were cut; only what is wrong first may.
-fn in_pieces(data: &[u8], whole: &Look) {
+fn in_pieces(data: &[u8], whole: &Parsed) {
     let step = 1 + data.len() % 7;
     let (mut scanned, mut end) = (0, 0);
     loop {
-        let cut = look(&data[..end], &mut scanned, MAX);
+        let cut = parse(&data[..end], &mut scanned, MAX);
         match (&cut, whole) {
-            (Look::Partial, _) if end < data.len() => {}
-            (Look::Faulty(_), Look::Faulty(_)) => return,
+            (Parsed::Partial, _) if end < data.len() => {}
+            (Parsed::Faulty(_), Parsed::Faulty(_)) => return,
             (cut, whole) => {
                 assert_eq!(cut, whole, "in pieces of {step}");
                 return;
@@ -135,19 +135,19 @@ fn in_pieces(data: &[u8], whole: &Look) {
     }
 }
 
-struct Parsed {
+struct Reading {
     method: String,
     path: String,
     minor: u8,
     fields: Vec<(String, Vec<u8>)>,
 }
 
-fn httparse(bytes: &[u8]) -> Parsed {
+fn httparse(bytes: &[u8]) -> Reading {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELD_LINES];
     let mut request = httparse::Request::new(&mut fields);
     assert_eq!(request.parse(bytes), Ok(httparse::Status::Complete(bytes.len())), "httparse disagrees");
     let fields = request.headers.iter().map(|field| (field.name.to_owned(), field.value.to_vec())).collect();
-    Parsed {
+    Reading {
         method: request.method.expect("it is complete").to_owned(),
         path: request.path.expect("it is complete").to_owned(),
         minor: request.version.expect("it is complete"),

@@ -1,5 +1,5 @@
 //! The way back: whatever an upstream answers, the client gets strict HTTP/1.1, which says what a plain reading of the
-//! upstream's bytes says, or does not look complete; what stands behind a complete answer changes nothing of it, however the
+//! upstream's bytes says, or does not parse complete; what stands behind a complete answer changes nothing of it, however the
 //! bytes are cut; and the connection to the upstream is used again only where that reading ends with the last of them.
 //!
 //! The first three bytes say in which pieces the upstream writes, what the client asks, and when the upstream writes and
@@ -340,7 +340,7 @@ impl Upstream {
 
     /// The gateway may have had enough before the end.
     async fn write(&self, stream: &mut UnixStream, plan: &Plan) {
-        // Each piece takes a look at the sockets; the first few decide.
+        // Each piece takes a parse at the sockets; the first few decide.
         let (first, rest) = plan.bytes.split_at((plan.piece * MAX_PIECES).min(plan.bytes.len()));
         for piece in first.chunks(plan.piece).chain([rest]) {
             if piece.is_empty() || stream.write_all(piece).await.is_err() {

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use hookgate::admission::client::Peer;
-use hookgate::admission::connections::Crowd;
+use hookgate::admission::client::ClientAddress;
+use hookgate::admission::connections::ConnectionLimit;
 use hookgate::config::environment::Fixed;
 use hookgate::http1::connection::Transport;
 use hookgate::http1::serve;
@@ -33,8 +33,8 @@ pub fn worker(text: &str) -> Rc<Worker> {
     let loaded = hookgate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH);
     let config = loaded.expect("the configuration is valid").config;
     let control =
-        Control::new(&config, hookgate::diagnosis::submit::desk().0).expect("the routes do not conflict");
-    Worker::new(control, Crowd::new(10), 1)
+        Control::new(&config, hookgate::diagnosis::submit::channel().0).expect("the routes do not conflict");
+    Worker::new(control, ConnectionLimit::new(10), 1)
 }
 
 /// So many pieces are as small as they were to be, and those behind them so many times as large: each costs a look at
@@ -79,7 +79,7 @@ pub async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Heard {
         let _cut_off = read.read_to_end(&mut received).await;
         received
     };
-    let serve = serve::serve(worker, gateway, Peer::Unix, CancellationToken::new());
+    let serve = serve::serve(worker, gateway, ClientAddress::Unix, CancellationToken::new());
     let all = async {
         let ((), (), received) = tokio::join!(serve, write, read);
         received

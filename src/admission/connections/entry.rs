@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::admission::connections::{Crowd, micros};
+use crate::admission::connections::{ConnectionLimit, micros};
 use crate::admission::eviction::{Standing, Waits};
-use crate::runtime::deadline::Moment;
+use crate::runtime::deadline::LazyNow;
 
 /// A connection that has been at rest for this long is left alone with as little memory as can be. It is looked for as often,
 /// and each look wakes a worker that may have nothing else to do.
@@ -23,7 +23,7 @@ pub(crate) const LONG_REST: Duration = Duration::from_millis(500);
 /// for a moment; but an authentic request that waits for its upstream is never evicted.
 #[derive(Debug)]
 pub struct Entry {
-    crowd: Weak<Crowd>,
+    crowd: Weak<ConnectionLimit>,
     epoch: Instant,
     /// Where the registry has it, under its lock.
     pub(crate) index: AtomicUsize,
@@ -48,7 +48,7 @@ const NEVER: u64 = u64::MAX;
 
 impl Entry {
     /// A connection that has said nothing yet.
-    pub(crate) fn new(crowd: &Arc<Crowd>) -> Self {
+    pub(crate) fn new(crowd: &Arc<ConnectionLimit>) -> Self {
         let now = crowd.since_epoch(Instant::now());
         Self {
             crowd: Arc::downgrade(crowd),
@@ -88,7 +88,7 @@ impl Entry {
     /// The connection waits for a head. `is_idle` says that it has had a request before, and nothing of another one.
     ///
     /// The time for a head begins with the wait for it, and not with its first byte.
-    pub fn wait_for_head(&self, is_idle: bool, now: &mut Moment) {
+    pub fn wait_for_head(&self, is_idle: bool, now: &mut LazyNow) {
         let waits = if is_idle { Waits::Idle } else { Waits::Head };
         match self.waits() {
             known if known == waits => {}
@@ -120,7 +120,7 @@ impl Entry {
     }
 
     /// A request has turned out to be authentic.
-    pub fn prove(&self) {
+    pub fn authenticate(&self) {
         if !self.has_proved.load(Ordering::Relaxed) {
             self.has_proved.store(true, Ordering::Relaxed);
         }

@@ -12,12 +12,12 @@ use crate::admission::connections::entry::{Entry, LONG_REST};
 
 /// The connections of one worker.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub struct WorkerConnections {
     members: RefCell<Slab<Arc<Entry>>>,
     inhabited: Notify,
 }
 
-impl Roster {
+impl WorkerConnections {
     /// Adds a connection, for as long as what is given back lives.
     #[must_use]
     pub fn join(self: &Rc<Self>, entry: &Arc<Entry>) -> Joined {
@@ -45,7 +45,7 @@ impl Roster {
 /// A connection's place in its roster.
 #[derive(Debug)]
 pub struct Joined {
-    roster: Rc<Roster>,
+    roster: Rc<WorkerConnections>,
     number: usize,
 }
 

@@ -5,24 +5,24 @@ use tokio::time::advance;
 
 use super::*;
 use crate::admission::eviction::{FRESH, Waits};
-use crate::runtime::deadline::Moment;
+use crate::runtime::deadline::LazyNow;
 
 const MILLI: Duration = Duration::from_millis(1);
 
-fn peer(address: &str) -> Peer {
-    Peer::ip(address.parse().unwrap())
+fn peer(address: &str) -> ClientAddress {
+    ClientAddress::ip(address.parse().unwrap())
 }
 
 /// A connection that waits for another request.
 fn rest(place: &Place) {
     place.entry().wait_for_content(Instant::now());
-    place.entry().wait_for_head(true, &mut Moment::default());
+    place.entry().wait_for_head(true, &mut LazyNow::default());
 }
 
-async fn at_rest(crowd: &Arc<Crowd>, count: usize) -> Vec<Place> {
+async fn at_rest(crowd: &Arc<ConnectionLimit>, count: usize) -> Vec<Place> {
     let mut places = Vec::new();
     for _ in 0..count {
-        places.push(crowd.enter(Peer::Unix).await);
+        places.push(crowd.enter(ClientAddress::Unix).await);
     }
     places.iter().for_each(rest);
     places
@@ -32,9 +32,9 @@ fn evicted(places: &[Place]) -> Vec<usize> {
     (0..places.len()).filter(|index| places[*index].entry().is_evicted()).collect()
 }
 
-fn newcomer(crowd: &Arc<Crowd>) -> JoinHandle<Place> {
+fn newcomer(crowd: &Arc<ConnectionLimit>) -> JoinHandle<Place> {
     let crowd = Arc::clone(crowd);
-    tokio::task::spawn_local(async move { crowd.enter(Peer::Unix).await })
+    tokio::task::spawn_local(async move { crowd.enter(ClientAddress::Unix).await })
 }
 
 async fn run(test: impl Future<Output = ()>) {
@@ -44,7 +44,7 @@ async fn run(test: impl Future<Output = ()>) {
 #[tokio::test(start_paused = true)]
 async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
     run(async {
-        let crowd = Crowd::new(4);
+        let crowd = ConnectionLimit::new(4);
         let mut places = at_rest(&crowd, 4).await;
         assert!(!crowd.is_wanting());
         let first = newcomer(&crowd);
@@ -74,7 +74,7 @@ async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
 #[tokio::test(start_paused = true)]
 async fn one_that_turns_out_to_be_authentic_stays_and_another_one_goes() {
     run(async {
-        let crowd = Crowd::new(2);
+        let crowd = ConnectionLimit::new(2);
         let places = at_rest(&crowd, 2).await;
         let waits = newcomer(&crowd);
         yield_now().await;
@@ -83,7 +83,7 @@ async fn one_that_turns_out_to_be_authentic_stays_and_another_one_goes() {
         assert!(places[first].entry().is_evicted(), "content that is there does not make it authentic");
         places[first].entry().wait_for_upstream();
         assert_eq!(evicted(&places), [1 - first]);
-        places[first].entry().wait_for_head(true, &mut Moment::default());
+        places[first].entry().wait_for_head(true, &mut LazyNow::default());
         assert_eq!(evicted(&places), [1 - first]);
         drop(places);
         drop(waits.await.unwrap());
@@ -94,7 +94,7 @@ async fn one_that_turns_out_to_be_authentic_stays_and_another_one_goes() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_evicted_who_waits_for_the_upstream_of_an_authentic_request() {
     run(async {
-        let crowd = Crowd::new(2);
+        let crowd = ConnectionLimit::new(2);
         let places = at_rest(&crowd, 2).await;
         places.iter().for_each(|place| place.entry().wait_for_upstream());
         let waits = newcomer(&crowd);
@@ -114,8 +114,8 @@ async fn nobody_is_evicted_who_waits_for_the_upstream_of_an_authentic_request() 
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_waiting_leaves_nothing_behind() {
     run(async {
-        let crowd = Crowd::new(1);
-        let place = crowd.enter(Peer::Unix).await;
+        let crowd = ConnectionLimit::new(1);
+        let place = crowd.enter(ClientAddress::Unix).await;
         let waits = newcomer(&crowd);
         yield_now().await;
         waits.abort();
@@ -138,13 +138,13 @@ async fn who_gives_up_waiting_leaves_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn for_a_descriptor_one_leaves_though_there_are_places() {
     run(async {
-        let crowd = Crowd::new(5);
+        let crowd = ConnectionLimit::new(5);
         let mut places = at_rest(&crowd, 2).await;
         let room = Arc::clone(&crowd);
         let waits = tokio::task::spawn_local(async move { room.make_room().await });
         yield_now().await;
         let [index] = evicted(&places)[..] else { panic!("{:?}", evicted(&places)) };
-        drop(crowd.enter(Peer::Unix).await);
+        drop(crowd.enter(ClientAddress::Unix).await);
         advance(RECALL * 2).await;
         drop(places.remove(index));
         waits.await.unwrap();
@@ -155,7 +155,7 @@ async fn for_a_descriptor_one_leaves_though_there_are_places() {
 
 /// In which order the places of these clients are given up, all in the same state.
 async fn order(clients: &[&str]) -> Vec<usize> {
-    let crowd = Crowd::new(clients.len());
+    let crowd = ConnectionLimit::new(clients.len());
     let mut places = Vec::new();
     for client in clients {
         places.push(Some(crowd.enter(peer(client)).await));
@@ -185,7 +185,7 @@ async fn who_holds_most_places_gives_them_up_first_and_an_ipv6_network_is_one_cl
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_counts_for_the_client_that_its_proxy_announces() {
-    let crowd = Crowd::new(3);
+    let crowd = ConnectionLimit::new(3);
     let mut places = Vec::new();
     for _ in 0..3 {
         places.push(crowd.enter(peer("10.0.0.1")).await);
@@ -211,11 +211,11 @@ fn known(place: &Place) -> (Waits, Duration) {
 #[tokio::test(start_paused = true)]
 async fn one_byte_does_not_make_a_connection_younger() {
     let second = Duration::from_secs(1);
-    let crowd = Crowd::new(1);
-    let place = crowd.enter(Peer::Unix).await;
+    let crowd = ConnectionLimit::new(1);
+    let place = crowd.enter(ClientAddress::Unix).await;
     let entry = place.entry();
     advance(second).await;
-    entry.wait_for_head(false, &mut Moment::default());
+    entry.wait_for_head(false, &mut LazyNow::default());
     assert_eq!(known(&place), (Waits::Head, second), "its time begins with the connection");
     entry.wait_for_content(Instant::now());
     advance(second).await;
@@ -223,9 +223,9 @@ async fn one_byte_does_not_make_a_connection_younger() {
     advance(second).await;
     entry.wait_for_more_content(2);
     assert_eq!(known(&place), (Waits::Content, second * 2));
-    entry.wait_for_head(true, &mut Moment::default());
+    entry.wait_for_head(true, &mut LazyNow::default());
     advance(second).await;
-    entry.wait_for_head(false, &mut Moment::default());
+    entry.wait_for_head(false, &mut LazyNow::default());
     assert_eq!(known(&place), (Waits::Head, second), "the time for a head begins with the wait for it");
     // A client that takes an answer of many now and then.
     for round in 0..3 {
@@ -233,9 +233,9 @@ async fn one_byte_does_not_make_a_connection_younger() {
         entry.wait_for_reader();
         assert_eq!(known(&place), (Waits::Unread, second * round));
         advance(second).await;
-        entry.wait_for_head(false, &mut Moment::default());
+        entry.wait_for_head(false, &mut LazyNow::default());
     }
-    entry.wait_for_head(true, &mut Moment::default());
+    entry.wait_for_head(true, &mut LazyNow::default());
     entry.wait_for_content(Instant::now());
     entry.wait_for_reader();
     assert_eq!(known(&place), (Waits::Unread, Duration::ZERO), "it has taken all in between");
@@ -249,7 +249,7 @@ async fn one_byte_does_not_make_a_connection_younger() {
 
 #[tokio::test(start_paused = true)]
 async fn a_look_is_bounded_unless_nobody_can_be_evicted_and_the_next_one_goes_on_behind_it() {
-    let crowd = Crowd::new(4 * LOOKED_AT);
+    let crowd = ConnectionLimit::new(4 * LOOKED_AT);
     let places = at_rest(&crowd, 4 * LOOKED_AT).await;
     let now = crowd.since_epoch(Instant::now());
     assert!(crowd.registry().least(now).is_some());
@@ -264,7 +264,7 @@ async fn a_look_is_bounded_unless_nobody_can_be_evicted_and_the_next_one_goes_on
 
 #[tokio::test]
 async fn members_are_found_whoever_has_left_before_them() {
-    let crowd = Crowd::new(5);
+    let crowd = ConnectionLimit::new(5);
     let mut places: Vec<Place> = Vec::new();
     for number in 0..5 {
         places.push(crowd.enter(peer(&format!("192.0.2.{number}"))).await);

@@ -22,7 +22,7 @@ use super::signals::{self, Signals};
 use super::terminal::{Paint, Stream, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{input, send};
-use crate::cli::request_args::{Asked, Lines};
+use crate::cli::request_args::{Lines, RequestArgs};
 use crate::config::environment::Fixed;
 use crate::config::problem::{Report, Style};
 use crate::config::{self, Config};
@@ -159,7 +159,7 @@ fn deliver(
     content: Vec<u8>,
     forgery: Option<Forgery>,
 ) -> Result<(Answer, Verdict), Failure> {
-    let request = Asked {
+    let request = RequestArgs {
         method: Method::POST.to_string(),
         target: PATH.to_owned(),
         origin: Some(gateway.origin.to_string()),

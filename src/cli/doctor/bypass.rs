@@ -13,7 +13,7 @@ use crate::upstream::origin::Origin;
 
 /// A URL that strangers may know.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Door {
+pub(in crate::cli) struct BypassProbe {
     /// The URL as it is shown: without what may be a credential.
     text: String,
     pub(super) origin: Origin,
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Door {
     pub(super) is_tls: bool,
 }
 
-impl Door {
+impl BypassProbe {
     /// Reads one.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ pub(super) enum Behind {
 }
 
 /// What it means.
-pub(super) fn judge(door: &Door, behind: &Behind, limit: Duration) -> Finding {
+pub(super) fn judge(door: &BypassProbe, behind: &Behind, limit: Duration) -> Finding {
     let finding = match behind {
         Behind::Nobody(Unreached::Refused | Unreached::NoSocket | Unreached::Denied) => {
             Finding::ok(BYPASS, "nobody answers there, as seen from this machine")
@@ -142,7 +142,7 @@ mod tests {
             ("https://app.example/x", "app.example:443", "/x", true),
             ("https://app.example:8443", "app.example:8443", "/", true),
         ] {
-            let door = Door::parse(text).unwrap();
+            let door = BypassProbe::parse(text).unwrap();
             assert_eq!(
                 (door.origin.authority(), door.target.as_str()),
                 (authority.to_owned(), target),
@@ -151,14 +151,14 @@ mod tests {
             assert_eq!(door.is_tls, is_tls);
         }
         for text in ["", "app.example", "ftp://a", "http://a:0", "http://u@a", "/a"] {
-            assert!(Door::parse(text).is_err(), "{text}");
+            assert!(BypassProbe::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn only_silence_and_a_refusal_by_hookgate_are_good() {
         let level = |text: &str, behind: Behind| {
-            judge(&Door::parse(text).unwrap(), &behind, Duration::from_secs(1)).level
+            judge(&BypassProbe::parse(text).unwrap(), &behind, Duration::from_secs(1)).level
         };
         let far = "http://192.0.2.1:3000";
         assert_eq!(level(far, Behind::Nobody(Unreached::Refused)), Level::Ok);

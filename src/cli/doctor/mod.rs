@@ -34,7 +34,7 @@ use crate::signature::template::Body;
 use crate::upstream::origin::Origin;
 use finding::{Finding, Level};
 
-pub(super) use crate::cli::doctor::bypass::Door;
+pub(super) use crate::cli::doctor::bypass::BypassProbe;
 
 /// Looks at everything, and tells it.
 ///

@@ -11,9 +11,9 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::timeout;
 
 use crate::admin::{Compared, Digest, Examination, State};
-use crate::admission::client::Peer;
+use crate::admission::client::ClientAddress;
 use crate::cli::admin::{self, Question};
-use crate::cli::doctor::bypass::{Behind, Door};
+use crate::cli::doctor::bypass::{Behind, BypassProbe};
 use crate::cli::doctor::checks::{Heard, Unreached};
 use crate::cli::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::exit::Failure;
@@ -155,20 +155,20 @@ pub(super) fn address(text: &str) -> Option<Address> {
 }
 
 /// How to reach a listener from this machine, and who one is then.
-fn way_to(listen: &Address) -> Option<(Origin, Peer)> {
+fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
     match listen {
-        Address::Unix(path) => Some((Origin::Unix(path.clone()), Peer::Unix)),
+        Address::Unix(path) => Some((Origin::Unix(path.clone()), ClientAddress::Unix)),
         Address::Tcp(address) if address.port() == 0 => None,
         Address::Tcp(address) => {
             let address = configuration::reachable(*address);
             let origin = Origin::parse(&format!("http://{address}")).ok()?;
-            Some((origin, Peer::ip(address.ip())))
+            Some((origin, ClientAddress::ip(address.ip())))
         }
     }
 }
 
 /// Looks who is behind a door: an unsigned event is sent there.
-pub(super) fn behind(door: &Door, limit: Duration) -> Behind {
+pub(super) fn behind(door: &BypassProbe, limit: Duration) -> Behind {
     if let Err(unreached) = reach(&door.origin, limit) {
         return Behind::Nobody(unreached);
     }

@@ -5,11 +5,11 @@
 //! thing on that makes no sense, nothing more of the line. Of a line with an `@`, no value is shown: what stands before
 //! it may be a credential, and where that begins cannot be told.
 
-use crate::config::redact::Blot;
+use crate::config::redact::Redaction;
 use crate::config::{keys, shown};
 
 /// Collects what to hide.
-pub(crate) fn hide(text: &str, hidden: &mut Vec<Blot>) {
+pub(crate) fn hide(text: &str, hidden: &mut Vec<Redaction>) {
     let mut state = State::START;
     let mut at = 0_usize;
     let mut has_at = has_at_sign(text);
@@ -26,11 +26,11 @@ pub(crate) fn hide(text: &str, hidden: &mut Vec<Blot>) {
         }
         match shown {
             Shown::All => {}
-            Shown::Quotes => hidden.push(Blot::secret(at.saturating_add(1)..end.saturating_sub(1))),
-            Shown::Sign => hidden.push(Blot::comment(at..end)),
+            Shown::Quotes => hidden.push(Redaction::secret(at.saturating_add(1)..end.saturating_sub(1))),
+            Shown::Sign => hidden.push(Redaction::comment(at..end)),
             Shown::Nothing => match hidden.last_mut() {
                 Some(last) if last.is_secret_until(at) => last.place.end = end,
-                Some(_) | None => hidden.push(Blot::secret(at..end)),
+                Some(_) | None => hidden.push(Redaction::secret(at..end)),
             },
         }
         state = next;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::http1::connection::{Inner, Phase, Transport, Wire};
+use crate::http1::connection::{Connection, Inner, Phase, Transport};
 use crate::message::chunked::{Chunked, Malformed, Step};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
 
@@ -22,14 +22,14 @@ pub(crate) enum Remaining {
 /// The content of the request under way, read from its connection.
 #[derive(Debug)]
 pub struct RequestContent<IO> {
-    wire: Rc<Wire<IO>>,
+    wire: Rc<Connection<IO>>,
     length: Length,
 }
 
 impl<IO: Transport> RequestContent<IO> {
     /// The content of the request that has just arrived.
     #[must_use]
-    pub fn new(wire: &Rc<Wire<IO>>) -> Self {
+    pub fn new(wire: &Rc<Connection<IO>>) -> Self {
         Self { wire: Rc::clone(wire), length: wire.content_length() }
     }
 }
@@ -187,11 +187,11 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
-    use crate::admission::client::Peer;
-    use crate::admission::connections::Crowd;
+    use crate::admission::client::ClientAddress;
+    use crate::admission::connections::ConnectionLimit;
     use crate::admission::memory::Budget;
-    use crate::http1::buffer::Unread;
-    use crate::http1::connection::{Limits, Wire, scratch};
+    use crate::http1::buffer::Buffer;
+    use crate::http1::connection::{Connection, Limits, scratch};
 
     /// A place without an end.
     #[derive(Default)]
@@ -223,11 +223,11 @@ mod tests {
             min_write_rate: 0,
         };
         let (mut client, gateway) = tokio::io::duplex(4096);
-        let share = Budget::new(1 << 20).share(Peer::Unix);
-        let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+        let share = Budget::new(1 << 20).share(ClientAddress::Unix);
+        let place = ConnectionLimit::new(1).enter_uncounted(ClientAddress::Unix);
         let entry = Arc::clone(place.entry());
-        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, share);
-        let look = || wire.poll_arrival(&mut Context::from_waker(std::task::Waker::noop()));
+        let wire = Connection::new(gateway, Buffer::default(), limits, scratch(), entry, share);
+        let look = || wire.poll_received(&mut Context::from_waker(std::task::Waker::noop()));
         for byte in b"\r\n".repeat(500) {
             client.write_all(&[byte]).await.unwrap();
             assert!(look().is_pending());
@@ -253,22 +253,29 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let now = std::time::Instant::now();
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        let mut full = [MIB, MIB / 16, MIB / 16].map(|bytes| (bytes, budget.share(Peer::Unix)));
+        let mut full = [MIB, MIB / 16, MIB / 16].map(|bytes| (bytes, budget.share(ClientAddress::Unix)));
         for (bytes, share) in &mut full {
             assert!(share.poll_grow_to(&mut cx, *bytes, now).is_ready());
             if *bytes == MIB {
-                share.sit(&cx, 1, now, now).unwrap();
+                share.hold_while_waiting(&cx, 1, now, now).unwrap();
             }
         }
         let (mut client, gateway) = tokio::io::duplex(16 * 1024);
-        let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+        let place = ConnectionLimit::new(1).enter_uncounted(ClientAddress::Unix);
         let entry = Arc::clone(place.entry());
-        let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, budget.share(Peer::Unix));
+        let connection = Connection::new(
+            gateway,
+            Buffer::default(),
+            limits,
+            scratch(),
+            entry,
+            budget.share(ClientAddress::Unix),
+        );
         client.write_all(format!("POST / HTTP/1.1\r\nx: {}", "y".repeat(6000)).as_bytes()).await.unwrap();
-        let arrival = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap();
-        assert_eq!(arrival.head.unwrap_err(), crate::message::head::Fault::TimedOut);
+        let received = poll_fn(|cx| connection.poll_received(cx)).await.unwrap().unwrap();
+        assert_eq!(received.head.unwrap_err(), crate::message::head::HeadError::TimedOut);
         drop(full);
-        let grown = budget.share(Peer::Unix).poll_grow_to(&mut cx, MIB, now);
+        let grown = budget.share(ClientAddress::Unix).poll_grow_to(&mut cx, MIB, now);
         assert_eq!(grown, Poll::Ready(Ok(())));
     }
 
@@ -286,17 +293,17 @@ mod tests {
                 write_timeout: long,
                 min_write_rate: 0,
             };
-            let share = Budget::new(1 << 20).share(Peer::Unix);
-            let place = Crowd::new(1).enter_uncounted(Peer::Unix);
+            let share = Budget::new(1 << 20).share(ClientAddress::Unix);
+            let place = ConnectionLimit::new(1).enter_uncounted(ClientAddress::Unix);
             let entry = Arc::clone(place.entry());
-            let wire = Wire::new(gateway, Unread::default(), limits, scratch(), entry, share);
+            let wire = Connection::new(gateway, Buffer::default(), limits, scratch(), entry, share);
             let head = "POST /one HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
             client.write_all(head.as_bytes()).await.unwrap();
             let content = format!("abc{second}");
             if at_once {
                 client.write_all(content.as_bytes()).await.unwrap();
             }
-            let first = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap().head.unwrap();
+            let first = poll_fn(|cx| wire.poll_received(cx)).await.unwrap().unwrap().head.unwrap();
             assert_eq!(first.target(), b"/one");
             if !at_once {
                 client.write_all(content.as_bytes()).await.unwrap();
@@ -304,7 +311,7 @@ mod tests {
             let mut bag = Bag::default();
             while poll_fn(|cx| wire.poll_content(cx, &mut bag)).await.unwrap() != Progress::Complete {}
             assert_eq!(bag.0, b"abc");
-            let next = poll_fn(|cx| wire.poll_arrival(cx)).await.unwrap().unwrap().head.unwrap();
+            let next = poll_fn(|cx| wire.poll_received(cx)).await.unwrap().unwrap().head.unwrap();
             assert_eq!(next.target(), b"/two");
         }
     }

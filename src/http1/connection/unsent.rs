@@ -1,4 +1,4 @@
-//! Shell. What a client has not taken of its response yet. A small rest of it is kept here, so that whoever wrote it is done
+//! Shell. What a client has not taken of its response yet. A small rest of it is unsent here, so that whoever wrote it is done
 //! with it, and need not stay with all that it holds for a client that perhaps never reads.
 
 use std::future::poll_fn;
@@ -7,34 +7,34 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::http1::connection::{Inner, Transport, Wire};
+use crate::http1::connection::{Connection, Inner, Transport};
 
-/// What is left of a response is kept if it is no more than this: any response of our own, and the end of every other.
+/// What is left of a response is unsent if it is no more than this: any response of our own, and the end of every other.
 const MOST: usize = 2 * 1024;
 
-impl<IO: Transport> Wire<IO> {
-    /// Whether there can be no other request before the client takes what is kept for it.
-    pub fn is_stuck(&self) -> bool {
-        self.kept() > 0
+impl<IO: Transport> Connection<IO> {
+    /// Whether there can be no other request before the client takes what is unsent for it.
+    pub fn has_unsent(&self) -> bool {
+        self.unsent() > 0
     }
 
-    /// How many bytes are kept.
-    pub fn kept(&self) -> usize {
-        self.inner.borrow().kept.len()
+    /// How many bytes are unsent.
+    pub fn unsent(&self) -> usize {
+        self.inner.borrow().unsent.len()
     }
 
     /// Writes some bytes of a response, or keeps them. A client that takes nothing for too long is given up.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut inner = self.inner.borrow_mut();
-        ready!(inner.poll_kept(cx))?;
+        ready!(inner.poll_unsent(cx))?;
         let written = Pin::new(&mut inner.io).poll_write(cx, bytes);
-        inner.kept_or(cx, written, bytes)
+        inner.unsent_or(cx, written, bytes)
     }
 
-    /// Has the stream pass on what it was given. What is kept is no concern of the writer's, unless the client has had its time.
+    /// Has the stream pass on what it was given. What is unsent is no concern of the writer's, unless the client has had its time.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner.borrow_mut();
-        if let Poll::Ready(written) = inner.poll_kept(cx) {
+        if let Poll::Ready(written) = inner.poll_unsent(cx) {
             written?;
         }
         Pin::new(&mut inner.io).poll_flush(cx)
@@ -43,7 +43,7 @@ impl<IO: Transport> Wire<IO> {
     /// Ends this side of the connection, or leaves that to [`Self::finish`].
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner.borrow_mut();
-        if !inner.kept.is_empty() {
+        if !inner.unsent.is_empty() {
             return Poll::Ready(Ok(()));
         }
         if mem::take(&mut inner.ends_response) {
@@ -52,21 +52,21 @@ impl<IO: Transport> Wire<IO> {
         Pin::new(&mut inner.io).poll_shutdown(cx)
     }
 
-    /// Writes what is kept.
+    /// Writes what is unsent.
     ///
     /// # Errors
     /// If the connection is gone, or the client does not take it.
-    pub(crate) async fn write_kept(&self) -> io::Result<()> {
-        poll_fn(|cx| self.inner.borrow_mut().poll_kept(cx)).await
+    pub(crate) async fn write_unsent(&self) -> io::Result<()> {
+        poll_fn(|cx| self.inner.borrow_mut().poll_unsent(cx)).await
     }
 
-    /// Ends this side of the connection when what is kept of the last response is written.
+    /// Ends this side of the connection when what is unsent of the last response is written.
     ///
     /// # Errors
     /// If the connection is gone, or the client does not take the response.
     pub async fn finish(&self) -> io::Result<()> {
-        if self.is_stuck() {
-            self.write_kept().await?;
+        if self.has_unsent() {
+            self.write_unsent().await?;
             poll_fn(|cx| self.poll_shutdown(cx)).await?;
         }
         Ok(())
@@ -75,16 +75,16 @@ impl<IO: Transport> Wire<IO> {
 
 impl<IO: Transport> Inner<IO> {
     /// Before that is done nothing else is written, and no other request is looked at.
-    pub(crate) fn poll_kept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.kept.is_empty() {
-            let written = Pin::new(&mut self.io).poll_write(cx, self.kept.as_slice());
+    pub(crate) fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let written = Pin::new(&mut self.io).poll_write(cx, self.unsent.as_slice());
             let n = ready!(self.watched(cx, written))?;
-            self.kept.consume(n);
+            self.unsent.consume(n);
         }
         Poll::Ready(Ok(()))
     }
 
-    fn kept_or(
+    fn unsent_or(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
@@ -92,7 +92,7 @@ impl<IO: Transport> Inner<IO> {
     ) -> Poll<io::Result<usize>> {
         let written = self.watched(cx, written);
         if written.is_pending() && bytes.len() <= MOST {
-            self.kept = bytes.to_vec().into();
+            self.unsent = bytes.to_vec().into();
             return Poll::Ready(Ok(bytes.len()));
         }
         written

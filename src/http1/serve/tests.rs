@@ -10,8 +10,8 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::*;
-use crate::admission::client::Peer;
-use crate::admission::connections::Crowd;
+use crate::admission::client::ClientAddress;
+use crate::admission::connections::ConnectionLimit;
 use crate::config::environment::Fixed;
 use crate::runtime::control::Control;
 
@@ -21,10 +21,10 @@ fn worker() -> Rc<Worker> {
 
 /// A worker whose one route forwards, signed or not.
 fn worker_before(upstream: &str) -> Rc<Worker> {
-    worker_among(&format!("http://{upstream}"), Crowd::new(10))
+    worker_among(&format!("http://{upstream}"), ConnectionLimit::new(10))
 }
 
-fn worker_among(upstream: &str, crowd: Arc<Crowd>) -> Rc<Worker> {
+fn worker_among(upstream: &str, crowd: Arc<ConnectionLimit>) -> Rc<Worker> {
     Worker::new(control_before(upstream), crowd, 1)
 }
 
@@ -46,7 +46,7 @@ fn control_before(upstream: &str) -> Arc<Control> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
     let config =
         crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-    Control::new(&config, crate::diagnosis::submit::desk().0).unwrap()
+    Control::new(&config, crate::diagnosis::submit::channel().0).unwrap()
 }
 
 /// How many requests have ended.
@@ -54,16 +54,16 @@ fn ended(control: &Control) -> u64 {
     control.meters().sum().took.count()
 }
 
-/// Of each kind of answer, the end that its client has not taken yet is kept, or waited with.
+/// Of each kind of answer, the end that its client has not taken yet is unsent, or waited with.
 #[tokio::test]
 async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let control = control_before(&format!("http://{}", listener.local_addr().unwrap()));
     let (go_on, told) = std::sync::mpsc::channel::<()>();
     let (part, rest) = ("a".repeat(300), "b".repeat(300));
-    let (whole, kept, second) = ("w".repeat(5000), "k".repeat(600), rest.clone());
+    let (whole, unsent, second) = ("w".repeat(5000), "k".repeat(600), rest.clone());
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
-    let answers = [head(5000) + &whole, head(600) + &kept, head(600) + &part];
+    let answers = [head(5000) + &whole, head(600) + &unsent, head(600) + &part];
     let upstream = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let mut stream = std::io::BufReader::new(stream);
@@ -81,8 +81,9 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
     let known = Arc::clone(&control);
     let run = async {
         let (mut client, gateway) = tokio::io::duplex(100);
-        let worker = Worker::new(control, Crowd::new(10), 1);
-        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        let worker = Worker::new(control, ConnectionLimit::new(10), 1);
+        let served =
+            tokio::task::spawn_local(serve(worker, gateway, ClientAddress::Unix, CancellationToken::new()));
         let challenge = format!("GET /challenge?challenge={}", "c".repeat(256));
         let requests: [(&str, &str); 5] = [
             ("POST /no", "}\n"),
@@ -106,7 +107,7 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
                     answer.push(client.read_u8().await.unwrap());
                 }
                 for _ in 0..20 {
-                    settle().await;
+                    complete_content().await;
                 }
                 assert_eq!(ended(&known), number - 1, "{request}: {}", answer.escape_ascii());
                 let mut length = None;
@@ -121,7 +122,7 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
                 }
                 assert!(answer.ends_with(end.as_bytes()), "{}", answer.escape_ascii());
                 while ended(&known) != number {
-                    settle().await;
+                    complete_content().await;
                 }
             };
             assert!(timeout(Duration::from_secs(10), send).await.is_ok(), "{request}");
@@ -141,11 +142,15 @@ async fn the_time_of_a_request_ends_when_its_client_has_taken_the_answer_or_is_g
         let known = Arc::clone(&control);
         let run = async {
             let (mut client, gateway) = tokio::io::duplex(100);
-            let worker = Worker::new(control, Crowd::new(10), 1);
-            let served =
-                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            let worker = Worker::new(control, ConnectionLimit::new(10), 1);
+            let served = tokio::task::spawn_local(serve(
+                worker,
+                gateway,
+                ClientAddress::Unix,
+                CancellationToken::new(),
+            ));
             client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-            settle().await;
+            complete_content().await;
             assert_eq!(ended(&known), 0);
             if reads {
                 tokio::time::advance(Duration::from_secs(20)).await;
@@ -170,7 +175,7 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
     local
         .run_until(async {
             let (mut client, gateway) = tokio::io::duplex(512);
-            let serve = serve(worker(), gateway, Peer::Unix, CancellationToken::new());
+            let serve = serve(worker(), gateway, ClientAddress::Unix, CancellationToken::new());
             let served = tokio::task::spawn_local(serve);
             let request = format!("POST /no HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(960));
             let requests = request.repeat(64);
@@ -195,7 +200,7 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
 }
 
 /// For a moment: where the clock is paused, until everything else waits.
-async fn settle() {
+async fn complete_content() {
     assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
 }
 
@@ -220,22 +225,22 @@ async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() 
     });
     let run = async {
         let (mut client, gateway) = tokio::io::duplex(100);
-        let place = worker.crowd().enter_uncounted(Peer::Unix);
+        let place = worker.connection_limit().enter_uncounted(ClientAddress::Unix);
         let entry = Arc::clone(place.entry());
-        let _joined = worker.roster().join(&entry);
+        let _joined = worker.connections().join(&entry);
         let limits = *worker.view().limits();
         let requests = request.repeat(ROUNDS).into_bytes().into();
-        let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(Peer::Unix));
-        let wire = Wire::new(gateway, requests, limits, scratch, Arc::clone(&entry), share);
+        let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(ClientAddress::Unix));
+        let wire = Connection::new(gateway, requests, limits, scratch, Arc::clone(&entry), share);
         let known = Rc::clone(&wire);
         let served = tokio::task::spawn_local(async move {
-            exchanges(&worker, &wire, &entry, Peer::Unix).await.unwrap();
+            exchanges(&worker, &wire, &entry, ClientAddress::Unix).await.unwrap();
         });
         for round in 0..ROUNDS {
             let sent_away = async {
                 // This, and the connection itself: whoever wrote would be a third.
-                while !(known.is_stuck() && Rc::strong_count(&known) == 2) {
-                    settle().await;
+                while !(known.has_unsent() && Rc::strong_count(&known) == 2) {
+                    complete_content().await;
                 }
             };
             assert!(timeout(Duration::from_secs(10), sent_away).await.is_ok(), "{round}");
@@ -253,11 +258,15 @@ async fn a_client_that_waits_to_be_told_to_go_on_is_told_however_little_it_takes
     for size in [1, 10, 24, 25] {
         let run = async {
             let (mut client, gateway) = tokio::io::duplex(size);
-            let served =
-                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            let served = tokio::task::spawn_local(serve(
+                worker(),
+                gateway,
+                ClientAddress::Unix,
+                CancellationToken::new(),
+            ));
             let head = b"POST /w HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
             client.write_all(head).await.unwrap();
-            settle().await;
+            complete_content().await;
             let mut interim = [0; 25];
             let told = timeout(Duration::from_secs(1), client.read_exact(&mut interim)).await;
             assert!(told.is_ok(), "{size}: {}", interim.escape_ascii());
@@ -278,8 +287,12 @@ async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limi
             let (mut client, gateway) = tokio::io::duplex(100);
             let worker = worker();
             let limit = worker.view().limits().write_timeout;
-            let served =
-                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            let served = tokio::task::spawn_local(serve(
+                worker,
+                gateway,
+                ClientAddress::Unix,
+                CancellationToken::new(),
+            ));
             let begin = tokio::time::Instant::now();
             let request = format!("POST /no HTTP/1.1\r\nhost: a\r\n{last}\r\n").repeat(2);
             // More than it takes at once, so that it is read on and on.
@@ -301,8 +314,12 @@ async fn a_client_that_takes_less_than_the_least_rate_is_left_within_the_limit()
     for pause in [1, 10, 29] {
         let run = async {
             let (mut client, gateway) = tokio::io::duplex(1);
-            let served =
-                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            let served = tokio::task::spawn_local(serve(
+                worker(),
+                gateway,
+                ClientAddress::Unix,
+                CancellationToken::new(),
+            ));
             client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
             let begin = tokio::time::Instant::now();
             let mut taken = 0;
@@ -327,7 +344,8 @@ async fn a_client_that_takes_less_than_the_least_rate_is_left_within_the_limit()
 async fn a_client_that_takes_the_least_rate_gets_all_of_its_answers() {
     let run = async {
         let (mut client, gateway) = tokio::io::duplex(1);
-        let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+        let served =
+            tokio::task::spawn_local(serve(worker(), gateway, ClientAddress::Unix, CancellationToken::new()));
         let begin = tokio::time::Instant::now();
         // Each answer is measured for itself: together they take longer than the limit.
         for _ in 0..20 {
@@ -369,7 +387,8 @@ async fn parts_arrive(reads_at_once: bool) {
     });
     let run = async {
         let (mut client, gateway) = tokio::io::duplex(100);
-        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        let served =
+            tokio::task::spawn_local(serve(worker, gateway, ClientAddress::Unix, CancellationToken::new()));
         client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
         let until = async |client: &mut DuplexStream, answer: &mut Vec<u8>, end: &str| {
@@ -379,9 +398,9 @@ async fn parts_arrive(reads_at_once: bool) {
         };
         if !reads_at_once {
             go_on.send(()).unwrap();
-            // There is nothing to see of a second part that comes while some of the first is kept.
+            // There is nothing to see of a second part that comes while some of the first is unsent.
             for _ in 0..50 {
-                settle().await;
+                complete_content().await;
             }
         }
         let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &part)).await;
@@ -404,10 +423,14 @@ async fn the_last_answer_is_whole_though_its_client_begins_to_read_late() {
         let run = async {
             let (mut client, gateway) = tokio::io::duplex(size);
             let (mut reading, mut writing) = tokio::io::split(&mut client);
-            let served =
-                tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+            let served = tokio::task::spawn_local(serve(
+                worker(),
+                gateway,
+                ClientAddress::Unix,
+                CancellationToken::new(),
+            ));
             writing.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
-            settle().await;
+            complete_content().await;
             assert!(!served.is_finished() || size == 4096, "{size}");
             let mut answer = String::new();
             reading.read_to_string(&mut answer).await.unwrap();
@@ -456,7 +479,8 @@ async fn a_drain_is_heard_in_every_state() {
             let room = if state == ForTheClientToReadTheLast { 100 } else { 4096 };
             let (mut client, gateway) = tokio::io::duplex(room);
             let drain = CancellationToken::new();
-            let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, drain.clone()));
+            let served =
+                tokio::task::spawn_local(serve(worker(), gateway, ClientAddress::Unix, drain.clone()));
             let request = b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
             match state {
                 ForTheFirstByte => {}
@@ -475,9 +499,10 @@ async fn a_drain_is_heard_in_every_state() {
                     assert!(timeout(Duration::from_secs(1), client.write_all(&many)).await.is_err());
                 }
             }
-            let settle = if state == AtRest { Duration::from_secs(3) } else { Duration::from_millis(1) };
+            let complete_content =
+                if state == AtRest { Duration::from_secs(3) } else { Duration::from_millis(1) };
             // The clock is paused: it goes on when everything else waits.
-            assert!(timeout(settle, std::future::pending::<()>()).await.is_err());
+            assert!(timeout(complete_content, std::future::pending::<()>()).await.is_err());
             let begin = tokio::time::Instant::now();
             drain.cancel();
             if state == ForContent {
@@ -528,7 +553,8 @@ async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
     let run = async {
         let (client, gateway) = tokio::io::duplex(1);
         let (mut reading, mut writing) = tokio::io::split(client);
-        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        let served =
+            tokio::task::spawn_local(serve(worker, gateway, ClientAddress::Unix, CancellationToken::new()));
         let sent = tokio::task::spawn_local(async move {
             let request = b"POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi";
             writing.write_all(&request.repeat(3)).await.unwrap();
@@ -554,20 +580,24 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
         [(large, true, true, 0), (large, false, true, 5), (small, true, true, 0), (small, false, false, 75)]
     {
         let run = async {
-            let crowd = Crowd::new(1);
-            let place = crowd.enter(Peer::Unix).await;
+            let crowd = ConnectionLimit::new(1);
+            let place = crowd.enter(ClientAddress::Unix).await;
             // Its request waits for its upstream, so that it is not evicted itself.
             place.entry().wait_for_upstream();
             let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
             let waits = tokio::task::spawn_local(async move {
                 if is_wanting {
-                    drop(crowd.enter(Peer::Unix).await);
+                    drop(crowd.enter(ClientAddress::Unix).await);
                 }
             });
             tokio::task::yield_now().await;
             let (mut client, gateway) = tokio::io::duplex(4096);
-            let served =
-                tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+            let served = tokio::task::spawn_local(serve(
+                worker,
+                gateway,
+                ClientAddress::Unix,
+                CancellationToken::new(),
+            ));
             let begin = tokio::time::Instant::now();
             client.write_all(request.as_bytes()).await.unwrap();
             assert_eq!(response(&mut client).await.contains("connection: close"), is_last);
@@ -585,7 +615,8 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
 async fn the_time_for_the_first_head_begins_with_the_connection() {
     let run = async {
         let (mut client, gateway) = tokio::io::duplex(4096);
-        let served = tokio::task::spawn_local(serve(worker(), gateway, Peer::Unix, CancellationToken::new()));
+        let served =
+            tokio::task::spawn_local(serve(worker(), gateway, ClientAddress::Unix, CancellationToken::new()));
         let begin = tokio::time::Instant::now();
         tokio::task::yield_now().await;
         tokio::time::advance(Duration::from_secs(8)).await;
@@ -604,7 +635,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("app");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let worker = worker_among(&format!("unix:{}", path.display()), Crowd::new(10));
+    let worker = worker_among(&format!("unix:{}", path.display()), ConnectionLimit::new(10));
     let (close, closing) = std::sync::mpsc::channel::<()>();
     let (closed, is_closed) = std::sync::mpsc::channel::<()>();
     let upstream = std::thread::spawn(move || {
@@ -624,7 +655,8 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     });
     let run = async {
         let (mut client, gateway) = tokio::io::duplex(4096);
-        let served = tokio::task::spawn_local(serve(worker, gateway, Peer::Unix, CancellationToken::new()));
+        let served =
+            tokio::task::spawn_local(serve(worker, gateway, ClientAddress::Unix, CancellationToken::new()));
         for _ in 0..2 {
             client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
             let mut text = Vec::new();
@@ -667,15 +699,15 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
         (expect, 14, Some("100")),
     ] {
         let run = async {
-            let crowd = Crowd::new(1);
+            let crowd = ConnectionLimit::new(1);
             let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
             let (client, gateway) = tokio::io::duplex(room);
             let (mut reading, mut writing) = tokio::io::split(client);
-            let place = crowd.enter(Peer::Unix).await;
+            let place = crowd.enter(ClientAddress::Unix).await;
             let served = tokio::task::spawn_local(async move {
                 let entry = Arc::clone(place.entry());
-                let (peer, drain) = (Peer::Unix, CancellationToken::new());
-                let served = pin!(serve_rest(worker, gateway, Unread::default(), peer, drain, &entry));
+                let (peer, drain) = (ClientAddress::Unix, CancellationToken::new());
+                let served = pin!(serve_rest(worker, gateway, Buffer::default(), peer, drain, &entry));
                 entry.watch(served).await;
             });
             let bytes = sent.as_bytes().to_vec();
@@ -683,10 +715,10 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
                 let _gone = writing.write_all(&bytes).await;
                 writing
             });
-            settle().await;
+            complete_content().await;
             assert!(!served.is_finished(), "{sent:?}");
             let begin = tokio::time::Instant::now();
-            drop(crowd.enter(Peer::Unix).await);
+            drop(crowd.enter(ClientAddress::Unix).await);
             assert_eq!(begin.elapsed(), Duration::ZERO, "{sent:?}");
             served.await.unwrap();
             let mut received = String::new();
@@ -705,15 +737,15 @@ async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     for begins in [false, true] {
         let run = async {
-            let crowd = Crowd::new(1);
+            let crowd = ConnectionLimit::new(1);
             let worker =
                 worker_among(&format!("http://{}", listener.local_addr().unwrap()), Arc::clone(&crowd));
             let (mut client, gateway) = tokio::io::duplex(4096);
-            let place = crowd.enter(Peer::Unix).await;
+            let place = crowd.enter(ClientAddress::Unix).await;
             let served = tokio::task::spawn_local(async move {
                 let entry = Arc::clone(place.entry());
-                let (peer, drain) = (Peer::Unix, CancellationToken::new());
-                let served = pin!(serve_rest(worker, gateway, Unread::default(), peer, drain, &entry));
+                let (peer, drain) = (ClientAddress::Unix, CancellationToken::new());
+                let served = pin!(serve_rest(worker, gateway, Buffer::default(), peer, drain, &entry));
                 entry.watch(served).await;
             });
             client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
@@ -725,7 +757,7 @@ async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
                 client.read_exact(&mut head).await.unwrap();
                 assert_eq!(&head, b"HTTP/1.1 200 OK");
             }
-            drop(crowd.enter(Peer::Unix).await);
+            drop(crowd.enter(ClientAddress::Unix).await);
             served.await.unwrap();
             let mut rest = String::new();
             client.read_to_string(&mut rest).await.unwrap();

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use crate::message::head::token::is_all_token;
-use crate::message::head::{Fault, Version};
+use crate::message::head::{HeadError, Version};
 
 pub(crate) struct RequestLine<'h> {
     pub(crate) method: &'h [u8],
@@ -24,29 +24,29 @@ pub(crate) enum Target<'h> {
 }
 
 impl<'h> RequestLine<'h> {
-    pub(crate) fn read(line: &'h [u8]) -> Result<Self, Fault> {
+    pub(crate) fn read(line: &'h [u8]) -> Result<Self, HeadError> {
         let Some((method, target, version)) = parts(line) else {
-            return Err(Fault::Malformed(
+            return Err(HeadError::Malformed(
                 "the request line is not method, target and version, with one space between",
             ));
         };
         if !is_all_token(method) {
-            return Err(Fault::Malformed("the method is not a token"));
+            return Err(HeadError::Malformed("the method is not a token"));
         }
         let version = read_version(version)?;
-        let target = Target::read(method, target).map_err(Fault::Malformed)?;
+        let target = Target::read(method, target).map_err(HeadError::Malformed)?;
         Ok(Self { method, target, version })
     }
 }
 
 /// `HTTP-version` (RFC 9112, section 2.3). A higher minor number than ours is served as ours (RFC 9110, section 2.5).
-fn read_version(text: &[u8]) -> Result<Version, Fault> {
+fn read_version(text: &[u8]) -> Result<Version, HeadError> {
     match text.strip_prefix(b"HTTP/") {
         Some(b"1.1") => Ok(Version::Http11),
         Some(b"1.0") => Ok(Version::Http10),
         Some([b'1', b'.', b'2'..=b'9']) => Ok(Version::Http11),
-        Some([b'0'..=b'9', b'.', b'0'..=b'9']) => Err(Fault::UnknownVersion),
-        Some(_) | None => Err(Fault::Malformed("the version is not HTTP/ and two digits")),
+        Some([b'0'..=b'9', b'.', b'0'..=b'9']) => Err(HeadError::UnknownVersion),
+        Some(_) | None => Err(HeadError::Malformed("the version is not HTTP/ and two digits")),
     }
 }
 

@@ -7,13 +7,13 @@ use crate::signature::Fields as _;
 
 const MAX: usize = 4096;
 
-fn look_at(bytes: &[u8]) -> Look {
-    look(bytes, &mut 0, MAX)
+fn look_at(bytes: &[u8]) -> Parsed {
+    parse(bytes, &mut 0, MAX)
 }
 
 fn head(bytes: &str) -> Head {
     match look_at(bytes.as_bytes()) {
-        Look::Complete(head) => head,
+        Parsed::Complete(head) => head,
         other => panic!("{bytes:?}: {other:?}"),
     }
 }
@@ -37,8 +37,8 @@ fn lines_are_the_same_however_many_there_are_and_however_they_come() {
             let text = text.replace("\r\n\r\n\r\n", "\r\n\r\n");
             for first in [text.len(), text.len() / 2, 1, 20] {
                 let mut scanned = 0;
-                let _part = look(&text.as_bytes()[..first], &mut scanned, usize::MAX);
-                let Look::Complete(facts) = look(text.as_bytes(), &mut scanned, usize::MAX) else {
+                let _part = parse(&text.as_bytes()[..first], &mut scanned, usize::MAX);
+                let Parsed::Complete(facts) = parse(text.as_bytes(), &mut scanned, usize::MAX) else {
                     panic!("{count} lines");
                 };
                 let request = RequestHead::new(facts, text.as_bytes());
@@ -58,14 +58,14 @@ fn a_plain_request_is_understood() {
         version: Version::Http11,
         framing: Framing::Length(5),
         expect: Expect::Nothing,
-        persistence: Persistence::Usual,
+        persistence: Persistence::Default,
         has_connection_options: false,
         has_unusual_names: false,
         ends: head(text).ends,
         request_line: (4, Some("/w?x=1".len())),
     };
     assert_eq!(head(text), want);
-    assert_eq!(look_at(format!("{text}hello").as_bytes()), Look::Complete(want));
+    assert_eq!(look_at(format!("{text}hello").as_bytes()), Parsed::Complete(want));
     assert_eq!(head("GET / HTTP/1.0\r\n\r\n").version, Version::Http10);
     assert_eq!(
         head("GET / HTTP/1.1\r\nhost:a\r\ntransfer-encoding: Chunked\r\n\r\n").framing,
@@ -78,9 +78,11 @@ fn every_prefix_of_a_request_is_partial_however_it_is_cut() {
     let text = b"\r\n\r\nPOST /w HTTP/1.1\r\nhost: a\r\nx: y\r\n\r\n";
     let mut scanned = 0;
     for end in 0..text.len() {
-        assert_eq!(look(&text[..end], &mut scanned, MAX), Look::Partial, "{end}");
+        assert_eq!(parse(&text[..end], &mut scanned, MAX), Parsed::Partial, "{end}");
     }
-    assert!(matches!(look(text, &mut scanned, MAX), Look::Complete(Head { len, .. }) if len == text.len()));
+    assert!(
+        matches!(parse(text, &mut scanned, MAX), Parsed::Complete(Head { len, .. }) if len == text.len())
+    );
 }
 
 #[test]
@@ -122,12 +124,12 @@ fn an_authority_without_a_host_field_becomes_one() {
 #[test]
 fn what_a_client_says_of_the_connection_is_understood() {
     for (lines, want) in [
-        ("", Persistence::Usual),
+        ("", Persistence::Default),
         ("connection: close\r\n", Persistence::Close),
         ("Connection: x, CLOSE ,y\r\n", Persistence::Close),
         ("connection: keep-alive\r\n", Persistence::KeepAlive),
         ("connection: keep-alive\r\nconnection: close\r\n", Persistence::Close),
-        ("connection: closed\r\n", Persistence::Usual),
+        ("connection: closed\r\n", Persistence::Default),
     ] {
         assert_eq!(
             head(&format!("POST / HTTP/1.1\r\nhost: a\r\n{lines}\r\n")).persistence,
@@ -142,11 +144,11 @@ fn a_request_line_is_bounded_whatever_the_head_may_have() {
     let frame = "POST / HTTP/1.1".len();
     for (line, max, want) in [
         (MAX_REQUEST_LINE, 1 << 20, None),
-        (MAX_REQUEST_LINE + 1, 1 << 20, Some(Fault::LineTooLong)),
-        (MAX_REQUEST_LINE + 10_000, 1 << 20, Some(Fault::LineTooLong)),
+        (MAX_REQUEST_LINE + 1, 1 << 20, Some(HeadError::LineTooLong)),
+        (MAX_REQUEST_LINE + 10_000, 1 << 20, Some(HeadError::LineTooLong)),
         // The fields are what is too large, where the line with its end would be no more than the head may have.
-        (998, 1000, Some(Fault::TooLarge)),
-        (999, 1000, Some(Fault::LineTooLong)),
+        (998, 1000, Some(HeadError::TooLarge)),
+        (999, 1000, Some(HeadError::LineTooLong)),
     ] {
         let text = format!("POST /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(line - frame));
         for step in [text.len(), 1000, 7, 1] {
@@ -154,10 +156,10 @@ fn a_request_line_is_bounded_whatever_the_head_may_have() {
             let verdict = loop {
                 end = text.len().min(end + step);
                 visited += end - scanned;
-                match look(&text.as_bytes()[..end], &mut scanned, max) {
-                    Look::Partial => {}
-                    Look::Complete(_) => break None,
-                    Look::Faulty(fault) => break Some(fault),
+                match parse(&text.as_bytes()[..end], &mut scanned, max) {
+                    Parsed::Partial => {}
+                    Parsed::Complete(_) => break None,
+                    Parsed::Faulty(fault) => break Some(fault),
                 }
             };
             assert_eq!(verdict, want, "{line} of {max}, {step} at a time");
@@ -165,9 +167,9 @@ fn a_request_line_is_bounded_whatever_the_head_may_have() {
         }
         // It need not have an end to be too long.
         let most = line.min(max) + 3;
-        let is_too_long = want == Some(Fault::LineTooLong);
-        let cut = look(&text.as_bytes()[..text.len().min(most)], &mut 0, max);
-        assert_eq!(cut == Look::Faulty(Fault::LineTooLong), is_too_long, "{line} of {max}");
+        let is_too_long = want == Some(HeadError::LineTooLong);
+        let cut = parse(&text.as_bytes()[..text.len().min(most)], &mut 0, max);
+        assert_eq!(cut == Parsed::Faulty(HeadError::LineTooLong), is_too_long, "{line} of {max}");
     }
 }
 
@@ -177,25 +179,25 @@ fn what_is_http_and_not_served_has_faults_of_its_own() {
     for version in ["2.0", "9.9", "0.9", "0.0", "3.1"] {
         assert_eq!(
             fault(&format!("PRI * HTTP/{version}"), ""),
-            Look::Faulty(Fault::UnknownVersion),
+            Parsed::Faulty(HeadError::UnknownVersion),
             "{version}"
         );
     }
     for coding in ["gzip", "gzip, chunked", "identity", "chunked;q=\"a, b\"", "xchunked"] {
         let lines = format!("host: a\r\ntransfer-encoding: {coding}\r\n");
-        assert_eq!(fault("POST / HTTP/1.1", &lines), Look::Faulty(Fault::UnknownCoding), "{coding}");
+        assert_eq!(fault("POST / HTTP/1.1", &lines), Parsed::Faulty(HeadError::UnknownCoding), "{coding}");
     }
     for (line, lines, want) in [
-        ("OPTIONS * HTTP/1.1", "host: a\r\n", Fault::Asterisk),
-        ("OPTIONS * HTTP/1.0", "", Fault::Asterisk),
-        ("CONNECT a:80 HTTP/1.1", "host: a\r\n", Fault::Tunnel),
-        ("CONNECT [::1]:80 HTTP/1.2", "host: a\r\n", Fault::Tunnel),
-        ("OPTIONS * HTTP/1.1", "", Fault::Malformed("there is no host field")),
+        ("OPTIONS * HTTP/1.1", "host: a\r\n", HeadError::Asterisk),
+        ("OPTIONS * HTTP/1.0", "", HeadError::Asterisk),
+        ("CONNECT a:80 HTTP/1.1", "host: a\r\n", HeadError::Tunnel),
+        ("CONNECT [::1]:80 HTTP/1.2", "host: a\r\n", HeadError::Tunnel),
+        ("OPTIONS * HTTP/1.1", "", HeadError::Malformed("there is no host field")),
     ] {
-        assert_eq!(fault(line, lines), Look::Faulty(want), "{line} {lines:?}");
+        assert_eq!(fault(line, lines), Parsed::Faulty(want), "{line} {lines:?}");
     }
     let twice = "host: a\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n";
-    assert_eq!(fault("POST / HTTP/1.1", twice), Look::Faulty(Fault::UnknownCoding));
+    assert_eq!(fault("POST / HTTP/1.1", twice), Parsed::Faulty(HeadError::UnknownCoding));
 }
 
 #[test]
@@ -210,7 +212,7 @@ fn a_later_minor_version_is_served_as_ours() {
 #[test]
 fn a_query_need_not_be_text() {
     let text = b"POST /w?\"a\"=\xff\x80|{} HTTP/1.1\r\nhost: a\r\nx: y\r\n\r\n";
-    let Look::Complete(facts) = look_at(text) else { panic!("it is complete") };
+    let Parsed::Complete(facts) = look_at(text) else { panic!("it is complete") };
     let request = RequestHead::new(facts, text);
     assert_eq!((request.method(), request.path()), ("POST", "/w"));
     assert_eq!(request.target(), b"/w?\"a\"=\xff\x80|{}");
@@ -266,8 +268,8 @@ fn what_is_not_strict_http_is_malformed() {
         "POST / HTTP/1.1\nx: y",
         "POST / HTTP/1.1\rx: y",
     ] {
-        let look = look_at(format!("{line}\r\nhost: a\r\n\r\n").as_bytes());
-        assert!(matches!(look, Look::Faulty(Fault::Malformed(_))), "{line:?}: {look:?}");
+        let parse = look_at(format!("{line}\r\nhost: a\r\n\r\n").as_bytes());
+        assert!(matches!(parse, Parsed::Faulty(HeadError::Malformed(_))), "{line:?}: {parse:?}");
     }
     for fields in [
         "",
@@ -321,12 +323,12 @@ fn what_is_not_strict_http_is_malformed() {
         "host: a\r\ncontent-length: 1\r\ncontent.length: 1\r\n",
         "host: a\r\nTRANSFER~ENCODING: chunked\r\n",
     ] {
-        let look = look_at(format!("POST / HTTP/1.1\r\n{fields}\r\n").as_bytes());
-        assert!(matches!(look, Look::Faulty(Fault::Malformed(_))), "{fields:?}: {look:?}");
+        let parse = look_at(format!("POST / HTTP/1.1\r\n{fields}\r\n").as_bytes());
+        assert!(matches!(parse, Parsed::Faulty(HeadError::Malformed(_))), "{fields:?}: {parse:?}");
     }
     for coding in ["chunked", "gzip"] {
-        let look = look_at(format!("POST / HTTP/1.0\r\ntransfer-encoding: {coding}\r\n\r\n").as_bytes());
-        assert!(matches!(look, Look::Faulty(Fault::Malformed(_))), "{coding}: {look:?}");
+        let parse = look_at(format!("POST / HTTP/1.0\r\ntransfer-encoding: {coding}\r\n\r\n").as_bytes());
+        assert!(matches!(parse, Parsed::Faulty(HeadError::Malformed(_))), "{coding}: {parse:?}");
     }
 }
 
@@ -355,8 +357,8 @@ fn what_is_odd_but_legal_passes() {
         head(&format!("POST / HTTP/1.1\r\nhost: {host}\r\n\r\n"));
     }
     head("POST / HTTP/1.1\r\nhost: a\r\nx:\r\n!#$%&'*+-.^_`|~09az: \t v \t\r\n\r\n");
-    assert!(matches!(look_at(b"POST / HTTP/1.1\r\nhost: a\r\nx: \x80\xff\r\n\r\n"), Look::Complete(_)));
-    assert!(matches!(look_at(b"POST / HTTP/1.0\r\n\r\n"), Look::Complete(_)));
+    assert!(matches!(look_at(b"POST / HTTP/1.1\r\nhost: a\r\nx: \x80\xff\r\n\r\n"), Parsed::Complete(_)));
+    assert!(matches!(look_at(b"POST / HTTP/1.0\r\n\r\n"), Parsed::Complete(_)));
 }
 
 #[test]
@@ -377,27 +379,27 @@ fn the_size_of_a_head_is_bounded_at_its_limit_exactly() {
     for (size, fits) in [(MAX - 1, true), (MAX, true), (MAX + 1, false)] {
         let text = format!("POST / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(size - frame));
         assert_eq!(text.len(), size);
-        let look = look_at(text.as_bytes());
-        assert_eq!(matches!(look, Look::Complete(_)), fits, "{size}");
-        assert_eq!(look == Look::Faulty(Fault::TooLarge), !fits, "{size}");
+        let parse = look_at(text.as_bytes());
+        assert_eq!(matches!(parse, Parsed::Complete(_)), fits, "{size}");
+        assert_eq!(parse == Parsed::Faulty(HeadError::TooLarge), !fits, "{size}");
     }
-    assert_eq!(look_at(&b"x".repeat(MAX)), Look::Partial);
-    assert_eq!(look_at(&b"x".repeat(MAX + 1)), Look::Faulty(Fault::LineTooLong));
-    assert_eq!(look_at(&b"\r\n".repeat(MAX)), Look::Faulty(Fault::Malformed(EMPTY_LINES)));
+    assert_eq!(look_at(&b"x".repeat(MAX)), Parsed::Partial);
+    assert_eq!(look_at(&b"x".repeat(MAX + 1)), Parsed::Faulty(HeadError::LineTooLong));
+    assert_eq!(look_at(&b"\r\n".repeat(MAX)), Parsed::Faulty(HeadError::Malformed(EMPTY_LINES)));
     let lines = |n: usize| format!("POST / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x:y\r\n".repeat(n - 1));
-    assert!(matches!(look_at(lines(MAX_FIELD_LINES).as_bytes()), Look::Complete(_)));
-    assert_eq!(look_at(lines(MAX_FIELD_LINES + 1).as_bytes()), Look::Faulty(Fault::TooLarge));
+    assert!(matches!(look_at(lines(MAX_FIELD_LINES).as_bytes()), Parsed::Complete(_)));
+    assert_eq!(look_at(lines(MAX_FIELD_LINES + 1).as_bytes()), Parsed::Faulty(HeadError::TooLarge));
 }
 
 /// Found by the fuzzer: the line made of the target was not counted, and hyper refused the head in its own way.
 #[test]
 fn a_host_that_the_target_says_is_a_field_line_like_any_other() {
     let lines = |n: usize| format!("POST http://a/ HTTP/1.0\r\n{}\r\n", "x:y\r\n".repeat(n));
-    assert!(matches!(look_at(lines(MAX_FIELD_LINES - 1).as_bytes()), Look::Complete(_)));
-    assert_eq!(look_at(lines(MAX_FIELD_LINES).as_bytes()), Look::Faulty(Fault::TooLarge));
+    assert!(matches!(look_at(lines(MAX_FIELD_LINES - 1).as_bytes()), Parsed::Complete(_)));
+    assert_eq!(look_at(lines(MAX_FIELD_LINES).as_bytes()), Parsed::Faulty(HeadError::TooLarge));
 }
 
-/// Bytes that look like heads, often enough.
+/// Bytes that parse like heads, often enough.
 fn heads() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         8 => "(POST|GET) ?/[a-z?#\"]{0,4} HTTP/1.[01]\r\n".prop_map(String::into_bytes),
@@ -413,16 +415,16 @@ proptest! {
     fn the_verdict_does_not_depend_on_how_the_bytes_were_cut(bytes in heads()) {
         let whole = look_at(&bytes);
         let mut scanned = 0;
-        let mut cut = Look::Partial;
+        let mut cut = Parsed::Partial;
         for end in 0..=bytes.len() {
-            cut = look(&bytes[..end], &mut scanned, MAX);
-            if cut != Look::Partial {
+            cut = parse(&bytes[..end], &mut scanned, MAX);
+            if cut != Parsed::Partial {
                 break;
             }
         }
         match (whole, cut) {
-            (Look::Faulty(_), Look::Faulty(_)) => {}
-            (Look::Complete(mut whole), Look::Complete(cut)) => {
+            (Parsed::Faulty(_), Parsed::Faulty(_)) => {}
+            (Parsed::Complete(mut whole), Parsed::Complete(cut)) => {
                 // Of a head that has not come at once, it is not known where the lines end, or it is known as well.
                 if cut.ends == LineEnds::default() {
                     whole.ends = LineEnds::default();
@@ -436,7 +438,7 @@ proptest! {
     /// What passes here is never refused by a usual parser, nor read differently.
     #[test]
     fn what_passes_is_read_the_same_way_by_httparse(bytes in heads()) {
-        if let Look::Complete(head) = look_at(&bytes) {
+        if let Parsed::Complete(head) = look_at(&bytes) {
             let mut fields = [httparse::EMPTY_HEADER; MAX_FIELD_LINES];
             let mut parsed = httparse::Request::new(&mut fields);
             prop_assert_eq!(parsed.parse(&bytes[..head.len]), Ok(httparse::Status::Complete(head.len)));

@@ -52,7 +52,7 @@ pub(crate) fn is_all_token(bytes: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     /// Letters, digits and `-`.
-    Usual,
+    Default,
     /// Other characters, too, such as `_` and `.`.
     Unusual,
 }
@@ -66,7 +66,7 @@ impl Name {
         match (all & TOKEN, any & UNUSUAL) {
             _ if bytes.is_empty() => None,
             (0, _) => None,
-            (_, 0) => Some(Self::Usual),
+            (_, 0) => Some(Self::Default),
             _ => Some(Self::Unusual),
         }
     }

@@ -49,7 +49,7 @@ pub fn start(
     // One order that waits is as good as many: it will find everything that has changed so far.
     let (sender, orders) = sync_channel(1);
     let guard = PartGuard::over(ServerPart::Reload, &control);
-    let room = Room { control, file, watch, tell };
+    let room = Reloading { control, file, watch, tell };
     let work = move || {
         room.run(&orders);
         guard.end();
@@ -65,14 +65,14 @@ impl Reloader {
     }
 }
 
-struct Room<T> {
+struct Reloading<T> {
     control: Arc<Control>,
     file: PathBuf,
     watch: Watch,
     tell: T,
 }
 
-impl<T: FnMut(&Report)> Room<T> {
+impl<T: FnMut(&Report)> Reloading<T> {
     fn run(mut self, orders: &Receiver<()>) {
         let mut found_before = false;
         let mut unreadable = false;

@@ -28,9 +28,9 @@ use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The tag is right, its notation is not.
-    Notation(Misread),
+    Notation(NotationError),
     /// The notation is not the scheme's; whether the tag is right cannot be told without the content.
-    Form(Misread),
+    Form(NotationError),
     /// The field with this name came more than once, or as a list, with the same value each time.
     Doubled(String),
     /// There is no signature of the route's scheme, but one of another.
@@ -86,7 +86,7 @@ pub enum Side {
 
 /// How a signature field's value differs from its scheme's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misread {
+pub enum NotationError {
     /// There is nothing in it.
     Empty,
     /// It is a list.
@@ -188,7 +188,7 @@ fn verified_at<F: Fields>(
     }
 }
 
-/// Why a request does not verify, if one of the usual slips explains it. `content` is `None` where it was refused before
+/// Why a request does not verify, if one of the usual key_variants explains it. `content` is `None` where it was refused before
 /// any was read: then only what its fields show can be told. `others` are the verifiers of other routes, each with its
 /// path.
 ///
@@ -237,8 +237,8 @@ fn of_content<'o, F: Fields>(
             return Ok(Some(Cause::OtherRoute { path: path.to_owned(), secret }));
         }
     }
-    for (change, slip) in &verifier.slips {
-        if let Some(secret) = verified(slip, context, content, work)? {
+    for (change, key_variant) in &verifier.key_variants {
+        if let Some(secret) = verified(key_variant, context, content, work)? {
             return Ok(Some(Cause::Key { secret, change: *change }));
         }
     }
@@ -367,7 +367,7 @@ fn malformed<F: Fields>(
         let telling = rewritten.is_some()
             || matches!(
                 misread,
-                Misread::Length(40 | 64 | 96 | 128, _) | Misread::Bytes(20 | 32 | 48 | 64, _)
+                NotationError::Length(40 | 64 | 96 | 128, _) | NotationError::Bytes(20 | 32 | 48 | 64, _)
             );
         return Ok(telling.then_some(Cause::Form(misread)));
     };

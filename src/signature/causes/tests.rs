@@ -58,7 +58,7 @@ fn the_likely_cause_is_found() {
     let found = cause(&this, &others, b"{}", &other);
     assert_eq!(found, Some(Cause::OtherRoute { path: "/other".into(), secret: "other".into() }));
     let found = cause(&this, &format!("sha256={value}"), b"{}", &other);
-    assert_eq!(found, Some(Cause::Notation(Misread::OtherPrefix("sha256=".into()))));
+    assert_eq!(found, Some(Cause::Notation(NotationError::OtherPrefix("sha256=".into()))));
     let expired = verifier("this", Some(at(1)));
     assert_eq!(cause(&expired, &value, b"{}", &other), Some(Cause::Expired("this".into())));
     let twice = format!("{value}, {value}");
@@ -76,8 +76,8 @@ fn the_likely_cause_is_found() {
 fn what_a_secret_was_meant_to_be_is_tried_and_verifies_nothing() {
     let (_, value) = verifier("this", None).sign(b"{}").unwrap();
     let name: Arc<str> = "written".into();
-    let slips = key_changes(b"this ", SecretEncoding::Utf8);
-    let written = verifier("this ", None).suspecting(&name, slips);
+    let key_variants = key_changes(b"this ", SecretEncoding::Utf8);
+    let written = verifier("this ", None).suspecting(&name, key_variants);
     let found = cause(&written, &value, b"{}", &verifier("other", None));
     assert_eq!(found, Some(Cause::Key { secret: name, change: KeyChange::Untrimmed }));
 }
@@ -99,8 +99,8 @@ fn without_content_only_what_the_fields_show_is_said() {
     let head = |value: &str| why(&this, &[("propify-signature", value)], None, &[]);
     assert_eq!(head(&value), None, "it may be right");
     let prefixed = format!("sha256={value}");
-    assert_eq!(head(&prefixed), Some(Cause::Form(Misread::OtherPrefix("sha256=".into()))));
-    assert_eq!(head(&value[..40]), Some(Cause::Form(Misread::Length(40, 64))));
+    assert_eq!(head(&prefixed), Some(Cause::Form(NotationError::OtherPrefix("sha256=".into()))));
+    assert_eq!(head(&value[..40]), Some(Cause::Form(NotationError::Length(40, 64))));
     assert_eq!(head(&format!("{value},{value}")), Some(Cause::Doubled("propify-signature".into())));
     for noise in ["", "a", "nonsense", "a,b", "zz", &value[1..]] {
         assert_eq!(head(noise), None, "{noise}");
@@ -144,8 +144,8 @@ fn a_clock_is_blamed_for_what_was_right_once() {
 fn every_cause_has_words_a_label_and_advice() {
     let secret: Arc<str> = "current".into();
     let mut causes = vec![
-        Cause::Notation(Misread::Base64),
-        Cause::Form(Misread::Base64),
+        Cause::Notation(NotationError::Base64),
+        Cause::Form(NotationError::Base64),
         Cause::Doubled("x".into()),
         Cause::OtherScheme { missing: "x".into(), found: "y".into(), scheme: "z".into(), path: None },
         Cause::SignedTime { off: Duration::MAX, side: Side::Past, allowed: Duration::from_secs(1) },
@@ -166,13 +166,13 @@ fn every_cause_has_words_a_label_and_advice() {
         ]
         .map(Cause::Content),
     );
-    let slips = [
+    let key_variants = [
         KeyChange::Untrimmed,
         KeyChange::Quoted,
         KeyChange::NewlineLost,
         KeyChange::Encoding(SecretEncoding::Hex),
     ];
-    causes.extend(slips.map(|change| Cause::Key { secret: Arc::clone(&secret), change }));
+    causes.extend(key_variants.map(|change| Cause::Key { secret: Arc::clone(&secret), change }));
     let mut labels: Vec<_> = causes.iter().map(Cause::as_str).collect();
     labels.dedup();
     assert_eq!(labels, Cause::LABELS);

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::causes::work::{GivenUp, Work};
-use crate::signature::causes::{ContentChange, KeyChange, Misread, json, unpack};
+use crate::signature::causes::{ContentChange, KeyChange, NotationError, json, unpack};
 use crate::signature::field::{Encoding, Format};
 use crate::signature::mac::Tag;
 use crate::signature::scheme::Scheme;
@@ -18,18 +18,17 @@ use crate::signature::secret::{BASE64, BASE64_URL, Key, SecretEncoding};
 
 /// What is wrong with a field value that the scheme's notation does not read.
 #[must_use]
-pub fn misread(scheme: &Scheme, value: &[u8]) -> Misread {
+pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
     match &scheme.notation.format {
         Format::Plain { prefix } => misread_tag(scheme, prefix, value),
-        Format::List { .. } if unwrapped(value).is_empty() => Misread::Empty,
-        Format::List { .. } => {
-            Entries::of(scheme, value).map_or(Misread::NotList, |list| misread_tag(scheme, "", list.odd))
-        }
+        Format::List { .. } if unwrapped(value).is_empty() => NotationError::Empty,
+        Format::List { .. } => Entries::of(scheme, value)
+            .map_or(NotationError::NotList, |list| misread_tag(scheme, "", list.odd)),
     }
 }
 
 /// What is wrong with a tag, before which `wanted` should stand.
-fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> Misread {
+fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> NotationError {
     let bare = unwrapped(value);
     let (prefix, rest) = split_prefix(bare);
     let tag = tag(scheme.algorithm, rest);
@@ -37,34 +36,34 @@ fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> Misread {
     let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
     let len = scheme.algorithm.tag_len();
     if bare.is_empty() {
-        Misread::Empty
+        NotationError::Empty
     } else if value.contains(&b',') {
-        Misread::List
+        NotationError::List
     } else if prefix != wanted && tag.is_some() {
         if prefix.is_empty() {
-            Misread::PrefixMissing(wanted.to_owned())
+            NotationError::PrefixMissing(wanted.to_owned())
         } else {
-            Misread::OtherPrefix(prefix.to_owned())
+            NotationError::OtherPrefix(prefix.to_owned())
         }
     } else if let (Some((_, written)), true) = (&tag, bare == value) {
         match written {
-            Encoding::Hex => Misread::Hexadecimal,
-            Encoding::Base64 | Encoding::Base64Url => Misread::Base64,
+            Encoding::Hex => NotationError::Hexadecimal,
+            Encoding::Base64 | Encoding::Base64Url => NotationError::Base64,
         }
     } else if let (Some((_, Encoding::Base64)), Encoding::Hex) = (&tag, scheme.notation.encoding) {
-        Misread::Base64
+        NotationError::Base64
     } else if tag.is_some() {
-        Misread::Wrapped
+        NotationError::Wrapped
     } else {
         match (scheme.notation.encoding, len) {
             (Encoding::Hex, Some(len)) if is_hex(digits) => {
-                Misread::Length(digits.len(), len.saturating_mul(2))
+                NotationError::Length(digits.len(), len.saturating_mul(2))
             }
             (Encoding::Base64 | Encoding::Base64Url, Some(len)) => match from_base64(digits) {
-                Some(bytes) => Misread::Bytes(bytes.len(), len),
-                None => Misread::NotEncoded(scheme.notation.encoding),
+                Some(bytes) => NotationError::Bytes(bytes.len(), len),
+                None => NotationError::NotEncoded(scheme.notation.encoding),
             },
-            (encoding, _) => Misread::NotEncoded(encoding),
+            (encoding, _) => NotationError::NotEncoded(encoding),
         }
     }
 }
@@ -256,26 +255,26 @@ mod tests {
         const PLAIN: &str = "propify";
         const GITHUB: &str = "github";
         let cases = [
-            (PLAIN, String::new(), Misread::Empty, false),
-            (PLAIN, "  ".into(), Misread::Empty, false),
-            (PLAIN, format!("{tag},{tag}"), Misread::List, false),
-            (PLAIN, format!(" {tag}\n"), Misread::Wrapped, true),
-            (PLAIN, format!("\"{tag}\""), Misread::Wrapped, true),
-            (PLAIN, format!("sha256={tag}"), Misread::OtherPrefix("sha256=".into()), true),
-            (GITHUB, tag.into(), Misread::PrefixMissing("sha256=".into()), true),
-            (GITHUB, format!("v1={tag}"), Misread::OtherPrefix("v1=".into()), true),
-            (PLAIN, base64.clone(), Misread::Base64, true),
-            (PLAIN, base64.trim_end_matches('=').into(), Misread::Base64, true),
-            (GITHUB, format!("sha256={base64}"), Misread::Base64, true),
-            (PLAIN, tag[1..].into(), Misread::Length(63, 64), false),
-            (PLAIN, tag[..40].into(), Misread::Length(40, 64), false),
-            (GITHUB, format!("sha256={tag}0"), Misread::Length(65, 64), false),
-            (PLAIN, "not-a-signature".into(), Misread::NotEncoded(Encoding::Hex), false),
-            (PLAIN, "\u{fffd}=".into(), Misread::NotEncoded(Encoding::Hex), false),
-            ("shopify", BASE64.encode(&tag[..20]), Misread::Bytes(20, 32), false),
-            ("shopify", "no base64".into(), Misread::NotEncoded(Encoding::Base64), false),
-            ("stripe", tag.into(), Misread::NotList, false),
-            ("stripe", String::new(), Misread::Empty, false),
+            (PLAIN, String::new(), NotationError::Empty, false),
+            (PLAIN, "  ".into(), NotationError::Empty, false),
+            (PLAIN, format!("{tag},{tag}"), NotationError::List, false),
+            (PLAIN, format!(" {tag}\n"), NotationError::Wrapped, true),
+            (PLAIN, format!("\"{tag}\""), NotationError::Wrapped, true),
+            (PLAIN, format!("sha256={tag}"), NotationError::OtherPrefix("sha256=".into()), true),
+            (GITHUB, tag.into(), NotationError::PrefixMissing("sha256=".into()), true),
+            (GITHUB, format!("v1={tag}"), NotationError::OtherPrefix("v1=".into()), true),
+            (PLAIN, base64.clone(), NotationError::Base64, true),
+            (PLAIN, base64.trim_end_matches('=').into(), NotationError::Base64, true),
+            (GITHUB, format!("sha256={base64}"), NotationError::Base64, true),
+            (PLAIN, tag[1..].into(), NotationError::Length(63, 64), false),
+            (PLAIN, tag[..40].into(), NotationError::Length(40, 64), false),
+            (GITHUB, format!("sha256={tag}0"), NotationError::Length(65, 64), false),
+            (PLAIN, "not-a-signature".into(), NotationError::NotEncoded(Encoding::Hex), false),
+            (PLAIN, "\u{fffd}=".into(), NotationError::NotEncoded(Encoding::Hex), false),
+            ("shopify", BASE64.encode(&tag[..20]), NotationError::Bytes(20, 32), false),
+            ("shopify", "no base64".into(), NotationError::NotEncoded(Encoding::Base64), false),
+            ("stripe", tag.into(), NotationError::NotList, false),
+            ("stripe", String::new(), NotationError::Empty, false),
         ];
         for (scheme, value, want, holds_tag) in cases {
             let scheme = Scheme::preset(scheme).unwrap();
@@ -291,23 +290,23 @@ mod tests {
         let base64 = BASE64.encode(hex::decode(tag).unwrap());
         let right = format!("t=17, v1={tag},v0=x");
         for (value, want, holds_tag) in [
-            (format!("t=17, v1={base64},v0=x"), Misread::Base64, true),
-            (format!("t=17, v1=sha256={tag},v0=x"), Misread::OtherPrefix("sha256=".into()), true),
-            (format!("t=17, v1=\"{tag}\",v0=x"), Misread::Wrapped, true),
-            (format!("t=17, v1={},v0=x", &tag[1..]), Misread::Length(63, 64), false),
-            ("t=17,v1=".into(), Misread::Empty, false),
-            ("t=17,v1=zz".into(), Misread::NotEncoded(Encoding::Hex), false),
-            ("t=17,v0=ab".into(), Misread::NotList, false),
-            ("v1".into(), Misread::NotList, false),
-            (format!("t=17,v1={base64},v1"), Misread::NotList, false),
-            (format!("t=17,t=17,v1=zz,v1={tag}"), Misread::NotList, false),
+            (format!("t=17, v1={base64},v0=x"), NotationError::Base64, true),
+            (format!("t=17, v1=sha256={tag},v0=x"), NotationError::OtherPrefix("sha256=".into()), true),
+            (format!("t=17, v1=\"{tag}\",v0=x"), NotationError::Wrapped, true),
+            (format!("t=17, v1={},v0=x", &tag[1..]), NotationError::Length(63, 64), false),
+            ("t=17,v1=".into(), NotationError::Empty, false),
+            ("t=17,v1=zz".into(), NotationError::NotEncoded(Encoding::Hex), false),
+            ("t=17,v0=ab".into(), NotationError::NotList, false),
+            ("v1".into(), NotationError::NotList, false),
+            (format!("t=17,v1={base64},v1"), NotationError::NotList, false),
+            (format!("t=17,t=17,v1=zz,v1={tag}"), NotationError::NotList, false),
         ] {
             let stripe = Scheme::preset("stripe").unwrap();
             assert_eq!(misread(stripe, value.as_bytes()), want, "{value}");
             assert_eq!(rewritten(stripe, value.as_bytes()), holds_tag.then(|| right.clone()), "{value}");
         }
         let svix = Scheme::preset("svix").unwrap();
-        assert_eq!(misread(svix, format!("v1,{tag}").as_bytes()), Misread::Hexadecimal);
+        assert_eq!(misread(svix, format!("v1,{tag}").as_bytes()), NotationError::Hexadecimal);
         assert_eq!(rewritten(svix, format!("v1,{tag}").as_bytes()), Some(format!("v1,{base64}")));
     }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::signature::causes::{Cause, ContentChange, KeyChange, Misread, Side};
+use crate::signature::causes::{Cause, ContentChange, KeyChange, NotationError, Side};
 use crate::signature::field::Encoding;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
@@ -226,7 +226,7 @@ impl fmt::Display for Span {
     }
 }
 
-impl fmt::Display for Misread {
+impl fmt::Display for NotationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the signature is empty"),

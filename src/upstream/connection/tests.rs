@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
-use std::os::unix::net::UnixStream as Peer;
+use std::os::unix::net::UnixStream as ClientAddress;
 use std::rc::Rc;
 
 use tokio::net::UnixStream;
@@ -15,7 +15,7 @@ use crate::admission::client;
 use crate::admission::memory::Budget;
 use crate::config::Upstream;
 use crate::http1::connection::scratch;
-use crate::upstream::body::Relay;
+use crate::upstream::body::ResponseBody;
 use crate::upstream::origin::Origin;
 use crate::upstream::pool::Pool;
 
@@ -23,29 +23,29 @@ const LIMIT: Duration = Duration::from_secs(10);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// A link, and the other end of it. The system has said by then that the link can be written to.
-async fn link() -> (Link, Peer) {
-    let (ours, peer) = Peer::pair().unwrap();
+async fn link() -> (Connection, ClientAddress) {
+    let (ours, peer) = ClientAddress::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     peer.set_read_timeout(Some(LIMIT)).unwrap();
     let stream = UnixStream::from_std(ours).unwrap();
     stream.writable().await.unwrap();
-    (Link::new(Stream::Unix(stream), LIMIT, scratch()), peer)
+    (Connection::new(Stream::Unix(stream), LIMIT, scratch()), peer)
 }
 
 fn request(size: usize) -> Box<Outgoing> {
-    request_with(size, Budget::new(1 << 30).share(client::Peer::Unix))
+    request_with(size, Budget::new(1 << 30).share(client::ClientAddress::Unix))
 }
 
-fn request_with(size: usize, share: Share) -> Box<Outgoing> {
+fn request_with(size: usize, share: Reservation) -> Box<Outgoing> {
     let head = format!("POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
-    Outgoing::new(head.into_bytes(), vec![b'x'; size], share, Asked::ForContent)
+    Outgoing::new(head.into_bytes(), vec![b'x'; size], share, RequestKind::ForContent)
 }
 
-async fn sent(link: &mut Link, size: usize) -> Result<ResponseHead, Unanswered> {
+async fn sent(link: &mut Connection, size: usize) -> Result<ResponseHead, SendError> {
     link.send(request(size), &[], Instant::now(), LIMIT).await
 }
 
-fn stream(link: &Link) -> &UnixStream {
+fn stream(link: &Connection) -> &UnixStream {
     match &link.stream {
         Stream::Unix(stream) => stream,
         Stream::Tcp(_) => panic!("it is a unix socket"),
@@ -66,7 +66,7 @@ async fn spend_budget_but(left: usize) {
     }
 }
 
-/// Without an await, so that the runtime does not look at its sockets.
+/// Without an await, so that the runtime does not parse at its sockets.
 #[tokio::test]
 async fn what_has_arrived_is_seen_before_the_runtime_knows_of_it() {
     let (mut link, mut peer) = link().await;
@@ -84,7 +84,7 @@ async fn what_has_arrived_is_seen_before_the_runtime_knows_of_it() {
 #[tokio::test]
 async fn what_comes_behind_a_response_is_seen_however_busy_the_task() {
     let (mut link, mut peer) = link().await;
-    // One look takes all of the response, and nothing of what follows it.
+    // One parse takes all of the response, and nothing of what follows it.
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 8000\r\n";
     let text = format!("{head}x: {}\r\n\r\n", "y".repeat(8192 - 8000 - head.len() - "x: \r\n\r\n".len()));
     peer.write_all(&[text.as_bytes(), &[b'z'; 8000], b"more"].concat()).unwrap();
@@ -197,7 +197,7 @@ async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_a
     let mut some = [0; 100];
     peer.read_exact(&mut some).unwrap();
     drop(peer);
-    assert!(matches!(sending.await, Err(Unanswered::Failed(ForwardError::Broken(Breach::Io(_))))));
+    assert!(matches!(sending.await, Err(SendError::Failed(ForwardError::Broken(ProtocolError::Io(_))))));
 }
 
 /// The log says why it failed, and not only that it did.
@@ -209,7 +209,7 @@ async fn that_writing_failed_is_told_where_reading_only_ended() {
     assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
     peer.read_exact(&mut [0; 100]).unwrap();
     peer.shutdown(Shutdown::Both).unwrap();
-    let Err(Unanswered::Failed(ForwardError::Broken(Breach::Io(error)))) = sending.await else {
+    let Err(SendError::Failed(ForwardError::Broken(ProtocolError::Io(error)))) = sending.await else {
         panic!("it has failed")
     };
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
@@ -219,7 +219,7 @@ async fn that_writing_failed_is_told_where_reading_only_ended() {
 async fn a_request_comes_back_where_nothing_of_it_was_written_and_only_there() {
     let (mut link, peer) = link().await;
     drop(peer);
-    let Err(Unanswered::Unsent(unsent)) = sent(&mut link, 3).await else { panic!("nothing was written") };
+    let Err(SendError::Unsent(unsent)) = sent(&mut link, 3).await else { panic!("nothing was written") };
     assert!(unsent.head.ends_with(b"\r\n\r\nxxx"));
 }
 
@@ -243,7 +243,7 @@ async fn a_link_is_reused_when_both_sides_are_done_and_not_before() {
 async fn the_budgets_share_is_held_until_the_last_byte_is_written_and_no_longer() {
     let (mut link, mut peer) = link().await;
     let budget = Budget::new(1 << 30);
-    let mut share = budget.share(client::Peer::Unix);
+    let mut share = budget.share(client::ClientAddress::Unix);
     let grown = poll_fn(|cx| share.poll_grow_to(cx, 8 << 20, std::time::Instant::now())).await;
     assert!(grown.is_ok());
     let request = request_with(8 << 20, share);
@@ -312,7 +312,7 @@ async fn now<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
 }
 
 /// Takes what is there, and lets the runtime know that there is room again, while no time passes.
-async fn take(peer: &mut Peer) -> usize {
+async fn take(peer: &mut ClientAddress) -> usize {
     peer.set_nonblocking(true).unwrap();
     let mut taken = 0;
     let mut piece = [0; 65536];
@@ -327,12 +327,12 @@ async fn take(peer: &mut Peer) -> usize {
 
 const LARGE: usize = 2 << 20;
 
-fn is_timed_out(polled: &Poll<Result<ResponseHead, Unanswered>>) -> bool {
-    matches!(polled, Poll::Ready(Err(Unanswered::Failed(ForwardError::TimedOut))))
+fn is_timed_out(polled: &Poll<Result<ResponseHead, SendError>>) -> bool {
+    matches!(polled, Poll::Ready(Err(SendError::Failed(ForwardError::TimedOut))))
 }
 
 /// Sends a large request to somebody who takes some of it each time that this much has passed. Gives back how it ends, and when.
-async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, Unanswered>, Duration) {
+async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, SendError>, Duration) {
     let (mut link, mut peer) = link().await;
     let begin = Instant::now();
     let mut sending = Box::pin(link.send(request(LARGE), &[], begin, limit));
@@ -442,7 +442,7 @@ async fn a_response_does_not_stall_while_the_request_is_taken() {
     let (mut link, mut peer) = link().await;
     peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").unwrap();
     assert!(sent(&mut link, LARGE).await.is_ok());
-    let content = |link: &mut Link, cx: &mut Context<'_>| Poll::Ready(link.poll_content(cx));
+    let content = |link: &mut Connection, cx: &mut Context<'_>| Poll::Ready(link.poll_content(cx));
     let mut taken = 0;
     while taken < LARGE {
         assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
@@ -514,7 +514,7 @@ async fn an_answer_that_nobody_wants_is_taken_for_as_long_as_the_request_is() {
     peer.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
     let head = sent(&mut link, LARGE).await;
     let framing = head.unwrap_or_else(|_unanswered| panic!("it is answered")).framing;
-    let relay = Relay::new(framing, Box::new(link), Rc::clone(&pool), LIMIT);
+    let relay = ResponseBody::new(framing, Box::new(link), Rc::clone(&pool), LIMIT);
     let mut draining = Box::pin(relay.drain());
     let mut taken = 0;
     while taken < LARGE {
@@ -559,7 +559,7 @@ async fn a_head_that_is_none_is_told_from_one_that_is_late() {
                 Poll::Pending => sending.await,
             };
             assert!(
-                matches!(ended, Err(Unanswered::Failed(ForwardError::Broken(Breach::Malformed(_))))),
+                matches!(ended, Err(SendError::Failed(ForwardError::Broken(ProtocolError::Malformed(_))))),
                 "{first:?} {second:?}"
             );
         }

@@ -1,17 +1,17 @@
 //! What an upstream gets, called as functions.
 
 use super::*;
-use crate::message::head::{Look, look};
+use crate::message::head::{Parsed, parse};
 
 fn head(text: &str) -> RequestHead {
-    match look(text.as_bytes(), &mut 0, 1 << 16) {
-        Look::Complete(head) => RequestHead::new(head, text.as_bytes()),
+    match parse(text.as_bytes(), &mut 0, 1 << 16) {
+        Parsed::Complete(head) => RequestHead::new(head, text.as_bytes()),
         other => panic!("{text:?}: {other:?}"),
     }
 }
 
-fn manner(x_forwarded: XForwarded) -> Manner {
-    Manner {
+fn manner(x_forwarded: XForwarded) -> ForwardOptions {
+    ForwardOptions {
         x_forwarded,
         verified_field: Some(HeaderName::from_static("x-hookgate-verified")),
         scheme: "propify".into(),
@@ -19,17 +19,17 @@ fn manner(x_forwarded: XForwarded) -> Manner {
     }
 }
 
-fn composed(text: &str, x_forwarded: XForwarded, peer: Peer, length: usize) -> String {
+fn composed(text: &str, x_forwarded: XForwarded, peer: ClientAddress, length: usize) -> String {
     let origin = Origin::parse("http://app:3000").unwrap();
     let secret: Arc<str> = "current".into();
-    let circumstances = Circumstances { peer, length, secret: Some(&secret), origin: &origin };
+    let circumstances = RequestInfo { peer, length, secret: Some(&secret), origin: &origin };
     String::from_utf8(compose(&head(text), &manner(x_forwarded), &circumstances)).unwrap()
 }
 
 const VERIFIED: &str = "x-hookgate-verified: scheme=propify, secret=current\r\n";
 
 fn plain(text: &str, length: usize) -> String {
-    let text = composed(text, XForwarded::Off, Peer::Unix, length);
+    let text = composed(text, XForwarded::Off, ClientAddress::Unix, length);
     text.strip_suffix("\r\n").and_then(|text| text.strip_suffix(VERIFIED)).unwrap().to_owned()
 }
 
@@ -91,7 +91,7 @@ fn forwarded_fields_are_appended_to() {
     let want = format!(
         "GET / HTTP/1.1\r\nhost: a:1\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, ::1\r\nx: y\r\nx-forwarded-proto: http\r\nx-forwarded-host: a:1\r\n{VERIFIED}\r\n"
     );
-    assert_eq!(composed(text, XForwarded::Append, Peer::ip("::1".parse().unwrap()), 0), want);
+    assert_eq!(composed(text, XForwarded::Append, ClientAddress::ip("::1".parse().unwrap()), 0), want);
 }
 
 #[test]
@@ -100,13 +100,13 @@ fn forwarded_fields_are_overwritten_with_what_we_know() {
     let want = format!(
         "GET / HTTP/1.1\r\nx-forwarded-for: unknown\r\nx: y\r\nhost: a\r\nx-forwarded-proto: http\r\nx-forwarded-host: a\r\n{VERIFIED}\r\n"
     );
-    assert_eq!(composed(text, XForwarded::Overwrite, Peer::Unix, 0), want);
+    assert_eq!(composed(text, XForwarded::Overwrite, ClientAddress::Unix, 0), want);
 }
 
 #[test]
 fn a_connection_line_takes_what_a_client_says_of_where_it_comes_from() {
     let text = "GET / HTTP/1.1\r\nhost: a\r\nconnection: x-forwarded-for\r\nx-forwarded-for: 1.1.1.1\r\n\r\n";
-    let got = composed(text, XForwarded::Append, Peer::ip("::1".parse().unwrap()), 0);
+    let got = composed(text, XForwarded::Append, ClientAddress::ip("::1".parse().unwrap()), 0);
     assert!(got.contains("\r\nx-forwarded-for: ::1\r\n"), "{got}");
 }
 
@@ -116,7 +116,7 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
     for name in ["a\r\nx: y", "a\0", "\u{e9}"] {
         let secret: Arc<str> = name.into();
         let circumstances =
-            Circumstances { peer: Peer::Unix, length: 0, secret: Some(&secret), origin: &origin };
+            RequestInfo { peer: ClientAddress::Unix, length: 0, secret: Some(&secret), origin: &origin };
         let head = head("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
         let text = compose(&head, &manner(XForwarded::Off), &circumstances);
         assert_eq!(text, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "{name:?}");
