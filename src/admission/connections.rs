@@ -97,14 +97,14 @@ impl ConnectionLimit {
     fn place(self: &Arc<Self>, permit: Option<Permit>, peer: ClientAddress) -> Place {
         let entry = Arc::new(Entry::new(self));
         self.registry().add(&entry, peer.group());
-        Place { crowd: Arc::clone(self), permit, entry }
+        Place { connection_limit: Arc::clone(self), permit, entry }
     }
 
     fn wait(self: &Arc<Self>, mut registry: MutexGuard<'_, Registry>) -> Waiting {
         let (waiter, receiver) = oneshot::channel();
         registry.waiters.push_back(waiter);
         self.evict(&mut registry);
-        Waiting { crowd: Arc::clone(self), receiver }
+        Waiting { connection_limit: Arc::clone(self), receiver }
     }
 
     /// Evicts one connection for each that waits, and not another one before that has left.
@@ -241,7 +241,7 @@ impl Registry {
 /// Somebody waits for a place.
 #[derive(Debug)]
 struct Waiting {
-    crowd: Arc<ConnectionLimit>,
+    connection_limit: Arc<ConnectionLimit>,
     receiver: oneshot::Receiver<Permit>,
 }
 
@@ -251,7 +251,7 @@ impl Waiting {
         loop {
             match timeout(RECALL, &mut self.receiver).await {
                 Ok(permit) => return permit.ok(),
-                Err(_elapsed) => self.crowd.evict(&mut self.crowd.registry()),
+                Err(_elapsed) => self.connection_limit.evict(&mut self.connection_limit.registry()),
             }
         }
     }
@@ -260,9 +260,9 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.receiver.close();
-        let mut registry = self.crowd.registry();
+        let mut registry = self.connection_limit.registry();
         registry.waiters.retain(|waiter| !waiter.is_closed());
-        self.crowd.waiting.store(registry.waiters.len(), Ordering::Relaxed);
+        self.connection_limit.waiting.store(registry.waiters.len(), Ordering::Relaxed);
         drop(registry);
         // A place that came too late is for the next.
         drop(self.receiver.try_recv());
@@ -274,8 +274,8 @@ impl Drop for Waiting {
 struct Permit(Option<Arc<ConnectionLimit>>);
 
 impl Permit {
-    fn of(crowd: &Arc<ConnectionLimit>) -> Self {
-        Self(Some(Arc::clone(crowd)))
+    fn of(connection_limit: &Arc<ConnectionLimit>) -> Self {
+        Self(Some(Arc::clone(connection_limit)))
     }
 
     /// It is accounted for otherwise.
@@ -286,10 +286,10 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(crowd) = self.0.take() {
-            let mut registry = crowd.registry();
-            registry.give(Self::of(&crowd));
-            crowd.waiting.store(registry.waiters.len(), Ordering::Relaxed);
+        if let Some(connection_limit) = self.0.take() {
+            let mut registry = connection_limit.registry();
+            registry.give(Self::of(&connection_limit));
+            connection_limit.waiting.store(registry.waiters.len(), Ordering::Relaxed);
         }
     }
 }
@@ -297,7 +297,7 @@ impl Drop for Permit {
 /// The place of one connection. When it is dropped, it is given to the next.
 #[derive(Debug)]
 pub struct Place {
-    crowd: Arc<ConnectionLimit>,
+    connection_limit: Arc<ConnectionLimit>,
     /// None for a place that is not counted.
     permit: Option<Permit>,
     entry: Arc<Entry>,
@@ -312,18 +312,18 @@ impl Place {
 
     /// The connection turns out to be another client's.
     pub fn belongs_to(&self, peer: ClientAddress) {
-        self.crowd.registry().rename(&self.entry, peer.group());
+        self.connection_limit.registry().rename(&self.entry, peer.group());
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut registry = self.crowd.registry();
+        let mut registry = self.connection_limit.registry();
         // In one step: the evicted one has left, and its place has been given on.
         registry.remove(&self.entry);
         if let Some(permit) = self.permit.take() {
             registry.give(permit);
-            self.crowd.waiting.store(registry.waiters.len(), Ordering::Relaxed);
+            self.connection_limit.waiting.store(registry.waiters.len(), Ordering::Relaxed);
         }
     }
 }

@@ -20,7 +20,7 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Holders {
     /// Without gaps, so that a look at some of them costs the same however many there have been.
-    seats: Vec<Arc<Holder>>,
+    holders: Vec<Arc<Holder>>,
     /// How many seats each client has.
     by_peer: HashMap<ClientGroup, usize>,
     /// Those who wait for memory, in the order that they came.
@@ -62,7 +62,7 @@ pub struct Holder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     fresh: bool,
-    crowd: Reverse<usize>,
+    connection_limit: Reverse<usize>,
     progress: u128,
 }
 
@@ -117,56 +117,56 @@ impl Holder {
 
 impl Holders {
     /// Gives a request a seat.
-    pub fn hold_while_waiting(&mut self, seat: Arc<Holder>) {
-        let of_peer = self.by_peer.entry(seat.peer).or_default();
+    pub fn hold_while_waiting(&mut self, holder: Arc<Holder>) {
+        let of_peer = self.by_peer.entry(holder.peer).or_default();
         *of_peer = of_peer.saturating_add(1);
-        seat.place.store(self.seats.len(), Ordering::Relaxed);
-        self.seats.push(seat);
+        holder.place.store(self.holders.len(), Ordering::Relaxed);
+        self.holders.push(holder);
     }
 
     /// Takes a seat away. Does nothing where that has been done.
-    pub fn leave(&mut self, seat: &Holder) {
-        if seat.left.swap(true, Ordering::SeqCst) {
+    pub fn leave(&mut self, holder: &Holder) {
+        if holder.left.swap(true, Ordering::SeqCst) {
             return;
         }
-        let place = seat.place.load(Ordering::Relaxed);
-        if place < self.seats.len() {
-            self.seats.swap_remove(place);
+        let place = holder.place.load(Ordering::Relaxed);
+        if place < self.holders.len() {
+            self.holders.swap_remove(place);
         }
-        if let Some(moved) = self.seats.get(place) {
+        if let Some(moved) = self.holders.get(place) {
             moved.place.store(place, Ordering::Relaxed);
         }
-        if seat.is_shed() {
-            self.promised = self.promised.saturating_sub(seat.bytes.load(Ordering::Relaxed));
+        if holder.is_shed() {
+            self.promised = self.promised.saturating_sub(holder.bytes.load(Ordering::Relaxed));
         }
-        if let Some(of_peer) = self.by_peer.get_mut(&seat.peer) {
+        if let Some(of_peer) = self.by_peer.get_mut(&holder.peer) {
             *of_peer = of_peer.saturating_sub(1);
             if *of_peer == 0 {
-                self.by_peer.remove(&seat.peer);
+                self.by_peer.remove(&holder.peer);
             }
         }
     }
 
     /// The rank of a seat.
     #[must_use]
-    pub fn rank(&self, seat: &Holder, now: Instant) -> Rank {
-        let fresh = now.saturating_duration_since(seat.since) < FRESH;
-        Rank { fresh, crowd: self.crowd(seat.peer), progress: seat.progress(now) }
+    pub fn rank(&self, holder: &Holder, now: Instant) -> Rank {
+        let fresh = now.saturating_duration_since(holder.since) < FRESH;
+        Rank { fresh, connection_limit: self.connection_limit(holder.peer), progress: holder.progress(now) }
     }
 
     /// The rank of a request that has not made us wait.
     #[must_use]
     pub fn rank_of_newcomer(&self, peer: ClientAddress) -> Rank {
-        Rank { fresh: true, crowd: self.crowd(peer.group()), progress: u128::MAX }
+        Rank { fresh: true, connection_limit: self.connection_limit(peer.group()), progress: u128::MAX }
     }
 
-    fn crowd(&self, peer: ClientGroup) -> Reverse<usize> {
+    fn connection_limit(&self, peer: ClientGroup) -> Reverse<usize> {
         Reverse(self.by_peer.get(&peer).copied().unwrap_or(0))
     }
 
     /// The places that are looked at next, in two parts.
     fn window(&mut self) -> (Range<usize>, Range<usize>) {
-        let count = self.seats.len();
+        let count = self.holders.len();
         let begin = if self.next < count { self.next } else { 0 };
         let end = begin.saturating_add(LOOKED_AT);
         self.next = end;
@@ -179,8 +179,8 @@ impl Holders {
         let (from, wrapped) = self.window();
         let places = from.chain(wrapped);
         let seen = places.filter_map(|place| {
-            let seat = self.seats.get(place).filter(|seat| !seat.is_shed())?;
-            let theirs = self.rank(seat, now);
+            let holder = self.holders.get(place).filter(|holder| !holder.is_shed())?;
+            let theirs = self.rank(holder, now);
             (theirs < rank).then_some(Reverse((theirs, place)))
         });
         // Mostly one or two are enough, for whom the others need not be put in order.
@@ -189,14 +189,14 @@ impl Holders {
         let mut freed: u64 = 0;
         while freed < bytes {
             let Some(Reverse((_, place))) = seen.pop() else { return false };
-            let Some(seat) = self.seats.get(place) else { return false };
-            freed = freed.saturating_add(seat.bytes.load(Ordering::Relaxed));
-            victims.push(Arc::clone(seat));
+            let Some(holder) = self.holders.get(place) else { return false };
+            freed = freed.saturating_add(holder.bytes.load(Ordering::Relaxed));
+            victims.push(Arc::clone(holder));
         }
-        for seat in victims {
-            seat.shed.store(true, Ordering::Relaxed);
-            self.promised = self.promised.saturating_add(seat.bytes.load(Ordering::Relaxed));
-            seat.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
+        for holder in victims {
+            holder.shed.store(true, Ordering::Relaxed);
+            self.promised = self.promised.saturating_add(holder.bytes.load(Ordering::Relaxed));
+            holder.waker.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
         }
         true
     }
@@ -258,7 +258,7 @@ impl Holders {
     /// Whether nobody has a seat and nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.seats.is_empty() && self.waiters.is_empty() && self.by_peer.is_empty()
+        self.holders.is_empty() && self.waiters.is_empty() && self.by_peer.is_empty()
     }
 }
 
@@ -267,30 +267,30 @@ mod tests {
     use super::*;
 
     /// Sheds one after the other, and gives back in which order they went.
-    fn order(seats: &[(u8, u64, usize)]) -> Vec<usize> {
+    fn order(holders: &[(u8, u64, usize)]) -> Vec<usize> {
         let start = Instant::now();
         let now = start + Duration::from_secs(100);
         let mut room = Holders::default();
-        let seats: Vec<Arc<Holder>> = seats
+        let holders: Vec<Arc<Holder>> = holders
             .iter()
             .map(|(peer, age, received)| {
                 let since = now - Duration::from_millis(*age);
-                let seat = Holder::new(
+                let holder = Holder::new(
                     ClientAddress::ip([127, 0, 0, *peer].into()),
                     since,
                     10,
                     *received,
                     Waker::noop(),
                 );
-                room.hold_while_waiting(Arc::clone(&seat));
-                seat
+                room.hold_while_waiting(Arc::clone(&holder));
+                holder
             })
             .collect();
         let mut order = Vec::new();
         let newcomer = ClientAddress::ip([127, 0, 0, 200].into());
         while room.shed(1, room.rank_of_newcomer(newcomer), now) {
             let shed: Vec<usize> =
-                (0..seats.len()).filter(|n| seats[*n].is_shed() && !order.contains(n)).collect();
+                (0..holders.len()).filter(|n| holders[*n].is_shed() && !order.contains(n)).collect();
             assert_eq!(shed.len(), 1);
             order.extend(shed);
         }
@@ -299,17 +299,17 @@ mod tests {
 
     fn seated(room: &mut Holders, count: usize) -> Vec<Arc<Holder>> {
         let since = Instant::now();
-        let seat = |n: usize| Holder::new(ClientAddress::Unix, since, 1, n, Waker::noop());
-        let seats: Vec<_> = (0..count).map(seat).collect();
-        seats.iter().for_each(|seat| room.hold_while_waiting(Arc::clone(seat)));
-        seats
+        let holder = |n: usize| Holder::new(ClientAddress::Unix, since, 1, n, Waker::noop());
+        let holders: Vec<_> = (0..count).map(holder).collect();
+        holders.iter().for_each(|holder| room.hold_while_waiting(Arc::clone(holder)));
+        holders
     }
 
     #[test]
     fn a_look_at_the_seats_is_bounded_and_nobody_is_passed_over_for_long() {
         for count in [0, 1, LOOKED_AT - 1, LOOKED_AT, LOOKED_AT + 1, 5 * LOOKED_AT + 7] {
             let mut room = Holders::default();
-            let seats = seated(&mut room, count);
+            let holders = seated(&mut room, count);
             let mut seen = vec![0; count];
             for _ in 0..count.div_ceil(LOOKED_AT) {
                 let (from, wrapped) = room.window();
@@ -317,16 +317,16 @@ mod tests {
                 from.chain(wrapped).for_each(|place| seen[place] += 1);
             }
             assert!(seen.iter().all(|times| (1..=2).contains(times)), "{count}");
-            drop(seats);
+            drop(holders);
         }
     }
 
     #[test]
     fn a_look_finds_the_few_who_are_left_of_many() {
         let mut room = Holders::default();
-        let seats = seated(&mut room, 10 * LOOKED_AT);
-        let (last, others) = seats.split_last().unwrap();
-        others.iter().for_each(|seat| room.leave(seat));
+        let holders = seated(&mut room, 10 * LOOKED_AT);
+        let (last, others) = holders.split_last().unwrap();
+        others.iter().for_each(|holder| room.leave(holder));
         let now = Instant::now() + Duration::from_secs(10);
         assert!(room.shed(1, room.rank_of_newcomer(ClientAddress::ip([127, 0, 0, 1].into())), now));
         assert!(last.is_shed());
@@ -337,11 +337,11 @@ mod tests {
     #[test]
     fn a_seat_can_be_left_in_any_order_and_once() {
         let mut room = Holders::default();
-        let seats = seated(&mut room, 7);
+        let holders = seated(&mut room, 7);
         for index in [3, 3, 6, 0, 5, 1, 1, 2, 4] {
-            room.leave(&seats[index]);
-            let places = room.seats.iter().enumerate();
-            assert!(places.into_iter().all(|(n, seat)| seat.place.load(Ordering::Relaxed) == n));
+            room.leave(&holders[index]);
+            let places = room.holders.iter().enumerate();
+            assert!(places.into_iter().all(|(n, holder)| holder.place.load(Ordering::Relaxed) == n));
         }
         assert!(room.is_empty());
     }
@@ -351,13 +351,13 @@ mod tests {
         let start = Instant::now();
         let now = start + Duration::from_secs(5);
         let mut room = Holders::default();
-        let seat = |address: &str, received| {
+        let holder = |address: &str, received| {
             Holder::new(ClientAddress::ip(address.parse().unwrap()), start, 10, received, Waker::noop())
         };
-        let crowd = [seat("2001:db8::1", 900), seat("2001:db8::2", 900)];
-        let lone = seat("2001:db8:1::1", 1);
-        for seat in [&crowd[0], &lone, &crowd[1]] {
-            room.hold_while_waiting(Arc::clone(seat));
+        let connection_limit = [holder("2001:db8::1", 900), holder("2001:db8::2", 900)];
+        let lone = holder("2001:db8:1::1", 1);
+        for holder in [&connection_limit[0], &lone, &connection_limit[1]] {
+            room.hold_while_waiting(Arc::clone(holder));
         }
         assert!(room.shed(1, room.rank_of_newcomer(ClientAddress::Unix), now));
         assert!(!lone.is_shed());

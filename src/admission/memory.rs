@@ -64,8 +64,8 @@ impl Budget {
 
     /// A share of the budget for a request from `peer`. It is empty so far.
     #[must_use]
-    pub fn share(self: &Arc<Self>, peer: ClientAddress) -> Reservation {
-        Reservation { budget: Arc::clone(self), peer, bytes: 0, seat: None, ticket: None }
+    pub fn reservation(self: &Arc<Self>, peer: ClientAddress) -> Reservation {
+        Reservation { budget: Arc::clone(self), peer, bytes: 0, holder: None, ticket: None }
     }
 
     fn try_take(&self, more: u64, max: u64) -> bool {
@@ -117,7 +117,7 @@ pub struct Reservation {
     budget: Arc<Budget>,
     peer: ClientAddress,
     bytes: u64,
-    seat: Option<Arc<Holder>>,
+    holder: Option<Arc<Holder>>,
     /// The number under which it waits for memory that others are to free.
     ticket: Option<u64>,
 }
@@ -126,7 +126,7 @@ impl Reservation {
     /// A share for another request of the same client. It is empty so far.
     #[must_use]
     pub fn another(&self) -> Self {
-        self.budget.share(self.peer)
+        self.budget.reservation(self.peer)
     }
 
     /// Whether it neither holds nor waits for anything.
@@ -160,7 +160,7 @@ impl Reservation {
         if self.is_shed() {
             return Poll::Ready(Err(Exhausted));
         }
-        let ordinary = self.seat.is_none() && bytes <= ORDINARY;
+        let ordinary = self.holder.is_none() && bytes <= ORDINARY;
         let budget = &self.budget;
         let nobody_waits = budget.waiting.load(Ordering::SeqCst) == 0;
         if (nobody_waits && budget.try_take(more, budget.max()))
@@ -204,16 +204,16 @@ impl Reservation {
     }
 
     fn rank(&self, room: &Holders, now: Instant) -> Rank {
-        match &self.seat {
-            Some(seat) => room.rank(seat, now),
+        match &self.holder {
+            Some(holder) => room.rank(holder, now),
             None => room.rank_of_newcomer(self.peer),
         }
     }
 
     fn hold(&mut self, bytes: u64) {
         self.bytes = bytes;
-        if let Some(seat) = &self.seat {
-            seat.hold(bytes);
+        if let Some(holder) = &self.holder {
+            holder.hold(bytes);
         }
     }
 
@@ -221,7 +221,7 @@ impl Reservation {
     pub fn shrink_to(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let Some(less) = self.bytes.checked_sub(bytes).filter(|less| *less > 0) else { return };
-        if self.seat.is_none() {
+        if self.holder.is_none() {
             self.bytes = bytes;
             self.budget.held.fetch_sub(less, Ordering::SeqCst);
             self.budget.call_waiters();
@@ -250,19 +250,19 @@ impl Reservation {
         since: Instant,
         now: Instant,
     ) -> Result<(), Exhausted> {
-        if let Some(seat) = &self.seat {
-            seat.advance(cx, received);
+        if let Some(holder) = &self.holder {
+            holder.advance(cx, received);
             return Ok(());
         }
         if self.bytes == 0 {
             // It holds nothing that anybody could want.
             return Ok(());
         }
-        let seat = Holder::new(self.peer, since, self.bytes, received, cx.waker());
+        let holder = Holder::new(self.peer, since, self.bytes, received, cx.waker());
         let mut room = self.budget.room();
-        room.hold_while_waiting(Arc::clone(&seat));
-        let rank = room.rank(&seat, now);
-        self.seat = Some(seat);
+        room.hold_while_waiting(Arc::clone(&holder));
+        let rank = room.rank(&holder, now);
+        self.holder = Some(holder);
         if self.budget.over() == 0 { Ok(()) } else { self.make_up(room, u64::MAX, rank, now) }
     }
 
@@ -281,23 +281,23 @@ impl Reservation {
 
     /// The seat that it has, for whoever is to see that the request is shed while somebody else has the share.
     #[must_use]
-    pub fn seat(&self) -> Option<Arc<Holder>> {
-        self.seat.clone()
+    pub fn holder(&self) -> Option<Arc<Holder>> {
+        self.holder.clone()
     }
 
     /// Whether the request has been shed: it is to end, and its memory to be freed.
     #[must_use]
     pub fn is_shed(&self) -> bool {
-        self.seat.as_ref().is_some_and(|seat| seat.is_shed())
+        self.holder.as_ref().is_some_and(|holder| holder.is_shed())
     }
 
     /// Takes note that what was waited for is there. It can no longer be shed.
     pub fn complete_content(&mut self) {
         self.stop_waiting();
-        if let Some(seat) = self.seat.take() {
+        if let Some(holder) = self.holder.take() {
             let mut room = self.budget.room();
-            room.leave(&seat);
-            if seat.is_shed() {
+            room.leave(&holder);
+            if holder.is_shed() {
                 // Those who count on its memory do not get it now, and have to see for themselves.
                 room.wake_all();
             }
@@ -329,10 +329,10 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.stop_waiting();
-        if let Some(seat) = self.seat.take() {
+        if let Some(holder) = self.holder.take() {
             // Both at once: who looks in between would count it twice, or not at all.
             let mut room = self.budget.room();
-            room.leave(&seat);
+            room.leave(&holder);
             self.budget.held.fetch_sub(self.bytes, Ordering::SeqCst);
             self.budget.wake_first(&room);
         } else if self.bytes > 0 {
@@ -359,21 +359,25 @@ mod tests {
         Budget::new(1024 * KIB)
     }
 
-    fn share(budget: &Arc<Budget>, peer: u8) -> Reservation {
-        budget.share(ClientAddress::ip([127, 0, 0, peer].into()))
+    fn reservation(budget: &Arc<Budget>, peer: u8) -> Reservation {
+        budget.reservation(ClientAddress::ip([127, 0, 0, peer].into()))
     }
 
-    fn grow(share: &mut Reservation, kib: u64, now: Instant) -> Poll<Result<(), Exhausted>> {
-        share.poll_grow_to(&mut Context::from_waker(Waker::noop()), usize::try_from(kib * KIB).unwrap(), now)
+    fn grow(reservation: &mut Reservation, kib: u64, now: Instant) -> Poll<Result<(), Exhausted>> {
+        reservation.poll_grow_to(
+            &mut Context::from_waker(Waker::noop()),
+            usize::try_from(kib * KIB).unwrap(),
+            now,
+        )
     }
 
     fn hold_while_waiting(
-        share: &mut Reservation,
+        reservation: &mut Reservation,
         received: usize,
         since: Instant,
         now: Instant,
     ) -> Result<(), Exhausted> {
-        share.hold_while_waiting(&Context::from_waker(Waker::noop()), received, since, now)
+        reservation.hold_while_waiting(&Context::from_waker(Waker::noop()), received, since, now)
     }
 
     const GROWN: Poll<Result<(), Exhausted>> = Poll::Ready(Ok(()));
@@ -382,7 +386,7 @@ mod tests {
     #[test]
     fn a_budget_is_spent_to_its_last_byte_and_given_back_on_drop() {
         let (budget, now) = (budget(), Instant::now());
-        let (mut a, mut b) = (share(&budget, 1), share(&budget, 2));
+        let (mut a, mut b) = (reservation(&budget, 1), reservation(&budget, 2));
         assert_eq!(grow(&mut a, 600, now), GROWN);
         assert_eq!(grow(&mut b, 425, now), REFUSED);
         assert_eq!(budget.held(), 600 * KIB);
@@ -402,20 +406,20 @@ mod tests {
     fn an_ordinary_event_in_one_go_is_read_however_full_it_is_and_only_proof_makes_others_leave() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let (mut holder, mut event) = (share(&budget, 1), share(&budget, 2));
-        assert_eq!(grow(&mut holder, 1024, start), GROWN);
-        assert_eq!(hold_while_waiting(&mut holder, 1, start, now), Ok(()));
+        let (mut other, mut event) = (reservation(&budget, 1), reservation(&budget, 2));
+        assert_eq!(grow(&mut other, 1024, start), GROWN);
+        assert_eq!(hold_while_waiting(&mut other, 1, start, now), Ok(()));
         assert_eq!(grow(&mut event, 64, now), GROWN);
-        assert!(!holder.is_shed());
+        assert!(!other.is_shed());
         event.complete_content();
         assert_eq!(event.authenticate(now), Ok(()));
-        assert!(holder.is_shed());
+        assert!(other.is_shed());
     }
 
     #[test]
     fn the_reserve_is_not_for_who_makes_us_wait() {
         let (budget, now) = (budget(), Instant::now());
-        let (mut whole, mut event) = (share(&budget, 1), share(&budget, 2));
+        let (mut whole, mut event) = (reservation(&budget, 1), reservation(&budget, 2));
         assert_eq!(grow(&mut whole, 1024, now), GROWN);
         assert_eq!(grow(&mut event, 16, now), GROWN);
         assert_eq!(hold_while_waiting(&mut event, 1, now, now), Err(Exhausted));
@@ -425,7 +429,7 @@ mod tests {
             Err(Exhausted),
             "nor for what stays while all the rest is authentic"
         );
-        let mut large = share(&budget, 3);
+        let mut large = reservation(&budget, 3);
         assert_eq!(grow(&mut large, 65, now), REFUSED);
     }
 
@@ -434,29 +438,33 @@ mod tests {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
         let seated = |(peer, received): (u8, usize)| {
-            let mut share = share(&budget, peer);
-            assert_eq!(grow(&mut share, 256, start), GROWN);
-            assert_eq!(hold_while_waiting(&mut share, received, start, now), Ok(()));
-            share
+            let mut reservation = reservation(&budget, peer);
+            assert_eq!(grow(&mut reservation, 256, start), GROWN);
+            assert_eq!(hold_while_waiting(&mut reservation, received, start, now), Ok(()));
+            reservation
         };
         let mut sitting: Vec<Reservation> = [(1, 10), (2, 500), (3, 20), (4, 400)].map(seated).into();
-        let mut newcomer = share(&budget, 5);
+        let mut newcomer = reservation(&budget, 5);
         assert_eq!(grow(&mut newcomer, 300, now), Poll::Pending);
         let shed: Vec<bool> = sitting.iter().map(Reservation::is_shed).collect();
         assert_eq!(shed, [true, false, true, false]);
         assert_eq!(grow(&mut newcomer, 300, now), Poll::Pending, "they have not left yet");
         drop(sitting.remove(2));
-        let mut late = share(&budget, 6);
+        let mut late = reservation(&budget, 6);
         assert_eq!(grow(&mut late, 212, now), Poll::Pending, "what is free is meant for who came first");
         assert_eq!(
-            sitting.iter().filter(|share| share.is_shed()).count(),
+            sitting.iter().filter(|reservation| reservation.is_shed()).count(),
             1,
             "what is freed is enough for both"
         );
-        let mut last = share(&budget, 7);
+        let mut last = reservation(&budget, 7);
         assert_eq!(grow(&mut last, 100, now), Poll::Pending);
-        assert_eq!(sitting.iter().filter(|share| share.is_shed()).count(), 2, "for a third it is not");
-        sitting.retain(|share| !share.is_shed());
+        assert_eq!(
+            sitting.iter().filter(|reservation| reservation.is_shed()).count(),
+            2,
+            "for a third it is not"
+        );
+        sitting.retain(|reservation| !reservation.is_shed());
         assert_eq!(grow(&mut late, 212, now), GROWN, "there is enough for both");
         assert_eq!(grow(&mut newcomer, 300, now), GROWN);
         assert_eq!(grow(&mut last, 100, now), GROWN);
@@ -467,19 +475,23 @@ mod tests {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
         let seated = |(peer, kib): (u8, u64)| {
-            let mut share = share(&budget, peer);
-            assert_eq!(grow(&mut share, kib, start), GROWN);
-            assert_eq!(hold_while_waiting(&mut share, 1, start, now), Ok(()));
-            share
+            let mut reservation = reservation(&budget, peer);
+            assert_eq!(grow(&mut reservation, kib, start), GROWN);
+            assert_eq!(hold_while_waiting(&mut reservation, 1, start, now), Ok(()));
+            reservation
         };
         let mut sitting: Vec<Reservation> = [(1, 300), (2, 300)].map(seated).into();
         // Somebody waits for 500 KiB, where 424 are free.
-        let mut waiting = share(&budget, 3);
+        let mut waiting = reservation(&budget, 3);
         assert_eq!(grow(&mut waiting, 500, now), Poll::Pending);
-        assert_eq!(sitting.iter().filter(|share| share.is_shed()).count(), 1, "76 KiB were missing");
+        assert_eq!(
+            sitting.iter().filter(|reservation| reservation.is_shed()).count(),
+            1,
+            "76 KiB were missing"
+        );
         // When the one that was shed has left, 724 are free, and 224 of them are owed to nobody.
-        sitting.retain(|share| !share.is_shed());
-        let (mut large, mut larger) = (share(&budget, 4), share(&budget, 5));
+        sitting.retain(|reservation| !reservation.is_shed());
+        let (mut large, mut larger) = (reservation(&budget, 4), reservation(&budget, 5));
         assert_eq!(grow(&mut large, 224, now), GROWN);
         assert!(!sitting[0].is_shed());
         assert_eq!(grow(&mut larger, 70, now), Poll::Pending, "the rest is owed to who waits");
@@ -496,28 +508,28 @@ mod tests {
         let now = start + Duration::from_secs(10);
         let mut sitting: Vec<Reservation> = (0..8u8)
             .map(|n| {
-                let mut share = share(&budget, n);
-                assert_eq!(grow(&mut share, 128, start), GROWN);
-                assert_eq!(hold_while_waiting(&mut share, 1, start, now), Ok(()));
-                share
+                let mut reservation = reservation(&budget, n);
+                assert_eq!(grow(&mut reservation, 128, start), GROWN);
+                assert_eq!(hold_while_waiting(&mut reservation, 1, start, now), Ok(()));
+                reservation
             })
             .collect();
-        let mut waiting: Vec<Reservation> = (100..104u8).map(|n| share(&budget, n)).collect();
-        for share in &mut waiting {
-            assert_eq!(grow(share, 256, now), Poll::Pending);
+        let mut waiting: Vec<Reservation> = (100..104u8).map(|n| reservation(&budget, n)).collect();
+        for reservation in &mut waiting {
+            assert_eq!(grow(reservation, 256, now), Poll::Pending);
         }
         assert!(sitting.iter().all(Reservation::is_shed));
         let mut granted = Vec::new();
         while let Some(gone) = sitting.pop() {
             drop(gone);
-            for (index, share) in waiting.iter_mut().enumerate().rev() {
-                if !granted.contains(&index) && grow(share, 256, now) == GROWN {
+            for (index, reservation) in waiting.iter_mut().enumerate().rev() {
+                if !granted.contains(&index) && grow(reservation, 256, now) == GROWN {
                     granted.push(index);
                 }
             }
         }
         assert_eq!(granted, [0, 1, 2, 3]);
-        assert_eq!(grow(&mut share(&budget, 105), 128, now), REFUSED);
+        assert_eq!(grow(&mut reservation(&budget, 105), 128, now), REFUSED);
     }
 
     /// A waker that counts how often it is used.
@@ -536,20 +548,20 @@ mod tests {
         let now = start + Duration::from_secs(10);
         let mut sitting: Vec<Reservation> = (0..4u8)
             .map(|n| {
-                let mut share = share(&budget, n);
-                assert_eq!(grow(&mut share, 256, start), GROWN);
-                assert_eq!(hold_while_waiting(&mut share, 1, start, now), Ok(()));
-                share
+                let mut reservation = reservation(&budget, n);
+                assert_eq!(grow(&mut reservation, 256, start), GROWN);
+                assert_eq!(hold_while_waiting(&mut reservation, 1, start, now), Ok(()));
+                reservation
             })
             .collect();
         let calls: [Arc<Calls>; 3] = Default::default();
-        let poll = |share: &mut Reservation, calls: &Arc<Calls>| {
+        let poll = |reservation: &mut Reservation, calls: &Arc<Calls>| {
             let waker = Waker::from(Arc::clone(calls));
-            share.poll_grow_to(&mut Context::from_waker(&waker), 300 * 1024, now)
+            reservation.poll_grow_to(&mut Context::from_waker(&waker), 300 * 1024, now)
         };
-        let mut waiting: Vec<Reservation> = (10..13u8).map(|n| share(&budget, n)).collect();
-        for (share, calls) in waiting.iter_mut().zip(&calls) {
-            assert_eq!(poll(share, calls), Poll::Pending);
+        let mut waiting: Vec<Reservation> = (10..13u8).map(|n| reservation(&budget, n)).collect();
+        for (reservation, calls) in waiting.iter_mut().zip(&calls) {
+            assert_eq!(poll(reservation, calls), Poll::Pending);
         }
         let woken = || calls.each_ref().map(|calls| calls.0.swap(0, Ordering::Relaxed));
         assert_eq!(woken(), [0, 0, 0]);
@@ -573,7 +585,7 @@ mod tests {
     #[test]
     fn a_share_that_has_become_smaller_gives_the_rest_back() {
         let (budget, now) = (budget(), Instant::now());
-        let mut head = share(&budget, 1);
+        let mut head = reservation(&budget, 1);
         assert_eq!(grow(&mut head, 33, now), GROWN);
         head.shrink_to(31 * 1024);
         assert_eq!((head.bytes(), budget.held()), (31 * 1024, 31 * KIB));
@@ -587,25 +599,25 @@ mod tests {
     fn what_is_not_authentic_has_nobody_shed_and_nothing_of_the_reserve() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let mut observed = share(&budget, 1);
+        let mut observed = reservation(&budget, 1);
         assert_eq!(observed.stay_unauthenticated(), Ok(()), "it holds nothing");
         assert_eq!(grow(&mut observed, 64, now), GROWN);
         assert_eq!(observed.stay_unauthenticated(), Ok(()), "there is room for it");
-        let (mut holder, mut event) = (share(&budget, 2), share(&budget, 3));
-        assert_eq!(grow(&mut holder, 960, start), GROWN);
-        assert_eq!(hold_while_waiting(&mut holder, 1, start, now), Ok(()));
+        let (mut other, mut event) = (reservation(&budget, 2), reservation(&budget, 3));
+        assert_eq!(grow(&mut other, 960, start), GROWN);
+        assert_eq!(hold_while_waiting(&mut other, 1, start, now), Ok(()));
         assert_eq!(grow(&mut event, 16, now), GROWN);
         assert_eq!(event.stay_unauthenticated(), Err(Exhausted));
-        assert!(!holder.is_shed());
+        assert!(!other.is_shed());
         // While its delivery makes us wait, it goes as anybody else who has proved nothing.
         drop(event);
         assert_eq!(hold_while_waiting(&mut observed, 64 * 1024, start, now), Ok(()));
-        let seat = observed.seat().unwrap();
-        let mut newcomer = share(&budget, 4);
+        let holder = observed.holder().unwrap();
+        let mut newcomer = reservation(&budget, 4);
         assert_eq!(grow(&mut newcomer, 1024, now), Poll::Pending);
-        assert!(seat.is_shed() && observed.is_shed());
-        drop((observed, holder));
-        assert!(seat.has_left());
+        assert!(holder.is_shed() && observed.is_shed());
+        drop((observed, other));
+        assert!(holder.has_left());
         assert_eq!(grow(&mut newcomer, 1024, now), GROWN);
     }
 
@@ -613,7 +625,7 @@ mod tests {
     fn a_slow_one_cannot_shed_a_faster_one() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(2);
-        let (mut slow, mut fast) = (share(&budget, 1), share(&budget, 2));
+        let (mut slow, mut fast) = (reservation(&budget, 1), reservation(&budget, 2));
         assert_eq!(grow(&mut slow, 424, start), GROWN);
         assert_eq!(grow(&mut fast, 600, start), GROWN);
         assert_eq!(hold_while_waiting(&mut slow, 10, start, now), Ok(()));
@@ -630,7 +642,8 @@ mod tests {
     fn who_waits_for_one_that_completes_after_all_has_another_shed() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(2);
-        let (mut first, mut second, mut newcomer) = (share(&budget, 1), share(&budget, 2), share(&budget, 3));
+        let (mut first, mut second, mut newcomer) =
+            (reservation(&budget, 1), reservation(&budget, 2), reservation(&budget, 3));
         assert_eq!(grow(&mut first, 512, start), GROWN);
         assert_eq!(grow(&mut second, 512, start), GROWN);
         assert_eq!(hold_while_waiting(&mut first, 1, start, now), Ok(()));
@@ -648,7 +661,7 @@ mod tests {
     fn what_has_arrived_whole_is_never_shed_and_nothing_is_shed_in_vain() {
         let (budget, now) = (budget(), Instant::now());
         let (mut whole, mut sitting, mut newcomer) =
-            (share(&budget, 1), share(&budget, 2), share(&budget, 3));
+            (reservation(&budget, 1), reservation(&budget, 2), reservation(&budget, 3));
         assert_eq!(grow(&mut whole, 900, now), GROWN);
         assert_eq!(hold_while_waiting(&mut whole, 50, now, now), Ok(()));
         whole.complete_content();
@@ -661,7 +674,7 @@ mod tests {
     #[test]
     fn a_new_maximum_counts_for_what_is_taken_from_then_on() {
         let (budget, now) = (budget(), Instant::now());
-        let (mut a, mut b) = (share(&budget, 1), share(&budget, 2));
+        let (mut a, mut b) = (reservation(&budget, 1), reservation(&budget, 2));
         assert_eq!(grow(&mut a, 1024, now), GROWN);
         budget.set_max(512 * KIB);
         assert_eq!(grow(&mut b, 100, now), REFUSED);
@@ -674,7 +687,7 @@ mod tests {
     #[test]
     fn a_waiter_that_gives_up_leaves_nothing_behind() {
         let (budget, now) = (budget(), Instant::now());
-        let (mut sitting, mut newcomer) = (share(&budget, 1), share(&budget, 2));
+        let (mut sitting, mut newcomer) = (reservation(&budget, 1), reservation(&budget, 2));
         assert_eq!(grow(&mut sitting, 1024, now), GROWN);
         assert_eq!(hold_while_waiting(&mut sitting, 1, now, now), Ok(()));
         assert_eq!(grow(&mut newcomer, 200, now), Poll::Pending);

@@ -45,7 +45,7 @@ pub enum Age {
 impl Rotation {
     /// The old secrets that have verified events since the last look: those that stand behind the first that counts, and
     /// those that have a `not_after`.
-    pub fn look(&mut self, roll: &Labels, sum: &Sum, now: SystemTime) -> Vec<OldSecret> {
+    pub fn look(&mut self, labels: &Labels, sum: &Sum, now: SystemTime) -> Vec<OldSecret> {
         let mut fresh: BTreeMap<(Arc<str>, Arc<str>), u64> = BTreeMap::new();
         for (path, route) in &sum.routes {
             for (name, seen) in &route.verified {
@@ -62,9 +62,9 @@ impl Rotation {
         };
         let counts = |secret: &SecretName| secret.not_after.is_none_or(|end| now < end);
         let mut old = Vec::new();
-        for secret in &roll.secrets {
+        for secret in &labels.secrets {
             let first =
-                roll.secrets.iter().find(|other| other.signature == secret.signature && counts(other));
+                labels.secrets.iter().find(|other| other.signature == secret.signature && counts(other));
             let age = match (secret.not_after, first) {
                 (Some(end), _) if counts(secret) => Age::Ending(end),
                 (Some(end), _) => Age::Ended(end),
@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    fn roll(secrets: &[SecretName]) -> Labels {
+    fn labels(secrets: &[SecretName]) -> Labels {
         Labels { routes: Vec::new(), secrets: secrets.to_vec() }
     }
 
@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn an_old_secret_is_warned_of_while_it_verifies_and_no_longer() {
         let mut rotation = Rotation::default();
-        let roll = roll(&[secret(0, "new", &["/a", "/b"], None), secret(0, "old", &["/a", "/b"], None)]);
-        let mut look = |counts: &[(&str, &str, u64)]| rotation.look(&roll, &sum(counts), at(9));
+        let labels = labels(&[secret(0, "new", &["/a", "/b"], None), secret(0, "old", &["/a", "/b"], None)]);
+        let mut look = |counts: &[(&str, &str, u64)]| rotation.look(&labels, &sum(counts), at(9));
         assert_eq!(look(&[]), []);
         assert_eq!(look(&[("/a", "new", 5)]), []);
         let old = look(&[("/a", "new", 5), ("/a", "old", 3), ("/b", "old", 1)]);
@@ -192,23 +192,23 @@ mod tests {
     #[test]
     fn a_secret_with_an_end_is_warned_of_wherever_it_stands() {
         let mut rotation = Rotation::default();
-        let roll = roll(&[secret(0, "first", &["/a"], Some(10)), secret(0, "next", &["/a"], None)]);
-        let old = rotation.look(&roll, &sum(&[("/a", "first", 1)]), at(9));
+        let labels = labels(&[secret(0, "first", &["/a"], Some(10)), secret(0, "next", &["/a"], None)]);
+        let old = rotation.look(&labels, &sum(&[("/a", "first", 1)]), at(9));
         assert_eq!(warned(&old), [("first", 1, Age::Ending(at(10)))]);
-        let old = rotation.look(&roll, &sum(&[("/a", "first", 2), ("/a", "next", 1)]), at(10));
+        let old = rotation.look(&labels, &sum(&[("/a", "first", 2), ("/a", "next", 1)]), at(10));
         assert_eq!(
             warned(&old),
             [("first", 1, Age::Ended(at(10)))],
             "and `next` is now the first that counts"
         );
-        assert_eq!(rotation.look(&roll, &sum(&[("/a", "first", 2), ("/a", "next", 2)]), at(11)), []);
+        assert_eq!(rotation.look(&labels, &sum(&[("/a", "first", 2), ("/a", "next", 2)]), at(11)), []);
     }
 
     #[test]
     fn the_only_secret_of_its_signature_is_not_an_old_one() {
         let mut rotation = Rotation::default();
-        let roll = roll(&[secret(0, "current", &["/a"], None), secret(1, "theirs", &["/b"], None)]);
-        assert_eq!(rotation.look(&roll, &sum(&[("/a", "current", 1), ("/b", "theirs", 1)]), at(9)), []);
+        let labels = labels(&[secret(0, "current", &["/a"], None), secret(1, "theirs", &["/b"], None)]);
+        assert_eq!(rotation.look(&labels, &sum(&[("/a", "current", 1), ("/b", "theirs", 1)]), at(9)), []);
     }
 
     #[test]

@@ -31,13 +31,13 @@ pub(super) async fn secrets<R: Resources, C: Content, H>(
     resources: &R,
     content: &C,
     check: &mut Check<'_, H>,
-    share: &mut Reservation,
+    reservation: &mut Reservation,
     arrived: Instant,
 ) -> Result<(), Rejection> {
     match check.step(PIECE) {
         Stepped::Done => Ok(()),
         // In a box, because it is large and seldom needed.
-        Stepped::More => Box::pin(in_turn(resources, content, check, share, arrived)).await,
+        Stepped::More => Box::pin(in_turn(resources, content, check, reservation, arrived)).await,
     }
 }
 
@@ -45,15 +45,19 @@ async fn in_turn<R: Resources, C: Content, H>(
     resources: &R,
     content: &C,
     check: &mut Check<'_, H>,
-    share: &mut Reservation,
+    reservation: &mut Reservation,
     arrived: Instant,
 ) -> Result<(), Rejection> {
     let mut turn = pin!(resources.turn());
     let mut deadline = resources.timer();
     deadline.set_at(resources.now(), LONGEST_WAIT);
     let turn = poll_fn(|cx| {
-        let seated = share.hold_while_waiting(cx, check.len(), arrived, resources.now());
-        if seated.is_err() || share.is_shed() || content.is_evicted() || deadline.poll_passed(cx).is_ready() {
+        let seated = reservation.hold_while_waiting(cx, check.len(), arrived, resources.now());
+        if seated.is_err()
+            || reservation.is_shed()
+            || content.is_evicted()
+            || deadline.poll_passed(cx).is_ready()
+        {
             return Poll::Ready(Err(Rejection::Overloaded));
         }
         turn.as_mut().poll(cx).map(Ok)
@@ -61,11 +65,11 @@ async fn in_turn<R: Resources, C: Content, H>(
     let _until_done = turn.await?;
     while check.step(PIECE) == Stepped::More {
         resources.pause().await;
-        if share.is_shed() || content.is_evicted() {
+        if reservation.is_shed() || content.is_evicted() {
             return Err(Rejection::Overloaded);
         }
     }
-    share.complete_content();
+    reservation.complete_content();
     Ok(())
 }
 
@@ -200,9 +204,9 @@ mod tests {
         let mut verification = verifier.begin(claim, now);
         verification.push(&vec![b'x'; 4 * PIECE]);
         let mut check = verification.complete();
-        let mut share = Budget::new(1 << 20).share(ClientAddress::Unix);
+        let mut reservation = Budget::new(1 << 20).reservation(ClientAddress::Unix);
         let content = Received::default();
-        let mut tried = pin!(secrets(&Busy, &content, &mut check, &mut share, Instant::now()));
+        let mut tried = pin!(secrets(&Busy, &content, &mut check, &mut reservation, Instant::now()));
         assert!(poll_once(tried.as_mut()).is_none());
         content.is_evicted.set(true);
         assert_eq!(poll_once(tried.as_mut()), Some(Err(Rejection::Overloaded)));

@@ -64,7 +64,7 @@ pub struct Gateway {
     request_id_field: Option<HeaderName>,
     /// The fields that are set on the way.
     set_fields: Guarded,
-    roll: Labels,
+    labels: Labels,
     budget: Arc<Budget>,
 }
 
@@ -178,7 +178,7 @@ async fn walk<R: Resources, C: Content>(
     if let Some(answer) = route.answer_unsigned(&head, record) {
         return Ok(Served::Challenge(answer));
     }
-    let mut memory = memory.unwrap_or_else(|| gateway.budget.share(client));
+    let mut memory = memory.unwrap_or_else(|| gateway.budget.reservation(client));
     let mut verification = route.claim(head, now, record)?;
     let bounds = gateway.bounds(route);
     let received =
@@ -245,30 +245,30 @@ async fn unless_shed<T>(
 /// The seat of a request that is observed and not authentic. While its upstream makes it wait, it is shed for others as any
 /// request that has proved nothing.
 struct ObservedHold {
-    seat: Option<Arc<Holder>>,
+    holder: Option<Arc<Holder>>,
     received: usize,
 }
 
 impl ObservedHold {
     async fn new(
-        share: &mut Reservation,
+        reservation: &mut Reservation,
         received: usize,
         arrived: Instant,
         now: Instant,
     ) -> Result<Self, Rejection> {
-        let seated = poll_fn(|cx| Poll::Ready(share.hold_while_waiting(cx, received, arrived, now)));
+        let seated = poll_fn(|cx| Poll::Ready(reservation.hold_while_waiting(cx, received, arrived, now)));
         seated.await.map_err(|_exhausted| Rejection::Overloaded)?;
-        Ok(Self { seat: share.seat(), received })
+        Ok(Self { holder: reservation.holder(), received })
     }
 
     /// Waits for the delivery. If the request is shed before all of it is sent, the delivery is given up.
     async fn unless_shed<T>(self, mut delivery: Pin<&mut impl Future<Output = T>>) -> Result<T, Rejection> {
         poll_fn(|cx| {
-            if let Some(seat) = &self.seat {
-                if seat.is_shed() && !seat.has_left() {
+            if let Some(holder) = &self.holder {
+                if holder.is_shed() && !holder.has_left() {
                     return Poll::Ready(Err(Rejection::Overloaded));
                 }
-                seat.advance(cx, self.received);
+                holder.advance(cx, self.received);
             }
             delivery.as_mut().poll(cx).map(Ok)
         })
@@ -327,14 +327,14 @@ impl Gateway {
         }
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
         let request_id_field = config.log.request_id_field.clone();
-        let (access, roll) = (config.log.access, Labels::of(config));
+        let (access, labels) = (config.log.access, Labels::of(config));
         let set_fields = Guarded::new(set_fields(&config.forward));
-        Self { router, routes, upstreams, pace, access, request_id_field, set_fields, roll, budget }
+        Self { router, routes, upstreams, pace, access, request_id_field, set_fields, labels, budget }
     }
 
     /// The names that it has.
     pub fn labels(&self) -> &Labels {
-        &self.roll
+        &self.labels
     }
 
     /// Lets each route's verifier show that it does its work.

@@ -33,7 +33,7 @@ pub(super) async fn receive<R: Resources, C: Content>(
     content: &mut C,
     arrived: Instant,
     bounds: Bounds,
-    share: &mut Reservation,
+    reservation: &mut Reservation,
     verification: &mut Verification<'_, RequestHead>,
 ) -> Result<(), Rejection> {
     let max = usize::try_from(bounds.max_body).unwrap_or(usize::MAX);
@@ -55,11 +55,11 @@ pub(super) async fn receive<R: Resources, C: Content>(
         now = None;
     }
     let mut deadline = resources.timer();
-    let before = share.bytes();
-    let mut intake = Intake { verification, share, plan, before };
+    let before = reservation.bytes();
+    let mut intake = Intake { verification, reservation, plan, before };
     let received = poll_fn(|cx| {
         loop {
-            if intake.share.is_shed() {
+            if intake.reservation.is_shed() {
                 return Poll::Ready(Err(Rejection::Overloaded));
             }
             let polled = content.poll_read(cx, &mut intake);
@@ -79,7 +79,8 @@ pub(super) async fn receive<R: Resources, C: Content>(
                 }
                 Poll::Pending => {
                     let now = *now.get_or_insert_with(|| resources.now());
-                    let seated = intake.share.hold_while_waiting(cx, intake.verification.len(), arrived, now);
+                    let seated =
+                        intake.reservation.hold_while_waiting(cx, intake.verification.len(), arrived, now);
                     seated.map_err(|_exhausted| Rejection::Overloaded)?;
                     Poll::Pending
                 }
@@ -97,7 +98,7 @@ pub(super) async fn receive<R: Resources, C: Content>(
         }
     });
     let received = received.await;
-    share.complete_content();
+    reservation.complete_content();
     received
 }
 
@@ -140,7 +141,7 @@ impl Plan {
 
 struct Intake<'i, 'v> {
     verification: &'i mut Verification<'v, RequestHead>,
-    share: &'i mut Reservation,
+    reservation: &'i mut Reservation,
     plan: Plan,
     /// How much the share is for something else, which is the head.
     before: usize,
@@ -166,7 +167,7 @@ impl Intake<'_, '_> {
         now: Instant,
     ) -> Result<Poll<()>, Rejection> {
         let capacity = self.plan.capacity_after(self.verification.capacity(), waiting);
-        match self.share.poll_grow_to(cx, self.before.saturating_add(capacity), now) {
+        match self.reservation.poll_grow_to(cx, self.before.saturating_add(capacity), now) {
             Poll::Ready(Ok(())) => {
                 self.verification.grow_to(capacity);
                 Ok(Poll::Ready(()))

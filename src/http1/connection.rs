@@ -97,7 +97,7 @@ struct Inner<IO> {
     /// How much of it has been searched for the end of a head.
     scanned: usize,
     /// What it takes of the memory budget: nothing, unless it is a part of a large head.
-    share: Reservation,
+    reservation: Reservation,
     /// How many bytes of empty lines have come, and been dropped, where the next request line should begin.
     empty: usize,
     phase: Phase,
@@ -140,7 +140,7 @@ pub struct Received {
     /// When it was complete.
     pub at: Instant,
     /// What the head takes of the memory budget, if it is a large one. It has to live as long as the head.
-    pub share: Option<Reservation>,
+    pub reservation: Option<Reservation>,
 }
 
 impl<IO: Transport> Connection<IO> {
@@ -153,7 +153,7 @@ impl<IO: Transport> Connection<IO> {
         limits: Limits,
         scratch: Scratch,
         entry: Arc<Entry>,
-        share: Reservation,
+        reservation: Reservation,
     ) -> Rc<Self> {
         let mut waiting = Deadline::default();
         waiting.set(limits.header_timeout);
@@ -164,7 +164,7 @@ impl<IO: Transport> Connection<IO> {
             entry: Arc::clone(&entry),
             unread,
             scanned: 0,
-            share,
+            reservation,
             empty: 0,
             phase: Phase::Head,
             asked: ResponseContext {
@@ -415,7 +415,7 @@ impl<IO: Transport> Inner<IO> {
             if self.empty > self.limits.max_header_bytes {
                 return Poll::Ready(Ok(Some(self.fail(HeadError::Malformed(head::EMPTY_LINES)))));
             }
-            if self.share.is_shed() {
+            if self.reservation.is_shed() {
                 return Poll::Ready(Ok(Some(self.fail(HeadError::Overloaded))));
             }
             let has_room =
@@ -448,10 +448,10 @@ impl<IO: Transport> Inner<IO> {
             }
             let mut now = LazyNow::default();
             self.entry.wait_for_head(self.is_idle() && !self.first_request, &mut now);
-            if has_room && self.share.bytes() > 0 {
+            if has_room && self.reservation.bytes() > 0 {
                 // The client makes us wait, and holds memory meanwhile.
                 let moment = now.get().into_std();
-                if self.share.hold_while_waiting(cx, self.unread.len(), moment, moment).is_err() {
+                if self.reservation.hold_while_waiting(cx, self.unread.len(), moment, moment).is_err() {
                     return Poll::Ready(Ok(Some(self.fail(HeadError::Overloaded))));
                 }
             }
@@ -467,10 +467,10 @@ impl<IO: Transport> Inner<IO> {
 
     /// Has the budget hold a head of `len` bytes, if it is a large one.
     fn poll_hold(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Exhausted>> {
-        if len <= FREE_HEAD || len <= self.share.bytes() {
+        if len <= FREE_HEAD || len <= self.reservation.bytes() {
             return Poll::Ready(Ok(()));
         }
-        self.share.poll_grow_to(cx, len, Instant::now().into_std())
+        self.reservation.poll_grow_to(cx, len, Instant::now().into_std())
     }
 
     /// Makes room for more of a head, of which a part is there. Once it has turned out to be a large one, all memory for it is
@@ -478,13 +478,13 @@ impl<IO: Transport> Inner<IO> {
     fn poll_make_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Exhausted>> {
         let len = self.unread.len();
         let spare = self.unread.capacity().saturating_sub(len);
-        if len <= FREE_HEAD || (self.share.bytes() > 0 && spare >= LEAST_READ) {
+        if len <= FREE_HEAD || (self.reservation.bytes() > 0 && spare >= LEAST_READ) {
             return Poll::Ready(Ok(()));
         }
         // A head that is not complete has at most the bytes that it may have.
         let most = self.limits.max_header_bytes.max(len).saturating_add(LEAST_READ);
         let capacity = self.unread.capacity().saturating_mul(2).max(READ_SIZE).min(most);
-        ready!(self.share.poll_grow_to(cx, capacity, Instant::now().into_std()))?;
+        ready!(self.reservation.poll_grow_to(cx, capacity, Instant::now().into_std()))?;
         self.unread.reserve(capacity);
         Poll::Ready(Ok(()))
     }
@@ -492,8 +492,8 @@ impl<IO: Transport> Inner<IO> {
     /// Forgets what has been read, gives its memory back, and asks for no more.
     fn discard_unread(&mut self) {
         self.unread.clear();
-        if !self.share.is_empty() {
-            self.share = self.share.another();
+        if !self.reservation.is_empty() {
+            self.reservation = self.reservation.another();
         }
     }
 
@@ -510,14 +510,14 @@ impl<IO: Transport> Inner<IO> {
     }
 
     fn take_head(&mut self, head: Head) -> Received {
-        let is_large = self.share.bytes() > 0;
+        let is_large = self.reservation.bytes() > 0;
         let request = RequestHead::owned(head, self.unread.take(head.len, is_large));
-        let share = is_large.then(|| {
-            let empty = self.share.another();
-            let mut share = mem::replace(&mut self.share, empty);
-            share.complete_content();
-            share.shrink_to(request.footprint());
-            share
+        let reservation = is_large.then(|| {
+            let empty = self.reservation.another();
+            let mut reservation = mem::replace(&mut self.reservation, empty);
+            reservation.complete_content();
+            reservation.shrink_to(request.footprint());
+            reservation
         });
         let is_for_head = request.is_for_head();
         self.asked = ResponseContext { is_for_head, version: head.version, persistence: head.persistence };
@@ -528,7 +528,7 @@ impl<IO: Transport> Inner<IO> {
                 Phase::Content(Remaining::Chunked(Chunked::new(self.limits.max_header_bytes)))
             }
         };
-        self.arrived(Ok(request), share)
+        self.arrived(Ok(request), reservation)
     }
 
     fn fail(&mut self, fault: HeadError) -> Received {
@@ -540,7 +540,11 @@ impl<IO: Transport> Inner<IO> {
         self.arrived(Err(fault), None)
     }
 
-    fn arrived(&mut self, head: Result<RequestHead, HeadError>, share: Option<Reservation>) -> Received {
+    fn arrived(
+        &mut self,
+        head: Result<RequestHead, HeadError>,
+        reservation: Option<Reservation>,
+    ) -> Received {
         self.scanned = 0;
         self.empty = 0;
         self.first_request = false;
@@ -548,7 +552,7 @@ impl<IO: Transport> Inner<IO> {
         self.waiting.clear();
         let at = Instant::now();
         self.entry.wait_for_content(at);
-        Received { head, at, share }
+        Received { head, at, reservation }
     }
 
     /// The deadline of whatever is being waited for: the first byte of a request, or its last.
@@ -563,7 +567,7 @@ impl<IO: Transport> Inner<IO> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
         // No more than one scratch full is held, unless a head is larger and there is room for it.
-        let room = if self.share.bytes() > 0 {
+        let room = if self.reservation.bytes() > 0 {
             self.unread.capacity().saturating_sub(self.unread.len())
         } else {
             READ_SIZE.saturating_sub(self.unread.len()).max(LEAST_READ)

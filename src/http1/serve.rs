@@ -54,16 +54,16 @@ pub async fn serve_rest<IO: Transport + 'static>(
     let _open = worker.tally().open();
     let _joined = worker.connections().join(entry);
     let limits = *worker.view().limits();
-    let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(peer));
-    let wire = Connection::new(io, unread, limits, scratch, Arc::clone(entry), share);
+    let (scratch, reservation) = (Rc::clone(worker.scratch()), worker.budget().reservation(peer));
+    let connection = Connection::new(io, unread, limits, scratch, Arc::clone(entry), reservation);
     let ended = {
-        let mut exchanges = pin!(exchanges(&worker, &wire, entry, peer));
+        let mut exchanges = pin!(exchanges(&worker, &connection, entry, peer));
         let drained = pin!(drain.cancelled());
         tokio::select! {
             biased;
             ended = exchanges.as_mut() => ended,
             () = WakeGated::new(drained) => {
-                wire.drain(last_call(&worker));
+                connection.drain(last_call(&worker));
                 exchanges.await
             }
         }
@@ -71,13 +71,13 @@ pub async fn serve_rest<IO: Transport + 'static>(
     match ended {
         // What the client still sends would keep the place from the one that it is for.
         Ok(()) if entry.is_evicted() => debug!(%peer, "connection closed for another one"),
-        Ok(()) if wire.is_unread() => {
-            let limit = if wire.is_draining() || worker.connection_limit().is_wanting() {
+        Ok(()) if connection.is_unread() => {
+            let limit = if connection.is_draining() || worker.connection_limit().is_wanting() {
                 SHORT_LINGER
             } else {
                 LINGER
             };
-            wire.linger(limit).await;
+            connection.linger(limit).await;
         }
         Ok(()) => {}
         Err(error) => debug!(%peer, %error, "connection ended"),
@@ -88,34 +88,35 @@ pub async fn serve_rest<IO: Transport + 'static>(
 /// has been at rest for a while, or its client does not take the response.
 async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
-    wire: &Rc<Connection<IO>>,
+    connection: &Rc<Connection<IO>>,
     entry: &Entry,
     peer: ClientAddress,
 ) -> Result<(), Box<dyn Error>> {
     let mut open = None;
     loop {
-        let arrival = poll_fn(|cx| {
-            let arrival = wire.poll_received(cx);
-            take_note(&mut open, wire);
-            arrival
+        let received = poll_fn(|cx| {
+            let received = connection.poll_received(cx);
+            take_note(&mut open, connection);
+            received
         });
-        let Some(arrival) = arrival.await? else { break };
-        let (next, unwritten) = Box::pin(exchanges_until_rest(worker, wire, entry, peer, arrival)).await?;
+        let Some(received) = received.await? else { break };
+        let (next, unwritten) =
+            Box::pin(exchanges_until_rest(worker, connection, entry, peer, received)).await?;
         open = unwritten;
         if next == Next::Nothing {
             break;
         }
     }
-    let finished = wire.finish().await;
-    take_note(&mut open, wire);
+    let finished = connection.finish().await;
+    take_note(&mut open, connection);
     Ok(finished?)
 }
 
 /// Takes note of how much of a response is unsent. With the last of it the request has ended.
-fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, wire: &Connection<IO>) {
+fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, connection: &Connection<IO>) {
     if let Some(guard) = open {
-        guard.unwritten = wire.unsent();
-        guard.is_evicted = wire.entry().is_evicted();
+        guard.unwritten = connection.unsent();
+        guard.is_evicted = connection.entry().is_evicted();
         if guard.unwritten == 0 {
             *open = None;
         }
@@ -146,37 +147,37 @@ enum Next {
 /// Gives back the end of the last request, too, if some of its response is unsent for its client.
 async fn exchanges_until_rest<IO: Transport + 'static>(
     worker: &Rc<Worker>,
-    wire: &Rc<Connection<IO>>,
+    connection: &Rc<Connection<IO>>,
     entry: &Entry,
     peer: ClientAddress,
-    mut arrival: Received,
+    mut received: Received,
 ) -> Result<(Next, Option<Box<Guard>>), Box<dyn Error>> {
     loop {
         let view = worker.view();
-        wire.set_limits(view.limits());
+        connection.set_limits(view.limits());
         let (reply, guard) = {
-            let Received { head, at, share } = arrival;
-            let content = RequestContent::new(wire);
-            let incoming = Incoming { head, content, client: peer, at: at.into_std(), memory: share };
+            let Received { head, at, reservation } = received;
+            let content = RequestContent::new(connection);
+            let incoming = Incoming { head, content, client: peer, at: at.into_std(), memory: reservation };
             // Pinned where it is made: to wait for it by value would be to move it twice, and it is large.
             let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
             handled.await
         };
         let Some(reply) = reply else { return Err(Abandoned.into()) };
-        let (keeps_open, guard) = writer::write(wire, reply, guard).await?;
-        let open = guard.filter(|_| wire.has_unsent()).map(Box::new);
+        let (keeps_open, guard) = writer::write(connection, reply, guard).await?;
+        let open = guard.filter(|_| connection.has_unsent()).map(Box::new);
         match (keeps_open, open) {
             (false, open) => return Ok((Next::Nothing, open)),
             (true, open @ Some(_)) => return Ok((Next::Rest, open)),
             (true, None) => {}
         }
-        let next = poll_fn(|cx| match wire.poll_received(cx) {
-            Poll::Ready(arrival) => Poll::Ready(arrival.map(|arrival| arrival.ok_or(Next::Nothing))),
+        let next = poll_fn(|cx| match connection.poll_received(cx) {
+            Poll::Ready(received) => Poll::Ready(received.map(|received| received.ok_or(Next::Nothing))),
             Poll::Pending if entry.is_long() => Poll::Ready(Ok(Err(Next::Rest))),
             Poll::Pending => Poll::Pending,
         });
-        arrival = match next.await? {
-            Ok(arrival) => arrival,
+        received = match next.await? {
+            Ok(received) => received,
             Err(next) => return Ok((next, None)),
         };
     }

@@ -37,22 +37,22 @@ pub(crate) type Guard = RequestGuard<Scope>;
 /// The response broke off, or the client is gone or does not take it. The connection must not go on then: what has been
 /// written is not to look complete.
 pub(crate) async fn write<IO: Transport>(
-    wire: &Rc<Connection<IO>>,
+    connection: &Rc<Connection<IO>>,
     reply: Reply<ResponseBody>,
     mut guard: Guard,
 ) -> Result<(bool, Option<Guard>), Box<dyn Error>> {
-    let asked = wire.asked();
+    let asked = connection.asked();
     let message = match reply {
-        Reply::Own(reply) => own(asked, &reply, &mut guard, wire),
+        Reply::Own(reply) => own(asked, &reply, &mut guard, connection),
         Reply::Upstream { head, content: UpstreamContent::Whole(content) } => {
             guard.record.sent = length(&content);
-            WholeResponse::relayed(asked, &head.text, &content, ends_here(&guard, wire))
+            WholeResponse::relayed(asked, &head.text, &content, ends_here(&guard, connection))
         }
         Reply::Upstream { head, content: UpstreamContent::Coming(relay) } => {
-            return stream(wire, &head, relay, guard).await;
+            return stream(connection, &head, relay, guard).await;
         }
     };
-    wire.end(message.bytes(), message.keeps_open(), &mut guard.unwritten).await?;
+    connection.end(message.bytes(), message.keeps_open(), &mut guard.unwritten).await?;
     Ok((message.keeps_open(), Some(guard)))
 }
 
@@ -61,9 +61,9 @@ fn own<IO: Transport>(
     asked: ResponseContext,
     reply: &OwnReply,
     guard: &mut Guard,
-    wire: &Connection<IO>,
+    connection: &Connection<IO>,
 ) -> WholeResponse {
-    let is_last = reply.after == After::Close || ends_here(guard, wire);
+    let is_last = reply.after == After::Close || ends_here(guard, connection);
     let date = (header::DATE, guard.resources().date(guard.begun_at()));
     if !asked.is_for_head {
         guard.record.sent = length(reply.content.as_bytes());
@@ -73,10 +73,10 @@ fn own<IO: Transport>(
 }
 
 /// Whether no request can follow this one, or should.
-fn ends_here<IO: Transport>(guard: &Guard, wire: &Connection<IO>) -> bool {
-    wire.is_draining()
-        || wire.has_unread_content()
-        || wire.entry().is_evicted()
+fn ends_here<IO: Transport>(guard: &Guard, connection: &Connection<IO>) -> bool {
+    connection.is_draining()
+        || connection.has_unread_content()
+        || connection.entry().is_evicted()
         || guard.resources().is_wanting()
 }
 
@@ -86,30 +86,30 @@ fn length(content: &[u8]) -> u64 {
 
 /// Writes an upstream's response as it comes.
 async fn stream<IO: Transport>(
-    wire: &Rc<Connection<IO>>,
+    connection: &Rc<Connection<IO>>,
     head: &ResponseHead,
     relay: Box<ResponseBody>,
     guard: Guard,
 ) -> Result<(bool, Option<Guard>), Box<dyn Error>> {
-    let asked = wire.asked();
+    let asked = connection.asked();
     let delimited = Delimited::of(asked, relay.left());
     if delimited == Delimited::ByClosing {
-        wire.end_with_response();
+        connection.end_with_response();
     }
-    let is_last = delimited == Delimited::ByClosing || ends_here(&guard, wire);
+    let is_last = delimited == Delimited::ByClosing || ends_here(&guard, connection);
     let keeps_open = !is_last && asked.keeps_open();
     let mut bytes = response::head(asked, &head.text, delimited, is_last, 0);
-    let mut content = Streamed { relay: Some(relay), guard: Some(guard), wire: Rc::clone(wire) };
+    let mut content = Streamed { relay: Some(relay), guard: Some(guard), connection: Rc::clone(connection) };
     loop {
         // What is there goes out as one, and does not wait for what is yet to come.
         let next = poll_fn(|cx| match content.poll_piece(cx) {
             Poll::Ready(piece) => Poll::Ready(Ok(Some(piece))),
             Poll::Pending if !bytes.is_empty() => Poll::Ready(Ok(None)),
             Poll::Pending => {
-                if let Poll::Ready(Err(error)) = wire.poll_flush(cx) {
+                if let Poll::Ready(Err(error)) = connection.poll_flush(cx) {
                     return Poll::Ready(Err(error));
                 }
-                wire.poll_upstream()
+                connection.poll_upstream()
             }
         });
         match next.await? {
@@ -124,13 +124,13 @@ async fn stream<IO: Transport>(
                 }
             }
             Some(Some(Err(error))) => {
-                wire.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
+                connection.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
                 return Err(error.into());
             }
             Some(None) => break,
             None => {}
         }
-        wire.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
+        connection.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
         // Not to hold it while nothing comes.
         bytes = Vec::new();
     }
@@ -138,7 +138,7 @@ async fn stream<IO: Transport>(
     let mut guard = mem::take(&mut content.guard);
     delimited.finish(&mut bytes);
     let unwritten = guard.as_mut().map(|guard| &mut guard.unwritten);
-    wire.end(&bytes, keeps_open, unwritten.unwrap_or(&mut 0)).await?;
+    connection.end(&bytes, keeps_open, unwritten.unwrap_or(&mut 0)).await?;
     Ok((keeps_open, guard))
 }
 
@@ -148,7 +148,7 @@ struct Streamed<IO: Transport> {
     /// None when nothing more will come.
     relay: Option<Box<ResponseBody>>,
     guard: Option<Guard>,
-    wire: Rc<Connection<IO>>,
+    connection: Rc<Connection<IO>>,
 }
 
 impl<IO: Transport> Streamed<IO> {
@@ -187,7 +187,7 @@ impl<IO: Transport> Drop for Streamed<IO> {
     fn drop(&mut self) {
         let Some(relay) = self.relay.take().filter(|relay| !relay.is_complete()) else { return };
         let Some(guard) = &mut self.guard else { return };
-        guard.is_evicted = self.wire.entry().is_evicted();
+        guard.is_evicted = self.connection.entry().is_evicted();
         guard.cut_short();
         guard.resources().finish(relay.drain());
     }

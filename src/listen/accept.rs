@@ -121,13 +121,13 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
 }
 
 /// Waits for so long, and then has a connection closed, if it is its descriptor that is wanted.
-async fn get_over(error: &io::Error, wait: Option<Duration>, crowd: &Arc<ConnectionLimit>) {
+async fn get_over(error: &io::Error, wait: Option<Duration>, connection_limit: &Arc<ConnectionLimit>) {
     let limit = wait.unwrap_or(FIRST_BACKOFF);
     if wait.is_some() {
         let _time_is_up = timeout(limit, std::future::pending::<()>()).await;
     }
     if is_out_of_descriptors(error) {
-        let _nobody_could_be_closed = timeout(limit, crowd.make_room()).await;
+        let _nobody_could_be_closed = timeout(limit, connection_limit.make_room()).await;
     }
 }
 

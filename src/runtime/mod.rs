@@ -73,7 +73,7 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     let addresses = claims.iter().map(crate::listen::bind::Claim::address).collect();
     let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
     let admin = admin.transpose()?;
-    let crowd = ConnectionLimit::new(process::places(config, process::descriptors_allowed()));
+    let connection_limit = ConnectionLimit::new(process::places(config, process::descriptors_allowed()));
     let mut handle =
         Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, counsel: None };
     // None of them has anything to do before all the rest has succeeded, so that a failure leaves nothing running.
@@ -90,8 +90,8 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     handle.counsel = Some(diagnosis::start(&control, submitter, backlog)?);
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
     for (standby, listeners) in standbys.into_iter().zip(listening) {
-        let (control, crowd) = (Arc::clone(&control), Arc::clone(&crowd));
-        handle.workers.push(standby.begin(WorkerPlan { control, crowd, workers, listeners }));
+        let (control, connection_limit) = (Arc::clone(&control), Arc::clone(&connection_limit));
+        handle.workers.push(standby.begin(WorkerPlan { control, connection_limit, workers, listeners }));
     }
     handle.control.set_ready(handle.addresses.clone());
     Ok(handle)
@@ -148,7 +148,7 @@ impl Handle {
 /// Everything a worker thread starts with.
 struct WorkerPlan {
     control: Arc<Control>,
-    crowd: Arc<ConnectionLimit>,
+    connection_limit: Arc<ConnectionLimit>,
     workers: usize,
     listeners: Vec<Listener>,
 }
@@ -158,7 +158,7 @@ impl WorkerPlan {
         let guard = PartGuard::over(ServerPart::Worker, &self.control);
         let cut_off = runtime.block_on(async {
             let signals = self.control.signals().clone();
-            let worker = Worker::new(self.control, self.crowd, self.workers);
+            let worker = Worker::new(self.control, self.connection_limit, self.workers);
             crate::listen::accept::run(worker, self.listeners, signals).await
         });
         guard.end();

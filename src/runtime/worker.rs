@@ -28,8 +28,8 @@ pub struct Worker {
     view: RefCell<Rc<View>>,
     workers: usize,
     scratch: Scratch,
-    roster: Rc<WorkerConnections>,
-    crowd: Arc<ConnectionLimit>,
+    connections: Rc<WorkerConnections>,
+    connection_limit: Arc<ConnectionLimit>,
     tracker: TaskTracker,
     tally: Tally,
     /// Memory that log lines are written in.
@@ -43,7 +43,7 @@ pub struct Worker {
 impl Worker {
     /// A worker of a server that has `workers` of them.
     #[must_use]
-    pub fn new(control: Arc<Control>, crowd: Arc<ConnectionLimit>, workers: usize) -> Rc<Self> {
+    pub fn new(control: Arc<Control>, connection_limit: Arc<ConnectionLimit>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
         let scratch = connection::scratch();
         let mut in_force = control.watch();
@@ -59,8 +59,8 @@ impl Worker {
             view,
             workers,
             scratch,
-            roster: Rc::default(),
-            crowd,
+            connections: Rc::default(),
+            connection_limit,
             tracker,
             tally,
             line: RefCell::default(),
@@ -120,13 +120,13 @@ impl Worker {
     /// This thread's connections.
     #[must_use]
     pub fn connections(&self) -> &Rc<WorkerConnections> {
-        &self.roster
+        &self.connections
     }
 
     /// The connections of all threads.
     #[must_use]
     pub fn connection_limit(&self) -> &Arc<ConnectionLimit> {
-        &self.crowd
+        &self.connection_limit
     }
 
     /// Everything that this thread has under way. The drain waits for it.

@@ -46,20 +46,20 @@ pub struct Gauges {
 /// All metrics. Series of what the configuration in force names are there from the start, at zero: otherwise the first
 /// event after a start would be no increase.
 #[must_use]
-pub fn text(sum: Sum, roll: Labels, gauges: Gauges) -> String {
+pub fn text(sum: Sum, labels: Labels, gauges: Gauges) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Exposition { sum: with_zeroes(sum, &roll), roll, gauges }));
+    registry.register_collector(Box::new(Exposition { sum: with_zeroes(sum, &labels), labels, gauges }));
     let mut text = String::new();
     // Writing to a string does not fail.
     let _infallible = text::encode(&mut text, &registry);
     classic(&text)
 }
 
-fn with_zeroes(mut sum: Sum, roll: &Labels) -> Sum {
+fn with_zeroes(mut sum: Sum, labels: &Labels) -> Sum {
     let mut of_nobody = RouteSum::default();
     zero(&mut of_nobody, &Rejection::WITHOUT_ROUTE);
     merge(&mut sum, &Arc::from(""), of_nobody);
-    for route in &roll.routes {
+    for route in &labels.routes {
         let mut zeroes = RouteSum::default();
         zero(&mut zeroes, &Rejection::OF_ROUTES);
         match route.mode {
@@ -69,7 +69,7 @@ fn with_zeroes(mut sum: Sum, roll: &Labels) -> Sum {
                 zeroes.would_refuse = observed.map(|reason| (reason, 0)).collect();
             }
         }
-        let secrets = roll.secrets.iter().filter(|secret| secret.routes.contains(&route.path));
+        let secrets = labels.secrets.iter().filter(|secret| secret.routes.contains(&route.path));
         zeroes.diagnosed = Cause::LABELS.into_iter().chain([UNEXPLAINED]).map(|cause| (cause, 0)).collect();
         zeroes.verified =
             secrets.map(|secret| (Arc::clone(&secret.name), super::metric::Seen::default())).collect();
@@ -127,7 +127,7 @@ fn classic(open_metrics: &str) -> String {
 #[derive(Debug)]
 struct Exposition {
     sum: Sum,
-    roll: Labels,
+    labels: Labels,
     gauges: Gauges,
 }
 
@@ -239,7 +239,7 @@ const METRICS: &[Metric] = &[
         help: "When a secret last verified a request, 0 if it has not since the start",
         kind: Kind::Gauge,
         encode: |all, family| {
-            for secret in &all.roll.secrets {
+            for secret in &all.labels.secrets {
                 let last = all.sum.seen(secret).last;
                 gauge(family.encode_family(&[("secret", secret.label.as_str())])?, last)?;
             }
@@ -356,7 +356,7 @@ mod tests {
     use crate::telemetry::labels::{RouteName, SecretName};
     use crate::telemetry::metric::{Meters, Seen};
 
-    fn roll(path: &str, mode: Mode) -> Labels {
+    fn labels(path: &str, mode: Mode) -> Labels {
         let secret = SecretName {
             label: "current".to_owned(),
             name: "current".into(),
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_counter_is_described_under_the_name_of_its_samples() {
-        let text = text(Meters::default().sum(), roll("/a", Mode::Enforce), Gauges::default());
+        let text = text(Meters::default().sum(), labels("/a", Mode::Enforce), Gauges::default());
         let mut described: Vec<&str> = Vec::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -391,7 +391,7 @@ mod tests {
         let mut sum = Meters::default().sum();
         let seen = Seen { count: 7, last: 1_700_000_000 };
         sum.routes.entry("/gone".into()).or_default().verified.insert("old".into(), seen);
-        let text = text(sum, roll("/a", Mode::Observe(Permit::of_configuration())), Gauges::default());
+        let text = text(sum, labels("/a", Mode::Observe(Permit::of_configuration())), Gauges::default());
         for line in [
             "hookgate_requests_total{route=\"\",status=\"404\",reason=\"no_route\"} 0",
             "hookgate_requests_total{route=\"\",status=\"400\",reason=\"\"} 0",
@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn a_path_is_escaped() {
         let path = "/a\"b\\c";
-        let text = text(Meters::default().sum(), roll(path, Mode::Enforce), Gauges::default());
+        let text = text(Meters::default().sum(), labels(path, Mode::Enforce), Gauges::default());
         assert!(text.contains(r#"hookgate_verified_total{route="/a\"b\\c",secret="current"} 0"#), "{text}");
     }
 }

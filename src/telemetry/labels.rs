@@ -115,8 +115,8 @@ mod tests {
             .with_variable("B", "1123456789abcdef0123456789abcdef")
             .with_variable("C", "2123456789abcdef0123456789abcdef");
         let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap();
-        let roll = Labels::of(&loaded.config);
-        let paths: Vec<_> = roll.routes.iter().map(|route| (&*route.path, route.mode)).collect();
+        let labels = Labels::of(&loaded.config);
+        let paths: Vec<_> = labels.routes.iter().map(|route| (&*route.path, route.mode)).collect();
         assert_eq!(
             paths,
             [
@@ -125,7 +125,7 @@ mod tests {
                 ("/x", Mode::Observe(Permit::of_configuration()))
             ]
         );
-        let secrets: Vec<_> = roll
+        let secrets: Vec<_> = labels
             .secrets
             .iter()
             .map(|secret| {

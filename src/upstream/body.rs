@@ -20,7 +20,7 @@ use crate::upstream::response::Framing;
 /// complete. What the upstream sends behind the end is nobody's.
 #[derive(Debug)]
 pub struct ResponseBody {
-    link: Option<Box<Connection>>,
+    connection: Option<Box<Connection>>,
     pool: Rc<Pool>,
     /// Bytes that are still to come, where that is known.
     left: Option<u64>,
@@ -32,21 +32,21 @@ impl ResponseBody {
     /// Relays what arrives over `link`, framed in this way. When nobody wants it any more, all that is left of it must come
     /// within `patience`.
     #[must_use]
-    pub fn new(framing: Framing, link: Box<Connection>, pool: Rc<Pool>, patience: Duration) -> Self {
+    pub fn new(framing: Framing, connection: Box<Connection>, pool: Rc<Pool>, patience: Duration) -> Self {
         let left = match framing {
             Framing::None => Some(0),
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::Close => None,
         };
-        Self { link: Some(link), pool, left, has_surplus: false, patience }
+        Self { connection: Some(connection), pool, left, has_surplus: false, patience }
     }
 
     /// The next piece; none behind the last.
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
-        let Some(link) = &mut self.link else { return Poll::Ready(None) };
-        match link.poll_content(cx) {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        match connection.poll_content(cx) {
             Poll::Ready(Ok(piece)) => {
-                if link.is_complete() {
+                if connection.is_complete() {
                     self.release();
                 }
                 let length = piece.as_ref().map_or(0, Bytes::len);
@@ -55,7 +55,7 @@ impl ResponseBody {
                 Poll::Ready(piece.map(Ok))
             }
             Poll::Ready(Err(error)) => {
-                self.link = None;
+                self.connection = None;
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Pending => Poll::Pending,
@@ -65,7 +65,7 @@ impl ResponseBody {
     /// Whether all of it has gone by.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.link.is_none()
+        self.connection.is_none()
     }
 
     /// Whether bytes have come behind it, as far as is known when all of it has gone by.
@@ -92,7 +92,9 @@ impl ResponseBody {
                     Poll::Ready(Some(Ok(_))) => {}
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                     Poll::Pending => {
-                        if let Some(end) = self.link.as_ref().and_then(|link| link.upload_end()) {
+                        if let Some(end) =
+                            self.connection.as_ref().and_then(|connection| connection.upload_end())
+                        {
                             deadline.set_at(end, self.patience);
                         }
                         return deadline.poll_passed(cx);
@@ -104,9 +106,9 @@ impl ResponseBody {
     }
 
     fn release(&mut self) {
-        if let Some(link) = self.link.take() {
-            self.has_surplus = link.has_surplus();
-            self.pool.take_back(link, Instant::now());
+        if let Some(connection) = self.connection.take() {
+            self.has_surplus = connection.has_surplus();
+            self.pool.take_back(connection, Instant::now());
         }
     }
 }

@@ -58,12 +58,17 @@ impl Outgoing {
     /// Small content is put behind the head, to leave in one piece: `send` costs the kernel less than `writev`, by more than
     /// the copy.
     #[must_use]
-    pub fn new(mut head: Vec<u8>, mut content: Vec<u8>, share: Reservation, asked: RequestKind) -> Box<Self> {
+    pub fn new(
+        mut head: Vec<u8>,
+        mut content: Vec<u8>,
+        reservation: Reservation,
+        asked: RequestKind,
+    ) -> Box<Self> {
         if content.len() <= SMALL {
             head.extend_from_slice(&content);
             content = Vec::new();
         }
-        Box::new(Self { head, content, _share: share, asked })
+        Box::new(Self { head, content, _share: reservation, asked })
     }
 }
 

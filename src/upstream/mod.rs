@@ -40,8 +40,8 @@ pub fn deliver<'p, 'd>(
     let Delivery { request, target, client, memory, at } = delivery;
     let sent = pool.map(|pool| {
         let (length, origin) = (request.content().len(), &pool.upstream().origin);
-        let circumstances = RequestInfo { peer: client, length, secret: request.secret(), origin };
-        let head = compose(request.head(), &target.forward, &circumstances);
+        let info = RequestInfo { peer: client, length, secret: request.secret(), origin };
+        let head = compose(request.head(), &target.forward, &info);
         let (request, content) = request.into_parts();
         (pool, Outgoing::new(head, content, memory, RequestKind::by(request.method())))
     });
@@ -60,14 +60,14 @@ async fn exchange(
 ) -> Result<UpstreamResponse<ResponseBody>, ForwardError> {
     let mut idle = pool.take(now);
     loop {
-        let (mut link, is_fresh, now) = match idle {
-            Some(link) => (link, false, now),
+        let (mut connection, is_fresh, now) = match idle {
+            Some(connection) => (connection, false, now),
             None => (pool.connect().await?, true, Instant::now()),
         };
-        match link.send(request, kept, now, pool.upstream().response_timeout).await {
+        match connection.send(request, kept, now, pool.upstream().response_timeout).await {
             Ok(head) => {
                 let at = Instant::now();
-                return Ok(arrived(head, link, pool, at));
+                return Ok(arrived(head, connection, pool, at));
             }
             Err(SendError::Unsent(unsent)) if !is_fresh => request = unsent,
             Err(SendError::Unsent(_)) => return Err(ForwardError::Broken(ProtocolError::Closed)),
@@ -80,17 +80,17 @@ async fn exchange(
 /// Most answers are short, and have come with their head.
 fn arrived(
     head: ResponseHead,
-    mut link: Box<Connection>,
+    mut connection: Box<Connection>,
     pool: &Rc<Pool>,
     at: Instant,
 ) -> UpstreamResponse<ResponseBody> {
-    let Some(whole) = link.take_whole() else {
+    let Some(whole) = connection.take_whole() else {
         let patience = pool.upstream().response_timeout;
-        let relay = Box::new(ResponseBody::new(head.framing, link, Rc::clone(pool), patience));
+        let relay = Box::new(ResponseBody::new(head.framing, connection, Rc::clone(pool), patience));
         let content = UpstreamContent::Coming(relay);
         return UpstreamResponse { head, content, at: at.into_std(), has_surplus: false };
     };
-    let has_surplus = link.has_surplus();
-    pool.take_back(link, at);
+    let has_surplus = connection.has_surplus();
+    pool.take_back(connection, at);
     UpstreamResponse { head, content: UpstreamContent::Whole(whole), at: at.into_std(), has_surplus }
 }

@@ -55,9 +55,9 @@ impl Pool {
     /// An idle connection that is still good, as far as can be known.
     pub fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(link) = idle.pop() {
-            if !link.is_stale(now) && self.is_quiet(&link, now) {
-                return Some(link);
+        while let Some(connection) = idle.pop() {
+            if !connection.is_stale(now) && self.is_quiet(&connection, now) {
+                return Some(connection);
             }
         }
         None
@@ -77,18 +77,18 @@ impl Pool {
     /// Takes a connection back whose response is complete; one that is in any doubt is closed. An upstream may answer before
     /// it has read all of the request; what it was told it would get it gets, before the connection is closed. Nothing else
     /// is sent over one that answers out of turn.
-    pub fn take_back(self: &Rc<Self>, mut link: Box<Connection>, now: Instant) {
-        if link.has_surplus() {
+    pub fn take_back(self: &Rc<Self>, mut connection: Box<Connection>, now: Instant) {
+        if connection.has_surplus() {
             self.tell_of_surplus(now);
         }
-        if link.is_writing() {
+        if connection.is_writing() {
             let pool = Rc::clone(self);
             self.tracker.spawn_local(async move {
-                link.finish(pool.upstream.response_timeout).await;
+                connection.finish(pool.upstream.response_timeout).await;
             });
-        } else if link.is_reusable() && self.max_idle.get() > 0 {
-            link.rest(now);
-            self.idle.borrow_mut().push(link);
+        } else if connection.is_reusable() && self.max_idle.get() > 0 {
+            connection.rest(now);
+            self.idle.borrow_mut().push(connection);
             if !self.swept.replace(true) {
                 let pool = Rc::clone(self);
                 spawn_local(async move { pool.sweep().await });
@@ -103,8 +103,8 @@ impl Pool {
     }
 
     /// Whether nothing has come since the last response.
-    fn is_quiet(&self, link: &Connection, now: Instant) -> bool {
-        match link.arrived() {
+    fn is_quiet(&self, connection: &Connection, now: Instant) -> bool {
+        match connection.arrived() {
             Arrived::Nothing => true,
             Arrived::Bytes => {
                 self.tell_of_surplus(now);
@@ -133,10 +133,10 @@ impl Pool {
             // Those that nobody has needed for a while are at the bottom. Under a load that uses more connections than may
             // lie idle, none is closed only to be opened again.
             let mut too_many = idle.len().saturating_sub(self.max_idle.get());
-            idle.retain(|link| {
-                let is_one_too_many = too_many > 0 && link.has_rested(now, SWEEP);
+            idle.retain(|connection| {
+                let is_one_too_many = too_many > 0 && connection.has_rested(now, SWEEP);
                 too_many = too_many.saturating_sub(usize::from(is_one_too_many));
-                !is_one_too_many && !link.is_stale(now) && self.is_quiet(link, now)
+                !is_one_too_many && !connection.is_stale(now) && self.is_quiet(connection, now)
             });
             if idle.is_empty() {
                 self.swept.set(false);

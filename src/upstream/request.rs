@@ -71,8 +71,8 @@ const SLACK: usize = 48;
 /// and `expect` are left out; one `content-length` stands where the sender said the length, if it did (RFC 9112, section
 /// 6.2).
 #[must_use]
-pub fn compose(head: &RequestHead, forward: &ForwardOptions, circumstances: &RequestInfo<'_>) -> Vec<u8> {
-    let room = if circumstances.length <= SMALL { circumstances.length } else { 0 };
+pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<'_>) -> Vec<u8> {
+    let room = if info.length <= SMALL { info.length } else { 0 };
     let mut out = Vec::with_capacity(head.size().saturating_add(SLACK).saturating_add(room));
     push(&mut out, &[head.method().as_bytes(), b" ", head.target(), b" HTTP/1.1\r\n"]);
     let gone = if head.facts().has_connection_options {
@@ -80,7 +80,7 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, circumstances: &Req
     } else {
         HopByHop::usual()
     };
-    let mut forwarded = Forwarded::new(head, forward.x_forwarded, circumstances, &gone);
+    let mut forwarded = Forwarded::new(head, forward.x_forwarded, info, &gone);
     let mut has_length = false;
     let mut has_host = false;
     for (name, value) in head.lines() {
@@ -89,7 +89,7 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, circumstances: &Req
             Some(Special::Framing) if has_length => {}
             Some(Special::Framing) => {
                 let name = if name.len() == CONTENT_LENGTH.len() { name } else { CONTENT_LENGTH };
-                push_length(&mut out, name, circumstances.length);
+                push_length(&mut out, name, info.length);
                 has_length = true;
             }
             Some(Special::Host) => {
@@ -104,17 +104,17 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, circumstances: &Req
             None => forwarded.push_line(&mut out, name, value),
         }
     }
-    if !has_length && (circumstances.length > 0 || anticipates_content(head.method())) {
-        push_length(&mut out, CONTENT_LENGTH, circumstances.length);
+    if !has_length && (info.length > 0 || anticipates_content(head.method())) {
+        push_length(&mut out, CONTENT_LENGTH, info.length);
     }
     if !has_host {
         // Only HTTP/1.0 gets here without one, and HTTP/1.1 must have one (RFC 9112, section 3.2).
-        push_line(&mut out, b"host", circumstances.origin.authority().as_bytes());
+        push_line(&mut out, b"host", info.origin.authority().as_bytes());
     }
     forwarded.push_rest(&mut out);
     if let Some(field) = &forward.verified_field
         && let Some(secret) =
-            circumstances.secret.filter(|name| name.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
+            info.secret.filter(|name| name.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
     {
         // A structured dictionary (RFC 9651); nothing where nothing verified.
         let name = field.as_str().as_bytes();
@@ -166,12 +166,7 @@ struct Forwarded {
 const NAMES: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
 
 impl Forwarded {
-    fn new(
-        head: &RequestHead,
-        wanted: XForwarded,
-        circumstances: &RequestInfo<'_>,
-        gone: &HopByHop<'_>,
-    ) -> Self {
+    fn new(head: &RequestHead, wanted: XForwarded, info: &RequestInfo<'_>, gone: &HopByHop<'_>) -> Self {
         let claimed = match wanted {
             XForwarded::Off => return Self { ours: [const { None }; 3], is_asked_for: false },
             XForwarded::Append => true,
@@ -179,12 +174,12 @@ impl Forwarded {
         };
         // A peer without an address is `unknown` (RFC 7239, section 6.2, has that word for it): were nothing appended,
         // what the client itself claims would be the last entry.
-        let peer = match circumstances.peer {
+        let peer = match info.peer {
             ClientAddress::Ip(address) => address.to_string(),
             ClientAddress::Unix => "unknown".to_owned(),
         };
         let host = head.values("host").next().map(<[u8]>::to_vec);
-        let host = host.unwrap_or_else(|| circumstances.origin.authority().into_bytes());
+        let host = host.unwrap_or_else(|| info.origin.authority().into_bytes());
         let mut ours = [Some(peer.into_bytes()), Some(b"http".to_vec()), Some(host)];
         if claimed {
             for (our, name) in ours.iter_mut().zip(NAMES).filter(|(_, name)| !gone.has(name.as_bytes())) {

@@ -23,7 +23,7 @@ pub(crate) const LONG_REST: Duration = Duration::from_millis(500);
 /// for a moment; but an authentic request that waits for its upstream is never evicted.
 #[derive(Debug)]
 pub struct Entry {
-    crowd: Weak<ConnectionLimit>,
+    connection_limit: Weak<ConnectionLimit>,
     epoch: Instant,
     /// Where the registry has it, under its lock.
     pub(crate) index: AtomicUsize,
@@ -48,11 +48,11 @@ const NEVER: u64 = u64::MAX;
 
 impl Entry {
     /// A connection that has said nothing yet.
-    pub(crate) fn new(crowd: &Arc<ConnectionLimit>) -> Self {
-        let now = crowd.since_epoch(Instant::now());
+    pub(crate) fn new(connection_limit: &Arc<ConnectionLimit>) -> Self {
+        let now = connection_limit.since_epoch(Instant::now());
         Self {
-            crowd: Arc::downgrade(crowd),
-            epoch: crowd.epoch,
+            connection_limit: Arc::downgrade(connection_limit),
+            epoch: connection_limit.epoch,
             index: AtomicUsize::new(0),
             waits: AtomicU8::new(Waits::Head.number()),
             came: now,
@@ -131,13 +131,13 @@ impl Entry {
         // In the same order for all as what `evict` does: one of the two sees the other.
         self.waits.store(Waits::Upstream.number(), Ordering::SeqCst);
         if self.evicted.load(Ordering::SeqCst)
-            && let Some(crowd) = self.crowd.upgrade()
+            && let Some(connection_limit) = self.connection_limit.upgrade()
         {
-            let mut registry = crowd.registry();
+            let mut registry = connection_limit.registry();
             if self.evicted.swap(false, Ordering::SeqCst) {
                 registry.evicting = registry.evicting.saturating_sub(1);
             }
-            crowd.evict(&mut registry);
+            connection_limit.evict(&mut registry);
         }
     }
 

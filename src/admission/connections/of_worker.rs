@@ -25,7 +25,7 @@ impl WorkerConnections {
         if members.is_empty() {
             self.inhabited.notify_one();
         }
-        Joined { roster: Rc::clone(self), number: members.insert(Arc::clone(entry)) }
+        Joined { connections: Rc::clone(self), number: members.insert(Arc::clone(entry)) }
     }
 
     /// Tells connections whose rest has become long. Never ends; while there are no connections it does nothing.
@@ -45,12 +45,12 @@ impl WorkerConnections {
 /// A connection's place in its roster.
 #[derive(Debug)]
 pub struct Joined {
-    roster: Rc<WorkerConnections>,
+    connections: Rc<WorkerConnections>,
     number: usize,
 }
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        self.roster.members.borrow_mut().try_remove(self.number);
+        self.connections.members.borrow_mut().try_remove(self.number);
     }
 }

@@ -19,10 +19,10 @@ fn rest(place: &Place) {
     place.entry().wait_for_head(true, &mut LazyNow::default());
 }
 
-async fn at_rest(crowd: &Arc<ConnectionLimit>, count: usize) -> Vec<Place> {
+async fn at_rest(connection_limit: &Arc<ConnectionLimit>, count: usize) -> Vec<Place> {
     let mut places = Vec::new();
     for _ in 0..count {
-        places.push(crowd.enter(ClientAddress::Unix).await);
+        places.push(connection_limit.enter(ClientAddress::Unix).await);
     }
     places.iter().for_each(rest);
     places
@@ -32,9 +32,9 @@ fn evicted(places: &[Place]) -> Vec<usize> {
     (0..places.len()).filter(|index| places[*index].entry().is_evicted()).collect()
 }
 
-fn newcomer(crowd: &Arc<ConnectionLimit>) -> JoinHandle<Place> {
-    let crowd = Arc::clone(crowd);
-    tokio::task::spawn_local(async move { crowd.enter(ClientAddress::Unix).await })
+fn newcomer(connection_limit: &Arc<ConnectionLimit>) -> JoinHandle<Place> {
+    let connection_limit = Arc::clone(connection_limit);
+    tokio::task::spawn_local(async move { connection_limit.enter(ClientAddress::Unix).await })
 }
 
 async fn run(test: impl Future<Output = ()>) {
@@ -44,16 +44,16 @@ async fn run(test: impl Future<Output = ()>) {
 #[tokio::test(start_paused = true)]
 async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
     run(async {
-        let crowd = ConnectionLimit::new(4);
-        let mut places = at_rest(&crowd, 4).await;
-        assert!(!crowd.is_wanting());
-        let first = newcomer(&crowd);
+        let connection_limit = ConnectionLimit::new(4);
+        let mut places = at_rest(&connection_limit, 4).await;
+        assert!(!connection_limit.is_wanting());
+        let first = newcomer(&connection_limit);
         yield_now().await;
-        assert!(crowd.is_wanting());
+        assert!(connection_limit.is_wanting());
         advance(RECALL * 5).await;
         yield_now().await;
         assert_eq!(evicted(&places).len(), 1);
-        let second = newcomer(&crowd);
+        let second = newcomer(&connection_limit);
         advance(RECALL * 5).await;
         yield_now().await;
         let leaving = evicted(&places);
@@ -61,12 +61,12 @@ async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
         for index in leaving.iter().rev() {
             drop(places.remove(*index));
             // Before the one that has got the place knows of it.
-            let registry = crowd.registry();
+            let registry = connection_limit.registry();
             assert_eq!(registry.evicting, registry.waiters.len());
         }
         let _second = (first.await.unwrap(), second.await.unwrap());
-        assert!(!crowd.is_wanting());
-        assert_eq!((crowd.free(), evicted(&places).len()), (0, 0));
+        assert!(!connection_limit.is_wanting());
+        assert_eq!((connection_limit.free(), evicted(&places).len()), (0, 0));
     })
     .await;
 }
@@ -74,9 +74,9 @@ async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
 #[tokio::test(start_paused = true)]
 async fn one_that_turns_out_to_be_authentic_stays_and_another_one_goes() {
     run(async {
-        let crowd = ConnectionLimit::new(2);
-        let places = at_rest(&crowd, 2).await;
-        let waits = newcomer(&crowd);
+        let connection_limit = ConnectionLimit::new(2);
+        let places = at_rest(&connection_limit, 2).await;
+        let waits = newcomer(&connection_limit);
         yield_now().await;
         let [first] = evicted(&places)[..] else { panic!("{:?}", evicted(&places)) };
         places[first].entry().wait_for_content(Instant::now());
@@ -94,10 +94,10 @@ async fn one_that_turns_out_to_be_authentic_stays_and_another_one_goes() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_evicted_who_waits_for_the_upstream_of_an_authentic_request() {
     run(async {
-        let crowd = ConnectionLimit::new(2);
-        let places = at_rest(&crowd, 2).await;
+        let connection_limit = ConnectionLimit::new(2);
+        let places = at_rest(&connection_limit, 2).await;
         places.iter().for_each(|place| place.entry().wait_for_upstream());
-        let waits = newcomer(&crowd);
+        let waits = newcomer(&connection_limit);
         advance(RECALL * 5).await;
         yield_now().await;
         assert_eq!(evicted(&places), [0; 0]);
@@ -114,22 +114,22 @@ async fn nobody_is_evicted_who_waits_for_the_upstream_of_an_authentic_request() 
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_waiting_leaves_nothing_behind() {
     run(async {
-        let crowd = ConnectionLimit::new(1);
-        let place = crowd.enter(ClientAddress::Unix).await;
-        let waits = newcomer(&crowd);
+        let connection_limit = ConnectionLimit::new(1);
+        let place = connection_limit.enter(ClientAddress::Unix).await;
+        let waits = newcomer(&connection_limit);
         yield_now().await;
         waits.abort();
         assert!(waits.await.is_err());
-        assert!(!crowd.is_wanting());
-        assert!(crowd.registry().waiters.is_empty());
-        let waits = newcomer(&crowd);
+        assert!(!connection_limit.is_wanting());
+        assert!(connection_limit.registry().waiters.is_empty());
+        let waits = newcomer(&connection_limit);
         yield_now().await;
         // It has been given the place, and ends before it knows.
         drop(place);
         waits.abort();
         assert!(waits.await.is_err());
-        assert_eq!((crowd.free(), crowd.registry().evicting), (1, 0));
-        let registry = crowd.registry();
+        assert_eq!((connection_limit.free(), connection_limit.registry().evicting), (1, 0));
+        let registry = connection_limit.registry();
         assert!(registry.members.is_empty() && registry.places.is_empty());
     })
     .await;
@@ -138,34 +138,34 @@ async fn who_gives_up_waiting_leaves_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn for_a_descriptor_one_leaves_though_there_are_places() {
     run(async {
-        let crowd = ConnectionLimit::new(5);
-        let mut places = at_rest(&crowd, 2).await;
-        let room = Arc::clone(&crowd);
+        let connection_limit = ConnectionLimit::new(5);
+        let mut places = at_rest(&connection_limit, 2).await;
+        let room = Arc::clone(&connection_limit);
         let waits = tokio::task::spawn_local(async move { room.make_room().await });
         yield_now().await;
         let [index] = evicted(&places)[..] else { panic!("{:?}", evicted(&places)) };
-        drop(crowd.enter(ClientAddress::Unix).await);
+        drop(connection_limit.enter(ClientAddress::Unix).await);
         advance(RECALL * 2).await;
         drop(places.remove(index));
         waits.await.unwrap();
-        assert_eq!((crowd.free(), evicted(&places)), (4, vec![]));
+        assert_eq!((connection_limit.free(), evicted(&places)), (4, vec![]));
     })
     .await;
 }
 
 /// In which order the places of these clients are given up, all in the same state.
 async fn order(clients: &[&str]) -> Vec<usize> {
-    let crowd = ConnectionLimit::new(clients.len());
+    let connection_limit = ConnectionLimit::new(clients.len());
     let mut places = Vec::new();
     for client in clients {
-        places.push(Some(crowd.enter(peer(client)).await));
+        places.push(Some(connection_limit.enter(peer(client)).await));
         advance(MILLI).await;
     }
     advance(FRESH).await;
     let mut order = Vec::new();
     for _ in clients {
-        let now = crowd.since_epoch(Instant::now());
-        assert!(crowd.registry().evict_one(now));
+        let now = connection_limit.since_epoch(Instant::now());
+        assert!(connection_limit.registry().evict_one(now));
         let gone = places.iter_mut().enumerate().find_map(|(index, place)| {
             let is_evicted = place.as_ref().is_some_and(|place| place.entry().is_evicted());
             is_evicted.then(|| (index, place.take()))
@@ -185,34 +185,34 @@ async fn who_holds_most_places_gives_them_up_first_and_an_ipv6_network_is_one_cl
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_counts_for_the_client_that_its_proxy_announces() {
-    let crowd = ConnectionLimit::new(3);
+    let connection_limit = ConnectionLimit::new(3);
     let mut places = Vec::new();
     for _ in 0..3 {
-        places.push(crowd.enter(peer("10.0.0.1")).await);
+        places.push(connection_limit.enter(peer("10.0.0.1")).await);
         advance(MILLI).await;
     }
     for (place, client) in places.iter().zip(["192.0.2.1", "192.0.2.2", "192.0.2.2"]) {
         place.belongs_to(peer(client));
     }
     advance(FRESH).await;
-    let now = crowd.since_epoch(Instant::now());
-    assert!(crowd.registry().evict_one(now));
+    let now = connection_limit.since_epoch(Instant::now());
+    assert!(connection_limit.registry().evict_one(now));
     assert_eq!(evicted(&places), [1]);
     drop(places);
-    assert!(crowd.registry().places.is_empty());
+    assert!(connection_limit.registry().places.is_empty());
 }
 
 /// What the registry believes that a connection waits for, and since when.
 fn known(place: &Place) -> (Waits, Duration) {
-    let standing = place.entry().standing(place.crowd.since_epoch(Instant::now()), 1);
+    let standing = place.entry().standing(place.connection_limit.since_epoch(Instant::now()), 1);
     (standing.waits, standing.waited)
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_byte_does_not_make_a_connection_younger() {
     let second = Duration::from_secs(1);
-    let crowd = ConnectionLimit::new(1);
-    let place = crowd.enter(ClientAddress::Unix).await;
+    let connection_limit = ConnectionLimit::new(1);
+    let place = connection_limit.enter(ClientAddress::Unix).await;
     let entry = place.entry();
     advance(second).await;
     entry.wait_for_head(false, &mut LazyNow::default());
@@ -249,33 +249,33 @@ async fn one_byte_does_not_make_a_connection_younger() {
 
 #[tokio::test(start_paused = true)]
 async fn a_look_is_bounded_unless_nobody_can_be_evicted_and_the_next_one_goes_on_behind_it() {
-    let crowd = ConnectionLimit::new(4 * LOOKED_AT);
-    let places = at_rest(&crowd, 4 * LOOKED_AT).await;
-    let now = crowd.since_epoch(Instant::now());
-    assert!(crowd.registry().least(now).is_some());
-    assert_eq!(crowd.registry().next, LOOKED_AT);
+    let connection_limit = ConnectionLimit::new(4 * LOOKED_AT);
+    let places = at_rest(&connection_limit, 4 * LOOKED_AT).await;
+    let now = connection_limit.since_epoch(Instant::now());
+    assert!(connection_limit.registry().least(now).is_some());
+    assert_eq!(connection_limit.registry().next, LOOKED_AT);
     let (last, others) = places.split_last().unwrap();
     others.iter().for_each(|place| place.entry().wait_for_upstream());
-    assert!(crowd.registry().least(now).is_some_and(|entry| Arc::ptr_eq(&entry, last.entry())));
-    assert_eq!(crowd.registry().next, 4 * LOOKED_AT);
+    assert!(connection_limit.registry().least(now).is_some_and(|entry| Arc::ptr_eq(&entry, last.entry())));
+    assert_eq!(connection_limit.registry().next, 4 * LOOKED_AT);
     last.entry().wait_for_upstream();
-    assert!(crowd.registry().least(now).is_none());
+    assert!(connection_limit.registry().least(now).is_none());
 }
 
 #[tokio::test]
 async fn members_are_found_whoever_has_left_before_them() {
-    let crowd = ConnectionLimit::new(5);
+    let connection_limit = ConnectionLimit::new(5);
     let mut places: Vec<Place> = Vec::new();
     for number in 0..5 {
-        places.push(crowd.enter(peer(&format!("192.0.2.{number}"))).await);
+        places.push(connection_limit.enter(peer(&format!("192.0.2.{number}"))).await);
     }
     for index in [1, 2, 0] {
         drop(places.remove(index));
         for place in &places {
             let index = place.entry().index.load(Ordering::Relaxed);
-            assert!(Arc::ptr_eq(&crowd.registry().members[index].entry, place.entry()));
+            assert!(Arc::ptr_eq(&connection_limit.registry().members[index].entry, place.entry()));
         }
-        let registry = crowd.registry();
+        let registry = connection_limit.registry();
         assert_eq!((registry.members.len(), registry.places.len()), (places.len(), places.len()));
     }
 }

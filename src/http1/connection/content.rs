@@ -22,15 +22,15 @@ pub(crate) enum Remaining {
 /// The content of the request under way, read from its connection.
 #[derive(Debug)]
 pub struct RequestContent<IO> {
-    wire: Rc<Connection<IO>>,
+    connection: Rc<Connection<IO>>,
     length: Length,
 }
 
 impl<IO: Transport> RequestContent<IO> {
     /// The content of the request that has just arrived.
     #[must_use]
-    pub fn new(wire: &Rc<Connection<IO>>) -> Self {
-        Self { wire: Rc::clone(wire), length: wire.content_length() }
+    pub fn new(connection: &Rc<Connection<IO>>) -> Self {
+        Self { connection: Rc::clone(connection), length: connection.content_length() }
     }
 }
 
@@ -40,8 +40,8 @@ impl<IO: Transport> Content for RequestContent<IO> {
     }
 
     async fn ask_for(&mut self) -> Result<(), ContentError> {
-        if self.wire.has_unread_content() && self.wire.waiting() == 0 {
-            self.wire.send_continue().await.map_err(|_gone| ContentError::Incomplete)?;
+        if self.connection.has_unread_content() && self.connection.waiting() == 0 {
+            self.connection.send_continue().await.map_err(|_gone| ContentError::Incomplete)?;
         }
         Ok(())
     }
@@ -51,27 +51,27 @@ impl<IO: Transport> Content for RequestContent<IO> {
         cx: &mut Context<'_>,
         place: &mut impl Append,
     ) -> Poll<Result<Progress, ContentError>> {
-        self.wire.poll_content(cx, place)
+        self.connection.poll_content(cx, place)
     }
 
     fn buffered(&self) -> usize {
-        self.wire.waiting()
+        self.connection.waiting()
     }
 
     fn announced(&self) -> u64 {
-        self.wire.announced()
+        self.connection.announced()
     }
 
     fn is_evicted(&self) -> bool {
-        self.wire.entry().is_evicted()
+        self.connection.entry().is_evicted()
     }
 
     fn wait_for_more(&self, received: usize) {
-        self.wire.entry().wait_for_more_content(received);
+        self.connection.entry().wait_for_more_content(received);
     }
 
     fn wait_for_upstream(&self, is_authentic: bool) {
-        self.wire.wait_for_upstream(is_authentic);
+        self.connection.wait_for_upstream(is_authentic);
     }
 }
 
@@ -223,19 +223,19 @@ mod tests {
             min_write_rate: 0,
         };
         let (mut client, gateway) = tokio::io::duplex(4096);
-        let share = Budget::new(1 << 20).share(ClientAddress::Unix);
+        let reservation = Budget::new(1 << 20).reservation(ClientAddress::Unix);
         let place = ConnectionLimit::new(1).enter_uncounted(ClientAddress::Unix);
         let entry = Arc::clone(place.entry());
-        let wire = Connection::new(gateway, Buffer::default(), limits, scratch(), entry, share);
-        let look = || wire.poll_received(&mut Context::from_waker(std::task::Waker::noop()));
+        let connection = Connection::new(gateway, Buffer::default(), limits, scratch(), entry, reservation);
+        let look = || connection.poll_received(&mut Context::from_waker(std::task::Waker::noop()));
         for byte in b"\r\n".repeat(500) {
             client.write_all(&[byte]).await.unwrap();
             assert!(look().is_pending());
             // All that is held is looked at.
-            assert_eq!(wire.waiting(), usize::from(byte == b'\r'));
+            assert_eq!(connection.waiting(), usize::from(byte == b'\r'));
         }
         client.write_all(b"\r\n").await.unwrap();
-        assert!(matches!(look(), Poll::Ready(Ok(Some(arrival))) if arrival.head.is_err()));
+        assert!(matches!(look(), Poll::Ready(Ok(Some(received))) if received.head.is_err()));
     }
 
     /// What it asks for is kept from others for as long as it waits, so it does not ask when it has been refused.
@@ -253,11 +253,12 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let now = std::time::Instant::now();
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        let mut full = [MIB, MIB / 16, MIB / 16].map(|bytes| (bytes, budget.share(ClientAddress::Unix)));
-        for (bytes, share) in &mut full {
-            assert!(share.poll_grow_to(&mut cx, *bytes, now).is_ready());
+        let mut full =
+            [MIB, MIB / 16, MIB / 16].map(|bytes| (bytes, budget.reservation(ClientAddress::Unix)));
+        for (bytes, reservation) in &mut full {
+            assert!(reservation.poll_grow_to(&mut cx, *bytes, now).is_ready());
             if *bytes == MIB {
-                share.hold_while_waiting(&cx, 1, now, now).unwrap();
+                reservation.hold_while_waiting(&cx, 1, now, now).unwrap();
             }
         }
         let (mut client, gateway) = tokio::io::duplex(16 * 1024);
@@ -269,13 +270,13 @@ mod tests {
             limits,
             scratch(),
             entry,
-            budget.share(ClientAddress::Unix),
+            budget.reservation(ClientAddress::Unix),
         );
         client.write_all(format!("POST / HTTP/1.1\r\nx: {}", "y".repeat(6000)).as_bytes()).await.unwrap();
         let received = poll_fn(|cx| connection.poll_received(cx)).await.unwrap().unwrap();
         assert_eq!(received.head.unwrap_err(), crate::message::head::HeadError::TimedOut);
         drop(full);
-        let grown = budget.share(ClientAddress::Unix).poll_grow_to(&mut cx, MIB, now);
+        let grown = budget.reservation(ClientAddress::Unix).poll_grow_to(&mut cx, MIB, now);
         assert_eq!(grown, Poll::Ready(Ok(())));
     }
 
@@ -293,25 +294,26 @@ mod tests {
                 write_timeout: long,
                 min_write_rate: 0,
             };
-            let share = Budget::new(1 << 20).share(ClientAddress::Unix);
+            let reservation = Budget::new(1 << 20).reservation(ClientAddress::Unix);
             let place = ConnectionLimit::new(1).enter_uncounted(ClientAddress::Unix);
             let entry = Arc::clone(place.entry());
-            let wire = Connection::new(gateway, Buffer::default(), limits, scratch(), entry, share);
+            let connection =
+                Connection::new(gateway, Buffer::default(), limits, scratch(), entry, reservation);
             let head = "POST /one HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n";
             client.write_all(head.as_bytes()).await.unwrap();
             let content = format!("abc{second}");
             if at_once {
                 client.write_all(content.as_bytes()).await.unwrap();
             }
-            let first = poll_fn(|cx| wire.poll_received(cx)).await.unwrap().unwrap().head.unwrap();
+            let first = poll_fn(|cx| connection.poll_received(cx)).await.unwrap().unwrap().head.unwrap();
             assert_eq!(first.target(), b"/one");
             if !at_once {
                 client.write_all(content.as_bytes()).await.unwrap();
             }
             let mut bag = Bag::default();
-            while poll_fn(|cx| wire.poll_content(cx, &mut bag)).await.unwrap() != Progress::Complete {}
+            while poll_fn(|cx| connection.poll_content(cx, &mut bag)).await.unwrap() != Progress::Complete {}
             assert_eq!(bag.0, b"abc");
-            let next = poll_fn(|cx| wire.poll_received(cx)).await.unwrap().unwrap().head.unwrap();
+            let next = poll_fn(|cx| connection.poll_received(cx)).await.unwrap().unwrap().head.unwrap();
             assert_eq!(next.target(), b"/two");
         }
     }

@@ -24,8 +24,8 @@ fn worker_before(upstream: &str) -> Rc<Worker> {
     worker_among(&format!("http://{upstream}"), ConnectionLimit::new(10))
 }
 
-fn worker_among(upstream: &str, crowd: Arc<ConnectionLimit>) -> Rc<Worker> {
-    Worker::new(control_before(upstream), crowd, 1)
+fn worker_among(upstream: &str, connection_limit: Arc<ConnectionLimit>) -> Rc<Worker> {
+    Worker::new(control_before(upstream), connection_limit, 1)
 }
 
 fn control_before(upstream: &str) -> Arc<Control> {
@@ -230,11 +230,12 @@ async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() 
         let _joined = worker.connections().join(&entry);
         let limits = *worker.view().limits();
         let requests = request.repeat(ROUNDS).into_bytes().into();
-        let (scratch, share) = (Rc::clone(worker.scratch()), worker.budget().share(ClientAddress::Unix));
-        let wire = Connection::new(gateway, requests, limits, scratch, Arc::clone(&entry), share);
-        let known = Rc::clone(&wire);
+        let (scratch, reservation) =
+            (Rc::clone(worker.scratch()), worker.budget().reservation(ClientAddress::Unix));
+        let connection = Connection::new(gateway, requests, limits, scratch, Arc::clone(&entry), reservation);
+        let known = Rc::clone(&connection);
         let served = tokio::task::spawn_local(async move {
-            exchanges(&worker, &wire, &entry, ClientAddress::Unix).await.unwrap();
+            exchanges(&worker, &connection, &entry, ClientAddress::Unix).await.unwrap();
         });
         for round in 0..ROUNDS {
             let sent_away = async {
@@ -580,14 +581,14 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
         [(large, true, true, 0), (large, false, true, 5), (small, true, true, 0), (small, false, false, 75)]
     {
         let run = async {
-            let crowd = ConnectionLimit::new(1);
-            let place = crowd.enter(ClientAddress::Unix).await;
+            let connection_limit = ConnectionLimit::new(1);
+            let place = connection_limit.enter(ClientAddress::Unix).await;
             // Its request waits for its upstream, so that it is not evicted itself.
             place.entry().wait_for_upstream();
-            let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
+            let worker = worker_among("http://127.0.0.1:9", Arc::clone(&connection_limit));
             let waits = tokio::task::spawn_local(async move {
                 if is_wanting {
-                    drop(crowd.enter(ClientAddress::Unix).await);
+                    drop(connection_limit.enter(ClientAddress::Unix).await);
                 }
             });
             tokio::task::yield_now().await;
@@ -699,11 +700,11 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
         (expect, 14, Some("100")),
     ] {
         let run = async {
-            let crowd = ConnectionLimit::new(1);
-            let worker = worker_among("http://127.0.0.1:9", Arc::clone(&crowd));
+            let connection_limit = ConnectionLimit::new(1);
+            let worker = worker_among("http://127.0.0.1:9", Arc::clone(&connection_limit));
             let (client, gateway) = tokio::io::duplex(room);
             let (mut reading, mut writing) = tokio::io::split(client);
-            let place = crowd.enter(ClientAddress::Unix).await;
+            let place = connection_limit.enter(ClientAddress::Unix).await;
             let served = tokio::task::spawn_local(async move {
                 let entry = Arc::clone(place.entry());
                 let (peer, drain) = (ClientAddress::Unix, CancellationToken::new());
@@ -718,7 +719,7 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
             complete_content().await;
             assert!(!served.is_finished(), "{sent:?}");
             let begin = tokio::time::Instant::now();
-            drop(crowd.enter(ClientAddress::Unix).await);
+            drop(connection_limit.enter(ClientAddress::Unix).await);
             assert_eq!(begin.elapsed(), Duration::ZERO, "{sent:?}");
             served.await.unwrap();
             let mut received = String::new();
@@ -737,11 +738,13 @@ async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     for begins in [false, true] {
         let run = async {
-            let crowd = ConnectionLimit::new(1);
-            let worker =
-                worker_among(&format!("http://{}", listener.local_addr().unwrap()), Arc::clone(&crowd));
+            let connection_limit = ConnectionLimit::new(1);
+            let worker = worker_among(
+                &format!("http://{}", listener.local_addr().unwrap()),
+                Arc::clone(&connection_limit),
+            );
             let (mut client, gateway) = tokio::io::duplex(4096);
-            let place = crowd.enter(ClientAddress::Unix).await;
+            let place = connection_limit.enter(ClientAddress::Unix).await;
             let served = tokio::task::spawn_local(async move {
                 let entry = Arc::clone(place.entry());
                 let (peer, drain) = (ClientAddress::Unix, CancellationToken::new());
@@ -757,7 +760,7 @@ async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
                 client.read_exact(&mut head).await.unwrap();
                 assert_eq!(&head, b"HTTP/1.1 200 OK");
             }
-            drop(crowd.enter(ClientAddress::Unix).await);
+            drop(connection_limit.enter(ClientAddress::Unix).await);
             served.await.unwrap();
             let mut rest = String::new();
             client.read_to_string(&mut rest).await.unwrap();

@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// A link, and the other end of it. The system has said by then that the link can be written to.
-async fn link() -> (Connection, ClientAddress) {
+async fn connection() -> (Connection, ClientAddress) {
     let (ours, peer) = ClientAddress::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     peer.set_read_timeout(Some(LIMIT)).unwrap();
@@ -33,20 +33,20 @@ async fn link() -> (Connection, ClientAddress) {
 }
 
 fn request(size: usize) -> Box<Outgoing> {
-    request_with(size, Budget::new(1 << 30).share(client::ClientAddress::Unix))
+    request_with(size, Budget::new(1 << 30).reservation(client::ClientAddress::Unix))
 }
 
-fn request_with(size: usize, share: Reservation) -> Box<Outgoing> {
+fn request_with(size: usize, reservation: Reservation) -> Box<Outgoing> {
     let head = format!("POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
-    Outgoing::new(head.into_bytes(), vec![b'x'; size], share, RequestKind::ForContent)
+    Outgoing::new(head.into_bytes(), vec![b'x'; size], reservation, RequestKind::ForContent)
 }
 
-async fn sent(link: &mut Connection, size: usize) -> Result<ResponseHead, SendError> {
-    link.send(request(size), &[], Instant::now(), LIMIT).await
+async fn sent(connection: &mut Connection, size: usize) -> Result<ResponseHead, SendError> {
+    connection.send(request(size), &[], Instant::now(), LIMIT).await
 }
 
-fn stream(link: &Connection) -> &UnixStream {
-    match &link.stream {
+fn stream(connection: &Connection) -> &UnixStream {
+    match &connection.stream {
         Stream::Unix(stream) => stream,
         Stream::Tcp(_) => panic!("it is a unix socket"),
     }
@@ -69,31 +69,31 @@ async fn spend_budget_but(left: usize) {
 /// Without an await, so that the runtime does not parse at its sockets.
 #[tokio::test]
 async fn what_has_arrived_is_seen_before_the_runtime_knows_of_it() {
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     peer.write_all(OK).unwrap();
-    assert!(sent(&mut link, 3).await.is_ok());
-    assert!(link.take_whole().is_some() && link.is_reusable());
-    assert_eq!(link.arrived(), Arrived::Nothing);
+    assert!(sent(&mut connection, 3).await.is_ok());
+    assert!(connection.take_whole().is_some() && connection.is_reusable());
+    assert_eq!(connection.arrived(), Arrived::Nothing);
     peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil").unwrap();
-    assert_eq!(link.arrived(), Arrived::Bytes);
-    let (link, peer) = self::link().await;
+    assert_eq!(connection.arrived(), Arrived::Bytes);
+    let (connection, peer) = self::connection().await;
     drop(peer);
-    assert_eq!(link.arrived(), Arrived::End);
+    assert_eq!(connection.arrived(), Arrived::End);
 }
 
 #[tokio::test]
 async fn what_comes_behind_a_response_is_seen_however_busy_the_task() {
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     // One parse takes all of the response, and nothing of what follows it.
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 8000\r\n";
     let text = format!("{head}x: {}\r\n\r\n", "y".repeat(8192 - 8000 - head.len() - "x: \r\n\r\n".len()));
     peer.write_all(&[text.as_bytes(), &[b'z'; 8000], b"more"].concat()).unwrap();
-    assert!(sent(&mut link, 3).await.is_ok());
-    assert_eq!(link.unread.len(), 8000);
+    assert!(sent(&mut connection, 3).await.is_ok());
+    assert_eq!(connection.unread.len(), 8000);
     spend_budget_but(0).await;
     assert!(!has_budget_remaining());
-    assert_eq!(link.take_whole().unwrap(), [b'z'; 8000][..]);
-    assert!(link.has_surplus() && !link.is_reusable());
+    assert_eq!(connection.take_whole().unwrap(), [b'z'; 8000][..]);
+    assert!(connection.has_surplus() && !connection.is_reusable());
 }
 
 /// Complete responses: what they begin with, and their content.
@@ -112,8 +112,8 @@ async fn bytes_behind_a_response_change_nothing_but_that_no_request_follows_howe
         for surplus in ["\n", "more", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", "0\r\n\r\n"] {
             let bytes = format!("HTTP/1.1 {answer}{surplus}").into_bytes();
             for cut in 0..bytes.len() {
-                let (mut link, mut peer) = link().await;
-                let mut sending = Box::pin(sent(&mut link, 3));
+                let (mut connection, mut peer) = connection().await;
+                let mut sending = Box::pin(sent(&mut connection, 3));
                 let (first, second) = bytes.split_at(cut);
                 peer.write_all(first).unwrap();
                 // What has come is read now, and the rest later.
@@ -129,14 +129,14 @@ async fn bytes_behind_a_response_change_nothing_but_that_no_request_follows_howe
                 drop(sending);
                 assert!(head.is_ok(), "{answer:?} {surplus:?} {cut}");
                 let mut got = Vec::new();
-                while !link.is_complete() {
-                    got.extend(poll_fn(|cx| link.poll_content(cx)).await.unwrap().unwrap_or_default());
+                while !connection.is_complete() {
+                    got.extend(poll_fn(|cx| connection.poll_content(cx)).await.unwrap().unwrap_or_default());
                 }
                 assert_eq!(got, content.as_bytes(), "{answer:?} {surplus:?} {cut}");
-                let is_used_again = link.is_reusable() && link.arrived() == Arrived::Nothing;
+                let is_used_again = connection.is_reusable() && connection.arrived() == Arrived::Nothing;
                 assert!(!is_used_again, "{answer:?} {surplus:?} {cut}");
-                assert!(link.has_surplus() || link.is_reusable(), "{answer:?} {surplus:?} {cut}");
-                assert_eq!(link.unread.capacity(), 0);
+                assert!(connection.has_surplus() || connection.is_reusable(), "{answer:?} {surplus:?} {cut}");
+                assert_eq!(connection.unread.capacity(), 0);
             }
         }
     }
@@ -144,8 +144,8 @@ async fn bytes_behind_a_response_change_nothing_but_that_no_request_follows_howe
 
 #[tokio::test]
 async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_there() {
-    let (mut link, mut peer) = link().await;
-    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    let (mut connection, mut peer) = connection().await;
+    let mut sending = Box::pin(sent(&mut connection, 8 << 20));
     // One write goes through, and the task's turn is over: the second one will meet what has happened since.
     spend_budget_but(1).await;
     let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
@@ -156,16 +156,16 @@ async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_ther
     drop(peer);
     let Ok(head) = sending.await else { panic!("there is an answer") };
     assert_eq!(head.status, 413);
-    assert_eq!(link.take_whole().unwrap(), "no");
-    assert!(!link.is_reusable() && !link.is_writing());
+    assert_eq!(connection.take_whole().unwrap(), "no");
+    assert!(!connection.is_reusable() && !connection.is_writing());
 }
 
 /// A peer may take no more, and go on talking: a unix socket can have only one of its directions shut.
 #[tokio::test]
 async fn what_was_not_taken_whole_is_freed_and_the_connection_not_reused() {
     for (answer, content) in [("content-length: 0\r\n\r\n", ""), ("content-length: 2\r\n\r\no", "k")] {
-        let (mut link, mut peer) = link().await;
-        let mut sending = Box::pin(sent(&mut link, 8 << 20));
+        let (mut connection, mut peer) = connection().await;
+        let mut sending = Box::pin(sent(&mut connection, 8 << 20));
         spend_budget_but(1).await;
         assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
         if content.is_empty() {
@@ -174,24 +174,24 @@ async fn what_was_not_taken_whole_is_freed_and_the_connection_not_reused() {
         write!(peer, "HTTP/1.1 413 Too Much\r\n{answer}").unwrap();
         assert!(sending.await.is_ok());
         if !content.is_empty() {
-            assert!(link.is_writing());
+            assert!(connection.is_writing());
             peer.shutdown(Shutdown::Read).unwrap();
             // Only room in the system's buffer makes us write, and find out. Without, the time limit on writing comes.
             peer.read_to_end(&mut Vec::new()).unwrap();
-            stream(&link).writable().await.unwrap();
+            stream(&connection).writable().await.unwrap();
             peer.write_all(content.as_bytes()).unwrap();
-            while !link.is_complete() {
-                assert!(poll_fn(|cx| link.poll_content(cx)).await.is_ok());
+            while !connection.is_complete() {
+                assert!(poll_fn(|cx| connection.poll_content(cx)).await.is_ok());
             }
         }
-        assert!(!link.is_writing() && !link.is_reusable());
+        assert!(!connection.is_writing() && !connection.is_reusable());
     }
 }
 
 #[tokio::test]
 async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_again() {
-    let (mut link, mut peer) = link().await;
-    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    let (mut connection, mut peer) = connection().await;
+    let mut sending = Box::pin(sent(&mut connection, 8 << 20));
     spend_budget_but(1).await;
     assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
     let mut some = [0; 100];
@@ -203,8 +203,8 @@ async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_a
 /// The log says why it failed, and not only that it did.
 #[tokio::test]
 async fn that_writing_failed_is_told_where_reading_only_ended() {
-    let (mut link, mut peer) = link().await;
-    let mut sending = Box::pin(sent(&mut link, 8 << 20));
+    let (mut connection, mut peer) = connection().await;
+    let mut sending = Box::pin(sent(&mut connection, 8 << 20));
     spend_budget_but(1).await;
     assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending());
     peer.read_exact(&mut [0; 100]).unwrap();
@@ -217,38 +217,40 @@ async fn that_writing_failed_is_told_where_reading_only_ended() {
 
 #[tokio::test]
 async fn a_request_comes_back_where_nothing_of_it_was_written_and_only_there() {
-    let (mut link, peer) = link().await;
+    let (mut connection, peer) = connection().await;
     drop(peer);
-    let Err(SendError::Unsent(unsent)) = sent(&mut link, 3).await else { panic!("nothing was written") };
+    let Err(SendError::Unsent(unsent)) = sent(&mut connection, 3).await else {
+        panic!("nothing was written")
+    };
     assert!(unsent.head.ends_with(b"\r\n\r\nxxx"));
 }
 
 #[tokio::test]
 async fn a_link_is_reused_when_both_sides_are_done_and_not_before() {
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     for _ in 0..2 {
         peer.write_all(OK).unwrap();
-        assert!(sent(&mut link, 3).await.is_ok());
-        assert!(!link.is_reusable());
-        assert_eq!(link.take_whole().unwrap(), "ok");
-        assert!(link.is_reusable());
+        assert!(sent(&mut connection, 3).await.is_ok());
+        assert!(!connection.is_reusable());
+        assert_eq!(connection.take_whole().unwrap(), "ok");
+        assert!(connection.is_reusable());
     }
     peer.write_all(OK).unwrap();
-    assert!(sent(&mut link, 8 << 20).await.is_ok());
-    assert!(link.take_whole().is_some());
-    assert!(link.is_writing() && !link.is_reusable());
+    assert!(sent(&mut connection, 8 << 20).await.is_ok());
+    assert!(connection.take_whole().is_some());
+    assert!(connection.is_writing() && !connection.is_reusable());
 }
 
 #[tokio::test]
 async fn the_budgets_share_is_held_until_the_last_byte_is_written_and_no_longer() {
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     let budget = Budget::new(1 << 30);
-    let mut share = budget.share(client::ClientAddress::Unix);
-    let grown = poll_fn(|cx| share.poll_grow_to(cx, 8 << 20, std::time::Instant::now())).await;
+    let mut reservation = budget.reservation(client::ClientAddress::Unix);
+    let grown = poll_fn(|cx| reservation.poll_grow_to(cx, 8 << 20, std::time::Instant::now())).await;
     assert!(grown.is_ok());
-    let request = request_with(8 << 20, share);
+    let request = request_with(8 << 20, reservation);
     peer.write_all(OK).unwrap();
-    assert!(link.send(request, &[], Instant::now(), LIMIT).await.is_ok());
+    assert!(connection.send(request, &[], Instant::now(), LIMIT).await.is_ok());
     assert!(budget.held() > 0);
     let reader = std::thread::spawn(move || {
         let mut read = 0;
@@ -258,28 +260,28 @@ async fn the_budgets_share_is_held_until_the_last_byte_is_written_and_no_longer(
         }
         peer
     });
-    link.finish(LIMIT).await;
-    assert!(!link.is_writing());
+    connection.finish(LIMIT).await;
+    assert!(!connection.is_writing());
     assert_eq!(budget.held(), 0);
     drop(reader.join().unwrap());
 }
 
 #[tokio::test]
 async fn a_peer_that_takes_nothing_more_is_given_up() {
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     peer.write_all(OK).unwrap();
-    assert!(sent(&mut link, 8 << 20).await.is_ok());
-    assert!(link.is_writing());
-    assert!(timeout(LIMIT, link.finish(Duration::from_millis(10))).await.is_ok());
+    assert!(sent(&mut connection, 8 << 20).await.is_ok());
+    assert!(connection.is_writing());
+    assert!(timeout(LIMIT, connection.finish(Duration::from_millis(10))).await.is_ok());
 }
 
 #[tokio::test]
 async fn content_of_any_size_leaves_whole_behind_its_head() {
     for size in [0, 1, SMALL - 1, SMALL, SMALL + 1, SMALL * 2] {
-        let (mut link, mut peer) = link().await;
+        let (mut connection, mut peer) = connection().await;
         peer.write_all(OK).unwrap();
-        assert!(sent(&mut link, size).await.is_ok());
-        drop(link);
+        assert!(sent(&mut connection, size).await.is_ok());
+        drop(connection);
         let mut read = Vec::new();
         peer.read_to_end(&mut read).unwrap();
         let head = format!("POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
@@ -295,12 +297,12 @@ async fn a_link_that_lies_idle_holds_nothing_of_what_it_read() {
         "200 OK\r\ncontent-length: 2\r\n\r\nok",
     ];
     for answer in answers {
-        let (mut link, mut peer) = link().await;
+        let (mut connection, mut peer) = connection().await;
         peer.write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap();
-        assert!(sent(&mut link, 3).await.is_ok());
-        assert!(link.take_whole().is_some());
-        assert!(link.is_reusable());
-        assert_eq!(link.unread.capacity(), 0, "{answer}");
+        assert!(sent(&mut connection, 3).await.is_ok());
+        assert!(connection.take_whole().is_some());
+        assert!(connection.is_reusable());
+        assert_eq!(connection.unread.capacity(), 0, "{answer}");
     }
 }
 
@@ -333,9 +335,9 @@ fn is_timed_out(polled: &Poll<Result<ResponseHead, SendError>>) -> bool {
 
 /// Sends a large request to somebody who takes some of it each time that this much has passed. Gives back how it ends, and when.
 async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, SendError>, Duration) {
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     let begin = Instant::now();
-    let mut sending = Box::pin(link.send(request(LARGE), &[], begin, limit));
+    let mut sending = Box::pin(connection.send(request(LARGE), &[], begin, limit));
     let mut taken = 0;
     while taken < LARGE {
         if let Poll::Ready(ended) = now(&mut sending).await {
@@ -374,9 +376,9 @@ async fn time_does_not_run_out_while_some_of_a_request_is_taken_in_time() {
 async fn an_upstream_that_takes_less_of_a_request_than_the_least_rate_is_given_up() {
     let limit = Duration::from_secs(10_000);
     for pause in [limit - MOMENT, limit / 2] {
-        let (mut link, mut peer) = link().await;
+        let (mut connection, mut peer) = connection().await;
         let begin = Instant::now();
-        let mut sending = Box::pin(link.send(request(LARGE), &[], begin, limit));
+        let mut sending = Box::pin(connection.send(request(LARGE), &[], begin, limit));
         assert!(now(&mut sending).await.is_pending());
         while begin.elapsed() + pause < limit {
             advance(pause).await;
@@ -396,9 +398,9 @@ async fn neither_interim_responses_nor_parts_of_a_head_give_more_time() {
     let parts: Vec<String> = OK.iter().map(|byte| char::from(*byte).to_string()).take(20).collect();
     let interim = vec!["HTTP/1.1 102 Processing\r\n\r\n".to_owned(); 20];
     for said in [parts, interim] {
-        let (mut link, mut peer) = link().await;
+        let (mut connection, mut peer) = connection().await;
         let begin = Instant::now();
-        let mut sending = Box::pin(sent(&mut link, 3));
+        let mut sending = Box::pin(sent(&mut connection, 3));
         for part in said.iter().cycle() {
             peer.write_all(part.as_bytes()).unwrap();
             for _ in 0..3 {
@@ -420,8 +422,8 @@ async fn neither_interim_responses_nor_parts_of_a_head_give_more_time() {
 /// The request's last byte leaves late; the response has all of its time from then on, and no more.
 #[tokio::test(start_paused = true)]
 async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
-    let (mut link, mut peer) = link().await;
-    let mut sending = Box::pin(sent(&mut link, LARGE));
+    let (mut connection, mut peer) = connection().await;
+    let mut sending = Box::pin(sent(&mut connection, LARGE));
     let mut taken = 0;
     while taken < LARGE {
         assert!(now(&mut sending).await.is_pending());
@@ -439,52 +441,53 @@ async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
 /// An upstream that answers at once and then takes the request does not stall.
 #[tokio::test(start_paused = true)]
 async fn a_response_does_not_stall_while_the_request_is_taken() {
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").unwrap();
-    assert!(sent(&mut link, LARGE).await.is_ok());
-    let content = |link: &mut Connection, cx: &mut Context<'_>| Poll::Ready(link.poll_content(cx));
+    assert!(sent(&mut connection, LARGE).await.is_ok());
+    let content =
+        |connection: &mut Connection, cx: &mut Context<'_>| Poll::Ready(connection.poll_content(cx));
     let mut taken = 0;
     while taken < LARGE {
-        assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+        assert!(poll_fn(|cx| content(&mut connection, cx)).await.is_pending());
         advance(LIMIT / 2).await;
-        assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+        assert!(poll_fn(|cx| content(&mut connection, cx)).await.is_pending());
         taken += take(&mut peer).await;
     }
-    assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
-    assert!(!link.is_writing());
+    assert!(poll_fn(|cx| content(&mut connection, cx)).await.is_pending());
+    assert!(!connection.is_writing());
     advance(LIMIT / 2 - MOMENT).await;
-    assert!(poll_fn(|cx| content(&mut link, cx)).await.is_pending());
+    assert!(poll_fn(|cx| content(&mut connection, cx)).await.is_pending());
     advance(MOMENT).await;
-    let stalled = poll_fn(|cx| content(&mut link, cx)).await;
+    let stalled = poll_fn(|cx| content(&mut connection, cx)).await;
     assert!(matches!(stalled, Poll::Ready(Err(ForwardError::TimedOut))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_stalls_though_a_request_waits_that_nobody_takes() {
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 9\r\n\r\n").unwrap();
-    assert!(sent(&mut link, LARGE).await.is_ok());
+    assert!(sent(&mut connection, LARGE).await.is_ok());
     // It may go on for as long as it likes, as long as it goes on.
     for _ in 0..8 {
-        assert!(poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await.is_pending());
+        assert!(poll_fn(|cx| Poll::Ready(connection.poll_content(cx))).await.is_pending());
         advance(LIMIT - MOMENT).await;
         peer.write_all(b"x").unwrap();
-        assert!(poll_fn(|cx| link.poll_content(cx)).await.is_ok_and(|piece| piece.is_some()));
+        assert!(poll_fn(|cx| connection.poll_content(cx)).await.is_ok_and(|piece| piece.is_some()));
     }
-    assert!(poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await.is_pending());
+    assert!(poll_fn(|cx| Poll::Ready(connection.poll_content(cx))).await.is_pending());
     advance(LIMIT).await;
-    let stalled = poll_fn(|cx| Poll::Ready(link.poll_content(cx))).await;
+    let stalled = poll_fn(|cx| Poll::Ready(connection.poll_content(cx))).await;
     assert!(matches!(stalled, Poll::Ready(Err(ForwardError::TimedOut))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_left_of_a_request_behind_its_answer_is_written_while_it_is_taken_in_time() {
     for (pause, is_whole) in [(LIMIT - MOMENT, true), (LIMIT, false)] {
-        let (mut link, mut peer) = link().await;
+        let (mut connection, mut peer) = connection().await;
         peer.write_all(OK).unwrap();
-        assert!(sent(&mut link, LARGE).await.is_ok());
-        assert!(link.take_whole().is_some());
-        let mut finishing = Box::pin(link.finish(LIMIT));
+        assert!(sent(&mut connection, LARGE).await.is_ok());
+        assert!(connection.take_whole().is_some());
+        let mut finishing = Box::pin(connection.finish(LIMIT));
         while now(&mut finishing).await.is_pending() {
             advance(pause).await;
             assert_eq!(now(&mut finishing).await.is_pending(), is_whole);
@@ -494,7 +497,7 @@ async fn what_is_left_of_a_request_behind_its_answer_is_written_while_it_is_take
             take(&mut peer).await;
         }
         drop(finishing);
-        assert_eq!(link.is_writing(), !is_whole);
+        assert_eq!(connection.is_writing(), !is_whole);
     }
 }
 
@@ -510,11 +513,11 @@ async fn an_answer_that_nobody_wants_is_taken_for_as_long_as_the_request_is() {
         idle_timeout: LIMIT,
     };
     let pool = Pool::new(upstream, 1, tokio_util::task::TaskTracker::new(), scratch());
-    let (mut link, mut peer) = link().await;
+    let (mut connection, mut peer) = connection().await;
     peer.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
-    let head = sent(&mut link, LARGE).await;
+    let head = sent(&mut connection, LARGE).await;
     let framing = head.unwrap_or_else(|_unanswered| panic!("it is answered")).framing;
-    let relay = ResponseBody::new(framing, Box::new(link), Rc::clone(&pool), LIMIT);
+    let relay = ResponseBody::new(framing, Box::new(connection), Rc::clone(&pool), LIMIT);
     let mut draining = Box::pin(relay.drain());
     let mut taken = 0;
     while taken < LARGE {
@@ -539,8 +542,8 @@ async fn an_answer_that_nobody_wants_is_taken_for_as_long_as_the_request_is() {
 async fn a_head_that_is_none_is_told_from_one_that_is_late() {
     for end in [None, Some(Shutdown::Both)] {
         for (first, second) in [("HTTP/1.1 200 OK\r\n", "no colon\r\n"), ("SSH-2.0-x\r\n", ""), ("S", "SH")] {
-            let (mut link, mut peer) = link().await;
-            let mut sending = Box::pin(sent(&mut link, 3));
+            let (mut connection, mut peer) = connection().await;
+            let mut sending = Box::pin(sent(&mut connection, 3));
             let mut ended = Poll::Pending;
             for part in [first, second] {
                 peer.write_all(part.as_bytes()).unwrap();

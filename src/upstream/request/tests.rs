@@ -10,7 +10,7 @@ fn head(text: &str) -> RequestHead {
     }
 }
 
-fn manner(x_forwarded: XForwarded) -> ForwardOptions {
+fn options(x_forwarded: XForwarded) -> ForwardOptions {
     ForwardOptions {
         x_forwarded,
         verified_field: Some(HeaderName::from_static("x-hookgate-verified")),
@@ -22,8 +22,8 @@ fn manner(x_forwarded: XForwarded) -> ForwardOptions {
 fn composed(text: &str, x_forwarded: XForwarded, peer: ClientAddress, length: usize) -> String {
     let origin = Origin::parse("http://app:3000").unwrap();
     let secret: Arc<str> = "current".into();
-    let circumstances = RequestInfo { peer, length, secret: Some(&secret), origin: &origin };
-    String::from_utf8(compose(&head(text), &manner(x_forwarded), &circumstances)).unwrap()
+    let info = RequestInfo { peer, length, secret: Some(&secret), origin: &origin };
+    String::from_utf8(compose(&head(text), &options(x_forwarded), &info)).unwrap()
 }
 
 const VERIFIED: &str = "x-hookgate-verified: scheme=propify, secret=current\r\n";
@@ -115,10 +115,10 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
     let origin = Origin::parse("http://app:3000").unwrap();
     for name in ["a\r\nx: y", "a\0", "\u{e9}"] {
         let secret: Arc<str> = name.into();
-        let circumstances =
+        let info =
             RequestInfo { peer: ClientAddress::Unix, length: 0, secret: Some(&secret), origin: &origin };
         let head = head("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
-        let text = compose(&head, &manner(XForwarded::Off), &circumstances);
+        let text = compose(&head, &options(XForwarded::Off), &info);
         assert_eq!(text, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "{name:?}");
     }
 }
