@@ -3,22 +3,21 @@
 //! It reads the whole content of each request, checks the sender's MAC over those exact bytes, refuses what does not verify,
 //! and forwards what does, unchanged, to the upstream configured for the path.
 //!
-//! # The walk of a request
+//! # The path of a request
 //!
-//! [`server::accept`] accepts it, [`server::connection`] serves it, and [`server::wire`] owns its socket: it reads each head
-//! itself and judges it with [`server::head`]. [`gateway::exchange`] is where each request begins. From there it goes from
-//! step to step: [`route`] finds its route, [`signature`] reads what its fields claim, [`body`] receives and hashes its
-//! content, [`signature`] decides, [`model`] reads what it is about, [`forward`] delivers it, and [`answer`] brings the
-//! response back. Each way to fail is a [`rejection::Rejection`]; each request leaves one [`telemetry::record::Record`].
-//! Why one does not verify is found out by [`counsel`], on a thread of its own.
+//! [`listen`] accepts a connection and [`http1`] serves it. [`message`] reads the head, strictly. [`gateway::handle`] is where
+//! each request begins: [`routing`] finds its route, [`signature`] reads what its fields claim, the content is received and
+//! hashed, [`signature`] decides, and [`upstream`] delivers it. [`admission`] bounds what clients may take meanwhile. Each way
+//! to fail is a [`gateway::rejection::Rejection`]. Each request leaves one [`telemetry::record::Record`]. A thread of its own
+//! finds out why a signature does not verify: [`diagnosis`].
 //!
 //! # The invariants
 //!
 //! 1. Nothing reaches an upstream but a [`signature::Deliverable`], and only [`signature`] makes one.
 //! 2. What was hashed is what is forwarded: the bytes belong to the verification from their arrival on.
-//! 3. The [`gateway::Gateway`] never changes. To reconfigure is to build another: [`reload`] does, and
-//!    [`server::control`] puts it in force.
-//! 4. Pure rooms (their first line says so) know no runtime, network, file system, environment or clock.
+//! 3. A [`gateway::Gateway`] never changes. To reconfigure is to build another: [`runtime::reload`] does, and
+//!    [`runtime::control`] puts it in force.
+//! 4. Pure files (their first line says so) know no runtime, network, file system, environment or clock.
 //! 5. Every wait has a deadline, every buffer a bound.
 
 #![cfg_attr(

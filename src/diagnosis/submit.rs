@@ -14,7 +14,7 @@ use crate::telemetry::record::Record;
 pub const ROUTE_TOKENS: u32 = 4;
 
 /// Of all routes together, in `TOTAL_REST`. What is kept of requests is bounded by it, too: it is no more than this many
-/// times [`case::LONGEST_CONTENT`] and [`case::LONGEST_HEAD`], some 2 MiB.
+/// times [`sample::LONGEST_CONTENT`](super::sample::LONGEST_CONTENT) and [`sample::LONGEST_HEAD`](super::sample::LONGEST_HEAD), some 2 MiB.
 pub const TOTAL_TOKENS: u32 = 8;
 
 /// How many orders may wait: as many cases as there are tokens, so that there is always room for one, and the end.

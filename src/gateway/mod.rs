@@ -363,7 +363,7 @@ impl Gateway {
         record.given_id = given.and_then(GivenId::read);
     }
 
-    /// The upstreams, in the order of the slots of [`Target`]s.
+    /// The upstreams, in the order of the slots of targets.
     pub fn upstreams(&self) -> &[config::Upstream] {
         &self.upstreams
     }

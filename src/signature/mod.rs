@@ -108,7 +108,7 @@ impl Verifier {
         Ok(Self { private: Some(private), ..Self::new(scheme, vec![secret])? })
     }
 
-    /// Takes along what the secret of this name may have been meant to be, for [`diagnosis`]. Nothing verifies for it. What is
+    /// Takes along what the secret of this name may have been meant to be, for [`causes`]. Nothing verifies for it. What is
     /// no key of the scheme's is left out; the keys' bytes are wiped on return.
     #[must_use]
     pub fn suspecting(

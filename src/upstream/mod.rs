@@ -1,6 +1,6 @@
 //! Shell. Forwarding: a verified request to its upstream, unchanged, and the response back.
 //!
-//! Nothing comes in here but a [`Deliverable`], which only `signature` can make.
+//! Nothing comes in here but a [`Deliverable`](crate::signature::Deliverable), which only `signature` can make.
 
 pub mod body;
 pub mod connection;
