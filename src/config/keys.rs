@@ -243,6 +243,7 @@ pub(super) const FORWARD: &[Key] = &[
         "A field that says by which scheme and secret the request was verified; whatever a client sends under this name \
          is removed, and what looks like it is refused. Default: none.",
     ),
+    Key::new("via", Value::Flag, "true adds a via field, as RFC 9110, section 7.6.3, asks of gateways.").or("false"),
 ];
 
 /// `[schemes.NAME]`

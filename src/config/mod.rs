@@ -223,6 +223,8 @@ pub struct Forward {
     pub x_forwarded: XForwarded,
     /// A field that says by which scheme and secret the request was verified; never one that a sender could need.
     pub verified_field: Option<HeaderName>,
+    /// Whether a `via` line is added (RFC 9110, section 7.6.3).
+    pub via: bool,
 }
 
 /// What becomes of the fields that say where a request came from.

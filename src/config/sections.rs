@@ -113,6 +113,7 @@ pub(super) fn forward(root: &Table<'_>, declared: &[Declared], problems: &mut Pr
         verified_field: table
             .get("verified_field")
             .and_then(|item| verified_field(&item, declared, problems)),
+        via: table.flag("via", false, problems),
     }
 }
 

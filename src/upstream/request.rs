@@ -8,7 +8,7 @@ use http::header::HeaderName;
 use crate::admission::client::ClientAddress;
 use crate::config::{self, XForwarded};
 use crate::message::fields::HopByHop;
-use crate::message::head::{RequestHead, is_same_name};
+use crate::message::head::{RequestHead, Version, is_same_name};
 use crate::signature::Fields as _;
 use crate::signature::scheme::Scheme;
 use crate::upstream::origin::Origin;
@@ -20,6 +20,8 @@ pub struct ForwardOptions {
     pub x_forwarded: XForwarded,
     /// The field that says how the request was verified.
     pub verified_field: Option<HeaderName>,
+    /// Whether a `via` line is added.
+    pub via: bool,
     /// The scheme's name, for that field.
     pub scheme: Cow<'static, str>,
     /// Fields that a `connection` line cannot take away: the signature's, and what else is signed.
@@ -33,6 +35,7 @@ impl ForwardOptions {
         Self {
             x_forwarded: forward.x_forwarded,
             verified_field: forward.verified_field.clone(),
+            via: forward.via,
             scheme: scheme.name.clone(),
             kept: scheme.fields().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
         }
@@ -112,6 +115,14 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
         push_line(&mut out, b"host", info.origin.authority().as_bytes());
     }
     forwarded.push_rest(&mut out);
+    if forward.via {
+        // A line of its own continues the list of the lines before it (RFC 9110, section 5.3).
+        let received = match head.facts().version {
+            Version::Http10 => b"1.0 hookgate",
+            Version::Http11 => b"1.1 hookgate",
+        };
+        push_line(&mut out, b"via", received);
+    }
     if let Some(field) = &forward.verified_field
         && let Some(secret) =
             info.secret.filter(|name| name.bytes().all(|byte| (b' '..=b'~').contains(&byte)))

@@ -345,6 +345,16 @@ fn the_verified_field_is_ours_alone_where_it_is_asked_for() {
 }
 
 #[test]
+fn via_is_added_where_it_is_asked_for() {
+    for (asked, want) in [("", &[][..]), ("via = true", &[b"1.1 hookgate".to_vec()])] {
+        let upstream = Upstream::ok();
+        let gateway = gateway().forward(asked).route(PATH, &upstream.url()).start();
+        exchange(&gateway, &post(FIXTURE)).assert_answer("ok");
+        assert_eq!(upstream.only_request().values("via"), want, "{asked:?}");
+    }
+}
+
+#[test]
 fn the_upstreams_answer_is_passed_on_field_by_field() {
     let response = answered(
         b"HTTP/1.1 299 Quite All Right\r\nContent-Length: 5\r\nX-Custom-ID: AbC\r\nSet-Cookie: a=b\r\nset-cookie: c=d\r\n\

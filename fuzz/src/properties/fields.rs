@@ -64,6 +64,7 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
         let options = ForwardOptions {
             x_forwarded,
             verified_field: None,
+            via: false,
             scheme: "propify".into(),
             kept: vec![SIGNATURE],
         };

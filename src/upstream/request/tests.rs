@@ -14,6 +14,7 @@ fn options(x_forwarded: XForwarded) -> ForwardOptions {
     ForwardOptions {
         x_forwarded,
         verified_field: Some(HeaderName::from_static("x-hookgate-verified")),
+        via: false,
         scheme: "propify".into(),
         kept: vec![HeaderName::from_static("propify-signature")],
     }
@@ -80,7 +81,7 @@ fn the_fields_that_are_set_are_those_that_are_asked_for() {
             &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-verified"],
         ),
     ] {
-        let forward = config::Forward { x_forwarded, verified_field };
+        let forward = config::Forward { x_forwarded, verified_field, via: true };
         assert!(set_fields(&forward).eq(want.iter().copied()), "{x_forwarded:?}");
     }
 }
@@ -120,5 +121,21 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
         let head = head("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
         let text = compose(&head, &options(XForwarded::Off), &info);
         assert_eq!(text, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "{name:?}");
+    }
+}
+
+#[test]
+fn via_is_added_behind_what_earlier_gateways_said() {
+    let origin = Origin::parse("http://app:3000").unwrap();
+    let info = RequestInfo { peer: ClientAddress::Unix, length: 0, secret: None, origin: &origin };
+    let options = ForwardOptions { via: true, ..options(XForwarded::Off) };
+    for (text, want) in [
+        (
+            "GET / HTTP/1.1\r\nhost: a\r\nVia: 1.1 edge\r\nx: y\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\nVia: 1.1 edge\r\nx: y\r\nvia: 1.1 hookgate\r\n\r\n",
+        ),
+        ("GET / HTTP/1.0\r\nhost: a\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nvia: 1.0 hookgate\r\n\r\n"),
+    ] {
+        assert_eq!(String::from_utf8(compose(&head(text), &options, &info)).unwrap(), want);
     }
 }
