@@ -175,3 +175,18 @@ fn a_request_on_its_way_over_an_idle_connection_is_answered_and_told_to_close() 
     }
     gateway.wait();
 }
+
+#[test]
+fn a_drain_does_not_wait_for_a_head_that_does_not_come() {
+    let upstream = Upstream::ok();
+    let setup = gateway().server("shutdown_grace = \"5m\"").limits("header_timeout = \"5m\"");
+    let gateway = setup.route(PATH, &upstream.url()).start();
+    let mut half = Client::to(&gateway);
+    Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    half.send("POST /w HT");
+    Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    gateway.drain();
+    let (ends, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || ends.send(gateway.wait()));
+    assert!(ended.recv_timeout(PATIENCE).is_ok(), "it still waits");
+}

@@ -2,7 +2,7 @@
 
 use crate::support::message::Field;
 use crate::support::request::HOST;
-use crate::support::upstream::Request;
+use crate::support::upstream::{OK, Request};
 use crate::support::{
     Client, FIXTURE, Gateway, Post, Response, SECRET_NAME, Upstream, gate, gateway, post, signature, unsigned,
 };
@@ -540,4 +540,66 @@ fn an_answer_larger_than_any_buffer_is_passed_on_whole() {
     let response = exchange(&gateway, &post(FIXTURE));
     assert!(response.complete);
     assert_eq!(response.body.len(), length);
+}
+
+#[test]
+fn an_upstream_that_answers_first_and_reads_then_still_gets_all_of_the_request() {
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        if connection.request_head() {
+            connection.send(OK);
+            passed.pass();
+            connection.request();
+        }
+    });
+    let gateway = gateway().limits("max_body = \"16MiB\"").route(PATH, &upstream.url()).start();
+    let large = vec![b'x'; 16 * 1024 * 1024];
+    let mut client = Client::to(&gateway);
+    client.send(post(&large).bytes()).response().assert_answer("ok");
+    open.open();
+    let requests = upstream.wait_for(1);
+    assert_eq!(requests[0].content.len(), large.len());
+}
+
+#[test]
+fn the_signature_field_of_an_answer_cannot_be_named_away() {
+    let answer = "HTTP/1.1 200 OK\r\nConnection: x-a, propify-signature\r\nx-a: 1\r\npropify-signature: 2\r\ncontent-length: 2\r\n\r\nok";
+    let upstream = Upstream::answering(answer);
+    let response = exchange(&Gateway::before(&upstream), &post(FIXTURE));
+    assert_eq!(response.value("propify-signature").as_deref(), Some("2"));
+    assert_eq!(response.value("x-a"), None);
+}
+
+#[test]
+fn a_field_that_is_ours_to_set_is_taken_out_and_the_others_stay_in_order() {
+    let upstream = Upstream::ok();
+    let gateway = gateway()
+        .forward("verified_field = \"x-hookgate-verified\"\nx_forwarded = true")
+        .route(PATH, &upstream.url())
+        .start();
+    let request = post(FIXTURE)
+        .line("a: 1")
+        .line("X-Hookgate-Verified: scheme=propify, secret=current")
+        .line("b: 2")
+        .line("c: 3");
+    exchange(&gateway, &request).assert_answer("ok");
+    let seen = upstream.only_request();
+    assert_eq!(seen.values("x-hookgate-verified"), [b"scheme=propify, secret=name-of-the-secret".to_vec()]);
+    assert_eq!(seen.values("x-forwarded-for"), [b"127.0.0.1".to_vec()]);
+    let order: Vec<String> = seen.fields.iter().map(|field| field.name.to_ascii_lowercase()).collect();
+    let place = |name: &str| order.iter().position(|other| other == name).unwrap();
+    assert!(place("a") < place("b") && place("b") < place("c"), "{order:?}");
+}
+
+#[test]
+fn an_answer_that_only_the_end_of_the_connection_ends_says_so_to_http_1_0() {
+    let upstream =
+        Upstream::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+    let gateway = Gateway::before(&upstream);
+    let request = post(FIXTURE).version("HTTP/1.0").line("connection: keep-alive");
+    let mut client = Client::to(&gateway);
+    let response = client.send(request.bytes()).response();
+    response.assert_answer("ok");
+    assert_eq!(response.value("connection").as_deref(), Some("close"));
+    client.assert_closed();
 }

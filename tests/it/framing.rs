@@ -869,3 +869,24 @@ fn an_upgrade_is_not_honoured() {
     Client::to(&gateway).send(request.bytes()).response().assert_answer("ok");
     assert!(upstream.requests().iter().all(|request| !request.has("http2-settings")));
 }
+
+#[test]
+fn content_in_chunks_of_one_byte_is_read_whole() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::before(&upstream);
+    let content = vec![b'x'; 128 * 1024];
+    Client::to(&gateway)
+        .send(post(&content).chunked(&vec![1; content.len()]).bytes())
+        .response()
+        .assert_answer("ok");
+    assert_eq!(upstream.only_request().content, content);
+}
+
+#[test]
+fn a_target_that_is_too_long_whatever_the_head_may_have_is_refused_as_such() {
+    let upstream = Upstream::ok();
+    let gateway = gateway().limits("max_header_bytes = \"200KiB\"").route(PATH, &upstream.url()).start();
+    let target = format!("{PATH}?{}", "x".repeat(66_000));
+    let response = Client::to(&gateway).send(post(FIXTURE).target(&target).bytes()).response();
+    assert_refused(&response, 414, None);
+}

@@ -42,7 +42,6 @@ mod process;
 mod properties;
 mod property;
 mod reload;
-mod reviewed;
 mod rooms;
 mod rotation;
 mod schemes;

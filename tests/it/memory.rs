@@ -236,3 +236,25 @@ fn an_authentic_request_of_a_route_that_observes_stays_while_its_upstream_lets_i
     open.open();
     authentic.response().assert_answer("ok");
 }
+
+#[test]
+fn an_events_content_that_comes_after_its_head_holds_no_memory_meanwhile() {
+    let upstream = Upstream::ok();
+    let gateway = gateway()
+        .limits("max_body = \"64KiB\"\nmax_buffered = \"64KiB\"")
+        .route(PATH, &upstream.url())
+        .start();
+    // Many more than there is memory for, if each of them held any.
+    let mut waiting: Vec<(Client, Vec<u8>)> = (0..40)
+        .map(|number| {
+            let event = post(format!("{number}").repeat(2000));
+            let mut client = Client::to(&gateway);
+            client.send(event.head());
+            (client, event.body())
+        })
+        .collect();
+    Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
+    for (client, body) in &mut waiting {
+        client.send(body).response().assert_answer("ok");
+    }
+}

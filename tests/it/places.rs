@@ -253,3 +253,16 @@ fn a_new_connection_costs_one_place_however_many_workers_there_are() {
     let closed = resting.iter().filter(|client| client.is_closed()).count();
     assert_eq!(closed, 1);
 }
+
+#[test]
+fn clients_that_never_finish_a_head_do_not_keep_the_places() {
+    let upstream = Upstream::ok();
+    // They would keep the places for an hour, if they were not closed for others.
+    let setup = gateway().server("max_connections = 4").limits("header_timeout = \"1h\"");
+    let gateway = setup.route(PATH, &upstream.url()).start();
+    let mut half: Vec<Client> = (0..6).map(|_| Client::to(&gateway)).collect();
+    half.iter_mut().for_each(|client| {
+        client.offer("P");
+    });
+    Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
+}
