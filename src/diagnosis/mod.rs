@@ -1,12 +1,12 @@
-//! Shell. What an operator should know and no request may wait for: why signatures do not verify, and that an old secret is
-//! still in use. It is found out on a thread of its own.
+//! Shell. Diagnosis: the thread that finds out why signatures do not verify, and which old secrets are still in use. No request
+//! waits for it.
 //!
-//! Strangers cause mismatches, as many as they like. So what is kept of one is bounded, in bytes and in number: there is a
-//! token for each, of which every route has a few and all of them together not many more, and each comes back some time
-//! after it was used. Where there is none left, a mismatch costs a comparison, and nothing is copied or kept. What may be done
-//! for one is bounded, too, in bytes and in time.
+//! Clients can cause any number of mismatches, so what is kept of them is bounded, in bytes and in number. Each mismatch that
+//! is looked into takes a token. Every route has a few tokens, all routes together have not many more, and each comes back some
+//! time after it was used. Where there is no token left, a mismatch costs a comparison, and nothing is copied or kept. What is
+//! done for one mismatch is bounded in bytes and in time.
 //!
-//! At the end nothing waits for it: what is being looked into is given up, and what was handed in is dropped.
+//! At the end of the process nothing waits for the diagnosis: the one under way is given up, and the backlog is dropped.
 
 pub mod allowance;
 pub mod rotation;
@@ -37,7 +37,7 @@ pub const ROUTE_REST: Duration = Duration::from_secs(40);
 /// How long a token of all routes together is away.
 pub const TOTAL_REST: Duration = Duration::from_secs(15);
 
-/// How long one case may take. Guards against a processor that is slow, or busy: [`case::MOST_WORK`] takes a fifth of it.
+/// How long the diagnosis of one sample may take. Guards against a processor that is slow, or busy: [`sample::MOST_WORK`] takes a fifth of it.
 const LONGEST: Duration = Duration::from_millis(250);
 
 /// At least so often it is looked up whether the time for the next warning has come, which a reload may change.
@@ -61,17 +61,17 @@ pub fn start(
     backlog: Backlog,
 ) -> Result<Diagnosis, StartError> {
     let ends = Arc::new(AtomicBool::new(false));
-    let room = room(control, &submitter, &ends);
+    let worker = worker(control, &submitter, &ends);
     let guard = PartGuard::over(ServerPart::Diagnosis, control);
     let work = move || {
-        room.run(&backlog);
+        worker.run(&backlog);
         guard.end();
     };
-    let thread = background::start("counsel", work).map_err(StartError::Thread)?;
+    let thread = background::start("diagnosis", work).map_err(StartError::Thread)?;
     Ok(Diagnosis { orders: submitter.orders, ends, thread: Some(thread) })
 }
 
-fn room(control: &Arc<Control>, submitter: &Submitter, ends: &Arc<AtomicBool>) -> Thread {
+fn worker(control: &Arc<Control>, submitter: &Submitter, ends: &Arc<AtomicBool>) -> Thread {
     Thread {
         ends: Arc::clone(ends),
         control: Arc::clone(control),
@@ -83,11 +83,11 @@ fn room(control: &Arc<Control>, submitter: &Submitter, ends: &Arc<AtomicBool>) -
     }
 }
 
-/// It ends with the server, whatever there is still to look into.
+/// The thread ends with the server, whatever its backlog is.
 impl Drop for Diagnosis {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        // Where there is no room, it is awake.
+        // Where the backlog is full, the thread is awake.
         let _is_awake = self.orders.try_send(Order::End);
         let _left_behind = self.thread.take().map(|thread| thread.wait(LAST_WAIT));
     }
@@ -114,26 +114,26 @@ impl Thread {
             let wait = self.look(now).min(LOOK_EVERY);
             let wait = self.resting.iter().filter_map(|resting| resting.wait(now)).fold(wait, Duration::min);
             match backlog.0.recv_timeout(wait) {
-                Ok(Order::Sample(case)) => self.judge(&case),
+                Ok(Order::Sample(sample)) => self.diagnose(&sample),
                 Ok(Order::End) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn judge(&mut self, case: &Sample) {
+    fn diagnose(&mut self, sample: &Sample) {
         let begun = Instant::now();
         let ends = Arc::clone(&self.ends);
         let mut goes_on = || !ends.load(Ordering::Relaxed) && begun.elapsed() < LONGEST;
-        let found = case.cause(&mut goes_on);
-        tell(case, &found);
-        if let Some(label) = case.label() {
+        let found = sample.cause(&mut goes_on);
+        tell(sample, &found);
+        if let Some(label) = sample.label() {
             let cause = found.as_ref().ok().and_then(Option::as_ref);
             self.tally.diagnosed(label.slot, cause.map_or(UNEXPLAINED, Cause::as_str));
         }
         let now = Instant::now();
         let [of_route, of_all] = &mut self.resting;
-        if let Some(allowance) = case.allowance() {
+        if let Some(allowance) = sample.allowance() {
             of_route.put(allowance, now);
         }
         of_all.put(&self.allowance, now);
@@ -162,10 +162,10 @@ impl Thread {
     }
 }
 
-/// What a stranger can cause is never more than information.
-fn tell(case: &Sample, found: &Result<Option<Cause>, GivenUp>) {
-    let (request_id, trace_id, reason) = (case.request_id(), case.trace_id(), case.reason());
-    let route = case.label().map(|label| &*label.path);
+/// What a client can cause is logged at `info` at most.
+fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
+    let (request_id, trace_id, reason) = (sample.request_id(), sample.trace_id(), sample.reason());
+    let route = sample.label().map(|label| &*label.path);
     match found {
         Ok(Some(cause)) => {
             let (label, detail, advice) = (cause.as_str(), cause.to_string(), cause.advice());
@@ -289,13 +289,13 @@ mod tests {
             route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
         }
         let ends = Arc::new(AtomicBool::new(true));
-        room(&control, &submitter, &ends).run(&backlog);
+        worker(&control, &submitter, &ends).run(&backlog);
         assert_eq!(backlog.0.try_iter().count(), 3, "none was looked into");
 
         route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
-        let Ok(Order::Sample(case)) = backlog.0.try_recv() else { panic!("it was handed in") };
-        assert_eq!(case.cause(&mut || false), Err(GivenUp));
-        assert_eq!(case.cause(&mut || true), Ok(None));
+        let Ok(Order::Sample(sample)) = backlog.0.try_recv() else { panic!("it was handed in") };
+        assert_eq!(sample.cause(&mut || false), Err(GivenUp));
+        assert_eq!(sample.cause(&mut || true), Ok(None));
     }
 
     struct Lines;

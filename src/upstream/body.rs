@@ -29,7 +29,7 @@ pub struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Relays what arrives over `link`, framed in this way. When nobody wants it any more, all that is left of it must come
+    /// Relays what arrives over `connection`, framed in this way. When nobody wants it any more, all that is left of it must come
     /// within `patience`.
     #[must_use]
     pub fn new(framing: Framing, connection: Box<Connection>, pool: Rc<Pool>, patience: Duration) -> Self {

@@ -47,13 +47,13 @@ pub struct Outgoing {
     /// The content, otherwise.
     content: Vec<u8>,
     /// The content's part of the memory budget, which is given back no sooner than the memory.
-    _share: Reservation,
+    _reservation: Reservation,
     /// What the answer to it can be.
     asked: RequestKind,
 }
 
 impl Outgoing {
-    /// A request of this head and content. `share` is the content's part of the memory budget.
+    /// A request of this head and content. `reservation` is the content's part of the memory budget.
     ///
     /// Small content is put behind the head, to leave in one piece: `send` costs the kernel less than `writev`, by more than
     /// the copy.
@@ -68,7 +68,7 @@ impl Outgoing {
             head.extend_from_slice(&content);
             content = Vec::new();
         }
-        Box::new(Self { head, content, _share: reservation, asked })
+        Box::new(Self { head, content, _reservation: reservation, asked })
     }
 }
 
@@ -81,16 +81,16 @@ pub struct Connection {
     outgoing: Option<Box<Outgoing>>,
     written: usize,
     begun: Instant,
-    /// What has been read and not been made sense of.
+    /// What has been read and not parsed.
     unread: BytesMut,
     state: State,
     is_persistent: bool,
     has_surplus: bool,
     /// When it was last used.
     idle_since: Instant,
-    /// How long it may lie idle.
+    /// How long it may stay idle.
     idle_limit: Duration,
-    /// For how long the upstream may make no progress: take nothing of the request, begin no response, send nothing more of one.
+    /// How long the upstream may make no progress: take nothing of the request, begin no response, send nothing more of one.
     limit: Duration,
     /// When that time is over. Kept over the exchanges: most of them move it and never let it come.
     deadline: Deadline,
@@ -177,7 +177,7 @@ impl Connection {
     /// `connection` line cannot take away.
     ///
     /// # Errors
-    /// [`SendError`]. The link is of no more use then.
+    /// [`SendError`]. The connection is of no more use then.
     pub async fn send(
         &mut self,
         request: Box<Outgoing>,
@@ -366,12 +366,12 @@ impl Connection {
         self.begun.checked_add(longest_wait(written, self.limit, LEAST_UPLOAD_RATE))
     }
 
-    /// Shortens the time it may lie idle, if the upstream keeps it for less.
+    /// Shortens the time it may stay idle, if the upstream keeps it for less.
     pub fn limit_idle(&mut self, limit: Duration) {
         self.idle_limit = self.idle_limit.min(limit);
     }
 
-    /// Marks the moment from which it lies idle.
+    /// Marks the moment from which it is idle.
     pub fn rest(&mut self, now: Instant) {
         self.idle_since = now;
     }

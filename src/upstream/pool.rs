@@ -74,7 +74,7 @@ impl Pool {
         Box::pin(Connection::connect(origin, *connect_timeout, *idle_timeout, scratch)).await.map(Box::new)
     }
 
-    /// Takes a connection back whose response is complete; one that is in any doubt is closed. An upstream may answer before
+    /// Takes a connection back whose response is complete; one that may not be reused is closed. An upstream may answer before
     /// it has read all of the request; what it was told it would get it gets, before the connection is closed. Nothing else
     /// is sent over one that answers out of turn.
     pub fn take_back(self: &Rc<Self>, mut connection: Box<Connection>, now: Instant) {

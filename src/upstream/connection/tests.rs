@@ -22,7 +22,7 @@ use crate::upstream::pool::Pool;
 const LIMIT: Duration = Duration::from_secs(10);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// A link, and the other end of it. The system has said by then that the link can be written to.
+/// A connection, and the other end of it. The system has said by then that it can be written to.
 async fn connection() -> (Connection, ClientAddress) {
     let (ours, peer) = ClientAddress::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -226,7 +226,7 @@ async fn a_request_comes_back_where_nothing_of_it_was_written_and_only_there() {
 }
 
 #[tokio::test]
-async fn a_link_is_reused_when_both_sides_are_done_and_not_before() {
+async fn a_connection_is_reused_when_both_sides_are_done_and_not_before() {
     let (mut connection, mut peer) = connection().await;
     for _ in 0..2 {
         peer.write_all(OK).unwrap();
