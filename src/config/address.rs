@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::Address;
 use super::item::Item;
-use super::problem::Problem;
-use super::table::{Problems, Table};
+use super::problem::{Problem, Problems};
+use super::table::Table;
 use crate::upstream::origin::socket_path;
 
 /// A table's `listen`: an address or a list of them, with their places; the default if there is no such key.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::item::Item;
 use super::keys;
 use super::pointer;
-use super::problem::Problem;
-use super::table::{Problems, Table};
+use super::problem::{Problem, Problems};
+use super::table::Table;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 
 /// Reads it; `None` if there is an error in it.

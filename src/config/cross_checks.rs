@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use http::Method;
 
-use crate::config::problem::Problem;
-use crate::config::routes::{Draft, Signs, signature_help};
+use crate::config::draft::{Draft, Signs};
+use crate::config::problem::{Problem, Problems};
 use crate::config::shown;
-use crate::config::signature::Signature;
-use crate::config::table::{Problems, Table};
+use crate::config::signature::{self, Signature};
+use crate::config::table::Table;
 use crate::routing::router::{ModelRule, Pattern, Router};
 
 /// A route whose path and model have no error in them.
@@ -213,4 +213,9 @@ pub(super) fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'
         (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature),
         (Signs::Wrong, _) | (Signs::Absent, Signs::Absent | Signs::Wrong) => None,
     }
+}
+
+/// What to write where no signature is found.
+fn signature_help() -> String {
+    format!("for this route: `{}`\nfor every route: the same under `[signature]`", signature::EXAMPLE)
 }

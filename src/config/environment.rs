@@ -25,6 +25,13 @@ pub trait Environment {
     fn cores(&self) -> NonZeroUsize;
 }
 
+/// Whether an environment variable can be called so (POSIX, section 8.1, and in lower case too).
+pub(super) fn is_variable_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// A secret's file, read whole.
 #[derive(Clone)]
 pub struct SecretFile {

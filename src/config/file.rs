@@ -6,11 +6,12 @@ use std::time::SystemTime;
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
+use super::draft::{Common, Signs};
 use super::environment::Environment;
-use super::problem::{Problem, Report, Severity};
-use super::routes::{self, Common, Signs};
+use super::problem::{Problem, Problems, Report, Severity};
+use super::routes;
 use super::secret::Context;
-use super::table::{Problems, Table};
+use super::table::Table;
 use super::upstream::Settings;
 use super::{Admin, Config, address, keys, schemes, sections, syntax};
 use crate::config::redact::{Syntax, redact_secrets};

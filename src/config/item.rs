@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::problem::Problem;
-use super::table::{LONGEST, Problems};
+use super::problem::{Problem, Problems};
+use crate::config::bounds::LONGEST;
 use crate::config::{shown, suggest, unit};
 
 /// A value, the key it is set under, and where both are.

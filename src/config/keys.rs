@@ -2,11 +2,9 @@
 //!
 //! A new key is one line here. Without it the reader refuses the key, and with it the schema and the manual page have it.
 
+use super::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use super::key::{Key, Value, has, names};
-use super::routes::MODES;
-use super::schemes::FORMATS;
-use super::sections::{ACCESS, LEVELS, LOG_FORMATS, MOST_CONNECTIONS, MOST_MEMORY, MOST_WORKERS};
-use super::upstream::MOST_IDLE;
+use super::words::{ACCESS, FORMATS, LEVELS, LOG_FORMATS, MODES};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::scheme::PRESETS;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::item::Item;
-use super::problem::Problem;
-use super::table::{Problems, Table};
+use super::problem::{Problem, Problems};
+use super::table::Table;
 use crate::routing::model::Requirement;
 use crate::signature::scheme::Scheme;
 

@@ -31,6 +31,9 @@ impl Severity {
     }
 }
 
+/// What has been found wrong so far.
+pub(super) type Problems = Vec<Problem>;
+
 /// One thing that is wrong, or worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

@@ -2,8 +2,8 @@
 
 use super::address::{self, Listen};
 use super::item::Item;
-use super::problem::Problem;
-use super::table::{Problems, Table};
+use super::problem::{Problem, Problems};
+use super::table::Table;
 use super::{Address, ProxyProtocol, keys};
 use crate::admission::client::Network;
 

@@ -3,8 +3,7 @@
 use http::Uri;
 
 use super::item::Item;
-use super::problem::Problem;
-use super::table::Problems;
+use super::problem::{Problem, Problems};
 
 /// The origin (RFC 6454), as it was written and without a slash at the end: it is signed as text.
 pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<String> {

@@ -7,12 +7,15 @@
 //! under, and no comments, in which people keep secrets for later.
 
 mod broken;
+mod redaction;
 pub mod url;
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use redaction::Redaction;
 
 use crate::config::{key, keys, shown};
 
@@ -47,27 +50,6 @@ pub(super) fn redact_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax)
         }
     }
     shown
-}
-
-/// A place to hide.
-struct Redaction {
-    place: Range<usize>,
-    with: char,
-}
-
-impl Redaction {
-    fn secret(place: Range<usize>) -> Self {
-        Self { place, with: '*' }
-    }
-
-    fn is_secret_until(&self, at: usize) -> bool {
-        self.with == '*' && self.place.end == at
-    }
-
-    /// All of a comment but its `#`. White space, as most comments are no secrets, and stars would say that they are.
-    fn comment(place: Range<usize>) -> Self {
-        Self { place: place.start.saturating_add(1)..place.end, with: ' ' }
-    }
 }
 
 /// The places of a document's strings, and of what is to be hidden.

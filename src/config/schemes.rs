@@ -12,8 +12,9 @@ use super::challenge;
 use super::item::Item;
 use super::keys;
 use super::pointer;
-use super::problem::Problem;
-use super::table::{Problems, Table};
+use super::problem::{Problem, Problems};
+use super::table::Table;
+use super::words::{FORMATS, Kind};
 use crate::message::head::is_lookalike;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Format, MOST_TAGS, Notation, Separator};
@@ -215,18 +216,6 @@ fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
         })
         .ok()
 }
-
-/// What a signature field looks like.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Plain,
-    Pairs,
-    Tagged,
-}
-
-/// `format`
-pub(super) const FORMATS: [(&str, Kind); 3] =
-    [("plain", Kind::Plain), ("pairs", Kind::Pairs), ("tagged", Kind::Tagged)];
 
 /// `format`, with the keys that go with it.
 fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {

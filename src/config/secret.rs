@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use super::date::{self, DateError};
-use super::environment::{Environment, FileError};
+use super::environment::{Environment, FileError, is_variable_name};
 use super::item::Item;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::schemes::Declared;
-use super::table::{Problems, Table};
+use super::table::Table;
 use crate::config::{keys, shown};
 use crate::signature::causes::{self, KeyChange};
 use crate::signature::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
@@ -81,13 +81,6 @@ pub(super) fn token(item: &Item<'_>, context: Context<'_>, problems: &mut Proble
     let source = source(&table, problems)?;
     let text = text(&source, context, problems)?;
     key(&source, &text, SecretEncoding::Utf8, problems)
-}
-
-/// Whether an environment variable can be called so (POSIX, section 8.1, and in lower case too).
-pub(super) fn is_variable_name(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with(|c: char| c.is_ascii_digit())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn default_name(index: usize) -> Arc<str> {

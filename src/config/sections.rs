@@ -7,10 +7,12 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::address::{self, Listen};
+use super::bounds::{MOST_CONNECTIONS, MOST_MEMORY, MOST_WORKERS};
 use super::item::Item;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::schemes::Declared;
-use super::table::{Problems, Table};
+use super::table::Table;
+use super::words::{ACCESS, LEVELS, LOG_FORMATS};
 use super::{
     AccessLog, Admin, Forward, Limits, Log, LogFormat, LogLevel, Server, Sharing, XForwarded, keys, proxy,
 };
@@ -198,34 +200,11 @@ fn at_least_one(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// `format`
-pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] =
-    [("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
-
-/// `level`
-pub(super) const LEVELS: [(&str, LogLevel); 5] = [
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
-];
-
-/// `access`
-pub(super) const ACCESS: [(&str, AccessLog); 3] =
-    [("all", AccessLog::All), ("refused", AccessLog::Refused), ("off", AccessLog::Off)];
-
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
 /// The user and the group may connect.
 const UNIX_MODE: u32 = 0o660;
-
-/// What is more is a slip of the finger, not a machine.
-pub(super) const MOST_WORKERS: usize = 1024;
-pub(super) const MOST_CONNECTIONS: usize = 10_000_000;
-/// As many bytes as any size can be.
-pub(super) const MOST_MEMORY: u64 = 1 << 40;
 
 /// Fields that hold what nobody should read in a log.
 const FIELDS_WITH_CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::config::environment::is_variable_name;
 use crate::config::redact::url;
-use crate::config::secret::is_variable_name;
 use crate::config::{keys, suggest};
 
 /// Whether this text may be shown whole as the value of this key.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 use super::item::Item;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::secret::{self, Context, Named};
-use super::table::{Problems, Table};
+use super::table::Table;
 use crate::config::{keys, schemes, shown, suggest};
 use crate::signature::Verifier;
 use crate::signature::causes::KeyChange;

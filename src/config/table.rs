@@ -9,14 +9,8 @@ use toml::de::DeTable;
 
 use super::item::Item;
 use super::key::{self, Key};
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use crate::config::{keys, shown, suggest, unit};
-
-/// What has been found wrong so far.
-pub(super) type Problems = Vec<Problem>;
-
-/// The longest that hookgate is told to wait for anything. Longer is a slip, and near the end of time sums overflow.
-pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A table whose keys are all known, or one that is not there and has none.
 #[derive(Clone, Debug)]

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::address::Listen;
+use super::bounds::MOST_IDLE;
 use super::item::Item;
-use super::problem::Problem;
-use super::table::{Problems, Table};
+use super::problem::{Problem, Problems};
+use super::table::Table;
 use super::{Address, Upstream, keys};
 use crate::upstream::origin::{Origin, OriginError};
 
@@ -117,9 +118,6 @@ fn instead(text: &str, error: OriginError) -> String {
 }
 
 const EXAMPLE: &str = "\"http://127.0.0.1:3000\"";
-
-/// A slip of the finger, not a pool.
-pub(super) const MOST_IDLE: usize = 100_000;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@
 //! thing on that makes no sense, nothing more of the line. Of a line with an `@`, no value is shown: what stands before
 //! it may be a credential, and where that begins cannot be told.
 
-use crate::config::redact::Redaction;
+use crate::config::redact::redaction::Redaction;
 use crate::config::{keys, shown};
 
 /// Collects what to hide.

@@ -1,0 +1,304 @@
+//! Pure. One of `[[routes]]`, as much of it as could be read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::Method;
+
+use super::address::Listen;
+use super::bounds::MOST_MEMORY;
+use super::item::Item;
+use super::problem::{Problem, Problems};
+use super::secret::Context;
+use super::signature::Signature;
+use super::table::Table;
+use super::upstream::{self, Settings};
+use super::words::MODES;
+use crate::config::{Limits, Mode, Route, pointer, public_url, sections, shown};
+use crate::routing::model::Requirement;
+use crate::routing::router::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
+use crate::signature::Verifier;
+use crate::upstream::origin::Origin;
+
+/// What the rest of the file says that routes depend on.
+pub(super) struct Common<'c> {
+    /// `[limits]`
+    pub(super) limits: &'c Limits,
+    /// `[upstream]`
+    pub(super) upstream: Settings,
+    /// The gateway's own addresses.
+    pub(super) listen: &'c [Listen],
+    /// `[signature]`
+    pub(super) signature: Signs,
+    /// Where secrets come from.
+    pub(super) context: Context<'c>,
+}
+
+/// Where a route's signature is.
+pub(super) enum Signs {
+    /// There is none here.
+    Absent,
+    /// There is one, with an error in it.
+    Wrong,
+    /// Here.
+    Here(Signature),
+}
+
+impl Signs {
+    /// The `signature` of a table.
+    pub(super) fn read(table: &Table<'_>, context: Context<'_>, problems: &mut Problems) -> Self {
+        match table.get("signature").map(|item| Signature::read(&item, context, problems)) {
+            None => Self::Absent,
+            Some(None) => Self::Wrong,
+            Some(Some(signature)) => Self::Here(signature),
+        }
+    }
+}
+
+/// A route, as much of it as could be read.
+pub(super) struct Draft<'t> {
+    /// Its table, for the places of things.
+    pub(super) table: Table<'t>,
+    /// `path`
+    pub(super) path: Option<Pattern>,
+    /// `model`, or the path's.
+    pub(super) model: Option<ModelRule>,
+    /// `methods`
+    pub(super) methods: Vec<Method>,
+    /// `max_body`
+    pub(super) max_body: u64,
+    /// `mode`
+    pub(super) mode: Mode,
+    /// Its own `signature`.
+    pub(super) signature: Signs,
+    /// `public_url`
+    pub(super) public_url: Option<String>,
+    /// `require`, and `integration` once the scheme is known.
+    pub(super) requirements: Option<Vec<Requirement>>,
+    origin: Option<Origin>,
+    settings: Settings,
+}
+
+impl<'t> Draft<'t> {
+    /// Reads the route of a table.
+    pub(super) fn read(table: Table<'t>, common: &Common<'_>, problems: &mut Problems) -> Self {
+        let path = table.required("path", "\"/webhook\"", problems).and_then(|item| path(&item, problems));
+        let model = model(&table, path.as_ref(), problems);
+        let origin = table
+            .required("upstream", "\"http://127.0.0.1:3000\"", problems)
+            .and_then(|item| upstream::origin(&item, common.listen, problems));
+        let limits = common.limits;
+        let max_body = table.size("max_body", limits.max_body, 1..=MOST_MEMORY, problems);
+        if let Some(item) = table.get("max_body")
+            && max_body > limits.max_buffered
+        {
+            problems.push(sections::body_beyond_memory(&item, max_body, limits));
+        }
+        let mode = table.choice("mode", &MODES, Mode::Enforce, problems);
+        if matches!(mode, Mode::Observe(_)) {
+            problems.push(
+                Problem::warning(
+                    "observing",
+                    table.place("mode"),
+                    "this route forwards requests that do not verify, too",
+                )
+                .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`"),
+            );
+        }
+        Self {
+            path,
+            model,
+            methods: table
+                .get("methods")
+                .and_then(|item| methods(&item, problems))
+                .unwrap_or_else(|| vec![Method::POST]),
+            max_body,
+            mode,
+            signature: Signs::read(&table, common.context, problems),
+            public_url: table.get("public_url").and_then(|item| public_url::read(&item, problems)),
+            requirements: pointer::required(&table, problems),
+            origin,
+            settings: common.upstream.overridden(&table, problems),
+            table,
+        }
+    }
+
+    /// Where the route says which model it takes.
+    pub(super) fn model_place(&self) -> Range<usize> {
+        if self.table.get("model").is_some() { self.table.place("model") } else { self.table.place("path") }
+    }
+
+    /// The route, under its own signature or that of the whole file; `None` if there is an error in it.
+    pub(super) fn finish(self, whole: Option<&Arc<Verifier>>) -> Option<Route> {
+        let verifier = match self.signature {
+            Signs::Absent => Arc::clone(whole?),
+            Signs::Wrong => return None,
+            Signs::Here(signature) => signature.into_verifier()?,
+        };
+        Some(Route {
+            path: self.path?,
+            model: self.model?,
+            requirements: self.requirements?,
+            public_url: self.public_url,
+            upstream: self.settings.of(self.origin?),
+            verifier,
+            methods: self.methods,
+            max_body: self.max_body,
+            mode: self.mode,
+        })
+    }
+}
+
+fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
+    let text = item.text("\"/webhook\"", problems)?;
+    let pattern = Pattern::parse(text)
+        .map_err(|error| {
+            let span = item.part(text, error.at.clone());
+            let problem = Problem::error("bad_path", span, error.to_string());
+            problems.push(problem.help(path_help(text, &error)));
+        })
+        .ok()?;
+    if let Some((at, ambiguity)) = pattern.ambiguity() {
+        let message = "an app that decodes or normalises paths reads another one here";
+        problems.push(
+            Problem::warning("ambiguous_path", item.part(text, at), message)
+                .label(match ambiguity {
+                    Ambiguity::Dots => "this segment is resolved",
+                    Ambiguity::EncodedSlash | Ambiguity::Backslash => "this becomes two segments",
+                    Ambiguity::EncodedUnreserved => "this needs no encoding, and is decoded",
+                    Ambiguity::EncodedControl
+                    | Ambiguity::BarePercent
+                    | Ambiguity::Overlong
+                    | Ambiguity::Slashes => "this is decoded",
+                })
+                .help("have the sender send the plain path, and write that: hookgate compares paths as they are received"),
+        );
+    }
+    Some(pattern)
+}
+
+/// What to write instead of a path that is none.
+fn path_help(text: &str, error: &PatternError) -> String {
+    match error.fault {
+        PatternFault::NoLeadingSlash => format!("write `path = \"/{}\"`", shown::quote(text)),
+        PatternFault::NotPath => match text.get(error.at.clone()).unwrap_or_default() {
+            "?" | "#" => {
+                let path = shown::quote(text.get(..error.at.start).unwrap_or_default());
+                format!("the query plays no part: write `path = \"{path}\"`")
+            }
+            other => {
+                let encoded: String = other.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                format!(
+                    "paths are compared as they are received: write `{encoded}` if that is what the sender sends"
+                )
+            }
+        },
+        PatternFault::BarePercent => {
+            "write `%25` for the percent sign itself, if that is what the sender sends".to_owned()
+        }
+        PatternFault::OtherRouters => {
+            let parameter = parameter_like(text, &error.at);
+            format!(
+                "write `{parameter}`: `{{name}}` is any one segment, `{{*rest}}` at the end all that are left"
+            )
+        }
+        PatternFault::NotWholeSegment | PatternFault::BadName => {
+            "write `{name}` for any one segment, `{*rest}` for all that are left".to_owned()
+        }
+        PatternFault::RepeatedName => "give each its own name".to_owned(),
+        PatternFault::RestNotLast => "write `{name}` for a single segment".to_owned(),
+        PatternFault::ModelIsOneSegment => "write `{model}`".to_owned(),
+    }
+}
+
+/// What stands here for a parameter as another router writes it, of the same name if that can be one.
+fn parameter_like(text: &str, at: &Range<usize>) -> String {
+    let segment = text.get(at.clone()).unwrap_or_default();
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    // `/hooks*` is all that begins so: one level deeper is what can be written.
+    if let Some(prefix) = segment.strip_suffix('*')
+        && !prefix.is_empty()
+        && prefix.chars().all(is_of_name)
+    {
+        return format!("{prefix}/{{*rest}}");
+    }
+    // The type that stands before the name in `<int:id>` is none of it.
+    let name = segment.rsplit(':').next().unwrap_or_default();
+    let name =
+        name.trim_start_matches(|c| !is_of_name(c)).split(|c| !is_of_name(c)).next().unwrap_or_default();
+    let takes_all = segment.contains('*') || segment.contains("...") || segment.starts_with("<path:");
+    match (takes_all && at.end == text.len(), name) {
+        (true, "") => "{*rest}".to_owned(),
+        (true, name) => format!("{{*{name}}}"),
+        (false, "") => "{name}".to_owned(),
+        (false, name) => format!("{{{name}}}"),
+    }
+}
+
+/// `None` if there is an error in it.
+fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> Option<ModelRule> {
+    let bound = path.is_some_and(Pattern::binds_model);
+    let Some(item) = table.get("model") else {
+        return Some(if bound { ModelRule::Segment } else { ModelRule::Any });
+    };
+    let text = item.text("\"leases\"", problems)?;
+    if text.is_empty() || text.contains(char::is_control) {
+        problems.push(
+            Problem::error("bad_model", item.span, "no event names such a model")
+                .help("a model is called as the sender calls it: `model = \"leases\"`"),
+        );
+        return None;
+    }
+    if bound {
+        problems.push(
+            Problem::error("model_twice", item.span, "this route's model is its path's `{model}` already")
+                .related(table.place("path"), "here")
+                .help(format!(
+                    "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{}\"`",
+                    shown::quote(text)
+                )),
+        );
+        return None;
+    }
+    Some(ModelRule::Named(text.to_owned()))
+}
+
+/// At least one method (RFC 9110, section 9), no two the same.
+fn methods(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
+    let array = item.array(&item.write("[\"POST\"]"), problems)?;
+    if array.is_empty() {
+        problems.push(
+            Problem::error("out_of_range", item.span.clone(), "a route without methods takes no request")
+                .help(item.write("[\"POST\"]")),
+        );
+        return None;
+    }
+    let mut all: Vec<(Method, Range<usize>)> = Vec::new();
+    for element in item.elements(array) {
+        let Some(method) = method(&element, problems) else { continue };
+        match all.iter().find(|(other, _)| *other == method) {
+            Some((_, first)) => problems.push(
+                Problem::error("duplicate_method", element.span, format!("{method} is there twice"))
+                    .related(first.clone(), "the first time"),
+            ),
+            None => all.push((method, element.span)),
+        }
+    }
+    Some(all.into_iter().map(|(method, _)| method).collect())
+}
+
+/// A method: a token, in upper case (they are case-sensitive), and not `CONNECT`, which no gateway serves.
+fn method(item: &Item<'_>, problems: &mut Problems) -> Option<Method> {
+    let text = item.text("[\"POST\"]", problems)?;
+    let upper = text.trim().to_ascii_uppercase();
+    let problem = |message: &str| Problem::error("bad_method", item.span.clone(), message);
+    problems.push(match Method::from_bytes(text.as_bytes()) {
+        Ok(Method::CONNECT) => problem("CONNECT asks for a tunnel, and a gateway makes none"),
+        Ok(method) if method.as_str() == upper => return Some(method),
+        _ if Method::from_bytes(upper.as_bytes()).is_ok() => {
+            problem("methods are upper case").help(format!("write `\"{upper}\"`"))
+        }
+        Ok(_) | Err(_) => problem("not a method").help("for example `\"POST\"`"),
+    });
+    None
+}
