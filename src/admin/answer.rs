@@ -1,18 +1,18 @@
 //! Shell. What the admin listener answers: how the gateway is, now.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::ALLOW;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::asker::Asker;
+use super::document::{document, respond, seconds};
 use super::{event, state};
-use crate::admin::body;
 use crate::gateway::Unfit;
 use crate::runtime::control::Control;
 use crate::telemetry;
@@ -83,19 +83,6 @@ impl Page {
             // Those of its route are.
             Self::Verify => None,
         }
-    }
-}
-
-/// The content of a request, if it is not too large and arrives. How long it may take is for the connection to say.
-pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
-    match body::read_bounded(&mut body, limit).await {
-        Ok((content, false)) => Ok(content),
-        Ok((_, true)) => {
-            // To close with something unread would make the kernel discard the answer.
-            while let Some(Ok(_discarded)) = body.frame().await {}
-            Err(document(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "status": "too large" })))
-        }
-        Err(_gone) => Err(document(StatusCode::BAD_REQUEST, &json!({ "status": "not complete" }))),
     }
 }
 
@@ -179,20 +166,4 @@ fn secrets(control: &Control) -> SecretsReport {
         started: seconds(control.started_at()),
         secrets: secrets.collect(),
     }
-}
-
-pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
-}
-
-pub(super) fn document(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
-    respond(status, "application/json", format!("{document}\n"))
-}
-
-fn respond(status: StatusCode, media_type: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

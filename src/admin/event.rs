@@ -14,7 +14,7 @@ use tracing::info;
 
 use std::time::SystemTime;
 
-use super::answer::{content, document};
+use super::document::{content, document};
 use crate::runtime::control::Control;
 
 /// What an event's path is put behind.

@@ -7,6 +7,7 @@
 mod answer;
 mod asker;
 pub mod body;
+mod document;
 mod event;
 mod state;
 

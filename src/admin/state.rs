@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answer::{content, document, seconds};
+use super::document::{content, document, seconds};
 use crate::config::digest::Part;
 use crate::runtime::control::Control;
 use crate::runtime::process;

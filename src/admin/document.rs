@@ -1,0 +1,44 @@
+//! Shell. What comes with a request to the admin listener, and the documents that it answers with.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::body;
+
+/// The content of a request, if it is not too large and arrives. How long it may take is for the connection to say.
+pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
+    match body::read_bounded(&mut body, limit).await {
+        Ok((content, false)) => Ok(content),
+        Ok((_, true)) => {
+            // To close with something unread would make the kernel discard the answer.
+            while let Some(Ok(_discarded)) = body.frame().await {}
+            Err(document(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "status": "too large" })))
+        }
+        Err(_gone) => Err(document(StatusCode::BAD_REQUEST, &json!({ "status": "not complete" }))),
+    }
+}
+
+/// A moment as documents say it: seconds since 1970.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+/// An answer with this JSON.
+pub(super) fn document(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
+    respond(status, "application/json", format!("{document}\n"))
+}
+
+/// An answer with this text, which nobody may keep.
+pub(super) fn respond(status: StatusCode, media_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
