@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use super::doctor::BypassProbe;
+use super::bypass_probe::BypassProbe;
 use super::event::Forgery;
 use crate::config::unit;
 use crate::signature::scheme::{PRESETS, Scheme};

@@ -5,6 +5,7 @@
 
 mod admin;
 mod args;
+mod bypass_probe;
 mod check;
 mod configuration;
 mod demo;

@@ -1,53 +1,14 @@
-//! Pure. A URL at which an app may be reached around the gateway, and what it means who answers there.
+//! Pure. Who answers at a URL at which an app may be reached around the gateway, and what that means.
 
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{StatusCode, Uri};
+use http::StatusCode;
 
-use crate::cli::doctor::checks::Unreached;
+use crate::cli::bypass_probe::BypassProbe;
 use crate::cli::doctor::finding::Finding;
-use crate::config::redact::url;
+use crate::cli::doctor::unreached::Unreached;
 use crate::config::unit::write_duration;
 use crate::upstream::origin::Origin;
-
-/// A URL that strangers may know.
-#[derive(Clone, Debug)]
-pub(in crate::cli) struct BypassProbe {
-    /// The URL as it is shown: without what may be a credential.
-    text: String,
-    pub(super) origin: Origin,
-    pub(super) target: PathAndQuery,
-    /// Whether TLS is spoken there, which hookgate does not.
-    pub(super) is_tls: bool,
-}
-
-impl BypassProbe {
-    /// Reads one.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no URL: write it as http://HOST:PORT/PATH");
-        let uri: Uri = text.parse().map_err(|_why| wrong())?;
-        let is_tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            Some(_) | None => return Err(wrong()),
-        };
-        let authority = uri.authority().ok_or_else(wrong)?;
-        let port = if is_tls && authority.port().is_none() { ":443" } else { "" };
-        let origin =
-            Origin::parse(&format!("http://{authority}{port}")).map_err(|error| error.to_string())?;
-        let target = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-        Ok(Self { text: url::redacted(text).into_owned(), origin, target, is_tls })
-    }
-
-    /// Whether nobody but this machine can be meant.
-    pub(super) fn is_loopback(&self) -> bool {
-        is_loopback(&self.origin)
-    }
-}
 
 /// Whether an origin is on this machine and reached over loopback.
 pub(super) fn is_loopback(origin: &Origin) -> bool {
@@ -59,7 +20,7 @@ pub(super) fn is_loopback(origin: &Origin) -> bool {
     }
 }
 
-/// Who answers at one.
+/// Who answers there.
 #[derive(Debug)]
 pub(super) enum Behind {
     /// Nobody.
@@ -103,7 +64,7 @@ pub(super) fn judge(door: &BypassProbe, behind: &Behind, limit: Duration) -> Fin
         Behind::Hookgate(reason) => {
             Finding::ok(BYPASS, format!("a hookgate answers there, and refuses an unsigned event ({reason})"))
         }
-        Behind::Other(status) if door.is_loopback() => Finding::warning(
+        Behind::Other(status) if is_loopback(&door.origin) => Finding::warning(
             BYPASS,
             format!(
                 "something other than hookgate answers there ({}), to this machine at least",
@@ -133,27 +94,6 @@ pub(super) const CLOSE_IT: &str = "bind the app to 127.0.0.1 or to a unix socket
 mod tests {
     use super::*;
     use crate::cli::doctor::finding::Level;
-
-    #[test]
-    fn a_door_is_a_url_with_any_path() {
-        for (text, authority, target, is_tls) in [
-            ("http://app.example:3000/webhook/a?b", "app.example:3000", "/webhook/a?b", false),
-            ("http://192.0.2.1", "192.0.2.1:80", "/", false),
-            ("https://app.example/x", "app.example:443", "/x", true),
-            ("https://app.example:8443", "app.example:8443", "/", true),
-        ] {
-            let door = BypassProbe::parse(text).unwrap();
-            assert_eq!(
-                (door.origin.authority(), door.target.as_str()),
-                (authority.to_owned(), target),
-                "{text}"
-            );
-            assert_eq!(door.is_tls, is_tls);
-        }
-        for text in ["", "app.example", "ftp://a", "http://a:0", "http://u@a", "/a"] {
-            assert!(BypassProbe::parse(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn only_silence_and_a_refusal_by_hookgate_are_good() {

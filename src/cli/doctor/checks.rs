@@ -1,46 +1,14 @@
 //! Pure. What it means what `hookgate doctor` has seen: a finding for each thing that was looked at.
 
 use std::fmt::Write as _;
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::admin::{Difference, Examination, State};
 use crate::cli::doctor::bypass::CLOSE_IT;
 use crate::cli::doctor::finding::Finding;
+use crate::cli::doctor::unreached::Unreached;
 use crate::config::unit::write_duration;
 use crate::upstream::origin::Origin;
-
-/// Why no connection came about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unreached {
-    /// Nobody listens.
-    Refused,
-    /// There is no file of a socket.
-    NoSocket,
-    /// This user may not.
-    Denied,
-    /// Nobody answered in time.
-    TimedOut,
-    /// The system's words for the rest.
-    Other(String),
-}
-
-impl Unreached {
-    /// What an error of this kind, told in these words, means.
-    pub(super) fn of(kind: ErrorKind, text: &str) -> Self {
-        if kind == ErrorKind::ConnectionRefused {
-            Self::Refused
-        } else if kind == ErrorKind::NotFound {
-            Self::NoSocket
-        } else if kind == ErrorKind::PermissionDenied {
-            Self::Denied
-        } else if kind == ErrorKind::TimedOut {
-            Self::TimedOut
-        } else {
-            Self::Other(text.to_owned())
-        }
-    }
-}
 
 /// Whether an upstream accepts connections.
 pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &Result<(), Unreached>) -> Finding {

@@ -8,6 +8,7 @@ mod bypass;
 mod checks;
 mod finding;
 mod probe;
+mod unreached;
 
 use std::path::Path;
 use std::thread;
@@ -33,8 +34,6 @@ use crate::signature::sign::{CannotSign, Stamp};
 use crate::signature::template::Body;
 use crate::upstream::origin::Origin;
 use finding::{Finding, Level};
-
-pub(super) use crate::cli::doctor::bypass::BypassProbe;
 
 /// Looks at everything, and tells it.
 ///

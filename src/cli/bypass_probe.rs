@@ -1,0 +1,68 @@
+//! Pure. A URL at which an app may be reached around the gateway.
+
+use http::Uri;
+use http::uri::PathAndQuery;
+
+use crate::config::redact::url;
+use crate::upstream::origin::Origin;
+
+/// A URL that strangers may know.
+#[derive(Clone, Debug)]
+pub(super) struct BypassProbe {
+    /// The URL as it is shown: without what may be a credential.
+    pub(super) text: String,
+    /// Who is there.
+    pub(super) origin: Origin,
+    /// What is asked for there.
+    pub(super) target: PathAndQuery,
+    /// Whether TLS is spoken there, which hookgate does not.
+    pub(super) is_tls: bool,
+}
+
+impl BypassProbe {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no URL: write it as http://HOST:PORT/PATH");
+        let uri: Uri = text.parse().map_err(|_why| wrong())?;
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) | None => return Err(wrong()),
+        };
+        let authority = uri.authority().ok_or_else(wrong)?;
+        let port = if is_tls && authority.port().is_none() { ":443" } else { "" };
+        let origin =
+            Origin::parse(&format!("http://{authority}{port}")).map_err(|error| error.to_string())?;
+        let target = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+        Ok(Self { text: url::redacted(text).into_owned(), origin, target, is_tls })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_is_a_url_with_any_path() {
+        for (text, authority, target, is_tls) in [
+            ("http://app.example:3000/webhook/a?b", "app.example:3000", "/webhook/a?b", false),
+            ("http://192.0.2.1", "192.0.2.1:80", "/", false),
+            ("https://app.example/x", "app.example:443", "/x", true),
+            ("https://app.example:8443", "app.example:8443", "/", true),
+        ] {
+            let door = BypassProbe::parse(text).unwrap();
+            assert_eq!(
+                (door.origin.authority(), door.target.as_str()),
+                (authority.to_owned(), target),
+                "{text}"
+            );
+            assert_eq!(door.is_tls, is_tls);
+        }
+        for text in ["", "app.example", "ftp://a", "http://a:0", "http://u@a", "/a"] {
+            assert!(BypassProbe::parse(text).is_err(), "{text}");
+        }
+    }
+}
