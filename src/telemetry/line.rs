@@ -133,8 +133,8 @@ mod tests {
     use super::*;
     use crate::admission::client::ClientAddress;
     use crate::telemetry::identity::{GivenId, TraceId};
-    use crate::telemetry::metric::Slot;
     use crate::telemetry::record::{RequestId, RouteLabel};
+    use crate::telemetry::slot::Slot;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 

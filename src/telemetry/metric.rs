@@ -13,6 +13,7 @@ use http::StatusCode;
 
 use super::count::{Count, Distribution, Histogram};
 use super::record::Record;
+use super::slot::Slot;
 use crate::telemetry::labels::SecretName;
 
 /// The metrics of a server, for as long as it runs: they outlive the configurations.
@@ -25,15 +26,6 @@ pub struct Meters {
 
 /// The label of a diagnosis that found no cause.
 pub const UNEXPLAINED: &str = "unexplained";
-
-/// The number of a route's path, the same in every configuration of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Slot(usize);
-
-impl Slot {
-    /// That of requests which have no route.
-    pub const NO_ROUTE: Self = Self(0);
-}
 
 /// How a request ended, as far as the metrics tell requests apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,6 +9,7 @@ pub mod metric;
 pub mod record;
 pub mod repeated;
 pub mod sink;
+pub mod slot;
 
 use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
@@ -161,8 +162,8 @@ mod tests {
     use super::{Duration, Record, SystemTime, event, fmt, io, line};
     use crate::admission::client::ClientAddress;
     use crate::telemetry::identity::{GivenId, TraceId};
-    use crate::telemetry::metric::Slot;
     use crate::telemetry::record::{RequestId, RouteLabel};
+    use crate::telemetry::slot::Slot;
     use serde_json::Value;
     use std::sync::Arc;
 

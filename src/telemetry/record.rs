@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::identity::{GivenId, TraceId};
-use super::metric::Slot;
+use super::slot::Slot;
 use crate::admission::client::ClientAddress;
 use crate::config::AccessLog;
 
