@@ -20,7 +20,7 @@ use crate::http1::connection;
 use crate::routing::router::{Conflict, Router};
 use crate::runtime::process;
 use crate::runtime::restart_required;
-use crate::runtime::supervise::ServerPart;
+use crate::runtime::server_part::ServerPart;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::repeated::Repeated;
 

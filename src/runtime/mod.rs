@@ -8,6 +8,7 @@ pub mod process;
 pub mod reload;
 pub mod restart_required;
 pub mod scope;
+pub mod server_part;
 pub mod supervise;
 pub mod view;
 pub mod worker;

@@ -3,41 +3,11 @@
 //! A server without one of its parts would go on, half of it dead, and be called ready. So it becomes unready, finishes what
 //! is under way, and says how it ended ([`Ended::Failed`](crate::runtime::Ended::Failed)).
 
-use std::fmt;
 use std::sync::Arc;
 use std::thread;
 
 use crate::runtime::control::Control;
-
-/// A part of the server that has to be there for as long as it serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerPart {
-    /// A worker's thread.
-    Worker,
-    /// What accepts the connections of one listener.
-    AcceptLoop,
-    /// The thread that writes the log.
-    Log,
-    /// The thread that reloads the configuration.
-    Reload,
-    /// The thread that looks for the causes of mismatches.
-    Diagnosis,
-    /// The admin listener.
-    Admin,
-}
-
-impl fmt::Display for ServerPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Worker => "a worker",
-            Self::AcceptLoop => "an accept loop",
-            Self::Log => "the log",
-            Self::Reload => "the reload",
-            Self::Diagnosis => "the diagnosis",
-            Self::Admin => "the admin listener",
-        })
-    }
-}
+pub use crate::runtime::server_part::ServerPart;
 
 /// Belongs to a part while it runs. If it is dropped in a panic, or before anybody has told the server to end, the part has failed.
 #[derive(Debug)]
