@@ -4,11 +4,11 @@
 //! [`Reply`], which is a value. Nothing here knows a front end, a socket or a runtime: what a request needs of them comes in
 //! through [`Resources`]. So there is one path for all, and one order of checks.
 
-mod examine;
 mod further;
 mod receive;
 mod route;
 
+pub mod examine;
 pub mod guard;
 pub mod rejection;
 pub mod reply;
@@ -49,8 +49,6 @@ use receive::Bounds;
 use reply::{OwnReply, Reply};
 use resources::{Delivery, Resources, UpstreamResponse};
 use route::{Route, Target, questions};
-
-pub use examine::Examined;
 
 /// The whole configuration, compiled. It never changes; to reconfigure is to build another.
 #[derive(Debug)]
