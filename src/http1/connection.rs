@@ -6,7 +6,7 @@
 //!
 //! A head that cannot be served arrives in the same way as one that can, so that it is refused in its turn.
 
-mod content;
+pub mod content;
 pub mod unsent;
 
 use std::cell::RefCell;
@@ -27,8 +27,6 @@ use crate::admission::connections::Entry;
 use crate::admission::memory::{Exhausted, FREE_HEAD, Reservation};
 use crate::admission::rate::Uptake;
 use crate::http1::buffer::{self, Buffer};
-use crate::http1::connection::content::Remaining;
-pub use crate::http1::connection::content::RequestContent;
 use crate::message::chunked::Chunked;
 use crate::message::content::{Append, ContentError, Length, Progress};
 use crate::message::head::{
@@ -130,6 +128,13 @@ enum Phase {
     Complete,
     /// Nothing more is read.
     Closed,
+}
+
+/// What is left of a content.
+#[derive(Debug)]
+enum Remaining {
+    Length(u64),
+    Chunked(Chunked),
 }
 
 /// A request that has arrived, but for its content.

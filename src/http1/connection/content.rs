@@ -8,16 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::http1::connection::{Connection, Inner, Phase, Transport};
-use crate::message::chunked::{Chunked, Malformed, Step};
+use crate::http1::connection::{Connection, Inner, Phase, Remaining, Transport};
+use crate::message::chunked::{Malformed, Step};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
-
-/// What is left of it.
-#[derive(Debug)]
-pub(crate) enum Remaining {
-    Length(u64),
-    Chunked(Chunked),
-}
 
 /// The content of the request under way, read from its connection.
 #[derive(Debug)]
