@@ -5,6 +5,8 @@
 //! the request is from then on.
 
 mod coding;
+mod facts;
+mod lines;
 mod lookalike;
 mod request;
 mod target;
@@ -12,12 +14,17 @@ mod target;
 use memchr::memchr;
 
 use crate::message::head::coding::Codings;
+pub use crate::message::head::facts::{
+    Expect, Framing, Head, HeadError, Persistence, ResponseContext, Version,
+};
+use crate::message::head::lines::{LineEnds, Lines, parts_of_line, trim};
+pub(crate) use crate::message::head::lines::{field_line, leading_empty_lines};
 pub use crate::message::head::lookalike::{Guarded, is_lookalike};
 pub use crate::message::head::request::RequestHead;
 use crate::message::head::target::{RequestLine, Target, is_host};
+use crate::message::head::token::Name;
 pub use crate::message::head::token::is_same_name;
 pub(crate) use crate::message::head::token::is_token;
-use crate::message::head::token::{Name, are_field_value};
 
 /// The most field lines a request may have.
 pub const MAX_FIELD_LINES: usize = 100;
@@ -35,150 +42,6 @@ pub enum Parsed {
     Complete(Head),
     /// The head can never become one that is served.
     Faulty(HeadError),
-}
-
-/// Why a head is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeadError {
-    /// It is not strict HTTP/1.x; what is wrong, for the log.
-    Malformed(&'static str),
-    /// Its request line has too many bytes.
-    LineTooLong,
-    /// It has too many bytes or lines.
-    TooLarge,
-    /// It did not arrive in time.
-    TimedOut,
-    /// There is no memory for the whole of it.
-    Overloaded,
-    /// The content has another transfer coding than one `chunked`.
-    UnknownCoding,
-    /// It is HTTP, but not HTTP/1.x.
-    UnknownVersion,
-    /// It is `OPTIONS *`, which asks about no path.
-    Asterisk,
-    /// It is `CONNECT`, which asks for a tunnel.
-    Tunnel,
-}
-
-/// The facts of a complete, strict head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// Its length, in bytes, with the empty line that ends it and any empty lines before it.
-    pub len: usize,
-    /// The protocol version.
-    pub version: Version,
-    /// How the content is delimited.
-    pub framing: Framing,
-    /// What the client expects before it sends the content.
-    pub expect: Expect,
-    /// Whether the connection goes on behind the response.
-    pub persistence: Persistence,
-    /// Whether a `connection` line says anything else, which is the name of a field.
-    pub has_connection_options: bool,
-    /// Whether a field's name has other characters than letters, digits and `-`.
-    pub has_unusual_names: bool,
-    /// Where its lines end, as far as that is known.
-    ends: LineEnds,
-    /// The length of the method, and that of the target where it is in origin-form.
-    request_line: (usize, Option<usize>),
-}
-
-/// Where the first lines of a head end, so that they are not searched for again by everybody who goes through them.
-#[derive(Clone, Copy, Debug, Default, Eq)]
-struct LineEnds {
-    known: usize,
-    /// Each is the offset behind a line feed, counted from the request line.
-    at: [u16; LineEnds::MOST],
-}
-
-/// How much is known of it makes no other head of it.
-impl PartialEq for LineEnds {
-    fn eq(&self, _other: &Self) -> bool {
-        true
-    }
-}
-
-impl LineEnds {
-    /// As many lines as the requests of most senders have.
-    const MOST: usize = 20;
-
-    /// The next line ends here. What does not fit is not known, nor is anything behind it.
-    fn push(&mut self, end: usize) {
-        if let (Some(place), Ok(end)) = (self.at.get_mut(self.known), u16::try_from(end)) {
-            *place = end;
-            self.known = self.known.saturating_add(1);
-        }
-    }
-
-    fn as_slice(&self) -> &[u16] {
-        self.at.get(..self.known).unwrap_or_default()
-    }
-}
-
-/// What a client says of the connection (RFC 9112, section 9.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Persistence {
-    /// Nothing: HTTP/1.1 goes on, HTTP/1.0 ends.
-    Default,
-    /// `keep-alive`, which only means something in HTTP/1.0.
-    KeepAlive,
-    /// `close`
-    Close,
-}
-
-/// What a response has to know of its request: whether it has content, and what becomes of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResponseContext {
-    /// Whether the method is HEAD, to which no content is sent (RFC 9110, section 9.3.2).
-    pub is_for_head: bool,
-    /// The client's protocol version.
-    pub version: Version,
-    /// What the client said of the connection.
-    pub persistence: Persistence,
-}
-
-impl ResponseContext {
-    /// Whether the client keeps the connection open for another request (RFC 9112, section 9.3).
-    #[must_use]
-    pub fn keeps_open(self) -> bool {
-        match (self.version, self.persistence) {
-            (Version::Http11, Persistence::Default | Persistence::KeepAlive)
-            | (Version::Http10, Persistence::KeepAlive) => true,
-            (Version::Http11, Persistence::Close)
-            | (Version::Http10, Persistence::Default | Persistence::Close) => false,
-        }
-    }
-}
-
-/// The minor versions of HTTP/1 that are spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1, and any later version of HTTP/1 (RFC 9110, section 2.5).
-    Http11,
-}
-
-/// How a request's content is delimited (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// There is neither `content-length` nor `transfer-encoding`: no content.
-    None,
-    /// By `content-length`, in bytes.
-    Length(u64),
-    /// By the chunked transfer coding.
-    Chunked,
-}
-
-/// The `expect` field (RFC 9110, section 10.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// Absent, or in an HTTP/1.0 request, where it is ignored.
-    Nothing,
-    /// `100-continue`
-    Continue,
-    /// Anything else, which cannot be met.
-    Unknown,
 }
 
 /// Looks at the bytes received so far. `scanned` is how many of them an earlier parse has searched for the head's end; it
@@ -239,12 +102,6 @@ fn malformed(why: &'static str) -> Parsed {
     Parsed::Faulty(HeadError::Malformed(why))
 }
 
-/// How many bytes the empty lines before a request line have, which are ignored (RFC 9112, section 2.2).
-pub(crate) fn leading_empty_lines(bytes: &[u8]) -> usize {
-    let pairs = bytes.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count();
-    pairs.saturating_mul(2)
-}
-
 enum End {
     Missing,
     BareLineFeed,
@@ -272,42 +129,6 @@ fn find_end(bytes: &[u8], start: usize, scanned: &mut usize, ends: &mut LineEnds
     }
     *scanned = bytes.len();
     End::Missing
-}
-
-/// The lines of a complete head, without their CRLF and without the empty line at the end.
-#[derive(Clone)]
-struct Lines<'h> {
-    rest: &'h [u8],
-    /// Where the rest begins in the head, and where the lines end from there on, as far as that is known.
-    at: usize,
-    ends: &'h [u16],
-}
-
-impl<'h> Lines<'h> {
-    /// Those from `at` on, where a line must begin.
-    fn from(head: &'h [u8], at: usize, ends: &'h LineEnds) -> Self {
-        let ends = ends.as_slice();
-        let passed = ends.iter().take_while(|end| usize::from(**end) <= at).count();
-        Self { rest: head.get(at..).unwrap_or_default(), at, ends: ends.get(passed..).unwrap_or_default() }
-    }
-}
-
-impl<'h> Iterator for Lines<'h> {
-    type Item = &'h [u8];
-
-    fn next(&mut self) -> Option<&'h [u8]> {
-        let len = match self.ends.split_first() {
-            Some((end, ends)) => {
-                self.ends = ends;
-                usize::from(*end).checked_sub(self.at)?
-            }
-            None => memchr(b'\n', self.rest)?.saturating_add(1),
-        };
-        let (line, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest;
-        self.at = self.at.saturating_add(len);
-        line.strip_suffix(b"\r\n").filter(|line| !line.is_empty())
-    }
 }
 
 #[derive(Default)]
@@ -475,44 +296,6 @@ fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'stat
         }
     }
     Ok(())
-}
-
-/// Name and value of a field line (RFC 9112, section 5), the value without the white space around it.
-pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
-    parts_of_line(line).map(|(_, name, value)| (name, value))
-}
-
-fn parts_of_line(line: &[u8]) -> Result<(Name, &[u8], &[u8]), &'static str> {
-    if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err("a field line is folded");
-    }
-    let Some((name, value)) = memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) else {
-        return Err("a field line has no colon");
-    };
-    let Some(kind) = Name::of(name) else {
-        return Err("a field name is not a token");
-    };
-    let value = trim(value.get(1..).unwrap_or_default());
-    if !are_field_value(value) {
-        return Err("a field value has a control character");
-    }
-    Ok((kind, name, value))
-}
-
-/// Without the optional white space (RFC 9110, section 5.6.3) at its beginning.
-fn trim_start(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = text {
-        text = rest;
-    }
-    text
-}
-
-/// Without the optional white space (RFC 9110, section 5.6.3) at both ends.
-fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
 }
 
 /// `1*DIGIT`, and nothing else: no sign, no list.

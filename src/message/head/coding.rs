@@ -1,7 +1,7 @@
 //! Pure. The transfer codings of a request (RFC 9112, section 7): whether they are one `chunked`, and nothing else.
 
+use crate::message::head::lines::trim_start;
 use crate::message::head::token::is_token;
-use crate::message::head::trim_start;
 
 /// What the lines of `transfer-encoding` seen so far list, all lines together (RFC 9110, section 5.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

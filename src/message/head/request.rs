@@ -2,9 +2,11 @@
 
 use memchr::memchr;
 
+use crate::message::head::facts::{Head, Version};
+use crate::message::head::lines::{LineEnds, Lines, leading_empty_lines, trim};
+use crate::message::head::lookalike::Guarded;
 use crate::message::head::target::{RequestLine, Target};
 use crate::message::head::token::is_same_name;
-use crate::message::head::{Guarded, Head, LineEnds, Lines, Version, leading_empty_lines, trim};
 use crate::signature::{Fields, Signable};
 
 /// A request line and field lines, as they were received.

@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
+use crate::message::head::facts::{HeadError, Version};
 use crate::message::head::token::is_all_token;
-use crate::message::head::{HeadError, Version};
 
 pub(crate) struct RequestLine<'h> {
     pub(crate) method: &'h [u8],
