@@ -11,7 +11,8 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::admission::connections::{ConnectionLimit, WorkerConnections};
+use crate::admission::connections::ConnectionLimit;
+use crate::admission::connections::of_worker::WorkerConnections;
 use crate::admission::memory::Budget;
 use crate::http1::connection::{self, Scratch};
 use crate::runtime::control::{Control, Generation};

@@ -8,7 +8,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::{Instant, interval};
 
-use crate::admission::connections::entry::{Entry, LONG_REST};
+use crate::admission::connections::{Entry, LONG_REST};
 
 /// The connections of one worker.
 #[derive(Debug, Default)]
