@@ -4,17 +4,19 @@
 //! proof that it is authentic, an unsigned one only where the operator has asked for it, and of either nothing is
 //! repeated but a [`Value`].
 
+mod answers;
+mod value;
+
 use std::borrow::Cow;
 use std::fmt;
 
-use super::claim::Context;
+use super::algorithm::Algorithm;
 use super::form;
-use super::mac::{Algorithm, Keyed, Tag};
-use super::scheme::Scheme;
-use super::template::Part;
-use super::{AuthenticRequest, Fields, Verifier};
+use super::mac::Keyed;
+use super::template::{Part, Template};
 use crate::routing::model::{self, Scalar};
-use crate::signature::secret::Key;
+pub use value::Value;
+use value::is_of_value;
 
 /// What a sender asks before it delivers, and what it wants to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,33 +78,6 @@ pub enum Insert {
     /// This number.
     Number(u64),
 }
-
-/// The value of a challenge: short, and of letters, digits and the signs of base64 alone. So it is no markup, breaks out of
-/// no string, and is nothing that any of our schemes signs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value(String);
-
-impl Value {
-    /// A text, if it can be a value.
-    #[must_use]
-    pub fn read(text: String) -> Option<Self> {
-        let fine = (1..=LONGEST_VALUE).contains(&text.len()) && text.chars().all(is_of_value);
-        fine.then_some(Self(text))
-    }
-
-    /// As text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-fn is_of_value(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=')
-}
-
-/// No sender's are longer: Slack's have 52 characters.
-const LONGEST_VALUE: usize = 256;
 
 /// Bytes of content that is looked at. Challenges are small, and events need not be parsed for one.
 const LARGEST: usize = 8 * 1024;
@@ -169,13 +144,13 @@ impl Challenge {
 
     /// Whether no answer to it can be the signature of an event. That holds where something stands in all that is signed
     /// that no value has.
-    pub(super) fn is_safe(&self, scheme: &Scheme) -> bool {
+    pub(super) fn is_safe(&self, algorithm: Algorithm, signed: &Template) -> bool {
         let proves = match &self.reply {
             Reply::Text(insert) => *insert == Insert::Proof,
             Reply::Json(members) => members.iter().any(|(_, insert)| *insert == Insert::Proof),
         };
         let foreign = |part: &Part| matches!(part, Part::Literal(text) if !text.chars().all(is_of_value));
-        !proves || (self.asks_for_hmac_of(scheme.algorithm) && scheme.content.parts().any(foreign))
+        !proves || (self.asks_for_hmac_of(algorithm) && signed.parts().any(foreign))
     }
 
     /// A proof of whoever asks without a signature would be everybody's.
@@ -250,56 +225,6 @@ impl Challenge {
                 }
             }
         })
-    }
-}
-
-impl Verifier {
-    /// The same, which answers its scheme's challenges itself: those that come with a token, where it is `token`.
-    #[must_use]
-    pub fn answering(self, token: Option<&Key>) -> Self {
-        let token = token.and_then(|token| Keyed::new(Algorithm::Token, token).ok());
-        Self { answers: Answers::Challenges(token), ..self }
-    }
-
-    /// Whether it answers challenges itself.
-    #[must_use]
-    pub fn answers(&self) -> bool {
-        matches!(self.answers, Answers::Challenges(_)) && self.scheme.challenge.is_some()
-    }
-
-    /// The answer to an authentic request, if that is a challenge which is answered here.
-    #[must_use]
-    pub fn answer<H>(&self, request: &AuthenticRequest<H>) -> Option<Answer> {
-        let (Answers::Challenges(_), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
-            return None;
-        };
-        let value = challenge.in_content(request.content())?;
-        let key = self.keys.iter().find(|key| key.name == *request.secret());
-        challenge.answer(value.as_ref(), key.map(|key| &key.mac))
-    }
-
-    /// The answer to a request without content that is a challenge which nobody signs; `None` if it is none that is
-    /// answered here.
-    ///
-    /// # Errors
-    /// [`WrongToken`]
-    pub fn answer_unsigned<F: Fields>(&self, context: &Context<'_, F>) -> Option<Result<Answer, WrongToken>> {
-        let (Answers::Challenges(expected), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
-            return None;
-        };
-        let signed = |name| context.fields.values(name).next().is_some();
-        if context.method != "GET" || self.scheme.signature_fields().any(signed) {
-            return None;
-        }
-        let (value, token) = challenge.in_query(form::query(context.target))?;
-        if challenge.needs_token() {
-            let claimed = Tag::of_token(&token).map(Into::into).unwrap_or_default();
-            let right = expected.as_ref().is_some_and(|expected| expected.start(&claimed).verifies(&claimed));
-            if !right {
-                return Some(Err(WrongToken));
-            }
-        }
-        challenge.answer(Some(&value), None).map(Ok)
     }
 }
 

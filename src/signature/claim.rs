@@ -4,11 +4,12 @@
 
 use std::time::SystemTime;
 
-use super::Fields;
 use super::field::{MOST_TAGS, MisreadField, Reading};
+use super::fields::Fields;
 use super::form;
-use super::mac::Tags;
+use super::mac::Running;
 use super::scheme::Scheme;
+use super::tag::Tags;
 use super::template::{Body, Part, Values};
 use super::window::{Place, Timestamp};
 
@@ -106,6 +107,15 @@ impl Claim {
             Body::Digest(name) => Some(digest(context.target, name).ok_or(ClaimError::Malformed)?),
         };
         Ok(Self { tags: reading.tags, besides: Some(Box::new(Besides { before, after, digest })) })
+    }
+
+    /// Whether a message whose content has been hashed is authentic, once what is signed behind it is hashed, too.
+    #[inline]
+    pub(super) fn holds(&self, mut running: Running) -> bool {
+        if let Some(besides) = &self.besides {
+            running.update(&besides.after);
+        }
+        running.verifies(&self.tags)
     }
 }
 

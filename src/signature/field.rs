@@ -6,8 +6,8 @@ use std::iter;
 use base64::Engine as _;
 
 use super::algorithm::Algorithm;
-use super::mac::{Tag, Tags};
 use super::public_key;
+use super::tag::{Tag, Tags};
 use super::window::Place;
 use crate::signature::secret::{BASE64, BASE64_URL};
 

@@ -12,10 +12,10 @@ use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
 pub use super::algorithm::Algorithm;
-use super::challenge;
+use super::challenge::Value;
+pub use super::public_key::BadKey;
 use super::public_key::{self, PublicKey};
-#[cfg(doc)]
-use crate::signature::scheme::SchemeFault;
+pub use super::tag::{LONGEST_TAG, Tag, Tags};
 use crate::signature::secret::Key;
 
 /// An algorithm keyed once, at start-up; each request starts from a copy of its state.
@@ -50,18 +50,6 @@ enum Progress {
     Token(Zeroizing<[u8; 32]>),
     PublicKey(Box<public_key::Running>),
 }
-
-/// Bytes that are no key of the algorithm. It says nothing more of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadKey;
-
-impl fmt::Display for BadKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is no public key of this algorithm")
-    }
-}
-
-impl std::error::Error for BadKey {}
 
 impl Keyed {
     /// Keys the algorithm.
@@ -101,10 +89,11 @@ impl Keyed {
     /// The HMAC of a challenge's value, in hexadecimal: the one computed tag that leaves this file for the network, because a
     /// sender asks for it before it delivers (Zoom).
     ///
-    /// It is no oracle for signatures. A [`challenge::Value`] lacks a character that everything has which the scheme
-    /// signs: a scheme for which that does not hold is refused ([`SchemeFault::ProofIsSignature`]). And only who has signed
-    /// the challenge with this very secret is answered.
-    pub(super) fn proof(&self, value: &challenge::Value) -> Option<String> {
+    /// It is no oracle for signatures. A [`Value`] lacks a character that everything has which the scheme signs: a scheme
+    /// for which that does not hold is refused
+    /// ([`ProofIsSignature`](crate::signature::scheme::SchemeFault::ProofIsSignature)). And only who has signed the challenge
+    /// with this very secret is answered.
+    pub(super) fn proof(&self, value: &Value) -> Option<String> {
         let mut running = self.start(&Tags::default());
         running.update(value.as_str().as_bytes());
         match running.0 {
@@ -268,86 +257,6 @@ impl fmt::Debug for Keyed {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Running(..)")
-    }
-}
-
-/// The value of a MAC, as bytes. There is no `==` for it, and it does not print.
-#[derive(Clone)]
-pub struct Tag {
-    bytes: [u8; LONGEST_TAG],
-    len: u8,
-}
-
-/// As many bytes as a SHA-512 and an Ed25519 signature have.
-pub const LONGEST_TAG: usize = 64;
-
-impl Tag {
-    /// A tag of these bytes; `None` if they are more than [`LONGEST_TAG`].
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        let mut tag = Self { bytes: [0; LONGEST_TAG], len: u8::try_from(bytes.len()).ok()? };
-        tag.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(tag)
-    }
-
-    /// The tag that a shared token stands for: of one length for all of them, so that comparing tells nothing of how long
-    /// the right one is.
-    #[must_use]
-    pub fn of_token(text: &[u8]) -> Option<Self> {
-        Self::of(&Sha256::digest(text))
-    }
-
-    /// The bytes, for encoding them into a field.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tag(..)")
-    }
-}
-
-/// The tags of one request, of which any may verify. A single one takes no memory of its own.
-#[derive(Debug, Default)]
-pub struct Tags {
-    first: Option<Tag>,
-    others: Vec<Tag>,
-}
-
-impl Tags {
-    /// Adds a tag.
-    pub fn push(&mut self, tag: Tag) {
-        if self.first.is_none() {
-            self.first = Some(tag);
-        } else {
-            self.others.push(tag);
-        }
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.others.len().saturating_add(usize::from(self.first.is_some()))
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    /// In the order of the field.
-    pub fn iter(&self) -> impl Iterator<Item = &Tag> {
-        self.first.iter().chain(&self.others)
-    }
-}
-
-impl From<Tag> for Tags {
-    fn from(tag: Tag) -> Self {
-        Self { first: Some(tag), others: Vec::new() }
     }
 }
 

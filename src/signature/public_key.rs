@@ -10,7 +10,19 @@ use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::pkcs8::DecodePublicKey as _;
 use sha2::{Digest as _, Sha256};
 
-use super::mac::{BadKey, Tag, Tags};
+use super::tag::{Tag, Tags};
+
+/// Bytes that are no key of the algorithm. It says nothing more of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadKey;
+
+impl fmt::Display for BadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is no public key of this algorithm")
+    }
+}
+
+impl std::error::Error for BadKey {}
 
 /// A sender's public key.
 #[derive(Clone)]

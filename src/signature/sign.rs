@@ -7,11 +7,12 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::claim::{Context, Signed};
+use super::fields::Fields;
 use super::form::{self, Form};
-use super::mac::Tags;
+use super::tag::Tags;
 use super::template::Body;
+use super::verifier::{KeyedSecret, Verifier};
 use super::window::Place;
-use super::{Fields, KeyedSecret, Verifier};
 
 /// What is signed besides the body, where the scheme does so and the signer has a say.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::BufMut as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::signature::secret::Key;
+use crate::signature::scheme::Scheme;
+use crate::signature::secret::{Key, Secret};
 
 const FIXTURE: &[u8] = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
 const FIXTURE_TAG: &str = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";

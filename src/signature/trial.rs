@@ -9,10 +9,11 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
+use super::claim::Claim;
 use super::form::{Form, Order, Place};
 use super::mac::Running;
 use super::template::Body;
-use super::{Claim, KeyedSecret, Verifier};
+use super::verifier::{KeyedSecret, Verifier};
 
 /// Secrets that are being tried on a claim.
 pub(super) struct Trial<'v> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::signature::mac::HASHED;
-use crate::signature::secret::{Key, Secret};
+use crate::signature::secret::{Key, Secret, SecretEncoding};
 
 struct Lines(Vec<(&'static str, Vec<u8>)>);
 

@@ -9,8 +9,9 @@ use base64::Engine as _;
 use zeroize::Zeroizing;
 
 use crate::signature::algorithm::Algorithm;
+use crate::signature::causes::cause::{ContentChange, KeyChange, NotationError};
 use crate::signature::causes::work::{GivenUp, Work};
-use crate::signature::causes::{ContentChange, KeyChange, NotationError, json, unpack};
+use crate::signature::causes::{json, unpack};
 use crate::signature::field::{Encoding, Format};
 use crate::signature::mac::Tag;
 use crate::signature::scheme::Scheme;

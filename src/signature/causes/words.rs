@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::signature::causes::{Cause, ContentChange, KeyChange, NotationError, Side};
+use crate::signature::causes::cause::{Cause, ContentChange, KeyChange, NotationError, Side};
 use crate::signature::field::Encoding;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;

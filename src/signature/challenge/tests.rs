@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
+use super::value::LONGEST_VALUE;
 use super::*;
-use crate::signature::scheme::{PRESETS, SchemeFault};
-use crate::signature::secret::Secret;
+use crate::signature::scheme::{PRESETS, Scheme, SchemeFault};
+use crate::signature::secret::{Key, Secret};
 use crate::signature::sign::Stamp;
-use crate::signature::template::Template;
+use crate::signature::{Context, Fields, Verifier};
 
 const KEY: &str = "a secret that is long enough";
 const TOKEN: &str = "told & only/to the sender";
@@ -178,7 +179,10 @@ fn a_token_that_is_not_the_configured_one_is_answered_nothing() {
 fn no_answer_is_the_signature_of_an_event() {
     for scheme in PRESETS.iter() {
         assert!(
-            scheme.challenge.as_ref().is_none_or(|challenge| challenge.is_safe(scheme)),
+            scheme
+                .challenge
+                .as_ref()
+                .is_none_or(|challenge| challenge.is_safe(scheme.algorithm, &scheme.content)),
             "{}",
             scheme.name
         );

@@ -1,6 +1,6 @@
 //! Pure. A row for each sender that hookgate knows, with where its rule is documented.
 
-use super::{Ask, Is, Row, Say, Shape, Time};
+use super::row::{Ask, Is, Row, Say, Shape, Time};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Insert;
 use crate::signature::field::{Encoding, Separator};

@@ -1,0 +1,62 @@
+//! Pure. The challenges that a verifier answers itself.
+
+use super::{Answer, Answers, WrongToken};
+use crate::signature::algorithm::Algorithm;
+use crate::signature::claim::Context;
+use crate::signature::fields::Fields;
+use crate::signature::form;
+use crate::signature::mac::Keyed;
+use crate::signature::secret::Key;
+use crate::signature::tag::Tag;
+use crate::signature::verification::AuthenticRequest;
+use crate::signature::verifier::Verifier;
+
+impl Verifier {
+    /// The same, which answers its scheme's challenges itself: those that come with a token, where it is `token`.
+    #[must_use]
+    pub fn answering(self, token: Option<&Key>) -> Self {
+        let token = token.and_then(|token| Keyed::new(Algorithm::Token, token).ok());
+        Self { answers: Answers::Challenges(token), ..self }
+    }
+
+    /// Whether it answers challenges itself.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        matches!(self.answers, Answers::Challenges(_)) && self.scheme.challenge.is_some()
+    }
+
+    /// The answer to an authentic request, if that is a challenge which is answered here.
+    #[must_use]
+    pub fn answer<H>(&self, request: &AuthenticRequest<H>) -> Option<Answer> {
+        let (Answers::Challenges(_), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
+            return None;
+        };
+        let value = challenge.in_content(request.content())?;
+        let key = self.keys.iter().find(|key| key.name == *request.secret());
+        challenge.answer(value.as_ref(), key.map(|key| &key.mac))
+    }
+
+    /// The answer to a request without content that is a challenge which nobody signs; `None` if it is none that is
+    /// answered here.
+    ///
+    /// # Errors
+    /// [`WrongToken`]
+    pub fn answer_unsigned<F: Fields>(&self, context: &Context<'_, F>) -> Option<Result<Answer, WrongToken>> {
+        let (Answers::Challenges(expected), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
+            return None;
+        };
+        let signed = |name| context.fields.values(name).next().is_some();
+        if context.method != "GET" || self.scheme.signature_fields().any(signed) {
+            return None;
+        }
+        let (value, token) = challenge.in_query(form::query(context.target))?;
+        if challenge.needs_token() {
+            let claimed = Tag::of_token(&token).map(Into::into).unwrap_or_default();
+            let right = expected.as_ref().is_some_and(|expected| expected.start(&claimed).verifies(&claimed));
+            if !right {
+                return Some(Err(WrongToken));
+            }
+        }
+        challenge.answer(Some(&value), None).map(Ok)
+    }
+}

@@ -1,0 +1,171 @@
+//! Pure. How a sender signs, as data: which field, which algorithm, which notation, what is signed, and where it names the
+//! model.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::signature::algorithm::Algorithm;
+use crate::signature::challenge::Challenge;
+use crate::signature::field::{Format, Notation};
+use crate::signature::secret::SecretEncoding;
+use crate::signature::template::{Part, Template};
+use crate::signature::window::{Place, Timestamp};
+
+/// A sender's way to sign. A preset is one of these, and so is a `[schemes.NAME]` of gateway.toml; there is no code per
+/// sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheme {
+    /// The name in gateway.toml, for example `propify`.
+    pub name: Cow<'static, str>,
+    /// The field that carries the signature, in lower case.
+    pub field: Cow<'static, str>,
+    /// Further fields that may carry one, instead or besides, in lower case; nearly always none.
+    pub other_fields: Vec<Cow<'static, str>>,
+    /// How tags are made.
+    pub algorithm: Algorithm,
+    /// How tags stand in the field.
+    pub notation: Notation,
+    /// What is signed.
+    pub content: Template,
+    /// The signed time, where there is one.
+    pub timestamp: Option<Timestamp>,
+    /// The field with the event's identifier, in lower case, where that is signed.
+    pub id: Option<Cow<'static, str>>,
+    /// How the sender hands out its secrets, where gateway.toml does not say otherwise.
+    pub secret_encoding: SecretEncoding,
+    /// JSON pointers (RFC 6901) to the model's name in the content, in order of preference; empty where the sender has
+    /// no notion of a model.
+    pub model_pointers: Vec<Cow<'static, str>>,
+    /// JSON pointers to the integration's identifier in the content, likewise.
+    pub integration_pointers: Vec<Cow<'static, str>>,
+    /// What the sender asks before it delivers, where it does.
+    pub challenge: Option<Challenge>,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where a scheme comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// gateway.toml
+    Configured,
+    /// It ships with hookgate.
+    Shipped {
+        /// Whom it is for, as people know them.
+        sender: &'static str,
+        /// Where the sender documents it.
+        documentation: &'static str,
+        /// Whether its rule was found in the sender's own documentation or code.
+        confirmed: bool,
+        /// What one has to know to use it; often nothing.
+        note: &'static str,
+    },
+}
+
+impl Scheme {
+    /// Every field that verification reads, in lower case, the signature's first.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        let timestamp = self.timestamp.iter().filter_map(|timestamp| match &timestamp.place {
+            Place::Field(name) => Some(&**name),
+            Place::Key(_) => None,
+        });
+        let signed = self.content.parts().filter_map(|part| match part {
+            Part::Field(name) => Some(name.as_str()),
+            Part::Literal(_)
+            | Part::Timestamp
+            | Part::Id
+            | Part::Method
+            | Part::Path
+            | Part::Query
+            | Part::Url
+            | Part::UrlDecoded => None,
+        });
+        self.signature_fields().chain(timestamp).chain(self.id.as_deref()).chain(signed)
+    }
+
+    /// Every field that may carry a signature.
+    pub fn signature_fields(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.field).chain(self.other_fields.iter().map(|name| &**name))
+    }
+
+    /// Whether it signs where the sender believes to send, so that the route has to know.
+    #[must_use]
+    pub fn signs_url(&self) -> bool {
+        self.content.signs_url()
+    }
+
+    /// What is wrong with it as a whole, though each part of it is right.
+    #[must_use]
+    pub fn fault(&self) -> Option<SchemeFault> {
+        let key = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Key(_)));
+        if key && !self.other_fields.is_empty() {
+            Some(SchemeFault::KeyInSeveral)
+        } else if self
+            .challenge
+            .as_ref()
+            .is_some_and(|challenge| !challenge.is_safe(self.algorithm, &self.content))
+        {
+            Some(SchemeFault::ProofIsSignature)
+        } else if key && matches!(self.notation.format, Format::Plain { .. }) {
+            Some(SchemeFault::KeyInPlain)
+        } else if self.timestamp.iter().any(|timestamp| self.notation.format.has_tags_under(&timestamp.place))
+        {
+            Some(SchemeFault::KeyIsTag)
+        } else if self.timestamp.is_some() && !self.content.has(&Part::Timestamp) {
+            Some(SchemeFault::TimestampUnsigned)
+        } else if self.timestamp.is_none() && self.content.has(&Part::Timestamp) {
+            Some(SchemeFault::NoTimestamp)
+        } else if self.id.is_some() && !self.content.has(&Part::Id) {
+            Some(SchemeFault::IdUnsigned)
+        } else if self.id.is_none() && self.content.has(&Part::Id) {
+            Some(SchemeFault::NoId)
+        } else if self.algorithm == Algorithm::Token && self.content != Template::body() {
+            Some(SchemeFault::TokenSignsNothing)
+        } else {
+            None
+        }
+    }
+}
+
+/// Parts of a scheme that do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemeFault {
+    /// The timestamp is under a key of a field that is no list.
+    KeyInPlain,
+    /// The timestamp is under the key that the tags are under.
+    KeyIsTag,
+    /// There is a timestamp, and it is not signed: a forger could set it.
+    TimestampUnsigned,
+    /// A timestamp is signed, and it is not said where it stands.
+    NoTimestamp,
+    /// There is an identifier, and it is not signed.
+    IdUnsigned,
+    /// An identifier is signed, and it is not said where it stands.
+    NoId,
+    /// A shared token is made of the secret alone.
+    TokenSignsNothing,
+    /// The timestamp is under a key of the signature field, and there are several of those.
+    KeyInSeveral,
+    /// The HMAC in a challenge's answer could be the signature of an event.
+    ProofIsSignature,
+}
+
+impl fmt::Display for SchemeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeyInPlain => "a plain signature field has no keys, so no timestamp either",
+            Self::KeyIsTag => "one key of a list cannot have the tags and the timestamp",
+            Self::TimestampUnsigned => "the timestamp is not signed, so that a forger could set it",
+            Self::NoTimestamp => "`{timestamp}` is signed, but nothing says where it stands",
+            Self::IdUnsigned => "the identifier is not signed, so that it says nothing",
+            Self::NoId => "`{id}` is signed, but nothing says where it stands",
+            Self::TokenSignsNothing => "a shared token signs nothing",
+            Self::KeyInSeveral => "where there are several signature fields, the timestamp cannot be in them",
+            Self::ProofIsSignature => {
+                "`{hmac}` in a challenge's answer could be the signature of an event that was never sent"
+            }
+        })
+    }
+}
+
+impl std::error::Error for SchemeFault {}
