@@ -1,5 +1,6 @@
-//! The rooms: which files are pure, and that they stay so.
+//! The structure of the sources: which files are pure, and that no files import each other in a circle.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,33 @@ fn pure_files_name_no_runtime_network_file_system_environment_or_clock() {
     assert!(wrong.is_empty(), "pure files that are not:\n{}", wrong.join("\n"));
 }
 
+/// The path of a request, what it reads and what it proves: no version of HTTP, no socket and no runtime has a part in them.
+#[test]
+fn the_path_of_a_request_names_no_front_end_no_socket_and_no_runtime() {
+    let outside = ["crate::http1", "crate::listen", "crate::runtime", "crate::admin", "crate::cli"];
+    let mut wrong = Vec::new();
+    let mut looked_at = BTreeSet::new();
+    for file in sources() {
+        let folder = file.name.split('/').next().unwrap_or_default();
+        if !["gateway", "message", "routing", "signature"].contains(&folder)
+            || file.name.ends_with("tests.rs")
+        {
+            continue;
+        }
+        looked_at.insert(folder.to_owned());
+        if !file.text.starts_with("//! Pure. ") {
+            wrong.push(format!("src/{} is not pure", file.name));
+        }
+        for name in paths(rules(&file.text)) {
+            if outside.iter().any(|folder| name == *folder || name.starts_with(&format!("{folder}::"))) {
+                wrong.push(format!("src/{} names {name}", file.name));
+            }
+        }
+    }
+    assert_eq!(looked_at.len(), 4, "{looked_at:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_file_says_first_whether_it_is_pure_or_shell() {
     for file in sources() {
@@ -54,6 +82,38 @@ fn every_file_says_first_whether_it_is_pure_or_shell() {
         let kinds = ["//! Pure. ", "//! Shell. "];
         assert!(kinds.iter().any(|kind| first.starts_with(kind)), "src/{} begins with {first:?}", file.name);
     }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let circles = circles(&imports(&sources()));
+    assert!(circles.is_empty(), "files that import each other:\n{}", describe(&circles));
+}
+
+#[test]
+fn a_circle_is_found_through_groups_reexports_and_bare_names_of_children() {
+    let file = |name: &str, text: &str| Source { name: name.to_owned(), text: text.to_owned() };
+    let circles_of = |files: &[Source]| circles(&imports(files)).len();
+    let lib = || file("lib.rs", "pub mod a;\npub mod b;\n");
+    for (a, b, want) in [
+        ("use crate::b::B;", "use crate::a::A;", 1),
+        ("use crate::{b::B};", "fn f() { super::a::f(); }", 1),
+        ("use crate::b::B;", "\n#[cfg(test)]\nmod tests {\n    use crate::a::A;\n}", 0),
+        ("use crate::b::B;", "// crate::a::A\nuse std::fmt;", 0),
+    ] {
+        assert_eq!(circles_of(&[lib(), file("a.rs", a), file("b.rs", b)]), want, "{a} {b}");
+    }
+    // `a` re-exports what `c` defines: who imports that imports `c`.
+    let a = file("a.rs", "mod c;\npub use c::C;\n");
+    for (c, b, want) in [("", "use crate::a::C;", 0), ("use crate::b::B;", "use crate::a::C;", 1)] {
+        assert_eq!(
+            circles_of(&[lib(), file("a.rs", &a.text), file("a/c.rs", c), file("b.rs", b)]),
+            want,
+            "{c}"
+        );
+    }
+    let parent = [lib(), file("a.rs", "mod c;\nfn f() { c::f(); }"), file("a/c.rs", "use super::A;")];
+    assert_eq!(circles_of(&parent), 1, "a parent that calls its child, and the child that uses the parent's");
 }
 
 #[test]
@@ -93,6 +153,107 @@ fn a_forbidden_name_is_found_however_it_is_written() {
     ] {
         assert!(!found(text), "{text}");
     }
+}
+
+/// What each file imports, by the files' names. Tests are left out, and so is `lib.rs`, which names everything.
+type Imports = BTreeMap<String, BTreeSet<String>>;
+
+fn imports(files: &[Source]) -> Imports {
+    let files: Vec<_> = files
+        .iter()
+        .filter(|file| {
+            !matches!(file.name.as_str(), "lib.rs" | "main.rs") && !file.name.ends_with("tests.rs")
+        })
+        .map(|file| (module(&file.name), file))
+        .collect();
+    let modules: BTreeMap<String, &Source> =
+        files.iter().map(|(module, file)| (module.clone(), *file)).collect();
+    let mut imports = Imports::new();
+    for (here, file) in &files {
+        let of_file = imports.entry(file.name.clone()).or_default();
+        for path in paths(rules(&file.text)) {
+            let Some(absolute) = absolute(&path, here, &modules) else { continue };
+            if let Some(found) = definer(&absolute, &modules, 0)
+                && found.name != file.name
+            {
+                of_file.insert(found.name.clone());
+            }
+        }
+    }
+    imports
+}
+
+/// The module of a file: `a/b.rs` and `a/b/mod.rs` are `a::b`.
+fn module(name: &str) -> String {
+    let name = name.trim_end_matches(".rs");
+    name.strip_suffix("/mod").unwrap_or(name).replace('/', "::")
+}
+
+/// A path from the crate's root, without `crate`. `None` if it leads out of the crate.
+fn absolute(path: &str, here: &str, modules: &BTreeMap<String, &Source>) -> Option<String> {
+    let mut base: Vec<&str> = here.split("::").collect();
+    let mut names: Vec<&str> = path.trim_start_matches("::").split("::").collect();
+    match *names.first()? {
+        "crate" => return Some(names[1..].join("::")),
+        "self" => {}
+        "super" => {
+            while names.first() == Some(&"super") {
+                base.pop();
+                names.remove(0);
+            }
+            return Some([base, names].concat().join("::"));
+        }
+        child => {
+            modules.get(&format!("{here}::{child}"))?;
+        }
+    }
+    names.retain(|name| *name != "self");
+    Some([base, names].concat().join("::"))
+}
+
+/// The file that defines what a path leads to: the module with the longest name that the path begins with, or where that
+/// passes on what another defines (`pub use`), the other.
+fn definer<'s>(path: &str, modules: &BTreeMap<String, &'s Source>, depth: usize) -> Option<&'s Source> {
+    let names: Vec<&str> = path.split("::").collect();
+    let (at, file) =
+        (1..=names.len()).rev().find_map(|n| Some((n, *modules.get(&names[..n].join("::"))?)))?;
+    let (here, item) = (names[..at].join("::"), names.get(at));
+    let passed_on = item.filter(|_| depth < 4).and_then(|item| {
+        let reexports = rules(&file.text).lines().filter(|line| line.starts_with("pub use "));
+        let mut paths = reexports.flat_map(paths);
+        let target = paths.find(|path| path.rsplit("::").next() == Some(item))?;
+        definer(&absolute(&target, &here, modules)?, modules, depth + 1)
+    });
+    Some(passed_on.unwrap_or(file))
+}
+
+/// The groups of files of which each leads to each other one.
+fn circles(imports: &Imports) -> Vec<Vec<String>> {
+    let reach = |from: &String| {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<&String> = imports[from].iter().collect();
+        while let Some(file) = next.pop() {
+            if reached.insert(file) {
+                next.extend(&imports[file]);
+            }
+        }
+        reached
+    };
+    let reached: BTreeMap<&String, BTreeSet<&String>> =
+        imports.keys().map(|file| (file, reach(file))).collect();
+    let mut circles = Vec::new();
+    for (file, far) in &reached {
+        let circle: Vec<String> =
+            far.iter().filter(|other| reached[*other].contains(file)).map(|other| (*other).clone()).collect();
+        if circle.first() == Some(*file) {
+            circles.push(circle);
+        }
+    }
+    circles
+}
+
+fn describe(circles: &[Vec<String>]) -> String {
+    circles.iter().map(|circle| format!("  {}\n", circle.join(", "))).collect()
 }
 
 /// A file without its tests, which stand last: those may need a clock to have a moment at all.
