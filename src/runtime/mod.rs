@@ -40,7 +40,7 @@ pub struct Handle {
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
     admin: Option<Admin>,
-    counsel: Option<Diagnosis>,
+    diagnosis: Option<Diagnosis>,
 }
 
 /// How a server ended.
@@ -76,7 +76,7 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     let admin = admin.transpose()?;
     let connection_limit = ConnectionLimit::new(process::places(config, process::descriptors_allowed()));
     let mut handle =
-        Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, counsel: None };
+        Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, diagnosis: None };
     // None of them has anything to do before all the rest has succeeded, so that a failure leaves nothing running.
     let standbys = (0..workers).map(WorkerThread::new).collect::<io::Result<Vec<_>>>();
     let standbys = standbys.map_err(StartError::Thread)?;
@@ -88,7 +88,7 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
             of_worker.push(listener.behind(proxies));
         }
     }
-    handle.counsel = Some(diagnosis::start(&control, submitter, backlog)?);
+    handle.diagnosis = Some(diagnosis::start(&control, submitter, backlog)?);
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
     for (standby, listeners) in standbys.into_iter().zip(listening) {
         let (control, connection_limit) = (Arc::clone(&control), Arc::clone(&connection_limit));
