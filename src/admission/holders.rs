@@ -1,4 +1,4 @@
-//! Pure. Those who hold memory and make us wait for the rest of their content, and who of them has to go first.
+//! Pure. Holders: requests that hold memory and make us wait for the rest of their content, and which of them is shed first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -10,31 +10,31 @@ use std::time::{Duration, Instant};
 
 use crate::admission::client::{ClientAddress, ClientGroup};
 
-/// How many seats are looked at, at most, to find who has to go: it is done under a lock that all workers share.
+/// The most holders that are looked at to find which is shed. It is done under a lock that all workers share.
 const LOOKED_AT: usize = 512;
 
-/// Who has come within this time is given the chance to finish.
+/// A holder is not shed for others in this time, while there are older ones: it is given the chance to finish.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// All who have a seat, and all who wait for memory.
+/// All holders, and all requests that wait for memory.
 #[derive(Debug, Default)]
 pub struct Holders {
-    /// Without gaps, so that a look at some of them costs the same however many there have been.
+    /// Without gaps, so that to look at some of them costs the same however many there have been.
     holders: Vec<Arc<Holder>>,
-    /// How many seats each client has.
-    by_peer: HashMap<ClientGroup, usize>,
-    /// Those who wait for memory, in the order that they came.
+    /// How many holders each client has.
+    by_client: HashMap<ClientGroup, usize>,
+    /// The requests that wait for memory, in the order in which they came.
     waiters: BTreeMap<u64, Waiter>,
     last_ticket: u64,
-    /// How many bytes they wait for, all together.
+    /// How many bytes the waiters wait for, all together.
     owed: u64,
-    /// What those hold who have been shed and have not left yet.
+    /// How many bytes those hold that have been shed and have not left yet.
     promised: u64,
-    /// Where the next look at the seats begins, so that nobody is safe in the back row.
+    /// Where the next search begins: every holder is looked at in its turn.
     next: usize,
 }
 
-/// Somebody who waits for so many bytes.
+/// A request that waits for so many bytes.
 #[derive(Debug)]
 struct Waiter {
     bytes: u64,
@@ -44,40 +44,46 @@ struct Waiter {
 /// A request that holds memory and has made us wait.
 #[derive(Debug)]
 pub struct Holder {
-    peer: ClientGroup,
+    client: ClientGroup,
     since: Instant,
     bytes: AtomicU64,
     received: AtomicUsize,
     shed: AtomicBool,
     left: AtomicBool,
-    /// Where it is among the seats; the room's lock guards it.
-    place: AtomicUsize,
+    /// Its index among the holders. The lock of [`Holders`] guards it.
+    index: AtomicUsize,
     waker: Mutex<Waker>,
 }
 
-/// Who stays longer: the greater one.
+/// How long a holder stays: those of the least rank are shed first.
 ///
-/// Those who have had their time go before those who have just come; among them, those whose client holds most seats;
-/// among them, those who have received the least for their time.
+/// Older holders are shed before fresh ones. Among them, those whose client has the most holders are shed first. Among
+/// them, those that have received the least for their time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     fresh: bool,
-    connection_limit: Reverse<usize>,
+    of_client: Reverse<usize>,
     progress: u128,
 }
 
 impl Holder {
-    /// A seat for a request that holds `bytes` and has `received` so many of its content since `since`.
+    /// A request that holds `bytes` and has `received` so many of its content since `since`.
     #[must_use]
-    pub fn new(peer: ClientAddress, since: Instant, bytes: u64, received: usize, waker: &Waker) -> Arc<Self> {
+    pub fn new(
+        client: ClientAddress,
+        since: Instant,
+        bytes: u64,
+        received: usize,
+        waker: &Waker,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            peer: peer.group(),
+            client: client.group(),
             since,
             bytes: AtomicU64::new(bytes),
             received: AtomicUsize::new(received),
             shed: AtomicBool::new(false),
             left: AtomicBool::new(false),
-            place: AtomicUsize::new(0),
+            index: AtomicUsize::new(0),
             waker: Mutex::new(waker.clone()),
         })
     }
@@ -96,13 +102,13 @@ impl Holder {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether it has to go.
+    /// Whether it has been shed: the request is to end.
     #[must_use]
     pub fn is_shed(&self) -> bool {
         self.shed.load(Ordering::Relaxed)
     }
 
-    /// Whether it has gone.
+    /// Whether it has given its memory back.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.left.load(Ordering::SeqCst)
@@ -116,55 +122,55 @@ impl Holder {
 }
 
 impl Holders {
-    /// Gives a request a seat.
-    pub fn hold_while_waiting(&mut self, holder: Arc<Holder>) {
-        let of_peer = self.by_peer.entry(holder.peer).or_default();
-        *of_peer = of_peer.saturating_add(1);
-        holder.place.store(self.holders.len(), Ordering::Relaxed);
+    /// Adds a holder.
+    pub fn add(&mut self, holder: Arc<Holder>) {
+        let of_client = self.by_client.entry(holder.client).or_default();
+        *of_client = of_client.saturating_add(1);
+        holder.index.store(self.holders.len(), Ordering::Relaxed);
         self.holders.push(holder);
     }
 
-    /// Takes a seat away. Does nothing where that has been done.
-    pub fn leave(&mut self, holder: &Holder) {
+    /// Removes a holder. Does nothing where that has been done.
+    pub fn remove(&mut self, holder: &Holder) {
         if holder.left.swap(true, Ordering::SeqCst) {
             return;
         }
-        let place = holder.place.load(Ordering::Relaxed);
-        if place < self.holders.len() {
-            self.holders.swap_remove(place);
+        let index = holder.index.load(Ordering::Relaxed);
+        if index < self.holders.len() {
+            self.holders.swap_remove(index);
         }
-        if let Some(moved) = self.holders.get(place) {
-            moved.place.store(place, Ordering::Relaxed);
+        if let Some(moved) = self.holders.get(index) {
+            moved.index.store(index, Ordering::Relaxed);
         }
         if holder.is_shed() {
             self.promised = self.promised.saturating_sub(holder.bytes.load(Ordering::Relaxed));
         }
-        if let Some(of_peer) = self.by_peer.get_mut(&holder.peer) {
-            *of_peer = of_peer.saturating_sub(1);
-            if *of_peer == 0 {
-                self.by_peer.remove(&holder.peer);
+        if let Some(of_client) = self.by_client.get_mut(&holder.client) {
+            *of_client = of_client.saturating_sub(1);
+            if *of_client == 0 {
+                self.by_client.remove(&holder.client);
             }
         }
     }
 
-    /// The rank of a seat.
+    /// The rank of a holder.
     #[must_use]
     pub fn rank(&self, holder: &Holder, now: Instant) -> Rank {
         let fresh = now.saturating_duration_since(holder.since) < FRESH;
-        Rank { fresh, connection_limit: self.connection_limit(holder.peer), progress: holder.progress(now) }
+        Rank { fresh, of_client: self.of_client(holder.client), progress: holder.progress(now) }
     }
 
     /// The rank of a request that has not made us wait.
     #[must_use]
-    pub fn rank_of_newcomer(&self, peer: ClientAddress) -> Rank {
-        Rank { fresh: true, connection_limit: self.connection_limit(peer.group()), progress: u128::MAX }
+    pub fn rank_of_newcomer(&self, client: ClientAddress) -> Rank {
+        Rank { fresh: true, of_client: self.of_client(client.group()), progress: u128::MAX }
     }
 
-    fn connection_limit(&self, peer: ClientGroup) -> Reverse<usize> {
-        Reverse(self.by_peer.get(&peer).copied().unwrap_or(0))
+    fn of_client(&self, client: ClientGroup) -> Reverse<usize> {
+        Reverse(self.by_client.get(&client).copied().unwrap_or(0))
     }
 
-    /// The places that are looked at next, in two parts.
+    /// The indices of the holders that are looked at next, in two parts.
     fn window(&mut self) -> (Range<usize>, Range<usize>) {
         let count = self.holders.len();
         let begin = if self.next < count { self.next } else { 0 };
@@ -178,18 +184,18 @@ impl Holders {
     pub fn shed(&mut self, bytes: u64, rank: Rank, now: Instant) -> bool {
         let (from, wrapped) = self.window();
         let places = from.chain(wrapped);
-        let seen = places.filter_map(|place| {
-            let holder = self.holders.get(place).filter(|holder| !holder.is_shed())?;
+        let seen = places.filter_map(|index| {
+            let holder = self.holders.get(index).filter(|holder| !holder.is_shed())?;
             let theirs = self.rank(holder, now);
-            (theirs < rank).then_some(Reverse((theirs, place)))
+            (theirs < rank).then_some(Reverse((theirs, index)))
         });
-        // Mostly one or two are enough, for whom the others need not be put in order.
+        // Mostly one or two are enough: the others need not be sorted for them.
         let mut seen = BinaryHeap::from(seen.collect::<Vec<_>>());
         let mut victims = Vec::new();
         let mut freed: u64 = 0;
         while freed < bytes {
-            let Some(Reverse((_, place))) = seen.pop() else { return false };
-            let Some(holder) = self.holders.get(place) else { return false };
+            let Some(Reverse((_, index))) = seen.pop() else { return false };
+            let Some(holder) = self.holders.get(index) else { return false };
             freed = freed.saturating_add(holder.bytes.load(Ordering::Relaxed));
             victims.push(Arc::clone(holder));
         }
@@ -201,20 +207,20 @@ impl Holders {
         true
     }
 
-    /// How many bytes are going to be free without anybody else being shed.
+    /// How many bytes are going to be free without any more shedding.
     #[must_use]
     pub fn promised(&self) -> u64 {
         self.promised
     }
 
-    /// How many bytes those wait for who came before the waiter with this ticket; all of them, where there is no ticket yet.
+    /// How many bytes are waited for by those that came before the waiter with this ticket. Without a ticket: by all.
     #[must_use]
     pub fn owed_before(&self, ticket: Option<u64>) -> u64 {
         let Some(ticket) = ticket else { return self.owed };
         self.waiters.range(..ticket).fold(0, |sum, (_, waiter)| sum.saturating_add(waiter.bytes))
     }
 
-    /// Adds somebody who waits for so many bytes, by the ticket to be removed with.
+    /// Adds a waiter for so many bytes. Gives back its ticket.
     pub fn wait(&mut self, bytes: u64, waker: &Waker) -> u64 {
         self.last_ticket = self.last_ticket.saturating_add(1);
         self.owed = self.owed.saturating_add(bytes);
@@ -222,7 +228,7 @@ impl Holders {
         self.last_ticket
     }
 
-    /// Brings a waiter up to date.
+    /// Changes what a waiter waits for.
     pub fn wait_on(&mut self, ticket: u64, bytes: u64, waker: &Waker) {
         if let Some(known) = self.waiters.get_mut(&ticket) {
             self.owed = self.owed.saturating_sub(known.bytes).saturating_add(bytes);
@@ -238,7 +244,7 @@ impl Holders {
         }
     }
 
-    /// Lets the first who waits try again, and those behind it for whom `free` bytes are enough, too.
+    /// Lets the first waiter try again, and those behind it for which `free` bytes are enough, too.
     pub fn wake_first(&self, free: u64) {
         let mut wanted: u64 = 0;
         for (index, waiter) in self.waiters.values().enumerate() {
@@ -250,15 +256,15 @@ impl Holders {
         }
     }
 
-    /// Lets everyone who waits try again.
+    /// Lets every waiter try again.
     pub fn wake_all(&self) {
         self.waiters.values().for_each(|waiter| waiter.waker.wake_by_ref());
     }
 
-    /// Whether nobody has a seat and nobody waits.
+    /// Whether there are no holders and no waiters.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.holders.is_empty() && self.waiters.is_empty() && self.by_peer.is_empty()
+        self.holders.is_empty() && self.waiters.is_empty() && self.by_client.is_empty()
     }
 }
 
@@ -270,25 +276,25 @@ mod tests {
     fn order(holders: &[(u8, u64, usize)]) -> Vec<usize> {
         let start = Instant::now();
         let now = start + Duration::from_secs(100);
-        let mut room = Holders::default();
+        let mut all = Holders::default();
         let holders: Vec<Arc<Holder>> = holders
             .iter()
-            .map(|(peer, age, received)| {
+            .map(|(client, age, received)| {
                 let since = now - Duration::from_millis(*age);
                 let holder = Holder::new(
-                    ClientAddress::ip([127, 0, 0, *peer].into()),
+                    ClientAddress::ip([127, 0, 0, *client].into()),
                     since,
                     10,
                     *received,
                     Waker::noop(),
                 );
-                room.hold_while_waiting(Arc::clone(&holder));
+                all.add(Arc::clone(&holder));
                 holder
             })
             .collect();
         let mut order = Vec::new();
         let newcomer = ClientAddress::ip([127, 0, 0, 200].into());
-        while room.shed(1, room.rank_of_newcomer(newcomer), now) {
+        while all.shed(1, all.rank_of_newcomer(newcomer), now) {
             let shed: Vec<usize> =
                 (0..holders.len()).filter(|n| holders[*n].is_shed() && !order.contains(n)).collect();
             assert_eq!(shed.len(), 1);
@@ -297,24 +303,24 @@ mod tests {
         order
     }
 
-    fn seated(room: &mut Holders, count: usize) -> Vec<Arc<Holder>> {
+    fn held(all: &mut Holders, count: usize) -> Vec<Arc<Holder>> {
         let since = Instant::now();
         let holder = |n: usize| Holder::new(ClientAddress::Unix, since, 1, n, Waker::noop());
         let holders: Vec<_> = (0..count).map(holder).collect();
-        holders.iter().for_each(|holder| room.hold_while_waiting(Arc::clone(holder)));
+        holders.iter().for_each(|holder| all.add(Arc::clone(holder)));
         holders
     }
 
     #[test]
     fn a_look_at_the_seats_is_bounded_and_nobody_is_passed_over_for_long() {
         for count in [0, 1, LOOKED_AT - 1, LOOKED_AT, LOOKED_AT + 1, 5 * LOOKED_AT + 7] {
-            let mut room = Holders::default();
-            let holders = seated(&mut room, count);
+            let mut all = Holders::default();
+            let holders = held(&mut all, count);
             let mut seen = vec![0; count];
             for _ in 0..count.div_ceil(LOOKED_AT) {
-                let (from, wrapped) = room.window();
+                let (from, wrapped) = all.window();
                 assert_eq!(from.len() + wrapped.len(), count.min(LOOKED_AT), "{count}");
-                from.chain(wrapped).for_each(|place| seen[place] += 1);
+                from.chain(wrapped).for_each(|index| seen[index] += 1);
             }
             assert!(seen.iter().all(|times| (1..=2).contains(times)), "{count}");
             drop(holders);
@@ -323,48 +329,48 @@ mod tests {
 
     #[test]
     fn a_look_finds_the_few_who_are_left_of_many() {
-        let mut room = Holders::default();
-        let holders = seated(&mut room, 10 * LOOKED_AT);
+        let mut all = Holders::default();
+        let holders = held(&mut all, 10 * LOOKED_AT);
         let (last, others) = holders.split_last().unwrap();
-        others.iter().for_each(|holder| room.leave(holder));
+        others.iter().for_each(|holder| all.remove(holder));
         let now = Instant::now() + Duration::from_secs(10);
-        assert!(room.shed(1, room.rank_of_newcomer(ClientAddress::ip([127, 0, 0, 1].into())), now));
+        assert!(all.shed(1, all.rank_of_newcomer(ClientAddress::ip([127, 0, 0, 1].into())), now));
         assert!(last.is_shed());
-        room.leave(last);
-        assert!(room.is_empty() && room.promised() == 0);
+        all.remove(last);
+        assert!(all.is_empty() && all.promised() == 0);
     }
 
     #[test]
     fn a_seat_can_be_left_in_any_order_and_once() {
-        let mut room = Holders::default();
-        let holders = seated(&mut room, 7);
+        let mut all = Holders::default();
+        let holders = held(&mut all, 7);
         for index in [3, 3, 6, 0, 5, 1, 1, 2, 4] {
-            room.leave(&holders[index]);
-            let places = room.holders.iter().enumerate();
-            assert!(places.into_iter().all(|(n, holder)| holder.place.load(Ordering::Relaxed) == n));
+            all.remove(&holders[index]);
+            let places = all.holders.iter().enumerate();
+            assert!(places.into_iter().all(|(n, holder)| holder.index.load(Ordering::Relaxed) == n));
         }
-        assert!(room.is_empty());
+        assert!(all.is_empty());
     }
 
     #[test]
-    fn an_ipv6_network_of_64_bits_is_one_crowd() {
+    fn an_ipv6_network_of_64_bits_is_one_client() {
         let start = Instant::now();
         let now = start + Duration::from_secs(5);
-        let mut room = Holders::default();
+        let mut all = Holders::default();
         let holder = |address: &str, received| {
             Holder::new(ClientAddress::ip(address.parse().unwrap()), start, 10, received, Waker::noop())
         };
-        let connection_limit = [holder("2001:db8::1", 900), holder("2001:db8::2", 900)];
+        let of_one = [holder("2001:db8::1", 900), holder("2001:db8::2", 900)];
         let lone = holder("2001:db8:1::1", 1);
-        for holder in [&connection_limit[0], &lone, &connection_limit[1]] {
-            room.hold_while_waiting(Arc::clone(holder));
+        for holder in [&of_one[0], &lone, &of_one[1]] {
+            all.add(Arc::clone(holder));
         }
-        assert!(room.shed(1, room.rank_of_newcomer(ClientAddress::Unix), now));
+        assert!(all.shed(1, all.rank_of_newcomer(ClientAddress::Unix), now));
         assert!(!lone.is_shed());
     }
 
     #[test]
-    fn those_who_had_their_time_go_first_then_crowds_then_the_slow() {
+    fn the_older_are_shed_first_then_those_of_the_client_with_most_then_the_slow() {
         assert_eq!(order(&[(1, 5000, 900), (2, 5000, 100), (3, 5000, 500)]), [1, 2, 0], "the slow first");
         assert_eq!(order(&[(1, 100, 1), (2, 5000, 900_000)]), [1, 0], "the fresh last");
         assert_eq!(

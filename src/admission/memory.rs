@@ -1,15 +1,15 @@
-//! Pure. The budget for request heads over [`FREE_HEAD`] and for content held in memory, all connections and workers together.
+//! Pure. The memory budget: the bytes of unverified content, and of request heads over [`FREE_HEAD`], that may be held at once,
+//! all connections and workers together.
 //!
-//! Strangers may hold memory before they have proved anything, so they may try to hold all of it. A request whose head and
-//! content come in one go never shows up in the books beyond a counter. One that makes us wait takes a seat (see `seats`),
-//! and whoever has a seat can be made to leave it for one who has made more progress.
+//! Clients make us hold memory before anything is verified, so an attacker may try to take all of it. A request whose head and
+//! content come in one go is only counted. One that makes us wait becomes a holder (see [`Holders`]), and a holder can be shed
+//! for a request that has made more progress.
 //!
-//! Ordinary events that come in one go may use a reserve on top of the budget, for as long as it takes to verify them. So
-//! they are served however full it is, and only an authentic one makes anybody leave.
+//! Ordinary events that come in one go may use a reserve on top of the budget, for as long as it takes to verify them. So they
+//! are served however full the budget is. Only an authentic event sheds others.
 //!
-//! Memory is given out in order: what is free beyond what those who wait are owed goes to whoever asks, and what is freed
-//! for those who wait goes to the first of them first. So a newcomer takes free memory before anybody is shed for it, and
-//! nobody who waits is overtaken for good.
+//! Memory is given out in order. What is free beyond what the waiters are owed goes to whoever asks, and what is freed for the
+//! waiters goes to the first of them first. So free memory is used before anybody is shed, and no waiter is overtaken for good.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use std::time::Instant;
 use crate::admission::client::ClientAddress;
 use crate::admission::holders::{Holder, Holders, Rank};
 
-/// A head of up to so many bytes is not counted: real senders' are smaller, and each connection has room for one.
+/// A head of up to so many bytes is not counted: those of real senders are smaller.
 pub const FREE_HEAD: usize = 4 * 1024;
 
 /// The most that a request may hold to use the reserve, in bytes: content, and a head that is counted.
@@ -33,9 +33,9 @@ const RESERVE: u64 = 8;
 pub struct Budget {
     max: AtomicU64,
     held: AtomicU64,
-    /// How many wait for memory; kept beside the room so that nobody has to enter it to see that nobody waits.
+    /// How many requests wait for memory. It is kept beside the lock, so that nobody takes the lock to see that none waits.
     waiting: AtomicUsize,
-    room: Mutex<Holders>,
+    holders: Mutex<Holders>,
 }
 
 impl Budget {
@@ -43,13 +43,13 @@ impl Budget {
     #[must_use]
     pub fn new(max: u64) -> Arc<Self> {
         let (max, held, waiting) = (AtomicU64::new(max), AtomicU64::new(0), AtomicUsize::new(0));
-        Arc::new(Self { max, held, waiting, room: Mutex::default() })
+        Arc::new(Self { max, held, waiting, holders: Mutex::default() })
     }
 
     /// Changes how many bytes may be held. What is held stays held, also where it is more.
     pub fn set_max(&self, max: u64) {
         self.max.store(max, Ordering::Relaxed);
-        self.room().wake_all();
+        self.holders().wake_all();
     }
 
     fn max(&self) -> u64 {
@@ -62,10 +62,10 @@ impl Budget {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// A share of the budget for a request from `peer`. It is empty so far.
+    /// An empty reservation for a request of `client`.
     #[must_use]
-    pub fn reservation(self: &Arc<Self>, peer: ClientAddress) -> Reservation {
-        Reservation { budget: Arc::clone(self), peer, bytes: 0, holder: None, ticket: None }
+    pub fn reservation(self: &Arc<Self>, client: ClientAddress) -> Reservation {
+        Reservation { budget: Arc::clone(self), client, bytes: 0, holder: None, ticket: None }
     }
 
     fn try_take(&self, more: u64, max: u64) -> bool {
@@ -82,40 +82,40 @@ impl Budget {
         self.held.load(Ordering::SeqCst).saturating_sub(self.max())
     }
 
-    /// How many bytes are missing for `more`, when those who have been shed have left.
-    fn missing(&self, room: &Holders, more: u64) -> u64 {
+    /// How many bytes are missing for `more`, when all that have been shed have left.
+    fn missing(&self, holders: &Holders, more: u64) -> u64 {
         let wanted = self.held.load(Ordering::SeqCst).saturating_add(more);
-        wanted.saturating_sub(self.max().saturating_add(room.promised()))
+        wanted.saturating_sub(self.max().saturating_add(holders.promised()))
     }
 
-    fn room(&self) -> MutexGuard<'_, Holders> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    fn holders(&self) -> MutexGuard<'_, Holders> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets those who wait for memory try again for whom there may be some, if anyone waits.
+    /// Lets those waiters try again for which there may be enough memory, if there are waiters.
     fn call_waiters(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.wake_first(&self.room());
+            self.wake_first(&self.holders());
         }
     }
 
-    fn wake_first(&self, room: &Holders) {
-        room.wake_first(self.max().saturating_sub(self.held.load(Ordering::SeqCst)));
+    fn wake_first(&self, holders: &Holders) {
+        holders.wake_first(self.max().saturating_sub(self.held.load(Ordering::SeqCst)));
     }
 }
 
-/// The most that is ever held under a budget of `max` bytes: as much as that, and the reserve.
+/// The most that is ever held under a budget of `max` bytes: that much, and the reserve.
 #[must_use]
 pub fn with_reserve(max: u64) -> u64 {
     max.saturating_add(max.checked_div(RESERVE).unwrap_or(0).max(ORDINARY))
 }
 
-/// The bytes that one request holds of a [`Budget`]. They are given back when the share is dropped, so it has to live as
-/// long as the memory it stands for.
+/// The bytes that one request holds of a [`Budget`]. They are given back when it is dropped, so it has to live as
+/// long as the memory that it stands for.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<Budget>,
-    peer: ClientAddress,
+    client: ClientAddress,
     bytes: u64,
     holder: Option<Arc<Holder>>,
     /// The number under which it waits for memory that others are to free.
@@ -123,10 +123,10 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// A share for another request of the same client. It is empty so far.
+    /// An empty reservation for another request of the same client.
     #[must_use]
     pub fn another(&self) -> Self {
-        self.budget.reservation(self.peer)
+        self.budget.reservation(self.client)
     }
 
     /// Whether it neither holds nor waits for anything.
@@ -135,18 +135,18 @@ impl Reservation {
         self.bytes == 0 && self.ticket.is_none()
     }
 
-    /// How many bytes it is.
+    /// How many bytes it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         usize::try_from(self.bytes).unwrap_or(usize::MAX)
     }
 
-    /// Makes the share `bytes` large, if it is smaller.
+    /// Makes the reservation `bytes` large, if it is smaller.
     ///
-    /// Where there is not that much, it has others shed and waits until they are gone.
+    /// Where less than that is free, others are shed, and it waits until they have left.
     ///
     /// # Errors
-    /// [`Exhausted`] if nobody can be shed for it, or if it has been shed itself. The share stays as it is.
+    /// [`Exhausted`] if nobody can be shed for it, or if it has been shed itself. The reservation stays as it is.
     pub fn poll_grow_to(
         &mut self,
         cx: &mut Context<'_>,
@@ -171,30 +171,30 @@ impl Reservation {
             return Poll::Ready(Ok(()));
         }
         let budget = Arc::clone(&self.budget);
-        let mut room = budget.room();
-        // What those are owed who came before is left for them. Somebody who has just come comes behind all who wait.
-        let owed = room.owed_before(self.ticket);
+        let mut holders = budget.holders();
+        // What earlier waiters are owed is left for them. A request that has just come waits behind all of them.
+        let owed = holders.owed_before(self.ticket);
         let limit = budget.max().saturating_sub(owed);
         let mut taken = budget.try_take(more, limit);
         if !taken {
-            let missing = budget.missing(&room, owed.saturating_add(more));
-            let rank = self.rank(&room, now);
-            if missing > 0 && !room.shed(missing, rank, now) {
-                drop(room);
+            let missing = budget.missing(&holders, owed.saturating_add(more));
+            let rank = self.rank(&holders, now);
+            if missing > 0 && !holders.shed(missing, rank, now) {
+                drop(holders);
                 self.stop_waiting();
                 return Poll::Ready(Err(Exhausted));
             }
             match self.ticket {
-                Some(ticket) => room.wait_on(ticket, more, cx.waker()),
+                Some(ticket) => holders.wait_on(ticket, more, cx.waker()),
                 None => {
-                    self.ticket = Some(room.wait(more, cx.waker()));
+                    self.ticket = Some(holders.wait(more, cx.waker()));
                     budget.waiting.fetch_add(1, Ordering::SeqCst);
                 }
             }
-            // Somebody may have given memory back between the try and the wait.
+            // Memory may have been given back between the try and the wait.
             taken = budget.try_take(more, limit);
         }
-        drop(room);
+        drop(holders);
         if !taken {
             return Poll::Pending;
         }
@@ -203,10 +203,10 @@ impl Reservation {
         Poll::Ready(Ok(()))
     }
 
-    fn rank(&self, room: &Holders, now: Instant) -> Rank {
+    fn rank(&self, holders: &Holders, now: Instant) -> Rank {
         match &self.holder {
-            Some(holder) => room.rank(holder, now),
-            None => room.rank_of_newcomer(self.peer),
+            Some(holder) => holders.rank(holder, now),
+            None => holders.rank_of_newcomer(self.client),
         }
     }
 
@@ -217,7 +217,7 @@ impl Reservation {
         }
     }
 
-    /// Makes the share `bytes` large, if it is larger and has no seat: so much of the memory that it stands for has been freed.
+    /// Makes the reservation `bytes` large, if it is larger and not a holder: that much of its memory has been freed.
     pub fn shrink_to(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let Some(less) = self.bytes.checked_sub(bytes).filter(|less| *less > 0) else { return };
@@ -231,18 +231,18 @@ impl Reservation {
     fn stop_waiting(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.budget.waiting.fetch_sub(1, Ordering::SeqCst);
-            let mut room = self.budget.room();
-            room.stop_waiting(ticket);
+            let mut holders = self.budget.holders();
+            holders.stop_waiting(ticket);
             // There may be enough for those behind it.
-            self.budget.wake_first(&room);
+            self.budget.wake_first(&holders);
         }
     }
 
-    /// Takes note that the request makes us wait for more, of which `received` bytes have come since `since`. From now on
-    /// it can be shed; it is woken then.
+    /// Makes it a holder: the request makes us wait for more, of which `received` bytes have come since `since`. From now on
+    /// it can be shed, and is woken then.
     ///
     /// # Errors
-    /// [`Exhausted`] if it holds of the reserve, which is for those who do not make us wait, and nobody else has to go.
+    /// [`Exhausted`] if it holds some of the reserve, which is for requests that do not make us wait, and nobody else can be shed.
     pub fn hold_while_waiting(
         &mut self,
         cx: &Context<'_>,
@@ -255,31 +255,31 @@ impl Reservation {
             return Ok(());
         }
         if self.bytes == 0 {
-            // It holds nothing that anybody could want.
+            // There is nothing to shed.
             return Ok(());
         }
-        let holder = Holder::new(self.peer, since, self.bytes, received, cx.waker());
-        let mut room = self.budget.room();
-        room.hold_while_waiting(Arc::clone(&holder));
-        let rank = room.rank(&holder, now);
+        let holder = Holder::new(self.client, since, self.bytes, received, cx.waker());
+        let mut holders = self.budget.holders();
+        holders.add(Arc::clone(&holder));
+        let rank = holders.rank(&holder, now);
         self.holder = Some(holder);
-        if self.budget.over() == 0 { Ok(()) } else { self.make_up(room, u64::MAX, rank, now) }
+        if self.budget.over() == 0 { Ok(()) } else { self.make_up(holders, u64::MAX, rank, now) }
     }
 
-    /// Has others shed for what is held of the reserve, at most for `most` bytes.
+    /// Sheds others for what is held of the reserve, for at most `most` bytes.
     fn make_up(
         &self,
-        mut room: MutexGuard<'_, Holders>,
+        mut holders: MutexGuard<'_, Holders>,
         most: u64,
         rank: Rank,
         now: Instant,
     ) -> Result<(), Exhausted> {
-        // Those who have been shed and are on their way out need no company, unless others wait for what they hold.
-        let missing = self.budget.missing(&room, room.owed_before(None)).min(most);
-        if missing == 0 || room.shed(missing, rank, now) { Ok(()) } else { Err(Exhausted) }
+        // What has been shed already and is about to leave is enough, unless others wait for that memory.
+        let missing = self.budget.missing(&holders, holders.owed_before(None)).min(most);
+        if missing == 0 || holders.shed(missing, rank, now) { Ok(()) } else { Err(Exhausted) }
     }
 
-    /// The seat that it has, for whoever is to see that the request is shed while somebody else has the share.
+    /// The holder that it is, for whoever watches whether the request is shed while somebody else has the reservation.
     #[must_use]
     pub fn holder(&self) -> Option<Arc<Holder>> {
         self.holder.clone()
@@ -291,36 +291,36 @@ impl Reservation {
         self.holder.as_ref().is_some_and(|holder| holder.is_shed())
     }
 
-    /// Takes note that what was waited for is there. It can no longer be shed.
+    /// Takes note that all of the content is there. It can no longer be shed.
     pub fn complete_content(&mut self) {
         self.stop_waiting();
         if let Some(holder) = self.holder.take() {
-            let mut room = self.budget.room();
-            room.leave(&holder);
+            let mut holders = self.budget.holders();
+            holders.remove(&holder);
             if holder.is_shed() {
-                // Those who count on its memory do not get it now, and have to see for themselves.
-                room.wake_all();
+                // Those that wait for its memory do not get it, and have to try again.
+                holders.wake_all();
             }
         }
     }
 
-    /// Takes note that the content is authentic. It may stay as long as its delivery takes, and others go for it if need be.
+    /// Takes note that the content is authentic. It stays as long as its delivery takes, and others are shed for it if need be.
     ///
     /// # Errors
-    /// [`Exhausted`] if it holds of the reserve and nobody can be shed: all memory is taken by authentic content.
+    /// [`Exhausted`] if it holds some of the reserve and nobody can be shed: authentic content takes all memory.
     pub fn authenticate(&mut self, now: Instant) -> Result<(), Exhausted> {
         if self.budget.over() == 0 {
             return Ok(());
         }
-        let room = self.budget.room();
-        let rank = room.rank_of_newcomer(self.peer);
-        self.make_up(room, self.bytes, rank, now)
+        let holders = self.budget.holders();
+        let rank = holders.rank_of_newcomer(self.client);
+        self.make_up(holders, self.bytes, rank, now)
     }
 
-    /// Takes note that the content is not authentic, and that it is delivered all the same. Nobody goes for it.
+    /// Takes note that the content is not authentic, and is delivered all the same. Nobody is shed for it.
     ///
     /// # Errors
-    /// [`Exhausted`] if it may hold of the reserve, which is for what is authentic.
+    /// [`Exhausted`] if it may hold some of the reserve, which is for authentic content.
     pub fn stay_unauthenticated(&self) -> Result<(), Exhausted> {
         if self.bytes == 0 || self.budget.over() == 0 { Ok(()) } else { Err(Exhausted) }
     }
@@ -330,11 +330,11 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         self.stop_waiting();
         if let Some(holder) = self.holder.take() {
-            // Both at once: who looks in between would count it twice, or not at all.
-            let mut room = self.budget.room();
-            room.leave(&holder);
+            // Both under the lock: in between, its bytes would be counted twice, or not at all.
+            let mut holders = self.budget.holders();
+            holders.remove(&holder);
             self.budget.held.fetch_sub(self.bytes, Ordering::SeqCst);
-            self.budget.wake_first(&room);
+            self.budget.wake_first(&holders);
         } else if self.bytes > 0 {
             self.budget.held.fetch_sub(self.bytes, Ordering::SeqCst);
             self.budget.call_waiters();
@@ -359,8 +359,8 @@ mod tests {
         Budget::new(1024 * KIB)
     }
 
-    fn reservation(budget: &Arc<Budget>, peer: u8) -> Reservation {
-        budget.reservation(ClientAddress::ip([127, 0, 0, peer].into()))
+    fn reservation(budget: &Arc<Budget>, client: u8) -> Reservation {
+        budget.reservation(ClientAddress::ip([127, 0, 0, client].into()))
     }
 
     fn grow(reservation: &mut Reservation, kib: u64, now: Instant) -> Poll<Result<(), Exhausted>> {
@@ -399,7 +399,7 @@ mod tests {
         assert_eq!(grow(&mut b, 1024, now), GROWN);
         drop(b);
         assert_eq!(budget.held(), 0);
-        assert!(budget.room().is_empty());
+        assert!(budget.holders().is_empty());
     }
 
     #[test]
@@ -437,8 +437,8 @@ mod tests {
     fn who_makes_us_wait_is_shed_for_who_does_not_the_slowest_first() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let seated = |(peer, received): (u8, usize)| {
-            let mut reservation = reservation(&budget, peer);
+        let seated = |(client, received): (u8, usize)| {
+            let mut reservation = reservation(&budget, client);
             assert_eq!(grow(&mut reservation, 256, start), GROWN);
             assert_eq!(hold_while_waiting(&mut reservation, received, start, now), Ok(()));
             reservation
@@ -474,8 +474,8 @@ mod tests {
     fn a_newcomer_takes_free_memory_before_it_has_anybody_shed() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let seated = |(peer, kib): (u8, u64)| {
-            let mut reservation = reservation(&budget, peer);
+        let seated = |(client, kib): (u8, u64)| {
+            let mut reservation = reservation(&budget, client);
             assert_eq!(grow(&mut reservation, kib, start), GROWN);
             assert_eq!(hold_while_waiting(&mut reservation, 1, start, now), Ok(()));
             reservation
@@ -579,7 +579,7 @@ mod tests {
         drop(waiting);
         drop(sitting);
         assert_eq!(budget.held(), 0);
-        assert!(budget.room().is_empty());
+        assert!(budget.holders().is_empty());
     }
 
     #[test]
@@ -695,6 +695,6 @@ mod tests {
         drop(sitting);
         assert_eq!(budget.held(), 0);
         assert_eq!(budget.waiting.load(Ordering::SeqCst), 0);
-        assert!(budget.room().is_empty());
+        assert!(budget.holders().is_empty());
     }
 }

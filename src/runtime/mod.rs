@@ -75,8 +75,13 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
     let admin = admin.transpose()?;
     let connection_limit = ConnectionLimit::new(process::places(config, process::descriptors_allowed()));
-    let mut handle =
-        Handle { addresses, workers: Vec::new(), control: Arc::clone(&control), admin: None, diagnosis: None };
+    let mut handle = Handle {
+        addresses,
+        workers: Vec::new(),
+        control: Arc::clone(&control),
+        admin: None,
+        diagnosis: None,
+    };
     // None of them has anything to do before all the rest has succeeded, so that a failure leaves nothing running.
     let standbys = (0..workers).map(WorkerThread::new).collect::<io::Result<Vec<_>>>();
     let standbys = standbys.map_err(StartError::Thread)?;
