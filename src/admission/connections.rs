@@ -18,21 +18,21 @@ use crate::admission::client::{ClientAddress, ClientGroup};
 use crate::admission::eviction::{Rank, Standing, Waits};
 use crate::runtime::deadline::LazyNow;
 
-/// Where no connection could be evicted, it is looked again after this time.
+/// Where no connection could be evicted, the search is repeated after this time.
 const RECALL: Duration = Duration::from_millis(250);
 
-/// How many connections are looked at, at most, to find the one to evict. Only where none of them can be evicted it is more.
+/// How many connections are compared to find the one to evict. More are only where none of these can be evicted.
 const LOOKED_AT: usize = 512;
 
-/// A connection that has been at rest for this long is left alone with as little memory as can be. It is looked for as often,
-/// and each look wakes a worker that may have nothing else to do.
+/// A connection that has been idle for this long frees the memory that it can do without. The workers look for such connections
+/// at this interval, so a shorter one would wake them more often.
 const LONG_REST: Duration = Duration::from_millis(500);
 
-/// The connections of all workers: how many there may be, and whether more want to come in.
+/// The connections of all workers: how many there may be, and whether others wait for a place.
 #[derive(Debug)]
 pub struct ConnectionLimit {
     registry: Mutex<Registry>,
-    /// How many wait for a place; kept beside the registry for those who only want to know whether anybody does.
+    /// How many wait for a place. It is kept beside the registry, to be read without its lock.
     waiting: AtomicUsize,
     /// The moment that the entries' times are counted from.
     epoch: Instant,
@@ -40,7 +40,7 @@ pub struct ConnectionLimit {
 
 #[derive(Debug, Default)]
 struct Registry {
-    /// Places that nobody has.
+    /// Free places.
     free: usize,
     members: Vec<Member>,
     /// How many places each client holds.
@@ -49,7 +49,7 @@ struct Registry {
     waiters: VecDeque<oneshot::Sender<Permit>>,
     /// Evicted connections that have not left yet.
     evicting: usize,
-    /// Where the next look begins.
+    /// Where the next search begins.
     next: usize,
 }
 
@@ -60,33 +60,33 @@ struct Member {
 }
 
 impl ConnectionLimit {
-    /// Holders for `max` connections.
+    /// A limit of `max` connections.
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         let registry = Mutex::new(Registry { free: max, ..Registry::default() });
         Arc::new(Self { registry, waiting: AtomicUsize::new(0), epoch: Instant::now() })
     }
 
-    /// Waits for a place for a connection of `peer`. Where there is none, one connection is evicted; while there is none that
-    /// can be, nobody is accepted, and whoever comes waits in the kernel's queue.
-    pub async fn enter(self: &Arc<Self>, peer: ClientAddress) -> Place {
+    /// Waits for a place for a connection of `client`. Where there is none, one connection is evicted. While none can be evicted,
+    /// nothing is accepted, and new connections wait in the kernel's queue.
+    pub async fn enter(self: &Arc<Self>, client: ClientAddress) -> Place {
         let waiting = {
             let mut registry = self.registry();
             match registry.free.checked_sub(1) {
                 Some(free) => {
                     registry.free = free;
                     drop(registry);
-                    return self.place(Some(Permit::of(self)), peer);
+                    return self.place(Some(Permit::of(self)), client);
                 }
                 None => self.wait(registry),
             }
         };
         let permit = waiting.permit().await;
-        self.place(permit, peer)
+        self.place(permit, client)
     }
 
-    /// Has a connection evicted, though there may be places left, and waits until one has left: for somebody who wants what goes with a
-    /// connection, such as its descriptor.
+    /// Evicts a connection, though there may be free places, and waits until one has left: to get back what a connection takes,
+    /// such as its descriptor.
     pub async fn make_room(self: &Arc<Self>) {
         let waiting = self.wait(self.registry());
         drop(waiting.permit().await);
@@ -94,13 +94,13 @@ impl ConnectionLimit {
 
     /// A place beside those that are counted.
     #[must_use]
-    pub fn enter_uncounted(self: &Arc<Self>, peer: ClientAddress) -> Place {
-        self.place(None, peer)
+    pub fn enter_uncounted(self: &Arc<Self>, client: ClientAddress) -> Place {
+        self.place(None, client)
     }
 
-    fn place(self: &Arc<Self>, permit: Option<Permit>, peer: ClientAddress) -> Place {
+    fn place(self: &Arc<Self>, permit: Option<Permit>, client: ClientAddress) -> Place {
         let entry = Arc::new(Entry::new(self));
-        self.registry().add(&entry, peer.group());
+        self.registry().add(&entry, client.group());
         Place { connection_limit: Arc::clone(self), permit, entry }
     }
 
@@ -124,7 +124,7 @@ impl ConnectionLimit {
         self.registry().free
     }
 
-    /// Whether somebody waits to come in, so that nobody should stay for longer than it takes.
+    /// Whether others wait for a place, so that idle connections should not stay.
     #[must_use]
     pub fn is_wanting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
@@ -242,7 +242,7 @@ impl Registry {
     }
 }
 
-/// Somebody waits for a place.
+/// A connection that waits for a place.
 #[derive(Debug)]
 struct Waiting {
     connection_limit: Arc<ConnectionLimit>,
@@ -250,7 +250,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// The place. There is always one in the end: who has places gives them on.
+    /// The place. There is always one in the end: each place is given on when it is dropped.
     async fn permit(mut self) -> Option<Permit> {
         loop {
             match timeout(RECALL, &mut self.receiver).await {
@@ -273,7 +273,7 @@ impl Drop for Waiting {
     }
 }
 
-/// One of as many as there are places. It is given on when it is dropped.
+/// The right to one place. It is given on when it is dropped.
 #[derive(Debug)]
 struct Permit(Option<Arc<ConnectionLimit>>);
 
@@ -282,7 +282,7 @@ impl Permit {
         Self(Some(Arc::clone(connection_limit)))
     }
 
-    /// It is accounted for otherwise.
+    /// Drops it without giving it on: it is counted as free.
     fn give_up(mut self) {
         self.0 = None;
     }
@@ -315,15 +315,15 @@ impl Place {
     }
 
     /// The connection turns out to be another client's.
-    pub fn belongs_to(&self, peer: ClientAddress) {
-        self.connection_limit.registry().rename(&self.entry, peer.group());
+    pub fn belongs_to(&self, client: ClientAddress) {
+        self.connection_limit.registry().rename(&self.entry, client.group());
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut registry = self.connection_limit.registry();
-        // In one step: the evicted one has left, and its place has been given on.
+        // Both under the lock: the evicted connection has left, and its place has been given on.
         registry.remove(&self.entry);
         if let Some(permit) = self.permit.take() {
             registry.give(permit);
@@ -332,7 +332,7 @@ impl Drop for Place {
     }
 }
 
-/// What is known of a connection by those who may have to evict it.
+/// What the evictor knows of a connection.
 ///
 /// Only the connection itself writes what it waits for and since when. The evictor reads it without a lock, and may be mistaken
 /// for a moment; but an authentic request that waits for its upstream is never evicted.
@@ -362,7 +362,7 @@ pub struct Entry {
 const NEVER: u64 = u64::MAX;
 
 impl Entry {
-    /// A connection that has said nothing yet.
+    /// A connection of which nothing has come yet.
     fn new(connection_limit: &Arc<ConnectionLimit>) -> Self {
         let now = connection_limit.since_epoch(Instant::now());
         Self {
@@ -386,7 +386,7 @@ impl Entry {
         Waits::of(self.waits.load(Ordering::Acquire))
     }
 
-    /// Whoever sees this sees what was stored before.
+    /// Who reads this also sees what was stored before.
     fn set(&self, waits: Waits) {
         self.waits.store(waits.number(), Ordering::Release);
     }
@@ -441,9 +441,9 @@ impl Entry {
         }
     }
 
-    /// The connection waits for the upstream of an authentic request. Whoever has evicted it evicts another one.
+    /// The connection waits for the upstream of an authentic request. If it was just evicted, another one is evicted in its place.
     pub fn wait_for_upstream(&self) {
-        // In the same order for all as what `evict` does: one of the two sees the other.
+        // Sequentially consistent, as in `evict`: one of the two sees the other.
         self.waits.store(Waits::Upstream.number(), Ordering::SeqCst);
         if self.evicted.load(Ordering::SeqCst)
             && let Some(connection_limit) = self.connection_limit.upgrade()

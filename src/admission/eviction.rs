@@ -1,9 +1,9 @@
-//! Pure. Which connection is closed when another one wants its place: what each waits for, and for how long.
+//! Pure. Eviction: which connection is closed when another one needs its place, by what each waits for, and for how long.
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
-/// A client whose request, or the rest of one, does not come within this time has had its chance.
+/// A connection is fresh for this long: see [`Class`].
 pub const FRESH: Duration = Duration::from_secs(1);
 
 /// Content that comes at this rate, in bytes a second, is not slow: an ordinary event is there within [`FRESH`].
@@ -87,10 +87,10 @@ pub struct Standing {
     pub places: usize,
 }
 
-/// Who stays longer: the greater one.
+/// How long a connection stays: those of the least rank are evicted first.
 ///
-/// Clients that hold more places go before those that hold fewer; among them, connections that never had an authentic request; among
-/// them, the slowest, and those that have waited longest.
+/// The class counts first. Within a class, connections of clients that hold more places are evicted first. Among them, those
+/// that never had an authentic request. Among them, the slowest, and those that have waited longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     class: Class,
@@ -100,12 +100,14 @@ pub struct Rank {
     waited: Reverse<Duration>,
 }
 
-/// Which connections are closed before all others.
+/// What is evicted first, whoever the client is.
 ///
-/// Who has just come, or has sent authentic requests and begins another one, has a second before others that have had theirs, whatever those wait for: otherwise it would lose to any that got further
-/// once, and then no more. But where everybody has just come, one of them is closed all the same. Content that comes fast is not
-/// mistaken for content that does not come; but it has had its second, in which an ordinary event is there. It could be all content but its
-/// last byte, sent at once and left so: that is fast, on average, for as long as it takes at this rate.
+/// A connection is fresh for one second: when it has just come, or when it has had authentic requests and begins another one.
+/// All others are evicted before the fresh ones, whatever they wait for. Otherwise a new connection would lose to any that got
+/// further once and then stopped. Where all are fresh, one of them is evicted all the same.
+///
+/// Content that comes fast is evicted late, but before the fresh: it has had its second, in which an ordinary event comes
+/// whole. Otherwise an attacker could send all content but its last byte at once, and would count as fast for a long time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     Lingering,

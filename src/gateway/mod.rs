@@ -229,7 +229,7 @@ async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>
     .await
 }
 
-/// Waits for a delivery, which is given up if its request has a seat and is shed.
+/// Waits for a delivery, which is given up if its request is a holder and is shed.
 async fn unless_shed<T>(
     holder: Option<ObservedHold>,
     delivery: Pin<&mut impl Future<Output = T>>,
@@ -240,8 +240,8 @@ async fn unless_shed<T>(
     }
 }
 
-/// The seat of a request that is observed and not authentic. While its upstream makes it wait, it is shed for others as any
-/// request that has proved nothing.
+/// The memory that an observed request holds, which is not authentic. While its upstream makes it wait, it is shed for others as any
+/// request that is not verified.
 struct ObservedHold {
     holder: Option<Arc<Holder>>,
     received: usize,
@@ -254,8 +254,8 @@ impl ObservedHold {
         arrived: Instant,
         now: Instant,
     ) -> Result<Self, Rejection> {
-        let seated = poll_fn(|cx| Poll::Ready(reservation.hold_while_waiting(cx, received, arrived, now)));
-        seated.await.map_err(|_exhausted| Rejection::Overloaded)?;
+        let held = poll_fn(|cx| Poll::Ready(reservation.hold_while_waiting(cx, received, arrived, now)));
+        held.await.map_err(|_exhausted| Rejection::Overloaded)?;
         Ok(Self { holder: reservation.holder(), received })
     }
 

@@ -1,8 +1,8 @@
 //! Shell. The socket of one client connection: what is read from it, and the watch over what is written.
 //!
-//! The wire reads each head itself and has [`head::parse`] judge it; nobody else sees a request. Its content is read from
-//! here straight into its final buffer, and only when a response has been written is the next head looked for. So nothing
-//! is normalised unseen, nothing is buffered that nobody asked for, and pipelined requests are answered one by one.
+//! The connection reads each head and has [`head::parse`] judge it. Content is read straight into its final buffer. The next
+//! head is looked for only when the response before it has been written. So nothing is normalised unseen, nothing is buffered
+//! that nobody asked for, and pipelined requests are answered one by one.
 //!
 //! A head that cannot be served arrives in the same way as one that can, so that it is refused in its turn.
 
@@ -36,14 +36,14 @@ use crate::runtime::deadline::{Deadline, LazyNow};
 
 /// How many bytes are read at once where it is not known how many will come.
 ///
-/// So many bytes a connection may hold of what it has not made sense of yet: a request that was read together with the one
-/// before it, or a part of a head. Only a head that is larger asks for more, and all of it counts towards the budget then.
+/// A connection may hold this many bytes that are not parsed yet: a request that was read together with the one before it, or
+/// a part of a head. Only a larger head asks for more, and all of it counts towards the memory budget then.
 pub const READ_SIZE: usize = buffer::AHEAD;
 
 /// How many bytes are read at least, where a part of a head has been read.
 const LEAST_READ: usize = 1024;
 
-/// The stream beneath a wire.
+/// The stream beneath a connection.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Whether the end of the connection is to look like a failure to the client, where the stream can express that.
     fn reset_on_close(&self, reset: bool);
@@ -53,7 +53,7 @@ impl Transport for DuplexStream {
     fn reset_on_close(&self, _reset: bool) {}
 }
 
-/// The time and bytes that a client may take, as far as the wire is concerned.
+/// The time and bytes that a client may take, as far as its connection is concerned.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a head.

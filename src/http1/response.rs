@@ -1,4 +1,4 @@
-//! Pure. Responses as they go over the wire: our own, which are refusals and the answers to challenges, and upstreams'.
+//! Pure. Responses as bytes: our own, which are refusals and the answers to challenges, and upstreams'.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! Shell. The content of a request, as it is read from its wire: counted, or undone from chunks.
+//! Shell. The content of a request, as it is read from its connection: counted, or undone from chunks.
 
 use std::io;
 use std::pin::pin;
