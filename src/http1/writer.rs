@@ -68,7 +68,8 @@ fn own<IO: Transport>(
     if !asked.is_for_head {
         guard.record.sent = length(reply.content.as_bytes());
     }
-    let fields = std::iter::once(&date).chain(reply.fields.iter().flatten());
+    let (first, others) = reply.fields.split_at(1);
+    let fields = first.iter().flatten().chain(std::iter::once(&date)).chain(others.iter().flatten());
     WholeResponse::new(asked, reply.status, fields, reply.content.as_bytes(), is_last)
 }
 
