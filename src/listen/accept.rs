@@ -19,6 +19,7 @@ use crate::listen::listener::Listener;
 use crate::listen::proxy::{self, Patience};
 use crate::listen::stream::Stream;
 use crate::runtime::control::Signals;
+use crate::runtime::front_end::{AcceptedConnection, FrontEnd};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker::Worker;
 
@@ -228,7 +229,13 @@ async fn connect_at(worker: Rc<Worker>, accepted: Accepted, drain: CancellationT
     } else {
         (peer, Buffer::default())
     };
-    serve::serve_rest(worker, stream, unread, peer, drain, place.entry()).await;
+    match worker.front_end() {
+        FrontEnd::Http1 => serve::serve_rest(worker, stream, unread, peer, drain, place.entry()).await,
+        FrontEnd::Other(serve) => {
+            let entry = Arc::clone(place.entry());
+            serve(AcceptedConnection { worker, stream, unread, peer, drain, entry }).await;
+        }
+    }
 }
 
 /// Whether this process, or the system, has no descriptor left: one is free again when a connection is closed.

@@ -4,6 +4,7 @@ pub mod background;
 pub mod control;
 pub mod deadline;
 pub mod error;
+pub mod front_end;
 pub mod process;
 pub mod reload;
 pub mod restart_required;
@@ -30,6 +31,7 @@ use crate::listen::inherit::Inherited;
 use crate::listen::listener::Listener;
 use crate::runtime::control::Control;
 pub use crate::runtime::error::StartError;
+use crate::runtime::front_end::FrontEnd;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker::Worker;
 
@@ -62,11 +64,23 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
     start_with(config, Vec::new())
 }
 
+/// As [`start`], with another front end than our own.
+///
+/// # Errors
+/// [`StartError`]. Nothing runs then.
+pub fn start_behind(config: &Config, front_end: FrontEnd) -> Result<Handle, StartError> {
+    start_all(config, Vec::new(), front_end)
+}
+
 /// As [`start`], with sockets that listen already in the place of those that the configuration names.
 ///
 /// # Errors
 /// [`StartError`]. Nothing runs then.
 pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
+    start_all(config, inherited, FrontEnd::default())
+}
+
+fn start_all(config: &Config, inherited: Vec<Inherited>, front_end: FrontEnd) -> Result<Handle, StartError> {
     let (submitter, backlog) = diagnosis::submit::channel();
     let control = Control::new(config, submitter.clone()).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
@@ -97,7 +111,13 @@ pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, 
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
     for (standby, listeners) in standbys.into_iter().zip(listening) {
         let (control, connection_limit) = (Arc::clone(&control), Arc::clone(&connection_limit));
-        handle.workers.push(standby.begin(WorkerPlan { control, connection_limit, workers, listeners }));
+        handle.workers.push(standby.begin(WorkerPlan {
+            control,
+            connection_limit,
+            workers,
+            listeners,
+            front_end,
+        }));
     }
     handle.control.set_ready(handle.addresses.clone());
     Ok(handle)
@@ -157,6 +177,7 @@ struct WorkerPlan {
     connection_limit: Arc<ConnectionLimit>,
     workers: usize,
     listeners: Vec<Listener>,
+    front_end: FrontEnd,
 }
 
 impl WorkerPlan {
@@ -164,7 +185,8 @@ impl WorkerPlan {
         let guard = PartGuard::over(ServerPart::Worker, &self.control);
         let cut_off = runtime.block_on(async {
             let signals = self.control.signals().clone();
-            let worker = Worker::new(self.control, self.connection_limit, self.workers);
+            let (control, connection_limit) = (self.control, self.connection_limit);
+            let worker = Worker::behind(self.front_end, control, connection_limit, self.workers);
             crate::listen::accept::run(worker, self.listeners, signals).await
         });
         guard.end();

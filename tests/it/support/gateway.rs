@@ -11,6 +11,7 @@ use hookgate::config::{self, Config};
 use hookgate::runtime::control::Control;
 use hookgate::runtime::{self, Ended, Handle, StartError};
 
+use crate::support::hyper;
 use crate::support::request::PATH;
 use crate::support::sign::{SECRET, SECRET_NAME};
 use crate::support::upstream::Upstream;
@@ -155,7 +156,7 @@ impl Setup {
     }
 
     pub(crate) fn try_start(self, workers: usize) -> Result<Gateway, StartError> {
-        let handle = runtime::start(&self.config(workers))?;
+        let handle = runtime::start_behind(&self.config(workers), hyper::chosen())?;
         let (address, admin) =
             (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().copied());
         Ok(Gateway { handle: Some(handle), address, admin })

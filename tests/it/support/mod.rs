@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod gate;
 pub(crate) mod gateway;
+pub(crate) mod hyper;
 pub(crate) mod message;
 pub(crate) mod process;
 pub(crate) mod request;
