@@ -5,4 +5,6 @@
 
 mod properties;
 
-pub use properties::{challenge, chunked, config, connection, field, fields, form, head, response, router};
+pub use properties::{
+    challenge, chunked, config, connection, field, fields, form, head, hyper, response, router,
+};

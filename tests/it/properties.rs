@@ -45,6 +45,11 @@ fn a_head_that_passes_is_read_the_same_by_everyone() {
 }
 
 #[test]
+fn a_request_that_passes_is_the_same_request_to_hyper() {
+    hold("hyper", held::hyper::holds);
+}
+
+#[test]
 fn the_chunked_coding_is_undone_as_its_grammar_says() {
     hold("chunked", held::chunked::holds);
 }

@@ -8,6 +8,7 @@ pub mod field;
 pub mod fields;
 pub mod form;
 pub mod head;
+pub mod hyper;
 pub mod response;
 pub mod router;
 mod stage;

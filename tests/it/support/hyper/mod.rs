@@ -124,7 +124,8 @@ async fn serve(accepted: AcceptedConnection) {
 /// Panics if hyper has read another request than the one that was judged.
 fn agrees(head: &RequestHead, request: &Request<HyperBody>) {
     assert_eq!(request.method().as_str(), head.method(), "hyper reads another method");
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let (path, query) = (request.uri().path(), request.uri().query());
+    let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     assert_eq!(target.as_bytes(), head.target(), "hyper reads another target");
     let is_10 = request.version() == hyper::Version::HTTP_10;
     assert_eq!(is_10, head.facts().version == Version::Http10, "hyper reads another version");
