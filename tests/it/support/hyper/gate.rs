@@ -231,7 +231,7 @@ impl Gate {
             Phase::Counted(_) | Phase::Chunked(_) | Phase::Failed => true,
             Phase::Head | Phase::Complete => {
                 let mut cx = Context::from_waker(Waker::noop());
-                inner.poll_fill(&mut cx).is_pending();
+                let _is_there = inner.poll_fill(&mut cx);
                 !inner.unread.is_empty()
             }
         }

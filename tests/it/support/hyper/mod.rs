@@ -92,7 +92,7 @@ async fn serve(accepted: AcceptedConnection) {
             };
             let (reply, guard) = gateway::handle(view.gateway(), Scope::new(&worker, &view), incoming).await;
             let Some(reply) = reply else { return Err("the client went away".into()) };
-            let is_last = gate.is_draining()
+            let is_last = worker.is_draining()
                 || gate.has_failed()
                 || !is_complete.get()
                 || entry.is_evicted()
