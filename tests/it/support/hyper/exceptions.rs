@@ -31,7 +31,7 @@ const EXCEPTIONS: [(&str, &str); 12] = [
     ),
     ("framing::every_response_is_http_1_1_whatever_its_request_claims", "hyper answers HTTP/1.0 in HTTP/1.0"),
     (
-        "reviewed::an_answer_that_only_the_end_of_the_connection_ends_says_so_to_http_1_0",
+        "forwarding::an_answer_that_only_the_end_of_the_connection_ends_says_so_to_http_1_0",
         "hyper adds its own keep-alive to a close, where the request of HTTP/1.0 has asked for one",
     ),
     (
