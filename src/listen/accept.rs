@@ -23,22 +23,22 @@ use crate::runtime::front_end::{AcceptedConnection, FrontEnd};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker::Worker;
 
-/// How many connections more than there are places for are still accepted when a drain begins.
-const LATECOMERS: usize = 64;
+/// Connections accepted beyond the free places when a drain begins.
+const EXTRA_ACCEPTS: usize = 64;
 
-/// How long to wait after an accept that failed for want of something, at first and at most.
+/// Wait after a failed accept (no descriptors, no memory): the first and the longest.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// At most so often it is said that accept fails.
+/// The log reports failing accepts at most this often.
 const REPORT: Duration = Duration::from_secs(60);
 
-/// How long a handshake may take that has begun when the drain does: a packet's way across a continent and back. Longer would
-/// hold off more of those who could go elsewhere.
+/// How long an accepting listener waits for handshakes that are under way when the drain begins: one round trip across a
+/// continent. A longer wait would delay clients that can connect elsewhere.
 const HANDSHAKES: Duration = Duration::from_millis(100);
 
-/// Accepts until the drain begins, then waits for the connections, for as long as the grace period. Gives back how many
-/// were cut off.
+/// Accepts connections until the drain begins, then waits for them to end, at most for the grace period. Returns the number of
+/// connections that were cut off.
 pub async fn run(worker: Rc<Worker>, listeners: Vec<Listener>, signals: Signals) -> usize {
     let tracker = worker.tracker();
     for listener in listeners {
@@ -80,8 +80,8 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
         match accepted {
             Ok(accepted) => {
                 let accepted = Accepted::new(accepted, listener.proxies());
-                outage.ends();
-                // Until it has a place nobody else is accepted: whoever else comes waits in the kernel's queue.
+                outage.ended();
+                // Wait for a place before accepting the next connection: further clients wait in the kernel's queue.
                 tokio::select! {
                     biased;
                     place = worker.connection_limit().enter(accepted.peer) => serve(&worker, accepted, &signals, place),
@@ -93,17 +93,17 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                let wait = outage.goes_on(&error, Instant::now());
+                let wait = outage.failed(&error, Instant::now());
                 tokio::select! {
                     biased;
                     () = signals.drain.cancelled() => {}
-                    () = get_over(&error, wait, worker.connection_limit()) => {}
+                    () = back_off(&error, wait, worker.connection_limit()) => {}
                 }
             }
         }
     }
-    // What the kernel shakes hands with, or has, would be reset when the listener closes.
-    let mut most = worker.connection_limit().free().saturating_add(LATECOMERS);
+    // Closing the listener resets handshakes under way and connections in the kernel's queue.
+    let mut most = worker.connection_limit().free().saturating_add(EXTRA_ACCEPTS);
     if listener.hold_off() {
         let rest = async {
             while most > 0
@@ -121,8 +121,8 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
     }
 }
 
-/// Waits for so long, and then has a connection closed, if it is its descriptor that is wanted.
-async fn get_over(error: &io::Error, wait: Option<Duration>, connection_limit: &Arc<ConnectionLimit>) {
+/// Waits, then evicts a connection if the process is out of descriptors.
+async fn back_off(error: &io::Error, wait: Option<Duration>, connection_limit: &Arc<ConnectionLimit>) {
     let limit = wait.unwrap_or(FIRST_BACKOFF);
     if wait.is_some() {
         let _time_is_up = timeout(limit, std::future::pending::<()>()).await;
@@ -132,22 +132,22 @@ async fn get_over(error: &io::Error, wait: Option<Duration>, connection_limit: &
     }
 }
 
-/// A time in which accept fails for want of something.
+/// A period in which accept fails for lack of resources.
 #[derive(Debug, Default)]
 struct Outage {
     has_failed: bool,
-    /// How long was waited at last, if that was tried at all.
+    /// The last wait; `None` if there was none.
     backoff: Option<Duration>,
-    said_at: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
 impl Outage {
-    /// Takes note of an accept that failed, and says so, but not as often as strangers can make it fail. Gives back how long to wait:
-    /// not before it fails for the second time, since a descriptor can be made free at once.
-    fn goes_on(&mut self, error: &io::Error, now: Instant) -> Option<Duration> {
-        let is_recent = self.said_at.is_some_and(|at| now.saturating_duration_since(at) < REPORT);
+    /// Records a failed accept and logs it, at most once per [`REPORT`], since clients can cause it. Returns how long to wait:
+    /// nothing after the first failure, since a descriptor may be freed at once.
+    fn failed(&mut self, error: &io::Error, now: Instant) -> Option<Duration> {
+        let is_recent = self.logged_at.is_some_and(|at| now.saturating_duration_since(at) < REPORT);
         if !is_recent {
-            self.said_at = Some(now);
+            self.logged_at = Some(now);
             error!(%error, "cannot accept connections; raise the limit on open files, or lower max_connections");
         }
         if std::mem::replace(&mut self.has_failed, true) {
@@ -156,8 +156,8 @@ impl Outage {
         self.backoff
     }
 
-    /// A connection was accepted.
-    fn ends(&mut self) {
+    /// Records a successful accept.
+    fn ended(&mut self) {
         self.has_failed = false;
         if self.backoff.take().is_some() {
             info!("accepting connections again");
@@ -165,18 +165,17 @@ impl Outage {
     }
 }
 
-/// How long to wait after another accept that failed.
 fn next_backoff(last: Option<Duration>) -> Duration {
     last.map_or(FIRST_BACKOFF, |last| last.saturating_mul(2).min(LONGEST_BACKOFF))
 }
 
-/// No more than a part of what the whole drain may take.
+/// At most a quarter of the grace period.
 fn handshakes(worker: &Worker) -> Duration {
     let grace = worker.view().generation().grace;
     HANDSHAKES.min(grace.checked_div(4).unwrap_or(Duration::ZERO))
 }
 
-/// A connection, who is at its other end, and whether that is a proxy that announces somebody else.
+/// An accepted connection, its remote address, and whether that is a proxy that announces the client (PROXY protocol).
 struct Accepted {
     stream: Stream,
     peer: ClientAddress,
@@ -203,7 +202,7 @@ fn serve_in_turn(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals) {
     });
 }
 
-/// Serves a connection. Its place outlives it: when the next one gets the place, the descriptor is free, too.
+/// Serves a connection. The place is given up last, so that its next owner finds the descriptor free.
 async fn connect(worker: Rc<Worker>, accepted: Accepted, drain: CancellationToken, place: Place) {
     let served = pin!(connect_at(worker, accepted, drain, &place));
     place.entry().watch(served).await;
@@ -211,7 +210,7 @@ async fn connect(worker: Rc<Worker>, accepted: Accepted, drain: CancellationToke
 
 async fn connect_at(worker: Rc<Worker>, accepted: Accepted, drain: CancellationToken, place: &Place) {
     let Accepted { mut stream, peer, announces } = accepted;
-    // A response that cannot be written at once should not wait for the client's acknowledgement on top.
+    // Nagle's algorithm would hold back the end of a response until the client acknowledges the rest.
     if stream.send_at_once().is_err() {
         return;
     }
@@ -238,12 +237,12 @@ async fn connect_at(worker: Rc<Worker>, accepted: Accepted, drain: CancellationT
     }
 }
 
-/// Whether this process, or the system, has no descriptor left: one is free again when a connection is closed.
+/// Whether this process or the system has no descriptor left. Closing a connection frees one.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// Errors that accept passes on from the connection it was about to hand over (accept(2)): the next one may be fine.
+/// Errors of the connection that accept was about to return (accept(2)). The next accept may succeed.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -263,23 +262,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_accept_that_fails_is_tried_again_at_once_and_then_waited_for_and_said_once_a_minute() {
+    fn a_failed_accept_is_retried_at_once_then_after_a_wait_and_logged_once_a_minute() {
         let error = io::Error::from(Errno::MFILE);
         let (start, mut outage) = (Instant::now(), Outage::default());
         for round in 0..3 {
             let at = start + REPORT * round / 2;
-            let said_before = outage.said_at;
-            let waits = [(); 3].map(|()| outage.goes_on(&error, at).map(|wait| wait.as_millis()));
+            let logged_before = outage.logged_at;
+            let waits = [(); 3].map(|()| outage.failed(&error, at).map(|wait| wait.as_millis()));
             assert_eq!(waits, [None, Some(10), Some(20)]);
-            assert_eq!(outage.said_at != said_before, round != 1, "{round}");
-            outage.ends();
+            assert_eq!(outage.logged_at != logged_before, round != 1, "{round}");
+            outage.ended();
         }
         assert!(is_out_of_descriptors(&error));
         assert!(!is_out_of_descriptors(&Errno::CONNABORTED.into()));
     }
 
     #[test]
-    fn the_wait_for_descriptors_grows_and_not_for_ever() {
+    fn the_wait_after_failed_accepts_doubles_up_to_a_second() {
         let mut last = None;
         let waits: Vec<_> = (0..10)
             .map(|_| {

@@ -1,4 +1,4 @@
-//! Shell. From the addresses of a configuration to listeners: bound anew, or inherited.
+//! Shell. Listeners for the configured addresses: newly bound or inherited.
 
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
@@ -22,33 +22,33 @@ use crate::listen::inherit::Inherited;
 use crate::listen::listener::{Listener, Queue, SocketFile};
 use crate::runtime::error::StartError;
 
-/// Bytes of answers that the kernel keeps for a connection beyond those that are on their way.
+/// Bytes of responses that the kernel buffers for a connection beyond those in flight.
 const UNSENT: u32 = 128 * 1024;
 
-/// Connections that may wait in the kernel's queue of each listener.
+/// Length of the kernel's accept queue of each listener.
 const BACKLOG: u32 = 4096;
 
-/// An address that nobody else can take any more.
+/// An address that is bound or inherited, before it listens.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// A socket for each worker. The kernel shares connections out among them (`SO_REUSEPORT`).
+    /// One socket for each worker. The kernel distributes connections among them (`SO_REUSEPORT`).
     Tcp(SocketAddr, Vec<TcpSocket>),
-    /// One socket for all workers, under a name that it has only until it listens.
+    /// One socket for all workers, under a temporary name until it listens.
     Unix { name: PathBuf, found: Found, socket: UnixSocket, temporary: SocketFile, at: PathBuf },
-    /// One socket for all workers, that listens already.
+    /// One socket for all workers that already listens.
     Inherited(Inherited),
 }
 
-/// What there is at the name of a unix socket.
+/// What exists at the path of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// Nothing.
     Nothing,
-    /// A socket that was left behind, or that others share.
+    /// A stale socket, or one that `reuse_port` allows to replace.
     Replaceable,
 }
 
-/// Claims every address; those that are inherited take the place of all that the configuration names.
+/// Binds every address. Inherited sockets replace all addresses of the configuration.
 ///
 /// # Errors
 /// [`StartError::Bind`]
@@ -67,7 +67,7 @@ pub(crate) fn claim(server: &Server, inherited: Vec<Inherited>) -> Result<Vec<Cl
 }
 
 impl Claim {
-    /// The address, with the port that the system chose where 0 was asked for.
+    /// The address, with the actual port if the configured one is 0.
     pub(crate) fn address(&self) -> Address {
         match self {
             Self::Tcp(address, _) => Address::Tcp(*address),
@@ -76,8 +76,8 @@ impl Claim {
         }
     }
 
-    /// Begins to listen, with the event queue of each worker: whoever starts a server can connect to it as soon as it is
-    /// started. Gives back a listener for each of `runtimes`.
+    /// Starts listening and returns one listener for each of `runtimes`. Clients can connect from then on, before the workers
+    /// run.
     ///
     /// # Errors
     /// [`StartError::Bind`]
@@ -105,7 +105,7 @@ fn listen_tcp(sockets: Vec<TcpSocket>, runtimes: &[Handle]) -> io::Result<Vec<Li
     sockets.into_iter().zip(runtimes).map(listen).collect()
 }
 
-/// The name leads to the socket only when it listens, so that nobody is refused who finds it.
+/// Renames the socket to its final path only after it listens, so that no client is refused.
 fn listen_unix(
     (name, found): (&Path, Found),
     socket: UnixSocket,
@@ -123,14 +123,14 @@ fn listen_unix(
     shared_unix(&listener, &Queue::Ours(Some(Arc::new(named))), runtimes)
 }
 
-/// Gives the socket at `at` its name. Where there was nothing of that name, another process may have taken it since.
+/// Renames the socket at `at` to `name`. If nothing existed at `name`, fails if another process has created it since.
 fn rename(at: &Path, name: &Path, found: Found) -> io::Result<()> {
     match found {
         Found::Replaceable => fs::rename(at, name),
         Found::Nothing => match renameat_with(CWD, at, CWD, name, RenameFlags::NOREPLACE) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => Err(io::ErrorKind::AddrInUse.into()),
-            // Some file systems cannot tell (renameat2(2)).
+            // Some file systems do not support `RENAME_NOREPLACE` (renameat2(2)).
             Err(Errno::INVAL | Errno::NOSYS) => fs::rename(at, name),
             Err(error) => Err(error.into()),
         },
@@ -174,10 +174,10 @@ fn tcp(address: SocketAddr, workers: usize, sharing: Sharing) -> io::Result<Clai
     Ok(Claim::Tcp(actual, sockets))
 }
 
-/// The first socket of an address, which fails where anybody listens.
+/// Binds the first socket of an address; fails if any process listens there.
 ///
-/// `SO_REUSEPORT` alone would let a second hookgate of the same user in, and the kernel would deal connections out to
-/// both. So this one is bound without it, and is opened to the other workers' after.
+/// With `SO_REUSEPORT` alone, a second hookgate of the same user could bind too, and the kernel would distribute connections to
+/// both. So the first socket is bound without it, and sets it afterwards for the other workers' sockets.
 fn bind_alone(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = new(address)?;
     socket.bind(address)?;
@@ -199,19 +199,19 @@ fn new(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Has the connections of a listener take little more from us than the client does: they inherit this from it.
+/// Limits the unsent bytes that the kernel buffers for each connection; connections inherit the limit from their listener.
 ///
-/// Otherwise the kernel takes megabytes of an answer at once, and asks for more when a third of them is gone. A client that
-/// reads steadily, but slowly, would seem to take nothing for that long, and be cut off (`write_timeout`); one that reads
-/// nothing would hold those megabytes of the kernel's memory.
+/// Without it, the kernel takes megabytes of a response at once, and more only when a third of them is sent. A client that
+/// reads steadily but slowly would seem to make no progress for that long and be cut off (`write_timeout`); a client that reads
+/// nothing would hold megabytes of kernel memory.
 fn shorten_queue<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.into().set_tcp_notsent_lowat(UNSENT)
 }
 
-/// A unix socket with its mode, which is to be called `path` as soon as it listens.
+/// A unix socket with its mode, bound under a temporary name; it is renamed to `path` once it listens.
 fn unix(path: &Path, mode: u32, sharing: Sharing) -> io::Result<Claim> {
     let found = refuse_if_taken(path, sharing)?;
-    remove_left_behind(path);
+    remove_stale(path);
     let socket = UnixSocket::new_stream()?;
     let at = bind_beside(path, &socket, std::iter::repeat_with(random_suffix).take(MOST_NAMES))?;
     let temporary = SocketFile::new(&at, at.clone())?;
@@ -219,10 +219,10 @@ fn unix(path: &Path, mode: u32, sharing: Sharing) -> io::Result<Claim> {
     Ok(Claim::Unix { name: path.to_owned(), found, socket, temporary, at })
 }
 
-/// Names that are tried until one is free. The second is hardly ever needed.
+/// Temporary names that are tried until one is free.
 const MOST_NAMES: usize = 16;
 
-/// Binds a socket to the first name that is free of `path`, a full stop and a suffix, and gives that name back.
+/// Binds a socket to the first free name of the form `path.suffix`, and returns that name.
 fn bind_beside(
     path: &Path,
     socket: &UnixSocket,
@@ -241,29 +241,29 @@ fn bind_beside(
     Err(io::ErrorKind::AddrInUse.into())
 }
 
-/// Eight hexadecimal digits. Not the number of the process: in a container that is 1 for each that is started, and the name that
-/// one has left behind would be in the way of all that follow.
+/// Eight random hexadecimal digits. Not the process id: in a container it is 1 at every start, and the name left by one process
+/// would block the next.
 fn random_suffix() -> String {
     let [a, b, c, d, ..] = RandomState::new().hash_one(std::process::id()).to_ne_bytes();
     format!("{:08x}", u32::from_ne_bytes([a, b, c, d]))
 }
 
-/// Removes what processes have left beside `path` that were killed before they listened: sockets that nobody listens on, and that
-/// are too old for somebody to be about to. Where that fails they stay, and are in nobody's way.
-fn remove_left_behind(path: &Path) {
+/// Removes sockets beside `path` that processes left when they were killed before they listened: nobody listens on them, and
+/// they are too old to be about to listen. Errors are ignored: a leftover socket does no harm.
+fn remove_stale(path: &Path) {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.take(MOST_ENTRIES).flatten() {
-        if is_temporary(entry.file_name().as_bytes(), name.as_bytes()) && is_left_behind(&entry.path()) {
+        if is_temporary(entry.file_name().as_bytes(), name.as_bytes()) && is_stale(&entry.path()) {
             drop(fs::remove_file(entry.path()));
         }
     }
 }
 
-/// Entries of a folder that are looked at. Guards the start against a folder that somebody has filled.
+/// Directory entries that are inspected. Guards the start against a folder with very many files.
 const MOST_ENTRIES: usize = 10_000;
 
-/// Whether a file's name is `name`, a full stop, and a suffix that a socket has for a moment.
+/// Whether a file's name is `name`, a full stop and a temporary suffix.
 fn is_temporary(file: &[u8], name: &[u8]) -> bool {
     let suffix = file.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"."));
     suffix.is_some_and(|suffix| {
@@ -271,7 +271,7 @@ fn is_temporary(file: &[u8], name: &[u8]) -> bool {
     })
 }
 
-fn is_left_behind(path: &Path) -> bool {
+fn is_stale(path: &Path) -> bool {
     let Ok(metadata) = fs::symlink_metadata(path) else { return false };
     let age = metadata.modified().ok().and_then(|bound| bound.elapsed().ok());
     metadata.file_type().is_socket()
@@ -280,11 +280,11 @@ fn is_left_behind(path: &Path) -> bool {
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Longer than it takes from binding a socket to listening.
+/// Age at which a socket that does not listen is stale. Binding and listening take far less.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// A socket that somebody listens on is theirs, unless they share it, and a file that is no socket is not ours to replace.
-/// A socket that nobody listens on was left behind.
+/// Refuses a path with a socket that another process listens on, unless it is shared (`reuse_port`), or with a file that is not
+/// a socket. A socket that nobody listens on is stale and is replaced.
 fn refuse_if_taken(path: &Path, sharing: Sharing) -> io::Result<Found> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_is_taken_is_left_for_the_next() {
+    async fn a_taken_temporary_name_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gate.sock");
         drop(unix::UnixListener::bind(folder.path().join("gate.sock.1")).unwrap());
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_somebody_took_in_between_is_theirs() {
+    fn a_path_that_another_process_took_since_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (at, name) = (folder.path().join("a.1"), folder.path().join("a"));
         for (found, taken) in [(Found::Nothing, true), (Found::Replaceable, false)] {
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_socket_that_was_left_behind_is_removed() {
+    fn only_stale_temporary_sockets_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let left = |name: &str| {
@@ -381,7 +381,7 @@ mod tests {
         };
         let mut want = names();
         want.retain(|name| !goes.contains(&name.as_str()));
-        remove_left_behind(&at("gate.sock"));
+        remove_stale(&at("gate.sock"));
         let mut stays = names();
         want.sort();
         stays.sort();

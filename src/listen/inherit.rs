@@ -1,4 +1,4 @@
-//! Shell. Sockets that whoever starts us has opened and listens on (`LISTEN_FDS`, sd_listen_fds(3)).
+//! Shell. Inherited sockets: listening sockets that the service manager passes to the process (`LISTEN_FDS`, sd_listen_fds(3)).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,12 +10,12 @@ use socket2::SockRef;
 
 use crate::config::Address;
 
-/// A socket that listens already.
+/// A listening socket that was passed to this process.
 #[derive(Debug)]
 pub enum Inherited {
-    /// TCP, and its address.
+    /// A TCP listener and its address.
     Tcp(TcpListener, SocketAddr),
-    /// A unix socket, and its path.
+    /// A unix socket and its path.
     Unix(UnixListener, PathBuf),
 }
 
@@ -28,16 +28,16 @@ impl Inherited {
     }
 }
 
-/// Takes over every socket that was passed on; none, if nobody has passed any on to this process. To be called once, before
-/// there is another thread: it takes variables out of the environment, so that no child believes they are meant for it.
+/// Takes over every inherited socket; returns none if none was passed to this process. Must be called once, before other
+/// threads start: it removes the environment variables, so that no child process takes the sockets for its own.
 ///
 /// # Errors
-/// What is passed on is no socket that connections can be accepted from.
+/// A descriptor is not a listening socket.
 pub fn sockets() -> io::Result<Vec<Inherited>> {
     let mut passed = ListenFd::from_env();
     let mut all = Vec::new();
     for index in 0..passed.len() {
-        // Each is tried as what it may be: a failed try leaves it where it is.
+        // The kind of socket is found by trying: a failed attempt leaves the descriptor in place.
         if let Ok(Some(listener)) = passed.take_unix_listener(index) {
             listens(SockRef::from(&listener))?;
             let address = listener.local_addr()?;
@@ -51,7 +51,7 @@ pub fn sockets() -> io::Result<Vec<Inherited>> {
     Ok(all)
 }
 
-/// A connection looks like a listener until it is accepted from, which would then fail for ever.
+/// Refuses a connected socket: it looks like a listener, but every accept on it would fail.
 fn listens(socket: SockRef<'_>) -> io::Result<()> {
     if socket.is_listener()? {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Shell. A listener of one worker, over TCP or on a unix socket.
+//! Shell. A listener of one worker, on TCP or a unix socket.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use crate::admission::client::{ClientAddress, Network};
 use crate::listen::stream::Stream;
 
-/// Where connections come from, and what is to become of those that nobody has accepted yet when it closes.
+/// A listening socket, the handling of its queue on close, and the trusted proxies.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
@@ -26,13 +26,13 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// The connections that wait to be accepted.
+/// Who owns the connections in the kernel's accept queue.
 #[derive(Clone, Debug)]
 pub(crate) enum Queue {
-    /// They are ours, and would be reset: they are accepted to the last. Where there is a file that led here, it is
-    /// removed first.
+    /// This process. Closing the socket would reset them, so all are accepted first. The socket file, if there is one, is
+    /// removed before.
     Ours(Option<Arc<SocketFile>>),
-    /// Whoever gave us the socket still has it open, and so the queue: what is left in it is the successor's.
+    /// The process that passed us the socket keeps it open, and its successor accepts the queued connections.
     Inherited,
 }
 
@@ -42,18 +42,18 @@ impl Listener {
         Self { socket: Socket::Tcp(listener), queue, proxies: Vec::new() }
     }
 
-    /// One on a unix socket.
+    /// A listener on a unix socket.
     pub(crate) fn unix(listener: UnixListener, queue: Queue) -> Self {
         Self { socket: Socket::Unix(listener), queue, proxies: Vec::new() }
     }
 
-    /// With proxies that announce the client at the beginning of each connection.
+    /// Sets the trusted proxies, which announce the client at the start of each connection.
     pub(crate) fn behind(mut self, proxies: &[Network]) -> Self {
         self.proxies = proxies.to_vec();
         self
     }
 
-    /// The proxies that do so.
+    /// The trusted proxies.
     pub(crate) fn proxies(&self) -> &[Network] {
         &self.proxies
     }
@@ -75,12 +75,12 @@ impl Listener {
         }
     }
 
-    /// Has the kernel drop what would begin another handshake, and says whether handshakes may be under way that are worth
+    /// Makes the kernel drop first packets of new handshakes. Returns whether handshakes may be under way that are worth
     /// waiting for.
     ///
-    /// Otherwise a connection could come about between the last look at the queue and the end of the listener, and would be
-    /// reset, as would each whose client is still to send the last packet of its handshake. Who is held off asks again
-    /// after a second (RFC 6298, section 2.1), and finds a successor, another listener of the address, or nobody.
+    /// Without it, a connection that completes between the last accept and the close would be reset, as would each handshake
+    /// whose last packet is outstanding. A client whose packet is dropped sends it again after a second (RFC 6298, section
+    /// 2.1), to a successor or to another listener of the address, if there is one.
     pub(crate) fn hold_off(&self) -> bool {
         match (&self.socket, &self.queue) {
             (Socket::Tcp(listener), Queue::Ours(_)) => {
@@ -90,10 +90,10 @@ impl Listener {
         }
     }
 
-    /// Closes the listener, and gives back what the kernel has already shaken hands with.
+    /// Closes the listener and returns the connections from the kernel's queue.
     ///
-    /// The kernel itself is asked until it has no more, or `most` have come: that the runtime has not heard of a connection yet does not mean
-    /// that there is none.
+    /// Accepts directly from the kernel until its queue is empty or `most` have come: the runtime may not know of every queued
+    /// connection.
     #[must_use]
     pub fn close(self, most: usize) -> Vec<(Stream, ClientAddress)> {
         let mut queued = Vec::new();
@@ -130,8 +130,8 @@ impl Listener {
     }
 }
 
-/// A program for the kernel's packet filter (bpf(4)) that drops segments with SYN and without ACK (RFC 9293, section 3.1:
-/// both are in byte 13 of the TCP header), and lets all others through.
+/// A program for the kernel's packet filter (bpf(4)) that drops segments with SYN and without ACK (RFC 9293, section 3.1: both
+/// are in byte 13 of the TCP header) and accepts all others.
 fn no_first_packet() -> [SockFilter; 5] {
     const FLAGS: u32 = 13;
     const SYN: u32 = 0x02;
@@ -146,18 +146,18 @@ fn no_first_packet() -> [SockFilter; 5] {
     ]
 }
 
-/// The file of a unix socket that is ours.
+/// The file of a unix socket that this process created.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
     identity: Identity,
 }
 
-/// Device and inode: what tells a file from another that has taken its name.
+/// Device and inode: they differ if another file has taken the path.
 type Identity = (u64, u64);
 
 impl SocketFile {
-    /// The file at `path`, which is called `name` from some moment on.
+    /// Identifies the file at `path`, which is or will be renamed to `name`.
     ///
     /// # Errors
     /// The system's.
@@ -165,10 +165,10 @@ impl SocketFile {
         Ok(Self { identity: identity(path)?, path: name })
     }
 
-    /// Removes it, unless a successor has put another in its place.
+    /// Removes the file, unless a successor has replaced it.
     fn remove(&self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // Where it fails a file stays that nobody listens on, which the next start replaces.
+            // If this fails, a stale file remains, which the next start replaces.
             drop(fs::remove_file(&self.path));
         }
     }

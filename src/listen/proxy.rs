@@ -1,4 +1,4 @@
-//! Shell. The beginning of a connection that a proxy announces.
+//! Shell. Reads the PROXY protocol header at the start of a connection.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -15,16 +15,16 @@ use crate::listen::proxy_protocol::{self, LONGEST};
 use crate::listen::stream::Stream;
 use crate::telemetry::repeated::Repeated;
 
-/// How long an announcement may take to come.
+/// How long to wait for the header.
 pub(crate) struct Patience {
-    /// At any time.
+    /// At most, at any time.
     pub(crate) limit: Duration,
-    /// Once a drain has begun.
+    /// At most, once a drain has begun.
     pub(crate) last_call: Duration,
 }
 
-/// Reads what `peer`, a proxy, announces: who the client is, and what has been read beyond. `None` if the connection should
-/// end: a proxy that is trusted and does not announce its clients would have us take it for all of them.
+/// Reads the header that the proxy `peer` sends; returns the client address and the bytes read beyond the header. `None` if the
+/// connection must be closed: without a header, all clients of a trusted proxy would have the proxy's address.
 pub(crate) async fn client(
     stream: &mut Stream,
     peer: ClientAddress,
@@ -45,7 +45,7 @@ pub(crate) async fn client(
     match read {
         Ok(client) => client,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            // Each health check of a proxy may be such a connection, and so may those of whoever is in a trusted network.
+            // Clients in a trusted network, and a proxy's health checks, can cause this: so the log is rate limited.
             let connections =
                 unannounced.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now());
             if let Some(connections) = connections {
@@ -66,7 +66,7 @@ pub(crate) async fn client(
     }
 }
 
-/// `None` for a connection that ends before it begins, as of one who only looks whether somebody listens.
+/// `None` for a connection that ends without a byte, such as a TCP health check.
 async fn read(stream: &mut Stream, peer: ClientAddress) -> io::Result<Option<(ClientAddress, Buffer)>> {
     let mut buffer = Vec::with_capacity(LONGEST);
     loop {
@@ -79,7 +79,7 @@ async fn read(stream: &mut Stream, peer: ClientAddress) -> io::Result<Option<(Cl
                 unread.append(buffer.get(announced.len..).unwrap_or_default());
                 return Ok(Some((announced.client.unwrap_or(peer), unread)));
             }
-            // A full buffer is always decided: the longest fits.
+            // The buffer never fills without a result: it holds the longest header.
             Ok(None) => {}
             Err(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
         }

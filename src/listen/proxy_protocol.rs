@@ -1,30 +1,30 @@
-//! Pure. The PROXY protocol, versions 1 and 2: who a client is, as a proxy in front of us says before the first request.
+//! Pure. PROXY protocol, versions 1 and 2: the header in which a proxy announces the client's address.
 //!
-//! After <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>, strictly: what is not exactly of its form ends the
-//! connection. Whether a peer may speak it at all is decided before.
+//! Follows <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt> strictly: any deviation closes the connection. The
+//! caller decides which proxies are trusted.
 //!
-//! The crates for it are not strict enough. `proxy-header` reads `PROXY UNKNOWN`, a line feed and all that follows up to the
-//! first CRLF as one line. `ppp` refuses a line that is cut before its last port, and waits for ever on one that lacks words.
-//! Both take ports with signs, and hold as many bytes as version 2 announces.
+//! The existing crates are not strict enough. `proxy-header` reads `PROXY UNKNOWN`, a line feed and everything up to the first
+//! CRLF as one line. `ppp` refuses a line that is cut before its last port, and waits for ever on a line with too few words.
+//! Both accept ports with a sign, and buffer as many bytes as version 2 announces.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::admission::client::ClientAddress;
 
-/// The longest announcement that is read: far more than addresses take, and room for what a proxy may add (TLVs).
+/// The longest accepted header: far more than the addresses need, so that a proxy can add TLVs.
 pub const LONGEST: usize = 2048;
 
-/// An announcement, read to its end.
+/// A complete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// Its length in bytes. What follows belongs to the first request.
+    /// Length in bytes. The first request follows.
     pub len: usize,
-    /// Who the client is; `None` if the proxy speaks for itself or does not know.
+    /// The client's address; `None` if the proxy connects for itself or does not know the client.
     pub client: Option<ClientAddress>,
 }
 
-/// Not an announcement; what is wrong with it.
+/// Why bytes are not a valid header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAnnounced(&'static str);
 
@@ -36,19 +36,19 @@ impl fmt::Display for NotAnnounced {
 
 impl std::error::Error for NotAnnounced {}
 
-/// What begins version 1 (section 2.1).
+/// The first bytes of version 1 (section 2.1).
 const TEXT: &[u8] = b"PROXY ";
 
-/// What begins version 2 (section 2.2).
+/// The first bytes of version 2 (section 2.2).
 const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// The longest line of version 1, with its CRLF.
+/// The longest line of version 1, including its CRLF.
 const LONGEST_LINE: usize = 107;
 
-/// Reads an announcement from the first bytes of a connection; `None` as long as there are not enough.
+/// Parses the header from the first bytes of a connection. `None` if more bytes are needed.
 ///
 /// # Errors
-/// [`NotAnnounced`], as soon as it can be told.
+/// [`NotAnnounced`], at the first byte that rules out a valid header.
 pub fn read(bytes: &[u8]) -> Result<Option<Announced>, NotAnnounced> {
     let begins = |mark: &[u8]| bytes.iter().zip(mark).all(|(byte, of_mark)| byte == of_mark);
     if begins(TEXT) {
@@ -71,7 +71,7 @@ fn text(bytes: &[u8]) -> Result<Option<Announced>, NotAnnounced> {
     let mut words = line.split(' ');
     let family = words.next().unwrap_or_default();
     if family == "UNKNOWN" {
-        // What follows is to be ignored.
+        // The rest of the line is ignored.
         return Ok(Some(Announced { len, client: None }));
     }
     let words: Vec<&str> = words.collect();
@@ -117,7 +117,7 @@ fn binary(bytes: &[u8]) -> Result<Option<Announced>, NotAnnounced> {
     let Some(addresses) = bytes.get(head..len) else { return Ok(None) };
     let short = NotAnnounced("its addresses are cut short");
     let client = match (proxied, family) {
-        // A proxy that speaks for itself, such as to see whether we live: whatever addresses there are do not count.
+        // LOCAL: the proxy connects for itself, such as for a health check. Any addresses are ignored.
         (false, _) | (true, 0x00) => None,
         (true, 0x11) => {
             let addresses: &[u8; 12] = addresses.first_chunk().ok_or(short)?;
@@ -228,7 +228,7 @@ mod tests {
     }
 
     proptest! {
-        /// So that reading can stop at the longest.
+        /// The reader stops at the longest header, so it must be enough.
         #[test]
         fn whatever_comes_it_is_decided_within_the_longest(index in 0..14usize, noise in proptest::collection::vec(any::<u8>(), 0..40), cut in 0..60usize) {
             let (mut bytes, _) = good().swap_remove(index);

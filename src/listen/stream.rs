@@ -1,4 +1,4 @@
-//! Shell. A connection, to a client or to an upstream: over TCP, or over a unix socket.
+//! Shell. A connection to a client or an upstream, over TCP or a unix socket.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::http1::connection::Transport;
 
-/// One type for both, so that what stands on it exists once: the choice costs nothing beside the system call.
+/// One type for both transports, so that the code above it is not generic. The match is cheap next to the system call.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
@@ -28,15 +28,15 @@ pub enum Arrived {
     Nothing,
     /// Bytes.
     Bytes,
-    /// The end of the connection, in good order or not.
+    /// The end of the connection: FIN, reset or another error.
     End,
 }
 
 impl Stream {
-    /// Has what is written sent at once, and not held back to be sent together with more.
+    /// Sends written bytes at once (`TCP_NODELAY`), without waiting for more.
     ///
     /// # Errors
-    /// The system's: the connection is gone.
+    /// The system's: the connection has ended.
     pub fn send_at_once(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
@@ -44,19 +44,18 @@ impl Stream {
         }
     }
 
-    /// Has the system take little more of what is written than the other end does: no more than `most` bytes that are not on
-    /// their way. What it has taken is nearly sent, then, so that how fast it takes more says how fast the other end does.
+    /// Limits the unsent bytes that the kernel buffers to `most`. Accepted bytes are then nearly sent, so the rate at which the
+    /// kernel accepts more is the rate at which the other side reads.
     pub fn limit_unsent(&self, most: u32) {
         match self {
-            // A system that cannot do it only makes a slow end look faster than it is.
+            // On error the other side only seems to read faster than it does.
             Self::Tcp(stream) => drop(SockRef::from(stream).set_tcp_notsent_lowat(most)),
-            // It has only the other end's memory to put it into.
+            // A unix socket writes directly into the receiver's buffer.
             Self::Unix(_) => {}
         }
     }
 
-    /// What the system knows to have arrived. The runtime knows that only from when it last asked the system, which is a while
-    /// ago where it is busy.
+    /// What has arrived according to the kernel. The runtime's own state may be older when it is busy.
     #[must_use]
     pub fn arrived(&self) -> Arrived {
         let mut byte = [MaybeUninit::uninit()];
@@ -76,7 +75,7 @@ impl Stream {
 impl Transport for Stream {
     fn reset_on_close(&self, reset: bool) {
         match self {
-            // Where it fails the connection is gone already.
+            // On error the connection has already ended.
             Self::Tcp(stream) => drop(SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO))),
             Self::Unix(_) => {}
         }
