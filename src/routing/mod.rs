@@ -1,4 +1,4 @@
-//! Pure. From a path, and where asked from signed content, to a route.
+//! Pure. Routing: from a path, and if configured from signed content, to a route.
 
 pub mod model;
 pub mod router;

@@ -1,13 +1,13 @@
-//! Pure. The signed model, and what else a route requires, out of authentic content.
+//! Pure. Reads the signed model and the values that a route requires from authentic content.
 //!
-//! The model is what the scheme's JSON pointers (RFC 6901) lead to. JSON that two readers could read differently names no
-//! model that could be trusted: a key repeated on the way, two pointers that disagree and a value that is no string are
-//! all refused, as is content that is no JSON (RFC 8259) at all.
+//! The model is the string at the scheme's JSON pointers (RFC 6901). JSON that two parsers could read differently names no
+//! trustworthy model. So a repeated key on a pointer's path, pointers that disagree, a value that is not a string and content
+//! that is not JSON (RFC 8259) are refused.
 //!
-//! Some readers ignore the case of keys: Go's encoding/json, and ASP.NET Core by default. So two keys that differ in case
-//! only are one key, and a key on the way that is written in another case than in the pointer is refused, too.
+//! Some parsers ignore the case of keys: Go's encoding/json, and ASP.NET Core by default. So two keys that differ only in case
+//! count as one key, and a key on a pointer's path that differs in case from the pointer is refused too.
 //!
-//! The work is linear in the content: each key on the way is compared once with each pointer, and what is off the way is
+//! The work is linear in the content: each key on a pointer's path is compared once with each pointer, and everything else is
 //! skipped without recursion.
 
 use std::fmt;
@@ -18,22 +18,22 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 /// The model that authentic content names, or `None` if it names none.
 ///
 /// # Errors
-/// [`NoModel`] if the content does not say unambiguously.
+/// [`NoModel`] if the content is ambiguous.
 pub fn read(content: &[u8], pointers: &[impl AsRef<str>]) -> Result<Option<String>, NoModel> {
     Questions::new(pointers, &[]).read(content)?.model()
 }
 
-/// All that the routes of one path ask of content, put in one walk over it.
+/// Everything that the routes of one path read from content, answered in one pass over it.
 #[derive(Debug)]
 pub struct Questions {
-    /// Where the model may stand.
+    /// The pointers to the model.
     model: Vec<Vec<String>>,
-    /// What each of the routes requires.
+    /// The requirements of each route.
     required: Vec<Vec<Requirement>>,
 }
 
 impl Questions {
-    /// Asks for the model at these pointers, and for what each of the routes requires.
+    /// Reads the model at these pointers, and the requirements of each route.
     #[must_use]
     pub fn new(model: &[impl AsRef<str>], required: &[&[Requirement]]) -> Self {
         Self {
@@ -42,16 +42,16 @@ impl Questions {
         }
     }
 
-    /// Whether nothing is asked, so that content need not be looked at.
+    /// Whether there are no questions, so that content is not parsed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.model.is_empty() && self.required.iter().all(Vec::is_empty)
     }
 
-    /// Walks over authentic content.
+    /// Reads authentic content.
     ///
     /// # Errors
-    /// [`NoModel::NotJson`]. What is in doubt counts only where it matters, in [`Facts`].
+    /// [`NoModel::NotJson`]. Ambiguity is reported by [`Facts`], where the value matters.
     pub fn read(&self, content: &[u8]) -> Result<Facts<'_>, NoModel> {
         let required = self.required.iter().flatten().map(|requirement| requirement.paths.as_slice());
         let queries: Vec<_> = std::iter::once(self.model.as_slice()).chain(required).collect();
@@ -60,7 +60,7 @@ impl Questions {
     }
 }
 
-/// What content says to [`Questions`].
+/// The answers of one content to [`Questions`].
 #[derive(Debug)]
 pub struct Facts<'q> {
     questions: &'q Questions,
@@ -72,15 +72,15 @@ impl Facts<'_> {
     /// The model, if the content names one.
     ///
     /// # Errors
-    /// [`NoModel`] if the content does not say unambiguously.
+    /// [`NoModel`] if the content is ambiguous.
     pub fn model(&mut self) -> Result<Option<String>, NoModel> {
         std::mem::take(&mut self.model).text()
     }
 
-    /// Whether the content has what the route of this number requires.
+    /// Whether the content meets the requirements of the route with this number.
     ///
     /// # Errors
-    /// [`NoModel`], which says why not.
+    /// [`NoModel`]: why it does not.
     pub fn met_by(mut self, route: usize) -> Result<(), NoModel> {
         for (index, required) in self.questions.required.iter().enumerate() {
             for (requirement, found) in required.iter().zip(self.required.by_ref()) {
@@ -93,17 +93,17 @@ impl Facts<'_> {
     }
 }
 
-/// A string, or a number that is none of a fraction or less than nothing.
+/// A string, or a number that is an integer and not negative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scalar {
-    /// With its escapes undone.
+    /// A string, unescaped.
     Text(String),
-    /// As it is written, for example `1`.
+    /// A number, as written, for example `1`.
     Number(u64),
 }
 
-/// What stands where each of these pointers leads in authentic content; nothing where nothing does, and nothing either
-/// where that is in doubt or something else than a scalar stands there.
+/// The scalar at each of these pointers in authentic content. `None` where there is no value, or it is ambiguous or not a
+/// scalar.
 ///
 /// # Errors
 /// [`NoModel::NotJson`]
@@ -118,7 +118,7 @@ pub fn scalars<'p>(
     Ok(found.map(undoubted).collect())
 }
 
-/// Text that must stand in authentic content.
+/// Text that authentic content must have at a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     paths: Vec<Vec<String>>,
@@ -126,13 +126,13 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// The `text` must stand where at least one of the pointers leads, and nothing else where any other does.
+    /// The `text` must stand at one of the pointers at least, and no other value at any of them.
     pub fn new<'p>(pointers: impl IntoIterator<Item = &'p str>, text: &str) -> Self {
         Self { paths: pointers.into_iter().map(tokens).collect(), text: text.to_owned() }
     }
 }
 
-/// What stands where each query's paths lead, in one walk over the content.
+/// The values at each query's paths, found in one pass over the content.
 fn find(content: &[u8], queries: &[&[Vec<String>]]) -> Result<Vec<Found>, NoModel> {
     let mut findings = Findings::of(queries.len());
     walk(content, queries, &mut findings)?;
@@ -143,32 +143,33 @@ fn walk(content: &[u8], queries: &[&[Vec<String>]], findings: &mut Findings) -> 
     let paths =
         queries.iter().enumerate().flat_map(|(query, paths)| paths.iter().map(move |path| (query, path)));
     let wanted = paths.map(|(query, path)| Wanted::new(query, path)).collect();
-    // What is skipped is not decoded, and text that is no UTF-8 could be read in several ways (RFC 8259, section 8.1).
+    // Skipped values are not decoded, so UTF-8 is checked here: invalid UTF-8 can be read in several ways (RFC 8259, section
+    // 8.1).
     let text = std::str::from_utf8(content).map_err(|_where| NoModel::NotJson)?;
     let mut json = serde_json::Deserializer::from_str(text);
     let walk = Walk { wanted, findings };
     walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|_where| NoModel::NotJson)
 }
 
-/// Why content that should name its model does not do so unambiguously.
+/// Why content does not name its model unambiguously.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoModel {
-    /// The content is no JSON.
+    /// The content is not JSON.
     NotJson,
-    /// A key on the way to the model is there twice, in whatever case.
+    /// A key on the path to the model is repeated, in any case.
     RepeatedKey,
-    /// A key on the way to the model is written in another case.
+    /// A key on the path to the model differs in case from the pointer.
     OtherCase,
-    /// Two places name different models.
+    /// Two pointers lead to different models.
     Disagreement,
-    /// Where the model's name should be is something else than a string.
+    /// The value at the model's pointer is not a string.
     NotText,
-    /// What the route requires is not there, or something else is.
+    /// A value that the route requires is missing or different.
     NotAsRequired,
 }
 
 impl NoModel {
-    /// What it is called in the log.
+    /// The value of the log field.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -195,28 +196,28 @@ fn tokens(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
 }
 
-/// Whether a reference token is this number as RFC 6901 writes it: digits, and no leading zero.
+/// Whether a reference token is this number as RFC 6901 writes it: digits without a leading zero.
 fn is_number(token: &str, number: usize) -> bool {
     let canonical = token == "0" || !token.starts_with('0');
     canonical && token.bytes().all(|byte| byte.is_ascii_digit()) && token.parse() == Ok(number)
 }
 
-/// Whether a reader that ignores the case of keys takes the one for the other.
+/// Whether two keys are the same to a parser that ignores case.
 fn is_same_key(one: &str, other: &str) -> bool {
     if let (Some(first), Some(other)) = (one.bytes().next(), other.bytes().next())
         && first.is_ascii()
         && other.is_ascii()
         && !first.eq_ignore_ascii_case(&other)
     {
-        // Of most keys, no more has to be looked at.
+        // Fast path: most keys already differ here.
         return false;
     }
     one == other || one.chars().map(folded).eq(other.chars().map(folded))
 }
 
-/// One character for all that differ in case only (Unicode, simple case folding): `K` and the Kelvin sign for `k`, the long
-/// s for `s`. A few more characters are taken for one than Unicode says, the dotless i for `i`: other readers do so, and what
-/// is refused in doubt is nobody's event.
+/// Maps characters that differ only in case to one (Unicode, simple case folding): `K` and the Kelvin sign to `k`, the long s
+/// to `s`. It also maps a few characters that Unicode keeps apart, such as the dotless i to `i`, because some parsers do; no
+/// known sender's event is refused for it.
 fn folded(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_lowercase();
@@ -230,7 +231,7 @@ fn only(mut chars: impl Iterator<Item = char>) -> Option<char> {
     chars.next().is_none().then_some(first)
 }
 
-/// What was found for each query.
+/// The values found for each query.
 #[derive(Debug)]
 struct Findings {
     found: Vec<Found>,
@@ -281,7 +282,7 @@ impl Found {
         }
     }
 
-    /// The string that stands there, if anything does.
+    /// The string at the paths, if there is one.
     fn text(self) -> Result<Option<String>, NoModel> {
         match (self.fault, self.value.map(Rc::unwrap_or_clone)) {
             (Some(fault), _) => Err(fault),
@@ -292,12 +293,12 @@ impl Found {
     }
 }
 
-/// The rest of a path that leads through a value, and the query that it belongs to.
+/// The rest of a path through a value, and the query that it belongs to.
 #[derive(Clone, Copy)]
 struct Wanted<'w> {
     query: usize,
     rest: &'w [String],
-    /// Whether there was the key already that it leads through.
+    /// Whether the path's next key has already occurred in this object.
     seen: bool,
 }
 
@@ -307,19 +308,19 @@ impl<'w> Wanted<'w> {
     }
 }
 
-/// One value of the document, and the rest of every pointer that leads through it.
+/// One value of the document, and the rest of every path through it.
 struct Walk<'w, 'f> {
     wanted: Vec<Wanted<'w>>,
     findings: &'f mut Findings,
 }
 
 impl Walk<'_, '_> {
-    /// Whether a pointer leads to this value, and no further.
+    /// Whether a path ends at this value.
     fn is_wanted(&self) -> bool {
         self.wanted.iter().any(|wanted| wanted.rest.is_empty())
     }
 
-    /// A scalar stands here. However many ask for it, there is one copy.
+    /// Records a scalar. However many queries read it, it is stored once.
     fn is(self, value: impl FnOnce() -> Scalar) {
         if !self.is_wanted() {
             return;
@@ -332,7 +333,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// What stands here is no scalar.
+    /// Records a value that is not a scalar.
     fn is_no_text(&mut self) {
         for wanted in self.wanted.iter().filter(|wanted| wanted.rest.is_empty()) {
             self.findings.fail(wanted.query, NoModel::NotText);
@@ -374,7 +375,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
         }
     }
 
-    /// Elements are led to by their number (RFC 6901, section 4).
+    /// Array elements are addressed by their index (RFC 6901, section 4).
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         self.is_no_text();
         for number in 0_usize.. {
@@ -417,7 +418,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 }
 
-/// A key of an object, after its escapes are undone: which of the pointers lead through its value.
+/// An object's key, unescaped: selects the paths through its value.
 struct KeyOf<'k, 'w> {
     wanted: &'k mut [Wanted<'w>],
     findings: &'k mut Findings,
@@ -485,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_names_no_model_says_so() {
+    fn content_without_a_model_is_reported_as_such() {
         for content in [
             "{}",
             "[]",
@@ -531,7 +532,7 @@ mod tests {
         }
     }
 
-    /// As Go compares keys (encoding/json, `foldName`), and a little more.
+    /// Case folding as in Go (encoding/json, `foldName`), and slightly more.
     #[test]
     fn a_key_in_another_case_is_the_same_key_to_some_readers() {
         for (token, key) in [
@@ -560,7 +561,7 @@ mod tests {
         assert_eq!(model(off_the_way), named("a"));
     }
 
-    /// Each key on the way is compared once with each pointer, however often it has been there.
+    /// Each key on a path is compared once with each pointer, however often it is repeated.
     #[test]
     fn the_work_is_linear_in_the_content_whatever_it_holds() {
         let pointers = ["/meta/object", "/data/object"].map(tokens);
@@ -581,7 +582,7 @@ mod tests {
             let (once, many) = (work(&object(pair, 1)), work(&object(pair, 1000)));
             assert_eq!(many, once * 1000, "{pair}");
         }
-        // Where each key was looked for among all before it, this took seconds for a megabyte.
+        // Quadratic comparison of keys takes seconds for a megabyte.
         let both =
             |many: usize| object(r#""meta":1"#, many).replace('}', ",") + &object(r#""data":1"#, many)[1..];
         assert_eq!(work(&both(1000)), work(&both(1)) * 1000);
@@ -592,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_of_an_array_is_led_to_by_its_number() {
+    fn an_array_element_is_addressed_by_its_index() {
         for (content, pointer, want) in [
             (r#"[{"a":"x"},{"a":"y"}]"#, "/1/a", Some("y")),
             (r#"{"a":["x",["y","z"]]}"#, "/a/1/0", Some("y")),
@@ -614,14 +615,14 @@ mod tests {
     }
 
     #[test]
-    fn repeated_keys_off_the_way_do_not_matter() {
+    fn repeated_keys_outside_the_paths_are_accepted() {
         assert_eq!(
             model(r#"{"x":1,"x":2,"meta":{"y":1,"y":2,"object":"a"},"diff":{"object":"b","object":"c"}}"#),
             named("a")
         );
     }
 
-    /// What is off the way is skipped without recursion, so no depth of nesting can exhaust the stack.
+    /// Other values are skipped without recursion, so deep nesting cannot exhaust the stack.
     #[test]
     fn nesting_costs_no_stack() {
         for depth in [100, 100_000] {
@@ -633,7 +634,7 @@ mod tests {
         }
     }
 
-    /// RFC 8259, section 6: the grammar bounds no number. One that nobody asks for need not fit into anything.
+    /// RFC 8259, section 6, sets no limit on numbers. A number that no query reads need not fit any type.
     #[test]
     fn a_number_off_the_way_may_have_any_size() {
         let long = "9".repeat(400);
@@ -653,7 +654,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_route_requires_must_stand_there_and_without_doubt() {
+    fn a_required_value_must_be_present_and_unambiguous() {
         let requirements = [
             Requirement::new(["/meta/integration_id", "/data/integration_id"], "cuid_1"),
             Requirement::new(["/type"], "x"),
@@ -687,7 +688,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_several_routes_require_only_that_of_the_one_counts() {
+    fn only_the_requirements_of_the_selected_route_count() {
         let (one, other) =
             ([Requirement::new(["/a"], "1"), Requirement::new(["/b"], "2")], [Requirement::new(["/b"], "3")]);
         let questions = Questions::new(&["/model"], &[&one, &[], &other]);
@@ -704,7 +705,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scalar_is_a_string_or_a_number_of_which_there_is_no_doubt() {
+    fn a_scalar_is_an_unambiguous_string_or_number() {
         let found = |content: &str| scalars(content.as_bytes(), ["/type", "/a/b"]);
         let text = |text: &str| Some(Scalar::Text(text.to_owned()));
         assert_eq!(found(r#"{"type":1,"a":{"b":"x"}}"#), Ok(vec![Some(Scalar::Number(1)), text("x")]));

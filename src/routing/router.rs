@@ -1,8 +1,8 @@
-//! Pure. Path, and where asked the signed model, to route.
+//! Pure. Router: from a path, and if configured the signed model, to a route.
 //!
-//! Paths are compared as received, byte for byte: no decoding, no merging of slashes, no dot-segment removal. What a
-//! parameter matches is anybody's text, so it is refused where an app that does these things could read another path in it
-//! ([`Matched::check`]). A literal segment wins over `{name}`, which wins over `{*rest}`.
+//! Paths are compared as received, byte for byte: no decoding, no merging of slashes, no dot-segment removal. The client
+//! chooses what a parameter matches, so a match that an app could decode or normalise to another path is refused
+//! ([`Matched::check`]). A literal segment takes precedence over `{name}`, which takes precedence over `{*rest}`.
 
 mod segment;
 
@@ -15,8 +15,8 @@ use memchr::memchr;
 
 pub use crate::routing::router::segment::Ambiguity;
 
-/// A route's path as configured: literal segments, `{name}` for one segment, a final `{*rest}` for all that is left,
-/// be it nothing.
+/// A route's path as configured: literal segments, `{name}` for one segment, a final `{*rest}` for the remaining segments,
+/// which may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -24,14 +24,14 @@ pub struct Pattern {
     binds_model: bool,
 }
 
-/// The parameter that ties a path segment to the signed model.
+/// The parameter whose segment must equal the signed model.
 const MODEL_PARAMETER: &str = "{model}";
 
 impl Pattern {
-    /// Reads a path from the configuration.
+    /// Parses a path from the configuration.
     ///
     /// # Errors
-    /// [`PatternError`], with the place in the text.
+    /// [`PatternError`], with its position in the text.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let error = |at, fault| Err(PatternError { at, fault });
         if !text.starts_with('/') {
@@ -101,7 +101,7 @@ impl Pattern {
         &self.text
     }
 
-    /// The path with its parameters' names taken out: patterns of one shape match the same paths.
+    /// The path without its parameters' names: patterns of one shape match the same paths.
     #[must_use]
     pub fn shape(&self) -> &str {
         &self.shape
@@ -119,7 +119,7 @@ impl Pattern {
         !self.shape.contains('{')
     }
 
-    /// The first literal segment that an app could read as another one, and why: where in the text, in bytes.
+    /// The first literal segment that an app could decode or normalise to another one: its byte range in the text, and why.
     #[must_use]
     pub fn ambiguity(&self) -> Option<(Range<usize>, Ambiguity)> {
         let mut start: usize = 1;
@@ -130,9 +130,9 @@ impl Pattern {
         })
     }
 
-    /// Whether a path that an app takes for one of `other`'s may be this one's: one of this one's parameters stands where the
-    /// other has a literal segment or ends, and all else is the same. Apps that ignore case, a slash at the end or what
-    /// stands behind a `;` do so.
+    /// Whether an app may take a path of this pattern for one of `other`: one of this pattern's parameters stands where `other`
+    /// has a literal segment or ends, and everything else is the same. Apps that ignore case, a trailing slash or everything
+    /// after a `;` do so.
     #[must_use]
     pub fn can_pass_for(&self, other: &Self) -> bool {
         let (mut own, mut others) = (self.shape.split('/').skip(1), other.shape.split('/').skip(1));
@@ -155,7 +155,7 @@ impl Pattern {
     }
 }
 
-/// Whether a segment is a parameter to other routers, and would be literal text here: `*`, `:id`, `<id>`, `[id]`.
+/// Whether other routers read a segment as a parameter, while it would be literal text here: `*`, `:id`, `<id>`, `[id]`.
 fn is_other_routers(segment: &str) -> bool {
     let is_within = |start, end| segment.starts_with(start) && segment.ends_with(end);
     let mut chars = segment.chars();
@@ -164,7 +164,7 @@ fn is_other_routers(segment: &str) -> bool {
     segment.contains('*') || is_named || is_within('<', '>') || is_within('[', ']')
 }
 
-/// Whether a character can stand in a request's path (RFC 3986, section 3.3), for a `%` if it begins an encoding.
+/// Whether a character can be part of a request's path (RFC 3986, section 3.3). `%` counts only if it begins an encoding.
 fn is_path_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%".contains(c)
 }
@@ -175,31 +175,31 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// A path in the configuration that cannot be one.
+/// An invalid path in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternError {
-    /// Where in the text, in bytes.
+    /// The byte range in the text.
     pub at: Range<usize>,
-    /// What is wrong there.
+    /// What is wrong with it.
     pub fault: PatternFault,
 }
 
-/// What is wrong with a path in the configuration.
+/// Why a path in the configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatternFault {
     /// It does not begin with `/`.
     NoLeadingSlash,
-    /// A character that cannot be in a path (RFC 3986, section 3.3).
+    /// A character that a path cannot have (RFC 3986, section 3.3).
     NotPath,
-    /// A `%` without two hexadecimal digits behind it.
+    /// A `%` that two hexadecimal digits do not follow.
     BarePercent,
-    /// What is a parameter to other routers: `*`, `:id`, `<id>`, `[id]`.
+    /// A parameter in the syntax of other routers: `*`, `:id`, `<id>`, `[id]`.
     OtherRouters,
-    /// `{` or `}` in a segment that is not `{name}` as a whole.
+    /// `{` or `}` in a segment that is not entirely `{name}`.
     NotWholeSegment,
-    /// A parameter's name is empty or has other characters than letters, digits and `_`.
+    /// A parameter's name is empty or has characters other than letters, digits and `_`.
     BadName,
-    /// Two parameters have one name.
+    /// Two parameters have the same name.
     RepeatedName,
     /// `{*rest}` is not the last segment.
     RestNotLast,
@@ -225,22 +225,22 @@ impl fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
-/// Which signed models a route takes.
+/// The signed models that a route accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelRule {
-    /// Any, also none, and also content that is no JSON; such a route alone never has content parsed.
+    /// Any model or none, also content that is not JSON. If it is the only route of its path, content is not parsed.
     Any,
-    /// This one only.
+    /// This model only.
     Named(String),
-    /// The one that the path names in its `{model}` segment.
+    /// The model that the path has in its `{model}` segment.
     Segment,
 }
 
-/// A route by its place in the configuration, from 0.
+/// A route's position in the configuration, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub usize);
 
-/// The table of routes: a tree with a node for each segment, literal segments hashed.
+/// The routing table: a tree with one node per segment; literal segments are hashed.
 #[derive(Debug)]
 pub struct Router {
     nodes: Vec<Node>,
@@ -262,27 +262,27 @@ struct Entry {
     any: Option<RouteId>,
     first: RouteId,
     model_segment: Option<usize>,
-    /// Which segments of the path are `{name}`.
+    /// The indexes of the `{name}` segments.
     names: Vec<usize>,
-    /// From which segment on it is `{*rest}`.
+    /// The index of the `{*rest}` segment.
     rest: Option<usize>,
 }
 
-/// Two routes that would take the same requests.
+/// Two routes that would match the same requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The route that came first and stays.
     pub earlier: RouteId,
-    /// The route that could never be reached.
+    /// The later route, which would never be reached.
     pub later: RouteId,
 }
 
 impl Router {
-    /// Builds the table from each route's pattern and model rule, in the order of the configuration.
+    /// Builds the table from each route's pattern and model rule, in configuration order.
     ///
     /// # Errors
-    /// Every [`Conflict`]: routes of the same path shape and the same model rule, and routes of one shape that name its
-    /// parameters differently.
+    /// Every [`Conflict`]: routes of the same path shape and model rule, and routes of one shape with different parameter
+    /// names.
     pub fn build<'r>(
         routes: impl IntoIterator<Item = (&'r Pattern, &'r ModelRule)>,
     ) -> Result<Self, Vec<Conflict>> {
@@ -353,7 +353,7 @@ impl Router {
         entry
     }
 
-    /// The routes of a path, exactly as it was received and without its query.
+    /// The routes of a path, which is exactly as received, without its query.
     #[must_use]
     pub fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Matched<'r, 'p>> {
         let path = path.strip_prefix('/')?;
@@ -362,8 +362,8 @@ impl Router {
         Some(Matched { router: self, number, entry, path })
     }
 
-    /// The entry that `rest` of a path leads to from a node. A node is visited at most once in a search, and the
-    /// recursion is as deep as the deepest route.
+    /// The entry for `rest` of a path, from the node `at`. A search visits a node at most once, and recurses as deep as the
+    /// longest route.
     fn descend(&self, at: usize, rest: Option<&str>) -> Option<usize> {
         let node = self.nodes.get(at)?;
         let Some(rest) = rest else { return node.entry };
@@ -386,21 +386,21 @@ fn is_rest(segment: &str) -> bool {
     segment.starts_with("{*")
 }
 
-/// The routes that share the path of a request.
+/// The routes that match a request's path.
 #[derive(Clone, Copy, Debug)]
 pub struct Matched<'r, 'p> {
     router: &'r Router,
     entry: &'r Entry,
     number: usize,
-    /// The path of the request, without the slash in front.
+    /// The request's path without its leading slash.
     path: &'p str,
 }
 
 impl<'r> Matched<'r, '_> {
-    /// Whether the path's parameters match what it says, and nothing that an app could read as another path.
+    /// Checks that an app cannot decode or normalise what the parameters match to another path.
     ///
     /// # Errors
-    /// [`Ambiguity`], and such a request must not be served.
+    /// [`Ambiguity`]: the request must be refused.
     pub fn check(&self) -> Result<(), Ambiguity> {
         let Entry { names, rest, .. } = self.entry;
         if names.is_empty() && rest.is_none() {
@@ -419,8 +419,7 @@ impl<'r> Matched<'r, '_> {
         }
     }
 
-    /// The path with the slashes that follow each other merged from this segment on; `None` if there are none. One at its end
-    /// stays.
+    /// The path with consecutive slashes merged from segment `rest` on; a trailing slash stays. `None` if there are none.
     fn with_slashes_merged(&self, rest: usize) -> Option<String> {
         if !self.path.starts_with('/') && !self.path.contains("//") {
             return None;
@@ -431,34 +430,33 @@ impl<'r> Matched<'r, '_> {
         Some(kept.map(|(_, segment)| segment).collect::<Vec<_>>().join("/"))
     }
 
-    /// The routes that the path has.
+    /// The routes of the path.
     #[must_use]
     pub fn candidates(&self) -> Candidates<'r> {
         Candidates { entry: self.entry }
     }
 }
 
-/// The routes of one path, of which the signed model selects one.
+/// The routes of one path. The signed model selects one of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'r> {
     entry: &'r Entry,
 }
 
 impl Candidates<'_> {
-    /// The first of the routes: what they must agree on (signature, body limit, methods, mode) is read from it.
+    /// The first of the routes. The settings that all must share (signature, body limit, methods, mode) are read from it.
     #[must_use]
     pub fn first(&self) -> RouteId {
         self.entry.first
     }
 
-    /// Whether the signed model decides which of the routes it is, or whether it is any.
+    /// Whether the signed model selects the route, or rejects the request.
     #[must_use]
     pub fn asks_for_model(&self) -> bool {
         !self.entry.named.is_empty() || self.entry.segment.is_some()
     }
 
-    /// The route for content that names `model`, or names none, sent to `path`. `None` if there is none, which is a model
-    /// mismatch.
+    /// The route for content sent to `path` that names `model`, or names none. `None` is a model mismatch.
     #[must_use]
     pub fn select(&self, path: &str, model: Option<&str>) -> Option<RouteId> {
         let named = self.entry.named.iter().find(|(name, _)| Some(name.as_str()) == model).map(|(_, id)| *id);
@@ -487,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_wins_over_a_name_which_wins_over_the_rest() {
+    fn a_literal_takes_precedence_over_a_name_and_a_name_over_the_rest() {
         let router = any(&["/{*rest}", "/a/{x}", "/a/b", "/a/{x}/c", "/a/{*rest}"]);
         for (path, want) in [("/a/b", 2), ("/a/x", 1), ("/a/b/c", 3), ("/a/b/d", 4), ("/z", 0), ("/z/y", 0)] {
             assert_eq!(find(&router, path), Some(want), "{path}");
@@ -553,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_can_pass_for_anothers_where_its_parameter_stands_for_a_literal_or_the_end() {
+    fn a_path_can_pass_for_another_if_its_parameter_stands_where_that_has_a_literal_or_ends() {
         for (one, other, want) in [
             ("/hooks/{t}", "/hooks/admin", true),
             ("/Hooks/{t}", "/hooks/admin", true),
@@ -581,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_segment_that_an_app_could_read_otherwise_is_pointed_at() {
+    fn an_ambiguous_literal_segment_is_reported_with_its_position() {
         for (path, want) in [
             ("/a/../b", Some((3..5, Ambiguity::Dots))),
             ("/{x}/%61dmin", Some((5..12, Ambiguity::EncodedUnreserved))),
@@ -634,7 +632,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_cannot_be_one_says_where_it_goes_wrong() {
+    fn an_invalid_pattern_is_reported_with_its_position() {
         for (text, at, fault) in [
             ("webhook", 0..7, PatternFault::NoLeadingSlash),
             ("", 0..0, PatternFault::NoLeadingSlash),
@@ -671,7 +669,7 @@ mod tests {
         assert!(Pattern::parse("/webhook/{model}").unwrap().binds_model());
     }
 
-    /// Every way to put literals, names and a rest into two segments: each pair of different shapes can live together.
+    /// All combinations of literals, names and a rest in two segments: patterns of different shapes never conflict.
     #[test]
     fn patterns_of_different_shapes_never_conflict() {
         let paths = [

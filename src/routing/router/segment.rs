@@ -1,30 +1,30 @@
-//! Pure. What a segment of a path could mean to an app that decodes or normalises paths, beside what it says.
+//! Pure. Ambiguity of a path segment: what an app that decodes or normalises paths could read it as.
 
 use std::fmt;
 
 /// Why an app could read a segment as another one, or as several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguity {
-    /// `.` or `..`, also where parameters (`;x`) stand behind it, which Tomcat and Jetty take off first.
+    /// `.` or `..`, also with parameters (`;x`) after it, which Tomcat and Jetty remove first.
     Dots,
     /// `%2F` or `%5C`
     EncodedSlash,
-    /// `\`, which some take for `/`.
+    /// `\`, which some apps take for `/`.
     Backslash,
-    /// The encoding of a letter, a digit, `-`, `.`, `_` or `~`, which need none (RFC 3986, section 2.3).
+    /// The encoding of a letter, a digit, `-`, `.`, `_` or `~`, which need no encoding (RFC 3986, section 2.3).
     EncodedUnreserved,
     /// The encoding of a control character.
     EncodedControl,
-    /// A `%` without two hexadecimal digits behind it.
+    /// A `%` that two hexadecimal digits do not follow.
     BarePercent,
-    /// An ASCII character in more bytes than it has (RFC 3629, section 3), such as `%C0%AE` for `.`.
+    /// An ASCII character encoded in more than one byte (RFC 3629, section 3), such as `%C0%AE` for `.`.
     Overlong,
-    /// Slashes that follow each other, which are one for nginx, and the path is another route's then.
+    /// Consecutive slashes, which nginx merges, where the merged path belongs to another route.
     Slashes,
 }
 
 impl Ambiguity {
-    /// What is said of a request that is refused for it.
+    /// The public text of the rejection.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,15 +48,15 @@ impl fmt::Display for Ambiguity {
     }
 }
 
-/// Why an app could read this segment as another one, if it could. It is decoded once: what `%25` makes is not decoded
-/// again.
+/// Why an app could read this segment as another one, if it could. The segment is decoded once: the result of `%25` is not
+/// decoded again.
 pub(crate) fn ambiguity(segment: &str) -> Option<Ambiguity> {
     let bytes = segment.as_bytes();
     if is_dots(bytes) {
         return Some(Ambiguity::Dots);
     }
     let mut rest = bytes;
-    // The encoded byte before this place, if there is one.
+    // The preceding encoded byte, if there is one.
     let mut before = None;
     while let Some((byte, tail)) = rest.split_first() {
         rest = tail;
@@ -81,7 +81,7 @@ pub(crate) fn ambiguity(segment: &str) -> Option<Ambiguity> {
     None
 }
 
-/// Where in a text a `%` stands that begins no encoding.
+/// The position of the first `%` that begins no encoding.
 pub(crate) fn bare_percent(text: &str) -> Option<usize> {
     let mut percents = text.match_indices('%');
     let is_bare =
@@ -89,7 +89,7 @@ pub(crate) fn bare_percent(text: &str) -> Option<usize> {
     percents.find(|(at, _)| is_bare(*at)).map(|(at, _)| at)
 }
 
-/// Whether it is one or two dots, with nothing or with parameters behind them.
+/// Whether it is one or two dots, with or without parameters after them.
 fn is_dots(segment: &[u8]) -> bool {
     let rest = segment.strip_prefix(b"..").or_else(|| segment.strip_prefix(b"."));
     rest.is_some_and(|rest| match rest {
@@ -99,7 +99,7 @@ fn is_dots(segment: &[u8]) -> bool {
     })
 }
 
-/// The byte whose two digits a text begins with, and what is left.
+/// The byte encoded by the first two digits of a text, and the rest of the text.
 fn decoded(text: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, rest) = text.split_at_checked(2)?;
     let mut byte = [0];
@@ -114,7 +114,7 @@ fn of_encoded(byte: u8, before: Option<u8>) -> Option<Ambiguity> {
         b'/' | b'\\' => Some(Ambiguity::EncodedSlash),
         b'-' | b'.' | b'_' | b'~' => Some(Ambiguity::EncodedUnreserved),
         other if other.is_ascii_alphanumeric() => Some(Ambiguity::EncodedUnreserved),
-        // The second byte tells: no character that is not ASCII begins so.
+        // The second byte decides: 0xC0 and 0xC1 begin no valid character.
         0x80..=0xbf if matches!(before, Some(0xc0 | 0xc1)) => Some(Ambiguity::Overlong),
         0x80..=0x9f if before == Some(0xe0) => Some(Ambiguity::Overlong),
         0x80..=0x8f if before == Some(0xf0) => Some(Ambiguity::Overlong),
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_is_ambiguous_that_an_app_could_read_otherwise() {
+    fn a_segment_that_an_app_could_read_as_another_is_ambiguous() {
         for (segment, want) in [
             (".", Ambiguity::Dots),
             ("..", Ambiguity::Dots),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_that_says_what_it_means_is_clear() {
+    fn a_segment_that_every_app_reads_alike_is_clear() {
         for segment in [
             "",
             "...",
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    /// The contract's sentence, byte by byte.
+    /// The contract's rule, for every byte.
     #[test]
     fn each_encoded_byte_is_clear_or_not_as_the_contract_says() {
         for byte in 0..=u8::MAX {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whether an app takes parameters off before it decodes or after, and whether or not it then resolves dots.
+        /// Holds whether an app removes parameters before or after decoding, and whether or not it then resolves dots.
         #[test]
         fn what_is_clear_decodes_to_one_segment_that_is_no_dots(segment in "([%.;a\\\\2eEfF5cC3bB0]|%2e|%2F|%25|%3b|\\.\\.){0,5}") {
             if ambiguity(&segment).is_none() {
