@@ -1,4 +1,4 @@
-//! Shell. The content of an upstream's response on its way to the client, piece by piece, as it comes.
+//! Shell. The content of an upstream's response, relayed to the client piece by piece.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -14,23 +14,22 @@ use crate::upstream::error::ForwardError;
 use crate::upstream::pool::Pool;
 use crate::upstream::response::Framing;
 
-/// Content that is still coming. When it has all gone by, the connection goes back to its pool.
+/// Response content in transit. Once it is complete, the connection returns to its pool.
 ///
-/// It ends with an error if the upstream breaks off or stalls: the client's connection then ends, so that no broken response looks
-/// complete. What the upstream sends behind the end is nobody's.
+/// It ends with an error if the upstream breaks off or stalls: the client's connection is then closed, so that a truncated
+/// response does not look complete. Bytes after the end are discarded.
 #[derive(Debug)]
 pub struct ResponseBody {
     connection: Option<Box<Connection>>,
     pool: Rc<Pool>,
-    /// Bytes that are still to come, where that is known.
+    /// Bytes still to come, if known.
     left: Option<u64>,
     has_surplus: bool,
     patience: Duration,
 }
 
 impl ResponseBody {
-    /// Relays what arrives over `connection`, framed in this way. When nobody wants it any more, all that is left of it must come
-    /// within `patience`.
+    /// Relays the content that arrives over `connection`. If the client goes away, the rest must arrive within `patience`.
     #[must_use]
     pub fn new(framing: Framing, connection: Box<Connection>, pool: Rc<Pool>, patience: Duration) -> Self {
         let left = match framing {
@@ -41,7 +40,7 @@ impl ResponseBody {
         Self { connection: Some(connection), pool, left, has_surplus: false, patience }
     }
 
-    /// The next piece; none behind the last.
+    /// The next piece; `None` after the last.
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_content(cx) {
@@ -62,27 +61,27 @@ impl ResponseBody {
         }
     }
 
-    /// Whether all of it has gone by.
+    /// Whether all of the content has been relayed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.connection.is_none()
     }
 
-    /// Whether bytes have come behind it, as far as is known when all of it has gone by.
+    /// Whether bytes have arrived after the content, as far as known when it is complete.
     #[must_use]
     pub fn has_surplus(&self) -> bool {
         self.has_surplus
     }
 
-    /// How many bytes are still to come, where that is known.
+    /// Bytes still to come, if known.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
         self.left
     }
 
-    /// Takes the rest of the response, for nobody: the upstream shall not see a delivery that it has accepted break off
-    /// because its sender did not wait for the answer. Gives up when all of it takes longer than one piece may, counted from when
-    /// the upstream has taken the request, or should have.
+    /// Reads and discards the rest of the response, so that the upstream does not see an accepted delivery break off because
+    /// its sender did not wait for the answer. Gives up if the rest takes longer than one piece may, counted from when the
+    /// upstream has taken the request, or should have.
     pub async fn drain(mut self) {
         let mut deadline = Deadline::default();
         deadline.set(self.patience);

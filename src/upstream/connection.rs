@@ -1,7 +1,7 @@
-//! Shell. One connection to an upstream, driven by whoever uses it: the request's own task.
+//! Shell. One connection to an upstream, driven by the request's own task.
 //!
-//! That spares a task, two wake-ups and a channel hop per request, and an idle connection costs nothing but its
-//! descriptor. That it was closed while idle shows when it is taken up again.
+//! This saves a task, two wake-ups and a channel hop per request, and an idle connection costs only its descriptor. A
+//! connection that was closed while idle is noticed when it is reused.
 
 use std::future::{Future as _, poll_fn};
 use std::io::{self, IoSlice};
@@ -28,35 +28,34 @@ use crate::upstream::origin::Origin;
 use crate::upstream::request::SMALL;
 use crate::upstream::response::{Framing, HeadParser, MAX_HEAD, Parsed, RequestKind, ResponseHead, parse};
 
-/// The most interim responses before the final one.
+/// The most interim responses before the final one. Guards against an upstream that sends them for ever.
 const MAX_INTERIM: usize = 64;
 
-/// Bytes per second of a request that an upstream takes at least, on average, once it has had its time to respond. Against
-/// one that takes a byte now and then: it would hold the request, and the memory for it, for as long as it likes.
+/// Bytes per second that an upstream must take of a request on average, after the time limit of its response. Guards against an
+/// upstream that takes a byte now and then and so holds the request and its memory.
 const LEAST_UPLOAD_RATE: u64 = 1024;
 
-/// How many bytes of a request the system takes that are not on their way. It would take megabytes: the request would seem to
-/// have been sent, and the time for its response would run, while a slow upstream has hardly begun to take it.
+/// The most unsent bytes that the kernel buffers for a request. Otherwise it buffers megabytes: the request would seem sent,
+/// and the time limit of its response would run, before a slow upstream has read it.
 const MOST_UNSENT: u32 = 128 * 1024;
 
-/// A request on its way: its content is always whole, and its length known.
+/// A request to be sent. Its content is complete, and its length known.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The head, as it is sent, and behind it the content, if that is small.
+    /// The head, followed by the content if that is small.
     head: Vec<u8>,
-    /// The content, otherwise.
+    /// Larger content.
     content: Vec<u8>,
-    /// The content's part of the memory budget, which is given back no sooner than the memory.
+    /// The content's reservation in the memory budget. Dropped after the memory is freed.
     _reservation: Reservation,
-    /// What the answer to it can be.
+    /// The kind of request, which decides whether its response has content.
     asked: RequestKind,
 }
 
 impl Outgoing {
     /// A request of this head and content. `reservation` is the content's part of the memory budget.
     ///
-    /// Small content is put behind the head, to leave in one piece: `send` costs the kernel less than `writev`, by more than
-    /// the copy.
+    /// Small content is appended to the head: one `send` costs the kernel less than `writev`, by more than the copy costs.
     #[must_use]
     pub fn new(
         mut head: Vec<u8>,
@@ -77,11 +76,11 @@ impl Outgoing {
 pub struct Connection {
     stream: Stream,
     scratch: Scratch,
-    /// The request that is being written, how much of it is, and since when.
+    /// The request that is being written, the bytes written so far, and when writing began.
     outgoing: Option<Box<Outgoing>>,
     written: usize,
     begun: Instant,
-    /// What has been read and not parsed.
+    /// Bytes that were read and are not parsed.
     unread: BytesMut,
     state: State,
     is_persistent: bool,
@@ -90,13 +89,13 @@ pub struct Connection {
     idle_since: Instant,
     /// How long it may stay idle.
     idle_limit: Duration,
-    /// How long the upstream may make no progress: take nothing of the request, begin no response, send nothing more of one.
+    /// Time limit without progress: the upstream takes none of the request, begins no response, or sends no more of one.
     limit: Duration,
-    /// When that time is over. Kept over the exchanges: most of them move it and never let it come.
+    /// When that limit passes. Reused for all exchanges: most of them only move it.
     deadline: Deadline,
 }
 
-/// A response whose head has not come.
+/// The state of parsing a response head.
 struct Awaited<'k> {
     asked: RequestKind,
     kept: &'k [HeaderName],
@@ -104,16 +103,16 @@ struct Awaited<'k> {
     interim: usize,
 }
 
-/// What is awaited of the upstream.
+/// What the connection waits for.
 #[derive(Debug)]
 enum State {
     /// Nothing.
     Idle,
     /// The head of a response.
     Head,
-    /// More of the content of a response.
+    /// More content of a response.
     Content(Remaining),
-    /// Nothing ever again.
+    /// Nothing: the connection has ended.
     Ended,
 }
 
@@ -126,14 +125,14 @@ enum Remaining {
 
 /// Why a request got no response.
 pub enum SendError {
-    /// The connection was gone before a byte of the request was written: it may be sent again.
+    /// The connection ended before a byte of the request was written: the request may be sent again.
     Unsent(Box<Outgoing>),
-    /// Whatever else went wrong. Part of the request may have been processed.
+    /// Any other failure. The upstream may have processed part of the request.
     Failed(ForwardError),
 }
 
 impl Connection {
-    /// Connects to an upstream, looking its name up if it is one.
+    /// Connects to an upstream, and resolves its name if it has one.
     ///
     /// # Errors
     /// [`ForwardError::Unreachable`], also if it takes longer than `limit`.
@@ -147,7 +146,7 @@ impl Connection {
             Ok(dialed) => dialed.map_err(ForwardError::Unreachable)?,
             Err(_elapsed) => return Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
         };
-        // Head and content leave in one write; Nagle's algorithm could only delay what is left of a large one.
+        // Head and content leave in one write, so Nagle's algorithm could only delay the end of a large one.
         stream.send_at_once().map_err(ForwardError::Unreachable)?;
         stream.limit_unsent(MOST_UNSENT);
         Ok(Self::new(stream, idle_limit, scratch))
@@ -172,12 +171,12 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its response: for at most `limit` from its last byte, and for as long at a
-    /// time while it is being written. Interim responses give no more time. It is `now`. `kept` are the fields that a
-    /// `connection` line cannot take away.
+    /// Sends a request and waits for the head of its response: at most `limit` after the last byte was written, and at most
+    /// `limit` for each step of writing. Interim responses do not extend the time. `kept` are the fields that a `connection`
+    /// line cannot remove.
     ///
     /// # Errors
-    /// [`SendError`]. The connection is of no more use then.
+    /// [`SendError`]. The connection cannot be used afterwards.
     pub async fn send(
         &mut self,
         request: Box<Outgoing>,
@@ -199,11 +198,11 @@ impl Connection {
                 {
                     return Poll::Ready(Err(SendError::Unsent(unsent)));
                 }
-                // What it said before it hung up is received after this is known, if it said anything.
+                // The upstream may have answered before it closed: the answer is read next.
                 self.outgoing = None;
                 failure = Some(error);
             }
-            // Whoever looks again does so later.
+            // A later poll reads the clock again.
             now = LazyNow::default();
             match self.poll_head(cx, &mut awaited) {
                 Poll::Ready(Ok(head)) => {
@@ -217,7 +216,7 @@ impl Connection {
                     (breach, _) => breach,
                 }))),
                 Poll::Pending => self.deadline.poll_passed(cx).map(|()| {
-                    // What can never become a head need not have been noticed before.
+                    // A malformed head may not have been reported before: see [`HeadParser`].
                     Err(match self.is_no_head(&awaited) {
                         Some(breach) => failed(breach),
                         None => SendError::Failed(ForwardError::TimedOut),
@@ -230,11 +229,11 @@ impl Connection {
         Ok(head)
     }
 
-    /// The next piece of the content of the response; none behind the last. The response is complete as soon as
-    /// [`Self::is_complete`].
+    /// The next piece of the response's content; `None` after the last. The response is complete when [`Self::is_complete`] is
+    /// true.
     ///
     /// # Errors
-    /// [`ForwardError`]: it breaks off, or stalls. Time runs only while it is asked for.
+    /// [`ForwardError`]: the content breaks off or stalls. The time limit runs only while this is polled.
     pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ForwardError>> {
         let mut now = LazyNow::default();
         if self.poll_upload(cx, &mut now).is_err() {
@@ -295,7 +294,7 @@ impl Connection {
         }
     }
 
-    /// The content of the response, if it has all been received together with the head.
+    /// The content of the response, if all of it was received together with the head.
     pub fn take_whole(&mut self) -> Option<Bytes> {
         let is_there = match &self.state {
             State::Content(Remaining::Length(left)) => {
@@ -319,32 +318,31 @@ impl Connection {
         matches!(self.state, State::Idle | State::Ended)
     }
 
-    /// Whether there is more of the request to write.
+    /// Whether part of the request is not yet written.
     #[must_use]
     pub fn is_writing(&self) -> bool {
         self.outgoing.is_some()
     }
 
-    /// Whether another request can be sent, as far as the last exchange tells.
+    /// Whether another request can be sent, as far as the last exchange shows.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
         matches!(self.state, State::Idle) && self.is_persistent && !self.is_writing()
     }
 
-    /// Whether bytes have come behind the last response. They belong to no response, and nobody gets them.
+    /// Whether bytes arrived after the last response. They belong to no response and are discarded.
     #[must_use]
     pub fn has_surplus(&self) -> bool {
         self.has_surplus
     }
 
-    /// What has come since the last response: bytes, which would belong to no request, or the end. It is to be neither when
-    /// a request is sent.
+    /// What has arrived since the last response: unexpected bytes, or the end. Either rules out sending another request.
     #[must_use]
     pub fn arrived(&self) -> Arrived {
         self.stream.arrived()
     }
 
-    /// Writes what is left of the request, for as long as the upstream takes some of it: after `limit` without, it is given up.
+    /// Writes the rest of the request while the upstream takes some of it; gives up after `limit` without progress.
     pub async fn finish(&mut self, limit: Duration) {
         self.begin_upload(Instant::now(), limit);
         poll_fn(|cx| {
@@ -356,7 +354,8 @@ impl Connection {
         .await;
     }
 
-    /// When the upstream must have taken the request, while it has not. The more it takes the later, up to the least rate.
+    /// When the upstream must have taken the request; `None` if it has. The limit grows with the bytes it takes, at the least
+    /// rate.
     #[must_use]
     pub fn upload_end(&self) -> Option<Instant> {
         if !self.is_writing() {
@@ -366,17 +365,17 @@ impl Connection {
         self.begun.checked_add(longest_wait(written, self.limit, LEAST_UPLOAD_RATE))
     }
 
-    /// Shortens the time it may stay idle, if the upstream keeps it for less.
+    /// Shortens the time that the connection may stay idle.
     pub fn limit_idle(&mut self, limit: Duration) {
         self.idle_limit = self.idle_limit.min(limit);
     }
 
-    /// Marks the moment from which it is idle.
+    /// Marks the connection idle from `now`.
     pub fn rest(&mut self, now: Instant) {
         self.idle_since = now;
     }
 
-    /// Whether it has been idle for this long.
+    /// Whether it has been idle for at least `time`.
     #[must_use]
     pub fn has_rested(&self, now: Instant, time: Duration) -> bool {
         now.saturating_duration_since(self.idle_since) >= time
@@ -388,7 +387,7 @@ impl Connection {
         self.has_rested(now, self.idle_limit)
     }
 
-    /// An upstream that has answered may take no more of the request.
+    /// Stops writing: an upstream that has answered may not read the rest of the request.
     fn give_up_writing(&mut self) {
         self.outgoing = None;
         self.is_persistent = false;
@@ -400,8 +399,8 @@ impl Connection {
         self.deadline.set_at(now, limit);
     }
 
-    /// Writes as much of the request as the upstream takes. Where it takes some, it has time for more, though not beyond
-    /// [`Self::upload_end`]; with the last byte, it has time to respond.
+    /// Writes as much of the request as the upstream takes. Progress extends the time for writing, at most to
+    /// [`Self::upload_end`]; after the last byte, the time for the response begins.
     fn poll_upload(&mut self, cx: &mut Context<'_>, now: &mut LazyNow) -> io::Result<()> {
         let before = self.written;
         let result = self.poll_write(cx);
@@ -409,7 +408,7 @@ impl Connection {
             let now = now.get();
             let left = self.upload_end().map_or(self.limit, |end| end.saturating_duration_since(now));
             match self.state {
-                // It has begun to respond, which is progress, too: its time is not shortened.
+                // The response has begun, which is progress too: its time is not shortened.
                 State::Content(_) if left.is_zero() => {}
                 State::Content(_) => self.deadline.clear(),
                 State::Idle | State::Head | State::Ended => self.deadline.set_at(now, left.min(self.limit)),
@@ -418,7 +417,7 @@ impl Connection {
         result
     }
 
-    /// Writes as much of the request as the upstream takes. It is freed with its last byte.
+    /// Writes as much of the request as the upstream takes. The request is freed after its last byte.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while let Some(outgoing) = &self.outgoing {
             let head = outgoing.head.get(self.written..).unwrap_or_default();
@@ -475,12 +474,12 @@ impl Connection {
         }
     }
 
-    /// What is wrong with the part of a head that has been received, if nothing that could follow would make it right.
+    /// The error in a partial head, if no further bytes could make it valid.
     fn is_no_head(&self, awaited: &Awaited<'_>) -> Option<ProtocolError> {
         parse(&self.unread, awaited.asked, awaited.kept).err()
     }
 
-    /// Passes over the first `n` bytes of what is unread. It holds no memory behind the last.
+    /// Drops the first `n` unread bytes. The buffer is freed when it is empty.
     fn pass_over(&mut self, n: usize) {
         if n < self.unread.len() {
             self.unread.advance(n);
@@ -489,7 +488,7 @@ impl Connection {
         }
     }
 
-    /// The first `n` bytes of what is unread, which are then no longer.
+    /// Takes the first `n` unread bytes.
     fn split_off_first(&mut self, n: usize) -> Bytes {
         let first = if n < self.unread.len() { self.unread.split_to(n) } else { mem::take(&mut self.unread) };
         first.freeze()
@@ -498,7 +497,7 @@ impl Connection {
     fn begin(&mut self, head: &ResponseHead) {
         self.is_persistent = head.is_persistent;
         if let Some(seconds) = head.keep_alive {
-            // One second less, so that we let go first.
+            // One second less, so that this side closes first.
             self.limit_idle(Duration::from_secs(seconds.saturating_sub(1)));
         }
         let remaining = match head.framing {
@@ -510,12 +509,12 @@ impl Connection {
         self.state = State::Content(remaining);
     }
 
-    /// The response is complete. If the connection has ended, or there is more behind the response, no other request is sent over
-    /// it: these bytes answer none.
+    /// Ends the response. If the connection has ended, or bytes follow the response, no other request is sent over it: those
+    /// bytes answer no request.
     fn complete(&mut self) {
         let is_quiet = self.unread.is_empty() && {
-            // Nobody needs to be woken for it. A task that has used up its budget for this turn is told that nothing is there
-            // without anybody having looked: this parse is not charged to it.
+            // The read needs no waker. It is unconstrained because a task that has used up its cooperative budget is told that
+            // nothing has arrived, without the socket being read.
             let parse = pin!(unconstrained(poll_fn(|cx| self.poll_fill(cx))));
             parse.poll(&mut Context::from_waker(Waker::noop())).is_pending()
         };
@@ -524,7 +523,7 @@ impl Connection {
         self.state = if is_quiet { State::Idle } else { State::Ended };
     }
 
-    /// Reads what there is, behind what is unread.
+    /// Appends what has arrived to the unread bytes.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);

@@ -13,11 +13,11 @@ use crate::listen::stream::Stream;
 use crate::runtime::deadline::Deadline;
 use crate::upstream::origin::Origin;
 
-/// How often a unix socket is tried again whose queue is full.
+/// The pause before connecting again to a unix socket whose queue is full.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 
-/// Connects to an upstream, trying each of its addresses in turn. Each gets its part of `limit`, so that one that does
-/// not answer leaves time for the others.
+/// Connects to an upstream: tries each of its addresses in turn. Each gets a part of `limit`, so that an address that does not
+/// answer leaves time for the others.
 ///
 /// # Errors
 /// The system's.
@@ -47,7 +47,7 @@ async fn dial_one_of(addresses: &[SocketAddr], limit: Duration) -> io::Result<Tc
     Err(last)
 }
 
-/// A unix socket whose queue is full refuses at once, where TCP would have us wait (connect(2), EAGAIN).
+/// Retries while the queue is full: a unix socket refuses at once then, where TCP would wait (connect(2), EAGAIN).
 async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(path).await {
@@ -67,13 +67,13 @@ mod tests {
 
     use super::*;
 
-    /// One that is already due would be waited for until the runtime's clock moves on, for a millisecond and more.
+    /// A timer that is already due still waits for the runtime's next tick, a millisecond or more.
     #[test]
     fn a_unix_socket_with_room_is_connected_to_without_waiting_for_any_timer() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("app");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        // A timer would panic in it.
+        // A timer would panic in this runtime.
         let without_timers = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let origin = Origin::parse(&format!("unix:{}", path.display())).unwrap();
         assert!(without_timers.block_on(dial(&origin, Duration::from_secs(1))).is_ok());
@@ -89,7 +89,7 @@ mod tests {
             (socket, address)
         };
         let refuses = listener(1).1;
-        // Its queue is full: the kernel drops what else would connect.
+        // Its queue is full: the kernel drops further handshakes.
         let (_full, silent) = listener(0);
         let mut queued = Vec::new();
         while let Ok(stream) = std::net::TcpStream::connect_timeout(&silent, Duration::from_millis(100)) {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_unix_socket_whose_queue_is_full_is_connected_to_when_it_has_room() {
+    async fn a_unix_socket_whose_queue_is_full_is_tried_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("app");
         let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();

@@ -1,4 +1,4 @@
-//! Pure. The ways in which forwarding fails, and whose doing each is.
+//! Pure. Errors of forwarding, and which side causes each.
 
 use std::fmt;
 use std::io;
@@ -6,33 +6,33 @@ use std::io;
 /// Why a verified request has no answer from its upstream.
 #[derive(Debug)]
 pub enum ForwardError {
-    /// No connection came about: a name that does not resolve, a refusal, no answer in time.
+    /// No connection: the name does not resolve, the upstream refuses, or it does not answer in time.
     Unreachable(io::Error),
-    /// The upstream broke the exchange, or answered with what is no strict HTTP/1.x. Whether it has processed the request
-    /// is not known, so it is not sent again.
+    /// The upstream broke off the exchange, or its answer is not strict HTTP/1.x. It may have processed the request, so the
+    /// request is not sent again.
     Broken(ProtocolError),
     /// The upstream did not answer in time.
     TimedOut,
 }
 
-/// How an upstream broke an exchange.
+/// How an upstream broke the exchange.
 #[derive(Debug)]
 pub enum ProtocolError {
-    /// The connection failed: it was reset, most likely.
+    /// The connection failed, usually by a reset.
     Io(io::Error),
-    /// What it sent is no HTTP/1.x response.
+    /// Not an HTTP/1.x response.
     Malformed(httparse::Error),
-    /// Its chunked coding is malformed; what is wrong.
+    /// Malformed chunked coding; what is wrong with it.
     Chunks(&'static str),
-    /// Its status line and fields are too large.
+    /// Status line and fields are too large.
     HeadTooLarge,
-    /// It sent one interim response after the other.
+    /// Too many interim responses.
     EndlessInterim,
-    /// 101 Switching Protocols, for which nobody asked.
+    /// 101 Switching Protocols, which no request asks for.
     Switched,
-    /// More than one way to tell where the response ends.
+    /// The end of the response can be read in more than one way.
     UnclearFraming,
-    /// The connection ended before the response did.
+    /// The connection ended before the response was complete.
     Closed,
 }
 

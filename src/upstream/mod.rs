@@ -1,6 +1,6 @@
-//! Shell. Forwarding: a verified request to its upstream, unchanged, and the response back.
+//! Shell. Forwarding: sends a verified request to its upstream, unchanged, and returns the response.
 //!
-//! Nothing comes in here but a [`Deliverable`](crate::signature::Deliverable), which only `signature` can make.
+//! Its input is a [`Deliverable`](crate::signature::Deliverable), which only `signature` can make.
 
 pub mod body;
 pub mod connection;
@@ -25,14 +25,14 @@ use crate::upstream::pool::Pool;
 use crate::upstream::request::{RequestInfo, compose};
 use crate::upstream::response::{RequestKind, ResponseHead};
 
-/// Forwards a request, and gives back the upstream's response as soon as its fields are there. `pool` has the connections to
-/// its upstream; without one, nobody can be reached.
+/// Forwards a request and returns the upstream's response once its head is complete. Without a `pool`, the upstream is
+/// unreachable.
 ///
-/// The request's head is of no more use when this returns: the upstream's has been made of it, and so no request waits for its
-/// upstream with two of them.
+/// The returned future does not hold the request's head: the upstream's head is composed before, so a waiting request holds
+/// only one of them.
 ///
 /// # Errors
-/// [`ForwardError`]. The request is sent again only where no byte of it can have reached the upstream.
+/// [`ForwardError`]. The request is sent again only if no byte of it can have reached the upstream.
 pub fn deliver<'p, 'd>(
     pool: Option<&'p Rc<Pool>>,
     delivery: Delivery<'d>,
@@ -77,7 +77,7 @@ async fn exchange(
     }
 }
 
-/// Most answers are short, and have come with their head.
+/// Fast path: most responses are short and arrive together with their head.
 fn arrived(
     head: ResponseHead,
     mut connection: Box<Connection>,

@@ -1,4 +1,4 @@
-//! Pure. Where an upstream is: an origin (RFC 6454), from the text in the configuration.
+//! Pure. An upstream's origin (RFC 6454), parsed from the configuration.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use http::Uri;
 
-/// The origin of an upstream: `http://host:port` and nothing behind it, or `unix:/path` of a socket.
+/// The origin of an upstream: `http://host:port` without a path, or `unix:/path` of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// Over TCP.
@@ -24,10 +24,10 @@ pub struct Host {
 }
 
 impl Origin {
-    /// Reads an origin-only URL, or a socket's path.
+    /// Parses an origin-only URL, or a socket's path.
     ///
     /// # Errors
-    /// [`OriginError`], which says what to write instead.
+    /// [`OriginError`], whose text says what to write instead.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         match text.strip_prefix("unix:") {
             Some(path) => socket_path(path).map(Self::Unix).ok_or(OriginError::SocketPath),
@@ -35,7 +35,7 @@ impl Origin {
         }
     }
 
-    /// `host:port` as it stands in a `host` field. A socket has no host; `localhost` is where it is.
+    /// The value of a `host` field: `host:port`, or `localhost` for a unix socket.
     #[must_use]
     pub fn authority(&self) -> String {
         match self {
@@ -45,8 +45,8 @@ impl Origin {
     }
 }
 
-/// The path of a unix socket, if it can be one: absolute, so that it does not depend on where the process was started, and
-/// short enough for the kernel (unix(7): 108 bytes with the NUL behind it).
+/// The path of a unix socket, if it is valid: absolute, so that it does not depend on the working directory, and short enough
+/// for the kernel (unix(7): 108 bytes with the final NUL).
 #[must_use]
 pub fn socket_path(text: &str) -> Option<PathBuf> {
     let good =
@@ -54,7 +54,7 @@ pub fn socket_path(text: &str) -> Option<PathBuf> {
     good.then(|| PathBuf::from(text))
 }
 
-/// Bytes of a socket's path: 107, less a suffix (nine bytes) that it has for a moment before it listens.
+/// The longest path of a socket: 107 bytes, less the temporary suffix (nine bytes) that the socket has before it listens.
 const LONGEST_PATH: usize = 96;
 
 impl Host {
@@ -103,7 +103,7 @@ impl Host {
         self.port
     }
 
-    /// The address, where the host is one; a name has to be looked up.
+    /// The address if the host is an IP address; a name must be resolved.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address.map(|address| SocketAddr::new(address, self.port))
@@ -126,20 +126,20 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A text that is no origin hookgate can forward to.
+/// Why a text is not an origin that hookgate can forward to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginError {
     /// Not of the form `http://host:port`.
     NotUrl,
-    /// There is a path or a query behind the port.
+    /// A path or a query follows the port.
     Path,
-    /// There is a user name in it.
+    /// The URL has a user name.
     UserInformation,
     /// The port is not a number from 1 to 65535.
     Port,
-    /// TLS towards an upstream is not spoken.
+    /// `https`: hookgate does not use TLS to upstreams.
     Https,
-    /// No path that a unix socket can have.
+    /// Not a valid path of a unix socket.
     SocketPath,
 }
 

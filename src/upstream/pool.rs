@@ -1,4 +1,4 @@
-//! Shell. The idle connections of one worker to one upstream.
+//! Shell. Connection pool: the idle connections of one worker to one upstream.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,13 +16,13 @@ use crate::upstream::connection::Connection;
 use crate::upstream::error::ForwardError;
 use crate::upstream::response::SURPLUS;
 
-/// How often idle connections that have become stale are closed.
+/// How often stale idle connections are closed.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// How often the log says that an upstream sends more than its responses: how often it does is its own affair.
+/// The log reports surplus bytes from an upstream at most this often: the upstream decides how often they occur.
 const TELL: Duration = Duration::from_secs(60);
 
-/// Kept-alive connections to an upstream, the one used last on top: under a falling load the others become stale.
+/// Idle connections to an upstream, the most recently used on top: as load falls, those below become stale.
 #[derive(Debug)]
 pub struct Pool {
     upstream: Upstream,
@@ -30,16 +30,16 @@ pub struct Pool {
     #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
     idle: RefCell<Vec<Box<Connection>>>,
     swept: Cell<bool>,
-    /// When the log last said that there was a surplus.
+    /// When the log last reported surplus bytes.
     told: Cell<Option<Instant>>,
     tracker: TaskTracker,
     scratch: Scratch,
 }
 
 impl Pool {
-    /// An empty pool that keeps at most `max_idle` connections that nobody has used for a while; none at all if it is 0.
+    /// An empty pool that keeps at most `max_idle` connections that have been idle for a while; none at all if it is 0.
     ///
-    /// `scratch` is memory to read into that it shares with others.
+    /// `scratch` is a read buffer that is shared with other pools.
     #[must_use]
     pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker, scratch: Scratch) -> Rc<Self> {
         let (max_idle, swept, told) = (Cell::new(max_idle), Cell::new(false), Cell::new(None));
@@ -52,7 +52,7 @@ impl Pool {
         &self.upstream
     }
 
-    /// An idle connection that is still good, as far as can be known.
+    /// An idle connection that is still usable, as far as known.
     pub fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(connection) = idle.pop() {
@@ -70,13 +70,13 @@ impl Pool {
     pub async fn connect(&self) -> Result<Box<Connection>, ForwardError> {
         let Upstream { origin, connect_timeout, idle_timeout, .. } = &self.upstream;
         let scratch = Rc::clone(&self.scratch);
-        // Boxed, because it is seldom needed, and every request has room for it otherwise.
+        // Boxed: it is seldom needed, and would enlarge the future of every request.
         Box::pin(Connection::connect(origin, *connect_timeout, *idle_timeout, scratch)).await.map(Box::new)
     }
 
-    /// Takes a connection back whose response is complete; one that may not be reused is closed. An upstream may answer before
-    /// it has read all of the request; what it was told it would get it gets, before the connection is closed. Nothing else
-    /// is sent over one that answers out of turn.
+    /// Takes back a connection whose response is complete; closes it if it cannot be reused. An upstream may answer before it
+    /// has read all of the request: then the rest of the request is written before the connection is closed. A connection with
+    /// bytes after its response is not reused.
     pub fn take_back(self: &Rc<Self>, mut connection: Box<Connection>, now: Instant) {
         if connection.has_surplus() {
             self.tell_of_surplus(now);
@@ -96,13 +96,13 @@ impl Pool {
         }
     }
 
-    /// Closes what is idle, and keeps nothing more: no request will begin with this pool.
+    /// Closes the idle connections and keeps no more: no request will use this pool.
     pub fn retire(&self) {
         self.max_idle.set(0);
         self.idle.borrow_mut().clear();
     }
 
-    /// Whether nothing has come since the last response.
+    /// Whether nothing has arrived since the last response.
     fn is_quiet(&self, connection: &Connection, now: Instant) -> bool {
         match connection.arrived() {
             Arrived::Nothing => true,
@@ -114,7 +114,7 @@ impl Pool {
         }
     }
 
-    /// Has the log say it, where it has not just done so.
+    /// Logs surplus bytes, at most once per [`TELL`].
     #[cold]
     fn tell_of_surplus(&self, now: Instant) {
         if self.told.get().is_none_or(|told| now.saturating_duration_since(told) >= TELL) {
@@ -123,15 +123,15 @@ impl Pool {
         }
     }
 
-    /// Closes what has become stale or was closed by the upstream, as long as there is something idle at all.
+    /// Closes connections that are stale or closed by the upstream, until none is idle.
     async fn sweep(&self) {
         let mut ticks = interval(SWEEP);
         loop {
             ticks.tick().await;
             let now = Instant::now();
             let mut idle = self.idle.borrow_mut();
-            // Those that nobody has needed for a while are at the bottom. Under a load that uses more connections than may
-            // lie idle, none is closed only to be opened again.
+            // The least recently used are at the bottom. The limit applies only to connections that have been idle since the
+            // last sweep: under a load that needs more than `max_idle`, none is closed only to be opened again.
             let mut too_many = idle.len().saturating_sub(self.max_idle.get());
             idle.retain(|connection| {
                 let is_one_too_many = too_many > 0 && connection.has_rested(now, SWEEP);

@@ -1,4 +1,4 @@
-//! Pure. The head of a request as it goes to an upstream: the same, but for what belongs to the sender's connection.
+//! Pure. The head of a request to an upstream: the sender's head without the fields of the sender's connection.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use crate::signature::Fields as _;
 use crate::signature::scheme::Scheme;
 use crate::upstream::origin::Origin;
 
-/// How a route wants its requests forwarded, worked out once.
+/// A route's settings for forwarding, computed once.
 #[derive(Clone, Debug)]
 pub struct ForwardOptions {
-    /// What becomes of `x-forwarded-for`, `-proto` and `-host`.
+    /// How `x-forwarded-for`, `-proto` and `-host` are set.
     pub x_forwarded: XForwarded,
-    /// The field that says how the request was verified.
+    /// The field that states how the request was verified.
     pub verified_field: Option<HeaderName>,
     /// Whether a `via` line is added.
     pub via: bool,
-    /// The scheme's name, for that field.
+    /// The scheme's name, for the verified field.
     pub scheme: Cow<'static, str>,
-    /// Fields that a `connection` line cannot take away: the signature's, and what else is signed.
+    /// Fields that a `connection` line cannot remove: the signature's, and everything else that is signed.
     pub kept: Vec<HeaderName>,
 }
 
 impl ForwardOptions {
-    /// The forward of a route with this scheme.
+    /// The settings of a route with this scheme.
     #[must_use]
     pub fn new(forward: &config::Forward, scheme: &Scheme) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl ForwardOptions {
     }
 }
 
-/// The fields that are set on the way, with this configuration: what looks like one of them must not reach an app.
+/// The names of the fields that hookgate sets in this configuration: a lookalike of one of them must not reach an app.
 pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
     let forwarded: &[&str] = match forward.x_forwarded {
         XForwarded::Off => &[],
@@ -51,28 +51,27 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
     forwarded.iter().copied().chain(forward.verified_field.as_ref().map(HeaderName::as_str))
 }
 
-/// What is known of a request beside its head.
+/// Facts about a request that are not in its head.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestInfo<'c> {
-    /// Where it came from.
+    /// The client address.
     pub peer: ClientAddress,
-    /// How many bytes of content it has.
+    /// The length of the content in bytes.
     pub length: usize,
-    /// The name of the secret that verified, if one did.
+    /// The name of the secret that verified the request, if one did.
     pub secret: Option<&'c Arc<str>>,
-    /// The upstream, for a request that does not say whom it is for.
+    /// The upstream, for the `host` of a request that has none.
     pub origin: &'c Origin,
 }
 
-/// Content that is no longer than this, in bytes, finds room behind the head.
+/// Content up to this length in bytes is appended to the head.
 pub const SMALL: usize = 2 * 1024;
 
-/// The most that is added: a `content-length`, in any case.
+/// The most bytes that a head gains in every configuration: a `content-length` line.
 const SLACK: usize = 48;
 
-/// Writes the head. Method, target and field lines stay as they are, with their order and spelling; hop-by-hop fields
-/// and `expect` are left out; one `content-length` stands where the sender said the length, if it did (RFC 9112, section
-/// 6.2).
+/// Writes the head. Method, target and field lines keep their order and spelling; hop-by-hop fields and `expect` are removed;
+/// one `content-length` replaces the sender's framing, if it had any (RFC 9112, section 6.2).
 #[must_use]
 pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<'_>) -> Vec<u8> {
     let room = if info.length <= SMALL { info.length } else { 0 };
@@ -111,12 +110,12 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
         push_length(&mut out, CONTENT_LENGTH, info.length);
     }
     if !has_host {
-        // Only HTTP/1.0 gets here without one, and HTTP/1.1 must have one (RFC 9112, section 3.2).
+        // Only HTTP/1.0 requests can lack a `host`; HTTP/1.1 requires it (RFC 9112, section 3.2).
         push_line(&mut out, b"host", info.origin.authority().as_bytes());
     }
     forwarded.push_rest(&mut out);
     if forward.via {
-        // A line of its own continues the list of the lines before it (RFC 9110, section 5.3).
+        // A separate line continues the list of the lines before it (RFC 9110, section 5.3).
         let received = match head.facts().version {
             Version::Http10 => b"1.0 hookgate",
             Version::Http11 => b"1.1 hookgate",
@@ -127,7 +126,7 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
         && let Some(secret) =
             info.secret.filter(|name| name.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
     {
-        // A structured dictionary (RFC 9651); nothing where nothing verified.
+        // A structured dictionary (RFC 9651); left out if nothing was verified.
         let name = field.as_str().as_bytes();
         push(
             &mut out,
@@ -140,7 +139,7 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 
-/// The fields that are made anew, or never.
+/// Fields that are set by hookgate or removed.
 enum Special {
     Host,
     Expect,
@@ -160,16 +159,16 @@ impl Special {
     }
 }
 
-/// Whether a request with this method says that it has no content (RFC 9110, section 8.6).
+/// Whether this method anticipates content, so that its absence is stated with a length of 0 (RFC 9110, section 8.6).
 fn anticipates_content(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE")
 }
 
-/// Says where a request came from, behind what earlier proxies said: `x-forwarded-for`, `-proto` and `-host`.
+/// Appends the origin of a request to what earlier proxies state: `x-forwarded-for`, `-proto` and `-host`.
 ///
-/// Only the last entry of each is ours; the others are what the client claims.
+/// Only the last entry of each is set by hookgate; the client may have written the others.
 struct Forwarded {
-    /// What to say, where anything is to be said; taken as it is said.
+    /// Our values, if they are to be written; each is taken when it is written.
     ours: [Option<Vec<u8>>; 3],
     is_asked_for: bool,
 }
@@ -183,8 +182,8 @@ impl Forwarded {
             XForwarded::Append => true,
             XForwarded::Overwrite => false,
         };
-        // A peer without an address is `unknown` (RFC 7239, section 6.2, has that word for it): were nothing appended,
-        // what the client itself claims would be the last entry.
+        // A client without an address is `unknown` (RFC 7239, section 6.2, defines that word). Without it, the client's own
+        // claim would be the last entry.
         let peer = match info.peer {
             ClientAddress::Ip(address) => address.to_string(),
             ClientAddress::Unix => "unknown".to_owned(),
@@ -201,7 +200,7 @@ impl Forwarded {
         Self { ours, is_asked_for: true }
     }
 
-    /// Writes a line, unless it is one that says where the request came from: ours stands in the place of the first.
+    /// Writes a line, except for further lines of a forwarded field: our value is appended to the first.
     fn push_line(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         if !self.is_asked_for {
             return push_line(out, name, value);

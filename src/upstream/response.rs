@@ -1,4 +1,4 @@
-//! Pure. The head of an upstream's response: read by httparse, judged where httparse is lenient.
+//! Pure. The head of an upstream's response: parsed by httparse, and checked where httparse is lenient.
 
 use std::mem::MaybeUninit;
 
@@ -11,48 +11,48 @@ use crate::message::fields::{HopByHop, keep_alive_seconds};
 use crate::message::head::is_same_name;
 use crate::upstream::error::ProtocolError;
 
-/// The most bytes that the head of a response may have.
+/// The longest head of a response, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 
-/// The most field lines that it may have.
+/// The most field lines of a head.
 const MAX_FIELD_LINES: usize = 100;
 
-/// What the log says of bytes behind a complete response: more content than was announced, content where there can be none,
-/// a second response. They belong to no response, so nobody gets them.
+/// The log text for bytes after a complete response: more content than announced, content where none is allowed, a second
+/// response. They belong to no response, so no client receives them.
 pub const SURPLUS: &str =
     "the upstream sent more than its response: the rest was dropped, and the connection closed";
 
-/// What the bytes received so far amount to.
+/// The state of a head after the bytes received so far.
 #[derive(Debug)]
 pub enum Parsed {
     /// The head is not complete.
     Partial,
-    /// An interim response (RFC 9110, section 15.2) that takes so many bytes; nobody has asked for it.
+    /// An interim response (RFC 9110, section 15.2) of this many bytes; it is skipped.
     Interim(usize),
-    /// A final response, whose head takes so many bytes.
+    /// A final response whose head has this many bytes.
     Complete(usize, ResponseHead),
 }
 
-/// The head of a response, as far as it goes to the client.
+/// The head of a response.
 #[derive(Debug)]
 pub struct ResponseHead {
     /// The status code.
     pub status: StatusCode,
-    /// What the client gets of it as it came: status code and reason phrase, and the lines of the end-to-end fields, in their
-    /// order and with their names spelled as the upstream does. The version in front is left out, and the empty line behind.
+    /// The part of the head that the client receives unchanged: status code, reason phrase, and the lines of the end-to-end
+    /// fields, in order and with their spelling. Without the version before and the empty line after it.
     pub text: Vec<u8>,
-    /// Where its content ends.
+    /// How the end of its content is found.
     pub framing: Framing,
-    /// Whether the upstream lets another request follow.
+    /// Whether the upstream allows another request on the connection.
     pub is_persistent: bool,
-    /// For how many seconds the upstream says it keeps an idle connection.
+    /// For how many seconds the upstream keeps an idle connection, by its own statement.
     pub keep_alive: Option<u64>,
 }
 
 /// How a response's content is delimited (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none.
+    /// No content.
     None,
     /// By `content-length`, in bytes.
     Length(u64),
@@ -62,57 +62,56 @@ pub enum Framing {
     Close,
 }
 
-/// Whether the request that is answered was one that gets no content, whatever the fields say.
+/// Whether the response to a request has content, by the request's method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// It was `HEAD`.
+    /// The method is `HEAD`: no content, whatever the fields state.
     ForHead,
-    /// It was anything else.
+    /// Any other method.
     ForContent,
 }
 
 impl RequestKind {
-    /// What a request with this method asks for.
+    /// The kind of a request with this method.
     #[must_use]
     pub fn by(method: &str) -> Self {
         if method == Method::HEAD.as_str() { Self::ForHead } else { Self::ForContent }
     }
 }
 
-/// Reads the head of a response that comes in pieces. However small they are, the work is linear in the size of the head:
-/// an upstream that sends it byte by byte costs no more than a few looks at each byte.
+/// Parses a response head that arrives in pieces. The work is linear in the size of the head however small the pieces are: byte
+/// by byte, each byte is visited a few times at most.
 #[derive(Debug, Default)]
 pub struct HeadParser {
-    /// How many bytes there were when httparse last looked at them.
+    /// The bytes that were present when httparse last ran.
     parsed: usize,
-    /// How many bytes have been searched for the end of the head.
+    /// The bytes that have been searched for the end of the head.
     scanned: usize,
-    /// Where the line begins in which the search stands.
+    /// The start of the line that the search has reached.
     line: usize,
-    /// Whether there has been a line that is not empty: empty ones before it are passed over (RFC 9112, section 2.2).
+    /// Whether a line that is not empty has been found: empty lines before it are skipped (RFC 9112, section 2.2).
     has_begun: bool,
 }
 
 impl HeadParser {
-    /// As [`parse`]: `bytes` is all that has been received of the head so far.
+    /// As [`parse`], where `bytes` is the head received so far.
     ///
-    /// A head that is malformed before its end may be noticed late: when it has doubled its length, or by a [`parse`] when
-    /// nothing more comes.
+    /// A malformed head may be reported late: once it has doubled its length, or by a final [`parse`] if no more arrives.
     ///
     /// # Errors
-    /// As those of [`parse`].
+    /// Those of [`parse`].
     pub fn parse(
         &mut self,
         bytes: &[u8],
         asked: RequestKind,
         kept: &[HeaderName],
     ) -> Result<Parsed, ProtocolError> {
-        // Most heads come whole: the end of those need not be searched for.
+        // Most heads arrive whole: those need no search for the end.
         let is_first = self.parsed == 0;
         if !is_first {
             if let Some(end) = self.end(bytes) {
                 return match parse(bytes.get(..end).unwrap_or(bytes), asked, kept)? {
-                    // There is an empty line, and httparse wants more: it can only be this that is wrong.
+                    // The head has its empty line, and httparse asks for more: only that line can be malformed.
                     Parsed::Partial => Err(ProtocolError::Malformed(httparse::Error::NewLine)),
                     found @ (Parsed::Interim(_) | Parsed::Complete(..)) => Ok(found),
                 };
@@ -128,7 +127,7 @@ impl HeadParser {
         parse(bytes, asked, kept)
     }
 
-    /// Where the head ends, if it does: behind its first empty line. Goes on where the last search stopped.
+    /// The end of the head after its first empty line, if that has arrived. Continues where the last search stopped.
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         while let Some(at) = memchr(b'\n', bytes.get(self.scanned..).unwrap_or_default()) {
             let line_feed = self.scanned.saturating_add(at);
@@ -146,12 +145,12 @@ impl HeadParser {
     }
 }
 
-/// Looks at the bytes received so far. `kept` are the fields that a `connection` line cannot take away.
+/// Parses the bytes received so far. `kept` are the fields that a `connection` line cannot remove.
 ///
 /// # Errors
-/// [`ProtocolError`]: it is malformed, too large, or could be read in more than one way.
+/// [`ProtocolError`]: the head is malformed, too large, or can be read in more than one way.
 pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Parsed, ProtocolError> {
-    // Not to write to more memory than there are lines.
+    // Uninitialised, so that only the memory of the lines present is written.
     let mut lines = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut lines);
@@ -171,7 +170,7 @@ pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Pa
     let is_http_11 = response.version == Some(1);
     let lines = response.headers.iter().map(|line| (line.name.as_bytes(), line.value));
     let gone = HopByHop::of(lines.clone(), kept);
-    // A 204 must not say a length (RFC 9110, section 8.6).
+    // A 204 must not have a length (RFC 9110, section 8.6).
     let is_204 = status == StatusCode::NO_CONTENT;
     let is_out_of_place = |name: &[u8]| is_204 && name.eq_ignore_ascii_case(b"content-length");
     let mut text = Vec::with_capacity(len);
@@ -189,7 +188,7 @@ pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Pa
         }
     }
     let framing = seen.framing(status, asked, is_http_11)?;
-    // Content that is announced behind a 204 may come, and later than the next request.
+    // Content that a 204 announces may still arrive, even after the next request was sent.
     let is_in_doubt = is_204
         && asked == RequestKind::ForContent
         && (seen.chunked || seen.length.is_some_and(|length| length > 0));
@@ -199,12 +198,12 @@ pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Pa
     Ok(Parsed::Complete(len, head))
 }
 
-/// The reason phrase. httparse takes one that is not ASCII (RFC 9112, section 4: it may be) for an empty one.
+/// The reason phrase. httparse returns an empty one if it is not ASCII, which RFC 9112, section 4, allows.
 fn reason_phrase<'h>(bytes: &'h [u8], read: &'h str) -> &'h [u8] {
     if !read.is_empty() {
         return read.as_bytes();
     }
-    // White space at its end is part of it.
+    // White space at the end of the line is part of it.
     let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let line = lines.find(|line| !line.is_empty());
     let phrase = line.and_then(|line| line.splitn(3, |byte| *byte == b' ').nth(2));
@@ -251,7 +250,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Where the response ends (RFC 9112, section 6.3), if there is only one way to tell.
+    /// How the end of the content is found (RFC 9112, section 6.3), if there is only one way to read it.
     fn framing(
         &self,
         status: StatusCode,
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_have_no_content_has_none_whatever_it_says() {
+    fn a_response_that_cannot_have_content_has_none_whatever_its_fields_state() {
         for (status, goes_on) in [("204 No Content", false), ("304 Not Modified", true)] {
             let head = head(&format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\n\r\n"));
             assert_eq!((head.framing, head.is_persistent), (Framing::None, goes_on));
@@ -358,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_goes_on_where_both_ends_say_so() {
+    fn a_connection_persists_if_both_sides_allow_it() {
         for (text, want) in [
             ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true),
             ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: x, Close\r\n\r\n", false),
@@ -373,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn interim_responses_are_told_apart_and_switching_is_a_breach() {
+    fn interim_responses_are_recognised_and_switching_is_a_breach() {
         assert!(matches!(
             look_at("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP"),
             Ok(Parsed::Interim(37))
@@ -382,7 +381,7 @@ mod tests {
         assert!(matches!(look_at("HTTP/1.1 099 Odd\r\n\r\n"), Err(ProtocolError::Malformed(_))));
     }
 
-    /// The end of a head, or a fault of it, is found in whatever pieces the head comes.
+    /// The end of a head, or an error in it, is found whatever the sizes of the pieces.
     #[test]
     fn a_head_that_comes_in_pieces_is_read_as_one_that_comes_at_once() {
         for text in [
@@ -409,7 +408,7 @@ mod tests {
         }
     }
 
-    /// It counts the bytes that are looked at, by the search for the end and by httparse.
+    /// Counts the bytes that the search for the end and httparse visit.
     #[test]
     fn a_head_that_comes_byte_by_byte_takes_linear_work() {
         let line = format!("x: {}\r\n", "y".repeat(800));
@@ -423,7 +422,7 @@ mod tests {
             for end in 1..=text.len() {
                 let before = (parser.scanned, parser.parsed);
                 let looked = parser.parse(&text.as_bytes()[..end], RequestKind::ForContent, &[]);
-                // The search begins where the last one stopped, and goes to the end of what is there.
+                // The search begins where the last one stopped and visits everything that has arrived.
                 visited += end - before.0;
                 visited += if parser.parsed > before.1 { parser.parsed } else { 0 };
                 match looked.unwrap() {
@@ -460,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_goes_on_in_its_order_and_spelling_without_what_is_about_the_connection() {
+    fn a_head_keeps_order_and_spelling_without_the_fields_of_the_connection() {
         let text = "HTTP/1.1 200 OK\r\nX-Custom-ID:  a:B \r\nset-cookie: A\r\nConnection: x-gone\r\nX-Gone: 1\r\n\
                     Content-Length: 2\r\nEmpty:\r\nSet-Cookie: B\r\nX-Tra: \u{e9}\tx\r\n\r\n";
         let want = "200 OK\r\nX-Custom-ID: a:B\r\nset-cookie: A\r\nContent-Length: 2\r\nEmpty: \r\nSet-Cookie: B\r\n\

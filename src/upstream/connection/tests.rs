@@ -1,4 +1,4 @@
-//! One connection to an upstream, at the moments that a real network seldom brings about.
+//! An upstream connection in states that a real network seldom brings about.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -22,7 +22,7 @@ use crate::upstream::pool::Pool;
 const LIMIT: Duration = Duration::from_secs(10);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// A connection, and the other end of it. The system has said by then that it can be written to.
+/// A connection and its other end. The runtime already knows that it is writable.
 async fn connection() -> (Connection, ClientAddress) {
     let (ours, peer) = ClientAddress::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -52,7 +52,7 @@ fn stream(connection: &Connection) -> &UnixStream {
     }
 }
 
-/// Uses up what a task may do in one turn, but for so much.
+/// Uses up the task's cooperative budget except for `left`.
 async fn spend_budget_but(left: usize) {
     let mut all = 0;
     yield_now().await;
@@ -66,9 +66,9 @@ async fn spend_budget_but(left: usize) {
     }
 }
 
-/// Without an await, so that the runtime does not parse at its sockets.
+/// Has no await, so that the runtime does not poll its sockets.
 #[tokio::test]
-async fn what_has_arrived_is_seen_before_the_runtime_knows_of_it() {
+async fn arrived_bytes_are_seen_before_the_runtime_knows_of_them() {
     let (mut connection, mut peer) = connection().await;
     peer.write_all(OK).unwrap();
     assert!(sent(&mut connection, 3).await.is_ok());
@@ -82,9 +82,9 @@ async fn what_has_arrived_is_seen_before_the_runtime_knows_of_it() {
 }
 
 #[tokio::test]
-async fn what_comes_behind_a_response_is_seen_however_busy_the_task() {
+async fn bytes_behind_a_response_are_seen_even_if_the_task_has_no_budget() {
     let (mut connection, mut peer) = connection().await;
-    // One parse takes all of the response, and nothing of what follows it.
+    // One read takes all of the response and nothing that follows it.
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 8000\r\n";
     let text = format!("{head}x: {}\r\n\r\n", "y".repeat(8192 - 8000 - head.len() - "x: \r\n\r\n".len()));
     peer.write_all(&[text.as_bytes(), &[b'z'; 8000], b"more"].concat()).unwrap();
@@ -96,7 +96,7 @@ async fn what_comes_behind_a_response_is_seen_however_busy_the_task() {
     assert!(connection.has_surplus() && !connection.is_reusable());
 }
 
-/// Complete responses: what they begin with, and their content.
+/// Complete responses: the head, and the content.
 const COMPLETE: [(&str, &str); 6] = [
     ("200 OK\r\ncontent-length: 2\r\n\r\nok", "ok"),
     ("200 OK\r\ncontent-length: 0\r\n\r\n", ""),
@@ -116,7 +116,7 @@ async fn bytes_behind_a_response_change_nothing_but_that_no_request_follows_howe
                 let mut sending = Box::pin(sent(&mut connection, 3));
                 let (first, second) = bytes.split_at(cut);
                 peer.write_all(first).unwrap();
-                // What has come is read now, and the rest later.
+                // Read what has arrived now, and the rest later.
                 for _ in 0..3 {
                     yield_now().await;
                 }
@@ -143,10 +143,10 @@ async fn bytes_behind_a_response_change_nothing_but_that_no_request_follows_howe
 }
 
 #[tokio::test]
-async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_there() {
+async fn an_answer_that_arrived_is_read_after_writing_has_failed() {
     let (mut connection, mut peer) = connection().await;
     let mut sending = Box::pin(sent(&mut connection, 8 << 20));
-    // One write goes through, and the task's turn is over: the second one will meet what has happened since.
+    // One write succeeds and uses up the budget: the second write meets what has happened since.
     spend_budget_but(1).await;
     let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
     assert!(first.is_pending());
@@ -160,9 +160,9 @@ async fn an_answer_is_heard_though_writing_failed_before_it_was_known_to_be_ther
     assert!(!connection.is_reusable() && !connection.is_writing());
 }
 
-/// A peer may take no more, and go on talking: a unix socket can have only one of its directions shut.
+/// The other side may stop reading and still write: one direction of a unix socket can be shut down alone.
 #[tokio::test]
-async fn what_was_not_taken_whole_is_freed_and_the_connection_not_reused() {
+async fn a_request_not_taken_whole_is_freed_and_its_connection_not_reused() {
     for (answer, content) in [("content-length: 0\r\n\r\n", ""), ("content-length: 2\r\n\r\no", "k")] {
         let (mut connection, mut peer) = connection().await;
         let mut sending = Box::pin(sent(&mut connection, 8 << 20));
@@ -176,7 +176,7 @@ async fn what_was_not_taken_whole_is_freed_and_the_connection_not_reused() {
         if !content.is_empty() {
             assert!(connection.is_writing());
             peer.shutdown(Shutdown::Read).unwrap();
-            // Only room in the system's buffer makes us write, and find out. Without, the time limit on writing comes.
+            // Free space in the kernel's buffer triggers the write that fails. Without it, the write's time limit passes.
             peer.read_to_end(&mut Vec::new()).unwrap();
             stream(&connection).writable().await.unwrap();
             peer.write_all(content.as_bytes()).unwrap();
@@ -189,7 +189,7 @@ async fn what_was_not_taken_whole_is_freed_and_the_connection_not_reused() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_again() {
+async fn a_request_partly_written_and_not_answered_has_failed_and_is_not_sent_again() {
     let (mut connection, mut peer) = connection().await;
     let mut sending = Box::pin(sent(&mut connection, 8 << 20));
     spend_budget_but(1).await;
@@ -200,9 +200,9 @@ async fn what_cannot_be_written_and_is_not_answered_has_failed_and_is_not_sent_a
     assert!(matches!(sending.await, Err(SendError::Failed(ForwardError::Broken(ProtocolError::Io(_))))));
 }
 
-/// The log says why it failed, and not only that it did.
+/// The log shows why writing failed.
 #[tokio::test]
-async fn that_writing_failed_is_told_where_reading_only_ended() {
+async fn the_error_of_writing_is_reported_if_reading_ended_without_one() {
     let (mut connection, mut peer) = connection().await;
     let mut sending = Box::pin(sent(&mut connection, 8 << 20));
     spend_budget_but(1).await;
@@ -216,7 +216,7 @@ async fn that_writing_failed_is_told_where_reading_only_ended() {
 }
 
 #[tokio::test]
-async fn a_request_comes_back_where_nothing_of_it_was_written_and_only_there() {
+async fn a_request_is_given_back_only_if_no_byte_of_it_was_written() {
     let (mut connection, peer) = connection().await;
     drop(peer);
     let Err(SendError::Unsent(unsent)) = sent(&mut connection, 3).await else {
@@ -242,7 +242,7 @@ async fn a_connection_is_reused_when_both_sides_are_done_and_not_before() {
 }
 
 #[tokio::test]
-async fn the_budgets_share_is_held_until_the_last_byte_is_written_and_no_longer() {
+async fn the_reservation_is_held_until_the_last_byte_is_written_and_no_longer() {
     let (mut connection, mut peer) = connection().await;
     let budget = Budget::new(1 << 30);
     let mut reservation = budget.reservation(client::ClientAddress::Unix);
@@ -267,7 +267,7 @@ async fn the_budgets_share_is_held_until_the_last_byte_is_written_and_no_longer(
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_more_is_given_up() {
+async fn an_upstream_that_stops_reading_is_given_up() {
     let (mut connection, mut peer) = connection().await;
     peer.write_all(OK).unwrap();
     assert!(sent(&mut connection, 8 << 20).await.is_ok());
@@ -290,7 +290,7 @@ async fn content_of_any_size_leaves_whole_behind_its_head() {
 }
 
 #[tokio::test]
-async fn a_link_that_lies_idle_holds_nothing_of_what_it_read() {
+async fn an_idle_connection_holds_no_read_buffer() {
     let answers = [
         "204 No Content\r\n\r\n",
         "200 OK\r\ncontent-length: 0\r\n\r\n",
@@ -308,12 +308,12 @@ async fn a_link_that_lies_idle_holds_nothing_of_what_it_read() {
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// The rest of it is known later.
+/// Polls the future once.
 async fn now<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// Takes what is there, and lets the runtime know that there is room again, while no time passes.
+/// Reads what has arrived, and lets the runtime notice that the connection is writable again, without time passing.
 async fn take(peer: &mut ClientAddress) -> usize {
     peer.set_nonblocking(true).unwrap();
     let mut taken = 0;
@@ -333,7 +333,7 @@ fn is_timed_out(polled: &Poll<Result<ResponseHead, SendError>>) -> bool {
     matches!(polled, Poll::Ready(Err(SendError::Failed(ForwardError::TimedOut))))
 }
 
-/// Sends a large request to somebody who takes some of it each time that this much has passed. Gives back how it ends, and when.
+/// Sends a large request to an upstream that reads some of it after each `pause`. Returns the result, and when it came.
 async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, SendError>, Duration) {
     let (mut connection, mut peer) = connection().await;
     let begin = Instant::now();
@@ -349,7 +349,7 @@ async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, SendE
         }
         taken += take(&mut peer).await;
     }
-    // The last byte was written before the last pause. From then on there is time for the answer.
+    // The last byte was written before the last pause. The response's time runs from then on.
     assert!(now(&mut sending).await.is_pending());
     advance(limit - MOMENT - pause).await;
     assert!(now(&mut sending).await.is_pending());
@@ -358,7 +358,7 @@ async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, SendE
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_does_not_run_out_while_some_of_a_request_is_taken_in_time() {
+async fn the_time_limit_does_not_pass_while_the_upstream_takes_some_of_the_request() {
     for pause in [LIMIT / 2, LIMIT - MOMENT] {
         let (ended, took) = upload(LIMIT, pause).await;
         assert!(ended.is_ok_and(|head| head.status == 200), "{pause:?}");
@@ -371,7 +371,7 @@ async fn time_does_not_run_out_while_some_of_a_request_is_taken_in_time() {
     }
 }
 
-/// It takes a piece of some 200 KiB at a time: the pauses are long enough for that to be too little.
+/// The upstream reads some 200 KiB at a time: with these pauses, that is below the least rate.
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_takes_less_of_a_request_than_the_least_rate_is_given_up() {
     let limit = Duration::from_secs(10_000);
@@ -419,7 +419,7 @@ async fn neither_interim_responses_nor_parts_of_a_head_give_more_time() {
     }
 }
 
-/// The request's last byte leaves late; the response has all of its time from then on, and no more.
+/// The last byte of the request is written late; the response has its full time from then on, and no more.
 #[tokio::test(start_paused = true)]
 async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
     let (mut connection, mut peer) = connection().await;
@@ -438,7 +438,7 @@ async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
     assert!(is_timed_out(&now(&mut sending).await));
 }
 
-/// An upstream that answers at once and then takes the request does not stall.
+/// An upstream that answers at once and then reads the request does not stall.
 #[tokio::test(start_paused = true)]
 async fn a_response_does_not_stall_while_the_request_is_taken() {
     let (mut connection, mut peer) = connection().await;
@@ -467,7 +467,7 @@ async fn a_response_stalls_though_a_request_waits_that_nobody_takes() {
     let (mut connection, mut peer) = connection().await;
     peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 9\r\n\r\n").unwrap();
     assert!(sent(&mut connection, LARGE).await.is_ok());
-    // It may go on for as long as it likes, as long as it goes on.
+    // There is no limit in total while some of it is taken in time.
     for _ in 0..8 {
         assert!(poll_fn(|cx| Poll::Ready(connection.poll_content(cx))).await.is_pending());
         advance(LIMIT - MOMENT).await;
@@ -501,9 +501,9 @@ async fn what_is_left_of_a_request_behind_its_answer_is_written_while_it_is_take
     }
 }
 
-/// Its client has gone. What it sent is delivered all the same.
+/// The client has gone; its event is still delivered.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_nobody_wants_is_taken_for_as_long_as_the_request_is() {
+async fn an_abandoned_answer_is_read_for_as_long_as_the_request_is_written() {
     let origin = Origin::parse("http://127.0.0.1:9").unwrap();
     let upstream = Upstream {
         origin,
@@ -526,7 +526,7 @@ async fn an_answer_that_nobody_wants_is_taken_for_as_long_as_the_request_is() {
         peer.write_all(b"1\r\nx\r\n").unwrap();
         taken += take(&mut peer).await;
     }
-    // Now there is time for the rest of the answer, and no more than that.
+    // From here the rest of the answer has its full time, and no more.
     let begin = Instant::now();
     while now(&mut draining).await.is_pending() {
         advance(LIMIT / 10).await;
@@ -537,9 +537,9 @@ async fn an_answer_that_nobody_wants_is_taken_for_as_long_as_the_request_is() {
     assert!(begin.elapsed() >= LIMIT);
 }
 
-/// What is wrong with a head that never ends is told, also where nobody looked when it came.
+/// A malformed head that never ends is reported as malformed, even if it was not parsed when it arrived.
 #[tokio::test(start_paused = true)]
-async fn a_head_that_is_none_is_told_from_one_that_is_late() {
+async fn a_malformed_head_is_told_from_a_late_one() {
     for end in [None, Some(Shutdown::Both)] {
         for (first, second) in [("HTTP/1.1 200 OK\r\n", "no colon\r\n"), ("SSH-2.0-x\r\n", ""), ("S", "SH")] {
             let (mut connection, mut peer) = connection().await;

@@ -1,4 +1,4 @@
-//! What an upstream gets, called as functions.
+//! The head that an upstream receives.
 
 use super::*;
 use crate::message::head::{Parsed, parse};
