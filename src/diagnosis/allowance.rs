@@ -1,32 +1,33 @@
-//! Pure. How often something may be done: a number of tokens, each of which comes back some time after it was taken.
+//! Pure. Allowance: a number of tokens that limits how often something is done. The owner gives a used token back after some
+//! time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Tokens that are left.
+/// The tokens that are left.
 #[derive(Debug)]
 pub struct Allowance(AtomicU32);
 
 impl Allowance {
-    /// So many.
+    /// An allowance of this many tokens.
     #[must_use]
     pub fn of(tokens: u32) -> Self {
         Self(AtomicU32::new(tokens))
     }
 
-    /// Whether none is left. It costs a comparison.
+    /// Whether no token is left. Costs one comparison.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token; `false` if none is left.
     #[must_use]
     pub fn take(&self) -> bool {
         let less = |left: u32| left.checked_sub(1);
         !self.is_spent() && self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
-    /// Gives a token back that was taken.
+    /// Gives back a token that was taken.
     pub fn give_back(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

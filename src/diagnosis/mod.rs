@@ -1,12 +1,12 @@
-//! Shell. Diagnosis: the thread that finds out why signatures do not verify, and which old secrets are still in use. No request
-//! waits for it.
+//! Shell. Diagnosis: a thread that finds the causes of signatures that do not verify, and the old secrets that are still in
+//! use. No request waits for it.
 //!
-//! Clients can cause any number of mismatches, so what is kept of them is bounded, in bytes and in number. Each mismatch that
-//! is looked into takes a token. Every route has a few tokens, all routes together have not many more, and each comes back some
-//! time after it was used. Where there is no token left, a mismatch costs a comparison, and nothing is copied or kept. What is
-//! done for one mismatch is bounded in bytes and in time.
+//! Clients can cause any number of mismatches, so the samples kept of them are bounded in bytes and in number. Diagnosing a
+//! mismatch takes a token, which comes back some time after use. Each route has a few tokens, and all routes together have few
+//! more. Without a token, a mismatch costs one comparison, and nothing is copied or kept. The work for one sample is bounded in
+//! bytes and in time.
 //!
-//! At the end of the process nothing waits for the diagnosis: the one under way is given up, and the backlog is dropped.
+//! The end of the process does not wait for the diagnosis: the current sample is given up, and the backlog is dropped.
 
 pub mod allowance;
 pub mod rotation;
@@ -32,18 +32,18 @@ use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::signature::causes::{Cause, GivenUp};
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
 
-/// How long a token of a route is away, once it was used.
+/// How long a route's token is away after use.
 pub const ROUTE_REST: Duration = Duration::from_secs(40);
-/// How long a token of all routes together is away.
+/// How long a token of all routes together is away after use.
 pub const TOTAL_REST: Duration = Duration::from_secs(15);
 
-/// How long the diagnosis of one sample may take. Guards against a processor that is slow, or busy: [`sample::MOST_WORK`] takes a fifth of it.
+/// The longest diagnosis of one sample. Guards against a slow or busy processor: [`sample::MOST_WORK`] takes a fifth of it.
 const LONGEST: Duration = Duration::from_millis(250);
 
-/// At least so often it is looked up whether the time for the next warning has come, which a reload may change.
+/// How often, at least, the thread checks whether the next warning is due: a reload may change that time.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// The thread, while it works.
+/// The running diagnosis thread.
 #[derive(Debug)]
 pub struct Diagnosis {
     orders: SyncSender<Order>,
@@ -51,7 +51,7 @@ pub struct Diagnosis {
     thread: Option<Background>,
 }
 
-/// Begins to look into what is handed in.
+/// Starts the thread, which diagnoses the samples of `backlog`.
 ///
 /// # Errors
 /// [`StartError::Thread`]
@@ -83,26 +83,26 @@ fn worker(control: &Arc<Control>, submitter: &Submitter, ends: &Arc<AtomicBool>)
     }
 }
 
-/// The thread ends with the server, whatever its backlog is.
+/// Ends the thread with the server, whatever its backlog.
 impl Drop for Diagnosis {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        // Where the backlog is full, the thread is awake.
+        // If the backlog is full, the thread is awake anyway.
         let _is_awake = self.orders.try_send(Order::End);
         let _left_behind = self.thread.take().map(|thread| thread.wait(LAST_WAIT));
     }
 }
 
 struct Thread {
-    /// Set when it is to end.
+    /// Set to end the thread.
     ends: Arc<AtomicBool>,
     control: Arc<Control>,
     allowance: Arc<Allowance>,
     tally: Tally,
-    /// The tokens of the routes, and those of all together.
+    /// The used tokens of the routes, and of all routes together.
     resting: [Resting; 2],
     rotation: Rotation,
-    /// When it was last looked which secrets are in use.
+    /// When the secrets in use were last checked.
     looked: Instant,
 }
 
@@ -139,7 +139,7 @@ impl Thread {
         of_all.put(&self.allowance, now);
     }
 
-    /// Warns of old secrets that are in use, if it is time to. Gives back when it will be.
+    /// Warns of old secrets that are in use, if the warning is due. Returns the time until the next one.
     fn look(&mut self, now: Instant) -> Duration {
         let generation = self.control.generation();
         let every = generation.old_secret_warning;
@@ -162,7 +162,7 @@ impl Thread {
     }
 }
 
-/// What a client can cause is logged at `info` at most.
+/// Logs the cause. A client can trigger this, so the level is `info` at most.
 fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
     let (request_id, trace_id, reason) = (sample.request_id(), sample.trace_id(), sample.reason());
     let route = sample.label().map(|label| &*label.path);
@@ -179,10 +179,10 @@ fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
     }
 }
 
-/// Tokens that were used, and come back after some time.
+/// Used tokens that are given back after `time`.
 struct Resting {
     time: Duration,
-    /// In the order in which they come back.
+    /// Ordered by the time at which they are given back.
     tokens: VecDeque<(Instant, Arc<Allowance>)>,
 }
 
@@ -197,14 +197,14 @@ impl Resting {
         }
     }
 
-    /// Gives back those whose time has come.
+    /// Gives back the tokens that are due.
     fn wake(&mut self, now: Instant) {
         while let Some((_, allowance)) = self.tokens.pop_front_if(|(until, _)| *until <= now) {
             allowance.give_back();
         }
     }
 
-    /// How long until the next comes back.
+    /// The time until the next token is due.
     fn wait(&self, now: Instant) -> Option<Duration> {
         self.tokens.front().map(|(until, _)| until.saturating_duration_since(now))
     }
@@ -235,7 +235,7 @@ mod tests {
         assert!(!allowance.is_spent() && resting.wait(now).is_none());
     }
 
-    /// Fields that nobody may look at.
+    /// Fields that must not be read.
     struct Untouchable;
 
     impl Fields for Untouchable {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_not_even_the_fields_are_looked_at() {
+    fn without_a_token_not_even_the_fields_are_read() {
         let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ env = \"A\" }]\n\
                     [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"";
         let environment = Fixed::new(NonZeroUsize::MIN).with_variable("A", "0123456789abcdef");
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_what_waits_is_dropped_and_what_is_under_way_given_up() {
+    fn the_end_drops_the_backlog_and_gives_up_the_current_sample() {
         let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ env = \"A\" }]\n\
                     [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"";
         let environment = Fixed::new(NonZeroUsize::MIN).with_variable("A", "0123456789abcdef");
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_every_case_that_there_is_a_token_for_and_the_end() {
+    fn the_backlog_holds_a_sample_for_each_token_and_the_end() {
         assert_eq!(WAITING, usize::try_from(TOTAL_TOKENS).unwrap() + 1);
     }
 }

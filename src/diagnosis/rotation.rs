@@ -1,4 +1,4 @@
-//! Pure. Which old secrets are still in use, from what each has verified since somebody last looked.
+//! Pure. Old secrets that are still in use, by the number of events that each has verified since the last check.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,10 +9,10 @@ use crate::signature::window::Unit;
 use crate::telemetry::labels::{Labels, SecretName};
 use crate::telemetry::metric::Sum;
 
-/// What the secrets had verified when somebody last looked.
+/// The counts of verified events at the last check.
 #[derive(Debug, Default)]
 pub struct Rotation {
-    /// By the path of a route and the secret's name.
+    /// By route path and secret name.
     seen: BTreeMap<(Arc<str>, Arc<str>), u64>,
 }
 
@@ -21,30 +21,30 @@ pub struct Rotation {
 pub struct OldSecret {
     /// The `secret` label of its metrics.
     pub label: String,
-    /// The routes of those events.
+    /// The routes where it verified events.
     pub routes: Vec<Arc<str>>,
-    /// How many events, since somebody last looked.
+    /// The number of events since the last check.
     pub events: u64,
-    /// What makes it an old one.
+    /// Why it is old.
     pub age: Age,
 }
 
-/// What makes a secret an old one.
+/// Why a secret is old.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// It stands behind the one with this name, which has verified events, too.
+    /// It is listed after the secret with this name, which has verified events too.
     Beside(Arc<str>),
-    /// It stands behind the one with this name, which has verified none.
+    /// It is listed after the secret with this name, which has verified none.
     Instead(Arc<str>),
-    /// It counts until this moment and no longer.
+    /// It is valid until this moment (`not_after`).
     Ending(SystemTime),
-    /// It has stopped to count in this moment.
+    /// It was valid until this moment.
     Ended(SystemTime),
 }
 
 impl Rotation {
-    /// The old secrets that have verified events since the last look: those that stand behind the first that counts, and
-    /// those that have a `not_after`.
+    /// The old secrets that have verified events since the last check: those listed after the first valid one, and those with a
+    /// `not_after`.
     pub fn look(&mut self, labels: &Labels, sum: &Sum, now: SystemTime) -> Vec<OldSecret> {
         let mut fresh: BTreeMap<(Arc<str>, Arc<str>), u64> = BTreeMap::new();
         for (path, route) in &sum.routes {
@@ -87,7 +87,7 @@ impl Rotation {
 }
 
 impl OldSecret {
-    /// What to do about it.
+    /// What the operator should do about it.
     #[must_use]
     pub fn advice(&self) -> String {
         let label = &self.label;

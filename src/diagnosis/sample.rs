@@ -1,4 +1,4 @@
-//! Pure. A request that did not verify: what is kept of it to find out why, and what it is compared with.
+//! Pure. Sample: what is kept of a request that did not verify, to find the cause.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use crate::signature::{Context, Fields, Verifier};
 use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::record::{Record, RequestId, RouteLabel};
 
-/// Content that is longer is not looked into: it would be held, and hashed some thirty times for each secret.
+/// Longer content is not diagnosed: it would be kept, and hashed some thirty times for each secret.
 pub const LONGEST_CONTENT: usize = 256 << 10;
 
-/// Nor are requests with more than so many bytes of target and fields that are signed somewhere.
+/// Requests with more bytes of target and of fields that any scheme signs are not diagnosed.
 pub const LONGEST_HEAD: usize = 16 << 10;
 
-/// Bytes that are read, written or hashed for one case, whatever its content and however many the secrets. With one secret
-/// and the longest content, the worst takes a third of it.
+/// Bytes that are read, written or hashed for one sample, whatever its content and the number of secrets. With one secret and
+/// the longest content, the worst case takes a third of it.
 pub const MOST_WORK: usize = 64 << 20;
 
-/// At most so many other signatures are tried.
+/// The most other signatures that are tried.
 const MOST_OTHERS: usize = 64;
 
 /// The signatures of a configuration, by route.
 #[derive(Debug)]
 pub struct RouteContexts {
     routes: Vec<Entry>,
-    /// The fields that say something of why a signature does not verify.
+    /// The fields that help to find a cause.
     fields: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ struct Entry {
 }
 
 impl RouteContexts {
-    /// That of a configuration, with an allowance of `tokens` for each route.
+    /// The contexts of a configuration, with an allowance of `tokens` for each route.
     #[must_use]
     pub fn of(config: &Config, tokens: u32) -> Self {
         let routes = config.routes.iter().map(|route| Entry {
@@ -65,9 +65,9 @@ impl RouteContexts {
     }
 }
 
-/// What is kept of a request: a copy of what may be signed in it.
+/// A request's copy, reduced to what may be signed in it.
 pub struct Sample {
-    /// The number of its route.
+    /// The route's number.
     route: usize,
     label: Option<RouteLabel>,
     id: RequestId,
@@ -82,7 +82,7 @@ pub struct Sample {
     contexts: Arc<RouteContexts>,
 }
 
-/// Neither content nor fields.
+/// Shows neither content nor fields.
 impl fmt::Debug for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sample").field("id", &self.id).field("label", &self.label).finish_non_exhaustive()
@@ -90,8 +90,8 @@ impl fmt::Debug for Sample {
 }
 
 impl Sample {
-    /// Copies what matters of a request of the route with this number. `content` is `None` where it was refused before any
-    /// was read. `None` if it is too long.
+    /// Copies the relevant parts of a request on the route with this number. `content` is `None` if the request was refused
+    /// before any was read. Returns `None` if the request is too long.
     #[must_use]
     pub fn of<F: Fields>(
         contexts: &Arc<RouteContexts>,
@@ -126,8 +126,8 @@ impl Sample {
         })
     }
 
-    /// Why it does not verify, if a usual slip explains it. It is given up when it has taken [`MOST_WORK`], or when `goes_on`
-    /// says so, which is asked often.
+    /// The cause, if a known mistake explains the mismatch. Gives up after [`MOST_WORK`], or when `goes_on`, which is called
+    /// often, returns `false`.
     ///
     /// # Errors
     /// [`GivenUp`]
@@ -154,13 +154,13 @@ impl Sample {
         likely_cause(&entry.verifier, &context, self.content.as_deref(), others, &mut work)
     }
 
-    /// Its route, as the log and the metrics name it.
+    /// The route's label in the log and the metrics.
     #[must_use]
     pub fn label(&self) -> Option<&RouteLabel> {
         self.label.as_ref()
     }
 
-    /// What it is called in the log.
+    /// The request id in the log.
     #[must_use]
     pub fn request_id(&self) -> String {
         match &self.given_id {
@@ -169,25 +169,25 @@ impl Sample {
         }
     }
 
-    /// The trace that it says it is part of.
+    /// The trace id that the request carries.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
         self.trace_id.as_ref().map(TraceId::as_str)
     }
 
-    /// Why it was refused, or would have been.
+    /// Why the request was refused, or would have been.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         self.reason
     }
 
-    /// The allowance that a token was taken from for it.
+    /// The allowance whose token it uses.
     pub(crate) fn allowance(&self) -> Option<&Arc<Allowance>> {
         self.contexts.allowance(self.route)
     }
 }
 
-/// Fields that were kept.
+/// The fields that were kept.
 struct Kept(Vec<(String, Vec<u8>)>);
 
 impl Fields for Kept {

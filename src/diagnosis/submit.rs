@@ -1,6 +1,6 @@
-//! Pure. Where the mismatches of a route are handed in, to find out why they do not verify.
+//! Pure. Submitter: hands samples of mismatches to the diagnosis.
 //!
-//! The path of a request holds this half. It never waits: without a token nothing is looked at.
+//! The gateway holds this half. It never waits, and without a token it reads nothing.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,42 +10,43 @@ use crate::diagnosis::sample::{RouteContexts, Sample};
 use crate::signature::{Context, Fields};
 use crate::telemetry::record::Record;
 
-/// Of each route: so many diagnoses in `ROUTE_REST`.
+/// Diagnoses of one route in each `ROUTE_REST`.
 pub const ROUTE_TOKENS: u32 = 4;
 
-/// Of all routes together, in `TOTAL_REST`. What is kept of requests is bounded by it, too: it is no more than this many
-/// times [`sample::LONGEST_CONTENT`](super::sample::LONGEST_CONTENT) and [`sample::LONGEST_HEAD`](super::sample::LONGEST_HEAD), some 2 MiB.
+/// Diagnoses of all routes together in each `TOTAL_REST`. It also bounds the memory of samples: this many times
+/// [`sample::LONGEST_CONTENT`](super::sample::LONGEST_CONTENT) and [`sample::LONGEST_HEAD`](super::sample::LONGEST_HEAD), some
+/// 2 MiB.
 pub const TOTAL_TOKENS: u32 = 8;
 
-/// How many orders may wait: as many cases as there are tokens, so that there is always room for one, and the end.
+/// The capacity of the backlog: a sample for each token, and the end. So a sample that has a token always fits.
 pub(crate) const WAITING: usize = 9;
 
-/// Where cases are handed in, from any thread.
+/// Submits samples, from any thread.
 #[derive(Clone, Debug)]
 pub struct Submitter {
     pub(crate) orders: SyncSender<Order>,
     pub(crate) allowance: Arc<Allowance>,
 }
 
-/// What waits to be looked into.
+/// The submitted samples.
 #[derive(Debug)]
 pub struct Backlog(pub(crate) Receiver<Order>);
 
 #[derive(Debug)]
 pub(crate) enum Order {
     Sample(Box<Sample>),
-    /// Wakes the thread up: it is to end.
+    /// Wakes the thread so that it ends.
     End,
 }
 
-/// A submitter, and where what is handed in there ends up.
+/// A submitter and its backlog.
 #[must_use]
 pub fn channel() -> (Submitter, Backlog) {
     let (orders, backlog) = sync_channel(WAITING);
     (Submitter { orders, allowance: Arc::new(Allowance::of(TOTAL_TOKENS)) }, Backlog(backlog))
 }
 
-/// Where the mismatches of one route are handed in.
+/// Submits the samples of one route.
 #[derive(Clone, Debug)]
 pub struct RouteSubmitter {
     submitter: Submitter,
@@ -54,13 +55,13 @@ pub struct RouteSubmitter {
 }
 
 impl RouteSubmitter {
-    /// That of the route with this number.
+    /// The submitter of the route with this number.
     #[must_use]
     pub fn new(submitter: &Submitter, contexts: &Arc<RouteContexts>, route: usize) -> Self {
         Self { submitter: submitter.clone(), contexts: Arc::clone(contexts), route }
     }
 
-    /// Has it found out why a request does not verify, if there is a token for that. Never waits.
+    /// Submits a sample of a request if a token is left. Never waits.
     pub fn open<'c, F: Fields + 'c>(
         &self,
         record: &Record,
@@ -73,9 +74,10 @@ impl RouteSubmitter {
             return;
         }
         if self.submitter.allowance.take() {
-            if let Some(case) = Sample::of(&self.contexts, self.route, record, reason, &context(), content) {
-                // There is room for it. Where nobody takes it any more, the tokens stay where they are.
-                let _taken = self.submitter.orders.try_send(Order::Sample(Box::new(case)));
+            if let Some(sample) = Sample::of(&self.contexts, self.route, record, reason, &context(), content)
+            {
+                // The backlog has space for each token. If the thread has ended, the tokens are not given back.
+                let _taken = self.submitter.orders.try_send(Order::Sample(Box::new(sample)));
                 return;
             }
             self.submitter.allowance.give_back();
