@@ -1,4 +1,4 @@
-//! The admin listener and the log, over real sockets: what an operator, a supervisor and Prometheus see.
+//! The admin listener and the log over real sockets, as an operator, a supervisor and Prometheus see them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use crate::support::{
     Client, Gateway, PATIENCE, SECRET, SECRET_NAME, Upstream, gate, gateway, post, signature, unsigned,
 };
 
-/// What the admin listener answers: status, field lines, body.
+/// A response of the admin listener: status, field lines, body.
 struct Answer {
     status: u16,
     head: String,
@@ -45,7 +45,7 @@ pub(crate) fn value(metrics: &str, series: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
 }
 
-/// Answers are counted when the gateway has written them, which may be after they were read.
+/// Waits for a value: a response is counted once the gateway has written it, which may be after the client has read it.
 #[track_caller]
 pub(crate) fn await_value(gateway: &Gateway, series: &str, want: f64) -> String {
     let end = std::time::Instant::now() + PATIENCE;
@@ -105,7 +105,7 @@ fn every_request_is_counted_by_how_it_ended() {
 }
 
 #[test]
-fn what_is_held_and_who_is_connected_shows_while_it_is_so() {
+fn held_bytes_and_open_connections_are_shown_while_they_last() {
     let upstream = Upstream::ok();
     let gateway = gateway().admin().route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
@@ -233,7 +233,7 @@ fn silent_clients_do_not_keep_a_supervisor_out_for_long() {
 }
 
 #[test]
-fn an_admin_address_that_is_taken_is_why_it_does_not_start() {
+fn a_taken_admin_address_is_the_reported_reason_for_not_starting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = gateway().admin_on(address).route(PATH, "http://127.0.0.1:9").try_start(1).err().unwrap();
@@ -241,7 +241,7 @@ fn an_admin_address_that_is_taken_is_why_it_does_not_start() {
 }
 
 #[test]
-fn the_command_says_why_the_admin_listener_does_not_tell() {
+fn the_command_reports_why_the_admin_listener_does_not_answer() {
     let why = r#"{"status":"ask by its address"}"#;
     let admin = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", admin.local_addr().unwrap());

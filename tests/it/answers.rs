@@ -1,4 +1,4 @@
-//! What an upstream says arrives as it said it, and in its turn, however slowly and in whatever pieces the two sides go on.
+//! Upstream answers arrive unchanged and in order, however slowly and in whatever pieces the two sides read and write.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn answered(answer: impl AsRef<[u8]>) -> Response {
     Client::to(&gateway).send(post(FIXTURE).bytes()).response()
 }
 
-/// A name that is the same but for its case, different for each of the first 1024 numbers.
+/// A field name whose case encodes `n`: different for each of the first 1024 numbers.
 fn spelled(n: usize) -> String {
     let case = |(place, letter): (usize, char)| {
         if n >> place & 1 == 1 { letter.to_ascii_uppercase() } else { letter }
@@ -30,7 +30,7 @@ fn each_pipelined_answer_has_its_own_spelling_however_slowly_the_client_reads() 
             let n: usize = String::from_utf8(request.content).unwrap().parse().unwrap();
             let name = spelled(n);
             let body = format!("{n:05}").repeat(SIZE / 5);
-            // Every third has nothing to spell, and some fit into one piece with their head.
+            // Every third answer keeps the usual spelling, and some fit into one piece with their head.
             let size = if n % 4 == 1 { 5 } else { SIZE };
             let framing = if n.is_multiple_of(3) { "content-length" } else { "Content-Length" };
             connection.send(format!(
@@ -44,7 +44,7 @@ fn each_pipelined_answer_has_its_own_spelling_however_slowly_the_client_reads() 
     let requests: Vec<u8> = (0..COUNT).flat_map(|n| post(n.to_string()).bytes()).collect();
     client.send(requests);
     for n in 0..COUNT {
-        // The gateway has more to write than the kernel takes for us.
+        // The gateway has more to write than the kernel accepts.
         client.read_some(1 + n * 100);
         let response = client.response();
         assert!(response.complete);
@@ -111,7 +111,7 @@ fn a_reason_phrase_need_not_be_ascii() {
 }
 
 #[test]
-fn what_a_client_has_already_is_not_sent_and_its_length_is_told() {
+fn an_answer_of_304_has_no_content_and_keeps_its_length() {
     let upstream = Upstream::answering("HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\nEtag: x\r\n\r\n");
     let gateway = gateway().route_with(PATH, &upstream.url(), "methods = [\"POST\", \"HEAD\"]").start();
     let mut client = Client::to(&gateway);
@@ -142,7 +142,7 @@ fn no_length_is_made_up_for_an_answer_to_head() {
 }
 
 #[test]
-fn an_upstream_of_http_1_0_is_asked_again_where_it_says_so() {
+fn a_connection_of_http_1_0_is_reused_if_the_upstream_allows_it() {
     let upstream =
         Upstream::answering("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok");
     let gateway = Gateway::before(&upstream);
@@ -157,7 +157,7 @@ fn an_upstream_of_http_1_0_is_asked_again_where_it_says_so() {
 }
 
 #[test]
-fn a_connection_is_let_go_before_the_upstream_says_it_closes_it() {
+fn an_idle_connection_is_closed_before_the_upstreams_keep_alive_time() {
     for (keeps, connections) in [("timeout=1", 3), ("timeout=60", 1)] {
         let upstream = Upstream::answering(format!(
             "HTTP/1.1 200 OK\r\nKeep-Alive: {keeps}, max=9\r\ncontent-length: 2\r\n\r\nok"
@@ -173,7 +173,7 @@ fn a_connection_is_let_go_before_the_upstream_says_it_closes_it() {
 }
 
 #[test]
-fn an_interim_answer_has_no_content_and_there_are_so_many_of_them() {
+fn an_interim_answer_has_no_content_and_their_number_is_limited() {
     let interim = |many: usize| ["HTTP/1.1 102 Processing\r\n\r\n".repeat(many).as_bytes(), OK].concat();
     answered(interim(64)).assert_answer("ok");
     assert_refused(&answered(interim(65)), 502, Some("upstream_failed"));
@@ -207,7 +207,7 @@ fn an_answer_that_comes_byte_by_byte_is_the_same() {
 
 #[test]
 fn a_refusal_is_heard_though_the_upstream_resets_the_connection_behind_it() {
-    // It has read no more than the head; closing makes the kernel reset the connection while we are still writing.
+    // The upstream reads only the head, so its close makes the kernel reset the connection while the gateway is still writing.
     let upstream = Upstream::scripted(|connection| {
         connection.request_head();
         connection.send("HTTP/1.1 413 Too Much\r\ncontent-length: 4\r\nconnection: close\r\n\r\nlate");
@@ -240,7 +240,7 @@ fn an_event_whose_answer_came_early_is_still_delivered_whole() {
         Client::to(&gateway).send(post(&large).bytes()).response().assert_answer("ok");
         open.open();
         assert_eq!(upstream.only_request().content.len(), large.len());
-        // It answered out of turn, so it is asked nothing else on that connection.
+        // It answered before it had read the request, so its connection is not reused.
         upstream.wait_closed(1);
     }
 }
@@ -268,7 +268,7 @@ fn an_event_that_is_answered_early_is_delivered_though_its_sender_goes_away() {
 
 #[test]
 fn the_request_is_written_on_while_its_answer_is_passed_on() {
-    // An upstream that echoes takes no more of the request than has been taken of its answer.
+    // An echoing upstream reads no more of the request than the gateway reads of its answer.
     let upstream = Upstream::scripted(|connection| {
         if connection.request_head() {
             connection.send("HTTP/1.1 200 OK\r\ncontent-length: 12000000\r\n\r\n");
@@ -301,7 +301,7 @@ fn a_limit_that_a_reload_brings_is_that_of_the_next_head_on_an_open_connection()
     gateway.reload(with(9000));
     let mut other = Client::to(&gateway);
     assert_eq!(other.send(&large).response().status, 431);
-    // What has been open for longer learns of it with its next request.
+    // An open connection uses the new limit from its next request on.
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     assert_eq!(client.send(&large).response().status, 431);
     gateway.reload(with(20_000));
@@ -315,7 +315,7 @@ fn an_upstream_that_trickles_nothing_but_framing_is_cut() {
     let upstream = Upstream::scripted(|connection| {
         connection.request();
         connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;");
-        // Sleeping is what a trickle is made of; nothing waits for it.
+        // The sleep is the slowness itself; no test waits for it.
         while connection.send("x") {
             std::thread::sleep(Duration::from_millis(20));
         }

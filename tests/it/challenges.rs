@@ -1,4 +1,5 @@
-//! Challenges: what a sender asks before it delivers, answered by the gateway where it is told to, and by the app otherwise.
+//! Challenges: a sender's requests before it delivers. The gateway answers them where it is configured to; otherwise the app
+//! does.
 
 use std::time::SystemTime;
 
@@ -13,7 +14,7 @@ use crate::support::{
 
 const TOKEN: &str = "told to the sender & nobody else";
 
-/// What each signed challenge is, and the media type and content of its answer. `HMAC` stands for one.
+/// Each signed challenge, and the media type and content of its answer. `HMAC` is a placeholder.
 const SIGNED: [(&str, &str, Option<&str>, &str); 5] = [
     (
         "slack",
@@ -41,12 +42,12 @@ fn exchange(gateway: &Gateway, request: &Post) -> Response {
     Client::to(gateway).send(request.bytes()).response()
 }
 
-/// An app that could not answer a challenge.
+/// An app that accepts unsigned requests.
 fn app() -> Upstream {
     Upstream::ok_under(Oracle::default().observing())
 }
 
-/// A signature by a preset, with the key that its sender of this seed signs by.
+/// The configuration of a preset's signature, with the key of this sender.
 fn signs(sender: &Sender, lines: &str) -> String {
     let key = base64::engine::general_purpose::STANDARD.encode(&sender.key);
     format!(
@@ -63,7 +64,7 @@ fn sender(scheme: &str) -> Sender {
     Sender::new(Scheme::preset(scheme).unwrap(), 0)
 }
 
-/// This content, as a sender of this seed sends it.
+/// A request with this content, as the sender of this seed signs it.
 fn event(scheme: &str, seed: u8, content: &str) -> Post {
     let request = Sender::new(Scheme::preset(scheme).unwrap(), seed).request_of(
         "/hook",
@@ -143,7 +144,7 @@ fn an_event_goes_to_the_app_where_challenges_are_answered() {
     }
 }
 
-/// It is about no model, so that routes which ask for one could not answer it.
+/// A challenge has no model, so a route that requires one could not answer it.
 #[test]
 fn a_challenge_is_answered_before_the_route_requires_anything() {
     let (app, sender) = (app(), sender("slack"));
@@ -156,7 +157,7 @@ fn a_challenge_is_answered_before_the_route_requires_anything() {
     nothing_reached(gateway, app);
 }
 
-/// What a route in observe mode forwards has proved nothing: the gateway signs nothing for it.
+/// A request that a route in observe mode forwards is not verified: the gateway must not sign anything for it.
 #[test]
 fn on_a_route_that_observes_a_forged_challenge_is_forwarded_and_not_answered() {
     let (app, sender) = (app(), sender("zoom"));
@@ -202,7 +203,7 @@ fn a_get_with_a_challenge_is_answered_as_plain_text_and_with_nothing_else_in_it(
 }
 
 #[test]
-fn without_being_told_to_answer_the_gateway_refuses_a_get_as_ever() {
+fn without_challenges_configured_a_get_is_refused() {
     let (app, sender) = (app(), sender("dropbox"));
     let gateway = before(&app, &sender, "", BOTH).start();
     assert_refused(&exchange(&gateway, &get("/hook?challenge=a")), 401, Some("signature_missing"));
@@ -210,7 +211,7 @@ fn without_being_told_to_answer_the_gateway_refuses_a_get_as_ever() {
 }
 
 #[test]
-fn only_who_knows_the_verify_token_is_answered() {
+fn only_a_request_with_the_verify_token_is_answered() {
     let (app, sender) = (app(), sender("meta"));
     let lines = format!("challenge = \"answer\"\nverify_token = {{ value = \"{TOKEN}\" }}");
     let gateway = before(&app, &sender, &lines, BOTH).start();
@@ -234,7 +235,7 @@ fn only_who_knows_the_verify_token_is_answered() {
 fn a_scheme_of_ones_own_can_have_a_challenge() {
     let app = app();
     let setup = gateway()
-        // Whatever follows a table may be another.
+        // These lines follow another table, so they begin one of their own.
         .forward(
             "[schemes.acme]\nheader = \"x-acme\"\ncontent = \"{header:x-time}.{body}\"\n\
              challenge = { when = { \"/kind\" = \"hello\", \"/n\" = 1 }, value = \"/say\", answer = { said = \"{value}\", proof = \"{hmac}\", ok = 1 } }\n",

@@ -1,4 +1,4 @@
-//! The command, as a shell sees it: exit codes, output, signals.
+//! The command line as a shell sees it: exit codes, output, signals.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -29,7 +29,7 @@ fn run(args: &[&str], stdin: &[u8]) -> Output {
 fn run_command(command: &mut Command, stdin: &[u8]) -> Output {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that fails early does not read what it is given.
+    // A command that fails early does not read its input.
     let _unread = child.stdin.take().unwrap().write_all(stdin);
     child.wait_with_output().unwrap()
 }
@@ -51,7 +51,7 @@ fn assert_code(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}\n{}", out(output), err(output));
 }
 
-/// A gateway.toml in a folder of its own.
+/// A folder with a gateway.toml.
 struct Folder(TempDir);
 
 impl Folder {
@@ -100,7 +100,7 @@ fn usual() -> Folder {
     Folder::new(&config("127.0.0.1:0", "http://127.0.0.1:9"))
 }
 
-/// As [`usual`], and a route with a signature of its own.
+/// As [`usual`], plus a route with a signature of its own.
 fn two_signatures() -> Folder {
     Folder::new(&format!(
         r#"{}
@@ -143,7 +143,7 @@ mod usage {
         }
     }
 
-    /// Every example that needs no gateway, as a shell runs it.
+    /// Runs every example that needs no gateway, in a shell.
     #[test]
     fn the_examples_of_the_help_work_when_pasted() {
         let binary = Path::new(env!("CARGO_BIN_EXE_hookgate")).parent().unwrap();
@@ -575,14 +575,14 @@ mod check {
     }
 }
 
-/// A gateway that listens.
+/// A running gateway.
 fn gateway(folder: &Folder) -> (Running, SocketAddr) {
     let mut running = Running::start(hookgate(&["run"]).current_dir(folder.path()));
     let line = running.wait_for("listening");
     (running, address_in(&line))
 }
 
-/// A request whose body is not there yet, although the gateway waits for it.
+/// A request whose body is incomplete, and which the gateway is already serving.
 fn half_a_request(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -646,7 +646,7 @@ mod run {
         assert_eq!(running.ended(), Some(0), "{}", running.seen);
     }
 
-    /// Each binds its sockets with `SO_REUSEPORT`, for its own workers only.
+    /// Each binds its sockets with `SO_REUSEPORT`, but only for its own workers.
     #[test]
     fn two_gateways_do_not_share_an_address() {
         let (mut running, address) = gateway(&usual());
@@ -670,7 +670,7 @@ mod run {
     }
 }
 
-/// Answers one request with these bytes, and hands over what it received.
+/// Answers one request with these bytes. Returns the request.
 fn answers_once(answer: &'static str) -> (SocketAddr, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -803,7 +803,7 @@ mod send {
         }
     }
 
-    /// The whole way: sender, gateway, app.
+    /// The whole path: sender, gateway, app.
     #[test]
     fn through_a_gateway_good_events_arrive_and_forged_ones_do_not() {
         for (path, model) in [("/webhook/leads", "leads"), ("/webhook/jobs", "jobs")] {
@@ -816,7 +816,7 @@ mod send {
                 assert_code(&output, 0);
                 assert!(out(&output).contains("stopped, as it must be"), "{}", out(&output));
             }
-            // The app answers one request only: this is the first that it gets.
+            // The app answers only one request, so this must be the first that reaches it.
             let output = folder.run(&["send", path, "--url", &url, "--secret", "previous"], b"");
             assert_code(&output, 0);
             let received = received.join().unwrap();
@@ -826,7 +826,7 @@ mod send {
         }
     }
 
-    /// Every sender has its turn in `presets`.
+    /// `presets` tries every sender.
     #[test]
     fn a_scheme_that_signs_more_than_the_body_can_be_tried_with_good_and_with_forged_events() {
         let usual = ["missing", "malformed", "tampered", "wrong-secret", "duplicate"];
@@ -872,7 +872,7 @@ mod demo {
 
     #[test]
     fn where_the_usual_port_is_taken_it_takes_another() {
-        // Either this listener has it, or somebody else did before.
+        // The port is taken, by this listener or by another process.
         let _taken = TcpListener::bind("127.0.0.1:8080");
         let output = run(&["demo", "--once"], b"");
         assert_code(&output, 0);
@@ -900,7 +900,7 @@ mod demo {
         assert_eq!(err(&output), "");
     }
 
-    /// The commands that it prints, run by a shell while it serves.
+    /// Runs the printed commands in a shell while the gateway serves.
     #[test]
     fn what_it_prints_to_paste_works() {
         let mut demo = Running::start(&mut hookgate(&["demo"]));
@@ -932,7 +932,7 @@ mod demo {
     }
 }
 
-/// Whatever is typed or configured wrongly: neither terminal nor log shows what a URL authorizes with.
+/// Whatever is mistyped or misconfigured, neither the terminal nor the log shows a URL's credentials.
 #[test]
 fn no_credential_of_a_url_is_ever_printed() {
     let folder = Folder::new(

@@ -1,4 +1,4 @@
-//! Configuration files: every one under tests/config has its exact report beside it.
+//! Configuration files: every file under tests/config has its exact report in a file beside it.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use hookgate::config::environment::{FileError, Fixed};
 use hookgate::config::problem::{Severity, Style};
 use hookgate::config::{self, Loaded};
 
-/// The machine that the files under tests/config are read on.
+/// The environment in which the files under tests/config are read.
 fn environment() -> Fixed {
     Fixed::new(NonZeroUsize::new(4).unwrap())
         .with_variable("PROPIFY_WEBHOOK_SECRET", "5d1c4ca6d2a94b6c8e1f0a7b9c3d2e1f")
@@ -56,7 +56,7 @@ fn read(path: &Path) -> Result<Loaded, config::problem::Report> {
     config::read(path.to_str().unwrap(), &fs::read_to_string(path).unwrap(), &environment(), now())
 }
 
-/// Compares with the file beside; `BLESS=1` writes it.
+/// Compares with the expected report; `BLESS=1` writes it.
 fn expect(path: &Path, got: &str) {
     let beside = path.with_extension("stderr");
     if std::env::var_os("BLESS").is_some() {
@@ -96,7 +96,7 @@ fn five_mistakes_are_five_problems_each_on_its_line() {
     assert_eq!(lines, [3, 7, 11, 16, 20]);
 }
 
-/// The program and the people's renderings name the same places.
+/// JSON and text name the same places.
 #[test]
 fn both_renderings_agree_on_the_place() {
     for path in files("tests/config/invalid") {
@@ -150,7 +150,7 @@ fn the_example_of_the_contract_means_what_it_says() {
     assert_eq!(github.upstream.idle_timeout, Duration::from_secs(4));
 }
 
-/// What is not set is what the contract says, and what its example says: the defaults are all in it.
+/// Unset keys have the contract's defaults, which are also all in its example.
 #[test]
 fn a_minimal_file_has_the_defaults_of_the_contract() {
     let minimal = read(Path::new("tests/config/valid/minimal.toml")).unwrap().config;

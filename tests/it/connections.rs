@@ -1,4 +1,4 @@
-//! How many connections there may be, and what a client can hold up by not reading or by going away.
+//! The connection limit, and clients that hold a connection up by not reading or by going away.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Upstream, assert_refuse
 const PATH: &str = "/webhook/leases";
 
 #[test]
-fn a_connection_over_the_most_waits_and_is_served_in_its_turn() {
+fn a_connection_over_the_limit_waits_and_is_served_in_turn() {
     let (open, passed) = gate();
     let upstream = Upstream::scripted(move |connection| {
         while connection.request().is_some() {
@@ -26,7 +26,7 @@ fn a_connection_over_the_most_waits_and_is_served_in_its_turn() {
     upstream.wait_for(2);
     let mut third = Client::to(&gateway);
     third.send(post("the third").bytes());
-    // That something does not happen can only be seen by looking for a while.
+    // That nothing happens can only be observed over some time.
     third.assert_silent(Duration::from_millis(100));
     assert_eq!(upstream.requests().len(), 2, "the third was let in beside them");
     drop(open);
@@ -38,9 +38,9 @@ fn a_connection_over_the_most_waits_and_is_served_in_its_turn() {
 }
 
 #[test]
-fn idle_connections_are_let_go_when_others_want_in() {
+fn idle_connections_are_evicted_for_new_ones() {
     let upstream = Upstream::ok();
-    // They would stay for an hour, were they not let go for others.
+    // Without eviction they would stay for an hour.
     let setup = gateway().server("max_connections = 2").limits("idle_timeout = \"1h\"");
     let gateway = setup.route(PATH, &upstream.url()).start();
     let mut idle: Vec<_> = (0..2).map(|_| Client::to(&gateway)).collect();
@@ -94,7 +94,7 @@ fn an_answer_to_a_client_that_reads_slowly_is_not_cut() {
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes());
     let begin = Instant::now();
-    // Ten megabytes a second: the whole takes longer than the limit, each of the kernel's buffers does not.
+    // Ten megabytes a second: the whole answer takes longer than the limit, each of the kernel's buffers does not.
     while begin.elapsed() < Duration::from_millis(1400) {
         client.read_some(512 * 1024);
         std::thread::sleep(Duration::from_millis(50));
@@ -103,7 +103,7 @@ fn an_answer_to_a_client_that_reads_slowly_is_not_cut() {
     assert_eq!((response.complete, response.body.len()), (true, length));
 }
 
-/// Each piece is taken in time. All of it would take a minute, and as long would the upstream's connection be held.
+/// Each piece is read in time, but the whole answer would take a minute and hold the upstream's connection as long.
 #[test]
 fn a_client_that_takes_its_answer_below_the_least_rate_is_cut_off_though_it_takes_some_all_the_time() {
     let body = vec![b'z'; 128 << 20];
@@ -119,15 +119,15 @@ fn a_client_that_takes_its_answer_below_the_least_rate_is_cut_off_though_it_take
     client.send(post(FIXTURE).bytes()).until("\r\n\r\n");
     while upstream.closed() == 0 {
         client.read_some(64 * 1024);
-        // Sleeping is what a slow reader is made of.
+        // The sleep is the slowness itself.
         std::thread::sleep(Duration::from_millis(20));
     }
     let response = client.response();
     assert!(!response.complete && response.body.len() < 64 << 20, "{} bytes", response.body.len());
 }
 
-/// At this pace it takes longer than the limit until a third of the kernel's largest buffer is empty, which is when the
-/// kernel would ask for more.
+/// At this rate, emptying a third of the kernel's largest buffer, after which the kernel asks for more, takes longer than the
+/// limit.
 #[test]
 fn an_answer_to_a_client_that_reads_steadily_is_not_cut_however_much_the_kernel_would_take() {
     let length = 16 * 1024 * 1024;
@@ -150,7 +150,7 @@ fn an_answer_to_a_client_that_reads_steadily_is_not_cut_however_much_the_kernel_
     assert_eq!((response.complete, response.body.len()), (true, length));
 }
 
-/// Of two kinds, in an order that never repeats itself, so that no answer can take another's place.
+/// Requests of two kinds in an order without period, so that a swapped answer is noticed.
 fn nth_request(n: usize) -> String {
     let method = if n.count_ones().is_multiple_of(2) { "POST /nowhere" } else { "GET /webhook/leases" };
     format!("{method} HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -231,7 +231,7 @@ fn an_answer_that_is_more_than_the_kernel_takes_at_once_is_whole_before_the_conn
 }
 
 #[test]
-fn the_last_answer_is_whole_though_the_client_has_sent_what_nobody_reads() {
+fn the_last_answer_is_complete_though_the_client_has_sent_bytes_that_are_not_read() {
     const LENGTH: usize = 6 * 1024 * 1024;
     let upstream = Upstream::scripted(|connection| {
         while connection.request().is_some() {
@@ -240,7 +240,7 @@ fn the_last_answer_is_whole_though_the_client_has_sent_what_nobody_reads() {
         }
     });
     let gateway = Gateway::before(&upstream);
-    // Larger than what is read at once: what follows its content stays in the kernel.
+    // Larger than one read: the bytes after its content stay in the kernel.
     let request = post([b'q'; 70_000]).line("connection: close").bytes();
     for _ in 0..5 {
         let mut client = Client::to(&gateway);
@@ -263,7 +263,7 @@ fn a_client_that_never_stops_sending_after_its_refusal_is_cut_off() {
 }
 
 #[test]
-fn what_an_unfinished_body_held_is_given_back_when_its_sender_goes() {
+fn the_reservation_of_an_unfinished_body_is_released_when_its_sender_goes() {
     let upstream = Upstream::ok();
     let gateway = gateway()
         .limits("max_body = \"64KiB\"\nmax_buffered = \"64KiB\"")

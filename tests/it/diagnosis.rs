@@ -1,5 +1,5 @@
-//! What the gateway's log says of signatures that do not verify: each usual slip is named, by its own name and no other,
-//! and nobody but the operator hears of it.
+//! The log's diagnosis of signatures that do not verify: each known mistake is reported as its own cause and no other, only to
+//! the operator.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -21,15 +21,15 @@ use crate::support::{
     signature_with, unsigned,
 };
 
-/// In every body, and in no line of the log.
+/// Part of every body, and never of a log line.
 const MARK: &str = "mark-of-the-content";
 
-/// As Propify writes it.
+/// A body as Propify writes it.
 fn body() -> String {
     format!(r#"{{"meta":{{"object":"leases"}},"text":"{MARK}","list":[1,2]}}"#)
 }
 
-/// A gateway whose secret is this text in the environment.
+/// A gateway whose secret is this text in an environment variable.
 struct Setup {
     secret: String,
     entry: &'static str,
@@ -48,7 +48,7 @@ impl Setup {
         Self { secret: text.into(), ..Self::new() }
     }
 
-    /// Runs it with nothing behind it, and sends it this request. Gives back the log's lines.
+    /// Starts it without an upstream and sends it this request. Returns the log lines.
     fn refuses(&self, request: &Post) -> Vec<Value> {
         let folder = tempfile::tempdir().unwrap();
         let (mut running, address) = self.start(folder.path());
@@ -86,7 +86,7 @@ impl Setup {
 
 const OTHER: &str = "another secret, that is long enough";
 
-/// The one cause that the log names.
+/// The one cause in the log.
 #[track_caller]
 fn cause(log: &[Value]) -> String {
     let causes: Vec<_> = log.iter().filter(|line| line["message"] == "likely cause").collect();
@@ -102,7 +102,7 @@ fn cause(log: &[Value]) -> String {
     line["cause"].as_str().unwrap().to_owned()
 }
 
-/// What was signed, and what arrives.
+/// A request signed over one body, with another.
 fn changed(signed: &[u8], arrives: &[u8]) -> Post {
     post(signed).forged(arrives)
 }
@@ -116,7 +116,7 @@ fn field(value: &str) -> Post {
 }
 
 #[test]
-fn a_slip_in_the_secret_is_named() {
+fn a_mistake_in_the_secret_is_named() {
     for (text, want) in [
         (format!("{SECRET}\n"), "secret_white_space"),
         (format!(" {SECRET}"), "secret_white_space"),
@@ -128,7 +128,7 @@ fn a_slip_in_the_secret_is_named() {
     }
     let newline = signed_with(&format!("{SECRET}\n"));
     assert_eq!(cause(&Setup::new().refuses(&newline)), "secret_newline");
-    // The reverse: written as base64 and hexadecimal here, and used as text by the sender.
+    // The reverse: the gateway decodes the secret from base64 or hexadecimal, and the sender uses the text.
     for (text, entry) in [
         (STANDARD.encode(SECRET), "{ env = \"KEY\", encoding = \"base64\" }"),
         (hex::encode(SECRET), "{ env = \"KEY\", encoding = \"hex\" }"),
@@ -166,7 +166,7 @@ fn a_change_of_the_body_is_named() {
 }
 
 #[test]
-fn a_secret_of_elsewhere_or_of_yesterday_is_named() {
+fn a_secret_of_another_route_or_an_expired_one_is_named() {
     let other = r#"
         [[routes]]
         path = "/theirs"
@@ -202,7 +202,7 @@ fn a_signature_of_another_form_is_named_though_no_body_was_read() {
         assert_eq!(cause(&Setup::new().refuses(&request)), want, "{request:?}");
         assert_eq!(cause(&Setup::new().refuses(&declared(request))), want, "with its body not even sent");
     }
-    // In a list, it is the tag that is looked at.
+    // In a list, the tag is examined.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let tag = hex::decode(signature(format!("{now}.{}", body()).as_bytes())).unwrap();
     let listed = unsigned(body()).line(format!("stripe-signature: t={now},v1={}", STANDARD.encode(tag)));
@@ -230,7 +230,7 @@ fn a_clock_that_is_off_is_named_with_how_far() {
 }
 
 #[test]
-fn what_looks_right_and_is_forged_has_no_likely_cause() {
+fn a_well_formed_forgery_has_no_likely_cause() {
     let unknown = signature_with("nobody here has this secret", body().as_bytes());
     let other = body().replace("leases", "leads");
     for request in [
@@ -251,9 +251,9 @@ fn what_looks_right_and_is_forged_has_no_likely_cause() {
     }
 }
 
-/// Each of these bodies kept the thread busy for minutes: at every byte, the next that is no white space was looked for.
+/// Guards against quadratic work: for each of these bodies, a search at every byte for the next non-space would take minutes.
 #[test]
-fn what_is_looked_into_does_not_hold_up_the_end() {
+fn a_running_diagnosis_does_not_delay_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let (mut running, address) = Setup::new().start(folder.path());
     let body = format!("{{{}}}", " ".repeat(diagnosis::sample::LONGEST_CONTENT - 2));
@@ -267,9 +267,9 @@ fn what_is_looked_into_does_not_hold_up_the_end() {
     assert_eq!(running.ended(), Some(0));
 }
 
-/// With so many secrets, everything that could be tried takes more than is done for one request.
+/// With this many secrets, trying everything exceeds the work limit of one sample.
 #[test]
-fn what_would_take_too_much_is_given_up_and_the_log_says_so() {
+fn a_diagnosis_beyond_the_work_limit_is_given_up_and_the_log_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let secrets = (0..500).map(|n| format!(", {{ name = \"{n}\", value = \"another secret, number {n}\" }}"));
     let entry = format!("{{ name = \"current\", env = \"KEY\" }}{}", secrets.collect::<String>());
@@ -290,7 +290,7 @@ fn it_can_be_turned_off() {
     assert!(log.iter().all(|line| line["message"].as_str() != Some("likely cause")), "{log:?}");
 }
 
-/// On a route that observes, the body is there though the signature is malformed: so its tag is tried, too.
+/// In observe mode the body is read though the signature is malformed, so its tag is tried too.
 #[test]
 fn a_route_that_observes_is_told_why_it_would_have_refused() {
     let upstream = Upstream::ok_under(Oracle::default().observing());
@@ -313,15 +313,15 @@ fn a_route_that_observes_is_told_why_it_would_have_refused() {
     }
 }
 
-/// What was looked into, by what was found.
+/// The number of diagnosed samples, whatever the result.
 fn diagnosed(metrics: &str) -> f64 {
     let lines = metrics.lines().filter(|line| line.starts_with("hookgate_diagnosed_total{"));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
-/// Waits until so many were looked into. More there may be only if it took so long that tokens have come back.
+/// Waits until `tokens` samples are diagnosed. There may be more only if enough time has passed for tokens to come back.
 #[track_caller]
-fn assert_looked_into(gateway: &Gateway, begin: Instant, tokens: u32, rest: Duration) {
+fn assert_diagnosed(gateway: &Gateway, begin: Instant, tokens: u32, rest: Duration) {
     let end = Instant::now() + PATIENCE;
     let found = loop {
         let found = diagnosed(&metrics(gateway));
@@ -335,7 +335,7 @@ fn assert_looked_into(gateway: &Gateway, begin: Instant, tokens: u32, rest: Dura
 }
 
 #[test]
-fn of_a_storm_of_forgeries_four_are_looked_into() {
+fn of_many_forgeries_on_one_route_four_are_diagnosed() {
     let upstream = Upstream::ok();
     let gateway = gateway().admin().route(PATH, &upstream.url()).start_on(2);
     let forged = changed(body().as_bytes(), b"[]").bytes();
@@ -349,12 +349,12 @@ fn of_a_storm_of_forgeries_four_are_looked_into() {
     let refused =
         format!("hookgate_requests_total{{route=\"{PATH}\",status=\"401\",reason=\"signature_mismatch\"}}");
     await_value(&gateway, &refused, 1000.0);
-    assert_looked_into(&gateway, begin, diagnosis::submit::ROUTE_TOKENS, diagnosis::ROUTE_REST);
+    assert_diagnosed(&gateway, begin, diagnosis::submit::ROUTE_TOKENS, diagnosis::ROUTE_REST);
     nothing_reached(gateway, upstream);
 }
 
 #[test]
-fn of_a_storm_on_every_route_eight_are_looked_into() {
+fn of_many_forgeries_on_every_route_eight_are_diagnosed() {
     let upstream = Upstream::ok();
     let routes = 0..20;
     let setup =
@@ -366,12 +366,12 @@ fn of_a_storm_on_every_route_eight_are_looked_into() {
         let forged = changed(body().as_bytes(), b"[]").target(&format!("/{n}"));
         assert_eq!(client.send(forged.bytes()).response().status, 401);
     }
-    assert_looked_into(&gateway, begin, diagnosis::submit::TOTAL_TOKENS, diagnosis::TOTAL_REST);
+    assert_diagnosed(&gateway, begin, diagnosis::submit::TOTAL_TOKENS, diagnosis::TOTAL_REST);
     nothing_reached(gateway, upstream);
 }
 
 #[test]
-fn a_body_that_is_too_long_is_not_looked_into() {
+fn a_body_that_is_too_long_is_not_diagnosed() {
     let upstream = Upstream::ok();
     let gateway = gateway().admin().route(PATH, &upstream.url()).start();
     let longest = diagnosis::sample::LONGEST_CONTENT;
@@ -381,7 +381,7 @@ fn a_body_that_is_too_long_is_not_looked_into() {
         let request = changed(&content, &arrives);
         assert_eq!(Client::to(&gateway).send(request.bytes()).response().status, 401);
     }
-    // They are looked into in the order in which they came.
+    // Samples are diagnosed in order of arrival.
     let text = await_value(&gateway, &series("newline_added"), 1.0);
     assert_eq!(value(&text, &series("byte_order_mark")), 0.0);
     nothing_reached(gateway, upstream);

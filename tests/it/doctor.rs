@@ -1,4 +1,4 @@
-//! `hookgate doctor` and `check --live`, beside a real gateway: all well, and each thing that can be wrong, once.
+//! `hookgate doctor` and `check --live` against a real gateway: no problems, and each problem once.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -23,22 +23,22 @@ fn hookgate(folder: &TempDir, args: &[&str]) -> Command {
     command
 }
 
-/// A gateway in a process of its own, at ports that stand in its gateway.toml.
-struct Ward {
+/// A gateway in its own process, on the ports of its gateway.toml.
+struct Setup {
     folder: TempDir,
     listen: Reserved,
     admin: Reserved,
     running: Option<Running>,
 }
 
-impl Ward {
-    /// The ports, and a folder for the file.
+impl Setup {
+    /// Picks the ports and creates the folder.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { folder, listen: Reserved::new(), admin: Reserved::new(), running: None }
     }
 
-    /// The text of a gateway.toml with these lines for `[server]`, and this behind `[admin]`.
+    /// The text of a gateway.toml with these lines in `[server]`, and `rest` after `[admin]`.
     fn text(&self, server: &str, rest: &str) -> String {
         format!(
             "[server]\nlisten = \"{}\"\nreuse_port = true\nmax_connections = 100\n{server}\n[admin]\nlisten = \"{}\"\n{rest}",
@@ -59,11 +59,11 @@ impl Ward {
         self
     }
 
-    /// The usual: a route, with a secret of the environment.
+    /// The usual gateway: a route, with a secret from the environment.
     fn usual(upstream: &str) -> Self {
-        let ward = Self::new();
-        let text = ward.text("", &routes(upstream));
-        ward.start(&text)
+        let setup = Self::new();
+        let text = setup.text("", &routes(upstream));
+        setup.start(&text)
     }
 
     fn wait_for(&mut self, mark: &str) -> String {
@@ -74,8 +74,8 @@ impl Ward {
         hookgate(&self.folder, args).output().unwrap()
     }
 
-    fn doctor(&self, args: &[&str]) -> Told {
-        told(&mut hookgate(&self.folder, &[&["doctor", "--json"], args].concat()))
+    fn doctor(&self, args: &[&str]) -> Report {
+        report(&mut hookgate(&self.folder, &[&["doctor", "--json"], args].concat()))
     }
 }
 
@@ -86,23 +86,23 @@ fn routes(upstream: &str) -> String {
     )
 }
 
-/// What the doctor has said.
-struct Told {
+/// The doctor's output.
+struct Report {
     code: Option<i32>,
     document: Value,
 }
 
-fn told(command: &mut Command) -> Told {
+fn report(command: &mut Command) -> Report {
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!text.contains(KEY) && !text.contains(OTHER), "a secret is printed: {text}");
     let document = serde_json::from_str(&text)
         .unwrap_or_else(|error| panic!("{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr)));
-    Told { code: output.status.code(), document }
+    Report { code: output.status.code(), document }
 }
 
-impl Told {
-    /// The findings of a kind, each with its level and its words.
+impl Report {
+    /// The findings of a check, each with its level and its text.
     fn of(&self, check: &str) -> Vec<(String, String)> {
         let findings = self.document["findings"].as_array().unwrap().iter();
         let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
@@ -114,7 +114,7 @@ impl Told {
         .collect()
     }
 
-    /// Makes sure that a kind of thing has a finding of this level with these words.
+    /// Asserts that a check has a finding of this level with these words.
     #[track_caller]
     fn assert(&self, check: &str, level: &str, words: &str) {
         let found = self.of(check);
@@ -132,8 +132,8 @@ impl Told {
 #[test]
 fn where_all_is_well_it_says_so_and_no_byte_reaches_the_app() {
     let upstream = Upstream::ok();
-    let ward = Ward::new();
-    let socket = ward.folder.path().join("gateway.sock");
+    let setup = Setup::new();
+    let socket = setup.folder.path().join("gateway.sock");
     let more = |path: &str, lines: &str| {
         format!("[[routes]]\npath = \"{path}\"\nupstream = \"{}\"\n{lines}\n", upstream.url())
     };
@@ -142,7 +142,7 @@ fn where_all_is_well_it_says_so_and_no_byte_reaches_the_app() {
             "signature = {{ scheme = \"{scheme}\", secrets = [{{ env = \"KEY\", encoding = \"utf8\" }}] }}"
         )
     };
-    let text = ward.text("", &routes(&upstream.url()))
+    let text = setup.text("", &routes(&upstream.url()))
         + &more("/webhook/{model}", "")
         + &more("/rest/{*rest}", "model = \"leads\"")
         + &more("/hooks/stripe", &signed("stripe"))
@@ -153,115 +153,115 @@ fn where_all_is_well_it_says_so_and_no_byte_reaches_the_app() {
             "/hooks/square",
             &format!("{}\npublic_url = \"https://hooks.example.com\"", signed("square")),
         );
-    let listen = format!("listen = \"{}\"", ward.listen.address());
-    let both = format!("listen = [\"{}\", \"unix:{}\"]", ward.listen.address(), socket.display());
-    let ward = ward.start(&text.replace(&listen, &both));
+    let listen = format!("listen = \"{}\"", setup.listen.address());
+    let both = format!("listen = [\"{}\", \"unix:{}\"]", setup.listen.address(), socket.display());
+    let setup = setup.start(&text.replace(&listen, &both));
 
-    let told = ward.doctor(&["--strict"]);
-    assert_eq!(told.code, Some(0), "{:#}", told.document);
-    assert_eq!(told.document["ok"], true);
+    let report = setup.doctor(&["--strict"]);
+    assert_eq!(report.code, Some(0), "{:#}", report.document);
+    assert_eq!(report.document["ok"], true);
     assert_eq!(
-        told.of("route").len(),
+        report.of("route").len(),
         9,
         "each path at the first listener, one at the other: {:#}",
-        told.document
+        report.document
     );
-    assert_eq!(told.of("secret of route").len(), 8);
+    assert_eq!(report.of("secret of route").len(), 8);
     for check in
         ["configuration", "running configuration", "process", "upstream", "secret of route", "limits"]
     {
-        told.assert_only(check, "ok");
+        report.assert_only(check, "ok");
     }
-    told.assert("clock", "ok", "/hooks/stripe (5m back, 5m ahead)");
+    report.assert("clock", "ok", "/hooks/stripe (5m back, 5m ahead)");
     assert_eq!(upstream.bytes(), 0);
 
-    let text = ward.ask(&["doctor"]);
+    let text = setup.ask(&["doctor"]);
     assert_eq!(text.status.code(), Some(0));
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("ok       secret of route /webhook/leases: the gateway verifies"), "{text}");
     assert!(text.contains("\n0 problems, 0 warnings, of "), "{text}");
-    drop(ward);
+    drop(setup);
     let mut upstream = upstream;
     upstream.settle();
     assert_eq!(upstream.bytes(), 0);
 }
 
 #[test]
-fn a_listener_that_expects_proxies_is_spoken_to_as_one() {
+fn the_doctor_sends_a_proxy_header_to_a_listener_that_expects_one() {
     let upstream = Upstream::ok();
-    let ward = Ward::new();
-    let text = ward.text("proxy_protocol = { trusted = [\"127.0.0.0/8\"] }", &routes(&upstream.url()));
-    let told = ward.start(&text).doctor(&[]);
-    told.assert_only("route", "ok");
-    told.assert_only("process", "ok");
+    let setup = Setup::new();
+    let text = setup.text("proxy_protocol = { trusted = [\"127.0.0.0/8\"] }", &routes(&upstream.url()));
+    let report = setup.start(&text).doctor(&[]);
+    report.assert_only("route", "ok");
+    report.assert_only("process", "ok");
 }
 
 #[test]
 fn a_file_that_is_not_what_runs_is_told_with_what_differs() {
     let upstream = Upstream::ok();
-    let mut ward = Ward::usual(&upstream.url());
+    let mut setup = Setup::usual(&upstream.url());
     let more = format!(
         "[[routes]]\npath = \"/new\"\nupstream = \"{}\"\n[limits]\nheader_timeout = \"7s\"\n",
         upstream.url()
     );
-    let text = ward.text("", &routes(&upstream.url()));
-    ward.write("other.toml", &format!("{text}{more}"));
-    let told = ward.doctor(&["--config", "other.toml"]);
-    assert_eq!(told.code, Some(1));
-    told.assert(
+    let text = setup.text("", &routes(&upstream.url()));
+    setup.write("other.toml", &format!("{text}{more}"));
+    let report = setup.doctor(&["--config", "other.toml"]);
+    assert_eq!(report.code, Some(1));
+    report.assert(
         "running configuration",
         "problem",
         "other.toml says: [limits], route /new (only in the file)",
     );
-    told.assert("route", "problem", "does not know it (no_route)");
-    told.assert(
+    report.assert("route", "problem", "does not know it (no_route)");
+    report.assert(
         "secret of route",
         "problem",
         "/new | the gateway refuses what is signed with `current`: no_route",
     );
 
-    ward.write("gateway.toml", &format!("nonsense\n{text}"));
-    ward.wait_for("not reloaded");
-    let broken = ward.doctor(&[]);
+    setup.write("gateway.toml", &format!("nonsense\n{text}"));
+    setup.wait_for("not reloaded");
+    let broken = setup.doctor(&[]);
     assert_eq!(broken.code, Some(78));
     assert_eq!(broken.document["ok"], false);
-    assert_eq!(ward.ask(&["doctor"]).status.code(), Some(78));
-    let told = ward.doctor(&["--config", "other.toml"]);
-    told.assert("running configuration", "problem", "its last reload failed");
+    assert_eq!(setup.ask(&["doctor"]).status.code(), Some(78));
+    let report = setup.doctor(&["--config", "other.toml"]);
+    report.assert("running configuration", "problem", "its last reload failed");
 
-    ward.write(
+    setup.write(
         "gateway.toml",
         &format!("{text}{more}").replace("max_connections = 100", "max_connections = 99"),
     );
-    ward.wait_for("only a restart changes these");
-    let told = ward.doctor(&[]);
-    assert_eq!(told.code, Some(0));
-    told.assert("running configuration", "ok", "says what gateway.toml says");
-    told.assert("running configuration", "warning", "server.max_connections");
-    assert_eq!(ward.doctor(&["--strict"]).code, Some(1));
+    setup.wait_for("only a restart changes these");
+    let report = setup.doctor(&[]);
+    assert_eq!(report.code, Some(0));
+    report.assert("running configuration", "ok", "says what gateway.toml says");
+    report.assert("running configuration", "warning", "server.max_connections");
+    assert_eq!(setup.doctor(&["--strict"]).code, Some(1));
 }
 
 #[test]
 fn a_gateway_that_has_another_secret_is_found_out_without_showing_either() {
     let upstream = Upstream::ok();
-    let ward = Ward::usual(&upstream.url());
-    let told = told(hookgate(&ward.folder, &["doctor", "--json"]).env("KEY", OTHER));
-    assert_eq!(told.code, Some(1));
-    told.assert("secret of route", "problem", "it has another secret");
-    told.assert("running configuration", "ok", "says what gateway.toml says");
+    let setup = Setup::usual(&upstream.url());
+    let report = report(hookgate(&setup.folder, &["doctor", "--json"]).env("KEY", OTHER));
+    assert_eq!(report.code, Some(1));
+    report.assert("secret of route", "problem", "it has another secret");
+    report.assert("running configuration", "ok", "says what gateway.toml says");
     assert_eq!(upstream.bytes(), 0);
 }
 
 #[test]
 fn an_upstream_that_is_down_is_a_problem() {
     let down = Reserved::new();
-    let ward = Ward::new();
-    let text = ward.text("", &routes(&format!("http://{}", down.address())))
+    let setup = Setup::new();
+    let text = setup.text("", &routes(&format!("http://{}", down.address())))
         + "[[routes]]\npath = \"/b\"\nupstream = \"unix:/nonexistent/app.sock\"\n";
-    let told = ward.start(&text).doctor(&[]);
-    assert_eq!(told.code, Some(1));
-    told.assert("upstream", "problem", "nobody listens there | start the app");
-    told.assert("upstream", "problem", "unix:/nonexistent/app.sock | nothing is there");
+    let report = setup.start(&text).doctor(&[]);
+    assert_eq!(report.code, Some(1));
+    report.assert("upstream", "problem", "nobody listens there | start the app");
+    report.assert("upstream", "problem", "unix:/nonexistent/app.sock | nothing is there");
 }
 
 #[test]
@@ -269,17 +269,17 @@ fn ways_around_the_gateway_are_told_apart() {
     let app = pretender(json!({}));
     let (nobody, upstream) = (Reserved::new(), Upstream::ok());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let ward = Ward::usual(&upstream.url());
+    let setup = Setup::usual(&upstream.url());
     let url = |address: SocketAddr| format!("http://{address}/webhook/leases");
-    // What no address of a machine is: connecting to it leads to this one.
+    // 0.0.0.0 is no machine's address: connecting to it reaches this machine.
     let open = format!("http://0.0.0.0:{}/", app.port());
-    let told = ward.doctor(&[
+    let report = setup.doctor(&[
         "--timeout",
         "300ms",
         "--bypass",
         &url(nobody.address()),
         "--bypass",
-        &url(ward.listen.address()),
+        &url(setup.listen.address()),
         "--bypass",
         &url(app),
         "--bypass",
@@ -289,19 +289,19 @@ fn ways_around_the_gateway_are_told_apart() {
         "--bypass",
         &open,
     ]);
-    assert_eq!(told.code, Some(1));
-    let levels: Vec<_> = told.of("bypass").into_iter().map(|(level, _)| level).collect();
-    assert_eq!(levels, ["ok", "ok", "warning", "warning", "warning", "problem"], "{:#}", told.document);
-    told.assert(
+    assert_eq!(report.code, Some(1));
+    let levels: Vec<_> = report.of("bypass").into_iter().map(|(level, _)| level).collect();
+    assert_eq!(levels, ["ok", "ok", "warning", "warning", "warning", "problem"], "{:#}", report.document);
+    report.assert(
         "bypass",
         "ok",
         "a hookgate answers there, and refuses an unsigned event (signature_missing)",
     );
-    told.assert("bypass", "problem", "bind the app to 127.0.0.1");
+    report.assert("bypass", "problem", "bind the app to 127.0.0.1");
     assert_eq!(upstream.bytes(), 0);
 }
 
-/// An address of this machine besides loopback; one that is connected to nothing has none.
+/// An address of this machine other than loopback; `None` without a network.
 fn outside() -> Option<std::net::IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("192.0.2.1:9").ok()?;
@@ -313,10 +313,10 @@ fn an_app_that_listens_beside_loopback_is_noticed() {
     let app = TcpListener::bind("0.0.0.0:0").unwrap();
     let loopback_only = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = |listener: &TcpListener| format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
-    let ward = Ward::new();
-    let text = ward.text("", &routes(&url(&app)))
+    let setup = Setup::new();
+    let text = setup.text("", &routes(&url(&app)))
         + &format!("[[routes]]\npath = \"/b\"\nupstream = \"{}\"\n", url(&loopback_only));
-    let found = ward.start(&text).doctor(&[]).of("way around");
+    let found = setup.start(&text).doctor(&[]).of("way around");
     let levels: Vec<_> = found.iter().map(|(level, _)| level.as_str()).collect();
     assert_eq!(levels, if outside().is_some() { vec!["warning", "ok"] } else { vec![] }, "{found:#?}");
 }
@@ -324,58 +324,59 @@ fn an_app_that_listens_beside_loopback_is_noticed() {
 #[test]
 fn an_admin_listener_that_is_missing_or_open_to_others_is_told() {
     let upstream = Upstream::ok();
-    let ward = Ward::new();
-    ward.write("gateway.toml", &format!("server.listen = \"127.0.0.1:0\"\n{}", routes(&upstream.url())));
-    let told = ward.doctor(&[]);
-    assert_eq!(told.code, Some(1));
-    told.assert("admin listener", "problem", "add `[admin]`");
-    told.assert("upstream", "ok", "accepts connections");
+    let setup = Setup::new();
+    setup.write("gateway.toml", &format!("server.listen = \"127.0.0.1:0\"\n{}", routes(&upstream.url())));
+    let report = setup.doctor(&[]);
+    assert_eq!(report.code, Some(1));
+    report.assert("admin listener", "problem", "add `[admin]`");
+    report.assert("upstream", "ok", "accepts connections");
 
-    let open = ward.text("", &routes(&upstream.url()));
-    let admin = ward.admin.address().to_string();
-    ward.write("gateway.toml", &open.replace(&admin, &format!("0.0.0.0:{}", ward.admin.address().port())));
-    let told = ward.doctor(&[]);
-    told.assert("admin", "warning", "bind it to 127.0.0.1");
-    told.assert("admin listener", "problem", "is the gateway running");
+    let open = setup.text("", &routes(&upstream.url()));
+    let admin = setup.admin.address().to_string();
+    setup.write("gateway.toml", &open.replace(&admin, &format!("0.0.0.0:{}", setup.admin.address().port())));
+    let report = setup.doctor(&[]);
+    report.assert("admin", "warning", "bind it to 127.0.0.1");
+    report.assert("admin listener", "problem", "is the gateway running");
 }
 
 #[test]
 fn a_gateway_that_answers_senders_beside_the_one_that_is_asked_is_found_out() {
     let upstream = Upstream::ok();
     let other_admin = Reserved::new();
-    let ward = Ward::new();
-    // The kernel tosses a coin for each connection: that all of them come to the same gateway does not happen.
+    let setup = Setup::new();
+    // The kernel chooses a gateway at random for each connection: with this many, all of them reaching the same one does not
+    // happen.
     let more = |number| format!("[[routes]]\npath = \"/{number}\"\nupstream = \"{}\"\n", upstream.url());
-    let text = ward.text("workers = 1", &routes(&upstream.url())) + &(0..60).map(more).collect::<String>();
-    let ward = ward.start(&text);
-    ward.write(
+    let text = setup.text("workers = 1", &routes(&upstream.url())) + &(0..60).map(more).collect::<String>();
+    let setup = setup.start(&text);
+    setup.write(
         "old.toml",
-        &text.replace(&ward.admin.address().to_string(), &other_admin.address().to_string()),
+        &text.replace(&setup.admin.address().to_string(), &other_admin.address().to_string()),
     );
-    let mut old = Running::start(&mut hookgate(&ward.folder, &["--config", "old.toml"]));
+    let mut old = Running::start(&mut hookgate(&setup.folder, &["--config", "old.toml"]));
     old.wait_for("listening");
-    let told = ward.doctor(&[]);
-    assert_eq!(told.code, Some(1));
-    told.assert("process", "problem", "another gateway answers senders");
-    told.assert_only("route", "ok");
+    let report = setup.doctor(&[]);
+    assert_eq!(report.code, Some(1));
+    report.assert("process", "problem", "another gateway answers senders");
+    report.assert_only("route", "ok");
     drop(old);
-    ward.doctor(&[]).assert_only("process", "ok");
+    setup.doctor(&[]).assert_only("process", "ok");
 }
 
-/// A port that the system has chosen, as well as a socket that was inherited, stands in no file.
+/// No file has a port that the system chose, or the address of an inherited socket.
 #[test]
 fn the_gateway_says_itself_where_it_listens() {
     let upstream = Upstream::ok();
-    let ward = Ward::new();
-    let text = ward.text("", &routes(&upstream.url()));
-    let told = ward.start(&text.replace(&ward_listen(&text), "127.0.0.1:0")).doctor(&["--strict"]);
-    assert_eq!(told.code, Some(0), "{:#}", told.document);
-    told.assert("route", "ok", "is there at 127.0.0.1:");
-    told.assert_only("process", "ok");
+    let setup = Setup::new();
+    let text = setup.text("", &routes(&upstream.url()));
+    let report = setup.start(&text.replace(&listen_address(&text), "127.0.0.1:0")).doctor(&["--strict"]);
+    assert_eq!(report.code, Some(0), "{:#}", report.document);
+    report.assert("route", "ok", "is there at 127.0.0.1:");
+    report.assert_only("process", "ok");
 }
 
-/// The address under `[server]`.
-fn ward_listen(text: &str) -> String {
+/// The address in `[server]`.
+fn listen_address(text: &str) -> String {
     text.split('"').nth(1).unwrap().to_owned()
 }
 
@@ -383,19 +384,19 @@ fn ward_listen(text: &str) -> String {
 fn what_is_no_hookgate_is_not_taken_for_one() {
     let stranger = pretender(json!({}));
     let url = format!("http://{stranger}");
-    let ward = Ward::new();
+    let setup = Setup::new();
     let listen = format!("server.listen = \"{stranger}\"\n");
-    ward.write("gateway.toml", &format!("{listen}{}", routes("http://127.0.0.1:9")));
-    let told = ward.doctor(&["--admin", &url]);
-    assert_eq!(told.code, Some(1));
-    told.assert("admin listener", "problem", "is not this hookgate's admin listener");
-    told.assert("route", "problem", "is not hookgate");
-    assert_eq!(told.of("secret of route"), [], "nothing signed is sent to a stranger");
-    let live = ward.ask(&["check", "--live", "--admin", &url]);
+    setup.write("gateway.toml", &format!("{listen}{}", routes("http://127.0.0.1:9")));
+    let report = setup.doctor(&["--admin", &url]);
+    assert_eq!(report.code, Some(1));
+    report.assert("admin listener", "problem", "is not this hookgate's admin listener");
+    report.assert("route", "problem", "is not hookgate");
+    assert_eq!(report.of("secret of route"), [], "nothing signed is sent to a stranger");
+    let live = setup.ask(&["check", "--live", "--admin", &url]);
     assert_eq!(live.status.code(), Some(1));
 }
 
-/// Something that is no hookgate, answers everything with 200, and says this where a doctor asks.
+/// A server that is not hookgate: answers everything with 200, and the doctor's question with this.
 fn pretender(state: Value) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -407,7 +408,7 @@ fn pretender(state: Value) -> SocketAddr {
             while !read.windows(4).any(|window| window == b"\r\n\r\n") {
                 match stream.read(&mut piece) {
                     Ok(n) if n > 0 => read.extend_from_slice(&piece[..n]),
-                    // Some only look whether somebody listens.
+                    // Some clients only test whether somebody listens.
                     _ => break,
                 }
             }
@@ -427,17 +428,17 @@ fn clocks_versions_and_limits_that_are_wrong_are_told() {
         "version": "0.0.1", "generation": 7, "differences": null, "restart": [], "outdated": false,
         "listening": [], "now": now - 600, "descriptors_allowed": 64, "descriptors_needed": 10_000,
     }));
-    let ward = Ward::new();
+    let setup = Setup::new();
     let stripe = routes("http://127.0.0.1:9").replace("propify", "stripe");
-    ward.write("gateway.toml", &format!("server.listen = \"127.0.0.1:0\"\n{stripe}"));
-    let told = ward.doctor(&["--admin", &format!("http://{admin}")]);
-    assert_eq!(told.code, Some(1));
-    told.assert("clock", "problem", "s behind this one | synchronise both (NTP)");
-    told.assert("clock", "problem", "/webhook/leases (5m back, 5m ahead)");
-    told.assert("running configuration", "warning", "the gateway is hookgate 0.0.1");
-    told.assert("limits", "warning", "LimitNOFILE=");
-    told.assert("admin listener", "problem", "not ready");
-    told.assert("secret of route", "problem", "could not be tried");
+    setup.write("gateway.toml", &format!("server.listen = \"127.0.0.1:0\"\n{stripe}"));
+    let report = setup.doctor(&["--admin", &format!("http://{admin}")]);
+    assert_eq!(report.code, Some(1));
+    report.assert("clock", "problem", "s behind this one | synchronise both (NTP)");
+    report.assert("clock", "problem", "/webhook/leases (5m back, 5m ahead)");
+    report.assert("running configuration", "warning", "the gateway is hookgate 0.0.1");
+    report.assert("limits", "warning", "LimitNOFILE=");
+    report.assert("admin listener", "problem", "not ready");
+    report.assert("secret of route", "problem", "could not be tried");
 }
 
 mod live {
@@ -450,66 +451,66 @@ mod live {
     #[test]
     fn a_gateway_is_ready_whatever_is_wrong_with_the_rest_of_the_file() {
         let upstream = Upstream::ok();
-        let mut ward = Ward::usual(&upstream.url());
-        let output = ward.ask(&["check", "--live"]);
+        let mut setup = Setup::usual(&upstream.url());
+        let output = setup.ask(&["check", "--live"]);
         assert_eq!(code(&output), Some(0));
         assert!(String::from_utf8_lossy(&output.stdout).starts_with("ready: "));
-        let text = ward.text("", &routes(&upstream.url()));
-        // A value that is wrong, and a secret that is not at hand.
-        ward.write("gateway.toml", &text.replace("propify", "nonesuch").replace("KEY", "NO_SUCH_KEY"));
-        ward.wait_for("not reloaded");
-        assert_eq!(code(&ward.ask(&["check", "--live"])), Some(0));
-        assert_eq!(code(&ward.ask(&["secrets"])), Some(0));
-        assert_eq!(code(&ward.ask(&["check"])), Some(78));
-        let output = ward.ask(&["check", "--live", "--json"]);
+        let text = setup.text("", &routes(&upstream.url()));
+        // An invalid value, and a secret that is missing.
+        setup.write("gateway.toml", &text.replace("propify", "nonesuch").replace("KEY", "NO_SUCH_KEY"));
+        setup.wait_for("not reloaded");
+        assert_eq!(code(&setup.ask(&["check", "--live"])), Some(0));
+        assert_eq!(code(&setup.ask(&["secrets"])), Some(0));
+        assert_eq!(code(&setup.ask(&["check"])), Some(78));
+        let output = setup.ask(&["check", "--live", "--json"]);
         assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["ready"], true);
-        // No TOML any more: then only who names the listener gets an answer.
-        ward.write("gateway.toml", "[admin\n");
-        assert_eq!(code(&ward.ask(&["check", "--live"])), Some(78));
-        let admin = format!("http://{}", ward.admin.address());
-        assert_eq!(code(&ward.ask(&["check", "--live", "--admin", &admin])), Some(0));
+        // Not TOML: only `--admin` with an address still gets an answer.
+        setup.write("gateway.toml", "[admin\n");
+        assert_eq!(code(&setup.ask(&["check", "--live"])), Some(78));
+        let admin = format!("http://{}", setup.admin.address());
+        assert_eq!(code(&setup.ask(&["check", "--live", "--admin", &admin])), Some(0));
     }
 
     #[test]
     fn a_gateway_that_drains_is_not_ready() {
         let upstream = Upstream::ok();
-        let ward = Ward::new();
-        let text = ward.text("drain_delay = \"1m\"", &routes(&upstream.url()));
-        let mut ward = ward.start(&text);
-        ward.running.as_ref().unwrap().signal("-TERM");
-        ward.wait_for("not ready");
-        let output = ward.ask(&["check", "--live"]);
+        let setup = Setup::new();
+        let text = setup.text("drain_delay = \"1m\"", &routes(&upstream.url()));
+        let mut setup = setup.start(&text);
+        setup.running.as_ref().unwrap().signal("-TERM");
+        setup.wait_for("not ready");
+        let output = setup.ask(&["check", "--live"]);
         assert_eq!(code(&output), Some(1));
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(words.contains("starting or draining"), "{words}");
-        let told = ward.doctor(&[]);
-        assert_eq!(told.code, Some(1));
-        told.assert("admin listener", "problem", "starting or draining");
+        let report = setup.doctor(&[]);
+        assert_eq!(report.code, Some(1));
+        report.assert("admin listener", "problem", "starting or draining");
     }
 
     #[test]
     fn without_an_answer_it_is_not_ready_and_without_an_address_the_configuration_is_wrong() {
-        let ward = Ward::new();
-        ward.write("gateway.toml", &ward.text("", ""));
-        let output = ward.ask(&["check", "--live"]);
+        let setup = Setup::new();
+        setup.write("gateway.toml", &setup.text("", ""));
+        let output = setup.ask(&["check", "--live"]);
         assert_eq!(code(&output), Some(1));
         assert!(String::from_utf8_lossy(&output.stderr).contains("gives no answer"));
         for text in ["", "[admin]\nlisten = \"127.0.0.1:0\"\n", "[admin]\nlisten = 7\n"] {
-            ward.write("gateway.toml", text);
-            assert_eq!(code(&ward.ask(&["check", "--live"])), Some(78), "{text}");
+            setup.write("gateway.toml", text);
+            assert_eq!(code(&setup.ask(&["check", "--live"])), Some(78), "{text}");
         }
-        assert_eq!(code(&ward.ask(&["check", "--live", "--config", "nonesuch.toml"])), Some(78));
+        assert_eq!(code(&setup.ask(&["check", "--live", "--config", "nonesuch.toml"])), Some(78));
         for wrong in [&["--timeout", "1s"][..], &["--live", "--timeout", "0s"], &["--live", "--strict"]] {
-            assert_eq!(code(&ward.ask(&[&["check"], wrong].concat())), Some(2), "{wrong:?}");
+            assert_eq!(code(&setup.ask(&[&["check"], wrong].concat())), Some(2), "{wrong:?}");
         }
     }
 
     #[test]
-    fn who_takes_connections_and_says_nothing_is_waited_for_no_longer_than_asked() {
+    fn a_silent_listener_is_waited_for_no_longer_than_asked() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let admin = format!("http://{}", silent.local_addr().unwrap());
         let begin = Instant::now();
-        let output = Ward::new().ask(&["check", "--live", "--admin", &admin, "--timeout", "100ms"]);
+        let output = Setup::new().ask(&["check", "--live", "--admin", &admin, "--timeout", "100ms"]);
         assert_eq!(code(&output), Some(1));
         assert!(begin.elapsed() >= Duration::from_millis(100));
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -522,14 +523,14 @@ mod examined {
 
     const PATH: &str = "/webhook/leases";
 
-    /// Has the admin listener examine an event.
+    /// Sends an event to the admin listener's `/verify`.
     fn examine(gateway: &Gateway, request: &[u8]) -> (u16, Value) {
         let mut client = Client::connect(gateway.admin());
         let response = client.send(request).response();
         (response.status, serde_json::from_slice(&response.body).unwrap())
     }
 
-    /// ResponseContext as `hookgate doctor` does: by the listener's address.
+    /// The request as `hookgate doctor` sends it: to the listener's address.
     fn asked(request: crate::support::Post) -> Vec<u8> {
         request.without("host").line("host: 127.0.0.1:9901").bytes()
     }
@@ -648,8 +649,8 @@ mod examined {
         nothing_reached(gateway, upstream);
     }
 
-    /// A page in a browser on the gateway's machine comes over loopback, too. That it is a page shows in `origin`, and where its
-    /// site's name was made to lead here, in `host`.
+    /// A page in a browser on the gateway's machine also comes over loopback. `origin` shows that it is a page, and `host`
+    /// shows DNS rebinding.
     #[test]
     fn a_page_in_a_browser_on_the_gateways_machine_sees_no_more_than_a_scraper() {
         let upstream = Upstream::ok();
@@ -665,7 +666,7 @@ mod examined {
         };
         assert_eq!(status(&event("host: evil.example:9901\r\norigin: http://evil.example:9901\r\n")), 403);
         assert_eq!(status(&event("host: 127.0.0.1:9901\r\norigin: null\r\n")), 403);
-        // A site's name that was made to lead here: a page of it asks its own origin, and with GET a browser does not say so.
+        // DNS rebinding: the page asks its own origin, and for GET a browser sends no `origin`.
         let rebound = |host: &str| {
             let get = format!("GET /verify{PATH} HTTP/1.1\r\n{host}\r\n");
             (status(&event(host)), status(&get))
@@ -703,7 +704,7 @@ mod examined {
         nothing_reached(gateway, upstream);
     }
 
-    /// Somebody who may ask learns whether a guess is right, and so must not be able to guess at leisure.
+    /// The answer would tell whether a guessed secret is right, so it must not allow unlimited guesses.
     #[test]
     fn the_gateway_gives_out_no_digest_of_its_configuration() {
         let upstream = Upstream::ok();

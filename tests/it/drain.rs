@@ -1,4 +1,4 @@
-//! The end of a gateway: what is under way is finished, nothing new begins.
+//! The drain: requests under way are finished, and no new ones begin.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Upstream, gate, gateway
 
 const PATH: &str = "/webhook/leases";
 
-/// Waits until the gateway takes no more connections.
+/// Waits until the gateway accepts no more connections.
 fn assert_refuses_connections(gateway: &Gateway) {
     let deadline = Instant::now() + PATIENCE;
-    // Refused, or not even answered: both will do.
+    // A refusal or no answer: both will do.
     while TcpStream::connect_timeout(&gateway.address(), Duration::from_millis(100)).is_ok() {
         assert!(Instant::now() < deadline, "it still accepts");
         std::thread::yield_now();
     }
 }
 
-/// An upstream that answers when the gate opens.
+/// An upstream that answers when the gate is opened.
 fn gated() -> (crate::support::Release, Upstream) {
     let (open, passed) = gate();
     let upstream = Upstream::scripted(move |connection| {
@@ -59,7 +59,7 @@ fn a_drain_waits_for_a_body_that_is_still_arriving() {
     let gateway = Gateway::before(&upstream);
     let request = post(FIXTURE).line("expect: 100-continue");
     let mut client = Client::to(&gateway);
-    // The leave to continue shows that the request is under way.
+    // The 100 (Continue) shows that the request is under way.
     assert_eq!(client.send(request.head()).response().status, 100);
     client.send(&request.body()[..50]);
     gateway.drain();
@@ -88,7 +88,8 @@ fn a_drain_finishes_an_answer_that_is_being_streamed() {
     assert_refuses_connections(&gateway);
     open.open();
     client.response().assert_answer("helloworld");
-    // It could not be told that this was the last, and need not have the time that it would have otherwise.
+    // The head was sent before the drain and could not announce the close. The connection is closed all the same, without
+    // waiting out its timeout.
     let begin = Instant::now();
     client.assert_closed();
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
@@ -143,7 +144,7 @@ fn a_drain_takes_no_longer_than_its_grace() {
     gateway.wait();
     let took = begin.elapsed();
     assert!(took >= Duration::from_millis(250) && took < Duration::from_millis(1500), "{took:?}");
-    // Whatever they hear, they are let go.
+    // Both connections end, whatever was sent on them.
     drop((waiting.rest(), sending.rest()));
 }
 

@@ -1,4 +1,4 @@
-//! What passes, passes unchanged: requests to the upstream, answers to the sender.
+//! Requests reach the upstream unchanged, and answers reach the sender unchanged.
 
 use crate::support::message::Field;
 use crate::support::request::HOST;
@@ -13,7 +13,7 @@ fn exchange(gateway: &Gateway, request: &Post) -> Response {
     Client::to(gateway).send(request.bytes()).response()
 }
 
-/// The upstream's record of one request.
+/// The request as the upstream received it.
 fn forwarded(request: &Post) -> Request {
     let upstream = Upstream::ok();
     let gateway = gateway().route("/{*any}", &upstream.url()).start();
@@ -21,14 +21,14 @@ fn forwarded(request: &Post) -> Request {
     upstream.only_request()
 }
 
-/// The sender's view of an upstream's answer.
+/// The response as the sender received it.
 fn answered(answer: impl AsRef<[u8]>) -> Response {
     let upstream = Upstream::answering(answer);
     let gateway = Gateway::before(&upstream);
     exchange(&gateway, &post(FIXTURE))
 }
 
-/// Lines by name, in whatever spelling: between fields of different names, order means nothing (RFC 9110, section 5.3).
+/// The lines sorted by name in lower case: the order of fields with different names has no meaning (RFC 9110, section 5.3).
 fn by_name(fields: &[Field]) -> Vec<Field> {
     let mut sorted = fields.to_vec();
     sorted.sort_by_key(|field| field.name.to_ascii_lowercase());
@@ -82,7 +82,7 @@ fn the_upstream_gets_the_fields_that_were_sent_and_no_others() {
     let mut expected = sent.to_vec();
     expected.push(("content-length", b"162"));
     let normal = |mut field: Field| {
-        // Framing is made anew, in whatever spelling.
+        // Framing is rewritten, in any spelling.
         if field.is("content-length") {
             field.name = "content-length".to_owned();
         }
@@ -147,7 +147,7 @@ fn hop_by_hop_fields_of_a_request_are_removed() {
             .line("Upgrade: websocket")
             .line("X-Stays: yes"),
     );
-    // The oracle looks for the others.
+    // The oracle checks the other fields.
     let mut names: Vec<_> = got.fields.iter().map(|field| field.name.to_ascii_lowercase()).collect();
     names.sort_unstable();
     assert_eq!(names, ["content-length", "content-type", "host", "propify-signature", "x-stays"]);
@@ -174,7 +174,7 @@ fn what_any_connection_line_names_is_removed() {
 }
 
 #[test]
-fn a_connection_line_cannot_remove_what_the_message_stands_on() {
+fn a_connection_line_cannot_remove_framing_host_or_signature() {
     let got = forwarded(
         &post(FIXTURE)
             .line("connection: host, content-length, content-type, propify-signature")
@@ -267,7 +267,7 @@ fn a_connection_of_http_1_0_is_closed_unless_the_client_asks_to_keep_it() {
     }
 }
 
-/// What is not in the contract is as RFC 9112, section 3.2, has it: a request of HTTP/1.1 has a `host`.
+/// The contract does not mention it: RFC 9112, section 3.2, requires `host` of HTTP/1.1 only.
 #[test]
 fn a_client_of_http_1_0_needs_no_host() {
     let upstream = Upstream::ok();
@@ -326,7 +326,7 @@ fn forwarded_fields_are_appended_where_they_are_asked_for() {
     assert_eq!(requests[0].values("x-forwarded-for"), [b"127.0.0.1"]);
     assert_eq!(requests[0].values("x-forwarded-proto"), [b"http"]);
     assert_eq!(requests[0].values("x-forwarded-host"), [HOST.as_bytes()]);
-    // One list, in one line or in two (RFC 9110, section 5.3).
+    // The same list, in one line or in two (RFC 9110, section 5.3).
     let list = requests[1].values("x-forwarded-for").join(b", ".as_slice());
     assert_eq!(list, b"192.0.2.1, 127.0.0.1");
 }
@@ -562,7 +562,7 @@ fn an_upstream_that_answers_first_and_reads_then_still_gets_all_of_the_request()
 }
 
 #[test]
-fn the_signature_field_of_an_answer_cannot_be_named_away() {
+fn a_connection_line_of_an_answer_cannot_remove_its_signature_field() {
     let answer = "HTTP/1.1 200 OK\r\nConnection: x-a, propify-signature\r\nx-a: 1\r\npropify-signature: 2\r\ncontent-length: 2\r\n\r\nok";
     let upstream = Upstream::answering(answer);
     let response = exchange(&Gateway::before(&upstream), &post(FIXTURE));
@@ -571,7 +571,7 @@ fn the_signature_field_of_an_answer_cannot_be_named_away() {
 }
 
 #[test]
-fn a_field_that_is_ours_to_set_is_taken_out_and_the_others_stay_in_order() {
+fn a_field_that_hookgate_sets_is_removed_and_the_others_stay_in_order() {
     let upstream = Upstream::ok();
     let gateway = gateway()
         .forward("verified_field = \"x-hookgate-verified\"\nx_forwarded = true")
@@ -592,7 +592,7 @@ fn a_field_that_is_ours_to_set_is_taken_out_and_the_others_stay_in_order() {
 }
 
 #[test]
-fn an_answer_that_only_the_end_of_the_connection_ends_says_so_to_http_1_0() {
+fn an_answer_without_a_length_announces_the_close_to_http_1_0() {
     let upstream =
         Upstream::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
     let gateway = Gateway::before(&upstream);

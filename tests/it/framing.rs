@@ -1,4 +1,4 @@
-//! Framing is strict: what two readers could read differently is refused, and the upstream hears nothing of it.
+//! Strict framing: a request that two parsers could read differently is refused, and the upstream hears nothing of it.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::support::{
     unsigned,
 };
 
-/// Makes sure that each of these, sent as it is, is a 400, and the last that its connection hears.
+/// Asserts that each of these raw requests is answered with 400, and its connection is closed.
 fn all_malformed(requests: &[(&str, Vec<u8>)]) {
     all_refused(400, requests);
 }
 
-/// Makes sure that each of these, sent as it is, is refused with this status, and the last that its connection hears.
+/// Asserts that each of these raw requests is refused with this status, and its connection is closed.
 fn all_refused(status: u16, requests: &[(&str, Vec<u8>)]) {
     let upstream = Upstream::ok();
     let gateway = gateway().route("/{*any}", &upstream.url()).start();
@@ -40,14 +40,14 @@ fn all_refused(status: u16, requests: &[(&str, Vec<u8>)]) {
     assert_eq!(upstream.bytes(), 0);
 }
 
-/// A signed event in which these bytes stand for others: whatever is wrong with it, it is not the signature.
+/// A signed event in which `from` is replaced by `to`; its signature stays valid.
 fn with(from: &str, to: impl AsRef<[u8]>) -> Vec<u8> {
     let bytes = post(FIXTURE).line("x-a: b").bytes();
     let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).expect("it is in there");
     [&bytes[..at], to.as_ref(), &bytes[at + from.len()..]].concat()
 }
 
-/// A signed event with these framing lines, and this for a body.
+/// A signed event with these framing lines and this body.
 fn framed(lines: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     lines.iter().fold(post(FIXTURE).raw(body), |request, line| request.line(line)).bytes()
 }
@@ -56,7 +56,7 @@ fn fixture() -> &'static str {
     std::str::from_utf8(FIXTURE).unwrap()
 }
 
-/// The fixture in one chunk.
+/// The fixture as one chunk.
 fn chunk() -> String {
     format!("a2\r\n{}\r\n0\r\n\r\n", fixture())
 }
@@ -199,7 +199,7 @@ fn a_later_version_of_http_1_is_served_as_http_1_1() {
             assert_eq!(response.version, "HTTP/1.1");
         }
     }
-    // That the upstream was spoken to in HTTP/1.1 is part of what it holds every request against.
+    // The upstream's oracle requires HTTP/1.1 of every request.
     assert_eq!(upstream.requests().len(), 6);
 }
 
@@ -363,9 +363,9 @@ fn a_request_target_is_a_path_and_a_query_or_a_url_of_the_host() {
     ]);
 }
 
-/// Apps and senders write raw characters into queries, and no two readers of a request disagree about them.
+/// Apps and senders put raw characters into queries, and all parsers of a request read them alike.
 #[test]
-fn a_query_goes_on_as_it_came() {
+fn a_query_is_forwarded_unchanged() {
     let upstream = Upstream::ok();
     let gateway = Gateway::before(&upstream);
     let visible: Vec<u8> = (b'!'..=b'~').filter(|byte| *byte != b'#').collect();
@@ -376,7 +376,7 @@ fn a_query_goes_on_as_it_came() {
             let target = [start.as_bytes(), b"?", query].concat();
             let request = with(&format!("POST {PATH} "), [b"POST ", &target[..], b" "].concat());
             Client::to(&gateway).send(request).response().assert_answer("ok");
-            // Each byte as the character of that number.
+            // Each byte as the character of that code.
             let got = upstream.requests().pop().unwrap().target;
             let want: String = [PATH.as_bytes(), b"?", query].concat().into_iter().map(char::from).collect();
             assert_eq!(got, want);
@@ -399,7 +399,7 @@ fn a_request_for_no_path_is_well_formed_and_reaches_nobody() {
         (connect.target("[2001:db8::1]:443"), 405, "method_not_allowed"),
     ] {
         let mut client = Client::to(&gateway);
-        // What looks like another request behind it is its content, or that of a tunnel.
+        // The bytes after it look like another request, but are its content, or a tunnel's.
         client.offer([request.bytes(), post(FIXTURE).bytes()].concat());
         let response = client.response();
         assert_refused(&response, status, Some(reason));
@@ -424,7 +424,7 @@ fn a_request_line_that_is_too_long_is_told_apart_from_fields_that_are() {
         (&at_default, line(16_385, PATH), 414),
         (&at_default, line(40_000, PATH), 414),
         (&at_default, line(40_000, "/nowhere"), 414),
-        // Without an end, it is refused all the same.
+        // Refused even without the end of the line.
         (&at_default, line(16_500, PATH)[..16_400].to_vec(), 414),
         (&at_default, with("x-a: b", format!("x-a: {}", "b".repeat(40_000))), 431),
         (&small, line(2001, PATH), 414),
@@ -537,7 +537,7 @@ fn extensions_of_the_grammar_are_taken_and_not_passed_on() {
     }
 }
 
-/// The rest of the chunk never comes, and no time would end the wait for it.
+/// The rest of the chunk never arrives, and no time limit would end the wait.
 #[test]
 fn a_chunk_that_makes_the_content_too_large_is_refused_when_it_is_announced() {
     let upstream = Upstream::ok();
@@ -636,7 +636,7 @@ fn a_malformed_request_behind_a_good_one_is_refused_all_the_same() {
     assert_eq!(upstream.requests().len(), 10);
 }
 
-/// The version of a response is that of who sends it (RFC 9110, section 6.2), and a client of HTTP/1.0 is told that it ends.
+/// A response has the version of its sender (RFC 9110, section 6.2); it announces the close to a client of HTTP/1.0.
 #[test]
 fn every_response_is_http_1_1_whatever_its_request_claims() {
     let gateway = Gateway::before(&Upstream::ok());
@@ -697,7 +697,7 @@ fn a_connection_of_empty_lines_ends_with_the_time_for_a_head() {
         .route(PATH, &upstream.url())
         .start();
     for is_first in [true, false] {
-        // All at once, and now and then.
+        // All at once, or one after each pause.
         for (lines, pause) in [(2000, None), (1, None), (0, Some(Duration::from_millis(50)))] {
             let mut client = Client::to(&gateway);
             if !is_first {
@@ -705,7 +705,7 @@ fn a_connection_of_empty_lines_ends_with_the_time_for_a_head() {
             }
             client.send(b"\r\n".repeat(lines));
             let trickle = pause.map(|pause| client.trickle_of(b"\r\n", pause));
-            // Nothing has been asked for, so nothing is answered.
+            // No request was begun, so there is no response.
             client.assert_gone();
             drop(trickle);
         }
@@ -729,7 +729,7 @@ fn empty_lines_without_end_are_not_read_without_end() {
 }
 
 #[test]
-fn an_expectation_that_nobody_knows_fails() {
+fn an_unknown_expectation_fails() {
     let upstream = Upstream::ok();
     let gateway = Gateway::before(&upstream);
     for value in ["200-ok", "100-continue, x", "x=y", "100-continu", ""] {
@@ -741,7 +741,7 @@ fn an_expectation_that_nobody_knows_fails() {
 }
 
 #[test]
-fn a_client_that_waits_for_leave_gets_it_once_its_claim_is_read() {
+fn a_client_that_expects_100_continue_gets_it_once_its_claim_is_read() {
     let upstream = Upstream::ok();
     let gateway = Gateway::before(&upstream);
     for expect in ["expect: 100-continue", "Expect: 100-Continue"] {
@@ -751,7 +751,7 @@ fn a_client_that_waits_for_leave_gets_it_once_its_claim_is_read() {
         assert_eq!((interim.version.as_str(), interim.status), ("HTTP/1.1", 100));
         assert_eq!(interim.fields, []);
         client.send(request.body()).response().assert_answer("ok");
-        // The connection is good for another.
+        // The connection stays usable.
         client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     }
 }
@@ -764,7 +764,7 @@ fn a_client_of_http_1_0_is_never_told_to_continue() {
     Client::to(&gateway).send(request.bytes()).response().assert_answer("ok");
 }
 
-/// An upstream that answers with the content it got.
+/// An upstream that answers with the content it received.
 fn echo() -> Upstream {
     Upstream::scripted(|connection| {
         while let Some(request) = connection.request() {
@@ -810,7 +810,7 @@ fn a_client_that_half_closes_after_its_request_is_answered() {
     for (count, request) in [(1, post(FIXTURE)), (2, post(FIXTURE).chunked(&[9]))] {
         let mut client = Client::to(&gateway);
         client.send(request.bytes()).half_close();
-        // The gateway has had every occasion to see the end before the answer begins.
+        // By now the gateway has had time to notice the end of the client's side.
         upstream.wait_for(count);
         open.open();
         client.response().assert_answer("ok");
@@ -836,7 +836,7 @@ fn a_client_that_only_closes_gets_nothing_and_costs_nothing() {
 fn a_refusal_reaches_a_client_that_has_sent_all_of_a_large_body() {
     let upstream = Upstream::ok();
     let gateway = gateway().limits("max_body = \"4MiB\"").route(PATH, &upstream.url()).start();
-    // More than the kernel's buffers hold: the client is still writing when its refusal is on the way.
+    // More than the kernel's buffers hold: the client is still writing when its rejection is sent.
     let large = vec![b'x'; 16 * 1024 * 1024];
     for (request, status, reason) in [
         (unsigned(&large), 401, "signature_missing"),
@@ -864,7 +864,7 @@ fn an_upgrade_is_not_honoured() {
             .line("http2-settings: AAMAAABkAAQAAP__");
         Client::to(&gateway).send(request.bytes()).response().assert_answer("ok");
     }
-    // Nor are the settings passed on where `connection` does not name them (RFC 9113, section 3.1, has done away with them).
+    // The settings are not forwarded either if `connection` does not name them (obsolete since RFC 9113, section 3.1).
     let request = post(FIXTURE).line("HTTP2-Settings: AAMAAABkAAQAAP__");
     Client::to(&gateway).send(request.bytes()).response().assert_answer("ok");
     assert!(upstream.requests().iter().all(|request| !request.has("http2-settings")));

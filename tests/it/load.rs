@@ -1,4 +1,4 @@
-//! Many events at once: none is lost, none arrives twice.
+//! Many concurrent events: each arrives exactly once.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn every_event_of_many_connections_is_answered_and_arrives_once() {
     assert_eq!(different.len(), EVENTS);
 }
 
-/// A gateway that takes bodies of up to 16 MiB, and tries each on 200 secrets: to refuse such a one takes seconds.
+/// A gateway that accepts bodies of up to 16 MiB and tries each with 200 secrets: refusing one takes seconds.
 fn many_secrets(upstream: &Upstream) -> Setup {
     let secrets = (0..200).map(|n| format!(", {{ name = \"{n}\", value = \"another secret, number {n}\" }}"));
     let secrets: String = secrets.collect();
@@ -49,9 +49,9 @@ fn forged() -> Vec<u8> {
     post(b"signed").forged(vec![b'x'; 16 << 20]).bytes()
 }
 
-/// It is looked at in pieces: whoever comes while it is, is answered before.
+/// It is verified piece by piece, so requests that arrive meanwhile are answered first.
 #[test]
-fn a_forgery_that_many_secrets_are_tried_on_holds_up_nobody() {
+fn a_forgery_tried_with_many_secrets_delays_no_other_request() {
     let upstream = Upstream::ok();
     let gateway = many_secrets(&upstream).start();
     let (mut forger, mut sender) = (Client::to(&gateway), Client::to(&gateway));
@@ -63,9 +63,9 @@ fn a_forgery_that_many_secrets_are_tried_on_holds_up_nobody() {
     assert_eq!(upstream.requests().len(), 3);
 }
 
-/// It has come whole, but it has proved nothing: it goes for an ordinary event that has.
+/// It is complete but not verified, so it is shed for an ordinary event that is.
 #[test]
-fn a_forgery_that_many_secrets_are_tried_on_makes_room_for_others() {
+fn a_forgery_tried_with_many_secrets_is_shed_for_an_event() {
     let upstream = Upstream::ok();
     let gateway = many_secrets(&upstream).limits("max_buffered = \"16MiB\"").start();
     let (mut forger, mut sender) = (Client::to(&gateway), Client::to(&gateway));

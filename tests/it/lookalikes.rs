@@ -1,5 +1,5 @@
-//! Lookalike field names: apps behind CGI, WSGI, uWSGI, Rack or PHP read `X_Y`, `X.Y` and `x-y` as one variable, so a field
-//! that is spelled like one which matters, and is not that one, is refused.
+//! Lookalike field names. Apps behind CGI, WSGI, uWSGI, Rack or PHP read `X_Y`, `X.Y` and `x-y` as one variable. So a field
+//! whose name is spelled like one that matters, but is not that field, is refused.
 
 use hookgate::signature::scheme::PRESETS;
 
@@ -13,7 +13,7 @@ fn exchange(gateway: &Gateway, request: &Post) -> Response {
     Client::to(gateway).send(request.bytes()).response()
 }
 
-/// Sends it, and makes sure that it is refused with 400, and the last that its connection hears.
+/// Asserts that the request is refused with 400 and its connection is closed.
 fn assert_malformed(gateway: &Gateway, request: &Post) {
     let mut client = Client::to(gateway);
     client.offer(request.bytes());
@@ -21,7 +21,7 @@ fn assert_malformed(gateway: &Gateway, request: &Post) {
     client.assert_closed();
 }
 
-/// Three names that an app could read as this one, which has a `-`.
+/// Three names that an app could read as this one, which contains a `-`.
 fn spelled_otherwise(name: &str) -> [String; 3] {
     [name.replace('-', "_"), name.replacen('-', ".", 1).to_uppercase(), name.replace('-', "~")]
 }
@@ -62,7 +62,7 @@ fn a_lookalike_of_a_field_that_the_gateway_sets_is_refused_before_its_route_is_l
                 }
             }
         }
-        // The names themselves are the gateway's to set, whatever their case.
+        // Fields that hookgate sets are accepted in any case: their values are replaced.
         let request = post(FIXTURE).line("X-Hookgate-Verified: x").line("X-FORWARDED-for: 1.1.1.1");
         exchange(&gateway, &request).assert_answer("ok");
     }
@@ -141,7 +141,7 @@ fn a_name_that_is_only_odd_passes_unchanged() {
         .forward("verified_field = \"x-hookgate-verified\"\nx_forwarded = true")
         .route("/webhook/leases", &upstream.url())
         .start();
-    // Longer, shorter, without the `-`, with two of them, and fields that an app reads but nobody here does.
+    // Longer, shorter, without the `-`, with two of them, and fields that matter only to an app.
     let lines = [
         "X_Custom: 1",
         "x.y~z!: 2",

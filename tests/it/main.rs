@@ -1,7 +1,7 @@
-//! The gateway from outside: real sockets and raw bytes on both sides of it.
+//! Integration tests: real sockets and raw bytes on both sides of a gateway.
 //!
-//! Every scripted upstream records all that reaches it, and when a test ends checks the one oracle that matters: each
-//! request carries a valid signature over exactly its content, and is strict RFC 9112.
+//! Every scripted upstream records all it receives. When a test ends, its oracle checks that each request is strict RFC 9112
+//! and has a valid signature over exactly its content.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The manifests in deploy/: what they say of memory fits the configuration that they bring along.
+//! The manifests in deploy/: their memory limits fit their configurations.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -9,11 +9,11 @@ use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Config};
 
-/// What a manifest's limit must be above the most that the configuration takes, at least: one part in so many, for the kernel's
+/// A manifest's memory limit must exceed the most that its configuration takes by one part in this many, for the kernel's
 /// socket buffers.
-const ROOM: u64 = 4;
+const MARGIN: u64 = 4;
 
-/// The configuration, on a machine with many cores: it must not take more memory there.
+/// Reads the configuration for a machine with many cores, where it must not take more memory.
 fn read(text: &str, secret: &str) -> Config {
     let machine =
         Fixed::new(NonZeroUsize::new(128).unwrap()).with_file(secret, "3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7");
@@ -23,7 +23,7 @@ fn read(text: &str, secret: &str) -> Config {
     }
 }
 
-/// The bytes that a manifest means: `256Mi`, `512m`.
+/// A manifest's quantity in bytes: `256Mi`, `512m`.
 fn bytes(text: &str) -> u64 {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap();
     let (number, unit) = text.split_at(digits);
@@ -35,7 +35,7 @@ fn bytes(text: &str) -> u64 {
     number.parse::<u64>().unwrap() << shift
 }
 
-/// What stands behind `mark`, up to the end of the word.
+/// The word after `mark`.
 fn behind<'t>(text: &'t str, mark: &str) -> &'t str {
     let (_, rest) = text.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
     rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap()
@@ -45,7 +45,7 @@ fn behind<'t>(text: &'t str, mark: &str) -> &'t str {
 fn assert_fits(config: &Config, limit: u64) {
     let footprint = Footprint::of(config);
     let most = footprint.most();
-    assert!(limit >= most + most / ROOM, "{limit} is too little for {most}: {footprint:?}");
+    assert!(limit >= most + most / MARGIN, "{limit} is too little for {most}: {footprint:?}");
 }
 
 #[test]

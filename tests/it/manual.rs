@@ -1,4 +1,4 @@
-//! The manual pages: made from the command line's definition and from the configuration's tables, and kept in the repository.
+//! The manual pages are generated from the command line's definition and the configuration's tables, and are committed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +8,7 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 use hookgate::cli::definition;
 use hookgate::config::schema::{Explained, reference};
 
-/// `BLESS=1` writes it.
+/// Compares a page with the committed file; `BLESS=1` writes it.
 fn expect(path: &str, page: &str) {
     if std::env::var_os("BLESS").is_some() {
         fs::write(path, page).unwrap();
@@ -61,12 +61,12 @@ fn hookgate_1() -> String {
         .replace("@COMMANDS@\n", &commands)
 }
 
-/// What is written by hand, with places for what is not.
+/// The hand-written template, with placeholders for what is generated.
 fn template(path: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// A command's synopsis and options, a level below where the generator puts them.
+/// A command's synopsis and options, one heading level below the generator's.
 fn subcommand(command: clap::Command) -> String {
     let title = format!(".SS \"hookgate {}\"\n", command.get_name());
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
@@ -84,9 +84,9 @@ fn subcommand(command: clap::Command) -> String {
         title + &verbatim(&usage) + ".PP\n" + &Roff::new().text([roman(format!("{about}."))]).to_roff();
     for line in rendered.lines() {
         match line {
-            // What the generator defines for itself is defined once, at the beginning; the rest is empty here.
+            // The generator's definitions are kept once, at the beginning of the page.
             ".ie \\n(.g .ds Aq \\(aq" | ".el .ds Aq '" | ".PP" => {}
-            // Among the groups of options there is no heading, so that each command is one list.
+            // Option groups have no headings, so that each command has one list.
             line if line.starts_with(".SH") => {}
             line => {
                 text.push_str(line);
@@ -101,7 +101,7 @@ fn subcommand(command: clap::Command) -> String {
     text
 }
 
-/// Text as it is, in a fixed font.
+/// Text as it is, in a fixed-width font.
 fn verbatim(text: &str) -> String {
     format!(".EX\n{}\n.EE\n", escaped(text))
 }
@@ -141,7 +141,7 @@ fn entry(key: &Explained) -> String {
     Roff::new().control("TP", []).text(head).text([roman(about)]).to_roff()
 }
 
-/// The values that an option takes in its line of help, unless there are so many that a command prints them.
+/// Lists an option's values in its help line, unless there are so many that a command prints them.
 fn with_few_values(arg: clap::Arg) -> clap::Arg {
     let values: Vec<String> =
         arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
@@ -154,5 +154,5 @@ fn with_few_values(arg: clap::Arg) -> clap::Arg {
     }
 }
 
-/// More values than these are not listed.
+/// More values than this are not listed.
 const MANY: usize = 8;

@@ -1,4 +1,4 @@
-//! What may be held in memory: large heads are counted as content is, and nobody who has proved nothing may keep it.
+//! The memory budget: large heads count as content does, and unverified content is shed for verified content.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::support::{
 const PATH: &str = "/webhook/leases";
 const KIB: usize = 1024;
 
-/// How many bytes are held, which must never be more than there may be.
+/// The reserved bytes, which must never exceed `max_buffered`.
 fn held(gateway: &Gateway, max_buffered: usize) -> usize {
     let held = gateway.control().buffered_bytes();
     let most = with_reserve(u64::try_from(max_buffered).unwrap());
@@ -20,7 +20,7 @@ fn held(gateway: &Gateway, max_buffered: usize) -> usize {
     usize::try_from(held).unwrap()
 }
 
-/// Waits until what is held is as it should be.
+/// Waits until the reserved bytes are as required.
 fn await_held(gateway: &Gateway, max_buffered: usize, is_right: impl Fn(usize) -> bool) {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -33,7 +33,7 @@ fn await_held(gateway: &Gateway, max_buffered: usize, is_right: impl Fn(usize) -
     }
 }
 
-/// An event whose head has so many bytes.
+/// An event whose head has `size` bytes.
 fn with_head(event: &Post, size: usize) -> Post {
     let missing = size.checked_sub(event.head().len() + "x-large: \r\n".len()).unwrap();
     let event = event.clone().line(format!("x-large: {}", "y".repeat(missing)));
@@ -92,7 +92,7 @@ fn half_a_large_head_counts_and_whoever_has_made_the_least_progress_goes_first()
         Client::to(&gateway).send(post(vec![b'x'; size]).bytes()).response().assert_answer("ok");
         held(&gateway, MAX);
     }
-    // Those who were shed, who are most of them, are told.
+    // Most connections were shed, and get the answer.
     let rest = &head[head.len() - 10..];
     let mut overloaded = 0;
     for client in &mut strangers {
@@ -122,13 +122,13 @@ fn a_head_counts_from_one_byte_over_its_bound_on_and_until_the_request_has_gone(
         for piece in [1000, size] {
             let mut client = Client::to(&gateway);
             let event = with_head(&post(FIXTURE).line("expect: 100-continue"), size);
-            // It goes on when the gateway has the head, and reads on for content.
+            // 100 (Continue) shows that the gateway has the head and waits for content.
             client.send_in_pieces(&event.head(), piece).until("100 Continue\r\n\r\n");
             assert_eq!(held(&gateway, MAX), counted, "{size} in pieces of {piece}");
             assert_eq!(client.send(FIXTURE).response().status, 100);
             client.response().assert_answer("ok");
             await_held(&gateway, MAX, |held| held == 0);
-            // The connection goes on, and holds nothing.
+            // The connection stays open and holds no reservation.
             let two = [with_head(&post(FIXTURE), size).bytes(), post(FIXTURE).bytes()].concat();
             client.send(two);
             client.response().assert_answer("ok");
@@ -153,7 +153,7 @@ fn a_head_in_absolute_form_counts_too() {
     await_held(&gateway, 256 << 20, |held| held == 0);
 }
 
-/// Waits until a stranger holds all of `max_buffered`, which is 64 KiB, on the route that enforces.
+/// A client that has reserved all of `max_buffered`, 64 KiB, on the enforcing route, with content that is not verified.
 fn holder(gateway: &Gateway, event: &Post) -> Client {
     let mut holder = Client::to(gateway);
     holder.send(event.head()).send(&event.body()[..63 * KIB]);
@@ -174,7 +174,7 @@ fn a_request_that_is_only_observed_makes_nobody_leave() {
     let observed = unsigned(vec![b'y'; KIB]).target("/observed");
     let response = Client::to(&gateway).send(observed.bytes()).response();
     assert_refused(&response, 503, Some("overloaded"));
-    // An authentic one of the same route may.
+    // An authentic event of the same route is served.
     holder.send(&slow.body()[63 * KIB..]).response().assert_answer("ok");
     Client::to(&gateway).send(observed.bytes()).response().assert_answer("ok");
     assert_eq!(upstream.requests().len(), 2);
@@ -197,7 +197,7 @@ fn a_request_that_is_only_observed_is_shed_for_others_while_its_upstream_lets_it
         .route(PATH, &upstream.url())
         .route_with("/observed", &slow.url(), "mode = \"observe\"")
         .start();
-    // More than the kernel takes for an app that does not read.
+    // More than the kernel buffers for an app that does not read.
     let mut observed = Client::to(&gateway);
     observed.send(unsigned(vec![b'y'; MAX]).target("/observed").bytes());
     begun.pass();
@@ -244,7 +244,7 @@ fn an_events_content_that_comes_after_its_head_holds_no_memory_meanwhile() {
         .limits("max_body = \"64KiB\"\nmax_buffered = \"64KiB\"")
         .route(PATH, &upstream.url())
         .start();
-    // Many more than there is memory for, if each of them held any.
+    // Many more than the memory budget would allow, if each held a reservation.
     let mut waiting: Vec<(Client, Vec<u8>)> = (0..40)
         .map(|number| {
             let event = post(format!("{number}").repeat(2000));

@@ -1,4 +1,4 @@
-//! The names of the metrics: the code, the documentation, the alert rules and the dashboard agree on them.
+//! Names of metrics: the code, the documentation, the alert rules and the dashboard agree.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ fn names() -> BTreeSet<String> {
     exposition::names().collect()
 }
 
-/// Every word of a text that looks like a metric's name, without what a histogram adds to it.
+/// Every word of a text that looks like a metric's name, without a histogram's suffix.
 fn mentioned(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let metrics = words.filter(|word| word.starts_with("hookgate_"));
@@ -60,7 +60,7 @@ fn every_alert_is_documented_and_tested() {
     }
 }
 
-/// What Grafana needs of a dashboard to load it and to show each panel.
+/// The keys that Grafana needs to load a dashboard and show each panel.
 #[test]
 fn the_dashboard_is_one_that_loads() {
     let dashboard: Value = serde_json::from_str(&read(DASHBOARD)).unwrap();

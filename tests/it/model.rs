@@ -1,4 +1,4 @@
-//! Routing by the signed model, and a gateway that only observes.
+//! Routing by the signed model, and observe mode.
 
 use crate::support::upstream::Oracle;
 use crate::support::{
@@ -18,7 +18,7 @@ fn data(model: &str) -> String {
     format!(r#"{{"data":{{"event":"created","object":"{model}"}}}}"#)
 }
 
-/// An upstream that answers with its own name.
+/// An upstream that answers with this name.
 fn named(name: &'static str) -> Upstream {
     Upstream::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len()))
 }
@@ -107,7 +107,7 @@ fn a_literal_path_wins_over_one_with_a_segment() {
     exchange(&gateway, &post(meta("leases")).target("/webhook/leases")).assert_answer("segment");
 }
 
-/// Content of which two readers could read two models, or none at all.
+/// Content in which two parsers could find two models, or none.
 const AMBIGUOUS: [&str; 20] = [
     r#"{"meta":{"object":"leads"},"data":{"object":"leases"}}"#,
     r#"{"meta":{"object":"leads","object":"leads"}}"#,
@@ -115,7 +115,7 @@ const AMBIGUOUS: [&str; 20] = [
     r#"{"meta":{"object":"leads","\u006fbject":"leads"}}"#,
     r#"{"meta":{"object":"leads"},"meta":{"object":"leads"}}"#,
     r#"{"meta":{"object":"leads"},"meta":{}}"#,
-    // To Go and to ASP.NET Core, keys that differ in case only are one key: the last one counts.
+    // Go and ASP.NET Core read keys that differ only in case as one key: the last one counts.
     r#"{"meta":{"object":"leads"},"Meta":{"object":"leases"}}"#,
     r#"{"Meta":{"object":"leases"},"meta":{"object":"leads"}}"#,
     r#"{"meta":{"object":"leads","Object":"leases"}}"#,
@@ -151,7 +151,7 @@ fn content_that_does_not_say_its_model_plainly_is_a_mismatch_where_a_model_is_as
     nothing_reached(gateway, upstream);
 }
 
-/// The contract: "a body that is no JSON ... refused". A route that takes the rest takes bodies that *name* no model.
+/// The contract: "a body that is no JSON ... refused". A route without a model still requires that the body is unambiguous.
 #[test]
 fn content_that_is_ambiguous_is_a_mismatch_even_where_a_route_takes_the_rest() {
     let upstream = Upstream::ok();
@@ -200,7 +200,7 @@ fn deep_nesting_is_read_over_or_refused_but_harms_nothing() {
     exchange(&gateway, &post(meta("leads")).target("/hook")).assert_answer("ok");
 }
 
-/// A gateway that observes, before an upstream that takes what is not authentic.
+/// A gateway in observe mode, and an upstream that accepts requests that are not authentic.
 fn observing(limits: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::ok_under(Oracle::default().observing());
     let gateway = gateway()

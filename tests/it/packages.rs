@@ -1,4 +1,4 @@
-//! What the packages bring along.
+//! The files that the packages install.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Loaded};
 
-/// The configuration that the Debian package installs, read on a machine with this file.
+/// The configuration that the Debian package installs, read with this secret's file.
 fn installed(secret: Option<&str>) -> Result<Loaded, config::problem::Report> {
     let machine = Fixed::new(NonZeroUsize::new(4).unwrap());
     let machine = match secret {
@@ -40,7 +40,7 @@ fn without_one_that_is_all_there_is_to_say() {
     assert!(text.contains("/etc/hookgate/secrets/propify"), "{text}");
 }
 
-/// The unit gives what is under way as much time as the configuration does, and no less.
+/// systemd must not stop the service before the configured drain is over.
 #[test]
 fn systemd_waits_for_longer_than_a_drain_may_take() {
     let server = installed(Some("3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7")).unwrap().config.server;
@@ -50,7 +50,7 @@ fn systemd_waits_for_longer_than_a_drain_may_take() {
     assert!(waits > server.drain_delay + server.shutdown_grace, "{waits:?}");
 }
 
-/// One version in all places that say one.
+/// Every file that states the version states the same one.
 #[test]
 fn the_changelogs_know_this_version() {
     let version = env!("CARGO_PKG_VERSION");
@@ -60,7 +60,7 @@ fn the_changelogs_know_this_version() {
     assert!(changelog.contains(&format!("\n## {version} ")), "CHANGELOG.md");
 }
 
-/// The version that is built with is the one that is promised, in each place that names it.
+/// Every file that states the oldest supported Rust states the tested one.
 #[test]
 fn the_oldest_rust_that_is_promised_is_the_one_that_is_tested() {
     let promised = env!("CARGO_PKG_RUST_VERSION");

@@ -1,4 +1,4 @@
-//! Captured parts of a path: what `{name}` or `{*rest}` matches is never another path to an app that decodes or normalises.
+//! Path parameters: what `{name}` or `{*rest}` matches must not be another path to an app that decodes or normalises paths.
 
 use crate::support::process::{Running, address_in};
 use crate::support::{
@@ -10,7 +10,7 @@ fn exchange(gateway: &Gateway, request: &Post) -> Response {
     Client::to(gateway).send(request.bytes()).response()
 }
 
-/// Sends it, and makes sure that it is refused with 400, and the last that its connection hears.
+/// Asserts that the request is refused with 400 and its connection is closed.
 fn assert_malformed(gateway: &Gateway, request: &Post) {
     let mut client = Client::to(gateway);
     client.offer(request.bytes());
@@ -18,7 +18,7 @@ fn assert_malformed(gateway: &Gateway, request: &Post) {
     client.assert_closed();
 }
 
-/// A gateway with captures of each kind. What is signed in the tests is signed with the secret of the captures.
+/// A gateway with parameters of each kind. The tests sign with the secret of these routes.
 fn captures(upstream: &Upstream) -> Gateway {
     let url = upstream.url();
     let other =
@@ -33,9 +33,9 @@ fn captures(upstream: &Upstream) -> Gateway {
         .start()
 }
 
-/// What is refused in a captured segment, whatever else is in it.
+/// Segments that a parameter must not match.
 const AMBIGUOUS: [&str; 29] = [
-    // Dot segments, also with what Tomcat and Jetty take off.
+    // Dot segments, also with the parameters that Tomcat and Jetty remove.
     ".",
     "..",
     "%2e",
@@ -45,14 +45,14 @@ const AMBIGUOUS: [&str; 29] = [
     "..;",
     ".;x=y",
     "..%3Bx",
-    // Slashes.
+    // Encoded slashes and backslashes.
     "x%2fy",
     "x%2Fy",
     "x%5cy",
     "x%5Cy",
     "x\\y",
     "..%2fadmin",
-    // What needs no encoding.
+    // Encodings of characters that need none.
     "%61dmin",
     "admi%6e",
     "%41dmin",
@@ -65,13 +65,13 @@ const AMBIGUOUS: [&str; 29] = [
     "x%0d%0A",
     "x%1f",
     "x%7f",
-    // What begins no encoding.
+    // A `%` that begins no encoding.
     "x%",
     "x%4",
     "x%zz",
 ];
 
-/// What a captured segment may be: `%25` is decoded once at most.
+/// Segments that a parameter may match: `%25` is decoded at most once.
 const PLAIN: [&str; 16] = [
     "admin2",
     "Admin",
@@ -108,7 +108,7 @@ fn a_captured_segment_that_could_be_read_otherwise_is_refused() {
         ] {
             assert_malformed(&gateway, &post(FIXTURE).target(&target));
         }
-        // Before the method and the signature are looked at.
+        // The path is checked before the method and the signature.
         let target = format!("/hooks/{segment}");
         assert_malformed(&gateway, &unsigned(FIXTURE).target(&target));
         assert_malformed(&gateway, &post(FIXTURE).target(&target).method("GET"));

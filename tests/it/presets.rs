@@ -1,4 +1,4 @@
-//! Every sender that ships, through a gateway: its events arrive, and whatever is forged of them does not.
+//! Every preset through a gateway: its sender's events arrive, and forged ones do not.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -22,7 +22,7 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// A gateway with a route for each sender, and the senders.
+/// A gateway with a route for each preset, and the senders.
 fn all_of_them(app: &Upstream) -> (Gateway, Vec<Sender>) {
     let senders: Vec<_> = PRESETS.iter().map(|scheme| Sender::new(scheme, 0)).collect();
     let mut setup = gateway();
@@ -50,7 +50,7 @@ fn exchange(gateway: &Gateway, request: &Request) -> Response {
     Client::to(gateway).send(as_post(request).bytes()).response()
 }
 
-/// The request without what carries its signature.
+/// The request without the fields of its signature.
 fn bare(scheme: &Scheme, request: &Request) -> Request {
     let lines = request.lines.iter().filter(|(name, _)| *name != scheme.field).cloned().collect();
     Request { lines, ..request.clone() }
@@ -105,7 +105,7 @@ fn an_event_of_every_sender_arrives_with_all_its_fields_and_no_forged_one_does()
     }
 }
 
-/// A gateway.toml with a route for each sender, run by the command itself.
+/// A gateway.toml with a route for each preset, run by the command.
 struct Folder(tempfile::TempDir);
 
 const KEY: &[u8] = b"a secret that is long enough";
@@ -147,7 +147,7 @@ impl Folder {
     }
 }
 
-/// The files with the private keys of those who have one, and which byte they are made of.
+/// The private key files of the presets that need one, and the byte they are made of.
 const PRIVATE_KEYS: [(&str, u8); 2] = [("ed25519.key", 7), ("p256.key", 8)];
 
 fn private_key(scheme: &Scheme) -> Option<&'static str> {
@@ -173,7 +173,7 @@ fn variable(scheme: &Scheme) -> &'static str {
     }
 }
 
-/// What can be forged of a sender's events.
+/// The ways to forge a sender's events.
 fn forgeries(scheme: &Scheme) -> Vec<&'static str> {
     let mut all = vec!["missing", "wrong-secret", "duplicate"];
     if scheme.algorithm != Algorithm::Token {
@@ -197,7 +197,7 @@ fn every_sender_can_be_tried_from_the_command_with_good_and_with_forged_events()
     let text =
         |output: &Output| String::from_utf8_lossy(&[&*output.stdout, &output.stderr].concat()).into_owned();
     let (schemes, send, text): (Vec<_>, _, _) = (PRESETS.iter().collect(), &send, &text);
-    // Each sends on its own: most of the time goes by while a process starts.
+    // In parallel: most of the time passes while processes start.
     std::thread::scope(|scope| {
         for schemes in schemes.chunks(schemes.len().div_ceil(4)) {
             scope.spawn(move || {
@@ -205,7 +205,7 @@ fn every_sender_can_be_tried_from_the_command_with_good_and_with_forged_events()
                     let key: Vec<&str> =
                         private_key(scheme).iter().flat_map(|file| ["--private-key-file", file]).collect();
                     for forgery in forgeries(scheme) {
-                        // Who has no private key can make what would be refused whoever signed it.
+                        // Without the private key, only forgeries that any key would do for can be made.
                         let own = if forgery == "tampered" { &*key } else { &[] };
                         let output = send(scheme, &[&["--forge", forgery], own].concat());
                         let says = text(&output);

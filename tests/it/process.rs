@@ -1,4 +1,4 @@
-//! The process as the system sees it: its limits, who may look into it, what a panic leaves behind.
+//! The process as the system sees it: its limits, who may inspect it, what a panic leaves behind.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -21,10 +21,10 @@ signature = { scheme = "propify", secrets = [{ env = "KEY" }] }
 routes = [{ path = "/", upstream = "http://127.0.0.1:9", max_idle = 20 }]
 "#;
 
-/// A gateway that serves, started by a shell command that may set limits first.
+/// A running gateway, started by a shell command that may set limits first.
 struct Gateway {
     child: Child,
-    /// What it logged until it served.
+    /// Its log output until it served.
     log: String,
     _folder: TempDir,
 }
@@ -59,7 +59,7 @@ impl Gateway {
         format!("/proc/{}/{name}", self.child.id()).into()
     }
 
-    /// Soft and hard limit.
+    /// The soft and the hard limit.
     fn limit(&self, name: &str) -> (String, String) {
         let limits = fs::read_to_string(self.proc("limits")).unwrap();
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).expect("a limit of that name");
@@ -81,7 +81,7 @@ fn the_process_leaves_no_core_dump() {
     assert_eq!(gateway.limit("Max core file size"), ("0".to_owned(), "0".to_owned()));
 }
 
-/// The system hands what shows the memory of a process to root when the process is not to be looked into.
+/// A process that must not be inspected (not dumpable) has its memory's files in /proc owned by root.
 #[test]
 fn no_other_process_of_the_same_user_can_look_into_it() {
     let me = fs::metadata("/proc/self").unwrap().uid();
@@ -111,7 +111,7 @@ fn a_limit_on_open_files_that_is_too_low_for_max_connections_is_said() {
     assert_eq!(warning["connections"], 500 - 20 - 4 - 64);
 }
 
-/// A hookgate before an upstream, with as few descriptors.
+/// A hookgate with few descriptors, and an upstream.
 fn with_descriptors(count: u32, upstream: &str, folder: &TempDir) -> (Running, SocketAddr) {
     let config = folder.path().join("gateway.toml");
     let limits = "limits = { header_timeout = \"1h\", idle_timeout = \"1h\" }\n";
@@ -128,7 +128,7 @@ fn with_descriptors(count: u32, upstream: &str, folder: &TempDir) -> (Running, S
 }
 
 #[test]
-fn strangers_who_hold_all_descriptors_that_they_get_do_not_keep_events_from_the_app() {
+fn clients_that_hold_all_free_descriptors_do_not_keep_events_from_the_app() {
     let (upstream, folder) = (Upstream::ok(), tempfile::tempdir().unwrap());
     let (mut running, address) = with_descriptors(40, &upstream.url(), &folder);
     let mut silent = Vec::new();
@@ -141,9 +141,9 @@ fn strangers_who_hold_all_descriptors_that_they_get_do_not_keep_events_from_the_
     assert!(!running.seen.contains("cannot accept"), "{}", running.seen);
 }
 
-/// As where the rest of the system has them: fewer than there were at the start.
+/// The system has no descriptors left: fewer than at the start.
 #[test]
-fn without_a_descriptor_another_connection_is_closed_and_that_is_said_once() {
+fn without_a_descriptor_another_connection_is_evicted_and_that_is_logged_once() {
     let (upstream, folder) = (Upstream::ok(), tempfile::tempdir().unwrap());
     let (mut running, address) = with_descriptors(400, &upstream.url(), &folder);
     let event = || Client::connect(address).send(post(FIXTURE).target("/").bytes()).response();
@@ -161,8 +161,8 @@ fn without_a_descriptor_another_connection_is_closed_and_that_is_said_once() {
     assert_eq!(running.seen.matches("cannot accept connections").count(), 1, "{}", running.seen);
 }
 
-/// Who is not accepted waits in the kernel's queue, for as long as there is no descriptor, and no connection that could be closed for one. A
-/// plain loop would take a whole core meanwhile.
+/// Without a descriptor, and without a connection to evict, clients wait in the kernel's queue. A plain retry loop would use a
+/// whole core meanwhile.
 #[test]
 fn without_descriptors_nobody_is_accepted_and_no_time_is_spent_until_there_are_some_again() {
     let (open, passed) = gate();
@@ -197,7 +197,7 @@ fn without_descriptors_nobody_is_accepted_and_no_time_is_spent_until_there_are_s
     }
 }
 
-/// Run by the test below, as a process of its own: a panic hook is the whole process's.
+/// Run by the test below in its own process: a panic hook is global to the process.
 #[test]
 #[ignore = "no test, but a process that panics"]
 fn panic_as_a_child() {

@@ -1,7 +1,7 @@
-//! What the fuzzer looks for, in short: the properties of its targets (`fuzz/src/properties`), held against its seeds, and
-//! against changes of those that are made anew in each run.
+//! The fuzz targets' properties (`fuzz/src/properties`), checked briefly: on their seeds, and on random changes of them in each
+//! run.
 //!
-//! `PROPERTY_SECONDS=20 cargo test --test it properties` gives each of them that long.
+//! `PROPERTY_SECONDS=20 cargo test --test it properties` runs each for that long.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use proptest::test_runner::TestRunner;
 #[path = "../../fuzz/src/properties/mod.rs"]
 mod held;
 
-/// Changes of a seed that are tried where nobody gives the tests more time.
+/// Changed seeds per property, without `PROPERTY_SECONDS`.
 const CASES: usize = 500;
 
 #[test]
@@ -74,9 +74,9 @@ fn no_challenge_is_answered_but_an_authentic_one_or_a_query_that_asks_as_its_sen
     hold("challenge", held::challenge::holds);
 }
 
-/// Without it the test of responses would hold for a gateway that relays nothing and keeps no connection.
+/// Without this test, the one of responses would pass for a gateway that relays nothing and reuses no connection.
 #[test]
-fn what_is_clear_is_relayed_and_its_connection_used_again() {
+fn a_well_formed_answer_is_relayed_and_its_connection_reused() {
     for (seed, is_relayed, is_reused) in [
         ("length", true, true),
         ("chunked", true, true),
@@ -118,7 +118,7 @@ fn what_is_clear_is_relayed_and_its_connection_used_again() {
     }
 }
 
-/// Without it the test above would hold for a gateway that forwards nothing.
+/// Without this test, the one above would pass for a gateway that forwards nothing.
 #[test]
 fn what_is_authentic_reaches_the_upstream_over_a_connection_in_memory() {
     for (seed, want) in
@@ -132,7 +132,7 @@ fn what_is_authentic_reaches_the_upstream_over_a_connection_in_memory() {
 
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
 
-/// Runs a property on each seed, and on changed ones.
+/// Checks a property on each seed and on changed ones.
 fn hold(target: &str, holds: fn(&[u8])) {
     let folder = fs::read_dir(Path::new(SEEDS).join(target)).expect("a folder of seeds");
     let seeds: Vec<Vec<u8>> =
@@ -161,7 +161,7 @@ fn hold(target: &str, holds: fn(&[u8])) {
     }
 }
 
-/// A piece of another seed, a line of the fuzzer's dictionary, or any bytes.
+/// A piece of another seed, a line of the fuzzer's dictionary, or random bytes.
 fn piece(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let part = |(seed, from, len): (Vec<u8>, Index, usize)| {
         let from = from.index(seed.len());

@@ -1,7 +1,6 @@
-//! For any bytes and any change, nothing reaches the upstream whose HMAC does not match.
+//! For any bytes and any change, no request with a wrong HMAC reaches the upstream.
 //!
-//! The upstream's oracle is what is tested against; each case only makes sure that it got an answer, and that what was
-//! not changed passed.
+//! The upstream's oracle checks this; each case also asserts that there is an answer, and that an unchanged event passes.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -9,10 +8,10 @@ use proptest::test_runner::TestRunner;
 
 use crate::support::{Client, Gateway, Post, Upstream, post};
 
-/// Cases of each property: a second of a debug build.
+/// Cases per property: about a second in a debug build.
 const CASES: u32 = 2000;
 
-/// How long to look for a smaller counterexample, in milliseconds.
+/// The longest search for a smaller counterexample, in milliseconds.
 const SHRINKING: u32 = 5000;
 
 fn runner() -> TestRunner {
@@ -24,7 +23,7 @@ fn runner() -> TestRunner {
     })
 }
 
-/// What is done to a captured event.
+/// A change of a captured event.
 #[derive(Clone, Debug)]
 enum Change {
     None,
@@ -60,7 +59,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// The request after the change, and whether it is still authentic.
+/// The changed request, and whether it is still authentic.
 fn changed(content: &[u8], change: &Change, chunks: Option<&[usize]>) -> (Post, bool) {
     let mut altered = content.to_vec();
     let mut request = post(content);
@@ -155,7 +154,7 @@ fn whatever_happens_to_the_bytes_of_a_request_the_oracle_holds() {
     outcome.unwrap();
 }
 
-/// What smuggling is made of.
+/// Fragments used in request smuggling.
 const SNIPPETS: [&[u8]; 16] = [
     b"\r\n",
     b"\n",

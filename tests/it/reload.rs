@@ -1,4 +1,4 @@
-//! Reloading: what is in force is swapped whole, and nobody notices who has nothing to do with it.
+//! Reloading: the configuration is replaced as a whole, and unaffected connections do not notice.
 
 use std::fs;
 use std::io::Write as _;
@@ -36,7 +36,7 @@ fn send(address: SocketAddr, secret: &str) -> Response {
     Client::connect(address).send(signed_with(secret).bytes()).response()
 }
 
-/// Waits until it is so, and says how long that took.
+/// Waits until the condition holds. Returns how long that took.
 #[track_caller]
 fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     let begin = Instant::now();
@@ -47,7 +47,7 @@ fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     begin.elapsed()
 }
 
-/// In this process, where a reload is a call.
+/// In the test's own process, where a reload is a function call.
 mod in_force {
     use super::*;
 
@@ -140,7 +140,7 @@ mod in_force {
     }
 }
 
-/// A folder with a configuration, and a secret that is mounted beside it as Kubernetes mounts it.
+/// A folder with a configuration, and a secret beside it, mounted as Kubernetes does.
 struct Mounted {
     folder: TempDir,
     upstream: String,
@@ -161,7 +161,7 @@ impl Mounted {
         self.folder.path().join(name)
     }
 
-    /// What the kubelet does (its atomic writer): a new folder, a link to it, and the link moved over the old one.
+    /// Swaps the secret as the kubelet's atomic writer does: a new folder, and a link to it that replaces the old link.
     fn swap(&mut self, secret: &str) {
         self.swaps += 1;
         let data = format!("..2026_11_23_{}", self.swaps);
@@ -200,7 +200,7 @@ impl Mounted {
     }
 }
 
-/// As editors and configuration managers do.
+/// Replaces a file as editors and configuration managers do.
 fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).unwrap();
@@ -269,7 +269,7 @@ fn make_fifo(path: &Path) {
         .unwrap();
 }
 
-/// To open a named pipe is to wait for somebody who writes to it.
+/// Opening a named pipe waits for a writer.
 #[test]
 fn a_file_that_becomes_a_pipe_does_not_hold_up_the_reload() {
     let upstream = upstream();
@@ -303,7 +303,7 @@ fn a_file_that_cannot_be_read_is_said_once_and_changes_nothing() {
     let upstream = upstream();
     let mounted = Mounted::new(&upstream, FIRST);
     let (mut running, address) = mounted.start();
-    // In one step, so that it is never missing: a link to itself.
+    // A link to itself cannot be read. It replaces the file atomically, so that the file is never missing.
     symlink("propify", mounted.path("secrets/new")).unwrap();
     fs::rename(mounted.path("secrets/new"), mounted.path("secrets/propify")).unwrap();
     let warning = running.wait_for("cannot look whether a file has changed");
@@ -318,7 +318,7 @@ fn a_file_that_cannot_be_read_is_said_once_and_changes_nothing() {
     assert!(!running.seen.contains("reloaded"), "{}", running.seen);
 }
 
-/// Run by the test below, as a process of its own: the limit on descriptors is the whole process's.
+/// Run by the test below in its own process: the descriptor limit is per process.
 #[test]
 #[ignore = "no test, but a process without descriptors"]
 fn look_without_descriptors_as_a_child() {
@@ -367,7 +367,7 @@ fn a_secrets_file_that_is_no_file_is_a_problem_of_the_configuration() {
     assert_eq!((code, &*told), (Some(78), "error: secrets cannot be read: it is a folder, not a file\n"));
 }
 
-/// As a shell does for `hookgate check --config <(program)`.
+/// As with `hookgate check --config <(program)` in a shell.
 #[test]
 fn a_configuration_may_come_from_a_pipe_when_it_is_read_once() {
     let mounted = Mounted::new(&upstream(), FIRST);

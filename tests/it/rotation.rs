@@ -1,4 +1,4 @@
-//! Secrets are changed while events come: none is refused, and hookgate says how far it is.
+//! Rotating secrets while events arrive: no event is refused, and hookgate reports the progress.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Setup {
         self.folder.path()
     }
 
-    /// The process, where it listens, and where its admin listener does.
+    /// Starts it. Returns the process, its address and its admin address.
     fn start(&self) -> (Running, SocketAddr, SocketAddr) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
         command.current_dir(self.path()).stdin(Stdio::null());
@@ -67,7 +67,7 @@ fn event(secret: &str) -> Vec<u8> {
     unsigned(FIXTURE).line(line).bytes()
 }
 
-/// What `hookgate secrets` says.
+/// The output of `hookgate secrets`.
 fn secrets(admin: SocketAddr) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
     let output = command.args(["secrets", "--admin", &format!("http://{admin}")]).output().unwrap();
@@ -75,7 +75,7 @@ fn secrets(admin: SocketAddr) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Senders that never stop, and use another secret from one moment to the next.
+/// Senders that send without pause and can switch secrets at any moment.
 #[derive(Default)]
 struct Senders {
     uses_new: AtomicBool,
@@ -84,7 +84,7 @@ struct Senders {
 }
 
 impl Senders {
-    /// Half of them on kept-alive connections.
+    /// Sends events, over a kept-alive connection if `keeps_alive`.
     fn send(&self, address: SocketAddr, keeps_alive: bool) {
         let mut client = Client::connect(address);
         while !self.over.load(Ordering::SeqCst) {
@@ -109,7 +109,7 @@ impl Senders {
     }
 }
 
-/// Lets the senders end even where a test fails.
+/// Stops the senders even if a test fails.
 struct End<'s>(&'s Senders);
 
 impl Drop for End<'_> {

@@ -28,7 +28,7 @@ fn exchange(gateway: &Gateway, request: &Post) -> Response {
     Client::to(gateway).send(request.bytes()).response()
 }
 
-/// An event as this preset's sender sends it to `target`, signed at a moment.
+/// An event to `target`, as this preset's sender signs it at `moment`.
 fn signed(scheme: &str, target: &str, moment: SystemTime) -> Post {
     let secret = Secret { name: "current".into(), key: Key::new(KEY.into()), not_after: None };
     let verifier = Verifier::new(Scheme::preset(scheme).unwrap().clone(), vec![secret]).unwrap();
@@ -46,7 +46,7 @@ fn signed(scheme: &str, target: &str, moment: SystemTime) -> Post {
         .fold(unsigned(CONTENT).target(target), |post, (name, value)| post.line(format!("{name}: {value}")))
 }
 
-/// An upstream that takes what is signed in other ways than Propify's.
+/// An upstream that accepts signatures of any scheme.
 fn upstream() -> Upstream {
     Upstream::ok_under(Oracle::default().observing())
 }
@@ -63,7 +63,7 @@ fn an_event_that_was_signed_too_long_ago_is_refused_before_its_body() {
     for moment in [SystemTime::now() - Duration::from_secs(400), SystemTime::now() + Duration::from_secs(400)]
     {
         let event = signed("stripe", "/hook", moment);
-        // The body never comes.
+        // The body is never sent.
         let response = Client::to(&gateway).send(event.head()).response();
         assert_refused(&response, 401, Some("timestamp_expired"));
         assert_eq!(response.value("www-authenticate").as_deref(), Some("Signature"));
@@ -133,7 +133,7 @@ fn one_integrations_secret_does_not_speak_for_another() {
     assert_refused(&unsigned_one, 401, Some("signature_missing"));
 }
 
-/// The table in docs/schemes.md, between its two marks. `BLESS=1` writes it.
+/// The table in docs/schemes.md between its two marks. `BLESS=1` writes it.
 #[test]
 fn the_documented_table_of_senders_is_what_ships() {
     const FILE: &str = "docs/schemes.md";
@@ -202,7 +202,7 @@ fn table() -> String {
     )
 }
 
-/// A query goes on as it came, but what is signed of a URL cannot hold what a body could begin with, or what is no text.
+/// The query is forwarded unchanged. But a signed URL must not contain what could begin a body, or invalid text.
 #[test]
 fn a_query_that_no_uri_has_is_refused_where_the_url_is_signed() {
     let upstream = upstream();

@@ -1,5 +1,4 @@
-//! What the memory of a gateway holds of its secrets: of one that was withdrawn nothing, of one in force what it is
-//! keyed with.
+//! Secrets in the gateway's memory: nothing of a withdrawn secret, and of one in force only its keyed state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -17,20 +16,20 @@ use tempfile::TempDir;
 use crate::support::process::{PATIENCE, Running, address_in};
 use crate::support::{Client, unsigned};
 
-/// How many times the secrets are changed.
+/// The number of times the secrets are changed.
 const RELOADS: usize = 4;
 
-/// So many bytes of a secret in a row are a piece of it.
+/// This many consecutive bytes of a secret count as a piece of it.
 const PIECE: usize = 8;
 
-/// A secret of 64 characters that nobody else has.
+/// A secret of 64 characters that occurs nowhere else.
 fn secret(name: &str, generation: usize) -> String {
     let digest = Sha384::digest(format!("{name} {generation} {}", std::process::id()));
     STANDARD.encode(digest)
 }
 
-/// The secrets of a configuration, each by what becomes of it. The files are looked at in the order of their names, and the
-/// last one is what is most likely left behind.
+/// The secrets of a configuration, named by their use. The files are read in the order of their names, and the last one is the
+/// most likely to remain in memory.
 const NAMES: [&str; 4] = ["base64", "token", "verify", "zhmac"];
 
 const CONFIG: &str = r#"
@@ -62,7 +61,8 @@ verify_token = { file = "verify" }
 
 fn write(folder: &TempDir, generation: usize) {
     for name in NAMES {
-        // The line break does not count, and white space has it kept twice: as it is, and as it may have been meant.
+        // White space makes the gateway keep two variants of the secret: as written, and trimmed. The line break is not part of
+        // either.
         let text = match name {
             "zhmac" => format!(" {}\r\n", secret(name, generation)),
             _ => format!("{}\n", secret(name, generation)),
@@ -73,7 +73,7 @@ fn write(folder: &TempDir, generation: usize) {
     }
 }
 
-/// Events that do not verify, so that the gateway looks for the cause with every key that it has.
+/// Events that do not verify, so that the diagnosis uses every key.
 fn send_forgeries(address: SocketAddr) {
     for (path, line) in [
         ("/hmac", format!("propify-signature: {}", "ab".repeat(32))),
@@ -85,13 +85,13 @@ fn send_forgeries(address: SocketAddr) {
     }
 }
 
-/// What is looked for: each piece of a secret, and what it is a piece of.
+/// The pieces of secrets to search for, and the secret of each.
 #[derive(Default)]
 struct Wanted(BTreeMap<[u8; PIECE], String>);
 
 impl Wanted {
     fn add(&mut self, what: &str, text: &[u8]) {
-        // As it is, and as RFC 2104 has it added to the pads.
+        // As it is, and XORed with the pads of RFC 2104.
         for (form, pad) in [("", 0), (" ^ ipad", 0x36), (" ^ opad", 0x5c)] {
             let text: Vec<u8> = text.iter().map(|byte| byte ^ pad).collect();
             for piece in text.windows(PIECE) {
@@ -100,7 +100,7 @@ impl Wanted {
         }
     }
 
-    /// What of it is in the memory of a process that may be written to, but in the given range.
+    /// The pieces in the writable memory of a process, outside the given range.
     fn found_in(&self, process: u32, but: std::ops::Range<u64>) -> io::Result<BTreeSet<String>> {
         let mut first = vec![false; 1 << 16];
         self.0.keys().for_each(|piece| first[usize::from(u16::from_le_bytes([piece[0], piece[1]]))] = true);
@@ -137,7 +137,7 @@ impl Wanted {
     }
 }
 
-/// Where the system has put the environment of a process: what is there stays there (proc_pid_stat(5), 50 and 51).
+/// The address range of a process's environment, which stays in memory (proc_pid_stat(5), fields 50 and 51).
 fn environment(process: u32) -> std::ops::Range<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let numbers = stat.rsplit(')').next().unwrap().split_whitespace().skip(50 - 3).take(2);
@@ -158,7 +158,7 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
     let mut running = Running::start(&mut command);
     let address = address_in(&running.wait_for("\"listening\""));
     if let Err(error) = File::open(Path::new("/proc").join(running.id().to_string()).join("mem")) {
-        // Not captured, as what is printed is.
+        // Unlike `println!`, the test runner does not capture this.
         let skipped = "SKIPPED: whether secrets stay in memory. That of the gateway is only for root to see";
         writeln!(io::stderr(), "{skipped}: {error}").unwrap();
         return;
@@ -175,7 +175,7 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
     for generation in 0..=RELOADS {
         for name in NAMES {
             let text = secret(name, generation);
-            // The tokens in force are compared as they are.
+            // Tokens in force are kept as they are, because they are compared.
             let into = if generation == RELOADS && matches!(name, "token" | "verify") {
                 &mut kept
             } else {
@@ -190,7 +190,7 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
     gone.add("env", secret("env", 0).as_bytes());
     let begin = Instant::now();
     loop {
-        // It must not move on while it is looked at, and files are looked at twice a second.
+        // Stopped, so that its memory does not change during the search: it checks its files twice a second.
         running.signal("-STOP");
         let found = gone.found_in(running.id(), environment.clone()).unwrap();
         let sees = kept.found_in(running.id(), environment.clone()).unwrap();

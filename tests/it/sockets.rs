@@ -1,4 +1,5 @@
-//! Where the gateway listens and connects: unix sockets on both sides, addresses shared with a successor, inherited sockets.
+//! Listening and connecting: unix sockets on both sides, addresses shared with a successor, inherited sockets, the PROXY
+//! protocol.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -60,7 +61,7 @@ fn stop(mut running: Running) {
     assert_eq!(running.ended(), Some(0), "{}", running.seen);
 }
 
-/// Sends one request over a connection of its own, and gives back all of the answer.
+/// Sends one request over a new connection. Returns the whole answer.
 fn over(path: &Path, request: &[u8]) -> String {
     let mut stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -74,7 +75,7 @@ fn closing() -> crate::support::Post {
     post(FIXTURE).line("connection: close")
 }
 
-/// An app on a unix socket, that answers one request a connection; and what it was sent.
+/// An app on a unix socket that answers one request per connection. Returns the requests.
 fn app(path: &Path) -> Receiver<String> {
     let listener = UnixListener::bind(path).unwrap();
     let (sender, received) = channel();
@@ -159,9 +160,9 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     assert_eq!(left, 2, "nothing temporary is left");
 }
 
-/// In a container each process that is started is number 1. One that was killed before it listened has left a name behind.
+/// In a container every process has the id 1. One that was killed before it listened has left its temporary socket.
 #[test]
-fn what_a_process_of_the_same_number_has_left_behind_is_in_nobodys_way() {
+fn a_socket_left_by_a_process_with_the_same_id_does_no_harm() {
     let folder = Folder::new();
     let socket = folder.path("gate.sock");
     folder.configure(&format!("\"{}\"", folder.unix("gate.sock")), "", "http://127.0.0.1:9");
@@ -213,7 +214,7 @@ fn two_gateways_that_may_share_an_address_both_serve_it() {
     stop(second);
 }
 
-/// As systemd starts it: the socket is descriptor 3.
+/// A command with the socket as descriptor 3, as systemd starts it.
 fn activation(folder: &Folder, socket: OwnedFd) -> Command {
     let mut command = Command::new("/bin/sh");
     command
@@ -245,7 +246,7 @@ fn an_inherited_socket_outlives_the_gateway_with_all_that_waits_in_it() {
     let first = activated(&folder, listener.try_clone().unwrap().into());
     Client::connect(address).send(closing().bytes()).response().assert_answer("ok");
     stop(first);
-    // Nobody accepts it now, and nobody refuses it.
+    // The connection is neither accepted nor refused now.
     let mut waiting = Client::connect(address);
     waiting.send(closing().bytes());
     let second = activated(&folder, listener.try_clone().unwrap().into());
@@ -283,7 +284,7 @@ fn an_inherited_socket_that_does_not_listen_is_why_it_does_not_start() {
 #[test]
 fn it_listens_on_ipv6_and_on_several_addresses_at_once() {
     if TcpListener::bind("[::1]:0").is_err() {
-        // There is no IPv6 on this machine.
+        // This machine has no IPv6.
         return;
     }
     let upstream = Upstream::ok();
@@ -333,7 +334,7 @@ mod proxy {
     #[test]
     fn a_trusted_proxy_that_does_not_is_not_served() {
         let (mut running, address, _upstream, _folder) = behind("127.0.0.1");
-        // Each a health check as balancers make them: over HTTP, and one that only connects.
+        // Health checks of a balancer: over HTTP, and one that only connects.
         for _ in 0..20 {
             Client::connect(address).send(closing().bytes()).assert_gone();
             drop(Client::connect(address));

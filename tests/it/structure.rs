@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What only a shell room may name: the runtime, the network, the file system, the environment, a clock, and hyper, of
-/// which the rules must not depend. A name ends here or with `::`; one that ends with `*` also with more letters.
+/// What only a shell file may name: the runtime, the network, the file system, the environment, a clock, and hyper, on which
+/// the rules must not depend. A name ends here or with `::`; one with a final `*` may also continue.
 const FORBIDDEN: [&str; 13] = [
     "tokio::*",
     "tokio_util::*",
@@ -22,7 +22,7 @@ const FORBIDDEN: [&str; 13] = [
     "Instant::now",
 ];
 
-/// A file longer than this has two nouns in it.
+/// A longer file has more than one responsibility.
 const LONGEST: usize = 800;
 
 #[test]
@@ -74,7 +74,7 @@ fn the_path_of_a_request_names_no_front_end_no_socket_and_no_runtime() {
 #[test]
 fn every_file_says_first_whether_it_is_pure_or_shell() {
     for file in sources() {
-        // The map, the door, and tests, which belong to the room that they test.
+        // lib.rs and main.rs are exempt, and so are tests, which belong to the file that they test.
         if matches!(file.name.as_str(), "lib.rs" | "main.rs") || file.name.ends_with("tests.rs") {
             continue;
         }
@@ -266,7 +266,7 @@ fn is_forbidden(path: &str) -> bool {
     FORBIDDEN.iter().any(|forbidden| match forbidden.strip_suffix('*') {
         Some(beginning) => path.starts_with(beginning) || format!("{path}::") == beginning,
         None => {
-            // `Instant::now` is forbidden under any longer name too.
+            // `Instant::now` is forbidden with any prefix.
             let names = path.split("::").collect::<Vec<_>>();
             let wanted = forbidden.split("::").collect::<Vec<_>>();
             match wanted.first() {
@@ -277,7 +277,7 @@ fn is_forbidden(path: &str) -> bool {
     })
 }
 
-/// Every path of two or more names in a file's code, `use` groups taken apart. Comments do not count.
+/// Every path of two or more names in a file's code, with `use` groups expanded. Comments are ignored.
 fn paths(text: &str) -> Vec<String> {
     let code = text.lines().map(without_comment).collect::<Vec<_>>().join("\n");
     let mut paths = Vec::new();
@@ -290,7 +290,7 @@ fn paths(text: &str) -> Vec<String> {
     paths
 }
 
-/// Takes in the path that begins with `prefix` and goes on with `after`, and gives back what follows it.
+/// Records the path that begins with `prefix` and continues with `after`. Returns the text after it.
 fn expand<'t>(prefix: &str, after: &'t str, paths: &mut Vec<String>) -> &'t str {
     let Some(after) = after.strip_prefix("::") else {
         paths.push(prefix.to_owned());
@@ -319,7 +319,7 @@ fn expand<'t>(prefix: &str, after: &'t str, paths: &mut Vec<String>) -> &'t str 
     }
 }
 
-/// A line up to its comment. The `//` of a URL in a string begins none.
+/// A line without its comment. The `//` of a URL in a string begins none.
 fn without_comment(line: &str) -> &str {
     let mut from = 0;
     while let Some(at) = line[from..].find("//").map(|at| from + at) {
@@ -335,11 +335,11 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// A file of the sources.
+/// A source file.
 struct Source {
     /// Its path below `src/`.
     name: String,
-    /// All of it.
+    /// Its text.
     text: String,
 }
 

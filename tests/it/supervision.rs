@@ -1,4 +1,4 @@
-//! What becomes of a server when a part of it ends that should not: it is not ready, finishes what is under way, and says so.
+//! Supervision: a server whose part ends unexpectedly becomes unready, finishes what is under way, and reports the failure.
 
 use hookgate::runtime::Ended;
 use hookgate::runtime::supervise::{PartGuard, ServerPart};

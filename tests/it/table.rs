@@ -1,4 +1,4 @@
-//! What each request gets: the rows of the contract's table, in its order, cheapest check first.
+//! The answer to each request: the rows of the contract's table in order, cheapest check first.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn exchange(gateway: &Gateway, request: &Post) -> Response {
     Client::to(gateway).send(request.bytes()).response()
 }
 
-/// Sends the head alone, and makes sure that the refusal does not wait for more.
+/// Sends only the head, and asserts that the rejection does not wait for more.
 fn refused_at_the_head(gateway: &Gateway, request: &Post, status: u16, reason: &str) -> Response {
     let mut client = Client::to(gateway);
     client.send(request.clone().line("expect: 100-continue").head());
@@ -155,7 +155,7 @@ fn a_body_that_is_not_complete_in_time_is_refused() {
     nothing_reached(gateway, upstream);
 }
 
-/// The grace of five seconds is not configurable, so this is the slowest test there is.
+/// The grace of five seconds is not configurable, so this test is the slowest.
 #[test]
 fn a_body_that_trickles_below_the_least_rate_is_refused_after_the_grace() {
     let upstream = Upstream::ok();
@@ -186,7 +186,7 @@ fn a_body_that_ends_early_closes_the_connection_without_an_answer() {
     nothing_reached(gateway, upstream);
 }
 
-/// Starts more bodies than there is memory for, and leaves them unfinished.
+/// Starts more bodies than the memory budget allows, and leaves them incomplete.
 fn hold(gateway: &Gateway, connections: usize, bytes: usize) -> Vec<Client> {
     let held = vec![b'x'; bytes];
     let start = |_| {
@@ -220,13 +220,13 @@ fn bodies_beyond_the_memory_for_them_are_refused_and_asked_to_come_back() {
         client.assert_closed();
     }
     assert!(overloaded >= 8, "{overloaded} of 12 were shed, and only 4 fit");
-    // All of it has been given back.
+    // All reservations have been released.
     exchange(&gateway, &post(vec![b'x'; 64 * 1024])).assert_answer("ok");
     assert_eq!(upstream.only_request().content.len(), 64 * 1024);
 }
 
 #[test]
-fn strangers_who_hold_all_the_memory_cannot_keep_an_event_out() {
+fn clients_that_hold_all_the_memory_cannot_keep_an_event_out() {
     let upstream = Upstream::ok();
     let gateway = gateway()
         .limits("max_body = \"64KiB\"\nmax_buffered = \"128KiB\"")
@@ -296,7 +296,7 @@ fn an_authentic_request_gets_the_upstreams_answer() {
     exchange(&gateway, &post(FIXTURE)).assert_answer("ok");
 }
 
-/// A request whose head has exactly so many bytes, the empty line included.
+/// A request whose head has exactly `size` bytes, including the empty line.
 fn head_of(size: usize) -> Post {
     let without = post(FIXTURE).line("x-pad: ").head().len();
     post(FIXTURE).line(format!("x-pad: {}", "p".repeat(size - without)))
@@ -309,7 +309,7 @@ fn a_head_of_the_limit_passes_and_one_over_it_does_not() {
     for size in [1000, 4095, 4096] {
         exchange(&gateway, &head_of(size)).assert_answer("ok");
     }
-    // Whether the empty line counts is not said; a byte over without it is over either way.
+    // The contract does not say whether the empty line counts: these exceed the limit by one byte without it.
     for size in [4096 + 3, 8000, 30_000] {
         let mut client = Client::to(&gateway);
         client.offer(head_of(size).bytes());
@@ -332,7 +332,7 @@ fn a_head_that_never_ends_is_too_large_and_not_waited_for() {
         let mut client = Client::to(&gateway);
         client.offer(bytes);
         let response = client.response();
-        // RFC 9112, section 3, has 414 for a request target that is too long.
+        // RFC 9112, section 3, recommends 414 for a request target that is too long.
         let status = if matches!(response.status, 414) { 414 } else { 431 };
         assert_refused(&response, status, None);
         client.assert_closed();
@@ -393,10 +393,10 @@ fn a_second_request_has_its_header_time_from_its_own_first_byte() {
         .start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    // The connection lies idle for longer than a head may take: that is what the test is about.
+    // The connection is idle for longer than a head may take: this is what the test is about.
     std::thread::sleep(Duration::from_millis(400));
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    // So that the gateway has begun to wait for it.
+    // Lets the gateway begin to wait for the head.
     std::thread::sleep(Duration::from_millis(100));
     let begin = Instant::now();
     client.send("POST");
@@ -419,7 +419,7 @@ fn an_answer_that_leaves_content_unread_says_that_it_is_the_last() {
         let mut client = Client::to(&gateway);
         let response = client.send(request.head()).response();
         assert_eq!((response.status, response.value("connection").as_deref()), (status, Some("close")));
-        // At once, though the client may still be sending, and is read for a while.
+        // At once, though the client may still be sending and the gateway reads for a while.
         let begin = Instant::now();
         client.assert_closed();
         assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());

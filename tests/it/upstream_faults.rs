@@ -1,4 +1,4 @@
-//! Whatever an upstream does, the sender hears the truth: an answer that looks complete is one.
+//! Faults of an upstream: the sender never gets an answer that looks complete but is not.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ fn exchange(gateway: &Gateway) -> Response {
     Client::to(gateway).send(post(FIXTURE).bytes()).response()
 }
 
-/// Serves in good order on every connection but the first, where it does this.
+/// Runs this on the first connection, and serves correctly on all others.
 fn once(fault: impl Fn(&mut Connection) + Send + Sync + 'static) -> Upstream {
     Upstream::scripted(move |connection| {
         if connection.index() == 0 {
@@ -28,7 +28,7 @@ fn once(fault: impl Fn(&mut Connection) + Send + Sync + 'static) -> Upstream {
     })
 }
 
-/// Answers the first request with these bytes, and closes the connection.
+/// Answers the first request with these bytes and closes the connection.
 fn once_answering(answer: impl AsRef<[u8]>) -> Upstream {
     let answer = answer.as_ref().to_vec();
     once(move |connection| {
@@ -37,7 +37,7 @@ fn once_answering(answer: impl AsRef<[u8]>) -> Upstream {
     })
 }
 
-/// Answers the first request with these bytes, and waits for the gateway to close the connection.
+/// Answers the first request with these bytes and waits for the gateway to close the connection.
 fn once_answering_and_waiting(answer: impl AsRef<[u8]>) -> Upstream {
     let answer = answer.as_ref().to_vec();
     once(move |connection| {
@@ -47,7 +47,7 @@ fn once_answering_and_waiting(answer: impl AsRef<[u8]>) -> Upstream {
     })
 }
 
-/// Makes sure that a request fails with this, and that the next one gets another connection and its answer.
+/// Asserts that a request fails with this, and that the next one is answered over another connection.
 fn fails_once(upstream: &Upstream, status: u16, reason: &str) {
     let gateway = gateway().upstream("response_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
     assert_refused(&exchange(&gateway), status, Some(reason));
@@ -77,7 +77,7 @@ fn a_name_that_does_not_resolve_is_unreachable() {
 
 #[test]
 fn one_that_never_accepts_is_unreachable_after_the_time_for_connecting() {
-    // A listener whose queue is full: the kernel drops what else would connect.
+    // A listener whose queue is full: the kernel drops further handshakes.
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     listener.listen(0).unwrap();
@@ -119,7 +119,7 @@ fn one_that_resets_as_it_accepts_is_a_502() {
     let upstream = once(Connection::reset);
     let gateway = Gateway::before(&upstream);
     let response = exchange(&gateway);
-    // Whether it was reached before it went is a matter of view.
+    // Whether the connection counts as established before the reset is a matter of timing.
     let reached = response.text().contains("upstream_failed");
     let reason = if reached { "upstream_failed" } else { "upstream_unreachable" };
     assert_refused(&response, 502, Some(reason));
@@ -201,7 +201,7 @@ fn a_gigantic_head_is_a_failure() {
     }
 }
 
-/// Answers that break off in their body: which, and what of it the sender may see at most.
+/// Answers that break off in their body, and the most that the sender may receive of it.
 const BROKEN_OFF: [(&str, &str); 7] = [
     ("content-length: 10\r\n\r\nhello", "hello"),
     ("content-length: 10\r\n\r\n", ""),
@@ -212,7 +212,7 @@ const BROKEN_OFF: [(&str, &str); 7] = [
     ("transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nhel", "hellohel"),
 ];
 
-/// Makes sure that no sender, of HTTP/1.1 or 1.0, could take an answer to the first request for a whole one.
+/// Asserts that no sender, of HTTP/1.1 or 1.0, could take the answer to the first request for complete.
 fn never_looks_complete(answer: &str, may_be_seen: &str, how: &str, upstream: impl Fn(&str) -> Upstream) {
     for version in ["HTTP/1.1", "HTTP/1.0"] {
         let upstream = upstream(&format!("HTTP/1.1 200 OK\r\n{answer}"));
@@ -229,7 +229,7 @@ fn never_looks_complete(answer: &str, may_be_seen: &str, how: &str, upstream: im
             assert!(may_be_seen.starts_with(&response.text()), "{what}: {response:?}");
             let (rest, end) = client.rest();
             assert_eq!(rest, b"", "{what}");
-            // Without a length, only the way it ends tells a client of HTTP/1.0 that something is missing.
+            // Without a length, only a reset tells a client of HTTP/1.0 that something is missing.
             let framed = response.value("content-length").is_some() || version == "HTTP/1.1";
             assert!(framed || end == End::Reset, "{what}: {end:?}");
         }
@@ -255,7 +255,7 @@ fn an_answer_that_breaks_off_never_looks_complete() {
 
 #[test]
 fn an_answer_that_stalls_is_cut_and_never_looks_complete() {
-    // Each takes as long as an upstream may stall, so they go side by side.
+    // Each takes as long as an upstream may stall, so they run in parallel.
     std::thread::scope(|scope| {
         for (answer, may_be_seen) in BROKEN_OFF.into_iter().chain([("\r\nhello", "hello")]) {
             scope.spawn(move || {
@@ -283,7 +283,7 @@ fn an_answer_until_the_close_that_is_reset_never_looks_complete() {
     });
 }
 
-/// An answer whose end only the end of the connection tells, of which nobody takes all.
+/// An answer delimited by the end of the connection, larger than any client reads.
 fn endless() -> Upstream {
     Upstream::scripted(|connection| {
         connection.request();
@@ -303,7 +303,7 @@ fn an_answer_until_the_close_that_its_client_does_not_take_in_time_never_looks_c
     let gateway = gateway().limits("write_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).version("HTTP/1.0").bytes());
-    // The rest of it is taken for nobody, when the client has been given up.
+    // The gateway discards the rest of it after it has given the client up.
     upstream.wait_for(1);
     upstream.wait_closed(1);
     looks_cut_off(&mut client);
@@ -337,8 +337,8 @@ fn an_answer_with_malformed_chunks_never_looks_complete() {
     }
 }
 
-/// Complete answers with bytes behind them: the method that is answered, the answer, what the client gets as its content, and
-/// the bytes behind.
+/// Complete answers followed by more bytes: the request's method, the answer, the content that the client gets, and the surplus
+/// bytes.
 const SURPLUS: [(&str, &str, &str, &str); 14] = [
     ("POST", "200 OK\r\ncontent-length: 2\r\n\r\nok", "ok", "\n"),
     ("POST", "200 OK\r\ncontent-length: 2\r\n\r\nok", "ok", " and more"),
@@ -356,17 +356,17 @@ const SURPLUS: [(&str, &str, &str, &str); 14] = [
     ("POST", "200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "", "0\r\n\r\n"),
 ];
 
-/// What must not be the answer to any request.
+/// Must not answer any request.
 const EVIL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
 
-/// Makes sure that an answer is passed on, and that what follows it answers nothing, where `send` sends the two. Calls `told`
-/// when the client has its answer, and then waits until all has been sent.
+/// Asserts that an answer is relayed, and that the surplus bytes after it answer no request, where `send` sends the two. Calls
+/// `answered` when the client has its answer, and then waits until everything is sent.
 fn is_passed_on_alone(
     (method, answer, content, surplus): (&str, &str, &str, &str),
     how: &str,
     version: &'static str,
     send: impl Fn(&mut Connection, &[u8], &[u8]) + Send + Sync + 'static,
-    told: impl Fn(),
+    answered: impl Fn(),
 ) {
     let what = format!("{how}, {version} {method}: {} {}", answer.escape_debug(), surplus.escape_debug());
     let (sent, is_sent) = std::sync::mpsc::channel();
@@ -383,9 +383,9 @@ fn is_passed_on_alone(
     let response = client.send(post("").method(method).version(version).bytes()).response_to(method);
     assert_eq!((&response.status.to_string()[..], &response.text()[..]), (status, content), "{what}");
     assert!(response.complete, "{what}");
-    told();
+    answered();
     is_sent.recv_timeout(PATIENCE).unwrap();
-    // Each byte of it is in the kernel by now. To HTTP/1.1 the connection goes on, which shows that nothing else came.
+    // All surplus bytes are in the kernel by now. An HTTP/1.1 connection stays open, which shows that nothing else was relayed.
     if version == "HTTP/1.1" {
         client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     } else {
@@ -397,7 +397,7 @@ fn is_passed_on_alone(
 }
 
 #[test]
-fn bytes_behind_a_complete_answer_are_nobodys_and_the_answer_is_passed_on_however_they_are_cut() {
+fn bytes_behind_a_complete_answer_are_discarded_and_the_answer_is_relayed_however_they_are_cut() {
     for case in SURPLUS {
         for version in ["HTTP/1.1", "HTTP/1.0"] {
             let at_once = |connection: &mut Connection, answer: &[u8], surplus: &[u8]| {
@@ -450,7 +450,7 @@ fn what_an_upstream_says_unasked_answers_no_request() {
 }
 
 #[test]
-fn what_lies_on_an_idle_connection_when_it_is_taken_up_answers_no_request() {
+fn bytes_on_an_idle_connection_when_it_is_reused_answer_no_request() {
     let (open, passed) = gate();
     let (tell, told) = std::sync::mpsc::channel();
     let upstream = once(move |connection| {
@@ -466,7 +466,7 @@ fn what_lies_on_an_idle_connection_when_it_is_taken_up_answers_no_request() {
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     open.open();
     told.recv_timeout(PATIENCE).unwrap();
-    // It is in the kernel's buffer by now, whether the gateway has looked or not.
+    // The bytes are in the kernel's buffer by now, whether or not the gateway has read them.
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     assert_eq!(upstream.connections(), 2);
 }
@@ -566,15 +566,15 @@ fn an_upstream_that_does_not_take_the_request_is_a_504() {
     exchange(&gateway).assert_answer("ok");
 }
 
-/// All of the event takes four times the limit. What the kernels hold of it does not count: if they took megabytes at once, its
-/// last byte would seem to have been sent long before the upstream can have it.
+/// The whole event takes four times the limit. The kernel's buffers must be small: if they took megabytes at once, the last
+/// byte would seem to be sent long before the upstream can have read it.
 #[test]
 fn an_upstream_that_takes_a_large_event_slowly_is_waited_for() {
     const SIZE: usize = 8 << 20;
     let upstream = Upstream::scripted(|connection| {
         for taken in (0..SIZE).step_by(SIZE / 64) {
             connection.read_at_least(taken);
-            // Sleeping is what slowness is made of.
+            // The sleep is the slowness itself.
             std::thread::sleep(Duration::from_millis(60));
         }
         connection.request();
@@ -595,7 +595,7 @@ fn an_answer_that_goes_on_slowly_is_not_cut() {
         connection.request();
         connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
         for byte in b"hello" {
-            // Each piece is in time; all of them together are not.
+            // Each piece is in time, but all of them together exceed the limit.
             std::thread::sleep(Duration::from_millis(250));
             connection.send([*byte]);
         }
@@ -610,7 +610,7 @@ fn an_answer_before_the_body_is_read_is_passed_on() {
         connection.request_head();
         connection.send("HTTP/1.1 413 Too Much\r\ncontent-length: 4\r\n\r\nlate");
         connection.request();
-        // Where it has read all of it by the time its answer is seen, the connection is as good as any other.
+        // If it has read all of the request by the time its answer arrives, the connection is reused.
         while connection.request().is_some() {
             connection.send(OK);
         }
@@ -635,7 +635,7 @@ fn an_answer_from_an_upstream_that_never_reads_the_body_is_passed_on() {
     let large = vec![b'x'; 16 * 1024 * 1024];
     let response = Client::to(&gateway).send(post(&large).bytes()).response();
     assert_eq!((response.status, response.text().as_str(), response.complete), (413, "late", true));
-    // The rest of the request has nowhere to go, so the connection is of no more use.
+    // The rest of the request is not read, so the connection cannot be reused.
     exchange(&gateway).assert_answer("ok");
     assert_eq!(upstream.connections(), 2);
     open.open();
@@ -666,7 +666,7 @@ fn an_upstream_that_says_close_is_not_asked_again_on_that_connection() {
         let upstream = once_answering_and_waiting(answer);
         let gateway = Gateway::before(&upstream);
         let mut client = Client::to(&gateway);
-        // Between us and the sender the connection goes on.
+        // The sender's connection stays open.
         for _ in 0..2 {
             client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
         }
@@ -685,7 +685,7 @@ fn a_kept_connection_that_was_closed_while_idle_is_replaced_silently() {
     });
     let gateway = Gateway::before(&upstream);
     exchange(&gateway).assert_answer("ok");
-    // The gateway has seen it, and closed its side.
+    // The gateway has noticed the close, and closed its side.
     upstream.wait_closed(1);
     let content = b"the second event";
     Client::to(&gateway).send(post(content).bytes()).response().assert_answer("ok");
@@ -696,7 +696,7 @@ fn a_kept_connection_that_was_closed_while_idle_is_replaced_silently() {
 #[test]
 fn a_kept_connection_that_closes_at_any_moment_costs_at_most_a_502_and_never_a_second_delivery() {
     let upstream = Upstream::scripted(|connection| {
-        // Each connection closes right behind its first answer, so that the next request meets that.
+        // Each connection closes right after its first answer, so the next request meets the close.
         if connection.request().is_some() {
             connection.send(OK);
         }
@@ -764,7 +764,7 @@ fn an_event_is_delivered_though_its_sender_has_gone() {
             let mut client = Client::to(&gateway);
             client.send(post(FIXTURE).bytes());
             if how == "reset" {
-                // A reset may overtake what was sent before it, so the gateway must have read that first.
+                // A reset may overtake the bytes sent before it, so the gateway must have read them first.
                 upstream.wait_for(n);
                 client.reset();
             }
@@ -793,7 +793,7 @@ fn a_sender_that_leaves_does_not_break_off_what_the_upstream_is_working_on() {
     client.send(post(FIXTURE).bytes());
     upstream.wait_for(1);
     client.reset();
-    // By the time these are answered, the only worker has long seen that the other one left.
+    // Once these are answered, the only worker has noticed that the other client left.
     for _ in 0..5 {
         Client::to(&gateway).send(post("another").bytes()).response().assert_answer("ok");
     }
@@ -801,7 +801,7 @@ fn a_sender_that_leaves_does_not_break_off_what_the_upstream_is_working_on() {
     assert!(told.recv_timeout(PATIENCE).unwrap(), "the upstream's connection was cut");
 }
 
-/// There are apps that stop what they do when they cannot write their answer.
+/// Some apps abort their work if they cannot write their answer.
 #[test]
 fn an_answer_is_read_to_its_end_though_nobody_waits_for_it_any_more() {
     let (open, passed) = gate();
@@ -827,7 +827,7 @@ fn an_answer_is_read_to_its_end_though_nobody_waits_for_it_any_more() {
     client.send(post(FIXTURE).bytes()).until("\r\n\r\n");
     client.reset();
     for piece in ["first", "second", "third"] {
-        // When these are answered, the only worker has long dealt with whatever came before them.
+        // Once these are answered, the only worker has dealt with everything before them.
         for _ in 0..5 {
             Client::to(&gateway).send(post("another").bytes()).response().assert_answer("ok");
         }
@@ -902,7 +902,7 @@ fn an_answer_without_end_that_nobody_waits_for_is_not_read_for_ever() {
     let upstream = Upstream::scripted(move |connection| {
         connection.request();
         connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-        // Sleeping is what a trickle is made of.
+        // The sleep is the slowness itself.
         while connection.send("1\r\nx\r\n") {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -916,7 +916,7 @@ fn an_answer_without_end_that_nobody_waits_for_is_not_read_for_ever() {
 }
 
 #[test]
-fn a_fault_of_one_upstream_is_none_of_anothers() {
+fn a_fault_of_one_upstream_does_not_affect_another() {
     let broken = Upstream::scripted(Connection::wait_closed);
     let good = Upstream::ok();
     let gateway = gateway()

@@ -1,4 +1,4 @@
-//! A sender that writes raw bytes, and reads answers strictly.
+//! A client that writes raw bytes and parses responses strictly.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,14 +19,14 @@ pub(crate) struct Client {
     end: Option<End>,
 }
 
-/// A client's slow writing, on a thread of its own.
+/// A client that writes slowly, on a thread of its own.
 pub(crate) struct Trickle {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Trickle {
-    /// Goes on until the other side takes no more.
+    /// Waits until the gateway accepts no more bytes.
     pub(crate) fn wait_until_refused(mut self) {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
@@ -46,13 +46,13 @@ impl Drop for Trickle {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// In good order.
+    /// FIN.
     Fin,
-    /// With a reset.
+    /// Reset.
     Reset,
 }
 
-/// A response, as far as it came.
+/// A response, as far as it was received.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) version: String,
@@ -61,7 +61,7 @@ pub(crate) struct Response {
     pub(crate) fields: Vec<Field>,
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Vec<Field>,
-    /// Whether a client would take the response for a whole one.
+    /// Whether a client would take the response for complete.
     pub(crate) complete: bool,
     /// Head and body as received.
     pub(crate) raw: Vec<u8>,
@@ -84,19 +84,19 @@ impl Client {
         Ok(Self { stream, buffer: Vec::new(), end: None })
     }
 
-    /// Writes all of it.
+    /// Writes all of the bytes.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.stream.write_all(bytes.as_ref()).expect("the gateway takes what is sent");
         self
     }
 
-    /// Writes as much as the other side takes: the connection may be closed meanwhile.
+    /// Writes what the gateway accepts: it may have closed the connection. `false` if it did not accept everything.
     pub(crate) fn offer(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Writes requests, the `n`th of which is what `request` makes of `n`, until nothing more is taken for so long. Gives back
-    /// how many it wrote, the last of them made whole by a thread when there is room for it.
+    /// Writes `request(0)`, `request(1)` and so on until no bytes are accepted for `time`. Returns the number of requests; a
+    /// thread completes the last one when the gateway reads again.
     pub(crate) fn send_until_stuck(&mut self, request: fn(usize) -> String, time: Duration) -> usize {
         self.stream.set_write_timeout(Some(time)).unwrap();
         for n in 0.. {
@@ -118,7 +118,7 @@ impl Client {
         unreachable!("there is no end of numbers")
     }
 
-    /// Writes the same again and again until the other side resets the connection. Gives back for how long it had taken nothing.
+    /// Writes the same bytes repeatedly until the gateway resets the connection. Returns how long it had accepted nothing.
     pub(crate) fn send_until_reset(&mut self, bytes: &[u8]) -> Duration {
         let mut last = Instant::now();
         loop {
@@ -132,7 +132,7 @@ impl Client {
         }
     }
 
-    /// Writes piece by piece, each in a packet of its own if the kernel plays along.
+    /// Writes in pieces, each in its own packet if the kernel does not merge them.
     pub(crate) fn send_in_pieces(&mut self, bytes: &[u8], size: usize) -> &mut Self {
         for piece in bytes.chunks(size) {
             if !self.offer(piece) {
@@ -142,13 +142,12 @@ impl Client {
         self
     }
 
-    /// Writes a byte now and then until the trickle is dropped. Sleeping is what a trickle is made of; nothing waits
-    /// for it.
+    /// Writes a byte after each pause until the trickle is dropped. The sleep is the slowness itself; no test waits for it.
     pub(crate) fn trickle(&self, pause: Duration) -> Trickle {
         self.trickle_of(b"x", pause)
     }
 
-    /// Writes these bytes now and then until the trickle is dropped.
+    /// Writes these bytes after each pause until the trickle is dropped.
     pub(crate) fn trickle_of(&self, bytes: &'static [u8], pause: Duration) -> Trickle {
         let mut stream = self.stream.try_clone().unwrap();
         let (stop, stopped) = channel::<()>();
@@ -160,14 +159,14 @@ impl Client {
         Trickle { stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Says that nothing more will be sent.
+    /// Shuts down the writing direction.
     pub(crate) fn half_close(&mut self) -> &mut Self {
-        // It may have been closed from the other side already.
+        // The gateway may have closed the connection already.
         drop(self.stream.shutdown(Shutdown::Write));
         self
     }
 
-    /// Goes away with a reset.
+    /// Closes the connection with a reset.
     pub(crate) fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
@@ -184,7 +183,7 @@ impl Client {
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 self.end = Some(End::Reset);
             }
-            // A signal for the process, such as a child's end: a read with a timeout is not taken up again by the kernel.
+            // A signal such as SIGCHLD interrupts the read: the kernel does not restart a read with a timeout.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 panic!("nothing more comes ({error}) after {:?}", self.buffer.escape_ascii().to_string())
@@ -193,20 +192,20 @@ impl Client {
         self.end.is_none()
     }
 
-    /// Reads once, at most so many bytes.
+    /// Reads once, at most `limit` bytes.
     pub(crate) fn read_some(&mut self, limit: usize) {
         let mut piece = vec![0; limit];
         let n = self.stream.read(&mut piece).expect("more comes");
         self.buffer.extend_from_slice(&piece[..n]);
     }
 
-    /// As [`Self::read_some`], and an error is no surprise, nor the end of the connection.
+    /// As [`Self::read_some`], but returns errors, and the end of the connection is not a failure.
     pub(crate) fn try_read_some(&mut self, limit: usize) -> std::io::Result<()> {
         let n = self.stream.read(&mut vec![0; limit])?;
         if n == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    /// Whether the other side has ended the connection by now.
+    /// Whether the gateway has closed the connection.
     pub(crate) fn is_closed(&self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
@@ -214,7 +213,7 @@ impl Client {
         !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Makes sure that nothing comes for so long.
+    /// Asserts that nothing arrives for `time`.
     pub(crate) fn assert_silent(&mut self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let peeked = self.stream.peek(&mut [0]);
@@ -222,7 +221,7 @@ impl Client {
         assert!(peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "something came");
     }
 
-    /// Reads until what has come, and was not yet taken, contains `needle`.
+    /// Reads until the bytes received and not yet consumed contain `needle`.
     pub(crate) fn until(&mut self, needle: &str) -> &mut Self {
         let needle = needle.as_bytes();
         while !self.buffer.windows(needle.len()).any(|window| window == needle) {
@@ -236,7 +235,7 @@ impl Client {
         self
     }
 
-    /// The next response, to a request of any method but HEAD.
+    /// The next response to a request of any method but HEAD.
     pub(crate) fn response(&mut self) -> Response {
         self.response_to("POST")
     }
@@ -281,7 +280,7 @@ impl Client {
         Some(response)
     }
 
-    /// Reads a body as its head frames it (RFC 9112, section 6.3), and says how many bytes it took.
+    /// Reads a body as its head frames it (RFC 9112, section 6.3). Returns the bytes consumed.
     fn read_body(&mut self, at: usize, method: &str, response: &mut Response) -> usize {
         let length = message::content_length(&response.fields).expect("an unambiguous length");
         let codings: Vec<_> = response.values("transfer-encoding");
@@ -319,13 +318,13 @@ impl Client {
         (std::mem::take(&mut self.buffer), self.end.expect("it has ended"))
     }
 
-    /// Makes sure that nothing more comes and the connection is closed in good order.
+    /// Asserts that nothing more arrives and the connection ends with a FIN.
     pub(crate) fn assert_closed(&mut self) {
         let (rest, end) = self.rest();
         assert_eq!((rest.escape_ascii().to_string().as_str(), end), ("", End::Fin));
     }
 
-    /// Makes sure that the connection is closed, in whatever way, without another byte.
+    /// Asserts that the connection ends, in any way, without another byte.
     pub(crate) fn assert_gone(&mut self) {
         let (rest, _) = self.rest();
         assert_eq!(rest.escape_ascii().to_string(), "");
@@ -339,7 +338,7 @@ impl Response {
         lines.map(|field| field.value.escape_ascii().to_string()).collect()
     }
 
-    /// The value of a field that has one line.
+    /// The value of a field that has exactly one line.
     pub(crate) fn value(&self, name: &str) -> Option<String> {
         let mut values = self.values(name);
         assert!(values.len() < 2, "{name} is repeated: {values:?}");
@@ -351,16 +350,16 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Makes sure that the upstream's answer came, and is whole.
+    /// Asserts that this is the upstream's answer, complete.
     pub(crate) fn assert_answer(&self, body: &str) -> &Self {
         assert_eq!((self.status, self.text().as_str(), self.complete), (200, body, true), "{self:?}");
         self
     }
 }
 
-/// Makes sure that a response is hookgate's own refusal, says what it should, and gives nothing away.
+/// Asserts that a response is hookgate's own rejection with this status and reason, and discloses nothing else.
 ///
-/// Where the contract's table gives no `reason` (malformed HTTP), a body is not asked for.
+/// Malformed HTTP has no `reason` in the contract's table; a body is then optional.
 pub(crate) fn assert_refused<'r>(response: &'r Response, status: u16, reason: Option<&str>) -> &'r Response {
     assert_eq!(response.status, status, "{}", response.raw.escape_ascii());
     assert!(response.complete, "{}", response.raw.escape_ascii());

@@ -1,4 +1,4 @@
-//! A gate that a script waits at until the test lets it through: the tests' replacement for sleeping.
+//! A gate where a script waits until the test opens it: the tests' replacement for sleeping.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -8,7 +8,7 @@ use crate::support::PATIENCE;
 /// The script's side.
 pub(crate) struct Gate(Mutex<Receiver<()>>);
 
-/// The test's side. Dropping it opens the gate for good.
+/// The test's side. Dropping it opens the gate permanently.
 pub(crate) struct Release(Sender<()>);
 
 /// A closed gate.
@@ -18,7 +18,7 @@ pub(crate) fn gate() -> (Release, Gate) {
 }
 
 impl Gate {
-    /// Waits until the gate has been opened once more.
+    /// Waits until the gate is opened once more.
     pub(crate) fn pass(&self) {
         match self.0.lock().unwrap().recv_timeout(PATIENCE) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
@@ -28,7 +28,7 @@ impl Gate {
 }
 
 impl Release {
-    /// Lets the script through once.
+    /// Lets the script pass once.
     pub(crate) fn open(&self) {
         let _script_may_have_gone = self.0.send(());
     }

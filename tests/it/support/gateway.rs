@@ -1,4 +1,4 @@
-//! A gateway on a port of its own, from the text of a configuration.
+//! A gateway on its own port, started from the text of a configuration.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -24,12 +24,12 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// The common case: one route, `/webhook/leases`, to this upstream.
+    /// The usual gateway: one route, `/webhook/leases`, to this upstream.
     pub(crate) fn before(upstream: &Upstream) -> Self {
         gateway().route(PATH, &upstream.url()).start()
     }
 
-    /// Where the admin listener is.
+    /// The address of the admin listener.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin.expect("the test has turned it on")
     }
@@ -42,17 +42,17 @@ impl Gateway {
         self.handle.as_ref().unwrap().control()
     }
 
-    /// Puts another configuration in force, and gives back what takes a restart.
+    /// Reloads another configuration. Returns the settings that need a restart.
     pub(crate) fn reload(&self, setup: Setup) -> Vec<&'static str> {
         self.control().reload(&setup.config(1)).unwrap()
     }
 
-    /// Stops accepting, and finishes what is under way.
+    /// Begins the drain.
     pub(crate) fn drain(&self) {
         self.handle.as_ref().unwrap().drain();
     }
 
-    /// Waits for the end of it.
+    /// Waits for the end of the gateway.
     pub(crate) fn wait(mut self) -> Ended {
         self.handle.take().unwrap().wait()
     }
@@ -67,7 +67,7 @@ impl Drop for Gateway {
     }
 }
 
-/// A configuration in the making.
+/// Builds a configuration.
 pub(crate) struct Setup {
     server: String,
     limits: String,
@@ -78,7 +78,7 @@ pub(crate) struct Setup {
     routes: String,
 }
 
-/// A configuration that has a secret and still needs a route.
+/// A configuration with a secret, which still needs a route.
 pub(crate) fn gateway() -> Setup {
     Setup {
         server: String::new(),
@@ -94,53 +94,53 @@ pub(crate) fn gateway() -> Setup {
 }
 
 impl Setup {
-    /// Lines for `[server]`.
+    /// Adds lines to `[server]`.
     pub(crate) fn server(mut self, lines: &str) -> Self {
         self.server = lines.to_owned();
         self
     }
 
-    /// Lines for `[limits]`.
+    /// Adds lines to `[limits]`.
     pub(crate) fn limits(mut self, lines: &str) -> Self {
         self.limits = lines.to_owned();
         self
     }
 
-    /// Lines for `[upstream]`.
+    /// Adds lines to `[upstream]`.
     pub(crate) fn upstream(mut self, lines: &str) -> Self {
         self.upstream = lines.to_owned();
         self
     }
 
-    /// Lines for `[forward]`.
+    /// Adds lines to `[forward]`.
     pub(crate) fn forward(mut self, lines: &str) -> Self {
         self.forward = lines.to_owned();
         self
     }
 
-    /// With an admin listener.
+    /// Adds an admin listener.
     pub(crate) fn admin(self) -> Self {
         self.admin_on(([127, 0, 0, 1], 0).into())
     }
 
-    /// With an admin listener at this address.
+    /// Adds an admin listener at this address.
     pub(crate) fn admin_on(mut self, address: SocketAddr) -> Self {
         self.admin = format!("[admin]\nlisten = \"{address}\"");
         self
     }
 
-    /// Lines for `[signature]`, instead of the scheme and the secret it has.
+    /// Replaces the scheme and the secret of `[signature]` by these lines.
     pub(crate) fn signature(mut self, lines: &str) -> Self {
         self.signature = lines.to_owned();
         self
     }
 
-    /// Another route.
+    /// Adds a route.
     pub(crate) fn route(self, path: &str, url: &str) -> Self {
         self.route_with(path, url, "")
     }
 
-    /// Another route, and further lines for it.
+    /// Adds a route with further lines.
     pub(crate) fn route_with(mut self, path: &str, url: &str, lines: &str) -> Self {
         self.routes += &format!("[[routes]]\npath = \"{path}\"\nupstream = \"{url}\"\n{lines}\n");
         self
@@ -150,7 +150,7 @@ impl Setup {
         self.start_on(1)
     }
 
-    /// Starts it with so many workers.
+    /// Starts the gateway with this number of workers.
     pub(crate) fn start_on(self, workers: usize) -> Gateway {
         self.try_start(workers).expect("the gateway starts")
     }

@@ -1,13 +1,13 @@
-//! The tests' own reading of HTTP/1.1 (RFC 9112), strict, and independent of the product's.
+//! The tests' own parser of HTTP/1.1 (RFC 9112), strict and independent of hookgate's.
 
 use std::fmt;
 
-/// A field line, as it was received.
+/// A field line, as received.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Field {
-    /// The name in the spelling received.
+    /// The name, as spelled.
     pub(crate) name: String,
-    /// The value without the white space around it.
+    /// The value without surrounding white space.
     pub(crate) value: Vec<u8>,
 }
 
@@ -23,17 +23,17 @@ impl fmt::Debug for Field {
     }
 }
 
-/// Why bytes are not strictly what they should be.
+/// Why a message is not strict HTTP/1.1.
 pub(crate) type Violation = String;
 
-/// The start line and the field lines of a message, and how many bytes they take.
+/// The start line and the field lines of a message, and the length of the head in bytes.
 pub(crate) struct Head {
     pub(crate) start: Vec<u8>,
     pub(crate) fields: Vec<Field>,
     pub(crate) len: usize,
 }
 
-/// Reads a head. `None` if it is not yet complete.
+/// Parses a head. `None` if it is incomplete.
 pub(crate) fn head(bytes: &[u8]) -> Result<Option<Head>, Violation> {
     let mut lines = Vec::new();
     let mut at = 0;
@@ -62,7 +62,7 @@ pub(crate) fn head(bytes: &[u8]) -> Result<Option<Head>, Violation> {
     Ok(Some(Head { start: start.to_vec(), fields, len: at }))
 }
 
-/// A field line without its CRLF (RFC 9112, section 5).
+/// Parses a field line without its CRLF (RFC 9112, section 5).
 fn field(line: &[u8]) -> Result<Field, Violation> {
     let violation = |what: &str| Err(format!("{what}: {:?}", line.escape_ascii().to_string()));
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
@@ -81,13 +81,13 @@ fn field(line: &[u8]) -> Result<Field, Violation> {
     Ok(Field { name: String::from_utf8(name.to_vec()).unwrap(), value: value[begin..end].to_vec() })
 }
 
-/// RFC 9110, section 5.6.2.
+/// Whether the bytes are a token (RFC 9110, section 5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty()
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// The value of the only `content-length` there may be.
+/// The value of `content-length`, which may occur once.
 pub(crate) fn content_length(fields: &[Field]) -> Result<Option<usize>, Violation> {
     let mut values = fields.iter().filter(|field| field.is("content-length"));
     let Some(field) = values.next() else { return Ok(None) };
@@ -99,18 +99,18 @@ pub(crate) fn content_length(fields: &[Field]) -> Result<Option<usize>, Violatio
     number.map(Some).ok_or_else(|| format!("not a length: {field:?}"))
 }
 
-/// What is left of a chunked body (RFC 9112, section 7.1), decoded as far as it has come.
+/// A chunked body (RFC 9112, section 7.1), decoded as far as it was received.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chunked {
     /// The content so far.
     pub(crate) content: Vec<u8>,
-    /// The trailer section, once it is complete: the body is, then.
+    /// The trailer section once it is complete, which also completes the body.
     pub(crate) trailers: Option<Vec<Field>>,
-    /// How many bytes have been read.
+    /// The number of bytes parsed.
     pub(crate) len: usize,
 }
 
-/// Undoes chunks, strictly.
+/// Decodes a chunked body strictly.
 pub(crate) fn chunked(bytes: &[u8]) -> Result<Chunked, Violation> {
     let mut decoded = Chunked::default();
     loop {
@@ -122,7 +122,7 @@ pub(crate) fn chunked(bytes: &[u8]) -> Result<Chunked, Violation> {
         };
         let data = &rest[end + 2..];
         if size == 0 {
-            // A trailer section is a head without its first line (RFC 9112, section 7.1.2).
+            // A trailer section is parsed as a head with a made-up start line (RFC 9112, section 7.1.2).
             let first = b"first\r\n".as_slice();
             let Some(trailers) = head(&[first, data].concat())? else { return Ok(decoded) };
             decoded.len += end + 2 + trailers.len - first.len();

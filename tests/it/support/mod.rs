@@ -1,4 +1,4 @@
-//! What the tests are made of: a gateway on a port of its own, a scripted upstream, a client that writes raw bytes.
+//! Test support: a gateway on its own port, a scripted upstream, a client that writes raw bytes.
 
 pub(crate) mod client;
 pub(crate) mod gate;
@@ -22,13 +22,13 @@ pub(crate) use reserved::Reserved;
 pub(crate) use sign::{SECRET, SECRET_NAME, digest, signature, signature_with};
 pub(crate) use upstream::Upstream;
 
-/// How long anything may take before a test gives up. Never waited for in a test that passes.
+/// The time limit of every wait. A passing test never uses it up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The body that the contract gives a signature for.
+/// The body whose signature the contract states.
 pub(crate) const FIXTURE: &[u8] = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
 
-/// Stops the gateway, and makes sure that not a byte has reached the upstream.
+/// Stops the gateway, and asserts that no byte has reached the upstream.
 pub(crate) fn nothing_reached(gateway: Gateway, mut upstream: Upstream) {
     drop(gateway);
     upstream.settle();

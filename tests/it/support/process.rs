@@ -1,4 +1,4 @@
-//! A hookgate of its own process.
+//! A hookgate in its own process.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// Nothing waited for here takes longer, unless it never comes.
+/// The time limit of every wait in this file.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A hookgate that runs, and all that it writes.
+/// A running hookgate and its output.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -20,7 +20,7 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         let child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
-        // The command keeps the ends of the pipe that it was given, which would keep it open.
+        // The command would keep its ends of the pipe, and so the pipe, open.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -29,7 +29,7 @@ impl Running {
         Self { child, lines, seen: String::new() }
     }
 
-    /// The first line from now on that has `mark` in it.
+    /// The next line that contains `mark`.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, mark: &str) -> String {
         loop {
@@ -43,15 +43,15 @@ impl Running {
         }
     }
 
-    /// The time that it has had of all cores, in hundredths of a second.
+    /// The CPU time of the process on all cores, in hundredths of a second.
     pub(crate) fn ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // Behind the name: state, ten numbers, and then user and system time (proc_pid_stat(5)).
+        // After the name: the state, ten numbers, then user and system time (proc_pid_stat(5)).
         let fields = stat.rsplit(')').next().unwrap().split_whitespace();
         fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
-    /// Allows it so many open files, whatever it has. The hard limit stays.
+    /// Sets the soft limit on open files. The hard limit stays.
     pub(crate) fn limit_descriptors(&self, count: u64) {
         let pid = rustix::process::Pid::from_child(&self.child);
         let limit = rustix::process::Rlimit { current: Some(count), maximum: Some(400) };
@@ -85,7 +85,7 @@ impl Drop for Running {
     }
 }
 
-/// The address on loopback that a line tells of.
+/// The loopback address in a line of output.
 pub(crate) fn address_in(line: &str) -> SocketAddr {
     let from = &line[line.find("127.0.0.1:").unwrap_or_else(|| panic!("no address: {line}"))..];
     let end = from.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(from.len());

@@ -1,14 +1,14 @@
-//! Requests as a sender writes them, byte by byte under the test's control.
+//! Requests as a sender writes them; the test controls every byte.
 
 use crate::support::sign::signature;
 
-/// The path that the tests' common route has.
+/// The path of the tests' usual route.
 pub(crate) const PATH: &str = "/webhook/leases";
 
-/// The authority that the tests' requests are sent to.
+/// The `host` of the tests' requests.
 pub(crate) const HOST: &str = "gateway.test";
 
-/// A request that can still be changed.
+/// A request that can still be modified.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     method: String,
@@ -21,11 +21,11 @@ pub(crate) struct Post {
 
 #[derive(Clone, Debug)]
 enum Framing {
-    /// `content-length`, as the last line.
+    /// A `content-length`, as the last line.
     Length,
-    /// Chunks of these sizes, what is left in a last one; then the trailer lines.
+    /// Chunks of these sizes, the remaining content in a last one, then the trailer lines.
     Chunked(Vec<usize>, Vec<u8>),
-    /// No line is added, and these bytes follow the head.
+    /// No framing line; these bytes follow the head.
     Raw(Vec<u8>),
 }
 
@@ -65,13 +65,13 @@ impl Post {
         self
     }
 
-    /// Adds a line, as it is.
+    /// Adds a line as given.
     pub(crate) fn line(mut self, line: impl AsRef<[u8]>) -> Self {
         self.lines.push(line.as_ref().to_vec());
         self
     }
 
-    /// Takes all lines of a field out.
+    /// Removes all lines of a field.
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.lines.retain(|line| {
             let own = line.split(|byte| *byte == b':').next().unwrap();
@@ -80,7 +80,7 @@ impl Post {
         self
     }
 
-    /// Another content under the signature that was made for the one before.
+    /// Replaces the content but keeps the signature.
     pub(crate) fn forged(mut self, content: impl AsRef<[u8]>) -> Self {
         self.content = content.as_ref().to_vec();
         self
@@ -91,25 +91,25 @@ impl Post {
         self.chunked_with_trailers(sizes, "")
     }
 
-    /// Sends the content in chunks, and these lines (each with its CRLF) behind it.
+    /// Sends the content in chunks, followed by these trailer lines (each with its CRLF).
     pub(crate) fn chunked_with_trailers(mut self, sizes: &[usize], trailers: &str) -> Self {
         self.framing = Framing::Chunked(sizes.to_vec(), trailers.as_bytes().to_vec());
         self
     }
 
-    /// Adds no framing field; these bytes follow the head.
+    /// Adds no framing line; these bytes follow the head.
     pub(crate) fn raw(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.framing = Framing::Raw(bytes.as_ref().to_vec());
         self
     }
 
-    /// A `content-length` that need not be true; the content follows all the same.
+    /// Adds a `content-length` that may be false; the content is unchanged.
     pub(crate) fn claiming(self, length: usize) -> Self {
         let content = self.content.clone();
         self.line(format!("content-length: {length}")).raw(content)
     }
 
-    /// The request line and the field lines, up to and with the empty line.
+    /// The request line and the field lines, with the final empty line.
     pub(crate) fn head(&self) -> Vec<u8> {
         let mut head = format!("{} {} {}\r\n", self.method, self.target, self.version).into_bytes();
         for line in &self.lines {
@@ -127,7 +127,7 @@ impl Post {
         head
     }
 
-    /// What follows the head.
+    /// The bytes after the head.
     pub(crate) fn body(&self) -> Vec<u8> {
         match &self.framing {
             Framing::Length => self.content.clone(),
@@ -153,7 +153,7 @@ impl Post {
         }
     }
 
-    /// The whole of it.
+    /// The whole request.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         [self.head(), self.body()].concat()
     }

@@ -1,11 +1,11 @@
-//! A port that nobody listens on, and that stays so until somebody does who shares it.
+//! A reserved port: nobody listens on it until a gateway with `reuse_port` does.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// A port on loopback, held by a socket that never listens. A gateway with `reuse_port` can listen there; others cannot,
-/// and the system gives it to nobody.
+/// A port on loopback, held by a socket that never listens. Only a gateway with `reuse_port` can listen there, and the system
+/// assigns it to no other process.
 pub(crate) struct Reserved(Socket);
 
 impl Reserved {

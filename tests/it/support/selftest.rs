@@ -1,9 +1,9 @@
-//! The tests' own tools, held against each other without a gateway between them.
+//! Tests of the test support itself: client against upstream, without a gateway.
 
 use crate::support::upstream::{OK, Oracle};
 use crate::support::{Client, End, FIXTURE, Post, Upstream, gate, post, unsigned};
 
-/// What the oracle says of one request, or of raw bytes.
+/// The oracle's verdict on one request, or on raw bytes.
 fn verdict(bytes: impl AsRef<[u8]>) -> Result<(), String> {
     let mut upstream = Upstream::ok();
     let mut client = Client::connect(upstream.address());

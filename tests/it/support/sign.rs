@@ -1,4 +1,4 @@
-//! The sender's side of the schemes, and digests to compare contents by. Independent of the product's own code.
+//! The sender's side of the schemes, and digests for comparing content. Independent of hookgate's code.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 /// The secret of the contract's fixture.
 pub(crate) const SECRET: &str = "propify_test_secret";
 
-/// What the tests' configurations call it. No answer may ever hold it.
+/// The secret's name in the tests' configurations. No response may contain it.
 pub(crate) const SECRET_NAME: &str = "name-of-the-secret";
 
 /// The value of `propify-signature` for this content.
@@ -14,7 +14,7 @@ pub(crate) fn signature(content: &[u8]) -> String {
     signature_with(SECRET, content)
 }
 
-/// The hexadecimal HMAC-SHA256 of this content, keyed with this secret.
+/// The hexadecimal HMAC-SHA256 of this content under this secret.
 pub(crate) fn signature_with(secret: &str, content: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(content);
@@ -26,7 +26,7 @@ pub(crate) fn signature_with(secret: &str, content: &[u8]) -> String {
     hex::encode(tag)
 }
 
-/// The SHA-256 of some bytes, to compare large contents by.
+/// The SHA-256 of some bytes, for comparing large content.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

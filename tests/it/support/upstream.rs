@@ -1,4 +1,4 @@
-//! A scripted upstream that records every byte, reads requests strictly, and checks the oracle when it is dropped.
+//! A scripted upstream that records every byte, parses requests strictly, and checks the oracle when it is dropped.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,14 +12,14 @@ use crate::support::PATIENCE;
 use crate::support::message::{self, Field, Violation};
 use crate::support::sign::{SECRET, signature_with};
 
-/// An upstream on a port of its own.
+/// An upstream on its own port.
 pub(crate) struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
 
-/// What to expect of the requests, besides being strict.
+/// What the oracle requires of requests, besides strict HTTP.
 #[derive(Clone)]
 pub(crate) struct Oracle {
     field: &'static str,
@@ -35,19 +35,19 @@ impl Default for Oracle {
 }
 
 impl Oracle {
-    /// Another scheme: the field of the signature, and what stands before the digits.
+    /// Sets another scheme: the field of the signature, and the prefix of its digits.
     pub(crate) fn scheme(mut self, field: &'static str, prefix: &'static str) -> Self {
         (self.field, self.prefix) = (field, prefix);
         self
     }
 
-    /// Any of these secrets may have signed.
+    /// Accepts a signature by any of these secrets.
     pub(crate) fn secrets(mut self, secrets: &[&'static str]) -> Self {
         self.secrets = secrets.to_vec();
         self
     }
 
-    /// For a gateway that only observes: requests need not be authentic.
+    /// Accepts requests that are not authentic: for a gateway that observes.
     pub(crate) fn observing(mut self) -> Self {
         self.authentic = false;
         self
@@ -58,7 +58,7 @@ impl Oracle {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
-    /// Each byte as the character of that number.
+    /// Each byte as the character of that code.
     pub(crate) target: String,
     pub(crate) fields: Vec<Field>,
     pub(crate) content: Vec<u8>,
@@ -86,10 +86,10 @@ struct Record {
     requests: Vec<Request>,
     violations: Vec<Violation>,
     connections: usize,
-    /// Connections that the gateway has closed.
+    /// The number of connections that the gateway has closed.
     closed: usize,
     bytes: usize,
-    /// Where the last connection of all will come from: the test's own.
+    /// The address of the test's own connection, which is the last.
     last: Option<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -123,13 +123,12 @@ impl Upstream {
         Self::answering(OK)
     }
 
-    /// Runs the script on each connection. When it returns, our side of the connection is closed, and what still comes
-    /// is recorded.
+    /// Runs the script on each connection. When it returns, the upstream's side is closed, and what still arrives is recorded.
     pub(crate) fn scripted(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
         Self::with_oracle(Oracle::default(), script)
     }
 
-    /// Answers 200 and `ok`, under another oracle.
+    /// Answers 200 and `ok`, with another oracle.
     pub(crate) fn ok_under(oracle: Oracle) -> Self {
         Self::with_oracle(oracle, |connection| {
             while connection.request().is_some() {
@@ -156,29 +155,29 @@ impl Upstream {
         self.address
     }
 
-    /// What to write in a configuration.
+    /// The upstream's URL, for the configuration.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// All requests so far that were complete.
+    /// All complete requests so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.record().requests.clone()
     }
 
-    /// Waits for so many requests.
+    /// Waits for `count` requests.
     pub(crate) fn wait_for(&self, count: usize) -> Vec<Request> {
         self.wait(|record| record.requests.len() >= count, "requests").requests.clone()
     }
 
-    /// The only request there was.
+    /// The only request; fails if there is another number.
     pub(crate) fn only_request(&self) -> Request {
         let mut requests = self.wait_for(1);
         assert_eq!(requests.len(), 1, "{requests:?}");
         requests.remove(0)
     }
 
-    /// Waits until the gateway has closed so many connections.
+    /// Waits until the gateway has closed `count` connections.
     pub(crate) fn wait_closed(&self, count: usize) {
         drop(self.wait(|record| record.closed >= count, "closed connections"));
     }
@@ -191,30 +190,30 @@ impl Upstream {
         record
     }
 
-    /// How many connections there were.
+    /// The number of connections.
     pub(crate) fn connections(&self) -> usize {
         self.shared.record().connections
     }
 
-    /// How many of them the gateway has closed.
+    /// The number of connections that the gateway has closed.
     pub(crate) fn closed(&self) -> usize {
         self.shared.record().closed
     }
 
-    /// How many bytes came in.
+    /// The number of bytes received.
     pub(crate) fn bytes(&self) -> usize {
         self.shared.record().bytes
     }
 
-    /// What the oracle has found, which is then forgotten.
+    /// Takes what the oracle has found.
     pub(crate) fn take_violations(&self) -> Vec<Violation> {
         std::mem::take(&mut self.shared.record().violations)
     }
 
-    /// Takes in what is still on its way. The gateway should be gone by then.
+    /// Records what is still in flight. The gateway should have ended before.
     pub(crate) fn settle(&mut self) {
         let Some(acceptor) = self.acceptor.take() else { return };
-        // Connections are accepted in order, so whatever the gateway opened comes before this one.
+        // Connections are accepted in order, so all of the gateway's come before this one.
         let last = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         last.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         self.shared.change(|record| record.last = last.local_addr().unwrap().as_socket());
@@ -240,7 +239,7 @@ impl Drop for Upstream {
     }
 }
 
-/// The answer of an upstream that has nothing else to say.
+/// The usual answer of an upstream.
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// The URL of an upstream that refuses connections.
@@ -293,18 +292,18 @@ impl Connection {
         }
     }
 
-    /// Which connection it is, from 0.
+    /// The connection's number, from 0.
     pub(crate) fn index(&self) -> usize {
         self.index
     }
 
-    /// The next request, once it is complete. `None` when there is none any more.
+    /// The next complete request; `None` if no further one comes.
     pub(crate) fn request(&mut self) -> Option<Request> {
         while self.pending.is_empty() && self.read_more() {}
         self.pending.pop_front()
     }
 
-    /// Waits until the head of the next request is there, and reads no further than it must.
+    /// Waits until the head of the next request has arrived, and reads little more.
     pub(crate) fn request_head(&mut self) -> bool {
         while self.pending.is_empty() && !self.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
             if !self.read_more() {
@@ -314,12 +313,12 @@ impl Connection {
         true
     }
 
-    /// Writes. `false` if the gateway does not take it.
+    /// Writes bytes. `false` if the gateway does not accept them.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.as_mut().is_some_and(|stream| stream.write_all(bytes.as_ref()).is_ok())
     }
 
-    /// Whether the gateway still has its side open, and has sent nothing that was not read.
+    /// Whether the gateway's side is open, and nothing unread has arrived.
     pub(crate) fn is_open(&self) -> bool {
         let Some(stream) = &self.stream else { return false };
         stream.set_nonblocking(true).unwrap();
@@ -333,26 +332,26 @@ impl Connection {
         while self.read_more() {}
     }
 
-    /// Closes our side, in good order.
+    /// Closes the upstream's side with a FIN.
     pub(crate) fn half_close(&mut self) {
         if let Some(stream) = &self.stream {
             drop(stream.shutdown(Shutdown::Write));
         }
     }
 
-    /// Closes at once and without having read what is there.
+    /// Closes the connection at once, without reading what has arrived.
     pub(crate) fn reset(&mut self) {
         if let Some(stream) = self.stream.take() {
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         }
     }
 
-    /// Closes without having read what is there or comes, which the kernel tells by a reset, behind what was sent.
+    /// Closes the connection after what was sent, without reading what has arrived: the kernel then sends a reset.
     pub(crate) fn reset_in_good_time(&mut self) {
         self.stream = None;
     }
 
-    /// Reads until so many bytes have come that no request is complete with.
+    /// Reads until `count` bytes have arrived beyond complete requests.
     pub(crate) fn read_at_least(&mut self, count: usize) {
         while self.pending.is_empty() && self.buffer.len() < count && self.read_more() {}
     }
@@ -387,7 +386,7 @@ impl Connection {
                 Err(violation) => {
                     let read = self.buffer[..self.buffer.len().min(2000)].escape_ascii().to_string();
                     self.shared.change(|record| record.violations.push(format!("{violation} in {read}")));
-                    // The test has failed, and need not wait for an answer to find that out.
+                    // The test has failed: do not make it wait for an answer.
                     self.stream = None;
                     return;
                 }
@@ -395,14 +394,14 @@ impl Connection {
         }
     }
 
-    /// Closes our side, and records what still comes.
+    /// Closes the upstream's side, and records what still arrives.
     fn finish(mut self) {
         self.half_close();
         self.wait_closed();
     }
 }
 
-/// Reads one request, and holds it against the oracle.
+/// Parses one request and checks it against the oracle.
 fn read_request(bytes: &[u8], oracle: &Oracle) -> Result<Option<(Request, usize)>, Violation> {
     let Some(head) = message::head(bytes)? else { return Ok(None) };
     let (method, target) = request_line(&head.start)?;
@@ -415,7 +414,7 @@ fn read_request(bytes: &[u8], oracle: &Oracle) -> Result<Option<(Request, usize)
     }
     let length = match message::content_length(&head.fields)? {
         Some(length) => length,
-        // RFC 9110, section 8.6: where a method anticipates no content, there need not be a length of 0.
+        // RFC 9110, section 8.6: a method that anticipates no content may omit a length of 0.
         None if matches!(method.as_str(), "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE") => 0,
         None => return Err("no content-length".to_owned()),
     };
@@ -453,7 +452,7 @@ fn authentic(fields: &[Field], content: &[u8], oracle: &Oracle) -> Result<(), Vi
     if good { Ok(()) } else { Err(format!("{line:?} is no signature of the {} bytes", content.len())) }
 }
 
-/// What may never be passed on (RFC 9110, section 7.6.1), and what the contract removes besides.
+/// Fields that must never be forwarded: RFC 9110, section 7.6.1, and what the contract adds.
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
