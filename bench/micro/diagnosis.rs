@@ -1,5 +1,5 @@
-//! How long it takes to look into one request that does not verify, for content of the longest kind and of many shapes: run by
-//! hand, with `cargo bench --bench diagnosis`. An argument is the number of secrets, 1 without.
+//! Measures the diagnosis of one request that does not verify, for content of the maximum length and many shapes. Run with
+//! `cargo bench --bench diagnosis [SECRETS]`; one secret by default.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use hookgate::diagnosis::sample::{LONGEST_CONTENT, RouteContexts, Sample};
 use hookgate::signature::{Context, Fields};
 use hookgate::telemetry::record::{Record, RequestId};
 
-/// A well-formed signature of a stranger's.
+/// The field of a well-formed signature by an unknown key.
 struct Lines(Vec<u8>);
 
 impl Fields for Lines {
@@ -70,7 +70,7 @@ fn docket(secrets: usize) -> Arc<RouteContexts> {
     Arc::new(RouteContexts::of(&loaded.config, 1))
 }
 
-/// Bytes that repeat only after a long time.
+/// Bytes with a long period.
 fn noise(many: usize) -> Vec<u8> {
     let mut state = 88_172_645_463_325_252_u64;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! Calls one part of a request's path once, for `bench/instructions` to count what that takes. Without an argument it
+//! Calls one part of a request's path once, so that `bench/instructions` can count its instructions. Without an argument,
 //! prints the names of the parts.
 
 #![allow(
@@ -12,7 +12,7 @@
 mod parts;
 
 fn main() {
-    // `cargo bench` adds an argument of its own.
+    // `cargo bench` adds `--bench`.
     let Some(asked) = std::env::args().nth(1).filter(|argument| argument != "--bench") else {
         return parts::PARTS.iter().for_each(|(name, _)| println!("{name}"));
     };
@@ -21,7 +21,7 @@ fn main() {
     measured(&mut part);
 }
 
-/// What callgrind collects in, by its name.
+/// The function in which callgrind counts, by its name.
 #[inline(never)]
 fn measured(part: &mut parts::Part) {
     part();

@@ -1,7 +1,7 @@
-//! Micro: how long each part of a request's path takes. `cargo bench --bench micro [PATTERN]`
+//! Micro: measures the time of each part of a request's path. `cargo bench --bench micro [PATTERN]`
 //!
-//! Of what it prints, `fastest` is the figure that a busy machine disturbs least. How many instructions each part takes does
-//! not depend on the machine at all: `bench/instructions` counts them.
+//! Of the printed figures, a busy machine disturbs `fastest` least. The number of instructions does not depend on the machine's
+//! load: `bench/instructions` counts them.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,15 +1,15 @@
-//! Whether the time that verification takes tells a forger how much of a tag is right: the question of dudect (Reparaz,
-//! Balasch and Verbauwhede, "Dude, is my code constant time?", 2017), asked of the whole of `Verifier::claim`, `begin` and
-//! `finish`.
+//! Timing leak test: whether the time of verification reveals how much of a forged tag is right. It follows dudect (Reparaz,
+//! Balasch and Verbauwhede, "Dude, is my code constant time?", 2017), applied to `Verifier::claim`, `begin` and `finish`
+//! together.
 //!
 //!     cargo bench --bench timing
 //!
-//! Two classes of requests that do not verify are timed in random order: one whose signature differs from the right one in
-//! its first digit, one that differs in its last. Welch's t-test then says whether their times could be of one
-//! distribution: |t| under 4.5 is no evidence against it, over 10 is a leak. As in dudect the test is made on all times
-//! and on those below several percentiles, since the slow tail is interrupts. Two more are timed in the same way: the same two
-//! signatures against another secret, of which no digit of either is known to be right (what differs there, differs by what
-//! the forger wrote), and a comparison that stops at the first wrong digit, which must be found.
+//! Two classes of requests that do not verify are timed in random order: one signature differs from the right one in its first
+//! digit, the other in its last. Welch's t-test then compares their times: |t| below 4.5 is no evidence of a difference, above
+//! 10 is a leak. As in dudect, the test runs on all times and on those below several percentiles, since the slow tail is
+//! interrupts. Two controls are timed in the same way. The same two signatures against another secret, where both are wrong in
+//! every respect: a difference there comes only from what the forger wrote. And a comparison that stops at the first wrong
+//! digit, which the test must detect.
 
 #![allow(
     clippy::print_stdout,
@@ -29,10 +29,10 @@ use hookgate::signature::{Context, Fields, Verifier};
 
 const SAMPLES: usize = 1_000_000;
 
-/// Calls timed as one: a call is far above the clock's resolution, but a comparison alone is not.
+/// Calls that are timed together: one call is far above the clock's resolution, but a bare comparison is not.
 const CALLS: usize = 4;
 
-/// The parts of the times, the fastest first, that are tested each on their own.
+/// The fractions of the times, fastest first, that are each tested.
 const PARTS: [f64; 5] = [1.0, 0.99, 0.9, 0.75, 0.5];
 
 const CONTENT: &[u8] =
@@ -78,8 +78,8 @@ fn verifies(verifier: &Verifier, tag: &[u8]) -> bool {
     verification.finish().is_ok()
 }
 
-/// A digit becomes a digit and a letter a letter, so that reading the claim takes the same branches in both: what a forger
-/// wrote is no secret, and telling digits from letters would show in the times.
+/// Changes a digit to a digit and a letter to a letter, so that parsing the claim takes the same branches in both classes. What
+/// a forger wrote is not secret, but the difference would show in the times.
 fn wrong_first_and_last(right: &[u8]) -> [Vec<u8>; 2] {
     [0, right.len() - 1].map(|index| {
         let mut tag = right.to_vec();
@@ -109,11 +109,11 @@ fn report(name: &str, verify: impl Fn(&[u8]) -> bool, classes: &[Vec<u8>; 2]) {
     }
 }
 
-/// Times of each class, in nanoseconds. Which is next is drawn beforehand, so that nothing periodic meets one class only.
+/// The times of each class in nanoseconds. The order is drawn in advance, so that no periodic disturbance hits one class only.
 fn measure(verify: impl Fn(&[u8]) -> bool, classes: &[Vec<u8>; 2]) -> [Vec<u64>; 2] {
     let mut times = [Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES)];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    // Both classes are read from one place, so that neither has the better address.
+    // Both classes are read from the same address, so that neither has better alignment.
     let mut tag = classes[0].clone();
     for round in 0..SAMPLES + SAMPLES / 100 {
         state ^= state << 13;
@@ -121,14 +121,14 @@ fn measure(verify: impl Fn(&[u8]) -> bool, classes: &[Vec<u8>; 2]) -> [Vec<u64>;
         state ^= state << 17;
         let class = usize::from(state >> 63 == 1);
         tag.copy_from_slice(&classes[class]);
-        // Once without the clock: what copying leaves in the processor's buffers is not to be timed.
+        // One untimed call: the copy's effects on the processor's buffers must not be timed.
         black_box(verify(black_box(&tag)));
         let start = Instant::now();
         for _ in 0..CALLS {
             black_box(verify(black_box(&tag)));
         }
         let time = start.elapsed().as_nanos() as u64;
-        // The first are to warm up.
+        // Skip the warm-up.
         if round >= SAMPLES / 100 {
             times[class].push(time);
         }

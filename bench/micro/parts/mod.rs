@@ -1,6 +1,6 @@
-//! The parts of a request's path that are measured each on their own, made ready so that one call is one request's share.
+//! The measured parts of a request's path, each prepared so that one call is one request's work.
 //!
-//! Every part has been called once when it is handed out: what only the first call does is not measured.
+//! Each part is called once before it is measured, so that work of the first call only is not counted.
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
@@ -23,13 +23,13 @@ use hookgate::upstream::origin::Origin;
 use hookgate::upstream::request::{ForwardOptions, RequestInfo, compose};
 use http::header::HeaderName;
 
-/// A part that can be called again and again.
+/// A prepared part, which can be called repeatedly.
 pub(crate) type Part = Box<dyn FnMut()>;
 
-/// Makes a part ready.
+/// Prepares a part.
 pub(crate) type Make = fn() -> Part;
 
-/// Every part by name.
+/// All parts by name.
 pub(crate) const PARTS: [(&str, Make); 30] = [
     ("head/typical", head_typical),
     ("head/absolute form", head_absolute),
@@ -85,7 +85,7 @@ const FIXTURE: &str = r#"{"meta":{"object":"leases","integration_id":"cuid_12345
 
 const MOMENT: SystemTime = SystemTime::UNIX_EPOCH;
 
-/// Nothing that is measured is a first time.
+/// Calls the part once, so that no first call is measured.
 fn warm(mut part: impl FnMut() + 'static) -> Part {
     part();
     Box::new(part)
@@ -104,7 +104,7 @@ fn head_100_lines() -> Part {
     judge(TYPICAL.replace("Connection:", &format!("{more}Connection:")))
 }
 
-/// Judging a head, and keeping it.
+/// Parses and checks a head, and keeps it.
 fn judge(text: String) -> Part {
     warm(move || {
         let Parsed::Complete(head) = head::parse(black_box(text.as_bytes()), &mut 0, 32 << 10) else {
@@ -114,7 +114,7 @@ fn judge(text: String) -> Part {
     })
 }
 
-/// Finding the route of a path among `many` of each kind.
+/// Finds the route of a path among `many` of each kind.
 fn route(many: usize, path: &'static str) -> Part {
     let kinds = ["/hooks/N", "/named/N/{model}", "/under/N/{*rest}"];
     let texts = kinds.iter().flat_map(|kind| (0..many).map(|n| kind.replace('N', &n.to_string())));
@@ -136,7 +136,7 @@ impl Fields for Lines {
     }
 }
 
-/// A verifier with some secrets, of which the last one has signed, and the fields of a message.
+/// A verifier with several secrets, of which the last one signed, and the fields of a message.
 fn signed(scheme: &str, content: &[u8], secrets: usize) -> (Verifier, Lines) {
     let verifier = |numbers: std::ops::Range<usize>| {
         let secret = |n: usize| Secret {
@@ -153,7 +153,7 @@ fn signed(scheme: &str, content: &[u8], secrets: usize) -> (Verifier, Lines) {
     (verifier(0..secrets), Lines(signature.lines().cloned().collect()))
 }
 
-/// Reading the claim out of the fields, before any content.
+/// Reads the claim from the fields, before any content.
 fn claim(scheme: &str) -> Part {
     let (verifier, lines) = signed(scheme, b"{}", 1);
     warm(move || {
@@ -161,7 +161,7 @@ fn claim(scheme: &str) -> Part {
     })
 }
 
-/// From the fields to the proof.
+/// Verifies a message, from its fields to the proof.
 fn verify(scheme: &str, size: usize, secrets: usize) -> Part {
     let content = vec![b'x'; size];
     let (verifier, lines) = signed(scheme, &content, secrets);
@@ -174,7 +174,7 @@ fn verify(scheme: &str, size: usize, secrets: usize) -> Part {
     })
 }
 
-/// Reading the model out of content that is authentic.
+/// Reads the model from authentic content.
 fn model(content: String) -> Part {
     warm(move || {
         let read = model::read(black_box(content.as_bytes()), &["/meta/object", "/data/object"]);
@@ -182,7 +182,7 @@ fn model(content: String) -> Part {
     })
 }
 
-/// Writing the head of a request as its upstream gets it.
+/// Composes the head of a request to its upstream.
 fn composed(more: &str, x_forwarded: XForwarded) -> Part {
     let text = TYPICAL.replace("Connection:", &format!("{more}Connection:"));
     let Parsed::Complete(head) = head::parse(text.as_bytes(), &mut 0, 32 << 10) else {
@@ -203,7 +203,7 @@ fn peer() -> ClientAddress {
     ClientAddress::ip(Ipv4Addr::new(192, 0, 2, 17).into())
 }
 
-/// The record of a request that was forwarded and answered.
+/// The record of a forwarded and answered request.
 fn record(meters: &Meters) -> Record {
     let mut record = Record::new(RequestId(0xd602_5a22_7236_d22f), peer());
     let path = "/webhook/leases";
@@ -218,7 +218,7 @@ fn record(meters: &Meters) -> Record {
     record
 }
 
-/// A line of the access log.
+/// Writes a line of the access log.
 fn log_line() -> Part {
     let record = record(&Meters::default());
     let mut out = Vec::with_capacity(1024);
@@ -229,7 +229,7 @@ fn log_line() -> Part {
     })
 }
 
-/// Counting a request in the metrics.
+/// Counts a request in the metrics.
 fn count() -> Part {
     let meters = Meters::default();
     let (tally, record): (Tally, Record) = (meters.tally(), record(&meters));

@@ -1,4 +1,4 @@
-//! The clients: a load, and connections that are held idle.
+//! Clients: a load generator, and connections that are held idle.
 
 use crate::message::{find_head_end, header, parse_num};
 use crate::sys;
@@ -16,7 +16,7 @@ pub struct Opt {
     pub message: Vec<u8>,
 }
 
-/// Nanoseconds of CPU used so far by every thread of the given processes.
+/// CPU time in nanoseconds that all threads of these processes have used.
 pub fn cpu_ns(pids: &[u32]) -> u64 {
     let mut sum = 0;
     for p in pids {
@@ -38,7 +38,7 @@ struct Client {
     input: Vec<u8>,
 }
 
-/// Some((status, closes)) when `b` holds one whole response.
+/// The status of the response in `b` and whether it closes the connection; `None` if it is incomplete.
 fn response_done(b: &[u8]) -> Option<(u16, bool)> {
     let end = find_head_end(b, 0)?;
     let head = &b[..end];
@@ -111,8 +111,8 @@ pub fn load(o: &Opt) {
     } else {
         -1
     };
-    // Warm up, drain, measure, drain: no request straddles an end of the measured stretch, so the
-    // processor time of that stretch belongs to exactly its requests.
+    // Warm up, drain, measure, drain. No request crosses the limits of the measured period, so its CPU time belongs to exactly
+    // its requests.
     let mut measuring = false;
     let mut end = Instant::now() + Duration::from_secs_f64(o.warmup);
     let mut w0 = (Instant::now(), 0, cpu_ns(&o.pids));
@@ -212,7 +212,7 @@ pub fn load(o: &Opt) {
                 continue;
             }
             if r <= 0 {
-                // A close between requests is not an error, only a reconnect.
+                // A close between requests is not an error: the client reconnects.
                 let busy = conns[i].busy;
                 if !busy {
                     idle.retain(|&x| x != i);

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as both ends of the load need.
+//! The subset of HTTP/1.1 that both ends of the load need.
 
 pub fn find_head_end(b: &[u8], from: usize) -> Option<usize> {
     let mut i = from.saturating_sub(3);

@@ -1,4 +1,4 @@
-//! The calls that std has no safe names for.
+//! System calls without a safe function in std.
 
 use libc::*;
 use std::io;
@@ -32,7 +32,7 @@ pub fn listen_on(port: u16) -> c_int {
         fd
     }
 }
-/// Connects (blocking: it is loopback), then makes the socket non-blocking.
+/// Connects to loopback (blocking), then makes the socket non-blocking.
 pub fn connect_to(port: u16) -> io::Result<c_int> {
     unsafe {
         let fd = check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -1,4 +1,4 @@
-//! The upstream: one fixed answer, as cheaply as we can give it.
+//! The upstream: one fixed response at the lowest possible cost.
 
 use crate::message::{find_head_end, header, hex, parse_num};
 use crate::sys;
@@ -30,7 +30,7 @@ struct Up {
     out: Vec<u8>,
 }
 
-/// Takes chunked body bytes out of `buf`; returns Some(rest) when the last chunk was seen.
+/// Removes chunked body bytes from `buf`. Returns `Some(rest)` after the last chunk.
 fn chunk_step(buf: &mut Vec<u8>, mut sink: impl FnMut(&[u8])) -> Option<Vec<u8>> {
     let mut pos = 0;
     let done = loop {
@@ -136,7 +136,7 @@ fn up_ready(c: &mut Up, st: &mut Stats, buf: &mut [u8], reply: &[u8]) -> bool {
         return false;
     }
     loop {
-        // A body that nobody wants to check is dropped in the kernel.
+        // A body that is not checked is dropped in the kernel.
         if let (Body::Length(left), None) = (&mut c.body, &c.hash) {
             if *left > 0 {
                 let r = unsafe {
