@@ -1,4 +1,4 @@
-"""What attacks and slowhttp share: a gateway under test, an upstream behind it, good traffic. Loopback only."""
+"""Shared by attacks and slowhttp: a gateway under test, its upstream, good traffic. Loopback only."""
 
 import hashlib
 import hmac
@@ -35,20 +35,20 @@ def event(content, tag, length=None):
 
 
 def raise_descriptors():
-    """As many descriptors as this process may have. How many that is."""
+    """Raises the limit on descriptors to the hard limit, and returns it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
 
 
 def read_response(sock, buffer):
-    """Reads one response with a content-length. Status, and whether the connection ends with it."""
+    """Reads one response with a content-length. Returns its status, and whether it closes the connection."""
     head = read_message(sock, buffer)
     return int(head.split(b" ", 2)[1]), b"connection: close" in head
 
 
 def read_message(sock, buffer):
-    """Takes one message with a content-length, or without content, out of the buffer. Its head, in lower case."""
+    """Removes one message with a content-length, or without content, from the buffer. Returns its head in lower case."""
     while b"\r\n\r\n" not in buffer:
         piece = sock.recv(65536)
         if not piece:
@@ -68,7 +68,7 @@ def read_message(sock, buffer):
 
 
 class Upstream:
-    """Answers every request with 200 and two bytes, in a process of its own."""
+    """An upstream in its own process that answers every request with 200 and two bytes."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -100,10 +100,10 @@ class Upstream:
 
 
 class Gateway:
-    """A hookgate in a process of its own. What it logs goes to a file, as it would."""
+    """A hookgate in its own process, with its log in a file."""
 
     def __init__(self, binary, upstream, server="", limits="", access="all", routes="", descriptors=None):
-        """`routes` stands behind the one route that there is, `descriptors` is the limit on open files, soft and hard."""
+        """`routes` is appended after the usual route; `descriptors` is the soft and hard limit on open files."""
         self.folder = tempfile.TemporaryDirectory(prefix="hookgate-bench-")
         folder = pathlib.Path(self.folder.name)
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -151,12 +151,12 @@ upstream = "http://127.0.0.1:{upstream.port}"
         raise SystemExit("the gateway does not start:\n" + (folder / "log").read_text())
 
     def resident(self):
-        """Bytes of memory now."""
+        """The current memory in bytes."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
 
     def most(self):
-        """The most memory that its configuration can take, by its own account."""
+        """The most memory that its configuration can take, as it reports itself."""
         told = subprocess.run([*self.command, "check", "--json"], env=self.environment, stdout=subprocess.PIPE, check=True)
         return json.loads(told.stdout)["memory"]["most"]
 
@@ -168,7 +168,7 @@ upstream = "http://127.0.0.1:{upstream.port}"
 
 
 class Singles:
-    """Events one after the other, each over a connection of its own and with its own patience."""
+    """Sends events one after the other, each over a new connection and with its own time limit."""
 
     def __init__(self, port, count, every, patience):
         self.port, self.patience = port, patience
@@ -195,14 +195,14 @@ class Singles:
             self.failures.append(str(status))
 
     def result(self):
-        """How long those took that were served, and why the others were not."""
+        """The times of the events that were served, and the reasons why the others were not."""
         for thread in self.threads:
             thread.join()
         return self.times, self.failures
 
 
 class Good:
-    """A sender that sends its events at a steady pace, most of them over one connection, every tenth over a new one."""
+    """A sender with a steady rate of events: most over one connection, every tenth over a new one."""
 
     def __init__(self, port, seconds, rate):
         self.receiver, sender = fork.Pipe(duplex=False)
@@ -236,7 +236,7 @@ class Good:
                 if not fresh:
                     kept = None if ends else sock
             except OSError as error:
-                # Also a kept connection that the gateway has let go: a sender would have to send again.
+                # Includes a kept-alive connection that the gateway has closed: a real sender would send again.
                 failures.append(type(error).__name__)
                 kept = None
         result.send((latencies, failures))

@@ -1,4 +1,4 @@
-"""What bench/reloads and bench/drains share: an app, senders, a gateway of its own process. Loopback only, stdlib only."""
+"""Shared by bench/reloads and bench/drains: an app, senders, a gateway in its own process. Loopback only, stdlib only."""
 
 import hashlib
 import hmac
@@ -28,7 +28,7 @@ def sign(key, body):
 
 
 class App:
-    """Answers 200 to everything, over kept-alive connections, and keeps the number of each event it was sent."""
+    """An app that answers 200 to everything, keeps connections alive, and records the number of each event."""
 
     def __init__(self):
         self.seen = set()
@@ -50,7 +50,7 @@ class App:
 
 
 def read_message(stream):
-    """Head and content of one message with a content-length; None where the connection ends before the first byte."""
+    """The head and content of one message with a content-length; None if the connection ends before its first byte."""
     data = b""
     while b"\r\n\r\n" not in data:
         try:
@@ -80,7 +80,7 @@ class Sender:
         self.port, self.keep_alive, self.stream = port, keep_alive, None
 
     def send(self, number, key):
-        """The status, "refused" or "no connection" if none came about, or "lost" if it ended without an answer."""
+        """The status; "refused" or "no connection" if there was no connection; "lost" if it ended without an answer."""
         body = json.dumps({"meta": {"object": "leases"}, "n": number}).encode()
         head = (
             f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-type: application/json\r\n"
@@ -116,13 +116,13 @@ class Sender:
 
 
 class Gateway:
-    """A hookgate; its log lines are read as they come."""
+    """A hookgate whose log lines are read as they arrive."""
 
     def __init__(self, folder, inherited=None):
         command = [binary(), "--config", os.path.join(folder, "gateway.toml"), "run"]
         stdin = subprocess.DEVNULL
         if inherited is not None:
-            # As systemd does: the socket is descriptor 3.
+            # The socket is descriptor 3, as under systemd.
             shell = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0 </dev/null'
             command, stdin = ["/bin/sh", "-c", shell, "sh", *command], inherited
         self.process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -1,4 +1,4 @@
-"""Figures as tables of Markdown."""
+"""Formats figures as Markdown tables."""
 
 import statistics
 
@@ -17,7 +17,7 @@ def figure(value):
 
 
 def table(columns, rows):
-    """`columns` are the heads, that of the row names first; a row is its name and its figures."""
+    """`columns` are the headings, beginning with that of the row names; a row is its name and its figures."""
     body = [[row[0], *map(figure, row[1:])] for row in rows]
     widths = [max(len(row[at]) for row in [columns, *body]) for at in range(len(columns))]
 

@@ -1,5 +1,5 @@
-"""What bench/run, bench/scaling and bench/calls share: hookgate and its peers, an upstream behind them, a load before them, and
-what it cost. Loopback only, and only processes that were started here are ended."""
+"""Shared by bench/run, bench/scaling and bench/calls: hookgate and its peers, their upstream, the load generator, and the
+cost measurement. Loopback only; only processes that it started are ended."""
 
 import hashlib
 import hmac
@@ -28,7 +28,7 @@ LIMIT = 1 << 20
 SIZES = {"512B": 512, "4K": 4096, "64K": 65536, "1M": 1 << 20}
 ANSWER = b'{"ok":true}'
 
-# Whether it verifies, and the largest body that it can be asked to.
+# Whether the peer verifies, and the largest body that it can be configured for.
 PEERS = {
     "haproxy": (True, LIMIT),
     "haproxy-stock": (True, LIMIT),
@@ -44,7 +44,7 @@ PEERS = {
     "direct": (False, 1 << 40),
 }
 
-# What each peer needs to be there.
+# The files or programs that each peer needs.
 NEEDS = {"go": "go/benchgo", "go-debian": "go-debian/benchgo", "node-express": "node-express/node_modules"}
 
 
@@ -61,7 +61,7 @@ def is_there(peer):
 
 
 def build_hookgate():
-    """The release binary of this tree, built if it is not up to date."""
+    """The release binary of this tree, rebuilt if needed."""
     command = ["cargo", "build", "--release", "--locked", "--bin", "hookgate", "--message-format", "json"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if built.returncode:
@@ -83,7 +83,7 @@ def sign(body, key=SECRET):
 
 
 def family(pid):
-    """A process and all that it has started."""
+    """A process and all of its descendants."""
     found = [pid]
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -108,7 +108,7 @@ def resident_kib(pid):
 
 
 def cpu_ns(pids):
-    """Nanoseconds that all threads of the processes have been on a CPU."""
+    """The CPU time in nanoseconds of all threads of the processes."""
     total = 0
     for pid in pids:
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -117,9 +117,9 @@ def cpu_ns(pids):
 
 
 def machine(given=False):
-    """What figures were measured on, as far as it matters to them. `given`: of a binary that was not built from this tree."""
+    """The machine and the versions behind the figures. `given`: the binary was not built from this tree."""
 
-    def told(pattern, *command):
+    def output_of(pattern, *command):
         try:
             out = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=ROOT)
         except OSError:
@@ -127,17 +127,17 @@ def machine(given=False):
         found = re.search(pattern, out.stdout + out.stderr)
         return found.group(1) if found else None
 
-    changed = told(r"(\S)", "git", "status", "--porcelain", "src")
-    commit = told(r"(\S+)", "git", "log", "-1", "--format=%h", "--", "src")
+    changed = output_of(r"(\S)", "git", "status", "--porcelain", "src")
+    commit = output_of(r"(\S+)", "git", "log", "-1", "--format=%h", "--", "src")
     programs = {
-        "rustc": told(r"rustc (\S+)", "rustc", "--version"),
-        "HAProxy": told(r"version (\d[\d.]*)", "haproxy", "-v"),
-        "nginx": told(r"nginx/(\S+)", "nginx", "-v"),
-        "Go": told(r"go(\d\S+)", BUILD / "gopip/go/bin/go", "version"),
-        "Node": told(r"v(\S+)", "node", "--version"),
+        "rustc": output_of(r"rustc (\S+)", "rustc", "--version"),
+        "HAProxy": output_of(r"version (\d[\d.]*)", "haproxy", "-v"),
+        "nginx": output_of(r"nginx/(\S+)", "nginx", "-v"),
+        "Go": output_of(r"go(\d\S+)", BUILD / "gopip/go/bin/go", "version"),
+        "Node": output_of(r"v(\S+)", "node", "--version"),
     }
     return {
-        "cpu": re.sub(r"\(R\)", "", told(r"model name\s*: (.*)", "cat", "/proc/cpuinfo") or "unknown").strip(),
+        "cpu": re.sub(r"\(R\)", "", output_of(r"model name\s*: (.*)", "cat", "/proc/cpuinfo") or "unknown").strip(),
         "cores": os.cpu_count(),
         "kernel": os.uname().release.split("-")[0],
         "load": os.getloadavg()[0],
@@ -148,7 +148,7 @@ def machine(given=False):
 
 
 class Peer:
-    """A running peer: its process, and where it listens."""
+    """A running peer: its process and its port."""
 
     def __init__(self, name, port, process=None):
         self.name, self.port, self.process = name, port, process
@@ -161,10 +161,10 @@ class Peer:
 
 
 class Rig:
-    """An upstream, and room for peers before it.
+    """An upstream, and the peers in front of it.
 
-    `variants` are hookgates by name: the binary, what its access log takes, and a template for its configuration. `pin` is
-    `one` (everything on one core), `split` (the proxy has a core of its own) or `none`.
+    `variants` are hookgates by name: the binary, the setting of its access log, and a template for its configuration. `pin`
+    is `one` (everything on one core), `split` (the proxy on its own core) or `none`.
     """
 
     def __init__(self, variants, threads=1, pin="one", port=18100):
@@ -198,7 +198,7 @@ class Rig:
             say("logs are in", self.folder)
 
     def _body(self, name, size):
-        """Looks like JSON, has some variety in it, and is the same in every run."""
+        """Content that resembles JSON, is varied, and is the same in every run."""
         unit = hashlib.sha256(name.encode()).hexdigest()
         text = '{"event":"contact.created","data":"' + unit * (size // 64 + 1)
         body = text[: size - 2].encode() + b'"}'
@@ -241,7 +241,7 @@ class Rig:
                 process.wait()
 
     def start(self, name, before=()):
-        """Starts a peer or a hookgate. `before` is a command to run it under."""
+        """Starts a peer or a hookgate. `before` is a command that wraps it."""
         if name == "direct":
             return Peer(name, self.upstream_port)
         port, self.next_port = self.next_port, self.next_port + 1
@@ -297,7 +297,7 @@ class Rig:
         return subprocess.run(command, capture_output=True, text=True, timeout=180, **how)
 
     def load(self, peer, size, connections, seconds, warmup=0.1, valid=True, rate=0, path="/hook"):
-        """Sends as much as is answered, or `rate` requests a second. None if the load could not be kept up."""
+        """Sends requests as fast as they are answered, or `rate` per second. None if the rate was not reached."""
         pids = ",".join(map(str, peer.pids())) or "0"
         done = self._tool(
             *("load", "--port", peer.port, "--conns", connections, "--seconds", seconds, "--warmup", warmup),
@@ -309,7 +309,7 @@ class Rig:
         return json.loads(done.stdout)
 
     def hold(self, peer, connections):
-        """Opens connections, makes one request on each, and holds them until the process that comes back is let go."""
+        """Opens connections and makes one request on each. The returned process holds them until it ends."""
         command = [TOOL, "idle", "--port", peer.port, "--conns", connections, *self._request("512B", True)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         holder = self._spawn(command, self.load_cpus, "idle.log", **pipes)
@@ -321,11 +321,11 @@ class Rig:
         holder.wait()
 
     def bare_hash(self, size):
-        """Microseconds of one HMAC-SHA256 of the body and nothing else: what no verifier can be below."""
+        """Microseconds for one bare HMAC-SHA256 of the body: the lower bound of any verifier."""
         return json.loads(self._tool("hash", "--body", self.bodies[size][0], "--seconds", 0.15).stdout)["cpu_us"]
 
     def wrk(self, peer, size, connections, seconds, valid):
-        """As `load`, by an independent generator, which tells less."""
+        """As `load`, by an independent generator, which reports less."""
         path, _, _ = self.bodies[size]
         tag = self._request(size, valid)[-1].split(": ")[1]
         before = cpu_ns(peer.pids())
@@ -338,13 +338,13 @@ class Rig:
             preexec_fn=(lambda: os.sched_setaffinity(0, self.load_cpus)) if self.load_cpus else None,
             timeout=180,
         )
-        told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("JSON "))[5:])
-        count = told["requests"]
+        counted = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("JSON "))[5:])
+        count = counted["requests"]
         cpu_us = (cpu_ns(peer.pids()) - before) / 1000 / max(count, 1)
-        return {"rps": count / (told["us"] / 1e6), "cpu_us": cpu_us, "requests": count}
+        return {"rps": count / (counted["us"] / 1e6), "cpu_us": cpu_us, "requests": count}
 
     def faults(self, peer, sizes):
-        """Does it do the job? What it does otherwise, in words."""
+        """Checks that the peer verifies and forwards. Returns the failures as text."""
         verifies, found = self.verifies(peer.name), []
         for size in sizes:
             if not self.takes(peer.name, size):
@@ -361,7 +361,7 @@ class Rig:
                 }
                 connection = http.client.HTTPConnection("127.0.0.1", peer.port, timeout=20)
                 try:
-                    for _ in range(2):  # twice: the connection has to be kept alive
+                    for _ in range(2):  # twice: the connection must be kept alive
                         connection.request("POST", "/hook?x=1", body, fields)
                         response = connection.getresponse()
                         text = response.read()
