@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Lets Prometheus itself judge what hookgate measures: its /metrics while it serves, the alert rules and their tests, and
-# every query of the dashboard. Uses Debian's promtool and jq, and installs them, as root, where they are missing.
+# Checks with Prometheus's promtool: /metrics of a running gateway, the alert rules and their tests, and every query of the
+# dashboard. Uses Debian's promtool and jq, and installs them, as root, if they are missing.
 #
-#   deploy/test-promtool.sh [path/to/hookgate]     without: builds it
+#   deploy/test-promtool.sh [path/to/hookgate]     default: builds it
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
@@ -29,7 +29,7 @@ install_tools() {
     return
   fi
   export DEBIAN_FRONTEND=noninteractive
-  # Only promtool is wanted of it: the service must not be started.
+  # Only promtool is used: the service must not be started.
   apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends prometheus jq curl
 } >"$scratch/install.log" 2>&1
 install_tools || give_up 'promtool, jq and curl cannot be installed'
@@ -56,8 +56,8 @@ if [ -z "$hookgate" ]; then
   hookgate=$target/debug/hookgate
 fi
 
-# A gateway with everything that has a metric of its own: two signatures with a secret of one name, a route that observes.
-# Nothing listens behind it, so that upstreams fail, too.
+# A gateway that produces every metric: two signatures with a secret of the same name, and a route in observe mode. Nobody
+# listens at the upstreams, so they fail too.
 export KEY=0123456789abcdef0123456789abcdef OTHER=fedcba9876543210fedcba9876543210
 cat >"$scratch/gateway.toml" <<'TOML'
 [server]
@@ -85,7 +85,7 @@ TOML
 "$hookgate" --config "$scratch/gateway.toml" run >"$scratch/gateway.log" 2>&1 &
 gateway=$!
 
-# The address in the first line of the log with this message, once it is there.
+# The address in the first log line with this message; waits for the line.
 address() {
   local end=$((SECONDS + 20))
   until jq -r --arg message "$1" 'select(.message == $message) | .addresses' "$scratch/gateway.log" 2>/dev/null |
@@ -134,7 +134,7 @@ check 'hookgate secrets reads it' secrets
 check 'the alert rules are sound' promtool check rules "$here/prometheus/alerts.yml"
 check 'the alert rules do what their tests say' promtool test rules "$here/prometheus/alerts_test.yml"
 
-# promtool reads no dashboards, but a query is a query in a rule, too.
+# promtool reads no dashboards, so the queries are checked as rules.
 dashboard=$here/grafana/hookgate.json
 queries() {
   jq -e '{ groups: [{ name: "dashboard", rules: [

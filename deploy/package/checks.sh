@@ -1,4 +1,4 @@
-# What the tests of the packages have in common. To be sourced; needs $scratch.
+# Shared by the tests of the packages. Source it; it needs $scratch.
 # shellcheck shell=bash
 
 passed=0
@@ -16,10 +16,10 @@ check() {
   fi
 }
 
-# Quiet, or the words themselves are the failure.
+# Fails if the command prints anything, and shows it.
 silent() { [ -z "$("$@" 2>&1 | tee /dev/stderr)" ]; }
 not() { ! "$@"; }
-# is EXPECTED COMMAND...: prints what it must, and nothing else.
+# is EXPECTED COMMAND...: the command prints exactly EXPECTED.
 is() {
   local expected=$1 got
   shift
@@ -29,7 +29,7 @@ is() {
     return 1
   }
 }
-# exits CODE COMMAND...
+# exits CODE COMMAND...: the command exits with CODE.
 exits() {
   local expected=$1 code=0
   shift
@@ -48,7 +48,7 @@ until_true() {
 }
 mkfifo "$scratch/never"
 
-# The end of a test.
+# Ends the test and prints the result.
 tell() {
   printf '%s passed, %s failed\n' "$passed" "$failed"
   [ "$failed" = 0 ]

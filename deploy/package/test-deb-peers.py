@@ -1,4 +1,4 @@
-"""The two that a gateway talks to: an app on a port of loopback, and systemd on a socket. Prints what each of them gets."""
+"""The gateway's two counterparts: an app on a loopback port, and systemd's notify socket. Prints what each receives."""
 
 import http.server
 import socket
