@@ -39,11 +39,16 @@ const HANDSHAKES: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the drain begins, then waits for them to end, at most for the grace period. Returns the number of
 /// connections that were cut off.
-pub async fn run(worker: Rc<Worker>, listeners: Vec<Listener>, signals: Signals) -> usize {
+pub async fn run(
+    worker: Rc<Worker>,
+    front_end: FrontEnd,
+    listeners: Vec<Listener>,
+    signals: Signals,
+) -> usize {
     let tracker = worker.tracker();
     for listener in listeners {
         let guard = PartGuard::over(ServerPart::AcceptLoop, worker.control());
-        let accept = accept(Rc::clone(&worker), listener, signals.clone());
+        let accept = accept(Rc::clone(&worker), front_end, listener, signals.clone());
         tracker.spawn_local(async move {
             accept.await;
             guard.end();
@@ -69,7 +74,7 @@ pub async fn run(worker: Rc<Worker>, listeners: Vec<Listener>, signals: Signals)
     }
 }
 
-async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
+async fn accept(worker: Rc<Worker>, front_end: FrontEnd, listener: Listener, signals: Signals) {
     let mut outage = Outage::default();
     loop {
         let accepted = tokio::select! {
@@ -84,9 +89,9 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
                 // Wait for a place before accepting the next connection: further clients wait in the kernel's queue.
                 tokio::select! {
                     biased;
-                    place = worker.connection_limit().enter(accepted.peer) => serve(&worker, accepted, &signals, place),
+                    place = worker.connection_limit().enter(accepted.peer) => serve(&worker, front_end, accepted, &signals, place),
                     () = signals.drain.cancelled() => {
-                        serve_in_turn(&worker, accepted, &signals);
+                        serve_in_turn(&worker, front_end, accepted, &signals);
                         break;
                     }
                 }
@@ -110,14 +115,14 @@ async fn accept(worker: Rc<Worker>, listener: Listener, signals: Signals) {
                 && let Ok(accepted) = listener.accept().await
             {
                 most = most.saturating_sub(1);
-                serve_in_turn(&worker, Accepted::new(accepted, listener.proxies()), &signals);
+                serve_in_turn(&worker, front_end, Accepted::new(accepted, listener.proxies()), &signals);
             }
         };
         let _time_is_up = timeout(handshakes(&worker), rest).await;
     }
     let proxies = listener.proxies().to_vec();
     for accepted in listener.close(most) {
-        serve_in_turn(&worker, Accepted::new(accepted, &proxies), &signals);
+        serve_in_turn(&worker, front_end, Accepted::new(accepted, &proxies), &signals);
     }
 }
 
@@ -188,27 +193,39 @@ impl Accepted {
     }
 }
 
-fn serve(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals, place: Place) {
+fn serve(worker: &Rc<Worker>, front_end: FrontEnd, accepted: Accepted, signals: &Signals, place: Place) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
-    worker.tracker().clone().spawn_local(connect(worker, accepted, drain, place));
+    worker.tracker().clone().spawn_local(connect(worker, front_end, accepted, drain, place));
 }
 
 /// Serves a connection as soon as there is a place for it.
-fn serve_in_turn(worker: &Rc<Worker>, accepted: Accepted, signals: &Signals) {
+fn serve_in_turn(worker: &Rc<Worker>, front_end: FrontEnd, accepted: Accepted, signals: &Signals) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
     worker.tracker().clone().spawn_local(async move {
         let place = worker.connection_limit().enter(accepted.peer).await;
-        connect(worker, accepted, drain, place).await;
+        connect(worker, front_end, accepted, drain, place).await;
     });
 }
 
 /// Serves a connection. The place is given up last, so that its next owner finds the descriptor free.
-async fn connect(worker: Rc<Worker>, accepted: Accepted, drain: CancellationToken, place: Place) {
-    let served = pin!(connect_at(worker, accepted, drain, &place));
+async fn connect(
+    worker: Rc<Worker>,
+    front_end: FrontEnd,
+    accepted: Accepted,
+    drain: CancellationToken,
+    place: Place,
+) {
+    let served = pin!(connect_at(worker, front_end, accepted, drain, &place));
     place.entry().watch(served).await;
 }
 
-async fn connect_at(worker: Rc<Worker>, accepted: Accepted, drain: CancellationToken, place: &Place) {
+async fn connect_at(
+    worker: Rc<Worker>,
+    front_end: FrontEnd,
+    accepted: Accepted,
+    drain: CancellationToken,
+    place: &Place,
+) {
     let Accepted { mut stream, peer, announces } = accepted;
     // Nagle's algorithm would hold back the end of a response until the client acknowledges the rest.
     if stream.send_at_once().is_err() {
@@ -228,7 +245,7 @@ async fn connect_at(worker: Rc<Worker>, accepted: Accepted, drain: CancellationT
     } else {
         (peer, Buffer::default())
     };
-    match worker.front_end() {
+    match front_end {
         FrontEnd::Http1 => serve::serve_rest(worker, stream, unread, peer, drain, place.entry()).await,
         FrontEnd::Other(serve) => {
             let entry = Arc::clone(place.entry());

@@ -185,9 +185,8 @@ impl WorkerPlan {
         let guard = PartGuard::over(ServerPart::Worker, &self.control);
         let cut_off = runtime.block_on(async {
             let signals = self.control.signals().clone();
-            let (control, connection_limit) = (self.control, self.connection_limit);
-            let worker = Worker::behind(self.front_end, control, connection_limit, self.workers);
-            crate::listen::accept::run(worker, self.listeners, signals).await
+            let worker = Worker::new(self.control, self.connection_limit, self.workers);
+            crate::listen::accept::run(worker, self.front_end, self.listeners, signals).await
         });
         guard.end();
         // A name that is still being looked up is not waited for.

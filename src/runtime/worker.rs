@@ -16,7 +16,6 @@ use crate::admission::connections::of_worker::WorkerConnections;
 use crate::admission::memory::Budget;
 use crate::http1::connection::{self, Scratch};
 use crate::runtime::control::{Control, Generation};
-use crate::runtime::front_end::FrontEnd;
 use crate::runtime::view::View;
 use crate::telemetry;
 use crate::telemetry::metric::Tally;
@@ -32,7 +31,6 @@ pub struct Worker {
     scratch: Scratch,
     connections: Rc<WorkerConnections>,
     connection_limit: Arc<ConnectionLimit>,
-    front_end: FrontEnd,
     tracker: TaskTracker,
     tally: Tally,
     /// Memory that log lines are written in.
@@ -47,17 +45,6 @@ impl Worker {
     /// A worker of a server that has `workers` of them.
     #[must_use]
     pub fn new(control: Arc<Control>, connection_limit: Arc<ConnectionLimit>, workers: usize) -> Rc<Self> {
-        Self::behind(FrontEnd::default(), control, connection_limit, workers)
-    }
-
-    /// As [`Self::new`], with a front end.
-    #[must_use]
-    pub fn behind(
-        front_end: FrontEnd,
-        control: Arc<Control>,
-        connection_limit: Arc<ConnectionLimit>,
-        workers: usize,
-    ) -> Rc<Self> {
         let tracker = TaskTracker::new();
         let scratch = connection::scratch();
         let mut in_force = control.watch();
@@ -75,7 +62,6 @@ impl Worker {
             scratch,
             connections: Rc::default(),
             connection_limit,
-            front_end,
             tracker,
             tally,
             line: RefCell::default(),
@@ -124,12 +110,6 @@ impl Worker {
     #[must_use]
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
-    }
-
-    /// Who serves connections.
-    #[must_use]
-    pub fn front_end(&self) -> FrontEnd {
-        self.front_end
     }
 
     /// The controls of the server.
