@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-/// A connection is fresh for this long: see [`Class`].
+/// A connection is fresh for this long: see `Class`.
 pub const FRESH: Duration = Duration::from_secs(1);
 
 /// Content that comes at this rate, in bytes a second, is not slow: an ordinary event is there within [`FRESH`].
