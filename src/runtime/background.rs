@@ -1,26 +1,26 @@
-//! Shell. A thread beside those that serve requests. At the end it is waited for, but not for long: nothing that it does may
-//! hold up the end of the process.
+//! Shell. A thread beside the workers. Shutdown waits for it only for a bounded time, so that it cannot delay the end of
+//! the process.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long the end of a thread is waited for that has been told to end. All of ours look every few milliseconds.
+/// How long shutdown waits for such a thread after asking it to end. Each of them checks every few milliseconds.
 pub const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// A thread that runs.
+/// A running thread.
 #[derive(Debug)]
 pub struct Background {
     thread: JoinHandle<()>,
-    /// Nothing is ever sent: that the other end is gone says that the thread has ended.
+    /// Nothing is ever sent. A disconnected channel means that the thread has ended.
     ended: Receiver<()>,
 }
 
-/// Starts a thread of this name.
+/// Starts a thread with this name.
 ///
 /// # Errors
-/// The system's, if it has no thread to give.
+/// The system cannot start a thread.
 pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Background> {
     let (until_end, ended) = channel();
     let work = move || {
@@ -32,11 +32,11 @@ pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Bac
 }
 
 impl Background {
-    /// Waits until it has ended, for at most `limit`; then it is left behind, and ends with the process. Gives back whether it has.
+    /// Waits at most `limit` for the thread to end, and returns whether it has. Otherwise the thread ends with the process.
     pub fn wait(self, limit: Duration) -> bool {
         let has_ended = self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected);
         if has_ended {
-            // It has nothing to give back but a panic, which was told when it happened.
+            // The only result is a panic, which the panic hook has logged.
             drop(self.thread.join());
         }
         has_ended
@@ -49,8 +49,8 @@ mod tests {
 
     #[test]
     fn a_thread_that_does_not_end_is_left_behind() {
-        let (end, told) = channel::<()>();
-        let stuck = start("stuck", move || assert!(told.recv().is_err())).unwrap();
+        let (end, ended) = channel::<()>();
+        let stuck = start("stuck", move || assert!(ended.recv().is_err())).unwrap();
         assert!(!stuck.wait(Duration::ZERO));
         drop(end);
     }

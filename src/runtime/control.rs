@@ -1,7 +1,7 @@
-//! Shell. What a running server can be told and asked from any thread: to reload, to drain, how it is.
+//! Shell. The controls of a running server, usable from any thread: reload, drain, abort, and its state.
 //!
-//! The configuration in force is one [`Generation`], swapped whole. Workers watch it: on a request's path that is one
-//! comparison of versions, and the lock around the generation is taken only when it has been swapped.
+//! The configuration in force is one [`Generation`], replaced whole. Workers watch it: a request compares versions, and
+//! takes the lock around the generation only after a reload.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -24,26 +24,26 @@ use crate::runtime::server_part::ServerPart;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::repeated::Repeated;
 
-/// A configuration, compiled, and its number: the first has 1, each reload's is one more.
+/// A compiled configuration and its number: 1 for the first, one more for each reload.
 #[derive(Debug)]
 pub struct Generation {
     /// Its number.
     pub number: u64,
     /// How requests are served.
     pub gateway: Gateway,
-    /// What a client may take.
+    /// The limits of a client connection.
     pub limits: connection::Limits,
-    /// How long to go on as before, but for readiness, before a drain begins.
+    /// The delay between becoming unready and beginning a drain.
     pub drain_delay: Duration,
-    /// How long a drain may take.
+    /// The longest that a drain may take.
     pub grace: Duration,
-    /// How often it is said that an old secret is in use; zero for never.
+    /// How often the log warns that an old secret is in use; zero for never.
     pub old_secret_warning: Duration,
-    /// What the configuration says, without its secrets.
+    /// Digests of the configuration's parts, without its secrets.
     pub parts: Vec<Part>,
-    /// The keys whose values in it take a restart, and that go on as they were at the start.
+    /// The keys whose new values take effect only after a restart.
     pub fixed: Vec<&'static str>,
-    /// Descriptors that it may come to need.
+    /// Descriptors that the configuration may need.
     pub descriptors: u64,
 }
 
@@ -82,21 +82,21 @@ impl Generation {
     }
 }
 
-/// What a worker is told from outside.
+/// The signals from outside to a worker.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
-    /// Stop accepting, and finish what is under way.
+    /// Stop accepting, and finish requests under way.
     pub drain: CancellationToken,
     /// End at once.
     pub abort: CancellationToken,
 }
 
-/// How many reloads there have been.
+/// The number of reloads, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reloads {
-    /// That put a new generation in force.
+    /// Reloads that put a new generation in force.
     pub ok: u64,
-    /// That changed nothing, because there was something wrong with the configuration.
+    /// Reloads that changed nothing because the configuration had an error.
     pub failed: u64,
 }
 
@@ -112,7 +112,7 @@ pub struct Control {
     listening: OnceLock<Vec<Address>>,
     signals: Signals,
     ready: AtomicBool,
-    /// The part of the server that failed first.
+    /// The first part of the server that failed.
     failed: OnceLock<ServerPart>,
     reloads_ok: AtomicU64,
     reloads_failed: AtomicU64,
@@ -121,10 +121,10 @@ pub struct Control {
 }
 
 impl Control {
-    /// The controls of a server that starts with this configuration. What does not verify is handed in at `submitter`.
+    /// Creates the controls of a server that starts with this configuration. Events that do not verify go to `submitter`.
     ///
     /// # Errors
-    /// The routes that conflict. A configuration that was read has none.
+    /// The routes that conflict. A configuration made by [`crate::config::read`] has none.
     pub fn new(config: &Config, submitter: Submitter) -> Result<Arc<Self>, Vec<Conflict>> {
         let budget = Budget::new(config.limits.max_buffered);
         let meters = Meters::default();
@@ -147,13 +147,13 @@ impl Control {
         }))
     }
 
-    /// Puts a configuration in force: for every request that begins from now on, on every worker. Requests under way
-    /// finish under the one that they began with.
+    /// Puts a configuration in force for every request that begins from now on, on every worker. Requests under way finish
+    /// under the one that they began with.
     ///
-    /// Gives back the keys whose new values take a restart, and that go on as they were.
+    /// Returns the keys whose new values take effect only after a restart.
     ///
     /// # Errors
-    /// The routes that conflict. A configuration that was read has none.
+    /// The routes that conflict. A configuration made by [`crate::config::read`] has none.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
         let fixed = self.started.differs_from(config);
         let mut conflicts = Vec::new();
@@ -187,24 +187,24 @@ impl Control {
         Ok(fixed)
     }
 
-    /// Takes note of a configuration that could not be put in force.
+    /// Records that a configuration could not be put in force.
     pub fn reload_failed(&self) {
         self.reloads_failed.fetch_add(1, Ordering::Relaxed);
         self.is_outdated.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the last reload failed, so that the generation in force is not what the file says.
+    /// Whether the last reload failed, so that the generation in force differs from the file.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         self.is_outdated.load(Ordering::Relaxed)
     }
 
-    /// How many connections of trusted proxies did not announce their client.
+    /// Connections of trusted proxies that did not announce their client.
     pub(crate) fn unannounced(&self) -> &Mutex<Repeated> {
         &self.unannounced
     }
 
-    /// How many reloads there have been.
+    /// The number of reloads so far.
     #[must_use]
     pub fn reloads(&self) -> Reloads {
         Reloads {
@@ -225,31 +225,31 @@ impl Control {
         Arc::clone(&self.in_force.borrow())
     }
 
-    /// The generation in force, now and after each reload.
+    /// A receiver of the generation in force, notified by each reload.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Generation>> {
         self.in_force.subscribe()
     }
 
-    /// Whether whoever shares load out should send any here: everything listens, and no drain has begun.
+    /// Whether a load balancer should send requests here: everything listens, and no drain has begun.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// The addresses that are listened on, as they came about: ports that the system has chosen, sockets that were inherited.
+    /// The addresses listened on, as bound: with ports chosen by the system, and inherited sockets.
     #[must_use]
     pub fn listening(&self) -> &[Address] {
         self.listening.get().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Everything listens, at these addresses.
+    /// Records that everything listens, at these addresses.
     pub(crate) fn set_ready(&self, listening: Vec<Address>) {
         self.listening.get_or_init(|| listening);
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Says to whoever asks that nothing should be sent here any more. Everything is served as before.
+    /// Makes readiness checks fail. Requests are served as before.
     pub fn set_not_ready(&self) {
         self.ready.store(false, Ordering::Relaxed);
     }
@@ -260,13 +260,13 @@ impl Control {
         self.budget.held()
     }
 
-    /// The budget that they are counted in.
+    /// The memory budget in which they are counted.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
-    /// What is counted, from the start on.
+    /// The metrics, which cover the whole life of the server.
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.meters
@@ -278,20 +278,20 @@ impl Control {
         self.started_at
     }
 
-    /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.
+    /// Stops accepting, and lets requests under way finish within the grace period. Returns at once.
     pub fn drain(&self) {
         self.set_not_ready();
         self.signals.drain.cancel();
     }
 
-    /// Ends at once. What is under way is cut off.
+    /// Ends at once, and cuts off requests under way.
     pub fn abort(&self) {
         self.set_not_ready();
         self.signals.abort.cancel();
         self.signals.drain.cancel();
     }
 
-    /// A part of the server has ended that should not have. What is under way is finished, and nothing new is begun.
+    /// Records that a part of the server ended unexpectedly, and begins a drain.
     pub(crate) fn fail(&self, part: ServerPart) {
         self.set_not_ready();
         self.failed.get_or_init(|| part);
@@ -299,19 +299,19 @@ impl Control {
         self.drain();
     }
 
-    /// The part of the server whose failure has begun the drain, if that is how it began.
+    /// The part of the server whose failure began the drain, if one did.
     #[must_use]
     pub fn failed(&self) -> Option<ServerPart> {
         self.failed.get().copied()
     }
 
-    /// Whether a drain has begun, or the server is to end at once.
+    /// Whether a drain or an abort has begun.
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.signals.drain.is_cancelled()
     }
 
-    /// Waits until it is so.
+    /// Waits until a drain or an abort has begun.
     pub async fn ending(&self) {
         self.signals.drain.cancelled().await;
     }

@@ -1,7 +1,7 @@
-//! Shell. A moment by which something must have happened, cheap to move.
+//! Shell. A deadline that is cheap to move.
 //!
-//! Most deadlines never come: they are set, and set again for the next request. So the timer behind one is left as it is
-//! while the deadline moves into the future, and is only corrected when it fires.
+//! Most deadlines never pass: each request sets them again. So moving one later leaves its timer as it is, and the timer is
+//! corrected when it fires.
 
 use std::future::Future as _;
 use std::pin::{Pin, pin};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A deadline that may be moved, or off.
+/// A deadline, set or not.
 #[derive(Debug, Default)]
 pub struct Deadline {
     at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whom the timer wakes.
+    /// The waker that the timer wakes.
     listener: Option<Waker>,
 }
 
@@ -26,23 +26,23 @@ impl Deadline {
         self.set_at(Instant::now(), after);
     }
 
-    /// Sets the deadline to `after` from `start`. A moment too far to be told apart from never is never.
+    /// Sets the deadline to `after` from `start`. A moment that overflows is never.
     pub fn set_at(&mut self, start: Instant, after: Duration) {
         self.at = start.checked_add(after);
     }
 
-    /// Takes the deadline off.
+    /// Clears the deadline.
     pub fn clear(&mut self) {
         self.at = None;
     }
 
-    /// Whether one is set.
+    /// Whether the deadline is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.at.is_some()
     }
 
-    /// Ready when the deadline has passed; never, while none is set.
+    /// Ready when the deadline has passed; pending while none is set.
     pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
@@ -56,7 +56,8 @@ impl Deadline {
         if !is_soon_enough {
             timer.as_mut().reset(at);
         }
-        // A peer that keeps us busy can use up the task's budget for this turn. The timer must not starve for that.
+        // A busy connection can use up the task's cooperative budget for this turn. The timer must not starve because of
+        // that.
         while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if Instant::now() >= at {
                 return Poll::Ready(());
@@ -68,18 +69,18 @@ impl Deadline {
     }
 }
 
-/// Now, for several who want to know: the clock is looked at when the first of them asks.
+/// The current time for several readers: the clock is read on the first call.
 #[derive(Debug, Default)]
 pub struct LazyNow(Option<Instant>);
 
 impl LazyNow {
-    /// One that is known already.
+    /// A time that is known already.
     #[must_use]
     pub fn known(now: Instant) -> Self {
         Self(Some(now))
     }
 
-    /// The time.
+    /// The time, read from the clock on the first call.
     pub fn get(&mut self) -> Instant {
         *self.0.get_or_insert_with(Instant::now)
     }
@@ -108,13 +109,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_wakes_whoever_waits_for_it_last() {
+    async fn a_deadline_wakes_the_task_that_polled_it_last() {
         let seconds = Duration::from_secs;
         let start = Instant::now();
         let mut deadline = Deadline::default();
         deadline.set(seconds(5));
         assert!(deadline.poll_passed(&mut Context::from_waker(Waker::noop())).is_pending());
-        // Moved into the future, and waited for by somebody else.
+        // The deadline moves later, and another task polls it.
         deadline.set(seconds(7));
         for _ in 0..2 {
             assert!(poll_fn(|cx| Poll::Ready(deadline.poll_passed(cx).is_pending())).await);

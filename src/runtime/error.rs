@@ -8,11 +8,11 @@ use crate::routing::router::Conflict;
 /// Why a server could not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     Bind(Address, io::Error),
-    /// The system has no thread or no event queue to give.
+    /// The system cannot provide a thread or an event queue.
     Thread(io::Error),
-    /// Routes would take the same requests. A configuration that was read has no such routes.
+    /// Routes conflict. A configuration made by [`crate::config::read`] has none that do.
     Routes(Vec<Conflict>),
 }
 

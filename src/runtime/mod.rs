@@ -1,4 +1,4 @@
-//! Shell. The server: binds the listeners, starts one thread a worker, ends them again.
+//! Shell. The server: binds the listeners, starts one thread for each worker, and ends them.
 
 pub mod background;
 pub mod control;
@@ -35,7 +35,7 @@ use crate::runtime::front_end::FrontEnd;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker::Worker;
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
 pub struct Handle {
     addresses: Vec<Address>,
@@ -48,18 +48,18 @@ pub struct Handle {
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Everything under way was finished.
+    /// Every request under way was finished.
     Drained,
-    /// So many connections were cut off.
+    /// This many connections were cut off.
     CutOff(usize),
-    /// This part of it failed first, and nobody had told it to end.
+    /// This part of the server failed first, without a request to end.
     Failed(ServerPart),
 }
 
-/// Binds every listener, and serves on threads of its own.
+/// Binds every listener, and serves on its own threads.
 ///
 /// # Errors
-/// [`StartError`]. Nothing runs then.
+/// [`StartError`]. Nothing runs in that case.
 pub fn start(config: &Config) -> Result<Handle, StartError> {
     start_with(config, Vec::new())
 }
@@ -75,7 +75,7 @@ pub fn start_behind(config: &Config, front_end: FrontEnd) -> Result<Handle, Star
 /// As [`start`], with sockets that listen already in the place of those that the configuration names.
 ///
 /// # Errors
-/// [`StartError`]. Nothing runs then.
+/// [`StartError`]. Nothing runs in that case.
 pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
     start_all(config, inherited, FrontEnd::default())
 }
@@ -96,7 +96,7 @@ fn start_all(config: &Config, inherited: Vec<Inherited>, front_end: FrontEnd) ->
         admin: None,
         diagnosis: None,
     };
-    // None of them has anything to do before all the rest has succeeded, so that a failure leaves nothing running.
+    // Worker threads do nothing until everything else has succeeded, so a failure leaves nothing running.
     let standbys = (0..workers).map(WorkerThread::new).collect::<io::Result<Vec<_>>>();
     let standbys = standbys.map_err(StartError::Thread)?;
     let runtimes: Vec<_> = standbys.iter().map(|standby| standby.runtime.clone()).collect();
@@ -124,19 +124,19 @@ fn start_all(config: &Config, inherited: Vec<Inherited>, front_end: FrontEnd) ->
 }
 
 impl Handle {
-    /// The addresses that are listened on, with the ports that the system chose where 0 was asked for.
+    /// The addresses listened on, with the ports that the system chose for port 0.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// The addresses of the admin listener; none, if it is off.
+    /// The addresses of the admin listener; empty if it is off.
     #[must_use]
     pub fn admin_addresses(&self) -> &[SocketAddr] {
         self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
     }
 
-    /// The controls, which can be handed to any thread.
+    /// The controls, which any thread may hold.
     #[must_use]
     pub fn control(&self) -> &Arc<Control> {
         &self.control
@@ -148,17 +148,17 @@ impl Handle {
         self.control.buffered_bytes()
     }
 
-    /// Stops accepting, and lets what is under way finish within the grace period. Returns at once.
+    /// Stops accepting, and lets requests under way finish within the grace period. Returns at once.
     pub fn drain(&self) {
         self.control.drain();
     }
 
-    /// Ends at once. What is under way is cut off.
+    /// Ends at once, and cuts off requests under way.
     pub fn abort(&self) {
         self.control.abort();
     }
 
-    /// Waits until every worker has ended, and after them the admin listener and what is looked into.
+    /// Waits until every worker has ended, and after them the admin listener and the diagnosis thread.
     #[must_use]
     pub fn wait(self) -> Ended {
         let cut_off =
@@ -171,7 +171,7 @@ impl Handle {
     }
 }
 
-/// Everything a worker thread starts with.
+/// What a worker thread starts with.
 struct WorkerPlan {
     control: Arc<Control>,
     connection_limit: Arc<ConnectionLimit>,
@@ -189,14 +189,13 @@ impl WorkerPlan {
             crate::listen::accept::run(worker, self.front_end, self.listeners, signals).await
         });
         guard.end();
-        // A name that is still being looked up is not waited for.
+        // A name lookup under way is not waited for.
         runtime.shutdown_background();
         cut_off
     }
 }
 
-/// A worker's thread with its runtime, which cannot leave it, before it has been told what to do. It ends when this is
-/// dropped.
+/// A worker's thread with its runtime, which cannot leave it, before it has its plan. The thread ends when this is dropped.
 struct WorkerThread {
     runtime: runtime::Handle,
     plan: mpsc::Sender<WorkerPlan>,
@@ -221,20 +220,20 @@ impl WorkerThread {
             planned.recv().map_or(0, |plan| plan.run(runtime))
         };
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
-        // It says one or the other, unless it has panicked.
+        // The thread reports success or an error, unless it has panicked.
         let runtime = reported.recv().map_err(|_silent| io::Error::other("the thread has ended"))??;
         Ok(Self { runtime, plan, thread })
     }
 
     fn begin(self, plan: WorkerPlan) -> JoinHandle<usize> {
-        // A thread that waits for its plan is there.
+        // Sending succeeds: the thread waits for its plan.
         let _plan = self.plan.send(plan);
         self.thread
     }
 }
 
-/// The proxies that announce clients at an address. One that the system has chosen the port of, or that was inherited, is
-/// not as it stands in the configuration: there it is all listeners or none.
+/// The proxies that announce clients at an address. An address with a port chosen by the system, or an inherited one, is
+/// not in the configuration as it stands; with such addresses the setting applies to all listeners or to none.
 fn proxies<'c>(server: &'c config::Server, address: &Address) -> &'c [Network] {
     let Some(protocol) = &server.proxy_protocol else { return &[] };
     let all = protocol.listen == server.listen;

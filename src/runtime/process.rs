@@ -1,7 +1,7 @@
-//! Shell. What the process asks of the system: descriptors enough, no core dumps, and word of a panic.
+//! Shell. Process-wide setup: the limit on descriptors, no core dumps, and a panic hook that logs.
 //!
-//! The process holds keys and other people's content in memory. So nobody else may read that memory, and none of it is
-//! written to a disk when the process crashes.
+//! The process holds keys and content in memory. So no other process may read that memory, and a crash writes none of it to
+//! disk.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -13,15 +13,15 @@ use tracing::{error, warn};
 use crate::config::Config;
 use crate::telemetry;
 
-/// Descriptors for everything else: listeners, event queues, standard streams, a secret's file being read.
+/// Descriptors for everything else: listeners, event queues, standard streams, and a secret's file while it is read.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// Of these, what there is in any case.
+/// The part of them that every process needs.
 const FEWEST_DESCRIPTORS: u64 = 16;
 
-/// Keeps the memory of the process to itself, and takes as many descriptors as it may have.
+/// Protects the memory of the process, and raises the limit on descriptors.
 ///
-/// What the system denies is logged, and no reason not to serve.
+/// A failure is logged and does not stop the start.
 pub fn prepare(config: &Config) {
     if let Err(error) = forbid_dumps() {
         warn!(%error, "core dumps cannot be switched off: a crash may write keys to disk");
@@ -45,10 +45,9 @@ pub fn prepare(config: &Config) {
     }
 }
 
-/// From now on a panic leaves a line in the log, and nothing anywhere else.
+/// Installs a panic hook that writes one log line and nothing else.
 ///
-/// The line says where, and of the message only what the program itself has written: a message that was put together may
-/// quote what is being worked on, and that may be a sender's content.
+/// The line has the place. It has the message only if that is a constant: a formatted message may quote a client's content.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
@@ -66,13 +65,13 @@ pub fn log_panics() {
     }));
 }
 
-/// A panic's message, if it has no part that was put in at run time.
+/// A panic's message, if it was not formatted at run time.
 fn constant_text(payload: &dyn Any) -> Option<&'static str> {
     payload.downcast_ref::<&'static str>().copied()
 }
 
-/// No core dump, neither to a file (the limit) nor to a program that collects them, which asks for no limit (core(5)); nor
-/// may another process of this user look into this one (the flag).
+/// Turns off core dumps to a file (by the limit) and to a program that collects them, which ignores the limit (core(5)).
+/// The dumpable flag also keeps other processes of this user from reading the memory.
 #[cfg(target_os = "linux")]
 fn forbid_dumps() -> io::Result<()> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -81,7 +80,7 @@ fn forbid_dumps() -> io::Result<()> {
     Ok(())
 }
 
-/// No core dump.
+/// Turns off core dumps.
 #[cfg(not(target_os = "linux"))]
 fn forbid_dumps() -> io::Result<()> {
     Ok(setrlimit(Resource::Core, NO_DUMPS)?)
@@ -89,40 +88,40 @@ fn forbid_dumps() -> io::Result<()> {
 
 const NO_DUMPS: Rlimit = Rlimit { current: Some(0), maximum: Some(0) };
 
-/// The descriptors that this process may have; `None` is without limit.
+/// The limit on descriptors of this process; `None` is without limit.
 #[must_use]
 pub fn descriptors_allowed() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Raises the limit on descriptors as far as it goes without a privilege, and gives it back; `None` is without limit.
+/// Raises the limit on descriptors to the hard limit, and returns it; `None` is without limit.
 fn raise_descriptors() -> io::Result<Option<u64>> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     Ok(maximum)
 }
 
-/// How many connections there may be at once: as many as the configuration says, or fewer where there are not descriptors
-/// enough for them and for those to the upstreams. `allowed` is what [`descriptors_allowed`] gives.
+/// The connection limit: `max_connections`, or fewer where there are not enough descriptors for the clients and for their
+/// upstream connections. `allowed` is what [`descriptors_allowed`] returns.
 ///
-/// Otherwise strangers would hold every descriptor, and an authentic request could not be forwarded for want of one.
+/// This guards against unverified clients that hold every descriptor, so that an authentic request could not be forwarded.
 #[must_use]
 pub fn places(config: &Config, allowed: Option<u64>) -> usize {
     let most = config.server.max_connections.get();
     let Some(allowed) = allowed else { return most };
     let wanted = u64::try_from(most).unwrap_or(u64::MAX);
     let others = descriptors_needed(config).saturating_sub(wanted);
-    // Where there are very few, every second one of those that are not the process' own.
+    // With very few descriptors, half of those that the process does not need itself.
     let own = u64::try_from(listening(config)).unwrap_or(u64::MAX).saturating_add(FEWEST_DESCRIPTORS);
     let half = allowed.saturating_sub(own).checked_div(2).unwrap_or(0);
-    let room = allowed.saturating_sub(others).max(half).max(1);
-    usize::try_from(room).unwrap_or(usize::MAX).min(most)
+    let available = allowed.saturating_sub(others).max(half).max(1);
+    usize::try_from(available).unwrap_or(usize::MAX).min(most)
 }
 
-/// A descriptor for each client, for each upstream connection that lies idle, and for each listener of each worker.
+/// The descriptors needed: one for each client, each idle upstream connection, and each listener of each worker.
 ///
-/// Requests under way may take more, one each. They are verified, so that is for the operator to know and not for
-/// strangers to exploit.
+/// Requests under way may need one more each. They are verified, so a client cannot exploit this; it is left to the
+/// operator.
 #[must_use]
 pub fn descriptors_needed(config: &Config) -> u64 {
     let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
@@ -131,7 +130,7 @@ pub fn descriptors_needed(config: &Config) -> u64 {
     u64::try_from(all).unwrap_or(u64::MAX).saturating_add(SPARE_DESCRIPTORS)
 }
 
-/// Descriptors of the workers: their listeners, and an event queue each, which comes to about three.
+/// Descriptors of the workers: their listeners, and about three for each event queue.
 fn listening(config: &Config) -> usize {
     config.server.workers.get().saturating_mul(config.server.listen.len().saturating_add(3))
 }
@@ -182,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_message_without_anything_put_in_is_told() {
+    fn only_a_constant_panic_message_is_logged() {
         let word = String::from("content");
-        let told = |panics: Box<dyn FnOnce() + std::panic::UnwindSafe>| {
+        let text_of = |panics: Box<dyn FnOnce() + std::panic::UnwindSafe>| {
             let payload = std::panic::catch_unwind(panics).unwrap_err();
             constant_text(payload.as_ref())
         };
-        assert_eq!(told(Box::new(|| panic!("a constant"))), Some("a constant"));
-        assert_eq!(told(Box::new(move || panic!("{word}"))), None);
+        assert_eq!(text_of(Box::new(|| panic!("a constant"))), Some("a constant"));
+        assert_eq!(text_of(Box::new(move || panic!("{word}"))), None);
     }
 }

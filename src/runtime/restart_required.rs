@@ -1,8 +1,8 @@
-//! Pure. What a running server cannot change: the keys whose new values take a restart.
+//! Pure. The keys whose new values take effect only after a restart.
 
 use crate::config::{Admin, Config, Log, Server};
 
-/// The part of a configuration that a server is started with, and keeps.
+/// The part of a configuration that is fixed when a server starts.
 #[derive(Debug)]
 pub(crate) struct Fixed {
     server: Server,
@@ -11,14 +11,14 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
-    /// That part of a configuration.
+    /// Takes that part of a configuration.
     pub(crate) fn of(config: &Config) -> Self {
         Self { server: config.server.clone(), admin: config.admin.clone(), log: config.log.clone() }
     }
 
-    /// The keys that have another value in `config`, as they are called in gateway.toml.
+    /// The keys that have another value in `config`, as named in gateway.toml.
     pub(crate) fn differs_from(&self, config: &Config) -> Vec<&'static str> {
-        // Taken apart, so that a key that is added has to be judged here.
+        // Destructured, so that a new key has to be considered here.
         let Server {
             listen,
             workers,
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_restart_is_named_and_what_does_not_is_not() {
+    fn only_keys_that_need_a_restart_are_named() {
         let started = Fixed::of(&config(""));
         for (text, want) in [
             ("", &[][..]),

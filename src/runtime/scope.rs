@@ -1,4 +1,4 @@
-//! Shell. What one request is served with: its worker, and the configuration that was in force when it began.
+//! Shell. The resources of one request: its worker, and the configuration in force when it began.
 
 use std::future::pending;
 use std::rc::Rc;
@@ -25,25 +25,25 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Those of a request that begins now.
+    /// The resources of a request that begins now.
     #[must_use]
     pub fn new(worker: &Rc<Worker>, view: &Rc<View>) -> Self {
         Self { worker: Rc::clone(worker), view: Rc::clone(view) }
     }
 
-    /// A time that is about now, as a `date` field has it.
+    /// The current time in the form of a `date` field, at most about a second old.
     #[must_use]
     pub fn date(&self, now: SystemTime) -> HeaderValue {
         self.worker.date(now)
     }
 
-    /// Whether somebody waits for a connection place.
+    /// Whether a new connection waits because the connection limit is reached.
     #[must_use]
     pub fn is_wanting(&self) -> bool {
         self.worker.connection_limit().is_wanting()
     }
 
-    /// Sees something through that has nobody left to wait for it.
+    /// Runs a future to its end in the background, for work that nothing awaits.
     pub fn finish(&self, work: impl Future<Output = ()> + 'static) {
         self.worker.finish(work);
     }
@@ -86,7 +86,7 @@ impl Resources for Scope {
                 permit.forget();
                 Turn(Rc::clone(&self.worker))
             }
-            // Nobody closes it.
+            // Unreachable: the semaphore is never closed.
             Err(_closed) => pending().await,
         }
     }
@@ -111,7 +111,7 @@ impl Resources for Scope {
     }
 }
 
-/// The turn of a request that has much to hash.
+/// The permit of a request that has much content to hash.
 #[derive(Debug)]
 pub struct Turn(Rc<Worker>);
 

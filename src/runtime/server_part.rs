@@ -1,19 +1,19 @@
-//! Pure. The parts that a server has to have for as long as it serves.
+//! Pure. The parts without which a server cannot run.
 
 use std::fmt;
 
-/// A part of the server that has to be there for as long as it serves.
+/// A part without which a server cannot run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerPart {
     /// A worker's thread.
     Worker,
-    /// What accepts the connections of one listener.
+    /// The accept loop of one listener.
     AcceptLoop,
     /// The thread that writes the log.
     Log,
     /// The thread that reloads the configuration.
     Reload,
-    /// The thread that looks for the causes of mismatches.
+    /// The diagnosis thread.
     Diagnosis,
     /// The admin listener.
     Admin,

@@ -1,7 +1,7 @@
-//! Shell. Threads and tasks that serve: where one of them ends before it was told to, the server ends, too.
+//! Shell. Supervision of threads and tasks: if one ends unexpectedly, the server drains.
 //!
-//! A server without one of its parts would go on, half of it dead, and be called ready. So it becomes unready, finishes what
-//! is under way, and says how it ended ([`Ended::Failed`](crate::runtime::Ended::Failed)).
+//! Without this, a server that has lost a part would go on and be reported as ready. Instead it becomes unready, finishes
+//! requests under way, and returns [`Ended::Failed`](crate::runtime::Ended::Failed).
 
 use std::sync::Arc;
 use std::thread;
@@ -9,7 +9,8 @@ use std::thread;
 use crate::runtime::control::Control;
 pub use crate::runtime::server_part::ServerPart;
 
-/// Belongs to a part while it runs. If it is dropped in a panic, or before anybody has told the server to end, the part has failed.
+/// A guard held by a part while it runs. If it is dropped by a panic, or before the server was asked to end, the part has
+/// failed.
 #[derive(Debug)]
 pub struct PartGuard {
     control: Arc<Control>,
@@ -18,13 +19,13 @@ pub struct PartGuard {
 }
 
 impl PartGuard {
-    /// Watches over a part of the server with these controls.
+    /// Creates the guard of a part of the server.
     #[must_use]
     pub fn over(part: ServerPart, control: &Arc<Control>) -> Self {
         Self { control: Arc::clone(control), part, ended_in_order: false }
     }
 
-    /// The part has ended because it was told to.
+    /// Records that the part ended because the server ends.
     pub fn end(mut self) {
         self.ended_in_order = true;
     }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_when_it_is_told_to_has_not_failed() {
+    fn a_part_that_ends_on_request_has_not_failed() {
         let control = control();
         PartGuard::over(ServerPart::Reload, &control).end();
         assert!(control.is_ready() && !control.is_ending());
@@ -124,7 +125,7 @@ mod tests {
             }));
         });
         control.drain();
-        // Its task is dropped as it is.
+        // Dropping the runtime drops the task.
         drop(runtime);
         assert_eq!(control.failed(), None);
     }

@@ -1,4 +1,4 @@
-//! Shell. A generation as one thread sees it: with this thread's connections to its upstreams.
+//! Shell. A generation together with one thread's connections to its upstreams.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::http1::connection::{self, Scratch};
 use crate::runtime::control::Generation;
 use crate::upstream::pool::Pool;
 
-/// What a request is served with, from its beginning to its end.
+/// The configuration and the upstream connections that a request uses from its beginning to its end.
 #[derive(Debug)]
 pub struct View {
     generation: Arc<Generation>,
@@ -20,7 +20,7 @@ pub struct View {
 }
 
 impl View {
-    /// The view of one of `workers` threads: each keeps its part of the idle upstream connections.
+    /// The view of one of `workers` threads. Each keeps its part of the idle upstream connections.
     #[must_use]
     pub fn new(
         generation: Arc<Generation>,
@@ -31,7 +31,7 @@ impl View {
         Self::with_pools(generation, workers, tracker, scratch, &[])
     }
 
-    /// The view of another generation. Upstreams that stay keep their connections; the others' are closed.
+    /// The view of another generation. Upstreams in both keep their connections; connections to the others are closed.
     #[must_use]
     pub fn renewed(&self, generation: Arc<Generation>, workers: usize) -> Rc<Self> {
         let next = Self::with_pools(
@@ -83,7 +83,7 @@ impl View {
         self.pools.get(upstream)
     }
 
-    /// What a client may take.
+    /// What a client connection may use.
     #[must_use]
     pub fn limits(&self) -> &connection::Limits {
         &self.generation.limits

@@ -1,4 +1,4 @@
-//! Shell. What the connections of one thread share: the view of the configuration in force, memory to read into.
+//! Shell. The state of one worker thread, shared by its connections.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,7 +21,7 @@ use crate::telemetry;
 use crate::telemetry::metric::Tally;
 use crate::telemetry::record::{Record, RequestId};
 
-/// The state of one thread. Nothing of it is shared with another thread but counters, and what is in force.
+/// The state of one worker thread. It shares counters and the configuration in force with other threads, and nothing else.
 #[derive(Debug)]
 pub struct Worker {
     control: Arc<Control>,
@@ -33,16 +33,16 @@ pub struct Worker {
     connection_limit: Arc<ConnectionLimit>,
     tracker: TaskTracker,
     tally: Tally,
-    /// Memory that log lines are written in.
+    /// A buffer for log lines.
     line: RefCell<Vec<u8>>,
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
-    /// For whoever has much to hash that has come already: one at a time.
+    /// A permit, one at a time, for a request with much content to hash that has arrived already.
     turn: Semaphore,
 }
 
 impl Worker {
-    /// A worker of a server that has `workers` of them.
+    /// Creates a worker of a server that has `workers` of them.
     #[must_use]
     pub fn new(control: Arc<Control>, connection_limit: Arc<ConnectionLimit>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
@@ -52,7 +52,7 @@ impl Worker {
         let view = View::new(generation, workers, tracker.clone(), Rc::clone(&scratch));
         let view = RefCell::new(view);
         let tally = control.meters().tally();
-        // The ids of a process begin at a place of their own, and count on from there.
+        // The ids of a process begin at a random number and count up from there.
         let first_id = RandomState::new().hash_one(0u8);
         Rc::new(Self {
             control,
@@ -71,9 +71,9 @@ impl Worker {
         })
     }
 
-    /// What is in force now. Whoever serves a request takes this once, when the request begins, and keeps it to the end.
+    /// The configuration in force. A request takes it once, when it begins, and keeps it to its end.
     ///
-    /// It costs a comparison, unless the configuration has just been reloaded.
+    /// It costs one comparison, unless the configuration has just been reloaded.
     #[must_use]
     pub fn view(&self) -> Rc<View> {
         if self.in_force.borrow().has_changed().unwrap_or(false) {
@@ -88,7 +88,7 @@ impl Worker {
         let _past = self.view.replace(view);
     }
 
-    /// Follows each reload at once, also while no request comes: what is past, with its keys, lives no longer than the
+    /// Follows each reload at once, also without requests: an old configuration and its keys live no longer than the
     /// requests that began with it. Never ends.
     pub async fn follow(&self) {
         let mut in_force = self.control.watch();
@@ -100,13 +100,13 @@ impl Worker {
         }
     }
 
-    /// The budget for what is held in memory.
+    /// The memory budget.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         self.control.budget()
     }
 
-    /// Memory to read into.
+    /// The buffers to read into.
     #[must_use]
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
@@ -130,18 +130,18 @@ impl Worker {
         &self.connection_limit
     }
 
-    /// Everything that this thread has under way. The drain waits for it.
+    /// The tasks of this thread. The drain waits for them.
     #[must_use]
     pub fn tracker(&self) -> &TaskTracker {
         &self.tracker
     }
 
-    /// Sees something through that has nobody left to wait for it.
+    /// Runs a future to its end in the background, for work that nothing awaits.
     pub fn finish(&self, work: impl Future<Output = ()> + 'static) {
         self.tracker.spawn_local(work);
     }
 
-    /// A number that no other request has.
+    /// An id that no other request has.
     #[must_use]
     pub fn next_id(&self) -> RequestId {
         let id = self.last_id.get().wrapping_add(1);
@@ -149,31 +149,31 @@ impl Worker {
         RequestId(id)
     }
 
-    /// Whether the server drains.
+    /// Whether the server is draining.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.control.signals().drain.is_cancelled()
     }
 
-    /// Takes note of a request that has ended now.
+    /// Records a request that has ended now, in the log and the metrics.
     pub fn ended(&self, view: &View, record: &Record, now: SystemTime) {
         self.tally.count(record, now);
         telemetry::emit(record, view.gateway().access(), now, &mut self.line.borrow_mut());
     }
 
-    /// Where this thread counts.
+    /// The metrics of this thread.
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// The one turn of those requests of this thread whose content has come and takes much work yet.
+    /// The permit for requests of this thread that have much content to hash.
     #[must_use]
     pub fn turn(&self) -> &Semaphore {
         &self.turn
     }
 
-    /// A time that is about now, as a `date` field has it (RFC 9110, section 5.6.7); made once a second.
+    /// The current time in the form of a `date` field (RFC 9110, section 5.6.7); made once a second.
     #[must_use]
     pub fn date(&self, now: SystemTime) -> HeaderValue {
         let second = second(now);

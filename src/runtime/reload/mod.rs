@@ -1,9 +1,8 @@
 //! Shell. Reloading: on SIGHUP, and when the configuration or a secret's file has changed.
 //!
-//! One thread looks at the files twice a second, and at what is in them: a look costs a few microseconds, and works for
-//! every way to change a file, also for those that no notification tells of (a mounted volume whose folder is swapped, a
-//! network file system, a link of a link). What is found is loaded and checked as at the start, and put in force whole
-//! or not at all.
+//! One thread compares the content of the files twice a second. This costs a few microseconds and detects every kind of
+//! change, also those without a notification (a mounted volume whose directory is swapped, a network file system, a chain
+//! of symbolic links). A change is loaded and checked as at the start, and put in force whole or not at all.
 
 pub mod systemd;
 pub mod watch;
@@ -23,35 +22,34 @@ use crate::runtime::control::Control;
 use crate::runtime::reload::watch::{Look, Watch};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 
-/// How often the files are looked at. What has changed is loaded at the look after the one that found it, so that whoever
-/// writes in several steps has that long to come to an end: a change is in force after twice this time.
+/// The interval between checks of the files. A change is loaded at the check after the one that found it, which gives a
+/// writer in several steps time to finish: a change is in force after twice this time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Whoever may ask for a reload. When it is dropped, there are no more.
+/// Requests reloads. When it is dropped, no more can be requested.
 #[derive(Debug)]
 pub struct Reloader {
     orders: SyncSender<()>,
 }
 
-/// Reloads `file` from now on, on a thread of its own. `watch` has loaded it before. `tell` is given everything that is to
-/// be said of a configuration, good or bad.
+/// Starts reloading `file` on its own thread. `watch` has loaded it before. `tell` receives the result of every load.
 ///
-/// The thread is never joined: it may wait for a file system that does not answer.
+/// The thread is never joined: it may be blocked by a file system that does not answer.
 ///
 /// # Errors
-/// The system's, if it has no thread to give.
+/// The system cannot start a thread.
 pub fn start(
     control: Arc<Control>,
     file: PathBuf,
     watch: Watch,
     tell: impl FnMut(&Report) + Send + 'static,
 ) -> io::Result<Reloader> {
-    // One order that waits is as good as many: it will find everything that has changed so far.
+    // One waiting order suffices: it covers every change so far.
     let (sender, orders) = sync_channel(1);
     let guard = PartGuard::over(ServerPart::Reload, &control);
-    let room = Reloading { control, file, watch, tell };
+    let reloading = Reloading { control, file, watch, tell };
     let work = move || {
-        room.run(&orders);
+        reloading.run(&orders);
         guard.end();
     };
     thread::Builder::new().name("reload".to_owned()).spawn(work)?;
@@ -59,7 +57,7 @@ pub fn start(
 }
 
 impl Reloader {
-    /// Reloads as soon as may be, whether or not anything has changed. Returns at once.
+    /// Requests a reload, whether or not anything has changed. Returns at once.
     pub fn reload(&self) {
         let _one_waits_already = self.orders.try_send(());
     }
@@ -134,7 +132,8 @@ impl<T: FnMut(&Report)> Reloading<T> {
     }
 }
 
-/// Says once that a file cannot be read, and once that all can be again. `before` is whether it was so at the look before.
+/// Logs once that a file cannot be read, and once that all files can be read again. `before` is the state at the previous
+/// check.
 fn tell_unreadable(look: &Look, before: &mut bool) {
     match look {
         Look::Unreadable(file, error) if !*before => {

@@ -1,16 +1,16 @@
-//! Shell. What systemd is told of the state of this process (sd_notify(3)), where it has asked to be: `Type=notify-reload`.
+//! Shell. Notifies systemd of the state of this process (sd_notify(3)), for `Type=notify-reload`.
 
 use sd_notify::NotifyState;
 use tracing::debug;
 
-/// Everything listens, or listens again as it should.
+/// The gateway is ready: after the start, and after each reload.
 pub fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
-/// A reload begins. [`ready`] says that it has ended, well or not.
+/// A reload begins. [`ready`] reports its end, whether it succeeded or failed.
 pub fn reloading() {
-    // The moment tells a reload that was asked for from an older one.
+    // The timestamp distinguishes this reload from an earlier one.
     if let Ok(moment) = NotifyState::monotonic_usec_now() {
         notify(&[NotifyState::Reloading, moment]);
     }
@@ -21,7 +21,7 @@ pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Without `NOTIFY_SOCKET` nothing is sent. That it fails is no reason to stop serving.
+/// Sends nothing without `NOTIFY_SOCKET`. A failure does not stop the gateway.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         debug!(%error, "systemd could not be told");

@@ -1,4 +1,4 @@
-//! Shell. What was read of a configuration, and whether it would be read again in the same way.
+//! Shell. Digests of the files read for a configuration, to detect changes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,41 +12,41 @@ use crate::config::files::{self, ReadError};
 use crate::config::load::{self, LoadError, Read, Seen, Source};
 use crate::signature::secret::wipe_stack;
 
-/// The files of a configuration: gateway.toml, and its secrets' files.
+/// The files of a configuration: gateway.toml and the files of its secrets.
 ///
-/// Of their content only a digest is kept, with a salt of this process: it says whether two contents are the same, and
-/// nothing else to anybody.
+/// Only a digest of each content is kept, salted for this process. It tells whether two contents are the same and reveals
+/// nothing else.
 #[derive(Debug)]
 pub struct Watch {
     salt: [u8; 8],
     files: BTreeMap<PathBuf, Known>,
 }
 
-/// What a file was when it was read.
+/// The state of a file when it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     sight: Sight,
-    /// The most bytes that are read of it.
+    /// The most bytes that are read of the file.
     limit: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sight {
     Content([u8; 32]),
-    /// Not there, too large, or not a regular file.
+    /// No file, too large, or not a regular file.
     Nothing,
-    /// It could not be found out.
+    /// The file could not be read.
     Unknown,
 }
 
-/// What a look at the files has shown.
+/// The result of comparing the files with their remembered state.
 #[derive(Debug)]
 pub enum Look {
-    /// They are what they were when they were read.
+    /// No file has changed.
     Same,
-    /// One of them is not any more.
+    /// A file has changed.
     Changed,
-    /// None has changed that can be read, and this one cannot: nothing is known of it.
+    /// No readable file has changed, and this one cannot be read.
     Unreadable(PathBuf, ReadError),
 }
 
@@ -57,8 +57,8 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// Loads a configuration, and remembers exactly what was read for it. After a failure, files that an earlier
-    /// configuration named are remembered as well: they belong to the one in force.
+    /// Loads a configuration, and remembers the files read for it. After a failure, the files of the configuration in force
+    /// stay remembered as well.
     ///
     /// # Errors
     /// As [`load::load`].
@@ -77,8 +77,8 @@ impl Watch {
         loaded
     }
 
-    /// Whether any of the files is not any more what it was when it was read. That one cannot be read now, for want of a
-    /// descriptor for example, does not say that it has changed.
+    /// Compares every file with its remembered state. A file that cannot be read now, for want of a descriptor for example,
+    /// does not count as changed.
     #[must_use]
     pub fn look(&self) -> Look {
         let look = self.look_at_all();
@@ -110,8 +110,8 @@ impl Watch {
         }
     }
 
-    /// The hash is nowhere moved once it has seen a secret: it holds up to a block of it, and what is moved leaves a copy
-    /// behind. It is wiped when it is dropped.
+    /// Digests bytes. The hash is not moved once it has read a secret: it holds up to a block of it, and a move leaves a
+    /// copy behind. It is wiped when dropped.
     fn digest(&self, bytes: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.salt);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_again_in_the_same_way_has_not_changed() {
+    fn a_file_with_the_same_content_has_not_changed() {
         let (folder, config) = folder();
         let mut watch = Watch::default();
         watch.load(&config, Source::File).unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_swapped_behind_a_link_is_noticed() {
+    fn a_directory_swapped_behind_a_symbolic_link_is_noticed() {
         let (folder, config) = folder();
         let mounted = folder.path().join("mounted");
         fs::create_dir(mounted.join("..1")).unwrap();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_read_to_be_looked_at() {
+    fn a_path_that_is_not_a_regular_file_is_not_read() {
         let (folder, config) = folder();
         fs::remove_file(folder.path().join("mounted/key")).unwrap();
         fs::create_dir(folder.path().join("mounted/key")).unwrap();
