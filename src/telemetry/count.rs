@@ -1,41 +1,41 @@
 //! Pure. Counters and histograms that one thread writes and any thread may read.
 //!
-//! A worker counts in memory of its own, so that the workers do not pass cache lines around, and a count is a load, an
-//! addition and a store. What the workers have is added up when somebody asks.
+//! A worker counts in its own memory: a count is a load, an addition and a store, without contention for cache lines
+//! between workers. The counts of all workers are summed when the metrics are read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A number. Only one thread may write it: two that did would lose each other's additions, and nothing worse.
+/// A counter. Only one thread may write it: two writers would lose some of each other's additions.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Adds to it.
+    /// Adds to the counter.
     pub fn add(&self, more: u64) {
         self.0.store(self.get().wrapping_add(more), Ordering::Relaxed);
     }
 
-    /// Replaces it.
+    /// Replaces the value.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Reads it.
+    /// Reads the value.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The upper ends of the buckets, in microseconds, inclusive. A refusal takes well under a millisecond, an app that does its
-/// work at once some, and the longest time-outs in use are a minute.
+/// The inclusive upper bounds of the buckets, in microseconds. A rejection takes well under a millisecond, an upstream that
+/// works synchronously takes seconds, and the longest time-outs in use are a minute.
 pub const BOUNDS: [u64; 16] = [
     250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     10_000_000, 30_000_000, 60_000_000,
 ];
 
-/// Durations, counted by bucket. Written by one thread, as a [`Count`] is.
+/// A histogram of durations. Written by one thread, as a [`Count`] is.
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [Count; BOUNDS.len()],
@@ -44,7 +44,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Takes a duration in.
+    /// Adds a duration.
     pub fn observe(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.iter().zip(&self.buckets).find(|(bound, _)| micros <= **bound);
@@ -52,7 +52,7 @@ impl Histogram {
         self.micros.add(micros);
     }
 
-    /// Adds what it holds to a sum.
+    /// Adds its buckets to a sum.
     pub fn add_to(&self, sum: &mut Distribution) {
         for (total, count) in sum.buckets.iter_mut().zip(&self.buckets) {
             *total = total.wrapping_add(count.get());
@@ -62,19 +62,19 @@ impl Histogram {
     }
 }
 
-/// The sum of some histograms.
+/// The sum of several histograms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distribution {
-    /// How many there are in each bucket, and not in the ones before it.
+    /// The durations in each bucket, not cumulated.
     pub buckets: [u64; BOUNDS.len()],
-    /// How many are beyond the last.
+    /// The durations above the last bound.
     pub beyond: u64,
-    /// All durations together, in microseconds.
+    /// The sum of all durations, in microseconds.
     pub micros: u64,
 }
 
 impl Distribution {
-    /// How many there are.
+    /// The number of durations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(self.beyond, |sum, count| sum.wrapping_add(*count))

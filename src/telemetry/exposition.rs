@@ -1,8 +1,8 @@
-//! Pure. The metrics as Prometheus reads them.
+//! Pure. The metrics in the Prometheus text format.
 //!
-//! `prometheus-client` writes OpenMetrics, where the `_total` of a counter belongs to its samples and not to its name. What
-//! is served is the older Prometheus text format (0.0.4), which every scraper reads: there the description names the
-//! samples, so `classic` puts the suffix there, too.
+//! `prometheus-client` writes OpenMetrics, where the `_total` of a counter belongs to its samples and not to its name. The
+//! gateway serves the older Prometheus text format (0.0.4), which every scraper reads: its descriptions name the samples,
+//! so `classic` adds the suffix to them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,27 +24,27 @@ use crate::telemetry::labels::Labels;
 /// The media type of [`text()`].
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What is known of the process, and not of requests.
+/// The state of the process, as opposed to counts of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Bytes of content in memory.
     pub buffered_bytes: u64,
-    /// Reloads that put another configuration in force.
+    /// Reloads that put a new configuration in force.
     pub reloads: u64,
-    /// Reloads that changed nothing.
+    /// Reloads that failed and changed nothing.
     pub failed_reloads: u64,
     /// The number of the configuration in force, from 1.
     pub generation: u64,
-    /// Log lines that were dropped since the process began.
+    /// Log lines dropped since the process began.
     pub log_dropped: u64,
     /// Whether the gateway is ready.
     pub ready: bool,
-    /// When it was started, in seconds since 1970.
+    /// When the gateway was started, in seconds since 1970.
     pub started: u64,
 }
 
-/// All metrics. Series of what the configuration in force names are there from the start, at zero: otherwise the first
-/// event after a start would be no increase.
+/// Renders all metrics. Series for everything in the configuration in force exist from the start, at zero: otherwise the
+/// first event after a start would not be an increase.
 #[must_use]
 pub fn text(sum: Sum, labels: Labels, gauges: Gauges) -> String {
     let mut registry = Registry::default();
@@ -101,7 +101,7 @@ fn merge(sum: &mut Sum, path: &Arc<str>, zeroes: RouteSum) {
     }
 }
 
-/// The counters' descriptions with their full names, and no end mark, which only OpenMetrics has.
+/// Converts OpenMetrics: descriptions get the counters' full names, and the end mark is removed.
 fn classic(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut lines = open_metrics.lines().filter(|line| *line != "# EOF").peekable();
@@ -142,7 +142,7 @@ impl Collector for Exposition {
     }
 }
 
-/// A metric: its name without `_total`, what it says, and how its samples are written.
+/// A metric: its name without `_total`, its help text, and a function that writes its samples.
 struct Metric {
     name: &'static str,
     help: &'static str,
@@ -167,7 +167,7 @@ impl Kind {
     }
 }
 
-/// Every metric's full name, for the documentation to agree with.
+/// The full name of every metric, used to check the documentation.
 pub fn names() -> impl Iterator<Item = String> {
     METRICS.iter().map(|metric| match metric.kind {
         Kind::Counter => format!("{}_total", metric.name),
@@ -175,7 +175,7 @@ pub fn names() -> impl Iterator<Item = String> {
     })
 }
 
-/// Every metric there is. The encoder puts a full stop behind each text.
+/// All metrics. The encoder adds a full stop to each help text.
 const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_requests",
@@ -331,7 +331,7 @@ fn gauge_here(encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
     encoder.encode_gauge(&value)
 }
 
-/// The encoder adds the buckets up itself.
+/// The encoder cumulates the buckets itself.
 fn histogram(encoder: &mut MetricEncoder<'_>, distribution: &Distribution) -> fmt::Result {
     let mut buckets: Vec<(f64, u64)> =
         BOUNDS.iter().map(|bound| seconds(*bound)).zip(distribution.buckets).collect();
@@ -339,7 +339,7 @@ fn histogram(encoder: &mut MetricEncoder<'_>, distribution: &Distribution) -> fm
     encoder.encode_histogram::<NoLabelSet>(seconds(distribution.micros), distribution.count(), &buckets, None)
 }
 
-/// Exact for what a gateway can add up in a century.
+/// Exact for every total that a gateway can reach in a century.
 #[expect(
     clippy::as_conversions,
     clippy::cast_precision_loss,
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_configuration_names_is_there_at_zero() {
+    fn configured_series_start_at_zero() {
         let mut sum = Meters::default().sum();
         let seen = Seen { count: 7, last: 1_700_000_000 };
         sum.routes.entry("/gone".into()).or_default().verified.insert("old".into(), seen);

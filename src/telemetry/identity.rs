@@ -1,19 +1,19 @@
-//! Pure. What a request says it is called: an id of its own, and the trace it is part of.
+//! Pure. The id and the trace id that a request carries.
 //!
-//! Both come from strangers. They are taken only where every byte is harmless and there are not too many, and else not at
-//! all: an id that was cut or cleaned would be found nowhere else.
+//! Both come from unverified clients. A value is accepted only if it is short and every byte is harmless. It is never cut
+//! or cleaned: the result would match the id in no other log.
 
 use std::fmt;
 
 /// The most bytes that an id may have.
 pub const LONGEST_ID: usize = 128;
 
-/// An id that came with a request: letters, digits and `-_.:/+=@,`, at most [`LONGEST_ID`] of them.
+/// The id of a request, from a field: letters, digits and `-_.:/+=@,`, at most [`LONGEST_ID`] of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenId(Box<str>);
 
 impl GivenId {
-    /// Reads the id out of the lines of its field. There must be one.
+    /// Parses the id from the lines of its field. There must be exactly one line.
     #[must_use]
     pub fn read<'v>(values: impl Iterator<Item = &'v [u8]>) -> Option<Self> {
         let text = std::str::from_utf8(only(values)?).ok()?;
@@ -34,8 +34,8 @@ impl GivenId {
 pub struct TraceId([u8; 32]);
 
 impl TraceId {
-    /// Reads the trace id out of the lines of `traceparent`. There must be one, of a form that this version or a later one
-    /// of the standard knows.
+    /// Parses the trace id from the lines of `traceparent`. There must be exactly one line, in the form of this version of
+    /// the standard or of a later one.
     #[must_use]
     pub fn read<'v>(values: impl Iterator<Item = &'v [u8]>) -> Option<Self> {
         let (version, rest) = only(values)?.split_first_chunk::<3>()?;

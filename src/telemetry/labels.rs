@@ -1,4 +1,4 @@
-//! Pure. The names that a configuration has: its routes, and its secrets with the label that tells each apart from all others.
+//! Pure. Labels: the names of a configuration's routes, and a unique label for each of its secrets.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,30 +6,30 @@ use std::time::SystemTime;
 use crate::config::{Config, Mode};
 use crate::signature::Verifier;
 
-/// The names of a configuration.
+/// The labels of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
     /// The paths of the routes, each once, in the order of the file.
     pub routes: Vec<RouteName>,
-    /// The secrets, signature by signature.
+    /// The secrets, in the order of their signatures.
     pub secrets: Vec<SecretName>,
 }
 
-/// A path that is served.
+/// The path of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteName {
-    /// As configured.
+    /// The path, as configured.
     pub path: Arc<str>,
-    /// Whether it refuses or observes.
+    /// Whether the route enforces or observes.
     pub mode: Mode,
 }
 
-/// A secret.
+/// The names of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretName {
-    /// The `secret` label of what is measured of it alone. It is the secret's name, unless another signature that stands
-    /// before in the file has a secret of that name: then `name@path`, with the path of its first route. No name has an
-    /// `@`. So the label of a secret does not change when another signature is added behind.
+    /// The `secret` label of its metrics: the secret's name. If a signature earlier in the file has a secret of that name,
+    /// the label is `name@path`, with the path of its first route. No name has an `@`. So adding a signature at the end of
+    /// the file changes no label.
     pub label: String,
     /// Its name, which is unique in its signature.
     pub name: Arc<str>,
@@ -37,21 +37,21 @@ pub struct SecretName {
     pub scheme: String,
     /// The number of its signature, from 0.
     pub signature: usize,
-    /// From this moment on it verifies nothing any more.
+    /// The time from which it verifies nothing.
     pub not_after: Option<SystemTime>,
-    /// The paths of the routes that it verifies events of.
+    /// The paths of the routes whose events it verifies.
     pub routes: Vec<Arc<str>>,
 }
 
 impl Labels {
-    /// Reads the names out of a configuration.
+    /// Collects the labels of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let mut routes: Vec<RouteName> = Vec::new();
         let mut signatures: Vec<(&Arc<Verifier>, Vec<Arc<str>>)> = Vec::new();
         for route in &config.routes {
             if routes.iter().any(|other| *other.path == *route.path.as_str()) {
-                // Routes of one path have one signature, and agree on the mode.
+                // Routes with the same path have the same signature and the same mode.
                 continue;
             }
             let path: Arc<str> = route.path.as_str().into();
@@ -88,7 +88,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     #[test]
-    fn secrets_of_one_name_are_told_apart() {
+    fn secrets_with_the_same_name_get_distinct_labels() {
         let text = r#"
             [signature]
             scheme = "propify"

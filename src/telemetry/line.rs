@@ -1,7 +1,7 @@
-//! Pure. A record as a line of JSON.
+//! Pure. Writes a record as a line of JSON.
 //!
-//! It is the only event that is written on a request's path, so it is written without the machinery that the others go
-//! through. It has the form that `tracing-subscriber` gives to the others: a test holds it to that.
+//! This is the only event written on a request's path, so it is written directly, without `tracing`. A test checks that its
+//! form is that of `tracing-subscriber`.
 
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
@@ -11,10 +11,10 @@ use jiff::fmt::temporal::DateTimePrinter;
 
 use super::record::{Record, Weight};
 
-/// How many bytes of a text that a sender can make long are written.
+/// The most bytes written of a text whose length a client controls.
 pub const LONGEST_TEXT: usize = 256;
 
-/// Appends the line of a request that ended at `now`, with its line break.
+/// Appends the line, with its line break, of a request that ended at `now`.
 pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.extend_from_slice(b"{\"timestamp\":\"");
     timestamp(out, now);
@@ -29,7 +29,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.push(b'"');
     text(out, "trace_id", record.trace_id.as_ref().map(|id| id.as_str()));
     key(out, "peer");
-    // Digits, dots and colons.
+    // Digits, dots and colons need no escaping.
     let _infallible = write!(out, "\"{}\"", record.peer);
     text(out, "route", record.path());
     text(out, "model", record.model.as_deref());
@@ -47,14 +47,14 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.extend_from_slice(b"}\n");
 }
 
-/// RFC 3339, in UTC, to the microsecond. What is before 1970 counts as its beginning.
+/// Writes a time as RFC 3339, in UTC, to the microsecond. A time before 1970 is written as its beginning.
 fn timestamp(out: &mut Vec<u8>, now: SystemTime) {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
     let now = Timestamp::try_from(now.max(SystemTime::UNIX_EPOCH)).unwrap_or(Timestamp::MAX);
     let _infallible = PRINTER.print_timestamp(&now, out);
 }
 
-/// The beginning of a text, as long as a line of the log should repeat it.
+/// Cuts a text to at most [`LONGEST_TEXT`] bytes.
 #[must_use]
 pub fn beginning(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST_TEXT)).unwrap_or_default()
@@ -79,7 +79,7 @@ fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Milliseconds with three decimals, as log readers expect them.
+/// Writes milliseconds with three decimals.
 fn millis(out: &mut Vec<u8>, name: &str, value: Option<Duration>) {
     let Some(value) = value else { return };
     let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
@@ -96,15 +96,15 @@ fn decimals(value: u64) -> [u8; 4] {
     })
 }
 
-/// Sixteen digits.
+/// Writes a number as sixteen hexadecimal digits.
 fn hex(out: &mut Vec<u8>, value: u64) {
     let mut digits = [0; 16];
-    // Twice as many digits as bytes.
+    // The buffer holds two digits for each byte.
     let _fits = hex::encode_to_slice(value.to_be_bytes(), &mut digits);
     out.extend_from_slice(&digits);
 }
 
-/// As the inside of a JSON string. What a terminal would act on is escaped, too, though JSON would allow it.
+/// Escapes the inside of a JSON string, and also characters that a terminal interprets, though JSON allows them.
 fn escape(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {
@@ -123,7 +123,7 @@ fn escape(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Line ends that JSON knows nothing of, and marks that turn the direction of the text around them.
+/// Line separators outside ASCII, and marks that change the direction of text.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_there() {
+    fn unknown_values_are_left_out() {
         let mut record = record();
         record.status = 404;
         record.given_id = GivenId::read(std::iter::once(&b"evt_1"[..]));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_sender_wrote_acts_on_a_terminal() {
+    fn text_from_a_sender_is_escaped_for_a_terminal() {
         let mut record = record();
         record.model = Some("\u{1b}]0;x\u{7}\n\u{9b}31m\u{7f}\u{202e}\u{2028}\"\\é".to_owned());
         let line = line(&record);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     proptest! {
-        /// httpdate has worked out the same calendar by other means.
+        /// Checks the calendar against `httpdate`, an independent implementation.
         #[test]
         fn times_agree_with_another_calendar(seconds in 0_u64..200_000_000_000) {
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
@@ -234,7 +234,7 @@ mod tests {
             prop_assert_eq!(time(now), want);
         }
 
-        /// As a program reads it: one object on one line, with every text as it was.
+        /// Parses the line as a program would: one object on one line, with every text unchanged.
         #[test]
         fn every_line_is_one_json_object(model: String, detail in "\\PC*|.*", micros: u64) {
             let mut record = record();

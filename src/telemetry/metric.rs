@@ -1,8 +1,8 @@
-//! Pure. What is counted: one tally a worker, kept from the record of each request, and the sum of them.
+//! Pure. Metrics: one tally for each worker, updated from the record of each request, and the sum of all tallies.
 //!
-//! Nothing here is made or looked up by name while a request waits, but the first time that a route ends in a new way. A
-//! label comes from the configuration or from an enumeration, never from what a stranger sent: the routes are numbered when
-//! a gateway is built, and a record brings its route's number along.
+//! A request allocates nothing here and looks nothing up by name, except when a route ends a request in a new way. A label
+//! comes from the configuration or from an enum, never from a client's bytes: routes are numbered when a gateway is built,
+//! and a record carries its route's number.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,10 +16,10 @@ use super::record::Record;
 use super::slot::Slot;
 use crate::telemetry::labels::SecretName;
 
-/// The metrics of a server, for as long as it runs: they outlive the configurations.
+/// The metrics of a server. They outlive reloads of the configuration.
 #[derive(Debug)]
 pub struct Meters {
-    /// The path of each number. The first is that of requests which have no route.
+    /// The path of each number. The first is for requests without a route.
     paths: Mutex<Vec<Arc<str>>>,
     shards: Mutex<Vec<Arc<Shard>>>,
 }
@@ -27,18 +27,18 @@ pub struct Meters {
 /// The label of a diagnosis that found no cause.
 pub const UNEXPLAINED: &str = "unexplained";
 
-/// How a request ended, as far as the metrics tell requests apart.
+/// The labels that tell the ends of requests apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outcome {
-    /// The status code of the answer; 0 where there was none, [`Outcome::UNREGISTERED`] where it is not one that
-    /// exists, so that not even an app can make up labels.
+    /// The status code of the answer; 0 without an answer, and [`Outcome::UNREGISTERED`] for an unregistered code, so that
+    /// not even an upstream can create labels without bound.
     pub status: u16,
-    /// [`crate::gateway::rejection::Rejection::reason`], or nothing.
+    /// [`crate::gateway::rejection::Rejection::reason`], or an empty text.
     pub reason: &'static str,
 }
 
 impl Outcome {
-    /// Stands for every status code that is not registered.
+    /// The label value for every status code that is not registered.
     pub const UNREGISTERED: u16 = 999;
 
     fn of(record: &Record) -> Self {
@@ -56,7 +56,7 @@ impl Default for Meters {
 }
 
 impl Meters {
-    /// The number of a path that is configured.
+    /// The number of a configured path.
     #[must_use]
     pub fn slot(&self, path: &str) -> Slot {
         let mut paths = lock(&self.paths);
@@ -67,7 +67,7 @@ impl Meters {
         }))
     }
 
-    /// A tally for one more worker.
+    /// Creates the tally of one more worker.
     #[must_use]
     pub fn tally(&self) -> Tally {
         let shard = Arc::new(Shard::default());
@@ -75,7 +75,7 @@ impl Meters {
         Tally { shard, routes: RefCell::default() }
     }
 
-    /// Everything that has been counted so far.
+    /// The sum of all counts so far.
     #[must_use]
     pub fn sum(&self) -> Sum {
         let mut sum = Sum::default();
@@ -87,7 +87,7 @@ impl Meters {
     }
 }
 
-/// What one worker has counted.
+/// The counts of one worker.
 #[derive(Debug, Default)]
 struct Shard {
     opened: Count,
@@ -96,7 +96,7 @@ struct Shard {
     routes: Mutex<Vec<(Slot, Arc<RouteShard>)>>,
 }
 
-/// What one worker has counted of one route.
+/// The counts of one route on one worker.
 #[derive(Debug, Default)]
 struct RouteShard {
     outcomes: Family<Outcome>,
@@ -106,18 +106,18 @@ struct RouteShard {
     upstream: Histogram,
 }
 
-/// Counts by key. There are few keys, and hardly ever a new one.
+/// Counts by key. Keys are few, and new ones are rare.
 type Family<K> = Mutex<Vec<(K, Arc<Entry>)>>;
 
 #[derive(Debug, Default)]
 struct Entry {
     count: Count,
-    /// When it was last added to, in seconds since 1970.
+    /// When it last increased, in seconds since 1970.
     last: Count,
 }
 
 impl Shard {
-    /// The tally of the route with this number, made where it has none yet.
+    /// The counts of the route with this number, created if missing.
     #[inline]
     fn route<'t>(&self, routes: &'t mut Vec<Option<RouteTally>>, slot: Slot) -> Option<&'t mut RouteTally> {
         if routes.len() <= slot.0 {
@@ -131,7 +131,8 @@ impl Shard {
     }
 
     fn add_to(&self, sum: &mut Sum, paths: &[Arc<str>]) {
-        // In this order, so that a connection which closes meanwhile is not subtracted without having been added.
+        // `closed` is read before `opened`, so that a connection that closes in between is not subtracted without having
+        // been added.
         let closed = self.closed.get();
         let open = self.opened.get().wrapping_sub(closed);
         sum.connections = sum.connections.wrapping_add(open);
@@ -161,15 +162,15 @@ impl Shard {
     }
 }
 
-/// The counting of one worker.
+/// The writing side of one worker's tally.
 #[derive(Debug)]
 pub struct Tally {
     shard: Arc<Shard>,
-    /// By slot.
+    /// Indexed by slot.
     routes: RefCell<Vec<Option<RouteTally>>>,
 }
 
-/// As a [`RouteShard`], without a lock.
+/// As [`RouteShard`], for the worker's thread alone, without a lock.
 #[derive(Debug, Default)]
 struct RouteTally {
     shard: Arc<RouteShard>,
@@ -182,7 +183,7 @@ struct RouteTally {
 type Known<K> = Vec<(K, Arc<Entry>)>;
 
 impl Tally {
-    /// Takes in a request that has ended at `now`.
+    /// Counts a request that ended at `now`.
     pub fn count(&self, record: &Record, now: SystemTime) {
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         self.shard.took.observe(record.took);
@@ -203,14 +204,14 @@ impl Tally {
         }
     }
 
-    /// Takes in that a request of a route was looked into: the label of what was found.
+    /// Counts a diagnosis of a route's request under the label of its cause.
     pub fn diagnosed(&self, slot: Slot, cause: &'static str) {
         let mut routes = self.routes.borrow_mut();
         let Some(RouteTally { shard, diagnosed, .. }) = self.shard.route(&mut routes, slot) else { return };
         add(diagnosed, &shard.diagnosed, 0, |key| *key == cause, || cause);
     }
 
-    /// Counts a connection as open until what comes back is dropped.
+    /// Counts a connection as open until the returned guard is dropped.
     #[must_use]
     pub fn open(&self) -> Open {
         self.shard.opened.add(1);
@@ -218,7 +219,7 @@ impl Tally {
     }
 }
 
-/// A connection that is open.
+/// An open connection.
 #[derive(Debug)]
 pub struct Open(Arc<Shard>);
 
@@ -228,7 +229,7 @@ impl Drop for Open {
     }
 }
 
-/// Adds one to the count of a key: in the worker's own list, or where it is new, in one that others read from now on.
+/// Adds one to the count of a key: in the worker's own list, and for a new key also in the list that other threads read.
 fn add<K: Clone>(
     own: &mut Known<K>,
     shared: &Family<K>,
@@ -252,19 +253,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The tallies of all workers, added up.
+/// The sum of the tallies of all workers.
 #[derive(Clone, Debug, Default)]
 pub struct Sum {
-    /// By the path of the route; an empty one is that of requests which have none.
+    /// By the path of the route; the empty path is for requests without a route.
     pub routes: BTreeMap<Arc<str>, RouteSum>,
-    /// How long requests took.
+    /// Durations of requests.
     pub took: Distribution,
-    /// Connections that are open.
+    /// Open connections.
     pub connections: u64,
 }
 
 impl Sum {
-    /// What a secret has verified, all its routes together.
+    /// Events verified by a secret, over all its routes.
     #[must_use]
     pub fn seen(&self, secret: &SecretName) -> Seen {
         let routes = secret.routes.iter().filter_map(|path| self.routes.get(path));
@@ -275,27 +276,27 @@ impl Sum {
     }
 }
 
-/// What has been counted of one route.
+/// The counts of one route.
 #[derive(Clone, Debug, Default)]
 pub struct RouteSum {
-    /// How its requests ended.
+    /// Requests by outcome.
     pub outcomes: BTreeMap<Outcome, u64>,
-    /// Why requests would have been refused, if the route did not observe.
+    /// Requests that an enforcing route would have refused, by reason.
     pub would_refuse: BTreeMap<&'static str, u64>,
-    /// What was found in those of its requests that did not verify and were looked into.
+    /// Diagnoses of unverified requests, by cause.
     pub diagnosed: BTreeMap<&'static str, u64>,
-    /// What each of its secrets has verified, by the secret's name.
+    /// Events verified by each secret, by the secret's name.
     pub verified: BTreeMap<Arc<str>, Seen>,
-    /// How long its upstream took.
+    /// Durations of the upstream.
     pub upstream: Distribution,
 }
 
-/// What a secret has verified.
+/// The events that a secret has verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// How many events.
+    /// The number of events.
     pub count: u64,
-    /// When the last of them, in seconds since 1970; 0 if never.
+    /// When it last verified an event, in seconds since 1970; 0 if never.
     pub last: u64,
 }
 
@@ -342,7 +343,7 @@ mod tests {
         assert_eq!(sum.took.count(), 5);
     }
 
-    /// Whatever an app answers and however often a configuration is loaded again, the series are few.
+    /// The number of series is bounded, whatever an upstream answers and however often a configuration is reloaded.
     #[test]
     fn there_are_no_more_series_than_status_codes_that_exist() {
         let meters = Meters::default();

@@ -1,4 +1,4 @@
-//! Shell. What hookgate says about itself: one event a request, what happens to the process, and how much of everything.
+//! Shell. Telemetry: one event for each request, events of the process, and metrics.
 
 pub mod count;
 pub mod exposition;
@@ -23,10 +23,10 @@ use crate::config::{AccessLog, Log, LogFormat, LogLevel};
 use record::{Record, Weight};
 use sink::Sink;
 
-/// How long the last lines may take to be written when the process ends.
+/// How long the last log lines may take to be written when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The log of the process, once it has been set up.
+/// The log output of the process, once [`init`] has run.
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ struct Output {
     level: LevelFilter,
 }
 
-/// Begins to write events to standard output, as the configuration says. A second call changes nothing.
+/// Starts writing events to standard output, as configured. A second call has no effect.
 pub fn init(log: &Log) {
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -57,7 +57,7 @@ pub fn init(log: &Log) {
     };
     let sink = match Sink::start(io::stdout()) {
         Ok(sink) => sink,
-        // Without a thread for the log there will be none for the workers, and that is told.
+        // If the system has no thread for the log, it has none for the workers, and that error is reported.
         Err(_no_thread) => return,
     };
     let output = OUTPUT.get_or_init(|| Output { sink, json, level });
@@ -72,30 +72,30 @@ pub fn init(log: &Log) {
     }
 }
 
-/// Calls this when the thread that writes the log has ended, which it should not.
+/// Registers a callback for an unexpected end of the thread that writes the log.
 pub fn at_end(call: impl FnOnce() + Send + 'static) {
     if let Some(output) = OUTPUT.get() {
         output.sink.at_end(call);
     }
 }
 
-/// Waits for everything that was said to be written, though not for long: for the end of the process.
+/// Waits, for a bounded time, until all events are written. Used at the end of the process.
 pub fn flush() {
     if let Some(output) = OUTPUT.get() {
-        // What is lost here has nowhere to be told.
+        // Lines lost here cannot be reported anywhere.
         let _whole = output.sink.flush(LAST_WORDS);
     }
 }
 
-/// How many lines of the log were dropped so far.
+/// The number of log lines dropped so far.
 #[must_use]
 pub fn dropped() -> u64 {
     OUTPUT.get().map_or(0, |output| output.sink.dropped())
 }
 
-/// Writes the one event of a request that ended at `now`. `buffer` is memory to write it in.
+/// Writes the event of a request that ended at `now`. `buffer` is scratch memory.
 ///
-/// As JSON it is written directly, because every request pays for it. On a terminal it is an event like any other.
+/// JSON is written directly, because every request pays for it. The form for a terminal goes through `tracing`.
 pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Vec<u8>) {
     if !record.is_wanted(access) {
         return;
@@ -152,7 +152,7 @@ fn event(record: &Record) {
     }
 }
 
-/// Milliseconds with three decimals, as log readers expect them.
+/// A duration in milliseconds with three decimals.
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// As `tracing-subscriber` writes it.
+    /// The line that `tracing-subscriber` writes for the same record.
     fn through_tracing(record: &Record) -> Value {
         let sink = Sink::default();
         let writer = sink.clone();

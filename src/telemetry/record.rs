@@ -1,4 +1,4 @@
-//! Pure. The one event that each request leaves behind.
+//! Pure. The record of a request: what the log and the metrics say of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::slot::Slot;
 use crate::admission::client::ClientAddress;
 use crate::config::AccessLog;
 
-/// A number that no two requests share, for finding one in the log.
+/// A number unique to each request, for finding it in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(pub u64);
 
@@ -19,37 +19,37 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// A route, as the log and the metrics name it.
+/// A route's labels in the log and the metrics.
 #[derive(Clone, Debug)]
 pub struct RouteLabel {
-    /// Its path, as configured.
+    /// The path, as configured.
     pub path: Arc<str>,
     /// The path's number in the metrics.
     pub slot: Slot,
 }
 
-/// What there is to say of a request once it has ended. No byte of its content, and nothing of a key.
+/// The record of a request that has ended. It holds no byte of its content and nothing of a key.
 #[derive(Debug)]
 pub struct Record {
-    /// Its number.
+    /// The number of the request.
     pub id: RequestId,
-    /// What it is called by whoever sent it or stands before us, where the configuration says in which field.
+    /// The id from the sender or a proxy, from the configured field.
     pub given_id: Option<GivenId>,
-    /// The trace that it says it is part of.
+    /// The trace id that the request carries.
     pub trace_id: Option<TraceId>,
-    /// Where it came from.
+    /// The client address.
     pub peer: ClientAddress,
-    /// Its route.
+    /// The route.
     pub route: Option<RouteLabel>,
-    /// The signed model, where a route asked for it.
+    /// The signed model, if the route requires one.
     pub model: Option<String>,
-    /// The status code of the answer; 0 if there was none.
+    /// The status code of the answer; 0 without an answer.
     pub status: u16,
-    /// Whether it was refused: answered here and not by its upstream.
+    /// Whether the gateway refused it: answered it itself, without the upstream.
     pub refused: bool,
-    /// Why it was refused, or why its answer broke off.
+    /// Why it was refused, or why its answer was cut off.
     pub reason: Option<&'static str>,
-    /// What became of it, where it is a challenge that was answered here.
+    /// The result of a challenge that was answered by the gateway.
     pub challenge: Option<&'static str>,
     /// Why it would have been refused, on a route that only observes.
     pub observed: Option<&'static str>,
@@ -61,25 +61,25 @@ pub struct Record {
     pub received: usize,
     /// Bytes of content sent.
     pub sent: u64,
-    /// From the end of the head to the end of the content and its verification.
+    /// From the end of the head to the end of verification.
     pub verified_after: Option<Duration>,
-    /// From the forwarding to the head of the upstream's response.
+    /// From the start of forwarding to the head of the upstream's response.
     pub upstream_took: Option<Duration>,
     /// From the end of the head to the end of the answer.
     pub took: Duration,
 }
 
-/// How much a request is worth noticing.
+/// The log level of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// It is one of many. What a stranger can cause is never more.
+    /// An ordinary request. Nothing that an unverified client can cause is above this.
     Info,
     /// An operator should look: an upstream fails.
     Warn,
 }
 
 impl Record {
-    /// A record of which nothing is known yet but where it came from.
+    /// A record that has only an id and a client address.
     #[must_use]
     pub fn new(id: RequestId, peer: ClientAddress) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Record {
         }
     }
 
-    /// Whether the access log wants it.
+    /// Whether the access log includes it.
     #[must_use]
     pub fn is_wanted(&self, access: AccessLog) -> bool {
         match access {
@@ -114,14 +114,14 @@ impl Record {
                     || self.reason.is_some()
                     || self.observed.is_some()
                     || self.challenge.is_some()
-                    // Its client has not got its answer to the end.
+                    // The client did not receive the whole answer.
                     || self.detail.is_some()
             }
             AccessLog::Off => false,
         }
     }
 
-    /// How much it is worth noticing.
+    /// The log level.
     #[must_use]
     pub fn weight(&self) -> Weight {
         match self.reason {
@@ -130,7 +130,7 @@ impl Record {
         }
     }
 
-    /// The path of its route.
+    /// The path of the route.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.route.as_ref().map(|route| &*route.path)

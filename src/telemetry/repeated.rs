@@ -1,11 +1,11 @@
-//! Pure. What clients can bring about as often as they like, and the log says once a minute, with how often it happened.
+//! Pure. Rate limit for log lines about events that clients can cause at will: one line a minute, with a count.
 
 use std::time::{Duration, Instant};
 
-/// How long nothing more is said of it. Guards the log against whoever brings it about.
+/// The time between two lines. Guards the log against a client that causes the event repeatedly.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// How often something has happened since it was last said.
+/// The number of events since the last log line.
 #[derive(Debug, Default)]
 pub struct Repeated {
     said: Option<Instant>,
@@ -13,7 +13,7 @@ pub struct Repeated {
 }
 
 impl Repeated {
-    /// Counts it once more. If it is to be said now, how often it has happened since it was last said.
+    /// Counts an event. If a line is due, returns the number of events since the last one.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.since = self.since.saturating_add(1);
         if self.said.is_some_and(|said| now.saturating_duration_since(said) < PAUSE) {
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_said_at_once_and_then_one_a_minute_with_all_that_were_not() {
+    fn the_first_event_is_reported_at_once_and_then_one_line_a_minute_has_the_count() {
         let start = Instant::now();
         let mut repeated = Repeated::default();
         let at = |seconds: u64| start + Duration::from_secs(seconds);

@@ -5,6 +5,6 @@
 pub struct Slot(pub(super) usize);
 
 impl Slot {
-    /// That of requests which have no route.
+    /// The number for requests without a route.
     pub const NO_ROUTE: Self = Self(0);
 }
