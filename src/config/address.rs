@@ -11,7 +11,7 @@ use super::problem::{Problem, Problems};
 use super::table::Table;
 use crate::upstream::origin::socket_path;
 
-/// A table's `listen`: an address or a list of them, with their places; the default if there is no such key.
+/// Reads a table's `listen`: an address or a list of them, with their places; the default if the key is missing.
 pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {
     let Some(item) = table.get("listen") else {
         return vec![Listen { address: Address::Tcp(default), span: None }];
@@ -28,12 +28,12 @@ pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Prob
     item.elements(array).filter_map(|element| read(&element, default, problems)).collect()
 }
 
-/// The addresses under a table's `listen`, where there is no default.
+/// Reads the addresses of a table's `listen`, without a default.
 pub(super) fn listen_as_written(table: &Table<'_>, problems: &mut Problems) -> Vec<Listen> {
     listen(table, SocketAddr::from(([127, 0, 0, 1], 8080)), problems)
 }
 
-/// As [`listen`], where a unix socket does not do.
+/// As [`listen`], for TCP addresses only.
 pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {
     let mut all = listen(table, default, problems);
     all.retain(|listen| {
@@ -48,7 +48,7 @@ pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr, problems: &mut 
     all
 }
 
-/// Notes every address that is there twice. Port 0 is another port each time.
+/// Reports every address that is listed twice. Port 0 is another port each time.
 pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: &mut Problems) {
     let mut seen: Vec<&Listen> = Vec::new();
     for later in all {
@@ -67,7 +67,7 @@ pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: 
         problems.push(match (&later.span, &first.span) {
             (Some(later), Some(first)) => problem(later).related(first.clone(), "the first time"),
             (Some(place), None) | (None, Some(place)) => problem(place).label("and by default"),
-            // The defaults differ.
+            // Two defaults are never the same.
             (None, None) => continue,
         });
     }
@@ -117,7 +117,7 @@ fn read(item: &Item<'_>, default: SocketAddr, problems: &mut Problems) -> Option
     None
 }
 
-/// What to write instead of a text that is no address.
+/// What to write instead of a text that is not an address.
 fn instead(text: &str, default: SocketAddr) -> String {
     let bare = ["http://", "https://", "tcp://"].iter().find_map(|scheme| text.strip_prefix(scheme));
     let bare = bare.unwrap_or(text).trim().trim_end_matches('/');
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_address_is_answered_with_one() {
+    fn an_invalid_address_gets_a_suggestion() {
         let default = SocketAddr::from(([127, 0, 0, 1], 9901));
         for (text, want) in [
             (":8080", "\"127.0.0.1:8080\"` for this machine only, `\"0.0.0.0:8080\"` for every interface"),

@@ -1,4 +1,4 @@
-//! Pure. `challenge` of a `[schemes.NAME]`: what a sender asks before it delivers, and the answer to it.
+//! Pure. `challenge` of a `[schemes.NAME]`: a sender's request before it delivers, and the reply.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::problem::{Problem, Problems};
 use super::table::Table;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 
-/// Reads it; `None` if there is an error in it.
+/// Reads a challenge; `None` if it has an error.
 pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Challenge> {
     let entries = item.table(EXAMPLE, problems)?;
     let table = Table::open("`challenge`", item.span.clone(), entries, keys::CHALLENGE, problems);
@@ -95,7 +95,7 @@ fn in_content(table: &Table<'_>, problems: &mut Problems) -> Option<Asks> {
     Some(Asks::Content { when, value })
 }
 
-/// The entries of `when`.
+/// Reads the entries of `when`.
 fn conditions<'t>(table: &Table<'t>, problems: &mut Problems) -> Vec<(&'t str, Item<'t>)> {
     let Some(item) = table.get("when") else { return Vec::new() };
     let Some(entries) = item.table(&item.write(WHEN), problems) else { return Vec::new() };
@@ -109,7 +109,7 @@ fn conditions<'t>(table: &Table<'t>, problems: &mut Problems) -> Vec<(&'t str, I
     entries.iter().map(entry).collect()
 }
 
-/// A text, or a table of what the members of a JSON object are.
+/// Reads a reply: a text, or a table that describes the members of a JSON object.
 fn reply(item: &Item<'_>, problems: &mut Problems) -> Option<Reply> {
     let Some(entries) = item.value.as_table() else {
         return Some(Reply::Text(insert(item, problems)?));

@@ -1,4 +1,4 @@
-//! Pure. What only several routes, or a route and the rest of the file, can get wrong.
+//! Pure. Checks across several routes, or between a route and the rest of the file.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use crate::config::signature::{self, Signature};
 use crate::config::table::Table;
 use crate::routing::router::{ModelRule, Pattern, Router};
 
-/// A route whose path and model have no error in them.
+/// A route whose path and model have no error.
 type Readable<'d> = (&'d Draft<'d>, &'d Pattern, &'d ModelRule);
 
-/// Notes what is wrong with the routes as a whole, given the signature of the whole file.
+/// Checks the routes as a whole, given the signature of the whole file.
 pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
     signatures(drafts, whole, root, problems);
     models(drafts, whole, problems);
@@ -36,7 +36,7 @@ pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, probl
     }
 }
 
-/// Routes with no signature, and a signature with no routes.
+/// Reports routes without a signature, and a signature without routes.
 fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
     let mut without = drafts.iter().filter(|draft| matches!(draft.signature, Signs::Absent));
     let Some(first) = without.next() else {
@@ -61,7 +61,7 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
     problems.push(Problem::error("missing_signature", first.table.span(), message).help(signature_help()));
 }
 
-/// Routes that ask for a model that their sender does not name.
+/// Reports routes that require a model although their sender does not name one.
 fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     for draft in drafts {
         let Some(scheme) = effective(draft, whole).map(Signature::scheme) else { continue };
@@ -76,7 +76,7 @@ fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     }
 }
 
-/// Routes whose sender signs a URL that they do not know.
+/// Reports routes whose sender signs a URL, without a `public_url`.
 fn urls(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     for draft in drafts {
         let Some(scheme) = effective(draft, whole).map(Signature::scheme) else { continue };
@@ -92,7 +92,7 @@ fn urls(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     }
 }
 
-/// Routes that answer challenges which do not reach them.
+/// Reports routes that answer challenges which cannot reach them.
 fn challenges(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     for draft in drafts {
         let Some(signature) = effective(draft, whole).filter(|signature| signature.answers_get()) else {
@@ -111,8 +111,8 @@ fn challenges(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     }
 }
 
-/// Routes whose parameters match what an app may take for the path of another route, which is signed otherwise: whoever has
-/// the secret of the first would reach what only the second should.
+/// Reports routes whose parameters match what an upstream may take for the path of another route with another signature.
+/// This guards against a holder of the first route's secret who reaches what only the second route may reach.
 fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &mut Problems) {
     let signed =
         || routes.iter().filter_map(|(draft, path, _)| Some((draft, path, effective(draft, whole)?)));
@@ -140,7 +140,7 @@ fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &mut Problems) {
     }
 }
 
-/// Routes that would take the same requests. Says which of them are in an earlier one's way.
+/// Reports routes that would take the same requests. Returns those that conflict with an earlier route.
 fn conflicts(routes: &[Readable<'_>], problems: &mut Problems) -> Vec<usize> {
     let Err(conflicts) = Router::build(routes.iter().map(|(_, pattern, model)| (*pattern, *model))) else {
         return Vec::new();
@@ -175,7 +175,8 @@ fn conflicts(routes: &[Readable<'_>], problems: &mut Problems) -> Vec<usize> {
     conflicts.iter().map(|conflict| conflict.later.0).collect()
 }
 
-/// What routes of one path must agree on: it is decided before the model is known, and so before the route is.
+/// Checks the settings in which routes with the same path must agree, because they apply before the model, and so the
+/// route, is known.
 fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Problems) {
     let mut methods = [&first.methods, &other.methods].map(|methods| methods.iter().collect::<Vec<_>>());
     for methods in &mut methods {
@@ -183,7 +184,7 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Pro
     }
     let signatures = match (effective(first, whole), effective(other, whole)) {
         (Some(one), Some(other)) => std::ptr::eq(one, other) || one.agrees_with(other),
-        // An error has been noted there.
+        // That error has been reported already.
         (None, _) | (_, None) => true,
     };
     for (name, agreed) in [
@@ -207,7 +208,7 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Pro
     }
 }
 
-/// The signature that counts for a route, if there is no error in it.
+/// The signature in force for a route, if it has no error.
 pub(super) fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'s Signature> {
     match (&draft.signature, whole) {
         (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature),

@@ -1,4 +1,4 @@
-//! Pure. Moments as gateway.toml writes them: RFC 3339 dates, with their offset.
+//! Pure. Times in gateway.toml: RFC 3339 dates with an offset.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
 use toml::value::{Date, Datetime, Offset, Time};
 
-/// The moment that an RFC 3339 text such as `2026-03-01T00:00:00Z` stands for.
+/// Parses an RFC 3339 text such as `2026-03-01T00:00:00Z`.
 ///
 /// # Errors
 /// [`DateError`]
@@ -15,10 +15,10 @@ pub(super) fn parse(text: &str) -> Result<SystemTime, DateError> {
     text.parse().map_err(|_why| DateError::NotDate).and_then(|date| moment(&date))
 }
 
-/// The moment that a TOML date-time stands for.
+/// Converts a TOML date-time.
 ///
 /// # Errors
-/// [`DateError`] if it does not say when, for want of a time or an offset.
+/// [`DateError`] if a time or an offset is missing.
 pub(super) fn moment(date: &Datetime) -> Result<SystemTime, DateError> {
     let day = date.date.ok_or(DateError::NotDate)?;
     let time = date.time.ok_or(DateError::NoTime)?;
@@ -27,7 +27,7 @@ pub(super) fn moment(date: &Datetime) -> Result<SystemTime, DateError> {
         Offset::Custom { minutes } => minutes,
     };
     let minute = minute(day, time).ok_or(DateError::NotDate)?;
-    // A leap second counts as the first of the next minute.
+    // A leap second counts as the first second of the next minute.
     let seconds = (minute.duration_since(EPOCH).as_secs())
         .saturating_add(time.second.unwrap_or(0).into())
         .saturating_sub(i64::from(offset).saturating_mul(60));
@@ -47,17 +47,18 @@ fn minute(day: Date, time: Time) -> Option<DateTime> {
     DateTime::new(year, month, day, time.hour.try_into().ok()?, time.minute.try_into().ok()?, 0, 0).ok()
 }
 
-/// The beginning of 1970. Moments are counted from it and not in jiff's `Timestamp`, which ends a day before the year 9999 does.
+/// The beginning of 1970. Times are counted from it and not as jiff's `Timestamp`, which ends a day before the year 9999
+/// does.
 const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
-/// A value that names no moment.
+/// Why a value is not a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DateError {
     /// Not an RFC 3339 date.
     NotDate,
     /// A date without a time.
     NoTime,
-    /// A date and a time, but in no time zone.
+    /// A date and a time without an offset.
     NoOffset,
 }
 
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_with_an_offset_are_moments() {
+    fn dates_with_an_offset_are_times() {
         assert_eq!(seconds("1970-01-01T00:00:00Z"), 0);
         assert_eq!(seconds("1970-01-01T01:30:00+01:30"), 0);
         assert_eq!(seconds("2000-02-29T23:59:59Z"), 951_868_799);
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_says_why() {
+    fn an_invalid_time_says_why() {
         for (text, want) in [
             ("", DateError::NotDate),
             ("tomorrow", DateError::NotDate),
@@ -109,7 +110,7 @@ mod tests {
     }
 
     proptest! {
-        /// The dates of HTTP, read by a crate of its own, are the same moments.
+        /// The dates of HTTP, parsed by another crate, are the same times.
         #[test]
         fn moments_agree_with_httpdate(second in 0_u64..253_402_300_800) {
             let moment = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second)).unwrap();

@@ -1,7 +1,7 @@
-//! Pure. What a configuration says, as digests of its parts: to tell whether two are the same without showing either.
+//! Pure. Digests of the parts of a configuration: to compare two configurations without showing either.
 //!
-//! No byte of a key is in them, nor anything made of one: a digest of a weak secret is as good as the secret to whoever can
-//! guess. Whether two processes have the same keys is shown by signing (`hookgate doctor`).
+//! The digests contain no key and nothing derived from one: a digest of a weak secret lets anyone who can guess find the
+//! secret. Whether two processes have the same keys is shown by signing (`hookgate doctor`).
 
 use std::fmt::Write as _;
 
@@ -13,15 +13,15 @@ use crate::routing::router::ModelRule;
 /// A part of a configuration: a table, or a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// What it is called: `[limits]`, `route /webhook/leases`.
+    /// Its name: `[limits]`, `route /webhook/leases`.
     pub name: String,
-    /// The digest of what it says, defaults included, in hexadecimal.
+    /// The digest of its settings, defaults included, in hexadecimal.
     pub digest: String,
 }
 
-/// The parts of a configuration, in the order of gateway.toml.
+/// Computes the digests of a configuration's parts, in the order of gateway.toml.
 ///
-/// The digests are of this version's own notation: those of two versions cannot be compared.
+/// The digests depend on this version: those of two versions cannot be compared.
 #[must_use]
 pub fn parts(config: &Config) -> Vec<Part> {
     let Config { server, limits, admin, log, forward, routes } = config;
@@ -36,8 +36,8 @@ pub fn parts(config: &Config) -> Vec<Part> {
     tables.chain(routes.iter().map(of_route)).collect()
 }
 
-/// All but the number of workers: where the file leaves it open it is that of the cores, and who compares may have others
-/// than the gateway.
+/// All settings but the number of workers: its default is the number of cores, and the machine that compares may have
+/// another number than the gateway's.
 fn of_server(server: &Server) -> String {
     let Server {
         listen,
@@ -75,7 +75,7 @@ fn digest(text: &str) -> String {
     })
 }
 
-/// Half of the digest: nobody gains by making two configurations alike.
+/// Half of the digest: a collision of two configurations gains an attacker nothing.
 const BYTES: usize = 16;
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_the_same_has_the_same_digests_and_each_change_shows_in_its_part() {
+    fn equal_settings_have_equal_digests_and_each_change_shows_in_its_part() {
         assert_eq!(differing(TEXT), [""; 0]);
         assert_eq!(differing(&TEXT.replace("\"1MiB\"", "1048576 # as before")), [""; 0]);
         assert_eq!(differing(&TEXT.replace("1MiB", "2MiB")), ["[limits]", "route /a (leads)", "route /a"]);

@@ -1,4 +1,4 @@
-//! Pure. One of `[[routes]]`, as much of it as could be read.
+//! Pure. A draft of one of `[[routes]]`: everything that could be read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::routing::router::{Ambiguity, ModelRule, Pattern, PatternError, Patter
 use crate::signature::Verifier;
 use crate::upstream::origin::Origin;
 
-/// What the rest of the file says that routes depend on.
+/// Settings elsewhere in the file that routes depend on.
 pub(super) struct Common<'c> {
     /// `[limits]`
     pub(super) limits: &'c Limits,
@@ -34,18 +34,18 @@ pub(super) struct Common<'c> {
     pub(super) context: Context<'c>,
 }
 
-/// Where a route's signature is.
+/// A table's signature.
 pub(super) enum Signs {
-    /// There is none here.
+    /// The table has none.
     Absent,
-    /// There is one, with an error in it.
+    /// It has an error.
     Wrong,
-    /// Here.
+    /// It is valid.
     Here(Signature),
 }
 
 impl Signs {
-    /// The `signature` of a table.
+    /// Reads the `signature` of a table.
     pub(super) fn read(table: &Table<'_>, context: Context<'_>, problems: &mut Problems) -> Self {
         match table.get("signature").map(|item| Signature::read(&item, context, problems)) {
             None => Self::Absent,
@@ -55,13 +55,13 @@ impl Signs {
     }
 }
 
-/// A route, as much of it as could be read.
+/// A route, with everything that could be read.
 pub(super) struct Draft<'t> {
-    /// Its table, for the places of things.
+    /// Its table, for positions in the file.
     pub(super) table: Table<'t>,
     /// `path`
     pub(super) path: Option<Pattern>,
-    /// `model`, or the path's.
+    /// `model`, or the model of the path.
     pub(super) model: Option<ModelRule>,
     /// `methods`
     pub(super) methods: Vec<Method>,
@@ -123,12 +123,12 @@ impl<'t> Draft<'t> {
         }
     }
 
-    /// Where the route says which model it takes.
+    /// The place where the route names its model.
     pub(super) fn model_place(&self) -> Range<usize> {
         if self.table.get("model").is_some() { self.table.place("model") } else { self.table.place("path") }
     }
 
-    /// The route, under its own signature or that of the whole file; `None` if there is an error in it.
+    /// Completes the route with its own signature or that of the whole file; `None` if it has an error.
     pub(super) fn finish(self, whole: Option<&Arc<Verifier>>) -> Option<Route> {
         let verifier = match self.signature {
             Signs::Absent => Arc::clone(whole?),
@@ -177,7 +177,7 @@ fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
     Some(pattern)
 }
 
-/// What to write instead of a path that is none.
+/// What to write instead of an invalid path.
 fn path_help(text: &str, error: &PatternError) -> String {
     match error.fault {
         PatternFault::NoLeadingSlash => format!("write `path = \"/{}\"`", shown::quote(text)),
@@ -211,18 +211,18 @@ fn path_help(text: &str, error: &PatternError) -> String {
     }
 }
 
-/// What stands here for a parameter as another router writes it, of the same name if that can be one.
+/// The parameter meant by another router's notation, with the same name if the name is valid here.
 fn parameter_like(text: &str, at: &Range<usize>) -> String {
     let segment = text.get(at.clone()).unwrap_or_default();
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    // `/hooks*` is all that begins so: one level deeper is what can be written.
+    // `/hooks*` matches everything with that prefix. The nearest valid pattern is one level deeper.
     if let Some(prefix) = segment.strip_suffix('*')
         && !prefix.is_empty()
         && prefix.chars().all(is_of_name)
     {
         return format!("{prefix}/{{*rest}}");
     }
-    // The type that stands before the name in `<int:id>` is none of it.
+    // The type before the name, as in `<int:id>`, is not part of the name.
     let name = segment.rsplit(':').next().unwrap_or_default();
     let name =
         name.trim_start_matches(|c| !is_of_name(c)).split(|c| !is_of_name(c)).next().unwrap_or_default();
@@ -235,7 +235,7 @@ fn parameter_like(text: &str, at: &Range<usize>) -> String {
     }
 }
 
-/// `None` if there is an error in it.
+/// Reads the model; `None` if it has an error.
 fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> Option<ModelRule> {
     let bound = path.is_some_and(Pattern::binds_model);
     let Some(item) = table.get("model") else {
@@ -263,7 +263,7 @@ fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> 
     Some(ModelRule::Named(text.to_owned()))
 }
 
-/// At least one method (RFC 9110, section 9), no two the same.
+/// Reads the methods: at least one (RFC 9110, section 9), no two the same.
 fn methods(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
     let array = item.array(&item.write("[\"POST\"]"), problems)?;
     if array.is_empty() {
@@ -287,7 +287,7 @@ fn methods(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
     Some(all.into_iter().map(|(method, _)| method).collect())
 }
 
-/// A method: a token, in upper case (they are case-sensitive), and not `CONNECT`, which no gateway serves.
+/// Reads a method: a token in upper case (methods are case-sensitive), and not `CONNECT`, which no gateway serves.
 fn method(item: &Item<'_>, problems: &mut Problems) -> Option<Method> {
     let text = item.text("[\"POST\"]", problems)?;
     let upper = text.trim().to_ascii_uppercase();

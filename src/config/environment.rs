@@ -1,4 +1,4 @@
-//! Pure. What a configuration refers to outside of its file, as an interface: the secrets' places, the number of cores.
+//! Pure. The interface to everything outside a configuration's file: secrets and the number of cores.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// The surroundings that a configuration is read in.
+/// The environment that a configuration is read in.
 ///
-/// The real ones are `load::Machine`; [`Fixed`] is made of values.
+/// The real one is `load::Machine`; [`Fixed`] is made of values.
 pub trait Environment {
     /// The value of an environment variable, or `None` if it is not set.
     fn variable(&self, name: &str) -> Option<OsString>;
@@ -25,23 +25,23 @@ pub trait Environment {
     fn cores(&self) -> NonZeroUsize;
 }
 
-/// Whether an environment variable can be called so (POSIX, section 8.1, and in lower case too).
+/// Whether a text can be the name of an environment variable (POSIX, section 8.1; lower case is allowed too).
 pub(super) fn is_variable_name(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A secret's file, read whole.
+/// The content of a secret's file.
 #[derive(Clone)]
 pub struct SecretFile {
-    /// What is in it. Wiped when dropped.
+    /// The bytes. Wiped when dropped.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// Whether any user of the machine can read it.
+    /// Whether every user of the machine can read the file.
     pub readable_by_everyone: bool,
 }
 
-/// As for a key: the bytes never print.
+/// Never prints the bytes, as for a key.
 impl fmt::Debug for SecretFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretFile")
@@ -53,15 +53,15 @@ impl fmt::Debug for SecretFile {
 /// Why a secret's file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileError {
-    /// There is none of that name.
+    /// There is no such file.
     Missing,
     /// This user may not read it.
     Denied,
-    /// It is something else than a file: a folder, a pipe, a device; what it is.
+    /// It is not a regular file but this: a directory, a pipe, a device.
     NotFile(&'static str),
-    /// It has more than this many bytes, which no secret has.
+    /// It has more than this many bytes. No secret has as many.
     TooLarge(usize),
-    /// Something else, in the system's words.
+    /// Another error, in the system's words.
     Other(String),
 }
 
@@ -87,20 +87,20 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    /// No variables, no files, and so many cores.
+    /// An environment without variables and files, and with this many cores.
     #[must_use]
     pub fn new(cores: NonZeroUsize) -> Self {
         Self { variables: BTreeMap::new(), files: BTreeMap::new(), cores }
     }
 
-    /// With a variable set.
+    /// Sets a variable.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.variables.insert(name.to_owned(), value.into());
         self
     }
 
-    /// With a file that only its owner can read.
+    /// Adds a file that only its owner can read.
     #[must_use]
     pub fn with_file(mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
         self.files.insert(
@@ -110,7 +110,7 @@ impl Fixed {
         self
     }
 
-    /// With a file that everyone can read.
+    /// Adds a file that everyone can read.
     #[must_use]
     pub fn with_open_file(mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
         self.files.insert(
@@ -120,7 +120,7 @@ impl Fixed {
         self
     }
 
-    /// With a file that cannot be read.
+    /// Adds a file that cannot be read.
     #[must_use]
     pub fn with_bad_file(mut self, path: impl Into<PathBuf>, error: FileError) -> Self {
         self.files.insert(path.into(), Err(error));
@@ -128,7 +128,7 @@ impl Fixed {
     }
 }
 
-/// Names only: the values are secrets.
+/// Prints names only: the values are secrets.
 impl fmt::Debug for Fixed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fixed")

@@ -1,4 +1,4 @@
-//! Pure. From the text of gateway.toml to a [`Config`], or to everything that is wrong with it.
+//! Pure. Reads the text of gateway.toml into a [`Config`], or into a report of every problem.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use super::upstream::Settings;
 use super::{Admin, Config, address, keys, schemes, sections, syntax};
 use crate::config::redact::{Syntax, redact_secrets};
 
-/// A configuration, and what there is to say about it all the same.
+/// A configuration, with its warnings and notes.
 #[derive(Debug)]
 pub struct Loaded {
     /// The configuration.
@@ -25,8 +25,8 @@ pub struct Loaded {
     pub report: Report,
 }
 
-/// Reads the text of a configuration file. `name` is the file's, as it was given: relative paths in it begin at its
-/// folder. Everything that is wrong is reported at once, and no secret is shown.
+/// Reads the text of a configuration file. `name` is the file's path as given: relative paths in the file start at its
+/// directory. Every problem is reported at once, and no secret is shown.
 ///
 /// # Errors
 /// The [`Report`], if there is any error.
@@ -47,11 +47,11 @@ pub fn read(
         return if report.has_errors() { Err(report) } else { Ok(Loaded { config, report }) };
     }
     let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
-    // A copy of the text, with the secrets that stand in it.
+    // A copy of the text, which contains the secrets.
     let sound = Zeroizing::new(syntax::without_errors(text, &errors));
     if let Ok(document) = DeTable::parse(&sound) {
         compile(document.get_ref(), &sound, context, &mut problems);
-        // What is left of a broken file is read as it was not meant: what looks like a key may be a secret.
+        // The rest of a broken file may be misread: what looks like a key may be a secret.
         let hidden = |problem: &Problem| {
             problem.code == "unknown_key" && shown.get(problem.span.clone()) != text.get(problem.span.clone())
         };
@@ -63,11 +63,11 @@ pub fn read(
     Err(Report::new(name, shown, problems))
 }
 
-/// Reads `[admin]` and nothing else, for whoever asks a running gateway: what is wrong elsewhere, and secrets that are not at
-/// hand, do not matter then. `None` if it is off.
+/// Reads only `[admin]`, for commands that ask a running gateway: errors elsewhere and missing secrets do not matter to
+/// them. `None` if the admin listener is off.
 ///
 /// # Errors
-/// The [`Report`], if the text is no TOML, or there is an error in `[admin]`.
+/// The [`Report`], if the text is not TOML, or `[admin]` has an error.
 pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -83,7 +83,7 @@ pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report
     if report.has_errors() { Err(report) } else { Ok(admin) }
 }
 
-/// Problems that a file with lines missing may seem to have.
+/// Problems that a file may only seem to have because lines with errors were removed.
 const OF_THE_WHOLE: [&str; 11] = [
     "missing_key",
     "missing_routes",
@@ -98,7 +98,7 @@ const OF_THE_WHOLE: [&str; 11] = [
     "body_beyond_memory",
 ];
 
-/// The configuration of a document; worth nothing if there are errors among the problems.
+/// Compiles a document. The result is meaningless if the problems include an error.
 fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &mut Problems) -> Config {
     let end = text.trim_end().len();
     let root = Table::open("the file", end..end, document, keys::ROOT, problems);

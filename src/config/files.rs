@@ -1,11 +1,10 @@
-//! Shell. Reads files: at most so many bytes of each, and without waiting for what may never come.
+//! Shell. Reads files: a bounded number of bytes of each, without blocking for ever.
 //!
-//! An ordinary `open` of a named pipe waits until somebody writes to it, and a device may have no end. The thread that
-//! reloads would be stuck there for ever. So every file is opened with `O_NONBLOCK`, what it is is asked of the
-//! descriptor, and what is read later is read of that descriptor: a name may be given to another file in between.
+//! An ordinary `open` of a named pipe blocks until another process opens it for writing, and a device may have no end. The
+//! thread that reloads would be stuck there for ever. So every file is opened with `O_NONBLOCK`, and its type is read from
+//! the descriptor, as is its content: the name may be given to another file in between.
 //!
-//! What is read may be a secret. It is read into memory that is wiped when dropped, and that is never moved to a larger
-//! place without being wiped.
+//! The content may be a secret. Its buffer is wiped when it is dropped and when it is replaced by a larger one.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -18,23 +17,23 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-/// How long nothing may come from a pipe before reading it is given up. Guards against a pipe that nobody writes to; long
-/// enough for a program that asks its user something before it writes.
+/// How long a pipe may deliver nothing. Guards against a pipe that nobody writes to; long enough for a program that first
+/// asks its user something.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The least memory that is read into: most files fit at once.
+/// The initial size of the buffer: most files fit.
 const LEAST: usize = 4096;
 
 /// Why a file cannot be read.
 #[derive(Debug)]
 pub enum ReadError {
-    /// It is something else than a file; what it is.
+    /// It is not a regular file but this.
     NotFile(&'static str),
     /// It has more than this many bytes.
     TooLarge(usize),
-    /// It is a pipe, from which nothing has come for this long.
+    /// It is a pipe that has delivered nothing for this long.
     Silent(Duration),
-    /// The system's reason.
+    /// The system's error.
     Io(io::Error),
 }
 
@@ -78,20 +77,20 @@ impl From<ReadError> for io::Error {
     }
 }
 
-/// What was read.
+/// The content of a file.
 pub struct Content {
-    /// Its bytes.
+    /// The bytes.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// What the system says of it.
+    /// The file's metadata.
     pub metadata: Metadata,
 }
 
-/// Reads a regular file whole: what may be read again at any time, and never waits for somebody else.
+/// Reads a regular file whole. It can be read again at any time, and never blocks for another process.
 ///
 /// # Errors
 /// [`ReadError`]
 pub fn read_regular(path: &Path, limit: usize) -> Result<Content, ReadError> {
-    // Asked of the path as well: to open a device may be to do something.
+    // The path is checked before it is opened: opening a device may have an effect.
     let before = std::fs::metadata(path)?;
     if let Some(what) = special(&before) {
         return Err(ReadError::NotFile(what));
@@ -104,8 +103,8 @@ pub fn read_regular(path: &Path, limit: usize) -> Result<Content, ReadError> {
     Ok(Content { bytes, metadata })
 }
 
-/// Reads a file whole, or what comes from a pipe until its end: for what is read once, when somebody asks for it (a shell
-/// hands over the output of a program as a pipe).
+/// Reads a file whole, or a pipe to its end. For files read once, on a user's request (a shell passes the output of a
+/// program as a pipe).
 ///
 /// # Errors
 /// [`ReadError`]
@@ -115,7 +114,7 @@ pub fn read_once(path: &Path, limit: usize) -> Result<Content, ReadError> {
     Ok(Content { bytes, metadata })
 }
 
-/// Opens a file, or the reading end of a pipe, as [`read_once`] does.
+/// Opens a file, or the reading end of a pipe, under the rules of [`read_once`].
 ///
 /// # Errors
 /// [`ReadError`]
@@ -143,7 +142,7 @@ fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
     Ok((file, metadata))
 }
 
-/// What it is, where it is no regular file.
+/// The type of a file that is not a regular one.
 fn special(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     if kind.is_file() {
@@ -163,10 +162,9 @@ fn size(metadata: &Metadata) -> usize {
     usize::try_from(metadata.len()).unwrap_or(usize::MAX)
 }
 
-/// Reads to the end. `says` is how many bytes the system says there are: a file of /proc, a pipe, or one that is being
-/// written has more.
+/// Reads to the end. `says` is the size in the metadata: a file of /proc, a pipe, or a file being written has more.
 fn read_whole(mut from: impl Read, says: usize, limit: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-    // One more than there may be, which shows that there is more.
+    // One byte more than the limit shows that the file is too large.
     let most = limit.saturating_add(1);
     let mut bytes = Zeroizing::new(vec![0; says.saturating_add(1).max(LEAST).min(most)]);
     let mut len: usize = 0;
@@ -195,7 +193,7 @@ fn read_whole(mut from: impl Read, says: usize, limit: usize) -> Result<Zeroizin
     Ok(bytes)
 }
 
-/// What went through [`io::Error`] because [`Read`] knows no other.
+/// Recovers a [`ReadError`] that was passed through [`io::Error`], the only error of [`Read`].
 fn read_error(error: io::Error) -> ReadError {
     match error.downcast::<ReadError>() {
         Ok(error) => error,
@@ -203,12 +201,12 @@ fn read_error(error: io::Error) -> ReadError {
     }
 }
 
-/// A file, or a pipe that is waited for.
+/// A file, or a pipe that is read with a time limit.
 struct Stream {
     file: File,
-    /// How long nothing may come; `None` for a regular file, which always has what it has.
+    /// How long a pipe may deliver nothing; `None` for a regular file, which never blocks.
     patience: Option<Duration>,
-    /// Whether anything has come, or is known to be all.
+    /// Whether the first bytes, or the end, have been seen.
     begun: bool,
 }
 
@@ -218,7 +216,7 @@ impl Read for Stream {
             let read = self.file.read(buffer);
             let Some(patience) = self.patience else { return read };
             match read {
-                // A pipe that nobody has written to yet looks as if it were at its end.
+                // A pipe that nobody has written to yet reads as if it were at its end.
                 Ok(0) if !self.begun && !buffer.is_empty() => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(_) | Err(_) => {
@@ -233,7 +231,7 @@ impl Read for Stream {
 }
 
 impl Stream {
-    /// Waits until something comes, or the last writer goes.
+    /// Waits until the pipe has bytes, or its last writer closes it.
     fn wait(&self, patience: Duration) -> io::Result<()> {
         let limit = Timespec::try_from(patience).map_err(|_too_long| io::ErrorKind::InvalidInput)?;
         loop {
@@ -270,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_named_and_not_read() {
+    fn a_special_file_is_named_and_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let fifo = fifo(&folder);
         let link = folder.path().join("link");
@@ -307,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_less_than_it_has_is_read_whole() {
+    fn a_file_larger_than_its_metadata_says_is_read_whole() {
         let path = Path::new("/proc/self/smaps");
         let read = read_regular(path, 1 << 24).unwrap();
         assert_eq!(read.metadata.len(), 0);
@@ -327,7 +325,7 @@ mod tests {
         });
         assert_eq!(read_once(&path, 90_000).unwrap().bytes.len(), 90_000);
         writer.join().unwrap();
-        // As a shell hands over what a program has written that has ended since.
+        // A shell passes the output of a program this way, when the program has ended.
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"all of it").unwrap();
         drop(writer);
@@ -336,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_writes_to_is_not_waited_for_without_an_end() {
+    fn waiting_for_a_pipe_without_a_writer_ends() {
         let folder = tempfile::tempdir().unwrap();
         let path = fifo(&folder);
         let (file, _) = open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Pure. One value of gateway.toml, read as what it should be.
+//! Pure. One value of gateway.toml, and readers for its expected types.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use super::problem::{Problem, Problems};
 use crate::config::bounds::LONGEST;
 use crate::config::{shown, suggest, unit};
 
-/// A value, the key it is set under, and where both are.
+/// A value and its key, with their places.
 #[derive(Clone, Debug)]
 pub(super) struct Item<'t> {
     /// The key.
     pub(super) name: &'static str,
-    /// Whether it is the key's whole value, and not an element of it.
+    /// Whether it is the key's whole value, as opposed to an element of it.
     pub(super) whole: bool,
     /// Where the key is.
     pub(super) key: Range<usize>,
@@ -25,7 +25,7 @@ pub(super) struct Item<'t> {
 }
 
 impl<'t> Item<'t> {
-    /// A string; `example` is one to copy, with its quotes.
+    /// Reads a string; `example` is one to copy, with its quotes.
     pub(super) fn text(&self, example: &str, problems: &mut Problems) -> Option<&'t str> {
         let text = self.value.as_str();
         if text.is_none() {
@@ -34,7 +34,7 @@ impl<'t> Item<'t> {
         text
     }
 
-    /// A table; `help` says how to write it.
+    /// Reads a table; `help` says how to write it.
     pub(super) fn table(&self, help: &str, problems: &mut Problems) -> Option<&'t DeTable<'t>> {
         let table = self.value.as_table();
         if table.is_none() {
@@ -43,7 +43,7 @@ impl<'t> Item<'t> {
         table
     }
 
-    /// An array; `help` says how to write it.
+    /// Reads an array; `help` says how to write it.
     pub(super) fn array(&self, help: &str, problems: &mut Problems) -> Option<&'t DeArray<'t>> {
         let array = self.value.as_array();
         if array.is_none() {
@@ -64,7 +64,7 @@ impl<'t> Item<'t> {
         })
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub(super) fn flag(&self, problems: &mut Problems) -> Option<bool> {
         let flag = self.value.as_bool();
         if flag.is_none() {
@@ -73,7 +73,7 @@ impl<'t> Item<'t> {
         flag
     }
 
-    /// A number that is not negative; `example` is one to copy.
+    /// Reads a number that is not negative; `example` is one to copy.
     pub(super) fn number(&self, example: &str, problems: &mut Problems) -> Option<u64> {
         let Some(integer) = self.value.as_integer() else {
             self.wrong_type("an integer", &self.write(example), problems);
@@ -89,7 +89,7 @@ impl<'t> Item<'t> {
         number
     }
 
-    /// A number of bytes, as an integer or with a unit.
+    /// Reads a number of bytes, as an integer or with a unit.
     pub(super) fn size(&self, default: u64, problems: &mut Problems) -> Option<u64> {
         let example = format!("\"{}\"", unit::write_size(default));
         if self.value.is_integer() {
@@ -108,7 +108,7 @@ impl<'t> Item<'t> {
             .ok()
     }
 
-    /// A duration from a millisecond to a day.
+    /// Reads a duration from a millisecond to a day.
     pub(super) fn duration(&self, default: Duration, problems: &mut Problems) -> Option<Duration> {
         let example = format!("\"{}\"", unit::write_duration(default));
         let text = match (self.value.as_str(), self.value.as_integer()) {
@@ -151,7 +151,7 @@ impl<'t> Item<'t> {
         }
     }
 
-    /// One of several words.
+    /// Reads one of several words.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
         let words = || choices.iter().map(|(word, _)| *word);
         let all = suggest::list(words());
@@ -172,14 +172,14 @@ impl<'t> Item<'t> {
         choice
     }
 
-    /// `write ...` for this key.
+    /// The help text `write ...` for this key.
     pub(super) fn write(&self, value: &str) -> String {
         format!("write `{} = {value}`", self.name)
     }
 
-    /// Where a part of this string is in the file, as exactly as the file's way to write it allows.
+    /// The place of a part of this string, as exactly as its notation in the file allows.
     pub(super) fn part(&self, text: &str, at: Range<usize>) -> Range<usize> {
-        // A string as long as its text and two quotes has no escapes: bytes of the text are bytes of the file.
+        // A string as long as its text and two quotes has no escapes, so its offsets are those of the file.
         if self.span.len() == text.len().saturating_add(2) && !at.is_empty() {
             let start = self.span.start.saturating_add(1);
             start.saturating_add(at.start)..start.saturating_add(at.end)

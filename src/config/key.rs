@@ -1,49 +1,49 @@
-//! Pure. What a key of gateway.toml is: its name, what may stand under it, and what it is for.
+//! Pure. The description of a key of gateway.toml: its name, its type, and its purpose.
 
-/// A key. The reader knows no others, and the schema and the manual page are made from the same tables.
+/// A key. The reader accepts no others, and the schema and the manual page are made from the same tables.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// What it is called.
+    /// Its name.
     pub(super) name: &'static str,
-    /// What may stand under it.
+    /// Its type.
     pub(super) value: Value,
-    /// What it is for, in a sentence or two.
+    /// Its purpose, in a sentence or two.
     pub(super) about: &'static str,
-    /// Its default, as TOML and JSON both write it; `None` where there is none, or none that is the same everywhere.
+    /// Its default, in a notation valid in both TOML and JSON; `None` if it has none, or none that is the same everywhere.
     pub(super) default: Option<&'static str>,
-    /// Whether its table is wrong without it.
+    /// Whether its table must have it.
     pub(super) required: bool,
 }
 
 impl Key {
-    /// A key that may be left out.
+    /// An optional key.
     pub(super) const fn new(name: &'static str, value: Value, about: &'static str) -> Self {
         Self { name, value, about, default: None, required: false }
     }
 
-    /// The same, with the default.
+    /// Sets the default.
     pub(super) const fn or(mut self, default: &'static str) -> Self {
         self.default = Some(default);
         self
     }
 
-    /// The same, where it must not be left out.
+    /// Makes it required.
     pub(super) const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 }
 
-/// What may stand under a key.
+/// The type of a key's value.
 #[derive(Debug)]
 pub(super) enum Value {
     /// `true` or `false`.
     Flag,
-    /// A string of the form that a regular expression says, as far as one can.
+    /// A string that matches this regular expression, as far as one can express its form.
     Text(&'static str),
     /// One of these words.
     Word(fn() -> Vec<&'static str>),
-    /// A string, and usually one of these words.
+    /// A string, usually one of these words.
     Known(fn() -> Vec<&'static str>),
     /// `"10s"`, from a millisecond to a day.
     Duration,
@@ -54,20 +54,20 @@ pub(super) enum Value {
         /// In bytes.
         most: u64,
     },
-    /// A number of things.
+    /// A number.
     Count {
         /// At least.
         least: usize,
         /// At most.
         most: usize,
     },
-    /// A moment: a TOML date with a time and a zone, or the same as a string.
+    /// A time: a TOML date with a time and an offset, or the same as a string.
     Moment,
     /// An array.
     List {
-        /// Of these.
+        /// The type of its elements.
         of: &'static Value,
-        /// That it may be empty.
+        /// Whether it may be empty.
         empty: bool,
     },
     /// A table with these keys.
@@ -76,28 +76,28 @@ pub(super) enum Value {
     TableWithOne {
         /// All its keys.
         keys: &'static [Key],
-        /// Those of which there is one.
+        /// The keys of which exactly one is required.
         of: &'static [&'static str],
     },
-    /// A table whose keys are names that the file makes up.
+    /// A table whose keys are names chosen in the file.
     Named {
-        /// What a name is made of.
+        /// The form of a name.
         name: &'static str,
-        /// What is under each.
+        /// The type of each value.
         value: &'static Value,
     },
-    /// Any of several.
+    /// Any of these types.
     Either(&'static [Value]),
     /// `true`, `false` or this word.
     FlagOr(&'static str),
 }
 
-/// Whether one of these keys is called so.
+/// Whether a key has this name.
 pub(super) fn has(keys: &[Key], name: &str) -> bool {
     keys.iter().any(|key| key.name == name)
 }
 
-/// What these keys are called.
+/// The names of these keys.
 pub(super) fn names(keys: &'static [Key]) -> impl Iterator<Item = &'static str> + Clone {
     keys.iter().map(|key| key.name)
 }

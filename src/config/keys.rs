@@ -1,6 +1,6 @@
-//! Pure. Every key that gateway.toml may have.
+//! Pure. All keys of gateway.toml.
 //!
-//! A new key is one line here. Without it the reader refuses the key, and with it the schema and the manual page have it.
+//! A new key is one entry here. The reader, the schema and the manual page use these tables.
 
 use super::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use super::key::{Key, Value, has, names};
@@ -337,7 +337,7 @@ pub(super) const TIMESTAMP: &[Key] = &[
     .or("\"s\""),
 ];
 
-/// A scheme's `tolerance`, where past and future have one each.
+/// A scheme's `tolerance`, with separate values for past and future.
 pub(super) const TOLERANCE: &[Key] = &[
     Key::new("past", Value::Duration, "How long ago it may be."),
     Key::new("future", Value::Duration, "How far ahead it may be."),
@@ -453,7 +453,7 @@ pub(super) const ROUTE: &[Key] = &[
     .or("\"enforce\""),
 ];
 
-/// The tables, as people write them, with their keys: to say where a key belongs that is not where it should be.
+/// The tables, with their titles and keys: to say in which table a misplaced key belongs.
 pub(super) const TABLES: [(&str, &[Key]); 16] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
@@ -480,7 +480,7 @@ const POINTERS: Value = Value::List { of: &Value::Text("^/"), empty: true };
 /// A path as a request can carry it (RFC 3986, section 3.3), and parameters.
 const PATH: &str = "^(/(\\{\\*?[A-Za-z0-9_]+\\}|([A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})*))+$";
 
-/// An IP address and a port, as far as a regular expression can tell.
+/// An IP address and a port, as far as a regular expression can check.
 const TCP: Value = Value::Text("^(\\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]|[0-9.]+):[0-9]{1,5}$");
 const UNIX: Value = Value::Text("^unix:/.*[^/]$");
 const LISTENERS: Value = Value::Either(&[LISTENER, Value::List { of: &LISTENER, empty: false }]);
@@ -489,12 +489,12 @@ const LISTENER: Value = Value::Either(&[TCP, UNIX]);
 /// The name of a field (RFC 9110, section 5.1).
 const FIELD: Value = Value::Text("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$");
 
-/// A name that can be a label, a log field and a word of an HTTP field.
+/// A name that is valid as a label, as a log field and as a word of an HTTP field.
 const LABEL: &str = "^[A-Za-z0-9_.-]+$";
 const LABELLED: Value = Value::Text(LABEL);
 
-/// The keys of a signature and its secrets under which no secret is meant to stand: those that are shown. A new key is
-/// none of them until it is put here.
+/// The keys of a signature and its secrets whose values may be shown, because no secret belongs under them. A new key is
+/// hidden until it is listed here.
 pub(super) const PUBLIC_IN_SIGNATURE: &[&str] = &[
     "scheme",
     "name",
@@ -509,7 +509,7 @@ pub(super) const PUBLIC_IN_SIGNATURE: &[&str] = &[
     "challenge",
 ];
 
-/// Whether no secret is meant to stand under this key, wherever it is.
+/// Whether a key is public wherever it occurs: no secret belongs under it.
 pub(super) fn is_public(key: &str) -> bool {
     let elsewhere =
         [SERVER, PROXY_PROTOCOL, LIMITS, UPSTREAM, ADMIN, LOG, FORWARD, SCHEME, TIMESTAMP, TOLERANCE, ROUTE]
@@ -518,7 +518,7 @@ pub(super) fn is_public(key: &str) -> bool {
     PUBLIC_IN_SIGNATURE.contains(&key) || (elsewhere && key != "signature")
 }
 
-/// Every key, and many of them more than once.
+/// All keys; a key of several tables occurs several times.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     TABLES.iter().flat_map(|(_, keys)| names(keys))
 }

@@ -1,4 +1,4 @@
-//! Shell. The configuration file, the machine it is read on, and the moment.
+//! Shell. Loads a configuration file, with the machine's environment and the current time.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,8 +21,8 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     load_observed(path, Source::FileOrPipe, &|_read| {})
 }
 
-/// As [`load`], and shows every file that is read to `observer`, also where that fails: first the configuration file, then
-/// its secrets'.
+/// As [`load`], and shows every file read to `observer`, also on failure: first the configuration file, then the files of
+/// its secrets.
 ///
 /// # Errors
 /// As [`load`].
@@ -38,10 +38,10 @@ pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -
     read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
 }
 
-/// Reads `[admin]` of a configuration file and nothing else of it, and no secret.
+/// Reads only `[admin]` of a configuration file, and no secret.
 ///
 /// # Errors
-/// [`LoadError`] if the file cannot be read, or is wrong there.
+/// [`LoadError`] if the file cannot be read, or `[admin]` has an error.
 pub fn load_admin(path: &Path) -> Result<Option<Admin>, LoadError> {
     let content = files::read_once(path, LARGEST_CONFIG).map_err(|error| unreadable(path, error))?;
     read_admin(&path.to_string_lossy(), text(path, &content.bytes)?).map_err(LoadError::Wrong)
@@ -58,12 +58,12 @@ fn unreadable(path: &Path, error: ReadError) -> LoadError {
     LoadError::Unreadable { path: path.to_owned(), source: error.into() }
 }
 
-/// What a configuration file may be.
+/// The allowed kinds of configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Also a pipe, which has its content once: for what is read when somebody asks for it.
+    /// A file or a pipe, which can be read once: for reading on a user's request.
     FileOrPipe,
-    /// Only what can be read again: for a reload.
+    /// Only a regular file, which can be read again: for a reload.
     File,
 }
 
@@ -72,30 +72,30 @@ pub enum Source {
 pub struct Read<'r> {
     /// The file.
     pub path: &'r Path,
-    /// What was found there.
+    /// What was found at its path.
     pub seen: Seen<'r>,
     /// The most bytes that it may have.
     pub limit: usize,
 }
 
-/// What was found where a file should be.
+/// What was found at a file's path.
 #[derive(Clone, Copy)]
 pub enum Seen<'r> {
     /// The content of a regular file.
     Content(&'r [u8]),
-    /// No file, something that is no regular file, or one that is too large.
+    /// No file, not a regular file, or too large.
     Nothing,
-    /// It could not be found out: the process has no descriptor left, or may not read the file.
+    /// Unknown: the process has no free descriptor, or no permission.
     Unknown,
 }
 
 impl<'r> Seen<'r> {
-    /// What the reading of a file has shown.
+    /// Converts the result of reading a file.
     #[must_use]
     pub fn of(read: &'r Result<Content, ReadError>) -> Self {
         match read {
             Ok(content) if content.metadata.is_file() => Self::Content(&content.bytes),
-            // A pipe is read once, and never again just to look.
+            // A pipe is read once, and never again for a comparison.
             Ok(_) | Err(ReadError::NotFile(_) | ReadError::TooLarge(_) | ReadError::Silent(_)) => {
                 Self::Nothing
             }
@@ -109,7 +109,7 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The machine, and somebody who looks on.
+/// The machine's environment, with an observer of every file read.
 struct Observed<'o> {
     observer: &'o dyn Fn(Read<'_>),
 }
@@ -130,17 +130,17 @@ impl Environment for Observed<'_> {
     }
 }
 
-/// Why there is no configuration.
+/// Why no configuration was loaded.
 #[derive(Debug)]
 pub enum LoadError {
     /// The file cannot be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// There are errors in it.
+    /// The file has errors.
     Wrong(Report),
 }
 
@@ -165,7 +165,7 @@ impl std::error::Error for LoadError {
     }
 }
 
-/// What to do where there is no configuration yet.
+/// What to do when there is no configuration yet.
 const HOW_TO_START: &str = "\
 to see hookgate at work without one: hookgate demo
 to name another file: hookgate --config FILE
@@ -181,7 +181,7 @@ to start one, put this into gateway.toml and set PROPIFY_WEBHOOK_SECRET:
 
 every key is explained in the gateway.toml that comes with hookgate";
 
-/// The machine this process runs on.
+/// The environment of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine;
 
@@ -226,10 +226,10 @@ fn readable_by_everyone(metadata: &std::fs::Metadata) -> bool {
     metadata.permissions().mode() & 0o004 != 0
 }
 
-/// No configuration written by a person is larger; what is larger is another file.
+/// The most bytes of a configuration file. A larger one is the wrong file.
 const LARGEST_CONFIG: usize = 4 << 20;
 
-/// No secret is larger: what is larger is the wrong file.
+/// The most bytes of a secret's file. A larger one is the wrong file.
 const LARGEST_SECRET: usize = 64 << 10;
 
 #[cfg(test)]
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_that_a_missing_one_is_answered_with_is_a_good_one() {
+    fn the_file_suggested_for_a_missing_one_is_valid() {
         let example: Vec<&str> = HOW_TO_START.lines().filter_map(|line| line.strip_prefix("    ")).collect();
         let environment = super::super::environment::Fixed::new(NonZeroUsize::MIN)
             .with_variable("PROPIFY_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef");
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_not_read() {
+    fn a_path_that_is_not_a_secrets_file_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let large = folder.path().join("large");
         std::fs::write(&large, vec![b'x'; LARGEST_SECRET + 1]).unwrap();
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_is_no_file_is_said_to_be_none() {
+    fn a_configuration_that_is_not_a_file_is_reported_as_such() {
         let folder = tempfile::tempdir().unwrap();
         let text = load(folder.path()).unwrap_err().to_string();
         assert!(text.ends_with(" cannot be read: it is a folder, not a file"), "{text}");

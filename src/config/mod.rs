@@ -1,7 +1,7 @@
-//! Pure. The configuration as the rest of the program sees it: complete, checked, in its own types.
+//! Pure. The configuration: complete, checked, in its own types.
 //!
-//! A [`Config`] is only ever made by [`read`], from the text of gateway.toml and the environment it refers to.
-//! Whoever holds one need check nothing again.
+//! A [`Config`] is only made by [`read`], from the text of gateway.toml and its environment. Its holders need no further
+//! checks.
 
 pub mod cross_checks;
 pub mod digest;

@@ -1,4 +1,4 @@
-//! Pure. JSON pointers (RFC 6901), and what a route requires to stand where they lead.
+//! Pure. JSON pointers (RFC 6901), and the values that a route requires at them.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::table::Table;
 use crate::routing::model::Requirement;
 use crate::signature::scheme::Scheme;
 
-/// The pointers of an array.
+/// Reads the pointers of an array.
 pub(super) fn list(item: &Item<'_>, problems: &mut Problems) -> Vec<String> {
     let Some(array) = item.array(&item.write("[\"/meta/object\"]"), problems) else { return Vec::new() };
     let mut all = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn list(item: &Item<'_>, problems: &mut Problems) -> Vec<String> {
     all
 }
 
-/// `require`: each pointer with the text that must stand there; `None` if there is an error in it.
+/// Reads `require`: each pointer with the text required there; `None` if it has an error.
 pub(super) fn required(table: &Table<'_>, problems: &mut Problems) -> Option<Vec<Requirement>> {
     let Some(item) = table.get("require") else { return Some(Vec::new()) };
     let before = problems.len();
@@ -45,7 +45,7 @@ pub(super) fn required(table: &Table<'_>, problems: &mut Problems) -> Option<Vec
     (problems.len() == before).then_some(all)
 }
 
-/// `integration`: the identifier that must stand where the scheme's events have theirs.
+/// Reads `integration`: the identifier required where the scheme's events have theirs.
 pub(super) fn integration(item: &Item<'_>, scheme: &Scheme, problems: &mut Problems) -> Option<Requirement> {
     let text = item.text("\"cuid_...\"", problems)?;
     if scheme.integration_pointers.is_empty() {
@@ -59,7 +59,7 @@ pub(super) fn integration(item: &Item<'_>, scheme: &Scheme, problems: &mut Probl
     Some(Requirement::new(scheme.integration_pointers.iter().map(|pointer| &**pointer), text))
 }
 
-/// Whether a text is a JSON pointer; what is wrong with it is noted.
+/// Whether a text is a JSON pointer; an error in it is reported.
 pub(super) fn is_pointer(text: &str, span: Range<usize>, problems: &mut Problems) -> bool {
     let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     let depth = text.split('/').skip(1).count();
@@ -76,7 +76,7 @@ pub(super) fn is_pointer(text: &str, span: Range<usize>, problems: &mut Problems
     false
 }
 
-/// Notes it if there are more entries than a person would write.
+/// Reports a list with too many entries.
 pub(super) fn bounded(item: &Item<'_>, many: usize, problems: &mut Problems) {
     if many > MOST {
         let message = format!("`{}` has {many} entries, and can have {MOST} at most", item.name);
@@ -84,6 +84,6 @@ pub(super) fn bounded(item: &Item<'_>, many: usize, problems: &mut Problems) {
     }
 }
 
-/// Bounds on what is compared at every event: what is more is no configuration that a person wrote.
+/// Bounds on the comparisons for each event. Nobody writes a configuration that needs more.
 const DEEPEST: usize = 16;
 const MOST: usize = 16;

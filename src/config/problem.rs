@@ -1,26 +1,25 @@
-//! Pure. What is wrong with a configuration, where, and what to write instead: for people and for programs.
+//! Pure. Problems of a configuration, with their places and remedies, for people and for programs.
 //!
-//! A [`Report`]'s source has its secrets hidden before it is made (`hide`), so nothing that is rendered from it can show
-//! one.
+//! A [`Report`] holds the source with its secrets redacted (`redact`), so no rendering of it can show one.
 
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-/// How bad it is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// There is no configuration.
     Error,
-    /// There is one, and it should be better; `check --strict` fails.
+    /// The configuration works and should be improved; `check --strict` fails.
     Warning,
-    /// Good to know.
+    /// Useful to know.
     Note,
 }
 
 impl Severity {
-    /// What it is called where a program reads it.
+    /// Its name for programs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,62 +30,62 @@ impl Severity {
     }
 }
 
-/// What has been found wrong so far.
+/// The problems found so far.
 pub(super) type Problems = Vec<Problem>;
 
-/// One thing that is wrong, or worth knowing.
+/// One problem or note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// A short name for this kind of problem, which does not change.
+    /// A stable short name for this kind of problem.
     pub code: &'static str,
-    /// What is wrong; never a secret's text.
+    /// The message; never a secret's text.
     pub message: String,
-    /// Where, in bytes of the file.
+    /// The place, in bytes of the file.
     pub span: Range<usize>,
-    /// What is said beside the underlined text.
+    /// The text beside the underlined place.
     pub label: Option<String>,
-    /// What to write instead, or to do.
+    /// What to write or to do instead.
     pub help: Option<String>,
-    /// Other places that have to do with it, and what they have to do with it.
+    /// Other places that are involved, each with an explanation.
     pub related: Vec<(Range<usize>, String)>,
 }
 
 impl Problem {
-    /// A problem without which there would be a configuration.
+    /// An error: without it there would be a configuration.
     #[must_use]
     pub fn error(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, span, message.into())
     }
 
-    /// A problem that does not keep hookgate from running.
+    /// A warning: hookgate runs all the same.
     #[must_use]
     pub fn warning(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, span, message.into())
     }
 
-    /// Something worth knowing.
+    /// A note.
     #[must_use]
     pub fn note(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
         Self::new(Severity::Note, code, span, message.into())
     }
 
-    /// Says something beside the underlined text.
+    /// Adds a text beside the underlined place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Says what to write instead.
+    /// Adds what to write instead.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Points at another place.
+    /// Adds another place.
     #[must_use]
     pub fn related(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.related.push((span, label.into()));
@@ -107,36 +106,36 @@ pub enum Style {
     Colored,
 }
 
-/// Everything there is to say about a configuration file, in the order of the file.
+/// All problems of a configuration file, in the order of the file.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The file's name, as it was given.
+    /// The file's path, as given.
     pub name: String,
-    /// The file's text, its secrets hidden.
+    /// The file's text, with its secrets redacted.
     pub source: String,
-    /// What is wrong with it.
+    /// The problems.
     pub problems: Vec<Problem>,
 }
 
 impl Report {
-    /// Sorts the problems into the order of the file. `source` must have its secrets hidden.
+    /// Sorts the problems into the order of the file. The secrets in `source` must be redacted already.
     pub(super) fn new(name: &str, source: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.span.start, problem.severity, problem.span.end));
         Self { name: name.to_owned(), source, problems }
     }
 
-    /// Whether there is anything without which there would be a configuration.
+    /// Whether there is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors().next().is_some()
     }
 
-    /// The problems without which there would be a configuration.
+    /// The errors.
     pub fn errors(&self) -> impl Iterator<Item = &Problem> {
         self.of(Severity::Error)
     }
 
-    /// The problems that `check --strict` fails on too.
+    /// The warnings, on which `check --strict` fails too.
     pub fn warnings(&self) -> impl Iterator<Item = &Problem> {
         self.of(Severity::Warning)
     }
@@ -145,8 +144,8 @@ impl Report {
         self.problems.iter().filter(move |problem| problem.severity == severity)
     }
 
-    /// For people: each problem with file, line, column, the text underlined, and what to write instead. Empty if there
-    /// are none; otherwise it ends in a line break.
+    /// Renders for people: each problem with file, line, column, the underlined text, and what to write instead. Empty
+    /// without problems; otherwise it ends with a line break.
     #[must_use]
     pub fn render(&self, style: Style) -> String {
         let renderer = match style {
@@ -164,7 +163,8 @@ impl Report {
         text
     }
 
-    /// For programs: an array with an object for each problem. Lines and columns count from 1, columns in characters.
+    /// Renders for programs: an array with an object for each problem. Lines and columns count from 1, columns in
+    /// characters.
     #[must_use]
     pub fn to_json(&self) -> Value {
         self.problems.iter().map(|problem| self.problem_to_json(problem)).collect()
@@ -230,7 +230,7 @@ impl Report {
         }
     }
 
-    /// The span, moved to whole characters of the source: whoever made it, rendering does not panic.
+    /// The span, extended to whole characters of the source, so that rendering never panics.
     fn within(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.source.floor_char_boundary(span.start);
         start..self.source.ceil_char_boundary(span.end.max(start))
@@ -306,7 +306,7 @@ warning[duplicate_key]: this key is there twice
     }
 
     #[test]
-    fn a_span_that_is_none_still_renders() {
+    fn an_invalid_span_still_renders() {
         for (source, span) in [
             ("", 0..0),
             ("", 5..9),

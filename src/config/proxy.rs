@@ -1,4 +1,4 @@
-//! Pure. `proxy_protocol`: on which listeners a proxy may say who the client is, and which proxy.
+//! Pure. `proxy_protocol`: the listeners on which proxies announce the client, and the trusted proxies.
 
 use super::address::{self, Listen};
 use super::item::Item;
@@ -7,7 +7,7 @@ use super::table::Table;
 use super::{Address, ProxyProtocol, keys};
 use crate::admission::client::Network;
 
-/// The `proxy_protocol` of `[server]`, whose listeners are `listen`.
+/// Reads `proxy_protocol` of `[server]`, whose listeners are `listen`.
 pub(super) fn read(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) -> Option<ProxyProtocol> {
     let entries = item.table(&format!("write `{EXAMPLE}`"), problems)?;
     let table = Table::open("`proxy_protocol`", item.span.clone(), entries, keys::PROXY_PROTOCOL, problems);
@@ -26,7 +26,7 @@ pub(super) fn read(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) 
     Some(ProxyProtocol { listen, trusted })
 }
 
-/// An address that is listened on.
+/// Checks that an address is one that is listened on.
 fn among(asked: Listen, listen: &[Listen], problems: &mut Problems) -> Option<Address> {
     if listen.iter().any(|own| own.address == asked.address) {
         return Some(asked.address);

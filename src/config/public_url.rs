@@ -1,11 +1,11 @@
-//! Pure. A route's `public_url`: the origin that its sender believes to send to.
+//! Pure. A route's `public_url`: the origin that its sender sends to.
 
 use http::Uri;
 
 use super::item::Item;
 use super::problem::{Problem, Problems};
 
-/// The origin (RFC 6454), as it was written and without a slash at the end: it is signed as text.
+/// Reads the origin (RFC 6454), as written and without a slash at the end: it is signed as text.
 pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
     let text = item.text(EXAMPLE, problems)?;
     let uri = text.parse::<Uri>().ok();

@@ -1,10 +1,10 @@
-//! Pure. Blots the secrets out of a configuration's text, before anything that is shown is made from it.
+//! Pure. Redacts the secrets in a configuration's text, before anything to be shown is made from it.
 //!
-//! A credential in a URL is one, too: its user information, its query and its fragment (`redact`).
+//! A credential in a URL is a secret too: its user information, query and fragment (`url`).
 //!
-//! What is hidden becomes as many bytes of something else, so that every place in the text stays where it is. It goes by
-//! what may be shown (`public`), not by what a secret may look like: values under keys that no secret is meant to stand
-//! under, and no comments, in which people keep secrets for later.
+//! A redaction keeps the number of bytes, so that every place in the text stays the same. It is based on what may be shown
+//! (`shown`), not on what a secret looks like: values of keys under which no secret belongs, and no comments, because
+//! people keep secrets in comments.
 
 mod broken;
 mod redaction;
@@ -19,16 +19,16 @@ use redaction::Redaction;
 
 use crate::config::{key, keys, shown};
 
-/// Whether the TOML parser had anything to say against a text.
+/// Whether the TOML parser accepted a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
-    /// It had not: every secret is where the document says it is.
+    /// It did: every secret is where the document has it.
     Sound,
-    /// It had: the document is the best that could be made of the text, and the text is searched as well.
+    /// It did not: the document is incomplete, and the text is searched as well.
     Broken,
 }
 
-/// The text without its secrets. `document` is what the parser made of it.
+/// Redacts the secrets in a text. `document` is the parser's result.
 pub(super) fn redact_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -> String {
     let mut values = Values { text, hidden: Vec::new(), all: Vec::new() };
     values.in_table(document, Place::Elsewhere);
@@ -52,23 +52,23 @@ pub(super) fn redact_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax)
     shown
 }
 
-/// The places of a document's strings, and of what is to be hidden.
+/// The places of a document's strings, and the places to redact.
 struct Values<'t> {
     text: &'t str,
     hidden: Vec<Redaction>,
     all: Vec<Range<usize>>,
 }
 
-/// Which keys are public where a value stands.
+/// The keys that are public at a value's place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Those of a signature and its secrets.
+    /// The public keys of a signature and its secrets.
     Signature,
-    /// None: the key of a table that this is in is not known.
+    /// None: the value is in a table with an unknown key.
     Unknown,
-    /// The names that the file itself gives to schemes.
+    /// The names that the file gives to schemes.
     Schemes,
-    /// Every one of `keys`.
+    /// All keys of `keys`.
     Elsewhere,
 }
 
@@ -92,7 +92,7 @@ impl Values<'_> {
         self.in_value_of(key, meant, value, place);
     }
 
-    /// The same, where it has been found out which key is meant. An array may have many values under one.
+    /// The same, for a key whose meaning is known. An array may have many values under one key.
     fn in_value_of(&mut self, key: &str, meant: &str, value: &Spanned<DeValue<'_>>, place: Place) {
         let shown = match value.get_ref() {
             DeValue::Table(table) => return self.in_table(table, place.below(key)),
@@ -122,7 +122,7 @@ impl Values<'_> {
 }
 
 impl Values<'_> {
-    /// Hides what may be a credential in a value, if its bytes are those of the file: it has no escapes then.
+    /// Redacts possible credentials in a value, if it has no escapes: its bytes are those of the file then.
     fn hides_credentials(&mut self, key: &str, content: &str, span: Range<usize>) -> bool {
         let inside = inside_quotes(self.text, span);
         if self.text.get(inside.clone()) != Some(content) {
@@ -146,7 +146,7 @@ impl Place {
         }
     }
 
-    /// Where the values of a table are that stands here under this key.
+    /// The place of the values of a table under this key.
     fn below(self, key: &str) -> Self {
         match (self, key) {
             (Self::Signature | Self::Elsewhere, "signature" | "secrets" | "verify_token") => Self::Signature,
@@ -165,7 +165,7 @@ fn inside_quotes(text: &str, span: Range<usize>) -> Range<usize> {
     if quoted { span.start.saturating_add(1)..span.end.saturating_sub(1) } else { span }
 }
 
-/// Collects the comments of a sound document. `values` are the places of its strings, in which a `#` begins no comment.
+/// Collects the comments of a sound document. `values` are the places of its strings, where a `#` begins no comment.
 fn comments(text: &str, mut values: Vec<Range<usize>>, hidden: &mut Vec<Redaction>) {
     values.sort_by_key(|range| range.start);
     let mut values = values.into_iter().peekable();
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(shown("[server]\nlisten = \"127.0.0.1:80\"\n"), "[server]\nlisten = \"127.0.0.1:80\"\n");
     }
 
-    /// Every way to write a secret down that we could think of, at the right place and at wrong ones.
+    /// Every known way to write a secret, at the right place and at wrong ones.
     #[test]
     fn a_secret_is_hidden_wherever_it_stands() {
         for text in [
@@ -236,7 +236,7 @@ mod tests {
             "[signature]\nsecrets = [{ name = \"a, value = hunter2\" }]",
             "[signature]\nsecrets = [{ name = \"\"\"a\", value = \"hunter2\"\"\"\" }]",
             "[sign]\nname = \"hunter2\"",
-            // No TOML from here on.
+            // From here on, not TOML.
             "value = hunter2",
             "value = hunter2 hunter2, hunter2",
             "value = \"hunter2",
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_still_shows_what_is_no_secret() {
+    fn a_broken_file_still_shows_public_values() {
         for (line, want) in [
             ("[server", "[server"),
             ("[[routes]", "[[routes]"),

@@ -1,4 +1,4 @@
-//! Pure. `[[routes]]`: all of them together.
+//! Pure. `[[routes]]`: reads all routes.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::signature::Signature;
 use super::table::Table;
 use crate::config::{Route, cross_checks, keys, pointer};
 
-/// Every route; fewer, or none, if there are errors.
+/// Reads every route; incomplete if there are errors.
 pub(super) fn read(root: &Table<'_>, end: usize, common: Common<'_>, problems: &mut Problems) -> Vec<Route> {
     let mut drafts = drafts(root, end, &common, problems);
     cross_checks::check(&drafts, &common.signature, root, problems);
@@ -43,7 +43,7 @@ fn no_routes(span: Range<usize>) -> Problem {
         .help("add\n[[routes]]\npath = \"/webhook\"\nupstream = \"http://127.0.0.1:3000\"")
 }
 
-/// Adds what each route's `integration` requires, which depends on its scheme.
+/// Adds the requirement of each route's `integration`, which depends on its scheme.
 fn integrations(drafts: &mut [Draft<'_>], whole: &Signs, problems: &mut Problems) {
     for draft in drafts {
         let Some(item) = draft.table.get("integration") else { continue };

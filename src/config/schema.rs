@@ -1,14 +1,14 @@
-//! Pure. The JSON Schema of gateway.toml, made from the tables that the reader knows its keys by.
+//! Pure. The JSON Schema of gateway.toml, made from the tables of keys.
 //!
-//! It is of draft 7, which is what the editors' TOML extensions read. It says what shape a file has; what only the whole
-//! of it can tell (routes that shadow one another, secrets that are not there) is for `hookgate check`.
+//! It uses draft 7, which the TOML extensions of editors read. It describes the form of a file; checks of the whole file
+//! (routes that conflict, secrets that are missing) are left to `hookgate check`.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::key::{Key, Value};
 use super::keys::{ROOT, TABLES};
 
-/// The schema.
+/// Makes the schema.
 #[must_use]
 pub fn schema() -> Json {
     let mut schema = table(ROOT);
@@ -20,31 +20,31 @@ pub fn schema() -> Json {
     schema
 }
 
-/// A table of gateway.toml, for a reference to be written from.
+/// A table of gateway.toml, for writing a reference.
 #[derive(Debug)]
 pub struct Reference {
-    /// What people call it, with backticks around what stands in the file.
+    /// Its title, with backticks around text of the file.
     pub title: &'static str,
-    /// Its keys, in the order in which they are explained.
+    /// Its keys, in the order of the reference.
     pub keys: Vec<Explained>,
 }
 
 /// A key of a [`Reference`].
 #[derive(Debug)]
 pub struct Explained {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub about: &'static str,
-    /// Its default, as it stands in the file.
+    /// Its default, as written in the file.
     pub default: Option<&'static str>,
-    /// Whether its table is wrong without it.
+    /// Whether its table must have it.
     pub required: bool,
-    /// What may stand there, if it is one of some words.
+    /// The words to choose from, if it has them.
     pub words: Vec<&'static str>,
 }
 
-/// Every table but the topmost, in the order in which they are explained.
+/// Every table but the root, in the order of the reference.
 pub fn reference() -> impl Iterator<Item = Reference> {
     TABLES.iter().skip(1).map(|(title, keys)| Reference { title, keys: keys.iter().map(explained).collect() })
 }
@@ -71,7 +71,7 @@ fn property(key: &Key) -> Json {
     let mut property = value(&key.value);
     if let Json::Object(entries) = &mut property {
         entries.insert("description".to_owned(), key.about.into());
-        // TOML and JSON write these the same; a test reads them all.
+        // TOML and JSON write these values the same; a test parses them all.
         if let Some(default) = key.default.and_then(|text| serde_json::from_str(text).ok()) {
             entries.insert("default".to_owned(), default);
         }
@@ -119,7 +119,7 @@ fn value(value: &Value) -> Json {
     }
 }
 
-/// What [`super::unit`] reads, and not zero.
+/// The form that [`super::unit`] parses, except zero.
 const DURATION: &str = "^(?=.*[1-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 

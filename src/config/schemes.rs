@@ -1,4 +1,4 @@
-//! Pure. `[schemes.NAME]`: the way of a sender that no preset is for.
+//! Pure. `[schemes.NAME]`: the scheme of a sender without a preset.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -23,10 +23,10 @@ use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{PARTS, Template, TemplateFault};
 use crate::signature::window::{Place, Timestamp, Unit};
 
-/// A scheme of the file, by its name; without the scheme where there is an error in it.
+/// A scheme of the file, by its name; `None` in place of the scheme if it has an error.
 pub(super) type Declared = (String, Option<Arc<Scheme>>);
 
-/// Every `[schemes.NAME]`.
+/// Reads every `[schemes.NAME]`.
 pub(super) fn read(root: &Table<'_>, problems: &mut Problems) -> Vec<Declared> {
     let Some(item) = root.get("schemes") else { return Vec::new() };
     let help = "write the scheme's keys under `[schemes.NAME]`";
@@ -50,7 +50,7 @@ pub(super) fn read(root: &Table<'_>, problems: &mut Problems) -> Vec<Declared> {
     all
 }
 
-/// A name that is free, and can be a word of an HTTP field.
+/// Checks that a name is free, and valid as a word of an HTTP field.
 fn is_name(name: &str, span: Range<usize>, problems: &mut Problems) -> bool {
     let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
     let problem = if name.is_empty() || !letters {
@@ -116,7 +116,8 @@ fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut 
     is_sound.then_some(scheme)
 }
 
-/// Fields that an app could take for each other, or for those that say where a request ends: a request with them is refused.
+/// Reports fields that an app could confuse with each other, or with the fields that frame a request: a request with both
+/// is refused.
 fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
     let others = || scheme.fields().chain(["content-length", "transfer-encoding"]);
     let (one, other) = scheme.fields().find_map(|one| {
@@ -129,7 +130,7 @@ fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
     Some(problem.help("name only one of them"))
 }
 
-/// Parts of a scheme that are right, and do not go together.
+/// Reports parts of a scheme that are valid but do not fit together.
 fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
     let (key, help) = match fault {
         SchemeFault::KeyInPlain => {
@@ -157,7 +158,7 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
     Problem::error("bad_scheme", table.place(key), fault.to_string()).help(help)
 }
 
-/// One field that carries signatures, or several, any of which may.
+/// Reads `header`: one field that carries signatures, or several of which any may.
 fn headers(item: &Item<'_>, problems: &mut Problems) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
     let Some(array) = item.value.as_array() else { return Some((header(item, problems)?, Vec::new())) };
     let mut all: Vec<Cow<'static, str>> = Vec::new();
@@ -178,7 +179,7 @@ fn headers(item: &Item<'_>, problems: &mut Problems) -> Option<(Cow<'static, str
     Some((all.pop()?, others))
 }
 
-/// The name of a field, in lower case.
+/// Reads the name of a field, in lower case.
 fn header(item: &Item<'_>, problems: &mut Problems) -> Option<Cow<'static, str>> {
     let text = item.text("\"x-acme-signature\"", problems)?;
     let fault = match HeaderName::from_bytes(text.as_bytes()) {
@@ -217,7 +218,7 @@ fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
         .ok()
 }
 
-/// `format`, with the keys that go with it.
+/// Reads `format` and the keys that belong to it.
 fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {
     let kind = table.choice("format", &FORMATS, Kind::Plain, problems);
     let strangers: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
@@ -255,7 +256,7 @@ fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {
     Some(Format::List { separator, equals, tag: tag.to_owned().into() })
 }
 
-/// `timestamp` and `tolerance`.
+/// Reads `timestamp` and `tolerance`.
 fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
     let Some(item) = table.get("timestamp") else {
         if let Some(tolerance) = table.get("tolerance") {
@@ -290,7 +291,7 @@ fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
     Some(Timestamp { place, unit, past, future })
 }
 
-/// How far the signed time may be from now, past and future: as `tolerance` says, or the default.
+/// Reads `tolerance`: how far the signed time may be from now, past and future; or the default.
 pub(super) fn tolerance(
     table: &Table<'_>,
     (past, future): (Duration, Duration),
@@ -309,7 +310,7 @@ pub(super) fn tolerance(
     }
 }
 
-/// Fields that mean something to every HTTP implementation on the way, or do not go further than to the next.
+/// Fields that every HTTP implementation interprets, or that are hop-by-hop.
 const OF_THE_CONNECTION: [&str; 10] = [
     "connection",
     "content-length",
@@ -323,5 +324,5 @@ const OF_THE_CONNECTION: [&str; 10] = [
     "upgrade",
 ];
 
-/// What most senders recommend.
+/// The tolerance that most senders recommend.
 const TOLERANCE: Duration = Duration::from_secs(300);

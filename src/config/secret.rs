@@ -1,4 +1,4 @@
-//! Pure. One element of `secrets`: where the secret is, what it is called, and whether it is any good.
+//! Pure. One element of `secrets`: where the secret is, its name, and checks of its quality.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -18,32 +18,32 @@ use crate::config::{keys, shown};
 use crate::signature::causes::{self, KeyChange};
 use crate::signature::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
 
-/// What a configuration is read in.
+/// The context that a configuration is read in.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'c> {
     /// The schemes of the file.
     pub(super) schemes: &'c [Declared],
     /// Where secrets come from.
     pub(super) environment: &'c dyn Environment,
-    /// The moment of reading.
+    /// The time of reading.
     pub(super) now: SystemTime,
-    /// The configuration file's folder: relative paths begin there.
+    /// The configuration file's directory: relative paths start there.
     pub(super) folder: &'c Path,
 }
 
-/// A secret's name, even where the secret itself is wrong.
+/// A secret's name, also if the secret itself has an error.
 pub(super) struct Named {
-    /// The name in the log.
+    /// The name, as in the log.
     pub(super) name: Arc<str>,
     /// Where the secret is in the file.
     pub(super) span: Range<usize>,
-    /// The secret.
+    /// The secret; `None` if it has an error.
     pub(super) secret: Option<Secret>,
-    /// What it may have been meant to be, for explaining why nothing verifies under it.
+    /// Keys that may have been meant instead, for the diagnosis of signatures that do not verify.
     pub(super) slips: Vec<(KeyChange, Key)>,
 }
 
-/// Reads an element of `secrets`, the one with this `index` from 0.
+/// Reads an element of `secrets`, with this `index` from 0.
 pub(super) fn read(
     item: &Item<'_>,
     index: usize,
@@ -90,7 +90,7 @@ fn default_name(index: usize) -> Arc<str> {
     }
 }
 
-/// A name that can be a label, a log field and a word of an HTTP field.
+/// Reads a name that is valid as a label, as a log field and as a word of an HTTP field.
 fn name(item: &Item<'_>, problems: &mut Problems) -> Option<Arc<str>> {
     let text = item.text("\"current\"", problems)?;
     let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
@@ -139,7 +139,7 @@ fn not_after(item: &Item<'_>, now: SystemTime, problems: &mut Problems) -> Optio
     }
 }
 
-/// Where a secret's text is to be found.
+/// Where a secret's text is.
 struct Source<'t> {
     item: Item<'t>,
     text: &'t str,
@@ -183,7 +183,7 @@ fn source<'t>(table: &Table<'t>, problems: &mut Problems) -> Option<Source<'t>> 
     Some(Source { item, text, kind })
 }
 
-/// A secret's text, without the line break that ends a file.
+/// Reads a secret's text, without the line break at the end of a file.
 fn text(source: &Source<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Zeroizing<Vec<u8>>> {
     let Source { item, text, kind } = source;
     match kind {
@@ -211,7 +211,7 @@ fn variable(
     problems: &mut Problems,
 ) -> Option<Zeroizing<Vec<u8>>> {
     if !is_variable_name(name) {
-        // Not repeated: whoever misreads `env` writes the secret itself here.
+        // The value is not repeated: a user who misunderstands `env` writes the secret itself here.
         problems.push(
             Problem::error("bad_variable", item.span.clone(), "not the name of an environment variable")
                 .help("`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`"),

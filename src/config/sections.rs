@@ -19,7 +19,7 @@ use super::{
 use crate::message::head::is_lookalike;
 use crate::signature::scheme::{PRESETS, Scheme};
 
-/// `[server]`, with the places of its addresses.
+/// Reads `[server]`, with the places of its addresses.
 pub(super) fn server(
     root: &Table<'_>,
     cores: NonZeroUsize,
@@ -66,13 +66,13 @@ pub(super) fn limits(root: &Table<'_>, problems: &mut Problems) -> Limits {
         && limits.max_body > limits.max_buffered
     {
         problems.push(body_beyond_memory(&place, limits.max_body, &limits));
-        // Said once, not again for every route.
+        // Reported once, and not again for every route.
         limits.max_body = limits.max_buffered;
     }
     limits
 }
 
-/// What there is to say about a body limit larger than all buffers.
+/// The problem of a content limit larger than the memory budget.
 pub(super) fn body_beyond_memory(item: &Item<'_>, max_body: u64, limits: &Limits) -> Problem {
     let (body, buffered) = (super::unit::write_size(max_body), super::unit::write_size(limits.max_buffered));
     let message = format!("a body of {body} (`max_body`) can never be held in {buffered} (`max_buffered`)");
@@ -80,7 +80,7 @@ pub(super) fn body_beyond_memory(item: &Item<'_>, max_body: u64, limits: &Limits
         .help("`max_buffered` must be at least as large as every `max_body`, and should be many times that")
 }
 
-/// `[admin]`, with the places of its addresses; off if the table is not there.
+/// Reads `[admin]`, with the places of its addresses; off if the table is missing.
 pub(super) fn admin(root: &Table<'_>, problems: &mut Problems) -> (Option<Admin>, Vec<Listen>) {
     let table = root.section("admin", "`[admin]`", keys::ADMIN, problems);
     if !table.is_present() {
@@ -119,7 +119,7 @@ pub(super) fn forward(root: &Table<'_>, declared: &[Declared], problems: &mut Pr
     }
 }
 
-/// The name of a field that is logged: none with a secret of the sender's in it.
+/// Reads the name of a field that is logged. Fields with credentials are refused.
 fn request_id_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderName> {
     let example = "\"x-request-id\"";
     let text = item.text(example, problems)?;
@@ -137,7 +137,7 @@ fn request_id_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderNa
     fit
 }
 
-/// `true`, `false` or `"overwrite"`.
+/// Reads `true`, `false` or `"overwrite"`.
 fn x_forwarded(item: &Item<'_>, problems: &mut Problems) -> Option<XForwarded> {
     match (item.value.as_bool(), item.value.as_str()) {
         (Some(true), _) => Some(XForwarded::Append),
@@ -153,7 +153,7 @@ fn x_forwarded(item: &Item<'_>, problems: &mut Problems) -> Option<XForwarded> {
     }
 }
 
-/// The mode of a file, in octal digits, as chmod(1) takes it.
+/// Reads the mode of a file, in octal digits as for chmod(1).
 fn mode(item: &Item<'_>, problems: &mut Problems) -> Option<u32> {
     let text = item.text("\"0660\"", problems)?;
     let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
@@ -171,8 +171,8 @@ fn mode(item: &Item<'_>, problems: &mut Problems) -> Option<u32> {
     mode
 }
 
-/// The name of a field that is removed from what clients send, and whose lookalikes are refused: none that a message or an app
-/// could need, and none that looks like one.
+/// Reads the name of a field that is removed from requests of clients, and whose lookalikes are refused. Fields that a
+/// message or an app may need, and their lookalikes, are refused.
 fn verified_field(item: &Item<'_>, declared: &[Declared], problems: &mut Problems) -> Option<HeaderName> {
     let example = "\"x-hookgate-verified\"";
     let text = item.text(example, problems)?;
@@ -206,11 +206,11 @@ const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
 /// The user and the group may connect.
 const UNIX_MODE: u32 = 0o660;
 
-/// Fields that hold what nobody should read in a log.
+/// Fields with credentials, which must not be logged.
 const FIELDS_WITH_CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
-/// Fields whose removal would change what a message means: framing, hop-by-hop fields (RFC 9110, section 7.6.1), what
-/// describes the content, who asks, and what the gateway may append to.
+/// Fields whose removal would change the meaning of a message: framing, hop-by-hop fields (RFC 9110, section 7.6.1), the
+/// description of the content, the identity of the client, and fields that the gateway may append to.
 const FIELDS_THAT_MATTER: [&str; 25] = [
     "host",
     "content-length",

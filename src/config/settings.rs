@@ -1,4 +1,4 @@
-//! Pure. What gateway.toml says, in types of its own, with the defaults filled in.
+//! Pure. The settings of gateway.toml in their own types, with the defaults filled in.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::routing::router::{ModelRule, Pattern};
 use crate::signature::{Mode, Verifier};
 use crate::upstream::origin::Origin;
 
-/// Everything that gateway.toml says, with the defaults filled in.
+/// All settings of gateway.toml, with the defaults filled in.
 #[derive(Debug)]
 pub struct Config {
     /// `[server]`
@@ -32,28 +32,28 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
-/// `[server]`: the listeners and what serves them.
+/// `[server]`: the listeners, workers and connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The addresses to listen on; at least one, no two the same.
     pub listen: Vec<Address>,
-    /// Whether others may listen on the same addresses.
+    /// Whether other processes may listen on the same addresses.
     pub sharing: Sharing,
     /// The mode of a unix socket's file: whoever may write to it may connect.
     pub unix_mode: u32,
-    /// Where proxies in front of us say who the client is, if anywhere.
+    /// The listeners on which proxies announce the client, and the trusted proxies, if any.
     pub proxy_protocol: Option<ProxyProtocol>,
-    /// Threads, each with a runtime, a listener and a pool of its own.
+    /// Threads, each with its own runtime, listener and connection pool.
     pub workers: NonZeroUsize,
-    /// Connections served at once, all workers together; more wait in the kernel's queue.
+    /// The most connections at once over all workers; more wait in the kernel's queue.
     pub max_connections: NonZeroUsize,
-    /// How long to go on as before, but for readiness, before a drain begins.
+    /// The delay between becoming unready and beginning a drain.
     pub drain_delay: Duration,
-    /// How long a drain may take before what is still under way is cut off.
+    /// The longest that a drain may take before requests under way are cut off.
     pub shutdown_grace: Duration,
 }
 
-/// Where a listener is.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// An IP address and a TCP port.
@@ -63,7 +63,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// The address, where it is one of TCP.
+    /// The socket address of a TCP listener.
     #[must_use]
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
@@ -82,47 +82,48 @@ impl fmt::Display for Address {
     }
 }
 
-/// `proxy_protocol`: proxies that announce the client at the beginning of each connection.
+/// `proxy_protocol`: proxies that announce the client address at the beginning of each connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyProtocol {
-    /// The listeners on which they do.
+    /// The listeners on which proxies announce clients.
     pub listen: Vec<Address>,
-    /// The proxies. They must announce the client; of all others nothing is believed, and nothing expected.
+    /// The trusted proxies. They must announce the client. Connections from other addresses are read without an
+    /// announcement.
     pub trusted: Vec<Network>,
 }
 
-/// Whether others may listen where we do (`reuse_port`).
+/// Whether other processes may listen on the same addresses (`reuse_port`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// To start where somebody listens is an error.
+    /// Starting fails if another process listens there.
     Alone,
-    /// The kernel deals connections out to all who listen; the file of a unix socket becomes ours.
+    /// The kernel distributes connections over all listening processes; the file of a unix socket is replaced.
     WithOthers,
 }
 
-/// `[limits]`: what one sender may take.
+/// `[limits]`: what a client may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of content a request may have, where its route does not say otherwise.
+    /// The most bytes of a request's content, unless its route sets another limit.
     pub max_body: u64,
-    /// Bytes of content and of heads over 4 KiB held in memory at once, all connections together.
+    /// The memory budget: bytes of content and of heads over 4 KiB in memory at once, over all connections.
     pub max_buffered: u64,
-    /// Bytes of request line and field lines.
+    /// The most bytes of the request line and field lines.
     pub max_header_bytes: usize,
-    /// From accept or the first byte of a request to the end of its field lines.
+    /// The time from accept, or from the first byte of a request, to the end of its field lines.
     pub header_timeout: Duration,
-    /// From the end of the field lines to the end of the content.
+    /// The time from the end of the field lines to the end of the content.
     pub body_timeout: Duration,
-    /// Bytes per second of content, averaged, after a grace of 5 s. It is also the least rate at which a client takes a
-    /// response, averaged over the time that it makes us wait, after a grace of `write_timeout`.
+    /// The least rate of content in bytes per second, averaged, after a grace of 5 s. It is also the least rate at which a
+    /// client must read a response, averaged over the time in which writing blocks, after a grace of `write_timeout`.
     pub min_body_rate: u64,
     /// How long a connection may stay idle between requests.
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of its response while some is waiting for it.
+    /// How long a client may read nothing of its response while bytes are waiting for it.
     pub write_timeout: Duration,
 }
 
-/// `[admin]`: health, readiness and metrics on a listener of their own.
+/// `[admin]`: the listener for health, readiness and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// The addresses to listen on.
@@ -132,21 +133,21 @@ pub struct Admin {
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// What lines look like.
+    /// The format of log lines.
     pub format: LogFormat,
-    /// The least severe level that is written.
+    /// The least severe level that is logged.
     pub level: LogLevel,
-    /// Which requests leave a line.
+    /// The requests that are logged.
     pub access: AccessLog,
-    /// The field that a request's id is taken from. Without one, and where it has none that is fit, an id is made.
+    /// The field with a request's id. An id is generated if this is `None`, or if a request has no valid id in it.
     pub request_id_field: Option<HeaderName>,
-    /// Whether it is found out, now and then, why a signature does not verify.
+    /// Whether a sample of signatures that do not verify is diagnosed.
     pub diagnose: bool,
-    /// How often it is said that an old secret is in use; zero for never.
+    /// How often the log warns that an old secret is in use; zero for never.
     pub old_secret_warning: Duration,
 }
 
-/// What log lines look like.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// Pretty on a terminal, JSON otherwise.
@@ -164,45 +165,45 @@ pub enum LogLevel {
     Error,
     /// An operator should look.
     Warn,
-    /// What happens.
+    /// Ordinary events.
     Info,
-    /// What happens inside.
+    /// Internal events.
     Debug,
     /// Everything.
     Trace,
 }
 
-/// Which requests leave a line in the log. Metrics count all of them, whatever this says.
+/// The requests that are logged. Metrics count all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessLog {
     /// Every request.
     All,
-    /// Requests that did not get their upstream's answer.
+    /// Requests that did not receive their upstream's answer.
     Refused,
     /// None.
     Off,
 }
 
-/// `[forward]`: what is added to a request on its way, which is nothing unless asked for.
+/// `[forward]`: fields added to forwarded requests; by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forward {
-    /// What becomes of `x-forwarded-for`, `x-forwarded-proto` and `x-forwarded-host`.
+    /// The handling of `x-forwarded-for`, `x-forwarded-proto` and `x-forwarded-host`.
     pub x_forwarded: XForwarded,
-    /// A field that says by which scheme and secret the request was verified; never one that a sender could need.
+    /// A field for the scheme and the secret that verified the request; never one that a sender may need.
     pub verified_field: Option<HeaderName>,
     /// Whether a `via` line is added (RFC 9110, section 7.6.3).
     pub via: bool,
 }
 
-/// What becomes of the fields that say where a request came from.
+/// The handling of the `x-forwarded-*` fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XForwarded {
-    /// They pass unchanged, as any other field.
+    /// They are forwarded unchanged, as any other field.
     #[default]
     Off,
-    /// What we know is appended. Only the last entry is ours: the others are what the client claims.
+    /// The gateway's values are appended. Only the last entry is the gateway's: the others are the client's claims.
     Append,
-    /// What we know takes the place of what the client claims.
+    /// The gateway's values replace the client's claims.
     Overwrite,
 }
 
@@ -213,13 +214,13 @@ pub struct Route {
     pub path: Pattern,
     /// `model`, or the path's `{model}`.
     pub model: ModelRule,
-    /// `require` and `integration`: what else must stand in the signed content.
+    /// `require` and `integration`: further values required in the signed content.
     pub requirements: Vec<Requirement>,
-    /// `upstream`, with what `[upstream]` and the route say of it.
+    /// `upstream`, with the settings of `[upstream]` and of the route.
     pub upstream: Upstream,
-    /// `signature`. Routes that use the one of the whole file share it.
+    /// `signature`. Routes with the signature of the whole file share it.
     pub verifier: Arc<Verifier>,
-    /// `public_url`: the origin that the sender believes to send to, without a slash at the end.
+    /// `public_url`: the origin that the sender sends to, without a slash at the end.
     pub public_url: Option<String>,
     /// `methods`; at least one.
     pub methods: Vec<Method>,
@@ -229,19 +230,19 @@ pub struct Route {
     pub mode: Mode,
 }
 
-/// An upstream, as one route uses it.
+/// An upstream with the settings of one route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
-    /// Where it is.
+    /// Its origin.
     pub origin: Origin,
-    /// For a connection to come about.
+    /// The time to establish a connection.
     pub connect_timeout: Duration,
     /// From the last byte of the request that is sent to the response's field lines; while the request is being sent, for each
     /// further piece of it; and for each further piece of the response.
     pub response_timeout: Duration,
-    /// Kept-alive connections to it that may lie idle, all workers together.
+    /// The most idle connections to it, over all workers.
     pub max_idle: usize,
-    /// How long one may lie idle before it is closed: less than the upstream itself allows, so that a request does not
-    /// meet a connection that is being closed.
+    /// How long a connection may stay idle before it is closed: less than the upstream itself allows, so that no request is
+    /// sent on a connection that the upstream is closing.
     pub idle_timeout: Duration,
 }

@@ -1,5 +1,5 @@
-//! Pure. What of a configuration's text may be shown, in a source line as in a message: only what is known to be no secret, and
-//! of a URL nothing that may be a credential.
+//! Pure. The parts of a configuration's text that may be shown, in a source line or a message: text known not to be a
+//! secret, and no possible credentials in a URL.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,15 +13,15 @@ pub(super) fn value(key: &str, content: &str) -> bool {
     is_no_secret(key, content) && credentials(key, content).is_empty()
 }
 
-/// The places in a value that may hold a credential, where the value is shown.
+/// The places of possible credentials in a value that is shown.
 pub(super) fn credentials(key: &str, content: &str) -> Vec<Range<usize>> {
-    // A file may have an `@` in its name.
+    // A file's name may contain an `@`.
     let is_file = key == "file" && !content.contains([':', '?']) && !content.starts_with("//");
     if is_file { Vec::new() } else { url::credentials(content) }
 }
 
-/// Whether this text may be shown as the value of this key, but for the credentials in it. Under a public key, too, may stand more than was meant to:
-/// a quotation mark that is missing makes one string of this value, the next key and its value.
+/// Whether this text, except for credentials in it, may be shown as the value of this key. A value of a public key may hold
+/// more than was meant: a missing quotation mark joins this value, the next key and its value into one string.
 pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
     match key {
         "env" => is_variable_name(content),
@@ -30,8 +30,8 @@ pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
     }
 }
 
-/// Whether a key may be shown where it may be a piece of a secret: it is a known one, or a single slip away. More than
-/// that, and pieces of secrets look like keys.
+/// Whether a key may be shown where it may be a piece of a secret: it is known, or one slip away from a known one. With
+/// more slips, pieces of secrets look like keys.
 pub(super) fn key(key: &str) -> bool {
     keys::all().any(|known| known == key || (key.len() >= 4 && suggest::is_slip(key, known)))
 }
@@ -44,18 +44,18 @@ pub(super) fn meant(key: &str) -> &str {
     suggest::nearest(key, keys::all()).unwrap_or(key)
 }
 
-/// Whether a key that no secret is meant to stand for may be shown.
+/// Whether a key under which no secret belongs may be shown.
 pub(super) fn is_plain_key(key: &str) -> bool {
     is_plain(key) && url::credentials(key).is_empty()
 }
 
-/// Whether a text is a single value, and no string that swallowed what stands beside it.
+/// Whether a text is a single value, as opposed to a string that includes text after it by mistake.
 pub(super) fn is_plain(text: &str) -> bool {
     let of_one = |c: char| !c.is_control() && !matches!(c, '"' | '\'' | '\\');
     text.chars().all(of_one) && !(text.contains('=') && text.contains([' ', ',']))
 }
 
-/// A text from the file as a message repeats it: without credentials; `...` if it is not plain.
+/// A text of the file for a message: without credentials; `...` if it is not plain.
 pub(super) fn quote(text: &str) -> Cow<'_, str> {
     if is_plain(text) { url::redacted(text) } else { Cow::Borrowed("...") }
 }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_known_to_be_no_secret_is_shown() {
+    fn only_text_known_not_to_be_a_secret_is_shown() {
         for (key, content, want) in [
             ("listen", "127.0.0.1:8080", true),
             ("path", "/webhook/{model}", true),

@@ -1,4 +1,4 @@
-//! Pure. `[signature]`, and a route's `signature`: a scheme, and the secrets of which any may verify.
+//! Pure. `[signature]`, and a route's `signature`: a scheme and its secrets, any of which may verify.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::signature::secret::{Key, Secret, SecretEncoding};
 pub(super) const EXAMPLE: &str =
     "signature = { scheme = \"propify\", secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }] }";
 
-/// A signature that can verify, its secrets still at hand.
+/// A valid signature that still holds its secrets.
 pub(super) struct Signature {
     scheme: Arc<Scheme>,
     secrets: Vec<Suspected>,
@@ -30,13 +30,13 @@ pub(super) struct Signature {
 
 /// Who answers the sender's challenges.
 enum Challenges {
-    /// The app, as it answers any event.
+    /// The upstream, as for any event.
     Forwarded,
-    /// The gateway; with the token that some come with.
+    /// The gateway. Some challenges come with this token.
     Answered(Option<Key>),
 }
 
-/// A secret, and what it may have been meant to be.
+/// A secret, and keys that may have been meant instead.
 type Suspected = (Secret, Vec<(KeyChange, Key)>);
 
 impl Signature {
@@ -53,7 +53,7 @@ impl Signature {
         Some(Self { scheme: scheme?, secrets: secrets?, challenges: challenges? })
     }
 
-    /// The challenge that the gateway answers and that comes without a signature, as a GET.
+    /// Whether the gateway answers an unsigned challenge that arrives as a GET.
     pub(super) fn answers_get(&self) -> bool {
         let unsigned = self.scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned);
         unsigned && matches!(self.challenges, Challenges::Answered(_))
@@ -64,7 +64,7 @@ impl Signature {
         &self.scheme
     }
 
-    /// Whether two signatures verify the same, under the same names.
+    /// Whether two signatures have the same scheme, and the same secrets under the same names.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         let challenges = match (&self.challenges, &other.challenges) {
             (Challenges::Forwarded, Challenges::Forwarded)
@@ -80,7 +80,7 @@ impl Signature {
             })
     }
 
-    /// Keys its algorithm, and forgets the secrets. `None` if one is no key of it, which has been noted.
+    /// Builds the verifier. `None` if a secret is not a key of its algorithm, which has been reported.
     pub(super) fn into_verifier(self) -> Option<Arc<Verifier>> {
         let (secrets, slips): (Vec<_>, Vec<_>) = self.secrets.into_iter().unzip();
         let names: Vec<_> = secrets.iter().map(|secret| Arc::clone(&secret.name)).collect();
@@ -94,7 +94,7 @@ impl Signature {
     }
 }
 
-/// `challenge` and `verify_token`; `None` if there is an error in them.
+/// Reads `challenge` and `verify_token`; `None` if they have an error.
 fn challenges(
     table: &Table<'_>,
     scheme: Option<&Scheme>,
@@ -156,7 +156,7 @@ fn scheme(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Opt
     scheme.map(|scheme| Arc::new(scheme.clone()))
 }
 
-/// The scheme with another window for the signed time, where this signature asks for one.
+/// The scheme, with this signature's `tolerance` if it sets one.
 fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>, problems: &mut Problems) -> Arc<Scheme> {
     let Some(item) = table.get("tolerance") else { return scheme };
     let name = scheme.name.clone();
@@ -173,7 +173,7 @@ fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>, problems: &mut Pro
     scheme
 }
 
-/// The secrets in the order of the file; `None` if there is an error in any.
+/// Reads the secrets in the order of the file; `None` if any has an error.
 fn secrets(
     table: &Table<'_>,
     scheme: Option<&Scheme>,
@@ -213,7 +213,7 @@ fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {
     if own.is_empty() { "; `[schemes.NAME]` defines another".to_owned() } else { format!("; here are {own}") }
 }
 
-/// What there is to say about a secret that should be a public key, and is none.
+/// The problem of a secret that should be a public key and is not.
 fn no_key(scheme: &Scheme, span: Range<usize>) -> Problem {
     let algorithm = scheme.algorithm.name();
     let message =
@@ -224,7 +224,7 @@ fn no_key(scheme: &Scheme, span: Range<usize>) -> Problem {
     )
 }
 
-/// What there is to say about a secret that has an earlier one's name or key.
+/// The problem of a secret that has the name or the key of an earlier one.
 fn repeats(later: &Named, earlier: &Named) -> Option<Problem> {
     if later.name == earlier.name {
         let message = format!("two secrets of one signature are called `{}`", later.name);
@@ -243,7 +243,7 @@ fn repeats(later: &Named, earlier: &Named) -> Option<Problem> {
     })
 }
 
-/// Whether two keys have the same bytes, in a time that says nothing of where they differ.
+/// Whether two keys have the same bytes, compared in constant time.
 fn same(one: &Key, other: &Key) -> bool {
     one.expose().ct_eq(other.expose()).into()
 }

@@ -1,8 +1,8 @@
-//! Pure. What somebody who wrote an unknown word may have meant.
+//! Pure. Suggestions for unknown words.
 
 use strsim::osa_distance;
 
-/// The known word nearest to `word`, if one is near: a third of its letters may differ.
+/// The known word nearest to `word`, if at most a third of its letters differ.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let allowed = word.chars().count().div_ceil(3).min(3);
     let word = word.to_lowercase();
@@ -13,13 +13,13 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Whether a single slip makes `known` to `word`.
+/// Whether one slip turns `known` into `word`.
 pub(super) fn is_slip(word: &str, known: &str) -> bool {
     distance(word, known, 1) == Some(1)
 }
 
-/// How many characters must be put in, taken out, replaced or swapped with their neighbour to make one word the other, if
-/// not more than `most`. The work grows with the product of the lengths: words that are longer than any key are not compared.
+/// The number of characters to insert, remove, replace or swap with their neighbour to turn one word into the other, if at
+/// most `most`. The work grows with the product of the lengths, so words longer than any key are not compared.
 fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
     let (from, to) = (a.chars().count(), b.chars().count());
     if from.max(to) > LONGEST || from.abs_diff(to) > most {
@@ -30,7 +30,7 @@ fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
 
 const LONGEST: usize = 64;
 
-/// Words as a list for people: `` `a`, `b` ``.
+/// A list of words for people: `` `a`, `b` ``.
 pub(super) fn list<'k>(words: impl IntoIterator<Item = &'k str>) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! Pure. A text that is no TOML: what is wrong with it, and what of it can be read all the same.
+//! Pure. Text that is not TOML: its problems, and the part that can still be read.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::problem::Problem;
 
-/// What the parser's errors say, the first of each line: the others follow from it. `shown` is the text with its secrets
-/// hidden, `document` what the parser made of it.
+/// The problems of the parser's errors, only the first of each line: the others follow from it. `shown` is the text with
+/// its secrets redacted, `document` the parser's result.
 pub(super) fn problems(shown: &str, document: &DeTable<'_>, errors: &[Error]) -> Vec<Problem> {
     let mut sorted: Vec<(Range<usize>, &str)> =
         errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
@@ -25,8 +25,8 @@ pub(super) fn problems(shown: &str, document: &DeTable<'_>, errors: &[Error]) ->
     others.chain(opened.map(|at| unclosed(shown, at))).collect()
 }
 
-/// The text with the lines that have errors in them made blank, or their whole table where it is a header that is wrong.
-/// Where the rest is TOML, its own mistakes can be told as well.
+/// The text with every line that has an error blanked, or the whole table if its header has the error. If the rest is TOML,
+/// its own problems can be reported as well.
 pub(super) fn without_errors(text: &str, errors: &[Error]) -> String {
     let mut blank: Vec<Range<usize>> = Vec::new();
     for error in errors {
@@ -82,13 +82,13 @@ fn unclosed(shown: &str, at: usize) -> Problem {
     Problem::error("syntax", bracket, "this is never closed").help(format!("write `{closing}` where it ends"))
 }
 
-/// What the parser says at the end of an array or table that has none; all that is after its beginning follows from it.
+/// The parser's messages at the end of an unclosed array or table. Errors after the opening bracket follow from it.
 const UNCLOSED: [&str; 2] = ["unclosed array, ", "unclosed inline table"];
 
-/// What the parser says of text without quotes, by the number or the word that it begins like.
+/// The parser's messages for text without quotes; which one depends on how the text begins.
 const NO_NUMBER: [&str; 3] = ["string values must be quoted", "invalid float", "invalid boolean"];
 
-/// Where the array or inline table begins, itself in no other, that reaches to a place.
+/// The start of the outermost array or inline table that extends to a place.
 fn opened(text: &str, table: &DeTable<'_>, at: usize) -> Option<usize> {
     table.values().find_map(|value| opened_in(text, value, at))
 }
@@ -105,7 +105,7 @@ fn opened_in(text: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<usiz
     }
 }
 
-/// Where a key that is there twice is the first time.
+/// The first occurrence of a duplicate key.
 fn earlier(shown: &str, document: &DeTable<'_>, key: &Range<usize>) -> Option<Range<usize>> {
     if is_header(shown, key.start) {
         return same_header(shown, key.start);
@@ -115,7 +115,7 @@ fn earlier(shown: &str, document: &DeTable<'_>, key: &Range<usize>) -> Option<Ra
     found.into_iter().filter(|place| place.end <= key.start).max_by_key(|place| place.start)
 }
 
-/// The header that a key stands in, in the text before.
+/// The header of the table that a key is in.
 fn same_header(text: &str, key: usize) -> Option<Range<usize>> {
     let (before, line) = text.split_at_checked(line_start(text, key))?;
     let header = line.get(..line.find(']')?.saturating_add(1))?.trim_start();
@@ -125,7 +125,7 @@ fn same_header(text: &str, key: usize) -> Option<Range<usize>> {
         .find(|place| starts_line(text, place.start))
 }
 
-/// Where keys of this name are.
+/// Collects the places of keys with this name.
 fn places(table: &DeTable<'_>, name: &str, found: &mut Vec<Range<usize>>) {
     for (key, value) in table {
         if key.get_ref() == name {
@@ -144,7 +144,7 @@ fn within(value: &DeValue<'_>, name: &str, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The span, and what belongs to the same word.
+/// The span, extended to whole words.
 fn whole_word(text: &str, span: Range<usize>) -> Range<usize> {
     let ends =
         |c: char| c.is_whitespace() || matches!(c, '=' | ',' | '[' | ']' | '{' | '}' | '"' | '\'' | '#');
@@ -154,12 +154,12 @@ fn whole_word(text: &str, span: Range<usize>) -> Range<usize> {
     before.trim_end_matches(|c| !ends(c)).len()..span.end.saturating_add(more)
 }
 
-/// Whether the line that a place is in begins as a table's header does.
+/// Whether the line of a place begins like a table's header.
 fn is_header(text: &str, at: usize) -> bool {
     text.get(line_start(text, at)..).is_some_and(|line| line.trim_start().starts_with('['))
 }
 
-/// Whether there is nothing before a place on its line.
+/// Whether a place is the first on its line.
 fn starts_line(text: &str, at: usize) -> bool {
     text.get(line_start(text, at)..at).is_some_and(|before| before.trim().is_empty())
 }

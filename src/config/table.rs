@@ -1,6 +1,6 @@
-//! Pure. A table of gateway.toml, read key by key with everything that is wrong with it noted down.
+//! Pure. A table of gateway.toml, read key by key.
 //!
-//! Whatever is wrong is added to the problems, and the key counts as its default: one mistake does not hide the next.
+//! Every problem is recorded, and the key takes its default: one mistake does not hide the next.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::key::{self, Key};
 use super::problem::{Problem, Problems};
 use crate::config::{keys, shown, suggest, unit};
 
-/// A table whose keys are all known, or one that is not there and has none.
+/// A table whose keys are all known, or an absent table without keys.
 #[derive(Clone, Debug)]
 pub(super) struct Table<'t> {
     title: &'static str,
@@ -22,7 +22,7 @@ pub(super) struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    /// Takes a table up, and notes every key that is not `known`. `title` is what people call it.
+    /// Opens a table, and reports every key that is not in `known`. `title` is its name in messages.
     pub(super) fn open(
         title: &'static str,
         span: Range<usize>,
@@ -54,28 +54,28 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Where the table is: its header, or all of it if it is written inline.
+    /// The place of the table: its header, or all of it if it is inline.
     pub(super) fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// Whether the table is there.
+    /// Whether the table is present.
     pub(super) fn is_present(&self) -> bool {
         self.entries.is_some()
     }
 
-    /// What is set under a key, if anything.
+    /// The value of a key, if present.
     pub(super) fn get(&self, name: &'static str) -> Option<Item<'t>> {
         let (key, value) = self.entries?.get_key_value(name)?;
         Some(Item { name, whole: true, key: key.span(), value: value.get_ref(), span: value.span() })
     }
 
-    /// Where a key's value is, or the table where there is no such key.
+    /// The place of a key's value, or of the table if the key is missing.
     pub(super) fn place(&self, name: &'static str) -> Range<usize> {
         self.get(name).map_or_else(|| self.span(), |item| item.span)
     }
 
-    /// What is set under a key that there must be; `example` is a value to copy.
+    /// The value of a required key; `example` is a value to copy.
     pub(super) fn required(
         &self,
         name: &'static str,
@@ -92,7 +92,7 @@ impl<'t> Table<'t> {
         item
     }
 
-    /// Whether there is an unknown key that was noted with `name` as what may be meant.
+    /// Whether an unknown key was reported for which `name` was suggested.
     fn misspells(&self, name: &str) -> bool {
         self.entries.into_iter().flat_map(|entries| entries.keys()).any(|key| {
             let key: &str = key.get_ref();
@@ -100,7 +100,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// A duration that is not zero.
+    /// Reads a duration that is not zero.
     pub(super) fn duration(
         &self,
         name: &'static str,
@@ -110,7 +110,7 @@ impl<'t> Table<'t> {
         self.get(name).and_then(|item| item.duration(default, problems)).unwrap_or(default)
     }
 
-    /// A number of bytes within a range.
+    /// Reads a number of bytes within a range.
     pub(super) fn size(
         &self,
         name: &'static str,
@@ -131,7 +131,7 @@ impl<'t> Table<'t> {
         default
     }
 
-    /// A number of things within a range.
+    /// Reads a number within a range.
     pub(super) fn count(
         &self,
         name: &'static str,
@@ -154,12 +154,12 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub(super) fn flag(&self, name: &'static str, default: bool, problems: &mut Problems) -> bool {
         self.get(name).and_then(|item| item.flag(problems)).unwrap_or(default)
     }
 
-    /// One of several words.
+    /// Reads one of several words.
     pub(super) fn choice<T: Copy>(
         &self,
         name: &'static str,
@@ -172,7 +172,7 @@ impl<'t> Table<'t> {
 }
 
 fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) -> Problem {
-    // Among secrets, what is no slip of a known key may be a secret.
+    // In the tables of secrets, a key that is not a slip of a known one may be a secret.
     let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN]
         .iter()
         .any(|keys| key::names(keys).eq(key::names(known)));

@@ -1,4 +1,4 @@
-//! Pure. What holds for every text that is read as a configuration, and for the example at the root.
+//! Pure. Properties of every text read as a configuration, and tests of the example at the root.
 
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
@@ -22,7 +22,7 @@ fn environment() -> Fixed {
         .with_file("/run/secrets/propify-previous", "00112233445566778899aabbccddeeff")
 }
 
-/// Reads a text and renders whatever comes of it in every way.
+/// Reads a text, and renders the result in every form.
 fn everything_about(text: &str) -> String {
     let report = match super::read("gateway.toml", text, &environment(), SystemTime::UNIX_EPOCH) {
         Ok(loaded) => loaded.report,
@@ -50,9 +50,9 @@ fn collect_value<'t>(value: &'t DeValue<'_>, found: &mut Vec<&'t str>) {
     }
 }
 
-/// All but `value`: an example with a secret in it would be copied with it.
+/// The example has every key but `value`: users would copy it with the secret in it.
 #[test]
-fn the_example_has_every_key_there_is() {
+fn the_example_has_every_key() {
     let document = DeTable::parse(EXAMPLE).unwrap();
     let root = document.get_ref();
     for (title, known) in keys::TABLES {
@@ -63,7 +63,7 @@ fn the_example_has_every_key_there_is() {
             None => collect(root, &mut found),
         }
         for key in key::names(known).filter(|key| *key != "value") {
-            // A key that would be wrong beside the others of its table is shown as a comment.
+            // A key that conflicts with others of its table is shown as a comment.
             let is_shown = found.contains(&key) || EXAMPLE.contains(&format!("\n# {key} = "));
             assert!(is_shown, "{title} has no {key} in gateway.toml");
         }
@@ -71,7 +71,7 @@ fn the_example_has_every_key_there_is() {
     assert!(EXAMPLE.contains("`value = \"...\"`"), "it is explained all the same");
 }
 
-/// The kinds of errors in a file with a route, and these lines before it.
+/// The codes of the errors in a file with a route and these lines before it.
 fn errors_with(lines: &str) -> Vec<&'static str> {
     let text = format!(
         "{lines}\n[signature]\nscheme = \"acme\"\nsecrets = [{{ env = \"GITHUB_WEBHOOK_SECRET\" }}]\n\
@@ -101,7 +101,7 @@ fn a_scheme_whose_fields_would_always_be_refused_is_an_error() {
 }
 
 #[test]
-fn a_field_that_the_gateway_sets_looks_like_none_that_matters() {
+fn a_field_set_by_the_gateway_resembles_no_important_field() {
     let forward =
         |field: &str| format!("[forward]\nverified_field = \"{field}\"\n[schemes.acme]\nheader = \"x-sign\"");
     for field in ["content_length", "x_forwarded_for", "x.hub.signature.256", "x-sign", "x_sign"] {
@@ -141,7 +141,7 @@ path = "/webhook/{model}"
 upstream = "http://127.0.0.1:3000"
 "#;
 
-/// Pieces that configurations are made of, so that random texts get further than the first character.
+/// Fragments of configurations, so that random texts pass more than the first character.
 fn piece() -> impl Strategy<Value = String> {
     let words = [
         "[",
@@ -197,10 +197,10 @@ fn piece() -> impl Strategy<Value = String> {
     prop_oneof![4 => prop::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
 }
 
-/// What the secrets are made of that are hidden from slips: all that can stand between quotes, most of it letters.
+/// The characters of the test's secrets: all that may stand between quotes, most of them letters.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-.,:#[]{} '";
 
-/// Ways to write a secret into a configuration.
+/// Layouts of a secret in a configuration.
 const LAYOUTS: [&str; 4] = [
     INLINE,
     r#"[log]
@@ -231,7 +231,7 @@ upstream = "http://127.0.0.1:3000"
 "#,
 ];
 
-/// A slip of the fingers: so far from the secret, some characters are taken out and others put in.
+/// A slip of typing: at a distance from the secret, some characters are removed and others inserted.
 #[derive(Clone, Debug)]
 struct Slip {
     distance: isize,
@@ -258,7 +258,7 @@ impl Slip {
     }
 }
 
-/// In the place of each string and each key of the example, whole and with a quotation mark missing.
+/// Puts a secret in place of each string and each key of the example, whole and with a quotation mark missing.
 #[test]
 fn no_credential_of_a_url_is_in_any_rendering() {
     let mut places = Vec::new();
@@ -306,7 +306,7 @@ proptest! {
         everything_about(&pieces.concat());
     }
 
-    /// Whatever becomes of the lines around it, and of its own line up to its key.
+    /// Damages the lines around a secret, and its own line up to its key.
     #[test]
     fn a_secret_in_a_broken_file_is_in_no_rendering(
         at in 0..INLINE.len(), length in 0_usize..40, piece in piece()
@@ -320,7 +320,7 @@ proptest! {
         prop_assert!(!shown.contains("hunter2"), "{}", shown);
     }
 
-    /// Whatever slips the fingers make, near the secret or far from it.
+    /// Makes random slips, near the secret or far from it.
     #[test]
     fn no_slip_shows_a_piece_of_a_secret(
         secret in prop::collection::vec(prop::sample::select(LETTERS.chars().collect::<Vec<_>>()), 12..40),

@@ -1,12 +1,12 @@
 //! Pure. Sizes and durations as gateway.toml writes them: `"64KiB"`, `"10s"`, `"1m30s"`.
 //!
-//! The readers of crates accept more than is good here: `5M` as five months, `64kB` as 64,000, `1.5MiB`, and too large
-//! numbers as the largest.
+//! Crates for this accept too much: `5M` as five months, `64kB` as 64,000, `1.5MiB`, and numbers that overflow as the
+//! largest number.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The bytes that a text such as `64KiB` stands for.
+/// Parses a number of bytes such as `64KiB`.
 ///
 /// # Errors
 /// [`UnitError`], which says what to write instead.
@@ -14,7 +14,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     read(text, &SIZES).map_err(|fault| UnitError { quantity: Quantity::Size, fault })
 }
 
-/// The time that a text such as `10s` or `1m30s` stands for.
+/// Parses a duration such as `10s` or `1m30s`.
 ///
 /// # Errors
 /// [`UnitError`], which says what to write instead.
@@ -25,19 +25,19 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     }
 }
 
-/// A size as gateway.toml would write it, in the largest unit that leaves no fraction.
+/// Formats a size as in gateway.toml, in the largest unit without a fraction.
 #[must_use]
 pub fn write_size(bytes: u64) -> String {
     write(bytes, SIZES.units)
 }
 
-/// A duration as gateway.toml would write it; what is less than a millisecond is left out.
+/// Formats a duration as in gateway.toml; fractions of a millisecond are dropped.
 #[must_use]
 pub fn write_duration(duration: Duration) -> String {
     write(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATIONS.units)
 }
 
-/// A text that is no size, or no duration.
+/// Why a text is not a size or a duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
     quantity: Quantity,
@@ -52,9 +52,9 @@ enum Quantity {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fault {
-    /// Not whole numbers with units; what was probably meant, if that can be told.
+    /// Not whole numbers with units; with the text that was probably meant, if known.
     Form(Option<String>),
-    /// More than 64 bits hold.
+    /// More than 64 bits.
     TooLarge,
 }
 
@@ -87,11 +87,11 @@ impl fmt::Display for UnitError {
 
 impl std::error::Error for UnitError {}
 
-/// What may stand behind a number.
+/// The units that a number may have.
 struct Scale {
     /// The units, from the smallest to the largest.
     units: &'static [(&'static str, u64)],
-    /// What people write for a unit, in lower case, and what to write for it: so many times so much.
+    /// Common other spellings of a unit, in lower case, with the factor and the unit to write instead.
     nearly: &'static [(&'static [&'static str], u64, &'static str)],
     /// Whether several numbers may follow each other, each with a smaller unit than the one before.
     compound: bool,
@@ -103,7 +103,7 @@ fn read(text: &str, scale: &Scale) -> Result<u64, Fault> {
     if parts.is_empty() || (parts.len() > 1 && !scale.compound) {
         return Err(form());
     }
-    // A unit that was found, and those that are larger, are not found again.
+    // Units from the one found upwards cannot follow it.
     let mut units = scale.units.iter().rev();
     parts.into_iter().try_fold(0_u64, |total, (number, unit)| {
         let number: u64 = number.parse().map_err(|_only_overflow_is_left| Fault::TooLarge)?;
@@ -112,7 +112,7 @@ fn read(text: &str, scale: &Scale) -> Result<u64, Fault> {
     })
 }
 
-/// The numbers of a text, each with what stands between it and the next; none if the text does not begin with one.
+/// The numbers of a text, each with the text after it; empty if the text does not begin with a number.
 fn parts(text: &str) -> Vec<(&str, &str)> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -129,7 +129,7 @@ fn split(text: &str, end: impl FnMut(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(end).unwrap_or(text.len()))
 }
 
-/// What was probably meant: the units as they are spelled, the largest first.
+/// The text that was probably meant: with correct units, the largest first.
 fn meant(text: &str, scale: &Scale) -> Option<String> {
     let parts = parts(text);
     let mut meant: Vec<(u64, String)> = Vec::new();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearly_a_unit_is_answered_with_the_right_one() {
+    fn a_misspelled_unit_gets_the_right_one_as_a_suggestion() {
         for (text, instead) in [
             ("64", "64B"),
             ("64KB", "64KiB"),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_told_what_is_accepted() {
+    fn any_other_text_gets_the_accepted_forms() {
         for text in ["", "KiB", "-1KiB", "1.5MiB", "1KiB1", "1MiB1KiB", "0x10B", "1e3B", "١KiB", "1 000B"] {
             let error = parse_size(text).unwrap_err();
             assert!(error.help().contains("B, KiB, MiB or GiB"), "{text}: {}", error.help());
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_64_bits_do_not_hold_is_an_error() {
+    fn a_number_over_64_bits_is_an_error() {
         for text in ["18446744073709551616B", "17179869184GiB", "99999999999999999999999GiB"] {
             assert_eq!(
                 parse_size(text).unwrap_err().to_string(),

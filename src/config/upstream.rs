@@ -1,4 +1,4 @@
-//! Pure. A route's upstream, with what `[upstream]` and the route say of it.
+//! Pure. A route's upstream, with the settings of `[upstream]` and of the route.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::table::Table;
 use super::{Address, Upstream, keys};
 use crate::upstream::origin::{Origin, OriginError};
 
-/// What may be set for all upstreams, and again by each route.
+/// The settings that `[upstream]` has for all upstreams, and that a route may override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     connect_timeout: Duration,
@@ -21,7 +21,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// `[upstream]`, for the routes that do not say otherwise.
+    /// Reads `[upstream]`, for the routes that do not override it.
     pub(super) fn common(root: &Table<'_>, problems: &mut Problems) -> Self {
         let table = root.section("upstream", "`[upstream]`", keys::UPSTREAM, problems);
         let defaults = Self {
@@ -33,7 +33,7 @@ impl Settings {
         defaults.overridden(&table, problems)
     }
 
-    /// With what a table says otherwise.
+    /// Overrides settings with those of a table.
     pub(super) fn overridden(&self, table: &Table<'_>, problems: &mut Problems) -> Self {
         Self {
             connect_timeout: table.duration("connect_timeout", self.connect_timeout, problems),
@@ -43,14 +43,14 @@ impl Settings {
         }
     }
 
-    /// For this upstream.
+    /// The upstream with this origin and these settings.
     pub(super) fn of(self, origin: Origin) -> Upstream {
         let Self { connect_timeout, response_timeout, max_idle, idle_timeout } = self;
         Upstream { origin, connect_timeout, response_timeout, max_idle, idle_timeout }
     }
 }
 
-/// A route's `upstream`, which must not be one of the gateway's own addresses.
+/// Reads a route's `upstream`, which must not be one of the gateway's own addresses.
 pub(super) fn origin(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) -> Option<Origin> {
     let text = item.text(EXAMPLE, problems)?;
     let origin = match Origin::parse(text) {
@@ -77,7 +77,7 @@ pub(super) fn origin(item: &Item<'_>, listen: &[Listen], problems: &mut Problems
     Some(origin)
 }
 
-/// Whether connections to the origin certainly come out at this listener.
+/// Whether connections to the origin certainly reach this listener.
 fn reaches(origin: &Origin, listen: &Listen) -> bool {
     let (host, own) = match (origin, &listen.address) {
         (Origin::Tcp(host), Address::Tcp(own)) => (host, own),
@@ -101,7 +101,7 @@ fn instead(text: &str, error: OriginError) -> String {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let rest = rest.trim_start_matches('/');
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // A password with a slash in it that nobody has encoded looks like host and path.
+    // A password with a slash that is not encoded looks like host and path.
     let is_whole = !rest.get(authority.len()..).is_some_and(|rest| rest.contains('@'));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).trim();
     let meant = format!("http://{host}");
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_origin_is_answered_with_one() {
+    fn an_invalid_origin_gets_a_suggestion() {
         for (text, want) in [
             ("http://app:3000/hooks?x", "http://app:3000"),
             ("http://u:p@app:3000/", "http://app:3000"),

@@ -1,4 +1,4 @@
-//! Pure. The words that some keys of gateway.toml choose from, each with what it stands for.
+//! Pure. The words that some keys of gateway.toml choose from, with their meanings.
 
 use super::{AccessLog, LogFormat, LogLevel, Mode};
 use crate::signature::Permit;
@@ -20,7 +20,7 @@ pub(super) const LEVELS: [(&str, LogLevel); 5] = [
 pub(super) const ACCESS: [(&str, AccessLog); 3] =
     [("all", AccessLog::All), ("refused", AccessLog::Refused), ("off", AccessLog::Off)];
 
-/// What a signature field looks like.
+/// The format of a signature field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Plain,

@@ -1,14 +1,14 @@
-//! Pure. What may be shown of a text that is no TOML, decided line by line.
+//! Pure. Redacts a text that is not TOML, line by line.
 //!
-//! Such a text says nothing about itself: a key may be half a key, a string may end where another should begin. So each
-//! line stands alone, what is shown are brackets, known keys and the single values of public ones, and from the first
-//! thing on that makes no sense, nothing more of the line. Of a line with an `@`, no value is shown: what stands before
-//! it may be a credential, and where that begins cannot be told.
+//! The structure of such a text is unknown: a key may be half a key, and a string may end where another should begin. So
+//! each line is treated alone: brackets, known keys and single values of public keys are shown, and nothing after the first
+//! thing that makes no sense. A line with an `@` shows no value: what precedes it may be a credential whose beginning
+//! cannot be found.
 
 use crate::config::redact::redaction::Redaction;
 use crate::config::{keys, shown};
 
-/// Collects what to hide.
+/// Collects the places to redact.
 pub(crate) fn hide(text: &str, hidden: &mut Vec<Redaction>) {
     let mut state = State::START;
     let mut at = 0_usize;
@@ -43,33 +43,33 @@ fn has_at_sign(text: &str) -> bool {
     text.lines().next().is_some_and(|line| line.contains('@'))
 }
 
-/// What a line is at.
+/// The state within a line.
 #[derive(Clone, Copy)]
 enum State<'t> {
-    /// A key is next. `path` is what there is of it, and `known` whether that is made of known keys alone.
+    /// A key is next. `path` is the part read so far, and `known` whether it consists of known keys only.
     Key { path: Path<'t>, known: bool },
-    /// A value is next: that of `key`, which is "" if it is not public; within so many arrays that began on this line.
+    /// A value is next: that of `key`, or of "" if that is not public, within `arrays` arrays that began on this line.
     Value { key: &'t str, arrays: usize },
-    /// A value is over: a comma or a closing bracket is next.
+    /// After a value: a comma or a closing bracket is next.
     After { key: &'t str, arrays: usize },
-    /// Nothing makes sense any more.
+    /// The rest of the line makes no sense.
     Lost,
 }
 
 #[derive(Clone, Copy)]
 enum Path<'t> {
     Empty,
-    /// Ends in this key.
+    /// Ends with this key.
     Key(&'t str),
-    /// Ends in a full stop.
+    /// Ends with a full stop.
     Dot,
 }
 
 enum Shown {
     All,
-    /// A string's.
+    /// The quotes of a string.
     Quotes,
-    /// A comment's.
+    /// The sign of a comment.
     Sign,
     Nothing,
 }
@@ -78,7 +78,7 @@ impl<'t> State<'t> {
     const START: Self = Self::Key { path: Path::Empty, known: true };
     const END: Self = Self::After { key: "", arrays: 0 };
 
-    /// The state after a token, and what of the token is shown.
+    /// The state after a token, and the part of the token that is shown.
     fn after(self, token: &Token<'t>) -> (Self, Shown) {
         let next = match (token.kind, self) {
             (Kind::LineEnd, _) => Self::START,
@@ -126,7 +126,7 @@ impl<'t> State<'t> {
             Self::Value { key, arrays } if shown::value(key, word) => {
                 (Self::After { key, arrays }, Shown::All)
             }
-            // A comma is missing, if it is a key at all.
+            // A comma is missing, if the token is a key at all.
             Self::After { arrays: 0, .. } if known => {
                 (Self::Key { path: Path::Key(word), known: false }, Shown::All)
             }
@@ -146,11 +146,11 @@ struct Token<'t> {
 enum Kind<'t> {
     LineEnd,
     Blank,
-    /// All of it, to the end of the line.
+    /// The rest of the line.
     Comment,
-    /// What stands between quotes on one line.
+    /// The text between quotes on one line.
     Text(&'t str),
-    /// What follows a quote that has no other on its line; or a string over many lines, as "\n".
+    /// The text after a quote without another on its line; for a string over many lines, "\n".
     OpenText(&'t str),
     /// A key, or a value without quotes.
     Word(&'t str),
@@ -159,7 +159,7 @@ enum Kind<'t> {
 }
 
 impl<'t> Token<'t> {
-    /// The first token of a text that is not empty; `value`: where a value is next, words have more characters.
+    /// The first token of a text that is not empty. If `value`, words may have more characters.
     fn first(text: &'t str, value: bool) -> Self {
         let until = |end: Option<usize>| end.and_then(|end| text.get(..end)).unwrap_or(text);
         let c = text.chars().next().unwrap_or('\n');

@@ -1,27 +1,27 @@
-//! Pure. A place in a text that is hidden, and what becomes of it.
+//! Pure. A place in a text to redact, and its replacement.
 
 use std::ops::Range;
 
-/// A place to hide.
+/// A place to redact.
 pub(super) struct Redaction {
-    /// Where it is in the text.
+    /// The place in the text.
     pub(super) place: Range<usize>,
-    /// What each byte of it becomes.
+    /// The replacement for each byte.
     pub(super) with: char,
 }
 
 impl Redaction {
-    /// A place where a secret is, or may be.
+    /// The place of a secret, or of a possible one.
     pub(super) fn secret(place: Range<usize>) -> Self {
         Self { place, with: '*' }
     }
 
-    /// Whether it is the place of a secret that ends here.
+    /// Whether it is a secret that ends here.
     pub(super) fn is_secret_until(&self, at: usize) -> bool {
         self.with == '*' && self.place.end == at
     }
 
-    /// All of a comment but its `#`. White space, as most comments are no secrets, and stars would say that they are.
+    /// A comment without its `#`. Replaced by white space: most comments are not secrets, and asterisks would suggest one.
     pub(super) fn comment(place: Range<usize>) -> Self {
         Self { place: place.start.saturating_add(1)..place.end, with: ' ' }
     }

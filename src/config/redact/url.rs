@@ -1,14 +1,12 @@
-//! Pure. Hides in a text what may be a credential in a URL: user information, query, fragment.
+//! Pure. Redacts possible credentials of a URL in a text: user information, query, fragment.
 //!
-//! Whoever reads a message, a log or a terminal needs to see which URL is meant, and never what it authorizes with. What
-//! is no URL, because somebody made a mistake in writing one, is what messages are about. So this goes by the signs that
-//! a URL is made of, and where it cannot be told it hides too much.
+//! A reader of a message, a log or a terminal needs to see which URL is meant, but never its credentials. Messages are
+//! often about texts that are not valid URLs. So this looks for the delimiters of a URL, and in doubt redacts too much.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The places of what may be a credential, in their order; `text` is a single value, such as a string of gateway.toml or
-/// an argument.
+/// The places of possible credentials, in order; `text` is a single value, such as a string of gateway.toml or an argument.
 #[must_use]
 pub fn credentials(text: &str) -> Vec<Range<usize>> {
     let scheme = text.find("://").map(|at| at.saturating_add(3));
@@ -16,7 +14,7 @@ pub fn credentials(text: &str) -> Vec<Range<usize>> {
     let is_socket = text.starts_with("unix:");
     let start = match scheme {
         Some(start) => start,
-        // Without a scheme, or with less than a whole one: user:password@host, //user@host, http:/user@host.
+        // Without a complete scheme: user:password@host, //user@host, http:/user@host.
         None if text.contains('@') && !is_path && !is_socket => {
             text.len().saturating_sub(text.trim_start_matches('/').len())
         }
@@ -26,7 +24,7 @@ pub fn credentials(text: &str) -> Vec<Range<usize>> {
         None => return Vec::new(),
     };
     let rest = text.get(start..).unwrap_or_default();
-    // A password may have any character in it where nobody has encoded it, so the user information ends at the last `@`.
+    // A password that is not encoded may have any character, so the user information ends at the last `@`.
     let host = rest.rfind('@').map_or(start, |at| start.saturating_add(at));
     let mut found = Vec::new();
     if host > start {
@@ -45,13 +43,13 @@ pub fn credentials(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// All that is behind the character at a place, if there is anything.
+/// The text after the character at a place, if any.
 fn behind(text: &str, at: usize) -> Option<Range<usize>> {
     let start = at.saturating_add(1);
     (start < text.len()).then_some(start..text.len())
 }
 
-/// What stands where a port should, and is none: a password, where the host behind it was forgotten.
+/// A text that is not a port in a port's place: a password, where the host after it was forgotten.
 fn not_port(text: &str, start: usize) -> Option<Range<usize>> {
     let rest = text.get(start..)?;
     let authority = rest.get(..rest.find(['/', '?', '#']).unwrap_or(rest.len()))?;
@@ -63,7 +61,7 @@ fn not_port(text: &str, start: usize) -> Option<Range<usize>> {
     (!is_port).then(|| from..start.saturating_add(authority.len()))
 }
 
-/// The text with an asterisk for each byte that may be of a credential.
+/// The text with an asterisk for each byte of a possible credential.
 #[must_use]
 pub fn redacted(text: &str) -> Cow<'_, str> {
     let places = credentials(text);
@@ -82,7 +80,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A message, with the credentials in it hidden that stand in one of these values: the arguments that it may repeat.
+/// A message with credentials redacted; `values` are the arguments that it may repeat.
 #[must_use]
 pub fn redacted_in(message: &str, values: &[String]) -> String {
     let mut message = message.to_owned();
@@ -146,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_shown_without_what_its_values_hold() {
+    fn a_message_is_shown_without_the_credentials_of_its_values() {
         let values = ["--url".to_owned(), "http://me:pw@app".to_owned()];
         let message = "invalid value 'http://me:pw@app' for '--url'";
         assert_eq!(redacted_in(message, &values), "invalid value 'http://*****@app' for '--url'");
@@ -154,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_stands_before_a_host_is_hidden(user in "[^@]{0,8}", password in "\\PC{0,8}", host in "[a-z]{1,5}") {
+        fn any_user_information_is_redacted(user in "[^@]{0,8}", password in "\\PC{0,8}", host in "[a-z]{1,5}") {
             let hidden = format!("{user}QQQ:{password}ZZZ");
             for text in [format!("http://{hidden}@{host}"), format!("http://{host}/?{hidden}")] {
                 let shown = redacted(&text);

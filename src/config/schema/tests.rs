@@ -1,4 +1,4 @@
-//! Shell. That the schema and the reader agree, on every key and on every file of the tests.
+//! Shell. Tests that the schema and the reader agree, on every key and on every file of the tests.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ fn validator() -> Validator {
     jsonschema::draft7::new(&schema()).expect("the schema is one")
 }
 
-/// A configuration in which every table is there, and what else a key's value needs beside it.
+/// A configuration that has every table.
 fn base() -> Json {
     json!({
         "server": { "listen": ["127.0.0.1:1", "unix:/a"], "proxy_protocol": { "trusted": ["unix"] } },
@@ -41,7 +41,7 @@ fn base() -> Json {
     })
 }
 
-/// Where each table is in [`base`].
+/// The JSON pointer to each table in [`base`].
 fn place(title: &str) -> &'static str {
     match title {
         "the top level" => "",
@@ -64,7 +64,7 @@ fn place(title: &str) -> &'static str {
     }
 }
 
-/// The base with something in the place of what is at a key of a table, or without that key.
+/// The base with the value of a table's key replaced or removed.
 fn with(title: &str, key: &str, value: Option<Json>) -> Json {
     let mut all = base();
     let table = all.pointer_mut(place(title)).unwrap().as_object_mut().unwrap();
@@ -75,7 +75,7 @@ fn with(title: &str, key: &str, value: Option<Json>) -> Json {
     all
 }
 
-/// TOML, all of it inline. What it writes otherwise than JSON is the `=`.
+/// Writes TOML, all of it inline. It differs from JSON in its `=`.
 fn toml(value: &Json) -> String {
     let pair = |(key, value): (&String, &Json)| format!("{} = {}", Json::from(key.as_str()), toml(value));
     match value {
@@ -96,7 +96,7 @@ fn loaded(all: &Json) -> Result<Loaded, Report> {
     read("gateway.toml", &lines.collect::<String>(), &environment(), SystemTime::UNIX_EPOCH)
 }
 
-/// The codes of what the reader finds wrong.
+/// The codes of the problems that the reader finds.
 fn codes(all: &Json) -> Vec<String> {
     let report = loaded(all).map(|loaded| loaded.report).unwrap_or_else(|report| report);
     let codes =
@@ -117,13 +117,13 @@ fn both_refuse(all: &Json, code: &str) {
     assert!(!validator().is_valid(all), "the schema takes {all}");
 }
 
-/// Every key there is, with its table.
+/// Every key, with its table.
 fn keys() -> impl Iterator<Item = (&'static str, &'static Key)> {
     TABLES.iter().flat_map(|(title, keys)| keys.iter().map(move |key| (*title, key)))
 }
 
 #[test]
-fn the_base_is_taken_and_what_no_table_knows_is_refused() {
+fn both_take_the_base_and_refuse_unknown_keys() {
     both_take(&base());
     for (title, _) in TABLES {
         both_refuse(&with(title, "nonesuch", Some(json!(1))), "unknown_key");
@@ -137,7 +137,7 @@ fn a_default_means_what_leaving_the_key_out_means() {
         let Some(default) = key.default else { continue };
         let default = serde_json::from_str(default).unwrap_or_else(|error| panic!("{}: {error}", key.name));
         let (said, left_out) = (with(title, key.name, Some(default)), with(title, key.name, None));
-        // `{body}` alone does not go with the base's timestamp.
+        // `{body}` alone conflicts with the base's timestamp.
         if key.name == "content" {
             continue;
         }
@@ -150,7 +150,7 @@ fn a_default_means_what_leaving_the_key_out_means() {
 }
 
 #[test]
-fn what_is_required_is_missed_by_both() {
+fn both_refuse_a_missing_required_key() {
     let required = keys().filter(|(_, key)| key.required);
     let mut many = 0;
     for (title, key) in required {
@@ -167,7 +167,7 @@ fn what_is_required_is_missed_by_both() {
 }
 
 #[test]
-fn one_of_some_keys_is_one_and_no_more() {
+fn both_require_exactly_one_of_some_keys() {
     both_refuse(
         &with("`[signature]`", "secrets", Some(json!([{ "env": "A", "file": "/b" }]))),
         "secret_places",
@@ -185,7 +185,7 @@ fn both_know_the_same_words() {
         let Value::Word(words) = key.value else { continue };
         let mut all = with(title, key.name, Some(json!("nonesuch")));
         if key.name == "separator" {
-            // A list has one, and a plain signature has none.
+            // A list requires one, and a plain signature has none.
             all["schemes"]["acme"]["format"] = json!("pairs");
             all["schemes"]["acme"]["tag"] = json!("v1");
         }
@@ -198,7 +198,7 @@ fn both_know_the_same_words() {
 }
 
 #[test]
-fn both_draw_the_line_at_the_same_number() {
+fn both_have_the_same_bounds() {
     for (title, key) in keys() {
         let (least, most) = match key.value {
             Value::Size { least, most } => (least, most),
@@ -207,7 +207,7 @@ fn both_draw_the_line_at_the_same_number() {
         };
         let takes = |number: u64| {
             let mut all = with(title, key.name, Some(json!(number)));
-            // So that bodies of any size have room.
+            // Allows content of any size.
             if key.name == "max_body" {
                 all["limits"]["max_buffered"] = json!(most);
             }
@@ -221,7 +221,7 @@ fn both_draw_the_line_at_the_same_number() {
 }
 
 #[test]
-fn what_is_of_another_type_is_refused_by_both() {
+fn both_refuse_a_value_of_another_type() {
     for (title, key) in keys() {
         let wrong = with(title, key.name, Some(json!(1.5)));
         assert!(!validator().is_valid(&wrong), "the schema takes {title}: {} = 1.5", key.name);
@@ -283,14 +283,14 @@ fn addresses_and_origins_are_written_alike() {
     }
 }
 
-/// A document of the tests, as JSON; `None` if it is no TOML.
+/// A document of the tests, as JSON; `None` if it is not TOML.
 fn document(path: &PathBuf) -> Option<Json> {
     let mut document = toml::from_str(&fs::read_to_string(path).unwrap()).ok()?;
     with_dates_as_text(&mut document);
     Some(document)
 }
 
-/// The TOML crate brings its dates into JSON as a table with one key.
+/// Converts dates, which the TOML crate serialises as a table with one key.
 fn with_dates_as_text(value: &mut Json) {
     if let Some(date) = value.get("$__toml_private_datetime") {
         *value = date.clone();
@@ -312,7 +312,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_file_that_is_read_fits_the_schema() {
+fn every_valid_file_fits_the_schema() {
     let validator = validator();
     for path in files("tests/config/valid").into_iter().chain([PathBuf::from("gateway.toml")]) {
         let document = document(&path).unwrap();
@@ -321,7 +321,7 @@ fn every_file_that_is_read_fits_the_schema() {
     }
 }
 
-/// What is wrong with these is nothing that a schema can see: secrets that are not there, things that do not go together.
+/// Problems that a schema cannot detect: missing secrets, values that conflict.
 const ONLY_THE_READER_SEES: [&str; 8] = [
     "conflicts",
     "default-address-twice",
@@ -345,9 +345,9 @@ fn every_file_of_a_wrong_shape_does_not_fit_the_schema() {
     assert_eq!(takes, ONLY_THE_READER_SEES);
 }
 
-/// `BLESS=1` writes it.
+/// `BLESS=1` writes the file.
 #[test]
-fn the_schema_that_lies_in_the_repository_is_the_one_that_is_printed() {
+fn the_schema_in_the_repository_is_the_one_that_is_printed() {
     let path = "deploy/gateway.schema.json";
     let text = format!("{:#}\n", schema());
     if std::env::var_os("BLESS").is_some() {
