@@ -1,4 +1,4 @@
-//! Shell. What the admin listener answers: how the gateway is, now.
+//! Shell. The answers of the admin listener.
 
 use std::time::SystemTime;
 
@@ -43,17 +43,17 @@ pub(super) async fn answer(
         return response;
     }
     let refused = match page {
-        // Whoever restarts, routes or scrapes asks by whatever name it has.
+        // Supervisors, load balancers and scrapers may use any host name.
         Page::Health | Page::Readiness | Page::Metrics => None,
         Page::Secrets => asker.may_read(request.headers()),
-        // No scheme signs `host`, so an event need not keep the one that its sender wrote.
+        // No scheme signs `host`, so an event may be sent without the one that its sender wrote.
         Page::Verify | Page::Doctor => asker.may_look_closer(request.uri(), request.headers()),
     };
     if let Some(why) = refused {
         return document(StatusCode::FORBIDDEN, &json!({ "status": why }));
     }
     match page {
-        // That somebody answers is the whole of it: nobody should be restarted because of an app that is down.
+        // An answer is all that liveness needs: a failing upstream is no reason to restart the gateway.
         Page::Health => document(StatusCode::OK, &json!({ "status": "alive" })),
         Page::Readiness => readiness(control),
         Page::Metrics => respond(StatusCode::OK, exposition::MEDIA_TYPE, metrics(control)),
@@ -73,14 +73,14 @@ enum Page {
 }
 
 impl Page {
-    /// The methods that it is for, if this is none of them. The content of a request for the others is not read.
+    /// The allowed methods, if this is none of them. The content of a refused request is not read.
     fn refuses(&self, method: &Method) -> Option<&'static str> {
         match self {
             Self::Health | Self::Readiness | Self::Metrics | Self::Secrets => {
                 (!matches!(*method, Method::GET | Method::HEAD)).then_some("GET, HEAD")
             }
             Self::Doctor => (*method != Method::POST).then_some("POST"),
-            // Those of its route are.
+            // The methods of the event's route apply.
             Self::Verify => None,
         }
     }
@@ -115,7 +115,7 @@ fn metrics(control: &Control) -> String {
     exposition::text(control.meters().sum(), generation.gateway.labels().clone(), gauges)
 }
 
-/// `/secrets`: what `hookgate secrets` reads.
+/// `/secrets`: the document that `hookgate secrets` reads.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct SecretsReport {
     /// The gateway's clock, in seconds since 1970.
@@ -126,7 +126,7 @@ pub struct SecretsReport {
     pub secrets: Vec<SecretReport>,
 }
 
-/// One secret in it.
+/// One secret of the report.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct SecretReport {
     /// The `secret` label of its metrics.
@@ -135,13 +135,13 @@ pub struct SecretReport {
     pub name: String,
     /// The scheme of its signature.
     pub scheme: String,
-    /// The routes that it verifies events of.
+    /// The paths of the routes whose events it verifies.
     pub routes: Vec<String>,
-    /// How many events it has verified since the start.
+    /// The number of events verified since the start.
     pub verified: u64,
-    /// When it did so last, in seconds since 1970.
+    /// When it last verified an event, in seconds since 1970.
     pub last_seen: Option<u64>,
-    /// From when on it verifies nothing any more, in seconds since 1970. A gateway that says nothing of it knows of none.
+    /// The time from which it verifies nothing, in seconds since 1970. `None` from a gateway without this field.
     #[serde(default)]
     pub not_after: Option<u64>,
 }

@@ -1,7 +1,7 @@
-//! Pure. Who asks the admin listener, and what that one may see.
+//! Pure. Access control of the admin listener: where a request comes from, and what it may read.
 //!
-//! Where a connection comes from does not say who is behind it: a page in a browser on the gateway's machine is somebody
-//! else's program. What gives it away is what no page can leave out.
+//! The address does not identify the program: a page in a browser on the gateway's machine runs another party's code. Such
+//! a page is recognised by fields that a browser always sends.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,31 +10,32 @@ use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Uri};
 
-/// Where whoever asks is.
+/// Where the client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// On the gateway's own machine, or in its container; and the address that it has asked, if that is not loopback.
+    /// On the gateway's own machine, or in its container; with the local address of the connection, if that is not
+    /// loopback.
     Here(Option<IpAddr>),
-    /// Somewhere else. That the listener is open to a scraper does not mean that all of its network may try signatures.
+    /// Elsewhere. A listener that is open to a scraper must not let all of its network try signatures.
     Elsewhere,
 }
 
 impl Asker {
-    /// By the two ends of its connection.
+    /// Determines it from the two addresses of a connection.
     pub(super) fn of(peer: SocketAddr, local: io::Result<SocketAddr>) -> Self {
         let ip = peer.ip().to_canonical();
         let local = local.ok().map(|local| local.ip().to_canonical());
         if ip.is_loopback() || local == Some(ip) { Self::Here(local) } else { Self::Elsewhere }
     }
 
-    /// Why it may not try signatures or compare configurations, if it may not: only a program on the gateway's own machine
-    /// may, and no page in a browser there.
+    /// Why the client may not try signatures or compare configurations, if it may not: only a program on the gateway's own
+    /// machine may, and no page in a browser there.
     ///
-    /// `host` is asked because the name of a stranger's site can be made to lead to this machine (DNS rebinding). Its page then
-    /// asks its own origin, of which a browser says nothing with GET and HEAD.
+    /// `host` is checked because an attacker can make the name of a site resolve to this machine (DNS rebinding). The
+    /// site's page then sends requests to its own origin, and a browser adds no `origin` to GET and HEAD.
     pub(super) fn may_look_closer(self, target: &Uri, fields: &HeaderMap) -> Option<&'static str> {
         let Self::Here(own) = self else { return Some("only from the gateway's own machine") };
-        // Browsers send it with whatever is neither GET nor HEAD (Fetch, section 3.2), and nobody else does.
+        // Browsers send `origin` with every method but GET and HEAD (Fetch, section 3.2), and no other client does.
         if fields.contains_key(ORIGIN) || is_of_a_page(fields) {
             return Some("not for pages in a browser");
         }
@@ -48,8 +49,8 @@ impl Asker {
         (!by_host || !by_target).then_some("ask by an address of this machine, or as localhost")
     }
 
-    /// Why it may not read what names the gateway's secrets, if it may not. A stranger's page can have the name of its own
-    /// site lead to this machine (DNS rebinding) and then read the answer; that name is in `host`.
+    /// Why the client may not read the names of the gateway's secrets, if it may not. An attacker's page can make the name
+    /// of its own site resolve to this machine (DNS rebinding) and read the answer; that name is in `host`.
     pub(super) fn may_read(self, fields: &HeaderMap) -> Option<&'static str> {
         match self {
             Self::Elsewhere => None,
@@ -59,14 +60,15 @@ impl Asker {
     }
 }
 
-/// Whether a browser says that a page asks, and not its user (Fetch Metadata). It does so where the address is one of loopback.
+/// Whether a browser says that a page sent the request, as opposed to its user (Fetch Metadata). It says so for loopback
+/// addresses.
 fn is_of_a_page(fields: &HeaderMap) -> bool {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     fields.get_all(SEC_FETCH_SITE).iter().any(|site| site != "none")
 }
 
-/// Whether a `host` is an address of loopback, the one that was asked, or `localhost` (RFC 6761, section 6.3): no name of a site
-/// can be it. It is written as programs write it; other spellings, such as `127.1`, are left to others.
+/// Whether a `host` is a loopback address, the local address, or `localhost` (RFC 6761, section 6.3): no site's name can be
+/// one. Only the usual notation is accepted; others, such as `127.1`, are not.
 fn leads_here(host: &[u8], own: Option<IpAddr>) -> bool {
     let Ok(text) = std::str::from_utf8(host) else { return false };
     let (name, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
@@ -87,7 +89,8 @@ fn leads_here(host: &[u8], own: Option<IpAddr>) -> bool {
         }
 }
 
-/// Whether this can be no site's name: an address, or a name without a dot, which only this machine or its network gives.
+/// Whether this cannot be a site's name: an address, or a name without a dot, which only this machine or its network
+/// resolves.
 fn is_ours(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else { return false };
     let name = authority.host();
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_comes_over_loopback_or_from_the_listeners_own_address_is_here() {
+    fn only_connections_over_loopback_or_from_the_listeners_own_address_are_local() {
         for (peer, local, want) in [
             ("127.0.0.1:1", "127.0.0.1:9", here("127.0.0.1")),
             ("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:9", here("127.0.0.1")),
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_could_be_a_sites_is_not_answered_on_this_machine() {
+    fn a_host_that_may_be_a_sites_name_is_refused_on_this_machine() {
         for (host, want) in [
             ("127.0.0.1:9901", true),
             ("[::1]:9901", true),
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_names_this_machine_by_address_or_as_localhost_may_look_closer() {
+    fn only_an_address_or_localhost_as_host_may_try_signatures() {
         let target = Uri::from_static("/verify/a");
         let asks = |asker: Asker, target: &Uri, lines: &[(&'static str, &str)]| {
             let mut fields = HeaderMap::new();

@@ -1,11 +1,11 @@
-//! Shell. Reads the body of a message of hyper's under a bound: the admin listener's requests, and the responses that the command
-//! line gets.
+//! Shell. Reads the content of a hyper message under a bound: for the admin listener's requests and the command line's
+//! responses.
 
 use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
-/// The first `limit` bytes of a body, and whether there are more.
+/// Reads the first `limit` bytes of a body, and whether there are more.
 ///
 /// # Errors
 /// The body's own.

@@ -1,4 +1,4 @@
-//! Shell. What comes with a request to the admin listener, and the documents that it answers with.
+//! Shell. The content of requests to the admin listener, and the documents in its answers.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::body;
 
-/// The content of a request, if it is not too large and arrives. How long it may take is for the connection to say.
+/// Reads the content of a request, if it is not too large. The connection's deadline bounds the time.
 pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
     match body::read_bounded(&mut body, limit).await {
         Ok((content, false)) => Ok(content),
         Ok((_, true)) => {
-            // To close with something unread would make the kernel discard the answer.
+            // Closing a connection with unread content would make the kernel discard the answer.
             while let Some(Ok(_discarded)) = body.frame().await {}
             Err(document(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "status": "too large" })))
         }
@@ -24,17 +24,17 @@ pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>,
     }
 }
 
-/// A moment as documents say it: seconds since 1970.
+/// A time in documents: seconds since 1970.
 pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
-/// An answer with this JSON.
+/// An answer with this JSON document.
 pub(super) fn document(status: StatusCode, document: &Value) -> Response<Full<Bytes>> {
     respond(status, "application/json", format!("{document}\n"))
 }
 
-/// An answer with this text, which nobody may keep.
+/// An answer with this text, which must not be cached.
 pub(super) fn respond(status: StatusCode, media_type: &'static str, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;

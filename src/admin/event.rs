@@ -1,7 +1,7 @@
-//! Shell. `/verify/PATH`: whether the gateway as it runs would take an event, without the app hearing of it.
+//! Shell. `/verify/PATH`: whether the running gateway would accept an event, without forwarding it.
 //!
-//! The event is sent as its sender would send it, with `/verify` before its path. It goes through the router and the
-//! verifier in force, and no further: what answers has no way to an upstream.
+//! The event is sent as its sender would send it, with `/verify` before its path. It passes through the router and the
+//! verifier in force, and no further: this code has no access to an upstream.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -17,18 +17,18 @@ use std::time::SystemTime;
 use super::document::{content, document};
 use crate::runtime::control::Control;
 
-/// What an event's path is put behind.
+/// The prefix of an event's path.
 const PREFIX: &str = "/verify";
 
-/// Bytes of content that are read. They are not part of the budget.
+/// The most bytes of content that are read. They are not part of the memory budget.
 const MAX_CONTENT: usize = 64 * 1024;
 
-/// Whether a path of the admin listener is an event's, with the prefix.
+/// Whether a path of the admin listener is an event's path with the prefix.
 pub(super) fn is_asked_about(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|path| path.starts_with('/'))
 }
 
-/// What was found out about an event.
+/// The result of examining an event.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Examination {
     /// Whether its signature verifies.
@@ -39,7 +39,7 @@ pub struct Examination {
     pub secret: Option<String>,
     /// Why it would be refused.
     pub reason: Option<String>,
-    /// Whether its route would forward it all the same, as it only observes.
+    /// Whether its route would forward it although it does not verify, because the route only observes.
     pub observed: bool,
     /// The number of the configuration in force.
     pub generation: u64,
@@ -63,7 +63,7 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
         Ok(secret) => (StatusCode::OK, Some(&**secret), None),
         Err(rejection) => (rejection.status(), None, rejection.reason()),
     };
-    // Who tries signatures here is to be seen, as on the public side.
+    // Attempts to try signatures here are logged, as on the public listeners.
     info!(route, secret, reason, "an event was examined on the admin listener");
     let examination = Examination {
         verifies: secret.is_some(),

@@ -1,8 +1,8 @@
-//! Shell. The admin listener: a small server of its own, on a thread of its own, for those who operate the gateway.
+//! Shell. The admin listener: a small server on its own thread, for the operators of the gateway.
 //!
-//! It is there before the workers accept and until they have drained, and nothing that happens on their threads keeps it from
-//! answering. It is meant for a network where no stranger is; a client that misbehaves all the same can take little: a
-//! few connections, each for one request and a short time.
+//! It listens before the workers accept and until they have drained, and nothing on their threads blocks it. It is meant
+//! for a trusted network. A client that misbehaves can still use little: a few connections, each for one request and a
+//! short time.
 
 mod answer;
 mod asker;
@@ -40,22 +40,22 @@ pub use answer::{SecretReport, SecretsReport};
 pub use event::Examination;
 pub use state::{Compared, Difference, Digest, State};
 
-/// Connections that are served at once. Whoever else comes waits until one ends, which none puts off for long.
+/// Connections served at once. Others wait until one ends; each ends within [`PATIENCE`].
 const MAX_CONNECTIONS: usize = 64;
 
-/// For a connection, from accept to close: its request and the answer.
+/// The time for a connection, from accept to close: its request and the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes of a request's head; the least that hyper takes.
+/// The most bytes of a request's head; the least that hyper accepts.
 const MAX_HEAD: usize = 8 * 1024;
 
 /// Connections that may wait in the kernel's queue.
 const BACKLOG: u32 = 128;
 
-/// How long to wait after an accept that failed.
+/// The pause after a failed accept.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// Listeners that are bound, before anybody answers.
+/// Bound listeners, before any connection is accepted.
 #[derive(Debug)]
 pub struct Bound {
     runtime: Runtime,
@@ -87,14 +87,14 @@ fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     match sharing {
         Sharing::Alone => {}
-        // A new process is started beside an old one: both answer here, each about itself, until the old one ends.
+        // A new process starts while the old one runs. Both listen here and answer for themselves, until the old one ends.
         Sharing::WithOthers => socket.set_reuseport(true)?,
     }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// The admin listener, while it answers.
+/// The running admin listener.
 #[derive(Debug)]
 pub struct Admin {
     addresses: Vec<SocketAddr>,
@@ -103,7 +103,7 @@ pub struct Admin {
 }
 
 impl Bound {
-    /// Begins to answer, about the server with these controls.
+    /// Starts answering, for the server with these controls.
     ///
     /// # Errors
     /// [`StartError::Thread`]
@@ -138,14 +138,14 @@ impl Bound {
 }
 
 impl Admin {
-    /// The addresses that are listened on.
+    /// The addresses listened on.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 }
 
-/// It ends with the server. Answers under way are cut off: there is nothing left to tell.
+/// It ends with the server. Answers under way are cut off.
 impl Drop for Admin {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -169,7 +169,7 @@ async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semap
                     warn!(%error, "the admin listener cannot accept");
                 }
                 drop(permit);
-                // Nothing else is waited for than the time itself.
+                // This waits for the time alone.
                 let _elapsed = timeout(BACKOFF, std::future::pending::<()>()).await;
             }
         }

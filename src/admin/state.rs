@@ -1,7 +1,7 @@
-//! Shell. `/doctor`: how the gateway runs, and in what its configuration differs from the one that the asker has.
+//! Shell. `/doctor`: the state of the gateway, and the differences between its configuration and the client's.
 //!
-//! Whoever asks says what they have, as digests, and is told which of them are others here. The gateway's own digests are
-//! never given out: from them somebody could work out at leisure what stands in the file, such as an upstream's address.
+//! The client sends digests of its configuration, and the answer names the parts that differ. The gateway never sends its
+//! own digests: they would allow an offline search for the file's values, such as an upstream's address.
 
 use std::time::SystemTime;
 
@@ -17,56 +17,56 @@ use crate::config::digest::Part;
 use crate::runtime::control::Control;
 use crate::runtime::process;
 
-/// What `hookgate doctor` sends.
+/// The request of `hookgate doctor`.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Compared {
-    /// Its version. Digests of two versions say nothing about each other.
+    /// The client's version. Digests of two versions cannot be compared.
     pub version: String,
-    /// The parts of its configuration.
+    /// The parts of the client's configuration.
     pub parts: Vec<Digest>,
 }
 
 /// A part of a configuration (see [`Part`]).
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Digest {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What it says.
+    /// The digest of its settings.
     pub digest: String,
 }
 
-/// A part that is not the same on both sides.
+/// A part that differs.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
-    /// Both have it, and it says something else.
+    /// Both have it, with different settings.
     Changed(String),
-    /// Only the asker has it.
+    /// Only the client has it.
     OnlyAsked(String),
     /// Only the gateway has it.
     OnlyRunning(String),
 }
 
-/// What the gateway says of itself.
+/// The state of the gateway.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct State {
     /// Its version.
     pub version: String,
     /// The number of the configuration in force.
     pub generation: u64,
-    /// In what that differs from what was asked; `None` if the versions are not the same.
+    /// The differences from the client's configuration; `None` if the versions differ.
     pub differences: Option<Vec<Difference>>,
-    /// The keys whose new values take a restart.
+    /// The keys whose new values take effect only after a restart.
     pub restart: Vec<String>,
     /// Whether the last reload failed.
     pub outdated: bool,
-    /// The addresses that it listens on.
+    /// The addresses listened on.
     pub listening: Vec<String>,
     /// Its clock, in seconds since 1970.
     pub now: u64,
-    /// Descriptors that it may have; `None` is without limit.
+    /// The limit on descriptors; `None` is without limit.
     pub descriptors_allowed: Option<u64>,
-    /// Descriptors that its configuration may come to need.
+    /// Descriptors that the configuration may need.
     pub descriptors_needed: u64,
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
     }
 }
 
-/// Bytes of what is asked: some thousand routes.
+/// The most bytes of a request: some thousand routes.
 const MAX_CONTENT: usize = 1 << 20;
 
 fn state(control: &Control, asked: &Compared) -> State {
@@ -100,7 +100,7 @@ fn state(control: &Control, asked: &Compared) -> State {
     }
 }
 
-/// The version that is compared.
+/// This version, for the comparison.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn differences(asked: &[Digest], running: &[Part]) -> Vec<Difference> {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_difference_is_told_from_its_side() {
+    fn each_difference_names_its_side() {
         let running = ["a 1", "b 1", "c 1"].map(|text| text.split_once(' ').unwrap());
         let running = running.map(|(name, digest)| Part { name: name.into(), digest: digest.into() });
         let asked = ["b 2", "c 1", "d 1"].map(|text| text.split_once(' ').unwrap());
