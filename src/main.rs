@@ -1,4 +1,4 @@
-//! Shell. From the arguments to an exit code, and nothing more.
+//! Shell. Passes the arguments to the command line, and returns its exit code.
 
 use std::process::ExitCode;
 

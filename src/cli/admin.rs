@@ -1,4 +1,4 @@
-//! Shell. The admin listener of a running gateway, as the commands ask it.
+//! Shell. Requests of the commands to the admin listener of a running gateway.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::terminal::Terminal;
 use crate::config::{Admin, load};
 use crate::upstream::origin::Origin;
 
-/// A request to it.
+/// A request to the admin listener.
 pub(super) struct Question<'q> {
     pub(super) method: Method,
     pub(super) target: PathAndQuery,
@@ -24,18 +24,18 @@ pub(super) struct Question<'q> {
 }
 
 impl Question<'_> {
-    /// A page.
+    /// A GET of a page.
     pub(super) fn page(path: &'static str) -> Self {
         let target = PathAndQuery::from_static(path);
         Self { method: Method::GET, target, fields: Vec::new(), content: &[] }
     }
 }
 
-/// Where it is: where `named` says, or else `[admin]` of the configuration, of which nothing else is read. Neither secrets
-/// nor what is wrong elsewhere in the file matter to whoever only asks.
+/// The address of the admin listener: `named`, or else that of `[admin]` in the configuration, of which nothing else is
+/// read. Secrets, and errors elsewhere in the file, do not matter here.
 ///
 /// # Errors
-/// A [`Failure`] that ends the command with 78, if the configuration does not say.
+/// A [`Failure`] with exit code 78, if the configuration has none.
 pub(super) fn origin(
     terminal: &mut Terminal,
     file: &Path,
@@ -54,17 +54,17 @@ pub(super) fn origin(
     })
 }
 
-/// What to do where there is none.
+/// What to do when there is no admin listener.
 pub(super) const HOW_TO_TURN_IT_ON: &str = "add `[admin]` with `listen = \"127.0.0.1:9901\"` and restart the gateway, or name it with --admin http://HOST:PORT";
 
-/// Where a configuration says that it is.
+/// The address of the admin listener in a configuration.
 pub(super) fn of_config(admin: Option<&Admin>) -> Option<Origin> {
     let listen = admin?.listen.first().copied();
     let address = listen.map(configuration::reachable).filter(|address: &SocketAddr| address.port() != 0)?;
     Origin::parse(&format!("http://{address}")).ok()
 }
 
-/// Asks it.
+/// Sends a request to the admin listener.
 ///
 /// # Errors
 /// [`NoAnswer`]
@@ -82,7 +82,7 @@ pub(super) fn ask(admin: &Origin, question: Question<'_>, patience: Patience) ->
     })
 }
 
-/// Why it lets us not see, in its own words, if that is its answer.
+/// The reason for a refusal, in the gateway's words, if the answer is one.
 pub(super) fn refusal(answer: &Answer) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal {

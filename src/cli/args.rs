@@ -1,4 +1,4 @@
-//! Pure. What was typed, read into what it means.
+//! Pure. The command line arguments.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -255,16 +255,16 @@ pub(super) enum Shell {
     Fish,
 }
 
-/// Where scheme and secret come from.
+/// The origin of scheme and secret.
 #[derive(Clone, Debug)]
 pub(super) enum Origins<'a> {
-    /// A route of the configuration, or where none is named, the only signature it has.
+    /// A route of the configuration, or without a route, its only signature.
     Config { route: Option<&'a str> },
     /// The command line.
     Flags { scheme: &'static Scheme, secret: SecretPlace<'a>, encoding: SecretEncoding },
 }
 
-/// Where the text of a secret is.
+/// The place of a secret's text.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SecretPlace<'a> {
     Env(&'a str),
@@ -272,7 +272,7 @@ pub(super) enum SecretPlace<'a> {
 }
 
 impl Whose {
-    /// What the flags mean together.
+    /// Combines the flags.
     pub(super) fn means(&self) -> Origins<'_> {
         let env = self.secret_env.as_deref().map(SecretPlace::Env);
         let place = env.or(self.secret_file.as_ref().map(SecretPlace::File));
@@ -281,13 +281,13 @@ impl Whose {
                 let encoding = self.secret_encoding.unwrap_or(scheme.secret_encoding);
                 Origins::Flags { scheme, secret, encoding }
             }
-            // The parser lets neither stand without the other.
+            // The parser requires both or neither.
             (Some(_), None) | (None, _) => Origins::Config { route: self.route.as_deref() },
         }
     }
 }
 
-/// A field line, as it was typed: `NAME: VALUE`.
+/// A field line as given: `NAME: VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FieldLine {
     pub(super) name: http::HeaderName,
@@ -304,7 +304,7 @@ impl FieldLine {
     }
 }
 
-/// A time as gateway.toml writes it, more than none.
+/// Parses a duration as in gateway.toml, more than zero.
 fn time(text: &str) -> Result<Duration, String> {
     match unit::parse_duration(text) {
         Ok(Duration::ZERO) => Err("that is no time at all".to_owned()),
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn run_is_what_happens_without_a_command_and_config_may_stand_anywhere() {
+    fn run_is_the_default_command_and_config_is_accepted_anywhere() {
         assert!(typed("hookgate").unwrap().command.is_none());
         for line in ["hookgate --config a.toml run", "hookgate run --config a.toml", "hookgate -c a.toml"] {
             assert_eq!(typed(line).unwrap().config, PathBuf::from("a.toml"), "{line}");

@@ -1,4 +1,4 @@
-//! Pure. A URL at which an app may be reached around the gateway.
+//! Pure. A URL at which an app may be reachable around the gateway.
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -6,24 +6,24 @@ use http::uri::PathAndQuery;
 use crate::config::redact::url;
 use crate::upstream::origin::Origin;
 
-/// A URL that strangers may know.
+/// A URL at which attackers may reach the app.
 #[derive(Clone, Debug)]
 pub(super) struct BypassProbe {
-    /// The URL as it is shown: without what may be a credential.
+    /// The URL for display: without possible credentials.
     pub(super) text: String,
-    /// Who is there.
+    /// Its origin.
     pub(super) origin: Origin,
-    /// What is asked for there.
+    /// Its path and query.
     pub(super) target: PathAndQuery,
-    /// Whether TLS is spoken there, which hookgate does not.
+    /// Whether it needs TLS, which hookgate does not speak.
     pub(super) is_tls: bool,
 }
 
 impl BypassProbe {
-    /// Reads one.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the URL.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no URL: write it as http://HOST:PORT/PATH");
         let uri: Uri = text.parse().map_err(|_why| wrong())?;
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_door_is_a_url_with_any_path() {
+    fn a_bypass_probe_is_a_url_with_any_path() {
         for (text, authority, target, is_tls) in [
             ("http://app.example:3000/webhook/a?b", "app.example:3000", "/webhook/a?b", false),
             ("http://192.0.2.1", "192.0.2.1:80", "/", false),

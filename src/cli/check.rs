@@ -1,4 +1,4 @@
-//! Shell. `hookgate check`: what the configuration says, or every problem it has.
+//! Shell. `hookgate check`: prints the routes of the configuration, or every problem it has.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::config::{Config, Loaded};
 /// Checks the configuration.
 ///
 /// # Errors
-/// A [`Failure`] if it is wrong.
+/// A [`Failure`] if the configuration has errors.
 pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Result<Exit, Failure> {
     if asked.json {
         return Ok(as_json(terminal, file, asked));
@@ -65,7 +65,7 @@ fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
     if ok { Exit::Done } else { Exit::Config }
 }
 
-/// The most memory that it can take, for whoever sets a limit for the process.
+/// The most memory that the gateway can use, for operators who limit the process.
 fn memory(footprint: &Footprint) -> String {
     format!(
         "memory: at most {}: {} for the program, {} for connections, {} for bodies and large heads, {} for diagnoses",

@@ -1,4 +1,4 @@
-//! Shell. The configuration, as the commands load it: whatever is wrong with it is told to the person at the terminal.
+//! Shell. Loads the configuration for the commands, and prints its problems.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -10,15 +10,15 @@ use crate::config::problem::Report;
 use crate::config::{Config, Loaded, Route};
 use crate::routing::router::Router;
 
-/// Loads gateway.toml. Every problem it has is printed; warnings are left to the caller.
+/// Loads gateway.toml, and prints every error. Warnings are left to the caller.
 ///
 /// # Errors
-/// A [`Failure`] that ends the command with 78.
+/// A [`Failure`] with exit code 78.
 pub(super) fn load(terminal: &mut Terminal, path: &Path) -> Result<Loaded, Failure> {
     load::load(path).map_err(|error| failure(terminal, path, &error))
 }
 
-/// The failure for a configuration that could not be loaded, once every problem it has is printed.
+/// Prints every problem of a configuration that could not be loaded, and returns the failure.
 pub(super) fn failure(terminal: &mut Terminal, path: &Path, error: &LoadError) -> Failure {
     match error {
         LoadError::Wrong(report) => {
@@ -29,7 +29,7 @@ pub(super) fn failure(terminal: &mut Terminal, path: &Path, error: &LoadError) -
     }
 }
 
-/// Prints every problem, with an empty line behind them.
+/// Prints every problem, with an empty line after them.
 pub(super) fn render(terminal: &mut Terminal, report: &Report) {
     let text = report.render(terminal.err.style());
     if !text.is_empty() {
@@ -37,12 +37,12 @@ pub(super) fn render(terminal: &mut Terminal, report: &Report) {
     }
 }
 
-/// The failure for a configuration that cannot even be read. The error has its cause and what to do in it.
+/// The failure for a configuration that cannot be read. The error has its cause and what to do.
 pub(super) fn unreadable(error: &LoadError) -> Failure {
     Failure::config(error.to_string())
 }
 
-/// What is wrong, in numbers.
+/// The number of errors and warnings.
 pub(super) fn summary(path: &Path, report: &Report) -> String {
     let (errors, warnings) = (report.errors().count(), report.warnings().count());
     let errors = (errors > 0).then(|| counted(errors, "error"));
@@ -60,7 +60,7 @@ pub(super) fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The table of the configuration's routes.
+/// The router of the configuration's routes.
 ///
 /// # Errors
 /// None in practice: a [`Config`] has no conflicting routes.
@@ -69,10 +69,10 @@ pub(super) fn router(config: &Config) -> Result<Router, Failure> {
     Router::build(routes).map_err(|conflicts| Failure::config(format!("the routes conflict: {conflicts:?}")))
 }
 
-/// The route that is meant by `path`: a path as it stands in the configuration, or one that a sender would use.
+/// The route for `path`: a path as in the configuration, or one that a sender would use.
 ///
 /// # Errors
-/// Wrong usage, with the paths that there are.
+/// Wrong usage, with the paths of all routes.
 pub(super) fn route<'c>(config: &'c Config, path: &str) -> Result<&'c Route, Failure> {
     let literally = config.routes.iter().find(|route| route.path.as_str() == path);
     let route = match literally {
@@ -86,14 +86,14 @@ pub(super) fn route<'c>(config: &'c Config, path: &str) -> Result<&'c Route, Fai
     })
 }
 
-/// The paths of all routes, once each.
+/// The paths of all routes, each once.
 pub(super) fn paths(config: &Config) -> String {
     let mut paths: Vec<_> = config.routes.iter().map(|route| route.path.as_str()).collect();
     paths.dedup();
     paths.join(", ")
 }
 
-/// Where a client on this machine reaches a listener: an unspecified address is reached over loopback.
+/// The address for a client on this machine: an unspecified address is replaced by loopback.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

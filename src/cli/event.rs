@@ -1,4 +1,4 @@
-//! Pure. The events that `send` and `demo` make: a sample, what is signed of it, and the ways to forge it.
+//! Pure. The events of `send` and `demo`: a sample, its signed form, and the ways to forge it.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -24,7 +24,7 @@ pub(super) enum Forgery {
 }
 
 impl Forgery {
-    /// The reason that it must be refused for.
+    /// The reason for which it must be refused.
     pub(super) fn expected_reason(self) -> &'static str {
         match self {
             Self::Missing => "signature_missing",
@@ -48,16 +48,16 @@ impl Forgery {
     }
 }
 
-/// An event on its way: the values of the signature field, one a line, and the content.
+/// An event to send: the values of the signature field, one for each line, and the content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) signatures: Vec<String>,
     pub(super) content: Vec<u8>,
 }
 
-/// The event as it goes out: `content` with the `signature` made over it, in the way that was asked for.
+/// Prepares an event: `content` with the `signature` made over it, forged in the requested way.
 ///
-/// A wrong secret and a time that is past are the caller's to use: here it is a signature like any other.
+/// The caller uses a wrong secret or an old time; here the signature is like any other.
 pub(super) fn prepare(content: Vec<u8>, mut signature: String, forgery: Option<Forgery>) -> Event {
     match forgery {
         None | Some(Forgery::WrongSecret | Forgery::Expired) => {
@@ -65,7 +65,7 @@ pub(super) fn prepare(content: Vec<u8>, mut signature: String, forgery: Option<F
         }
         Some(Forgery::Missing) => Event { signatures: Vec::new(), content },
         Some(Forgery::Malformed) => {
-            // Padding does not count, so that it takes more than that away.
+            // Padding does not count, so more than the padding has to be removed.
             signature.truncate(signature.trim_end_matches('=').len());
             signature.pop();
             Event { signatures: vec![signature], content }
@@ -75,7 +75,7 @@ pub(super) fn prepare(content: Vec<u8>, mut signature: String, forgery: Option<F
     }
 }
 
-/// The last letter or digit becomes another one: the length stays, and so, mostly, does the form.
+/// Replaces the last letter or digit: the length stays, and usually the form.
 fn tampered(mut content: Vec<u8>) -> Vec<u8> {
     match content.iter_mut().rev().find(|byte| byte.is_ascii_alphanumeric()) {
         Some(byte) => *byte = if *byte == b'0' { b'1' } else { b'0' },
@@ -84,7 +84,7 @@ fn tampered(mut content: Vec<u8>) -> Vec<u8> {
     content
 }
 
-/// What a sender of this scheme would say about this model.
+/// A sample event of this scheme for this model.
 pub(super) fn sample(scheme: &Scheme, model: &str) -> Vec<u8> {
     if *scheme.content.content() == Body::Form {
         return b"MessageSid=SM00000000000000000000000000000001&From=%2B15005550006&To=%2B15005550010&Body=Hello+there"
@@ -99,11 +99,11 @@ pub(super) fn sample(scheme: &Scheme, model: &str) -> Vec<u8> {
             diff: Diff { previous: Status { status: "pending" }, new: Status { status: "approved" } },
         })
     };
-    // Strings and numbers always have a JSON form.
+    // Serialising strings and numbers as JSON does not fail.
     written.unwrap_or_default()
 }
 
-/// What a sender of this scheme sends: forms, or JSON.
+/// The media type that senders of this scheme use: a form, or JSON.
 pub(super) fn media_type(scheme: &Scheme) -> &'static str {
     match scheme.content.content() {
         Body::Form => "application/x-www-form-urlencoded",
@@ -135,7 +135,7 @@ struct Status<'a> {
     status: &'a str,
 }
 
-/// GitHub's first event to a new webhook.
+/// The event that GitHub sends first to a new webhook.
 #[derive(Serialize)]
 struct Ping<'a> {
     zen: &'a str,

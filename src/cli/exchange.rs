@@ -31,44 +31,45 @@ pub(super) struct Outgoing<'a> {
     pub(super) fields: HeaderMap,
     pub(super) content: Vec<u8>,
     pub(super) patience: Patience,
-    /// What is sent before the request: a proxy's announcement of itself, where the listener expects one.
+    /// Bytes to send before the request: a proxy's announcement, where the listener expects one.
     pub(super) preface: &'static [u8],
 }
 
-/// How long to wait.
+/// The time-outs of an exchange.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// For a connection to come about.
+    /// For establishing a connection.
     pub(super) connect: Duration,
-    /// For the answer, to its end.
+    /// For the whole answer.
     pub(super) answer: Duration,
 }
 
 impl Patience {
-    /// For what may wait for an app: a gateway is near; and its 504 should be seen, which by default comes earlier.
+    /// For a request that may wait for an app. A gateway is near; and its 504, which by default comes earlier, should be
+    /// seen.
     pub(super) const WITH_AN_APP: Self =
         Self { connect: Duration::from_secs(5), answer: Duration::from_secs(60) };
 
-    /// This long in all.
+    /// The same limit for both.
     pub(super) fn of(limit: Duration) -> Self {
         Self { connect: limit, answer: limit }
     }
 }
 
-/// The answer to it.
+/// The answer to a request.
 pub(super) struct Answer {
     pub(super) version: Version,
     pub(super) status: StatusCode,
     pub(super) fields: HeaderMap,
-    /// The names of its fields as they were spelled.
+    /// The names of its fields as spelled.
     spelled: Vec<String>,
-    /// The content, of which only the first [`MAX_ANSWER`] bytes are kept.
+    /// The content; only the first [`MAX_ANSWER`] bytes are kept.
     pub(super) content: Vec<u8>,
     pub(super) cut: bool,
 }
 
 impl Answer {
-    /// A field's name as the gateway, or the app behind it, spelled it.
+    /// A field's name as spelled by the gateway or the app behind it.
     pub(super) fn spelling<'n>(&'n self, name: &'n HeaderName) -> &'n str {
         let spelled = self.spelled.iter().find(|spelled| spelled.eq_ignore_ascii_case(name.as_str()));
         spelled.map_or(name.as_str(), String::as_str)
@@ -78,11 +79,11 @@ impl Answer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
-    /// No connection came about.
+    /// No connection could be established.
     Unreachable(io::Error),
-    /// It took too long.
+    /// The time is over.
     TimedOut(Duration),
-    /// The exchange broke off.
+    /// The exchange was cut off.
     Broken(hyper::Error),
     /// A field or the target cannot be sent.
     Unsendable(http::Error),
@@ -110,8 +111,8 @@ impl std::error::Error for NoAnswer {
     }
 }
 
-/// The fields of an event: as a sender writes them, with the signature lines, and with what the user adds. What the
-/// user names replaces what would stand there of itself.
+/// The fields of an event: those of a sender, with the signature lines, and those that the user adds. A field from the user
+/// replaces the default one of that name.
 pub(super) fn fields(
     gateway: &Origin,
     signatures: impl Iterator<Item = (HeaderName, HeaderValue)>,
@@ -131,7 +132,7 @@ pub(super) fn fields(
     fields
 }
 
-/// Sends a request over a connection of its own, and reads the whole answer.
+/// Sends a request on its own connection, and reads the whole answer.
 ///
 /// # Errors
 /// [`NoAnswer`]
@@ -147,7 +148,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
         Err(_elapsed) => return Err(NoAnswer::Unreachable(io::ErrorKind::TimedOut.into())),
     };
-    // It goes into the send buffer, whose least is larger.
+    // The announcement fits into the send buffer, whose minimum is larger.
     stream.write_all(outgoing.preface).await.map_err(NoAnswer::Unreachable)?;
     let both = async {
         let beginning = Rc::default();
@@ -166,7 +167,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
                 cut,
             })
         };
-        // The connection does the work; the answer is what counts, and tells its errors, too.
+        // The connection future does the I/O. Its errors are those of the answer.
         let (answer, _connection) = tokio::join!(answer, connection);
         answer
     };
@@ -176,7 +177,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
     }
 }
 
-/// A connection that remembers the beginning of what came over it: hyper gives names in lower case only.
+/// A stream that keeps the first bytes it reads: hyper returns field names in lower case only.
 struct Remembering<S> {
     stream: S,
     beginning: Rc<RefCell<Vec<u8>>>,
@@ -191,8 +192,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Remembering<S> {
         let known = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let mut beginning = self.beginning.borrow_mut();
-        let room = MAX_REMEMBERED.saturating_sub(beginning.len());
-        beginning.extend(buffer.filled().iter().skip(known).take(room));
+        let available = MAX_REMEMBERED.saturating_sub(beginning.len());
+        beginning.extend(buffer.filled().iter().skip(known).take(available));
         read
     }
 }
@@ -211,7 +212,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Remembering<S> {
     }
 }
 
-/// What stands before a colon in each line up to the first that is empty and not the end of an interim response.
+/// The text before a colon in each line, up to the empty line that ends the final response's head.
 fn names(beginning: &[u8]) -> Vec<String> {
     let lines = beginning.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
     let mut names = Vec::new();
@@ -228,10 +229,10 @@ fn names(beginning: &[u8]) -> Vec<String> {
     names
 }
 
-/// Bytes of a connection in which the names of fields are looked for: more than hyper takes for a head.
+/// The most bytes in which field names are searched: more than hyper accepts for a head.
 const MAX_REMEMBERED: usize = 512 * 1024;
 
-/// Bytes of an answer that are kept. Guards the terminal against an endless one.
+/// The most bytes kept of an answer. Guards the terminal against an endless one.
 const MAX_ANSWER: usize = 1 << 20;
 
 #[cfg(test)]
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_names_replaces_what_would_stand_there_and_signature_lines_add_up() {
+    fn a_users_field_replaces_the_default_and_signature_lines_are_kept() {
         let gateway = Origin::parse("http://127.0.0.1:1").unwrap();
         let line =
             |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));

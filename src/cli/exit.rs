@@ -1,4 +1,4 @@
-//! Pure. How a command can end: the exit codes, and a failure as it is told to a person.
+//! Pure. How a command ends: exit codes, and failures as printed for a person.
 
 use std::error::Error;
 use std::fmt;
@@ -6,18 +6,18 @@ use std::fmt;
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// What was asked for is done.
+    /// The command succeeded.
     Done,
-    /// What was asked for failed.
+    /// The command failed.
     Failed,
-    /// It could not be understood what was asked for.
+    /// The arguments are invalid.
     Usage,
-    /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+    /// The configuration has errors (`EX_CONFIG` of sysexits.h).
     Config,
 }
 
 impl Exit {
-    /// The code that the shell sees.
+    /// The exit code.
     pub(super) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -28,7 +28,7 @@ impl Exit {
     }
 }
 
-/// Why a command did not come to an end of its own.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     exit: Exit,
@@ -38,43 +38,43 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// What was asked for failed.
+    /// The command failed.
     pub(super) fn failed(what: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, what: what.into(), source: None, hint: None }
     }
 
-    /// It was asked for in a way that cannot be understood, or that does not fit together.
+    /// The arguments are invalid, or conflict.
     pub(super) fn usage(what: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, ..Self::failed(what) }
     }
 
-    /// The configuration is wrong.
+    /// The configuration has errors.
     pub(super) fn config(what: impl Into<String>) -> Self {
         Self { exit: Exit::Config, ..Self::failed(what) }
     }
 
-    /// With the error that it came from.
+    /// Adds the error that caused it.
     pub(super) fn because(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// With what to do about it.
+    /// Adds what to do about it.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// How the command ends.
+    /// The exit of the command.
     pub(super) fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// What to do about it, if that can be said.
+    /// What to do about it, if known.
     pub(super) fn to_do(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 }
 
-/// The whole chain of causes: this is where errors become text.
+/// Prints the whole chain of causes: this is where errors become text.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_tells_all_its_causes() {
+    fn a_failure_prints_all_its_causes() {
         let failure = Failure::failed("cannot read x").because(fmt::Error).hint("try y");
         assert_eq!(failure.to_string(), format!("cannot read x: {}", fmt::Error));
         assert_eq!((failure.exit().code(), failure.to_do()), (1, Some("try y")));

@@ -1,7 +1,7 @@
 //! Shell. `hookgate check --live`: whether a running gateway is ready, for health checks of containers.
 //!
-//! It must not say that a gateway is ill which is well: so of the configuration it reads where to ask and nothing else. A
-//! file that was broken after the start is reported elsewhere, and no reason to stop what serves under the old one.
+//! It must not report a healthy gateway as unhealthy, so it reads only the admin listener's address from the configuration.
+//! An error in the file after the start is reported elsewhere, and does not affect the configuration in force.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::upstream::origin::Origin;
 /// Asks `/readyz`.
 ///
 /// # Errors
-/// A [`Failure`] if the configuration does not say where, or the gateway is not ready.
+/// A [`Failure`] if the configuration has no admin listener, or the gateway is not ready.
 pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Result<Exit, Failure> {
     let admin = admin::origin(terminal, file, asked.admin.as_ref())?;
     let standing = readiness(&admin, asked.timeout);
@@ -37,15 +37,15 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
     Ok(Exit::Done)
 }
 
-/// Whether the gateway with this admin listener is ready, in a sentence.
+/// Whether the gateway with this admin listener is ready, as a sentence.
 ///
 /// # Errors
-/// In a sentence, why it is not.
+/// A sentence that says why it is not ready.
 pub(super) fn readiness(admin: &Origin, limit: Duration) -> Result<String, String> {
     standing(admin, admin::ask(admin, Question::page("/readyz"), Patience::of(limit)))
 }
 
-/// What the answer means, in a sentence: for a gateway that is ready, or for one that is not.
+/// A sentence for an answer: `Ok` for a gateway that is ready, `Err` for one that is not.
 fn standing(admin: &Origin, answer: Result<Answer, NoAnswer>) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Readiness {
@@ -58,8 +58,8 @@ fn standing(admin: &Origin, answer: Result<Answer, NoAnswer>) -> Result<String, 
         let why = Failure::failed("").because(error).to_string();
         format!("not ready: the admin listener at {admin} gives no answer{why}")
     })?;
-    let told = serde_json::from_slice::<Readiness>(&answer.content).ok();
-    match (answer.status, told) {
+    let readiness = serde_json::from_slice::<Readiness>(&answer.content).ok();
+    match (answer.status, readiness) {
         (StatusCode::OK, Some(Readiness { generation: Some(generation), .. })) => Ok(format!(
             "ready: the gateway at {admin} serves, with configuration {generation} since its start"
         )),

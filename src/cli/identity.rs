@@ -1,4 +1,4 @@
-//! Shell. Whose signature a command makes or checks: scheme and secret, from a route or from the command line.
+//! Shell. The scheme and secret with which a command signs or verifies, from a route or from the command line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,28 +16,28 @@ use crate::signature::secret::Secret;
 use crate::signature::sign::{CannotSign, Signature};
 use crate::signature::{Verifier, causes, sign};
 
-/// A verifier, and what is known of where it came from.
+/// A verifier and its origin.
 pub(super) struct Identity {
-    /// Checks and makes the signatures.
+    /// Makes and verifies signatures.
     pub(super) verifier: Arc<Verifier>,
-    /// The configuration, where it came from one.
+    /// The configuration, if it came from one.
     pub(super) config: Option<Config>,
-    /// The number of the route that was named.
+    /// The index of the route that was named.
     route: Option<usize>,
 }
 
 impl Identity {
-    /// Public origin and path of the route that was named.
+    /// The public origin and the path of the route that was named.
     pub(super) fn place(&self) -> Option<(Option<&str>, &str)> {
         let route: &Route = self.config.as_ref()?.routes.get(self.route?)?;
         Some((route.public_url.as_deref(), route.path.as_str()))
     }
 }
 
-/// Finds out whose signature is meant.
+/// Finds the verifier for the arguments.
 ///
 /// # Errors
-/// A [`Failure`] if the configuration is wrong, or it does not become clear whose.
+/// A [`Failure`] if the configuration has errors, or the arguments are ambiguous.
 pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Result<Identity, Failure> {
     match whose.means() {
         Origins::Flags { scheme, secret: place, encoding } => {
@@ -70,10 +70,10 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
     }
 }
 
-/// Who signs: whoever has the private key in this file, and where none is named, whoever can verify.
+/// The verifier that signs: with the private key of this file, or without a file, with the secret that verifies.
 ///
 /// # Errors
-/// Wrong usage if the scheme takes no private key, or this is none of it.
+/// Wrong usage if the scheme has no private keys, or the file is not one.
 pub(super) fn signer(verifier: &Arc<Verifier>, file: Option<&Path>) -> Result<Arc<Verifier>, Failure> {
     let Some(file) = file else { return Ok(Arc::clone(verifier)) };
     let (scheme, shown) = (verifier.scheme(), file.display().to_string());
@@ -94,11 +94,11 @@ pub(super) fn signer(verifier: &Arc<Verifier>, file: Option<&Path>) -> Result<Ar
     Ok(Arc::new(signer.map_err(|error| unusable().because(error))?))
 }
 
-/// Signs content, with the secret of this name or the first. An identifier is made up where the scheme signs one and none
-/// is given.
+/// Signs content with the secret of this name, or with the first. An identifier is generated if the scheme signs one and
+/// none is given.
 ///
 /// # Errors
-/// Wrong usage if there is no such secret, or the scheme cannot sign what it was given.
+/// Wrong usage if the secret does not exist, or the scheme cannot sign the content.
 pub(super) fn sign(
     verifier: &Verifier,
     secret: Option<&str>,
@@ -143,14 +143,14 @@ fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> 
     }
 }
 
-/// An identifier that no other event has.
+/// A unique event identifier.
 fn event_id() -> Result<String, Failure> {
     let random = input::random_secret()
         .map_err(|error| Failure::failed("cannot make up an identifier").because(error))?;
     Ok(format!("msg_{}", random.get(..24).unwrap_or_default()))
 }
 
-/// Says which flags have no effect, because the scheme does not sign what they say.
+/// Notes the flags without effect: those that the scheme does not sign.
 pub(super) fn note_unsigned(
     terminal: &mut Terminal,
     verifier: &Verifier,
@@ -180,7 +180,7 @@ fn the_only_one(config: &Config) -> Result<Arc<Verifier>, Failure> {
         .hint(format!("say --route PATH, one of {}", configuration::paths(config))))
 }
 
-/// Under which name the secret goes: safe to print.
+/// A name for the secret that is safe to print.
 fn place_name(place: SecretPlace<'_>) -> String {
     match place {
         SecretPlace::Env(name) => name.to_owned(),

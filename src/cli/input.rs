@@ -1,4 +1,4 @@
-//! Shell. What the commands read: bodies and secrets, from files, standard input and the environment.
+//! Shell. Reads the inputs of the commands: bodies and secrets, from files, standard input and the environment.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
@@ -11,7 +11,7 @@ use super::exit::Failure;
 use super::terminal::Terminal;
 use crate::config::files;
 
-/// Reads a body: a file, or standard input for `-` and where no file is named.
+/// Reads a body: from a file, or from standard input for `-` and without a file.
 ///
 /// # Errors
 /// A [`Failure`] if it cannot be read, or is longer than [`MAX_BODY`].
@@ -36,8 +36,8 @@ pub(super) fn body(terminal: &mut Terminal, file: Option<&Path>) -> Result<Vec<u
     }
 }
 
-/// Reads the text of a secret that the command line names. One newline at the end of a file is dropped, as for a
-/// secret of the configuration, and said.
+/// Reads a secret's text that the command line refers to. One newline at the end of a file is dropped, as for a secret of
+/// the configuration, with a note.
 ///
 /// # Errors
 /// Wrong usage if it is unset, unreadable or empty.
@@ -84,7 +84,7 @@ pub(super) fn private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 /// Random bytes, as many as a private key has.
 ///
 /// # Errors
-/// The system's, if it has no random numbers to give.
+/// The system has no random numbers.
 pub(super) fn random_key() -> io::Result<Zeroizing<[u8; 32]>> {
     let mut bytes = Zeroizing::new([0; 32]);
     File::open("/dev/urandom")?.read_exact(bytes.as_mut_slice())?;
@@ -94,7 +94,7 @@ pub(super) fn random_key() -> io::Result<Zeroizing<[u8; 32]>> {
 /// A secret for this run only, as text: 48 hexadecimal digits.
 ///
 /// # Errors
-/// The system's, if it has no random numbers to give.
+/// The system has no random numbers.
 pub(super) fn random_secret() -> io::Result<Zeroizing<String>> {
     let mut bytes = Zeroizing::new([0; 24]);
     File::open("/dev/urandom")?.read_exact(bytes.as_mut_slice())?;
@@ -110,10 +110,10 @@ fn bounded(from: impl Read, limit: usize, into: &mut Vec<u8>) -> io::Result<()> 
     Ok(())
 }
 
-/// Bytes of a body that the commands take. Guards this machine's memory against a device or an endless pipe.
+/// The most bytes of a body. Guards this machine's memory against a device or an endless pipe.
 const MAX_BODY: usize = 1 << 30;
 
-/// Bytes of a secret's file: no secret has as many, but a file named by mistake may.
+/// The most bytes of a secret's file. A larger one was named by mistake.
 const MAX_SECRET: usize = 64 << 10;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Shell. The command: what was typed, what it means, and what exit code comes of it.
+//! Shell. The command line: parses the arguments, runs a command, and returns its exit code.
 //!
-//! Each command is a file of its own and returns how it ended, or a failure to be told. Everything is written through
-//! one small terminal, so that a reader who goes away is no panic and colours are only where somebody sees them.
+//! Each command has its own file and returns an exit code or a failure. All output goes through `terminal`, so a closed
+//! reader causes no panic, and only terminals get colours.
 
 mod admin;
 mod args;
@@ -43,13 +43,13 @@ use crate::config::redact::url;
 use crate::config::schema::schema;
 use crate::telemetry;
 
-/// Does what the arguments say, the first of them being the program's name.
+/// Runs the command of these arguments, the first of which is the program's name.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut terminal = Terminal::of_process();
     let argv: Vec<OsString> = argv.into_iter().collect();
     let repeated = repeated(&argv);
     let exit = match Typed::try_parse_from(argv) {
-        Ok(typed) => told(&mut terminal, &typed, &repeated),
+        Ok(typed) => run_command(&mut terminal, &typed, &repeated),
         Err(answer) => answered(&mut terminal, &answer, &repeated),
     };
     telemetry::flush();
@@ -64,13 +64,13 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// What can be typed, for a manual page to be written from.
+/// The definition of the command line, for writing a manual page.
 #[must_use]
 pub fn definition() -> clap::Command {
     Typed::command()
 }
 
-/// What of the arguments a message may repeat: each, and what stands behind the sign of `--option=value`.
+/// The parts of the arguments that a message may repeat: each argument, and the value of `--option=value`.
 fn repeated(argv: &[OsString]) -> Vec<String> {
     let texts = argv.iter().map(|argument| argument.to_string_lossy().into_owned());
     texts
@@ -82,7 +82,7 @@ fn repeated(argv: &[OsString]) -> Vec<String> {
         .collect()
 }
 
-fn told(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> Exit {
+fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> Exit {
     let file = &typed.config;
     let result = match &typed.command {
         None | Some(Command::Run) => run::run(terminal, file),
@@ -110,7 +110,7 @@ fn told(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> Exit {
     result.unwrap_or_else(|failure| complain(terminal, &failure, repeated))
 }
 
-/// Says what has failed, and nothing that may be a credential in a URL of the arguments.
+/// Prints a failure, without possible credentials in URLs of the arguments.
 fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> Exit {
     let label = terminal.err.paint(Paint::Bad, "error");
     let message = url::redacted_in(&failure.to_string(), repeated);
@@ -123,7 +123,7 @@ fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> 
     failure.exit()
 }
 
-/// What the parser answers itself: help and version on standard output, wrong usage on standard error.
+/// Prints the parser's own output: help and version on standard output, wrong usage on standard error.
 fn answered(terminal: &mut Terminal, answer: &clap::Error, repeated: &[String]) -> Exit {
     let (stream, exit) = match answer.use_stderr() {
         true => (&mut terminal.err, Exit::Usage),
@@ -154,7 +154,7 @@ fn known_schemes(terminal: &mut Terminal, json: bool) {
     }
 }
 
-/// Written to memory first: the generator panics where it cannot write.
+/// Prints a completion script. It is written to memory first: the generator panics if a write fails.
 fn completions(terminal: &mut Terminal, shell: Shell) {
     use clap_complete::aot::{Bash, Fish, Zsh, generate};
     let (mut command, mut script) = (Typed::command(), Vec::new());
@@ -166,5 +166,5 @@ fn completions(terminal: &mut Terminal, shell: Shell) {
     terminal.out.text(String::from_utf8_lossy(&script));
 }
 
-/// What the program is called where its name is part of what it prints.
+/// The program's name in its own output.
 const NAME: &str = "hookgate";

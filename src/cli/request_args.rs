@@ -1,4 +1,4 @@
-//! Pure. What a sender may sign besides the body, from the flags and the route: method, target, origin, fields.
+//! Pure. The signed parts of a request besides the content, from the flags and the route: method, target, origin, fields.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use crate::signature::template::Part;
 use crate::signature::window::Place;
 use crate::signature::{Context, Fields};
 
-/// A request that is signed or was, without its content.
+/// A request to sign or to verify, without its content.
 #[derive(Debug)]
 pub(super) struct RequestArgs {
     pub(super) method: String,
@@ -21,10 +21,10 @@ pub(super) struct RequestArgs {
 }
 
 impl RequestArgs {
-    /// What the flags say, and for the rest the route's public origin and path.
+    /// Takes the flags, and for missing ones the route's public origin and path.
     ///
     /// # Errors
-    /// Wrong usage if `--url` is none, or the scheme signs a URL and none is known.
+    /// Wrong usage if `--url` is not a URL, or the scheme signs a URL and none is known.
     pub(super) fn new(
         besides: &Besides,
         scheme: &Scheme,
@@ -50,7 +50,7 @@ impl RequestArgs {
         Ok(Self { method, target, origin, lines })
     }
 
-    /// The same for whoever signs or verifies.
+    /// The context for signing and verifying.
     pub(super) fn context(&self, now: SystemTime) -> Context<'_, Lines> {
         let origin = self.origin.as_deref();
         Context { method: &self.method, target: self.target.as_bytes(), origin, fields: &self.lines, now }
@@ -69,7 +69,7 @@ fn signs_target(scheme: &Scheme) -> bool {
     scheme.content.parts().any(of_target)
 }
 
-/// The flags among those given that the scheme has no use for.
+/// The given flags that the scheme does not use.
 pub(super) fn unsigned(scheme: &Scheme, stamp: &Stamp, url: bool, method: bool) -> Vec<&'static str> {
     [
         ("--timestamp", stamp.timestamp.is_some() && scheme.timestamp.is_none()),
@@ -82,23 +82,23 @@ pub(super) fn unsigned(scheme: &Scheme, stamp: &Stamp, url: bool, method: bool) 
     .collect()
 }
 
-/// Field lines that were given.
+/// Field lines from the command line.
 #[derive(Debug, Default)]
 pub(super) struct Lines(Vec<(String, Vec<u8>)>);
 
 impl Lines {
-    /// Those of `--field` and `--header`.
+    /// The lines of `--field` and `--header`.
     pub(super) fn given(fields: &[FieldLine]) -> Self {
         let line = |line: &FieldLine| (line.name.as_str().to_owned(), line.value.as_bytes().to_vec());
         Self(fields.iter().map(line).collect())
     }
 
-    /// One more. White space around a value is no part of it (RFC 9110, section 5.5).
+    /// Adds a line. White space around a value is not part of it (RFC 9110, section 5.5).
     pub(super) fn push(&mut self, name: &str, value: &str) {
         self.0.push((name.to_owned(), value.trim_matches([' ', '\t']).as_bytes().to_vec()));
     }
 
-    /// Those that `--timestamp` and `--id` stand for by this scheme.
+    /// Adds the lines of `--timestamp` and `--id` in this scheme.
     pub(super) fn push_stamp(&mut self, scheme: &Scheme, stamp: &Stamp) {
         if let (Some(timestamp), Some(text)) = (&scheme.timestamp, &stamp.timestamp)
             && let Place::Field(name) = &timestamp.place

@@ -2,42 +2,42 @@
 
 use crate::admin::{SecretReport, SecretsReport};
 
-/// How long a secret must have verified nothing before it counts as not in use: a sender that comes once a day has come by
-/// then, and one that tries a refused event again and again (Propify: for 2.5 hours) has given up.
+/// How long a secret must have verified nothing before it counts as unused. A sender that delivers once a day has delivered
+/// by then, and one that retries a refused event (Propify: for 2.5 hours) has given up.
 pub(super) const QUIET: u64 = 24 * 3600;
 
-/// What is to be done with a secret.
+/// The status of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RotationStatus {
-    /// Its time is over: it verifies nothing any more.
+    /// It has expired and verifies nothing.
     Ended,
-    /// Events come that need it, and in so many seconds its time is over.
+    /// Events need it, and it expires in this many seconds.
     Ending(u64),
-    /// Events come that need it.
+    /// Events need it.
     InUse,
-    /// Its signature has no other, or none that has no end.
+    /// Its signature has no other secret, or no other that does not expire.
     TheOnlyOne,
-    /// It was in use once; others have verified since, it has not, and for long enough.
+    /// It was in use, and for long enough only others have verified events.
     Replaced,
     /// It has never been in use; another is.
     Unused,
-    /// No other has verified anything since it did.
+    /// No other secret has verified an event since it did.
     NotReplaced,
-    /// It has never been in use, and no other is.
+    /// It has never been in use, and neither has another.
     NothingCame,
-    /// It may be unused, but the gateway has not seen enough. So many seconds are missing.
+    /// It may be unused, but the gateway has not run long enough. This many seconds are missing.
     TooEarly(u64),
 }
 
 impl RotationStatus {
-    /// The standing of one of the report's secrets.
+    /// The status of one secret of the report.
     pub(super) fn of(secret: &SecretReport, report: &SecretsReport) -> Self {
         let idle = |since: u64| report.now.saturating_sub(since);
         let left = secret.not_after.map(|end| end.saturating_sub(report.now));
         if left == Some(0) {
             return Self::Ended;
         }
-        // One whose time is over, or will be, takes nobody's place.
+        // A secret that has expired, or will expire, replaces none.
         let mut others = report.secrets.iter().filter(|other| {
             other.routes == secret.routes && other.name != secret.name && other.not_after.is_none()
         });
@@ -66,7 +66,7 @@ impl RotationStatus {
         }
     }
 
-    /// Whether it can be taken out without an event being refused for it.
+    /// Whether it can be removed without a rejection of an event.
     pub(super) fn is_safe_to_remove(self) -> bool {
         match self {
             Self::Ended | Self::Replaced | Self::Unused => true,
@@ -79,7 +79,7 @@ impl RotationStatus {
         }
     }
 
-    /// In a sentence.
+    /// The status as a sentence.
     pub(super) fn words(self) -> String {
         match self {
             Self::Ended => "safe to remove: it is past its `not_after`, and verifies nothing".to_owned(),
@@ -99,7 +99,7 @@ impl RotationStatus {
     }
 }
 
-/// When a secret last verified something, in words.
+/// When a secret last verified an event, in words.
 pub(super) fn seen(secret: &SecretReport, report: &SecretsReport) -> String {
     let ago = |moment: u64| span(report.now.saturating_sub(moment));
     match secret.last_seen {
@@ -108,7 +108,7 @@ pub(super) fn seen(secret: &SecretReport, report: &SecretsReport) -> String {
     }
 }
 
-/// A time in the unit that a person would say it in.
+/// A duration in the unit that a person would use.
 fn span(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..60 => (seconds, "second"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_can_go_once_another_has_done_its_work_for_a_day() {
+    fn a_secret_is_safe_to_remove_once_another_has_verified_for_a_day() {
         use RotationStatus::*;
         let pair = |up, new, old| standings(up, &[secret("new", "/a", new), secret("old", "/a", old)]);
         assert_eq!(pair(30 * DAY, Some(60), Some(DAY)), [InUse, Replaced]);
@@ -160,9 +160,9 @@ mod tests {
         assert_eq!(pair(30 * DAY, None, None), [NothingCame, NothingCame]);
     }
 
-    /// Who took it out would be left with one that verifies nothing.
+    /// Removing the only secret that does not expire would leave a signature that verifies nothing.
     #[test]
-    fn a_secret_is_not_replaced_by_one_that_has_an_end() {
+    fn a_secret_is_not_replaced_by_one_that_expires() {
         use RotationStatus::*;
         let with = |end, old, idle| {
             standings(30 * DAY, &[secret("a", "/a", old), ending(secret("b", "/a", idle), end)])
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_signature_verifies_says_nothing() {
+    fn events_of_another_signature_do_not_count() {
         let both = [secret("new", "/a", Some(60)), secret("old", "/b", None)];
         assert_eq!(standings(30 * DAY, &both), [RotationStatus::TheOnlyOne, RotationStatus::TheOnlyOne]);
     }

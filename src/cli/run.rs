@@ -1,4 +1,4 @@
-//! Shell. `hookgate run`: serve, and reload, until a signal; then drain.
+//! Shell. `hookgate run`: serves and reloads until a signal, then drains.
 
 use std::error::Error;
 use std::io;
@@ -24,10 +24,10 @@ use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::{self, Ended, StartError};
 use crate::telemetry;
 
-/// Serves. Returns when a signal has asked to end and the drain is over.
+/// Serves. Returns after a signal, when the drain is over.
 ///
 /// # Errors
-/// A [`Failure`] if the configuration is wrong or an address cannot be bound.
+/// A [`Failure`] if the configuration has errors or an address cannot be bound.
 pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure> {
     let inherited = inherit::sockets().map_err(|error| {
         Failure::failed("cannot use the sockets that were passed on (LISTEN_FDS)").because(error)
@@ -51,7 +51,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
         let hint = hint.replace("[server]", section(&error, &loaded.config));
         Failure::failed("cannot start").because(error).hint(hint)
     })?;
-    // Its keys are in force now, and are dropped when they are withdrawn. A copy here would stay until the end.
+    // The server has its keys now, and drops them when a reload removes them. A copy here would stay until the end.
     drop(loaded);
     let log = PartGuard::over(ServerPart::Log, handle.control());
     telemetry::at_end(move || drop(log));
@@ -62,8 +62,8 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
         info!(addresses = admin.join(", "), "the admin listener answers");
     }
 
-    let told = move |report: &Report| tell(&mut Terminal::of_process(), report);
-    let reloader = reload::start(Arc::clone(handle.control()), file.to_owned(), watch, told);
+    let print = move |report: &Report| tell(&mut Terminal::of_process(), report);
+    let reloader = reload::start(Arc::clone(handle.control()), file.to_owned(), watch, print);
     let reloader =
         reloader.map_err(|error| Failure::failed("cannot watch the configuration").because(error))?;
     systemd::ready();
@@ -72,7 +72,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
         loop {
             tokio::select! {
                 stop = signals.stop() => break Some(stop),
-                // Nobody but the server itself begins this one.
+                // Without a signal, only a failure of the server begins this drain.
                 () = handle.control().ending() => break None,
                 _ = hangup.recv() => reloader.reload(),
             }
@@ -94,22 +94,22 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     ended(handle.wait())
 }
 
-/// What the end of the server is for the process.
+/// Converts the end of the server to the end of the command.
 fn ended(how: Ended) -> Result<Exit, Failure> {
     match how {
         Ended::Drained => info!("drained"),
-        // What was cut off got no answer, so its sender will try again. The operator's order was carried out.
+        // A request that was cut off got no answer, so its sender retries. The shutdown itself succeeded.
         Ended::CutOff(connections) => {
             warn!(connections, "cut off what was still under way after shutdown_grace");
         }
-        // It was logged when it happened.
+        // The failure was logged when it happened.
         Ended::Failed(part) => return Err(Failure::failed(format!("{part} has ended by itself"))),
     }
     Ok(Exit::Done)
 }
 
-/// From now on a signal ends the process on the spot. The thread is never joined: it waits for what mostly does not
-/// happen, and ends with the process.
+/// Makes the next signal end the process at once. The thread is never joined: usually no second signal arrives, and the
+/// thread ends with the process.
 fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
     let wait = move || {
         let second: Stop = runtime.block_on(signals.stop());
@@ -122,7 +122,7 @@ fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
     }
 }
 
-/// Warnings about the configuration: rendered for a person, an event each for a log.
+/// Reports warnings about the configuration: rendered for a person, an event each for a log.
 fn tell(terminal: &mut Terminal, report: &Report) {
     if terminal.err.is_terminal() {
         configuration::render(terminal, report);
@@ -142,7 +142,7 @@ fn tell(terminal: &mut Terminal, report: &Report) {
     }
 }
 
-/// The table that an address comes from which cannot be bound.
+/// The table of gateway.toml with the address that cannot be bound.
 fn section(error: &StartError, config: &Config) -> &'static str {
     let admin = config.admin.as_ref().map(|admin| admin.listen.as_slice()).unwrap_or_default();
     match error {

@@ -1,4 +1,4 @@
-//! Pure. `hookgate schemes`: the senders that hookgate knows, as a table and as JSON.
+//! Pure. `hookgate schemes`: the supported senders, as a table and as JSON.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::signature::field::Format;
 use crate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};
 use crate::signature::window::{Place, Timestamp};
 
-/// The table: a line of headings, then a line for each sender.
+/// The table: a heading, then a line for each sender.
 pub(super) fn lines() -> Vec<String> {
     let headings =
         ["SCHEME", "FIELD", "ALGORITHM", "SIGNED", "TOLERANCE", "CHALLENGE", "CONFIRMED", "DOCUMENTATION"];
@@ -17,7 +17,7 @@ pub(super) fn lines() -> Vec<String> {
     aligned(&rows)
 }
 
-/// The senders that cannot be had, and why: a heading, then a line for each.
+/// The unsupported senders, with reasons: a heading, then a line for each.
 pub(super) fn missing() -> Vec<String> {
     let row = |sender: &Inexpressible| [sender.sender.to_owned(), sender.reason.to_owned()];
     let headings = ["NO SCHEME CAN EXPRESS", "WHY"].map(str::to_owned);
@@ -25,7 +25,7 @@ pub(super) fn missing() -> Vec<String> {
     aligned(&rows)
 }
 
-/// The senders, one document each.
+/// The senders, one document for each.
 pub(super) fn documents() -> Vec<Value> {
     PRESETS.iter().map(document).collect()
 }

@@ -15,10 +15,10 @@ use crate::admin::SecretsReport;
 use crate::cli::rotation_status::{self, RotationStatus};
 use crate::upstream::origin::Origin;
 
-/// Asks the gateway's admin listener, and says in words what it means.
+/// Asks the gateway's admin listener, and prints the status of each secret.
 ///
 /// # Errors
-/// A [`Failure`] if it gives no answer.
+/// A [`Failure`] if there is no answer.
 pub(super) fn secrets(terminal: &mut Terminal, file: &Path, asked: &Secrets) -> Result<Exit, Failure> {
     let admin = admin::origin(terminal, file, asked.admin.as_ref())?;
     let report = fetch(&admin)?;
@@ -37,17 +37,18 @@ fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
             .because(error)
             .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
     })?;
-    let stranger = || Failure::failed(format!("what answers at {address} is no admin listener of hookgate"));
+    let other_server =
+        || Failure::failed(format!("what answers at {address} is no admin listener of hookgate"));
     if let Some(why) = admin::refusal(&answer) {
         return Err(Failure::failed(format!("the admin listener at {address} does not tell: {why}")));
     }
     if answer.status != StatusCode::OK {
-        return Err(stranger());
+        return Err(other_server());
     }
-    serde_json::from_slice(&answer.content).map_err(|error| stranger().because(error))
+    serde_json::from_slice(&answer.content).map_err(|error| other_server().because(error))
 }
 
-/// The admin listener gives no client longer.
+/// The time-outs of the admin listener itself are no longer.
 const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(5) };
 
 fn print(terminal: &mut Terminal, report: &SecretsReport) {

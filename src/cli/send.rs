@@ -1,4 +1,4 @@
-//! Shell. `hookgate send`: an event through a running gateway, and what became of it.
+//! Shell. `hookgate send`: sends an event through a running gateway, and prints the result.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::upstream::origin::Origin;
 /// Sends an event.
 ///
 /// # Errors
-/// A [`Failure`] if it cannot be made, or gets no answer.
+/// A [`Failure`] if the event cannot be made, or gets no answer.
 pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result<Exit, Failure> {
     let target = target(&asked.target)?;
     let plan = plan(terminal, file, asked, &target)?;
@@ -86,18 +86,18 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
     Ok(if verdict.as_it_should { Exit::Done } else { Exit::Failed })
 }
 
-/// Where the event goes, whose it is and what it is about.
+/// The destination, the verifier and the model of an event.
 struct Plan {
     gateway: Origin,
     verifier: Arc<Verifier>,
     model: String,
-    /// What the sender would call the gateway.
+    /// The gateway's URL for the sender.
     public_url: String,
 }
 
 fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuery) -> Result<Plan, Failure> {
     match (asked.whose.means(), &asked.url) {
-        // Nothing is left for the configuration to say.
+        // The arguments suffice, so the configuration is not read.
         (Origins::Flags { .. }, Some(gateway)) => {
             let verifier = identity::resolve(terminal, file, &asked.whose)?.verifier;
             let public_url = gateway.to_string();
@@ -123,10 +123,10 @@ fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuer
     }
 }
 
-/// Makes and signs an event, and forges it in the way that was asked for.
+/// Makes and signs an event, and forges it in the requested way.
 ///
 /// # Errors
-/// A [`Failure`] if there is no such secret, or the scheme knows no such forgery.
+/// A [`Failure`] if the secret does not exist, or the scheme does not support the forgery.
 pub(super) fn make(
     verifier: &Verifier,
     secret: Option<&str>,
@@ -147,22 +147,22 @@ pub(super) fn make(
         Some(Forgery::Expired) => stamp.timestamp = Some(stale(scheme)?),
         None | Some(_) => {}
     }
-    // What is refused before its content is looked at may be signed by anybody.
-    let anybody = match forgery {
+    // A forgery that is refused before its content is verified may be signed with any key.
+    let any_key = match forgery {
         Some(Forgery::WrongSecret) => true,
         Some(Forgery::Missing | Forgery::Malformed | Forgery::Duplicate | Forgery::Expired) => {
             !verifier.signs()
         }
         Some(Forgery::Tampered) | None => false,
     };
-    let signature = match anybody {
-        true => identity::sign(&stranger(scheme)?, None, request, &stamp, &content)?,
+    let signature = match any_key {
+        true => identity::sign(&with_random_key(scheme)?, None, request, &stamp, &content)?,
         false => identity::sign(verifier, secret, request, &stamp, &content)?,
     };
     Ok((event::prepare(content, signature.field.1.clone(), forgery), signature))
 }
 
-/// A time of signing that is too long ago.
+/// A time of signing that is too old.
 fn stale(scheme: &Scheme) -> Result<String, Failure> {
     let written = scheme.timestamp.as_ref().and_then(|timestamp| {
         let moment = SystemTime::now().checked_sub(timestamp.past)?.checked_sub(STALE)?;
@@ -172,10 +172,10 @@ fn stale(scheme: &Scheme) -> Result<String, Failure> {
         .ok_or_else(|| Failure::usage(format!("the scheme {} signs no time that could expire", scheme.name)))
 }
 
-/// How much longer than allowed the time of a stale event is ago: no clocks differ by so much unnoticed.
+/// How much older than allowed a stale event is: clocks do not differ by as much unnoticed.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// The lines of what else is signed, and of the signature, as many as the event has.
+/// The lines of the other signed fields and of the signature.
 pub(super) fn signature_lines<'e>(
     signature: &'e Signature,
     event: &'e Event,
@@ -185,7 +185,7 @@ pub(super) fn signature_lines<'e>(
     lines.filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?)))
 }
 
-/// Sends on this thread.
+/// Runs an exchange on this thread.
 ///
 /// # Errors
 /// [`NoAnswer`]
@@ -194,7 +194,7 @@ pub(super) fn exchange_now(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
     runtime.block_on(exchange::exchange(outgoing))
 }
 
-/// The failure for a gateway that gives no answer.
+/// The failure for a gateway that does not answer.
 pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
     let address = match gateway {
         Origin::Tcp(_) => gateway.authority(),
@@ -236,7 +236,7 @@ fn gateway(config: &Config) -> Result<Origin, Failure> {
     })
 }
 
-/// The model that the path's route asks for.
+/// The model that the path's route requires.
 fn model(config: &Config, path: &str) -> Result<String, Failure> {
     let router = configuration::router(config)?;
     let matched = router.find(path).and_then(|matched| config.routes.get(matched.candidates().first().0));
@@ -255,8 +255,8 @@ fn model(config: &Config, path: &str) -> Result<String, Failure> {
     Ok(named.unwrap_or(SAMPLE_MODEL).to_owned())
 }
 
-/// Somebody with a secret of their own.
-fn stranger(scheme: &Scheme) -> Result<Verifier, Failure> {
+/// A verifier with a random key.
+fn with_random_key(scheme: &Scheme) -> Result<Verifier, Failure> {
     let unable = |error| Failure::failed("cannot make up a secret").because(error);
     let name = "of a stranger";
     let made = if scheme.algorithm.is_symmetric() {
@@ -314,5 +314,5 @@ fn print_json(terminal: &mut Terminal, answer: &Answer, verdict: &Verdict) {
     }));
 }
 
-/// What a sample event is about where the route does not say.
+/// The model of a sample event if the route requires none.
 const SAMPLE_MODEL: &str = "leases";

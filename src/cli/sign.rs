@@ -1,4 +1,4 @@
-//! Shell. `hookgate sign`: the fields that a sender would add to a body.
+//! Shell. `hookgate sign`: prints the fields that a sender would add to a body.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::cli::request_args::{Lines, RequestArgs};
 /// Signs a body.
 ///
 /// # Errors
-/// A [`Failure`] if there is no telling whose signature, or the body cannot be read.
+/// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
 pub(super) fn sign(terminal: &mut Terminal, file: &Path, asked: &Sign) -> Result<Exit, Failure> {
     let identity = identity::resolve(terminal, file, &asked.whose)?;
     let besides = &asked.besides;

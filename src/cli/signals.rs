@@ -1,4 +1,4 @@
-//! Shell. The signals that end a command, and the small runtime that the main thread waits on.
+//! Shell. The signals that end a command, and the runtime in which the main thread waits for them.
 
 use std::fmt;
 use std::io;
@@ -6,21 +6,21 @@ use std::io;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// A runtime for the main thread.
+/// Creates the runtime of the main thread.
 ///
 /// # Errors
-/// The system's, if it has no resources left.
+/// The system has no resources left.
 pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// SIGTERM and SIGINT, which are not lost from the moment that this is made.
+/// SIGTERM and SIGINT. None is lost once this exists.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// A signal that asks to end.
+/// A signal that ends the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     Terminate,
@@ -28,15 +28,15 @@ pub(super) enum Stop {
 }
 
 impl Signals {
-    /// Takes the signals over. To be called in a runtime.
+    /// Installs the handlers. Must be called within a runtime.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next of them. Deliberately without a deadline: this is what a server's main thread does.
+    /// Waits for the next signal. Deliberately without a deadline: a server's main thread waits for this alone.
     pub(super) async fn stop(&mut self) -> Stop {
         tokio::select! {
             _ = self.terminate.recv() => Stop::Terminate,
@@ -46,7 +46,7 @@ impl Signals {
 }
 
 impl Stop {
-    /// The exit code of a process that such a signal ended: 128 and the signal's number.
+    /// The exit code of a process ended by such a signal: 128 plus the signal's number.
     pub(super) fn code(self) -> i32 {
         match self {
             Self::Terminate => 143,

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use crate::config::{Mode, Route};
 use crate::routing::router::ModelRule;
 
-/// The table: a line of headings, then a line for each route.
+/// The table: a heading, then a line for each route.
 pub(super) fn lines(routes: &[Route]) -> Vec<String> {
     let headings = ["PATH", "MODEL", "SCHEME", "SECRETS", "METHODS", "MAX BODY", "UPSTREAM", "MODE"];
     let rows: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(routes.iter().map(row)).collect();
     aligned(&rows)
 }
 
-/// The routes, one document each.
+/// The routes, one document for each.
 pub(super) fn documents(routes: &[Route]) -> Vec<Value> {
     routes.iter().map(document).collect()
 }
@@ -64,7 +64,7 @@ fn mode(mode: Mode) -> &'static str {
     }
 }
 
-/// A number of bytes in the largest unit that gives a whole number, as gateway.toml writes it.
+/// Formats a number of bytes as in gateway.toml, in the largest unit without a fraction.
 fn size(bytes: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         let whole = bytes >> shift;
@@ -75,7 +75,7 @@ fn size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// Each cell as wide as the widest of its column; nothing behind the last.
+/// Pads each cell to the width of its column, except in the last column.
 pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut widths = [0; N];
     for row in rows {

@@ -1,7 +1,7 @@
-//! Shell. Standard output and standard error, as the commands write to them.
+//! Shell. Standard output and standard error of the commands.
 //!
-//! A reader that goes away (`hookgate check | head -1`) is no failure: what is left to write is dropped, and the exit
-//! code still says how the command ended. Any other error is kept until the end, and reported once.
+//! A closed reader (`hookgate check | head -1`) is not a failure: the rest of the output is dropped, and the exit code
+//! still says how the command ended. Any other error is kept, and reported once at the end.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
@@ -10,13 +10,13 @@ use crate::config::problem::Style;
 
 /// The two streams.
 pub(super) struct Terminal {
-    /// What was asked for.
+    /// Standard output: the result.
     pub(super) out: Stream,
-    /// What is said about it.
+    /// Standard error: remarks on it.
     pub(super) err: Stream,
 }
 
-/// One of them.
+/// One of the streams.
 pub(super) struct Stream {
     to: Box<dyn Write>,
     style: Style,
@@ -30,16 +30,16 @@ enum State {
     Failed(io::Error),
 }
 
-/// What a text stands for, and so how it looks where there are colours.
+/// The meaning of a text, which decides its colour.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Paint {
-    /// It went well.
+    /// Success.
     Good,
-    /// It went wrong.
+    /// Failure.
     Bad,
-    /// The word to see first.
+    /// Important.
     Strong,
-    /// What need not be read.
+    /// Unimportant.
     Faint,
 }
 
@@ -56,7 +56,7 @@ impl Terminal {
         }
     }
 
-    /// Remarks on standard error.
+    /// Prints a remark on standard error.
     pub(super) fn note(&mut self, text: impl Display) {
         let label = self.err.paint(Paint::Strong, "note");
         self.err.line(format_args!("{label}: {text}"));
@@ -65,7 +65,7 @@ impl Terminal {
     /// Writes what is still buffered.
     ///
     /// # Errors
-    /// The first error of standard output. Those of standard error have nowhere to be told.
+    /// The first error of standard output. Errors of standard error cannot be reported.
     pub(super) fn finish(mut self) -> io::Result<()> {
         let flushed = self.out.to.flush();
         self.out.remember(flushed);
@@ -82,7 +82,7 @@ impl Stream {
         self.text(format_args!("{text}\n"));
     }
 
-    /// Writes a text as it is.
+    /// Writes a text unchanged.
     pub(super) fn text(&mut self, text: impl Display) {
         if matches!(self.state, State::Open) {
             let written = write!(self.to, "{text}");
@@ -90,12 +90,12 @@ impl Stream {
         }
     }
 
-    /// Writes a JSON document, on lines of its own.
+    /// Writes a JSON document on its own lines.
     pub(super) fn json(&mut self, document: &serde_json::Value) {
         self.line(format_args!("{document:#}"));
     }
 
-    /// The text as it looks on this stream.
+    /// The text with the colours of this stream.
     pub(super) fn paint(&self, paint: Paint, text: impl Display) -> String {
         let code = match (self.style, paint) {
             (Style::Plain, _) => return text.to_string(),
@@ -107,17 +107,17 @@ impl Stream {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
-    /// Whether there are colours.
+    /// Whether the stream has colours.
     pub(super) fn style(&self) -> Style {
         self.style
     }
 
-    /// Whether a person reads it.
+    /// Whether the stream is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.person
     }
 
-    /// Whether nobody reads it any more.
+    /// Whether the reader has closed the stream.
     pub(super) fn is_gone(&self) -> bool {
         !matches!(self.state, State::Open)
     }
@@ -131,8 +131,8 @@ impl Stream {
     }
 }
 
-/// Bytes from the network, fit for a terminal: what is not text, and control characters but newline and tab, stand
-/// escaped, so that no answer can move the cursor or colour what is written after it.
+/// Text from the network, made safe for a terminal: invalid UTF-8, and control characters but newline and tab, are escaped,
+/// so that no answer can move the cursor or colour later text.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
+    fn a_closed_reader_is_not_a_failure_and_a_full_disk_is_one() {
         let mut gone = terminal(Broken(ErrorKind::BrokenPipe), Style::Plain);
         gone.out.line("a");
         assert!(gone.out.is_gone());
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_steers_a_terminal_is_printed() {
+    fn control_characters_are_not_printed() {
         assert_eq!(printable("a\té\n\x1b[2J\r\u{9b}".as_bytes()), "a\té\n\\u{1b}[2J\\r\\u{9b}");
         assert_eq!(printable(b"\xff{}"), "\\xff{}");
     }

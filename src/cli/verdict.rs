@@ -1,18 +1,18 @@
-//! Pure. What the answer to an event means: delivered or refused, and whether that is as it should be.
+//! Pure. Judges the answer to an event: delivered or refused, and whether that is expected.
 
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::event::Forgery;
 
-/// What became of an event.
+/// The result of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// Whether it is what should become of it.
+    /// Whether it is the expected one.
     pub(super) as_it_should: bool,
-    /// The gateway's reason, where it refused.
+    /// The gateway's reason, if it refused.
     pub(super) reason: Option<String>,
-    /// In words.
+    /// The result as a sentence.
     pub(super) words: String,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn judge(
     Verdict { as_it_should, reason, words }
 }
 
-/// The `reason` of problem details (RFC 9457) as the gateway makes them.
+/// The `reason` of the gateway's problem details (RFC 9457).
 pub(super) fn reason(media_type: Option<&[u8]>, content: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {
@@ -61,11 +61,11 @@ pub(super) fn reason(media_type: Option<&[u8]>, content: &[u8]) -> Option<String
     }
     let is_problem = media_type.is_some_and(|media_type| media_type.starts_with(b"application/problem+json"));
     let problem: Problem = serde_json::from_slice(content).ok().filter(|_| is_problem)?;
-    // It is printed among our own words.
+    // The reason is printed within our own text, so its characters are checked.
     problem.reason.filter(|reason| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
 }
 
-/// What a refusal of a good event points to.
+/// The likely cause for which a good event was refused.
 fn explain(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "no_route" => "it has no route for this path; does it run with this configuration?",
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_event_must_be_taken() {
+    fn a_good_event_must_be_delivered() {
         for (status, ok) in [(200, true), (204, true), (299, true), (302, false), (401, false), (500, false)]
         {
             assert_eq!(judged(None, status, None, "").as_it_should, ok, "{status}");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_gateways_own_words_are_repeated() {
+    fn only_a_reason_in_the_gateways_form_is_repeated() {
         let odd = judged(None, 500, PROBLEM, r#"{"reason":"\u001b[2J"}"#);
         assert_eq!(odd.reason, None);
     }

@@ -19,7 +19,7 @@ use crate::signature::{ClaimError, Context, Fields, Verifier};
 /// Verifies a body.
 ///
 /// # Errors
-/// A [`Failure`] if there is no telling whose signature, or the body cannot be read.
+/// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
 pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Result<Exit, Failure> {
     let identity = identity::resolve(terminal, file, &asked.whose)?;
     let (besides, scheme) = (&asked.besides, identity.verifier.scheme());
@@ -45,10 +45,10 @@ pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Re
 }
 
 enum Verdict {
-    /// By the secret of this name.
+    /// It verifies with the secret of this name.
     Verified(Arc<str>),
     Refused {
-        /// As in the gateway's refusal.
+        /// The reason, as in the gateway's rejection.
         reason: &'static str,
         why: String,
         cause: Option<Cause>,
@@ -72,7 +72,7 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
         Err(ClaimError::Expired) => ("timestamp_expired", expired(verifier, context, content)),
         Err(ClaimError::Malformed) => {
             let value = context.fields.values(&scheme.field).next().unwrap_or_default();
-            // Where the field itself is right, it is something else that is signed.
+            // If the notation of the field is valid, the signed content differs.
             let named = scheme.notation.read(scheme.algorithm, value, None).is_ok();
             let why = match named {
                 true => format!(
@@ -100,7 +100,7 @@ fn not_signed_with(verifier: &Verifier) -> String {
     format!("{what} not signed with the secret {names}")
 }
 
-/// What there is to say about a signed time outside its window, and whether all else is right.
+/// Explains a signed time outside its window, and says whether the signature is valid otherwise.
 fn expired<F: Fields>(verifier: &Verifier, context: &Context<'_, F>, content: &[u8]) -> String {
     let Some(moment) = verifier.moment(context.fields) else { return ClaimError::Expired.to_string() };
     let (off, side) = match context.now.duration_since(moment) {
@@ -122,7 +122,7 @@ fn cause<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
     let others = routes
         .filter(|route| !Arc::ptr_eq(&route.verifier, verifier))
         .map(|route| (route.path.as_str(), &*route.verifier));
-    // Whoever asks here may wait for the answer.
+    // A diagnosis here has no time limit: the user waits for it.
     let mut goes_on = || true;
     let mut work = Work::new(usize::MAX, &mut goes_on);
     causes::likely_cause(verifier, context, Some(content), others, &mut work).ok().flatten()

@@ -32,10 +32,10 @@ use crate::telemetry;
 use crate::upstream::origin::Origin;
 use upstream::{Received, Upstream};
 
-/// Shows what the gateway does, then serves until a signal.
+/// Shows a good event and a forged one, then serves until a signal.
 ///
 /// # Errors
-/// A [`Failure`] if something does not start, or does not go as it must.
+/// A [`Failure`] if a part does not start, or an event does not end as expected.
 pub(super) fn demo(terminal: &mut Terminal, asked: &Demo) -> Result<Exit, Failure> {
     let no_resources = |error: io::Error| Failure::failed("cannot start").because(error);
     let secret = input::random_secret().map_err(no_resources)?;
@@ -50,14 +50,14 @@ pub(super) fn demo(terminal: &mut Terminal, asked: &Demo) -> Result<Exit, Failur
         invite(out, &gateway, &secret);
         runtime.block_on(serve(out, &mut signals, &mut upstream));
     }
-    // An app that is gone cannot hold up the gateway's drain.
+    // A stopped app cannot delay the gateway's drain.
     gateway.handle.drain();
     upstream.stop();
     let _nothing_of_value = gateway.handle.wait();
     Ok(if shown? { Exit::Done } else { Exit::Failed })
 }
 
-/// The gateway, and what its sender knows.
+/// The gateway, and the data that its sender has.
 struct Gateway {
     handle: Handle,
     origin: Origin,
@@ -65,7 +65,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// On the usual port, or where that is taken, on one that is free.
+    /// Listens on the usual port, or if it is taken, on a free one.
     fn start(upstream: SocketAddr, secret: &str) -> Result<Self, Failure> {
         let config = configuration(USUAL, upstream, secret)?;
         telemetry::init(&config.log);
@@ -79,12 +79,12 @@ impl Gateway {
         let address = handle.addresses().first().map(|address| format!("http://{address}"));
         let origin = address.and_then(|address| Origin::parse(&address).ok());
         let origin = origin.ok_or_else(|| Failure::failed("the gateway does not listen"))?;
-        // A secret that verifies only what the first configuration's does: both have the same text.
+        // This verifier has the same secret as the first configuration's.
         Ok(Self { handle, origin, verifier })
     }
 }
 
-/// A configuration as a user would write it. Its secret is where it would be: in the environment.
+/// A configuration as a user would write it, with its secret in the environment.
 fn configuration(listen: &str, upstream: SocketAddr, secret: &str) -> Result<Config, Failure> {
     let text = format!(
         r#"
@@ -112,7 +112,7 @@ fn configuration(listen: &str, upstream: SocketAddr, secret: &str) -> Result<Con
     loaded.map(|loaded| loaded.config).map_err(wrong)
 }
 
-/// Sends a good event and a forged one, and shows what becomes of them. Whether all went as it must.
+/// Sends a good event and a forged one, and shows the results. Returns whether both ended as expected.
 fn show(
     out: &mut Stream,
     runtime: &Runtime,
@@ -221,8 +221,8 @@ fn detail(out: &mut Stream, label: &str, text: &str) {
     out.line(format_args!("    {label}{text}"));
 }
 
-/// Commands to paste. They need nothing of this process but the secret; no comments among them, which an interactive
-/// zsh would take for commands.
+/// Prints commands to paste. They need only the secret of this process. They have no comments, which an interactive zsh
+/// would run as commands.
 fn invite(out: &mut Stream, gateway: &Gateway, secret: &str) {
     let (origin, field) = (&gateway.origin, &gateway.verifier.scheme().field);
     let this = std::env::current_exe().ok().map(|path| quoted(&path.display().to_string()));
@@ -251,25 +251,25 @@ fn invite(out: &mut Stream, gateway: &Gateway, secret: &str) {
     heading(out, "Serving until Ctrl-C. What reaches the app:");
 }
 
-/// As one word of a POSIX shell.
+/// Quotes a text as one word of a POSIX shell.
 fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
     if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// Where the gateway listens if it can.
+/// The gateway's usual address.
 const USUAL: &str = "127.0.0.1:8080";
 
-/// Where it listens if it cannot.
+/// The address if the usual one is taken.
 const FREE: &str = "127.0.0.1:0";
 
-/// Where the secret would be.
+/// The name of the secret's environment variable.
 const VARIABLE: &str = "PROPIFY_WEBHOOK_SECRET";
 
-/// What the events are sent to.
+/// The path of the events.
 const PATH: &str = "/webhook/leases";
 
-/// How long the app may take to say what it got, after it has answered.
+/// How long the app may take to report an event after it has answered.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Shell. The demo's app: takes every event, answers 200 and says what it received.
+//! Shell. The demo's app: answers every event with 200 and reports it.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,16 +22,16 @@ use tokio_util::task::TaskTracker;
 use crate::admin::body::read_bounded;
 use crate::cli::signals;
 
-/// The app, on a thread of its own.
+/// The app, on its own thread.
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
-    /// What it receives. Where nobody takes it, the newest are forgotten.
+    /// The received events. If they are not read, the newest are dropped.
     pub(super) events: mpsc::Receiver<Received>,
     stop: CancellationToken,
     thread: JoinHandle<()>,
 }
 
-/// One event, as the app saw it.
+/// One event, as the app received it.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) method: String,
@@ -41,10 +41,10 @@ pub(super) struct Received {
 }
 
 impl Upstream {
-    /// Starts the app on a port of loopback that is free.
+    /// Starts the app on a free port of loopback.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(super) fn start() -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -66,7 +66,7 @@ impl Upstream {
     /// Ends the app.
     pub(super) fn stop(self) {
         self.stop.cancel();
-        // A panic there has been printed; the demo is over anyway.
+        // A panic there has been printed already, and the demo is over.
         drop(self.thread.join());
     }
 }
@@ -82,7 +82,7 @@ async fn serve(listener: TcpListener, events: mpsc::Sender<Received>, stop: Canc
             Ok((stream, _)) => {
                 connections.spawn(connection(stream, events.clone(), stop.clone()));
             }
-            // Out of files, perhaps: not a reason to end, but one to wait for some to be closed.
+            // The process may have no free descriptor: the app waits for one instead of ending.
             Err(_) => drop(tokio::time::timeout(PAUSE, stop.cancelled()).await),
         }
     }
@@ -96,7 +96,7 @@ async fn connection(stream: TcpStream, events: mpsc::Sender<Received>, stop: Can
         http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         () = stop.cancelled() => {}
-        // Whatever went wrong, the gateway has seen it and says so.
+        // The gateway has seen any error here, and reports it.
         _ = serving => {}
     }
 }
@@ -116,7 +116,7 @@ async fn take(
         digest: hex::encode(Sha256::digest(&content)),
     };
     let text = format!("{{\"received\":{}}}\n", received.bytes);
-    // A full channel: the person at the terminal has more lines than they can read.
+    // When the channel is full, the terminal has more lines than anyone can read.
     drop(events.try_send(received));
     Ok(answer(StatusCode::OK, text.into()))
 }
@@ -132,8 +132,8 @@ fn answer(status: StatusCode, content: Bytes) -> Response<Full<Bytes>> {
 /// Events that may wait to be printed.
 const EVENTS: usize = 1024;
 
-/// Bytes of one event: more than the gateway lets through.
+/// The most bytes of one event: more than the gateway lets through.
 const MAX_CONTENT: usize = 16 << 20;
 
-/// Until the next attempt to accept after one that failed.
+/// The pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);

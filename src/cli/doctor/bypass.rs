@@ -1,4 +1,4 @@
-//! Pure. Who answers at a URL at which an app may be reached around the gateway, and what that means.
+//! Pure. Judges the answer at a URL at which an app may be reachable around the gateway.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::cli::doctor::unreached::Unreached;
 use crate::config::unit::write_duration;
 use crate::upstream::origin::Origin;
 
-/// Whether an origin is on this machine and reached over loopback.
+/// Whether an origin is on this machine, over loopback.
 pub(super) fn is_loopback(origin: &Origin) -> bool {
     match origin {
         Origin::Unix(_) => true,
@@ -20,21 +20,21 @@ pub(super) fn is_loopback(origin: &Origin) -> bool {
     }
 }
 
-/// Who answers there.
+/// The answer at the URL.
 #[derive(Debug)]
 pub(super) enum Behind {
-    /// Nobody.
+    /// No connection.
     Nobody(Unreached),
-    /// Somebody accepts connections, and was not asked more, or does not answer as HTTP does.
+    /// Connections are accepted, but no request was sent, or the answer is not HTTP.
     Silent,
-    /// A hookgate, which refuses for this reason.
+    /// A hookgate refuses, for this reason.
     Hookgate(String),
-    /// Somebody else, with this status.
+    /// Another server answers, with this status.
     Other(StatusCode),
 }
 
-/// What it means.
-pub(super) fn judge(door: &BypassProbe, behind: &Behind, limit: Duration) -> Finding {
+/// The finding for an answer.
+pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Finding {
     let finding = match behind {
         Behind::Nobody(Unreached::Refused | Unreached::NoSocket | Unreached::Denied) => {
             Finding::ok(BYPASS, "nobody answers there, as seen from this machine")
@@ -48,12 +48,12 @@ pub(super) fn judge(door: &BypassProbe, behind: &Behind, limit: Duration) -> Fin
             format!("it cannot be told: {why}"),
             "is the URL right? try it from a machine outside, as strangers would",
         ),
-        Behind::Silent if door.is_tls => Finding::warning(
+        Behind::Silent if url.is_tls => Finding::warning(
             BYPASS,
             "somebody accepts connections there; who it is cannot be told, as hookgate speaks no TLS",
             format!(
                 "look with `curl -i -X POST {}`: only a refusal by hookgate is good (401, with a `reason`)",
-                door.text
+                url.text
             ),
         ),
         Behind::Silent => Finding::warning(
@@ -64,7 +64,7 @@ pub(super) fn judge(door: &BypassProbe, behind: &Behind, limit: Duration) -> Fin
         Behind::Hookgate(reason) => {
             Finding::ok(BYPASS, format!("a hookgate answers there, and refuses an unsigned event ({reason})"))
         }
-        Behind::Other(status) if is_loopback(&door.origin) => Finding::warning(
+        Behind::Other(status) if is_loopback(&url.origin) => Finding::warning(
             BYPASS,
             format!(
                 "something other than hookgate answers there ({}), to this machine at least",
@@ -81,12 +81,12 @@ pub(super) fn judge(door: &BypassProbe, behind: &Behind, limit: Duration) -> Fin
             CLOSE_IT,
         ),
     };
-    finding.of(&door.text)
+    finding.of(&url.text)
 }
 
 const BYPASS: &str = "bypass";
 
-/// What to do about a way around.
+/// What to do about a way around the gateway.
 pub(super) const CLOSE_IT: &str = "bind the app to 127.0.0.1 or to a unix socket, or let a firewall keep others than the \
                                    gateway from its port; then point senders at the gateway alone";
 

@@ -1,4 +1,4 @@
-//! Pure. What it means what `hookgate doctor` has seen: a finding for each thing that was looked at.
+//! Pure. Judges the observations of `hookgate doctor`: a finding for each.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &Result<(), Un
     finding.of(origin.to_string())
 }
 
-/// Whether an app that is meant for loopback is reachable from elsewhere, too: at this address of the machine.
+/// Whether an app meant for loopback is also reachable from other machines, at this address of the machine.
 pub(super) fn beside(origin: &Origin, outside: &str, is_open: bool) -> Finding {
     let finding = if is_open {
         let what =
@@ -46,7 +46,7 @@ pub(super) fn beside(origin: &Origin, outside: &str, is_open: bool) -> Finding {
     finding.of(origin.to_string())
 }
 
-/// Whether the gateway runs with what the file says.
+/// Whether the gateway runs with the configuration of the file.
 pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let generation = state.generation;
@@ -68,7 +68,7 @@ pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Fin
             };
             let what = format!(
                 "configuration {generation} of the gateway is not what {file} says: {}",
-                told(differences)
+                names(differences)
             );
             findings.push(Finding::problem(RUNNING, what, to_do));
         }
@@ -91,7 +91,7 @@ pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Fin
     findings
 }
 
-fn told(differences: &[Difference]) -> String {
+fn names(differences: &[Difference]) -> String {
     let mut text = String::new();
     for difference in differences {
         let separator = if text.is_empty() { "" } else { ", " };
@@ -104,7 +104,7 @@ fn told(differences: &[Difference]) -> String {
     text
 }
 
-/// Whether the limit on open files fits the configuration.
+/// Whether the limit on descriptors suffices for the configuration.
 pub(super) fn descriptors(state: &State) -> Finding {
     let needed = state.descriptors_needed;
     match state.descriptors_allowed {
@@ -127,7 +127,7 @@ pub(super) struct Timed {
     pub(super) future: Duration,
 }
 
-/// Whether clocks agree, and who counts on it. `ahead` is by how many seconds the gateway's is ahead.
+/// Whether the clocks agree, and which routes depend on it. `ahead` is the gateway's time minus ours, in seconds.
 pub(super) fn clock(ahead: i64, timed: &[Timed], is_synchronised: bool) -> Finding {
     let off = ahead.unsigned_abs();
     let direction = if ahead < 0 { "behind" } else { "ahead of" };
@@ -170,23 +170,23 @@ pub(super) fn clock(ahead: i64, timed: &[Timed], is_synchronised: bool) -> Findi
     }
 }
 
-/// Seconds by which two clocks may differ that are asked one after the other.
+/// The most seconds by which two clocks may differ when they are read one after the other.
 const CLOCKS_AGREE: u64 = 2;
 
-/// What became of an event that was signed with one of a route's secrets.
+/// The result for an event signed with one of a route's secrets.
 #[derive(Debug)]
 pub(super) enum Probed {
     /// The gateway has examined it.
     Examined(Examination),
-    /// It could not be signed: only the sender can.
+    /// It could not be signed: only the sender has the private key.
     OnlySenderSigns,
-    /// It is a token, and the way to the gateway is not this machine's own.
+    /// It is a token, and the connection to the gateway leaves this machine.
     TokenStaysHere,
-    /// The gateway's admin listener did not answer, or not as one does.
+    /// The gateway's admin listener did not answer, or not as expected.
     NoAnswer(String),
 }
 
-/// Whether the gateway verifies by the secret of this name as the file has it.
+/// Whether the gateway verifies with the file's secret of this name.
 pub(super) fn secret(path: &str, name: &str, probed: &Probed) -> Finding {
     let finding = match probed {
         Probed::Examined(examination) => examined(name, examination),
@@ -239,16 +239,16 @@ fn examined(name: &str, examination: &Examination) -> Finding {
     }
 }
 
-/// What a listener says to a request that no route may take.
+/// A listener's answer to a request that no route takes.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// It is refused as it should be: the route is there.
+    /// The expected refusal: the route is there.
     Refused,
-    /// A hookgate refuses it for another reason.
+    /// A hookgate refuses for another reason.
     RefusedAs(String),
-    /// Something else answers, with this status.
+    /// Another server answers, with this status.
     Stranger(u16),
-    /// Nobody answers.
+    /// No answer.
     Nobody(String),
 }
 
@@ -275,7 +275,7 @@ pub(super) fn route(path: &str, listener: &str, heard: &Heard) -> Finding {
     finding.of(path)
 }
 
-/// Whether the gateway behind the admin listener is the one that has answered: it has counted `counted` of the `heard` refusals.
+/// Whether the gateway behind the admin listener is the one that answered: it counted `counted` of the `heard` refusals.
 pub(super) fn same_process(heard: u64, counted: u64) -> Option<Finding> {
     match heard {
         0 => None,
@@ -292,7 +292,7 @@ pub(super) fn same_process(heard: u64, counted: u64) -> Option<Finding> {
     }
 }
 
-/// What an admin listener at an address that is not loopback means.
+/// The finding for an admin listener at an address that is not loopback.
 pub(super) fn admin_is_open(address: &str) -> Finding {
     Finding::warning(
         "admin",

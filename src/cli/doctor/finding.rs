@@ -1,20 +1,20 @@
-//! Pure. What `hookgate doctor` has found, as lines and as JSON.
+//! Pure. The findings of `hookgate doctor`, as lines and as JSON.
 
 use serde_json::{Value, json};
 
-/// How bad something is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     /// As it should be.
     Ok,
-    /// Somebody should look at it.
+    /// An operator should look at it.
     Warning,
-    /// Events are lost, or strangers get through.
+    /// Events are lost, or unverified requests get through.
     Problem,
 }
 
 impl Level {
-    /// The word for it.
+    /// Its name.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -24,42 +24,42 @@ impl Level {
     }
 }
 
-/// One thing that was looked at.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) level: Level,
-    /// What kind of thing: `upstream`, `route`.
+    /// The kind of check: `upstream`, `route`.
     pub(super) check: &'static str,
-    /// Which of them, where there are several.
+    /// The subject of the check, where there are several.
     pub(super) subject: Option<String>,
-    /// How it is.
+    /// The result.
     pub(super) what: String,
     /// What to do about it.
     pub(super) to_do: Option<String>,
 }
 
 impl Finding {
-    /// It is as it should be.
+    /// A finding without a problem.
     pub(super) fn ok(check: &'static str, what: impl Into<String>) -> Self {
         Self { level: Level::Ok, check, subject: None, what: what.into(), to_do: None }
     }
 
-    /// Somebody should look at it, and do this.
+    /// A warning, with what to do.
     pub(super) fn warning(check: &'static str, what: impl Into<String>, to_do: impl Into<String>) -> Self {
         Self { level: Level::Warning, to_do: Some(to_do.into()), ..Self::ok(check, what) }
     }
 
-    /// It is a problem, and this is to be done.
+    /// A problem, with what to do.
     pub(super) fn problem(check: &'static str, what: impl Into<String>, to_do: impl Into<String>) -> Self {
         Self { level: Level::Problem, to_do: Some(to_do.into()), ..Self::ok(check, what) }
     }
 
-    /// Of this one.
+    /// Sets the subject.
     pub(super) fn of(self, subject: impl Into<String>) -> Self {
         Self { subject: Some(subject.into()), ..self }
     }
 
-    /// What it is about and how that is.
+    /// The subject and the result.
     pub(super) fn text(&self) -> String {
         match &self.subject {
             Some(subject) => format!("{} {subject}: {}", self.check, self.what),
@@ -78,18 +78,18 @@ impl Finding {
     }
 }
 
-/// How many findings are of a level.
+/// The number of findings of a level.
 pub(super) fn count(findings: &[Finding], level: Level) -> usize {
     findings.iter().filter(|finding| finding.level == level).count()
 }
 
-/// Whether all is well enough: without a problem, and where it is asked for without a warning.
+/// Whether there is no problem, and if `strict`, no warning.
 pub(super) fn is_good(findings: &[Finding], strict: bool) -> bool {
     let bad = if strict { Level::Warning } else { Level::Problem };
     findings.iter().all(|finding| finding.level < bad)
 }
 
-/// All of it for a program.
+/// The JSON document of all findings.
 pub(super) fn report(findings: &[Finding], strict: bool) -> Value {
     json!({
         "ok": is_good(findings, strict),
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_fails_only_where_that_is_asked_for_and_a_problem_always() {
+    fn a_warning_fails_only_in_strict_mode_and_a_problem_always() {
         let (ok, warning) = (Finding::ok("a", "b"), Finding::warning("a", "b", "c"));
         let problem = Finding::problem("a", "b", "c").of("x");
         for (findings, loose, strict) in [

@@ -1,8 +1,8 @@
-//! Shell. `hookgate doctor`: what is wrong with a running gateway, and with what is around it.
+//! Shell. `hookgate doctor`: checks a running gateway and its surroundings.
 //!
-//! Nothing that it sends can reach an app, but for what `--bypass` asks for. Whether the gateway has the secrets of the file is
-//! shown by signing an event with each, and by having the admin listener examine it: no secret leaves this process, and
-//! nothing made of one but a signature over content that means nothing.
+//! No request reaches an app, except those of `--bypass`. Whether the gateway has the secrets of the file is shown by
+//! signing an event with each, which the admin listener examines: no secret leaves this process, and nothing derived from
+//! one but a signature over meaningless content.
 
 mod bypass;
 mod checks;
@@ -35,10 +35,10 @@ use crate::signature::template::Body;
 use crate::upstream::origin::Origin;
 use finding::{Finding, Level};
 
-/// Looks at everything, and tells it.
+/// Runs all checks and prints the findings.
 ///
 /// # Errors
-/// A [`Failure`] if the configuration is wrong.
+/// A [`Failure`] if the configuration has errors.
 pub(super) fn doctor(terminal: &mut Terminal, file: &Path, asked: &Doctor) -> Result<Exit, Failure> {
     let Loaded { config, report } = match load::load(file) {
         Ok(loaded) => loaded,
@@ -58,7 +58,7 @@ pub(super) fn doctor(terminal: &mut Terminal, file: &Path, asked: &Doctor) -> Re
     Ok(if finding::is_good(&findings, asked.strict) { Exit::Done } else { Exit::Failed })
 }
 
-/// What `check` says of the file.
+/// The findings of `check` for the file.
 fn of_report(file: &Path, report: &Report) -> Vec<Finding> {
     let of = |problem: &Problem| {
         let to_do = problem.help.clone().unwrap_or_else(|| "`hookgate check` shows the place".to_owned());
@@ -79,7 +79,7 @@ fn of_report(file: &Path, report: &Report) -> Vec<Finding> {
     findings
 }
 
-/// All that is asked and looked at.
+/// The inputs of all checks.
 struct Round<'r> {
     file: &'r Path,
     config: &'r Config,
@@ -100,13 +100,13 @@ impl Round<'_> {
             self.secrets(admin, &mut findings);
         }
         self.upstreams(&mut findings);
-        for door in &self.asked.bypass {
-            findings.push(bypass::judge(door, &probe::behind(door, self.asked.timeout), self.asked.timeout));
+        for url in &self.asked.bypass {
+            findings.push(bypass::judge(url, &probe::behind(url, self.asked.timeout), self.asked.timeout));
         }
         findings
     }
 
-    /// The admin listener, if it can be asked, and what it says of the gateway.
+    /// The admin listener, if it answers, and the state of the gateway.
     fn admin(&self, findings: &mut Vec<Finding>) -> Option<(Origin, State)> {
         let configured = self.config.admin.as_ref();
         for address in configured.iter().flat_map(|admin| &admin.listen) {
@@ -155,7 +155,7 @@ impl Round<'_> {
         findings.push(checks::clock(ahead, &timed, probe::is_synchronised()));
     }
 
-    /// One route of each path: they agree on all that is looked at here.
+    /// One route for each path: routes with the same path agree on all that is checked here.
     fn paths(&self) -> impl Iterator<Item = &Route> {
         let routes = &self.config.routes;
         let is_first = |(index, route): &(usize, &Route)| {
@@ -164,15 +164,16 @@ impl Round<'_> {
         routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
     }
 
-    /// Where the gateway listens: as it says itself, for it may have inherited its sockets; else as the file says.
+    /// The addresses that the gateway listens on: as it reports them, because it may have inherited its sockets; otherwise
+    /// as in the file.
     fn listening(&self, state: Option<&State>) -> Vec<Address> {
-        let told: Vec<_> =
+        let reported: Vec<_> =
             state.iter().flat_map(|state| &state.listening).filter_map(|text| probe::address(text)).collect();
-        if told.is_empty() { self.config.server.listen.clone() } else { told }
+        if reported.is_empty() { self.config.server.listen.clone() } else { reported }
     }
 
-    /// Knocks for each path at the first listener, and for one at the others. Gives back how often it was refused as it
-    /// should be.
+    /// Probes every path at the first listener, and one path at each other listener. Returns the number of expected
+    /// refusals.
     fn routes(&self, listening: &[Address], findings: &mut Vec<Finding>) -> u64 {
         let mut refused = 0_u64;
         for (index, listen) in listening.iter().enumerate() {
@@ -182,11 +183,11 @@ impl Round<'_> {
                 continue;
             }
             for route in self.paths().take(if index == 0 { usize::MAX } else { 1 }) {
-                let heard = probe::knock(self.config, listen, &target(route), self.asked.timeout);
+                let heard = probe::listener(self.config, listen, &target(route), self.asked.timeout);
                 refused = refused.saturating_add(u64::from(matches!(heard, Heard::Refused)));
                 findings.push(checks::route(route.path.as_str(), &listen.to_string(), &heard));
                 if matches!(heard, Heard::Nobody(_) | Heard::Stranger(_)) {
-                    // It is the listener that is wrong. All paths would say the same.
+                    // The listener is wrong: all paths would give the same finding.
                     break;
                 }
             }
@@ -194,8 +195,8 @@ impl Round<'_> {
         refused
     }
 
-    /// How many of the refusals the gateway behind the admin listener has counted: it does so when it has written them, which
-    /// may be after they were read.
+    /// The number of these refusals that the gateway behind the admin listener has counted. It counts one after writing it,
+    /// which may be after the client read it.
     fn counted(&self, admin: &Origin, before: u64, heard: u64) -> u64 {
         let end = Instant::now().checked_add(self.asked.timeout.min(COUNTING));
         loop {
@@ -209,7 +210,7 @@ impl Round<'_> {
 
     fn secrets(&self, admin: &Origin, findings: &mut Vec<Finding>) {
         for route in self.paths() {
-            // One that has expired verifies nothing, as it should: `check` warns about it.
+            // An expired secret verifies nothing, as it should: `check` warns about it.
             let counts = |end: Option<SystemTime>| end.is_none_or(|end| SystemTime::now() < end);
             for (name, _) in route.verifier.secrets().filter(|(_, not_after)| counts(*not_after)) {
                 let probed = self.probe(admin, route, name);
@@ -218,13 +219,13 @@ impl Round<'_> {
         }
     }
 
-    /// Signs an event with a secret of the file, and has the gateway examine it.
+    /// Signs an event with a secret of the file, and asks the gateway to examine it.
     fn probe(&self, admin: &Origin, route: &Route, secret: &str) -> Probed {
         if route.verifier.scheme().algorithm == Algorithm::Token && !bypass::is_loopback(admin) {
             return Probed::TokenStaysHere;
         }
         let scheme = route.verifier.scheme();
-        // What is signed has to be what the scheme signs: a form, where it is a form.
+        // The content has the type that the scheme signs: a form, for a scheme of forms.
         let content = if *scheme.content.content() == Body::Form { FORM } else { CONTENT };
         let target = target(route);
         let target = route.verifier.target(&target, content);
@@ -297,7 +298,7 @@ fn print(terminal: &mut Terminal, findings: &[Finding]) {
             Level::Problem => Paint::Bad,
         };
         let label = out.paint(paint, format_args!("{:8}", finding.level.as_str()));
-        // Some of the words are the gateway's, or of whoever answers in its place.
+        // The text may come from the gateway or from another server.
         out.line(format_args!("{label} {}", printable(finding.text().as_bytes())));
         if let Some(to_do) = &finding.to_do {
             out.line(format_args!("         -> {}", printable(to_do.as_bytes())));
@@ -311,14 +312,14 @@ fn print(terminal: &mut Terminal, findings: &[Finding]) {
     out.line(format_args!("{problems}, {warnings}, of {} things looked at", findings.len()));
 }
 
-/// What is signed: no sender would send it, and no app could mistake it for an event.
+/// The signed content: no sender would send it, and no app could mistake it for an event.
 const FORM: &[u8] = b"hookgate=doctor";
 const CONTENT: &[u8] = br#"{"hookgate":"doctor"}"#;
 
-/// How long the gateway may take to count what it has answered.
+/// How long the gateway may take to count its answers.
 const COUNTING: Duration = Duration::from_secs(1);
 
-/// How often it is asked meanwhile.
+/// The pause between two readings of the count.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 const CONFIGURATION: &str = "configuration";

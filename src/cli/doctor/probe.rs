@@ -1,4 +1,5 @@
-//! Shell. The looking: connections, requests, and what comes back. What it means is for `judge` to say.
+//! Shell. The probes of `hookgate doctor`: connections, requests and their answers. `checks` and `bypass` judge the
+//! results.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -25,7 +26,7 @@ use crate::signature::sign::Signature;
 use crate::upstream::dial::dial;
 use crate::upstream::origin::Origin;
 
-/// Connects to an origin, and closes again: not a byte is sent.
+/// Connects to an origin and closes the connection without sending a byte.
 pub(super) fn reach(origin: &Origin, limit: Duration) -> Result<(), Unreached> {
     let dialed = signals::runtime().and_then(|runtime| {
         runtime.block_on(async {
@@ -38,12 +39,12 @@ pub(super) fn reach(origin: &Origin, limit: Duration) -> Result<(), Unreached> {
     dialed.map_err(|error| Unreached::of(error.kind(), &error.to_string()))
 }
 
-/// An address of this machine that others may reach, with the port of an origin. The system names the one that it would send
-/// from; nothing is sent.
+/// An address of this machine that others may reach, with the port of an origin. The system names the address that it would
+/// send from; nothing is sent.
 pub(super) fn outside(origin: &Origin) -> Option<Origin> {
     let Origin::Tcp(host) = origin else { return None };
     let is_v6 = host.address().is_some_and(|address| address.is_ipv6());
-    // Addresses that documentation is written with (RFC 5737, RFC 3849): nobody is there.
+    // Addresses for documentation (RFC 5737, RFC 3849), which no host has.
     let (from, to): (SocketAddr, SocketAddr) = if is_v6 {
         let nobody = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
         ((Ipv6Addr::UNSPECIFIED, 0).into(), (nobody, 9).into())
@@ -58,32 +59,32 @@ pub(super) fn outside(origin: &Origin) -> Option<Origin> {
     Origin::parse(&origin).ok()
 }
 
-/// What the gateway says of itself, compared with this configuration.
+/// The state of the gateway, compared with this configuration.
 ///
 /// # Errors
-/// What answers instead, or why nothing does.
+/// What answers instead, or why there is no answer.
 pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<State, String> {
     let parts = digest::parts(config).into_iter();
     let parts = parts.map(|part| Digest { name: part.name, digest: part.digest }).collect();
     let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts };
     let content = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
     let question = Question { method: Method::POST, content: &content, ..Question::page("/doctor") };
-    let answer = admin::ask(admin, question, Patience::of(limit)).map_err(told)?;
-    let stranger =
+    let answer = admin::ask(admin, question, Patience::of(limit)).map_err(no_answer)?;
+    let other_server =
         || format!("what answers ({}) is not this hookgate's admin listener", answer.status.as_u16());
     if let Some(why) = admin::refusal(&answer) {
         return Err(format!("it lets us not look closer: {why}"));
     }
     if answer.status != StatusCode::OK {
-        return Err(stranger());
+        return Err(other_server());
     }
-    serde_json::from_slice(&answer.content).map_err(|_other| stranger())
+    serde_json::from_slice(&answer.content).map_err(|_other| other_server())
 }
 
-/// What the gateway would do with an event.
+/// The gateway's examination of an event.
 ///
 /// # Errors
-/// What answers instead, or why nothing does.
+/// What answers instead, or why there is no answer.
 pub(super) fn examination(
     admin: &Origin,
     method: &Method,
@@ -99,16 +100,16 @@ pub(super) fn examination(
     let fields = signature.lines().map(line).collect::<Option<Vec<_>>>().ok_or_else(unsendable)?;
     let target = format!("/verify{target}").parse().map_err(|_why| unsendable())?;
     let question = Question { method: method.clone(), target, fields, content };
-    let answer = admin::ask(admin, question, Patience::of(limit)).map_err(told)?;
+    let answer = admin::ask(admin, question, Patience::of(limit)).map_err(no_answer)?;
     serde_json::from_slice(&answer.content).map_err(|_other| format!("it answers {}", answer.status.as_u16()))
 }
 
-/// How many requests the gateway has refused for their method.
+/// The number of requests that the gateway has refused for their method.
 ///
 /// # Errors
-/// Why it does not say.
+/// Why the number is not available.
 pub(super) fn refusals(admin: &Origin, limit: Duration) -> Result<u64, String> {
-    let answer = admin::ask(admin, Question::page("/metrics"), Patience::of(limit)).map_err(told)?;
+    let answer = admin::ask(admin, Question::page("/metrics"), Patience::of(limit)).map_err(no_answer)?;
     if answer.cut {
         return Err("it has too much to tell".to_owned());
     }
@@ -120,13 +121,13 @@ pub(super) fn refusals(admin: &Origin, limit: Duration) -> Result<u64, String> {
     Ok(values.fold(0, u64::saturating_add))
 }
 
-/// A method that no route takes: what is sent with it is refused once its route is found, whatever else the route says, and
-/// so reaches no app.
+/// A method that no route takes: the request is refused once its route is found, whatever else the route's settings are,
+/// and so reaches no app.
 const METHOD: &[u8] = b"HOOKGATE-DOCTOR";
 
-/// Knocks at a listener of the gateway.
-pub(super) fn knock(config: &Config, listen: &Address, target: &str, limit: Duration) -> Heard {
-    let Some((gateway, peer)) = way_to(listen) else {
+/// Probes a listener of the gateway.
+pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: Duration) -> Heard {
+    let Some((gateway, client)) = way_to(listen) else {
         return Heard::Nobody("the system has chosen its port".to_owned());
     };
     let (Ok(method), Ok(target)) = (Method::from_bytes(METHOD), target.parse()) else {
@@ -135,11 +136,11 @@ pub(super) fn knock(config: &Config, listen: &Address, target: &str, limit: Dura
     let is_announced = config.server.proxy_protocol.as_ref().is_some_and(|protocol| {
         let all = protocol.listen == config.server.listen;
         (all || protocol.listen.contains(listen))
-            && protocol.trusted.iter().any(|trusted| trusted.contains(peer))
+            && protocol.trusted.iter().any(|trusted| trusted.contains(client))
     });
     let preface: &[u8] = if is_announced { b"PROXY UNKNOWN\r\n" } else { &[] };
     match ask(&gateway, method, target, preface, limit) {
-        Err(error) => Heard::Nobody(told(error)),
+        Err(error) => Heard::Nobody(no_answer(error)),
         Ok(answer) => match reason(&answer) {
             Some(reason) if reason == "method_not_allowed" => Heard::Refused,
             Some(reason) => Heard::RefusedAs(reason),
@@ -148,7 +149,7 @@ pub(super) fn knock(config: &Config, listen: &Address, target: &str, limit: Dura
     }
 }
 
-/// An address as the gateway writes it.
+/// Parses an address as the gateway writes it.
 pub(super) fn address(text: &str) -> Option<Address> {
     match text.strip_prefix("unix:") {
         Some(path) => Some(Address::Unix(path.into())),
@@ -156,7 +157,7 @@ pub(super) fn address(text: &str) -> Option<Address> {
     }
 }
 
-/// How to reach a listener from this machine, and who one is then.
+/// The origin of a listener from this machine, and the client address that a connection then has.
 fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
     match listen {
         Address::Unix(path) => Some((Origin::Unix(path.clone()), ClientAddress::Unix)),
@@ -169,15 +170,15 @@ fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
     }
 }
 
-/// Looks who is behind a door: an unsigned event is sent there.
-pub(super) fn behind(door: &BypassProbe, limit: Duration) -> Behind {
-    if let Err(unreached) = reach(&door.origin, limit) {
+/// Sends an unsigned event to a URL, to find out what answers there.
+pub(super) fn behind(url: &BypassProbe, limit: Duration) -> Behind {
+    if let Err(unreached) = reach(&url.origin, limit) {
         return Behind::Nobody(unreached);
     }
-    if door.is_tls {
+    if url.is_tls {
         return Behind::Silent;
     }
-    match ask(&door.origin, Method::POST, door.target.clone(), &[], limit) {
+    match ask(&url.origin, Method::POST, url.target.clone(), &[], limit) {
         Err(_no_answer) => Behind::Silent,
         Ok(answer) => match reason(&answer) {
             Some(reason) => Behind::Hookgate(reason),
@@ -186,7 +187,7 @@ pub(super) fn behind(door: &BypassProbe, limit: Duration) -> Behind {
     }
 }
 
-/// Whether systemd-timesyncd says that it has set the clock. Others who may do so leave no such word.
+/// Whether systemd-timesyncd has set the clock. Other services leave no such file.
 pub(super) fn is_synchronised() -> bool {
     Path::new("/run/systemd/timesync/synchronized").exists()
 }
@@ -203,12 +204,12 @@ fn ask(
     send::exchange_now(Outgoing { gateway, method, target, fields, content: Vec::new(), patience, preface })
 }
 
-/// Why a hookgate has refused, if that is what has answered.
+/// The reason for a refusal, if a hookgate answered.
 fn reason(answer: &Answer) -> Option<String> {
     let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     verdict::reason(media_type, &answer.content)
 }
 
-fn told(error: NoAnswer) -> String {
+fn no_answer(error: NoAnswer) -> String {
     Failure::failed("no answer").because(error).to_string()
 }

@@ -1,24 +1,24 @@
-//! Pure. Why no connection came about.
+//! Pure. Why a connection could not be established.
 
 use std::io::ErrorKind;
 
-/// Why no connection came about.
+/// Why a connection could not be established.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unreached {
-    /// Nobody listens.
+    /// Nothing listens.
     Refused,
-    /// There is no file of a socket.
+    /// The socket's file does not exist.
     NoSocket,
-    /// This user may not.
+    /// This user has no permission.
     Denied,
-    /// Nobody answered in time.
+    /// The time is over.
     TimedOut,
-    /// The system's words for the rest.
+    /// Another error, in the system's words.
     Other(String),
 }
 
 impl Unreached {
-    /// What an error of this kind, told in these words, means.
+    /// Converts an error of this kind, with this text.
     pub(super) fn of(kind: ErrorKind, text: &str) -> Self {
         if kind == ErrorKind::ConnectionRefused {
             Self::Refused

@@ -35,7 +35,7 @@ fn an_upstream_is_well_only_if_it_accepts_connections() {
 }
 
 #[test]
-fn the_configuration_that_runs_is_told_apart_from_the_file() {
+fn a_running_configuration_that_differs_from_the_file_is_reported() {
     assert_eq!(levels(&state()), [Level::Ok]);
     let differences = vec![
         Difference::Changed("[limits]".into()),
@@ -58,7 +58,7 @@ fn the_configuration_that_runs_is_told_apart_from_the_file() {
 }
 
 #[test]
-fn open_files_are_enough_at_what_is_needed() {
+fn the_limit_on_open_files_suffices_exactly_at_the_need() {
     let level = |allowed| descriptors(&State { descriptors_allowed: allowed, ..state() }).level;
     assert_eq!((level(Some(999)), level(Some(1000)), level(None)), (Level::Warning, Level::Ok, Level::Ok));
 }
@@ -115,7 +115,7 @@ fn a_secret_is_well_only_if_the_gateway_verifies_by_the_one_of_that_name() {
 }
 
 #[test]
-fn a_route_is_there_only_if_it_refuses_as_it_should() {
+fn a_route_is_found_only_if_it_refuses_for_the_expected_reason() {
     let level = |heard: Heard| route("/a", "127.0.0.1:1", &heard).level;
     assert_eq!(level(Heard::Refused), Level::Ok);
     assert_eq!(level(Heard::RefusedAs("no_route".into())), Level::Problem);
@@ -124,7 +124,7 @@ fn a_route_is_there_only_if_it_refuses_as_it_should() {
 }
 
 #[test]
-fn who_answers_senders_is_who_counts_their_requests() {
+fn the_gateway_that_answers_senders_counts_their_requests() {
     assert_eq!(same_process(0, 0), None);
     let level = |heard, counted| same_process(heard, counted).unwrap().level;
     assert_eq!((level(3, 3), level(3, 4), level(3, 2)), (Level::Ok, Level::Ok, Level::Problem));
