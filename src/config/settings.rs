@@ -39,7 +39,7 @@ pub struct Server {
     pub listen: Vec<Address>,
     /// Whether other processes may listen on the same addresses.
     pub sharing: Sharing,
-    /// The mode of a unix socket's file: whoever may write to it may connect.
+    /// The mode of a unix socket's file. A client needs write permission to connect.
     pub unix_mode: u32,
     /// The listeners on which proxies announce the client, and the trusted proxies, if any.
     pub proxy_protocol: Option<ProxyProtocol>,

@@ -32,7 +32,7 @@ pub struct Reloader {
     orders: SyncSender<()>,
 }
 
-/// Starts reloading `file` on its own thread. `watch` has loaded it before. `tell` receives the result of every load.
+/// Starts reloading `file` on its own thread. `watch` has loaded it before. `tell` receives the report on each file read.
 ///
 /// The thread is never joined: it may be blocked by a file system that does not answer.
 ///
