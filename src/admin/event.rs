@@ -15,6 +15,7 @@ use tracing::info;
 use std::time::SystemTime;
 
 use super::document::{content, document};
+use crate::gateway::reason::Reason;
 use crate::runtime::control::Control;
 
 /// The prefix of an event's path.
@@ -61,7 +62,7 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
     let route = examined.route.as_deref();
     let (status, secret, reason) = match &examined.verdict {
         Ok(secret) => (StatusCode::OK, Some(&**secret), None),
-        Err(rejection) => (rejection.status(), None, rejection.reason()),
+        Err(rejection) => (rejection.status(), None, rejection.reason().map(Reason::as_str)),
     };
     // Attempts to try signatures here are logged, as on the public listeners.
     info!(route, secret, reason, "an event was examined on the admin listener");

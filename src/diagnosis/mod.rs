@@ -25,6 +25,7 @@ use crate::diagnosis::allowance::Allowance;
 use crate::diagnosis::rotation::Rotation;
 use crate::diagnosis::sample::Sample;
 use crate::diagnosis::submit::{Backlog, Order, Submitter};
+use crate::gateway::reason::Reason;
 use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
@@ -164,7 +165,8 @@ impl Thread {
 
 /// Logs the cause. A client can trigger this, so the level is `info` at most.
 fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
-    let (request_id, trace_id, reason) = (sample.request_id(), sample.trace_id(), sample.reason());
+    let (request_id, trace_id, reason) =
+        (sample.request_id(), sample.trace_id(), sample.reason().map(Reason::as_str));
     let route = sample.label().map(|label| &*label.path);
     match found {
         Ok(Some(cause)) => {

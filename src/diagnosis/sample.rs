@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use crate::config::Config;
 use crate::diagnosis::allowance::Allowance;
+use crate::gateway::reason::Reason;
 use crate::signature::causes::{Cause, GivenUp, Work, likely_cause};
 use crate::signature::scheme::PRESETS;
 use crate::signature::{Context, Fields, Verifier};
@@ -73,7 +74,7 @@ pub struct Sample {
     id: RequestId,
     given_id: Option<GivenId>,
     trace_id: Option<TraceId>,
-    reason: Option<&'static str>,
+    reason: Option<Reason>,
     method: String,
     target: Vec<u8>,
     fields: Kept,
@@ -97,7 +98,7 @@ impl Sample {
         contexts: &Arc<RouteContexts>,
         route: usize,
         record: &Record,
-        reason: Option<&'static str>,
+        reason: Option<Reason>,
         context: &Context<'_, F>,
         content: Option<&[u8]>,
     ) -> Option<Self> {
@@ -177,7 +178,7 @@ impl Sample {
 
     /// Why the request was refused, or would have been.
     #[must_use]
-    pub fn reason(&self) -> Option<&'static str> {
+    pub fn reason(&self) -> Option<Reason> {
         self.reason
     }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::diagnosis::allowance::Allowance;
 use crate::diagnosis::sample::{RouteContexts, Sample};
+use crate::gateway::reason::Reason;
 use crate::signature::{Context, Fields};
 use crate::telemetry::record::Record;
 
@@ -65,7 +66,7 @@ impl RouteSubmitter {
     pub fn open<'c, F: Fields + 'c>(
         &self,
         record: &Record,
-        reason: Option<&'static str>,
+        reason: Option<Reason>,
         context: impl FnOnce() -> Context<'c, F>,
         content: Option<&[u8]>,
     ) {

@@ -5,6 +5,7 @@
 //! through [`Resources`]. So there is one path for all, and one order of checks.
 
 mod further;
+pub mod reason;
 mod receive;
 mod route;
 

@@ -6,6 +6,7 @@
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 
+use crate::gateway::reason::Reason;
 use crate::routing::model::NoModel;
 use crate::signature::ClaimError;
 use crate::upstream::error::ForwardError;
@@ -61,7 +62,7 @@ pub enum Rejection {
 struct Public {
     title: &'static str,
     status: u16,
-    reason: Option<&'static str>,
+    reason: Option<Reason>,
     problem: &'static str,
 }
 
@@ -75,18 +76,18 @@ macro_rules! public {
             problem: concat!("{\"title\":\"", $title, "\",\"status\":", $status, "}\n"),
         }
     };
-    ($title:literal, $status:literal, $reason:literal) => {
+    ($title:literal, $status:literal, $reason:ident, $word:literal) => {
         &Public {
             title: $title,
             status: $status,
-            reason: Some($reason),
+            reason: Some(Reason::$reason),
             problem: concat!(
                 "{\"title\":\"",
                 $title,
                 "\",\"status\":",
                 $status,
                 ",\"reason\":\"",
-                $reason,
+                $word,
                 "\"}\n"
             ),
         }
@@ -146,7 +147,7 @@ impl Rejection {
 
     /// The word for it in the answer, the log and the metrics. What is no HTTP that we could read has none.
     #[must_use]
-    pub fn reason(&self) -> Option<&'static str> {
+    pub fn reason(&self) -> Option<Reason> {
         self.public().reason
     }
 
@@ -174,38 +175,56 @@ impl Rejection {
             Self::UnknownCoding => public!("The transfer coding is not implemented", 501),
             Self::UnknownVersion => public!("The version of HTTP is not supported", 505),
             Self::ExpectationFailed => public!("The expectation cannot be met", 417),
-            Self::NoRoute => public!("Nothing is served at this path", 404, "no_route"),
+            Self::NoRoute => public!("Nothing is served at this path", 404, NoRoute, "no_route"),
             Self::MethodNotAllowed(_) => {
-                public!("This method is not served at this path", 405, "method_not_allowed")
+                public!("This method is not served at this path", 405, MethodNotAllowed, "method_not_allowed")
             }
             Self::Unsigned(ClaimError::Missing) => {
-                public!("The request is not signed", 401, "signature_missing")
+                public!("The request is not signed", 401, SignatureMissing, "signature_missing")
             }
             Self::Unsigned(ClaimError::Duplicate) => {
-                public!("The request has more than one signature", 401, "signature_duplicate")
+                public!(
+                    "The request has more than one signature",
+                    401,
+                    SignatureDuplicate,
+                    "signature_duplicate"
+                )
             }
             Self::Unsigned(ClaimError::Malformed) => {
-                public!("The signature is malformed", 401, "signature_malformed")
+                public!("The signature is malformed", 401, SignatureMalformed, "signature_malformed")
             }
             Self::Unsigned(ClaimError::Expired) => {
-                public!("The signed time is outside its window", 401, "timestamp_expired")
+                public!("The signed time is outside its window", 401, TimestampExpired, "timestamp_expired")
             }
-            Self::BodyTooLarge => public!("The content is too large", 413, "body_too_large"),
-            Self::BodyTimeout => public!("The content did not arrive in time", 408, "body_timeout"),
-            Self::BodyIncomplete => public!("The content is not complete", 400, "body_incomplete"),
-            Self::Overloaded => public!("Too much content is being received; try again", 503, "overloaded"),
+            Self::BodyTooLarge => public!("The content is too large", 413, BodyTooLarge, "body_too_large"),
+            Self::BodyTimeout => {
+                public!("The content did not arrive in time", 408, BodyTimeout, "body_timeout")
+            }
+            Self::BodyIncomplete => {
+                public!("The content is not complete", 400, BodyIncomplete, "body_incomplete")
+            }
+            Self::Overloaded => {
+                public!("Too much content is being received; try again", 503, Overloaded, "overloaded")
+            }
             Self::SignatureMismatch => {
-                public!("The signature does not match the content", 401, "signature_mismatch")
+                public!(
+                    "The signature does not match the content",
+                    401,
+                    SignatureMismatch,
+                    "signature_mismatch"
+                )
             }
             Self::ModelMismatch(_) => {
-                public!("The signed content is not for this path", 403, "model_mismatch")
+                public!("The signed content is not for this path", 403, ModelMismatch, "model_mismatch")
             }
             Self::UpstreamUnreachable => {
-                public!("The application cannot be reached", 502, "upstream_unreachable")
+                public!("The application cannot be reached", 502, UpstreamUnreachable, "upstream_unreachable")
             }
-            Self::UpstreamFailed => public!("The application broke off", 502, "upstream_failed"),
+            Self::UpstreamFailed => {
+                public!("The application broke off", 502, UpstreamFailed, "upstream_failed")
+            }
             Self::UpstreamTimeout => {
-                public!("The application did not answer in time", 504, "upstream_timeout")
+                public!("The application did not answer in time", 504, UpstreamTimeout, "upstream_timeout")
             }
         }
     }
@@ -352,7 +371,8 @@ mod tests {
     /// Section 4 of the contract, row by row.
     #[test]
     fn status_and_reason_are_the_contracts() {
-        let rows: Vec<_> = all().iter().map(|r| (r.status().as_u16(), r.reason().unwrap_or("-"))).collect();
+        let rows: Vec<_> =
+            all().iter().map(|r| (r.status().as_u16(), r.reason().map_or("-", Reason::as_str))).collect();
         let want = [
             (400, "-"),
             (414, "-"),
@@ -397,7 +417,10 @@ mod tests {
             let problem: serde_json::Value = serde_json::from_str(rejection.problem()).unwrap();
             assert_eq!(problem["status"], rejection.status().as_u16());
             assert_eq!(problem["title"], rejection.title());
-            assert_eq!(problem.get("reason").and_then(|reason| reason.as_str()), rejection.reason());
+            assert_eq!(
+                problem.get("reason").and_then(|reason| reason.as_str()),
+                rejection.reason().map(Reason::as_str)
+            );
         }
     }
 

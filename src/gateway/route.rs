@@ -7,6 +7,7 @@ use http::Method;
 
 use crate::config;
 use crate::diagnosis::submit::RouteSubmitter;
+use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
 use crate::message::head::{Framing, Guarded, RequestHead};
 use crate::routing::model::{Questions, Requirement};
@@ -131,7 +132,7 @@ impl Route {
         head: &RequestHead,
         content: Option<&[u8]>,
         now: SystemTime,
-        reason: Option<&'static str>,
+        reason: Option<Reason>,
         record: &Record,
     ) {
         if let Some(submitter) = &self.submitter {

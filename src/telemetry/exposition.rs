@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use super::count::{BOUNDS, Distribution};
 use super::metric::{Outcome, RouteSum, Sum, UNEXPLAINED};
 use crate::config::Mode;
+use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
 use crate::signature::causes::Cause;
 use crate::telemetry::labels::Labels;
@@ -80,7 +81,7 @@ fn with_zeroes(mut sum: Sum, labels: &Labels) -> Sum {
 
 fn zero(route: &mut RouteSum, rejections: &[Rejection]) {
     for rejection in rejections {
-        let reason = rejection.reason().unwrap_or_default();
+        let reason = rejection.reason();
         route.outcomes.insert(Outcome { status: rejection.status().as_u16(), reason }, 0);
     }
 }
@@ -188,7 +189,11 @@ const METRICS: &[Metric] = &[
                         Outcome::UNREGISTERED => "other".to_owned(),
                         status => status.to_string(),
                     };
-                    let labels = [("route", path), ("status", status.as_str()), ("reason", outcome.reason)];
+                    let labels = [
+                        ("route", path),
+                        ("status", status.as_str()),
+                        ("reason", outcome.reason.map_or("", Reason::as_str)),
+                    ];
                     counter(family.encode_family(&labels)?, *count)?;
                 }
                 Ok(())
@@ -202,7 +207,7 @@ const METRICS: &[Metric] = &[
         encode: |all, family| {
             all.each_route(|path, route| {
                 for (reason, count) in &route.would_refuse {
-                    counter(family.encode_family(&[("route", path), ("reason", *reason)])?, *count)?;
+                    counter(family.encode_family(&[("route", path), ("reason", reason.as_str())])?, *count)?;
                 }
                 Ok(())
             })

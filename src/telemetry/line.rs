@@ -3,6 +3,7 @@
 //! This is the only event written on a request's path, so it is written directly, without `tracing`. A test checks that its
 //! form is that of `tracing-subscriber`.
 
+use crate::gateway::reason::Reason;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -34,9 +35,9 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     text(out, "route", record.path());
     text(out, "model", record.model.as_deref());
     number(out, "status", u64::from(record.status));
-    text(out, "reason", record.reason);
+    text(out, "reason", record.reason.map(Reason::as_str));
     text(out, "challenge", record.challenge);
-    text(out, "would_refuse", record.observed);
+    text(out, "would_refuse", record.observed.map(Reason::as_str));
     text(out, "detail", record.detail.as_deref());
     text(out, "secret", record.secret.as_deref());
     number(out, "bytes_in", u64::try_from(record.received).unwrap_or(u64::MAX));
@@ -160,9 +161,9 @@ mod tests {
         record.route = Some(RouteLabel { path: "/w/{model}".into(), slot: Slot::NO_ROUTE });
         record.model = Some("leases".to_owned());
         record.status = 502;
-        record.reason = Some("upstream_failed");
+        record.reason = Some(Reason::UpstreamFailed);
         record.challenge = Some("answered");
-        record.observed = Some("signature_missing");
+        record.observed = Some(Reason::SignatureMissing);
         record.detail = Some("it \"broke\"".to_owned());
         record.secret = Some("current".into());
         record.received = 162;

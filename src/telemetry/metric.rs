@@ -14,6 +14,7 @@ use http::StatusCode;
 use super::count::{Count, Distribution, Histogram};
 use super::record::Record;
 use super::slot::Slot;
+use crate::gateway::reason::Reason;
 use crate::telemetry::labels::SecretName;
 
 /// The metrics of a server. They outlive reloads of the configuration.
@@ -33,8 +34,8 @@ pub struct Outcome {
     /// The status code of the answer; 0 without an answer, and [`Outcome::UNREGISTERED`] for an unregistered code, so that
     /// not even an upstream can create labels without bound.
     pub status: u16,
-    /// [`crate::gateway::rejection::Rejection::reason`], or an empty text.
-    pub reason: &'static str,
+    /// [`crate::gateway::rejection::Rejection::reason`], if there is one.
+    pub reason: Option<Reason>,
 }
 
 impl Outcome {
@@ -45,7 +46,7 @@ impl Outcome {
         let registered =
             StatusCode::from_u16(record.status).is_ok_and(|status| status.canonical_reason().is_some());
         let status = if registered || record.status == 0 { record.status } else { Self::UNREGISTERED };
-        Self { status, reason: record.reason.unwrap_or_default() }
+        Self { status, reason: record.reason }
     }
 }
 
@@ -100,7 +101,7 @@ struct Shard {
 #[derive(Debug, Default)]
 struct RouteShard {
     outcomes: Family<Outcome>,
-    would_refuse: Family<&'static str>,
+    would_refuse: Family<Reason>,
     diagnosed: Family<&'static str>,
     verified: Family<Arc<str>>,
     upstream: Histogram,
@@ -145,7 +146,7 @@ impl Shard {
                 *count = count.wrapping_add(entry.count.get());
             }
             for (key, entry) in lock(&route.would_refuse).iter() {
-                let count = of_route.would_refuse.entry(key).or_default();
+                let count = of_route.would_refuse.entry(*key).or_default();
                 *count = count.wrapping_add(entry.count.get());
             }
             for (key, entry) in lock(&route.diagnosed).iter() {
@@ -175,7 +176,7 @@ pub struct Tally {
 struct RouteTally {
     shard: Arc<RouteShard>,
     outcomes: Known<Outcome>,
-    would_refuse: Known<&'static str>,
+    would_refuse: Known<Reason>,
     diagnosed: Known<&'static str>,
     verified: Known<Arc<str>>,
 }
@@ -282,7 +283,7 @@ pub struct RouteSum {
     /// Requests by outcome.
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Requests that an enforcing route would have refused, by reason.
-    pub would_refuse: BTreeMap<&'static str, u64>,
+    pub would_refuse: BTreeMap<Reason, u64>,
     /// Diagnoses of unverified requests, by cause.
     pub diagnosed: BTreeMap<&'static str, u64>,
     /// Events verified by each secret, by the secret's name.
@@ -329,16 +330,16 @@ mod tests {
         other.count(&good, at(30));
         let mut bad = record(&meters, "/b");
         bad.status = 401;
-        bad.reason = Some("signature_mismatch");
+        bad.reason = Some(Reason::SignatureMismatch);
         other.count(&bad, at(60));
         bad.route = None;
         other.count(&bad, at(60));
         let sum = meters.sum();
         let (a, b, none) = (&sum.routes["/a"], &sum.routes["/b"], &sum.routes[""]);
-        assert_eq!(a.outcomes[&Outcome { status: 200, reason: "" }], 3);
+        assert_eq!(a.outcomes[&Outcome { status: 200, reason: None }], 3);
         assert_eq!(a.verified["current"], Seen { count: 3, last: 40 });
         assert_eq!(a.upstream.count(), 3);
-        assert_eq!(b.outcomes[&Outcome { status: 401, reason: "signature_mismatch" }], 1);
+        assert_eq!(b.outcomes[&Outcome { status: 401, reason: Some(Reason::SignatureMismatch) }], 1);
         assert_eq!((b.upstream.count(), b.verified.len(), none.outcomes.len()), (0, 0, 1));
         assert_eq!(sum.took.count(), 5);
     }
@@ -357,8 +358,8 @@ mod tests {
         }
         let outcomes = &meters.sum().routes["/a"].outcomes;
         assert!(outcomes.len() < 70, "{}", outcomes.len());
-        assert_eq!(outcomes[&Outcome { status: 200, reason: "" }], 3);
-        assert!(outcomes[&Outcome { status: Outcome::UNREGISTERED, reason: "" }] > 190_000);
+        assert_eq!(outcomes[&Outcome { status: 200, reason: None }], 3);
+        assert!(outcomes[&Outcome { status: Outcome::UNREGISTERED, reason: None }] > 190_000);
     }
 
     #[test]

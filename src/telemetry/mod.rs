@@ -20,6 +20,7 @@ use tracing::{Level, info, warn};
 use tracing_subscriber::fmt;
 
 use crate::config::{AccessLog, Log, LogFormat, LogLevel};
+use crate::gateway::reason::Reason;
 use record::{Record, Weight};
 use sink::Sink;
 
@@ -132,9 +133,9 @@ fn event(record: &Record) {
                 route = record.path(),
                 model = record.model.as_deref().map(line::beginning),
                 status = record.status,
-                reason = record.reason,
+                reason = record.reason.map(Reason::as_str),
                 challenge = record.challenge,
-                would_refuse = record.observed,
+                would_refuse = record.observed.map(Reason::as_str),
                 detail = record.detail.as_deref().map(line::beginning),
                 secret = record.secret.as_deref(),
                 bytes_in = record.received,
@@ -161,6 +162,7 @@ fn millis(duration: Duration) -> f64 {
 mod tests {
     use super::{Duration, Record, SystemTime, event, fmt, io, line};
     use crate::admission::client::ClientAddress;
+    use crate::gateway::reason::Reason;
     use crate::telemetry::identity::{GivenId, TraceId};
     use crate::telemetry::record::{RequestId, RouteLabel};
     use crate::telemetry::slot::Slot;
@@ -205,12 +207,12 @@ mod tests {
                         &b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..],
                     ));
                     record.challenge = Some("answered");
-                    record.observed = Some("signature_missing");
+                    record.observed = Some(Reason::SignatureMissing);
                     record.model = Some("m\u{1b}\u{9b}\n".repeat(100));
                     record.secret = Some("current".into());
                 }
                 _ => {
-                    record.reason = Some("upstream_failed");
+                    record.reason = Some(Reason::UpstreamFailed);
                     record.detail = Some("\\".to_owned());
                     record.took = Duration::from_micros(1_234_567);
                     record.verified_after = Some(Duration::from_micros(20));

@@ -8,6 +8,7 @@ use super::identity::{GivenId, TraceId};
 use super::slot::Slot;
 use crate::admission::client::ClientAddress;
 use crate::config::AccessLog;
+use crate::gateway::reason::Reason;
 
 /// A number unique to each request, for finding it in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +49,11 @@ pub struct Record {
     /// Whether the gateway refused it: answered it itself, without the upstream.
     pub refused: bool,
     /// Why it was refused, or why its answer was cut off.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
     /// The result of a challenge that was answered by the gateway.
     pub challenge: Option<&'static str>,
     /// Why it would have been refused, on a route that only observes.
-    pub observed: Option<&'static str>,
+    pub observed: Option<Reason>,
     /// More on the reason, for people.
     pub detail: Option<String>,
     /// The name of the secret that verified.
@@ -125,7 +126,7 @@ impl Record {
     #[must_use]
     pub fn weight(&self) -> Weight {
         match self.reason {
-            Some("upstream_unreachable" | "upstream_failed" | "upstream_timeout") => Weight::Warn,
+            Some(reason) if reason.is_of_upstream() => Weight::Warn,
             Some(_) | None => Weight::Info,
         }
     }

@@ -1,0 +1,80 @@
+//! Pure. Why a request is refused, in one word: the one in the response, the log and the metrics.
+
+/// The word for a refusal. What is no HTTP that we could read has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// `no_route`
+    NoRoute,
+    /// `method_not_allowed`
+    MethodNotAllowed,
+    /// `signature_missing`
+    SignatureMissing,
+    /// `signature_duplicate`
+    SignatureDuplicate,
+    /// `signature_malformed`
+    SignatureMalformed,
+    /// `timestamp_expired`
+    TimestampExpired,
+    /// `body_too_large`
+    BodyTooLarge,
+    /// `body_timeout`
+    BodyTimeout,
+    /// `body_incomplete`
+    BodyIncomplete,
+    /// `overloaded`
+    Overloaded,
+    /// `signature_mismatch`
+    SignatureMismatch,
+    /// `model_mismatch`
+    ModelMismatch,
+    /// `upstream_unreachable`
+    UpstreamUnreachable,
+    /// `upstream_failed`
+    UpstreamFailed,
+    /// `upstream_timeout`
+    UpstreamTimeout,
+}
+
+impl Reason {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::SignatureMissing => "signature_missing",
+            Self::SignatureDuplicate => "signature_duplicate",
+            Self::SignatureMalformed => "signature_malformed",
+            Self::TimestampExpired => "timestamp_expired",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::Overloaded => "overloaded",
+            Self::SignatureMismatch => "signature_mismatch",
+            Self::ModelMismatch => "model_mismatch",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamTimeout => "upstream_timeout",
+        }
+    }
+
+    /// Whether an operator should look: the sender has done nothing wrong.
+    #[must_use]
+    pub const fn is_of_upstream(self) -> bool {
+        match self {
+            Self::UpstreamUnreachable | Self::UpstreamFailed | Self::UpstreamTimeout => true,
+            Self::NoRoute
+            | Self::MethodNotAllowed
+            | Self::SignatureMissing
+            | Self::SignatureDuplicate
+            | Self::SignatureMalformed
+            | Self::TimestampExpired
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete
+            | Self::Overloaded
+            | Self::SignatureMismatch
+            | Self::ModelMismatch => false,
+        }
+    }
+}
