@@ -1,6 +1,6 @@
-//! Pure. What would become of an event's signature, for whoever operates the gateway: nothing is forwarded.
+//! Pure. Examines an event's signature for the operator; nothing is forwarded.
 //!
-//! It is no part of a request's walk, and has no way to an upstream: what it makes is a word, not a `Deliverable`.
+//! This is no part of a request's path: its result is a verdict, not a `Deliverable`, so it cannot reach an upstream.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,22 +17,21 @@ use crate::message::head::Guarded;
 use crate::routing::router::Matched;
 use crate::signature::Fields;
 
-/// What the signature of an event is worth.
+/// The verdict on an event's signature.
 #[derive(Debug)]
 pub struct Examined {
-    /// The path of its route, as configured; `None` if there is none.
+    /// The path of the event's route, as configured; `None` if no route has it.
     pub route: Option<Arc<str>>,
-    /// The name of the secret that verifies it, or why it would be refused.
+    /// The name of the secret that verifies the event, or why the event would be refused.
     pub verdict: Result<Arc<str>, Rejection>,
-    /// Whether its route would forward it all the same.
+    /// Whether the route is in observe mode and would forward the event in any case.
     pub is_observed: bool,
 }
 
 impl Gateway {
-    /// Examines an event as the route of its path would, up to its signature: fields' names, path, method, length, claim,
-    /// verification.
+    /// Checks an event as its route would, up to the signature: field names, path, method, length, claim, verification.
     ///
-    /// What its content says is not looked at: neither model nor requirements.
+    /// The content is not parsed: neither the model nor the requirements are checked.
     #[must_use]
     pub fn examine(&self, head: &Parts, content: &[u8], now: SystemTime) -> Examined {
         let framing = Guarded::new(["content-length", "transfer-encoding"]);
@@ -75,12 +74,12 @@ impl Route {
     }
 }
 
-/// Whether an app could take one of the head's fields for one of these, though it is another.
+/// Whether the head has a field that an app could mistake for one of `fields`.
 fn has_lookalike_of(head: &Parts, fields: &Guarded) -> bool {
     fields.has_lookalike(head.headers.keys().map(|name| name.as_str().as_bytes()), true)
 }
 
-/// hyper's fields, as `signature` wants to see them.
+/// The fields of a hyper request, as `signature` reads them.
 struct HyperFields<'h>(&'h HeaderMap);
 
 impl Fields for HyperFields<'_> {

@@ -1,5 +1,6 @@
-//! Pure. Tries a route's further secrets on content that the first one does not verify: in pieces, and one request of the
-//! thread at a time, so that all else on the thread goes on.
+//! Pure. Tries a route's further secrets on content that the first secret does not verify.
+//!
+//! The content is hashed in pieces, one request of the thread at a time, so that the thread's other tasks go on.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,14 +16,13 @@ use crate::signature::{Check, Stepped};
 /// Bytes that are hashed in one go: some 50 µs with the processor's SHA extensions, 300 µs without.
 const PIECE: usize = 64 * 1024;
 
-/// How long a request waits for those before it. Guards against a queue of forged content that is longer than any sender's
-/// patience.
+/// How long a request waits for the requests before it. Guards against a queue of forged content that takes longer than
+/// senders wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Finds out which secret verifies the content, if any does. Where there is little to do, it is done at once.
+/// Finds the secret that verifies the content, if one does. A check with little left to do is completed at once.
 ///
-/// The content has come whole, but proves nothing yet: until it has, it can be shed for others that need its memory, and
-/// its connection evicted for others that need its place.
+/// The content is complete but unverified. Until it verifies, it can be shed, and its connection evicted.
 ///
 /// # Errors
 /// [`Rejection::Overloaded`]
@@ -52,8 +52,8 @@ async fn in_turn<R: Resources, C: Content, H>(
     let mut deadline = resources.timer();
     deadline.set_at(resources.now(), LONGEST_WAIT);
     let turn = poll_fn(|cx| {
-        let seated = reservation.hold_while_waiting(cx, check.len(), arrived, resources.now());
-        if seated.is_err()
+        let held = reservation.hold_while_waiting(cx, check.len(), arrived, resources.now());
+        if held.is_err()
             || reservation.is_shed()
             || content.is_evicted()
             || deadline.poll_passed(cx).is_ready()
@@ -92,7 +92,7 @@ mod tests {
     use crate::telemetry::record::{Record, RequestId};
     use crate::upstream::error::ForwardError;
 
-    /// Somebody else has the turn, and keeps it.
+    /// Another request has the turn, and keeps it.
     struct Busy;
 
     struct Unset;
@@ -143,7 +143,7 @@ mod tests {
         fn ended(&self, _record: &Record, _now: SystemTime) {}
     }
 
-    /// All of it has come.
+    /// Content that is complete.
     #[derive(Default)]
     struct Received {
         is_evicted: Cell<bool>,
@@ -183,7 +183,7 @@ mod tests {
         fn wait_for_upstream(&self, _is_authentic: bool) {}
     }
 
-    /// Otherwise whoever has a place and forged content would keep the place for as long as all the content before it takes.
+    /// Otherwise a connection with forged content would stay open for as long as all the content before it takes.
     #[test]
     fn whoever_waits_for_a_turn_leaves_when_it_is_evicted() {
         let secret = |number: u8| Secret {

@@ -1,4 +1,4 @@
-//! Pure. The end of a request: whatever becomes of it, its record is emitted once, when it has really ended.
+//! Pure. The end of a request: its record is emitted once, when the request has really ended.
 
 use std::time::{Instant, SystemTime};
 
@@ -6,24 +6,24 @@ use super::resources::Resources;
 use crate::admission::client::ClientAddress;
 use crate::telemetry::record::Record;
 
-/// Holds the record of a request, and emits it when it is dropped. That is to be when the response has been written to its last
-/// byte, or given up.
+/// Holds the record of a request, and emits it on drop. It is dropped when the last byte of the response is written, or
+/// when the response is given up.
 #[derive(Debug)]
 pub struct RequestGuard<R: Resources> {
     /// What is known of the request so far.
     pub record: Record,
-    /// How many bytes of its response have been made and not been written.
+    /// The bytes of the response that are not written yet.
     pub unwritten: usize,
     /// Whether its connection was closed for another one.
     pub is_evicted: bool,
     begun: Instant,
-    /// The same moment, as the world outside counts. One look at that clock does for the whole request.
+    /// The time at which the request began, by the wall clock. The clock is read once per request.
     begun_at: SystemTime,
     resources: R,
 }
 
 impl<R: Resources> RequestGuard<R> {
-    /// A request of `client` began.
+    /// Begins the record of a request from `client`.
     #[must_use]
     pub fn new(resources: R, client: ClientAddress, begun: Instant) -> Self {
         let record = Record::new(resources.next_id(), client);
@@ -37,17 +37,17 @@ impl<R: Resources> RequestGuard<R> {
         self.begun_at
     }
 
-    /// What the request is served with.
+    /// The resources that serve the request.
     pub fn resources(&self) -> &R {
         &self.resources
     }
 
-    /// The record, and what the request is served with.
+    /// The record and the resources.
     pub(super) fn parts(&mut self) -> (&mut Record, &R) {
         (&mut self.record, &self.resources)
     }
 
-    /// The client does not get the rest of its response.
+    /// Records that the client does not get the rest of its response.
     pub fn cut_short(&mut self) {
         self.record.detail = Some(cut_short(self.resources.is_draining(), self.is_evicted));
     }
@@ -56,7 +56,7 @@ impl<R: Resources> RequestGuard<R> {
 impl<R: Resources> Drop for RequestGuard<R> {
     fn drop(&mut self) {
         if self.unwritten > 0 {
-            // The end of a response is content. Of one in chunks, what is between them counts, too: a few bytes too many.
+            // The last bytes of a response are content. In chunked coding, the framing counts too: a few bytes too many.
             let unwritten = u64::try_from(self.unwritten).unwrap_or(u64::MAX);
             self.record.sent = self.record.sent.saturating_sub(unwritten);
             if self.record.detail.is_none() {
@@ -69,7 +69,7 @@ impl<R: Resources> Drop for RequestGuard<R> {
     }
 }
 
-/// What the log says of a response that its client has not got to its end.
+/// The log text for a response that was cut short.
 fn cut_short(is_draining: bool, is_evicted: bool) -> String {
     let whose = match (is_draining, is_evicted) {
         (true, _) => "cut off at the end of the grace period, or left by the client",

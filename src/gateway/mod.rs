@@ -1,8 +1,8 @@
-//! Pure. The path of a request through the gateway, and the configuration that it is served by.
+//! Pure. The path of a request through the gateway, and the configured gateway.
 //!
-//! A front end, for whatever version of HTTP, hands in a head and a source of content ([`Incoming`]) and gets back a
-//! [`Reply`], which is a value. Nothing here knows a front end, a socket or a runtime: what a request needs of them comes in
-//! through [`Resources`]. So there is one path for all, and one order of checks.
+//! A front end, for any version of HTTP, hands in a head and a source of content ([`Incoming`]) and gets back a [`Reply`],
+//! which is a value. Nothing here knows a front end, a socket or a runtime: clocks, timers and upstreams come in through
+//! [`Resources`]. So there is one path for all requests, and one order of checks.
 
 mod further;
 pub mod reason;
@@ -51,23 +51,23 @@ use reply::{OwnReply, Reply};
 use resources::{Delivery, Resources, UpstreamResponse};
 use route::{Route, Target, questions};
 
-/// The whole configuration, compiled. It never changes; to reconfigure is to build another.
+/// The configured gateway: the whole configuration, compiled. It never changes; a reload builds another.
 #[derive(Debug)]
 pub struct Gateway {
     router: Router,
     routes: Vec<Route>,
-    /// Each upstream once, however many routes use it.
+    /// The upstreams, each once, however many routes use it.
     upstreams: Vec<config::Upstream>,
     pace: Pace,
     access: AccessLog,
     request_id_field: Option<HeaderName>,
-    /// The fields that are set on the way.
+    /// The fields that the gateway sets in requests it forwards.
     set_fields: Guarded,
     labels: Labels,
     budget: Arc<Budget>,
 }
 
-/// A route whose verifier does not do its work.
+/// A route whose verifier fails its probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
     /// The route's path.
@@ -76,32 +76,32 @@ pub struct Unfit {
     pub fault: ProbeFault,
 }
 
-/// The field that says which trace a request is part of (W3C Trace Context). It is forwarded as any other.
+/// The field that carries the trace context (W3C Trace Context). It is forwarded like any other.
 const TRACEPARENT: &str = "traceparent";
 
-/// What the log says of field names that an app could take for others.
+/// The log text for field names that an app could mistake for those the gateway sets.
 const LIKE_SET_FIELD: &str = "an app could read a field's name as that of one the gateway sets";
 const LIKE_SIGNED_FIELD: &str = "an app could read a field's name as that of one the signature needs";
 
-/// What a front end hands in: a request whose head has come.
+/// A request whose head has arrived, as a front end hands it in.
 #[derive(Debug)]
 pub struct Incoming<C> {
     /// The head, or why it is not served.
     pub head: Result<RequestHead, HeadError>,
-    /// The content, as it comes.
+    /// The content, as it arrives.
     pub content: C,
-    /// Who sends it.
+    /// The client address.
     pub client: ClientAddress,
     /// When the head was complete.
     pub at: Instant,
-    /// What the head takes of the memory budget, if it is a large one.
+    /// The memory reservation of the head, if the head is large.
     pub memory: Option<Reservation>,
 }
 
-/// Serves one request: every request begins here, whatever version of HTTP it came in. It ends when the reply has been written, or
-/// given up, and the guard is dropped.
+/// Serves one request. Every request begins here, in any version of HTTP. It ends when the guard is dropped: the reply is
+/// written or given up.
 ///
-/// There is no reply where nobody is left to answer: the client went away before its request was complete.
+/// There is no reply if the client disconnected before its request was complete.
 pub async fn handle<R: Resources, C: Content>(
     gateway: &Gateway,
     resources: R,
@@ -139,16 +139,16 @@ pub async fn handle<R: Resources, C: Content>(
     (reply, guard)
 }
 
-/// What a request gets that is not refused.
+/// The answer to a request that is not refused.
 enum Served<B> {
-    /// Its upstream's answer.
+    /// The upstream's response.
     Relayed(UpstreamResponse<B>),
-    /// Ours, to a challenge.
+    /// The gateway's own answer, to a challenge.
     Challenge(challenge::Answer),
 }
 
-/// The path of a request. Checks run cheapest first; nothing is read before it must be, and nothing reaches an upstream before
-/// all of it has verified.
+/// The path of a request. Checks run cheapest first. Nothing is read before it is needed, and nothing reaches an upstream
+/// before all of it is verified.
 async fn walk<R: Resources, C: Content>(
     gateway: &Gateway,
     incoming: Incoming<C>,
@@ -220,7 +220,7 @@ async fn walk<R: Resources, C: Content>(
         .map_err(|error| undelivered(&error, record))
 }
 
-/// Waits for `work`, which is given up if the client has to leave its place meanwhile.
+/// Waits for `work`. Gives up if the connection is evicted.
 async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -230,7 +230,7 @@ async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>
     .await
 }
 
-/// Waits for a delivery, which is given up if its request is a holder and is shed.
+/// Waits for a delivery. Gives up if its request is a holder and is shed.
 async fn unless_shed<T>(
     holder: Option<ObservedHold>,
     delivery: Pin<&mut impl Future<Output = T>>,
@@ -241,8 +241,8 @@ async fn unless_shed<T>(
     }
 }
 
-/// The memory that an observed request holds, which is not authentic. While its upstream makes it wait, it is shed for others as any
-/// request that is not verified.
+/// The memory that an observed, unverified request holds. While its upstream makes it wait, it can be shed like any
+/// unverified request.
 struct ObservedHold {
     holder: Option<Arc<Holder>>,
     received: usize,
@@ -260,7 +260,7 @@ impl ObservedHold {
         Ok(Self { holder: reservation.holder(), received })
     }
 
-    /// Waits for the delivery. If the request is shed before all of it is sent, the delivery is given up.
+    /// Waits for the delivery. Gives up if the request is shed before all of it is sent.
     async fn unless_shed<T>(self, mut delivery: Pin<&mut impl Future<Output = T>>) -> Result<T, Rejection> {
         poll_fn(|cx| {
             if let Some(holder) = &self.holder {
@@ -276,8 +276,8 @@ impl ObservedHold {
 }
 
 impl Gateway {
-    /// Compiles a configuration. `budget` and `meters` outlive it: memory that is held stays held, and what was counted stays
-    /// counted, when the configuration changes.
+    /// Compiles a configuration. `budget` and `meters` outlive it: reservations stay held and counts stay counted over a
+    /// reload.
     #[must_use]
     pub fn new(
         config: &Config,
@@ -331,15 +331,15 @@ impl Gateway {
         Self { router, routes, upstreams, pace, access, request_id_field, set_fields, labels, budget }
     }
 
-    /// The names that it has.
+    /// The labels of this configuration.
     pub fn labels(&self) -> &Labels {
         &self.labels
     }
 
-    /// Lets each route's verifier show that it does its work.
+    /// Probes each route's verifier.
     ///
     /// # Errors
-    /// [`Unfit`], with the first route whose verifier does not.
+    /// [`Unfit`], with the first route whose verifier fails its probe.
     pub fn probe(&self, now: SystemTime) -> Result<(), Unfit> {
         let mut probed: Vec<&Arc<Verifier>> = Vec::new();
         for route in &self.routes {
@@ -352,7 +352,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Reads what the request says it is called, for the log.
+    /// Reads the request's identifiers, for the log.
     fn identify(&self, head: &RequestHead, record: &mut Record) {
         if self.access == AccessLog::Off {
             return;
@@ -362,12 +362,12 @@ impl Gateway {
         record.given_id = given.and_then(GivenId::read);
     }
 
-    /// The upstreams, in the order of the slots of targets.
+    /// The upstreams, in the order of [`Target::slot`].
     pub fn upstreams(&self) -> &[config::Upstream] {
         &self.upstreams
     }
 
-    /// Which requests leave a line in the log.
+    /// Which requests are logged.
     pub fn access(&self) -> AccessLog {
         self.access
     }
@@ -380,7 +380,7 @@ impl Gateway {
         Bounds { max_body: route.max_body, pace: self.pace }
     }
 
-    /// The route among those of the path that takes the signed model, if the content has what it requires.
+    /// The route of the path that takes the signed model, if the content meets its requirements.
     fn select<'g>(
         &'g self,
         candidates: Candidates<'_>,
@@ -423,12 +423,12 @@ fn unserved(fault: HeadError) -> Rejection {
         HeadError::UnknownCoding => Rejection::UnknownCoding,
         HeadError::UnknownVersion => Rejection::UnknownVersion,
         HeadError::Asterisk => Rejection::NoRoute,
-        // No method is allowed on what is no path.
+        // A CONNECT target has no path, so no method is allowed.
         HeadError::Tunnel => Rejection::MethodNotAllowed(String::new()),
     }
 }
 
-/// What the sender is told of a failure behind us is little; the log gets all of it.
+/// The rejection for a failed delivery. The sender learns little; the log gets all of it.
 fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
     record.detail = Some(chain(error));
     Rejection::from(error)

@@ -1,4 +1,4 @@
-//! Pure. Receives the content of a request under its bounds, and hands each piece on to be hashed.
+//! Pure. Receives the content of a request within its limits, and hashes each piece.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -14,20 +14,20 @@ use crate::message::content::{Append, Content, ContentError, Length, Progress};
 use crate::message::head::{Expect, RequestHead};
 use crate::signature::Verification;
 
-/// What the content of a request is measured against.
+/// The limits of a request's content.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Bytes it may have.
+    /// The most bytes it may have.
     pub(super) max_body: u64,
-    /// How fast it must come.
+    /// How fast it must arrive.
     pub(super) pace: Pace,
 }
 
-/// Receives all content of a request, whose head arrived at that time, into `verification`. `share` is made as large as the
-/// memory that it takes.
+/// Receives all content of a request into `verification`. `arrived` is when the head arrived. The reservation grows with
+/// the memory that the content takes.
 ///
 /// # Errors
-/// [`Rejection`]: too large, too slow, no memory left, malformed, broken off, or evicted for another client.
+/// [`Rejection`]: too large, too slow, no memory left, malformed, incomplete, or evicted for another client.
 pub(super) async fn receive<R: Resources, C: Content>(
     resources: &R,
     content: &mut C,
@@ -91,7 +91,7 @@ pub(super) async fn receive<R: Resources, C: Content>(
                     return Poll::Ready(Err(Rejection::Overloaded));
                 }
                 deadline.set_at(arrived, bounds.pace.patience(intake.verification.len()));
-                // When there is more, it is later.
+                // The next read is at a later time.
                 now = None;
                 return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
             }
@@ -102,23 +102,23 @@ pub(super) async fn receive<R: Resources, C: Content>(
     received
 }
 
-/// How large the content is going to be.
+/// The size of the content.
 #[derive(Clone, Copy)]
 enum Plan {
-    /// Exactly so large.
+    /// Exactly this size, as declared.
     Declared(usize),
-    /// It shows as it comes, and must not be larger than this.
+    /// Unknown until the end, at most `max`.
     Counted { max: usize },
 }
 
-/// The least memory for content that is not all there.
+/// The least memory for content that has not arrived whole.
 const LEAST_CAPACITY: usize = 1024;
 
-/// Memory grows by this factor, so that a sender holds little more than a small multiple of what it really sent.
+/// Memory grows by this factor, so that a sender holds at most a small multiple of what it really sent.
 const GROWTH: usize = 4;
 
 impl Plan {
-    /// The most memory that content within its limit can need. One byte more than the limit shows that it is exceeded.
+    /// The most memory that content within its limit can need. One byte above the limit shows that the limit is exceeded.
     fn ceiling(self) -> usize {
         match self {
             Self::Declared(length) => length,
@@ -126,12 +126,12 @@ impl Plan {
         }
     }
 
-    /// How much memory to have next, where so many bytes wait to be put into it: as much as they need if that is all, and
-    /// otherwise some room for what follows.
+    /// The next capacity, with `waiting` bytes to store: exactly what they need if that is all, otherwise some memory for
+    /// what follows.
     fn capacity_after(self, capacity: usize, waiting: usize) -> usize {
         let held = capacity.max(waiting);
         let most = match self {
-            // The byte that is too much is asked for last: all of the budget may be as large as the limit.
+            // The byte above the limit is reserved last, because the limit may be as large as the whole budget.
             Self::Counted { max } if capacity < max => max,
             Self::Counted { .. } | Self::Declared(_) => self.ceiling(),
         };
@@ -143,12 +143,12 @@ struct Intake<'i, 'v> {
     verification: &'i mut Verification<'v, RequestHead>,
     reservation: &'i mut Reservation,
     plan: Plan,
-    /// How much the share is for something else, which is the head.
+    /// The bytes of the reservation that the head takes.
     before: usize,
 }
 
 impl Intake<'_, '_> {
-    /// Whether the content is within its limit, with so many bytes that a chunk has announced.
+    /// Refuses content that exceeds its limit, counting the bytes that a chunk has announced.
     fn check(&self, announced: u64) -> Result<(), Rejection> {
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         match self.plan {

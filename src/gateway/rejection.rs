@@ -1,7 +1,7 @@
-//! Pure. Every way in which a request is refused: its status, its public text, and whether the connection goes on.
+//! Pure. Every way a request is refused: its status, its public text, and whether the connection stays open.
 //!
-//! What the sender reads and what the log says are two texts. The sender's holds nothing that helps a forger: no computed
-//! tag, no secret's name, no upstream's address.
+//! The sender and the log get two different texts. The sender's holds nothing that helps a forger: no computed tag, no
+//! secret's name, no upstream's address.
 
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
@@ -11,54 +11,54 @@ use crate::routing::model::NoModel;
 use crate::signature::ClaimError;
 use crate::upstream::error::ForwardError;
 
-/// A request that is answered here; its upstream hears nothing of it, or nothing more.
+/// A refusal. The gateway answers itself; the upstream gets nothing of the request, or no more of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// Not strict HTTP/1.x; what is wrong with it, for the log.
+    /// Not strict HTTP/1.x; the text, for the log, says what is wrong.
     Malformed(&'static str),
     /// The request line is over its limit.
     TargetTooLong,
-    /// An app could read it as another request; in what, for the log.
+    /// An app could parse it as another request; the text, for the log, says in what.
     Ambiguous(&'static str),
     /// Request line and fields are over their limit.
     HeadTooLarge,
     /// Request line and fields did not arrive in time.
     HeadTimeout,
-    /// A transfer coding that is not spoken.
+    /// A transfer coding that is not supported.
     UnknownCoding,
-    /// A version of HTTP that is not spoken.
+    /// A version of HTTP that is not supported.
     UnknownVersion,
     /// An expectation that cannot be met.
     ExpectationFailed,
     /// No route has this path.
     NoRoute,
-    /// The route does not take this method; the ones it takes, for `allow`.
+    /// The route does not allow this method; the allowed ones, for `allow`.
     MethodNotAllowed(String),
-    /// There is no claim of authenticity that could be checked.
+    /// There is no well-formed claim of authenticity.
     Unsigned(ClaimError),
     /// The content is over its limit, declared or counted.
     BodyTooLarge,
     /// The content did not arrive in time, or not fast enough.
     BodyTimeout,
-    /// All memory for content and large heads is in use.
+    /// The memory budget is exhausted.
     Overloaded,
-    /// The connection ended before the content did. There is nobody left to answer.
+    /// The connection ended before the content did. No client is left to answer.
     BodyIncomplete,
-    /// The content's chunked coding is malformed; what is wrong with it, for the log.
+    /// The chunked coding is malformed; the text, for the log, says what is wrong.
     MalformedContent(&'static str),
     /// The content does not verify.
     SignatureMismatch,
-    /// The signed model is not one that the route takes; why none could be read, if none could.
+    /// The route does not take the signed model, or no model could be read, for this reason.
     ModelMismatch(Option<NoModel>),
     /// The upstream cannot be reached.
     UpstreamUnreachable,
-    /// The upstream broke the exchange.
+    /// The upstream broke off the exchange.
     UpstreamFailed,
     /// The upstream did not answer in time.
     UpstreamTimeout,
 }
 
-/// What the sender of a refused request is told.
+/// What the sender of a refused request gets.
 struct Public {
     title: &'static str,
     status: u16,
@@ -66,7 +66,7 @@ struct Public {
     problem: &'static str,
 }
 
-/// A [`Public`] that the compiler has put together.
+/// A [`Public`] built at compile time.
 macro_rules! public {
     ($title:literal, $status:literal) => {
         &Public {
@@ -95,7 +95,7 @@ macro_rules! public {
 }
 
 impl Rejection {
-    /// What can happen to a request before it has a route, one for each pair of status code and reason.
+    /// The rejections of a request that has no route yet, one for each pair of status code and reason.
     pub const WITHOUT_ROUTE: [Self; 10] = [
         Self::Malformed(""),
         Self::TargetTooLong,
@@ -109,7 +109,7 @@ impl Rejection {
         Self::MethodNotAllowed(String::new()),
     ];
 
-    /// What a route refuses and a route that observes forwards.
+    /// The rejections that a route in observe mode does not apply.
     pub const OBSERVED: [Self; 6] = [
         Self::Unsigned(ClaimError::Missing),
         Self::Unsigned(ClaimError::Duplicate),
@@ -119,7 +119,7 @@ impl Rejection {
         Self::ModelMismatch(None),
     ];
 
-    /// What can happen to a request of a route, one for each pair of status code and reason.
+    /// The rejections of a request that has a route, one for each pair of status code and reason.
     pub const OF_ROUTES: [Self; 16] = [
         Self::ExpectationFailed,
         Self::MethodNotAllowed(String::new()),
@@ -145,13 +145,13 @@ impl Rejection {
         StatusCode::from_u16(self.public().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The word for it in the answer, the log and the metrics. What is no HTTP that we could read has none.
+    /// The reason, in the answer, the log and the metrics. A request that does not parse as HTTP has none.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.public().reason
     }
 
-    /// What the sender reads.
+    /// The public text.
     #[must_use]
     pub fn title(&self) -> &'static str {
         self.public().title
@@ -229,7 +229,7 @@ impl Rejection {
         }
     }
 
-    /// More about it, for the log alone.
+    /// Details for the log only.
     #[must_use]
     pub fn detail(&self) -> Option<&'static str> {
         match self {
@@ -255,7 +255,7 @@ impl Rejection {
         }
     }
 
-    /// Whether the connection can carry no further request whatever has been read of this one.
+    /// Whether the connection must close, even if all of this request has been read.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         match self {
@@ -283,13 +283,13 @@ impl Rejection {
         }
     }
 
-    /// Whether all that have its content are the same in their fields, too.
+    /// Whether all rejections with this content have the same fields, too.
     #[must_use]
     pub fn is_uniform(&self) -> bool {
         !matches!(self, Self::MethodNotAllowed(_))
     }
 
-    /// A field that the status code calls for: `allow` (RFC 9110, 10.2.1), `www-authenticate` (11.6.1), `retry-after`
+    /// The field that the status code calls for: `allow` (RFC 9110, 10.2.1), `www-authenticate` (11.6.1), `retry-after`
     /// (10.2.3).
     #[must_use]
     pub fn field(&self) -> Option<(HeaderName, HeaderValue)> {

@@ -1,4 +1,4 @@
-//! Pure. What a client is answered, as a value: a front end makes bytes of it.
+//! Pure. The reply to a request, as a value; a front end writes it as bytes.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use crate::gateway::rejection::{PROBLEM_TYPE, Rejection};
 use crate::signature::challenge;
 use crate::upstream::response::ResponseHead;
 
-/// What a client is answered.
+/// The reply to a request.
 #[derive(Debug)]
 pub enum Reply<B> {
-    /// A response of our own.
+    /// A response of the gateway's own.
     Own(OwnReply),
     /// The upstream's response.
     Upstream {
@@ -29,31 +29,31 @@ pub enum Reply<B> {
 pub struct OwnReply {
     /// The status code.
     pub status: StatusCode,
-    /// Fields besides those that date and frame the response.
+    /// The fields, without `date` and those that frame the response.
     pub fields: Fields,
     /// The content.
     pub content: Cow<'static, str>,
-    /// What becomes of the connection.
+    /// Whether the connection stays open.
     pub after: After,
 }
 
-/// The most fields that a response of our own has.
+/// The most fields that a response of the gateway's own has.
 const MOST_FIELDS: usize = 3;
 
-/// Fields of a response.
+/// The fields of a response.
 pub type Fields = [Option<(HeaderName, HeaderValue)>; MOST_FIELDS];
 
-/// What becomes of the connection behind a response.
+/// Whether the connection stays open after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// It can carry another request.
     KeepOpen,
-    /// It can carry no other request, whatever has been read of this one.
+    /// It must close, even if all of this request has been read.
     Close,
 }
 
 impl OwnReply {
-    /// A challenge's answer. It is never markup to whoever reads it (`nosniff`), nor kept.
+    /// The answer to a challenge. Browsers do not take it for markup (`nosniff`), and caches do not store it.
     pub(super) fn to_challenge(answer: challenge::Answer) -> Self {
         let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let fields = match answer.media_type {
@@ -67,7 +67,7 @@ impl OwnReply {
         Self { status: StatusCode::OK, fields, content: answer.content.into(), after: After::KeepOpen }
     }
 
-    /// A refusal: problem details (RFC 9457), and the field that its status code calls for.
+    /// The answer to a refused request: problem details (RFC 9457), and the field that its status code calls for.
     pub(super) fn refusal(rejection: &Rejection) -> Self {
         let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         Self {

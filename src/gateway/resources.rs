@@ -1,4 +1,4 @@
-//! Pure. What the path of a request needs of the outside: clocks, timers, upstreams, and somebody to hand its record to.
+//! Pure. What the path of a request needs from outside: clocks, timers, upstreams, and a receiver for its record.
 
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,43 +14,43 @@ use crate::telemetry::record::{Record, RequestId};
 use crate::upstream::error::ForwardError;
 use crate::upstream::response::ResponseHead;
 
-/// A moment by which something must have happened.
+/// A deadline.
 pub trait Timer {
-    /// Sets it to `after` from `start`.
+    /// Sets the deadline to `after` from `start`.
     fn set_at(&mut self, start: Instant, after: Duration);
 
-    /// Ready when it has passed; never, while it is not set.
+    /// Ready when the deadline has passed; never ready if it is not set.
     fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// What a request is served with, from its beginning to its end.
 pub trait Resources {
-    /// Its timers.
+    /// The type of its timers.
     type Timer: Timer;
-    /// The content of an upstream's response that is still coming.
+    /// The rest of a streaming upstream response.
     type Body;
-    /// While it lives, no other request takes its turn at further secrets.
+    /// The turn at further secrets. While it lives, no other request of the thread has it.
     type Turn;
 
-    /// The moment.
+    /// The monotonic time.
     fn now(&self) -> Instant;
 
-    /// The moment, as the world outside counts.
+    /// The wall-clock time.
     fn wall_clock(&self) -> SystemTime;
 
-    /// A timer that is not set.
+    /// A timer without a deadline.
     fn timer(&self) -> Self::Timer;
 
-    /// A number that no other request has.
+    /// A request identifier that no other request has.
     fn next_id(&self) -> RequestId;
 
-    /// Waits for the turn of a request that has much to hash. Requests of a thread take turns in the order they ask.
+    /// Waits for the turn of a request that has much to hash. The requests of a thread take turns in the order they ask.
     fn turn(&self) -> impl Future<Output = Self::Turn>;
 
-    /// Lets the thread's other tasks go on.
+    /// Yields to the thread's other tasks.
     fn pause(&self) -> impl Future<Output = ()>;
 
-    /// Forwards a request. The memory of its head is free again once the upstream's head is made of it.
+    /// Forwards a request. The reservation of its head is freed once the upstream's head is built from it.
     ///
     /// # Errors
     /// [`ForwardError`]
@@ -59,10 +59,10 @@ pub trait Resources {
         delivery: Delivery<'_>,
     ) -> impl Future<Output = Result<UpstreamResponse<Self::Body>, ForwardError>>;
 
-    /// Whether the gateway ends when what is under way is done.
+    /// Whether the gateway is draining.
     fn is_draining(&self) -> bool;
 
-    /// Takes note of a request that has ended now.
+    /// Takes the record of a request that has just ended.
     fn ended(&self, record: &Record, now: SystemTime);
 }
 
@@ -71,13 +71,13 @@ pub trait Resources {
 pub struct Delivery<'d> {
     /// The request.
     pub request: Deliverable<'d, RequestHead>,
-    /// Where it goes, and how.
+    /// Where it goes, and with which options.
     pub target: &'d Target,
-    /// Who sent it.
+    /// The client address.
     pub client: ClientAddress,
-    /// Its part of the memory budget, which is given back when the content is really freed.
+    /// Its memory reservation, given back when the content is really freed.
     pub memory: Reservation,
-    /// When the time that the upstream has begins.
+    /// When the upstream's time limit begins.
     pub at: Instant,
 }
 
@@ -88,17 +88,17 @@ pub struct UpstreamResponse<B> {
     pub head: ResponseHead,
     /// Its content.
     pub content: UpstreamContent<B>,
-    /// When its head had come.
+    /// When its head had arrived.
     pub at: Instant,
-    /// Whether bytes came behind it, as far as is known yet.
+    /// Whether surplus bytes follow the response, as far as is known yet.
     pub has_surplus: bool,
 }
 
 /// The content of an upstream's response.
 #[derive(Debug)]
 pub enum UpstreamContent<B> {
-    /// All of it is there.
+    /// All of it, already read.
     Whole(Bytes),
-    /// It is still coming.
+    /// A streaming response.
     Coming(Box<B>),
 }

@@ -1,4 +1,4 @@
-//! Pure. A route as the gateway walks it: each step that its signature decides.
+//! Pure. A compiled route, with each step of a request's path that depends on its signature.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::upstream::request::ForwardOptions;
 
-/// A route with everything that start-up can work out.
+/// A route, with everything that is computed at start-up.
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) label: RouteLabel,
@@ -26,22 +26,22 @@ pub(super) struct Route {
     pub(super) max_body: u64,
     pub(super) mode: Mode,
     pub(super) target: Target,
-    /// The fields that its signature is read from, or is made over.
+    /// The fields that its signature is read from or computed over.
     pub(super) signed_fields: Guarded,
-    /// What the routes of its path ask of content; asked of the first of them.
+    /// The questions that the routes of its path ask of content. They are asked of the first of these routes.
     pub(super) questions: Questions,
-    /// Which of the routes of its path it is, from 0.
+    /// Its number among the routes of its path, from 0.
     pub(super) number: usize,
-    /// Where senders believe to send to; the schemes that sign it need it.
+    /// The URL that senders send to; needed by the schemes that sign it.
     pub(super) public_url: Option<String>,
-    /// Where it is found out why a request does not verify, if that is wanted.
+    /// The submitter for diagnosis, if diagnosis is on.
     pub(super) submitter: Option<RouteSubmitter>,
 }
 
 /// Where a route's requests go, and how.
 #[derive(Debug)]
 pub struct Target {
-    /// The upstream's name, which a reload does not change: its address.
+    /// The upstream's name, which is its address. A reload does not change it.
     pub upstream: Arc<str>,
     /// Its number among the upstreams of this configuration.
     pub slot: usize,
@@ -58,7 +58,7 @@ impl Route {
         }
     }
 
-    /// The answer to a challenge that nobody has signed, if it is one and answered here. Such a request has no content.
+    /// The answer to an unsigned challenge, if the request is one that is answered here. Such a request has no content.
     pub(super) fn answer_unsigned(
         &self,
         head: &RequestHead,
@@ -67,7 +67,7 @@ impl Route {
         if !self.verifier.answers() || !matches!(head.facts().framing, Framing::None | Framing::Length(0)) {
             return None;
         }
-        // What nobody signs has no time that would be looked at.
+        // An unsigned request has no signed time to check.
         match self.verifier.answer_unsigned(&self.context(head, SystemTime::UNIX_EPOCH))? {
             Ok(answer) => Some(answer),
             Err(wrong) => {
@@ -77,7 +77,7 @@ impl Route {
         }
     }
 
-    /// The answer to a challenge that is authentic, if it is one and answered here.
+    /// The answer to an authentic challenge, if the request is one that is answered here.
     pub(super) fn answer(&self, deliverable: &Deliverable<'_, RequestHead>) -> Option<challenge::Answer> {
         match deliverable {
             Deliverable::Authentic(request) => self.verifier.answer(request),
@@ -85,7 +85,7 @@ impl Route {
         }
     }
 
-    /// Reads the claim out of the fields. A route that observes goes on without one.
+    /// Reads the claim from the fields. A route in observe mode goes on without one.
     pub(super) fn claim(
         &self,
         head: RequestHead,
@@ -124,7 +124,7 @@ impl Route {
         Context { method, target, origin: self.public_url.as_deref(), fields, now }
     }
 
-    /// Has it found out why a request does not verify. Apart from the rest, because good requests never come here.
+    /// Submits a request that does not verify to the diagnosis. Apart from the rest, because good requests never come here.
     #[cold]
     #[inline(never)]
     fn submit_sample(
@@ -140,7 +140,7 @@ impl Route {
         }
     }
 
-    /// Decides. What comes out may be forwarded; what does not verify comes out only on a route that observes.
+    /// Decides what may be forwarded: a request that verifies, or, on a route in observe mode, one that does not.
     pub(super) fn verify<'v>(
         &self,
         check: Check<'v, RequestHead>,
@@ -162,7 +162,7 @@ impl Route {
     }
 }
 
-/// What the routes of one path, which have the same scheme, ask of content.
+/// The questions that the routes of one path, which have the same scheme, ask of content.
 pub(super) fn questions(routes: &[&config::Route]) -> Questions {
     let asks_for_model = routes.iter().any(|route| route.model != ModelRule::Any);
     let scheme = routes.first().map(|first| first.verifier.scheme()).filter(|_| asks_for_model);
