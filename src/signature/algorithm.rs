@@ -1,4 +1,4 @@
-//! Pure. What senders prove themselves with: MACs, public-key signatures, and plain shared tokens.
+//! Pure. The algorithms that senders authenticate with: MACs, public-key signatures, and shared tokens.
 
 /// How a scheme makes its tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,13 +9,13 @@ pub enum Algorithm {
     HmacSha384,
     /// HMAC over SHA-512: tags of 64 bytes.
     HmacSha512,
-    /// HMAC over SHA-1: tags of 20 bytes. SHA-1's collisions do not touch it (RFC 6194, section 2.3).
+    /// HMAC over SHA-1: tags of 20 bytes. Collisions of SHA-1 do not break it (RFC 6194, section 2.3).
     HmacSha1,
-    /// Ed25519 (RFC 8032): the sender alone can sign, and the secret here is its public key.
+    /// Ed25519 (RFC 8032): only the sender can sign; the secret here is its public key.
     Ed25519,
     /// ECDSA over P-256 with SHA-256 (FIPS 186-5), in DER; the secret here is the sender's public key.
     EcdsaP256,
-    /// The secret itself stands in the field: it proves who sent, and nothing of what.
+    /// The secret itself is the value of the field: it authenticates the sender, but not the content.
     Token,
 }
 
@@ -31,7 +31,7 @@ impl Algorithm {
         ("token", Self::Token),
     ];
 
-    /// How many bytes a tag has as it stands in the field, where they are always as many.
+    /// The length of a tag in the field, in bytes, if all tags have the same.
     #[must_use]
     pub fn tag_len(self) -> Option<usize> {
         match self {
@@ -43,7 +43,7 @@ impl Algorithm {
         }
     }
 
-    /// The name people know it by.
+    /// The usual name, for people.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether whoever can verify can sign as well.
+    /// Whether the key that verifies can also sign.
     #[must_use]
     pub fn is_symmetric(self) -> bool {
         match self {

@@ -1,8 +1,8 @@
-//! Pure. What a sender asks before it delivers, and the answer that it wants, as data.
+//! Pure. Challenges: what a sender asks before it delivers, and the answer, as data.
 //!
-//! A challenge is a way to make a gateway say what a stranger wants it to say. So a signed one is answered only with the
-//! proof that it is authentic, an unsigned one only where the operator has asked for it, and of either nothing is
-//! repeated but a [`Value`].
+//! An answer repeats text that the sender of the challenge chooses, so an attacker could use it. A signed challenge is
+//! answered only with the proof that it is authentic. An unsigned one is answered only if the operator has asked for it. An
+//! answer repeats nothing but a [`Value`].
 
 mod answers;
 mod value;
@@ -18,37 +18,37 @@ use crate::routing::model::{self, Scalar};
 pub use value::Value;
 use value::is_of_value;
 
-/// What a sender asks before it delivers, and what it wants to hear.
+/// A challenge of a sender, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
-    /// How a challenge is told from an event, and where its value is.
+    /// How a challenge differs from an event, and where its value is.
     pub asks: Asks,
     /// The answer.
     pub reply: Reply,
 }
 
-/// Where a challenge stands in a request.
+/// The place of a challenge in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asks {
-    /// In content, signed as any event is.
+    /// In content, signed like an event.
     Content {
-        /// What must stand where these JSON pointers lead; at least one.
+        /// The expected values at these JSON pointers; at least one.
         when: Vec<(Cow<'static, str>, Expected)>,
-        /// Where the value stands.
+        /// The pointer to the value.
         value: Option<Cow<'static, str>>,
     },
-    /// In the query of a GET that nobody has signed.
+    /// In the query of an unsigned GET.
     Query {
-        /// What these parameters must be.
+        /// The expected values of these parameters.
         when: Vec<(Cow<'static, str>, Cow<'static, str>)>,
         /// The parameter with the value.
         value: Cow<'static, str>,
-        /// The parameter with a token that only the sender has been told.
+        /// The parameter with a token that only the sender has.
         token: Option<Cow<'static, str>>,
     },
 }
 
-/// What a challenge has in a certain place.
+/// The expected value of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// This string.
@@ -60,7 +60,7 @@ pub enum Expected {
 /// The content of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// As text; without any, an answer without content.
+    /// As text; without an insert, an answer without content.
     Text(Insert),
     /// As a JSON object with these members.
     Json(Vec<(Cow<'static, str>, Insert)>),
@@ -71,7 +71,7 @@ pub enum Reply {
 pub enum Insert {
     /// `{value}`: the challenge's own value.
     Value,
-    /// `{hmac}`: the HMAC of it under the secret that the challenge is signed with, in hexadecimal.
+    /// `{hmac}`: the HMAC of the value under the secret that signed the challenge, in hexadecimal.
     Proof,
     /// This text.
     Text(Cow<'static, str>),
@@ -79,24 +79,24 @@ pub enum Insert {
     Number(u64),
 }
 
-/// Bytes of content that is looked at. Challenges are small, and events need not be parsed for one.
+/// The longest content that is parsed for a challenge, in bytes. Challenges are small, and large events are not parsed.
 const LARGEST: usize = 8 * 1024;
 
-/// What a gateway answers to a challenge, with status 200.
+/// The answer to a challenge, with status 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The media type; none where there is no content.
+    /// The media type; none if there is no content.
     pub media_type: Option<&'static str>,
     /// The content.
     pub content: String,
 }
 
-/// A challenge that lacks the token that the sender was told.
+/// A challenge without the token that the sender has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongToken;
 
 impl WrongToken {
-    /// In words, for the log.
+    /// The text for the log.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         "a challenge whose token is not the configured `verify_token`"
@@ -106,13 +106,13 @@ impl WrongToken {
 /// Which challenges a verifier answers.
 #[derive(Debug)]
 pub(super) enum Answers {
-    /// None: the app does.
+    /// None: the app answers them.
     Nothing,
-    /// Those of its scheme; the ones with a token, if it is this one.
+    /// Those of its scheme. If the scheme has a token, only those with this token.
     Challenges(Option<Keyed>),
 }
 
-/// How one is told from an event, in one line.
+/// How a challenge differs from an event, in one line.
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.asks {
@@ -130,20 +130,20 @@ impl fmt::Display for Challenge {
 }
 
 impl Challenge {
-    /// Whether it comes without a signature, as a GET.
+    /// Whether the challenge is an unsigned GET.
     #[must_use]
     pub fn is_unsigned(&self) -> bool {
         matches!(self.asks, Asks::Query { .. })
     }
 
-    /// Whether a token must be configured to tell it from a stranger's.
+    /// Whether the challenge has a token, which must be configured.
     #[must_use]
     pub fn needs_token(&self) -> bool {
         matches!(self.asks, Asks::Query { token: Some(_), .. })
     }
 
-    /// Whether no answer to it can be the signature of an event. That holds where something stands in all that is signed
-    /// that no value has.
+    /// Whether no answer to it can be the signature of an event. That holds if everything that is signed has a character
+    /// that a [`Value`] cannot have.
     pub(super) fn is_safe(&self, algorithm: Algorithm, signed: &Template) -> bool {
         let proves = match &self.reply {
             Reply::Text(insert) => *insert == Insert::Proof,
@@ -153,12 +153,12 @@ impl Challenge {
         !proves || (self.asks_for_hmac_of(algorithm) && signed.parts().any(foreign))
     }
 
-    /// A proof of whoever asks without a signature would be everybody's.
+    /// An unsigned challenge with an HMAC in its answer would give that HMAC to everybody.
     fn asks_for_hmac_of(&self, algorithm: Algorithm) -> bool {
         !self.is_unsigned() && algorithm.is_symmetric() && algorithm != Algorithm::Token
     }
 
-    /// The value in authentic content, if that is a challenge.
+    /// The value in authentic content, if the content is a challenge.
     fn in_content(&self, content: &[u8]) -> Option<Option<Value>> {
         let Asks::Content { when, value } = &self.asks else { return None };
         if content.len() > LARGEST {
@@ -179,7 +179,7 @@ impl Challenge {
         }
     }
 
-    /// The value in a query, if that is a challenge, and the token that comes with it.
+    /// The value and the token in a query, if the query is a challenge.
     fn in_query<'q>(&self, query: &'q [u8]) -> Option<(Value, Cow<'q, [u8]>)> {
         let Asks::Query { when, value, token } = &self.asks else { return None };
         let is = |(name, text): &(Cow<'static, str>, Cow<'static, str>)| {

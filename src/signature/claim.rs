@@ -1,6 +1,6 @@
-//! Pure. What a request's fields claim: which tags, over what besides the content, made when.
+//! Pure. The claim that a request's fields make: which tags, what is signed besides the content, and when it was signed.
 //!
-//! All of it is decided before any content is read.
+//! All of it is read before any content.
 
 use std::time::SystemTime;
 
@@ -13,19 +13,19 @@ use super::tag::Tags;
 use super::template::{Body, Part, Values};
 use super::window::{Place, Timestamp};
 
-/// A request, as much of it as schemes sign besides the content.
+/// The parts of a request that schemes may sign besides the content.
 #[derive(Debug)]
 pub struct Context<'c, F> {
     /// Its method.
     pub method: &'c str,
     /// Path and query, as they were received.
     pub target: &'c [u8],
-    /// Where the sender believes to send it: scheme, host and port, without a slash at the end. Only schemes that sign the
-    /// URL need it.
+    /// The URL that the sender sends to: scheme, host and port, without a slash at the end. Only schemes that sign the URL
+    /// need it.
     pub origin: Option<&'c str>,
     /// Its field lines.
     pub fields: &'c F,
-    /// The moment in which it is judged.
+    /// The time at which the request is judged.
     pub now: SystemTime,
 }
 
@@ -49,14 +49,14 @@ pub struct Claim {
 pub(super) struct Besides {
     pub(super) before: Vec<u8>,
     pub(super) after: Vec<u8>,
-    /// The digest that the content must have, where that is what is signed of it.
+    /// The digest that the content must have, if the digest is signed in place of the content.
     pub(super) digest: Option<[u8; 32]>,
 }
 
-/// Why the fields hold no claim that could be checked. All of them are the sender's fault.
+/// Why the fields hold no well-formed claim. Each is the sender's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimError {
-    /// There is no signature field, or none of another field that is signed.
+    /// The signature field, or another signed field, is missing.
     Missing,
     /// There are several signature field lines, or a list where the scheme allows none.
     Duplicate,
@@ -80,7 +80,7 @@ impl std::fmt::Display for ClaimError {
 impl std::error::Error for ClaimError {}
 
 impl Claim {
-    /// Reads what a request claims by this scheme.
+    /// Reads the claim of a request by this scheme.
     pub(super) fn read<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Result<Self, ClaimError> {
         let reading = signature(scheme, context.fields)?;
         if scheme.content.is_body() {
@@ -109,7 +109,7 @@ impl Claim {
         Ok(Self { tags: reading.tags, besides: Some(Box::new(Besides { before, after, digest })) })
     }
 
-    /// Whether a message whose content has been hashed is authentic, once what is signed behind it is hashed, too.
+    /// Whether a message is authentic. Its content has been hashed; what is signed behind the content is hashed here.
     #[inline]
     pub(super) fn holds(&self, mut running: Running) -> bool {
         if let Some(besides) = &self.besides {
@@ -119,20 +119,20 @@ impl Claim {
     }
 }
 
-/// The SHA-256 that stands in the query of a request target under this name.
+/// The SHA-256 that the query of a request target has under this name.
 fn digest(target: &[u8], name: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(form::parameter(form::query(target), name)?, &mut digest).ok()?;
     Some(digest)
 }
 
-/// The moment that a request claims to be signed in, whatever its signature is worth.
+/// The time at which a request claims to be signed, even if its signature is wrong.
 pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime> {
     let reading = signature(scheme, fields).ok()?;
     Some(time(scheme.timestamp.as_ref()?, fields, &reading).ok()?.1)
 }
 
-/// The text of the signed time, whether or not it is one.
+/// The text of the signed time, well-formed or not.
 pub(super) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Option<&'f [u8]> {
     match &scheme.timestamp.as_ref()?.place {
         Place::Field(name) => one(fields, name).ok(),
@@ -140,7 +140,7 @@ pub(super) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Opti
     }
 }
 
-/// What the signature field says, or all of those that may carry a signature.
+/// Reads the signature field, or all fields that may carry a signature.
 fn signature<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Result<Reading<'f>, ClaimError> {
     if scheme.other_fields.is_empty() {
         return read(scheme, one(fields, &scheme.field)?);
@@ -171,7 +171,7 @@ fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError>
     })
 }
 
-/// The signed time, as text and as the moment that it stands for.
+/// The signed time: its text, and the moment that the text stands for.
 fn time<'f>(
     timestamp: &'f Timestamp,
     fields: &'f impl Fields,
@@ -185,17 +185,17 @@ fn time<'f>(
     Ok((text, moment))
 }
 
-/// The value of the one line that a field has.
+/// The value of a field that must have exactly one line.
 fn one<'f>(fields: &'f impl Fields, name: &'f str) -> Result<&'f [u8], ClaimError> {
     let mut values = fields.values(name);
     let value = values.next().ok_or(ClaimError::Missing)?;
     if values.next().is_some() { Err(ClaimError::Duplicate) } else { Ok(value) }
 }
 
-/// What a template's parts stand for in a request.
+/// The values of a template's parts in one request.
 pub(super) struct Signed<'s, 'c, F> {
     pub(super) context: &'s Context<'c, F>,
-    /// The literal text.
+    /// The text of the timestamp, as received.
     pub(super) timestamp: Option<&'s [u8]>,
     pub(super) id: Option<&'s [u8]>,
 }
@@ -225,21 +225,21 @@ impl<F: Fields> Values for Signed<'_, '_, F> {
     }
 }
 
-/// Whether this can be the identifier of an event: no white space, quotes or brackets, so that it never reaches into
+/// Whether `id` can be an event's identifier. It has no white space, quotes or brackets, so that it cannot be confused with
 /// content that begins with one.
 fn is_id(id: &[u8]) -> bool {
     let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/~@".contains(byte);
     !id.is_empty() && id.len() <= LONGEST_ID && id.iter().all(fine)
 }
 
-/// Text with nothing in it that a URI cannot have (RFC 3986, section 2), for the same reason.
+/// Text that only has characters of a URI (RFC 3986, section 2), for the same reason.
 fn uri(text: &[u8]) -> Option<&[u8]> {
     let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(byte);
     text.iter().all(fine).then_some(text)
 }
 
-/// Appends a URI's text with those percent-encodings decoded that HubSpot decodes before it signs. What separates
-/// parameters (`&`, `=`) and what would begin a fragment is not among them.
+/// Appends a URI's text, with the percent-encodings decoded that HubSpot decodes before it signs. Those of `&`, `=` and `#`
+/// stay.
 fn append_decoded(text: &[u8], to: &mut Vec<u8>) {
     let mut rest = text;
     while let Some((byte, tail)) = rest.split_first() {
@@ -251,7 +251,7 @@ fn append_decoded(text: &[u8], to: &mut Vec<u8>) {
     }
 }
 
-/// No sender's identifiers are longer.
+/// The longest identifier, in bytes. No sender's are longer.
 const LONGEST_ID: usize = 256;
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! Pure. What may reach an upstream: a request with its proof, or one that the operator wants forwarded without.
+//! Pure. What may reach an upstream: an authentic request, or an observed one that the operator permits.
 
 use std::sync::Arc;
 
 use super::verification::{AuthenticRequest, Mismatch};
 
-/// What becomes of a request that does not verify.
+/// What to do with a request that does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It is refused.
+    /// Refuse it.
     Enforce,
-    /// It is forwarded all the same, and reported.
+    /// Forward it, and report it.
     Observe(Permit),
 }
 
-/// The operator's permission to forward what does not verify. A configuration makes one for each route that asks for it, and
-/// nothing else does.
+/// The operator's permission to forward a request that does not verify. Only a configuration makes one, for each route that
+/// asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permit(());
 
@@ -26,7 +26,7 @@ impl Permit {
     }
 }
 
-/// A request of a route in observe mode that did not verify, and is to be forwarded all the same.
+/// A request that did not verify, on a route in observe mode; it is forwarded.
 ///
 /// Only [`Mismatch::observe`] makes one, and only where the operator's configuration says so.
 #[derive(Debug)]
@@ -35,12 +35,12 @@ pub struct ObservedRequest<H> {
     content: Vec<u8>,
 }
 
-/// What may reach an upstream: nothing else does.
+/// A request that may reach an upstream. Nothing else does.
 #[derive(Debug)]
 pub enum Deliverable<'v, H> {
     /// A request with the proof that it is authentic.
     Authentic(AuthenticRequest<'v, H>),
-    /// A request that the operator wants forwarded without one.
+    /// A request without a proof, which the operator permits.
     Observed(ObservedRequest<H>),
 }
 
@@ -77,7 +77,7 @@ impl<H> Deliverable<'_, H> {
         matches!(self, Self::Authentic(_))
     }
 
-    /// Takes it apart, for writing it to an upstream: head and content.
+    /// Splits it into head and content, to be written to an upstream.
     pub fn into_parts(self) -> (H, Vec<u8>) {
         match self {
             Self::Authentic(request) => request.into_parts(),
@@ -87,7 +87,7 @@ impl<H> Deliverable<'_, H> {
 }
 
 impl<H> Mismatch<H> {
-    /// Lets the request pass, as the operator of the route permits.
+    /// Permits the request to be forwarded, as the operator of the route allows.
     #[must_use]
     pub fn observe(self, _permit: Permit) -> ObservedRequest<H> {
         ObservedRequest { head: self.head, content: self.content }

@@ -11,36 +11,36 @@ use super::tag::{Tag, Tags};
 use super::window::Place;
 use crate::signature::secret::{BASE64, BASE64_URL};
 
-/// How tags stand in their field.
+/// How tags are written in their field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notation {
-    /// What the field is made of.
+    /// The format of the field's value.
     pub format: Format,
     /// How each tag is written.
     pub encoding: Encoding,
 }
 
-/// What a signature field is made of.
+/// The format of a signature field's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// One tag.
     Plain {
-        /// What must stand before it, byte for byte; often nothing.
+        /// The prefix, byte for byte; often empty.
         prefix: Cow<'static, str>,
     },
-    /// A list of named values, of which one name is the tags', as often as there are any: `t=1700000000,v1=ab,v1=cd`.
-    /// White space around its entries does not count, and other names say nothing.
+    /// A list of named values. One name is the tags', and may occur several times: `t=1700000000,v1=ab,v1=cd`. White space
+    /// around entries is ignored, and so are other names.
     List {
-        /// What stands between two entries.
+        /// The separator between two entries.
         separator: Separator,
-        /// What stands between a name and its value: `=` or `,`.
+        /// The character between a name and its value: `=` or `,`.
         equals: char,
         /// The tags' name.
         tag: Cow<'static, str>,
     },
 }
 
-/// What stands between the entries of a list.
+/// The separator of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {
     /// `,`
@@ -65,30 +65,30 @@ pub enum Encoding {
 /// The value of a signature field is not of its scheme's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MisreadField {
-    /// A list (RFC 9110, section 5.6.1) where the scheme allows one value.
+    /// A list (RFC 9110, section 5.6.1), where the scheme allows one value.
     List,
-    /// Something else than the scheme's format, or no tag of its algorithm.
+    /// Not the scheme's format, or no tag of its algorithm.
     Malformed,
 }
 
-/// What a signature field says.
+/// A parsed signature field.
 #[derive(Debug)]
 pub struct Reading<'v> {
     /// The claimed tags; at least one, at most [`MOST_TAGS`].
     pub tags: Tags,
-    /// The text under the name that was asked for.
+    /// The value of the other name that was asked for.
     pub named: Option<&'v [u8]>,
 }
 
-/// More candidates than this are refused. No sender has as many secrets; guards against requests that make us compare.
+/// More tags than this are refused. No sender has as many secrets. Guards against requests that make us compare many.
 pub const MOST_TAGS: usize = 16;
 
 impl Notation {
-    /// The tags that a field value claims, and what a list says under the name `other`.
+    /// Parses a field value: the tags that it claims, and the value that a list has under the name `other`.
     ///
     /// # Errors
-    /// [`MisreadField`]. In a list, what is under the tags' name and no tag is passed over, as senders' own libraries do;
-    /// but there must be a tag, and `other` only once.
+    /// [`MisreadField`]. In a list, a value under the tags' name that is no tag is ignored, as senders' own libraries do.
+    /// But there must be at least one tag, and `other` at most once.
     pub fn read<'v>(
         &self,
         algorithm: Algorithm,
@@ -128,13 +128,13 @@ impl Notation {
         }
     }
 
-    /// The field value that a sender would write for this tag, after what else its list names.
+    /// The field value that a sender writes for this tag, behind the other entries of its list.
     #[must_use]
     pub fn write(&self, tag: &Tag, named: Option<(&str, &str)>) -> String {
         self.frame(&self.encoding.write(tag.as_bytes()), named)
     }
 
-    /// The field value with this text where a tag stands.
+    /// The field value, with this text in place of a tag.
     pub(super) fn frame(&self, text: &str, named: Option<(&str, &str)>) -> String {
         match &self.format {
             Format::Plain { prefix } => format!("{prefix}{text}"),
@@ -151,7 +151,7 @@ impl Notation {
             return Tag::of_token(text).filter(|_| !text.is_empty());
         }
         if let (Encoding::Hex, Some(32)) = (self.encoding, algorithm.tag_len()) {
-            // The most usual one by itself: of a length that the compiler knows, it costs a tenth.
+            // The most common one has a path of its own: the compiler knows its length, so it costs a tenth.
             return sixty_four_digits(text).and_then(|bytes| Tag::of(&bytes));
         }
         let mut buffer = [0; LONGEST_DECODED];
@@ -160,8 +160,8 @@ impl Notation {
     }
 }
 
-/// The bytes that 64 hexadecimal digits stand for, of either case. No digit decides on a jump, so that the compiler works on
-/// many of them at a time; digit by digit, this was a tenth of what it takes to verify a small event.
+/// The bytes of 64 hexadecimal digits, in either case. There is no branch on a digit, so that the compiler handles many
+/// digits at a time; digit by digit, this took a tenth of the time to verify a small event.
 fn sixty_four_digits(text: &[u8]) -> Option<[u8; 32]> {
     let digits: &[u8; 64] = text.try_into().ok()?;
     let mut values = [0_u8; 64];
@@ -180,7 +180,7 @@ fn sixty_four_digits(text: &[u8]) -> Option<[u8; 32]> {
     (wrong == 0).then_some(bytes)
 }
 
-/// As many bytes as a tag can be written in: ECDSA in DER has up to 72.
+/// The most bytes of a written tag: ECDSA in DER has up to 72.
 const LONGEST_DECODED: usize = 96;
 
 fn split_once(entry: &[u8], equals: char) -> Option<(&[u8], &[u8])> {
@@ -190,7 +190,7 @@ fn split_once(entry: &[u8], equals: char) -> Option<(&[u8], &[u8])> {
 }
 
 impl Format {
-    /// Whether this place is the one that a list has its tags in.
+    /// Whether a list has its tags under this place.
     #[must_use]
     pub fn has_tags_under(&self, place: &Place) -> bool {
         match (self, place) {
@@ -229,11 +229,11 @@ impl Encoding {
     pub const ALL: [(&'static str, Self); 3] =
         [("hex", Self::Hex), ("base64", Self::Base64), ("base64url", Self::Base64Url)];
 
-    /// The bytes that a text stands for, which must be `len` where that is known, and fit into the buffer.
+    /// Decodes a text. The result must have `len` bytes, if that is known, and must fit into the buffer.
     fn read<'b>(self, text: &[u8], len: Option<usize>, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let len = match self {
             Self::Hex => {
-                // An odd digit is left over, and refused there.
+                // An odd digit remains, and is refused below.
                 let len = len.unwrap_or(text.len() / 2);
                 hex::decode_to_slice(text, buffer.get_mut(..len)?).ok()?;
                 len
@@ -247,7 +247,7 @@ impl Encoding {
         buffer.get(..len)
     }
 
-    /// What a sender writes for these bytes.
+    /// The text that a sender writes for these bytes.
     #[must_use]
     pub fn write(self, bytes: &[u8]) -> String {
         match self {
@@ -257,7 +257,7 @@ impl Encoding {
         }
     }
 
-    /// What it is called in gateway.toml.
+    /// The name in gateway.toml.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -425,7 +425,7 @@ mod tests {
             }
         }
 
-        /// Every byte in every place, against the library's word on it.
+        /// Every byte at every position, compared with the library.
         #[test]
         fn sixty_four_digits_are_read_as_the_library_reads_them(
             digits in "[0-9a-fA-F]{64}", place in 0_usize..64, byte: u8,

@@ -1,23 +1,23 @@
-//! Pure. Forms and queries (WHATWG URL, section 5.1), read strictly: what two readers could read in two ways is no form.
+//! Pure. Forms and queries (WHATWG URL, section 5.1), parsed strictly: text that can be parsed in two ways is no form.
 
 use std::borrow::Cow;
 
-/// The names and values of a form, decoded and in the order in which Twilio signs them: sorted by name, then by value,
-/// each pair once.
+/// The names and values of a form, decoded, in the order in which Twilio signs them: sorted by name, then by value, each
+/// pair once.
 ///
-/// They are put together with nothing between them, so that the signature does not say where a name ends and its value
-/// begins. That is the sender's rule; what can be done about it here is to take only forms that can be read in one way.
+/// They are joined without a separator, so the signature does not cover where a name ends and its value begins. That is the
+/// sender's rule. To limit what a forger can do with it, only forms that can be parsed in one way are accepted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Form<'c>(Vec<Pair<'c>>);
 
-/// Name and value, and where in the content the pair begins.
+/// Name, value, and the offset of the pair in the content.
 type Pair<'c> = (Cow<'c, [u8]>, Cow<'c, [u8]>, usize);
 
 impl<'c> Form<'c> {
-    /// Reads content. `None` if it is no form, or one that could be read in another way, too: a pair without `=` or
-    /// without a name, a malformed percent-encoding, text that is no UTF-8, and characters that a form never has.
+    /// Parses content. `None` if it is no form, or if it can be parsed in another way: a pair without `=` or without a
+    /// name, a malformed percent-encoding, text that is not UTF-8, characters that a form never has.
     ///
-    /// Content that is empty is a form with nothing in it.
+    /// Empty content is an empty form.
     #[must_use]
     pub fn read(content: &'c [u8]) -> Option<Self> {
         let mut pairs = Vec::new();
@@ -40,34 +40,35 @@ impl<'c> Form<'c> {
         Some(Self(pairs))
     }
 
-    /// Where its pairs are in the content, for reading them again.
+    /// The offsets of its pairs in the content, for parsing them again.
     #[must_use]
     pub fn order(&self) -> Order {
         Order(self.0.iter().map(|(_, _, start)| *start).collect())
     }
 
-    /// What is signed of it, piece by piece.
+    /// The signed text, piece by piece.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().flat_map(|(name, value, _)| [&**name, &**value])
     }
 }
 
-/// The pairs of a form in the order in which they are signed: where each begins in the content. It holds nothing of the
-/// content, and has a bound: forms of more pairs are not read.
+/// The offsets of a form's pairs in the content, in the order in which they are signed. It holds none of the content, and
+/// its size is bounded: forms with more pairs are refused.
 #[derive(Debug)]
 pub struct Order(Vec<usize>);
 
-/// How far a form has been read in its [`Order`].
+/// How far the form has been read, in its [`Order`].
 #[derive(Debug, Default)]
 pub struct Place {
     pair: usize,
-    /// In bytes from the pair's beginning.
+    /// Bytes from the beginning of the pair.
     at: usize,
     in_value: bool,
 }
 
 impl Order {
-    /// Reads on in the content that the order is of: about `most` bytes, and what is signed of them. No bytes at the end.
+    /// Reads on in the content that the order was made of: about `most` bytes. Gives back how many were read, and their
+    /// signed text, which is empty at the end.
     pub fn next(&self, content: &[u8], place: &mut Place, most: usize) -> (usize, Vec<u8>) {
         let most = most.clamp(ENCODED, LONGEST_PIECE);
         let mut signed = Vec::with_capacity(most);
@@ -100,7 +101,7 @@ impl Order {
                 }
                 // The end of the form.
                 _ if plain.is_empty() => None,
-                // An encoding that has been cut: it is read with what follows.
+                // A percent-encoding that was cut off: it is read in the next piece.
                 _ => Some(0),
             };
             read = read.saturating_add(plain.len()).saturating_add(taken.unwrap_or(1));
@@ -116,11 +117,10 @@ impl Order {
 /// The length of a percent-encoding.
 const ENCODED: usize = 3;
 
-/// Memory for what is read at a time.
+/// The most bytes that are read at a time.
 const LONGEST_PIECE: usize = 4096;
 
-/// The decoded value of the query's parameter with this name. `None` if it is not there, or more than once, or cannot be
-/// decoded.
+/// The decoded value of a query parameter. `None` if it is missing, repeated or malformed.
 #[must_use]
 pub fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, [u8]>> {
     let pieces = query.split(|byte| *byte == b'&').map(halves);
@@ -130,25 +130,25 @@ pub fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, [u8]>> {
     if named.next().is_some() { None } else { decoded(value?) }
 }
 
-/// The query of a request target, which need not be UTF-8.
+/// The query of a request target. It need not be UTF-8.
 #[must_use]
 pub fn query(target: &[u8]) -> &[u8] {
     target.get(path(target).len().saturating_add(1)..).unwrap_or_default()
 }
 
-/// The path of a request target: all of it up to the query.
+/// The path of a request target, without the query.
 #[must_use]
 pub fn path(target: &[u8]) -> &[u8] {
     target.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
-/// Name and value of a pair, still encoded; no value where there is no `=`.
+/// The name and value of a pair, still encoded. There is no value without a `=`.
 fn halves(piece: &[u8]) -> (&[u8], Option<&[u8]>) {
     let mut halves = piece.splitn(2, |byte| *byte == b'=');
     (halves.next().unwrap_or_default(), halves.next())
 }
 
-/// Decodes a name or a value, which must be UTF-8. A raw `;` separates pairs for some readers, so it is refused.
+/// Decodes a name or a value, which must be UTF-8. A raw `;` is refused, because some parsers split pairs there.
 fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b';') {
         return None;
@@ -174,7 +174,7 @@ fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(bytes))
 }
 
-/// The byte that a percent-encoding (RFC 3986, section 2.1) stands for, read from behind its `%`, and what follows it.
+/// Decodes the percent-encoding (RFC 3986, section 2.1) behind a `%`: its byte, and the text that follows.
 pub(super) fn percent_decoded(text: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, rest) = text.split_at_checked(2)?;
     let mut byte = [0];
@@ -183,7 +183,7 @@ pub(super) fn percent_decoded(text: &[u8]) -> Option<(u8, &[u8])> {
     Some((byte, rest))
 }
 
-/// Guards against forms that take more memory to read than they have bytes. No event has so many parameters.
+/// Guards against forms that take more memory to parse than they have bytes. No event has so many parameters.
 const MOST_PAIRS: usize = 1000;
 
 #[cfg(test)]
@@ -263,7 +263,7 @@ mod tests {
     }
 
     proptest! {
-        /// As the senders of such forms write them (WHATWG URL, section 5.2), names and values come back.
+        /// Names and values survive the encoding of the senders of such forms (WHATWG URL, section 5.2).
         #[test]
         fn what_is_written_reads_back(pairs in proptest::collection::vec(("[^\0]{1,9}", ".{0,9}"), 0..9)) {
             let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
@@ -293,7 +293,7 @@ mod tests {
         fn no_content_panics(content: Vec<u8>, query in "[a=&%+;0-9]{0,20}") {
             let _any = Form::read(&content);
             if let Some(form) = Form::read(query.as_bytes()) {
-                // Not the content that the order is of.
+                // Other content than the order was made of.
                 let (order, mut place) = (form.order(), Place::default());
                 while order.next(&content, &mut place, 5).0 > 0 {}
             }

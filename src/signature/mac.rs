@@ -1,7 +1,7 @@
-//! Pure. Keyed message authentication codes (RFC 2104) and the only comparison of tags.
+//! Pure. Message authentication codes (HMAC, RFC 2104), and the only comparison of tags.
 //!
-//! Nothing outside this file finalizes a MAC, and nothing compares a computed tag but [`Running::verifies`], in constant
-//! time. What is secret in here never prints, and is wiped when dropped.
+//! Only this file finalizes a MAC. Only [`Running::verifies`] compares a computed tag, in constant time. Secrets in this
+//! file are never printed, and are wiped when dropped.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ use super::public_key::{self, PublicKey};
 pub use super::tag::{LONGEST_TAG, Tag, Tags};
 use crate::signature::secret::Key;
 
-/// An algorithm keyed once, at start-up; each request starts from a copy of its state.
+/// An algorithm with its key, set up at start-up. Each request starts from a copy of its state.
 ///
-/// The state is as good as the key.
+/// The state is as secret as the key.
 pub struct Keyed(State);
 
-/// In boxes, as what is made of them: a copy is made where it stays, and is not moved from there.
+/// Boxed, as are the values made of them: a copy stays where it is made, and is never moved.
 enum State {
     HmacSha256(Box<Hmac<Sha256>>),
     HmacSha384(Box<Hmac<Sha384>>),
@@ -38,10 +38,10 @@ struct Token {
     digest: Zeroizing<[u8; 32]>,
 }
 
-/// A check under way over the content of one request.
+/// The check of one request's content, in progress.
 pub struct Running(Progress);
 
-/// In boxes: a check goes from hand to hand, and what is moved leaves the key's state behind.
+/// Boxed: a check is passed between functions, and a moved value would leave a copy of the key's state behind.
 enum Progress {
     HmacSha256(Box<Hmac<Sha256>>),
     HmacSha384(Box<Hmac<Sha384>>),
@@ -52,7 +52,7 @@ enum Progress {
 }
 
 impl Keyed {
-    /// Keys the algorithm.
+    /// Sets up the algorithm with a key.
     ///
     /// # Errors
     /// [`BadKey`] for bytes that are no public key. HMAC takes keys of any length.
@@ -72,7 +72,7 @@ impl Keyed {
         Ok(Self(state))
     }
 
-    /// Starts on a message that one of the `claimed` tags may be for.
+    /// Starts on a message that should have one of the `claimed` tags.
     #[inline]
     #[must_use]
     pub fn start(&self, claimed: &Tags) -> Running {
@@ -86,13 +86,13 @@ impl Keyed {
         })
     }
 
-    /// The HMAC of a challenge's value, in hexadecimal: the one computed tag that leaves this file for the network, because a
-    /// sender asks for it before it delivers (Zoom).
+    /// The HMAC of a challenge's value, in hexadecimal. This is the only computed tag that is sent out: Zoom asks for it
+    /// before it delivers.
     ///
-    /// It is no oracle for signatures. A [`Value`] lacks a character that everything has which the scheme signs: a scheme
-    /// for which that does not hold is refused
-    /// ([`ProofIsSignature`](crate::signature::scheme::SchemeFault::ProofIsSignature)). And only who has signed the challenge
-    /// with this very secret is answered.
+    /// It cannot be used to forge a signature. Everything that the scheme signs has a character that a [`Value`] cannot
+    /// have; a scheme without such a character is refused
+    /// ([`ProofIsSignature`](crate::signature::scheme::SchemeFault::ProofIsSignature)). And only a challenge that is signed
+    /// with this same secret is answered.
     pub(super) fn proof(&self, value: &Value) -> Option<String> {
         let mut running = self.start(&Tags::default());
         running.update(value.as_str().as_bytes());
@@ -105,7 +105,7 @@ impl Keyed {
         }
     }
 
-    /// The secret that a sender of shared tokens writes into its field, for whoever makes signatures.
+    /// The token that a sender of shared tokens writes into its field; for making signatures.
     pub(super) fn token(&self) -> Option<&Key> {
         match &self.0 {
             State::Token(token) => Some(&token.text),
@@ -123,7 +123,7 @@ fn keyed<M: hmac::KeyInit>(key: &Key) -> Result<M, BadKey> {
 }
 
 impl Running {
-    /// How often each byte of the message is hashed.
+    /// How many times each byte of the message is hashed.
     pub(super) fn passes(&self) -> usize {
         match &self.0 {
             Progress::HmacSha256(_)
@@ -135,7 +135,7 @@ impl Running {
         }
     }
 
-    /// How many bytes could be hashed in the time that it takes to decide, once the message is.
+    /// The cost of the decision after the message is hashed, as the number of bytes that could be hashed in the same time.
     pub(super) fn weight(&self, claimed: &Tags) -> usize {
         match &self.0 {
             Progress::HmacSha256(_)
@@ -147,7 +147,7 @@ impl Running {
         }
     }
 
-    /// Takes in the next piece of the message.
+    /// Hashes the next piece of the message.
     pub fn update(&mut self, piece: &[u8]) {
         #[cfg(test)]
         HASHED.with(|hashed| hashed.set(hashed.get() + piece.len() * self.passes()));
@@ -156,22 +156,22 @@ impl Running {
             Progress::HmacSha384(mac) => mac.update(piece),
             Progress::HmacSha512(mac) => mac.update(piece),
             Progress::HmacSha1(mac) => mac.update(piece),
-            // It is not about the message.
+            // A token does not depend on the message.
             Progress::Token(_) => {}
             Progress::PublicKey(running) => running.update(piece),
         }
     }
 
-    /// Whether the message's tag is one of those claimed. Computed tags are compared over their bytes, in constant time,
-    /// whole, and with every claimed one, whichever is right.
+    /// Whether the message's tag is one of the claimed ones. Tags are compared whole and in constant time, with every
+    /// claimed tag, even after one is equal.
     #[inline]
     #[must_use]
     pub fn verifies(self, claimed: &Tags) -> bool {
         match self.0 {
-            // The most usual one by itself: of known length, it costs half.
+            // The most common one has a path of its own: its length is known, so it costs half.
             Progress::HmacSha256(mac) => {
                 let own: [u8; 32] = finalized(&*mac).into();
-                // `subtle` hides each of what it compares from the compiler, and four words cost less than 32 bytes.
+                // `subtle` hides each compared value from the compiler, and four words cost less than 32 bytes.
                 is_any(claimed, |tag| match <&[u8; 32]>::try_from(tag) {
                     Ok(tag) => words(&own).ct_eq(&words(tag)),
                     Err(_other_length) => Choice::from(0),
@@ -185,25 +185,25 @@ impl Running {
         }
     }
 
-    /// The tag, for whoever makes signatures (`hookgate sign`, tests). The gateway itself never looks at it. Only the
-    /// sender can make it where it takes a private key.
+    /// The tag, for making signatures (`hookgate sign`, tests). The gateway itself never calls this. `None` for
+    /// public-key algorithms: only the sender can sign.
     #[must_use]
     pub fn tag(self) -> Option<Tag> {
         tag(self.0)
     }
 }
 
-/// Of an HMAC: the padding, and the outer hash.
+/// The bytes that an HMAC hashes at its end: the padding, and the outer hash.
 const LAST_BLOCKS: usize = 256;
 
 #[cfg(test)]
 thread_local! {
-    /// How many bytes of messages this thread has hashed so far.
+    /// The bytes of messages that this thread has hashed so far.
     pub(super) static HASHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Progress {
-    /// Kept apart, so that what only some of them need does not slow down the rest.
+    /// Not inlined, so that the rare algorithms do not slow down the common one.
     #[inline(never)]
     fn verifies(self, claimed: &Tags) -> bool {
         if let Self::PublicKey(running) = self {
@@ -224,13 +224,13 @@ fn words(tag: &[u8; 32]) -> [u64; 4] {
     words
 }
 
-/// Whether a claimed tag is the right one. All are looked at, whichever it is.
+/// Whether a claimed tag is the right one. All are compared, even after one is equal.
 #[inline]
 fn is_any(claimed: &Tags, is_right: impl Fn(&[u8]) -> Choice) -> bool {
     claimed.iter().fold(Choice::from(0), |any, tag| any | is_right(tag.as_bytes())).into()
 }
 
-/// Works on a copy, which is wiped as it is used up: what is moved out of its place leaves the key's state there.
+/// Works on a copy, which is wiped when it is consumed; a moved value would leave a copy of the key's state behind.
 #[inline]
 #[expect(clippy::disallowed_methods, reason = "the one place where a MAC is finalized")]
 fn finalized<M: hmac::Mac + Clone>(mac: &M) -> hmac::digest::Output<M> {
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(seen, 6);
     }
 
-    /// RFC 4231, section 4.3, and RFC 2202, section 3, the second case of each.
+    /// RFC 4231, section 4.3, and RFC 2202, section 3, the second test case of each.
     #[test]
     fn the_other_hashes_reproduce_their_test_vectors() {
         let message = b"what do ya want for nothing?";

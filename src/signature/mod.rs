@@ -1,12 +1,16 @@
-//! Pure. Verification: what the fields claim, what the content proves, and the proof.
+//! Pure. Verification: the claim in the fields, the check of the content, and the proof.
 //!
-//! The order of things is fixed by types. [`Verifier::claim`] reads the signature out of the fields, before any
-//! content is read. [`Verifier::begin`] turns the claim into a [`Verification`], which takes in the content
-//! piece by piece and hashes it as it comes. With all of it there, [`Verification::complete`] makes a [`Check`] of it, in which
-//! the secrets are tried that the content was not hashed under, in steps. [`Check::finish`] is the only maker of an
-//! [`AuthenticRequest`], and hands over exactly the bytes that were hashed. Nothing reaches an upstream without one.
+//! Types fix the order of the steps.
 //!
-//! Nothing here knows hyper: fields come in through [`Fields`], content as slices of bytes.
+//! 1. [`Verifier::claim`] reads the claim from the fields, before any content is read.
+//! 2. [`Verifier::begin`] makes a [`Verification`] of the claim, which takes the content piece by piece and hashes it.
+//! 3. [`Verification::complete`] makes a [`Check`] of the complete content, which tries the other secrets in steps.
+//! 4. [`Check::finish`] makes the proof, an [`AuthenticRequest`], with exactly the bytes that were hashed.
+//!
+//! Only [`Check::finish`] makes an [`AuthenticRequest`], and nothing reaches an upstream without one, except in observe
+//! mode.
+//!
+//! Nothing here knows hyper: fields come in through [`Fields`], content as byte slices.
 
 pub mod algorithm;
 pub mod causes;

@@ -1,4 +1,4 @@
-//! Pure. The schemes that ship with hookgate: a row of data for each sender, and no code.
+//! Pure. The schemes that ship with hookgate, as data: a row for each sender, and no code.
 
 mod row;
 mod rows;
@@ -12,18 +12,18 @@ use rows::ROWS;
 /// Every scheme that ships with hookgate.
 pub static PRESETS: LazyLock<Vec<Scheme>> = LazyLock::new(|| ROWS.iter().map(Row::scheme).collect());
 
-/// A sender that no scheme can express.
+/// A sender whose rule no scheme can express.
 #[derive(Clone, Copy, Debug)]
 pub struct Inexpressible {
-    /// As people know it.
+    /// Its usual name.
     pub sender: &'static str,
-    /// Where it documents its rule; empty where that is no more.
+    /// Where its rule is documented; empty if the documentation is gone.
     pub documentation: &'static str,
     /// Why there is no scheme for it.
     pub reason: &'static str,
 }
 
-/// Every sender that was looked at and cannot be had.
+/// The known senders whose rule no scheme can express.
 pub const INEXPRESSIBLE: &[Inexpressible] = &[
     Inexpressible {
         sender: "PayPal",
@@ -53,7 +53,7 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
 ];
 
 impl Scheme {
-    /// The scheme that ships under this name.
+    /// The shipped scheme of this name.
     #[must_use]
     pub fn preset(name: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|scheme| scheme.name == name)

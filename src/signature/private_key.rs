@@ -1,4 +1,4 @@
-//! Pure. A sender's private key, for whoever makes signatures to try a gateway with. The gateway itself never has one.
+//! Pure. A sender's private key, for making signatures to try a gateway with. The gateway itself never has one.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::algorithm::Algorithm;
 use crate::signature::secret::{Key, SecretEncoding};
 
-/// The half of a pair of keys that signs. It never prints, and is wiped when dropped.
+/// The private half of a key pair. It never prints, and is wiped when dropped.
 pub struct PrivateKey(Kind);
 
 enum Kind {
@@ -20,7 +20,7 @@ enum Kind {
     P256(P256Key),
 }
 
-/// What is no private key of the algorithm. It says nothing more of it.
+/// The bytes are no private key of the algorithm. The error says no more about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadPrivateKey;
 
@@ -33,8 +33,8 @@ impl fmt::Display for BadPrivateKey {
 impl std::error::Error for BadPrivateKey {}
 
 impl PrivateKey {
-    /// Reads a key as `openssl genpkey` writes it (PEM, PKCS #8), or its bytes in hexadecimal or base64, be it behind a
-    /// `whsk_`.
+    /// Reads a key as `openssl genpkey` writes it (PEM, PKCS #8), or its bytes in hexadecimal or base64. A `whsk_` before
+    /// them is ignored.
     ///
     /// # Errors
     /// [`BadPrivateKey`], also where the algorithm has no private keys.
@@ -54,7 +54,8 @@ impl PrivateKey {
         read(SecretEncoding::Hex).or_else(|| read(SecretEncoding::Base64)).ok_or(BadPrivateKey)
     }
 
-    /// The key of these bytes: as in PKCS #8 (RFC 5958), or bare. Bare Ed25519 keys may have their public half behind them.
+    /// The key with these bytes: PKCS #8 (RFC 5958), or the bare key. A bare Ed25519 key may have its public half behind
+    /// it.
     ///
     /// # Errors
     /// [`BadPrivateKey`]
@@ -74,7 +75,7 @@ impl PrivateKey {
         kind.map(Self).ok_or(BadPrivateKey)
     }
 
-    /// The half that everybody may have, as a secret of gateway.toml has it.
+    /// The public key, in the form that a secret of gateway.toml has.
     pub(super) fn public(&self) -> Key {
         Key::new(match &self.0 {
             Kind::Ed25519(key) => key.verifying_key().to_bytes().to_vec(),
@@ -82,7 +83,7 @@ impl PrivateKey {
         })
     }
 
-    /// The signature of a message, as its sender writes it: ECDSA's is in DER.
+    /// The signature of a message, as the sender writes it: ECDSA's is in DER.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.0 {
             Kind::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
@@ -110,7 +111,7 @@ impl fmt::Debug for PrivateKey {
 const PEM_BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";
 const PEM_END: &[u8] = b"-----END PRIVATE KEY-----";
 
-/// What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
+/// The bytes before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
 const ED25519_PKCS8: &[u8] =
     &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// RFC 8410, section 10.3, and the public key that section 10.1 has for it.
+    /// RFC 8410, section 10.3, with the public key of section 10.1.
     const PEM: &str = "-----BEGIN PRIVATE KEY-----\n\
                        MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
                        -----END PRIVATE KEY-----\n";

@@ -1,4 +1,4 @@
-//! Pure. Whether a verifier does its work: it must take what its own keys have signed, and nothing else.
+//! Pure. The probe of a verifier: it must accept what its own keys sign, and refuse everything else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use super::claim::Context;
 use super::sign::{CannotSign, Stamp};
 use super::{Fields, Verifier};
 
-/// What is signed. No sender would send it. It is a form, too, for the senders that sign one.
+/// The content that the probe signs. No sender sends it. It is also a form, for the schemes that sign forms.
 const CONTENT: &[u8] = b"hookgate=readiness+probe";
 
-/// Something is wrong with a verifier.
+/// Why a verifier fails its probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It refuses what was signed with the secret of this name.
+    /// It refuses content that was signed with the secret of this name.
     RefusesAuthentic(Arc<str>),
-    /// It takes content that was changed after it was signed with the secret of this name.
+    /// It accepts content that was changed after it was signed with the secret of this name.
     AcceptsForged(Arc<str>),
 }
 
@@ -32,8 +32,8 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 impl Verifier {
-    /// Signs a probe with each secret that counts at `now`, and verifies it in the way that every request goes: claim, content,
-    /// decision. A secret that has expired is left out: that it verifies nothing is what the operator asked for.
+    /// Signs a probe with each secret that is valid at `now`, and verifies it as any request: claim, content, decision.
+    /// Expired secrets are skipped: they verify nothing, as the operator asked.
     ///
     /// # Errors
     /// The first [`Fault`].
@@ -44,7 +44,7 @@ impl Verifier {
             let made = self.signature(Some(&key.name), &context(&target, &Lines(&[]), now), stamp, CONTENT);
             let signature = match made {
                 Ok(signature) => signature,
-                // Only the sender can sign, or it signs fields that only a real event has.
+                // Only the sender can sign, or the scheme signs fields that only a real event has.
                 Err(CannotSign::PublicKey | CannotSign::NotSignable) => continue,
                 Err(CannotSign::NoSecret | CannotSign::NoId | CannotSign::NotForm | CannotSign::NoDigest) => {
                     return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
@@ -54,7 +54,7 @@ impl Verifier {
             if !self.takes(&target, &lines, CONTENT, now) {
                 return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
             }
-            // A token vouches for the sender and not for the content.
+            // A token does not cover the content.
             if key.mac.token().is_none() && self.takes(&target, &lines, FORGED, now) {
                 return Err(Fault::AcceptsForged(Arc::clone(&key.name)));
             }
@@ -76,7 +76,7 @@ fn context<'c>(target: &'c str, fields: &'c Lines<'c>, now: SystemTime) -> Conte
     Context { target: target.as_bytes(), origin: Some("http://localhost"), ..Context::of(fields, now) }
 }
 
-/// A message with these field lines.
+/// The field lines of a message.
 struct Lines<'l>(&'l [(String, String)]);
 
 impl Fields for Lines<'_> {
@@ -100,7 +100,7 @@ mod tests {
     fn every_scheme_takes_what_is_signed_with_any_of_its_secrets() {
         for scheme in PRESETS.iter() {
             let secrets = vec![secret("current", "key", None), secret("previous", "other key", None)];
-            // A public key has to be one.
+            // The scheme takes public keys, and the secret is none.
             let Ok(verifier) = Verifier::new(scheme.clone(), secrets) else { continue };
             assert_eq!(verifier.probe(SystemTime::UNIX_EPOCH), Ok(()), "{}", scheme.name);
         }

@@ -1,6 +1,6 @@
-//! Pure. Signatures by a sender's private key, checked with its public key while the message arrives.
+//! Pure. Public-key signatures, checked while the message arrives.
 //!
-//! Nothing here is secret: neither the key nor the signature nor how long it takes to compare them.
+//! Nothing here is secret: not the key, not the signature, not the time of the comparison.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::tag::{Tag, Tags};
 
-/// Bytes that are no key of the algorithm. It says nothing more of them.
+/// The bytes are no public key of the algorithm. The error says no more about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadKey;
 
@@ -31,15 +31,15 @@ pub(super) enum PublicKey {
     P256(P256Key),
 }
 
-/// A message being hashed, with the signatures that it may have.
+/// A message being hashed, with its claimed signatures.
 pub(super) enum Running {
-    /// The hash begins with a part of the signature (RFC 8032, section 5.1.7), so there is one for each.
+    /// One hash for each signature, because the hash begins with a part of the signature (RFC 8032, section 5.1.7).
     Ed25519(Vec<StreamVerifier>),
     P256(P256Key, Sha256),
 }
 
 impl PublicKey {
-    /// 32 bytes (RFC 8032, section 5.1.5), or those in a `SubjectPublicKeyInfo` (RFC 8410, section 4).
+    /// Takes 32 bytes (RFC 8032, section 5.1.5), or a `SubjectPublicKeyInfo` with them (RFC 8410, section 4).
     pub(super) fn ed25519(bytes: &[u8]) -> Result<Self, BadKey> {
         let raw = match bytes.len() {
             32 => Some(bytes),
@@ -47,17 +47,17 @@ impl PublicKey {
         };
         let raw: &[u8; 32] = raw.and_then(|raw| raw.try_into().ok()).ok_or(BadKey)?;
         let key = Ed25519Key::from_bytes(raw).map_err(|_not_a_point| BadKey)?;
-        // Under a key of small order, signatures hold for many messages.
+        // A key of small order is refused: under it, one signature holds for many messages.
         if key.is_weak() { Err(BadKey) } else { Ok(Self::Ed25519(key)) }
     }
 
-    /// A `SubjectPublicKeyInfo` (RFC 5480, section 2), or the point itself (SEC 1, section 2.3.3).
+    /// Takes a `SubjectPublicKeyInfo` (RFC 5480, section 2), or the point itself (SEC 1, section 2.3.3).
     pub(super) fn p256(bytes: &[u8]) -> Result<Self, BadKey> {
         let key = P256Key::from_public_key_der(bytes).ok().or_else(|| P256Key::from_sec1_bytes(bytes).ok());
         key.map(Self::P256).ok_or(BadKey)
     }
 
-    /// Starts on a message that one of the `claimed` signatures may be for.
+    /// Starts on a message that should have one of the `claimed` signatures.
     pub(super) fn start(&self, claimed: &Tags) -> Running {
         match self {
             Self::Ed25519(key) => {
@@ -74,7 +74,7 @@ impl PublicKey {
 }
 
 impl Running {
-    /// How often each byte of the message is hashed.
+    /// How many times each byte of the message is hashed.
     pub(super) fn passes(&self) -> usize {
         match self {
             Self::Ed25519(verifiers) => verifiers.len(),
@@ -82,7 +82,7 @@ impl Running {
         }
     }
 
-    /// How many bytes could be hashed in the time that it takes to decide.
+    /// The cost of the decision, as the number of bytes that could be hashed in the same time.
     pub(super) fn weight(&self, claimed: &Tags) -> usize {
         let signatures = match self {
             Self::Ed25519(verifiers) => verifiers.len(),
@@ -125,12 +125,12 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo`.
+/// The bytes before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo`.
 const ED25519_SPKI: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// In the time that it takes to check a signature on the curve, so many bytes could be hashed.
+/// The cost of checking a signature on the curve, as the number of bytes that could be hashed in the same time.
 const MULTIPLICATION: usize = 128 * 1024;
 
-/// More candidates are not tried. Guards against requests with many signatures: each costs a pass over the content, or a
-/// multiplication on the curve.
+/// The most signatures that are tried. Guards against requests with many signatures: each costs a pass over the content, or
+/// a multiplication on the curve.
 const MOST_SIGNATURES: usize = 4;

@@ -1,5 +1,4 @@
-//! Pure. How a sender signs, as data: which field, which algorithm, which notation, what is signed, and where it names the
-//! model.
+//! Pure. A scheme: how a sender signs, as data.
 
 mod definition;
 

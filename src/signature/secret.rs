@@ -1,7 +1,7 @@
-//! Pure. Key bytes that never print, compare or linger.
+//! Pure. Secrets and their keys. Keys are never printed or compared, and are wiped when dropped.
 //!
-//! A [`Secret`] is what an operator configured, under a name that may appear in logs and metrics; its [`Key`] is the
-//! bytes the MAC is keyed with, which may appear nowhere. The keys are wiped from memory when they are dropped.
+//! A [`Secret`] is configured by the operator. Its name may appear in logs and metrics. Its [`Key`] is the bytes that a MAC
+//! is keyed with, which appear nowhere.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// The bytes a MAC is keyed with (RFC 2104's `K`).
+/// The bytes that a MAC is keyed with (RFC 2104's `K`).
 ///
-/// It cannot be printed, cloned or compared; whoever needs the bytes asks for them with [`Key::expose`], which is
-/// easy to find in a review.
+/// A key cannot be printed, cloned or compared. [`Key::expose`] is the only access to its bytes, and is easy to find in a
+/// review.
 pub struct Key(Zeroizing<Vec<u8>>);
 
 impl Key {
-    /// Takes the bytes over. They are wiped when the key is dropped.
+    /// Makes a key of these bytes. They are wiped when it is dropped.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The key's bytes, for keying a MAC and for nothing else.
+    /// The key's bytes, for keying a MAC only.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// How many bytes the key has.
+    /// The length of the key in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the key has no bytes at all.
+    /// Whether the key is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -50,10 +50,10 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Overwrites what earlier calls have left on this thread's stack, below the caller.
+/// Overwrites what earlier calls have left on this thread's stack, below the caller. Called after work with secrets.
 ///
-/// A value that is moved leaves its bytes where it was, and what keys a MAC or reads base64 in a library has places of its own. No
-/// type can wipe those. So this is called when secrets have been worked with.
+/// A moved value leaves its bytes at its old place, and libraries that key a MAC or decode base64 keep copies of their own.
+/// No type can wipe those.
 #[inline(never)]
 pub fn wipe_stack() {
     let mut area = [0_u64; STACK_TO_WIPE / 8];
@@ -61,27 +61,27 @@ pub fn wipe_stack() {
     std::hint::black_box(&area);
 }
 
-/// More than what reads, decodes and keys secrets takes of the stack, in a build without optimisation.
+/// More stack than reading, decoding and keying secrets takes in a build without optimisation.
 const STACK_TO_WIPE: usize = 96 << 10;
 
-/// A key with the name it goes by in logs and metrics, and the moment it stops to count.
+/// A key with its name for logs and metrics, and its expiry.
 #[derive(Debug)]
 pub struct Secret {
-    /// The name from the configuration; unique within a signature, and safe to print.
+    /// The name from the configuration: unique within a signature, and safe to print.
     pub name: Arc<str>,
     /// The bytes.
     pub key: Key,
-    /// From this moment on nothing verifies under this secret any more.
+    /// The time of expiry. From then on nothing verifies under this secret.
     pub not_after: Option<SystemTime>,
 }
 
-/// How the text of a secret stands for its key bytes.
+/// How the text of a secret encodes its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecretEncoding {
     /// The text's own bytes are the key.
     #[default]
     Utf8,
-    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding optional), be it behind a `whsec_`.
+    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding optional). A `whsec_` before it is ignored.
     Base64,
     /// The text is the key in hexadecimal, in either case.
     Hex,
@@ -92,10 +92,10 @@ impl SecretEncoding {
     pub const ALL: [(&'static str, Self); 3] =
         [("utf8", Self::Utf8), ("base64", Self::Base64), ("hex", Self::Hex)];
 
-    /// The key that `text` stands for.
+    /// Decodes the key from `text`.
     ///
     /// # Errors
-    /// [`NotOfItsEncoding`] if the text is not base64 or hexadecimal where it should be, or not UTF-8.
+    /// [`NotOfItsEncoding`] if the text is not in this encoding: not base64, not hexadecimal, or not UTF-8.
     pub fn decode(self, text: &[u8]) -> Result<Key, NotOfItsEncoding> {
         match self {
             Self::Utf8 => match std::str::from_utf8(text) {
@@ -107,7 +107,7 @@ impl SecretEncoding {
                 let text = bare.next().unwrap_or(text);
                 let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
                 let engine = if url_safe { &BASE64_URL } else { &BASE64 };
-                // What is decoded of a text that turns out to be none is wiped, too.
+                // The buffer is wiped even if the text turns out to be malformed.
                 let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
                 let decoded = engine.decode_slice(text, &mut bytes);
                 let len = decoded.map_err(|_undisclosed| NotOfItsEncoding(self))?;
@@ -122,7 +122,7 @@ impl SecretEncoding {
         }
     }
 
-    /// What the encoding is called in gateway.toml.
+    /// The name in gateway.toml.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -133,9 +133,9 @@ impl SecretEncoding {
     }
 }
 
-/// The text of a secret is not of the encoding that it is configured to have.
+/// The text of a secret is not in its configured encoding.
 ///
-/// It says nothing of where the text goes wrong: that would print a part of it.
+/// The error does not say where the text is wrong: that would print a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOfItsEncoding(pub SecretEncoding);
 
@@ -151,21 +151,21 @@ impl fmt::Display for NotOfItsEncoding {
 
 impl std::error::Error for NotOfItsEncoding {}
 
-/// Why a secret that works is still not a good one.
+/// Why a secret that works is still weak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weakness {
-    /// Fewer bytes than [`SHORTEST_GOOD_KEY`]; how many.
+    /// The key has only this many bytes, fewer than [`SHORTEST_GOOD_KEY`].
     Short(usize),
-    /// A word that examples use and attackers try first.
+    /// The secret is a word that examples use and attackers try first.
     Sample,
 }
 
-/// Keys shorter than this many bytes are warned about.
+/// A key with fewer bytes causes a warning.
 pub const SHORTEST_GOOD_KEY: usize = 16;
 
-/// What speaks against the secret with this `text` and this `key`.
+/// Why the secret with this `text` and this `key` is weak.
 ///
-/// The comparison with the list of samples need not take constant time: it runs at start-up, on the operator's own text.
+/// The comparison with the sample secrets need not take constant time: it runs at start-up, on the operator's own text.
 #[must_use]
 pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
     let sample = SAMPLES.iter().any(|sample| text.eq_ignore_ascii_case(sample.as_bytes()));
@@ -180,16 +180,16 @@ pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
 
 const PADDED_OR_NOT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-/// Base64 (RFC 4648, section 4), read with its padding or without.
+/// Base64 (RFC 4648, section 4), decoded with or without padding.
 pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDED_OR_NOT);
-/// Base64 for URLs (RFC 4648, section 5), read with its padding or without, written without.
+/// Base64 for URLs (RFC 4648, section 5), decoded with or without padding, encoded without.
 pub(crate) const BASE64_URL: GeneralPurpose =
     GeneralPurpose::new(&alphabet::URL_SAFE, PADDED_OR_NOT.with_encode_padding(false));
 
-/// What senders that follow Standard Webhooks put before their secrets, and before their public keys.
+/// The prefixes that Standard Webhooks senders put before secrets and before public keys.
 const STANDARD_WEBHOOKS: [&[u8]; 2] = [b"whsec_", b"whpk_"];
 
-/// Words that stand in documentation where a secret should.
+/// The placeholder secrets of documentation.
 const SAMPLES: [&str; 22] = [
     "changeme",
     "change-me",

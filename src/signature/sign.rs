@@ -1,4 +1,4 @@
-//! Pure. The fields that a sender would add: for `hookgate sign`, `send`, and tests; no part of the gateway's own work.
+//! Pure. Making signatures as a sender does: for `hookgate sign`, `send` and tests. The gateway itself does not use it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,16 +14,16 @@ use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
 use super::window::Place;
 
-/// What is signed besides the body, where the scheme does so and the signer has a say.
+/// The signed values besides the body that the signer may choose.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stamp<'s> {
-    /// The text of the timestamp; without, it is made of the context's `now`.
+    /// The text of the timestamp; if absent, it is made from the context's `now`.
     pub timestamp: Option<&'s str>,
     /// The event's identifier.
     pub id: Option<&'s str>,
 }
 
-/// The field lines that a sender adds, and whose secret they are made with.
+/// The field lines that a sender adds, and the secret that they are made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The lower-case name of the signature field, and its value.
@@ -35,26 +35,26 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// All lines, the signature's last.
+    /// All lines, the signature field last.
     pub fn lines(&self) -> impl Iterator<Item = &(String, String)> {
         self.others.iter().chain(std::iter::once(&self.field))
     }
 }
 
-/// Why there is no signature.
+/// Why no signature can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CannotSign {
     /// There is no secret of this name, or none at all.
     NoSecret,
-    /// It takes the sender's private key.
+    /// Only the sender's private key can sign.
     PublicKey,
-    /// The scheme signs an identifier, and none was given.
+    /// The scheme signs an identifier, and there is none.
     NoId,
-    /// The scheme signs a form, and this content is none, or none that can be read in one way only.
+    /// The scheme signs a form, and the content is none, or can be parsed in two ways.
     NotForm,
-    /// The content's digest is not in the target's query, where it is signed: [`Verifier::target`] puts it there.
+    /// The scheme signs the content's digest in the target's query, and it is missing: [`Verifier::target`] adds it.
     NoDigest,
-    /// What is signed besides the body is missing, or cannot be signed without doubt about where it ends.
+    /// A signed value besides the body is missing, or it is ambiguous where it ends.
     NotSignable,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for CannotSign {
 impl std::error::Error for CannotSign {}
 
 impl Verifier {
-    /// Signs content as a sender would, with the secret of this name or the first.
+    /// Signs content as a sender would, with the secret of this name, or with the first.
     ///
     /// # Errors
     /// [`CannotSign`]
@@ -97,7 +97,7 @@ impl Verifier {
         self.signed_by(key.ok_or(CannotSign::NoSecret)?, context, stamp, content)
     }
 
-    /// The request target that a sender uses for this content: with its digest in the query, where that is how it is signed.
+    /// The request target that a sender uses for this content: with its digest in the query, if the scheme signs that.
     #[must_use]
     pub fn target<'t>(&self, target: &'t str, content: &[u8]) -> Cow<'t, str> {
         match self.scheme.content.content() {
@@ -109,14 +109,13 @@ impl Verifier {
         }
     }
 
-    /// The one field line that a sender with this verifier's first secret would add to this content, where the scheme
-    /// signs nothing but that.
+    /// The field line that a sender adds to this content, made with the first secret, if the scheme signs only the content.
     #[must_use]
     pub fn sign(&self, content: &[u8]) -> Option<(&str, String)> {
         self.signed_plainly(None, content)
     }
 
-    /// As [`Verifier::sign`], with the secret of this name. `None` if there is none.
+    /// As [`Verifier::sign`], with the secret of this name. `None` if there is no such secret.
     #[must_use]
     pub fn sign_with(&self, secret: &str, content: &[u8]) -> Option<(&str, String)> {
         self.signed_plainly(Some(secret), content)

@@ -1,21 +1,21 @@
-//! Pure. The tags of a message: what a signature field claims, and what a MAC comes to.
+//! Pure. The tags of a message: those that a signature field claims, and the one that a MAC computes.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// The value of a MAC, as bytes. There is no `==` for it, and it does not print.
+/// A tag: the value of a MAC, as bytes. It has no `==`, and never prints.
 #[derive(Clone)]
 pub struct Tag {
     bytes: [u8; LONGEST_TAG],
     len: u8,
 }
 
-/// As many bytes as a SHA-512 and an Ed25519 signature have.
+/// The longest tag in bytes: that of HMAC-SHA512 and of Ed25519.
 pub const LONGEST_TAG: usize = 64;
 
 impl Tag {
-    /// A tag of these bytes; `None` if they are more than [`LONGEST_TAG`].
+    /// A tag with these bytes; `None` if they are more than [`LONGEST_TAG`].
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
         let mut tag = Self { bytes: [0; LONGEST_TAG], len: u8::try_from(bytes.len()).ok()? };
@@ -23,8 +23,8 @@ impl Tag {
         Some(tag)
     }
 
-    /// The tag that a shared token stands for: of one length for all of them, so that comparing tells nothing of how long
-    /// the right one is.
+    /// The tag of a shared token. It has the same length for all tokens, so that a comparison does not reveal the length of
+    /// the right one.
     #[must_use]
     pub fn of_token(text: &[u8]) -> Option<Self> {
         Self::of(&Sha256::digest(text))
@@ -43,7 +43,7 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// The tags of one request, of which any may verify. A single one takes no memory of its own.
+/// The claimed tags of one request. A single tag takes no heap memory.
 #[derive(Debug, Default)]
 pub struct Tags {
     first: Option<Tag>,
@@ -60,19 +60,19 @@ impl Tags {
         }
     }
 
-    /// How many there are.
+    /// The number of tags.
     #[must_use]
     pub fn len(&self) -> usize {
         self.others.len().saturating_add(usize::from(self.first.is_some()))
     }
 
-    /// Whether there is none.
+    /// Whether there are no tags.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
-    /// In the order of the field.
+    /// The tags in the order of the field.
     pub fn iter(&self) -> impl Iterator<Item = &Tag> {
         self.first.iter().chain(&self.others)
     }

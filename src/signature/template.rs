@@ -1,8 +1,8 @@
-//! Pure. What a sender signs, as a template: parsed once, then spliced as bytes.
+//! Pure. The template of what a sender signs: parsed once, then filled in as bytes.
 //!
-//! What a stranger sends is never read as a template, and never moves the seams: in what is signed, each variable part ends
-//! where it ended in the request. An id or a field holds nothing of what follows it in the template, and of two parts
-//! with nothing between them, at most one can be of any length.
+//! What a sender sends is never parsed as a template, and cannot move the boundaries between parts: in the signed text,
+//! each variable part ends where it ended in the request. An identifier or a field cannot contain the text that follows it
+//! in the template. Of two parts with nothing between them, at most one can have any length.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::ops::Range;
 #[cfg(doc)]
 use super::form::Form;
 
-/// What is signed: the content, and what stands before and behind it.
+/// What is signed: the content, and the parts before and behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
@@ -19,21 +19,21 @@ pub struct Template {
     after: Vec<Part>,
 }
 
-/// How the content is part of what is signed.
+/// How the content is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// `{body}`: as it is.
+    /// `{body}`: the content as it is.
     Whole,
-    /// `{form}`: as a form, its decoded names and values sorted and put together (see [`Form`]).
+    /// `{form}`: the content as a form, with decoded names and values, sorted and joined (see [`Form`]).
     Form,
-    /// `{digest:NAME}`: not at all, but its SHA-256 stands in the signed query, in hexadecimal, under this name.
+    /// `{digest:NAME}`: only the content's SHA-256, which the signed query has under this name, in hexadecimal.
     Digest(String),
 }
 
 /// A part of what is signed, besides the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// This text.
+    /// Literal text.
     Literal(String),
     /// `{timestamp}`
     Timestamp,
@@ -41,32 +41,32 @@ pub enum Part {
     Id,
     /// `{method}`
     Method,
-    /// `{path}`: the request target up to its query.
+    /// `{path}`: the request target without its query.
     Path,
-    /// `{query}`: what follows the target's `?`.
+    /// `{query}`: the query of the request target, without `?`.
     Query,
-    /// `{url}`: public origin and request target.
+    /// `{url}`: the public origin and the request target.
     Url,
-    /// `{url:decoded}`: the same, with the percent-encodings decoded that HubSpot decodes.
+    /// `{url:decoded}`: the URL, with the percent-encodings decoded that HubSpot decodes.
     UrlDecoded,
     /// `{header:x}`: the value of the field with this lower-case name.
     Field(String),
 }
 
-/// What the parts of a template stand for in one request.
+/// The values of a template's parts in one request.
 pub trait Values {
-    /// Appends the bytes of a part; `None` if the request has none that could be meant.
+    /// Appends the bytes of a part; `None` if the request has no valid value for it.
     fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()>;
 }
 
 impl Template {
-    /// The content and nothing else.
+    /// The template of the content alone.
     #[must_use]
     pub fn body() -> Self {
         Self { text: BODY.to_owned(), before: Vec::new(), body: Body::Whole, after: Vec::new() }
     }
 
-    /// Reads a template such as `{timestamp}.{body}`.
+    /// Parses a template such as `{timestamp}.{body}`.
     ///
     /// # Errors
     /// [`TemplateError`], with the place in the text.
@@ -116,58 +116,59 @@ impl Template {
         Ok(template)
     }
 
-    /// As it was written.
+    /// The template's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is the content and nothing else.
+    /// Whether only the content is signed.
     #[must_use]
     pub fn is_body(&self) -> bool {
         self.before.is_empty() && self.after.is_empty() && self.body == Body::Whole
     }
 
-    /// How the content is part of it.
+    /// How the content is signed.
     #[must_use]
     pub fn content(&self) -> &Body {
         &self.body
     }
 
-    /// Whether it has the URL that the sender believes to send to.
+    /// Whether the URL that the sender sends to is signed.
     #[must_use]
     pub fn signs_url(&self) -> bool {
         self.has(&Part::Url) || self.has(&Part::UrlDecoded)
     }
 
-    /// Whether a part is in it.
+    /// Whether a part is signed.
     #[must_use]
     pub fn has(&self, part: &Part) -> bool {
         self.parts().any(|other| other == part)
     }
 
-    /// Everything but the content.
+    /// The parts besides the content.
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         self.before.iter().chain(&self.after)
     }
 
-    /// What is signed before and behind the content. Takes no memory where the template has nothing there.
+    /// The signed bytes before and behind the content. Allocates nothing if the template has no parts there.
     ///
-    /// `None` if a value is missing, or could be mistaken for what follows it.
+    /// `None` if a value is missing, or if it is ambiguous where it ends.
     pub fn splice(&self, values: &impl Values) -> Option<(Vec<u8>, Vec<u8>)> {
         let follows = (self.body == Body::Whole).then_some(&self.body);
         Some((spliced(&self.before, follows, values)?, spliced(&self.after, None, values)?))
     }
 }
 
-/// The bytes of `parts`, and of the content behind them, if it `follows` as it is.
+/// The bytes of `parts`. `follows` is the content, if it comes next as it is.
 fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let start = bytes.len();
         values.append(part, &mut bytes)?;
         let next = parts.get(index.saturating_add(1));
-        // A bracket in a URL, where none should be, could be the first of the content, which is JSON in all likelihood.
+        // URLs have no brackets here. One at the end of a URL could be the first byte of the content, which is most likely
+        // JSON.
         if next.is_none()
             && follows.is_some()
             && part.is_of_url()
@@ -186,7 +187,7 @@ fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Opti
 }
 
 impl Part {
-    /// Whether a stranger chooses what it is and how long.
+    /// Whether the sender chooses its text and its length.
     fn is_open(&self) -> bool {
         matches!(self, Self::Id | Self::Field(_) | Self::Query)
     }
@@ -196,23 +197,23 @@ impl Part {
         matches!(self, Self::Path | Self::Query | Self::Url | Self::UrlDecoded)
     }
 
-    /// Whether where it ends is clear from the text itself, or from the route.
+    /// Whether its own text, or the route, determines where it ends.
     fn is_closed(&self) -> bool {
         matches!(self, Self::Literal(_) | Self::Timestamp | Self::Method)
     }
 }
 
-/// What a template is made of.
+/// A part of a template, or the content.
 enum Piece {
     Part(Part),
     Body(Body),
 }
 
-/// A part or the content as it is written, with its braces.
+/// Parses one variable, with its braces.
 fn variable(text: &str) -> Result<Piece, TemplateFault> {
     let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
     if let Some(name) = name.strip_prefix("digest:") {
-        // A name that is written in one way only, in whatever query.
+        // Such a name has only one spelling in a query.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let fine = !name.is_empty() && name.bytes().all(plain);
         return if fine {
@@ -238,7 +239,7 @@ fn variable(text: &str) -> Result<Piece, TemplateFault> {
     }))
 }
 
-/// Refuses two neighbours of which nobody could tell where one ends and the other begins.
+/// Refuses two neighbouring pieces if it is ambiguous where the first ends.
 fn seams(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
     for pair in pieces.windows(2) {
         let [(_, first), (at, second)] = pair else { continue };
@@ -251,12 +252,12 @@ fn seams(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// A template that cannot be one.
+/// An error in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
-    /// Where in the text, in bytes.
+    /// The range in the text, in bytes.
     pub at: Range<usize>,
-    /// What is wrong there.
+    /// What is wrong.
     pub fault: TemplateFault,
 }
 
@@ -267,13 +268,13 @@ pub enum TemplateFault {
     NoBody,
     /// There is a second `{body}`.
     SecondBody,
-    /// A brace that opens or closes nothing.
+    /// A brace without its counterpart.
     Brace,
     /// No part has this name.
     Unknown,
-    /// Two parts of any length with nothing between them.
+    /// Two parts of any length, with nothing between them.
     NothingBetween,
-    /// The content's digest stands in a query that is not signed.
+    /// The content's digest is in a query that is not signed.
     DigestUnsigned,
 }
 
@@ -298,7 +299,7 @@ impl std::error::Error for TemplateError {}
 
 const BODY: &str = "{body}";
 
-/// The parts that a template can have, for people.
+/// The variables of a template, for people.
 pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
      `{url:decoded}`, `{header:NAME}`";
 
@@ -354,7 +355,7 @@ mod tests {
         assert_eq!(spliced("{query}.{body}", "a.b"), None);
     }
 
-    /// Or `/p?q` before `[{}]` could be taken for `/p?q[` before `{}]`.
+    /// Otherwise `/p?q` before `[{}]` could be taken for `/p?q[` before `{}]`.
     #[test]
     fn a_url_that_stands_directly_before_the_content_has_no_bracket() {
         struct Bracket;

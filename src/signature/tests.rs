@@ -1,4 +1,4 @@
-//! What verification promises, called as functions.
+//! Tests of what verification guarantees, as function calls.
 
 use std::time::{Duration, SystemTime};
 
@@ -38,7 +38,7 @@ fn propify() -> Verifier {
     verifier("propify", vec![secret("current", "propify_test_secret")])
 }
 
-/// The name of the secret that verifies, or none.
+/// The name of the secret that verifies, if any.
 fn verify(verifier: &Verifier, fields: &Lines, content: &[u8], now: SystemTime) -> Option<String> {
     let mut verification = verifier.begin(verifier.claim(&Context::of(fields, now)).unwrap(), now);
     verification.push(content);
@@ -166,7 +166,7 @@ fn receive_appends_at_most_its_limit_and_hashes_what_it_appended() {
 }
 
 proptest! {
-    /// The heart of it: whatever is changed in content or claim, and however it is cut, what does not verify is refused.
+    /// The main guarantee: whatever is changed in content or claim, and however the content is split, it is refused.
     #[test]
     fn exactly_the_signed_bytes_verify(
         content: Vec<u8>,

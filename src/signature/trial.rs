@@ -1,7 +1,7 @@
-//! Pure. The secrets of a verifier, tried one after the other on content that is all there, in steps of bounded work.
+//! Pure. The trial of a verifier's further secrets on complete content, in steps of bounded work.
 //!
-//! Work is counted in bytes that are hashed, and what takes as long as hashing so many counts as much. What is signed of the
-//! content is found out once, however many secrets there are.
+//! Work is counted in hashed bytes; other work counts as the bytes that could be hashed in the same time. The signed form
+//! of the content is computed once, for all secrets.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -15,46 +15,46 @@ use super::mac::Running;
 use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
 
-/// Secrets that are being tried on a claim.
+/// A trial of secrets on a claim.
 pub(super) struct Trial<'v> {
     verifier: &'v Verifier,
     claim: Claim,
     now: SystemTime,
-    /// The secret that has been tried before, by its number.
+    /// The index of the secret that was tried while the content arrived.
     except: Option<usize>,
-    /// The number of the next one.
+    /// The index of the next secret.
     next: usize,
     signed: Signed,
     under_way: Option<UnderWay<'v>>,
 }
 
-/// What is signed of the content.
+/// How the content is signed.
 enum Signed {
-    /// All of it.
+    /// As it is.
     Whole,
-    /// A form, which has not been read yet.
+    /// As a form, not parsed yet.
     Form,
-    /// Its pairs, in this order.
+    /// As a form, with its pairs in this order.
     Pairs(Order),
-    /// Its digest, which is being computed: so many bytes have been hashed.
+    /// By its digest, of which this many bytes are hashed.
     Hashing(Box<Sha256>, usize),
-    /// Its digest, and that is right.
+    /// By its digest, which is right.
     Digest,
 }
 
-/// A secret that is being tried.
+/// The secret under trial.
 struct UnderWay<'v> {
     key: &'v KeyedSecret,
     running: Running,
-    /// How much of the content has been hashed.
+    /// The bytes of content that are hashed.
     hashed: usize,
-    /// The same of a form.
+    /// The same, in a form.
     place: Place,
 }
 
-/// What a step has come to.
+/// The result of a step.
 pub(super) enum Tried<'v> {
-    /// There is more to do.
+    /// There is more work to do.
     More,
     /// The claim holds under this secret.
     Holds(&'v KeyedSecret),
@@ -62,14 +62,14 @@ pub(super) enum Tried<'v> {
     Fails,
 }
 
-/// A step, and the work that it took.
+/// The result of a step, and its work.
 pub(super) struct Step<'v> {
     pub(super) tried: Tried<'v>,
     pub(super) work: usize,
 }
 
 impl<'v> Trial<'v> {
-    /// Tries every secret that counts, but the one with this number. `None` if there is none.
+    /// Tries every valid secret but the one with the index `except`. `None` if there are none.
     pub(super) fn of(
         verifier: &'v Verifier,
         claim: Claim,
@@ -85,14 +85,14 @@ impl<'v> Trial<'v> {
         trial.key_from(0).is_some().then_some(trial)
     }
 
-    /// The first secret to be tried from this number on, and its number.
+    /// The first secret to try from this index on, with its index.
     fn key_from(&self, number: usize) -> Option<(usize, &'v KeyedSecret)> {
         let mut keys = self.verifier.keys.iter().enumerate().skip(number);
         keys.find(|(index, key)| Some(*index) != self.except && key.counts(self.now))
     }
 
-    /// Goes on for about as much work as `budget` says: it ends within that, or with the step that exceeds it. No such step
-    /// takes more than to read a form once, or to begin or to decide with one secret.
+    /// Does about `budget` of work: stops when it is done, or after the first small step that exceeds it. No small step
+    /// does more than parse a form once, or begin or decide with one secret.
     ///
     /// The content must be the same each time.
     pub(super) fn step(&mut self, content: &[u8], budget: usize) -> Step<'v> {
@@ -110,7 +110,7 @@ impl<'v> Trial<'v> {
         }
     }
 
-    /// The smallest step, and the work that it took.
+    /// Does the smallest step. Gives back its work.
     fn advance(&mut self, content: &[u8], most: usize) -> (usize, ControlFlow<Tried<'v>>) {
         let go_on = ControlFlow::Continue(());
         let Some(UnderWay { key, running, hashed, place }) = &mut self.under_way else {
@@ -122,7 +122,7 @@ impl<'v> Trial<'v> {
                 let passes = running.passes();
                 let piece = match most.checked_div(passes) {
                     Some(most) => piece(content, *hashed, most.max(1)),
-                    // It is not about the content.
+                    // A token does not depend on the content.
                     None => &[],
                 };
                 running.update(piece);
@@ -159,7 +159,7 @@ impl<'v> Trial<'v> {
                 hash.update(piece);
                 *hashed = hashed.saturating_add(piece.len());
                 if piece.is_empty() {
-                    // The query says it to everybody.
+                    // The digest is not secret: the query has it.
                     let digest: [u8; 32] = std::mem::take(&mut **hash).finalize().into();
                     if self.claim.besides.as_ref().and_then(|besides| besides.digest) != Some(digest) {
                         return (0, fails);
@@ -181,13 +181,13 @@ impl<'v> Trial<'v> {
     }
 }
 
-/// At most `most` bytes of the content, from this place on.
+/// At most `most` bytes of the content, from this offset on.
 fn piece(content: &[u8], from: usize, most: usize) -> &[u8] {
     let rest = content.get(from..).unwrap_or_default();
     rest.get(..most).unwrap_or(rest)
 }
 
-/// What it takes to begin with a secret, in bytes.
+/// The work of beginning with a secret, in bytes.
 const BEGINNING: usize = 64;
 
 impl fmt::Debug for Trial<'_> {

@@ -1,4 +1,4 @@
-//! Pure. The verification of a request: its content is hashed as it comes, then it is decided.
+//! Pure. The verification of a request: its content is hashed as it arrives, then it is decided.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,11 +14,11 @@ use super::trial::{Trial, Tried};
 use super::verifier::{KeyedSecret, Verifier};
 
 impl Verifier {
-    /// Starts to verify a request: reads what its `head` claims, and takes the head along, so that the proof is about the head
-    /// that the claim was read from. `origin` is where the sender believes to send it, `now` the moment that it is judged in.
+    /// Starts to verify a request: reads the claim of its `head`, and keeps the head, so that the proof is about the same
+    /// head. `origin` is the URL that the sender sends to, `now` the time at which the request is judged.
     ///
     /// # Errors
-    /// [`ClaimError`] where there is no claim that could be checked, and the head.
+    /// [`ClaimError`] if there is no well-formed claim, with the head.
     pub fn receive<H: Signable>(
         &self,
         head: H,
@@ -32,17 +32,16 @@ impl Verifier {
         }
     }
 
-    /// Starts to verify a claim by itself. What comes of it is no proof of a request, as it has no head.
+    /// Starts to verify a claim alone. The result is no proof of a request, because it has no head.
     ///
-    /// Content is hashed under the first secret that still counts while it arrives; under the others only where the
-    /// first does not verify. So a good event costs one pass whatever the number of secrets.
+    /// Content is hashed under the first valid secret while it arrives; under the others only if the first does not verify.
+    /// So a good event costs one pass, however many secrets there are.
     #[must_use]
     pub fn begin(&self, claim: Claim, now: SystemTime) -> Verification<'_, ()> {
         self.start(Some(claim), (), now)
     }
 
-    /// Starts to receive content for which there is no claim, so that it can only end as a [`Mismatch`]: for routes that
-    /// observe.
+    /// Starts to receive content without a claim, for routes in observe mode. It can only end as a [`Mismatch`].
     #[must_use]
     pub fn receive_without_claim<H>(&self, head: H, now: SystemTime) -> Verification<'_, H> {
         self.start(None, head, now)
@@ -57,7 +56,7 @@ impl Verifier {
     }
 }
 
-/// A claim being checked: the content received so far, and the MAC over it.
+/// A claim under verification: the content received so far, and the MAC over it.
 #[derive(Debug)]
 pub struct Verification<'v, H> {
     verifier: &'v Verifier,
@@ -76,7 +75,7 @@ impl<'v, H> Verification<'v, H> {
         &self.head
     }
 
-    /// How many bytes of content have been received.
+    /// The bytes of content received so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.content.len()
@@ -88,7 +87,7 @@ impl<'v, H> Verification<'v, H> {
         self.content.is_empty()
     }
 
-    /// How many bytes of memory the content occupies: never less than its length.
+    /// The bytes of memory that the content occupies: at least its length.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.content.capacity()
@@ -97,16 +96,16 @@ impl<'v, H> Verification<'v, H> {
     /// Makes the content's memory exactly `capacity` bytes, if it is less.
     pub fn grow_to(&mut self, capacity: usize) {
         if self.content.capacity() == 0 {
-            // Most content needs memory once, and to make some is less work than to make it more.
+            // Most content needs memory once, and allocating costs less than reallocating.
             self.content = Vec::with_capacity(capacity);
         } else {
             self.content.reserve_exact(capacity.saturating_sub(self.content.len()));
         }
     }
 
-    /// Lets `read` append at most `limit` bytes of content, and hashes what it appended while that is still in the cache.
+    /// Lets `read` append at most `limit` bytes of content, and hashes them while they are in the cache.
     ///
-    /// `read` is given a place to append to, not the bytes before it: what has been hashed cannot be changed.
+    /// `read` can only append: it cannot change the bytes that are already hashed.
     pub fn receive<T>(&mut self, limit: usize, read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> T) -> T {
         let result = read(&mut (&mut self.content).limit(limit));
         self.hash_new();
@@ -126,7 +125,7 @@ impl<'v, H> Verification<'v, H> {
         self.hashed = self.content.len();
     }
 
-    /// All content is there.
+    /// Ends the content.
     #[must_use]
     pub fn complete(self) -> Check<'v, H> {
         let Self { verifier, head, claim, now, first, running, content, hashed: _ } = self;
@@ -143,7 +142,7 @@ impl<'v, H> Verification<'v, H> {
         Check { verifier, head, state, content, now }
     }
 
-    /// Decides at once: [`Self::complete`], and [`Check::finish`].
+    /// Decides at once: [`Self::complete`], then [`Check::finish`].
     ///
     /// # Errors
     /// [`Mismatch`]
@@ -152,10 +151,10 @@ impl<'v, H> Verification<'v, H> {
     }
 }
 
-/// Content that is all there, while it is found out which secret its tag was made with.
+/// The check of complete content: which secret made its tag?
 ///
-/// The content was hashed under one secret while it arrived. What further secrets take is done in steps of bounded work, so
-/// that whoever has other things to do can do them in between.
+/// The content was hashed under one secret while it arrived. Further secrets are tried in steps of bounded work, so that
+/// the caller can do other work in between.
 #[derive(Debug)]
 pub struct Check<'v, H> {
     verifier: &'v Verifier,
@@ -171,12 +170,12 @@ enum State<'v> {
     Holds(&'v KeyedSecret),
     /// It holds under none.
     Fails,
-    /// There are more to be tried.
+    /// There are more secrets to try.
     Trying(Box<Trial<'v>>),
 }
 
 impl<'v> State<'v> {
-    /// Apart from the rest, because it is seldom needed.
+    /// Not inlined, because it is seldom needed.
     #[cold]
     #[inline(never)]
     fn trying(verifier: &'v Verifier, claim: Claim, now: SystemTime, except: Option<usize>) -> Self {
@@ -184,29 +183,29 @@ impl<'v> State<'v> {
     }
 }
 
-/// Whether there is more to do.
+/// Whether there is more work to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stepped {
-    /// There is.
+    /// There is more.
     More,
-    /// There is not.
+    /// It is done.
     Done,
 }
 
 impl<'v, H> Check<'v, H> {
-    /// How many bytes of content there are.
+    /// The length of the content in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.content.len()
     }
 
-    /// Whether there is no content.
+    /// Whether the content is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.content.is_empty()
     }
 
-    /// Goes on for the time that it takes to hash about `budget` bytes.
+    /// Works for as long as hashing about `budget` bytes takes.
     #[must_use]
     pub fn step(&mut self, budget: usize) -> Stepped {
         let State::Trying(trial) = &mut self.state else { return Stepped::Done };
@@ -218,10 +217,10 @@ impl<'v, H> Check<'v, H> {
         Stepped::Done
     }
 
-    /// Decides, whatever is left to do for that. On success content, head and proof are one.
+    /// Decides, and does all work that is left for that. On success, the proof holds the head and the content.
     ///
     /// # Errors
-    /// [`Mismatch`] if the content's tag is not the claimed one under any secret that counts. It gives everything back.
+    /// [`Mismatch`] if the claimed tag is not the content's under any valid secret. It gives back head and content.
     pub fn finish(mut self) -> Result<AuthenticRequest<'v, H>, Mismatch<H>> {
         while self.step(usize::MAX) == Stepped::More {}
         let Self { verifier, head, state, content, now } = self;
@@ -234,9 +233,10 @@ impl<'v, H> Check<'v, H> {
     }
 }
 
-/// The proof: a request whose content was made by somebody who has one of the route's secrets.
+/// The proof of authenticity: the content was signed with one of the route's secrets.
 ///
-/// Only [`Check::finish`] makes one, and `forward` takes nothing else, so that a forgotten check does not compile.
+/// Only [`Check::finish`] makes one, and `forward` takes nothing else, so that code which forgets the check does not
+/// compile.
 #[derive(Debug)]
 pub struct AuthenticRequest<'v, H> {
     verifier: &'v Verifier,
@@ -246,7 +246,7 @@ pub struct AuthenticRequest<'v, H> {
 }
 
 impl<'v, H> AuthenticRequest<'v, H> {
-    /// The verifier that it has passed.
+    /// The verifier that made the proof.
     #[must_use]
     pub fn verifier(&self) -> &'v Verifier {
         self.verifier
@@ -269,19 +269,19 @@ impl<'v, H> AuthenticRequest<'v, H> {
         &self.secret
     }
 
-    /// Takes it apart, for writing it to an upstream: head and content.
+    /// Splits it into head and content, to be written to an upstream.
     pub fn into_parts(self) -> (H, Vec<u8>) {
         (self.head, self.content)
     }
 }
 
-/// The content does not verify. What was received comes back, for a diagnosis or to be passed on in observe mode.
+/// The content does not verify. It is given back, for diagnosis or for observe mode.
 #[derive(Debug)]
 pub struct Mismatch<H> {
-    /// The head, as it was given to [`Check::finish`].
+    /// The head.
     pub head: H,
     /// The content that does not verify.
     pub content: Vec<u8>,
-    /// The moment that it was judged in.
+    /// The time at which it was judged.
     pub now: SystemTime,
 }

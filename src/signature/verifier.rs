@@ -1,4 +1,4 @@
-//! Pure. A scheme with the secrets of one sender, of which any may verify.
+//! Pure. A scheme with the secrets of one sender, any of which may verify.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,15 +12,15 @@ use super::private_key::PrivateKey;
 use super::scheme::Scheme;
 use super::secret::{Key, Secret};
 
-/// Checks the signatures of one sender: a scheme, and the secrets of which any may verify.
+/// Verifies the signatures of one sender: a scheme, and secrets, any of which may verify.
 #[derive(Debug)]
 pub struct Verifier {
     pub(super) scheme: Arc<Scheme>,
     pub(super) keys: Vec<KeyedSecret>,
-    /// The same with what a secret may have been meant to be, for explaining a mismatch. They verify no request.
+    /// Verifiers with misread variants of a secret, for explaining a mismatch. They verify no request.
     pub(super) key_variants: Vec<(KeyChange, Verifier)>,
     pub(super) answers: Answers,
-    /// To sign with, where it takes more than what verifies. The gateway has none.
+    /// The private key, for signing, if the algorithm needs one. The gateway has none.
     pub(super) private: Option<PrivateKey>,
 }
 
@@ -32,10 +32,10 @@ pub(super) struct KeyedSecret {
 }
 
 impl Verifier {
-    /// Keys the scheme's algorithm with each secret, once. The secrets' bytes are wiped on return.
+    /// Sets up the scheme's algorithm with each secret, once. The secrets' bytes are wiped on return.
     ///
     /// # Errors
-    /// [`BadKey`] if a secret should be a public key and is none.
+    /// [`BadKey`] if a secret must be a public key and is none.
     pub fn new(scheme: impl Into<Arc<Scheme>>, secrets: Vec<Secret>) -> Result<Self, BadKey> {
         let scheme = scheme.into();
         let keyed = secrets.into_iter().map(|secret| {
@@ -46,7 +46,7 @@ impl Verifier {
         Ok(Self { scheme, keys, key_variants: Vec::new(), answers: Answers::Nothing, private: None })
     }
 
-    /// Somebody who has the private key of a scheme's sender, to try a gateway with.
+    /// The sender of a scheme with public keys, with its private key; for trying a gateway.
     ///
     /// # Errors
     /// [`BadKey`] if the scheme takes no such key.
@@ -59,8 +59,8 @@ impl Verifier {
         Ok(Self { private: Some(private), ..Self::new(scheme, vec![secret])? })
     }
 
-    /// Takes along what the secret of this name may have been meant to be, for [`causes`](super::causes). Nothing verifies for it. What is
-    /// no key of the scheme's is left out; the keys' bytes are wiped on return.
+    /// Adds variants of the key of this name, for [`causes`](super::causes). They verify no request. A variant that is no
+    /// key of the scheme is skipped. The variants' bytes are wiped on return.
     #[must_use]
     pub fn suspecting(
         mut self,
@@ -76,13 +76,13 @@ impl Verifier {
         self
     }
 
-    /// The scheme it verifies by.
+    /// The scheme.
     #[must_use]
     pub fn scheme(&self) -> &Scheme {
         &self.scheme
     }
 
-    /// Whether signatures can be made with what it has.
+    /// Whether it can make signatures.
     #[must_use]
     pub fn signs(&self) -> bool {
         self.private.is_some() || self.scheme.algorithm.is_symmetric()
@@ -93,25 +93,25 @@ impl Verifier {
         self.keys.iter().map(|key| &key.name)
     }
 
-    /// When each of the secrets ceases to count, if ever, in the same order.
+    /// The expiry of each secret, if it has one, in the same order.
     pub fn ends(&self) -> impl ExactSizeIterator<Item = Option<SystemTime>> {
         self.keys.iter().map(|key| key.not_after)
     }
 
-    /// The names of the secrets, each with the moment from which it does not count any more, if there is one.
+    /// The names of the secrets, each with its expiry, if it has one.
     pub fn secrets(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, Option<SystemTime>)> {
         self.keys.iter().map(|key| (&key.name, key.not_after))
     }
 
-    /// What the fields claim. Decided before any content is read.
+    /// Reads the claim from the fields, before any content is read.
     ///
     /// # Errors
-    /// [`ClaimError`] where there is no claim that could be checked.
+    /// [`ClaimError`] if there is no well-formed claim.
     pub fn claim<F: Fields>(&self, context: &Context<'_, F>) -> Result<Claim, ClaimError> {
         Claim::read(&self.scheme, context)
     }
 
-    /// The moment that a request claims to be signed in, whatever its signature is worth; for explaining a refusal.
+    /// The time at which a request claims to be signed, even if its signature is wrong; for explaining a refusal.
     #[must_use]
     pub fn moment(&self, fields: &impl Fields) -> Option<SystemTime> {
         claim::moment(&self.scheme, fields)
@@ -119,7 +119,7 @@ impl Verifier {
 }
 
 impl KeyedSecret {
-    /// Starts on a message, with what is signed before its content.
+    /// Starts on a message, and hashes what is signed before its content.
     pub(super) fn start(&self, claim: &Claim) -> Running {
         let mut running = self.mac.start(&claim.tags);
         if let Some(besides) = &claim.besides {

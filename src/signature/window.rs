@@ -1,36 +1,36 @@
-//! Pure. The signed time: where it stands, how it is written, and how far it may be from now.
+//! Pure. The signed time: its place, its notation, and its permitted distance from now.
 //!
-//! Only one text stands for each moment in seconds or milliseconds, and it is the text that is signed, never what was made
-//! of it.
+//! A moment has one text only in seconds or milliseconds. The signed text is the one received, never one made from the
+//! moment.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use jiff::civil::{self, DateTime};
 
-/// What a scheme says of the time that it signs.
+/// The signed time of a scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timestamp {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// How it is written.
+    /// Its unit.
     pub unit: Unit,
-    /// How old it may be. Guards against the replay of what was captured.
+    /// The greatest age. Guards against the replay of captured requests.
     pub past: Duration,
-    /// How far ahead of our clock the sender's may be.
+    /// The greatest distance into the future, as clocks differ.
     pub future: Duration,
 }
 
-/// Where a scheme's timestamp stands.
+/// The place of the timestamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In a field of its own, with this lower-case name.
+    /// A field of its own, with this lower-case name.
     Field(Cow<'static, str>),
-    /// In the signature field, under this key.
+    /// The signature field, under this key.
     Key(Cow<'static, str>),
 }
 
-/// How a moment is written.
+/// The unit of the timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Seconds since 1970.
@@ -42,7 +42,7 @@ pub enum Unit {
 }
 
 impl Timestamp {
-    /// Whether a moment is near enough to `now`; both edges of the window are.
+    /// Whether a moment is within the window, edges included.
     #[must_use]
     pub fn admits(&self, moment: SystemTime, now: SystemTime) -> bool {
         match now.duration_since(moment) {
@@ -57,7 +57,7 @@ impl Unit {
     pub const ALL: [(&'static str, Self); 3] =
         [("s", Self::Seconds), ("ms", Self::Milliseconds), ("rfc3339", Self::Rfc3339)];
 
-    /// What the unit is called in gateway.toml.
+    /// The name in gateway.toml.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -67,8 +67,8 @@ impl Unit {
         }
     }
 
-    /// The moment that a text stands for. Numbers have digits only, no sign, no leading zero, and no more digits than the
-    /// year 2286 needs.
+    /// The moment of a text. Numbers have digits only: no sign, no leading zero, and no more digits than the year 2286
+    /// needs.
     #[must_use]
     pub fn read(self, text: &[u8]) -> Option<SystemTime> {
         let since = match self {
@@ -79,7 +79,7 @@ impl Unit {
         SystemTime::UNIX_EPOCH.checked_add(since)
     }
 
-    /// The text that a sender writes for a moment. What is before 1970 counts as 1970.
+    /// The text that a sender writes for a moment. A moment before 1970 is written as 1970.
     #[must_use]
     pub fn write(self, moment: SystemTime) -> String {
         let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -139,14 +139,14 @@ fn rfc3339(text: &[u8]) -> Option<Duration> {
 /// The beginning of 1970.
 const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
-/// Hours, minutes, seconds.
+/// Hours, minutes and seconds.
 fn clock(text: &str) -> Option<(u32, u32, u32)> {
     let mut parts = text.split(':');
     let read = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
     parts.next().is_none().then_some(read)
 }
 
-/// Exactly so many digits, at most nine.
+/// A number of exactly this many digits, at most nine.
 fn digits(text: &str, many: usize) -> Option<u32> {
     (text.len() == many && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }

@@ -7,123 +7,124 @@ use crate::signature::field::Encoding;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
-/// The likely cause of a signature that does not verify.
+/// The likely cause of a mismatch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The tag is right, its notation is not.
     Notation(NotationError),
-    /// The notation is not the scheme's; whether the tag is right cannot be told without the content.
+    /// The notation is not the scheme's. Without the content it is unknown whether the tag is right.
     Form(NotationError),
-    /// The field with this name came more than once, or as a list, with the same value each time.
+    /// The field with this name occurs more than once, or is a list, with equal values.
     Doubled(String),
-    /// There is no signature of the route's scheme, but one of another.
+    /// The signature of the route's scheme is missing, and that of another scheme is there.
     OtherScheme {
-        /// The field that is missing.
+        /// The missing field.
         missing: String,
-        /// The field that is there.
+        /// The field that is there instead.
         found: String,
-        /// The scheme that it belongs to.
+        /// The other scheme.
         scheme: String,
-        /// The path of the route that has this scheme, if one has.
+        /// The path of a route with the other scheme, if there is one.
         path: Option<String>,
     },
     /// The signed time is outside its window.
     SignedTime {
-        /// By how much it differs from now.
+        /// The difference from now.
         off: Duration,
-        /// In which direction.
+        /// The direction of the difference.
         side: Side,
-        /// How much is allowed in this direction.
+        /// The permitted difference in this direction.
         allowed: Duration,
     },
-    /// The signed time is written in this unit, which is not the scheme's.
+    /// The signed time is in this unit, which is not the scheme's.
     TimeUnit(Unit),
-    /// It was made with a secret whose time is over.
+    /// The signature was made with this secret, which has expired.
     Expired(Arc<str>),
-    /// It was made with the secret of another route.
+    /// The signature was made with the secret of another route.
     OtherRoute {
         /// The path of that route.
         path: String,
         /// The name of its secret.
         secret: Arc<str>,
     },
-    /// The content was changed on its way.
+    /// The content was changed between sender and gateway.
     Content(ContentChange),
-    /// The secret is not written here as the sender uses it.
+    /// The configured secret differs from the sender's.
     Key {
         /// The name of the secret.
         secret: Arc<str>,
-        /// What is wrong with it.
+        /// The difference.
         change: KeyChange,
     },
 }
 
-/// On which side of now a moment is.
+/// The direction in which a moment differs from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Before.
+    /// Before now.
     Past,
-    /// After.
+    /// After now.
     Future,
 }
 
 /// How a signature field's value differs from its scheme's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotationError {
-    /// There is nothing in it.
+    /// It is empty.
     Empty,
     /// It is a list.
     List,
-    /// There is white space or a quotation mark around it.
+    /// It has white space or quotation marks around it.
     Wrapped,
     /// The scheme's prefix is missing.
     PrefixMissing(String),
-    /// There is a prefix that is not the scheme's.
+    /// It has a prefix that is not the scheme's.
     OtherPrefix(String),
     /// The tag is in base64, not in hexadecimal.
     Base64,
     /// The tag is in hexadecimal, not in base64.
     Hexadecimal,
-    /// So many hexadecimal digits, which are not as many as a tag has, which is so many.
+    /// The tag has the first number of hexadecimal digits, and must have the second.
     Length(usize, usize),
-    /// Base64 of so many bytes, which are not as many as a tag has, which is so many.
+    /// The tag is base64 of the first number of bytes, and must have the second.
     Bytes(usize, usize),
-    /// It is no list of the scheme's form.
+    /// It is not a list of the scheme's form.
     NotList,
-    /// None of these; not in this encoding.
+    /// The tag is not in this encoding, for none of the reasons above.
     NotEncoded(Encoding),
 }
 
 /// How the content differs from what was signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentChange {
-    /// A newline at its end was not signed.
+    /// A newline was added at its end.
     NewlineAdded,
-    /// A newline at its end was signed, and is gone.
+    /// A newline at its end was removed.
     NewlineLost,
-    /// CR LF stands where LF was signed.
+    /// LF was changed to CR LF.
     CrlfForLf,
-    /// LF stands where CR LF was signed.
+    /// CR LF was changed to LF.
     LfForCrlf,
-    /// A byte order mark was put before it.
+    /// A byte order mark was added before it.
     ByteOrderMark,
-    /// The same JSON was signed in another spelling: other white space, other escapes.
+    /// The JSON was serialized again, with other white space or other escapes.
     Reserialized,
-    /// It is compressed, and was signed as it is without.
+    /// It was compressed after it was signed.
     Compressed,
-    /// Its fields say that it is compressed, and it is not. What was signed cannot be made again.
+    /// It was decompressed after it was signed, although its fields say that it is compressed. The signed bytes cannot be
+    /// restored.
     Decompressed,
 }
 
-/// How the configured secret differs from what the sender uses.
+/// How the configured secret differs from the sender's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyChange {
-    /// There is white space around it that does not belong to it.
+    /// It has white space around it that is not part of it.
     Untrimmed,
-    /// There are quotation marks around it that do not belong to it.
+    /// It has quotation marks around it that are not part of it.
     Quoted,
-    /// The sender's ends in a newline.
+    /// It lacks the newline at the end of the sender's secret.
     NewlineLost,
-    /// Its text is to be read in this encoding.
+    /// It should be decoded with this encoding.
     Encoding(SecretEncoding),
 }

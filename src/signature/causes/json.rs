@@ -1,18 +1,17 @@
 //! Pure. The spellings of a JSON text: the same tokens in the same order, with other white space and other escapes.
 //!
-//! Nothing is parsed but strings and what is between them: what is no JSON comes out as something that does not verify. The
-//! content is read from its beginning to its end, once for each spelling.
+//! Only strings, and the bytes between them, are parsed; content that is no JSON gives a text that does not verify. The
+//! content is read once for each spelling, from beginning to end.
 
 /// The content in another spelling.
 pub(crate) struct Spelling {
-    /// It; `None` if the content cannot be spelled so. At most [`GROWTH`] times as long, and a little.
+    /// The text; `None` if the content cannot be spelled this way. At most [`GROWTH`] times as long, and a little.
     pub(crate) text: Option<Vec<u8>>,
-    /// How many bytes were looked at.
+    /// The bytes of content that were visited.
     pub(crate) visited: usize,
 }
 
-/// The content in the ways that widespread libraries write JSON, if it could be an object or an array. Each is made when
-/// it is asked for.
+/// The content as widespread libraries write JSON, if it could be an object or an array. Each spelling is made on demand.
 pub(crate) fn spellings(content: &[u8]) -> impl Iterator<Item = Spelling> {
     let is_json = matches!(content.trim_ascii_start().first(), Some(b'{' | b'['));
     let styles = STYLES.iter().filter(move |_| is_json);
@@ -23,7 +22,7 @@ pub(crate) fn spellings(content: &[u8]) -> impl Iterator<Item = Spelling> {
     })
 }
 
-/// How many spellings there are at most.
+/// The number of spellings.
 #[cfg(test)]
 pub(crate) const MOST: usize = STYLES.len();
 
@@ -31,21 +30,21 @@ pub(crate) const MOST: usize = STYLES.len();
 enum Space {
     /// None.
     Nothing,
-    /// One behind each `:` and `,`, as Python writes it.
+    /// One space behind each `:` and `,`, as Python writes it.
     Single,
-    /// Each value on a line of its own, indented by so many spaces a level.
+    /// Each value on its own line, indented by this many spaces a level.
     Lines(usize),
 }
 
 #[derive(Clone, Copy)]
 enum Escapes {
-    /// As they are.
+    /// As received.
     Kept,
-    /// Only where they must be, as JavaScript, Go and Ruby write it.
+    /// Only where JSON requires them, as JavaScript, Go and Ruby write it.
     Few,
-    /// For all that is not ASCII, as Python writes it.
+    /// For all characters outside ASCII, as Python writes it.
     Ascii,
-    /// For that and for slashes, as PHP writes it.
+    /// For those and for slashes, as PHP writes it.
     AsciiAndSlash,
 }
 
@@ -60,10 +59,10 @@ const STYLES: [(Space, Escapes); 8] = [
     (Space::Lines(4), Escapes::Kept),
 ];
 
-/// Guards against nesting that would be indented without end.
+/// The longest result, as a multiple of the content. Guards against deep nesting, which indentation multiplies.
 const GROWTH: usize = 6;
 
-/// What is left of the content, and how many bytes of it were looked at.
+/// The rest of the content, and the number of visited bytes.
 struct Reader<'c> {
     rest: &'c [u8],
     visited: usize,
@@ -81,7 +80,7 @@ impl<'c> Reader<'c> {
         Some(*byte)
     }
 
-    /// A string up to its quotation mark, which is taken, too.
+    /// Takes a string, up to and including its quotation mark.
     fn string(&mut self) -> Option<&'c [u8]> {
         let mut escaped = false;
         let end = self.rest.iter().position(|byte| {
@@ -100,7 +99,7 @@ fn spell(reader: &mut Reader<'_>, space: Space, escapes: Escapes) -> Option<Vec<
     let most = reader.rest.len().saturating_mul(GROWTH).saturating_add(64);
     let mut out = Vec::with_capacity(reader.rest.len().saturating_mul(2));
     let mut depth: usize = 0;
-    // A bracket was opened, and nothing stands in it yet.
+    // Whether a bracket was just opened, and is still empty.
     let mut is_empty = false;
     while let Some(byte) = reader.next() {
         if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
@@ -147,7 +146,7 @@ fn spell(reader: &mut Reader<'_>, space: Space, escapes: Escapes) -> Option<Vec<
     Some(out)
 }
 
-/// Begins another line, where values have lines of their own.
+/// Begins a new line, if values have their own lines.
 fn line(out: &mut Vec<u8>, space: Space, depth: usize, most: usize) {
     if let Space::Lines(width) = space {
         out.push(b'\n');
@@ -156,7 +155,7 @@ fn line(out: &mut Vec<u8>, space: Space, depth: usize, most: usize) {
     }
 }
 
-/// Appends the inside of a string with other escapes. `None` if that takes UTF-8, and it is none.
+/// Appends the inside of a string with other escapes. `None` if that needs UTF-8, and the string is not UTF-8.
 fn respell(out: &mut Vec<u8>, inside: &[u8], escapes: Escapes) -> Option<()> {
     if matches!(escapes, Escapes::Kept) {
         out.extend_from_slice(inside);
@@ -167,7 +166,7 @@ fn respell(out: &mut Vec<u8>, inside: &[u8], escapes: Escapes) -> Option<()> {
         let (c, len) = if first == '\\' {
             match escape(rest) {
                 Some(read) => read,
-                // An escape that has to stay: `\n`, `\"`.
+                // An escape that must stay: `\n`, `\"`.
                 None => {
                     let len = rest.chars().take(2).map(char::len_utf8).fold(0, usize::saturating_add);
                     let (escape, after) = rest.split_at_checked(len)?;
@@ -185,7 +184,7 @@ fn respell(out: &mut Vec<u8>, inside: &[u8], escapes: Escapes) -> Option<()> {
     Some(())
 }
 
-/// The character that an escape stands for where it need not be one, and the length of the escape.
+/// The character of an escape that is not required, and the length of the escape.
 fn escape(text: &str) -> Option<(char, usize)> {
     if text.starts_with("\\/") {
         return Some(('/', 2));
@@ -200,7 +199,7 @@ fn escape(text: &str) -> Option<(char, usize)> {
     Some((c, 12))
 }
 
-/// The code unit of `\uXXXX` at the beginning of a text.
+/// The code unit of the `\uXXXX` that a text begins with.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());

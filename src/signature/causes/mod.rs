@@ -1,8 +1,8 @@
-//! Pure. Why a signature does not verify: the likely cause, in words that an operator can act on.
+//! Pure. The diagnosis of a mismatch: the likely cause, in words that an operator can act on.
 //!
-//! Nothing of this may ever reach the sender; it is for the operator's own terminal and log. The work is linear in the
-//! content: a small, fixed number of passes over it for each of the verifier's secrets, and one for each other secret. All of it
-//! is counted, and given up where it is too much ([`Work`]).
+//! None of it may reach the sender; it is for the operator's terminal and log. The work is linear in the content: a small,
+//! fixed number of passes for each of the verifier's secrets, and one pass for each other secret. All work is counted, and
+//! the diagnosis is given up when it is too much ([`Work`]).
 
 mod cause;
 mod json;
@@ -24,7 +24,7 @@ use crate::signature::trial::{Trial, Tried};
 use crate::signature::window::Unit;
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
 
-/// The name of the secret that the content verifies under, if it does.
+/// The name of the secret that the content verifies under, if any.
 #[must_use]
 pub fn verified_by<F: Fields>(
     verifier: &Verifier,
@@ -35,7 +35,7 @@ pub fn verified_by<F: Fields>(
     verified(verifier, context, content, &mut Work::new(usize::MAX, &mut goes_on)).ok().flatten()
 }
 
-/// As [`verified_by`], within a bound.
+/// As [`verified_by`], with a bound on the work.
 fn verified<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -45,7 +45,7 @@ fn verified<F: Fields>(
     verified_at(verifier, context, content, context.now, work)
 }
 
-/// As [`verified`], with the secrets that count in another moment than the one that the claim is judged in.
+/// As [`verified`], with the secrets that are valid at another time than the one at which the claim is judged.
 fn verified_at<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -67,12 +67,12 @@ fn verified_at<F: Fields>(
     }
 }
 
-/// Why a request does not verify, if one of the usual key_variants explains it. `content` is `None` where it was refused before
-/// any was read: then only what its fields show can be told. `others` are the verifiers of other routes, each with its
-/// path.
+/// The likely cause of a request that does not verify, if one of the known changes explains it. `content` is `None` if the
+/// request was refused before its content was read; then only the fields are examined. `others` are the verifiers of other
+/// routes, each with its path.
 ///
 /// # Errors
-/// [`GivenUp`] if to find out takes more `work` than there is.
+/// [`GivenUp`] if the diagnosis takes more than `work`.
 pub fn likely_cause<'o, F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -91,7 +91,7 @@ pub fn likely_cause<'o, F: Fields>(
     }
 }
 
-/// For a claim that is well-formed: what is wrong is the secret or the content.
+/// The cause for a well-formed claim: the secret or the content is wrong.
 fn of_content<'o, F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -99,7 +99,7 @@ fn of_content<'o, F: Fields>(
     others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
     work: &mut Work<'_>,
 ) -> Result<Option<Cause>, GivenUp> {
-    // Before any secret's `not_after`.
+    // Before the `not_after` of every secret.
     if verifier.keys.iter().any(|key| !key.counts(context.now))
         && let Some(secret) = verified_at(verifier, context, content, SystemTime::UNIX_EPOCH, work)?
     {
@@ -127,8 +127,8 @@ fn of_content<'o, F: Fields>(
     Ok(decompressed.then_some(Cause::Content(ContentChange::Decompressed)))
 }
 
-/// For a request without a signature: whether it has that of another scheme. A token is no sign of one: its field can be
-/// any that clients send.
+/// The cause for a request without a signature: it may have that of another scheme. Schemes with tokens are skipped,
+/// because their field can be any field that clients send.
 fn other_scheme<'o>(
     scheme: &Scheme,
     fields: &impl Fields,
@@ -162,8 +162,8 @@ fn other_scheme<'o>(
     Ok(None)
 }
 
-/// For more than one signature, or time, or identifier: whether they are one, doubled on the way. Where there is content,
-/// the one must be right.
+/// The cause for a signature, time or identifier that occurs several times: it may be one that was doubled in transit. If
+/// there is content, that one must be right.
 fn doubled<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -183,7 +183,7 @@ fn doubled<F: Fields>(
     Ok(is_right.then(|| Cause::Doubled(name.to_owned())))
 }
 
-/// Whether the content verifies; where there is none, that is left open.
+/// Whether the content verifies; if there is none, it is assumed to.
 fn right<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -196,8 +196,8 @@ fn right<F: Fields>(
     }
 }
 
-/// For a signed time outside its window: how far off it is, or in which unit it is meant. Where there is content, it must
-/// have been right once: an event that never was authentic has no wrong clock.
+/// The cause for a signed time outside its window: its distance, or its unit. If there is content, the signature must be
+/// right apart from the time: the time of a forged event explains nothing.
 fn signed_time<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -219,7 +219,7 @@ fn signed_time<F: Fields>(
     }))
 }
 
-/// The unit that the signed time makes sense in, which is not the scheme's.
+/// The unit, other than the scheme's, in which the signed time makes sense.
 fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Unit> {
     let window = scheme.timestamp.as_ref()?;
     let text = claim::time_text(scheme, context.fields)?;
@@ -227,7 +227,7 @@ fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Uni
     others.into_iter().find(|unit| unit.read(text).is_some_and(|moment| window.admits(moment, context.now)))
 }
 
-/// For a signature that is not of the scheme's form: which form it has. Where there is content, its tag must be right.
+/// The cause for a signature that is not of the scheme's form: its actual form. If there is content, its tag must be right.
 fn malformed<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -242,7 +242,7 @@ fn malformed<F: Fields>(
     let rewritten = rewritten(scheme, value);
     let Some(content) = content else {
         let misread = misread(scheme, value);
-        // What is no tag in any notation is noise, or a guess.
+        // A value that is no tag in any notation is noise, or a guess.
         let telling = rewritten.is_some()
             || matches!(
                 misread,
@@ -262,7 +262,7 @@ fn with<'c, F, G>(context: &Context<'c, F>, fields: &'c G) -> Context<'c, G> {
     Context { method, target, origin, fields, now }
 }
 
-/// The fields of a request, with another value in one of them.
+/// The fields of a request, with one value replaced.
 struct Replaced<'a, F> {
     others: &'a F,
     name: &'a str,
@@ -277,13 +277,13 @@ impl<F: Fields> Fields for Replaced<'_, F> {
     }
 }
 
-/// So many values of a field are compared: guards against fields that are nothing but commas.
+/// The most values of a field that are compared. Guards against fields that consist of commas.
 const MOST_VALUES: usize = 64;
 
-/// Bytes that are hashed before it is asked again whether to go on.
+/// The bytes that are hashed between two checks whether to go on.
 const PIECE: usize = 64 * 1024;
 
-/// What it takes to read what the fields claim, in bytes.
+/// The work of reading a claim, in bytes.
 const CLAIM: usize = 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tests of the diagnosis: which cause is found, and that none is made up.
+//! Tests of the diagnosis: the right cause is found, and none is invented.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -183,8 +183,8 @@ fn every_cause_has_words_a_label_and_advice() {
     }
 }
 
-/// A signature of a stranger's for this content: the work that it takes to find no cause for it, at most so much, as it was
-/// counted and as it was hashed.
+/// Diagnoses content with a forged signature, within this much work. Gives back the cause, the work that was counted, and
+/// the bytes that were hashed.
 fn diagnosed(
     verifier: &Verifier,
     content: &[u8],
@@ -261,7 +261,7 @@ fn however_many_secrets_there_are_no_more_is_done_than_may_be() {
     let (found, work, hashed) = diagnosed(&verifier, &content, MOST);
     assert_eq!(found, Err(GivenUp));
     assert!(hashed <= work && work <= MOST + (1 << 20), "{hashed} of {work}");
-    // Of usual content, it is enough.
+    // For ordinary content, the bound is enough.
     let (found, work, _) = diagnosed(&verifier, br#"{"meta":{"object":"leases"}}"#, MOST);
     assert_eq!(found, Ok(None));
     assert!(work > 200 * 10 * 28, "each was tried: {work}");

@@ -1,7 +1,7 @@
-//! Pure. What people and middleboxes do to a signature, a body or a secret, undone.
+//! Pure. The usual changes to a signature, a body or a secret, undone.
 //!
-//! Each function tries a small, fixed number of changes. None looks at a key or a computed tag: whether a changed
-//! content or key verifies is asked of the caller, once for each change.
+//! Each function tries a small, fixed number of changes. None reads a key or a computed tag: the caller checks whether a
+//! changed content or key verifies, once for each change.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::signature::mac::Tag;
 use crate::signature::scheme::Scheme;
 use crate::signature::secret::{BASE64, BASE64_URL, Key, SecretEncoding};
 
-/// What is wrong with a field value that the scheme's notation does not read.
+/// What is wrong with a field value that does not parse in the scheme's notation.
 #[must_use]
 pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
     match &scheme.notation.format {
@@ -28,7 +28,7 @@ pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
     }
 }
 
-/// What is wrong with a tag, before which `wanted` should stand.
+/// What is wrong with a tag, before which the prefix `wanted` should be.
 fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> NotationError {
     let bare = unwrapped(value);
     let (prefix, rest) = split_prefix(bare);
@@ -69,16 +69,16 @@ fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> NotationError {
     }
 }
 
-/// A list in which nothing under the tags' name is a tag.
+/// A list in which no value under the tags' name is a tag.
 struct Entries<'v> {
-    /// The first that should be one.
+    /// The first value that should be a tag.
     odd: &'v [u8],
-    /// What stands before it, up to its name and the sign behind that, and what behind it.
+    /// The text before that value, and the text behind it.
     around: [&'v [u8]; 2],
 }
 
 impl<'v> Entries<'v> {
-    /// `None` for what is no list of the scheme's, or has a tag, so that something else is wrong with it.
+    /// `None` if the value is not a list of the scheme, or if it has a tag, so that something else is wrong.
     fn of(scheme: &Scheme, value: &'v [u8]) -> Option<Self> {
         let Format::List { separator, equals, tag } = &scheme.notation.format else { return None };
         let name = format!("{tag}{equals}");
@@ -104,8 +104,8 @@ impl<'v> Entries<'v> {
     }
 }
 
-/// The value as the scheme would write the same tag, if there is a tag in it in some notation: for finding out whether
-/// a malformed signature is a right one all the same.
+/// The value rewritten in the scheme's notation, if it has a tag in some notation; to find out whether a malformed
+/// signature is right.
 pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     let tag_of = |text| {
         let (_, rest) = split_prefix(unwrapped(text));
@@ -121,9 +121,9 @@ pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     }
 }
 
-/// The change that the content has gone through, if undoing it makes it verify.
+/// The change to the content, if undoing it makes the content verify.
 ///
-/// `verifies` is called some twenty times at most, with content that is at most a few times as long.
+/// `verifies` is called about twenty times at most, with content that is at most a few times as long.
 ///
 /// # Errors
 /// [`GivenUp`]
@@ -162,7 +162,7 @@ pub(crate) fn content_change(
     Ok(None)
 }
 
-/// What a secret's `text`, read here as `configured`, may have been meant to be: at most six other keys.
+/// The other keys that a secret's `text`, decoded here as `configured`, may stand for: at most six.
 pub fn key_changes(text: &[u8], configured: SecretEncoding) -> impl Iterator<Item = (KeyChange, Key)> {
     let trimmed = text.trim_ascii();
     let unquoted =
@@ -182,13 +182,13 @@ pub fn key_changes(text: &[u8], configured: SecretEncoding) -> impl Iterator<Ite
     meant.filter_map(|(change, key)| Some((change, key.filter(|key| !key.is_empty())?)))
 }
 
-/// Without white space and one pair of quotation marks around it.
+/// The value without white space and one pair of quotation marks around it.
 fn unwrapped(value: &[u8]) -> &[u8] {
     let trimmed = value.trim_ascii();
     trimmed.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(trimmed)
 }
 
-/// `sha256=` and the like, and what is behind it. Base64 ends in `=` too: a prefix is short, and something follows it.
+/// Splits off a prefix such as `sha256=`. Base64 can end in `=` too; a prefix is short, and has text behind it.
 fn split_prefix(value: &[u8]) -> (&str, &[u8]) {
     let end = value.iter().take(LONGEST_PREFIX).position(|byte| *byte == b'=');
     let split = end.and_then(|end| value.split_at_checked(end.saturating_add(1)));
@@ -199,7 +199,7 @@ fn split_prefix(value: &[u8]) -> (&str, &[u8]) {
     }
 }
 
-/// The tag, and whether it is in hexadecimal or in base64.
+/// The tag, and its encoding: hexadecimal or base64.
 fn tag(algorithm: Algorithm, digits: &[u8]) -> Option<(Tag, Encoding)> {
     let len = algorithm.tag_len()?;
     let right = |bytes: Vec<u8>| Tag::of(&bytes).filter(|_| bytes.len() == len);
@@ -210,7 +210,7 @@ fn tag(algorithm: Algorithm, digits: &[u8]) -> Option<(Tag, Encoding)> {
     tag.map(|tag| (tag, Encoding::Base64))
 }
 
-/// What a text is in base64, in either alphabet, with its padding or without.
+/// Decodes base64, in either alphabet, with or without padding.
 fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     BASE64.decode(text).or_else(|_| BASE64_URL.decode(text)).ok()
 }
@@ -220,7 +220,7 @@ enum LineEnd {
     CrLf,
 }
 
-/// The content with its line ends exchanged, if it has all of them as `found`.
+/// The content with its line ends changed, if all of them are `found`.
 fn line_ends(content: &[u8], found: LineEnd) -> Option<Vec<u8>> {
     let mut lines = content.split(|byte| *byte == b'\n').peekable();
     let mut out = Vec::with_capacity(content.len());
@@ -242,7 +242,7 @@ fn line_ends(content: &[u8], found: LineEnd) -> Option<Vec<u8>> {
     has_any.then_some(out)
 }
 
-/// No prefix in use is longer than this.
+/// The longest prefix, in bytes. No prefix in use is longer.
 const LONGEST_PREFIX: usize = 12;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Pure. The causes in words: what each is called, what it says, and what to do about it.
+//! Pure. The words of each cause: its label, its description, and its remedy.
 //!
-//! The same words are in the gateway's log and in what `hookgate verify` prints. None holds a byte of a key, of content or
-//! of a signature: only names from the configuration and from the schemes, and what was counted.
+//! The gateway's log and `hookgate verify` print the same words. None has a byte of a key, of content or of a signature:
+//! only names from the configuration and from schemes, and numbers.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
 impl Cause {
-    /// What every cause is called where a program reads it, for metrics to begin at zero.
+    /// The labels of all causes, so that metrics begin at zero.
     pub const LABELS: [&'static str; 18] = [
         "notation",
         "doubled",
@@ -34,7 +34,7 @@ impl Cause {
         "secret_encoding",
     ];
 
-    /// What it is called where a program reads it.
+    /// The label, for programs.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Cause {
         }
     }
 
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn advice(&self) -> String {
         let text = match self {
@@ -200,7 +200,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// A time in the unit that a person would say it in, and no longer than can matter.
+/// A time span in a readable unit, capped at a length beyond which it does not matter.
 pub struct Span(pub Duration);
 
 impl Span {

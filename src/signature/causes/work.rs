@@ -1,29 +1,29 @@
-//! Pure. How much a diagnosis may do, and for how long: what is diagnosed is a stranger's.
+//! Pure. The bound on a diagnosis: its work and its time. Guards against requests that are expensive to diagnose.
 
 use std::fmt;
 
-/// Work that may still be done, counted in bytes that are read, written or hashed.
+/// The work that may still be done, in bytes that are read, written or hashed.
 pub struct Work<'w> {
     left: usize,
     done: usize,
     goes_on: &'w mut dyn FnMut() -> bool,
 }
 
-/// There is more to try than may be done.
+/// The diagnosis takes more than its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GivenUp;
 
 impl<'w> Work<'w> {
-    /// At most so many bytes, and as long as `goes_on` says so. That is asked often: in the time that it takes to hash some
-    /// hundred KiB.
+    /// Permits at most `most` bytes, while `goes_on` returns true. It is called often: at least every few hundred KiB of
+    /// hashing.
     pub fn new(most: usize, goes_on: &'w mut dyn FnMut() -> bool) -> Self {
         Self { left: most, done: 0, goes_on }
     }
 
-    /// Takes note of work that has been done.
+    /// Counts work that has been done.
     ///
     /// # Errors
-    /// [`GivenUp`] if no more may follow.
+    /// [`GivenUp`] if no more is permitted.
     pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), GivenUp> {
         self.done = self.done.saturating_add(bytes);
         let left = self.left.checked_sub(bytes).filter(|_| (self.goes_on)());
@@ -31,7 +31,7 @@ impl<'w> Work<'w> {
         left.map(|_| ()).ok_or(GivenUp)
     }
 
-    /// How much has been done.
+    /// The work done so far.
     #[must_use]
     pub fn done(&self) -> usize {
         self.done

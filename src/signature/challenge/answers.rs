@@ -12,7 +12,7 @@ use crate::signature::verification::AuthenticRequest;
 use crate::signature::verifier::Verifier;
 
 impl Verifier {
-    /// The same, which answers its scheme's challenges itself: those that come with a token, where it is `token`.
+    /// The same verifier, which also answers its scheme's challenges. If the scheme has a token, it must be `token`.
     #[must_use]
     pub fn answering(self, token: Option<&Key>) -> Self {
         let token = token.and_then(|token| Keyed::new(Algorithm::Token, token).ok());
@@ -25,7 +25,7 @@ impl Verifier {
         matches!(self.answers, Answers::Challenges(_)) && self.scheme.challenge.is_some()
     }
 
-    /// The answer to an authentic request, if that is a challenge which is answered here.
+    /// The answer to an authentic request, if the request is a challenge that is answered here.
     #[must_use]
     pub fn answer<H>(&self, request: &AuthenticRequest<H>) -> Option<Answer> {
         let (Answers::Challenges(_), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
@@ -36,8 +36,7 @@ impl Verifier {
         challenge.answer(value.as_ref(), key.map(|key| &key.mac))
     }
 
-    /// The answer to a request without content that is a challenge which nobody signs; `None` if it is none that is
-    /// answered here.
+    /// The answer to an unsigned request without content; `None` if the request is not a challenge that is answered here.
     ///
     /// # Errors
     /// [`WrongToken`]

@@ -1,4 +1,4 @@
-//! What is answered to a challenge, and to whom.
+//! Tests of challenges: what is answered, and to whom.
 
 use std::time::SystemTime;
 
@@ -33,7 +33,7 @@ fn preset(name: &str) -> Verifier {
     verifier(Scheme::preset(name).unwrap().clone())
 }
 
-/// What this sender is answered to this content, signed with the second of the secrets.
+/// The answer to this content, signed with the second secret.
 fn answer(verifier: &Verifier, content: &str) -> Option<Answer> {
     let stamp = Stamp { id: Some("id"), timestamp: None };
     let signed =

@@ -1,4 +1,4 @@
-//! Pure. A sender as a row of constants, and the scheme that it stands for.
+//! Pure. A sender as a row of constants, and the scheme made of it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::signature::secret::SecretEncoding;
 use crate::signature::template::Template;
 use crate::signature::window::{Place, Timestamp, Unit};
 
-/// A sender. What most of them do is [`USUAL`]; a row says what is different.
+/// A sender. A row only has what differs from [`USUAL`].
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) sender: &'static str,
@@ -31,35 +31,35 @@ pub(super) struct Row {
     pub(super) note: &'static str,
 }
 
-/// How tags stand in the field.
+/// The format of the signature field.
 pub(super) enum Shape {
-    /// Behind this prefix.
+    /// One tag, behind this prefix.
     Plain(&'static str),
-    /// In a list, with this separator, this sign between name and value, and the tags under this name.
+    /// A list: its separator, the character between name and value, and the tags' name.
     List(Separator, char, &'static str),
 }
 
-/// Where the signed time stands, how it is written, and how many seconds it may be old or ahead.
+/// The signed time: its place, its unit, and how many seconds it may be past or ahead.
 pub(super) enum Time {
     Field(&'static str, Unit, u64),
     Key(&'static str, Unit, u64),
 }
 
-/// What the sender asks before it delivers: in content (what must stand where, and where the value stands), or in the query
-/// of an unsigned GET (what must be there, and the parameters with value and token).
+/// A challenge: in content (the expected members, and the pointer to the value), or in the query of an unsigned GET (the
+/// expected parameters, and the parameters with value and token).
 pub(super) enum Ask {
     Content(&'static [(&'static str, Is)], Option<&'static str>, Say),
     Query(&'static [(&'static str, &'static str)], &'static str, Option<&'static str>),
 }
 
-/// What stands somewhere in a challenge.
+/// The expected value of a member.
 #[derive(Clone, Copy)]
 pub(super) enum Is {
     Text(&'static str),
     Number(u64),
 }
 
-/// An answer: nothing, the value as text, or JSON with these members.
+/// The answer: nothing, the value as text, or JSON with these members.
 pub(super) enum Say {
     Nothing,
     Value,

@@ -1,4 +1,4 @@
-//! Pure. A row for each sender that hookgate knows, with where its rule is documented.
+//! Pure. The rows of all senders that hookgate knows, each with the documentation of its rule.
 
 use super::row::{Ask, Is, Row, Say, Shape, Time};
 use crate::signature::algorithm::Algorithm;
@@ -7,7 +7,7 @@ use crate::signature::field::{Encoding, Separator};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
-/// Hexadecimal HMAC-SHA256 of the body, keyed with the secret's text.
+/// The defaults of a row: hexadecimal HMAC-SHA256 of the body, keyed with the secret's text.
 const USUAL: Row = Row {
     name: "",
     sender: "",
@@ -252,7 +252,7 @@ pub(super) const ROWS: &[Row] = &[
         sender: "Xero",
         field: "x-xero-signature",
         encoding: Encoding::Base64,
-        // Its sequences begin with 1.
+        // The sender's sequences begin with 1.
         challenge: Some(Ask::Content(
             &[("/firstEventSequence", Is::Number(0)), ("/lastEventSequence", Is::Number(0))],
             None,
@@ -390,7 +390,7 @@ pub(super) const ROWS: &[Row] = &[
         content: "{id}{timestamp}{body}",
         time: Some(Time::Field("twitch-eventsub-message-timestamp", Unit::Rfc3339, 600)),
         id: Some("twitch-eventsub-message-id"),
-        // The field that says so is not signed; this is.
+        // The field that marks a challenge is not signed; this member is.
         challenge: Some(Ask::Content(
             &[("/subscription/status", Is::Text("webhook_callback_verification_pending"))],
             Some("/challenge"),

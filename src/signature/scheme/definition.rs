@@ -1,5 +1,5 @@
-//! Pure. How a sender signs, as data: which field, which algorithm, which notation, what is signed, and where it names the
-//! model.
+//! Pure. A scheme: how a sender signs, as data. It has the field, the algorithm, the notation, what is signed, and where
+//! the model is named.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{Part, Template};
 use crate::signature::window::{Place, Timestamp};
 
-/// A sender's way to sign. A preset is one of these, and so is a `[schemes.NAME]` of gateway.toml; there is no code per
+/// How a sender signs. A preset is a scheme, and so is a `[schemes.NAME]` of gateway.toml. There is no code for a single
 /// sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheme {
@@ -19,51 +19,51 @@ pub struct Scheme {
     pub name: Cow<'static, str>,
     /// The field that carries the signature, in lower case.
     pub field: Cow<'static, str>,
-    /// Further fields that may carry one, instead or besides, in lower case; nearly always none.
+    /// Further fields that may carry a signature, in lower case; nearly always none.
     pub other_fields: Vec<Cow<'static, str>>,
-    /// How tags are made.
+    /// The algorithm that makes the tags.
     pub algorithm: Algorithm,
-    /// How tags stand in the field.
+    /// The notation of the tags in their field.
     pub notation: Notation,
-    /// What is signed.
+    /// What is signed, as a template.
     pub content: Template,
-    /// The signed time, where there is one.
+    /// The signed time, if there is one.
     pub timestamp: Option<Timestamp>,
-    /// The field with the event's identifier, in lower case, where that is signed.
+    /// The field with the event's identifier, in lower case, if the identifier is signed.
     pub id: Option<Cow<'static, str>>,
-    /// How the sender hands out its secrets, where gateway.toml does not say otherwise.
+    /// The encoding of the sender's secrets, unless gateway.toml says otherwise.
     pub secret_encoding: SecretEncoding,
-    /// JSON pointers (RFC 6901) to the model's name in the content, in order of preference; empty where the sender has
-    /// no notion of a model.
+    /// JSON pointers (RFC 6901) to the model's name in the content, in order of preference; empty if the sender has no
+    /// models.
     pub model_pointers: Vec<Cow<'static, str>>,
     /// JSON pointers to the integration's identifier in the content, likewise.
     pub integration_pointers: Vec<Cow<'static, str>>,
-    /// What the sender asks before it delivers, where it does.
+    /// The sender's challenge, if it has one.
     pub challenge: Option<Challenge>,
-    /// Where it comes from.
+    /// Where the scheme is defined.
     pub source: Source,
 }
 
-/// Where a scheme comes from.
+/// Where a scheme is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// gateway.toml
+    /// In gateway.toml.
     Configured,
-    /// It ships with hookgate.
+    /// In hookgate.
     Shipped {
-        /// Whom it is for, as people know them.
+        /// The sender's usual name.
         sender: &'static str,
         /// Where the sender documents it.
         documentation: &'static str,
-        /// Whether its rule was found in the sender's own documentation or code.
+        /// Whether the rule is taken from the sender's own documentation or code.
         confirmed: bool,
-        /// What one has to know to use it; often nothing.
+        /// What an operator has to know to use it; often nothing.
         note: &'static str,
     },
 }
 
 impl Scheme {
-    /// Every field that verification reads, in lower case, the signature's first.
+    /// Every field that verification reads, in lower case, the signature field first.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let timestamp = self.timestamp.iter().filter_map(|timestamp| match &timestamp.place {
             Place::Field(name) => Some(&**name),
@@ -88,13 +88,13 @@ impl Scheme {
         std::iter::once(&*self.field).chain(self.other_fields.iter().map(|name| &**name))
     }
 
-    /// Whether it signs where the sender believes to send, so that the route has to know.
+    /// Whether the scheme signs the URL that the sender sends to. The route must have that URL then.
     #[must_use]
     pub fn signs_url(&self) -> bool {
         self.content.signs_url()
     }
 
-    /// What is wrong with it as a whole, though each part of it is right.
+    /// The first fault of the scheme as a whole: a combination of parts that are each right.
     #[must_use]
     pub fn fault(&self) -> Option<SchemeFault> {
         let key = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Key(_)));
@@ -127,26 +127,26 @@ impl Scheme {
     }
 }
 
-/// Parts of a scheme that do not go together.
+/// A combination of parts that a scheme cannot have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemeFault {
-    /// The timestamp is under a key of a field that is no list.
+    /// The timestamp has a key in the signature field, and the field is no list.
     KeyInPlain,
-    /// The timestamp is under the key that the tags are under.
+    /// The timestamp has the same key as the tags.
     KeyIsTag,
-    /// There is a timestamp, and it is not signed: a forger could set it.
+    /// There is a timestamp, and it is not signed: a forger could change it.
     TimestampUnsigned,
-    /// A timestamp is signed, and it is not said where it stands.
+    /// A timestamp is signed, and the scheme does not say where it is.
     NoTimestamp,
     /// There is an identifier, and it is not signed.
     IdUnsigned,
-    /// An identifier is signed, and it is not said where it stands.
+    /// An identifier is signed, and the scheme does not say where it is.
     NoId,
-    /// A shared token is made of the secret alone.
+    /// The algorithm is a shared token, which signs nothing, and something is to be signed.
     TokenSignsNothing,
-    /// The timestamp is under a key of the signature field, and there are several of those.
+    /// The timestamp has a key in the signature field, and there are several signature fields.
     KeyInSeveral,
-    /// The HMAC in a challenge's answer could be the signature of an event.
+    /// The HMAC in the answer to a challenge could be the signature of an event.
     ProofIsSignature,
 }
 

@@ -1,4 +1,4 @@
-//! Whatever the budget, the same secret is found, and no step exceeds its budget by more than it may.
+//! Tests of trials: with any budget the same secret is found, and no step exceeds its budget by more than its bound.
 
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use crate::signature::secret::{Key, Secret};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-/// Every way in which content can be signed.
+/// Schemes for every way in which content is signed.
 const SCHEMES: [&str; 7] = ["propify", "stripe", "twilio", "twilio-json", "gitlab", "discord", "sendgrid"];
 
 fn context<'c>(fields: &'c Lines, target: &'c str) -> Context<'c, Lines> {
@@ -26,7 +26,7 @@ fn private(algorithm: Algorithm, number: u8) -> Option<PrivateKey> {
     PrivateKey::of_bytes(algorithm, &[number + 1; 32]).ok()
 }
 
-/// A verifier with the secrets of these numbers, which are their names.
+/// A verifier with the secrets of these numbers, which are also their names.
 fn verifier(scheme: &str, numbers: std::ops::Range<u8>) -> Verifier {
     let scheme = Scheme::preset(scheme).unwrap();
     let secret = |number: u8| {
@@ -37,7 +37,7 @@ fn verifier(scheme: &str, numbers: std::ops::Range<u8>) -> Verifier {
     Verifier::new(scheme.clone(), numbers.map(secret).collect()).unwrap()
 }
 
-/// What the sender with the secret of this number signs, received whole.
+/// Content signed with the secret of this number, received whole.
 fn received<'v>(verifier: &'v Verifier, number: u8, signed: &[u8], content: &[u8]) -> Check<'v, ()> {
     let scheme = verifier.scheme();
     let sender = match private(scheme.algorithm, number) {
@@ -59,7 +59,7 @@ fn hashed() -> usize {
     HASHED.get()
 }
 
-/// In steps of this budget: the name of the secret that is found.
+/// The name of the secret that is found in steps of this budget.
 fn found(mut check: Check<'_, ()>, budget: usize) -> Option<String> {
     while check.step(budget) == Stepped::More {}
     check.finish().ok().map(|authentic| authentic.secret().to_string())
@@ -68,7 +68,7 @@ fn found(mut check: Check<'_, ()>, budget: usize) -> Option<String> {
 #[test]
 fn no_step_hashes_more_than_its_budget_however_many_secrets_there_are() {
     const BUDGET: usize = 16 << 10;
-    // A form of long and of many pairs, which any other scheme takes as it is.
+    // A form with long pairs and many pairs. Other schemes take it as plain content.
     let pairs: Vec<_> = (0..900).map(|n| format!("n{n}=a%20b+{}", "x".repeat(n))).collect();
     let content = pairs.join("&").into_bytes();
     for scheme in SCHEMES {
@@ -131,7 +131,7 @@ proptest! {
             prop_assert_eq!(found(check, budget), want.clone(), "{}", scheme);
             let check = received(&verifier, number, &content, &content);
             prop_assert_eq!(found(check, usize::MAX), want.clone(), "{}", scheme);
-            // A token says nothing of the content.
+            // A token does not cover the content.
             let want = want.filter(|_| scheme == "gitlab");
             prop_assert_eq!(found(received(&verifier, number, &content, &other), budget), want, "{}", scheme);
         }
