@@ -1,4 +1,4 @@
-//! Pure. The chunked transfer coding (RFC 9112, section 7.1), undone strictly.
+//! Pure. A strict decoder of the chunked transfer coding (RFC 9112, section 7.1).
 
 mod extension;
 
@@ -7,13 +7,13 @@ use std::ops::Range;
 use crate::message::chunked::extension::Extension;
 use crate::message::head::field_line;
 
-/// Chunk extensions that take more than this, in bytes and all chunks together, are taken for an attack: nobody uses them.
+/// The most bytes of chunk extensions, over all chunks. More is taken for an attack: no sender uses extensions.
 const MAX_EXTENSION_BYTES: usize = 4096;
 
 /// The most digits of a chunk's size: as many as a `u64` may need.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// Undoes the chunked coding, in whatever pieces it comes.
+/// Decodes the chunked coding, however it is split into pieces.
 #[derive(Debug)]
 pub struct Chunked {
     state: State,
@@ -25,51 +25,51 @@ pub struct Chunked {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Within the digits of a chunk's size.
+    /// In the digits of a chunk's size.
     Size { value: u64, digits: usize },
     /// In the chunk extensions.
     Extension { size: u64, at: Extension },
-    /// Behind the CR that ends the line of the size.
+    /// Behind the CR of the size line.
     SizeLineFeed { size: u64 },
-    /// Within a chunk's data.
+    /// In a chunk's data.
     Data { left: u64 },
     /// Behind a chunk's data.
     DataCarriageReturn,
     /// Behind the CR that follows a chunk's data.
     DataLineFeed,
-    /// Behind the last chunk.
+    /// In the trailer section, behind the last chunk.
     Trailer,
-    /// Behind the empty line that ends it all.
+    /// Behind the empty line that ends the trailer section.
     Done,
 }
 
-/// What one step made of its input.
+/// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// These bytes of the input are content; everything up to their end has been consumed.
     Content(Range<usize>),
-    /// All of the input has been consumed, and more is needed.
+    /// All of the input is consumed, and more is needed.
     More,
-    /// The last chunk and the trailer section are complete; this many bytes of the input still belonged to them.
+    /// The last chunk and the trailer section are complete; they end after this many bytes of the input.
     End(usize),
 }
 
-/// The coding is malformed; what is wrong, for the log.
+/// The coding is malformed; the text, for the log, says what is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
 impl Chunked {
-    /// Starts before the first chunk. The trailer section, which is checked and discarded, may take `max_trailer_bytes`.
+    /// Starts before the first chunk. The trailer section is checked and discarded, and may have `max_trailer_bytes`.
     #[must_use]
     pub fn new(max_trailer_bytes: usize) -> Self {
         let state = State::Size { value: 0, digits: 0 };
         Self { state, extension_bytes: 0, trailer_line: Vec::new(), trailer_bytes: 0, max_trailer_bytes }
     }
 
-    /// Looks at the next bytes. Call again with those behind [`Step::Content`]'s end, until it wants more or has ended.
+    /// Decodes the next bytes. After [`Step::Content`], it is called again with the bytes behind that content.
     ///
     /// # Errors
-    /// [`Malformed`], after which nothing more is to be made of the connection.
+    /// [`Malformed`]. Nothing more can be read from the connection then.
     pub fn step(&mut self, input: &[u8]) -> Result<Step, Malformed> {
         for (at, byte) in input.iter().copied().enumerate() {
             self.state = match self.state {
@@ -118,13 +118,13 @@ impl Chunked {
         Ok(if let State::Done = self.state { Step::End(input.len()) } else { Step::More })
     }
 
-    /// How many bytes of the chunk under way are still to come, as its size says.
+    /// The bytes still to come of the chunk under way, by its size.
     #[must_use]
     pub fn announced(&self) -> u64 {
         if let State::Data { left } = self.state { left } else { 0 }
     }
 
-    /// One more byte of chunk extensions (section 7.1.1), which are ignored.
+    /// Takes one byte of the chunk extensions (section 7.1.1), which are checked and ignored.
     fn extension(&mut self, size: u64, at: Extension) -> Result<State, Malformed> {
         self.extension_bytes = self.extension_bytes.saturating_add(1);
         if self.extension_bytes > MAX_EXTENSION_BYTES {
@@ -133,7 +133,7 @@ impl Chunked {
         Ok(State::Extension { size, at })
     }
 
-    /// A byte of the trailer section (section 7.1.2): field lines, then an empty one.
+    /// Takes one byte of the trailer section (section 7.1.2): field lines, then an empty line.
     fn trailer(&mut self, byte: u8) -> Result<State, Malformed> {
         self.trailer_bytes = self.trailer_bytes.saturating_add(1);
         if self.trailer_bytes > self.max_trailer_bytes {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Content, and what is left behind the end, or the fault; `None` if more is needed.
+    /// The content and the bytes behind its end, or the error; `None` if more is needed.
     fn decode(pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Malformed> {
         let mut chunked = Chunked::new(100);
         let mut content = Vec::new();

@@ -1,17 +1,17 @@
-//! Pure. The content of a request: what the path of a request asks of a front end, and where the content goes to.
+//! Pure. The content of a request: the interface between a front end, which reads it, and the path of a request.
 
 use std::task::{Context, Poll};
 
 use bytes::buf::Limit;
 
-/// How much content a request has, as far as its head says.
+/// The length of a request's content, by its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     /// None.
     None,
-    /// So many bytes.
+    /// This many bytes.
     Known(u64),
-    /// It shows as it comes.
+    /// Unknown until its end.
     Unknown,
 }
 
@@ -20,68 +20,68 @@ pub enum Length {
 pub enum ContentError {
     /// The connection ended before the content did.
     Incomplete,
-    /// Its framing is malformed; what is wrong, for the log.
+    /// Its framing is malformed; the text, for the log, says what is wrong.
     Malformed(&'static str),
 }
 
-/// How far the reading of content has come.
+/// The result of reading content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// There was some.
+    /// Some content was read.
     Some,
-    /// There was no room for more; make some.
+    /// There is no capacity left: more must be made.
     Full,
-    /// That was the last of it.
+    /// The last of the content was read.
     Complete,
 }
 
-/// A place that content goes to.
+/// A buffer that content is read into.
 pub trait Append {
-    /// How many bytes it can take now.
+    /// The bytes that fit now.
     fn room(&self) -> usize;
 
-    /// Takes a piece, of which it has room for all.
+    /// Appends a piece that fits whole.
     fn push(&mut self, piece: &[u8]);
 
-    /// Lets `read` append at most `limit` bytes, and no more than there is room for.
+    /// Lets `read` append at most `limit` bytes, and no more than fit.
     fn receive<T>(&mut self, limit: usize, read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> T) -> T;
 }
 
-/// The content of one request, and the place that its client holds meanwhile. A front end has one for each request.
+/// The content of one request, and the place of its connection. A front end makes one for each request.
 pub trait Content {
-    /// How much content there is.
+    /// The length of the content.
     fn length(&self) -> Length;
 
-    /// Tells a client that waits for it to send its content (RFC 9110, section 10.1.1). Done at once where the client does
-    /// not wait, or has begun.
+    /// Asks the client for its content (RFC 9110, section 10.1.1). Done at once if the client does not wait for that, or
+    /// has begun.
     ///
     /// # Errors
-    /// [`ContentError::Incomplete`] if the client is gone.
+    /// [`ContentError::Incomplete`] if the connection ended.
     fn ask_for(&mut self) -> impl Future<Output = Result<(), ContentError>>;
 
     /// Reads more content into `place`.
     ///
     /// # Errors
-    /// [`ContentError`], and nothing more can be read then.
+    /// [`ContentError`]. Nothing more can be read then.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         place: &mut impl Append,
     ) -> Poll<Result<Progress, ContentError>>;
 
-    /// How many bytes have been read from the client and not been taken.
+    /// The bytes that are read from the client and not taken yet.
     fn buffered(&self) -> usize;
 
-    /// How many bytes the client has announced besides those that have come, where that is more than [`Self::length`] says:
-    /// what is left of a chunk.
+    /// The bytes that the client has announced besides those that arrived, if [`Self::length`] does not have them: the rest
+    /// of a chunk.
     fn announced(&self) -> u64;
 
-    /// Whether the client has to leave its place for another one: its request is to end.
+    /// Whether the connection is evicted: its request must end.
     fn is_evicted(&self) -> bool;
 
-    /// Takes note that the request waits for more content, of which so many bytes have come.
+    /// Records that the request waits for more content, of which this many bytes have arrived.
     fn wait_for_more(&self, received: usize);
 
-    /// Takes note that the request waits for its upstream from now on. One that is not authentic can still be evicted.
+    /// Records that the request waits for its upstream. It can still be evicted if it is not authentic.
     fn wait_for_upstream(&self, is_authentic: bool);
 }

@@ -1,14 +1,14 @@
-//! Pure. Which fields go through a gateway, in both directions, and which belong to one connection only.
+//! Pure. Which fields are forwarded, in both directions, and which belong to one connection only.
 
 use http::header::HeaderName;
 
 use crate::message::head::is_same_name;
 
-/// A field line: name and value, as they were received.
+/// A field line: name and value, as received.
 pub type Line<'h> = (&'h [u8], &'h [u8]);
 
-/// Whether a field is about a connection and not about the message (RFC 9110, section 7.6.1; of `http2-settings`, RFC 7540,
-/// section 3.2.1), or is `trailer`, which announces what is not forwarded.
+/// Whether a field belongs to the connection, not to the message (RFC 9110, section 7.6.1; for `http2-settings`, RFC 7540,
+/// section 3.2.1). `trailer` counts too, because trailers are not forwarded.
 fn is_hop_by_hop(name: &[u8]) -> bool {
     let is = |other: &[u8]| is_same_name(name, other);
     match name.len() {
@@ -22,26 +22,26 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
     }
 }
 
-/// Fields that a `connection` line cannot take away: with them the message would be another one.
+/// Whether the message would change its meaning without this field. A `connection` line cannot remove it.
 fn is_needed(name: &[u8]) -> bool {
     [&b"host"[..], b"content-length", b"content-type"].iter().any(|needed| name.eq_ignore_ascii_case(needed))
 }
 
-/// The fields of a message that do not go further: the known ones, and all that any of its `connection` lines names.
+/// The fields of a message that are not forwarded: the known ones, and all that its `connection` lines name.
 #[derive(Debug)]
 pub struct HopByHop<'h> {
     named: Vec<&'h [u8]>,
 }
 
 impl<'h> HopByHop<'h> {
-    /// Those of a message whose `connection` lines name no field.
+    /// The fields of a message whose `connection` lines name none.
     #[must_use]
     pub fn usual() -> Self {
         Self { named: Vec::new() }
     }
 
-    /// Looks at all `connection` lines (RFC 9110, section 7.6.1: a message may have several, and all count). They cannot
-    /// take away what is in `kept`.
+    /// Parses all `connection` lines (RFC 9110, section 7.6.1: there may be several, and all count). They cannot remove the
+    /// fields in `kept`.
     pub fn of(lines: impl Iterator<Item = Line<'h>>, kept: &[HeaderName]) -> Self {
         let mut named = Vec::new();
         for (name, value) in lines {
@@ -59,14 +59,14 @@ impl<'h> HopByHop<'h> {
         Self { named }
     }
 
-    /// Whether a field is one of them.
+    /// Whether a field is not forwarded.
     #[must_use]
     pub fn has(&self, name: &[u8]) -> bool {
         is_hop_by_hop(name) || self.named.iter().any(|named| named.eq_ignore_ascii_case(name))
     }
 }
 
-/// How long the peer says it keeps an idle connection, in seconds: the `timeout` of its `keep-alive` field (RFC 2068,
+/// The seconds for which the other side keeps an idle connection: the `timeout` of its `keep-alive` field (RFC 2068,
 /// section 19.7.1.1).
 #[must_use]
 pub fn keep_alive_seconds(value: &[u8]) -> Option<u64> {

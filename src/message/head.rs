@@ -1,8 +1,8 @@
-//! Pure. A strict parse at the raw head of a request.
+//! Pure. A strict parser of request heads.
 //!
-//! HTTP libraries are lenient in places where two readers of one message could disagree about where it ends or whom it is
-//! for. So every head is read here, byte by byte, against RFC 9112. What passes becomes a [`RequestHead`], which is what
-//! the request is from then on.
+//! HTTP libraries are lenient where two parsers of one message can disagree about where it ends or whom it is for. So every
+//! head is parsed here, byte by byte, against RFC 9112. A head that passes becomes a [`RequestHead`], which every later
+//! step uses.
 
 mod coding;
 mod facts;
@@ -26,26 +26,25 @@ use crate::message::head::token::Name;
 pub use crate::message::head::token::is_same_name;
 pub(crate) use crate::message::head::token::is_token;
 
-/// The most field lines a request may have.
+/// The most field lines of a request.
 pub const MAX_FIELD_LINES: usize = 100;
 
-/// The most bytes of a request line, whatever the head as a whole may have: twice what RFC 9112, section 3, wants a server to
-/// take.
+/// The most bytes of a request line, whatever the limit of the head: twice what RFC 9112, section 3, recommends to support.
 const MAX_REQUEST_LINE: usize = 16 * 1024;
 
-/// What the bytes received so far amount to.
+/// The result of parsing the bytes received so far.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// The head is not complete.
+    /// The head is incomplete.
     Partial,
     /// The head is complete and strict HTTP/1.x.
     Complete(Head),
-    /// The head can never become one that is served.
+    /// The head is not served, whatever follows.
     Faulty(HeadError),
 }
 
-/// Looks at the bytes received so far. `scanned` is how many of them an earlier parse has searched for the head's end; it
-/// is brought up to date, so that a head that trickles in costs no more than one that comes at once.
+/// Parses the bytes received so far. `scanned` is how many of them an earlier call has searched for the head's end. It is
+/// updated, so that a head in many small pieces costs no more than one that arrives at once.
 #[must_use]
 pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     let start = leading_empty_lines(bytes);
@@ -53,7 +52,7 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     match message.first() {
         None => return if start > max_bytes { malformed(EMPTY_LINES) } else { Parsed::Partial },
         Some(b'\r') if message.len() == 1 => return Parsed::Partial,
-        // Something else than HTTP/1.x, a TLS handshake for instance, need not wait for its time-out.
+        // Bytes that are not HTTP/1.x, such as a TLS handshake, are refused at once, without waiting for the time-out.
         Some(first) if !is_token(*first) => {
             return malformed("the request line does not begin with a method");
         }
@@ -63,7 +62,7 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     let earlier = *scanned;
     match find_end(bytes, start, scanned, &mut ends) {
         End::Missing if bytes.len() > max_bytes => Parsed::Faulty(too_large(message, max_bytes)),
-        // The line's end is looked for once, when there are more bytes than the line may have.
+        // The end of the line is searched once, when there are more bytes than the line may have.
         End::Missing
             if earlier.saturating_sub(start) <= MAX_REQUEST_LINE_WITH_END
                 && is_line_too_long(message, max_bytes) =>
@@ -87,13 +86,13 @@ pub(crate) const EMPTY_LINES: &str = "there are too many empty lines before the 
 
 const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);
 
-/// Whether the first line, with its CRLF, is longer than it may be.
+/// Whether the first line, with its CRLF, is longer than permitted.
 fn is_line_too_long(message: &[u8], max_bytes: usize) -> bool {
     let most = MAX_REQUEST_LINE_WITH_END.min(max_bytes);
     message.len() > most && message.get(..most).is_some_and(|start| memchr(b'\n', start).is_none())
 }
 
-/// What of a head with too many bytes is too large.
+/// Which part of a head with too many bytes is too large.
 fn too_large(message: &[u8], max_bytes: usize) -> HeadError {
     if is_line_too_long(message, max_bytes) { HeadError::LineTooLong } else { HeadError::TooLarge }
 }
@@ -108,8 +107,7 @@ enum End {
     At(usize),
 }
 
-/// Finds the empty line that ends the head, and on the way the line ends that are none. Where the head has come at once, all
-/// ends are taken down.
+/// Finds the empty line that ends the head. If the head has arrived at once, all line ends are recorded.
 fn find_end(bytes: &[u8], start: usize, scanned: &mut usize, ends: &mut LineEnds) -> End {
     let mut from = (*scanned).max(start);
     let is_at_once = from == start;
@@ -159,7 +157,7 @@ fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, HeadError> {
         }
         read_field_line(line, &mut seen).map_err(HeadError::Malformed)?;
     }
-    // Where the target has to say the host, the upstream gets one line more.
+    // The target has the host, so the upstream's head gets a `host` line in addition.
     let target_is_host = matches!(request_line.target, Target::Absolute { .. }) && seen.host.is_none();
     if target_is_host && seen.lines == MAX_FIELD_LINES {
         return Err(HeadError::TooLarge);
@@ -167,7 +165,7 @@ fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, HeadError> {
     conclude(&request_line, &seen, len, ends)
 }
 
-/// What can only be said of the head as a whole.
+/// Checks the head as a whole.
 fn conclude(
     request_line: &RequestLine<'_>,
     seen: &Seen<'_>,
@@ -227,7 +225,7 @@ fn conclude(
     })
 }
 
-/// The fields that decide where a message ends, whom it is for, and what comes after it.
+/// The fields that decide where a message ends, whom it is for, and whether the connection stays open.
 #[derive(Clone, Copy)]
 enum Special {
     Host,
@@ -254,7 +252,7 @@ impl Special {
 fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'static str> {
     let (kind, name, value) = parts_of_line(line)?;
     if kind == Name::Unusual {
-        // `host` and `connection` have no `-`, so nothing looks like them.
+        // `host` and `connection` have no `-`, so no name is a lookalike of them.
         if is_lookalike(name, b"content-length") {
             return Err("an app could read a field's name as content-length");
         }

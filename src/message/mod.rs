@@ -1,4 +1,4 @@
-//! Pure. A message of HTTP, as every version of it has one: where its content comes from and where it goes to.
+//! Pure. An HTTP message, in any version of HTTP: head, fields and content.
 
 pub mod chunked;
 pub mod content;

@@ -1,19 +1,19 @@
-//! Pure. The extensions of a chunk (RFC 9112, section 7.1.1), read byte by byte: checked, and ignored.
+//! Pure. The extensions of a chunk (RFC 9112, section 7.1.1), parsed byte by byte: checked, then ignored.
 
 use crate::message::head::is_token;
 
-/// How far they have been read. White space is the grammar's `BWS`: around `;` and `=`, and nowhere else.
+/// The position in the extensions. White space is the grammar's `BWS`: around `;` and `=`, and nowhere else.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Extension {
-    /// Behind white space that follows the size or a value: only another extension may come.
+    /// Behind white space that follows the size or a value: only another extension may follow.
     Blank,
-    /// Behind `;`, where a name must come.
+    /// Behind `;`: a name must follow.
     Start,
     /// In a name.
     Name,
     /// Behind white space that follows a name.
     NameBlank,
-    /// Behind `=`, where a value must come.
+    /// Behind `=`: a value must follow.
     Equals,
     /// In a value that is a token.
     Token,
@@ -26,12 +26,12 @@ pub(crate) enum Extension {
 }
 
 impl Extension {
-    /// The byte behind a chunk's size, if it begins an extension.
+    /// Starts with the byte behind a chunk's size, if it begins an extension.
     pub(crate) fn begin(byte: u8) -> Option<Self> {
         Self::Blank.next(byte)
     }
 
-    /// One more byte, if it may stand here.
+    /// The position behind one more byte, if the byte is permitted here.
     pub(crate) fn next(self, byte: u8) -> Option<Self> {
         let is_blank = matches!(byte, b' ' | b'\t');
         match self {
@@ -61,7 +61,7 @@ impl Extension {
         }
     }
 
-    /// Whether they may end here.
+    /// Whether the extensions may end here.
     pub(crate) fn is_whole(self) -> bool {
         match self {
             Self::Name | Self::Token | Self::Closed => true,
@@ -70,7 +70,7 @@ impl Extension {
     }
 }
 
-/// Whether a byte may stand in a quoted string, by itself or behind a backslash (RFC 9110, section 5.6.4).
+/// Whether a byte is permitted in a quoted string, by itself or behind a backslash (RFC 9110, section 5.6.4).
 fn is_text(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

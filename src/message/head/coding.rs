@@ -1,9 +1,9 @@
-//! Pure. The transfer codings of a request (RFC 9112, section 7): whether they are one `chunked`, and nothing else.
+//! Pure. The transfer codings of a request (RFC 9112, section 7): whether they are exactly one `chunked`.
 
 use crate::message::head::lines::trim_start;
 use crate::message::head::token::is_token;
 
-/// What the lines of `transfer-encoding` seen so far list, all lines together (RFC 9110, section 5.3).
+/// The codings in the `transfer-encoding` lines so far, all lines together (RFC 9110, section 5.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Codings {
     /// There is no such line.
@@ -11,15 +11,15 @@ pub(crate) enum Codings {
     None,
     /// `chunked`, without parameters, and nothing else.
     Chunked,
-    /// Others, and `chunked` behind them or not at all.
+    /// Other codings, with `chunked` last or not at all.
     Others { then_chunked: bool },
 }
 
 impl Codings {
-    /// These, and those of one more line.
+    /// Adds the codings of one more line.
     ///
     /// # Errors
-    /// The line is no list of codings; or `chunked` is not the last, so that nobody can tell where the content ends (RFC 9112,
+    /// The line is no list of codings, or `chunked` is not the last, so that the end of the content is unknown (RFC 9112,
     /// section 6.3).
     pub(crate) fn and(self, value: &[u8]) -> Result<Self, &'static str> {
         let mut codings = self;
@@ -43,8 +43,8 @@ impl Codings {
     }
 }
 
-/// Reads `transfer-coding = token *( OWS ";" OWS transfer-parameter )`: whether it is `chunked` without parameters, and what
-/// follows the comma behind it, if there is one.
+/// Parses `transfer-coding = token *( OWS ";" OWS transfer-parameter )`. Gives back whether it is `chunked` without
+/// parameters, and the text behind the next comma, if there is one.
 fn coding(text: &[u8]) -> Option<(bool, Option<&[u8]>)> {
     let (name, mut rest) = token(trim_start(text))?;
     let mut is_plain = true;
@@ -63,7 +63,7 @@ fn coding(text: &[u8]) -> Option<(bool, Option<&[u8]>)> {
     }
 }
 
-/// Reads `transfer-parameter = token BWS "=" BWS ( token / quoted-string )`: what follows it.
+/// Parses `transfer-parameter = token BWS "=" BWS ( token / quoted-string )`. Gives back the text behind it.
 fn parameter(text: &[u8]) -> Option<&[u8]> {
     let (_, rest) = token(text)?;
     let value = trim_start(trim_start(rest).strip_prefix(b"=")?);
@@ -73,13 +73,14 @@ fn parameter(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// A token that the text begins with, and what follows it.
+/// The token at the beginning of a text, and the text behind it.
 fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|byte| !is_token(*byte)).unwrap_or(text.len());
     text.split_at_checked(end).filter(|(token, _)| !token.is_empty())
 }
 
-/// What follows a quoted string, the first quote of which has been read. A field value has no control characters but tabs.
+/// The text behind a quoted string, whose first quote is already consumed. A field value has no control characters but
+/// tabs.
 fn quoted_string(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {

@@ -1,11 +1,11 @@
-//! Pure. What there is to know of a head: how its content is delimited, what its client expects, or why it is not served.
+//! Pure. The facts of a parsed head: how its content is delimited, what its client expects, or why it is not served.
 
 use crate::message::head::lines::LineEnds;
 
 /// Why a head is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
-    /// It is not strict HTTP/1.x; what is wrong, for the log.
+    /// It is not strict HTTP/1.x; the text, for the log, says what is wrong.
     Malformed(&'static str),
     /// Its request line has too many bytes.
     LineTooLong,
@@ -13,13 +13,13 @@ pub enum HeadError {
     TooLarge,
     /// It did not arrive in time.
     TimedOut,
-    /// There is no memory for the whole of it.
+    /// The memory budget is exhausted.
     Overloaded,
-    /// The content has another transfer coding than one `chunked`.
+    /// It has a transfer coding other than one `chunked`.
     UnknownCoding,
     /// It is HTTP, but not HTTP/1.x.
     UnknownVersion,
-    /// It is `OPTIONS *`, which asks about no path.
+    /// It is `OPTIONS *`, which has no path.
     Asterisk,
     /// It is `CONNECT`, which asks for a tunnel.
     Tunnel,
@@ -28,7 +28,7 @@ pub enum HeadError {
 /// The facts of a complete, strict head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Its length, in bytes, with the empty line that ends it and any empty lines before it.
+    /// The length in bytes, with the empty line at its end and any empty lines before it.
     pub len: usize,
     /// The protocol version.
     pub version: Version,
@@ -36,37 +36,37 @@ pub struct Head {
     pub framing: Framing,
     /// What the client expects before it sends the content.
     pub expect: Expect,
-    /// Whether the connection goes on behind the response.
+    /// Whether the connection stays open after the response.
     pub persistence: Persistence,
-    /// Whether a `connection` line says anything else, which is the name of a field.
+    /// Whether a `connection` line has other options, which are names of fields.
     pub has_connection_options: bool,
     /// Whether a field's name has other characters than letters, digits and `-`.
     pub has_unusual_names: bool,
-    /// Where its lines end, as far as that is known.
+    /// The ends of its lines, as far as they are known.
     pub(super) ends: LineEnds,
-    /// The length of the method, and that of the target where it is in origin-form.
+    /// The length of the method, and of the target if it is in origin-form.
     pub(super) request_line: (usize, Option<usize>),
 }
 
-/// What a client says of the connection (RFC 9112, section 9.3).
+/// What a client asks of the connection (RFC 9112, section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
-    /// Nothing: HTTP/1.1 goes on, HTTP/1.0 ends.
+    /// Nothing: HTTP/1.1 stays open, HTTP/1.0 closes.
     Default,
-    /// `keep-alive`, which only means something in HTTP/1.0.
+    /// `keep-alive`, which only has a meaning in HTTP/1.0.
     KeepAlive,
     /// `close`
     Close,
 }
 
-/// What a response has to know of its request: whether it has content, and what becomes of the connection.
+/// What a response depends on in its request: whether it has content, and whether the connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseContext {
     /// Whether the method is HEAD, to which no content is sent (RFC 9110, section 9.3.2).
     pub is_for_head: bool,
     /// The client's protocol version.
     pub version: Version,
-    /// What the client said of the connection.
+    /// What the client asked of the connection.
     pub persistence: Persistence,
 }
 
@@ -83,7 +83,7 @@ impl ResponseContext {
     }
 }
 
-/// The minor versions of HTTP/1 that are spoken.
+/// The supported minor versions of HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0
@@ -110,6 +110,6 @@ pub enum Expect {
     Nothing,
     /// `100-continue`
     Continue,
-    /// Anything else, which cannot be met.
+    /// Any other expectation, which cannot be met.
     Unknown,
 }

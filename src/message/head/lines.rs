@@ -1,18 +1,18 @@
-//! Pure. The lines of a head: where each of them ends, and the parts of a field line.
+//! Pure. The lines of a head: where each ends, and the parts of a field line.
 
 use memchr::memchr;
 
 use crate::message::head::token::{Name, are_field_value};
 
-/// Where the first lines of a head end, so that they are not searched for again by everybody who goes through them.
+/// The ends of a head's first lines, so that they are not searched for again.
 #[derive(Clone, Copy, Debug, Default, Eq)]
 pub(super) struct LineEnds {
     known: usize,
-    /// Each is the offset behind a line feed, counted from the request line.
+    /// The offsets behind each line feed, counted from the request line.
     at: [u16; LineEnds::MOST],
 }
 
-/// How much is known of it makes no other head of it.
+/// Two heads are equal whether or not their line ends are known.
 impl PartialEq for LineEnds {
     fn eq(&self, _other: &Self) -> bool {
         true
@@ -20,10 +20,10 @@ impl PartialEq for LineEnds {
 }
 
 impl LineEnds {
-    /// As many lines as the requests of most senders have.
+    /// The most recorded lines. The requests of most senders have fewer.
     pub(super) const MOST: usize = 20;
 
-    /// The next line ends here. What does not fit is not known, nor is anything behind it.
+    /// Records the end of the next line. If it does not fit, it and all later ends are unknown.
     pub(super) fn push(&mut self, end: usize) {
         if let (Some(place), Ok(end)) = (self.at.get_mut(self.known), u16::try_from(end)) {
             *place = end;
@@ -36,23 +36,23 @@ impl LineEnds {
     }
 }
 
-/// How many bytes the empty lines before a request line have, which are ignored (RFC 9112, section 2.2).
+/// The bytes of the empty lines before a request line, which are ignored (RFC 9112, section 2.2).
 pub(crate) fn leading_empty_lines(bytes: &[u8]) -> usize {
     let pairs = bytes.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count();
     pairs.saturating_mul(2)
 }
 
-/// The lines of a complete head, without their CRLF and without the empty line at the end.
+/// The lines of a complete head, without CRLF, and without the empty line at the end.
 #[derive(Clone)]
 pub(super) struct Lines<'h> {
     pub(super) rest: &'h [u8],
-    /// Where the rest begins in the head, and where the lines end from there on, as far as that is known.
+    /// The offset of the rest in the head, and the known line ends from there on.
     at: usize,
     ends: &'h [u16],
 }
 
 impl<'h> Lines<'h> {
-    /// Those from `at` on, where a line must begin.
+    /// The lines from `at` on, where a line must begin.
     pub(super) fn from(head: &'h [u8], at: usize, ends: &'h LineEnds) -> Self {
         let ends = ends.as_slice();
         let passed = ends.iter().take_while(|end| usize::from(**end) <= at).count();
@@ -78,7 +78,7 @@ impl<'h> Iterator for Lines<'h> {
     }
 }
 
-/// Name and value of a field line (RFC 9112, section 5), the value without the white space around it.
+/// The name and value of a field line (RFC 9112, section 5); the value without the white space around it.
 pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     parts_of_line(line).map(|(_, name, value)| (name, value))
 }
@@ -100,7 +100,7 @@ pub(super) fn parts_of_line(line: &[u8]) -> Result<(Name, &[u8], &[u8]), &'stati
     Ok((kind, name, value))
 }
 
-/// Without the optional white space (RFC 9110, section 5.6.3) at its beginning.
+/// Removes the optional white space (RFC 9110, section 5.6.3) at the beginning.
 pub(super) fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {
         text = rest;
@@ -108,7 +108,7 @@ pub(super) fn trim_start(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Without the optional white space (RFC 9110, section 5.6.3) at both ends.
+/// Removes the optional white space (RFC 9110, section 5.6.3) at both ends.
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

@@ -1,10 +1,10 @@
-//! Pure. Field names that an app could take for another field's.
+//! Pure. Lookalikes: field names that an app could mistake for another field.
 //!
-//! Apps behind CGI, WSGI, uWSGI, Rack or PHP read fields as variables, and in the names of these `-`, `_` and `.` are one
+//! Apps behind CGI, WSGI, uWSGI, Rack or PHP read fields as variables, and in their names `-`, `_` and `.` are the same
 //! (RFC 3875, section 4.1.18): `Content_Length` and `content-length` are both `CONTENT_LENGTH`.
 
-/// Whether an app could read `name` as `field`, though it is another name: they are equal once every byte that is not a
-/// letter or digit counts as `-` and case is ignored.
+/// Whether `name` is a lookalike of `field`: a different name that is equal once every byte other than letters and digits
+/// counts as `-`, and case is ignored.
 #[must_use]
 pub fn is_lookalike(name: &[u8], field: &[u8]) -> bool {
     let plain = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
@@ -17,12 +17,13 @@ pub fn is_lookalike(name: &[u8], field: &[u8]) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct Guarded {
     names: Vec<Box<str>>,
-    /// Whether one of them is itself spelled with another character than `-`, so that a usual name can look like it.
+    /// Whether one of them has another character than letters, digits and `-`, so that an ordinary name can be its
+    /// lookalike.
     is_unusual: bool,
 }
 
 impl Guarded {
-    /// These.
+    /// Guards these fields.
     pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Self {
         let names: Vec<Box<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
         let is_unusual =
@@ -30,8 +31,8 @@ impl Guarded {
         Self { names, is_unusual }
     }
 
-    /// Whether one of these names of field lines looks like one of them. `has_unusual_names` says whether any has other
-    /// characters than letters, digits and `-`: hardly ever, and then there is nothing to look for.
+    /// Whether one of the names is a lookalike of one of these fields. `has_unusual_names` says whether any name has other
+    /// characters than letters, digits and `-`; that is rare, and otherwise nothing is compared.
     pub fn has_lookalike<'n>(
         &self,
         mut names: impl Iterator<Item = &'n [u8]>,

@@ -1,4 +1,4 @@
-//! Pure. The head of a request that has been found strict: what every later step reads, and what is forwarded.
+//! Pure. The head of a request that passed the strict parser: every later step reads it, and it is forwarded.
 
 use memchr::memchr;
 
@@ -9,10 +9,10 @@ use crate::message::head::target::{RequestLine, Target};
 use crate::message::head::token::is_same_name;
 use crate::signature::{Fields, Signable};
 
-/// A request line and field lines, as they were received.
+/// A request line and field lines, as received.
 ///
-/// Two things are made the same for all readers: there are no empty lines before it, and a target in absolute-form has
-/// been reduced to origin-form (RFC 9112, section 3.2.2), its authority having gone into `host` where there was none.
+/// Two things are normalised: empty lines before it are removed, and a target in absolute-form becomes origin-form (RFC
+/// 9112, section 3.2.2). Its authority becomes the `host` field if there was none.
 #[derive(Debug)]
 pub struct RequestHead {
     facts: Head,
@@ -21,17 +21,17 @@ pub struct RequestHead {
     target_end: usize,
 }
 
-/// What stands between the target and the first field line.
+/// The bytes between the target and the first field line.
 const VERSION: usize = " HTTP/1.1\r\n".len();
 
 impl RequestHead {
-    /// The head that `facts` are about; `raw` must be the bytes that were looked at.
+    /// The head with these facts; `raw` must be the bytes that were parsed.
     #[must_use]
     pub fn new(facts: Head, raw: &[u8]) -> Self {
         Self::owned(facts, raw.get(..facts.len).unwrap_or_default().to_vec())
     }
 
-    /// As [`Self::new`], of bytes that need not be copied: those of the head, and no others.
+    /// As [`Self::new`], without a copy: the bytes are exactly those of the head.
     #[must_use]
     pub fn owned(facts: Head, mut head: Vec<u8>) -> Self {
         head.drain(..leading_empty_lines(&head).min(head.len()));
@@ -47,7 +47,7 @@ impl RequestHead {
         Self { facts: Head { ends: LineEnds::default(), ..facts }, method_end, target_end, raw }
     }
 
-    /// What was found out about it.
+    /// The facts of the head.
     #[must_use]
     pub fn facts(&self) -> &Head {
         &self.facts
@@ -71,7 +71,7 @@ impl RequestHead {
         self.raw.get(self.method_end.saturating_add(1)..self.target_end).unwrap_or_default()
     }
 
-    /// The path: the target up to its query.
+    /// The path of the target, without its query.
     #[must_use]
     pub fn path(&self) -> &str {
         let start = self.method_end.saturating_add(1);
@@ -79,7 +79,7 @@ impl RequestHead {
         self.text(start, query.map_or(self.target_end, |at| start.saturating_add(at)))
     }
 
-    /// Name and value of every field line, in the order received; values are without the white space around them.
+    /// The name and value of every field line, in the order received; values are without the white space around them.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.raw_lines().filter_map(|line| {
             let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
@@ -87,19 +87,19 @@ impl RequestHead {
         })
     }
 
-    /// Whether an app could take one of its fields for one of these, though it is another.
+    /// Whether one of its fields is a lookalike of one of `fields`.
     #[must_use]
     pub fn has_lookalike_of(&self, fields: &Guarded) -> bool {
         fields.has_lookalike(self.lines().map(|(name, _)| name), self.facts.has_unusual_names)
     }
 
-    /// How many bytes it has.
+    /// The length in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.raw.len()
     }
 
-    /// How many bytes of memory it takes.
+    /// The memory that it occupies, in bytes.
     #[must_use]
     pub fn footprint(&self) -> usize {
         self.raw.capacity()
@@ -109,7 +109,7 @@ impl RequestHead {
         Lines::from(&self.raw, self.target_end.saturating_add(VERSION), &self.facts.ends)
     }
 
-    /// Method and path are ASCII.
+    /// A part of the head as text. Method and path are ASCII.
     fn text(&self, start: usize, end: usize) -> &str {
         self.raw.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
@@ -135,7 +135,7 @@ impl Fields for RequestHead {
     }
 }
 
-/// A head in absolute-form, in origin-form.
+/// The same head in origin-form, if it is in absolute-form.
 fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
     let ends = LineEnds::default();
     let mut lines = Lines::from(head, 0, &ends);
@@ -154,7 +154,7 @@ fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
     });
     let is_host = |line: &[u8]| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"));
     if !lines.clone().any(is_host) {
-        // HTTP/1.0 need not have the field, and then says it here.
+        // HTTP/1.0 may lack the field; then the target has the host.
         out.extend_from_slice(b"host: ");
         out.extend_from_slice(authority);
         out.extend_from_slice(b"\r\n");

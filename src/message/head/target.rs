@@ -1,4 +1,4 @@
-//! Pure. The request line: method, target, version, and whom the request is for.
+//! Pure. The request line: method, target and version, and the host of the request.
 
 use memchr::memchr;
 
@@ -17,9 +17,9 @@ pub(crate) enum Target<'h> {
         authority: &'h [u8],
         path_and_query: &'h [u8],
     },
-    /// `*`, of `OPTIONS`.
+    /// `*`, for `OPTIONS`.
     Asterisk,
-    /// Host and port, of `CONNECT`.
+    /// Host and port, for `CONNECT`.
     Authority,
 }
 
@@ -39,7 +39,7 @@ impl<'h> RequestLine<'h> {
     }
 }
 
-/// `HTTP-version` (RFC 9112, section 2.3). A higher minor number than ours is served as ours (RFC 9110, section 2.5).
+/// `HTTP-version` (RFC 9112, section 2.3). A higher minor version is served as HTTP/1.1 (RFC 9110, section 2.5).
 fn read_version(text: &[u8]) -> Result<Version, HeadError> {
     match text.strip_prefix(b"HTTP/") {
         Some(b"1.1") => Ok(Version::Http11),
@@ -51,7 +51,7 @@ fn read_version(text: &[u8]) -> Result<Version, HeadError> {
 }
 
 impl<'h> Target<'h> {
-    /// The form that the method asks for (RFC 9112, section 3.2), without a fragment.
+    /// Parses the form that the method requires (RFC 9112, section 3.2), without a fragment.
     fn read(method: &[u8], target: &'h [u8]) -> Result<Self, &'static str> {
         if method == b"CONNECT" {
             return if is_host_and_port(target) {
@@ -82,7 +82,7 @@ impl<'h> Target<'h> {
     }
 }
 
-/// The parts of a request line, between which there is one space each.
+/// The parts of a request line, with exactly one space between them.
 fn parts(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (method, rest) = at_space(line)?;
     let (target, version) = at_space(rest)?;
@@ -94,9 +94,9 @@ fn at_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, rest.get(1..)?))
 }
 
-/// Looks at the path and the query of a target. A path is one by RFC 3986, section 3.3: apps decode paths, so there is nothing
-/// in it that one app takes for a character and another for a mistake. A query goes on as it came, whatever senders write into
-/// it: what could end the target early is not in it.
+/// Checks the path and the query of a target. A path must match RFC 3986, section 3.3: apps decode paths, and may disagree
+/// about any other character. A query is forwarded as received, whatever senders write into it, but has no character that
+/// could end the target early.
 fn is_path_and_query(text: &[u8]) -> Result<(), &'static str> {
     let (path, query) =
         text.split_at_checked(memchr(b'?', text).unwrap_or(text.len())).unwrap_or((text, b""));
@@ -125,7 +125,7 @@ fn are_encodings(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'%').skip(1).all(is_encoding)
 }
 
-/// Visible ASCII but `#`, and bytes from 0x80 on, which need not be UTF-8.
+/// Visible ASCII except `#`, and bytes from 0x80 on, which need not be UTF-8.
 fn is_query_byte(byte: u8) -> bool {
     matches!(byte, b'!'..=b'"' | b'$'..=b'~' | 0x80..)
 }
@@ -135,7 +135,7 @@ fn strip_prefix_ignoring_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b 
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// `uri-host ":" port` (RFC 9112, section 3.2.3), with a port that is there.
+/// `uri-host ":" port` (RFC 9112, section 3.2.3), with a port that is not empty.
 fn is_host_and_port(target: &[u8]) -> bool {
     let port = target.rsplit(|byte| *byte == b':').next().unwrap_or_default();
     let is_port = !port.is_empty() && port.len() < target.len() && port.iter().all(u8::is_ascii_digit);

@@ -1,12 +1,12 @@
-//! Pure. What a byte of a head may be part of.
+//! Pure. The character classes of a head's bytes.
 
-/// `tchar` (RFC 9110, section 5.6.2), as a table: every byte of every name is looked up in it.
+/// The classes as a table, by `tchar` (RFC 9110, section 5.6.2): every byte of every name is looked up in it.
 const CLASSES: [u8; 256] = classes();
 
-/// The byte may stand in a token.
+/// The byte is permitted in a token.
 const TOKEN: u8 = 1;
 
-/// The byte may stand in a token, and is neither a letter nor a digit nor `-`.
+/// The byte is permitted in a token, and is no letter, digit or `-`.
 const UNUSUAL: u8 = 2;
 
 #[expect(
@@ -38,17 +38,17 @@ fn class(byte: u8) -> u8 {
     CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
-/// Whether a byte may stand in a token.
+/// Whether a byte is permitted in a token.
 pub(crate) fn is_token(byte: u8) -> bool {
     class(byte) & TOKEN != 0
 }
 
-/// Whether it is a token.
+/// Whether these bytes are a token.
 pub(crate) fn is_all_token(bytes: &[u8]) -> bool {
     Name::of(bytes).is_some()
 }
 
-/// What the name of a field is made of.
+/// The characters of a field name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     /// Letters, digits and `-`.
@@ -58,8 +58,8 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// `None` if it is no token: one byte at least, and each of those that may stand in one. Looks at each, without an end
-    /// before the last, which takes less time than to look whether to end.
+    /// `None` if the bytes are no token: at least one byte, and only permitted ones. Checks every byte without an early
+    /// exit, which is faster than testing for one.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let each = |(all, any), byte: &u8| (all & class(*byte), any | class(*byte));
         let (all, any) = bytes.iter().fold((TOKEN, 0), each);
@@ -72,15 +72,15 @@ impl Name {
     }
 }
 
-/// Whether all bytes may stand in a field value (RFC 9110, section 5.5): tab, space, visible characters, opaque bytes from
-/// 0x80 on. Looks at each, without an end before the last, so that the compiler can look at many at once.
+/// Whether all bytes are permitted in a field value (RFC 9110, section 5.5): tab, space, visible characters, and bytes from
+/// 0x80 on. Checks every byte without an early exit, so that the compiler can check many at once.
 pub(crate) fn are_field_value(bytes: &[u8]) -> bool {
     let is_control = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f);
     !bytes.iter().fold(false, |found, byte| found | is_control(*byte))
 }
 
-/// Whether two field names are the same, in whatever case (RFC 9110, section 5.1). Not copied to where names are looked
-/// at line by line: whatever code runs for the first time in a while has to be fetched, each copy by itself.
+/// Whether two field names are the same, ignoring case (RFC 9110, section 5.1). Not inlined where names are compared line
+/// by line: code that runs for the first time in a while has to be fetched, each copy by itself.
 #[inline(never)]
 #[must_use]
 pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
