@@ -1,11 +1,11 @@
-//! Pure. Bytes that have been read from a connection and not yet been made sense of, or that are yet to be written to one.
+//! Pure. The buffer of a connection: bytes that are read and not parsed yet, or that are still to be written.
 
 use std::mem;
 
-/// While it grows by what is appended, memory for no more than so many bytes is taken ahead.
+/// The most memory that is allocated in advance when the buffer grows by appending, in bytes.
 pub const AHEAD: usize = 8 * 1024;
 
-/// A queue of bytes: appended to at the end, consumed from the front. It holds no memory while it is empty.
+/// A queue of bytes: appended at the end, consumed from the front. It holds no memory while it is empty.
 #[derive(Debug, Default)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -13,31 +13,31 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// What is there.
+    /// The bytes in the buffer.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(self.consumed..).unwrap_or_default()
     }
 
-    /// How much is there.
+    /// The number of bytes in the buffer.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len().saturating_sub(self.consumed)
     }
 
-    /// Whether there is nothing.
+    /// Whether the buffer is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.len() == self.consumed
     }
 
-    /// How many bytes there is memory for.
+    /// The capacity in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Adds bytes behind the others.
+    /// Appends bytes.
     pub fn append(&mut self, bytes: &[u8]) {
         if self.is_empty() {
             *self = bytes.to_vec().into();
@@ -51,13 +51,13 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Makes room for `capacity` bytes in all, with those that are there.
+    /// Makes the capacity at least `capacity` bytes in all.
     pub fn reserve(&mut self, capacity: usize) {
         self.close_up();
         self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
     }
 
-    /// Moves what is there to the front.
+    /// Moves the bytes to the front.
     fn close_up(&mut self) {
         if self.consumed > 0 {
             self.bytes.drain(..self.consumed);
@@ -65,8 +65,8 @@ impl Buffer {
         }
     }
 
-    /// Takes the first `n` bytes out. Where they are all that is there, or `without_copy` is asked for, they are not copied; what
-    /// is behind them is then.
+    /// Takes the first `n` bytes out. If they are all, or with `without_copy`, they are not copied; then the bytes behind
+    /// them are.
     pub fn take(&mut self, n: usize, without_copy: bool) -> Vec<u8> {
         if without_copy || n >= self.len() {
             self.close_up();
@@ -82,7 +82,7 @@ impl Buffer {
         taken
     }
 
-    /// Forgets the first `n` bytes, which is a matter of counting and not of moving the others.
+    /// Drops the first `n` bytes. The other bytes are not moved.
     pub fn consume(&mut self, n: usize) {
         self.consumed = self.consumed.saturating_add(n).min(self.bytes.len());
         if self.is_empty() {
@@ -90,13 +90,13 @@ impl Buffer {
         }
     }
 
-    /// Holds no more memory than what is there needs: it is going to be there for a while.
+    /// Shrinks the capacity to what the bytes need, because they will stay for a while.
     pub fn release(&mut self) {
         self.close_up();
         self.bytes.shrink_to_fit();
     }
 
-    /// Forgets all.
+    /// Drops all bytes.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

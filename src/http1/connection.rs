@@ -1,10 +1,10 @@
-//! Shell. The socket of one client connection: what is read from it, and the watch over what is written.
+//! Shell. The socket of one client connection: reading requests, and watching the progress of writes.
 //!
-//! The connection reads each head and has [`head::parse`] judge it. Content is read straight into its final buffer. The next
-//! head is looked for only when the response before it has been written. So nothing is normalised unseen, nothing is buffered
-//! that nobody asked for, and pipelined requests are answered one by one.
+//! The connection reads each head, which [`head::parse`] parses. Content is read straight into its final buffer. The next
+//! head is read only when the response before it has been written. So nothing is normalised before it is checked, nothing
+//! is buffered without need, and pipelined requests are answered one by one.
 //!
-//! A head that cannot be served arrives in the same way as one that can, so that it is refused in its turn.
+//! A head that cannot be served is handed over like any other, so that it is refused in its turn.
 
 pub mod content;
 pub mod unsent;
@@ -34,18 +34,18 @@ use crate::message::head::{
 };
 use crate::runtime::deadline::{Deadline, LazyNow};
 
-/// How many bytes are read at once where it is not known how many will come.
+/// The bytes that are read at once if the size of what follows is unknown.
 ///
-/// A connection may hold this many bytes that are not parsed yet: a request that was read together with the one before it, or
-/// a part of a head. Only a larger head asks for more, and all of it counts towards the memory budget then.
+/// A connection may hold this many unparsed bytes without counting them: a request that was read with the one before it, or
+/// a part of a head. A larger head needs more, and is counted towards the memory budget as a whole.
 pub const READ_SIZE: usize = buffer::AHEAD;
 
-/// How many bytes are read at least, where a part of a head has been read.
+/// The least number of bytes for a read that continues a head.
 const LEAST_READ: usize = 1024;
 
-/// The stream beneath a connection.
+/// The stream of a connection.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Whether the end of the connection is to look like a failure to the client, where the stream can express that.
+    /// Whether closing should look like a failure to the client, if the stream can express that.
     fn reset_on_close(&self, reset: bool);
 }
 
@@ -53,25 +53,26 @@ impl Transport for DuplexStream {
     fn reset_on_close(&self, _reset: bool) {}
 }
 
-/// The time and bytes that a client may take, as far as its connection is concerned.
+/// The limits on the time and bytes of a client, for its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a head.
+    /// The most bytes of a head.
     pub max_header_bytes: usize,
-    /// From accept, or the first byte of a request, to the end of its head.
+    /// The time for a head: from accept, or from the first byte of the request, to its end.
     pub header_timeout: Duration,
-    /// Between two requests.
+    /// The time between two requests.
     pub idle_timeout: Duration,
-    /// For the client to take any of a waiting response.
+    /// The time in which a client must take some of a waiting response.
     pub write_timeout: Duration,
-    /// Bytes per second that it takes of one at least, averaged over the time that it makes us wait; 0 for any rate.
+    /// The least rate at which a client must take a response, in bytes per second, over the time that it makes us wait; 0
+    /// for any rate.
     pub min_write_rate: u64,
 }
 
-/// Memory to read into that all connections of a worker share: a connection that waits holds none.
+/// The read buffer that all connections of a worker share: a waiting connection holds none.
 pub type Scratch = Rc<RefCell<Box<[u8]>>>;
 
-/// Makes the memory that the wires of one worker share.
+/// Makes the read buffer of a worker.
 #[must_use]
 pub fn scratch() -> Scratch {
     Rc::new(RefCell::new(vec![0; READ_SIZE].into_boxed_slice()))
@@ -90,67 +91,67 @@ struct Inner<IO> {
     limits: Limits,
     scratch: Scratch,
     entry: Arc<Entry>,
-    /// What has been read and not yet been made sense of.
+    /// The bytes that are read and not parsed yet.
     unread: Buffer,
-    /// How much of it has been searched for the end of a head.
+    /// How many of them have been searched for the end of a head.
     scanned: usize,
-    /// What it takes of the memory budget: nothing, unless it is a part of a large head.
+    /// Their memory reservation: empty, unless they are a part of a large head.
     reservation: Reservation,
-    /// How many bytes of empty lines have come, and been dropped, where the next request line should begin.
+    /// The bytes of empty lines that were dropped before the next request line.
     empty: usize,
     phase: Phase,
-    /// What the request under way asked for.
+    /// What the request under way asks of its response.
     asked: ResponseContext,
-    /// Whether it is authentic, once it has been read.
+    /// Whether the request is authentic, once it has been verified.
     is_authentic: bool,
     eof: bool,
     draining: bool,
     waiting: Deadline,
     first_request: bool,
-    /// While the client makes us wait: since when, and for how long it may.
+    /// When the client began to make us wait, if it does.
     stuck_since: Option<Instant>,
     writing: Deadline,
-    /// How it takes the response.
+    /// How the client takes the response.
     uptake: Uptake,
-    /// What the client has not taken yet of a response.
+    /// The bytes of a response that the client has not taken yet.
     unsent: Buffer,
-    /// Whether the end of this side is also that of a response.
+    /// Whether the end of the connection is also the end of a response.
     ends_response: bool,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// Waiting for a head, or for the rest of one.
+    /// It waits for a head, or for the rest of one.
     Head,
-    /// A head has been handed over, and its content has not been read to its end.
+    /// A head has been handed over, and its content is not read to its end.
     Content(Remaining),
-    /// The request has been read to its end.
+    /// The request is read to its end.
     Complete,
     /// Nothing more is read.
     Closed,
 }
 
-/// What is left of a content.
+/// The rest of a content.
 #[derive(Debug)]
 enum Remaining {
     Length(u64),
     Chunked(Chunked),
 }
 
-/// A request that has arrived, but for its content.
+/// A request whose head has arrived.
 #[derive(Debug)]
 pub struct Received {
     /// The head, or why it is not served.
     pub head: Result<RequestHead, HeadError>,
-    /// When it was complete.
+    /// When the head was complete.
     pub at: Instant,
-    /// What the head takes of the memory budget, if it is a large one. It has to live as long as the head.
+    /// The memory reservation of a large head. It must live as long as the head.
     pub reservation: Option<Reservation>,
 }
 
 impl<IO: Transport> Connection<IO> {
-    /// Takes over a connection that has just been accepted, and what has been read of it already. `share` is an empty one, of
-    /// its client.
+    /// Takes over an accepted connection, with the bytes that were already read of it. `reservation` is an empty one of its
+    /// client.
     #[must_use]
     pub fn new(
         io: IO,
@@ -191,12 +192,12 @@ impl<IO: Transport> Connection<IO> {
         Rc::new(Self { entry, inner: RefCell::new(inner) })
     }
 
-    /// Where the connection says what it waits for.
+    /// The connection's entry in the connection limit, which says what it waits for.
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
 
-    /// Takes over the limits, for a connection that was accepted before they changed.
+    /// Changes the limits of a connection that was accepted before a reload.
     pub fn set_limits(&self, limits: &Limits) {
         let mut inner = self.inner.borrow_mut();
         if !inner.draining {
@@ -204,26 +205,26 @@ impl<IO: Transport> Connection<IO> {
         }
     }
 
-    /// Looks for the next request. There is none when the connection ends, or should.
+    /// Reads the next request. `None` if the connection ends, or should end.
     ///
-    /// To be called when the response to the last one has been written, or the rest of it is unsent.
+    /// Called when the last response has been written, or its rest is unsent.
     ///
     /// # Errors
-    /// If the connection is gone, or the client does not take that response.
+    /// The connection failed, or the client does not take that response.
     pub fn poll_received(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         let mut inner = self.inner.borrow_mut();
         ready!(inner.poll_unsent(cx))?;
         inner.poll_head(cx)
     }
 
-    /// What the request under way asked for.
+    /// What the request under way asks of its response.
     pub fn asked(&self) -> ResponseContext {
         self.inner.borrow().asked
     }
 
-    /// Ends the connection once the request under way is answered. One that waits for a request, or for the rest of a head,
-    /// stays open for `last_call`: a request that is on its way is answered, and so is told not to send another, where
-    /// closing at once would lose it.
+    /// Ends the connection after the request under way. A connection that waits for a request, or for the rest of a head,
+    /// stays open for `last_call`: closing at once would lose a request in transit. That request is answered, and the
+    /// answer says that the connection closes.
     pub fn drain(&self, last_call: Duration) {
         let mut inner = self.inner.borrow_mut();
         inner.draining = true;
@@ -233,22 +234,22 @@ impl<IO: Transport> Connection<IO> {
         }
     }
 
-    /// Whether this is to be the connection's last response.
+    /// Whether the next response is the connection's last.
     pub fn is_draining(&self) -> bool {
         self.inner.borrow().draining
     }
 
-    /// Whether the request has not been read to its end, or cannot be, so that no other request can follow it.
+    /// Whether content of the request is unread, so that no other request can follow.
     pub fn has_unread_content(&self) -> bool {
         matches!(self.inner.borrow().phase, Phase::Content(_) | Phase::Closed)
     }
 
-    /// How many bytes of the content, or of what follows it, have been read and not been taken.
+    /// The bytes that are read and not taken yet, of the content or behind it.
     pub fn waiting(&self) -> usize {
         self.inner.borrow().unread.len()
     }
 
-    /// How much content the request that has just arrived has.
+    /// The length of the content of the request under way.
     fn content_length(&self) -> Length {
         match &self.inner.borrow().phase {
             Phase::Content(Remaining::Length(length)) => Length::Known(*length),
@@ -257,7 +258,7 @@ impl<IO: Transport> Connection<IO> {
         }
     }
 
-    /// How many bytes of content are still to come of the chunk under way, as its size says.
+    /// The bytes still to come of the chunk under way, by its size.
     pub fn announced(&self) -> u64 {
         match &self.inner.borrow().phase {
             Phase::Content(Remaining::Chunked(chunked)) => chunked.announced(),
@@ -265,21 +266,21 @@ impl<IO: Transport> Connection<IO> {
         }
     }
 
-    /// Tells the client to go on and send its content, if it has not begun to (RFC 9110, section 10.1.1).
+    /// Asks the client for its content (100-continue), if it has not begun to send it (RFC 9110, section 10.1.1).
     ///
     /// # Errors
-    /// If the connection is gone.
+    /// The connection failed.
     pub async fn send_continue(&self) -> io::Result<()> {
         self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &mut 0).await?;
-        // It waits for it before it goes on.
+        // The client waits for the interim response.
         self.write_unsent().await
     }
 
-    /// Writes the last bytes of a response, and ends the connection behind it if nothing follows. `unwritten` is as with
+    /// Writes the last bytes of a response, and ends the connection unless `keeps_open`. `unwritten` is as in
     /// [`Self::write_all`].
     ///
     /// # Errors
-    /// If the connection is gone, or the client does not take the response.
+    /// The connection failed, or the client does not take the response.
     pub async fn end(&self, bytes: &[u8], keeps_open: bool, unwritten: &mut usize) -> io::Result<()> {
         self.write_all(bytes, unwritten).await?;
         if !keeps_open {
@@ -288,12 +289,12 @@ impl<IO: Transport> Connection<IO> {
         Ok(())
     }
 
-    /// Writes some bytes of a response. When this is done, what the client has not taken of them is unsent.
+    /// Writes a part of a response. Afterwards, the bytes that the client has not taken are unsent.
     ///
-    /// `unwritten` says at any time how many bytes of the response the kernel has not got yet, however this comes to an end.
+    /// `unwritten` is kept at the number of bytes that the kernel does not have yet, also if the write fails.
     ///
     /// # Errors
-    /// If the connection is gone, or the client does not take the response.
+    /// The connection failed, or the client does not take the response.
     pub async fn write_all(&self, mut rest: &[u8], unwritten: &mut usize) -> io::Result<()> {
         *unwritten = rest.len().saturating_add(self.unsent());
         while !rest.is_empty() {
@@ -305,7 +306,7 @@ impl<IO: Transport> Connection<IO> {
         Ok(())
     }
 
-    /// From now on the request waits for its upstream. One that is not authentic can still be evicted.
+    /// Records that the request waits for its upstream. It can still be evicted if it is not authentic.
     pub fn wait_for_upstream(&self, is_authentic: bool) {
         self.inner.borrow_mut().is_authentic = is_authentic;
         if is_authentic {
@@ -325,7 +326,7 @@ impl<IO: Transport> Connection<IO> {
     /// Waits for the next piece of an upstream's response.
     ///
     /// # Errors
-    /// If the connection is evicted.
+    /// The connection is evicted.
     pub fn poll_upstream<T>(&self) -> Poll<io::Result<T>> {
         self.wait_for_more_of_upstream();
         if self.entry.is_evicted() {
@@ -334,12 +335,12 @@ impl<IO: Transport> Connection<IO> {
         Poll::Pending
     }
 
-    /// Reads more content into `append`: what has been read already, or else straight from the socket.
+    /// Reads more content into `append`: first the bytes that are already read, then from the socket.
     ///
     /// Gives back whether the content is complete.
     ///
     /// # Errors
-    /// [`ContentError`], and nothing more can be read from the connection then.
+    /// [`ContentError`]. Nothing more can be read from the connection then.
     pub fn poll_content(
         &self,
         cx: &mut Context<'_>,
@@ -348,8 +349,8 @@ impl<IO: Transport> Connection<IO> {
         self.inner.borrow_mut().poll_content(cx, append)
     }
 
-    /// Reads and discards what the client still sends, until it ends the connection or `limit` has passed, so that it can
-    /// read a response that was sent before it was done: closing at once would make the kernel discard that response.
+    /// Reads and discards what the client still sends, until it ends the connection or `limit` has passed, so that the
+    /// client can read the response: closing at once would make the kernel discard the response.
     pub async fn linger(&self, limit: Duration) {
         let mut deadline = Deadline::default();
         deadline.set(limit);
@@ -369,16 +370,16 @@ impl<IO: Transport> Connection<IO> {
         .await;
     }
 
-    /// Prepares for a response that only the end of the connection ends. However the connection comes to an end before all
-    /// of the response is written, it must not look like the end of the response.
+    /// Prepares for a response that ends with the connection. If the connection ends earlier, it must not look like the end
+    /// of the response.
     pub fn end_with_response(&self) {
         let mut inner = self.inner.borrow_mut();
         inner.io.reset_on_close(true);
         inner.ends_response = true;
     }
 
-    /// Whether the client has sent something that nobody has read: to close the connection would make the kernel discard
-    /// what the client has not read of the last response. What is in the kernel counts, as far as it has come.
+    /// Whether bytes of the client are unread: closing would make the kernel discard what the client has not read of the
+    /// last response. Bytes in the kernel count, as far as they have arrived.
     #[must_use]
     pub fn is_unread(&self) -> bool {
         let mut inner = self.inner.borrow_mut();
@@ -397,7 +398,7 @@ impl<IO: Transport> Connection<IO> {
 }
 
 impl<IO: Transport> Inner<IO> {
-    /// Ready with nothing at the end of the connection.
+    /// Ready with `None` at the end of the connection.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         loop {
             match self.phase {
@@ -409,7 +410,7 @@ impl<IO: Transport> Inner<IO> {
                         if self.entry.is_evicted() {
                             return Poll::Ready(Ok(None));
                         }
-                        // Who sends many requests at once waits with each until the others have had their turn.
+                        // A client that pipelines requests yields before each, so that other connections have their turn.
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -462,7 +463,7 @@ impl<IO: Transport> Inner<IO> {
             }
             ready!(self.poll_too_late(cx, &mut now));
             if self.unread.is_empty() {
-                // Who sends empty lines has asked for nothing, and is neither answered nor read any longer.
+                // A client that sends only empty lines has requested nothing: it gets no answer, and nothing more is read.
                 self.eof |= self.empty > 0;
                 return Poll::Ready(Ok(None));
             }
@@ -470,7 +471,7 @@ impl<IO: Transport> Inner<IO> {
         }
     }
 
-    /// Has the budget hold a head of `len` bytes, if it is a large one.
+    /// Reserves memory for a head of `len` bytes, if it is a large one.
     fn poll_hold(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Exhausted>> {
         if len <= FREE_HEAD || len <= self.reservation.bytes() {
             return Poll::Ready(Ok(()));
@@ -478,15 +479,14 @@ impl<IO: Transport> Inner<IO> {
         self.reservation.poll_grow_to(cx, len, Instant::now().into_std())
     }
 
-    /// Makes room for more of a head, of which a part is there. Once it has turned out to be a large one, all memory for it is
-    /// asked of the budget first.
+    /// Makes capacity for more of an incomplete head. All memory for a large head is reserved first.
     fn poll_make_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Exhausted>> {
         let len = self.unread.len();
         let spare = self.unread.capacity().saturating_sub(len);
         if len <= FREE_HEAD || (self.reservation.bytes() > 0 && spare >= LEAST_READ) {
             return Poll::Ready(Ok(()));
         }
-        // A head that is not complete has at most the bytes that it may have.
+        // An incomplete head has at most its limit of bytes.
         let most = self.limits.max_header_bytes.max(len).saturating_add(LEAST_READ);
         let capacity = self.unread.capacity().saturating_mul(2).max(READ_SIZE).min(most);
         ready!(self.reservation.poll_grow_to(cx, capacity, Instant::now().into_std()))?;
@@ -494,7 +494,7 @@ impl<IO: Transport> Inner<IO> {
         Poll::Ready(Ok(()))
     }
 
-    /// Forgets what has been read, gives its memory back, and asks for no more.
+    /// Drops the unread bytes, frees their memory, and stops waiting for more.
     fn discard_unread(&mut self) {
         self.unread.clear();
         if !self.reservation.is_empty() {
@@ -502,14 +502,14 @@ impl<IO: Transport> Inner<IO> {
         }
     }
 
-    /// Takes the empty lines from before the next request line, so that they are neither held nor looked at again.
+    /// Drops the empty lines before the next request line, so that they are neither held nor parsed again.
     fn drop_empty_lines(&mut self) {
         let empty = head::leading_empty_lines(self.unread.as_slice());
         self.empty = self.empty.saturating_add(empty);
         self.unread.consume(empty);
     }
 
-    /// Whether not a byte has come behind the last request.
+    /// Whether no byte has arrived behind the last request.
     fn is_idle(&self) -> bool {
         self.unread.is_empty() && self.empty == 0
     }
@@ -560,7 +560,7 @@ impl<IO: Transport> Inner<IO> {
         Received { head, at, reservation }
     }
 
-    /// The deadline of whatever is being waited for: the first byte of a request, or its last.
+    /// Ready when the deadline has passed: for the first byte of a request, or for the last byte of its head.
     fn poll_too_late(&mut self, cx: &mut Context<'_>, now: &mut LazyNow) -> Poll<()> {
         if !self.waiting.is_set() {
             let limit = if self.is_idle() { self.limits.idle_timeout } else { self.limits.header_timeout };
@@ -571,7 +571,7 @@ impl<IO: Transport> Inner<IO> {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
-        // No more than one scratch full is held, unless a head is larger and there is room for it.
+        // At most one read buffer is held, unless a head is larger and memory is reserved for it.
         let room = if self.reservation.bytes() > 0 {
             self.unread.capacity().saturating_sub(self.unread.len())
         } else {
@@ -582,7 +582,7 @@ impl<IO: Transport> Inner<IO> {
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         if self.is_idle() && !filled.is_empty() && !self.first_request {
-            // The first byte of a request, or of an empty line before it: what was idle time is now time for its head.
+            // The first byte of a request, or of an empty line before it: idle time ends, and the time for the head begins.
             self.waiting.clear();
         }
         self.unread.append(filled);
@@ -596,7 +596,7 @@ impl<IO: Transport> Inner<IO> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Sees to it that a client which takes nothing of its response, or too little for too long, is given up.
+    /// Gives up a client that takes nothing of its response, or too little for too long.
     fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

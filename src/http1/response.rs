@@ -1,4 +1,4 @@
-//! Pure. Responses as bytes: our own, which are refusals and the answers to challenges, and upstreams'.
+//! Pure. Responses as bytes: the gateway's own (refusals and the answers to challenges), and those of upstreams.
 
 use std::io::Write as _;
 
@@ -7,32 +7,32 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::message::head::{Persistence, ResponseContext, Version};
 
-/// A response of which all is there. Cheap to clone.
+/// A complete response. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct WholeResponse {
     bytes: Bytes,
     keeps_open: bool,
 }
 
-/// What the framing takes beside fields and content, at most, and a few fields on top.
+/// The most bytes of framing besides fields and content, plus a few fields.
 const FRAME: usize = 320;
 
-/// How a client can tell where a response ends that is still coming (RFC 9112, section 6.3).
+/// How the end of a streaming response is marked (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delimited {
-    /// Its fields say how long it is.
+    /// By its fields, which have the length.
     ByLength,
     /// By the chunked transfer coding.
     ByChunks,
-    /// By the end of the connection, where the client knows nothing else.
+    /// By the end of the connection, if the client understands nothing else.
     ByClosing,
 }
 
-/// What stands behind the last piece of content that is sent in chunks.
+/// The bytes behind the last chunk of content.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Delimited {
-    /// How a response to what was `asked` is, whose content has this length, if that is known.
+    /// The framing of a response to what was `asked`, with content of this length, if it is known.
     #[must_use]
     pub fn of(asked: ResponseContext, length: Option<u64>) -> Self {
         match (length, asked.version) {
@@ -42,10 +42,10 @@ impl Delimited {
         }
     }
 
-    /// Appends a piece of the content, as it is delimited.
+    /// Appends a piece of the content, framed.
     pub fn append(self, piece: &[u8], bytes: &mut Vec<u8>) {
         match self {
-            // A chunk of no length would be the last.
+            // A chunk of length 0 would be the last.
             Self::ByChunks if piece.is_empty() => {}
             Self::ByChunks => {
                 // Writing to a vector cannot fail.
@@ -57,7 +57,7 @@ impl Delimited {
         }
     }
 
-    /// Appends what says that the content has ended.
+    /// Appends the end of the content.
     pub fn finish(self, bytes: &mut Vec<u8>) {
         if self == Self::ByChunks {
             bytes.extend_from_slice(LAST_CHUNK);
@@ -65,10 +65,10 @@ impl Delimited {
     }
 }
 
-/// The version of whoever responds, whatever that of the request (RFC 9110, section 6.2).
+/// The gateway's own version, whatever that of the request (RFC 9110, section 6.2).
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
-/// What becomes of the connection, where it does not go without saying in a response of HTTP/1.1 (RFC 9112, section 9.3).
+/// The `connection` field, if the outcome is not the default of HTTP/1.1 (RFC 9112, section 9.3).
 fn connection(asked: ResponseContext, is_last: bool) -> &'static [u8] {
     match (asked.version, asked.persistence) {
         _ if is_last => b"connection: close\r\n",
@@ -79,8 +79,8 @@ fn connection(asked: ResponseContext, is_last: bool) -> &'static [u8] {
     }
 }
 
-/// The head of an upstream's response: `text` is its code, reason phrase and end-to-end fields. `room` is for what else will
-/// be appended, in bytes.
+/// The head of an upstream's response. `text` is its code, reason phrase and end-to-end fields. `extra` is the number of
+/// bytes that will be appended.
 #[must_use]
 pub fn head(
     asked: ResponseContext,
@@ -101,8 +101,8 @@ pub fn head(
 }
 
 impl WholeResponse {
-    /// A response of ours to what was `asked`, with these fields besides those that frame it; `is_last` says that the
-    /// connection is not to go on, whatever the client would like.
+    /// A response of the gateway's own to what was `asked`, with these fields and its framing. `is_last` closes the
+    /// connection, whatever the client asked for.
     #[must_use]
     pub fn new<'f>(
         asked: ResponseContext,
@@ -133,8 +133,8 @@ impl WholeResponse {
         Self { bytes: bytes.into(), keeps_open: !is_last && asked.keeps_open() }
     }
 
-    /// An upstream's response, all of which is there: its fields say how long it is, or it has no content. `text` is its code,
-    /// reason phrase and end-to-end fields.
+    /// A complete response of an upstream: its fields have its length, or it has no content. `text` is its code, reason
+    /// phrase and end-to-end fields.
     #[must_use]
     pub fn relayed(asked: ResponseContext, text: &[u8], content: &[u8], is_last: bool) -> Self {
         let mut bytes = head(asked, text, Delimited::ByLength, is_last, content.len());
@@ -142,13 +142,13 @@ impl WholeResponse {
         Self { bytes: bytes.into(), keeps_open: !is_last && asked.keeps_open() }
     }
 
-    /// The bytes of it.
+    /// The bytes of the response.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Whether another request may follow it.
+    /// Whether another request may follow.
     #[must_use]
     pub fn keeps_open(&self) -> bool {
         self.keeps_open

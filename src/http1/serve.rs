@@ -25,9 +25,9 @@ use crate::runtime::worker::Worker;
 /// How long a client whose request was refused early may go on sending while it reads the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The same while the gateway drains, or while others wait for the place.
+/// The same while the gateway drains, or while others wait for a place.
 const SHORT_LINGER: Duration = Duration::from_secs(1);
-/// How long an idle connection waits at the end for a request that may be on its way.
+/// How long an idle connection waits, during a drain, for a request in transit.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Serves a connection until either side ends it. `drain` ends it after the request under way.
@@ -43,7 +43,7 @@ pub async fn serve<IO: Transport + 'static>(
     entry.watch(served).await;
 }
 
-/// As [`serve`], where some of the connection has been read. To be polled under the watch of `entry`.
+/// As [`serve`], with a connection of which some bytes are already read. It must be polled under [`Entry::watch`].
 pub async fn serve_rest<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
@@ -70,7 +70,7 @@ pub async fn serve_rest<IO: Transport + 'static>(
         }
     };
     match ended {
-        // What the client still sends would keep the place from the one that it is for.
+        // No lingering: the bytes that the client still sends would keep the place from the next connection.
         Ok(()) if entry.is_evicted() => debug!(%peer, "connection closed for another one"),
         Ok(()) if connection.is_unread() => {
             let limit = if connection.is_draining() || worker.connection_limit().is_wanting() {
@@ -85,8 +85,8 @@ pub async fn serve_rest<IO: Transport + 'static>(
     }
 }
 
-/// Serves one request after the other. What a request under way needs is in one box, which is given back when the connection
-/// has been at rest for a while, or its client does not take the response.
+/// Serves one request after the other. The state of a request is in one box, which is freed when the connection has been
+/// idle for a while, or when its client does not take the response.
 async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     connection: &Rc<Connection<IO>>,
@@ -113,7 +113,7 @@ async fn exchanges<IO: Transport + 'static>(
     Ok(finished?)
 }
 
-/// Takes note of how much of a response is unsent. With the last of it the request has ended.
+/// Records how many bytes of a response are unsent. When none are left, the request has ended.
 fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, connection: &Connection<IO>) {
     if let Some(guard) = open {
         guard.unwritten = connection.unsent();
@@ -124,7 +124,7 @@ fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, connection: &Connecti
     }
 }
 
-/// Nobody is left to answer.
+/// No client is left to answer.
 #[derive(Debug)]
 struct Abandoned;
 
@@ -136,16 +136,16 @@ impl std::fmt::Display for Abandoned {
 
 impl Error for Abandoned {}
 
-/// What comes behind a request.
+/// What follows a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// A long rest, or one until the client takes its response.
+    /// The connection is idle for long, or waits until its client takes the response.
     Rest,
-    /// The end of the connection.
+    /// The connection ends.
     Nothing,
 }
 
-/// Gives back the end of the last request, too, if some of its response is unsent for its client.
+/// Gives back the guard of the last request, too, if some of its response is unsent.
 async fn exchanges_until_rest<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     connection: &Rc<Connection<IO>>,
@@ -160,7 +160,7 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
             let Received { head, at, reservation } = received;
             let content = RequestContent::new(connection);
             let incoming = Incoming { head, content, client: peer, at: at.into_std(), memory: reservation };
-            // Pinned where it is made: to wait for it by value would be to move it twice, and it is large.
+            // Pinned where it is made: passing it by value would move it twice, and it is large.
             let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
             handled.await
         };
@@ -184,7 +184,7 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
     }
 }
 
-/// No more than half of what the whole drain may take: an idle connection is not cut off.
+/// At most half of the drain's time, so that an idle connection is not cut off.
 pub(crate) fn last_call(worker: &Worker) -> Duration {
     let grace = worker.view().generation().grace;
     LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))

@@ -1,21 +1,21 @@
-//! Pure. A future that is waited for beside another one, and nearly never comes.
+//! Pure. A future that is polled only after its own wake-up.
 //!
-//! A task that waits for several things polls all of them whenever it is woken for one. This one is left alone until it is
-//! the one that has been woken: beside each request, to look for the end of the program would cost as much as the routing.
+//! A task that waits for several futures polls all of them at every wake-up. This one is polled only if it was woken
+//! itself: polling the shutdown future beside each request would cost as much as routing.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// A future that is only polled when it has been woken.
+/// A future that is polled only after its own wake-up.
 #[derive(Debug)]
 pub(crate) struct WakeGated<'f, F> {
     future: Pin<&'f mut F>,
     bell: Arc<Bell>,
-    /// The bell, as the future knows it.
+    /// The flag, as the waker of the future.
     waker: Waker,
-    /// Whom the bell wakes.
+    /// The task's waker, which the flag wakes.
     listener: Option<Waker>,
 }
 
@@ -26,10 +26,10 @@ struct Bell {
 }
 
 impl<'f, F: Future> WakeGated<'f, F> {
-    /// Waits for `future`.
+    /// Wraps `future`.
     #[must_use]
     pub(crate) fn new(future: Pin<&'f mut F>) -> Self {
-        // Rung, so that the first poll gets through.
+        // Set, so that the first poll polls the future.
         let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), listener: Mutex::new(None) });
         let waker = Arc::clone(&bell).into();
         Self { future, bell, waker, listener: None }

@@ -1,4 +1,4 @@
-//! Shell. Writes replies as HTTP/1.1: those that are whole in one piece, and an upstream's response while it is still coming.
+//! Shell. The response writer of HTTP/1.1: complete replies in one write, an upstream's response as it streams.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -21,21 +21,21 @@ use crate::upstream::body::ResponseBody;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::response::{ResponseHead, SURPLUS};
 
-/// So many bytes of a response are written at once, if they are there.
+/// The bytes of a streaming response that are collected for one write, if they are there.
 pub const FULL: usize = 8 * 1024;
 
-/// What stands around a chunk, at most: its length in 16 digits, and two line ends.
+/// The most bytes around a chunk: its length in 16 digits, and two line ends.
 const AROUND: usize = 20;
 
-/// The end of a request, for whoever writes the last byte of its response.
+/// The guard of a request, held by the writer of its response.
 pub(crate) type Guard = RequestGuard<Scope>;
 
-/// Writes a reply, and ends the connection behind it if it is the last. Gives back whether another request may follow, and the
-/// guard of the request: what the client has not taken yet may be unsent.
+/// Writes a reply, and ends the connection behind it if it is the last. Gives back whether another request may follow, and
+/// the request's guard: some of the response may be unsent.
 ///
 /// # Errors
-/// The response broke off, or the client is gone or does not take it. The connection must not go on then: what has been
-/// written is not to look complete.
+/// The response broke off, the connection failed, or the client does not take the response. The connection must close then,
+/// because the response must not look complete.
 pub(crate) async fn write<IO: Transport>(
     connection: &Rc<Connection<IO>>,
     reply: Reply<ResponseBody>,
@@ -56,7 +56,7 @@ pub(crate) async fn write<IO: Transport>(
     Ok((message.keeps_open(), Some(guard)))
 }
 
-/// A response of our own, with its date.
+/// A response of the gateway's own, with its date.
 fn own<IO: Transport>(
     asked: ResponseContext,
     reply: &OwnReply,
@@ -73,7 +73,7 @@ fn own<IO: Transport>(
     WholeResponse::new(asked, reply.status, fields, reply.content.as_bytes(), is_last)
 }
 
-/// Whether no request can follow this one, or should.
+/// Whether no other request can follow, or should.
 fn ends_here<IO: Transport>(guard: &Guard, connection: &Connection<IO>) -> bool {
     connection.is_draining()
         || connection.has_unread_content()
@@ -85,7 +85,7 @@ fn length(content: &[u8]) -> u64 {
     u64::try_from(content.len()).unwrap_or(u64::MAX)
 }
 
-/// Writes an upstream's response as it comes.
+/// Writes an upstream's response as it arrives.
 async fn stream<IO: Transport>(
     connection: &Rc<Connection<IO>>,
     head: &ResponseHead,
@@ -102,7 +102,7 @@ async fn stream<IO: Transport>(
     let mut bytes = response::head(asked, &head.text, delimited, is_last, 0);
     let mut content = Streamed { relay: Some(relay), guard: Some(guard), connection: Rc::clone(connection) };
     loop {
-        // What is there goes out as one, and does not wait for what is yet to come.
+        // What has arrived is written at once, and does not wait for more.
         let next = poll_fn(|cx| match content.poll_piece(cx) {
             Poll::Ready(piece) => Poll::Ready(Ok(Some(piece))),
             Poll::Pending if !bytes.is_empty() => Poll::Ready(Ok(None)),
@@ -116,7 +116,7 @@ async fn stream<IO: Transport>(
         match next.await? {
             Some(Some(Ok(piece))) => {
                 if bytes.len().saturating_add(piece.len()) >= FULL {
-                    // It is written next: there is no need for more room than that.
+                    // It is written next, so no more capacity is needed.
                     bytes.reserve_exact(piece.len().saturating_add(AROUND));
                 }
                 delimited.append(&piece, &mut bytes);
@@ -132,10 +132,10 @@ async fn stream<IO: Transport>(
             None => {}
         }
         connection.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
-        // Not to hold it while nothing comes.
+        // Freed, so that it is not held while nothing arrives.
         bytes = Vec::new();
     }
-    // Nothing is left of it but what is written now.
+    // Only the bytes that are written now are left.
     let mut guard = mem::take(&mut content.guard);
     delimited.finish(&mut bytes);
     let unwritten = guard.as_mut().map(|guard| &mut guard.unwritten);
@@ -143,24 +143,24 @@ async fn stream<IO: Transport>(
     Ok((keeps_open, guard))
 }
 
-/// The content of an upstream's response on its way to the client. When nobody wants it any more, the request has ended;
-/// otherwise its guard goes on to whoever writes the last of it.
+/// The content of an upstream's response on its way to the client. If it is dropped early, the request has ended; otherwise
+/// its guard goes to the writer of its last bytes.
 struct Streamed<IO: Transport> {
-    /// None when nothing more will come.
+    /// `None` when nothing more follows.
     relay: Option<Box<ResponseBody>>,
     guard: Option<Guard>,
     connection: Rc<Connection<IO>>,
 }
 
 impl<IO: Transport> Streamed<IO> {
-    /// Where whoever writes it says how many bytes the client has not taken yet.
+    /// The guard's count of unwritten bytes, for the writer.
     fn unwritten(&mut self) -> Option<&mut usize> {
         self.guard.as_mut().map(|guard| &mut guard.unwritten)
     }
 
-    /// The next piece; none behind the last.
+    /// The next piece; `None` behind the last.
     ///
-    /// An error is the last: the response has broken off.
+    /// An error is the last item: the response has broken off.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
         let Some(relay) = &mut self.relay else { return Poll::Ready(None) };
         let next = ready!(relay.poll_piece(cx));

@@ -1,4 +1,4 @@
-//! Shell. The content of a request, as it is read from its connection: counted, or undone from chunks.
+//! Shell. The content of a request, read from its connection: counted, or decoded from chunks.
 
 use std::io;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use crate::http1::connection::{Connection, Inner, Phase, Remaining, Transport};
 use crate::message::chunked::{Malformed, Step};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
 
-/// The content of the request under way, read from its connection.
+/// The content of the request under way.
 #[derive(Debug)]
 pub struct RequestContent<IO> {
     connection: Rc<Connection<IO>>,
@@ -20,7 +20,7 @@ pub struct RequestContent<IO> {
 }
 
 impl<IO: Transport> RequestContent<IO> {
-    /// The content of the request that has just arrived.
+    /// The content of the request whose head has just arrived.
     #[must_use]
     pub fn new(connection: &Rc<Connection<IO>>) -> Self {
         Self { connection: Rc::clone(connection), length: connection.content_length() }
@@ -96,7 +96,7 @@ impl<IO: Transport> Inner<IO> {
         let Phase::Content(Remaining::Length(left)) = &mut self.phase else { return Poll::Pending };
         let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(append.room());
         if limit == 0 {
-            // No memory is asked for before there is something to put into it.
+            // No memory is reserved before there are bytes for it.
             if self.unread.is_empty() {
                 match ready!(self.poll_fill(cx)) {
                     Ok(n) if n > 0 => {}
@@ -135,7 +135,7 @@ impl<IO: Transport> Inner<IO> {
                 }
             }
             let Phase::Content(Remaining::Chunked(chunked)) = &mut self.phase else { return Poll::Pending };
-            // As much of a piece as there is room for: the rest of it is looked at again when there is more.
+            // Only what fits of a piece is decoded; the rest is decoded when there is capacity.
             let waiting = self.unread.as_slice();
             let input = waiting.get(..append.room()).unwrap_or(waiting);
             if input.is_empty() {
@@ -158,7 +158,7 @@ impl<IO: Transport> Inner<IO> {
     }
 }
 
-/// Reads straight from the socket into the place that content goes to.
+/// Reads from the socket straight into `append`.
 fn poll_read_from<IO: AsyncRead + Unpin>(
     io: &mut IO,
     cx: &mut Context<'_>,
@@ -186,7 +186,7 @@ mod tests {
     use crate::http1::buffer::Buffer;
     use crate::http1::connection::{Connection, Limits, scratch};
 
-    /// A place without an end.
+    /// An `Append` without a limit.
     #[derive(Default)]
     struct Bag(Vec<u8>);
 
@@ -224,14 +224,14 @@ mod tests {
         for byte in b"\r\n".repeat(500) {
             client.write_all(&[byte]).await.unwrap();
             assert!(look().is_pending());
-            // All that is held is looked at.
+            // All held bytes are parsed.
             assert_eq!(connection.waiting(), usize::from(byte == b'\r'));
         }
         client.write_all(b"\r\n").await.unwrap();
         assert!(matches!(look(), Poll::Ready(Ok(Some(received))) if received.head.is_err()));
     }
 
-    /// What it asks for is kept from others for as long as it waits, so it does not ask when it has been refused.
+    /// Memory is reserved for as long as the request waits, so nothing is reserved after a refusal.
     #[tokio::test(start_paused = true)]
     async fn a_head_whose_time_is_over_asks_for_no_memory_any_more() {
         const MIB: usize = 1 << 20;
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(grown, Poll::Ready(Ok(())));
     }
 
-    /// Whoever takes the content may have room for more: what follows it is another request.
+    /// Even with more capacity than content, the bytes behind the content are left: they are another request.
     #[tokio::test]
     async fn no_more_is_taken_for_content_than_its_length_says() {
         let second = "POST /two HTTP/1.1\r\nhost: a\r\n\r\n";

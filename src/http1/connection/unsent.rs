@@ -1,5 +1,7 @@
-//! Shell. What a client has not taken of its response yet. A small rest of it is unsent here, so that whoever wrote it is done
-//! with it, and need not stay with all that it holds for a client that perhaps never reads.
+//! Shell. The unsent tail of a response: bytes that the client has not taken yet.
+//!
+//! A small tail is kept here, so that the response writer can free all it holds, and need not wait for a client that
+//! perhaps never reads.
 
 use std::future::poll_fn;
 use std::io;
@@ -9,21 +11,21 @@ use std::task::{Context, Poll, ready};
 
 use crate::http1::connection::{Connection, Inner, Transport};
 
-/// What is left of a response is unsent if it is no more than this: any response of our own, and the end of every other.
+/// The most bytes of an unsent tail: any response of the gateway's own, and the end of every other.
 const MOST: usize = 2 * 1024;
 
 impl<IO: Transport> Connection<IO> {
-    /// Whether there can be no other request before the client takes what is unsent for it.
+    /// Whether there are unsent bytes. The client must take them before its next request.
     pub fn has_unsent(&self) -> bool {
         self.unsent() > 0
     }
 
-    /// How many bytes are unsent.
+    /// The number of unsent bytes.
     pub fn unsent(&self) -> usize {
         self.inner.borrow().unsent.len()
     }
 
-    /// Writes some bytes of a response, or keeps them. A client that takes nothing for too long is given up.
+    /// Writes a part of a response, or keeps it as unsent. A client that takes nothing for too long is given up.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut inner = self.inner.borrow_mut();
         ready!(inner.poll_unsent(cx))?;
@@ -31,7 +33,7 @@ impl<IO: Transport> Connection<IO> {
         inner.unsent_or(cx, written, bytes)
     }
 
-    /// Has the stream pass on what it was given. What is unsent is no concern of the writer's, unless the client has had its time.
+    /// Flushes the stream. Unsent bytes do not delay the writer, unless the client's time has passed.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner.borrow_mut();
         if let Poll::Ready(written) = inner.poll_unsent(cx) {
@@ -52,18 +54,18 @@ impl<IO: Transport> Connection<IO> {
         Pin::new(&mut inner.io).poll_shutdown(cx)
     }
 
-    /// Writes what is unsent.
+    /// Writes the unsent bytes.
     ///
     /// # Errors
-    /// If the connection is gone, or the client does not take it.
+    /// The connection failed, or the client does not take them.
     pub(crate) async fn write_unsent(&self) -> io::Result<()> {
         poll_fn(|cx| self.inner.borrow_mut().poll_unsent(cx)).await
     }
 
-    /// Ends this side of the connection when what is unsent of the last response is written.
+    /// Ends this side of the connection after the unsent bytes of the last response.
     ///
     /// # Errors
-    /// If the connection is gone, or the client does not take the response.
+    /// The connection failed, or the client does not take the response.
     pub async fn finish(&self) -> io::Result<()> {
         if self.has_unsent() {
             self.write_unsent().await?;
@@ -74,7 +76,7 @@ impl<IO: Transport> Connection<IO> {
 }
 
 impl<IO: Transport> Inner<IO> {
-    /// Before that is done nothing else is written, and no other request is looked at.
+    /// Writes the unsent bytes. Before that is done, nothing else is written, and no other request is parsed.
     pub(crate) fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
             let written = Pin::new(&mut self.io).poll_write(cx, self.unsent.as_slice());

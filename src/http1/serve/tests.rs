@@ -1,4 +1,4 @@
-//! A connection in memory, with time under control.
+//! Tests of a connection in memory, with a controlled clock.
 
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::num::NonZeroUsize;
@@ -19,7 +19,7 @@ fn worker() -> Rc<Worker> {
     worker_before("127.0.0.1:9")
 }
 
-/// A worker whose one route forwards, signed or not.
+/// A worker with one route, which forwards both signed and unsigned requests.
 fn worker_before(upstream: &str) -> Rc<Worker> {
     worker_among(&format!("http://{upstream}"), ConnectionLimit::new(10))
 }
@@ -49,12 +49,12 @@ fn control_before(upstream: &str) -> Arc<Control> {
     Control::new(&config, crate::diagnosis::submit::channel().0).unwrap()
 }
 
-/// How many requests have ended.
+/// The number of requests that have ended.
 fn ended(control: &Control) -> u64 {
     control.meters().sum().took.count()
 }
 
-/// Of each kind of answer, the end that its client has not taken yet is unsent, or waited with.
+/// For each kind of answer: the end that the client has not taken is unsent, or the writer waits.
 #[tokio::test]
 async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -168,7 +168,7 @@ async fn the_time_of_a_request_ends_when_its_client_has_taken_the_answer_or_is_g
     }
 }
 
-/// A client that pipelines requests and never reads may make the gateway hold a response or two, not a buffer full.
+/// A client that pipelines requests and never reads makes the gateway hold a response or two, not a full buffer.
 #[tokio::test(start_paused = true)]
 async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
     let local = LocalSet::new();
@@ -187,7 +187,7 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
                 assert!(taken < requests.len(), "all of the requests were taken");
             }
             assert!(taken < 16 * 1024, "{taken} bytes of requests were taken");
-            // When it reads again, so does the gateway.
+            // When the client reads again, the gateway reads again.
             let mut answers = [0; 512];
             client.read_exact(&mut answers).await.unwrap();
             let rest = &requests.as_bytes()[taken..];
@@ -199,7 +199,7 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
         .await;
 }
 
-/// For a moment: where the clock is paused, until everything else waits.
+/// Lets the other tasks run until all of them wait. The clock must be paused.
 async fn complete_content() {
     assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
 }
@@ -239,7 +239,7 @@ async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() 
         });
         for round in 0..ROUNDS {
             let sent_away = async {
-                // This, and the connection itself: whoever wrote would be a third.
+                // References: this one and the connection's own. A waiting writer would be a third.
                 while !(known.has_unsent() && Rc::strong_count(&known) == 2) {
                     complete_content().await;
                 }
@@ -296,7 +296,7 @@ async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limi
             ));
             let begin = tokio::time::Instant::now();
             let request = format!("POST /no HTTP/1.1\r\nhost: a\r\n{last}\r\n").repeat(2);
-            // More than it takes at once, so that it is read on and on.
+            // More than it reads at once, so that it reads several times.
             assert!(timeout(limit / 2, client.write_all(request.as_bytes())).await.is_ok());
             let ended = timeout(2 * limit, served).await;
             assert!(ended.is_ok_and(|ended| ended.is_ok()), "{last:?}");
@@ -307,7 +307,7 @@ async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limi
     }
 }
 
-/// A byte now and then does not give a client more time than one that takes nothing has.
+/// Taking a byte now and then gives a client no more time than taking nothing.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_less_than_the_least_rate_is_left_within_the_limit() {
     let limit = *worker().view().limits();
@@ -340,7 +340,7 @@ async fn a_client_that_takes_less_than_the_least_rate_is_left_within_the_limit()
     }
 }
 
-/// At the least rate and above it, an answer may take as long as it is.
+/// At the least rate or above it, an answer may take any time.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_the_least_rate_gets_all_of_its_answers() {
     let run = async {
@@ -348,7 +348,7 @@ async fn a_client_that_takes_the_least_rate_gets_all_of_its_answers() {
         let served =
             tokio::task::spawn_local(serve(worker(), gateway, ClientAddress::Unix, CancellationToken::new()));
         let begin = tokio::time::Instant::now();
-        // Each answer is measured for itself: together they take longer than the limit.
+        // Each answer is measured by itself: together they take longer than the limit.
         for _ in 0..20 {
             client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
             let mut text = Vec::new();
@@ -399,7 +399,7 @@ async fn parts_arrive(reads_at_once: bool) {
         };
         if !reads_at_once {
             go_on.send(()).unwrap();
-            // There is nothing to see of a second part that comes while some of the first is unsent.
+            // A second part that arrives while the first is unsent does not show.
             for _ in 0..50 {
                 complete_content().await;
             }
@@ -442,7 +442,7 @@ async fn the_last_answer_is_whole_though_its_client_begins_to_read_late() {
     }
 }
 
-/// Reads a response that has content.
+/// Reads a response with content.
 async fn response(client: &mut DuplexStream) -> String {
     let mut text = Vec::new();
     while !text.ends_with(b"}\n") {
@@ -462,7 +462,7 @@ enum Waiting {
     ForTheClientToReadTheLast,
 }
 
-/// A drain ends a connection whatever it waits for, and long before the limits on that would.
+/// A drain ends a connection in every state, long before the limits of that state.
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_heard_in_every_state() {
     use Waiting::*;
@@ -502,7 +502,7 @@ async fn a_drain_is_heard_in_every_state() {
             }
             let complete_content =
                 if state == AtRest { Duration::from_secs(3) } else { Duration::from_millis(1) };
-            // The clock is paused: it goes on when everything else waits.
+            // The clock is paused: it advances when all tasks wait.
             assert!(timeout(complete_content, std::future::pending::<()>()).await.is_err());
             let begin = tokio::time::Instant::now();
             drain.cancel();
@@ -514,7 +514,7 @@ async fn a_drain_is_heard_in_every_state() {
             let rest = String::from_utf8(rest).unwrap();
             match state {
                 ForTheFirstByte | BehindAnAnswer | AtRest => assert_eq!(rest, "", "{state:?}"),
-                // Its answer was under way, and could not be told any more.
+                // The answer was already being written, without `connection: close`.
                 ForTheClientToReadTheLast => assert!(rest.ends_with("}\n"), "{state:?}: {rest}"),
                 ForTheRestOfAHead | ForContent | ForTheClientToRead => {
                     let last = rest.rsplit("HTTP/1.1 ").next().unwrap();
@@ -529,7 +529,7 @@ async fn a_drain_is_heard_in_every_state() {
     }
 }
 
-/// Heads go through whatever the client takes at once, each with the spelling of its own upstream's answer.
+/// Field names are written with the spelling of their own upstream, in however small steps the client reads.
 #[tokio::test]
 async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
     let answer = |n: usize| {
@@ -572,7 +572,7 @@ async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
     upstream.join().unwrap();
 }
 
-/// Where somebody waits for the place, it is given up as soon as that is fair.
+/// If another connection waits for the place, it is given up as soon as that is fair.
 #[tokio::test(start_paused = true)]
 async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
     let large = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\n";
@@ -611,7 +611,7 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
     }
 }
 
-/// A client that says nothing for a while has no more time for its first head than others.
+/// A client that sends nothing for a while has no more time for its first head than others.
 #[tokio::test(start_paused = true)]
 async fn the_time_for_the_first_head_begins_with_the_connection() {
     let run = async {
@@ -630,7 +630,7 @@ async fn the_time_for_the_first_head_begins_with_the_connection() {
     LocalSet::new().run_until(run).await;
 }
 
-/// The system knows that the connection is closed, and has not had occasion to say so: only writing shows it.
+/// The system knows that the connection is closed, and only a write reveals it.
 #[tokio::test]
 async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     let directory = tempfile::tempdir().unwrap();
@@ -665,7 +665,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
                 text.push(timeout(Duration::from_secs(30), client.read_u8()).await.unwrap().unwrap());
             }
             assert!(text.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", text.escape_ascii());
-            // Without an await, so that the runtime does not look at its sockets.
+            // Without an await, so that the runtime does not poll its sockets.
             close.send(()).unwrap();
             is_closed.recv().unwrap();
         }
@@ -676,7 +676,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     upstream.join().unwrap();
 }
 
-/// A connection that is evicted is gone at once, whatever it waits for, and long before the limits on that would end it.
+/// An evicted connection ends at once in every state, long before the limits of that state.
 #[tokio::test(start_paused = true)]
 async fn an_evicted_connection_leaves_at_once_in_every_state() {
     let request = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -685,7 +685,7 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
     let chunked = "POST /w HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
     let large = "POST /no HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
     let many = request.repeat(100);
-    // What the client sends, how much of its answers it has room for, and with what status it is told in the end.
+    // What the client sends, how many bytes of its answers fit, and the status that it gets in the end.
     for (sent, room, told) in [
         ("", 4096, None),
         (&request[..9], 4096, None),
@@ -732,7 +732,7 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
     }
 }
 
-/// Its upstream would answer in time, but its place is wanted; an authentic request would stay.
+/// Its upstream would answer in time, but its place is wanted. An authentic request would stay.
 #[tokio::test]
 async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
