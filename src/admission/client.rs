@@ -1,25 +1,25 @@
-//! Pure. Who is at the other end of a client's connection.
+//! Pure. The client at the other end of a connection: its address, and the group that it counts in.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// A client, as far as its connection tells.
+/// The address of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAddress {
-    /// A client with this address; one that was mapped from IPv4 into IPv6 is an IPv4 address.
+    /// An IP address. An IPv4 address that is mapped into IPv6 is an IPv4 address.
     Ip(IpAddr),
-    /// A process of this machine, over a unix socket.
+    /// A process on this machine, over a unix socket.
     Unix,
 }
 
 impl ClientAddress {
-    /// The client with this address.
+    /// The client with this IP address.
     #[must_use]
     pub fn ip(address: IpAddr) -> Self {
         Self::Ip(address.to_canonical())
     }
 
-    /// The client that it counts as.
+    /// The group that it counts in.
     #[must_use]
     pub fn group(self) -> ClientGroup {
         ClientGroup(match self {
@@ -29,11 +29,11 @@ impl ClientAddress {
     }
 }
 
-/// How many bits of an IPv6 address tell one client from another: whoever has one address of a network has 2^64 of them.
+/// The prefix length of an IPv6 group: a client with one address of a /64 has 2^64 of them.
 const IPV6_PREFIX: u8 = 64;
 
-/// What counts as one client where places and memory are shared out: an IPv4 address, an IPv6 /64, or all of this machine's
-/// unix sockets together.
+/// Clients that count as one in the connection limit and the memory budget: an IPv4 address, an IPv6 /64, or all unix
+/// sockets of this machine together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientGroup(ClientAddress);
 
@@ -46,18 +46,18 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// Some peers: those of a network of addresses, or those of unix sockets.
+/// A set of clients: a network of IP addresses, or all unix sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// The addresses that begin with as many bits of this one.
+    /// The addresses with as many leading bits in common with this one.
     Ip(IpAddr, u8),
-    /// Whoever connects to a unix socket.
+    /// All clients over unix sockets.
     Unix,
 }
 
 impl Network {
-    /// Reads `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32` or `unix`. Bits behind the prefix must be 0: whoever sets some
-    /// means another network.
+    /// Parses `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32` or `unix`. The bits behind the prefix must be 0: otherwise the
+    /// operator probably means another network.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text == "unix" {
@@ -78,7 +78,7 @@ impl Network {
         sound.then_some(Self::Ip(address, prefix))
     }
 
-    /// Whether a peer belongs to it.
+    /// Whether it contains a client.
     #[must_use]
     pub fn contains(&self, peer: ClientAddress) -> bool {
         match (*self, peer) {
@@ -91,7 +91,7 @@ impl Network {
     }
 }
 
-/// The first bits of an address, and zeros.
+/// The first bits of an address, with zeros behind them.
 fn masked(address: IpAddr, prefix: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {

@@ -1,7 +1,8 @@
-//! Shell. Connection limit and eviction: with all places taken, a connection that waits for its client is closed for a new one.
+//! Shell. Connection limit and eviction: at `max_connections`, a connection that waits for its client is closed to admit a
+//! new one.
 //!
-//! All workers share one registry. A connection says in its [`Entry`] what it waits for, with a few stores and without a lock.
-//! The lock is taken when a connection comes or goes, or when somebody wants a place and there is none.
+//! All workers share one registry. A connection records in its [`Entry`] what it waits for, with a few stores and without a
+//! lock. The lock is taken when a connection opens or closes, or when a connection needs a place and none is free.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -18,23 +19,23 @@ use crate::admission::client::{ClientAddress, ClientGroup};
 use crate::admission::eviction::{Rank, Standing, Waits};
 use crate::runtime::deadline::LazyNow;
 
-/// Where no connection could be evicted, the search is repeated after this time.
+/// The time after which the search for a connection to evict is repeated, if none could be evicted.
 const RECALL: Duration = Duration::from_millis(250);
 
-/// How many connections are compared to find the one to evict. More are only where none of these can be evicted.
+/// The most connections that are compared to find the one to evict. More are compared only if none of these can be evicted.
 const LOOKED_AT: usize = 512;
 
-/// A connection that has been idle for this long frees the memory that it can do without. The workers look for such connections
-/// at this interval, so a shorter one would wake them more often.
+/// A connection that has been idle for this long frees the memory that it does not need. The workers check at this
+/// interval, so a shorter one would wake them more often.
 const LONG_REST: Duration = Duration::from_millis(500);
 
-/// The connections of all workers: how many there may be, and whether others wait for a place.
+/// The connection limit of all workers: the open connections, and those that wait for a place.
 #[derive(Debug)]
 pub struct ConnectionLimit {
     registry: Mutex<Registry>,
-    /// How many wait for a place. It is kept beside the registry, to be read without its lock.
+    /// How many connections wait for a place. Kept beside the registry, so that it is read without the lock.
     waiting: AtomicUsize,
-    /// The moment that the entries' times are counted from.
+    /// The origin of the times in the entries.
     epoch: Instant,
 }
 
@@ -43,13 +44,13 @@ struct Registry {
     /// Free places.
     free: usize,
     members: Vec<Member>,
-    /// How many places each client holds.
+    /// The number of places that each client group holds.
     places: HashMap<ClientGroup, usize>,
-    /// Those who wait for a place, in the order in which they came.
+    /// The connections that wait for a place, in the order in which they arrived.
     waiters: VecDeque<oneshot::Sender<Permit>>,
-    /// Evicted connections that have not left yet.
+    /// The number of evicted connections that are not closed yet.
     evicting: usize,
-    /// Where the next search begins.
+    /// The index at which the next search begins.
     next: usize,
 }
 
@@ -67,8 +68,8 @@ impl ConnectionLimit {
         Arc::new(Self { registry, waiting: AtomicUsize::new(0), epoch: Instant::now() })
     }
 
-    /// Waits for a place for a connection of `client`. Where there is none, one connection is evicted. While none can be evicted,
-    /// nothing is accepted, and new connections wait in the kernel's queue.
+    /// Waits for a place for a connection of `client`. If none is free, one connection is evicted. While none can be
+    /// evicted, nothing is accepted, and new connections wait in the kernel's queue.
     pub async fn enter(self: &Arc<Self>, client: ClientAddress) -> Place {
         let waiting = {
             let mut registry = self.registry();
@@ -85,14 +86,14 @@ impl ConnectionLimit {
         self.place(permit, client)
     }
 
-    /// Evicts a connection, though there may be free places, and waits until one has left: to get back what a connection takes,
-    /// such as its descriptor.
+    /// Evicts a connection even if places are free, and waits until one has closed. Used to get back other resources of a
+    /// connection, such as its descriptor.
     pub async fn make_room(self: &Arc<Self>) {
         let waiting = self.wait(self.registry());
         drop(waiting.permit().await);
     }
 
-    /// A place beside those that are counted.
+    /// A place that does not count towards the limit.
     #[must_use]
     pub fn enter_uncounted(self: &Arc<Self>, client: ClientAddress) -> Place {
         self.place(None, client)
@@ -111,20 +112,20 @@ impl ConnectionLimit {
         Waiting { connection_limit: Arc::clone(self), receiver }
     }
 
-    /// Evicts one connection for each that waits, and not another one before that has left.
+    /// Evicts connections until as many are closing as wait for a place.
     fn evict(&self, registry: &mut Registry) {
         self.waiting.store(registry.waiters.len(), Ordering::Relaxed);
         let now = self.since_epoch(Instant::now());
         while registry.evicting < registry.waiters.len() && registry.evict_one(now) {}
     }
 
-    /// How many places are free.
+    /// The number of free places.
     #[must_use]
     pub fn free(&self) -> usize {
         self.registry().free
     }
 
-    /// Whether others wait for a place, so that idle connections should not stay.
+    /// Whether connections wait for a place, so that idle ones should close.
     #[must_use]
     pub fn is_wanting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
@@ -182,12 +183,12 @@ impl Registry {
         self.count(client);
     }
 
-    /// Gives a place to the first that waits for one, or to nobody.
+    /// Gives a place to the first waiting connection; if none waits, the place is free.
     fn give(&mut self, mut permit: Permit) {
         while let Some(waiter) = self.waiters.pop_front() {
             match waiter.send(permit) {
                 Ok(()) => return,
-                // It does not wait any more.
+                // That connection does not wait any more.
                 Err(back) => permit = back,
             }
         }
@@ -195,9 +196,9 @@ impl Registry {
         self.free = self.free.saturating_add(1);
     }
 
-    /// Evicts the connection of the least rank. `false` if there is none that may be evicted.
+    /// Evicts the connection with the lowest rank. `false` if none can be evicted.
     fn evict_one(&mut self, now: u64) -> bool {
-        // One that is not evicted after all has just become authentic: another one is looked for, but not for ever.
+        // A connection that became authentic just now is not evicted; another one is searched for, a few times at most.
         for _ in 0..4 {
             let Some(entry) = self.least(now) else { return false };
             if entry.evict() {
@@ -208,7 +209,7 @@ impl Registry {
         false
     }
 
-    /// The connection of the least rank among those that are looked at.
+    /// The connection with the lowest rank among those that are compared.
     fn least(&mut self, now: u64) -> Option<Arc<Entry>> {
         let total = self.members.len();
         let mut least: Option<(Rank, &Arc<Entry>)> = None;
@@ -250,7 +251,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// The place. There is always one in the end: each place is given on when it is dropped.
+    /// Waits for the place. It always comes in the end: each place is passed on when it is dropped.
     async fn permit(mut self) -> Option<Permit> {
         loop {
             match timeout(RECALL, &mut self.receiver).await {
@@ -268,12 +269,12 @@ impl Drop for Waiting {
         registry.waiters.retain(|waiter| !waiter.is_closed());
         self.connection_limit.waiting.store(registry.waiters.len(), Ordering::Relaxed);
         drop(registry);
-        // A place that came too late is for the next.
+        // A place that arrived too late is passed on.
         drop(self.receiver.try_recv());
     }
 }
 
-/// The right to one place. It is given on when it is dropped.
+/// The right to one place. It is passed on when it is dropped.
 #[derive(Debug)]
 struct Permit(Option<Arc<ConnectionLimit>>);
 
@@ -282,7 +283,7 @@ impl Permit {
         Self(Some(Arc::clone(connection_limit)))
     }
 
-    /// Drops it without giving it on: it is counted as free.
+    /// Drops it without passing it on: the place is free.
     fn give_up(mut self) {
         self.0 = None;
     }
@@ -298,23 +299,23 @@ impl Drop for Permit {
     }
 }
 
-/// The place of one connection. When it is dropped, it is given to the next.
+/// The place of one connection. It is passed on when it is dropped.
 #[derive(Debug)]
 pub struct Place {
     connection_limit: Arc<ConnectionLimit>,
-    /// None for a place that is not counted.
+    /// `None` for a place that is not counted.
     permit: Option<Permit>,
     entry: Arc<Entry>,
 }
 
 impl Place {
-    /// Where the connection says what it waits for.
+    /// The connection's entry, which says what it waits for.
     #[must_use]
     pub fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }
 
-    /// The connection turns out to be another client's.
+    /// Moves the connection to another client, once the PROXY protocol has announced it.
     pub fn belongs_to(&self, client: ClientAddress) {
         self.connection_limit.registry().rename(&self.entry, client.group());
     }
@@ -323,7 +324,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut registry = self.connection_limit.registry();
-        // Both under the lock: the evicted connection has left, and its place has been given on.
+        // Both under the lock, so that the evicted connection is removed and its place passed on together.
         registry.remove(&self.entry);
         if let Some(permit) = self.permit.take() {
             registry.give(permit);
@@ -332,26 +333,26 @@ impl Drop for Place {
     }
 }
 
-/// What the evictor knows of a connection.
+/// The state of a connection, as eviction reads it.
 ///
-/// Only the connection itself writes what it waits for and since when. The evictor reads it without a lock, and may be mistaken
-/// for a moment; but an authentic request that waits for its upstream is never evicted.
+/// Only the connection itself writes what it waits for, and since when. Eviction reads it without a lock, so it may be
+/// outdated for a moment; but an authentic request that waits for its upstream is never evicted.
 #[derive(Debug)]
 pub struct Entry {
     connection_limit: Weak<ConnectionLimit>,
     epoch: Instant,
-    /// Where the registry has it, under its lock.
+    /// Its index in the registry; guarded by the registry's lock.
     index: AtomicUsize,
-    /// When it came.
+    /// When it was opened.
     came: u64,
     waits: AtomicU8,
-    /// Since when it waits for that, in microseconds since the epoch.
+    /// When that wait began, in microseconds since the epoch.
     since: AtomicU64,
-    /// Since when the client has not taken all that it was sent; [`NEVER`] if it has.
+    /// When the client began to leave a response unread; [`NEVER`] if all is read.
     unread_since: AtomicU64,
     /// When the head of the last request arrived.
     arrived: AtomicU64,
-    /// Bytes of content that have come of it.
+    /// The bytes of that request's content that have arrived.
     received: AtomicU64,
     has_proved: AtomicBool,
     evicted: AtomicBool,
@@ -362,7 +363,7 @@ pub struct Entry {
 const NEVER: u64 = u64::MAX;
 
 impl Entry {
-    /// A connection of which nothing has come yet.
+    /// The entry of a new connection.
     fn new(connection_limit: &Arc<ConnectionLimit>) -> Self {
         let now = connection_limit.since_epoch(Instant::now());
         Self {
@@ -386,7 +387,7 @@ impl Entry {
         Waits::of(self.waits.load(Ordering::Acquire))
     }
 
-    /// Who reads this also sees what was stored before.
+    /// A thread that reads this also sees the stores before it.
     fn set(&self, waits: Waits) {
         self.waits.store(waits.number(), Ordering::Release);
     }
@@ -400,9 +401,10 @@ impl Entry {
         micros(moment.saturating_duration_since(self.epoch))
     }
 
-    /// The connection waits for a head. `is_idle` says that it has had a request before, and nothing of another one.
+    /// Records that the connection waits for a head. `is_idle` says that it has had a request before, and no byte of
+    /// another one.
     ///
-    /// The time for a head begins with the wait for it, and not with its first byte.
+    /// The time for a head begins with the wait for it, not with its first byte.
     pub fn wait_for_head(&self, is_idle: bool, now: &mut LazyNow) {
         let waits = if is_idle { Waits::Idle } else { Waits::Head };
         match self.waits() {
@@ -417,7 +419,7 @@ impl Entry {
         }
     }
 
-    /// A head has arrived at this moment. From now on the connection waits for content, if there is any.
+    /// Records that a head arrived at this time. The connection waits for content now, if there is any.
     pub fn wait_for_content(&self, at: Instant) {
         let at = self.since_epoch(at);
         self.arrived.store(at, Ordering::Relaxed);
@@ -426,7 +428,7 @@ impl Entry {
         self.is_long.store(false, Ordering::Relaxed);
     }
 
-    /// The connection waits for more content; so many bytes have come since the head.
+    /// Records that the connection waits for more content, with this many bytes received since the head.
     pub fn wait_for_more_content(&self, received: usize) {
         self.received.store(u64::try_from(received).unwrap_or(u64::MAX), Ordering::Relaxed);
         if self.waits() != Waits::Content {
@@ -434,16 +436,17 @@ impl Entry {
         }
     }
 
-    /// A request has turned out to be authentic.
+    /// Records that a request is authentic.
     pub fn authenticate(&self) {
         if !self.has_proved.load(Ordering::Relaxed) {
             self.has_proved.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The connection waits for the upstream of an authentic request. If it was just evicted, another one is evicted in its place.
+    /// Records that the connection waits for the upstream of an authentic request. If it was just evicted, another one is
+    /// evicted instead.
     pub fn wait_for_upstream(&self) {
-        // Sequentially consistent, as in `evict`: one of the two sees the other.
+        // Sequentially consistent, as in `evict`, so that at least one of the two sees the other.
         self.waits.store(Waits::Upstream.number(), Ordering::SeqCst);
         if self.evicted.load(Ordering::SeqCst)
             && let Some(connection_limit) = self.connection_limit.upgrade()
@@ -456,15 +459,15 @@ impl Entry {
         }
     }
 
-    /// The connection waits for the upstream of a request that is observed.
+    /// Records that the connection waits for the upstream of an observed request.
     pub fn wait_for_observed(&self) {
         if self.waits() != Waits::Observed {
             self.set_since(Waits::Observed, self.arrived.load(Ordering::Relaxed));
         }
     }
 
-    /// The connection waits for its client to take a response. A client that takes a little now and then has waited all the
-    /// time.
+    /// Records that the connection waits for its client to take a response. Taking a little now and then does not restart
+    /// the wait.
     pub fn wait_for_reader(&self) {
         if self.waits() == Waits::Unread {
             return;
@@ -475,29 +478,29 @@ impl Entry {
         self.set_since(Waits::Unread, self.unread_since.load(Ordering::Relaxed));
     }
 
-    /// The connection waits for its client to read a refusal.
+    /// Records that the connection waits for its client to read a refusal.
     pub fn linger(&self) {
         self.set_since(Waits::Lingering, self.since_epoch(Instant::now()));
     }
 
-    /// Whether the connection is to end now, for another one.
+    /// Whether the connection is evicted and must end now.
     #[must_use]
     pub fn is_evicted(&self) -> bool {
         self.evicted.load(Ordering::Relaxed) && self.waits().is_evictable()
     }
 
-    /// Ready when the connection is evicted, within a future that [`Self::watch`] polls.
+    /// Ready when the connection is evicted. To be awaited inside the future that [`Self::watch`] polls.
     pub async fn evicted(&self) {
         poll_fn(|_| if self.is_evicted() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
-    /// Whether the connection has been waiting for a request for long.
+    /// Whether the connection has waited for a request for at least [`LONG_REST`].
     #[must_use]
     pub fn is_long(&self) -> bool {
         self.is_long.load(Ordering::Relaxed)
     }
 
-    /// Polls a connection's future, which is polled again when the connection is evicted, or has been at rest for long.
+    /// Polls a connection's future, and polls it again when the connection is evicted, or has been idle for long.
     pub fn watch<'e, F: Future>(&'e self, future: Pin<&'e mut F>) -> impl Future<Output = F::Output> + 'e {
         Watched { entry: self, future, known: None }
     }
@@ -541,8 +544,8 @@ impl Entry {
     }
 }
 
-/// A connection's future, and whom to wake when the connection is evicted. It stays where it is: to move it would be to
-/// have it twice, and it is large.
+/// A connection's future, with the waker for its eviction. The future is pinned where it is: moving it would copy it, and
+/// it is large.
 struct Watched<'e, F> {
     entry: &'e Entry,
     future: Pin<&'e mut F>,

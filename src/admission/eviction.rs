@@ -1,4 +1,4 @@
-//! Pure. Eviction: which connection is closed when another one needs its place, by what each waits for, and for how long.
+//! Pure. Eviction: which connection is closed for another one, by what each waits for, and for how long.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -6,30 +6,30 @@ use std::time::Duration;
 /// A connection is fresh for this long: see `Class`.
 pub const FRESH: Duration = Duration::from_secs(1);
 
-/// Content that comes at this rate, in bytes a second, is not slow: an ordinary event is there within [`FRESH`].
+/// Content at this rate, in bytes a second, is not slow: an ordinary event arrives within [`FRESH`].
 const FAST: u64 = 64 * 1024;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waits {
-    /// For the client to read a refusal: its request is not read to the end, and no other one can follow.
+    /// For the client to read a refusal. Its request is not read to the end, so no other one can follow.
     Lingering,
-    /// For another request, of which nothing has come.
+    /// For another request, of which no byte has arrived.
     Idle,
     /// For the client to take a response.
     Unread,
-    /// For the first request, for the rest of a head, or for the announcement of a proxy.
+    /// For the first request, for the rest of a head, or for a PROXY protocol header.
     Head,
     /// For the content of a request.
     Content,
-    /// For the upstream, with a request that is observed and not verified.
+    /// For the upstream, with an observed request that is not verified.
     Observed,
-    /// For the upstream, with a request that is authentic.
+    /// For the upstream, with an authentic request.
     Upstream,
 }
 
 impl Waits {
-    /// All of them; a number stands for the one at its place.
+    /// All variants, in the order of their numbers.
     const ALL: [Self; 7] = [
         Self::Lingering,
         Self::Idle,
@@ -40,7 +40,7 @@ impl Waits {
         Self::Upstream,
     ];
 
-    /// A number that stands for it.
+    /// The number of the variant.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -54,13 +54,13 @@ impl Waits {
         }
     }
 
-    /// What a number stands for.
+    /// The variant of a number.
     #[must_use]
     pub fn of(number: u8) -> Self {
         Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::Upstream)
     }
 
-    /// Whether the connection may be closed for another one.
+    /// Whether the connection may be evicted.
     #[must_use]
     pub fn is_evictable(self) -> bool {
         match self {
@@ -70,27 +70,27 @@ impl Waits {
     }
 }
 
-/// What is known of a connection.
+/// What the rank of a connection depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
     /// What it waits for.
     pub waits: Waits,
     /// For how long it has waited for that.
     pub waited: Duration,
-    /// How long ago it came.
+    /// How long it has been open.
     pub age: Duration,
-    /// Bytes of content that have come meanwhile.
+    /// The bytes of content that have arrived.
     pub received: u64,
     /// Whether it has had an authentic request.
     pub has_proved: bool,
-    /// How many places its client holds.
+    /// The number of places that its client holds.
     pub places: usize,
 }
 
-/// How long a connection stays: those of the least rank are evicted first.
+/// The rank of a connection: the lowest rank is evicted first.
 ///
-/// The class counts first. Within a class, connections of clients that hold more places are evicted first. Among them, those
-/// that never had an authentic request. Among them, the slowest, and those that have waited longest.
+/// Order: the class; then connections of clients that hold more places; then those that never had an authentic request;
+/// then the slowest, and those that have waited longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     class: Class,
@@ -100,14 +100,14 @@ pub struct Rank {
     waited: Reverse<Duration>,
 }
 
-/// What is evicted first, whoever the client is.
+/// The class of a connection, which does not depend on the client.
 ///
-/// A connection is fresh for one second: when it has just come, or when it has had authentic requests and begins another one.
-/// All others are evicted before the fresh ones, whatever they wait for. Otherwise a new connection would lose to any that got
-/// further once and then stopped. Where all are fresh, one of them is evicted all the same.
+/// A connection is fresh for one second: when it was just opened, or when it has had authentic requests and begins another
+/// one. All others are evicted before the fresh ones, whatever they wait for. Otherwise a new connection would lose to any
+/// that once got further and then stopped. If all are fresh, one of them is evicted.
 ///
-/// Content that comes fast is evicted late, but before the fresh: it has had its second, in which an ordinary event comes
-/// whole. Otherwise an attacker could send all content but its last byte at once, and would count as fast for a long time.
+/// Content that arrives fast is evicted late, but before fresh connections: an ordinary event arrives whole within the
+/// first second. Otherwise an attacker could send all content but its last byte at once, and count as fast for a long time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     Lingering,
@@ -121,10 +121,10 @@ enum Class {
 }
 
 impl Standing {
-    /// The rank of the connection; `None` if it may not be closed.
+    /// The rank of the connection; `None` if it may not be evicted.
     #[must_use]
     pub fn rank(&self) -> Option<Rank> {
-        // Otherwise a client that sends one refused request after the other would always have just come.
+        // Otherwise a client that sends one refused request after the other would always be fresh.
         let time = if self.has_proved { self.waited } else { self.age };
         let is_fresh = time < FRESH;
         let (class, rate) = match self.waits {
@@ -145,7 +145,7 @@ impl Standing {
         Some(Rank { class, places: Reverse(places), has_proved, rate, waited: Reverse(waited) })
     }
 
-    /// Bytes a second, on average over all the time.
+    /// The average rate over the whole wait, in bytes a second.
     fn rate(&self) -> u64 {
         let millis = u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX).max(1);
         self.received.saturating_mul(1000).checked_div(millis).unwrap_or(0)
@@ -236,7 +236,7 @@ mod tests {
         assert!(goes_before(Standing { places: 2, has_proved: true, ..slow }, slow));
         assert!(goes_before(received(900), received(1000)));
         assert!(goes_before(slow, Standing { waited: slow.waited - MILLI, ..slow }));
-        // A byte counts for as long as the content takes, not for the moment in which it comes.
+        // A byte counts over the whole time of the content, not at its arrival.
         assert!(goes_before(Standing { waited: FRESH * 60, ..received(2000) }, received(1000)));
     }
 
@@ -248,7 +248,7 @@ mod tests {
         assert!(goes_before(observed, at(FAST * 2)) && goes_before(observed, at(FAST * 2 + 2)));
     }
 
-    /// Otherwise content that was sent but for its last byte would hold a place for longer than those who have just come.
+    /// Otherwise content without its last byte would hold a place for longer than new connections.
     #[test]
     fn content_that_has_come_fast_goes_before_whoever_has_just_come() {
         let all_at_once = Standing { received: 1 << 20, ..standing(Waits::Content, FRESH) };

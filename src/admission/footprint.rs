@@ -1,11 +1,11 @@
-//! Pure. The most memory that a configuration can take: what `hookgate check` prints, and what a container's limit must be above.
+//! Pure. The memory bound of a configuration: `hookgate check` prints it, and a container's limit must be above it.
 //!
-//! Each part is a bound that the code keeps to, by constants that are named where they are kept. What is estimated, because no
-//! constant says it, is measured (docs/security.md, "What attacks cost") and has room.
+//! Each part is a bound that the code enforces, by constants in the files that enforce it. Parts without a constant are
+//! measured (docs/security.md, "What attacks cost") and rounded up.
 //!
-//! Three things are not in it. The kernel's socket buffers, which a container's limit does count, and which give way when
-//! memory is short. Heads of upstreams' responses over [`RESPONSE_HEAD`]: what an app sends is its operator's. And what is sent to the
-//! admin listener's `/verify` and `/state`, which only the machine itself may use.
+//! Three things are not included. The kernel's socket buffers: a container's limit counts them, and they shrink when memory
+//! is short. Heads of upstreams' responses over [`RESPONSE_HEAD`]: the operator controls what the app sends. Requests to
+//! the admin listener's `/verify` and `/state`: only the machine itself may use them.
 
 use std::collections::HashSet;
 
@@ -20,15 +20,15 @@ use crate::telemetry::sink;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// The program, its libraries and its threads before anybody connects (measured: 6 MiB with two workers), and what the allocator
-/// keeps of what a start takes.
+/// The program, its libraries and its threads without connections (measured: 6 MiB with two workers), and what the
+/// allocator keeps after start-up.
 pub const PROGRAM: u64 = 12 * MIB;
 
-/// A worker: a stack, an event queue, an allocator's arena (measured: 0.05 MiB each at the start). A head that is just being made
-/// into its upstream's is there twice, which is on top.
+/// A worker: a stack, an event queue, an allocator's arena (measured: 0.05 MiB each at the start). It includes the second
+/// copy of a head while the upstream's head is built from it.
 pub const WORKER: u64 = MIB;
 
-/// A route and its secrets, twice, because a reload builds the next configuration beside the one in force (measured: 5 KiB).
+/// A route and its secrets, twice, because a reload builds the next configuration beside the current one (measured: 5 KiB).
 pub const ROUTE: u64 = 16 * KIB;
 
 /// The metrics of a route in one worker.
@@ -37,33 +37,32 @@ pub const ROUTE_OF_WORKER: u64 = 4 * KIB;
 /// An idle connection to an upstream.
 pub const IDLE_UPSTREAM: u64 = KIB;
 
-/// Log lines that wait, and those that are being written.
+/// Log lines that wait, and log lines that are being written.
 pub const LOG: u64 = 2 * bytes(sink::CAPACITY);
 
 /// The admin listener: 64 connections, each with a head of 8 KiB and an answer.
 pub const ADMIN: u64 = 4 * MIB;
 
-/// The task of a connection, and what a request under way needs besides heads and content (measured: 7 KiB).
+/// The task of a connection, and the state of a request besides heads and content (measured: 7 KiB).
 pub const TASK: u64 = 8 * KIB;
 
-/// The head of an upstream's response, as far as it is counted on.
+/// The head of an upstream's response, up to this size.
 pub const RESPONSE_HEAD: u64 = 4 * KIB;
 
-/// A connection: its task; what has been read ahead; and a small head and the one that its upstream gets, or the response: its head,
-/// what is being written of it, and the piece that has come since.
+/// A connection: its task, its read buffer, and the larger of two: a small head with its upstream's head, or a response.
 pub const CONNECTION: u64 = TASK + bytes(READ_SIZE) + larger(2 * bytes(FREE_HEAD), RESPONSE);
 
-/// A response, as far as a connection holds it.
+/// A response, as far as a connection holds it: its head, the bytes being written, and the next piece.
 pub const RESPONSE: u64 = RESPONSE_HEAD + bytes(FULL) + 2 * bytes(READ_SIZE);
 
-/// The copies of one content that are made to find out why it does not verify: 1 MiB decompressed, and others of what is kept.
+/// The copies of one content during its diagnosis: 1 MiB decompressed, and others of the sample.
 pub const DIAGNOSIS: u64 = 4 * MIB;
 
-/// The allocator cannot use all of what it has: one part in so many is added to whatever comes and goes.
+/// The allocator's overhead: one part in this many of all that is allocated and freed.
 pub const PACKING: u64 = 8;
 
 const fn bytes(size: usize) -> u64 {
-    // There is no conversion that may be called here; no constant is larger than either.
+    // No other conversion can be called in a constant. No constant is larger than either type.
     #[expect(clippy::as_conversions, reason = "from a constant of the program")]
     {
         size as u64
@@ -77,19 +76,19 @@ const fn larger(a: u64, b: u64) -> u64 {
 /// The most memory that a configuration can take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// What is there whoever connects: the program, workers, routes, waiting log lines, the admin listener, idle connections to
-    /// upstreams.
+    /// What is used without connections: the program, workers, routes, waiting log lines, the admin listener, idle
+    /// connections to upstreams.
     pub program: u64,
-    /// What connections hold that is not in the budget.
+    /// What connections hold outside the memory budget.
     pub connections: u64,
-    /// The budget, `max_buffered`, and its reserve.
+    /// The memory budget, `max_buffered`, and its reserve.
     pub buffered: u64,
-    /// What is kept of requests that do not verify, to find out why.
+    /// The samples for diagnosis.
     pub diagnoses: u64,
 }
 
 impl Footprint {
-    /// That of this configuration.
+    /// The bound of this configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -120,7 +119,7 @@ impl Footprint {
         }
     }
 
-    /// All of it.
+    /// The sum.
     #[must_use]
     pub fn most(&self) -> u64 {
         let parts = [self.program, self.connections, self.buffered, self.diagnoses];
@@ -157,7 +156,7 @@ mod tests {
         )
     }
 
-    /// The numbers themselves, so that nobody changes a bound without seeing what it comes to.
+    /// The numbers themselves, so that a changed bound shows its result.
     #[test]
     fn a_footprint_is_the_sum_of_what_the_constants_say() {
         assert_eq!(CONNECTION, (8 + 8 + 4 + 8 + 16) * KIB);

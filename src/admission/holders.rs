@@ -1,4 +1,4 @@
-//! Pure. Holders: requests that hold memory and make us wait for the rest of their content, and which of them is shed first.
+//! Pure. Holders: requests that hold memory and make us wait for their content, and which of them is shed first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -10,31 +10,31 @@ use std::time::{Duration, Instant};
 
 use crate::admission::client::{ClientAddress, ClientGroup};
 
-/// The most holders that are looked at to find which is shed. It is done under a lock that all workers share.
+/// The most holders that are compared to find which is shed. The comparison holds a lock that all workers share.
 const LOOKED_AT: usize = 512;
 
-/// A holder is not shed for others in this time, while there are older ones: it is given the chance to finish.
+/// A holder is not shed within this time while there are older ones, so that it has a chance to finish.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// All holders, and all requests that wait for memory.
 #[derive(Debug, Default)]
 pub struct Holders {
-    /// Without gaps, so that to look at some of them costs the same however many there have been.
+    /// Without gaps, so that comparing some of them always costs the same.
     holders: Vec<Arc<Holder>>,
-    /// How many holders each client has.
+    /// The number of holders of each client group.
     by_client: HashMap<ClientGroup, usize>,
-    /// The requests that wait for memory, in the order in which they came.
+    /// The requests that wait for memory, in the order in which they arrived.
     waiters: BTreeMap<u64, Waiter>,
     last_ticket: u64,
-    /// How many bytes the waiters wait for, all together.
+    /// The bytes that all waiters wait for.
     owed: u64,
-    /// How many bytes those hold that have been shed and have not left yet.
+    /// The bytes of shed holders that are not freed yet.
     promised: u64,
-    /// Where the next search begins: every holder is looked at in its turn.
+    /// The index at which the next search begins, so that every holder is compared in its turn.
     next: usize,
 }
 
-/// A request that waits for so many bytes.
+/// A request that waits for this many bytes.
 #[derive(Debug)]
 struct Waiter {
     bytes: u64,
@@ -50,15 +50,15 @@ pub struct Holder {
     received: AtomicUsize,
     shed: AtomicBool,
     left: AtomicBool,
-    /// Its index among the holders. The lock of [`Holders`] guards it.
+    /// Its index among the holders, guarded by the lock of [`Holders`].
     index: AtomicUsize,
     waker: Mutex<Waker>,
 }
 
-/// How long a holder stays: those of the least rank are shed first.
+/// The rank of a holder: the lowest rank is shed first.
 ///
-/// Older holders are shed before fresh ones. Among them, those whose client has the most holders are shed first. Among
-/// them, those that have received the least for their time.
+/// Order: older holders before fresh ones; then those whose client has the most holders; then those that have received the
+/// least for their time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     fresh: bool,
@@ -67,7 +67,7 @@ pub struct Rank {
 }
 
 impl Holder {
-    /// A request that holds `bytes` and has `received` so many of its content since `since`.
+    /// A request that holds `bytes`, and has received `received` bytes of content since `since`.
     #[must_use]
     pub fn new(
         client: ClientAddress,
@@ -88,7 +88,7 @@ impl Holder {
         })
     }
 
-    /// Takes note of how far the request has come.
+    /// Records how much content has arrived.
     pub fn advance(&self, cx: &Context<'_>, received: usize) {
         self.received.store(received, Ordering::Relaxed);
         let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,18 +97,18 @@ impl Holder {
         }
     }
 
-    /// Takes note of how much it holds.
+    /// Records how many bytes it holds.
     pub fn hold(&self, bytes: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether it has been shed: the request is to end.
+    /// Whether it is shed: its request must end.
     #[must_use]
     pub fn is_shed(&self) -> bool {
         self.shed.load(Ordering::Relaxed)
     }
 
-    /// Whether it has given its memory back.
+    /// Whether it has freed its memory.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.left.load(Ordering::SeqCst)
@@ -130,7 +130,7 @@ impl Holders {
         self.holders.push(holder);
     }
 
-    /// Removes a holder. Does nothing where that has been done.
+    /// Removes a holder. Does nothing if it was removed before.
     pub fn remove(&mut self, holder: &Holder) {
         if holder.left.swap(true, Ordering::SeqCst) {
             return;
@@ -170,7 +170,7 @@ impl Holders {
         Reverse(self.by_client.get(&client).copied().unwrap_or(0))
     }
 
-    /// The indices of the holders that are looked at next, in two parts.
+    /// The indices of the holders to compare next, in two ranges.
     fn window(&mut self) -> (Range<usize>, Range<usize>) {
         let count = self.holders.len();
         let begin = if self.next < count { self.next } else { 0 };
@@ -179,8 +179,8 @@ impl Holders {
         (begin..end.min(count), 0..begin.min(end.saturating_sub(count)))
     }
 
-    /// Sheds those of the least rank, all below `rank`, until `bytes` are going to be free. `false` if that would not be
-    /// enough, and nobody is shed then.
+    /// Sheds the holders with the lowest rank, all below `rank`, until `bytes` will be free. `false` if that is not enough;
+    /// then none is shed.
     pub fn shed(&mut self, bytes: u64, rank: Rank, now: Instant) -> bool {
         let (from, wrapped) = self.window();
         let places = from.chain(wrapped);
@@ -189,7 +189,7 @@ impl Holders {
             let theirs = self.rank(holder, now);
             (theirs < rank).then_some(Reverse((theirs, index)))
         });
-        // Mostly one or two are enough: the others need not be sorted for them.
+        // One or two are usually enough, so the others are not sorted.
         let mut seen = BinaryHeap::from(seen.collect::<Vec<_>>());
         let mut victims = Vec::new();
         let mut freed: u64 = 0;
@@ -207,20 +207,20 @@ impl Holders {
         true
     }
 
-    /// How many bytes are going to be free without any more shedding.
+    /// The bytes that will be free once all shed holders have freed their memory.
     #[must_use]
     pub fn promised(&self) -> u64 {
         self.promised
     }
 
-    /// How many bytes are waited for by those that came before the waiter with this ticket. Without a ticket: by all.
+    /// The bytes that the waiters before this ticket wait for. Without a ticket: all waiters.
     #[must_use]
     pub fn owed_before(&self, ticket: Option<u64>) -> u64 {
         let Some(ticket) = ticket else { return self.owed };
         self.waiters.range(..ticket).fold(0, |sum, (_, waiter)| sum.saturating_add(waiter.bytes))
     }
 
-    /// Adds a waiter for so many bytes. Gives back its ticket.
+    /// Adds a waiter for this many bytes. Gives back its ticket.
     pub fn wait(&mut self, bytes: u64, waker: &Waker) -> u64 {
         self.last_ticket = self.last_ticket.saturating_add(1);
         self.owed = self.owed.saturating_add(bytes);
@@ -228,7 +228,7 @@ impl Holders {
         self.last_ticket
     }
 
-    /// Changes what a waiter waits for.
+    /// Changes how many bytes a waiter waits for.
     pub fn wait_on(&mut self, ticket: u64, bytes: u64, waker: &Waker) {
         if let Some(known) = self.waiters.get_mut(&ticket) {
             self.owed = self.owed.saturating_sub(known.bytes).saturating_add(bytes);
@@ -244,7 +244,7 @@ impl Holders {
         }
     }
 
-    /// Lets the first waiter try again, and those behind it for which `free` bytes are enough, too.
+    /// Wakes the first waiter, and the next ones for which `free` bytes are enough.
     pub fn wake_first(&self, free: u64) {
         let mut wanted: u64 = 0;
         for (index, waiter) in self.waiters.values().enumerate() {
@@ -256,7 +256,7 @@ impl Holders {
         }
     }
 
-    /// Lets every waiter try again.
+    /// Wakes all waiters.
     pub fn wake_all(&self) {
         self.waiters.values().for_each(|waiter| waiter.waker.wake_by_ref());
     }
@@ -272,7 +272,7 @@ impl Holders {
 mod tests {
     use super::*;
 
-    /// Sheds one after the other, and gives back in which order they went.
+    /// Sheds one after the other. Gives back the order.
     fn order(holders: &[(u8, u64, usize)]) -> Vec<usize> {
         let start = Instant::now();
         let now = start + Duration::from_secs(100);

@@ -1,15 +1,16 @@
-//! Pure. The memory budget: the bytes of unverified content, and of request heads over [`FREE_HEAD`], that may be held at once,
-//! all connections and workers together.
+//! Pure. The memory budget: how many bytes of unverified content, and of request heads over [`FREE_HEAD`], are held at
+//! once, over all connections and workers.
 //!
-//! Clients make us hold memory before anything is verified, so an attacker may try to take all of it. A request whose head and
-//! content come in one go is only counted. One that makes us wait becomes a holder (see [`Holders`]), and a holder can be shed
-//! for a request that has made more progress.
+//! Clients make us hold memory before anything is verified, so an attacker may try to exhaust it. A request that arrives at
+//! once is only counted. A request that makes us wait becomes a holder (see [`Holders`]), which can be shed for a request
+//! with more progress.
 //!
-//! Ordinary events that come in one go may use a reserve on top of the budget, for as long as it takes to verify them. So they
-//! are served however full the budget is. Only an authentic event sheds others.
+//! Ordinary events that arrive at once may use a reserve above the budget, while they are verified. So they are served even
+//! if the budget is full. Only authentic events shed holders for that.
 //!
-//! Memory is given out in order. What is free beyond what the waiters are owed goes to whoever asks, and what is freed for the
-//! waiters goes to the first of them first. So free memory is used before anybody is shed, and no waiter is overtaken for good.
+//! Memory is given out in order. Free memory that the waiters are not owed goes to any request, and memory that is freed
+//! for the waiters goes to the first of them. So free memory is used before a holder is shed, and no waiter is overtaken
+//! for good.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,34 +20,34 @@ use std::time::Instant;
 use crate::admission::client::ClientAddress;
 use crate::admission::holders::{Holder, Holders, Rank};
 
-/// A head of up to so many bytes is not counted: those of real senders are smaller.
+/// The most bytes of a head that is not counted. The heads of real senders are smaller.
 pub const FREE_HEAD: usize = 4 * 1024;
 
-/// The most that a request may hold to use the reserve, in bytes: content, and a head that is counted.
+/// The most bytes of a request that may use the reserve: content, and a counted head.
 pub const ORDINARY: u64 = 64 * 1024;
 
-/// The reserve is this part of the budget, at least one ordinary event.
+/// The reserve is the budget divided by this, and at least one ordinary event.
 const RESERVE: u64 = 8;
 
-/// How many bytes may be held at once, and how many are.
+/// The memory budget: how many bytes may be held, and how many are held.
 #[derive(Debug)]
 pub struct Budget {
     max: AtomicU64,
     held: AtomicU64,
-    /// How many requests wait for memory. It is kept beside the lock, so that nobody takes the lock to see that none waits.
+    /// How many requests wait for memory. Kept beside the lock, so that it is read without it.
     waiting: AtomicUsize,
     holders: Mutex<Holders>,
 }
 
 impl Budget {
-    /// A budget of `max` bytes, of which none is taken.
+    /// An unused budget of `max` bytes.
     #[must_use]
     pub fn new(max: u64) -> Arc<Self> {
         let (max, held, waiting) = (AtomicU64::new(max), AtomicU64::new(0), AtomicUsize::new(0));
         Arc::new(Self { max, held, waiting, holders: Mutex::default() })
     }
 
-    /// Changes how many bytes may be held. What is held stays held, also where it is more.
+    /// Changes how many bytes may be held. Held bytes stay held, even if they are more.
     pub fn set_max(&self, max: u64) {
         self.max.store(max, Ordering::Relaxed);
         self.holders().wake_all();
@@ -56,7 +57,7 @@ impl Budget {
         self.max.load(Ordering::Relaxed)
     }
 
-    /// How many bytes are held now.
+    /// The bytes that are held.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
@@ -77,12 +78,12 @@ impl Budget {
         with_reserve(self.max())
     }
 
-    /// How many bytes are held of the reserve.
+    /// The bytes that are held of the reserve.
     fn over(&self) -> u64 {
         self.held.load(Ordering::SeqCst).saturating_sub(self.max())
     }
 
-    /// How many bytes are missing for `more`, when all that have been shed have left.
+    /// The bytes that `more` lacks, once all shed holders have freed their memory.
     fn missing(&self, holders: &Holders, more: u64) -> u64 {
         let wanted = self.held.load(Ordering::SeqCst).saturating_add(more);
         wanted.saturating_sub(self.max().saturating_add(holders.promised()))
@@ -92,7 +93,7 @@ impl Budget {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets those waiters try again for which there may be enough memory, if there are waiters.
+    /// Wakes the waiters for which there may be enough memory.
     fn call_waiters(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.wake_first(&self.holders());
@@ -104,21 +105,21 @@ impl Budget {
     }
 }
 
-/// The most that is ever held under a budget of `max` bytes: that much, and the reserve.
+/// The most bytes that are held under a budget of `max` bytes: the budget and its reserve.
 #[must_use]
 pub fn with_reserve(max: u64) -> u64 {
     max.saturating_add(max.checked_div(RESERVE).unwrap_or(0).max(ORDINARY))
 }
 
-/// The bytes that one request holds of a [`Budget`]. They are given back when it is dropped, so it has to live as
-/// long as the memory that it stands for.
+/// The bytes of a [`Budget`] that one request holds. They are given back on drop, so a reservation must live as long as the
+/// memory that it counts.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<Budget>,
     client: ClientAddress,
     bytes: u64,
     holder: Option<Arc<Holder>>,
-    /// The number under which it waits for memory that others are to free.
+    /// Its ticket, while it waits for memory.
     ticket: Option<u64>,
 }
 
@@ -129,13 +130,13 @@ impl Reservation {
         self.budget.reservation(self.client)
     }
 
-    /// Whether it neither holds nor waits for anything.
+    /// Whether it neither holds nor waits for memory.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0 && self.ticket.is_none()
     }
 
-    /// How many bytes it holds.
+    /// The bytes that it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         usize::try_from(self.bytes).unwrap_or(usize::MAX)
@@ -143,10 +144,10 @@ impl Reservation {
 
     /// Makes the reservation `bytes` large, if it is smaller.
     ///
-    /// Where less than that is free, others are shed, and it waits until they have left.
+    /// If less is free, holders are shed, and it waits until they have freed their memory.
     ///
     /// # Errors
-    /// [`Exhausted`] if nobody can be shed for it, or if it has been shed itself. The reservation stays as it is.
+    /// [`Exhausted`] if no holder can be shed for it, or if it is shed itself. The reservation is unchanged then.
     pub fn poll_grow_to(
         &mut self,
         cx: &mut Context<'_>,
@@ -172,7 +173,7 @@ impl Reservation {
         }
         let budget = Arc::clone(&self.budget);
         let mut holders = budget.holders();
-        // What earlier waiters are owed is left for them. A request that has just come waits behind all of them.
+        // What earlier waiters are owed is left for them. A new request waits behind all of them.
         let owed = holders.owed_before(self.ticket);
         let limit = budget.max().saturating_sub(owed);
         let mut taken = budget.try_take(more, limit);
@@ -191,7 +192,7 @@ impl Reservation {
                     budget.waiting.fetch_add(1, Ordering::SeqCst);
                 }
             }
-            // Memory may have been given back between the try and the wait.
+            // Memory may have been freed between the try and the wait.
             taken = budget.try_take(more, limit);
         }
         drop(holders);
@@ -217,7 +218,7 @@ impl Reservation {
         }
     }
 
-    /// Makes the reservation `bytes` large, if it is larger and not a holder: that much of its memory has been freed.
+    /// Makes the reservation `bytes` large, if it is larger and not a holder, after that memory has been freed.
     pub fn shrink_to(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let Some(less) = self.bytes.checked_sub(bytes).filter(|less| *less > 0) else { return };
@@ -233,16 +234,17 @@ impl Reservation {
             self.budget.waiting.fetch_sub(1, Ordering::SeqCst);
             let mut holders = self.budget.holders();
             holders.stop_waiting(ticket);
-            // There may be enough for those behind it.
+            // There may be enough for the next waiters.
             self.budget.wake_first(&holders);
         }
     }
 
-    /// Makes it a holder: the request makes us wait for more, of which `received` bytes have come since `since`. From now on
-    /// it can be shed, and is woken then.
+    /// Makes it a holder: the request makes us wait for more content, with `received` bytes since `since`. From now on it
+    /// can be shed, and is woken then.
     ///
     /// # Errors
-    /// [`Exhausted`] if it holds some of the reserve, which is for requests that do not make us wait, and nobody else can be shed.
+    /// [`Exhausted`] if it uses the reserve, which is for requests that do not make us wait, and no other holder can be
+    /// shed.
     pub fn hold_while_waiting(
         &mut self,
         cx: &Context<'_>,
@@ -255,7 +257,7 @@ impl Reservation {
             return Ok(());
         }
         if self.bytes == 0 {
-            // There is nothing to shed.
+            // It holds nothing that could be shed.
             return Ok(());
         }
         let holder = Holder::new(self.client, since, self.bytes, received, cx.waker());
@@ -266,7 +268,7 @@ impl Reservation {
         if self.budget.over() == 0 { Ok(()) } else { self.make_up(holders, u64::MAX, rank, now) }
     }
 
-    /// Sheds others for what is held of the reserve, for at most `most` bytes.
+    /// Sheds holders for what is used of the reserve, for at most `most` bytes.
     fn make_up(
         &self,
         mut holders: MutexGuard<'_, Holders>,
@@ -274,40 +276,40 @@ impl Reservation {
         rank: Rank,
         now: Instant,
     ) -> Result<(), Exhausted> {
-        // What has been shed already and is about to leave is enough, unless others wait for that memory.
+        // Holders that are already shed are enough, unless others wait for their memory.
         let missing = self.budget.missing(&holders, holders.owed_before(None)).min(most);
         if missing == 0 || holders.shed(missing, rank, now) { Ok(()) } else { Err(Exhausted) }
     }
 
-    /// The holder that it is, for whoever watches whether the request is shed while somebody else has the reservation.
+    /// The holder, for watching whether the request is shed while its reservation is elsewhere.
     #[must_use]
     pub fn holder(&self) -> Option<Arc<Holder>> {
         self.holder.clone()
     }
 
-    /// Whether the request has been shed: it is to end, and its memory to be freed.
+    /// Whether the request is shed: it must end, and its memory must be freed.
     #[must_use]
     pub fn is_shed(&self) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.is_shed())
     }
 
-    /// Takes note that all of the content is there. It can no longer be shed.
+    /// Records that all of the content has arrived. It can no longer be shed.
     pub fn complete_content(&mut self) {
         self.stop_waiting();
         if let Some(holder) = self.holder.take() {
             let mut holders = self.budget.holders();
             holders.remove(&holder);
             if holder.is_shed() {
-                // Those that wait for its memory do not get it, and have to try again.
+                // The requests that wait for its memory do not get it, and must try again.
                 holders.wake_all();
             }
         }
     }
 
-    /// Takes note that the content is authentic. It stays as long as its delivery takes, and others are shed for it if need be.
+    /// Records that the content is authentic. It is held until its delivery ends, and holders are shed for it if necessary.
     ///
     /// # Errors
-    /// [`Exhausted`] if it holds some of the reserve and nobody can be shed: authentic content takes all memory.
+    /// [`Exhausted`] if it uses the reserve and no holder can be shed: authentic content takes all memory.
     pub fn authenticate(&mut self, now: Instant) -> Result<(), Exhausted> {
         if self.budget.over() == 0 {
             return Ok(());
@@ -317,10 +319,10 @@ impl Reservation {
         self.make_up(holders, self.bytes, rank, now)
     }
 
-    /// Takes note that the content is not authentic, and is delivered all the same. Nobody is shed for it.
+    /// Records that the content is not authentic, and is delivered in observe mode. No holder is shed for it.
     ///
     /// # Errors
-    /// [`Exhausted`] if it may hold some of the reserve, which is for authentic content.
+    /// [`Exhausted`] if it may use the reserve, which is for authentic content.
     pub fn stay_unauthenticated(&self) -> Result<(), Exhausted> {
         if self.bytes == 0 || self.budget.over() == 0 { Ok(()) } else { Err(Exhausted) }
     }
@@ -330,7 +332,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         self.stop_waiting();
         if let Some(holder) = self.holder.take() {
-            // Both under the lock: in between, its bytes would be counted twice, or not at all.
+            // Both under the lock: otherwise its bytes would be counted twice, or not at all, for a moment.
             let mut holders = self.budget.holders();
             holders.remove(&holder);
             self.budget.held.fetch_sub(self.bytes, Ordering::SeqCst);
@@ -342,7 +344,7 @@ impl Drop for Reservation {
     }
 }
 
-/// All buffer memory is in use.
+/// The memory budget is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted;
 
@@ -354,7 +356,7 @@ mod tests {
 
     const KIB: u64 = 1024;
 
-    /// A budget that an ordinary event is small beside.
+    /// A budget that is large compared with an ordinary event.
     fn budget() -> Arc<Budget> {
         Budget::new(1024 * KIB)
     }
@@ -481,7 +483,7 @@ mod tests {
             reservation
         };
         let mut sitting: Vec<Reservation> = [(1, 300), (2, 300)].map(seated).into();
-        // Somebody waits for 500 KiB, where 424 are free.
+        // A request waits for 500 KiB, and 424 are free.
         let mut waiting = reservation(&budget, 3);
         assert_eq!(grow(&mut waiting, 500, now), Poll::Pending);
         assert_eq!(
@@ -489,7 +491,7 @@ mod tests {
             1,
             "76 KiB were missing"
         );
-        // When the one that was shed has left, 724 are free, and 224 of them are owed to nobody.
+        // When the shed holder has freed its memory, 724 are free, and 224 of them are owed to no waiter.
         sitting.retain(|reservation| !reservation.is_shed());
         let (mut large, mut larger) = (reservation(&budget, 4), reservation(&budget, 5));
         assert_eq!(grow(&mut large, 224, now), GROWN);
@@ -501,7 +503,7 @@ mod tests {
         assert_eq!(grow(&mut larger, 70, now), GROWN);
     }
 
-    /// Whoever comes later must not take what is freed for those who wait, however often it asks.
+    /// A later request must not take what is freed for the waiters, however often it tries.
     #[test]
     fn memory_goes_to_those_who_wait_in_the_order_that_they_came() {
         let (budget, start) = (budget(), Instant::now());
@@ -532,7 +534,7 @@ mod tests {
         assert_eq!(grow(&mut reservation(&budget, 105), 128, now), REFUSED);
     }
 
-    /// A waker that counts how often it is used.
+    /// A waker that counts its uses.
     #[derive(Default)]
     struct Calls(AtomicUsize);
 
@@ -572,7 +574,7 @@ mod tests {
         assert_eq!(woken(), [2, 1, 0], "768 KiB are enough for two");
         assert_eq!(poll(&mut waiting[0], &calls[0]), GROWN);
         assert_eq!(woken(), [0, 1, 0], "the next is the first now");
-        // One that gives up makes room for those behind it.
+        // A waiter that gives up leaves its memory to the next ones.
         drop(waiting.remove(1));
         assert_eq!(woken(), [0, 0, 1]);
         assert_eq!(poll(&mut waiting[1], &calls[2]), GROWN);
@@ -609,7 +611,7 @@ mod tests {
         assert_eq!(grow(&mut event, 16, now), GROWN);
         assert_eq!(event.stay_unauthenticated(), Err(Exhausted));
         assert!(!other.is_shed());
-        // While its delivery makes us wait, it goes as anybody else who has proved nothing.
+        // While its delivery makes us wait, it is shed like any other unverified request.
         drop(event);
         assert_eq!(hold_while_waiting(&mut observed, 64 * 1024, start, now), Ok(()));
         let holder = observed.holder().unwrap();

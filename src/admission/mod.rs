@@ -1,4 +1,4 @@
-//! Pure. What clients may take: connection places, memory, time.
+//! Pure. Admission: the limits on clients' connections, memory and time.
 
 pub mod client;
 pub mod connections;

@@ -1,22 +1,21 @@
-//! Pure. How fast content must come, and how fast what is written must be taken: the moment by which a body that stays as it
-//! is has become too slow.
+//! Pure. The least rates: when content that arrives, or a response that is taken, has become too slow.
 
 use std::time::Duration;
 
-/// Content may come at any rate for this long; only then is its average measured.
+/// The rate of content is measured only after this time.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// What a body's arrival is measured against.
+/// The limits on the arrival of content.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// From the end of the field lines to the end of the content.
+    /// The time from the end of the head to the end of the content.
     pub timeout: Duration,
-    /// Bytes per second, averaged from the end of the field lines on; 0 for any rate.
+    /// The least rate in bytes per second, averaged from the end of the head; 0 for any rate.
     pub min_rate: u64,
 }
 
 impl Pace {
-    /// How long after the end of the field lines a body must be given up if it still has no more than `received` bytes then.
+    /// How long after the end of the head a request is given up if it still has only `received` bytes of content.
     #[must_use]
     pub fn patience(&self, received: usize) -> Duration {
         if self.min_rate == 0 {
@@ -27,20 +26,19 @@ impl Pace {
     }
 }
 
-/// How long so many bytes take at this rate, in bytes per second. For ever at no rate.
+/// The time that this many bytes take at a rate in bytes per second. Unlimited at rate 0.
 fn time_at(rate: u64, bytes: u64) -> Duration {
     bytes.saturating_mul(1000).checked_div(rate).map_or(Duration::MAX, Duration::from_millis)
 }
 
-/// How long whoever has taken so many bytes of what is written to it may make the writer wait, all in all: `limit`, or as long
-/// as these bytes take at the least rate. For ever where any rate will do (0).
+/// The total time that a client which has taken this many bytes may make the writer wait: `limit`, or the time of these
+/// bytes at the least rate, if that is longer. Unlimited if the least rate is 0.
 #[must_use]
 pub fn longest_wait(taken: u64, limit: Duration, min_rate: u64) -> Duration {
     time_at(min_rate, taken).max(limit)
 }
 
-/// How a client takes a response. Only the time counts in which it makes the writer wait, and not the time in which there is
-/// nothing to write.
+/// How a client takes a response. Only the time in which the client makes the writer wait counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Uptake {
     taken: u64,
@@ -48,18 +46,18 @@ pub struct Uptake {
 }
 
 impl Uptake {
-    /// It has taken so many bytes more.
+    /// Records that it has taken more bytes.
     pub fn take(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
-    /// It has made the writer wait for so much longer.
+    /// Records that it has made the writer wait for longer.
     pub fn wait(&mut self, time: Duration) {
         self.waited = self.waited.saturating_add(time);
     }
 
-    /// For how long it may take nothing from now on: no longer than `limit` at a time, nor, all in all, than the least rate
-    /// allows. Otherwise a byte now and then would hold a response, and all that is behind it, for as long as the client likes.
+    /// How long it may take nothing from now on: at most `limit` at a time, and in total what the least rate allows.
+    /// Otherwise taking a byte now and then would hold a response, and all its memory, for any time.
     #[must_use]
     pub fn patience(&self, limit: Duration, min_rate: u64) -> Duration {
         longest_wait(self.taken, limit, min_rate).saturating_sub(self.waited).min(limit)
@@ -89,12 +87,12 @@ mod tests {
         let (limit, seconds) = (Duration::from_secs(30), Duration::from_secs);
         let mut uptake = Uptake::default();
         assert_eq!(uptake.patience(limit, 1024), limit);
-        // A byte does not give it the whole time again.
+        // One byte does not restart the time.
         uptake.wait(seconds(29));
         uptake.take(1);
         assert_eq!(uptake.patience(limit, 1024), seconds(1));
         assert_eq!(uptake.patience(limit, 0), limit, "any rate will do");
-        // What it takes without making anybody wait counts for it.
+        // Bytes that it takes without making the writer wait count for it.
         uptake.take(50 * 1024 - 1);
         assert_eq!(uptake.patience(limit, 1024), seconds(21));
         uptake.take(1 << 20);

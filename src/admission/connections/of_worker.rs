@@ -1,4 +1,4 @@
-//! Shell. The connections of one worker, and which of them have been at rest for long.
+//! Shell. The connections of one worker, and the check for those that have been idle for long.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ pub struct WorkerConnections {
 }
 
 impl WorkerConnections {
-    /// Adds a connection, for as long as what is given back lives.
+    /// Adds a connection, until the result is dropped.
     #[must_use]
     pub fn join(self: &Rc<Self>, entry: &Arc<Entry>) -> Joined {
         let mut members = self.members.borrow_mut();
@@ -28,7 +28,7 @@ impl WorkerConnections {
         Joined { connections: Rc::clone(self), number: members.insert(Arc::clone(entry)) }
     }
 
-    /// Tells connections whose rest has become long. Never ends; while there are no connections it does nothing.
+    /// Wakes connections that have been idle for long. Never ends; does nothing while there are no connections.
     pub async fn watch_rests(&self) {
         loop {
             self.inhabited.notified().await;
@@ -42,7 +42,7 @@ impl WorkerConnections {
     }
 }
 
-/// A connection's place in its roster.
+/// The membership of a connection in its worker.
 #[derive(Debug)]
 pub struct Joined {
     connections: Rc<WorkerConnections>,

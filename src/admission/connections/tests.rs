@@ -1,4 +1,4 @@
-//! Who leaves for whom, with time under control.
+//! Tests of who is evicted for whom, with a controlled clock.
 
 use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time::advance;
@@ -13,7 +13,7 @@ fn peer(address: &str) -> ClientAddress {
     ClientAddress::ip(address.parse().unwrap())
 }
 
-/// A connection that waits for another request.
+/// Makes a connection wait for another request.
 fn rest(place: &Place) {
     place.entry().wait_for_content(Instant::now());
     place.entry().wait_for_head(true, &mut LazyNow::default());
@@ -60,7 +60,7 @@ async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
         assert_eq!(leaving.len(), 2);
         for index in leaving.iter().rev() {
             drop(places.remove(*index));
-            // Before the one that has got the place knows of it.
+            // Before the connection that got the place runs.
             let registry = connection_limit.registry();
             assert_eq!(registry.evicting, registry.waiters.len());
         }
@@ -124,7 +124,7 @@ async fn who_gives_up_waiting_leaves_nothing_behind() {
         assert!(connection_limit.registry().waiters.is_empty());
         let waits = newcomer(&connection_limit);
         yield_now().await;
-        // It has been given the place, and ends before it knows.
+        // It has the place, and ends before it runs.
         drop(place);
         waits.abort();
         assert!(waits.await.is_err());
@@ -153,7 +153,7 @@ async fn for_a_descriptor_one_leaves_though_there_are_places() {
     .await;
 }
 
-/// In which order the places of these clients are given up, all in the same state.
+/// The order in which these clients' places are evicted, all in the same state.
 async fn order(clients: &[&str]) -> Vec<usize> {
     let connection_limit = ConnectionLimit::new(clients.len());
     let mut places = Vec::new();
@@ -202,7 +202,7 @@ async fn a_connection_counts_for_the_client_that_its_proxy_announces() {
     assert!(connection_limit.registry().places.is_empty());
 }
 
-/// What the registry believes that a connection waits for, and since when.
+/// What the registry has: what a connection waits for, and for how long.
 fn known(place: &Place) -> (Waits, Duration) {
     let standing = place.entry().standing(place.connection_limit.since_epoch(Instant::now()), 1);
     (standing.waits, standing.waited)
@@ -227,7 +227,7 @@ async fn one_byte_does_not_make_a_connection_younger() {
     advance(second).await;
     entry.wait_for_head(false, &mut LazyNow::default());
     assert_eq!(known(&place), (Waits::Head, second), "the time for a head begins with the wait for it");
-    // A client that takes an answer of many now and then.
+    // A client that pipelines takes an answer now and then.
     for round in 0..3 {
         entry.wait_for_content(Instant::now());
         entry.wait_for_reader();
@@ -239,7 +239,7 @@ async fn one_byte_does_not_make_a_connection_younger() {
     entry.wait_for_content(Instant::now());
     entry.wait_for_reader();
     assert_eq!(known(&place), (Waits::Unread, Duration::ZERO), "it has taken all in between");
-    // An upstream that pauses between pieces that its client does not take.
+    // The upstream pauses between pieces that the client does not take.
     advance(second).await;
     entry.wait_for_observed();
     assert_eq!(known(&place), (Waits::Observed, second));
