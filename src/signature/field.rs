@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_told_apart() {
+    fn a_list_is_an_error_of_its_own() {
         let tag = "0123456789abcdef".repeat(4);
         for value in [format!("{tag}, {tag}"), ",".to_owned()] {
             assert_eq!(read(&plain("", Encoding::Hex), &value), Err(MisreadField::List));
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_its_tags_under_their_name_and_says_what_else_is_asked() {
+    fn a_list_has_its_tags_and_another_value_under_their_names() {
         let (a, b) = ("aa".repeat(32), "bb".repeat(32));
         let cases = [
             (list(Separator::Comma, '=', "v1"), format!("t=17,v1={a},v0={b},v1={b}"), Some("17")),
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_another_form_or_without_a_tag_counts_for_nothing() {
+    fn a_list_of_another_form_or_without_a_tag_is_malformed() {
         let a = "aa".repeat(32);
         let many = |n: usize| vec![format!("v1={a}"); n].join(",");
         let notation = list(Separator::Comma, '=', "v1");
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_any_text_but_none() {
+    fn a_token_is_any_text_that_is_not_empty() {
         let notation = plain("", Encoding::Hex);
         for (value, fine) in [("a, b", true), ("x", true), ("", false)] {
             assert_eq!(notation.read(Algorithm::Token, value.as_bytes(), None).is_ok(), fine, "{value}");

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_decoded_sorted_and_put_together() {
+    fn pairs_are_decoded_sorted_and_joined() {
         for (content, want) in [
             ("", ""),
             ("a=", "a"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_no_form() {
+    fn text_that_can_be_parsed_in_two_ways_is_no_form() {
         for content in [
             "a",
             "&",
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_there_once_whatever_way_its_name_is_written() {
+    fn a_repeated_parameter_is_refused_even_if_its_name_is_encoded() {
         let value = |query: &str| {
             parameter(query.as_bytes(), "a_b").map(|value| String::from_utf8(value.to_vec()).unwrap())
         };

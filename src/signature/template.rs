@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_sends_is_no_template_and_cannot_move_a_seam() {
+    fn what_a_sender_sends_is_no_template_and_cannot_move_a_boundary() {
         assert_eq!(spliced("{id}.{body}", "{timestamp}").as_deref(), Some("{timestamp}.|"));
         assert_eq!(spliced("{id}.{timestamp}.{body}", "a.1"), None);
         assert_eq!(spliced("{header:x}--{body}", "a-"), None);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_cannot_be_one_says_where_it_goes_wrong() {
+    fn a_malformed_template_is_refused_with_the_place_of_its_error() {
         use TemplateFault::{Brace, DigestUnsigned, NoBody, NothingBetween, SecondBody, Unknown};
         for (text, at, fault) in [
             ("", 0..0, NoBody),

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_is_looked_at_more_than_three_times() {
+    fn no_byte_is_visited_more_than_three_times() {
         let shapes: [fn(usize) -> String; 9] = [
             |n| format!("{{{}}}", " ".repeat(n)),
             |n| format!("[{}", "\r\n".repeat(n)),

@@ -73,7 +73,7 @@ fn the_likely_cause_is_found() {
 }
 
 #[test]
-fn what_a_secret_was_meant_to_be_is_tried_and_verifies_nothing() {
+fn variants_of_a_secret_are_tried_and_verify_no_request() {
     let (_, value) = verifier("this", None).sign(b"{}").unwrap();
     let name: Arc<str> = "written".into();
     let key_variants = key_changes(b"this ", SecretEncoding::Utf8);
@@ -83,7 +83,7 @@ fn what_a_secret_was_meant_to_be_is_tried_and_verifies_nothing() {
 }
 
 #[test]
-fn where_there_is_no_likely_cause_none_is_made_up() {
+fn no_cause_is_invented() {
     let (this, other) = (verifier("this", None), verifier("other", None));
     let this = this.suspecting(&"this".into(), key_changes(b"this", SecretEncoding::Utf8));
     let (_, unknown) = verifier("unknown", None).sign(b"{}").unwrap();
@@ -93,7 +93,7 @@ fn where_there_is_no_likely_cause_none_is_made_up() {
 }
 
 #[test]
-fn without_content_only_what_the_fields_show_is_said() {
+fn without_content_only_the_fields_are_diagnosed() {
     let (this, github) = (verifier("this", None), of_scheme("github", "theirs", None));
     let (_, value) = this.sign(b"{}").unwrap();
     let head = |value: &str| why(&this, &[("propify-signature", value)], None, &[]);
@@ -119,7 +119,7 @@ fn without_content_only_what_the_fields_show_is_said() {
 }
 
 #[test]
-fn a_clock_is_blamed_for_what_was_right_once() {
+fn a_signed_time_is_the_cause_only_if_the_signature_was_right_then() {
     let stripe = of_scheme("stripe", "key", None);
     let sign = |key: &str, seconds: u64| {
         let lines = Lines(vec![]);
@@ -251,7 +251,7 @@ fn the_work_is_linear_in_the_content_whatever_it_is() {
 }
 
 #[test]
-fn however_many_secrets_there_are_no_more_is_done_than_may_be() {
+fn the_work_is_bounded_however_many_secrets_there_are() {
     const MOST: usize = 4 << 20;
     let secret =
         |n: usize| Secret { name: n.to_string().into(), key: Key::new(vec![1; n + 1]), not_after: None };
@@ -268,7 +268,7 @@ fn however_many_secrets_there_are_no_more_is_done_than_may_be() {
 }
 
 #[test]
-fn it_is_asked_often_whether_to_go_on_and_an_answer_of_no_ends_it() {
+fn goes_on_is_called_often_and_false_ends_the_diagnosis() {
     let verifier =
         verifier("this", None).suspecting(&"this".into(), key_changes(b"this", SecretEncoding::Utf8));
     let lines = Lines(vec![("propify-signature", "0123456789abcdef".repeat(4).into_bytes())]);

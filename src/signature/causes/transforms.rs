@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_that_cannot_be_read_is_told_why() {
+    fn a_malformed_value_gets_its_notation_error() {
         let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
         let base64 = BASE64.encode(hex::decode(tag).unwrap());
         const PLAIN: &str = "propify";
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_it_is_said_what_is_wrong_with_its_tag() {
+    fn a_list_without_a_tag_gets_the_error_of_its_tag() {
         let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
         let base64 = BASE64.encode(hex::decode(tag).unwrap());
         let right = format!("t=17, v1={tag},v0=x");
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_in_the_secret_is_found_by_setting_it_right() {
+    fn a_mistake_in_the_secret_is_found_by_correcting_it() {
         use SecretEncoding::{Base64, Hex, Utf8};
         type Case<'a> = (&'a [u8], SecretEncoding, &'a [u8], Option<KeyChange>);
         let cases: [Case<'_>; 9] = [

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_packed_is_unpacked_if_it_is_whole() {
+    fn compressed_content_is_decompressed_if_it_is_complete() {
         let content = b"{\"a\":1}".repeat(100);
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&content).unwrap();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_little_that_would_be_a_lot_is_left_alone() {
+    fn content_that_decompresses_beyond_the_limit_is_given_up() {
         let just = vec![0; LONGEST_UNPACKED];
         assert_eq!(unpacked(&gzip(&just)).0.map(|unpacked| unpacked.len()), Some(LONGEST_UNPACKED));
         let bomb = gzip(&vec![0; LONGEST_UNPACKED + 1]);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_said_to_be_packed_and_is_not_has_been_unpacked() {
+    fn content_was_decompressed_if_only_its_fields_say_compressed() {
         let is = |encoding: &str, content: &[u8]| is_unpacked([encoding.as_bytes()].into_iter(), content);
         assert!(is("gzip", b" {}") && is("GZIP", b"[]") && is("br", b"{}"));
         assert!(!is("identity", b"{}") && !is("gzip", &gzip(b"{}")) && !is("gzip", b""));

@@ -62,7 +62,7 @@ fn unsigned(verifier: &Verifier, method: &str, target: &str) -> Option<Result<An
 }
 
 #[test]
-fn each_sender_hears_what_it_wants_to_hear() {
+fn each_sender_gets_the_answer_that_it_expects() {
     let slack = r#"{"token":"x","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}"#;
     assert_eq!(answer(&preset("slack"), slack), text("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
     let twitch = r#"{"challenge":"pogchamp-kappa-360noscope-vohiyo","subscription":{"status":"webhook_callback_verification_pending","type":"channel.follow"}}"#;
@@ -114,7 +114,7 @@ fn an_event_is_no_challenge() {
 }
 
 #[test]
-fn a_verifier_that_was_not_asked_to_answers_nothing() {
+fn a_verifier_answers_no_challenge_unless_configured() {
     let secret = || Secret { name: "current".into(), key: Key::new(KEY.into()), not_after: None };
     let verifier = |name| Verifier::new(Scheme::preset(name).unwrap().clone(), vec![secret()]).unwrap();
     let slack = r#"{"challenge":"x","type":"url_verification"}"#;
@@ -124,7 +124,7 @@ fn a_verifier_that_was_not_asked_to_answers_nothing() {
 }
 
 #[test]
-fn a_get_is_answered_where_it_says_exactly_one_thing() {
+fn a_get_is_answered_if_each_parameter_occurs_once() {
     let dropbox = preset("dropbox");
     assert_eq!(unsigned(&dropbox, "GET", "/hook?challenge=abc123").unwrap().ok(), text("abc123"));
     assert_eq!(unsigned(&dropbox, "GET", "/hook?x=1&challenge=a%2Fb").unwrap().ok(), text("a/b"));
@@ -154,7 +154,7 @@ fn a_get_is_answered_where_it_says_exactly_one_thing() {
 }
 
 #[test]
-fn a_token_that_is_not_the_configured_one_is_answered_nothing() {
+fn a_challenge_with_another_token_is_not_answered() {
     let meta = preset("meta");
     let target =
         |token: &str| format!("/hook?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
