@@ -185,7 +185,7 @@ mod tests {
 
     /// Otherwise a connection with forged content would stay open for as long as all the content before it takes.
     #[test]
-    fn whoever_waits_for_a_turn_leaves_when_it_is_evicted() {
+    fn a_request_that_waits_for_its_turn_ends_when_it_is_evicted() {
         let secret = |number: u8| Secret {
             name: number.to_string().into(),
             key: Key::new(vec![number; 32]),

@@ -67,7 +67,7 @@ pub(super) async fn receive<R: Resources, C: Content>(
             let progress = match polled {
                 Poll::Ready(Ok(Progress::Full)) => {
                     let now = *now.get_or_insert_with(|| resources.now());
-                    intake.poll_make_room(cx, content.buffered(), now)?
+                    intake.poll_reserve(cx, content.buffered(), now)?
                 }
                 Poll::Ready(Ok(Progress::Complete)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(Progress::Some)) => Poll::Ready(()),
@@ -160,7 +160,7 @@ impl Intake<'_, '_> {
     }
 
     /// Asks the budget first, then the allocator.
-    fn poll_make_room(
+    fn poll_reserve(
         &mut self,
         cx: &mut Context<'_>,
         waiting: usize,

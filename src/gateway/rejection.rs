@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_log_alone_is_told_does_not_reach_the_sender() {
+    fn details_for_the_log_do_not_reach_the_sender() {
         for rejection in [
             Rejection::Malformed("private"),
             Rejection::Ambiguous("private"),
