@@ -435,7 +435,7 @@ impl<IO: Transport> Inner<IO> {
                     },
                     Parsed::Faulty(fault) => return Poll::Ready(Ok(Some(self.fail(fault)))),
                     Parsed::Partial if self.eof => return Poll::Ready(Ok(None)),
-                    Parsed::Partial => match self.poll_make_room(cx) {
+                    Parsed::Partial => match self.poll_reserve(cx) {
                         Poll::Ready(Ok(())) => true,
                         Poll::Ready(Err(Exhausted)) => {
                             return Poll::Ready(Ok(Some(self.fail(HeadError::Overloaded))));
@@ -480,7 +480,7 @@ impl<IO: Transport> Inner<IO> {
     }
 
     /// Makes capacity for more of an incomplete head. All memory for a large head is reserved first.
-    fn poll_make_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Exhausted>> {
+    fn poll_reserve(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Exhausted>> {
         let len = self.unread.len();
         let spare = self.unread.capacity().saturating_sub(len);
         if len <= FREE_HEAD || (self.reservation.bytes() > 0 && spare >= LEAST_READ) {
@@ -572,13 +572,13 @@ impl<IO: Transport> Inner<IO> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
         // At most one read buffer is held, unless a head is larger and memory is reserved for it.
-        let room = if self.reservation.bytes() > 0 {
+        let limit = if self.reservation.bytes() > 0 {
             self.unread.capacity().saturating_sub(self.unread.len())
         } else {
             READ_SIZE.saturating_sub(self.unread.len()).max(LEAST_READ)
         };
-        let room = room.min(scratch.len());
-        let mut buffer = ReadBuf::new(scratch.get_mut(..room).unwrap_or_default());
+        let limit = limit.min(scratch.len());
+        let mut buffer = ReadBuf::new(scratch.get_mut(..limit).unwrap_or_default());
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         if self.is_idle() && !filled.is_empty() && !self.first_request {

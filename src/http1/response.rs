@@ -87,9 +87,9 @@ pub fn head(
     text: &[u8],
     delimited: Delimited,
     is_last: bool,
-    room: usize,
+    extra: usize,
 ) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len().saturating_add(FRAME).saturating_add(room));
+    let mut bytes = Vec::with_capacity(text.len().saturating_add(FRAME).saturating_add(extra));
     bytes.extend_from_slice(VERSION);
     bytes.extend_from_slice(text);
     bytes.extend_from_slice(connection(asked, is_last));
@@ -183,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn to_head_the_length_is_told_and_the_content_is_not_sent() {
+    fn a_response_to_head_has_the_length_and_no_content() {
         let (text, _) = said(ResponseContext { is_for_head: true, ..POST }, false);
         assert!(text.ends_with("content-length: 7\r\n\r\n"), "{text}");
     }
 
     #[test]
-    fn what_becomes_of_the_connection_is_said_where_it_does_not_go_without_saying() {
+    fn the_connection_field_is_written_if_the_outcome_is_not_the_default() {
         use Persistence::{Close, KeepAlive};
         use Version::{Http10, Http11};
         for (version, persistence, is_last, said_of_it, want) in [
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_chunks_where_only_chunks_can_tell_the_end() {
+    fn pieces_are_chunked_if_the_length_is_unknown() {
         for (delimited, want) in [
             (Delimited::ByChunks, "10\r\n0123456789abcdef\r\n1\r\nx\r\n0\r\n\r\n"),
             (Delimited::ByLength, "0123456789abcdefx"),

@@ -34,12 +34,12 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 pub async fn serve<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
-    peer: ClientAddress,
+    client: ClientAddress,
     drain: CancellationToken,
 ) {
-    let place = worker.connection_limit().enter_uncounted(peer);
+    let place = worker.connection_limit().enter_uncounted(client);
     let entry = Arc::clone(place.entry());
-    let served = pin!(serve_rest(worker, io, Buffer::default(), peer, drain, &entry));
+    let served = pin!(serve_rest(worker, io, Buffer::default(), client, drain, &entry));
     entry.watch(served).await;
 }
 
@@ -48,17 +48,17 @@ pub async fn serve_rest<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
     unread: Buffer,
-    peer: ClientAddress,
+    client: ClientAddress,
     drain: CancellationToken,
     entry: &Arc<Entry>,
 ) {
     let _open = worker.tally().open();
     let _joined = worker.connections().join(entry);
     let limits = *worker.view().limits();
-    let (scratch, reservation) = (Rc::clone(worker.scratch()), worker.budget().reservation(peer));
+    let (scratch, reservation) = (Rc::clone(worker.scratch()), worker.budget().reservation(client));
     let connection = Connection::new(io, unread, limits, scratch, Arc::clone(entry), reservation);
     let ended = {
-        let mut exchanges = pin!(exchanges(&worker, &connection, entry, peer));
+        let mut exchanges = pin!(exchanges(&worker, &connection, entry, client));
         let drained = pin!(drain.cancelled());
         tokio::select! {
             biased;
@@ -71,7 +71,7 @@ pub async fn serve_rest<IO: Transport + 'static>(
     };
     match ended {
         // No lingering: the bytes that the client still sends would keep the place from the next connection.
-        Ok(()) if entry.is_evicted() => debug!(%peer, "connection closed for another one"),
+        Ok(()) if entry.is_evicted() => debug!(peer = %client, "connection closed for another one"),
         Ok(()) if connection.is_unread() => {
             let limit = if connection.is_draining() || worker.connection_limit().is_wanting() {
                 SHORT_LINGER
@@ -81,7 +81,7 @@ pub async fn serve_rest<IO: Transport + 'static>(
             connection.linger(limit).await;
         }
         Ok(()) => {}
-        Err(error) => debug!(%peer, %error, "connection ended"),
+        Err(error) => debug!(peer = %client, %error, "connection ended"),
     }
 }
 
@@ -91,7 +91,7 @@ async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     connection: &Rc<Connection<IO>>,
     entry: &Entry,
-    peer: ClientAddress,
+    client: ClientAddress,
 ) -> Result<(), Box<dyn Error>> {
     let mut open = None;
     loop {
@@ -102,7 +102,7 @@ async fn exchanges<IO: Transport + 'static>(
         });
         let Some(received) = received.await? else { break };
         let (next, unwritten) =
-            Box::pin(exchanges_until_rest(worker, connection, entry, peer, received)).await?;
+            Box::pin(exchanges_until_rest(worker, connection, entry, client, received)).await?;
         open = unwritten;
         if next == Next::Nothing {
             break;
@@ -150,7 +150,7 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     connection: &Rc<Connection<IO>>,
     entry: &Entry,
-    peer: ClientAddress,
+    client: ClientAddress,
     mut received: Received,
 ) -> Result<(Next, Option<Box<Guard>>), Box<dyn Error>> {
     loop {
@@ -159,7 +159,7 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
         let (reply, guard) = {
             let Received { head, at, reservation } = received;
             let content = RequestContent::new(connection);
-            let incoming = Incoming { head, content, client: peer, at: at.into_std(), memory: reservation };
+            let incoming = Incoming { head, content, client, at: at.into_std(), memory: reservation };
             // Pinned where it is made: passing it by value would move it twice, and it is large.
             let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
             handled.await

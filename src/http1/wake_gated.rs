@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 #[derive(Debug)]
 pub(crate) struct WakeGated<'f, F> {
     future: Pin<&'f mut F>,
-    bell: Arc<Bell>,
+    flag: Arc<WakeFlag>,
     /// The flag, as the waker of the future.
     waker: Waker,
     /// The task's waker, which the flag wakes.
@@ -20,8 +20,8 @@ pub(crate) struct WakeGated<'f, F> {
 }
 
 #[derive(Debug)]
-struct Bell {
-    has_rung: AtomicBool,
+struct WakeFlag {
+    is_set: AtomicBool,
     listener: Mutex<Option<Waker>>,
 }
 
@@ -30,9 +30,9 @@ impl<'f, F: Future> WakeGated<'f, F> {
     #[must_use]
     pub(crate) fn new(future: Pin<&'f mut F>) -> Self {
         // Set, so that the first poll polls the future.
-        let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), listener: Mutex::new(None) });
-        let waker = Arc::clone(&bell).into();
-        Self { future, bell, waker, listener: None }
+        let flag = Arc::new(WakeFlag { is_set: AtomicBool::new(true), listener: Mutex::new(None) });
+        let waker = Arc::clone(&flag).into();
+        Self { future, flag, waker, listener: None }
     }
 }
 
@@ -43,10 +43,10 @@ impl<F: Future> Future for WakeGated<'_, F> {
         let this = &mut *self;
         if !this.listener.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             this.listener = Some(cx.waker().clone());
-            *this.bell.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+            *this.flag.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         }
-        if this.bell.has_rung.load(Ordering::Acquire) {
-            this.bell.has_rung.store(false, Ordering::Relaxed);
+        if this.flag.is_set.load(Ordering::Acquire) {
+            this.flag.is_set.store(false, Ordering::Relaxed);
             this.future.as_mut().poll(&mut Context::from_waker(&this.waker))
         } else {
             Poll::Pending
@@ -54,13 +54,13 @@ impl<F: Future> Future for WakeGated<'_, F> {
     }
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.has_rung.store(true, Ordering::Release);
+        self.is_set.store(true, Ordering::Release);
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(listener) = listener {
             listener.wake();

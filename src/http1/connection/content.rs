@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn empty_lines_before_a_request_are_neither_held_nor_looked_at_again() {
+    async fn empty_lines_before_a_request_are_neither_held_nor_parsed_again() {
         let long = Duration::from_secs(60);
         let limits = Limits {
             max_header_bytes: 1000,
@@ -233,7 +233,7 @@ mod tests {
 
     /// Memory is reserved for as long as the request waits, so nothing is reserved after a refusal.
     #[tokio::test(start_paused = true)]
-    async fn a_head_whose_time_is_over_asks_for_no_memory_any_more() {
+    async fn a_head_that_timed_out_waits_for_no_memory() {
         const MIB: usize = 1 << 20;
         let second = Duration::from_secs(1);
         let limits = Limits {

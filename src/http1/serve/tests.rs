@@ -59,7 +59,7 @@ fn ended(control: &Control) -> u64 {
 async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let control = control_before(&format!("http://{}", listener.local_addr().unwrap()));
-    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let (go_on, signal) = std::sync::mpsc::channel::<()>();
     let (part, rest) = ("a".repeat(300), "b".repeat(300));
     let (whole, unsent, second) = ("w".repeat(5000), "k".repeat(600), rest.clone());
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
@@ -75,7 +75,7 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
             }
             stream.get_mut().write_all(answer.as_bytes()).unwrap();
         }
-        told.recv().unwrap();
+        signal.recv().unwrap();
         stream.get_mut().write_all(second.as_bytes()).unwrap();
     });
     let known = Arc::clone(&control);
@@ -107,7 +107,7 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
                     answer.push(client.read_u8().await.unwrap());
                 }
                 for _ in 0..20 {
-                    complete_content().await;
+                    settle().await;
                 }
                 assert_eq!(ended(&known), number - 1, "{request}: {}", answer.escape_ascii());
                 let mut length = None;
@@ -122,7 +122,7 @@ async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte()
                 }
                 assert!(answer.ends_with(end.as_bytes()), "{}", answer.escape_ascii());
                 while ended(&known) != number {
-                    complete_content().await;
+                    settle().await;
                 }
             };
             assert!(timeout(Duration::from_secs(10), send).await.is_ok(), "{request}");
@@ -150,7 +150,7 @@ async fn the_time_of_a_request_ends_when_its_client_has_taken_the_answer_or_is_g
                 CancellationToken::new(),
             ));
             client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-            complete_content().await;
+            settle().await;
             assert_eq!(ended(&known), 0);
             if reads {
                 tokio::time::advance(Duration::from_secs(20)).await;
@@ -200,12 +200,12 @@ async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
 }
 
 /// Lets the other tasks run until all of them wait. The clock must be paused.
-async fn complete_content() {
+async fn settle() {
     assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
 }
 
 #[tokio::test]
-async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() {
+async fn the_writer_does_not_wait_for_a_client_that_leaves_the_rest_unread() {
     const ROUNDS: usize = 5;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let worker = worker_before(&listener.local_addr().unwrap().to_string());
@@ -241,7 +241,7 @@ async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() 
             let sent_away = async {
                 // References: this one and the connection's own. A waiting writer would be a third.
                 while !(known.has_unsent() && Rc::strong_count(&known) == 2) {
-                    complete_content().await;
+                    settle().await;
                 }
             };
             assert!(timeout(Duration::from_secs(10), sent_away).await.is_ok(), "{round}");
@@ -255,7 +255,7 @@ async fn nobody_stays_with_a_client_that_does_not_take_the_rest_of_its_answer() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_waits_to_be_told_to_go_on_is_told_however_little_it_takes_at_once() {
+async fn a_client_gets_the_100_it_waits_for_however_little_it_takes_at_once() {
     for size in [1, 10, 24, 25] {
         let run = async {
             let (mut client, gateway) = tokio::io::duplex(size);
@@ -267,10 +267,10 @@ async fn a_client_that_waits_to_be_told_to_go_on_is_told_however_little_it_takes
             ));
             let head = b"POST /w HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
             client.write_all(head).await.unwrap();
-            complete_content().await;
+            settle().await;
             let mut interim = [0; 25];
-            let told = timeout(Duration::from_secs(1), client.read_exact(&mut interim)).await;
-            assert!(told.is_ok(), "{size}: {}", interim.escape_ascii());
+            let interim_read = timeout(Duration::from_secs(1), client.read_exact(&mut interim)).await;
+            assert!(interim_read.is_ok(), "{size}: {}", interim.escape_ascii());
             assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
             client.write_all(b"hi").await.unwrap();
             assert!(response(&mut client).await.starts_with("HTTP/1.1 502 "));
@@ -282,7 +282,7 @@ async fn a_client_that_waits_to_be_told_to_go_on_is_told_however_little_it_takes
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limit() {
+async fn a_client_that_leaves_the_unsent_tail_is_given_up_within_the_limit() {
     for last in ["", "connection: close\r\n"] {
         let run = async {
             let (mut client, gateway) = tokio::io::duplex(100);
@@ -309,7 +309,7 @@ async fn a_client_that_does_not_take_what_is_kept_for_it_is_left_within_the_limi
 
 /// Taking a byte now and then gives a client no more time than taking nothing.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_less_than_the_least_rate_is_left_within_the_limit() {
+async fn a_client_that_takes_less_than_the_least_rate_is_given_up_within_the_limit() {
     let limit = *worker().view().limits();
     assert_eq!((limit.write_timeout.as_secs(), limit.min_write_rate), (30, 1024));
     for pause in [1, 10, 29] {
@@ -375,7 +375,7 @@ async fn parts_arrive(reads_at_once: bool) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let worker = worker_before(&listener.local_addr().unwrap().to_string());
     let (part, rest) = ("a".repeat(300), "b".repeat(300));
-    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let (go_on, signal) = std::sync::mpsc::channel::<()>();
     let (first, second) = (part.clone(), rest.clone());
     let upstream = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -383,7 +383,7 @@ async fn parts_arrive(reads_at_once: bool) {
         stream
             .write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 600\r\n\r\n{first}").as_bytes())
             .unwrap();
-        told.recv().unwrap();
+        signal.recv().unwrap();
         stream.write_all(second.as_bytes()).unwrap();
     });
     let run = async {
@@ -401,7 +401,7 @@ async fn parts_arrive(reads_at_once: bool) {
             go_on.send(()).unwrap();
             // A second part that arrives while the first is unsent does not show.
             for _ in 0..50 {
-                complete_content().await;
+                settle().await;
             }
         }
         let came = timeout(Duration::from_secs(10), until(&mut client, &mut answer, &part)).await;
@@ -431,7 +431,7 @@ async fn the_last_answer_is_whole_though_its_client_begins_to_read_late() {
                 CancellationToken::new(),
             ));
             writing.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
-            complete_content().await;
+            settle().await;
             assert!(!served.is_finished() || size == 4096, "{size}");
             let mut answer = String::new();
             reading.read_to_string(&mut answer).await.unwrap();
@@ -464,7 +464,7 @@ enum Waiting {
 
 /// A drain ends a connection in every state, long before the limits of that state.
 #[tokio::test(start_paused = true)]
-async fn a_drain_is_heard_in_every_state() {
+async fn a_drain_ends_a_connection_in_every_state() {
     use Waiting::*;
     for state in [
         ForTheFirstByte,
@@ -477,8 +477,8 @@ async fn a_drain_is_heard_in_every_state() {
     ] {
         let run = async {
             // An answer has more than 100 bytes.
-            let room = if state == ForTheClientToReadTheLast { 100 } else { 4096 };
-            let (mut client, gateway) = tokio::io::duplex(room);
+            let capacity = if state == ForTheClientToReadTheLast { 100 } else { 4096 };
+            let (mut client, gateway) = tokio::io::duplex(capacity);
             let drain = CancellationToken::new();
             let served =
                 tokio::task::spawn_local(serve(worker(), gateway, ClientAddress::Unix, drain.clone()));
@@ -500,10 +500,9 @@ async fn a_drain_is_heard_in_every_state() {
                     assert!(timeout(Duration::from_secs(1), client.write_all(&many)).await.is_err());
                 }
             }
-            let complete_content =
-                if state == AtRest { Duration::from_secs(3) } else { Duration::from_millis(1) };
+            let settle = if state == AtRest { Duration::from_secs(3) } else { Duration::from_millis(1) };
             // The clock is paused: it advances when all tasks wait.
-            assert!(timeout(complete_content, std::future::pending::<()>()).await.is_err());
+            assert!(timeout(settle, std::future::pending::<()>()).await.is_err());
             let begin = tokio::time::Instant::now();
             drain.cancel();
             if state == ForContent {
@@ -678,7 +677,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
 
 /// An evicted connection ends at once in every state, long before the limits of that state.
 #[tokio::test(start_paused = true)]
-async fn an_evicted_connection_leaves_at_once_in_every_state() {
+async fn an_evicted_connection_ends_at_once_in_every_state() {
     let request = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
     let head = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
     let expect = "POST /w HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
@@ -686,7 +685,7 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
     let large = "POST /no HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
     let many = request.repeat(100);
     // What the client sends, how many bytes of its answers fit, and the status that it gets in the end.
-    for (sent, room, told) in [
+    for (sent, capacity, expected) in [
         ("", 4096, None),
         (&request[..9], 4096, None),
         (head, 4096, Some("503")),
@@ -702,13 +701,13 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
         let run = async {
             let connection_limit = ConnectionLimit::new(1);
             let worker = worker_among("http://127.0.0.1:9", Arc::clone(&connection_limit));
-            let (client, gateway) = tokio::io::duplex(room);
+            let (client, gateway) = tokio::io::duplex(capacity);
             let (mut reading, mut writing) = tokio::io::split(client);
             let place = connection_limit.enter(ClientAddress::Unix).await;
             let served = tokio::task::spawn_local(async move {
                 let entry = Arc::clone(place.entry());
-                let (peer, drain) = (ClientAddress::Unix, CancellationToken::new());
-                let served = pin!(serve_rest(worker, gateway, Buffer::default(), peer, drain, &entry));
+                let (address, drain) = (ClientAddress::Unix, CancellationToken::new());
+                let served = pin!(serve_rest(worker, gateway, Buffer::default(), address, drain, &entry));
                 entry.watch(served).await;
             });
             let bytes = sent.as_bytes().to_vec();
@@ -716,7 +715,7 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
                 let _gone = writing.write_all(&bytes).await;
                 writing
             });
-            complete_content().await;
+            settle().await;
             assert!(!served.is_finished(), "{sent:?}");
             let begin = tokio::time::Instant::now();
             drop(connection_limit.enter(ClientAddress::Unix).await);
@@ -725,7 +724,7 @@ async fn an_evicted_connection_leaves_at_once_in_every_state() {
             let mut received = String::new();
             reading.read_to_string(&mut received).await.unwrap();
             let status = received.rsplit("HTTP/1.1 ").next().and_then(|last| last.get(..3));
-            assert_eq!(status, told, "{sent:?}: {received}");
+            assert_eq!(status, expected, "{sent:?}: {received}");
             drop(writes.await.unwrap());
         };
         LocalSet::new().run_until(run).await;
@@ -747,8 +746,8 @@ async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
             let place = connection_limit.enter(ClientAddress::Unix).await;
             let served = tokio::task::spawn_local(async move {
                 let entry = Arc::clone(place.entry());
-                let (peer, drain) = (ClientAddress::Unix, CancellationToken::new());
-                let served = pin!(serve_rest(worker, gateway, Buffer::default(), peer, drain, &entry));
+                let (address, drain) = (ClientAddress::Unix, CancellationToken::new());
+                let served = pin!(serve_rest(worker, gateway, Buffer::default(), address, drain, &entry));
                 entry.watch(served).await;
             });
             client.write_all(b"POST /w HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
