@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_line_cannot_take_away_what_makes_the_message() {
+    fn a_connection_line_cannot_remove_needed_fields() {
         let fields = [
             ("connection", "host, Content-Length, content-type, Propify-Signature, close"),
             ("host", "a"),

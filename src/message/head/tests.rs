@@ -122,7 +122,7 @@ fn an_authority_without_a_host_field_becomes_one() {
 }
 
 #[test]
-fn what_a_client_says_of_the_connection_is_understood() {
+fn the_connection_field_is_parsed() {
     for (lines, want) in [
         ("", Persistence::Default),
         ("connection: close\r\n", Persistence::Close),
@@ -174,7 +174,7 @@ fn a_request_line_is_bounded_whatever_the_head_may_have() {
 }
 
 #[test]
-fn what_is_http_and_not_served_has_faults_of_its_own() {
+fn http_that_is_not_served_has_errors_of_its_own() {
     let fault = |line: &str, lines: &str| look_at(format!("{line}\r\n{lines}\r\n").as_bytes());
     for version in ["2.0", "9.9", "0.9", "0.0", "3.1"] {
         assert_eq!(
