@@ -80,8 +80,8 @@ impl Network {
 
     /// Whether it contains a client.
     #[must_use]
-    pub fn contains(&self, peer: ClientAddress) -> bool {
-        match (*self, peer) {
+    pub fn contains(&self, client: ClientAddress) -> bool {
+        match (*self, client) {
             (Self::Ip(network, prefix), ClientAddress::Ip(address)) => {
                 network.is_ipv4() == address.is_ipv4() && masked(address, prefix) == network
             }
@@ -110,8 +110,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_contains_what_begins_as_it_does() {
-        for (network, peer, want) in [
+    fn a_network_contains_the_addresses_with_its_prefix() {
+        for (network, client, want) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.0", false),
             ("192.0.2.1", "192.0.2.1", true),
@@ -124,10 +124,10 @@ mod tests {
             ("::/0", "::1", true),
             ("::1", "::1", true),
         ] {
-            let peer = ClientAddress::ip(peer.parse().unwrap());
-            assert_eq!(Network::parse(network).unwrap().contains(peer), want, "{network} {peer}");
+            let client = ClientAddress::ip(client.parse().unwrap());
+            assert_eq!(Network::parse(network).unwrap().contains(client), want, "{network} {client}");
             assert!(
-                !Network::Unix.contains(peer)
+                !Network::Unix.contains(client)
                     && !Network::parse(network).unwrap().contains(ClientAddress::Unix)
             );
         }

@@ -344,7 +344,7 @@ pub struct Entry {
     /// Its index in the registry; guarded by the registry's lock.
     index: AtomicUsize,
     /// When it was opened.
-    came: u64,
+    opened: u64,
     waits: AtomicU8,
     /// When that wait began, in microseconds since the epoch.
     since: AtomicU64,
@@ -371,7 +371,7 @@ impl Entry {
             epoch: connection_limit.epoch,
             index: AtomicUsize::new(0),
             waits: AtomicU8::new(Waits::Head.number()),
-            came: now,
+            opened: now,
             since: AtomicU64::new(now),
             unread_since: AtomicU64::new(NEVER),
             arrived: AtomicU64::new(0),
@@ -536,7 +536,7 @@ impl Entry {
         Standing {
             waits: self.waits(),
             waited: Duration::from_micros(now.saturating_sub(self.since.load(Ordering::Relaxed))),
-            age: Duration::from_micros(now.saturating_sub(self.came)),
+            age: Duration::from_micros(now.saturating_sub(self.opened)),
             received: self.received.load(Ordering::Relaxed),
             has_proved: self.has_proved.load(Ordering::Relaxed),
             places,

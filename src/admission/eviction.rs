@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn those_go_first_whose_end_costs_the_least_and_who_waits_for_the_upstream_never() {
+    fn the_cheapest_to_lose_are_evicted_first_and_those_at_the_upstream_never() {
         use Waits::{Content, Head, Idle, Lingering, Observed, Unread, Upstream};
         let long = Duration::from_secs(5);
         let fast = Standing { received: FAST * 5, ..standing(Content, long) };
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_just_come_has_a_second() {
+    fn a_new_connection_is_fresh_for_a_second() {
         for waits in [Waits::Unread, Waits::Head, Waits::Content, Waits::Observed] {
             let (over, at, under) =
                 (standing(waits, FRESH + MILLI), standing(waits, FRESH), standing(waits, FRESH - MILLI));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn another_request_is_another_second_only_for_those_who_have_proved_something() {
+    fn another_request_is_fresh_only_after_an_authentic_one() {
         let again = Standing { age: FRESH, ..standing(Waits::Content, MILLI) };
         let newcomer = standing(Waits::Head, FRESH - MILLI);
         assert!(goes_before(again, newcomer));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn within_a_class_crowds_go_first_then_the_unproved_then_the_slow_and_the_old() {
+    fn within_a_class_most_places_go_first_then_unproven_then_slow_then_old() {
         let slow = standing(Waits::Content, FRESH * 4);
         let received = |bytes| Standing { received: bytes, ..slow };
         assert!(goes_before(Standing { places: 2, received: 900, ..slow }, slow));
@@ -250,7 +250,7 @@ mod tests {
 
     /// Otherwise content without its last byte would hold a place for longer than new connections.
     #[test]
-    fn content_that_has_come_fast_goes_before_whoever_has_just_come() {
+    fn fast_content_is_evicted_before_new_connections() {
         let all_at_once = Standing { received: 1 << 20, ..standing(Waits::Content, FRESH) };
         assert!(goes_before(all_at_once, standing(Waits::Content, FRESH - MILLI)));
     }

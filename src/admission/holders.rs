@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_at_the_seats_is_bounded_and_nobody_is_passed_over_for_long() {
+    fn a_search_is_bounded_and_no_holder_is_skipped_for_long() {
         for count in [0, 1, LOOKED_AT - 1, LOOKED_AT, LOOKED_AT + 1, 5 * LOOKED_AT + 7] {
             let mut all = Holders::default();
             let holders = held(&mut all, count);
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_finds_the_few_who_are_left_of_many() {
+    fn a_search_finds_the_few_holders_left_of_many() {
         let mut all = Holders::default();
         let holders = held(&mut all, 10 * LOOKED_AT);
         let (last, others) = holders.split_last().unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seat_can_be_left_in_any_order_and_once() {
+    fn holders_are_removed_in_any_order_and_once() {
         let mut all = Holders::default();
         let holders = held(&mut all, 7);
         for index in [3, 3, 6, 0, 5, 1, 1, 2, 4] {

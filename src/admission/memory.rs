@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_event_in_one_go_is_read_however_full_it_is_and_only_proof_makes_others_leave() {
+    fn an_ordinary_event_is_read_in_a_full_budget_and_only_authentic_ones_shed_others() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
         let (mut other, mut event) = (reservation(&budget, 1), reservation(&budget, 2));
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserve_is_not_for_who_makes_us_wait() {
+    fn the_reserve_is_not_for_requests_that_make_us_wait() {
         let (budget, now) = (budget(), Instant::now());
         let (mut whole, mut event) = (reservation(&budget, 1), reservation(&budget, 2));
         assert_eq!(grow(&mut whole, 1024, now), GROWN);
@@ -436,79 +436,79 @@ mod tests {
     }
 
     #[test]
-    fn who_makes_us_wait_is_shed_for_who_does_not_the_slowest_first() {
+    fn holders_are_shed_for_requests_that_do_not_wait_the_slowest_first() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let seated = |(client, received): (u8, usize)| {
+        let holder = |(client, received): (u8, usize)| {
             let mut reservation = reservation(&budget, client);
             assert_eq!(grow(&mut reservation, 256, start), GROWN);
             assert_eq!(hold_while_waiting(&mut reservation, received, start, now), Ok(()));
             reservation
         };
-        let mut sitting: Vec<Reservation> = [(1, 10), (2, 500), (3, 20), (4, 400)].map(seated).into();
+        let mut holding: Vec<Reservation> = [(1, 10), (2, 500), (3, 20), (4, 400)].map(holder).into();
         let mut newcomer = reservation(&budget, 5);
         assert_eq!(grow(&mut newcomer, 300, now), Poll::Pending);
-        let shed: Vec<bool> = sitting.iter().map(Reservation::is_shed).collect();
+        let shed: Vec<bool> = holding.iter().map(Reservation::is_shed).collect();
         assert_eq!(shed, [true, false, true, false]);
         assert_eq!(grow(&mut newcomer, 300, now), Poll::Pending, "they have not left yet");
-        drop(sitting.remove(2));
+        drop(holding.remove(2));
         let mut late = reservation(&budget, 6);
         assert_eq!(grow(&mut late, 212, now), Poll::Pending, "what is free is meant for who came first");
         assert_eq!(
-            sitting.iter().filter(|reservation| reservation.is_shed()).count(),
+            holding.iter().filter(|reservation| reservation.is_shed()).count(),
             1,
             "what is freed is enough for both"
         );
         let mut last = reservation(&budget, 7);
         assert_eq!(grow(&mut last, 100, now), Poll::Pending);
         assert_eq!(
-            sitting.iter().filter(|reservation| reservation.is_shed()).count(),
+            holding.iter().filter(|reservation| reservation.is_shed()).count(),
             2,
             "for a third it is not"
         );
-        sitting.retain(|reservation| !reservation.is_shed());
+        holding.retain(|reservation| !reservation.is_shed());
         assert_eq!(grow(&mut late, 212, now), GROWN, "there is enough for both");
         assert_eq!(grow(&mut newcomer, 300, now), GROWN);
         assert_eq!(grow(&mut last, 100, now), GROWN);
     }
 
     #[test]
-    fn a_newcomer_takes_free_memory_before_it_has_anybody_shed() {
+    fn a_newcomer_takes_free_memory_before_a_holder_is_shed() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let seated = |(client, kib): (u8, u64)| {
+        let holder = |(client, kib): (u8, u64)| {
             let mut reservation = reservation(&budget, client);
             assert_eq!(grow(&mut reservation, kib, start), GROWN);
             assert_eq!(hold_while_waiting(&mut reservation, 1, start, now), Ok(()));
             reservation
         };
-        let mut sitting: Vec<Reservation> = [(1, 300), (2, 300)].map(seated).into();
+        let mut holding: Vec<Reservation> = [(1, 300), (2, 300)].map(holder).into();
         // A request waits for 500 KiB, and 424 are free.
         let mut waiting = reservation(&budget, 3);
         assert_eq!(grow(&mut waiting, 500, now), Poll::Pending);
         assert_eq!(
-            sitting.iter().filter(|reservation| reservation.is_shed()).count(),
+            holding.iter().filter(|reservation| reservation.is_shed()).count(),
             1,
             "76 KiB were missing"
         );
         // When the shed holder has freed its memory, 724 are free, and 224 of them are owed to no waiter.
-        sitting.retain(|reservation| !reservation.is_shed());
+        holding.retain(|reservation| !reservation.is_shed());
         let (mut large, mut larger) = (reservation(&budget, 4), reservation(&budget, 5));
         assert_eq!(grow(&mut large, 224, now), GROWN);
-        assert!(!sitting[0].is_shed());
+        assert!(!holding[0].is_shed());
         assert_eq!(grow(&mut larger, 70, now), Poll::Pending, "the rest is owed to who waits");
-        assert!(sitting[0].is_shed());
+        assert!(holding[0].is_shed());
         assert_eq!(grow(&mut waiting, 500, now), GROWN);
-        drop(sitting);
+        drop(holding);
         assert_eq!(grow(&mut larger, 70, now), GROWN);
     }
 
     /// A later request must not take what is freed for the waiters, however often it tries.
     #[test]
-    fn memory_goes_to_those_who_wait_in_the_order_that_they_came() {
+    fn memory_goes_to_the_waiters_in_the_order_of_arrival() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let mut sitting: Vec<Reservation> = (0..8u8)
+        let mut holding: Vec<Reservation> = (0..8u8)
             .map(|n| {
                 let mut reservation = reservation(&budget, n);
                 assert_eq!(grow(&mut reservation, 128, start), GROWN);
@@ -520,9 +520,9 @@ mod tests {
         for reservation in &mut waiting {
             assert_eq!(grow(reservation, 256, now), Poll::Pending);
         }
-        assert!(sitting.iter().all(Reservation::is_shed));
+        assert!(holding.iter().all(Reservation::is_shed));
         let mut granted = Vec::new();
-        while let Some(gone) = sitting.pop() {
+        while let Some(gone) = holding.pop() {
             drop(gone);
             for (index, reservation) in waiting.iter_mut().enumerate().rev() {
                 if !granted.contains(&index) && grow(reservation, 256, now) == GROWN {
@@ -545,10 +545,10 @@ mod tests {
     }
 
     #[test]
-    fn each_that_waits_is_woken_when_there_is_enough_for_it_and_those_before_it() {
+    fn a_waiter_is_woken_when_there_is_enough_for_it_and_those_before_it() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
-        let mut sitting: Vec<Reservation> = (0..4u8)
+        let mut holding: Vec<Reservation> = (0..4u8)
             .map(|n| {
                 let mut reservation = reservation(&budget, n);
                 assert_eq!(grow(&mut reservation, 256, start), GROWN);
@@ -567,10 +567,10 @@ mod tests {
         }
         let woken = || calls.each_ref().map(|calls| calls.0.swap(0, Ordering::Relaxed));
         assert_eq!(woken(), [0, 0, 0]);
-        drop(sitting.pop());
+        drop(holding.pop());
         assert_eq!(woken(), [1, 0, 0], "the first sees for itself");
-        drop(sitting.pop());
-        drop(sitting.pop());
+        drop(holding.pop());
+        drop(holding.pop());
         assert_eq!(woken(), [2, 1, 0], "768 KiB are enough for two");
         assert_eq!(poll(&mut waiting[0], &calls[0]), GROWN);
         assert_eq!(woken(), [0, 1, 0], "the next is the first now");
@@ -579,13 +579,13 @@ mod tests {
         assert_eq!(woken(), [0, 0, 1]);
         assert_eq!(poll(&mut waiting[1], &calls[2]), GROWN);
         drop(waiting);
-        drop(sitting);
+        drop(holding);
         assert_eq!(budget.held(), 0);
         assert!(budget.holders().is_empty());
     }
 
     #[test]
-    fn a_share_that_has_become_smaller_gives_the_rest_back() {
+    fn a_reservation_that_shrinks_gives_the_rest_back() {
         let (budget, now) = (budget(), Instant::now());
         let mut head = reservation(&budget, 1);
         assert_eq!(grow(&mut head, 33, now), GROWN);
@@ -598,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_authentic_has_nobody_shed_and_nothing_of_the_reserve() {
+    fn unverified_content_sheds_no_holder_and_uses_no_reserve() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(10);
         let mut observed = reservation(&budget, 1);
@@ -624,7 +624,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_one_cannot_shed_a_faster_one() {
+    fn a_slow_holder_cannot_shed_a_faster_one() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(2);
         let (mut slow, mut fast) = (reservation(&budget, 1), reservation(&budget, 2));
@@ -641,7 +641,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_one_that_completes_after_all_has_another_shed() {
+    fn a_waiter_for_a_holder_that_completes_has_another_shed() {
         let (budget, start) = (budget(), Instant::now());
         let now = start + Duration::from_secs(2);
         let (mut first, mut second, mut newcomer) =
@@ -662,15 +662,15 @@ mod tests {
     #[test]
     fn what_has_arrived_whole_is_never_shed_and_nothing_is_shed_in_vain() {
         let (budget, now) = (budget(), Instant::now());
-        let (mut whole, mut sitting, mut newcomer) =
+        let (mut whole, mut holding, mut newcomer) =
             (reservation(&budget, 1), reservation(&budget, 2), reservation(&budget, 3));
         assert_eq!(grow(&mut whole, 900, now), GROWN);
         assert_eq!(hold_while_waiting(&mut whole, 50, now, now), Ok(()));
         whole.complete_content();
-        assert_eq!(grow(&mut sitting, 124, now), GROWN);
-        assert_eq!(hold_while_waiting(&mut sitting, 1, now, now), Ok(()));
+        assert_eq!(grow(&mut holding, 124, now), GROWN);
+        assert_eq!(hold_while_waiting(&mut holding, 1, now, now), Ok(()));
         assert_eq!(grow(&mut newcomer, 200, now), REFUSED);
-        assert!(!whole.is_shed() && !sitting.is_shed());
+        assert!(!whole.is_shed() && !holding.is_shed());
     }
 
     #[test]
@@ -689,12 +689,12 @@ mod tests {
     #[test]
     fn a_waiter_that_gives_up_leaves_nothing_behind() {
         let (budget, now) = (budget(), Instant::now());
-        let (mut sitting, mut newcomer) = (reservation(&budget, 1), reservation(&budget, 2));
-        assert_eq!(grow(&mut sitting, 1024, now), GROWN);
-        assert_eq!(hold_while_waiting(&mut sitting, 1, now, now), Ok(()));
+        let (mut holding, mut newcomer) = (reservation(&budget, 1), reservation(&budget, 2));
+        assert_eq!(grow(&mut holding, 1024, now), GROWN);
+        assert_eq!(hold_while_waiting(&mut holding, 1, now, now), Ok(()));
         assert_eq!(grow(&mut newcomer, 200, now), Poll::Pending);
         drop(newcomer);
-        drop(sitting);
+        drop(holding);
         assert_eq!(budget.held(), 0);
         assert_eq!(budget.waiting.load(Ordering::SeqCst), 0);
         assert!(budget.holders().is_empty());

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_may_take_nothing_for_the_limit_and_all_in_all_no_less_than_the_least_rate() {
+    fn a_client_may_stop_for_the_limit_and_must_keep_the_least_rate_in_total() {
         let (limit, seconds) = (Duration::from_secs(30), Duration::from_secs);
         let mut uptake = Uptake::default();
         assert_eq!(uptake.patience(limit, 1024), limit);

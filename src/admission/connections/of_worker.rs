@@ -14,7 +14,7 @@ use crate::admission::connections::{Entry, LONG_REST};
 #[derive(Debug, Default)]
 pub struct WorkerConnections {
     members: RefCell<Slab<Arc<Entry>>>,
-    inhabited: Notify,
+    not_empty: Notify,
 }
 
 impl WorkerConnections {
@@ -23,7 +23,7 @@ impl WorkerConnections {
     pub fn join(self: &Rc<Self>, entry: &Arc<Entry>) -> Joined {
         let mut members = self.members.borrow_mut();
         if members.is_empty() {
-            self.inhabited.notify_one();
+            self.not_empty.notify_one();
         }
         Joined { connections: Rc::clone(self), number: members.insert(Arc::clone(entry)) }
     }
@@ -31,7 +31,7 @@ impl WorkerConnections {
     /// Wakes connections that have been idle for long. Never ends; does nothing while there are no connections.
     pub async fn watch_rests(&self) {
         loop {
-            self.inhabited.notified().await;
+            self.not_empty.notified().await;
             let mut ticks = interval(LONG_REST);
             while !self.members.borrow().is_empty() {
                 ticks.tick().await;

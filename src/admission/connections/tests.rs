@@ -9,7 +9,7 @@ use crate::runtime::deadline::LazyNow;
 
 const MILLI: Duration = Duration::from_millis(1);
 
-fn peer(address: &str) -> ClientAddress {
+fn address(address: &str) -> ClientAddress {
     ClientAddress::ip(address.parse().unwrap())
 }
 
@@ -42,7 +42,7 @@ async fn run(test: impl Future<Output = ()>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
+async fn exactly_one_is_evicted_for_each_that_waits_however_long_it_takes() {
     run(async {
         let connection_limit = ConnectionLimit::new(4);
         let mut places = at_rest(&connection_limit, 4).await;
@@ -72,7 +72,7 @@ async fn exactly_one_leaves_for_each_that_waits_however_long_that_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_turns_out_to_be_authentic_stays_and_another_one_goes() {
+async fn a_connection_that_becomes_authentic_stays_and_another_is_evicted() {
     run(async {
         let connection_limit = ConnectionLimit::new(2);
         let places = at_rest(&connection_limit, 2).await;
@@ -92,7 +92,7 @@ async fn one_that_turns_out_to_be_authentic_stays_and_another_one_goes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_evicted_who_waits_for_the_upstream_of_an_authentic_request() {
+async fn no_connection_with_an_authentic_request_at_its_upstream_is_evicted() {
     run(async {
         let connection_limit = ConnectionLimit::new(2);
         let places = at_rest(&connection_limit, 2).await;
@@ -136,7 +136,7 @@ async fn who_gives_up_waiting_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_a_descriptor_one_leaves_though_there_are_places() {
+async fn one_is_evicted_for_its_descriptor_even_if_places_are_free() {
     run(async {
         let connection_limit = ConnectionLimit::new(5);
         let mut places = at_rest(&connection_limit, 2).await;
@@ -158,7 +158,7 @@ async fn order(clients: &[&str]) -> Vec<usize> {
     let connection_limit = ConnectionLimit::new(clients.len());
     let mut places = Vec::new();
     for client in clients {
-        places.push(Some(connection_limit.enter(peer(client)).await));
+        places.push(Some(connection_limit.enter(address(client)).await));
         advance(MILLI).await;
     }
     advance(FRESH).await;
@@ -176,7 +176,7 @@ async fn order(clients: &[&str]) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_holds_most_places_gives_them_up_first_and_an_ipv6_network_is_one_client() {
+async fn the_client_with_most_places_loses_them_first_and_an_ipv6_network_is_one_client() {
     assert_eq!(order(&["192.0.2.1", "192.0.2.2", "192.0.2.3"]).await, [0, 1, 2], "who has waited longest");
     assert_eq!(order(&["192.0.2.1", "192.0.2.2", "192.0.2.2"]).await, [1, 0, 2]);
     assert_eq!(order(&["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:1::2"]).await, [1, 0, 2]);
@@ -188,11 +188,11 @@ async fn a_connection_counts_for_the_client_that_its_proxy_announces() {
     let connection_limit = ConnectionLimit::new(3);
     let mut places = Vec::new();
     for _ in 0..3 {
-        places.push(connection_limit.enter(peer("10.0.0.1")).await);
+        places.push(connection_limit.enter(address("10.0.0.1")).await);
         advance(MILLI).await;
     }
     for (place, client) in places.iter().zip(["192.0.2.1", "192.0.2.2", "192.0.2.2"]) {
-        place.belongs_to(peer(client));
+        place.belongs_to(address(client));
     }
     advance(FRESH).await;
     let now = connection_limit.since_epoch(Instant::now());
@@ -248,7 +248,7 @@ async fn one_byte_does_not_make_a_connection_younger() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_is_bounded_unless_nobody_can_be_evicted_and_the_next_one_goes_on_behind_it() {
+async fn a_search_is_bounded_unless_none_can_be_evicted_and_the_next_one_continues_it() {
     let connection_limit = ConnectionLimit::new(4 * LOOKED_AT);
     let places = at_rest(&connection_limit, 4 * LOOKED_AT).await;
     let now = connection_limit.since_epoch(Instant::now());
@@ -267,7 +267,7 @@ async fn members_are_found_whoever_has_left_before_them() {
     let connection_limit = ConnectionLimit::new(5);
     let mut places: Vec<Place> = Vec::new();
     for number in 0..5 {
-        places.push(connection_limit.enter(peer(&format!("192.0.2.{number}"))).await);
+        places.push(connection_limit.enter(address(&format!("192.0.2.{number}"))).await);
     }
     for index in [1, 2, 0] {
         drop(places.remove(index));
