@@ -494,7 +494,7 @@ impl Entry {
         poll_fn(|_| if self.is_evicted() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
-    /// Whether the connection has waited for a request for at least [`LONG_REST`].
+    /// Whether the connection has waited for a request for at least `LONG_REST`.
     #[must_use]
     pub fn is_long(&self) -> bool {
         self.is_long.load(Ordering::Relaxed)

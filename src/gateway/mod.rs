@@ -362,7 +362,7 @@ impl Gateway {
         record.given_id = given.and_then(GivenId::read);
     }
 
-    /// The upstreams, in the order of [`Target::slot`].
+    /// The upstreams, in the order of `Target::slot`.
     pub fn upstreams(&self) -> &[config::Upstream] {
         &self.upstreams
     }
