@@ -1,8 +1,8 @@
 //! A request that our parser takes is the same request to hyper's server: method, target, version, field lines, framing,
 //! content, and where the next request begins.
 //!
-//! What follows the head in the data is its content, where it has one and that is complete. Three things hyper refuses by
-//! itself are left out of the head first: a later minor version, and the characters of a query that no `http::Uri` has.
+//! What follows the head in the data is its content, where it has one and that is complete. What hyper refuses by itself is
+//! left out of the head first: a later minor version, and the characters of a query that no `http::Uri` has.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -61,8 +61,11 @@ pub fn holds(data: &[u8]) {
     let input = [&message[..], &body, if content.is_some() { NEXT } else { b"" }].concat();
     let seen = read_by_hyper(input, 1 + data.len() % 97);
 
-    let first = seen.first().expect("hyper refuses it");
     let (strict, _) = strict::head(&message).expect("it is strict").expect("it is complete");
+    let Some(first) = seen.first() else {
+        assert!(has_encoded_host(&strict.target), "hyper refuses it");
+        return;
+    };
     assert_eq!(first.method, request.method(), "another method");
     assert_eq!(first.target.as_bytes(), request.target(), "another target");
     let version = if first.is_10 { Version::Http10 } else { Version::Http11 };
@@ -109,6 +112,13 @@ fn known_to_hyper(head: &[u8]) -> Vec<u8> {
     let minor = &mut message[to + " HTTP/1.".len()];
     *minor = (*minor).min(b'1');
     message
+}
+
+/// Whether a target in absolute-form has a host with percent-encoded bytes (RFC 3986, section 3.2.2): no `http::Uri` has.
+fn has_encoded_host(target: &[u8]) -> bool {
+    let authority = target.splitn(3, |byte| *byte == b'/').nth(2).unwrap_or_default();
+    let end = authority.iter().position(|byte| b"/?".contains(byte)).unwrap_or(authority.len());
+    !target.starts_with(b"/") && authority[..end].contains(&b'%')
 }
 
 /// The bytes of content in chunks that is complete, and what it says.
