@@ -1,5 +1,6 @@
 //! Pure. One value of gateway.toml, and readers for its expected types.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,6 +9,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::problem::{Problem, Problems};
 use crate::config::bounds::LONGEST;
 use crate::config::{shown, suggest, unit};
+
+/// How many bytes longer than the right words a wrong one may be and still be shown.
+const LONGER: usize = 3;
 
 /// A value and its key, with their places.
 #[derive(Clone, Debug)]
@@ -161,7 +165,10 @@ impl<'t> Item<'t> {
         };
         let choice = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
         if choice.is_none() {
-            let message = format!("`{}` cannot be {:?}", self.name, shown::quote(text));
+            // A text that is much longer than any of the words may be a secret that was written into the wrong key.
+            let longest = words().map(str::len).max().unwrap_or(0).saturating_add(LONGER);
+            let shown = if text.len() > longest { Cow::Borrowed("...") } else { shown::quote(text) };
+            let message = format!("`{}` cannot be {shown:?}", self.name);
             let problem =
                 Problem::error("bad_value", self.span.clone(), message).help(format!("one of {all}"));
             problems.push(match suggest::nearest(text, words()) {

@@ -295,6 +295,14 @@ fn no_credential_of_a_url_is_in_any_rendering() {
     }
 }
 
+/// A secret that was written into the wrong key of its table.
+#[test]
+fn a_secret_in_the_place_of_a_word_is_not_shown() {
+    let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ value = \"0123456789abcdef\", encoding = \"hunter2hunter2\" }]";
+    let shown = everything_about(text);
+    assert!(shown.contains("`encoding` cannot be") && !shown.contains("hunter2"), "{shown}");
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text: String) {
