@@ -154,9 +154,10 @@ async fn exchanges_until_rest<IO: Transport + 'static>(
     mut received: Received,
 ) -> Result<(Next, Option<Box<Guard>>), Box<dyn Error>> {
     loop {
-        let view = worker.view();
-        connection.set_limits(view.limits());
         let (reply, guard) = {
+            // Not for longer than the request is served: a reload leaves no keys of the old configuration with idle connections.
+            let view = worker.view();
+            connection.set_limits(view.limits());
             let Received { head, at, reservation } = received;
             let content = RequestContent::new(connection);
             let incoming = Incoming { head, content, client, at: at.into_std(), memory: reservation };
