@@ -57,7 +57,7 @@ impl Outgoing {
     ///
     /// Small content is appended to the head: one `send` costs the kernel less than `writev`, by more than the copy costs.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         mut head: Vec<u8>,
         mut content: Vec<u8>,
         reservation: Reservation,
