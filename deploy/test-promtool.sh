@@ -34,20 +34,7 @@ install_tools() {
 } >"$scratch/install.log" 2>&1
 install_tools || give_up 'promtool, jq and curl cannot be installed'
 
-passed=0
-failed=0
-check() {
-  local what=$1
-  shift
-  if "$@" >"$scratch/check.log" 2>&1; then
-    passed=$((passed + 1))
-    printf 'ok      %s\n' "$what"
-  else
-    failed=$((failed + 1))
-    printf 'FAILED  %s\n' "$what"
-    sed 's/^/        /' "$scratch/check.log"
-  fi
-}
+. "$here/package/checks.sh"
 
 hookgate=${1:-}
 if [ -z "$hookgate" ]; then
