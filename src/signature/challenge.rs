@@ -5,7 +5,7 @@
 //! answer repeats nothing but a [`Value`].
 
 mod answers;
-mod value;
+pub(super) mod value;
 
 use std::borrow::Cow;
 use std::fmt;

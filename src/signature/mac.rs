@@ -12,7 +12,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
 pub use super::algorithm::Algorithm;
-use super::challenge::Value;
+use super::challenge::value::Value;
 pub use super::public_key::BadKey;
 use super::public_key::{self, PublicKey};
 pub use super::tag::{LONGEST_TAG, Tag, Tags};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::causes::KeyChange;
+use super::causes::cause::KeyChange;
 use super::challenge::Answers;
 use super::claim::{self, Claim, ClaimError, Context};
 use super::fields::Fields;

@@ -4,7 +4,7 @@
 //! fixed number of passes for each of the verifier's secrets, and one pass for each other secret. All work is counted, and
 //! the diagnosis is given up when it is too much ([`Work`]).
 
-mod cause;
+pub(super) mod cause;
 mod json;
 mod unpack;
 mod words;
