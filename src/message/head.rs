@@ -227,7 +227,7 @@ fn conclude(
 
 /// The fields that decide where a message ends, whom it is for, and whether the connection stays open.
 #[derive(Clone, Copy)]
-enum Special {
+pub(crate) enum Special {
     Host,
     ContentLength,
     TransferEncoding,
@@ -236,7 +236,8 @@ enum Special {
 }
 
 impl Special {
-    fn of(name: &[u8]) -> Option<Self> {
+    /// The one with this name, in any case.
+    pub(crate) fn of(name: &[u8]) -> Option<Self> {
         let is = |other: &[u8]| is_same_name(name, other);
         match name.len() {
             4 if is(b"host") => Some(Self::Host),

@@ -8,7 +8,7 @@ use http::header::HeaderName;
 use crate::admission::client::ClientAddress;
 use crate::config::{self, XForwarded};
 use crate::message::fields::HopByHop;
-use crate::message::head::{RequestHead, Version, is_same_name};
+use crate::message::head::{RequestHead, Special, Version, is_same_name};
 use crate::signature::Fields as _;
 use crate::signature::scheme::Scheme;
 use crate::upstream::origin::Origin;
@@ -88,8 +88,8 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
     for (name, value) in head.lines() {
         match Special::of(name) {
             Some(Special::Expect) => {}
-            Some(Special::Framing) if has_length => {}
-            Some(Special::Framing) => {
+            Some(Special::ContentLength | Special::TransferEncoding) if has_length => {}
+            Some(Special::ContentLength | Special::TransferEncoding) => {
                 let name = if name.len() == CONTENT_LENGTH.len() { name } else { CONTENT_LENGTH };
                 push_length(&mut out, name, info.length);
                 has_length = true;
@@ -98,6 +98,7 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
                 has_host = true;
                 push_line(&mut out, name, value);
             }
+            Some(Special::Connection) => {}
             None if gone.has(name) => {}
             None if forward
                 .verified_field
@@ -138,26 +139,6 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
 }
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
-
-/// Fields that are set by hookgate or removed.
-enum Special {
-    Host,
-    Expect,
-    Framing,
-}
-
-impl Special {
-    fn of(name: &[u8]) -> Option<Self> {
-        let is = |other: &[u8]| is_same_name(name, other);
-        match name.len() {
-            4 if is(b"host") => Some(Self::Host),
-            6 if is(b"expect") => Some(Self::Expect),
-            14 if is(CONTENT_LENGTH) => Some(Self::Framing),
-            17 if is(b"transfer-encoding") => Some(Self::Framing),
-            _ => None,
-        }
-    }
-}
 
 /// Whether this method anticipates content, so that its absence is stated with a length of 0 (RFC 9110, section 8.6).
 fn anticipates_content(method: &str) -> bool {
