@@ -9,7 +9,7 @@ use hookgate::signature::scheme::Scheme;
 use crate::senders::Sender;
 use crate::support::upstream::Oracle;
 use crate::support::{
-    Client, Gateway, Post, Response, Setup, Upstream, assert_refused, gateway, nothing_reached, unsigned,
+    Client, Post, Setup, Upstream, assert_refused, exchange, gateway, nothing_reached, unsigned,
 };
 
 const TOKEN: &str = "told to the sender & nobody else";
@@ -37,10 +37,6 @@ const SIGNED: [(&str, &str, Option<&str>, &str); 5] = [
     ("discord", r#"{"id":"1","application_id":"2","type":1}"#, Some("application/json"), r#"{"type":1}"#),
     ("xero", r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"S0m3"}"#, None, ""),
 ];
-
-fn exchange(gateway: &Gateway, request: &Post) -> Response {
-    Client::to(gateway).send(request.bytes()).response()
-}
 
 /// An app that accepts unsigned requests.
 fn app() -> Upstream {

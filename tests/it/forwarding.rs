@@ -4,14 +4,11 @@ use crate::support::message::Field;
 use crate::support::request::HOST;
 use crate::support::upstream::{OK, Request};
 use crate::support::{
-    Client, FIXTURE, Gateway, Post, Response, SECRET_NAME, Upstream, gate, gateway, post, signature, unsigned,
+    Client, FIXTURE, Gateway, Post, Response, SECRET_NAME, Upstream, exchange, gate, gateway, post,
+    signature, unsigned,
 };
 
 const PATH: &str = "/webhook/leases";
-
-fn exchange(gateway: &Gateway, request: &Post) -> Response {
-    Client::to(gateway).send(request.bytes()).response()
-}
 
 /// The request as the upstream received it.
 fn forwarded(request: &Post) -> Request {

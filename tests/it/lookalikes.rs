@@ -5,13 +5,9 @@ use hookgate::signature::scheme::PRESETS;
 
 use crate::support::process::{Running, address_in};
 use crate::support::{
-    Client, FIXTURE, Gateway, Post, Response, SECRET, SECRET_NAME, Upstream, assert_refused, gateway,
+    Client, FIXTURE, Gateway, Post, SECRET, SECRET_NAME, Upstream, assert_refused, exchange, gateway,
     nothing_reached, post, signature, unsigned,
 };
-
-fn exchange(gateway: &Gateway, request: &Post) -> Response {
-    Client::to(gateway).send(request.bytes()).response()
-}
 
 /// Asserts that the request is refused with 400 and its connection is closed.
 fn assert_malformed(gateway: &Gateway, request: &Post) {

@@ -2,13 +2,8 @@
 
 use crate::support::upstream::Oracle;
 use crate::support::{
-    Client, FIXTURE, Gateway, Post, Response, Upstream, assert_refused, gateway, nothing_reached, post,
-    unsigned,
+    Client, FIXTURE, Gateway, Upstream, assert_refused, exchange, gateway, nothing_reached, post, unsigned,
 };
-
-fn exchange(gateway: &Gateway, request: &Post) -> Response {
-    Client::to(gateway).send(request.bytes()).response()
-}
 
 fn meta(model: &str) -> String {
     format!(r#"{{"meta":{{"object":"{model}","integration_id":"x"}},"record_id":"y","diff":{{}}}}"#)

@@ -2,13 +2,9 @@
 
 use crate::support::process::{Running, address_in};
 use crate::support::{
-    Client, FIXTURE, Gateway, Post, Response, SECRET, Upstream, assert_refused, gateway, nothing_reached,
+    Client, FIXTURE, Gateway, Post, SECRET, Upstream, assert_refused, exchange, gateway, nothing_reached,
     post, unsigned,
 };
-
-fn exchange(gateway: &Gateway, request: &Post) -> Response {
-    Client::to(gateway).send(request.bytes()).response()
-}
 
 /// Asserts that the request is refused with 400 and its connection is closed.
 fn assert_malformed(gateway: &Gateway, request: &Post) {

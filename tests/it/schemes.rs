@@ -9,8 +9,7 @@ use hookgate::signature::{Context, Fields, Verifier};
 
 use crate::support::upstream::Oracle;
 use crate::support::{
-    Client, Gateway, Post, Response, Setup, Upstream, assert_refused, gateway, nothing_reached, post,
-    unsigned,
+    Client, Post, Setup, Upstream, assert_refused, exchange, gateway, nothing_reached, post, unsigned,
 };
 
 const KEY: &str = "a secret that is long enough";
@@ -22,10 +21,6 @@ impl Fields for NoFields {
     fn values<'a>(&'a self, _name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         std::iter::empty()
     }
-}
-
-fn exchange(gateway: &Gateway, request: &Post) -> Response {
-    Client::to(gateway).send(request.bytes()).response()
 }
 
 /// An event to `target`, as this preset's sender signs it at `moment`.

@@ -4,15 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::upstream::refusing;
 use crate::support::{
-    Client, FIXTURE, Gateway, Post, Response, Upstream, assert_refused, gateway, nothing_reached, post,
-    unsigned,
+    Client, FIXTURE, Gateway, Post, Response, Upstream, assert_refused, exchange, gateway, nothing_reached,
+    post, unsigned,
 };
 
 const PATH: &str = "/webhook/leases";
-
-fn exchange(gateway: &Gateway, request: &Post) -> Response {
-    Client::to(gateway).send(request.bytes()).response()
-}
 
 /// Sends only the head, and asserts that the rejection does not wait for more.
 fn refused_at_the_head(gateway: &Gateway, request: &Post, status: u16, reason: &str) -> Response {

@@ -2,16 +2,11 @@
 
 use crate::support::upstream::Oracle;
 use crate::support::{
-    Client, FIXTURE, Gateway, Post, SECRET, Upstream, assert_refused, digest, gateway, nothing_reached, post,
-    signature, signature_with, unsigned,
+    Client, FIXTURE, Gateway, SECRET, Upstream, assert_refused, digest, exchange, gateway, nothing_reached,
+    post, signature, signature_with, unsigned,
 };
 
 const PATH: &str = "/webhook/leases";
-
-/// Sends one request on a new connection.
-fn exchange(gateway: &Gateway, request: &Post) -> crate::support::Response {
-    Client::to(gateway).send(request.bytes()).response()
-}
 
 #[test]
 fn the_fixture_of_the_contract_verifies() {

@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use crate::support::message::{self, Field};
 use crate::support::sign::{SECRET, SECRET_NAME};
-use crate::support::{Gateway, PATIENCE};
+use crate::support::{Gateway, PATIENCE, Post};
 
 /// A connection to the gateway.
 pub(crate) struct Client {
@@ -355,6 +355,11 @@ impl Response {
         assert_eq!((self.status, self.text().as_str(), self.complete), (200, body, true), "{self:?}");
         self
     }
+}
+
+/// Sends one request on a new connection.
+pub(crate) fn exchange(gateway: &Gateway, request: &Post) -> Response {
+    Client::to(gateway).send(request.bytes()).response()
 }
 
 /// Asserts that a response is hookgate's own rejection with this status and reason, and discloses nothing else.

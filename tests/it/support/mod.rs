@@ -14,7 +14,7 @@ pub(crate) mod upstream;
 
 use std::time::Duration;
 
-pub(crate) use client::{Client, End, Response, assert_refused};
+pub(crate) use client::{Client, End, Response, assert_refused, exchange};
 pub(crate) use gate::{Release, gate};
 pub(crate) use gateway::{Gateway, Setup, gateway};
 pub(crate) use request::{Post, post, unsigned};
