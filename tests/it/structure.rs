@@ -112,6 +112,9 @@ fn a_circle_is_found_through_groups_reexports_and_bare_names_of_children() {
             "{c}"
         );
     }
+    // `a` passes on what `c` defines, and needs `b` itself.
+    let a = file("a.rs", "mod c;\npub use c::C;\nuse crate::b::B;\n");
+    assert_eq!(circles_of(&[lib(), a, file("a/c.rs", ""), file("b.rs", "use crate::a::C;")]), 1);
     let parent = [lib(), file("a.rs", "mod c;\nfn f() { c::f(); }"), file("a/c.rs", "use super::A;")];
     assert_eq!(circles_of(&parent), 1, "a parent that calls its child, and the child that uses the parent's");
 }
@@ -173,10 +176,11 @@ fn imports(files: &[Source]) -> Imports {
         let of_file = imports.entry(file.name.clone()).or_default();
         for path in paths(rules(&file.text)) {
             let Some(absolute) = absolute(&path, here, &modules) else { continue };
-            if let Some(found) = definer(&absolute, &modules, 0)
-                && found.name != file.name
-            {
-                of_file.insert(found.name.clone());
+            let passing = definer(&absolute, &modules, MOST_STEPS).filter(|passing| !only_passes_on(passing));
+            for found in definer(&absolute, &modules, 0).into_iter().chain(passing) {
+                if found.name != file.name {
+                    of_file.insert(found.name.clone());
+                }
             }
         }
     }
@@ -218,13 +222,21 @@ fn definer<'s>(path: &str, modules: &BTreeMap<String, &'s Source>, depth: usize)
     let (at, file) =
         (1..=names.len()).rev().find_map(|n| Some((n, *modules.get(&names[..n].join("::"))?)))?;
     let (here, item) = (names[..at].join("::"), names.get(at));
-    let passed_on = item.filter(|_| depth < 4).and_then(|item| {
+    let passed_on = item.filter(|_| depth < MOST_STEPS).and_then(|item| {
         let reexports = rules(&file.text).lines().filter(|line| line.starts_with("pub use "));
         let mut paths = reexports.flat_map(paths);
         let target = paths.find(|path| path.rsplit("::").next() == Some(item))?;
         definer(&absolute(&target, &here, modules)?, modules, depth + 1)
     });
     Some(passed_on.unwrap_or(file))
+}
+
+/// How many files may pass a name on, one to the next.
+const MOST_STEPS: usize = 4;
+
+/// Whether a file only passes on what others define. A file that also does something is imported by whoever takes a name from it.
+fn only_passes_on(file: &Source) -> bool {
+    !rules(&file.text).lines().any(|line| line.starts_with("use ") || line.contains("fn "))
 }
 
 /// The groups of files of which each leads to each other one.
