@@ -1,0 +1,172 @@
+//! Which field values are tags in a notation.
+
+use super::*;
+use proptest::prelude::*;
+
+fn plain(prefix: &'static str, encoding: Encoding) -> Notation {
+    Notation { format: Format::Plain { prefix: prefix.into() }, encoding }
+}
+
+fn list(separator: Separator, equals: char, tag: &'static str) -> Notation {
+    Notation { format: Format::List { separator, equals, tag: tag.into() }, encoding: Encoding::Hex }
+}
+
+fn read(notation: &Notation, value: &str) -> Result<Vec<u8>, MisreadField> {
+    let reading = notation.read(Algorithm::HmacSha256, value.as_bytes(), None)?;
+    Ok(reading.tags.iter().next().unwrap().as_bytes().to_vec())
+}
+
+#[test]
+fn sixty_four_digits_in_either_case_are_a_tag() {
+    let lower = "0123456789abcdef".repeat(4);
+    for (prefix, value) in
+        [("", lower.clone()), ("", lower.to_uppercase()), ("sha256=", format!("sha256={lower}"))]
+    {
+        let bytes = hex::decode(&lower).unwrap();
+        assert_eq!(read(&plain(prefix, Encoding::Hex), &value).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn anything_else_is_malformed() {
+    let tag = "0123456789abcdef".repeat(4);
+    for value in [
+        String::new(),
+        tag[1..].to_owned(),
+        format!("{tag}0"),
+        format!("{tag}00"),
+        format!(" {tag}"),
+        format!("{tag} "),
+        format!("0x{}", &tag[2..]),
+        format!("\"{tag}\""),
+        format!("sha256={tag}"),
+        format!("g{}", &tag[1..]),
+        "é".repeat(32),
+    ] {
+        let got = read(&plain("", Encoding::Hex), &value);
+        assert_eq!(got, Err(MisreadField::Malformed), "{value:?}");
+    }
+    for value in
+        [tag.clone(), format!("SHA256={tag}"), format!("sha1={tag}"), format!("sha256={}", &tag[1..])]
+    {
+        let got = read(&plain("sha256=", Encoding::Hex), &value);
+        assert_eq!(got, Err(MisreadField::Malformed), "{value:?}");
+    }
+}
+
+#[test]
+fn base64_is_read_with_and_without_padding_and_in_its_own_alphabet() {
+    let bytes = [0xfb_u8; 32];
+    let (standard, url) = (Encoding::Base64.write(&bytes), Encoding::Base64Url.write(&bytes));
+    assert!(standard.ends_with('=') && !url.ends_with('=') && standard.contains('+') && url.contains('-'));
+    let (in_standard, in_url) = (plain("", Encoding::Base64), plain("", Encoding::Base64Url));
+    assert_eq!(read(&in_standard, &standard).unwrap(), bytes);
+    assert_eq!(read(&in_standard, standard.trim_end_matches('=')).unwrap(), bytes);
+    assert_eq!(read(&in_url, &url).unwrap(), bytes);
+    for (notation, value) in [
+        (&in_standard, url.clone()),
+        (&in_url, standard.clone()),
+        (&in_standard, Encoding::Base64.write(&bytes[1..])),
+        (&in_standard, Encoding::Base64.write(&[7; 33])),
+        (&in_standard, "A".repeat(10_000)),
+        (&in_standard, format!("{standard}\n")),
+        (&in_standard, String::new()),
+    ] {
+        assert_eq!(read(notation, &value), Err(MisreadField::Malformed), "{value:?}");
+    }
+}
+
+#[test]
+fn a_list_is_an_error_of_its_own() {
+    let tag = "0123456789abcdef".repeat(4);
+    for value in [format!("{tag}, {tag}"), ",".to_owned()] {
+        assert_eq!(read(&plain("", Encoding::Hex), &value), Err(MisreadField::List));
+    }
+}
+
+#[test]
+fn a_list_has_its_tags_and_another_value_under_their_names() {
+    let (a, b) = ("aa".repeat(32), "bb".repeat(32));
+    let cases = [
+        (list(Separator::Comma, '=', "v1"), format!("t=17,v1={a},v0={b},v1={b}"), Some("17")),
+        (list(Separator::Comma, '=', "v1"), format!("v1={a}, v1={b} , t=17"), Some("17")),
+        (list(Separator::Comma, '=', "v1"), format!("v1={a},v1={b}"), None),
+        (list(Separator::Semicolon, '=', "h1"), format!("t=17;h1={a};h1={b}"), Some("17")),
+        (list(Separator::Space, ',', "v1"), format!("v1,{a} v1a,zz v1,{b}"), None),
+    ];
+    for (notation, value, named) in cases {
+        let reading = notation.read(Algorithm::HmacSha256, value.as_bytes(), Some("t")).unwrap();
+        let tags: Vec<_> = reading.tags.iter().map(|tag| hex::encode(tag.as_bytes())).collect();
+        assert_eq!(tags, [a.clone(), b.clone()], "{value}");
+        assert_eq!(reading.named, named.map(str::as_bytes), "{value}");
+    }
+}
+
+#[test]
+fn a_list_of_another_form_or_without_a_tag_is_malformed() {
+    let a = "aa".repeat(32);
+    let many = |n: usize| vec![format!("v1={a}"); n].join(",");
+    let notation = list(Separator::Comma, '=', "v1");
+    let read = |value: &str| notation.read(Algorithm::HmacSha256, value.as_bytes(), Some("t")).map(|_| ());
+    assert_eq!(read(&many(MOST_TAGS)), Ok(()));
+    assert_eq!(read(&format!("v1=no tag,v1={a},v1={}", &a[1..])), Ok(()));
+    for value in [
+        String::new(),
+        many(MOST_TAGS + 1),
+        "t=17".to_owned(),
+        format!("t=17,t=17,v1={a}"),
+        format!("v1={a},"),
+        format!("v1=no tag,v1={}", &a[1..]),
+        format!("{},v1=no tag", many(MOST_TAGS)),
+        format!("v1={a},v1"),
+        format!("v0={a}"),
+        format!("V1={a}"),
+        format!("v1={a} v1={a}"),
+    ] {
+        assert_eq!(read(&value), Err(MisreadField::Malformed), "{value}");
+    }
+}
+
+#[test]
+fn a_token_is_any_text_that_is_not_empty() {
+    let notation = plain("", Encoding::Hex);
+    for (value, fine) in [("a, b", true), ("x", true), ("", false)] {
+        assert_eq!(notation.read(Algorithm::Token, value.as_bytes(), None).is_ok(), fine, "{value}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_back(bytes: [u8; 32]) {
+        for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
+            for format in [
+                Format::Plain { prefix: "".into() },
+                Format::Plain { prefix: "sha256=".into() },
+                Format::List { separator: Separator::Comma, equals: '=', tag: "v1".into() },
+                Format::List { separator: Separator::Space, equals: ',', tag: "v1".into() },
+            ] {
+                let notation = Notation { format, encoding };
+                let value = notation.write(&Tag::of(&bytes).unwrap(), None);
+                prop_assert_eq!(read(&notation, &value).unwrap(), bytes);
+            }
+        }
+    }
+
+    /// Every byte at every position, compared with the library.
+    #[test]
+    fn sixty_four_digits_are_read_as_the_library_reads_them(
+        digits in "[0-9a-fA-F]{64}", place in 0_usize..64, byte: u8,
+    ) {
+        let mut text = digits.into_bytes();
+        prop_assert_eq!(sixty_four_digits(&text).unwrap().to_vec(), hex::decode(&text).unwrap());
+        text[place] = byte;
+        prop_assert_eq!(sixty_four_digits(&text).map(|bytes| bytes.to_vec()), hex::decode(&text).ok());
+    }
+
+    #[test]
+    fn only_64_hex_digits_read_as_a_tag(value: Vec<u8>) {
+        let is_tag = value.len() == 64 && value.iter().all(u8::is_ascii_hexdigit);
+        let read = plain("", Encoding::Hex).read(Algorithm::HmacSha256, &value, None).is_ok();
+        prop_assert_eq!(read, is_tag);
+    }
+}
