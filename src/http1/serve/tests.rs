@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::admission::client::ClientAddress;
 use crate::admission::connections::ConnectionLimit;
+use crate::config::Config;
 use crate::config::environment::Fixed;
 use crate::runtime::control::Control;
 
@@ -29,6 +30,10 @@ fn worker_among(upstream: &str, connection_limit: Arc<ConnectionLimit>) -> Rc<Wo
 }
 
 fn control_before(upstream: &str) -> Arc<Control> {
+    Control::new(&config_before(upstream), crate::diagnosis::submit::channel().0).unwrap()
+}
+
+fn config_before(upstream: &str) -> Config {
     let text = &format!(
         r#"
         signature = {{ scheme = "propify", secrets = [{{ env = "KEY" }}] }}
@@ -44,14 +49,37 @@ fn control_before(upstream: &str) -> Arc<Control> {
     "#
     );
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "a secret that is long enough");
-    let config =
-        crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
-    Control::new(&config, crate::diagnosis::submit::channel().0).unwrap()
+    crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config
 }
 
 /// The number of requests that have ended.
 fn ended(control: &Control) -> u64 {
     control.meters().sum().took.count()
+}
+
+/// Otherwise the keys of a secret that has been removed stay in memory for as long as a client keeps its connection idle.
+#[tokio::test]
+async fn an_idle_connection_keeps_no_configuration_that_has_been_replaced() {
+    let run = async {
+        let (mut client, gateway) = tokio::io::duplex(4096);
+        let worker = worker();
+        let first = Rc::downgrade(&worker.view());
+        let served = serve(Rc::clone(&worker), gateway, ClientAddress::Unix, CancellationToken::new());
+        let served = tokio::task::spawn_local(served);
+        client.write_all(b"GET /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}\n") {
+            answer.push(client.read_u8().await.unwrap());
+        }
+        settle().await;
+        worker.control().reload(&config_before("http://127.0.0.1:10")).unwrap();
+        // The worker takes the new configuration when it is asked for the view.
+        assert!(!std::rc::Weak::ptr_eq(&first, &Rc::downgrade(&worker.view())));
+        assert_eq!(first.strong_count(), 0);
+        drop(client);
+        served.await.unwrap();
+    };
+    LocalSet::new().run_until(run).await;
 }
 
 /// For each kind of answer: the end that the client has not taken is unsent, or the writer waits.
