@@ -25,10 +25,6 @@ const RECALL: Duration = Duration::from_millis(250);
 /// The most connections that are compared to find the one to evict. More are compared only if none of these can be evicted.
 const LOOKED_AT: usize = 512;
 
-/// A connection that has been idle for this long frees the memory that it does not need. The workers check at this
-/// interval, so a shorter one would wake them more often.
-const LONG_REST: Duration = Duration::from_millis(500);
-
 /// The connection limit of all workers: the open connections, and those that wait for a place.
 #[derive(Debug)]
 pub struct ConnectionLimit {
@@ -356,7 +352,6 @@ pub struct Entry {
     received: AtomicU64,
     has_proved: AtomicBool,
     evicted: AtomicBool,
-    is_long: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -378,7 +373,6 @@ impl Entry {
             received: AtomicU64::new(0),
             has_proved: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
-            is_long: AtomicBool::new(false),
             waker: Mutex::new(None),
         }
     }
@@ -425,7 +419,6 @@ impl Entry {
         self.arrived.store(at, Ordering::Relaxed);
         self.received.store(0, Ordering::Relaxed);
         self.set_since(Waits::Content, at);
-        self.is_long.store(false, Ordering::Relaxed);
     }
 
     /// Records that the connection waits for more content, with this many bytes received since the head.
@@ -494,13 +487,7 @@ impl Entry {
         poll_fn(|_| if self.is_evicted() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
-    /// Whether the connection has waited for a request for at least `LONG_REST`.
-    #[must_use]
-    pub fn is_long(&self) -> bool {
-        self.is_long.load(Ordering::Relaxed)
-    }
-
-    /// Polls a connection's future, and polls it again when the connection is evicted, or has been idle for long.
+    /// Polls a connection's future, and polls it again when the connection is evicted.
     pub fn watch<'e, F: Future>(&'e self, future: Pin<&'e mut F>) -> impl Future<Output = F::Output> + 'e {
         Watched { entry: self, future, known: None }
     }
@@ -513,17 +500,6 @@ impl Entry {
         }
         self.rouse();
         true
-    }
-
-    fn lengthen(&self, now: Instant) {
-        if !matches!(self.waits(), Waits::Idle | Waits::Head) {
-            return;
-        }
-        let since = self.since.load(Ordering::Relaxed);
-        let is_long = self.since_epoch(now).saturating_sub(since) >= micros(LONG_REST);
-        if is_long && !self.is_long.swap(true, Ordering::Relaxed) {
-            self.rouse();
-        }
     }
 
     fn rouse(&self) {
@@ -569,6 +545,5 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-pub mod of_worker;
 #[cfg(test)]
 mod tests;

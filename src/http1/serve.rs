@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -53,12 +52,11 @@ pub async fn serve_rest<IO: Transport + 'static>(
     entry: &Arc<Entry>,
 ) {
     let _open = worker.tally().open();
-    let _joined = worker.connections().join(entry);
     let limits = *worker.view().limits();
     let (scratch, reservation) = (Rc::clone(worker.scratch()), worker.budget().reservation(client));
     let connection = Connection::new(io, unread, limits, scratch, Arc::clone(entry), reservation);
     let ended = {
-        let mut exchanges = pin!(exchanges(&worker, &connection, entry, client));
+        let mut exchanges = pin!(exchanges(&worker, &connection, client));
         let drained = pin!(drain.cancelled());
         tokio::select! {
             biased;
@@ -85,12 +83,11 @@ pub async fn serve_rest<IO: Transport + 'static>(
     }
 }
 
-/// Serves one request after the other. The state of a request is in one box, which is freed when the connection has been
-/// idle for a while, or when its client does not take the response.
+/// Serves one request after the other. The state of a request is in one box, which is freed when the request ends, so an
+/// idle connection costs little memory.
 async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     connection: &Rc<Connection<IO>>,
-    entry: &Entry,
     client: ClientAddress,
 ) -> Result<(), Box<dyn Error>> {
     let mut open = None;
@@ -101,10 +98,9 @@ async fn exchanges<IO: Transport + 'static>(
             received
         });
         let Some(received) = received.await? else { break };
-        let (next, unwritten) =
-            Box::pin(exchanges_until_rest(worker, connection, entry, client, received)).await?;
+        let (keeps_open, unwritten) = Box::pin(exchange(worker, connection, client, received)).await?;
         open = unwritten;
-        if next == Next::Nothing {
+        if !keeps_open {
             break;
         }
     }
@@ -136,53 +132,28 @@ impl std::fmt::Display for Abandoned {
 
 impl Error for Abandoned {}
 
-/// What follows a request.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    /// The connection is idle for long, or waits until its client takes the response.
-    Rest,
-    /// The connection ends.
-    Nothing,
-}
-
-/// Gives back the guard of the last request, too, if some of its response is unsent.
-async fn exchanges_until_rest<IO: Transport + 'static>(
+/// Serves one request. Returns whether another may follow on the connection, and the guard of the request if some of its
+/// response is unsent.
+async fn exchange<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     connection: &Rc<Connection<IO>>,
-    entry: &Entry,
     client: ClientAddress,
-    mut received: Received,
-) -> Result<(Next, Option<Box<Guard>>), Box<dyn Error>> {
-    loop {
-        let (reply, guard) = {
-            // Not for longer than the request is served: a reload leaves no keys of the old configuration with idle connections.
-            let view = worker.view();
-            connection.set_limits(view.limits());
-            let Received { head, at, reservation } = received;
-            let content = RequestContent::new(connection);
-            let incoming = Incoming { head, content, client, at: at.into_std(), memory: reservation };
-            // Pinned where it is made: passing it by value would move it twice, and it is large.
-            let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
-            handled.await
-        };
-        let Some(reply) = reply else { return Err(Abandoned.into()) };
-        let (keeps_open, guard) = writer::write(connection, reply, guard).await?;
-        let open = guard.filter(|_| connection.has_unsent()).map(Box::new);
-        match (keeps_open, open) {
-            (false, open) => return Ok((Next::Nothing, open)),
-            (true, open @ Some(_)) => return Ok((Next::Rest, open)),
-            (true, None) => {}
-        }
-        let next = poll_fn(|cx| match connection.poll_received(cx) {
-            Poll::Ready(received) => Poll::Ready(received.map(|received| received.ok_or(Next::Nothing))),
-            Poll::Pending if entry.is_long() => Poll::Ready(Ok(Err(Next::Rest))),
-            Poll::Pending => Poll::Pending,
-        });
-        received = match next.await? {
-            Ok(received) => received,
-            Err(next) => return Ok((next, None)),
-        };
-    }
+    received: Received,
+) -> Result<(bool, Option<Box<Guard>>), Box<dyn Error>> {
+    let (reply, guard) = {
+        // Not for longer than the request is served: a reload leaves no keys of the old configuration with idle connections.
+        let view = worker.view();
+        connection.set_limits(view.limits());
+        let Received { head, at, reservation } = received;
+        let content = RequestContent::new(connection);
+        let incoming = Incoming { head, content, client, at: at.into_std(), memory: reservation };
+        // Pinned where it is made: passing it by value would move it twice, and it is large.
+        let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
+        handled.await
+    };
+    let Some(reply) = reply else { return Err(Abandoned.into()) };
+    let (keeps_open, guard) = writer::write(connection, reply, guard).await?;
+    Ok((keeps_open, guard.filter(|_| connection.has_unsent()).map(Box::new)))
 }
 
 /// At most half of the drain's time, so that an idle connection is not cut off.

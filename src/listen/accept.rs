@@ -57,7 +57,6 @@ pub async fn run(
     tokio::select! {
         () = signals.drain.cancelled() => {}
         () = worker.follow() => {}
-        () = worker.connections().watch_rests() => {}
     }
     if !signals.drain.is_cancelled() {
         worker.control().fail(ServerPart::Worker);

@@ -12,7 +12,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::admission::connections::ConnectionLimit;
-use crate::admission::connections::of_worker::WorkerConnections;
 use crate::admission::memory::Budget;
 use crate::http1::connection::{self, Scratch};
 use crate::runtime::control::{Control, Generation};
@@ -29,7 +28,6 @@ pub struct Worker {
     view: RefCell<Rc<View>>,
     workers: usize,
     scratch: Scratch,
-    connections: Rc<WorkerConnections>,
     connection_limit: Arc<ConnectionLimit>,
     tracker: TaskTracker,
     tally: Tally,
@@ -60,7 +58,6 @@ impl Worker {
             view,
             workers,
             scratch,
-            connections: Rc::default(),
             connection_limit,
             tracker,
             tally,
@@ -116,12 +113,6 @@ impl Worker {
     #[must_use]
     pub fn control(&self) -> &Arc<Control> {
         &self.control
-    }
-
-    /// This thread's connections.
-    #[must_use]
-    pub fn connections(&self) -> &Rc<WorkerConnections> {
-        &self.connections
     }
 
     /// The connections of all threads.

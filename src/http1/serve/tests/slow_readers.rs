@@ -56,7 +56,6 @@ async fn the_writer_does_not_wait_for_a_client_that_leaves_the_rest_unread() {
         let (mut client, gateway) = tokio::io::duplex(100);
         let place = worker.connection_limit().enter_uncounted(ClientAddress::Unix);
         let entry = Arc::clone(place.entry());
-        let _joined = worker.connections().join(&entry);
         let limits = *worker.view().limits();
         let requests = request.repeat(ROUNDS).into_bytes().into();
         let (scratch, reservation) =
@@ -64,7 +63,7 @@ async fn the_writer_does_not_wait_for_a_client_that_leaves_the_rest_unread() {
         let connection = Connection::new(gateway, requests, limits, scratch, Arc::clone(&entry), reservation);
         let known = Rc::clone(&connection);
         let served = tokio::task::spawn_local(async move {
-            exchanges(&worker, &connection, &entry, ClientAddress::Unix).await.unwrap();
+            exchanges(&worker, &connection, ClientAddress::Unix).await.unwrap();
         });
         for round in 0..ROUNDS {
             let sent_away = async {

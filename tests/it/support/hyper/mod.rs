@@ -59,7 +59,6 @@ type Fault = Box<dyn Error + Send + Sync>;
 async fn serve(accepted: AcceptedConnection) {
     let AcceptedConnection { worker, stream, unread, peer, drain, entry } = accepted;
     let _open = worker.tally().open();
-    let _joined = worker.connections().join(&entry);
     let limits = *worker.view().limits();
     let reservation = worker.budget().reservation(peer);
     let gate = Gate::new(stream, unread.as_slice(), limits, Arc::clone(&entry), reservation);
