@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::config::environment::Fixed;
 use crate::runtime::control::Control;
 
-mod slow_readers;
+mod slow_reader_tests;
 
 fn worker() -> Rc<Worker> {
     worker_before("127.0.0.1:9")
