@@ -113,9 +113,7 @@ fn spell(reader: &mut Reader<'_>, space: Space, escapes: Escapes) -> Option<Vec<
             b'"' => {
                 let inside = reader.string()?;
                 reader.visit(inside.len());
-                out.push(b'"');
                 respell(&mut out, inside, escapes)?;
-                out.push(b'"');
             }
             b'{' | b'[' => {
                 depth = depth.saturating_add(1);
@@ -155,70 +153,26 @@ fn line(out: &mut Vec<u8>, space: Space, depth: usize, most: usize) {
     }
 }
 
-/// Appends the inside of a string with other escapes. `None` if that needs UTF-8, and the string is not UTF-8.
+/// Appends a string with other escapes. `None` if what is between its quotation marks is no string of JSON.
 fn respell(out: &mut Vec<u8>, inside: &[u8], escapes: Escapes) -> Option<()> {
+    let string = [b"\"", inside, b"\""].concat();
     if matches!(escapes, Escapes::Kept) {
-        out.extend_from_slice(inside);
+        out.extend_from_slice(&string);
         return Some(());
     }
-    let mut rest = std::str::from_utf8(inside).ok()?;
-    while let Some(first) = rest.chars().next() {
-        let (c, len) = if first == '\\' {
-            match escape(rest) {
-                Some(read) => read,
-                // An escape that must stay: `\n`, `\"`.
-                None => {
-                    let len = rest.chars().take(2).map(char::len_utf8).fold(0, usize::saturating_add);
-                    let (escape, after) = rest.split_at_checked(len)?;
-                    out.extend_from_slice(escape.as_bytes());
-                    rest = after;
-                    continue;
+    let text: String = serde_json::from_slice(&string).ok()?;
+    for c in serde_json::to_string(&text).ok()?.chars() {
+        match (c, escapes) {
+            ('/', Escapes::AsciiAndSlash) => out.extend_from_slice(b"\\/"),
+            (c, Escapes::Ascii | Escapes::AsciiAndSlash) if !c.is_ascii() => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
                 }
             }
-        } else {
-            (first, first.len_utf8())
-        };
-        write(out, c, escapes);
-        rest = rest.get(len..)?;
+            (c, _) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
     }
     Some(())
-}
-
-/// The character of an escape that is not required, and the length of the escape.
-fn escape(text: &str) -> Option<(char, usize)> {
-    if text.starts_with("\\/") {
-        return Some(('/', 2));
-    }
-    let first = unit(text)?;
-    if let Some(c) = char::from_u32(u32::from(first)) {
-        let must_be = c < ' ' || matches!(c, '"' | '\\');
-        return (!must_be).then_some((c, 6));
-    }
-    let pair = [first, unit(text.get(6..)?)?];
-    let c = char::decode_utf16(pair).next()?.ok()?;
-    Some((c, 12))
-}
-
-/// The code unit of the `\uXXXX` that a text begins with.
-fn unit(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    hex.then(|| u16::from_str_radix(digits, 16).ok())?
-}
-
-fn write(out: &mut Vec<u8>, c: char, escapes: Escapes) {
-    match (c, escapes) {
-        ('/', Escapes::AsciiAndSlash) => out.extend_from_slice(b"\\/"),
-        (c, Escapes::Ascii | Escapes::AsciiAndSlash) if !c.is_ascii() => {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let mut digits = [0; 4];
-                let _four_for_two = hex::encode_to_slice(unit.to_be_bytes(), &mut digits);
-                out.extend_from_slice(b"\\u");
-                out.extend_from_slice(&digits);
-            }
-        }
-        (c, _) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-    }
 }
 
 #[cfg(test)]

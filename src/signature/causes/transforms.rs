@@ -138,8 +138,8 @@ pub(crate) fn content_change(
         (NewlineAdded, |content| content.strip_suffix(b"\r\n").map(Cow::from)),
         (NewlineAdded, |content| content.strip_suffix(b"\n").map(Cow::from)),
         (NewlineLost, |content| Some([content, b"\n"].concat().into())),
-        (CrlfForLf, |content| line_ends(content, LineEnd::CrLf).map(Cow::from)),
-        (LfForCrlf, |content| line_ends(content, LineEnd::Lf).map(Cow::from)),
+        (CrlfForLf, |content| with_line_ends(content, b"\n").map(Cow::from)),
+        (LfForCrlf, |content| with_line_ends(content, b"\r\n").map(Cow::from)),
         (ByteOrderMark, |content| content.strip_prefix(b"\xef\xbb\xbf").map(Cow::from)),
     ];
     let undone = undo.into_iter().map(|(change, undo)| (change, undo(content), content.len()));
@@ -215,31 +215,11 @@ fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     BASE64.decode(text).or_else(|_| BASE64_URL.decode(text)).ok()
 }
 
-enum LineEnd {
-    Lf,
-    CrLf,
-}
-
-/// The content with its line ends changed, if all of them are `found`.
-fn line_ends(content: &[u8], found: LineEnd) -> Option<Vec<u8>> {
-    let mut lines = content.split(|byte| *byte == b'\n').peekable();
-    let mut out = Vec::with_capacity(content.len());
-    let mut has_any = false;
-    while let Some(line) = lines.next() {
-        let is_last = lines.peek().is_none();
-        match found {
-            LineEnd::CrLf => {
-                out.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
-                out.extend_from_slice(if is_last { b"" } else { b"\n" });
-            }
-            LineEnd::Lf => {
-                out.extend_from_slice(line);
-                out.extend_from_slice(if is_last { b"" } else { b"\r\n" });
-            }
-        }
-        has_any |= !is_last;
-    }
-    has_any.then_some(out)
+/// The content with this line end in the place of each of its own, if it has any.
+fn with_line_ends(content: &[u8], end: &[u8]) -> Option<Vec<u8>> {
+    let lines: Vec<_> =
+        content.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+    (lines.len() > 1).then(|| lines.join(end))
 }
 
 /// The longest prefix, in bytes. No prefix in use is longer.
