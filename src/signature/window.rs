@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use jiff::civil::{self, DateTime};
-
 /// The signed time of a scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timestamp {
@@ -105,50 +103,20 @@ fn canonical(text: &[u8], most: usize) -> Option<u64> {
 
 /// `date-time` (RFC 3339, section 5.6) from 1970 on, in upper case, with at most nine digits of a second.
 fn rfc3339(text: &[u8]) -> Option<Duration> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (date, rest) = text.split_once('T')?;
-    let mut parts = date.split('-');
-    let (year, month, day) =
-        (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
-    let (time, zone) = rest.split_at_checked(rest.find(['Z', '+', '-'])?)?;
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let (hour, minute, second) = clock(time)?;
-    let (year, month, day) = (year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?);
-    let minute =
-        DateTime::new(year, month, day, hour.try_into().ok()?, minute.try_into().ok()?, 0, 0).ok()?;
-    let nanos = format!("{fraction:0<9}");
-    if parts.next().is_some() || second > 60 {
-        return None;
-    }
-    let nanos = digits(&nanos, 9).filter(|_| !fraction.is_empty())?;
-    let east = match zone.split_at_checked(1)? {
-        ("Z", "") => 0,
-        (sign, offset) => {
-            let (hours, minutes, _) = clock(&format!("{offset}:00"))?;
-            let seconds = i64::from(hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?);
-            if hours > 23 || minutes > 59 {
-                return None;
-            }
-            if sign == "+" { seconds } else { seconds.checked_neg()? }
+    // jiff takes other notations of ISO 8601 too, so the form is checked before.
+    let form: Vec<u8> = text.iter().map(|byte| if byte.is_ascii_digit() { b'0' } else { *byte }).collect();
+    let rest = form.strip_prefix(b"0000-00-00T00:00:00")?;
+    let zone = match rest.strip_prefix(b".") {
+        Some(fraction) => {
+            let digits = fraction.iter().take_while(|byte| **byte == b'0').count();
+            fraction.get(digits..).filter(|_| (1..=9).contains(&digits))?
         }
+        None => rest,
     };
-    let seconds = minute.duration_since(EPOCH).as_secs().checked_add(second.into())?;
-    Some(Duration::new(u64::try_from(seconds.checked_sub(east)?).ok()?, nanos))
-}
-
-/// The beginning of 1970.
-const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
-
-/// Hours, minutes and seconds.
-fn clock(text: &str) -> Option<(u32, u32, u32)> {
-    let mut parts = text.split(':');
-    let read = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
-    parts.next().is_none().then_some(read)
-}
-
-/// A number of exactly this many digits, at most nine.
-fn digits(text: &str, many: usize) -> Option<u32> {
-    (text.len() == many && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+    let hours = text.split_last_chunk::<5>().map_or(&[][..], |(_, offset)| offset.split_at(2).0);
+    let is_zone = zone == b"Z" || (matches!(zone, b"+00:00" | b"-00:00") && hours < &b"24"[..]);
+    let text = std::str::from_utf8(text).ok().filter(|_| is_zone)?;
+    text.parse::<jiff::Timestamp>().ok()?.as_duration().try_into().ok()
 }
 
 #[cfg(test)]
