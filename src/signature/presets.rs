@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 
 use super::scheme::Scheme;
 use row::Row;
-use rows::ROWS;
+use rows::rows;
 
 /// Every scheme that ships with hookgate.
-pub static PRESETS: LazyLock<Vec<Scheme>> = LazyLock::new(|| ROWS.iter().map(Row::scheme).collect());
+pub static PRESETS: LazyLock<Vec<Scheme>> = LazyLock::new(|| rows().into_iter().map(Row::scheme).collect());
 
 /// A sender whose rule no scheme can express.
 #[derive(Clone, Copy, Debug)]
