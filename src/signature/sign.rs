@@ -112,21 +112,11 @@ impl Verifier {
     /// The field line that a sender adds to this content, made with the first secret, if the scheme signs only the content.
     #[must_use]
     pub fn sign(&self, content: &[u8]) -> Option<(&str, String)> {
-        self.signed_plainly(None, content)
-    }
-
-    /// As [`Verifier::sign`], with the secret of this name. `None` if there is no such secret.
-    #[must_use]
-    pub fn sign_with(&self, secret: &str, content: &[u8]) -> Option<(&str, String)> {
-        self.signed_plainly(Some(secret), content)
-    }
-
-    fn signed_plainly(&self, secret: Option<&str>, content: &[u8]) -> Option<(&str, String)> {
         if !self.scheme.content.is_body() {
             return None;
         }
         let context = Context::of(&NoFields, std::time::SystemTime::UNIX_EPOCH);
-        let signature = self.signature(secret, &context, Stamp::default(), content).ok()?;
+        let signature = self.signature(None, &context, Stamp::default(), content).ok()?;
         Some((&self.scheme.field, signature.field.1))
     }
 
