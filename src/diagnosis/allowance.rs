@@ -1,35 +1,52 @@
-//! Pure. Allowance: a number of tokens that limits how often something is done. The owner gives a used token back after some
-//! time.
+//! Pure. Allowance: how often something may be done within a period of time.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-/// The tokens that are left.
+/// A number of tokens for each period. A period begins with the first token that is taken after the last period.
 #[derive(Debug)]
-pub struct Allowance(AtomicU32);
+pub struct Allowance {
+    tokens: u32,
+    period: Duration,
+    current: Mutex<Period>,
+}
+
+#[derive(Debug)]
+struct Period {
+    begun: SystemTime,
+    taken: u32,
+}
 
 impl Allowance {
-    /// An allowance of this many tokens.
+    /// An allowance of this many tokens in each `period`.
     #[must_use]
-    pub fn of(tokens: u32) -> Self {
-        Self(AtomicU32::new(tokens))
+    pub fn of(tokens: u32, period: Duration) -> Self {
+        let current = Mutex::new(Period { begun: SystemTime::UNIX_EPOCH, taken: 0 });
+        Self { tokens, period, current }
     }
 
-    /// Whether no token is left. Costs one comparison.
+    /// Whether no token is left.
     #[must_use]
-    pub fn is_spent(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+    pub fn is_spent(&self, now: SystemTime) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.taken >= self.tokens && !self.is_over(&current, now)
     }
 
     /// Takes a token; `false` if none is left.
     #[must_use]
-    pub fn take(&self) -> bool {
-        let less = |left: u32| left.checked_sub(1);
-        !self.is_spent() && self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    pub fn take(&self, now: SystemTime) -> bool {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over(&current, now) {
+            *current = Period { begun: now, taken: 0 };
+        }
+        let is_left = current.taken < self.tokens;
+        current.taken = current.taken.saturating_add(u32::from(is_left));
+        is_left
     }
 
-    /// Gives back a token that was taken.
-    pub fn give_back(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    /// A clock that was set back ends the period: otherwise no token would be left for as long as it was set back.
+    fn is_over(&self, current: &Period, now: SystemTime) -> bool {
+        now.duration_since(current.begun).map_or(true, |age| age >= self.period)
     }
 }
 
@@ -37,17 +54,35 @@ impl Allowance {
 mod tests {
     use super::*;
 
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
     #[test]
     fn no_more_are_taken_than_there_are_whoever_takes_them() {
-        let allowance = Allowance::of(5);
+        let allowance = Allowance::of(5, Duration::from_secs(40));
         let taken: usize = std::thread::scope(|scope| {
             let takers: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| (0..100).filter(|_| allowance.take()).count())).collect();
+                (0..4).map(|_| scope.spawn(|| (0..100).filter(|_| allowance.take(at(0))).count())).collect();
             takers.into_iter().map(|taker| taker.join().unwrap()).sum()
         });
         assert_eq!(taken, 5);
-        assert!(allowance.is_spent() && !allowance.take());
-        allowance.give_back();
-        assert!(!allowance.is_spent() && allowance.take() && allowance.is_spent());
+        assert!(allowance.is_spent(at(0)) && !allowance.take(at(0)));
+    }
+
+    #[test]
+    fn tokens_come_back_when_their_time_has_come_and_not_before() {
+        let allowance = Allowance::of(2, Duration::from_secs(40));
+        assert!(!allowance.is_spent(at(0)) && allowance.take(at(0)) && allowance.take(at(39)));
+        assert!(allowance.is_spent(at(39)) && !allowance.take(at(39)));
+        assert!(!allowance.is_spent(at(40)) && allowance.take(at(40)) && allowance.take(at(40)));
+        assert!(!allowance.take(at(79)) && allowance.take(at(80)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_leaves_tokens() {
+        let allowance = Allowance::of(1, Duration::from_secs(40));
+        assert!(allowance.take(at(1000)) && !allowance.take(at(1000)));
+        assert!(allowance.take(at(10)) && !allowance.take(at(11)));
     }
 }

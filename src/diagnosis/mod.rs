@@ -2,9 +2,8 @@
 //! use. No request waits for it.
 //!
 //! Clients can cause any number of mismatches, so the samples kept of them are bounded in bytes and in number. Diagnosing a
-//! mismatch takes a token, which comes back some time after use. Each route has a few tokens, and all routes together have few
-//! more. Without a token, a mismatch costs one comparison, and nothing is copied or kept. The work for one sample is bounded in
-//! bytes and in time.
+//! mismatch takes a token, of which each route has a few in a period, and all routes together have few more. Without a token,
+//! nothing is copied or kept. The work for one sample is bounded in bytes and in time.
 //!
 //! The end of the process does not wait for the diagnosis: the current sample is given up, and the backlog is dropped.
 
@@ -13,7 +12,6 @@ pub mod rotation;
 pub mod sample;
 pub mod submit;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender};
@@ -21,7 +19,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{debug, info, warn};
 
-use crate::diagnosis::allowance::Allowance;
 use crate::diagnosis::rotation::Rotation;
 use crate::diagnosis::sample::Sample;
 use crate::diagnosis::submit::{Backlog, Order, Submitter};
@@ -32,11 +29,6 @@ use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::signature::causes::{Cause, GivenUp};
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
-
-/// How long a route's token is away after use.
-pub const ROUTE_REST: Duration = Duration::from_secs(40);
-/// How long a token of all routes together is away after use.
-pub const TOTAL_REST: Duration = Duration::from_secs(15);
 
 /// The longest diagnosis of one sample. Guards against a slow or busy processor: [`sample::MOST_WORK`] takes a fifth of it.
 const LONGEST: Duration = Duration::from_millis(250);
@@ -62,7 +54,7 @@ pub fn start(
     backlog: Backlog,
 ) -> Result<Diagnosis, StartError> {
     let ends = Arc::new(AtomicBool::new(false));
-    let worker = worker(control, &submitter, &ends);
+    let worker = worker(control, &ends);
     let guard = PartGuard::over(ServerPart::Diagnosis, control);
     let work = move || {
         worker.run(&backlog);
@@ -72,13 +64,11 @@ pub fn start(
     Ok(Diagnosis { orders: submitter.orders, ends, thread: Some(thread) })
 }
 
-fn worker(control: &Arc<Control>, submitter: &Submitter, ends: &Arc<AtomicBool>) -> Thread {
+fn worker(control: &Arc<Control>, ends: &Arc<AtomicBool>) -> Thread {
     Thread {
         ends: Arc::clone(ends),
         control: Arc::clone(control),
-        allowance: Arc::clone(&submitter.allowance),
         tally: control.meters().tally(),
-        resting: [Resting::new(ROUTE_REST), Resting::new(TOTAL_REST)],
         rotation: Rotation::default(),
         looked: Instant::now(),
     }
@@ -98,10 +88,7 @@ struct Thread {
     /// Set to end the thread.
     ends: Arc<AtomicBool>,
     control: Arc<Control>,
-    allowance: Arc<Allowance>,
     tally: Tally,
-    /// The used tokens of the routes, and of all routes together.
-    resting: [Resting; 2],
     rotation: Rotation,
     /// When the secrets in use were last checked.
     looked: Instant,
@@ -110,10 +97,7 @@ struct Thread {
 impl Thread {
     fn run(mut self, backlog: &Backlog) {
         while !self.ends.load(Ordering::Relaxed) {
-            let now = Instant::now();
-            self.resting.iter_mut().for_each(|resting| resting.wake(now));
-            let wait = self.look(now).min(LOOK_EVERY);
-            let wait = self.resting.iter().filter_map(|resting| resting.wait(now)).fold(wait, Duration::min);
+            let wait = self.look(Instant::now()).min(LOOK_EVERY);
             match backlog.0.recv_timeout(wait) {
                 Ok(Order::Sample(sample)) => self.diagnose(&sample),
                 Ok(Order::End) | Err(RecvTimeoutError::Timeout) => {}
@@ -132,12 +116,6 @@ impl Thread {
             let cause = found.as_ref().ok().and_then(Option::as_ref);
             self.tally.diagnosed(label.slot, cause.map_or(UNEXPLAINED, Cause::as_str));
         }
-        let now = Instant::now();
-        let [of_route, of_all] = &mut self.resting;
-        if let Some(allowance) = sample.allowance() {
-            of_route.put(allowance, now);
-        }
-        of_all.put(&self.allowance, now);
     }
 
     /// Warns of old secrets that are in use, if the warning is due. Returns the time until the next one.
@@ -181,37 +159,6 @@ fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
     }
 }
 
-/// Used tokens that are given back after `time`.
-struct Resting {
-    time: Duration,
-    /// Ordered by the time at which they are given back.
-    tokens: VecDeque<(Instant, Arc<Allowance>)>,
-}
-
-impl Resting {
-    fn new(time: Duration) -> Self {
-        Self { time, tokens: VecDeque::new() }
-    }
-
-    fn put(&mut self, allowance: &Arc<Allowance>, now: Instant) {
-        if let Some(until) = now.checked_add(self.time) {
-            self.tokens.push_back((until, Arc::clone(allowance)));
-        }
-    }
-
-    /// Gives back the tokens that are due.
-    fn wake(&mut self, now: Instant) {
-        while let Some((_, allowance)) = self.tokens.pop_front_if(|(until, _)| *until <= now) {
-            allowance.give_back();
-        }
-    }
-
-    /// The time until the next token is due.
-    fn wait(&self, now: Instant) -> Option<Duration> {
-        self.tokens.front().map(|(until, _)| until.saturating_duration_since(now))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
@@ -223,19 +170,6 @@ mod tests {
     use crate::config::environment::Fixed;
     use crate::signature::{Context, Fields};
     use crate::telemetry::record::{Record, RequestId};
-
-    #[test]
-    fn a_token_comes_back_when_its_time_has_come_and_not_before() {
-        let (allowance, now) = (Arc::new(Allowance::of(1)), Instant::now());
-        let mut resting = Resting::new(Duration::from_secs(40));
-        assert!(allowance.take());
-        resting.put(&allowance, now);
-        assert_eq!(resting.wait(now), Some(Duration::from_secs(40)));
-        resting.wake(now + Duration::from_millis(39_999));
-        assert!(allowance.is_spent());
-        resting.wake(now + Duration::from_secs(40));
-        assert!(!allowance.is_spent() && resting.wait(now).is_none());
-    }
 
     /// Fields that must not be read.
     struct Untouchable;
@@ -259,18 +193,18 @@ mod tests {
         let (submitter, backlog) = channel();
         let route_submitter = RouteSubmitter::new(&submitter, &contexts, 0);
         for _ in 0..ROUTE_TOKENS {
-            route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+            route_submitter.open(&record, None, &Context::of(&Lines, now), Some(b"content"));
         }
-        route_submitter.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
+        route_submitter.open(&record, None, &Context::of(&Untouchable, now), Some(b"content"));
         let of_route = usize::try_from(ROUTE_TOKENS).unwrap();
         assert_eq!(backlog.0.try_iter().count(), of_route, "what there are tokens for is handed in");
 
         let contexts = Arc::new(RouteContexts::of(&loaded.config, 1000));
         let route_submitter = RouteSubmitter::new(&submitter, &contexts, 0);
         for _ in ROUTE_TOKENS..TOTAL_TOKENS {
-            route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+            route_submitter.open(&record, None, &Context::of(&Lines, now), Some(b"content"));
         }
-        route_submitter.open(&record, None, || Context::of(&Untouchable, now), Some(b"content"));
+        route_submitter.open(&record, None, &Context::of(&Untouchable, now), Some(b"content"));
         let of_all = usize::try_from(TOTAL_TOKENS).unwrap();
         assert_eq!(backlog.0.try_iter().count(), of_all - of_route);
     }
@@ -288,13 +222,13 @@ mod tests {
         let record = Record::new(RequestId(1), ClientAddress::ip(std::net::Ipv4Addr::LOCALHOST.into()));
         let route_submitter = RouteSubmitter::new(&submitter, &contexts, 0);
         for _ in 0..3 {
-            route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+            route_submitter.open(&record, None, &Context::of(&Lines, now), Some(b"content"));
         }
         let ends = Arc::new(AtomicBool::new(true));
-        worker(&control, &submitter, &ends).run(&backlog);
+        worker(&control, &ends).run(&backlog);
         assert_eq!(backlog.0.try_iter().count(), 3, "none was looked into");
 
-        route_submitter.open(&record, None, || Context::of(&Lines, now), Some(b"content"));
+        route_submitter.open(&record, None, &Context::of(&Lines, now), Some(b"content"));
         let Ok(Order::Sample(sample)) = backlog.0.try_recv() else { panic!("it was handed in") };
         assert_eq!(sample.cause(&mut || false), Err(GivenUp));
         assert_eq!(sample.cause(&mut || true), Ok(None));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::config::Config;
 use crate::diagnosis::allowance::Allowance;
@@ -23,6 +23,9 @@ pub const LONGEST_HEAD: usize = 16 << 10;
 /// the longest content, the worst case takes a third of it.
 pub const MOST_WORK: usize = 64 << 20;
 
+/// The period for which a route has its tokens.
+pub const ROUTE_PERIOD: Duration = Duration::from_secs(40);
+
 /// The most other signatures that are tried.
 const MOST_OTHERS: usize = 64;
 
@@ -39,18 +42,18 @@ struct Entry {
     path: Arc<str>,
     verifier: Arc<Verifier>,
     public_url: Option<String>,
-    allowance: Arc<Allowance>,
+    allowance: Allowance,
 }
 
 impl RouteContexts {
-    /// The contexts of a configuration, with an allowance of `tokens` for each route.
+    /// The contexts of a configuration, with an allowance of `tokens` in each [`ROUTE_PERIOD`] for each route.
     #[must_use]
     pub fn of(config: &Config, tokens: u32) -> Self {
         let routes = config.routes.iter().map(|route| Entry {
             path: route.path.as_str().into(),
             verifier: Arc::clone(&route.verifier),
             public_url: route.public_url.clone(),
-            allowance: Arc::new(Allowance::of(tokens)),
+            allowance: Allowance::of(tokens, ROUTE_PERIOD),
         });
         let schemes = config.routes.iter().map(|route| route.verifier.scheme()).chain(PRESETS.iter());
         let mut fields: Vec<_> = schemes.flat_map(|scheme| scheme.fields().map(str::to_owned)).collect();
@@ -61,7 +64,7 @@ impl RouteContexts {
     }
 
     /// The allowance of the route with this number.
-    pub(crate) fn allowance(&self, route: usize) -> Option<&Arc<Allowance>> {
+    pub(crate) fn allowance(&self, route: usize) -> Option<&Allowance> {
         self.routes.get(route).map(|entry| &entry.allowance)
     }
 }
@@ -180,11 +183,6 @@ impl Sample {
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.reason
-    }
-
-    /// The allowance whose token it uses.
-    pub(crate) fn allowance(&self) -> Option<&Arc<Allowance>> {
-        self.contexts.allowance(self.route)
     }
 }
 

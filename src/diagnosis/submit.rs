@@ -4,22 +4,26 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use crate::diagnosis::allowance::Allowance;
-use crate::diagnosis::sample::{RouteContexts, Sample};
+use crate::diagnosis::sample::{LONGEST_CONTENT, RouteContexts, Sample};
 use crate::gateway::reason::Reason;
 use crate::signature::{Context, Fields};
 use crate::telemetry::record::Record;
 
-/// Diagnoses of one route in each `ROUTE_REST`.
+/// Diagnoses of one route in each [`ROUTE_PERIOD`](super::sample::ROUTE_PERIOD).
 pub const ROUTE_TOKENS: u32 = 4;
 
-/// Diagnoses of all routes together in each `TOTAL_REST`. It also bounds the memory of samples: this many times
+/// The period for which all routes together have their tokens.
+pub const TOTAL_PERIOD: Duration = Duration::from_secs(15);
+
+/// Diagnoses of all routes together in each [`TOTAL_PERIOD`]. It also bounds the memory of samples: this many times
 /// [`sample::LONGEST_CONTENT`](super::sample::LONGEST_CONTENT) and [`sample::LONGEST_HEAD`](super::sample::LONGEST_HEAD), some
 /// 2 MiB.
 pub const TOTAL_TOKENS: u32 = 8;
 
-/// The capacity of the backlog: a sample for each token, and the end. So a sample that has a token always fits.
+/// The capacity of the backlog: a sample for each token of a period, and the end. A sample that does not fit is dropped.
 pub(crate) const WAITING: usize = 9;
 
 /// Submits samples, from any thread.
@@ -44,7 +48,7 @@ pub(crate) enum Order {
 #[must_use]
 pub fn channel() -> (Submitter, Backlog) {
     let (orders, backlog) = sync_channel(WAITING);
-    (Submitter { orders, allowance: Arc::new(Allowance::of(TOTAL_TOKENS)) }, Backlog(backlog))
+    (Submitter { orders, allowance: Arc::new(Allowance::of(TOTAL_TOKENS, TOTAL_PERIOD)) }, Backlog(backlog))
 }
 
 /// Submits the samples of one route.
@@ -63,26 +67,25 @@ impl RouteSubmitter {
     }
 
     /// Submits a sample of a request if a token is left. Never waits.
-    pub fn open<'c, F: Fields + 'c>(
+    pub fn open<F: Fields>(
         &self,
         record: &Record,
         reason: Option<Reason>,
-        context: impl FnOnce() -> Context<'c, F>,
+        context: &Context<'_, F>,
         content: Option<&[u8]>,
     ) {
-        let Some(allowance) = self.contexts.allowance(self.route) else { return };
-        if self.submitter.allowance.is_spent() || !allowance.take() {
+        let (now, of_all) = (context.now, &self.submitter.allowance);
+        let Some(of_route) = self.contexts.allowance(self.route) else { return };
+        // Content that is too long takes no token.
+        if content.is_some_and(|content| content.len() > LONGEST_CONTENT)
+            || of_all.is_spent(now)
+            || !of_route.take(now)
+            || !of_all.take(now)
+        {
             return;
         }
-        if self.submitter.allowance.take() {
-            if let Some(sample) = Sample::of(&self.contexts, self.route, record, reason, &context(), content)
-            {
-                // The backlog has space for each token. If the thread has ended, the tokens are not given back.
-                let _taken = self.submitter.orders.try_send(Order::Sample(Box::new(sample)));
-                return;
-            }
-            self.submitter.allowance.give_back();
+        if let Some(sample) = Sample::of(&self.contexts, self.route, record, reason, context, content) {
+            let _full_or_ended = self.submitter.orders.try_send(Order::Sample(Box::new(sample)));
         }
-        allowance.give_back();
     }
 }

@@ -136,7 +136,7 @@ impl Route {
         record: &Record,
     ) {
         if let Some(submitter) = &self.submitter {
-            submitter.open(record, reason, || self.context(head, now), content);
+            submitter.open(record, reason, &self.context(head, now), content);
         }
     }
 
