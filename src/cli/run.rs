@@ -17,6 +17,7 @@ use crate::config::load::Source;
 use crate::config::problem::{Report, Severity};
 use crate::config::{Address, Config};
 use crate::listen::inherit;
+use crate::runtime::front_end::FrontEnd;
 use crate::runtime::process;
 use crate::runtime::reload::watch::Watch;
 use crate::runtime::reload::{self, systemd};
@@ -46,7 +47,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     let mut hangup = runtime.block_on(async { signal(SignalKind::hangup()) }).map_err(no_signals)?;
 
     let routes = loaded.config.routes.len();
-    let handle = runtime::start_with(&loaded.config, inherited).map_err(|error| {
+    let handle = runtime::start_with(&loaded.config, inherited, FrontEnd::default()).map_err(|error| {
         let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
         let hint = hint.replace("[server]", section(&error, &loaded.config));
         Failure::failed("cannot start").because(error).hint(hint)

@@ -36,15 +36,29 @@ pub(crate) enum Queue {
     Inherited,
 }
 
-impl Listener {
-    /// A TCP listener.
-    pub(crate) fn tcp(listener: TcpListener, queue: Queue) -> Self {
-        Self { socket: Socket::Tcp(listener), queue, proxies: Vec::new() }
+/// A socket that listens, before it belongs to the runtime of a worker. Clients can connect already.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    socket: StdSocket,
+    queue: Queue,
+    proxies: Vec<Network>,
+}
+
+#[derive(Debug)]
+enum StdSocket {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Listening {
+    /// A TCP listener, which does not block.
+    pub(crate) fn tcp(listener: std::net::TcpListener, queue: Queue) -> Self {
+        Self { socket: StdSocket::Tcp(listener), queue, proxies: Vec::new() }
     }
 
-    /// A listener on a unix socket.
-    pub(crate) fn unix(listener: UnixListener, queue: Queue) -> Self {
-        Self { socket: Socket::Unix(listener), queue, proxies: Vec::new() }
+    /// A listener on a unix socket, which does not block.
+    pub(crate) fn unix(listener: std::os::unix::net::UnixListener, queue: Queue) -> Self {
+        Self { socket: StdSocket::Unix(listener), queue, proxies: Vec::new() }
     }
 
     /// Sets the trusted proxies, which announce the client at the start of each connection.
@@ -53,6 +67,20 @@ impl Listener {
         self
     }
 
+    /// The listener of the runtime that is entered.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn into_listener(self) -> io::Result<Listener> {
+        let socket = match self.socket {
+            StdSocket::Tcp(listener) => Socket::Tcp(TcpListener::from_std(listener)?),
+            StdSocket::Unix(listener) => Socket::Unix(UnixListener::from_std(listener)?),
+        };
+        Ok(Listener { socket, queue: self.queue, proxies: self.proxies })
+    }
+}
+
+impl Listener {
     /// The trusted proxies.
     pub(crate) fn proxies(&self) -> &[Network] {
         &self.proxies
@@ -105,28 +133,35 @@ impl Listener {
                 }
             }
         }
-        match self.socket {
-            Socket::Tcp(listener) => {
-                let Ok(listener) = listener.into_std() else { return queued };
-                while queued.len() < most
-                    && let Ok((stream, address)) = listener.accept()
-                {
-                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-                    queued
-                        .extend(stream.map(|stream| (Stream::Tcp(stream), ClientAddress::ip(address.ip()))));
-                }
-            }
-            Socket::Unix(listener) => {
-                let Ok(listener) = listener.into_std() else { return queued };
-                while queued.len() < most
-                    && let Ok((stream, _unnamed)) = listener.accept()
-                {
-                    let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
-                    queued.extend(stream.map(|stream| (Stream::Unix(stream), ClientAddress::Unix)));
-                }
-            }
+        let socket = match self.socket {
+            Socket::Tcp(listener) => listener.into_std().map(StdSocket::Tcp),
+            Socket::Unix(listener) => listener.into_std().map(StdSocket::Unix),
+        };
+        let Ok(socket) = socket else { return queued };
+        while queued.len() < most
+            && let Ok(accepted) = socket.accept()
+        {
+            queued.push(accepted);
         }
         queued
+    }
+}
+
+impl StdSocket {
+    /// A connection from the kernel's queue.
+    fn accept(&self) -> io::Result<(Stream, ClientAddress)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok((Stream::Tcp(TcpStream::from_std(stream)?), ClientAddress::ip(address.ip())))
+            }
+            Self::Unix(listener) => {
+                let (stream, _unnamed) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok((Stream::Unix(UnixStream::from_std(stream)?), ClientAddress::Unix))
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod view;
 pub mod worker;
 
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -28,7 +29,7 @@ use crate::diagnosis::{self, Diagnosis};
 
 use crate::admission::connections::ConnectionLimit;
 use crate::listen::inherit::Inherited;
-use crate::listen::listener::Listener;
+use crate::listen::listener::{Listener, Listening};
 use crate::runtime::control::Control;
 pub use crate::runtime::error::StartError;
 use crate::runtime::front_end::FrontEnd;
@@ -61,26 +62,19 @@ pub enum Ended {
 /// # Errors
 /// [`StartError`]. Nothing runs in that case.
 pub fn start(config: &Config) -> Result<Handle, StartError> {
-    start_with(config, Vec::new())
+    start_with(config, Vec::new(), FrontEnd::default())
 }
 
-/// As [`start`], with another front end than our own.
-///
-/// # Errors
-/// [`StartError`]. Nothing runs then.
-pub fn start_behind(config: &Config, front_end: FrontEnd) -> Result<Handle, StartError> {
-    start_all(config, Vec::new(), front_end)
-}
-
-/// As [`start`], with sockets that listen already in the place of those that the configuration names.
+/// As [`start`], with sockets that listen already in the place of those that the configuration names, and with another front
+/// end.
 ///
 /// # Errors
 /// [`StartError`]. Nothing runs in that case.
-pub fn start_with(config: &Config, inherited: Vec<Inherited>) -> Result<Handle, StartError> {
-    start_all(config, inherited, FrontEnd::default())
-}
-
-fn start_all(config: &Config, inherited: Vec<Inherited>, front_end: FrontEnd) -> Result<Handle, StartError> {
+pub fn start_with(
+    config: &Config,
+    inherited: Vec<Inherited>,
+    front_end: FrontEnd,
+) -> Result<Handle, StartError> {
     let (submitter, backlog) = diagnosis::submit::channel();
     let control = Control::new(config, submitter.clone()).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
@@ -96,28 +90,20 @@ fn start_all(config: &Config, inherited: Vec<Inherited>, front_end: FrontEnd) ->
         admin: None,
         diagnosis: None,
     };
-    // Worker threads do nothing until everything else has succeeded, so a failure leaves nothing running.
-    let standbys = (0..workers).map(WorkerThread::new).collect::<io::Result<Vec<_>>>();
-    let standbys = standbys.map_err(StartError::Thread)?;
-    let runtimes: Vec<_> = standbys.iter().map(|standby| standby.runtime.clone()).collect();
-    let mut listening: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut listening: Vec<Vec<Listening>> = (0..workers).map(|_| Vec::new()).collect();
     for claim in claims {
         let proxies = proxies(&config.server, &claim.address());
-        for (of_worker, listener) in listening.iter_mut().zip(claim.listen(&runtimes)?) {
-            of_worker.push(listener.behind(proxies));
+        for (of_worker, socket) in listening.iter_mut().zip(claim.listen(workers)?) {
+            of_worker.push(socket.behind(proxies));
         }
     }
     handle.diagnosis = Some(diagnosis::start(&control, submitter, backlog)?);
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
-    for (standby, listeners) in standbys.into_iter().zip(listening) {
+    for (index, listening) in listening.into_iter().enumerate() {
         let (control, connection_limit) = (Arc::clone(&control), Arc::clone(&connection_limit));
-        handle.workers.push(standby.begin(WorkerPlan {
-            control,
-            connection_limit,
-            workers,
-            listeners,
-            front_end,
-        }));
+        let plan = WorkerPlan { control, connection_limit, workers, listening, front_end };
+        let started = plan.start(index).inspect_err(|_error| handle.abort());
+        handle.workers.push(started.map_err(StartError::Thread)?);
     }
     handle.control.set_ready(handle.addresses.clone());
     Ok(handle)
@@ -176,17 +162,38 @@ struct WorkerPlan {
     control: Arc<Control>,
     connection_limit: Arc<ConnectionLimit>,
     workers: usize,
-    listeners: Vec<Listener>,
+    listening: Vec<Listening>,
     front_end: FrontEnd,
 }
 
 impl WorkerPlan {
-    fn run(self, runtime: LocalRuntime) -> usize {
+    /// Starts the thread, and waits until it accepts connections.
+    fn start(mut self, index: usize) -> io::Result<JoinHandle<usize>> {
+        let (report, reported) = mpsc::channel();
+        let work = move || {
+            let begun = begin(mem::take(&mut self.listening));
+            let (runtime, listeners) = match begun {
+                Ok(begun) => begun,
+                Err(error) => {
+                    let _nobody_waits = report.send(Err(error));
+                    return 0;
+                }
+            };
+            let _nobody_waits = report.send(Ok(()));
+            self.run(runtime, listeners)
+        };
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
+        // The thread reports success or an error, unless it has panicked.
+        reported.recv().map_err(|_silent| io::Error::other("the thread has ended"))??;
+        Ok(thread)
+    }
+
+    fn run(self, runtime: LocalRuntime, listeners: Vec<Listener>) -> usize {
         let guard = PartGuard::over(ServerPart::Worker, &self.control);
         let cut_off = runtime.block_on(async {
             let signals = self.control.signals().clone();
             let worker = Worker::new(self.control, self.connection_limit, self.workers);
-            crate::listen::accept::run(worker, self.front_end, self.listeners, signals).await
+            crate::listen::accept::run(worker, self.front_end, listeners, signals).await
         });
         guard.end();
         // A name lookup under way is not waited for.
@@ -195,41 +202,14 @@ impl WorkerPlan {
     }
 }
 
-/// A worker's thread with its runtime, which cannot leave it, before it has its plan. The thread ends when this is dropped.
-struct WorkerThread {
-    runtime: runtime::Handle,
-    plan: mpsc::Sender<WorkerPlan>,
-    thread: JoinHandle<usize>,
-}
-
-impl WorkerThread {
-    fn new(index: usize) -> io::Result<Self> {
-        let (plan, planned) = mpsc::channel::<WorkerPlan>();
-        let (report, reported) = mpsc::channel();
-        let work = move || {
-            let built =
-                runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            let runtime = match built {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    let _nobody_waits = report.send(Err(error));
-                    return 0;
-                }
-            };
-            let _nobody_waits = report.send(Ok(runtime.handle().clone()));
-            planned.recv().map_or(0, |plan| plan.run(runtime))
-        };
-        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
-        // The thread reports success or an error, unless it has panicked.
-        let runtime = reported.recv().map_err(|_silent| io::Error::other("the thread has ended"))??;
-        Ok(Self { runtime, plan, thread })
-    }
-
-    fn begin(self, plan: WorkerPlan) -> JoinHandle<usize> {
-        // Sending succeeds: the thread waits for its plan.
-        let _plan = self.plan.send(plan);
-        self.thread
-    }
+/// The runtime of this thread, and the listeners that belong to it.
+fn begin(listening: Vec<Listening>) -> io::Result<(LocalRuntime, Vec<Listener>)> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let listeners = {
+        let _entered = runtime.enter();
+        listening.into_iter().map(Listening::into_listener).collect::<io::Result<_>>()?
+    };
+    Ok((runtime, listeners))
 }
 
 /// The proxies that announce clients at an address. An address with a port chosen by the system, or an inherited one, is

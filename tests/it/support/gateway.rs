@@ -156,7 +156,7 @@ impl Setup {
     }
 
     pub(crate) fn try_start(self, workers: usize) -> Result<Gateway, StartError> {
-        let handle = runtime::start_behind(&self.config(workers), hyper::chosen())?;
+        let handle = runtime::start_with(&self.config(workers), Vec::new(), hyper::chosen())?;
         let (address, admin) =
             (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().copied());
         Ok(Gateway { handle: Some(handle), address, admin })
