@@ -156,32 +156,12 @@ impl Control {
     /// The routes that conflict. A configuration made by [`crate::config::read`] has none.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
         let fixed = self.started.differs_from(config);
-        let mut conflicts = Vec::new();
-        let swapped = self.in_force.send_if_modified(|in_force| {
-            let number = in_force.number.saturating_add(1);
-            match Generation::compile(
-                config,
-                number,
-                fixed.clone(),
-                &self.budget,
-                &self.meters,
-                &self.submitter,
-            ) {
-                Ok(next) => {
-                    self.budget.set_max(config.limits.max_buffered);
-                    *in_force = next;
-                    true
-                }
-                Err(all) => {
-                    conflicts = all;
-                    false
-                }
-            }
-        });
-        if !swapped {
-            self.reload_failed();
-            return Err(conflicts);
-        }
+        let number = self.number().saturating_add(1);
+        let compiled =
+            Generation::compile(config, number, fixed.clone(), &self.budget, &self.meters, &self.submitter);
+        let next = compiled.inspect_err(|_conflicts| self.reload_failed())?;
+        self.budget.set_max(config.limits.max_buffered);
+        self.in_force.send_replace(next);
         self.reloads_ok.fetch_add(1, Ordering::Relaxed);
         self.is_outdated.store(false, Ordering::Relaxed);
         Ok(fixed)

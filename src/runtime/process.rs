@@ -7,7 +7,7 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::io;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tracing::{error, warn};
 
 use crate::config::Config;
@@ -72,18 +72,10 @@ fn constant_text(payload: &dyn Any) -> Option<&'static str> {
 
 /// Turns off core dumps to a file (by the limit) and to a program that collects them, which ignores the limit (core(5)).
 /// The dumpable flag also keeps other processes of this user from reading the memory.
-#[cfg(target_os = "linux")]
 fn forbid_dumps() -> io::Result<()> {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     setrlimit(Resource::Core, NO_DUMPS)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
-}
-
-/// Turns off core dumps.
-#[cfg(not(target_os = "linux"))]
-fn forbid_dumps() -> io::Result<()> {
-    Ok(setrlimit(Resource::Core, NO_DUMPS)?)
 }
 
 const NO_DUMPS: Rlimit = Rlimit { current: Some(0), maximum: Some(0) };

@@ -1,11 +1,12 @@
 //! Shell. The resources of one request: its worker, and the configuration in force when it began.
 
-use std::future::pending;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::yield_now;
 
 use crate::gateway::resources::{Delivery, Resources, Timer, UpstreamResponse};
@@ -81,14 +82,8 @@ impl Resources for Scope {
     }
 
     async fn turn(&self) -> Turn {
-        match self.worker.turn().acquire().await {
-            Ok(permit) => {
-                permit.forget();
-                Turn(Rc::clone(&self.worker))
-            }
-            // Unreachable: the semaphore is never closed.
-            Err(_closed) => pending().await,
-        }
+        // The semaphore is never closed.
+        Turn(Arc::clone(self.worker.turn()).acquire_owned().await.ok())
     }
 
     async fn pause(&self) {
@@ -113,10 +108,4 @@ impl Resources for Scope {
 
 /// The permit of a request that has much content to hash.
 #[derive(Debug)]
-pub struct Turn(Rc<Worker>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.turn().add_permits(1);
-    }
-}
+pub struct Turn(#[expect(dead_code, reason = "held until it is dropped")] Option<OwnedSemaphorePermit>);

@@ -20,33 +20,10 @@ pub struct View {
 }
 
 impl View {
-    /// The view of one of `workers` threads. Each keeps its part of the idle upstream connections.
+    /// The view of one of `workers` threads. Each keeps its part of the idle upstream connections. Of the `known` pools, those
+    /// of the same upstreams are used.
     #[must_use]
     pub fn new(
-        generation: Arc<Generation>,
-        workers: usize,
-        tracker: TaskTracker,
-        scratch: Scratch,
-    ) -> Rc<Self> {
-        Self::with_pools(generation, workers, tracker, scratch, &[])
-    }
-
-    /// The view of another generation. Upstreams in both keep their connections; connections to the others are closed.
-    #[must_use]
-    pub fn renewed(&self, generation: Arc<Generation>, workers: usize) -> Rc<Self> {
-        let next = Self::with_pools(
-            generation,
-            workers,
-            self.tracker.clone(),
-            Rc::clone(&self.scratch),
-            &self.pools,
-        );
-        let stays = |pool: &Rc<Pool>| next.pools.iter().any(|kept| Rc::ptr_eq(kept, pool));
-        self.pools.iter().filter(|pool| !stays(pool)).for_each(|pool| pool.retire());
-        next
-    }
-
-    fn with_pools(
         generation: Arc<Generation>,
         workers: usize,
         tracker: TaskTracker,
@@ -63,6 +40,16 @@ impl View {
         });
         let pools = pools.collect();
         Rc::new(Self { generation, pools, tracker, scratch })
+    }
+
+    /// The view of another generation. Upstreams in both keep their connections; connections to the others are closed.
+    #[must_use]
+    pub fn renewed(&self, generation: Arc<Generation>, workers: usize) -> Rc<Self> {
+        let (tracker, scratch) = (self.tracker.clone(), Rc::clone(&self.scratch));
+        let next = Self::new(generation, workers, tracker, scratch, &self.pools);
+        let stays = |pool: &Rc<Pool>| next.pools.iter().any(|kept| Rc::ptr_eq(kept, pool));
+        self.pools.iter().filter(|pool| !stays(pool)).for_each(|pool| pool.retire());
+        next
     }
 
     /// The generation.

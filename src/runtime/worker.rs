@@ -36,7 +36,7 @@ pub struct Worker {
     last_id: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
     /// A permit, one at a time, for a request with much content to hash that has arrived already.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 impl Worker {
@@ -47,7 +47,7 @@ impl Worker {
         let scratch = connection::scratch();
         let mut in_force = control.watch();
         let generation = Arc::clone(&in_force.borrow_and_update());
-        let view = View::new(generation, workers, tracker.clone(), Rc::clone(&scratch));
+        let view = View::new(generation, workers, tracker.clone(), Rc::clone(&scratch), &[]);
         let view = RefCell::new(view);
         let tally = control.meters().tally();
         // The ids of a process begin at a random number and count up from there.
@@ -64,7 +64,7 @@ impl Worker {
             line: RefCell::default(),
             last_id: Cell::new(first_id),
             date: RefCell::new((0, HeaderValue::from_static(""))),
-            turn: Semaphore::new(1),
+            turn: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -160,7 +160,7 @@ impl Worker {
 
     /// The permit for requests of this thread that have much content to hash.
     #[must_use]
-    pub fn turn(&self) -> &Semaphore {
+    pub fn turn(&self) -> &Arc<Semaphore> {
         &self.turn
     }
 
