@@ -7,7 +7,6 @@
 //! CRLF as one line. `ppp` refuses a line that is cut before its last port, and waits for ever on a line with too few words.
 //! Both accept ports with a sign, and buffer as many bytes as version 2 announces.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::admission::client::ClientAddress;
@@ -25,16 +24,9 @@ pub struct Announced {
 }
 
 /// Why bytes are not a valid header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct NotAnnounced(&'static str);
-
-impl fmt::Display for NotAnnounced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for NotAnnounced {}
 
 /// The first bytes of version 1 (section 2.1).
 const TEXT: &[u8] = b"PROXY ";

@@ -152,7 +152,8 @@ fn walk(content: &[u8], queries: &[&[Vec<String>]], findings: &mut Findings) -> 
 }
 
 /// Why content does not name its model unambiguously.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.as_str())]
 pub enum NoModel {
     /// The content is not JSON.
     NotJson,
@@ -182,14 +183,6 @@ impl NoModel {
         }
     }
 }
-
-impl fmt::Display for NoModel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::error::Error for NoModel {}
 
 /// The reference tokens of a JSON pointer (RFC 6901, section 4).
 fn tokens(pointer: &str) -> Vec<String> {

@@ -176,7 +176,8 @@ impl fmt::Display for Pattern {
 }
 
 /// An invalid path in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
 pub struct PatternError {
     /// The byte range in the text.
     pub at: Range<usize>,
@@ -185,45 +186,36 @@ pub struct PatternError {
 }
 
 /// Why a path in the configuration is invalid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternFault {
     /// It does not begin with `/`.
+    #[error("a path begins with `/`")]
     NoLeadingSlash,
     /// A character that a path cannot have (RFC 3986, section 3.3).
+    #[error("this character cannot be part of a path")]
     NotPath,
     /// A `%` that two hexadecimal digits do not follow.
+    #[error("this `%` begins no encoding")]
     BarePercent,
     /// A parameter in the syntax of other routers: `*`, `:id`, `<id>`, `[id]`.
+    #[error("this is a parameter to other routers, and plain text here")]
     OtherRouters,
     /// `{` or `}` in a segment that is not entirely `{name}`.
+    #[error("a parameter takes a whole segment")]
     NotWholeSegment,
     /// A parameter's name is empty or has characters other than letters, digits and `_`.
+    #[error("a parameter's name is made of letters, digits and `_`")]
     BadName,
     /// Two parameters have the same name.
+    #[error("two parameters have the same name")]
     RepeatedName,
     /// `{*rest}` is not the last segment.
+    #[error("a `{{*rest}}` parameter stands at the end")]
     RestNotLast,
     /// `{*model}`: a model is one segment.
+    #[error("a model is one segment")]
     ModelIsOneSegment,
 }
-
-impl fmt::Display for PatternError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.fault {
-            PatternFault::NoLeadingSlash => "a path begins with `/`",
-            PatternFault::NotPath => "this character cannot be part of a path",
-            PatternFault::BarePercent => "this `%` begins no encoding",
-            PatternFault::OtherRouters => "this is a parameter to other routers, and plain text here",
-            PatternFault::NotWholeSegment => "a parameter takes a whole segment",
-            PatternFault::BadName => "a parameter's name is made of letters, digits and `_`",
-            PatternFault::RepeatedName => "two parameters have the same name",
-            PatternFault::RestNotLast => "a `{*rest}` parameter stands at the end",
-            PatternFault::ModelIsOneSegment => "a model is one segment",
-        })
-    }
-}
-
-impl std::error::Error for PatternError {}
 
 /// The signed models that a route accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]

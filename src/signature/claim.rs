@@ -54,30 +54,21 @@ pub(super) struct Besides {
 }
 
 /// Why the fields hold no well-formed claim. Each is the sender's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// The signature field, or another signed field, is missing.
+    #[error("there is no signature field")]
     Missing,
     /// There are several signature field lines, or a list where the scheme allows none.
+    #[error("there is more than one signature")]
     Duplicate,
     /// A field's value is not of the scheme's form.
+    #[error("the signature is not of the scheme's form")]
     Malformed,
     /// The signed time is too long ago, or too far ahead.
+    #[error("the signed time is outside its window")]
     Expired,
 }
-
-impl std::fmt::Display for ClaimError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "there is no signature field",
-            Self::Duplicate => "there is more than one signature",
-            Self::Malformed => "the signature is not of the scheme's form",
-            Self::Expired => "the signed time is outside its window",
-        })
-    }
-}
-
-impl std::error::Error for ClaimError {}
 
 impl Claim {
     /// Reads the claim of a request by this scheme.

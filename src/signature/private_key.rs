@@ -21,16 +21,9 @@ enum Kind {
 }
 
 /// The bytes are no private key of the algorithm. The error says no more about them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no private key of this algorithm")]
 pub struct BadPrivateKey;
-
-impl fmt::Display for BadPrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is no private key of this algorithm")
-    }
-}
-
-impl std::error::Error for BadPrivateKey {}
 
 impl PrivateKey {
     /// Reads a key as `openssl genpkey` writes it (PEM, PKCS #8), or its bytes in hexadecimal or base64. A `whsk_` before

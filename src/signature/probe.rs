@@ -1,6 +1,5 @@
 //! Pure. The probe of a verifier: it must accept what its own keys sign, and refuse everything else.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,24 +11,15 @@ use super::{Fields, Verifier};
 const CONTENT: &[u8] = b"hookgate=readiness+probe";
 
 /// Why a verifier fails its probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// It refuses content that was signed with the secret of this name.
+    #[error("what is signed with `{0}` does not verify")]
     RefusesAuthentic(Arc<str>),
     /// It accepts content that was changed after it was signed with the secret of this name.
+    #[error("what is forged verifies under `{0}`")]
     AcceptsForged(Arc<str>),
 }
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RefusesAuthentic(secret) => write!(f, "what is signed with `{secret}` does not verify"),
-            Self::AcceptsForged(secret) => write!(f, "what is forged verifies under `{secret}`"),
-        }
-    }
-}
-
-impl std::error::Error for Fault {}
 
 impl Verifier {
     /// Signs a probe with each secret that is valid at `now`, and verifies it as any request: claim, content, decision.

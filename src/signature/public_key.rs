@@ -13,16 +13,9 @@ use sha2::{Digest as _, Sha256};
 use super::tag::{Tag, Tags};
 
 /// The bytes are no public key of the algorithm. The error says no more about them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no public key of this algorithm")]
 pub struct BadKey;
-
-impl fmt::Display for BadKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is no public key of this algorithm")
-    }
-}
-
-impl std::error::Error for BadKey {}
 
 /// A sender's public key.
 #[derive(Clone)]

@@ -136,20 +136,13 @@ impl SecretEncoding {
 /// The text of a secret is not in its configured encoding.
 ///
 /// The error does not say where the text is wrong: that would print a part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret is not valid {}", match .0 {
+    SecretEncoding::Utf8 => "UTF-8",
+    SecretEncoding::Base64 => "base64",
+    SecretEncoding::Hex => "hexadecimal",
+})]
 pub struct NotOfItsEncoding(pub SecretEncoding);
-
-impl fmt::Display for NotOfItsEncoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            SecretEncoding::Utf8 => f.write_str("the secret is not valid UTF-8"),
-            SecretEncoding::Base64 => f.write_str("the secret is not valid base64"),
-            SecretEncoding::Hex => f.write_str("the secret is not valid hexadecimal"),
-        }
-    }
-}
-
-impl std::error::Error for NotOfItsEncoding {}
 
 /// Why a secret that works is still weak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Pure. Making signatures as a sender does: for `hookgate sign`, `send` and tests. The gateway itself does not use it.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -42,40 +41,27 @@ impl Signature {
 }
 
 /// Why no signature can be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotSign {
     /// There is no secret of this name, or none at all.
+    #[error("there is no such secret")]
     NoSecret,
     /// Only the sender's private key can sign.
+    #[error("that takes the sender's private key")]
     PublicKey,
     /// The scheme signs an identifier, and there is none.
+    #[error("the scheme signs an identifier, and there is none")]
     NoId,
     /// The scheme signs a form, and the content is none, or can be parsed in two ways.
+    #[error("the scheme signs a form (`a=1&b=2`), and the body is none")]
     NotForm,
     /// The scheme signs the content's digest in the target's query, and it is missing: [`Verifier::target`] adds it.
+    #[error("the scheme signs the body's SHA-256 in the query of the URL, and it is not there")]
     NoDigest,
     /// A signed value besides the body is missing, or it is ambiguous where it ends.
+    #[error("what the scheme signs besides the body is missing, or has characters that it cannot have")]
     NotSignable,
 }
-
-impl fmt::Display for CannotSign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoSecret => "there is no such secret",
-            Self::PublicKey => "that takes the sender's private key",
-            Self::NoId => "the scheme signs an identifier, and there is none",
-            Self::NotForm => "the scheme signs a form (`a=1&b=2`), and the body is none",
-            Self::NoDigest => {
-                "the scheme signs the body's SHA-256 in the query of the URL, and it is not there"
-            }
-            Self::NotSignable => {
-                "what the scheme signs besides the body is missing, or has characters that it cannot have"
-            }
-        })
-    }
-}
-
-impl std::error::Error for CannotSign {}
 
 impl Verifier {
     /// Signs content as a sender would, with the secret of this name, or with the first.

@@ -4,7 +4,6 @@
 //! each variable part ends where it ended in the request. An identifier or a field cannot contain the text that follows it
 //! in the template. Of two parts with nothing between them, at most one can have any length.
 
-use std::fmt;
 use std::ops::Range;
 
 #[cfg(doc)]
@@ -253,7 +252,8 @@ fn seams(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
 }
 
 /// An error in a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
 pub struct TemplateError {
     /// The range in the text, in bytes.
     pub at: Range<usize>,
@@ -262,40 +262,27 @@ pub struct TemplateError {
 }
 
 /// What is wrong with a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateFault {
     /// There is no `{body}`, so that any content would verify.
+    #[error("without `{{body}}`, any content at all would verify")]
     NoBody,
     /// There is a second `{body}`.
+    #[error("the content is signed once")]
     SecondBody,
     /// A brace without its counterpart.
+    #[error("this brace has no partner")]
     Brace,
     /// No part has this name.
+    #[error("there is no such part")]
     Unknown,
     /// Two parts of any length, with nothing between them.
+    #[error("nothing stands between these parts, so that a stranger could move the border between them")]
     NothingBetween,
     /// The content's digest is in a query that is not signed.
+    #[error("the query that has the digest is not signed, so that any content would verify")]
     DigestUnsigned,
 }
-
-impl fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.fault {
-            TemplateFault::NoBody => "without `{body}`, any content at all would verify",
-            TemplateFault::SecondBody => "the content is signed once",
-            TemplateFault::Brace => "this brace has no partner",
-            TemplateFault::Unknown => "there is no such part",
-            TemplateFault::NothingBetween => {
-                "nothing stands between these parts, so that a stranger could move the border between them"
-            }
-            TemplateFault::DigestUnsigned => {
-                "the query that has the digest is not signed, so that any content would verify"
-            }
-        })
-    }
-}
-
-impl std::error::Error for TemplateError {}
 
 const BODY: &str = "{body}";
 

@@ -127,38 +127,27 @@ impl fmt::Display for Origin {
 }
 
 /// Why a text is not an origin that hookgate can forward to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// Not of the form `http://host:port`.
+    #[error("not a URL of the form `http://host:port`")]
     NotUrl,
     /// A path or a query follows the port.
+    #[error("an upstream has no path: the request target is forwarded unchanged")]
     Path,
     /// The URL has a user name.
+    #[error("an upstream's URL cannot carry a user name")]
     UserInformation,
     /// The port is not a number from 1 to 65535.
+    #[error("a port is a number from 1 to 65535")]
     Port,
     /// `https`: hookgate does not use TLS to upstreams.
+    #[error("upstreams are reached over plain HTTP; TLS towards them is not supported")]
     Https,
     /// Not a valid path of a unix socket.
+    #[error("a unix socket has an absolute path of at most 96 bytes: `unix:/run/app.sock`")]
     SocketPath,
 }
-
-impl fmt::Display for OriginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotUrl => "not a URL of the form `http://host:port`",
-            Self::Path => "an upstream has no path: the request target is forwarded unchanged",
-            Self::UserInformation => "an upstream's URL cannot carry a user name",
-            Self::Port => "a port is a number from 1 to 65535",
-            Self::Https => "upstreams are reached over plain HTTP; TLS towards them is not supported",
-            Self::SocketPath => {
-                "a unix socket has an absolute path of at most 96 bytes: `unix:/run/app.sock`"
-            }
-        })
-    }
-}
-
-impl std::error::Error for OriginError {}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,6 @@
 //! the model is named.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
@@ -128,44 +127,33 @@ impl Scheme {
 }
 
 /// A combination of parts that a scheme cannot have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemeFault {
     /// The timestamp has a key in the signature field, and the field is no list.
+    #[error("a plain signature field has no keys, so no timestamp either")]
     KeyInPlain,
     /// The timestamp has the same key as the tags.
+    #[error("one key of a list cannot have the tags and the timestamp")]
     KeyIsTag,
     /// There is a timestamp, and it is not signed: a forger could change it.
+    #[error("the timestamp is not signed, so that a forger could set it")]
     TimestampUnsigned,
     /// A timestamp is signed, and the scheme does not say where it is.
+    #[error("`{{timestamp}}` is signed, but nothing says where it stands")]
     NoTimestamp,
     /// There is an identifier, and it is not signed.
+    #[error("the identifier is not signed, so that it says nothing")]
     IdUnsigned,
     /// An identifier is signed, and the scheme does not say where it is.
+    #[error("`{{id}}` is signed, but nothing says where it stands")]
     NoId,
     /// The algorithm is a shared token, which signs nothing, and something is to be signed.
+    #[error("a shared token signs nothing")]
     TokenSignsNothing,
     /// The timestamp has a key in the signature field, and there are several signature fields.
+    #[error("where there are several signature fields, the timestamp cannot be in them")]
     KeyInSeveral,
     /// The HMAC in the answer to a challenge could be the signature of an event.
+    #[error("`{{hmac}}` in a challenge's answer could be the signature of an event that was never sent")]
     ProofIsSignature,
 }
-
-impl fmt::Display for SchemeFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::KeyInPlain => "a plain signature field has no keys, so no timestamp either",
-            Self::KeyIsTag => "one key of a list cannot have the tags and the timestamp",
-            Self::TimestampUnsigned => "the timestamp is not signed, so that a forger could set it",
-            Self::NoTimestamp => "`{timestamp}` is signed, but nothing says where it stands",
-            Self::IdUnsigned => "the identifier is not signed, so that it says nothing",
-            Self::NoId => "`{id}` is signed, but nothing says where it stands",
-            Self::TokenSignsNothing => "a shared token signs nothing",
-            Self::KeyInSeveral => "where there are several signature fields, the timestamp cannot be in them",
-            Self::ProofIsSignature => {
-                "`{hmac}` in a challenge's answer could be the signature of an event that was never sent"
-            }
-        })
-    }
-}
-
-impl std::error::Error for SchemeFault {}
