@@ -107,7 +107,9 @@ impl Notation {
             Format::List { separator, equals, tag: name } => {
                 let mut reading = Reading { tags: Tags::default(), named: None };
                 let mut candidates: usize = 0;
-                for entry in value.split(|byte| *byte == separator.byte()).map(<[u8]>::trim_ascii) {
+                for entry in
+                    value.split(|byte| separator.as_str().as_bytes() == [*byte]).map(<[u8]>::trim_ascii)
+                {
                     let (key, text) = split_once(entry, *equals).ok_or(MisreadField::Malformed)?;
                     if key == name.as_bytes() {
                         candidates = candidates.saturating_add(1);
@@ -150,34 +152,10 @@ impl Notation {
         if algorithm == Algorithm::Token {
             return Tag::of_token(text).filter(|_| !text.is_empty());
         }
-        if let (Encoding::Hex, Some(32)) = (self.encoding, algorithm.tag_len()) {
-            // The most common one has a path of its own: the compiler knows its length, so it costs a tenth.
-            return sixty_four_digits(text).and_then(|bytes| Tag::of(&bytes));
-        }
         let mut buffer = [0; LONGEST_DECODED];
         let bytes = self.encoding.read(text, algorithm.tag_len(), &mut buffer)?;
         if algorithm == Algorithm::EcdsaP256 { public_key::tag_of_der(bytes) } else { Tag::of(bytes) }
     }
-}
-
-/// The bytes of 64 hexadecimal digits, in either case. There is no branch on a digit, so that the compiler handles many
-/// digits at a time; digit by digit, this took a tenth of the time to verify a small event.
-fn sixty_four_digits(text: &[u8]) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = text.try_into().ok()?;
-    let mut values = [0_u8; 64];
-    let mut wrong = 0_u8;
-    for (value, digit) in values.iter_mut().zip(digits) {
-        let decimal = digit.wrapping_sub(b'0');
-        let letter = (digit | 0x20).wrapping_sub(b'a');
-        wrong |= u8::from(decimal > 9) & u8::from(letter > 5);
-        *value = if decimal > 9 { letter.wrapping_add(10) } else { decimal };
-    }
-    let mut bytes = [0; 32];
-    let (pairs, _none) = values.as_chunks::<2>();
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = high.wrapping_mul(16) | low;
-    }
-    (wrong == 0).then_some(bytes)
 }
 
 /// The most bytes of a written tag: ECDSA in DER has up to 72.
@@ -212,14 +190,6 @@ impl Separator {
             Self::Comma => ",",
             Self::Semicolon => ";",
             Self::Space => " ",
-        }
-    }
-
-    fn byte(self) -> u8 {
-        match self {
-            Self::Comma => b',',
-            Self::Semicolon => b';',
-            Self::Space => b' ',
         }
     }
 }

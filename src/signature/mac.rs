@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use subtle::{Choice, ConstantTimeEq as _};
@@ -25,10 +25,7 @@ pub struct Keyed(State);
 
 /// Boxed, as are the values made of them: a copy stays where it is made, and is never moved.
 enum State {
-    HmacSha256(Box<Hmac<Sha256>>),
-    HmacSha384(Box<Hmac<Sha384>>),
-    HmacSha512(Box<Hmac<Sha512>>),
-    HmacSha1(Box<Hmac<Sha1>>),
+    Hmac(Box<dyn HmacState>),
     Token(Box<Token>),
     PublicKey(Box<PublicKey>),
 }
@@ -43,12 +40,32 @@ pub struct Running(Progress);
 
 /// Boxed: a check is passed between functions, and a moved value would leave a copy of the key's state behind.
 enum Progress {
-    HmacSha256(Box<Hmac<Sha256>>),
-    HmacSha384(Box<Hmac<Sha384>>),
-    HmacSha512(Box<Hmac<Sha512>>),
-    HmacSha1(Box<Hmac<Sha1>>),
+    Hmac(Box<dyn HmacState>),
     Token(Zeroizing<[u8; 32]>),
     PublicKey(Box<public_key::Running>),
+}
+
+/// The state of an HMAC, whatever its hash.
+trait HmacState: Send + Sync {
+    fn copy(&self) -> Box<dyn HmacState>;
+    fn hash(&mut self, piece: &[u8]);
+    fn tag(&self) -> Option<Tag>;
+}
+
+impl<M: hmac::Mac + Clone + Send + Sync + 'static> HmacState for M {
+    fn copy(&self) -> Box<dyn HmacState> {
+        Box::new(self.clone())
+    }
+
+    fn hash(&mut self, piece: &[u8]) {
+        self.update(piece);
+    }
+
+    /// Works on a copy, which is wiped when it is consumed; a moved value would leave a copy of the key's state behind.
+    #[expect(clippy::disallowed_methods, reason = "the one place where a MAC is finalized")]
+    fn tag(&self) -> Option<Tag> {
+        Tag::of(&self.clone().finalize().into_bytes())
+    }
 }
 
 impl Keyed {
@@ -58,10 +75,10 @@ impl Keyed {
     /// [`BadKey`] for bytes that are no public key. HMAC takes keys of any length.
     pub fn new(algorithm: Algorithm, key: &Key) -> Result<Self, BadKey> {
         let state = match algorithm {
-            Algorithm::HmacSha256 => State::HmacSha256(Box::new(keyed(key)?)),
-            Algorithm::HmacSha384 => State::HmacSha384(Box::new(keyed(key)?)),
-            Algorithm::HmacSha512 => State::HmacSha512(Box::new(keyed(key)?)),
-            Algorithm::HmacSha1 => State::HmacSha1(Box::new(keyed(key)?)),
+            Algorithm::HmacSha256 => State::Hmac(keyed::<Hmac<Sha256>>(key)?),
+            Algorithm::HmacSha384 => State::Hmac(keyed::<Hmac<Sha384>>(key)?),
+            Algorithm::HmacSha512 => State::Hmac(keyed::<Hmac<Sha512>>(key)?),
+            Algorithm::HmacSha1 => State::Hmac(keyed::<Hmac<Sha1>>(key)?),
             Algorithm::Token => {
                 let digest = Zeroizing::new(Sha256::digest(key.expose()).into());
                 State::Token(Box::new(Token { text: Key::new(key.expose().to_vec()), digest }))
@@ -73,14 +90,10 @@ impl Keyed {
     }
 
     /// Starts on a message that should have one of the `claimed` tags.
-    #[inline]
     #[must_use]
     pub fn start(&self, claimed: &Tags) -> Running {
         Running(match &self.0 {
-            State::HmacSha256(mac) => Progress::HmacSha256(mac.clone()),
-            State::HmacSha384(mac) => Progress::HmacSha384(mac.clone()),
-            State::HmacSha512(mac) => Progress::HmacSha512(mac.clone()),
-            State::HmacSha1(mac) => Progress::HmacSha1(mac.clone()),
+            State::Hmac(hmac) => Progress::Hmac(hmac.copy()),
             State::Token(token) => Progress::Token(token.digest.clone()),
             State::PublicKey(key) => Progress::PublicKey(Box::new(key.start(claimed))),
         })
@@ -94,42 +107,32 @@ impl Keyed {
     /// ([`ProofIsSignature`](crate::signature::scheme::SchemeFault::ProofIsSignature)). And only a challenge that is signed
     /// with this same secret is answered.
     pub(super) fn proof(&self, value: &Value) -> Option<String> {
-        let mut running = self.start(&Tags::default());
-        running.update(value.as_str().as_bytes());
-        match running.0 {
-            Progress::Token(_) | Progress::PublicKey(_) => None,
-            hmac @ (Progress::HmacSha256(_)
-            | Progress::HmacSha384(_)
-            | Progress::HmacSha512(_)
-            | Progress::HmacSha1(_)) => tag(hmac).map(|tag| hex::encode(tag.as_bytes())),
-        }
+        let State::Hmac(hmac) = &self.0 else { return None };
+        let mut hmac = hmac.copy();
+        hmac.hash(value.as_str().as_bytes());
+        hmac.tag().map(|tag| hex::encode(tag.as_bytes()))
     }
 
     /// The token that a sender of shared tokens writes into its field; for making signatures.
     pub(super) fn token(&self) -> Option<&Key> {
         match &self.0 {
             State::Token(token) => Some(&token.text),
-            State::HmacSha256(_)
-            | State::HmacSha384(_)
-            | State::HmacSha512(_)
-            | State::HmacSha1(_)
-            | State::PublicKey(_) => None,
+            State::Hmac(_) | State::PublicKey(_) => None,
         }
     }
 }
 
-fn keyed<M: hmac::KeyInit>(key: &Key) -> Result<M, BadKey> {
-    M::new_from_slice(key.expose()).map_err(|_never_for_hmac| BadKey)
+fn keyed<M: hmac::Mac + KeyInit + Clone + Send + Sync + 'static>(
+    key: &Key,
+) -> Result<Box<dyn HmacState>, BadKey> {
+    Ok(Box::new(<M as KeyInit>::new_from_slice(key.expose()).map_err(|_never_for_hmac| BadKey)?))
 }
 
 impl Running {
     /// How many times each byte of the message is hashed.
     pub(super) fn passes(&self) -> usize {
         match &self.0 {
-            Progress::HmacSha256(_)
-            | Progress::HmacSha384(_)
-            | Progress::HmacSha512(_)
-            | Progress::HmacSha1(_) => 1,
+            Progress::Hmac(_) => 1,
             Progress::Token(_) => 0,
             Progress::PublicKey(running) => running.passes(),
         }
@@ -138,11 +141,7 @@ impl Running {
     /// The cost of the decision after the message is hashed, as the number of bytes that could be hashed in the same time.
     pub(super) fn weight(&self, claimed: &Tags) -> usize {
         match &self.0 {
-            Progress::HmacSha256(_)
-            | Progress::HmacSha384(_)
-            | Progress::HmacSha512(_)
-            | Progress::HmacSha1(_)
-            | Progress::Token(_) => LAST_BLOCKS,
+            Progress::Hmac(_) | Progress::Token(_) => LAST_BLOCKS,
             Progress::PublicKey(running) => running.weight(claimed),
         }
     }
@@ -152,10 +151,7 @@ impl Running {
         #[cfg(test)]
         HASHED.with(|hashed| hashed.set(hashed.get() + piece.len() * self.passes()));
         match &mut self.0 {
-            Progress::HmacSha256(mac) => mac.update(piece),
-            Progress::HmacSha384(mac) => mac.update(piece),
-            Progress::HmacSha512(mac) => mac.update(piece),
-            Progress::HmacSha1(mac) => mac.update(piece),
+            Progress::Hmac(hmac) => hmac.hash(piece),
             // A token does not depend on the message.
             Progress::Token(_) => {}
             Progress::PublicKey(running) => running.update(piece),
@@ -164,33 +160,34 @@ impl Running {
 
     /// Whether the message's tag is one of the claimed ones. Tags are compared whole and in constant time, with every
     /// claimed tag, even after one is equal.
-    #[inline]
     #[must_use]
     pub fn verifies(self, claimed: &Tags) -> bool {
-        match self.0 {
-            // The most common one has a path of its own: its length is known, so it costs half.
-            Progress::HmacSha256(mac) => {
-                let own: [u8; 32] = finalized(&*mac).into();
-                // `subtle` hides each compared value from the compiler, and four words cost less than 32 bytes.
-                is_any(claimed, |tag| match <&[u8; 32]>::try_from(tag) {
-                    Ok(tag) => words(&own).ct_eq(&words(tag)),
-                    Err(_other_length) => Choice::from(0),
-                })
-            }
-            other @ (Progress::HmacSha384(_)
-            | Progress::HmacSha512(_)
-            | Progress::HmacSha1(_)
-            | Progress::Token(_)
-            | Progress::PublicKey(_)) => other.verifies(claimed),
+        if let Progress::PublicKey(running) = self.0 {
+            return running.verifies(claimed);
         }
+        let Some(own) = self.tag() else { return false };
+        claimed.iter().fold(Choice::from(0), |any, tag| any | are_same(&own, tag)).into()
     }
 
     /// The tag, for making signatures (`hookgate sign`, tests). The gateway itself never calls this. `None` for
     /// public-key algorithms: only the sender can sign.
     #[must_use]
     pub fn tag(self) -> Option<Tag> {
-        tag(self.0)
+        match self.0 {
+            Progress::Hmac(hmac) => hmac.tag(),
+            Progress::Token(digest) => Tag::of(&*digest),
+            Progress::PublicKey(_) => None,
+        }
     }
+}
+
+/// Compares two tags in constant time, word by word: `subtle` hides each compared value from the compiler, so that bytes would
+/// cost eight times as much.
+fn are_same(own: &Tag, claimed: &Tag) -> Choice {
+    let words = own.words().zip(claimed.words());
+    words.fold(own.as_bytes().len().ct_eq(&claimed.as_bytes().len()), |same, (own, claimed)| {
+        same & own.ct_eq(&claimed)
+    })
 }
 
 /// The bytes that an HMAC hashes at its end: the padding, and the outer hash.
@@ -200,52 +197,6 @@ const LAST_BLOCKS: usize = 256;
 thread_local! {
     /// The bytes of messages that this thread has hashed so far.
     pub(super) static HASHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
-impl Progress {
-    /// Not inlined, so that the rare algorithms do not slow down the common one.
-    #[inline(never)]
-    fn verifies(self, claimed: &Tags) -> bool {
-        if let Self::PublicKey(running) = self {
-            return running.verifies(claimed);
-        }
-        tag(self).is_some_and(|own| is_any(claimed, |tag| own.as_bytes().ct_eq(tag)))
-    }
-}
-
-/// The same bytes, as words.
-#[inline]
-fn words(tag: &[u8; 32]) -> [u64; 4] {
-    let (chunks, _none) = tag.as_chunks::<8>();
-    let mut words = [0; 4];
-    for (word, chunk) in words.iter_mut().zip(chunks) {
-        *word = u64::from_le_bytes(*chunk);
-    }
-    words
-}
-
-/// Whether a claimed tag is the right one. All are compared, even after one is equal.
-#[inline]
-fn is_any(claimed: &Tags, is_right: impl Fn(&[u8]) -> Choice) -> bool {
-    claimed.iter().fold(Choice::from(0), |any, tag| any | is_right(tag.as_bytes())).into()
-}
-
-/// Works on a copy, which is wiped when it is consumed; a moved value would leave a copy of the key's state behind.
-#[inline]
-#[expect(clippy::disallowed_methods, reason = "the one place where a MAC is finalized")]
-fn finalized<M: hmac::Mac + Clone>(mac: &M) -> hmac::digest::Output<M> {
-    mac.clone().finalize().into_bytes()
-}
-
-fn tag(progress: Progress) -> Option<Tag> {
-    match progress {
-        Progress::HmacSha256(mac) => Tag::of(&finalized(&*mac)),
-        Progress::HmacSha384(mac) => Tag::of(&finalized(&*mac)),
-        Progress::HmacSha512(mac) => Tag::of(&finalized(&*mac)),
-        Progress::HmacSha1(mac) => Tag::of(&finalized(&*mac)),
-        Progress::Token(digest) => Tag::of(&*digest),
-        Progress::PublicKey(_) => None,
-    }
 }
 
 impl fmt::Debug for Keyed {

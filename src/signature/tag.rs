@@ -30,6 +30,11 @@ impl Tag {
         Self::of(&Sha256::digest(text))
     }
 
+    /// The bytes as words, with zeros behind them: for comparing tags.
+    pub(super) fn words(&self) -> impl Iterator<Item = u64> {
+        self.bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word))
+    }
+
     /// The bytes, for encoding them into a field.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
