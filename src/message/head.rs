@@ -17,7 +17,7 @@ use crate::message::head::coding::Codings;
 pub use crate::message::head::facts::{
     Expect, Framing, Head, HeadError, Persistence, ResponseContext, Version,
 };
-use crate::message::head::lines::{LineEnds, Lines, parts_of_line, trim};
+use crate::message::head::lines::{Lines, parts_of_line, trim};
 pub(crate) use crate::message::head::lines::{field_line, leading_empty_lines};
 pub use crate::message::head::lookalike::{Guarded, is_lookalike};
 pub use crate::message::head::request::RequestHead;
@@ -58,9 +58,8 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
         }
         Some(_) => {}
     }
-    let mut ends = LineEnds::default();
     let earlier = *scanned;
-    match find_end(bytes, start, scanned, &mut ends) {
+    match find_end(bytes, start, scanned) {
         End::Missing if bytes.len() > max_bytes => Parsed::Faulty(too_large(message, max_bytes)),
         // The end of the line is searched once, when there are more bytes than the line may have.
         End::Missing
@@ -73,7 +72,7 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
         End::BareLineFeed => malformed("a line ends with LF alone"),
         End::At(end) if end > max_bytes => Parsed::Faulty(too_large(message, max_bytes)),
         End::At(end) => {
-            match bytes.get(start..end).map_or(Err(HeadError::Malformed("")), |head| read(head, end, ends)) {
+            match bytes.get(start..end).map_or(Err(HeadError::Malformed("")), |head| read(head, end)) {
                 Ok(head) => Parsed::Complete(head),
                 Err(fault) => Parsed::Faulty(fault),
             }
@@ -107,10 +106,9 @@ enum End {
     At(usize),
 }
 
-/// Finds the empty line that ends the head. If the head has arrived at once, all line ends are recorded.
-fn find_end(bytes: &[u8], start: usize, scanned: &mut usize, ends: &mut LineEnds) -> End {
+/// Finds the empty line that ends the head.
+fn find_end(bytes: &[u8], start: usize, scanned: &mut usize) -> End {
     let mut from = (*scanned).max(start);
-    let is_at_once = from == start;
     while let Some(offset) = bytes.get(from..).and_then(|rest| memchr(b'\n', rest)) {
         let at = from.saturating_add(offset);
         let before = |n: usize| at.checked_sub(n).and_then(|i| bytes.get(i));
@@ -121,9 +119,6 @@ fn find_end(bytes: &[u8], start: usize, scanned: &mut usize, ends: &mut LineEnds
             return End::At(at.saturating_add(1));
         }
         from = at.saturating_add(1);
-        if is_at_once {
-            ends.push(from.saturating_sub(start));
-        }
     }
     *scanned = bytes.len();
     End::Missing
@@ -142,8 +137,8 @@ struct Seen<'h> {
     unusual_names: bool,
 }
 
-fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, HeadError> {
-    let mut lines = Lines::from(head, 0, &ends);
+fn read(head: &[u8], len: usize) -> Result<Head, HeadError> {
+    let mut lines = Lines::from(head, 0);
     let line = lines.next().ok_or(HeadError::Malformed("there is no request line"))?;
     if line.len() > MAX_REQUEST_LINE {
         return Err(HeadError::LineTooLong);
@@ -162,16 +157,11 @@ fn read(head: &[u8], len: usize, ends: LineEnds) -> Result<Head, HeadError> {
     if target_is_host && seen.lines == MAX_FIELD_LINES {
         return Err(HeadError::TooLarge);
     }
-    conclude(&request_line, &seen, len, ends)
+    conclude(&request_line, &seen, len)
 }
 
 /// Checks the head as a whole.
-fn conclude(
-    request_line: &RequestLine<'_>,
-    seen: &Seen<'_>,
-    len: usize,
-    ends: LineEnds,
-) -> Result<Head, HeadError> {
+fn conclude(request_line: &RequestLine<'_>, seen: &Seen<'_>, len: usize) -> Result<Head, HeadError> {
     let malformed = |why| Err(HeadError::Malformed(why));
     let version = request_line.version;
     if version == Version::Http11 && seen.host.is_none() {
@@ -220,7 +210,6 @@ fn conclude(
         persistence,
         has_connection_options,
         has_unusual_names,
-        ends,
         request_line,
     })
 }

@@ -1,7 +1,5 @@
 //! Pure. The facts of a parsed head: how its content is delimited, what its client expects, or why it is not served.
 
-use crate::message::head::lines::LineEnds;
-
 /// Why a head is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
@@ -42,8 +40,6 @@ pub struct Head {
     pub has_connection_options: bool,
     /// Whether a field's name has other characters than letters, digits and `-`.
     pub has_unusual_names: bool,
-    /// The ends of its lines, as far as they are known.
-    pub(super) ends: LineEnds,
     /// The length of the method, and of the target if it is in origin-form.
     pub(super) request_line: (usize, Option<usize>),
 }

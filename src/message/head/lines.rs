@@ -1,40 +1,8 @@
-//! Pure. The lines of a head: where each ends, and the parts of a field line.
+//! Pure. The lines of a head, and the parts of a field line.
 
 use memchr::memchr;
 
 use crate::message::head::token::{Name, are_field_value};
-
-/// The ends of a head's first lines, so that they are not searched for again.
-#[derive(Clone, Copy, Debug, Default, Eq)]
-pub(super) struct LineEnds {
-    known: usize,
-    /// The offsets behind each line feed, counted from the request line.
-    at: [u16; LineEnds::MOST],
-}
-
-/// Two heads are equal whether or not their line ends are known.
-impl PartialEq for LineEnds {
-    fn eq(&self, _other: &Self) -> bool {
-        true
-    }
-}
-
-impl LineEnds {
-    /// The most recorded lines. The requests of most senders have fewer.
-    pub(super) const MOST: usize = 20;
-
-    /// Records the end of the next line. If it does not fit, it and all later ends are unknown.
-    pub(super) fn push(&mut self, end: usize) {
-        if let (Some(place), Ok(end)) = (self.at.get_mut(self.known), u16::try_from(end)) {
-            *place = end;
-            self.known = self.known.saturating_add(1);
-        }
-    }
-
-    fn as_slice(&self) -> &[u16] {
-        self.at.get(..self.known).unwrap_or_default()
-    }
-}
 
 /// The bytes of the empty lines before a request line, which are ignored (RFC 9112, section 2.2).
 pub(crate) fn leading_empty_lines(bytes: &[u8]) -> usize {
@@ -46,17 +14,12 @@ pub(crate) fn leading_empty_lines(bytes: &[u8]) -> usize {
 #[derive(Clone)]
 pub(super) struct Lines<'h> {
     pub(super) rest: &'h [u8],
-    /// The offset of the rest in the head, and the known line ends from there on.
-    at: usize,
-    ends: &'h [u16],
 }
 
 impl<'h> Lines<'h> {
     /// The lines from `at` on, where a line must begin.
-    pub(super) fn from(head: &'h [u8], at: usize, ends: &'h LineEnds) -> Self {
-        let ends = ends.as_slice();
-        let passed = ends.iter().take_while(|end| usize::from(**end) <= at).count();
-        Self { rest: head.get(at..).unwrap_or_default(), at, ends: ends.get(passed..).unwrap_or_default() }
+    pub(super) fn from(head: &'h [u8], at: usize) -> Self {
+        Self { rest: head.get(at..).unwrap_or_default() }
     }
 }
 
@@ -64,16 +27,9 @@ impl<'h> Iterator for Lines<'h> {
     type Item = &'h [u8];
 
     fn next(&mut self) -> Option<&'h [u8]> {
-        let len = match self.ends.split_first() {
-            Some((end, ends)) => {
-                self.ends = ends;
-                usize::from(*end).checked_sub(self.at)?
-            }
-            None => memchr(b'\n', self.rest)?.saturating_add(1),
-        };
+        let len = memchr(b'\n', self.rest)?.saturating_add(1);
         let (line, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
-        self.at = self.at.saturating_add(len);
         line.strip_suffix(b"\r\n").filter(|line| !line.is_empty())
     }
 }

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use crate::message::head::facts::{Head, Version};
-use crate::message::head::lines::{LineEnds, Lines, leading_empty_lines, trim};
+use crate::message::head::lines::{Lines, leading_empty_lines, trim};
 use crate::message::head::lookalike::Guarded;
 use crate::message::head::target::{RequestLine, Target};
 use crate::message::head::token::is_same_name;
@@ -44,7 +44,7 @@ impl RequestHead {
         let raw = in_origin_form(&head).unwrap_or_default();
         let target_len = raw.get(target_start..).and_then(|rest| memchr(b' ', rest)).unwrap_or(0);
         let target_end = target_start.saturating_add(target_len);
-        Self { facts: Head { ends: LineEnds::default(), ..facts }, method_end, target_end, raw }
+        Self { facts, method_end, target_end, raw }
     }
 
     /// The facts of the head.
@@ -106,7 +106,7 @@ impl RequestHead {
     }
 
     fn raw_lines(&self) -> Lines<'_> {
-        Lines::from(&self.raw, self.target_end.saturating_add(VERSION), &self.facts.ends)
+        Lines::from(&self.raw, self.target_end.saturating_add(VERSION))
     }
 
     /// A part of the head as text. Method and path are ASCII.
@@ -137,8 +137,7 @@ impl Fields for RequestHead {
 
 /// The same head in origin-form, if it is in absolute-form.
 fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
-    let ends = LineEnds::default();
-    let mut lines = Lines::from(head, 0, &ends);
+    let mut lines = Lines::from(head, 0);
     let line = RequestLine::read(lines.next()?).ok()?;
     let Target::Absolute { authority, path_and_query } = line.target else { return None };
     let mut out = Vec::with_capacity(head.len().saturating_add(authority.len()));

@@ -1,5 +1,7 @@
 //! Pure. The request line: method, target and version, and the host of the request.
 
+use std::net::Ipv6Addr;
+
 use memchr::memchr;
 
 use crate::message::head::facts::{HeadError, Version};
@@ -144,47 +146,30 @@ fn is_host_and_port(target: &[u8]) -> bool {
 
 /// `uri-host [ ":" port ]` (RFC 9110, section 7.2), not empty and without user information.
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    let (host, port) = if value.first() == Some(&b'[') {
-        let Some(end) = memchr(b']', value) else { return false };
-        let Some((literal, after)) = value.split_at_checked(end.saturating_add(1)) else { return false };
-        let inner = literal.get(1..end).and_then(|inner| std::str::from_utf8(inner).ok()).unwrap_or_default();
-        if inner.parse::<std::net::Ipv6Addr>().is_err() {
-            return false;
-        }
-        match after {
-            [] => return true,
-            [b':', port @ ..] => (literal, port),
-            _ => return false,
-        }
-    } else {
-        match memchr(b':', value).and_then(|colon| value.split_at_checked(colon)) {
-            Some((host, port)) => (host, port.get(1..).unwrap_or_default()),
-            None => (value, &b""[..]),
-        }
+    let end = match value.first() {
+        Some(b'[') => memchr(b']', value).map_or(value.len(), |bracket| bracket.saturating_add(1)),
+        Some(_) | None => memchr(b':', value).unwrap_or(value.len()),
     };
-    let literal = host.first() == Some(&b'[');
-    !host.is_empty()
-        && (literal || is_reg_name(host))
-        && port.len() <= 5
-        && port.iter().all(u8::is_ascii_digit)
+    let is_host = match value.get(..end) {
+        Some([b'[', address @ .., b']']) => {
+            std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        }
+        Some(name) => !name.is_empty() && is_reg_name(name),
+        None => false,
+    };
+    is_host
+        && match value.get(end..) {
+            Some([b':', port @ ..]) => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+            Some(rest) => rest.is_empty(),
+            None => false,
+        }
 }
 
 /// `reg-name` (RFC 3986, section 3.2.2).
 fn is_reg_name(name: &[u8]) -> bool {
-    let mut bytes = name.iter();
-    while let Some(byte) = bytes.next() {
-        let fine = match byte {
-            b'%' => {
-                bytes.next().is_some_and(u8::is_ascii_hexdigit)
-                    && bytes.next().is_some_and(u8::is_ascii_hexdigit)
-            }
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
-            | b';' | b'=' => true,
-            other => other.is_ascii_alphanumeric(),
-        };
-        if !fine {
-            return false;
-        }
-    }
-    true
+    let is_fine = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'%' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
+    };
+    name.iter().all(is_fine) && are_encodings(name)
 }

@@ -29,7 +29,7 @@ fn lines(request: &RequestHead) -> Vec<(&str, &str)> {
 
 #[test]
 fn lines_are_the_same_however_many_there_are_and_however_they_come() {
-    for count in [0, 1, LineEnds::MOST - 2, LineEnds::MOST - 1, LineEnds::MOST, 70] {
+    for count in [0, 1, 20, 70] {
         for long in [0, 70_000] {
             let pad = "y".repeat(long);
             let fields: Vec<String> = (0..count).map(|n| format!("X-{n}: {n}{pad}")).collect();
@@ -61,7 +61,6 @@ fn a_plain_request_is_understood() {
         persistence: Persistence::Default,
         has_connection_options: false,
         has_unusual_names: false,
-        ends: head(text).ends,
         request_line: (4, Some("/w?x=1".len())),
     };
     assert_eq!(head(text), want);
@@ -424,13 +423,6 @@ proptest! {
         }
         match (whole, cut) {
             (Parsed::Faulty(_), Parsed::Faulty(_)) => {}
-            (Parsed::Complete(mut whole), Parsed::Complete(cut)) => {
-                // If a head arrives in pieces, its line ends are unknown, or the same.
-                if cut.ends == LineEnds::default() {
-                    whole.ends = LineEnds::default();
-                }
-                prop_assert_eq!(whole, cut);
-            }
             (whole, cut) => prop_assert_eq!(whole, cut),
         }
     }

@@ -1,37 +1,30 @@
 //! Pure. The character classes of a head's bytes.
 
-/// The classes as a table, by `tchar` (RFC 9110, section 5.6.2): every byte of every name is looked up in it.
-const CLASSES: [u8; 256] = classes();
-
 /// The byte is permitted in a token.
 const TOKEN: u8 = 1;
-
 /// The byte is permitted in a token, and is no letter, digit or `-`.
 const UNUSUAL: u8 = 2;
 
-#[expect(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects,
-    reason = "evaluated by the compiler"
-)]
-const fn classes() -> [u8; 256] {
+/// The class of each byte. Every byte of every name is looked up here.
+const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
-    while byte < 256 {
-        if (byte as u8).is_ascii_alphanumeric() {
-            table[byte] = TOKEN;
-        }
+    #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
+    #[expect(clippy::as_conversions, reason = "no other conversion can be called in a constant")]
+    while byte < table.len() {
+        table[byte] = class_of(byte as u8);
         byte += 1;
     }
-    let symbols = b"!#$%&'*+.^_`|~";
-    let mut index = 0;
-    while index < symbols.len() {
-        table[symbols[index] as usize] = TOKEN | UNUSUAL;
-        index += 1;
-    }
-    table[b'-' as usize] = TOKEN;
     table
+};
+
+/// The class of a byte, by `tchar` (RFC 9110, section 5.6.2).
+const fn class_of(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' => TOKEN,
+        b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^'..=b'`' | b'|' | b'~' => TOKEN | UNUSUAL,
+        _ => 0,
+    }
 }
 
 fn class(byte: u8) -> u8 {
