@@ -1,7 +1,9 @@
 //! Pure. The client at the other end of a connection: its address, and the group that it counts in.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 /// The address of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,14 +25,16 @@ impl ClientAddress {
     #[must_use]
     pub fn group(self) -> ClientGroup {
         ClientGroup(match self {
-            Self::Ip(address @ IpAddr::V6(_)) => Self::Ip(masked(address, IPV6_PREFIX)),
+            Self::Ip(IpAddr::V6(address)) => {
+                Self::Ip(Ipv6Addr::from_bits(address.to_bits() & IPV6_GROUP).into())
+            }
             Self::Ip(IpAddr::V4(_)) | Self::Unix => self,
         })
     }
 }
 
-/// The prefix length of an IPv6 group: a client with one address of a /64 has 2^64 of them.
-const IPV6_PREFIX: u8 = 64;
+/// The bits of an IPv6 group, a /64: a client with one of its addresses has 2^64 of them.
+const IPV6_GROUP: u128 = u128::MAX << 64;
 
 /// Clients that count as one in the connection limit and the memory budget: an IPv4 address, an IPv6 /64, or all unix
 /// sockets of this machine together.
@@ -49,8 +53,8 @@ impl fmt::Display for ClientAddress {
 /// A set of clients: a network of IP addresses, or all unix sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// The addresses with as many leading bits in common with this one.
-    Ip(IpAddr, u8),
+    /// IP addresses.
+    Ip(IpNet),
     /// All clients over unix sockets.
     Unix,
 }
@@ -63,44 +67,21 @@ impl Network {
         if text == "unix" {
             return Some(Self::Unix);
         }
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
+        let network = match text.parse::<IpAddr>() {
+            Ok(address) => address.into(),
+            Err(_no_address) => text.parse::<IpNet>().ok()?,
         };
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => most,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
-            Some(_) => return None,
-        };
-        let sound = prefix <= most && masked(address, prefix) == address && address.to_canonical() == address;
-        sound.then_some(Self::Ip(address, prefix))
+        let sound = network.trunc() == network && network.addr().to_canonical() == network.addr();
+        sound.then_some(Self::Ip(network))
     }
 
     /// Whether it contains a client.
     #[must_use]
     pub fn contains(&self, client: ClientAddress) -> bool {
         match (*self, client) {
-            (Self::Ip(network, prefix), ClientAddress::Ip(address)) => {
-                network.is_ipv4() == address.is_ipv4() && masked(address, prefix) == network
-            }
+            (Self::Ip(network), ClientAddress::Ip(address)) => network.contains(&address),
             (Self::Unix, ClientAddress::Unix) => true,
             (Self::Ip(..), ClientAddress::Unix) | (Self::Unix, ClientAddress::Ip(_)) => false,
-        }
-    }
-}
-
-/// The first bits of an address, with zeros behind them.
-fn masked(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0);
-            IpAddr::V4((address.to_bits() & mask).into())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0);
-            IpAddr::V6((address.to_bits() & mask).into())
         }
     }
 }
