@@ -10,9 +10,11 @@
 //! The work is linear in the content: each key on a pointer's path is compared once with each pointer, and everything else is
 //! skipped without recursion.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// The model that authentic content names, or `None` if it names none.
@@ -361,11 +363,11 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         self.is_no_text();
         let Self { mut wanted, findings } = self;
-        loop {
-            let key = KeyOf { wanted: &mut wanted, findings: &mut *findings };
-            let Some(leads) = map.next_key_seed(key)? else { return Ok(()) };
-            map.next_value_seed(Walk { wanted: leads, findings: &mut *findings })?;
+        while let Some(Key(key)) = map.next_key()? {
+            let wanted = leads(&mut wanted, findings, &key);
+            map.next_value_seed(Walk { wanted, findings: &mut *findings })?;
         }
+        Ok(())
     }
 
     /// Array elements are addressed by their index (RFC 6901, section 4).
@@ -411,45 +413,29 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 }
 
-/// An object's key, unescaped: selects the paths through its value.
-struct KeyOf<'k, 'w> {
-    wanted: &'k mut [Wanted<'w>],
-    findings: &'k mut Findings,
-}
+/// An object's key, unescaped.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
 
-impl<'de, 'w> DeserializeSeed<'de> for KeyOf<'_, 'w> {
-    type Value = Vec<Wanted<'w>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de, 'w> Visitor<'de> for KeyOf<'_, 'w> {
-    type Value = Vec<Wanted<'w>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        let mut leads = Vec::new();
-        for wanted in self.wanted {
-            let Some((token, rest)) = wanted.rest.split_first() else { continue };
-            if !self.findings.is_same_key(token, key) {
-                continue;
-            }
-            if std::mem::replace(&mut wanted.seen, true) {
-                self.findings.fail(wanted.query, NoModel::RepeatedKey);
-            }
-            if token == key {
-                leads.push(Wanted::new(wanted.query, rest));
-            } else {
-                self.findings.fail(wanted.query, NoModel::OtherCase);
-            }
+/// The rest of every path through the value of this key.
+fn leads<'w>(wanted: &mut [Wanted<'w>], findings: &mut Findings, key: &str) -> Vec<Wanted<'w>> {
+    let mut leads = Vec::new();
+    for wanted in wanted {
+        let Some((token, rest)) = wanted.rest.split_first() else { continue };
+        if !findings.is_same_key(token, key) {
+            continue;
         }
-        Ok(leads)
+        if std::mem::replace(&mut wanted.seen, true) {
+            findings.fail(wanted.query, NoModel::RepeatedKey);
+        }
+        if token == key {
+            leads.push(Wanted::new(wanted.query, rest));
+        } else {
+            findings.fail(wanted.query, NoModel::OtherCase);
+        }
     }
+    leads
 }
 
 #[cfg(test)]
