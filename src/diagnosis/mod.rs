@@ -28,6 +28,7 @@ use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::signature::causes::{Cause, GivenUp};
+use crate::telemetry::identity::TraceId;
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
 
 /// The longest diagnosis of one sample. Guards against a slow or busy processor: [`sample::MOST_WORK`] takes a fifth of it.
@@ -112,7 +113,7 @@ impl Thread {
         let mut goes_on = || !ends.load(Ordering::Relaxed) && begun.elapsed() < LONGEST;
         let found = sample.cause(&mut goes_on);
         tell(sample, &found);
-        if let Some(label) = sample.label() {
+        if let Some(label) = &sample.label {
             let cause = found.as_ref().ok().and_then(Option::as_ref);
             self.tally.diagnosed(label.slot, cause.map_or(UNEXPLAINED, Cause::as_str));
         }
@@ -143,9 +144,12 @@ impl Thread {
 
 /// Logs the cause. A client can trigger this, so the level is `info` at most.
 fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
-    let (request_id, trace_id, reason) =
-        (sample.request_id(), sample.trace_id(), sample.reason().map(Reason::as_str));
-    let route = sample.label().map(|label| &*label.path);
+    let (request_id, trace_id, reason) = (
+        sample.request_id(),
+        sample.trace_id.as_ref().map(TraceId::as_str),
+        sample.reason.map(Reason::as_str),
+    );
+    let route = sample.label.as_ref().map(|label| &*label.path);
     match found {
         Ok(Some(cause)) => {
             let (label, detail, advice) = (cause.as_str(), cause.to_string(), cause.advice());

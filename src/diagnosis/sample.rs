@@ -73,11 +73,14 @@ impl RouteContexts {
 pub struct Sample {
     /// The route's number.
     route: usize,
-    label: Option<RouteLabel>,
+    /// The route's label in the log and the metrics.
+    pub(crate) label: Option<RouteLabel>,
     id: RequestId,
     given_id: Option<GivenId>,
-    trace_id: Option<TraceId>,
-    reason: Option<Reason>,
+    /// The trace id that the request carries.
+    pub(crate) trace_id: Option<TraceId>,
+    /// Why the request was refused, or would have been.
+    pub(crate) reason: Option<Reason>,
     method: String,
     target: Vec<u8>,
     fields: Kept,
@@ -158,12 +161,6 @@ impl Sample {
         likely_cause(&entry.verifier, &context, self.content.as_deref(), others, &mut work)
     }
 
-    /// The route's label in the log and the metrics.
-    #[must_use]
-    pub fn label(&self) -> Option<&RouteLabel> {
-        self.label.as_ref()
-    }
-
     /// The request id in the log.
     #[must_use]
     pub fn request_id(&self) -> String {
@@ -171,18 +168,6 @@ impl Sample {
             Some(id) => id.as_str().to_owned(),
             None => self.id.to_string(),
         }
-    }
-
-    /// The trace id that the request carries.
-    #[must_use]
-    pub fn trace_id(&self) -> Option<&str> {
-        self.trace_id.as_ref().map(TraceId::as_str)
-    }
-
-    /// Why the request was refused, or would have been.
-    #[must_use]
-    pub fn reason(&self) -> Option<Reason> {
-        self.reason
     }
 }
 

@@ -1,6 +1,5 @@
 //! Shell. Who serves the connections that are accepted: our own HTTP/1, unless whoever starts the server has another.
 
-use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,20 +33,11 @@ pub struct AcceptedConnection {
 pub type Serve = fn(AcceptedConnection) -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// Who serves connections.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum FrontEnd {
     /// Our own HTTP/1. It is not called through a pointer.
     #[default]
     Http1,
     /// Another one. It is polled again when the connection is evicted.
     Other(Serve),
-}
-
-impl fmt::Debug for FrontEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http1 => "Http1",
-            Self::Other(_) => "Other",
-        })
-    }
 }

@@ -2,8 +2,6 @@
 //!
 //! Nothing here is secret: not the key, not the signature, not the time of the comparison.
 
-use std::fmt;
-
 use ed25519_dalek::{StreamVerifier, VerifyingKey as Ed25519Key};
 use p256::ecdsa::VerifyingKey as P256Key;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
@@ -18,7 +16,7 @@ use super::tag::{Tag, Tags};
 pub struct BadKey;
 
 /// A sender's public key.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) enum PublicKey {
     Ed25519(Ed25519Key),
     P256(P256Key),
@@ -110,12 +108,6 @@ impl Running {
 /// An ECDSA signature in DER, as a tag of fixed length.
 pub(super) fn tag_of_der(der: &[u8]) -> Option<Tag> {
     Tag::of(&p256::ecdsa::Signature::from_der(der).ok()?.to_bytes())
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PublicKey(..)")
-    }
 }
 
 /// The bytes before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo`.

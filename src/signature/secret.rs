@@ -161,7 +161,11 @@ pub const SHORTEST_GOOD_KEY: usize = 16;
 /// The comparison with the sample secrets need not take constant time: it runs at start-up, on the operator's own text.
 #[must_use]
 pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
-    let sample = SAMPLES.iter().any(|sample| text.eq_ignore_ascii_case(sample.as_bytes()));
+    let is_same = |sample: &&str| {
+        let dashed = text.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+        dashed.eq(sample.bytes())
+    };
+    let sample = SAMPLES.iter().any(|sample| is_same(sample));
     if sample {
         Some(Weakness::Sample)
     } else if key.len() < SHORTEST_GOOD_KEY {
@@ -182,24 +186,18 @@ pub(crate) const BASE64_URL: GeneralPurpose =
 /// The prefixes that Standard Webhooks senders put before secrets and before public keys.
 const STANDARD_WEBHOOKS: [&[u8]; 2] = [b"whsec_", b"whpk_"];
 
-/// The placeholder secrets of documentation.
-const SAMPLES: [&str; 22] = [
+/// The placeholder secrets of documentation, in lower case, and with `-` for `_`.
+const SAMPLES: [&str; 16] = [
     "changeme",
     "change-me",
-    "change_me",
     "secret",
     "mysecret",
     "my-secret",
-    "my_secret",
     "your-secret",
-    "your_secret",
     "your-secret-here",
-    "your_secret_here",
     "your-webhook-secret",
-    "your_webhook_secret",
     "webhook-secret",
-    "webhook_secret",
-    "propify_test_secret",
+    "propify-test-secret",
     "password",
     "test",
     "example",

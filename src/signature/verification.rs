@@ -134,7 +134,10 @@ impl<'v, H> Verification<'v, H> {
                 let holds = running.is_some_and(|running| claim.holds(running));
                 match first.and_then(|first| verifier.keys.get(first)) {
                     Some(key) if holds => State::Holds(key),
-                    _ => State::trying(verifier, claim, now, first),
+                    _ => match Trial::of(verifier, claim, now, first) {
+                        Some(trial) => State::Trying(Box::new(trial)),
+                        None => State::Fails,
+                    },
                 }
             }
             None => State::Fails,
@@ -172,15 +175,6 @@ enum State<'v> {
     Fails,
     /// There are more secrets to try.
     Trying(Box<Trial<'v>>),
-}
-
-impl<'v> State<'v> {
-    /// Not inlined, because it is seldom needed.
-    #[cold]
-    #[inline(never)]
-    fn trying(verifier: &'v Verifier, claim: Claim, now: SystemTime, except: Option<usize>) -> Self {
-        Trial::of(verifier, claim, now, except).map_or(Self::Fails, |trial| Self::Trying(Box::new(trial)))
-    }
 }
 
 /// Whether there is more work to do.

@@ -12,15 +12,13 @@ use tracing::info;
 use crate::config::Upstream;
 use crate::http1::connection::Scratch;
 use crate::listen::stream::Arrived;
+use crate::telemetry::repeated::Repeated;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::ForwardError;
 use crate::upstream::response::SURPLUS;
 
 /// How often stale idle connections are closed.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// The log reports surplus bytes from an upstream at most this often: the upstream decides how often they occur.
-const TELL: Duration = Duration::from_secs(60);
 
 /// Idle connections to an upstream, the most recently used on top: as load falls, those below become stale.
 #[derive(Debug)]
@@ -30,8 +28,8 @@ pub struct Pool {
     #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
     idle: RefCell<Vec<Box<Connection>>>,
     swept: Cell<bool>,
-    /// When the log last reported surplus bytes.
-    told: Cell<Option<Instant>>,
+    /// Responses with bytes behind them: the upstream decides how often they occur.
+    surplus: RefCell<Repeated>,
     tracker: TaskTracker,
     scratch: Scratch,
 }
@@ -42,8 +40,8 @@ impl Pool {
     /// `scratch` is a read buffer that is shared with other pools.
     #[must_use]
     pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker, scratch: Scratch) -> Rc<Self> {
-        let (max_idle, swept, told) = (Cell::new(max_idle), Cell::new(false), Cell::new(None));
-        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, told, tracker, scratch })
+        let (max_idle, swept, surplus) = (Cell::new(max_idle), Cell::new(false), RefCell::default());
+        Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, surplus, tracker, scratch })
     }
 
     /// The upstream that it connects to.
@@ -114,11 +112,9 @@ impl Pool {
         }
     }
 
-    /// Logs surplus bytes, at most once per [`TELL`].
-    #[cold]
+    /// Logs surplus bytes, at most once a minute.
     fn tell_of_surplus(&self, now: Instant) {
-        if self.told.get().is_none_or(|told| now.saturating_duration_since(told) >= TELL) {
-            self.told.set(Some(now));
+        if self.surplus.borrow_mut().count(now.into_std()).is_some() {
             info!(upstream = %self.upstream.origin, "{SURPLUS}");
         }
     }

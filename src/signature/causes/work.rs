@@ -1,7 +1,5 @@
 //! Pure. The bound on a diagnosis: its work and its time. Guards against requests that are expensive to diagnose.
 
-use std::fmt;
-
 /// The work that may still be done, in bytes that are read, written or hashed.
 pub struct Work<'w> {
     left: usize,
@@ -35,11 +33,5 @@ impl<'w> Work<'w> {
     #[must_use]
     pub fn done(&self) -> usize {
         self.done
-    }
-}
-
-impl fmt::Debug for Work<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Work").field("left", &self.left).field("done", &self.done).finish_non_exhaustive()
     }
 }
