@@ -165,7 +165,7 @@ pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
         let dashed = text.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
         dashed.eq(sample.bytes())
     };
-    let sample = SAMPLES.iter().any(|sample| is_same(sample));
+    let sample = SAMPLES.iter().any(is_same);
     if sample {
         Some(Weakness::Sample)
     } else if key.len() < SHORTEST_GOOD_KEY {

@@ -9,7 +9,7 @@ const UNUSUAL: u8 = 2;
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
-    #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "evaluated by the compiler")]
+    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
     #[expect(clippy::as_conversions, reason = "no other conversion can be called in a constant")]
     while byte < table.len() {
         table[byte] = class_of(byte as u8);
