@@ -92,7 +92,7 @@ fn state(control: &Control, asked: &Compared) -> State {
         generation: generation.number,
         differences: is_comparable.then(|| differences(&asked.parts, &generation.parts)),
         restart: generation.fixed.iter().map(|key| (*key).to_owned()).collect(),
-        outdated: control.is_outdated(),
+        outdated: control.reloads().is_outdated,
         listening: control.listening().iter().map(ToString::to_string).collect(),
         now: seconds(SystemTime::now()),
         descriptors_allowed: process::descriptors_allowed(),

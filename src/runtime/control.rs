@@ -3,8 +3,8 @@
 //! The configuration in force is one [`Generation`], replaced whole. Workers watch it: a request compares versions, and
 //! takes the lock around the generation only after a reload.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -65,19 +65,16 @@ impl Generation {
             min_write_rate: config.limits.min_body_rate,
         };
         let gateway = Gateway::new(config, router, Arc::clone(budget), meters, submitter);
-        let (drain_delay, grace) = (config.server.drain_delay, config.server.shutdown_grace);
-        let old_secret_warning = config.log.old_secret_warning;
-        let (parts, descriptors) = (digest::parts(config), process::descriptors_needed(config));
         Ok(Arc::new(Self {
             number,
             gateway,
             limits,
-            drain_delay,
-            grace,
-            old_secret_warning,
-            parts,
+            drain_delay: config.server.drain_delay,
+            grace: config.server.shutdown_grace,
+            old_secret_warning: config.log.old_secret_warning,
+            parts: digest::parts(config),
             fixed,
-            descriptors,
+            descriptors: process::descriptors_needed(config),
         }))
     }
 }
@@ -91,13 +88,15 @@ pub struct Signals {
     pub abort: CancellationToken,
 }
 
-/// The number of reloads, by outcome.
+/// The reloads so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reloads {
-    /// Reloads that put a new generation in force.
+    /// The number of those that put a new generation in force.
     pub ok: u64,
-    /// Reloads that changed nothing because the configuration had an error.
+    /// The number of those that changed nothing because the configuration had an error.
     pub failed: u64,
+    /// Whether the last one failed, so that the generation in force differs from the file.
+    pub is_outdated: bool,
 }
 
 /// The controls of a running server.
@@ -114,9 +113,7 @@ pub struct Control {
     ready: AtomicBool,
     /// The first part of the server that failed.
     failed: OnceLock<ServerPart>,
-    reloads_ok: AtomicU64,
-    reloads_failed: AtomicU64,
-    is_outdated: AtomicBool,
+    reloads: Mutex<Reloads>,
     unannounced: Mutex<Repeated>,
 }
 
@@ -140,9 +137,7 @@ impl Control {
             signals: Signals::default(),
             ready: AtomicBool::new(false),
             failed: OnceLock::new(),
-            reloads_ok: AtomicU64::new(0),
-            reloads_failed: AtomicU64::new(0),
-            is_outdated: AtomicBool::new(false),
+            reloads: Mutex::default(),
             unannounced: Mutex::default(),
         }))
     }
@@ -162,21 +157,17 @@ impl Control {
         let next = compiled.inspect_err(|_conflicts| self.reload_failed())?;
         self.budget.set_max(config.limits.max_buffered);
         self.in_force.send_replace(next);
-        self.reloads_ok.fetch_add(1, Ordering::Relaxed);
-        self.is_outdated.store(false, Ordering::Relaxed);
+        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reloads.ok = reloads.ok.saturating_add(1);
+        reloads.is_outdated = false;
         Ok(fixed)
     }
 
     /// Records that a configuration could not be put in force.
     pub fn reload_failed(&self) {
-        self.reloads_failed.fetch_add(1, Ordering::Relaxed);
-        self.is_outdated.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the last reload failed, so that the generation in force differs from the file.
-    #[must_use]
-    pub fn is_outdated(&self) -> bool {
-        self.is_outdated.load(Ordering::Relaxed)
+        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reloads.failed = reloads.failed.saturating_add(1);
+        reloads.is_outdated = true;
     }
 
     /// Connections of trusted proxies that did not announce their client.
@@ -184,13 +175,10 @@ impl Control {
         &self.unannounced
     }
 
-    /// The number of reloads so far.
+    /// The reloads so far.
     #[must_use]
     pub fn reloads(&self) -> Reloads {
-        Reloads {
-            ok: self.reloads_ok.load(Ordering::Relaxed),
-            failed: self.reloads_failed.load(Ordering::Relaxed),
-        }
+        *self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of the generation in force.
