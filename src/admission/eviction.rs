@@ -30,28 +30,15 @@ pub enum Waits {
 
 impl Waits {
     /// All variants, in the order of their numbers.
-    const ALL: [Self; 7] = [
-        Self::Lingering,
-        Self::Idle,
-        Self::Unread,
-        Self::Head,
-        Self::Content,
-        Self::Observed,
-        Self::Upstream,
-    ];
+    const ALL: [Self; 7] = {
+        use Waits::{Content, Head, Idle, Lingering, Observed, Unread, Upstream};
+        [Lingering, Idle, Unread, Head, Content, Observed, Upstream]
+    };
 
     /// The number of the variant.
     #[must_use]
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Lingering => 0,
-            Self::Idle => 1,
-            Self::Unread => 2,
-            Self::Head => 3,
-            Self::Content => 4,
-            Self::Observed => 5,
-            Self::Upstream => 6,
-        }
+    pub fn number(self) -> u8 {
+        (0..).zip(Self::ALL).find(|(_, waits)| *waits == self).map_or(u8::MAX, |(number, _)| number)
     }
 
     /// The variant of a number.
