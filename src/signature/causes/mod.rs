@@ -32,29 +32,20 @@ pub fn verified_by<F: Fields>(
     content: &[u8],
 ) -> Option<Arc<str>> {
     let mut goes_on = || true;
-    verified(verifier, context, content, &mut Work::new(usize::MAX, &mut goes_on)).ok().flatten()
+    let mut work = Work::new(usize::MAX, &mut goes_on);
+    verified(verifier, context, content, context.now, &mut work).ok().flatten()
 }
 
-/// As [`verified_by`], with a bound on the work.
+/// As [`verified_by`], with a bound on the work, and with the secrets that are valid at this moment.
 fn verified<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
     content: &[u8],
-    work: &mut Work<'_>,
-) -> Result<Option<Arc<str>>, GivenUp> {
-    verified_at(verifier, context, content, context.now, work)
-}
-
-/// As [`verified`], with the secrets that are valid at another time than the one at which the claim is judged.
-fn verified_at<F: Fields>(
-    verifier: &Verifier,
-    context: &Context<'_, F>,
-    content: &[u8],
-    moment: SystemTime,
+    valid_at: SystemTime,
     work: &mut Work<'_>,
 ) -> Result<Option<Arc<str>>, GivenUp> {
     work.spend(CLAIM)?;
-    let trial = verifier.claim(context).ok().and_then(|claim| Trial::of(verifier, claim, moment, None));
+    let trial = verifier.claim(context).ok().and_then(|claim| Trial::of(verifier, claim, valid_at, None));
     let Some(mut trial) = trial else { return Ok(None) };
     loop {
         let step = trial.step(content, PIECE);
@@ -101,23 +92,23 @@ fn of_content<'o, F: Fields>(
 ) -> Result<Option<Cause>, GivenUp> {
     // Before the `not_after` of every secret.
     if verifier.keys.iter().any(|key| !key.counts(context.now))
-        && let Some(secret) = verified_at(verifier, context, content, SystemTime::UNIX_EPOCH, work)?
+        && let Some(secret) = verified(verifier, context, content, SystemTime::UNIX_EPOCH, work)?
     {
         return Ok(Some(Cause::Expired(secret)));
     }
     let verifies = |content: &[u8], work: &mut Work<'_>| {
-        verified(verifier, context, content, work).map(|secret| secret.is_some())
+        verified(verifier, context, content, context.now, work).map(|secret| secret.is_some())
     };
     if let Some(change) = content_change(content, work, verifies)? {
         return Ok(Some(Cause::Content(change)));
     }
     for (path, other) in others {
-        if let Some(secret) = verified(other, context, content, work)? {
+        if let Some(secret) = verified(other, context, content, context.now, work)? {
             return Ok(Some(Cause::OtherRoute { path: path.to_owned(), secret }));
         }
     }
     for (change, key_variant) in &verifier.key_variants {
-        if let Some(secret) = verified(key_variant, context, content, work)? {
+        if let Some(secret) = verified(key_variant, context, content, context.now, work)? {
             return Ok(Some(Cause::Key { secret, change: *change }));
         }
     }
@@ -191,7 +182,7 @@ fn right<F: Fields>(
     work: &mut Work<'_>,
 ) -> Result<bool, GivenUp> {
     match content {
-        Some(content) => Ok(verified(verifier, context, content, work)?.is_some()),
+        Some(content) => Ok(verified(verifier, context, content, context.now, work)?.is_some()),
         None => Ok(true),
     }
 }
@@ -252,7 +243,7 @@ fn malformed<F: Fields>(
     };
     let Some(rewritten) = rewritten else { return Ok(None) };
     let fields = Replaced { others: context.fields, name: &scheme.field, value: rewritten.as_bytes() };
-    let is_right = verified(verifier, &with(context, &fields), content, work)?.is_some();
+    let is_right = verified(verifier, &with(context, &fields), content, context.now, work)?.is_some();
     Ok(is_right.then(|| Cause::Notation(misread(scheme, value))))
 }
 
