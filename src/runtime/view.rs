@@ -15,8 +15,6 @@ use crate::upstream::pool::Pool;
 pub struct View {
     generation: Arc<Generation>,
     pools: Vec<Rc<Pool>>,
-    tracker: TaskTracker,
-    scratch: Scratch,
 }
 
 impl View {
@@ -39,17 +37,13 @@ impl View {
             )
         });
         let pools = pools.collect();
-        Rc::new(Self { generation, pools, tracker, scratch })
+        Rc::new(Self { generation, pools })
     }
 
-    /// The view of another generation. Upstreams in both keep their connections; connections to the others are closed.
+    /// This thread's connections to all upstreams.
     #[must_use]
-    pub fn renewed(&self, generation: Arc<Generation>, workers: usize) -> Rc<Self> {
-        let (tracker, scratch) = (self.tracker.clone(), Rc::clone(&self.scratch));
-        let next = Self::new(generation, workers, tracker, scratch, &self.pools);
-        let stays = |pool: &Rc<Pool>| next.pools.iter().any(|kept| Rc::ptr_eq(kept, pool));
-        self.pools.iter().filter(|pool| !stays(pool)).for_each(|pool| pool.retire());
-        next
+    pub fn pools(&self) -> &[Rc<Pool>] {
+        &self.pools
     }
 
     /// The generation.

@@ -81,7 +81,8 @@ impl Worker {
 
     fn renew(&self) {
         let generation = Arc::clone(&self.in_force.borrow_mut().borrow_and_update());
-        let view = self.view.borrow().renewed(generation, self.workers);
+        let (tracker, scratch) = (self.tracker.clone(), Rc::clone(&self.scratch));
+        let view = View::new(generation, self.workers, tracker, scratch, self.view.borrow().pools());
         let _past = self.view.replace(view);
     }
 

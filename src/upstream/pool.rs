@@ -1,7 +1,7 @@
 //! Shell. Connection pool: the idle connections of one worker to one upstream.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::task::spawn_local;
@@ -24,7 +24,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Pool {
     upstream: Upstream,
-    max_idle: Cell<usize>,
+    max_idle: usize,
     #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
     idle: RefCell<Vec<Box<Connection>>>,
     swept: Cell<bool>,
@@ -40,7 +40,7 @@ impl Pool {
     /// `scratch` is a read buffer that is shared with other pools.
     #[must_use]
     pub fn new(upstream: Upstream, max_idle: usize, tracker: TaskTracker, scratch: Scratch) -> Rc<Self> {
-        let (max_idle, swept, surplus) = (Cell::new(max_idle), Cell::new(false), RefCell::default());
+        let (swept, surplus) = (Cell::new(false), RefCell::default());
         Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, surplus, tracker, scratch })
     }
 
@@ -84,20 +84,13 @@ impl Pool {
             self.tracker.spawn_local(async move {
                 connection.finish(pool.upstream.response_timeout).await;
             });
-        } else if connection.is_reusable() && self.max_idle.get() > 0 {
+        } else if connection.is_reusable() && self.max_idle > 0 {
             connection.rest(now);
             self.idle.borrow_mut().push(connection);
             if !self.swept.replace(true) {
-                let pool = Rc::clone(self);
-                spawn_local(async move { pool.sweep().await });
+                spawn_local(sweep(Rc::downgrade(self)));
             }
         }
-    }
-
-    /// Closes the idle connections and keeps no more: no request will use this pool.
-    pub fn retire(&self) {
-        self.max_idle.set(0);
-        self.idle.borrow_mut().clear();
     }
 
     /// Whether nothing has arrived since the last response.
@@ -119,25 +112,31 @@ impl Pool {
         }
     }
 
-    /// Closes connections that are stale or closed by the upstream, until none is idle.
-    async fn sweep(&self) {
-        let mut ticks = interval(SWEEP);
-        loop {
-            ticks.tick().await;
-            let now = Instant::now();
-            let mut idle = self.idle.borrow_mut();
-            // The least recently used are at the bottom. The limit applies only to connections that have been idle since the
-            // last sweep: under a load that needs more than `max_idle`, none is closed only to be opened again.
-            let mut too_many = idle.len().saturating_sub(self.max_idle.get());
-            idle.retain(|connection| {
-                let is_one_too_many = too_many > 0 && connection.has_rested(now, SWEEP);
-                too_many = too_many.saturating_sub(usize::from(is_one_too_many));
-                !is_one_too_many && !connection.is_stale(now) && self.is_quiet(connection, now)
-            });
-            if idle.is_empty() {
-                self.swept.set(false);
-                return;
-            }
+    /// Closes connections that are stale or closed by the upstream. Returns whether any is idle.
+    fn close_stale(&self) -> bool {
+        let now = Instant::now();
+        let mut idle = self.idle.borrow_mut();
+        // The least recently used are at the bottom. The limit applies only to connections that have been idle since the
+        // last sweep: under a load that needs more than `max_idle`, none is closed only to be opened again.
+        let mut too_many = idle.len().saturating_sub(self.max_idle);
+        idle.retain(|connection| {
+            let is_one_too_many = too_many > 0 && connection.has_rested(now, SWEEP);
+            too_many = too_many.saturating_sub(usize::from(is_one_too_many));
+            !is_one_too_many && !connection.is_stale(now) && self.is_quiet(connection, now)
+        });
+        !idle.is_empty()
+    }
+}
+
+/// Closes stale connections until none is idle, or until no configuration uses the pool, which closes all of them.
+async fn sweep(pool: Weak<Pool>) {
+    let mut ticks = interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        let Some(pool) = pool.upgrade() else { return };
+        if !pool.close_stale() {
+            pool.swept.set(false);
+            return;
         }
     }
 }
