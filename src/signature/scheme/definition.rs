@@ -97,32 +97,25 @@ impl Scheme {
     #[must_use]
     pub fn fault(&self) -> Option<SchemeFault> {
         let key = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Key(_)));
-        if key && !self.other_fields.is_empty() {
-            Some(SchemeFault::KeyInSeveral)
-        } else if self
-            .challenge
-            .as_ref()
-            .is_some_and(|challenge| !challenge.is_safe(self.algorithm, &self.content))
-        {
-            Some(SchemeFault::ProofIsSignature)
-        } else if key && matches!(self.notation.format, Format::Plain { .. }) {
-            Some(SchemeFault::KeyInPlain)
-        } else if self.timestamp.iter().any(|timestamp| self.notation.format.has_tags_under(&timestamp.place))
-        {
-            Some(SchemeFault::KeyIsTag)
-        } else if self.timestamp.is_some() && !self.content.has(&Part::Timestamp) {
-            Some(SchemeFault::TimestampUnsigned)
-        } else if self.timestamp.is_none() && self.content.has(&Part::Timestamp) {
-            Some(SchemeFault::NoTimestamp)
-        } else if self.id.is_some() && !self.content.has(&Part::Id) {
-            Some(SchemeFault::IdUnsigned)
-        } else if self.id.is_none() && self.content.has(&Part::Id) {
-            Some(SchemeFault::NoId)
-        } else if self.algorithm == Algorithm::Token && self.content != Template::body() {
-            Some(SchemeFault::TokenSignsNothing)
-        } else {
-            None
-        }
+        let is_plain = matches!(self.notation.format, Format::Plain { .. });
+        let key_is_tag =
+            self.timestamp.iter().any(|timestamp| self.notation.format.has_tags_under(&timestamp.place));
+        let is_unsafe = |challenge: &Challenge| !challenge.is_safe(self.algorithm, &self.content);
+        let signs_time = self.content.has(&Part::Timestamp);
+        let signs_id = self.content.has(&Part::Id);
+        let signs_more = self.content != Template::body();
+        let faults = [
+            (key && !self.other_fields.is_empty(), SchemeFault::KeyInSeveral),
+            (self.challenge.as_ref().is_some_and(is_unsafe), SchemeFault::ProofIsSignature),
+            (key && is_plain, SchemeFault::KeyInPlain),
+            (key_is_tag, SchemeFault::KeyIsTag),
+            (self.timestamp.is_some() && !signs_time, SchemeFault::TimestampUnsigned),
+            (self.timestamp.is_none() && signs_time, SchemeFault::NoTimestamp),
+            (self.id.is_some() && !signs_id, SchemeFault::IdUnsigned),
+            (self.id.is_none() && signs_id, SchemeFault::NoId),
+            (self.algorithm == Algorithm::Token && signs_more, SchemeFault::TokenSignsNothing),
+        ];
+        faults.into_iter().find(|(is_there, _)| *is_there).map(|(_, fault)| fault)
     }
 }
 
