@@ -6,6 +6,7 @@
 
 pub(super) mod cause;
 mod json;
+mod span;
 mod unpack;
 mod words;
 mod work;
@@ -15,9 +16,9 @@ use std::time::SystemTime;
 
 use crate::signature::algorithm::Algorithm;
 pub use crate::signature::causes::cause::{Cause, ContentChange, KeyChange, NotationError, Side};
+pub use crate::signature::causes::span::Span;
 use crate::signature::causes::transforms::{content_change, rewritten};
 pub use crate::signature::causes::transforms::{key_changes, misread};
-pub use crate::signature::causes::words::Span;
 pub use crate::signature::causes::work::{GivenUp, Work};
 use crate::signature::scheme::{PRESETS, Scheme};
 use crate::signature::trial::{Trial, Tried};
