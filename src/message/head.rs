@@ -287,7 +287,7 @@ fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'stat
 }
 
 /// `1*DIGIT`, and nothing else: no sign, no list.
-fn decimal(value: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }

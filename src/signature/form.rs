@@ -175,7 +175,7 @@ fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Decodes the percent-encoding (RFC 3986, section 2.1) behind a `%`: its byte, and the text that follows.
-pub(super) fn percent_decoded(text: &[u8]) -> Option<(u8, &[u8])> {
+pub(crate) fn percent_decoded(text: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, rest) = text.split_at_checked(2)?;
     let mut byte = [0];
     hex::decode_to_slice(digits, &mut byte).ok()?;

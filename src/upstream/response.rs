@@ -8,7 +8,7 @@ use httparse::ParserConfig;
 use memchr::memchr;
 
 use crate::message::fields::{HopByHop, keep_alive_seconds};
-use crate::message::head::is_same_name;
+use crate::message::head::{decimal, is_same_name};
 use crate::upstream::error::ProtocolError;
 
 /// The longest head of a response, in bytes.
@@ -231,10 +231,7 @@ impl Seen {
             }
             10 if is(b"keep-alive") => self.keep_alive_seconds = keep_alive_seconds(value),
             14 if is(b"content-length") => {
-                let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-                let length = std::str::from_utf8(value).ok().filter(|_| is_number);
-                let length =
-                    length.and_then(|text| text.parse().ok()).ok_or(ProtocolError::UnclearFraming)?;
+                let length = decimal(value).ok_or(ProtocolError::UnclearFraming)?;
                 if self.length.replace(length).is_some() {
                     return Err(ProtocolError::UnclearFraming);
                 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::signature::form::percent_decoded;
+
 /// Why an app could read a segment as another one, or as several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguity {
@@ -63,7 +65,9 @@ pub(crate) fn ambiguity(segment: &str) -> Option<Ambiguity> {
         let found = match byte {
             b'\\' => Some(Ambiguity::Backslash),
             b'%' => {
-                let Some((decoded, tail)) = decoded(tail) else { return Some(Ambiguity::BarePercent) };
+                let Some((decoded, tail)) = percent_decoded(tail) else {
+                    return Some(Ambiguity::BarePercent);
+                };
                 rest = tail;
                 let found = of_encoded(decoded, before);
                 before = Some(decoded);
@@ -84,8 +88,9 @@ pub(crate) fn ambiguity(segment: &str) -> Option<Ambiguity> {
 /// The position of the first `%` that begins no encoding.
 pub(crate) fn bare_percent(text: &str) -> Option<usize> {
     let mut percents = text.match_indices('%');
-    let is_bare =
-        |at: usize| text.as_bytes().get(at.saturating_add(1)..).is_none_or(|tail| decoded(tail).is_none());
+    let is_bare = |at: usize| {
+        text.as_bytes().get(at.saturating_add(1)..).is_none_or(|tail| percent_decoded(tail).is_none())
+    };
     percents.find(|(at, _)| is_bare(*at)).map(|(at, _)| at)
 }
 
@@ -97,15 +102,6 @@ fn is_dots(segment: &[u8]) -> bool {
         [b'%', b'3', digit, ..] => digit.eq_ignore_ascii_case(&b'b'),
         _ => false,
     })
-}
-
-/// The byte encoded by the first two digits of a text, and the rest of the text.
-fn decoded(text: &[u8]) -> Option<(u8, &[u8])> {
-    let (digits, rest) = text.split_at_checked(2)?;
-    let mut byte = [0];
-    hex::decode_to_slice(digits, &mut byte).ok()?;
-    let [byte] = byte;
-    Some((byte, rest))
 }
 
 fn of_encoded(byte: u8, before: Option<u8>) -> Option<Ambiguity> {
@@ -229,7 +225,7 @@ mod tests {
                 let mut once = Vec::new();
                 let mut rest = segment.as_bytes();
                 while let Some((byte, tail)) = rest.split_first() {
-                    let (byte, tail) = if *byte == b'%' { decoded(tail).unwrap() } else { (*byte, tail) };
+                    let (byte, tail) = if *byte == b'%' { percent_decoded(tail).unwrap() } else { (*byte, tail) };
                     once.push(byte);
                     rest = tail;
                 }
