@@ -102,7 +102,7 @@ pub fn start_with(
     for (index, listening) in listening.into_iter().enumerate() {
         let (control, connection_limit) = (Arc::clone(&control), Arc::clone(&connection_limit));
         let plan = WorkerPlan { control, connection_limit, workers, listening, front_end };
-        let started = plan.start(index).inspect_err(|_error| handle.abort());
+        let started = plan.start(index).inspect_err(|_error| handle.control.abort());
         handle.workers.push(started.map_err(StartError::Thread)?);
     }
     handle.control.set_ready(handle.addresses.clone());
@@ -128,20 +128,9 @@ impl Handle {
         &self.control
     }
 
-    /// Bytes of content and of large heads held in memory now.
-    #[must_use]
-    pub fn buffered_bytes(&self) -> u64 {
-        self.control.buffered_bytes()
-    }
-
     /// Stops accepting, and lets requests under way finish within the grace period. Returns at once.
     pub fn drain(&self) {
         self.control.drain();
-    }
-
-    /// Ends at once, and cuts off requests under way.
-    pub fn abort(&self) {
-        self.control.abort();
     }
 
     /// Waits until every worker has ended, and after them the admin listener and the diagnosis thread.

@@ -61,7 +61,7 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
-            handle.abort();
+            handle.control().abort();
             let _cut_off = handle.wait();
         }
     }
