@@ -55,7 +55,7 @@ pub const CONNECTION: u64 = TASK + bytes(READ_SIZE) + larger(2 * bytes(FREE_HEAD
 /// A response, as far as a connection holds it: its head, the bytes being written, and the next piece.
 pub const RESPONSE: u64 = RESPONSE_HEAD + bytes(FULL) + 2 * bytes(READ_SIZE);
 
-/// The copies of one content during its diagnosis: 1 MiB decompressed, and others of the sample.
+/// A sample under diagnosis, and the copies of its content: 1 MiB decompressed, and others of the sample.
 pub const DIAGNOSIS: u64 = 4 * MIB;
 
 /// The allocator's overhead: one part in this many of all that is allocated and freed.

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_backlog_holds_a_sample_for_each_token_and_the_end() {
-        assert_eq!(WAITING, usize::try_from(TOTAL_TOKENS).unwrap() + 1);
+    fn the_backlog_holds_a_sample_for_each_token() {
+        assert_eq!(WAITING, usize::try_from(TOTAL_TOKENS).unwrap());
     }
 }

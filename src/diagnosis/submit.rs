@@ -23,8 +23,8 @@ pub const TOTAL_PERIOD: Duration = Duration::from_secs(15);
 /// 2 MiB.
 pub const TOTAL_TOKENS: u32 = 8;
 
-/// The capacity of the backlog: a sample for each token of a period, and the end. A sample that does not fit is dropped.
-pub(crate) const WAITING: usize = 9;
+/// The capacity of the backlog: a sample for each token of a period. A sample that does not fit is dropped.
+pub(crate) const WAITING: usize = 8;
 
 /// Submits samples, from any thread.
 #[derive(Clone, Debug)]
