@@ -17,8 +17,14 @@ pub(super) struct Key {
 
 impl Key {
     /// An optional key.
-    pub(super) const fn new(name: &'static str, value: Value, about: &'static str) -> Self {
-        Self { name, value, about, default: None, required: false }
+    pub(super) const fn new(name: &'static str, value: Value) -> Self {
+        Self { name, value, about: "", default: None, required: false }
+    }
+
+    /// Sets the purpose.
+    pub(super) const fn about(mut self, about: &'static str) -> Self {
+        self.about = about;
+        self
     }
 
     /// Sets the default.

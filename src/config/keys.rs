@@ -13,78 +13,50 @@ use crate::signature::window::Unit;
 
 /// The top level.
 pub(super) const ROOT: &[Key] = &[
-    Key::new("server", Value::Table(SERVER), "The listeners, and what serves them."),
-    Key::new("limits", Value::Table(LIMITS), "What one sender may take."),
-    Key::new("upstream", Value::Table(UPSTREAM), "For every upstream; a route may set its own."),
-    Key::new("admin", Value::Table(ADMIN), "Health, readiness and metrics. Without this table they are off."),
-    Key::new("log", Value::Table(LOG), "Log lines, on standard output."),
-    Key::new(
-        "forward",
-        Value::Table(FORWARD),
-        "What is added to a request on its way: nothing, unless asked for.",
-    ),
-    Key::new(
-        "schemes",
-        Value::Named { name: LABEL, value: &Value::Table(SCHEME) },
-        "How senders sign that hookgate does not know, each under a name of its own.",
-    ),
-    Key::new("signature", SIGNED, "Who signs, for every route that has no signature of its own."),
-    Key::new(
-        "routes",
-        Value::List { of: &Value::Table(ROUTE), empty: false },
-        "What goes where. A literal path wins over {name}, which wins over {*rest}.",
-    )
-    .required(),
+    Key::new("server", Value::Table(SERVER)).about("The listeners, and what serves them."),
+    Key::new("limits", Value::Table(LIMITS)).about("What one sender may take."),
+    Key::new("upstream", Value::Table(UPSTREAM)).about("For every upstream; a route may set its own."),
+    Key::new("admin", Value::Table(ADMIN))
+        .about("Health, readiness and metrics. Without this table they are off."),
+    Key::new("log", Value::Table(LOG)).about("Log lines, on standard output."),
+    Key::new("forward", Value::Table(FORWARD))
+        .about("What is added to a request on its way: nothing, unless asked for."),
+    Key::new("schemes", Value::Named { name: LABEL, value: &Value::Table(SCHEME) })
+        .about("How senders sign that hookgate does not know, each under a name of its own."),
+    Key::new("signature", SIGNED).about("Who signs, for every route that has no signature of its own."),
+    Key::new("routes", Value::List { of: &Value::Table(ROUTE), empty: false })
+        .required()
+        .about("What goes where. A literal path wins over {name}, which wins over {*rest}."),
 ];
 
 /// `[server]`
 pub(super) const SERVER: &[Key] = &[
-    Key::new(
-        "listen",
-        LISTENERS,
-        "An address or a list of them: IP and port, or unix:/path. 0.0.0.0:8080 is every interface.",
-    )
-    .or("\"127.0.0.1:8080\""),
-    Key::new(
-        "reuse_port",
-        Value::Flag,
-        "Whether a second hookgate may listen on the same addresses, for an upgrade.",
-    )
-    .or("false"),
-    Key::new(
-        "unix_mode",
-        Value::Text("^0?[0-7]{3}$"),
-        "The mode of the unix sockets' files, in octal: whoever may write to one may connect.",
-    )
-    .or("\"0660\""),
-    Key::new(
-        "proxy_protocol",
-        Value::Table(PROXY_PROTOCOL),
-        "Proxies that announce the client at the beginning of each connection (PROXY protocol, version 1 or 2). They \
-         must; nobody else is believed.",
+    Key::new("listen", LISTENERS)
+        .or("\"127.0.0.1:8080\"")
+        .about("An address or a list of them: IP and port, or unix:/path. 0.0.0.0:8080 is every interface."),
+    Key::new("reuse_port", Value::Flag)
+        .or("false")
+        .about("Whether a second hookgate may listen on the same addresses, for an upgrade."),
+    Key::new("unix_mode", Value::Text("^0?[0-7]{3}$"))
+        .or("\"0660\"")
+        .about("The mode of the unix sockets' files, in octal: whoever may write to one may connect."),
+    Key::new("proxy_protocol", Value::Table(PROXY_PROTOCOL)).about(
+        "Proxies that announce the client at the beginning of each connection (PROXY protocol, version 1 \
+         or 2). They must; nobody else is believed.",
     ),
-    Key::new(
-        "workers",
-        Value::Count { least: 1, most: MOST_WORKERS },
-        "Threads, each with its own listener and its own connections to the upstreams. Default: one per core.",
+    Key::new("workers", Value::Count { least: 1, most: MOST_WORKERS }).about(
+        "Threads, each with its own listener and its own connections to the upstreams. Default: one per \
+         core.",
     ),
-    Key::new(
-        "max_connections",
-        Value::Count { least: 1, most: MOST_CONNECTIONS },
-        "Connections served at once. For more, one is closed that waits for its client; an event that waits for the app never is.",
-    )
-    .or("10000"),
-    Key::new(
-        "drain_delay",
-        Value::Duration,
-        "After SIGTERM, how long to serve as before while readiness fails. Default: none.",
+    Key::new("max_connections", Value::Count { least: 1, most: MOST_CONNECTIONS }).or("10000").about(
+        "Connections served at once. For more, one is closed that waits for its client; an event that \
+         waits for the app never is.",
     ),
-    Key::new(
-        "shutdown_grace",
-        Value::Duration,
+    Key::new("drain_delay", Value::Duration)
+        .about("After SIGTERM, how long to serve as before while readiness fails. Default: none."),
+    Key::new("shutdown_grace", Value::Duration).or("\"30s\"").about(
         "After SIGTERM and drain_delay, how long requests under way may take before they are cut off.",
-    )
-    .or("\"30s\""),
+    ),
 ];
 
 /// `proxy_protocol` of `[server]`.
@@ -92,65 +64,48 @@ pub(super) const PROXY_PROTOCOL: &[Key] = &[
     Key::new(
         "trusted",
         Value::List { of: &Value::Text("^(unix|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$"), empty: false },
-        "The proxies: addresses, networks such as 10.0.0.0/8, or unix for whoever connects to a unix socket.",
     )
-    .required(),
-    Key::new("listen", LISTENERS, "On which listeners they do so, as they stand in [server]. Default: all."),
+    .required()
+    .about(
+        "The proxies: addresses, networks such as 10.0.0.0/8, or unix for whoever connects to a unix \
+         socket.",
+    ),
+    Key::new("listen", LISTENERS)
+        .about("On which listeners they do so, as they stand in [server]. Default: all."),
 ];
 
 /// `[limits]`
 pub(super) const LIMITS: &[Key] = &[
-    Key::new(
-        "max_body",
-        Value::Size { least: 1, most: MOST_MEMORY },
-        "Against huge bodies: bytes that one may have. A route may set its own. 413, body_too_large.",
-    )
-    .or("\"1MiB\""),
-    Key::new(
-        "max_buffered",
-        Value::Size { least: 1, most: MOST_MEMORY },
-        "Against many bodies and large heads at once: bytes of all request bodies, and of request heads over 4 KiB, in \
-         memory. Never less than any max_body. 503, overloaded.",
-    )
-    .or("\"256MiB\""),
-    Key::new(
-        "max_header_bytes",
-        Value::Size { least: 1 << 10, most: 1 << 20 },
-        "Against endless header fields: bytes of request line and fields together. 431, or 414 for a request line that alone is over it or over 16 KiB.",
-    )
-    .or("\"32KiB\""),
-    Key::new(
-        "header_timeout",
-        Value::Duration,
-        "Against connections that say nothing: to the end of the header fields. 408, or closed.",
-    )
-    .or("\"10s\""),
-    Key::new(
-        "body_timeout",
-        Value::Duration,
-        "Against bodies that never end: from the end of the header fields to the end of the body. 408, body_timeout.",
-    )
-    .or("\"30s\""),
-    Key::new(
-        "min_body_rate",
-        Value::Size { least: 0, most: MOST_MEMORY },
-        "Against bodies that trickle in: bytes per second, on average, after a grace of 5 s. 408, body_timeout. Also against \
-         clients that take their response as slowly, on average over the time that they make us wait. 0 turns both off.",
-    )
-    .or("\"1KiB\""),
-    Key::new(
-        "idle_timeout",
-        Value::Duration,
-        "Against connections kept alive for nothing: between two requests.",
-    )
-    .or("\"75s\""),
-    Key::new(
-        "write_timeout",
-        Value::Duration,
-        "Against clients that do not take their response: how long one may take nothing of it at a time; all in all, \
-         min_body_rate bounds it.",
-    )
-    .or("\"30s\""),
+    Key::new("max_body", Value::Size { least: 1, most: MOST_MEMORY })
+        .or("\"1MiB\"")
+        .about("Against huge bodies: bytes that one may have. A route may set its own. 413, body_too_large."),
+    Key::new("max_buffered", Value::Size { least: 1, most: MOST_MEMORY }).or("\"256MiB\"").about(
+        "Against many bodies and large heads at once: bytes of all request bodies, and of request heads \
+         over 4 KiB, in memory. Never less than any max_body. 503, overloaded.",
+    ),
+    Key::new("max_header_bytes", Value::Size { least: 1 << 10, most: 1 << 20 }).or("\"32KiB\"").about(
+        "Against endless header fields: bytes of request line and fields together. 431, or 414 for a \
+         request line that alone is over it or over 16 KiB.",
+    ),
+    Key::new("header_timeout", Value::Duration)
+        .or("\"10s\"")
+        .about("Against connections that say nothing: to the end of the header fields. 408, or closed."),
+    Key::new("body_timeout", Value::Duration).or("\"30s\"").about(
+        "Against bodies that never end: from the end of the header fields to the end of the body. 408, \
+         body_timeout.",
+    ),
+    Key::new("min_body_rate", Value::Size { least: 0, most: MOST_MEMORY }).or("\"1KiB\"").about(
+        "Against bodies that trickle in: bytes per second, on average, after a grace of 5 s. 408, \
+         body_timeout. Also against clients that take their response as slowly, on average over the time \
+         that they make us wait. 0 turns both off.",
+    ),
+    Key::new("idle_timeout", Value::Duration)
+        .or("\"75s\"")
+        .about("Against connections kept alive for nothing: between two requests."),
+    Key::new("write_timeout", Value::Duration).or("\"30s\"").about(
+        "Against clients that do not take their response: how long one may take nothing of it at a time; \
+         all in all, min_body_rate bounds it.",
+    ),
 ];
 
 /// `[upstream]`
@@ -161,296 +116,209 @@ pub(super) const UPSTREAM: &[Key] = &[
     IDLE_TIMEOUT.or("\"4s\""),
 ];
 
-const CONNECT_TIMEOUT: Key = Key::new(
-    "connect_timeout",
-    Value::Duration,
-    "Against apps that are gone: for a connection to come about. 502, upstream_unreachable.",
+const CONNECT_TIMEOUT: Key = Key::new("connect_timeout", Value::Duration)
+    .about("Against apps that are gone: for a connection to come about. 502, upstream_unreachable.");
+const RESPONSE_TIMEOUT: Key = Key::new("response_timeout", Value::Duration).about(
+    "Against apps that hang: from the last byte of the request to the response's header fields (504, \
+         upstream_timeout); for each further piece of a request that is being sent, and of the response.",
 );
-const RESPONSE_TIMEOUT: Key = Key::new(
-    "response_timeout",
-    Value::Duration,
-    "Against apps that hang: from the last byte of the request to the response's header fields (504, upstream_timeout); \
-     for each further piece of a request that is being sent, and of the response.",
-);
-const MAX_IDLE: Key = Key::new(
-    "max_idle",
-    Value::Count { least: 0, most: MOST_IDLE },
-    "Connections that are kept open to an upstream for the next request, all workers together.",
-);
-const IDLE_TIMEOUT: Key = Key::new(
-    "idle_timeout",
-    Value::Duration,
-    "How long such a connection is kept: less than the upstream allows, or a request meets one being closed.",
+const MAX_IDLE: Key = Key::new("max_idle", Value::Count { least: 0, most: MOST_IDLE })
+    .about("Connections that are kept open to an upstream for the next request, all workers together.");
+const IDLE_TIMEOUT: Key = Key::new("idle_timeout", Value::Duration).about(
+    "How long such a connection is kept: less than the upstream allows, or a request meets one being \
+         closed.",
 );
 
 /// `[admin]`
-pub(super) const ADMIN: &[Key] = &[Key::new(
-    "listen",
-    Value::Either(&[TCP, Value::List { of: &TCP, empty: false }]),
-    "An address or a list of them, with IP and port. Never where senders can reach it.",
-)
-.or("\"127.0.0.1:9901\"")];
+pub(super) const ADMIN: &[Key] =
+    &[Key::new("listen", Value::Either(&[TCP, Value::List { of: &TCP, empty: false }]))
+        .or("\"127.0.0.1:9901\"")
+        .about("An address or a list of them, with IP and port. Never where senders can reach it.")];
 
 /// `[log]`
 pub(super) const LOG: &[Key] = &[
-    Key::new(
-        "format",
-        Value::Word(|| words(&LOG_FORMATS)),
-        "pretty for people, json for programs, auto: pretty on a terminal and json otherwise.",
-    )
-    .or("\"auto\""),
-    Key::new(
-        "level",
-        Value::Word(|| words(&LEVELS)),
-        "error: somebody must act; warn: somebody should look; info: what happens; debug and trace: what happens inside.",
-    )
-    .or("\"info\""),
-    Key::new(
-        "access",
-        Value::Word(|| words(&ACCESS)),
-        "Which requests leave a line: all, refused (those that did not get their app's answer), off.",
-    )
-    .or("\"all\""),
-    Key::new(
-        "request_id_field",
-        FIELD,
-        "The field that a request's id in the log is taken from, if it is fit for one. Default: an id is made.",
+    Key::new("format", Value::Word(|| words(&LOG_FORMATS)))
+        .or("\"auto\"")
+        .about("pretty for people, json for programs, auto: pretty on a terminal and json otherwise."),
+    Key::new("level", Value::Word(|| words(&LEVELS))).or("\"info\"").about(
+        "error: somebody must act; warn: somebody should look; info: what happens; debug and trace: what \
+         happens inside.",
     ),
-    Key::new("diagnose", Value::Flag, "Whether the log says the likely cause of a signature that does not verify.")
-        .or("true"),
-    Key::new(
-        "old_secret_warning",
-        Value::Duration,
-        "How often it is said that an old secret still verifies events; \"0s\" for never.",
-    )
-    .or("\"1h\""),
+    Key::new("access", Value::Word(|| words(&ACCESS)))
+        .or("\"all\"")
+        .about("Which requests leave a line: all, refused (those that did not get their app's answer), off."),
+    Key::new("request_id_field", FIELD).about(
+        "The field that a request's id in the log is taken from, if it is fit for one. Default: an id is \
+         made.",
+    ),
+    Key::new("diagnose", Value::Flag)
+        .or("true")
+        .about("Whether the log says the likely cause of a signature that does not verify."),
+    Key::new("old_secret_warning", Value::Duration)
+        .or("\"1h\"")
+        .about("How often it is said that an old secret still verifies events; \"0s\" for never."),
 ];
 
 /// `[forward]`
 pub(super) const FORWARD: &[Key] = &[
-    Key::new(
-        "x_forwarded",
-        Value::FlagOr("overwrite"),
-        "true appends to x-forwarded-for, -proto and -host: only the last entry of each is hookgate's. overwrite puts \
-         hookgate's in the place of what the client claims.",
-    )
-    .or("false"),
-    Key::new(
-        "verified_field",
-        FIELD,
-        "A field that says by which scheme and secret the request was verified; whatever a client sends under this name \
-         is removed, and what looks like it is refused. Default: none.",
+    Key::new("x_forwarded", Value::FlagOr("overwrite")).or("false").about(
+        "true appends to x-forwarded-for, -proto and -host: only the last entry of each is hookgate's. \
+         overwrite puts hookgate's in the place of what the client claims.",
     ),
-    Key::new("via", Value::Flag, "true adds a via field, as RFC 9110, section 7.6.3, asks of gateways.").or("false"),
+    Key::new("verified_field", FIELD).about(
+        "A field that says by which scheme and secret the request was verified; whatever a client sends \
+         under this name is removed, and what looks like it is refused. Default: none.",
+    ),
+    Key::new("via", Value::Flag)
+        .or("false")
+        .about("true adds a via field, as RFC 9110, section 7.6.3, asks of gateways."),
 ];
 
 /// `[schemes.NAME]`
 pub(super) const SCHEME: &[Key] = &[
-    Key::new("algorithm", Value::Word(|| words(&Algorithm::ALL)), "How it signs.").or("\"hmac-sha256\""),
-    Key::new(
-        "header",
-        Value::Either(&[FIELD, Value::List { of: &FIELD, empty: false }]),
-        "The field with the signature, or several, any of which may have one that verifies.",
-    )
-    .required(),
-    Key::new(
-        "format",
-        Value::Word(|| words(&FORMATS)),
-        "plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd.",
-    )
-    .or("\"plain\""),
-    Key::new("prefix", Value::Text(""), "What stands before a plain signature, such as sha256=."),
-    Key::new(
-        "separator",
-        Value::Word(|| words(&Separator::ALL)),
-        "Between the entries of a list. Default: a comma for pairs, a space for tagged.",
+    Key::new("algorithm", Value::Word(|| words(&Algorithm::ALL)))
+        .or("\"hmac-sha256\"")
+        .about("How it signs."),
+    Key::new("header", Value::Either(&[FIELD, Value::List { of: &FIELD, empty: false }]))
+        .required()
+        .about("The field with the signature, or several, any of which may have one that verifies."),
+    Key::new("format", Value::Word(|| words(&FORMATS)))
+        .or("\"plain\"")
+        .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd."),
+    Key::new("prefix", Value::Text("")).about("What stands before a plain signature, such as sha256=."),
+    Key::new("separator", Value::Word(|| words(&Separator::ALL)))
+        .about("Between the entries of a list. Default: a comma for pairs, a space for tagged."),
+    Key::new("tag", Value::Text("^[!-~]+$"))
+        .about("In a list: which entries are signatures; any may verify."),
+    Key::new("encoding", Value::Word(|| words(&Encoding::ALL)))
+        .or("\"hex\"")
+        .about("How the signature is written."),
+    Key::new("secret_encoding", Value::Word(|| words(&SecretEncoding::ALL)))
+        .or("\"utf8\"")
+        .about("How a secret's text stands for the key's bytes; a secret may say otherwise."),
+    Key::new("content", Value::Text("\\{(body|form|digest:[^}]+)\\}")).or("\"{body}\"").about(
+        "What is signed, of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and {header:x}; \
+         {form} and {digest:name} in the place of {body} for senders that sign those.",
     ),
-    Key::new("tag", Value::Text("^[!-~]+$"), "In a list: which entries are signatures; any may verify."),
-    Key::new("encoding", Value::Word(|| words(&Encoding::ALL)), "How the signature is written.")
-        .or("\"hex\""),
-    Key::new(
-        "secret_encoding",
-        Value::Word(|| words(&SecretEncoding::ALL)),
-        "How a secret's text stands for the key's bytes; a secret may say otherwise.",
-    )
-    .or("\"utf8\""),
-    Key::new(
-        "content",
-        Value::Text("\\{(body|form|digest:[^}]+)\\}"),
-        "What is signed, of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and {header:x}; {form} and \
-         {digest:name} in the place of {body} for senders that sign those.",
-    )
-    .or("\"{body}\""),
-    Key::new(
-        "timestamp",
-        Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key"] },
-        "Where the signed time stands.",
-    ),
-    Key::new("tolerance", TOLERATED, "How far the signed time may be from now. Default: 5m both ways."),
-    Key::new("id", FIELD, "The field with the event's identifier, where that is signed."),
-    Key::new(
-        "model_pointers",
-        POINTERS,
-        "Where its events name their model: JSON pointers (RFC 6901), first come first.",
-    ),
-    Key::new("integration_pointers", POINTERS, "Where its events say whom they are from."),
-    Key::new(
-        "challenge",
-        Value::Table(CHALLENGE),
-        "What the sender asks before it delivers, and the answer, given where a signature says challenge = \"answer\".",
+    Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key"] })
+        .about("Where the signed time stands."),
+    Key::new("tolerance", TOLERATED).about("How far the signed time may be from now. Default: 5m both ways."),
+    Key::new("id", FIELD).about("The field with the event's identifier, where that is signed."),
+    Key::new("model_pointers", POINTERS)
+        .about("Where its events name their model: JSON pointers (RFC 6901), first come first."),
+    Key::new("integration_pointers", POINTERS).about("Where its events say whom they are from."),
+    Key::new("challenge", Value::Table(CHALLENGE)).about(
+        "What the sender asks before it delivers, and the answer, given where a signature says challenge = \
+         \"answer\".",
     ),
 ];
 
 /// A scheme's `challenge`.
 pub(super) const CHALLENGE: &[Key] = &[
-    Key::new(
-        "when",
-        Value::Named { name: "", value: &TEXT_OR_NUMBER },
-        "What tells a challenge from an event: by JSON pointer in the content, by name in the query.",
-    ),
-    Key::new("value", Value::Text("^/"), "Where in the content the value is that is answered with."),
-    Key::new(
-        "query",
-        Value::Text("."),
-        "The parameter of the query that is answered with, of a GET that nobody signs.",
-    ),
-    Key::new("token", Value::Text("."), "The parameter of the query that verify_token is compared with."),
-    Key::new(
-        "answer",
-        Value::Either(&[Value::Text(""), Value::Named { name: "", value: &TEXT_OR_NUMBER }]),
-        "The answer: {value}, {hmac} of it, or a text; a table for JSON.",
-    )
-    .required(),
+    Key::new("when", Value::Named { name: "", value: &TEXT_OR_NUMBER })
+        .about("What tells a challenge from an event: by JSON pointer in the content, by name in the query."),
+    Key::new("value", Value::Text("^/")).about("Where in the content the value is that is answered with."),
+    Key::new("query", Value::Text("."))
+        .about("The parameter of the query that is answered with, of a GET that nobody signs."),
+    Key::new("token", Value::Text("."))
+        .about("The parameter of the query that verify_token is compared with."),
+    Key::new("answer", Value::Either(&[Value::Text(""), Value::Named { name: "", value: &TEXT_OR_NUMBER }]))
+        .required()
+        .about("The answer: {value}, {hmac} of it, or a text; a table for JSON."),
 ];
 
 const TEXT_OR_NUMBER: Value = Value::Either(&[Value::Text(""), Value::Count { least: 0, most: usize::MAX }]);
 
 /// A scheme's `timestamp`.
 pub(super) const TIMESTAMP: &[Key] = &[
-    Key::new("header", FIELD, "The field that the time is in."),
-    Key::new("key", Value::Text(""), "Its key in the list that the signature field is."),
-    Key::new(
-        "unit",
-        Value::Word(|| words(&Unit::ALL)),
-        "Seconds, milliseconds, or a date as RFC 3339 writes it.",
-    )
-    .or("\"s\""),
+    Key::new("header", FIELD).about("The field that the time is in."),
+    Key::new("key", Value::Text("")).about("Its key in the list that the signature field is."),
+    Key::new("unit", Value::Word(|| words(&Unit::ALL)))
+        .or("\"s\"")
+        .about("Seconds, milliseconds, or a date as RFC 3339 writes it."),
 ];
 
 /// A scheme's `tolerance`, with separate values for past and future.
 pub(super) const TOLERANCE: &[Key] = &[
-    Key::new("past", Value::Duration, "How long ago it may be."),
-    Key::new("future", Value::Duration, "How far ahead it may be."),
+    Key::new("past", Value::Duration).about("How long ago it may be."),
+    Key::new("future", Value::Duration).about("How far ahead it may be."),
 ];
 
 /// `[signature]`, and a route's `signature`.
 pub(super) const SIGNATURE: &[Key] = &[
-    Key::new(
-        "scheme",
-        Value::Known(|| PRESETS.iter().map(|scheme| &*scheme.name).collect()),
-        "How the sender signs: one that `hookgate schemes` lists, or one of [schemes.NAME].",
-    )
-    .required(),
+    Key::new("scheme", Value::Known(|| PRESETS.iter().map(|scheme| &*scheme.name).collect()))
+        .required()
+        .about("How the sender signs: one that `hookgate schemes` lists, or one of [schemes.NAME]."),
     Key::new(
         "secrets",
         Value::List {
             of: &Value::TableWithOne { keys: SECRET, of: &["env", "file", "value"] },
             empty: false,
         },
-        "Any of them may verify, so that they can be changed without losing an event.",
     )
-    .required(),
-    Key::new(
-        "tolerance",
-        TOLERATED,
-        "How far a signed time may be from now, where the scheme's own will not do.",
+    .required()
+    .about("Any of them may verify, so that they can be changed without losing an event."),
+    Key::new("tolerance", TOLERATED)
+        .about("How far a signed time may be from now, where the scheme's own will not do."),
+    Key::new("challenge", Value::Word(|| vec!["forward", "answer"])).or("\"forward\"").about(
+        "Who answers what the sender asks before it delivers: the app, as it answers any event, or \
+         hookgate.",
     ),
-    Key::new(
-        "challenge",
-        Value::Word(|| vec!["forward", "answer"]),
-        "Who answers what the sender asks before it delivers: the app, as it answers any event, or hookgate.",
-    )
-    .or("\"forward\""),
-    Key::new(
-        "verify_token",
-        Value::TableWithOne { keys: VERIFY_TOKEN, of: &["env", "file", "value"] },
-        "The token that some challenges come with, in the place of a signature.",
-    ),
+    Key::new("verify_token", Value::TableWithOne { keys: VERIFY_TOKEN, of: &["env", "file", "value"] })
+        .about("The token that some challenges come with, in the place of a signature."),
 ];
 
 /// A signature's `verify_token`.
 pub(super) const VERIFY_TOKEN: &[Key] = &[
-    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$"), "The environment variable that it is in."),
-    Key::new(
-        "file",
-        Value::Text("."),
-        "The file that it is in; a relative path begins at gateway.toml's folder.",
-    ),
-    Key::new("value", Value::Text("."), "The token itself, for trying things out."),
+    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$")).about("The environment variable that it is in."),
+    Key::new("file", Value::Text("."))
+        .about("The file that it is in; a relative path begins at gateway.toml's folder."),
+    Key::new("value", Value::Text(".")).about("The token itself, for trying things out."),
 ];
 
 /// An element of `secrets`.
 pub(super) const SECRET: &[Key] = &[
-    Key::new(
-        "name",
-        LABELLED,
-        "What it is called in the log. Default: current for the first, then secret-2 and so on.",
-    ),
-    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$"), "The environment variable that it is in."),
-    Key::new(
-        "file",
-        Value::Text("."),
-        "The file that it is in; a relative path begins at gateway.toml's folder.",
-    ),
-    Key::new("value", Value::Text("."), "The secret itself, for trying things out."),
-    Key::new(
-        "encoding",
-        Value::Word(|| words(&SecretEncoding::ALL)),
-        "How the text stands for the key's bytes. Default: as the scheme says.",
-    ),
-    Key::new("not_after", Value::Moment, "The moment from which on nothing verifies with it any more."),
+    Key::new("name", LABELLED)
+        .about("What it is called in the log. Default: current for the first, then secret-2 and so on."),
+    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$")).about("The environment variable that it is in."),
+    Key::new("file", Value::Text("."))
+        .about("The file that it is in; a relative path begins at gateway.toml's folder."),
+    Key::new("value", Value::Text(".")).about("The secret itself, for trying things out."),
+    Key::new("encoding", Value::Word(|| words(&SecretEncoding::ALL)))
+        .about("How the text stands for the key's bytes. Default: as the scheme says."),
+    Key::new("not_after", Value::Moment).about("The moment from which on nothing verifies with it any more."),
 ];
 
 /// `[[routes]]`
 pub(super) const ROUTE: &[Key] = &[
-    Key::new("path", Value::Text(PATH), "Compared as it is received, byte for byte: /exact, /any/{name}, /all/{*rest}.")
-        .required(),
-    Key::new(
-        "upstream",
-        Value::Text("^([Hh][Tt][Tt][Pp]://[^/?#@\\s]+/?|unix:/.*[^/])$"),
-        "The app: http://host:port and nothing behind it, or unix:/path.",
-    )
-    .required(),
-    Key::new("model", Value::Text("."), "Only events whose signed model is this one. Others: 403, model_mismatch."),
-    Key::new(
-        "require",
-        Value::Named { name: "^/", value: &Value::Text("") },
-        "What else must stand in the signed JSON, by its pointer (RFC 6901). 403, model_mismatch.",
-    ),
-    Key::new("integration", Value::Text(""), "Only events of this integration of the sender's. 403, model_mismatch."),
-    Key::new("signature", SIGNED, "Who signs what comes here. Default: [signature]."),
-    Key::new(
-        "public_url",
-        Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$"),
-        "The origin that the sender calls, where the scheme signs the URL.",
-    ),
-    Key::new(
-        "methods",
-        Value::List { of: &Value::Text("^[-!#$%&'*+.^_`|~0-9A-Z]+$"), empty: false },
-        "The methods it takes. Others: 405.",
-    )
-    .or("[\"POST\"]"),
-    Key::new("max_body", Value::Size { least: 1, most: MOST_MEMORY }, "Bytes that a body may have. Default: that of [limits]."),
+    Key::new("path", Value::Text(PATH))
+        .required()
+        .about("Compared as it is received, byte for byte: /exact, /any/{name}, /all/{*rest}."),
+    Key::new("upstream", Value::Text("^([Hh][Tt][Tt][Pp]://[^/?#@\\s]+/?|unix:/.*[^/])$"))
+        .required()
+        .about("The app: http://host:port and nothing behind it, or unix:/path."),
+    Key::new("model", Value::Text("."))
+        .about("Only events whose signed model is this one. Others: 403, model_mismatch."),
+    Key::new("require", Value::Named { name: "^/", value: &Value::Text("") })
+        .about("What else must stand in the signed JSON, by its pointer (RFC 6901). 403, model_mismatch."),
+    Key::new("integration", Value::Text(""))
+        .about("Only events of this integration of the sender's. 403, model_mismatch."),
+    Key::new("signature", SIGNED).about("Who signs what comes here. Default: [signature]."),
+    Key::new("public_url", Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$"))
+        .about("The origin that the sender calls, where the scheme signs the URL."),
+    Key::new("methods", Value::List { of: &Value::Text("^[-!#$%&'*+.^_`|~0-9A-Z]+$"), empty: false })
+        .or("[\"POST\"]")
+        .about("The methods it takes. Others: 405."),
+    Key::new("max_body", Value::Size { least: 1, most: MOST_MEMORY })
+        .about("Bytes that a body may have. Default: that of [limits]."),
     CONNECT_TIMEOUT,
     RESPONSE_TIMEOUT,
     MAX_IDLE,
     IDLE_TIMEOUT,
-    Key::new(
-        "mode",
-        Value::Word(|| words(&MODES)),
-        "observe forwards also what does not verify, and logs under would_refuse what would have been refused.",
-    )
-    .or("\"enforce\""),
+    Key::new("mode", Value::Word(|| words(&MODES))).or("\"enforce\"").about(
+        "observe forwards also what does not verify, and logs under would_refuse what would have been \
+         refused.",
+    ),
 ];
 
 /// The tables, with their titles and keys: to say in which table a misplaced key belongs.
