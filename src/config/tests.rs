@@ -122,7 +122,7 @@ fn a_secret_in_the_file_is_in_no_rendering() {
         );
         let shown = everything_about(&text);
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(shown.contains("value = \"*******\"") || shown.contains("value = ******"), "{shown}");
+        assert!(shown.contains("*******"), "{shown}");
     }
 }
 

@@ -16,11 +16,6 @@ impl Redaction {
         Self { place, with: '*' }
     }
 
-    /// Whether it is a secret that ends here.
-    pub(super) fn is_secret_until(&self, at: usize) -> bool {
-        self.with == '*' && self.place.end == at
-    }
-
     /// A comment without its `#`. Replaced by white space: most comments are not secrets, and asterisks would suggest one.
     pub(super) fn comment(place: Range<usize>) -> Self {
         Self { place: place.start.saturating_add(1)..place.end, with: ' ' }
