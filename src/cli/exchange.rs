@@ -1,11 +1,7 @@
 //! Shell. One HTTP request to a gateway, and its answer.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Vers
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::admin::body::read_bounded;
@@ -61,19 +57,9 @@ pub(super) struct Answer {
     pub(super) version: Version,
     pub(super) status: StatusCode,
     pub(super) fields: HeaderMap,
-    /// The names of its fields as spelled.
-    spelled: Vec<String>,
     /// The content; only the first [`MAX_ANSWER`] bytes are kept.
     pub(super) content: Vec<u8>,
     pub(super) cut: bool,
-}
-
-impl Answer {
-    /// A field's name as spelled by the gateway or the app behind it.
-    pub(super) fn spelling<'n>(&'n self, name: &'n HeaderName) -> &'n str {
-        let spelled = self.spelled.iter().find(|spelled| spelled.eq_ignore_ascii_case(name.as_str()));
-        spelled.map_or(name.as_str(), String::as_str)
-    }
 }
 
 /// Why there is no answer.
@@ -151,21 +137,11 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
     // The announcement fits into the send buffer, whose minimum is larger.
     stream.write_all(outgoing.preface).await.map_err(NoAnswer::Unreachable)?;
     let both = async {
-        let beginning = Rc::default();
-        let stream = Remembering { stream, beginning: Rc::clone(&beginning) };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let answer = async move {
             let (head, body) = sender.send_request(request).await?.into_parts();
             let (content, cut) = read_bounded(body, MAX_ANSWER).await?;
-            let spelled = names(&beginning.borrow());
-            Ok(Answer {
-                version: head.version,
-                status: head.status,
-                fields: head.headers,
-                spelled,
-                content,
-                cut,
-            })
+            Ok(Answer { version: head.version, status: head.status, fields: head.headers, content, cut })
         };
         // The connection future does the I/O. Its errors are those of the answer.
         let (answer, _connection) = tokio::join!(answer, connection);
@@ -177,74 +153,12 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
     }
 }
 
-/// A stream that keeps the first bytes it reads: hyper returns field names in lower case only.
-struct Remembering<S> {
-    stream: S,
-    beginning: Rc<RefCell<Vec<u8>>>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Remembering<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let known = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let mut beginning = self.beginning.borrow_mut();
-        let available = MAX_REMEMBERED.saturating_sub(beginning.len());
-        beginning.extend(buffer.filled().iter().skip(known).take(available));
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Remembering<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-/// The text before a colon in each line, up to the empty line that ends the final response's head.
-fn names(beginning: &[u8]) -> Vec<String> {
-    let lines = beginning.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
-    let mut names = Vec::new();
-    let mut is_interim = false;
-    for line in lines {
-        if line.starts_with(b"HTTP/") {
-            is_interim = line.get(8..10) == Some(b" 1");
-        } else if line.is_empty() && !is_interim {
-            break;
-        } else if let Some(name) = line.split(|byte| *byte == b':').next() {
-            names.push(String::from_utf8_lossy(name).into_owned());
-        }
-    }
-    names
-}
-
-/// The most bytes in which field names are searched: more than hyper accepts for a head.
-const MAX_REMEMBERED: usize = 512 * 1024;
-
 /// The most bytes kept of an answer. Guards the terminal against an endless one.
 const MAX_ANSWER: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_those_of_the_final_head() {
-        let head = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX-Mine: a:b\r\nETag: y\r\n\r\nBody: z\r\n";
-        assert_eq!(names(head), ["Link", "", "X-Mine", "ETag"]);
-        assert_eq!(names(b""), Vec::<String>::new());
-    }
 
     #[test]
     fn a_users_field_replaces_the_default_and_signature_lines_are_kept() {
