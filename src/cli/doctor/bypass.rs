@@ -1,12 +1,12 @@
 //! Pure. Judges the answer at a URL at which an app may be reachable around the gateway.
 
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use http::StatusCode;
 
 use crate::cli::bypass_probe::BypassProbe;
 use crate::cli::doctor::finding::Finding;
-use crate::cli::doctor::unreached::Unreached;
 use crate::config::unit::write_duration;
 use crate::upstream::origin::Origin;
 
@@ -24,7 +24,7 @@ pub(super) fn is_loopback(origin: &Origin) -> bool {
 #[derive(Debug)]
 pub(super) enum Behind {
     /// No connection.
-    Nobody(Unreached),
+    Nobody(io::Error),
     /// Connections are accepted, but no request was sent, or the answer is not HTTP.
     Silent,
     /// A hookgate refuses, for this reason.
@@ -36,16 +36,16 @@ pub(super) enum Behind {
 /// The finding for an answer.
 pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Finding {
     let finding = match behind {
-        Behind::Nobody(Unreached::Refused | Unreached::NoSocket | Unreached::Denied) => {
+        Behind::Nobody(error) if error.kind() == ErrorKind::ConnectionRefused => {
             Finding::ok(BYPASS, "nobody answers there, as seen from this machine")
         }
-        Behind::Nobody(Unreached::TimedOut) => {
+        Behind::Nobody(error) if error.kind() == ErrorKind::TimedOut => {
             let limit = write_duration(limit);
             Finding::ok(BYPASS, format!("nobody answers there within {limit}, as seen from this machine"))
         }
-        Behind::Nobody(Unreached::Other(why)) => Finding::warning(
+        Behind::Nobody(error) => Finding::warning(
             BYPASS,
-            format!("it cannot be told: {why}"),
+            format!("it cannot be told: {error}"),
             "is the URL right? try it from a machine outside, as strangers would",
         ),
         Behind::Silent if url.is_tls => Finding::warning(
@@ -87,7 +87,7 @@ pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Find
 const BYPASS: &str = "bypass";
 
 /// What to do about a way around the gateway.
-pub(super) const CLOSE_IT: &str = "bind the app to 127.0.0.1 or to a unix socket, or let a firewall keep others than the \
+const CLOSE_IT: &str = "bind the app to 127.0.0.1 or to a unix socket, or let a firewall keep others than the \
                                    gateway from its port; then point senders at the gateway alone";
 
 #[cfg(test)]
@@ -101,10 +101,10 @@ mod tests {
             judge(&BypassProbe::parse(text).unwrap(), &behind, Duration::from_secs(1)).level
         };
         let far = "http://192.0.2.1:3000";
-        assert_eq!(level(far, Behind::Nobody(Unreached::Refused)), Level::Ok);
-        assert_eq!(level(far, Behind::Nobody(Unreached::TimedOut)), Level::Ok);
+        assert_eq!(level(far, Behind::Nobody(ErrorKind::ConnectionRefused.into())), Level::Ok);
+        assert_eq!(level(far, Behind::Nobody(ErrorKind::TimedOut.into())), Level::Ok);
         assert_eq!(level(far, Behind::Hookgate("no_route".into())), Level::Ok);
-        assert_eq!(level(far, Behind::Nobody(Unreached::Other("no such name".into()))), Level::Warning);
+        assert_eq!(level(far, Behind::Nobody(io::Error::other("no such name"))), Level::Warning);
         assert_eq!(level(far, Behind::Silent), Level::Warning);
         assert_eq!(level("https://192.0.2.1", Behind::Silent), Level::Warning);
         assert_eq!(level("http://127.0.0.1:3000", Behind::Other(StatusCode::OK)), Level::Warning);

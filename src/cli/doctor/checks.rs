@@ -1,47 +1,30 @@
 //! Pure. Judges the observations of `hookgate doctor`: a finding for each.
 
 use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use crate::admin::{Difference, Examination, State};
-use crate::cli::doctor::bypass::CLOSE_IT;
 use crate::cli::doctor::finding::Finding;
-use crate::cli::doctor::unreached::Unreached;
 use crate::config::unit::write_duration;
 use crate::upstream::origin::Origin;
 
 /// Whether an upstream accepts connections.
-pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &Result<(), Unreached>) -> Finding {
-    const START_IT: &str = "start the app, or correct `upstream`; until then each event is answered with 502, which senders try \
-                            again later";
-    let finding = match reached {
+pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &io::Result<()>) -> Finding {
+    let problem = |what: String| Finding::problem(UPSTREAM, what, START_IT);
+    let finding = match reached.as_ref().map_err(|error| (error.kind(), error)) {
         Ok(()) => Finding::ok(UPSTREAM, "accepts connections"),
-        Err(Unreached::Refused) => Finding::problem(UPSTREAM, "nobody listens there", START_IT),
-        Err(Unreached::NoSocket) => Finding::problem(UPSTREAM, "nothing is there", START_IT),
-        Err(Unreached::Denied) => Finding::warning(
+        Err((ErrorKind::PermissionDenied, _)) => Finding::warning(
             UPSTREAM,
             "the user that asks may not connect to it",
             "ask as the user that the gateway runs as; it needs to be allowed to write to the socket",
         ),
-        Err(Unreached::TimedOut) => {
-            let limit = write_duration(limit);
-            Finding::problem(UPSTREAM, format!("no connection within {limit} (`connect_timeout`)"), START_IT)
+        Err((ErrorKind::ConnectionRefused, _)) => problem("nobody listens there".to_owned()),
+        Err((ErrorKind::NotFound, _)) => problem("nothing is there".to_owned()),
+        Err((ErrorKind::TimedOut, _)) => {
+            problem(format!("no connection within {} (`connect_timeout`)", write_duration(limit)))
         }
-        Err(Unreached::Other(why)) => {
-            Finding::problem(UPSTREAM, format!("cannot be reached: {why}"), START_IT)
-        }
-    };
-    finding.of(origin.to_string())
-}
-
-/// Whether an app meant for loopback is also reachable from other machines, at this address of the machine.
-pub(super) fn beside(origin: &Origin, outside: &str, is_open: bool) -> Finding {
-    let finding = if is_open {
-        let what =
-            format!("its port is open at {outside}, too: others on the network may get past the signatures");
-        Finding::warning(AROUND, what, CLOSE_IT)
-    } else {
-        Finding::ok(AROUND, format!("its port is not open at {outside}"))
+        Err((_, error)) => problem(format!("cannot be reached: {error}")),
     };
     finding.of(origin.to_string())
 }
@@ -128,7 +111,7 @@ pub(super) struct Timed {
 }
 
 /// Whether the clocks agree, and which routes depend on it. `ahead` is the gateway's time minus ours, in seconds.
-pub(super) fn clock(ahead: i64, timed: &[Timed], is_synchronised: bool) -> Finding {
+pub(super) fn clock(ahead: i64, timed: &[Timed]) -> Finding {
     let off = ahead.unsigned_abs();
     let direction = if ahead < 0 { "behind" } else { "ahead of" };
     let windows: Vec<_> = timed
@@ -139,18 +122,14 @@ pub(super) fn clock(ahead: i64, timed: &[Timed], is_synchronised: bool) -> Findi
         })
         .collect();
     let windows = windows.join(", ");
-    let synchronised = if is_synchronised {
-        "systemd-timesyncd keeps it"
-    } else {
-        "`timedatectl` or `chronyc tracking` says whether it is kept"
-    };
     match (off <= CLOCKS_AGREE, timed.is_empty()) {
         (true, true) => {
             Finding::ok(CLOCK, "the gateway's agrees with this one, and no scheme signs the time")
         }
         (true, false) => {
-            let what =
-                format!("the gateway's agrees with this one ({synchronised}); these count on it: {windows}");
+            let what = format!(
+                "the gateway's agrees with this one (`timedatectl` says whether it is right); these count on it: {windows}"
+            );
             Finding::ok(CLOCK, what)
         }
         (false, true) => Finding::warning(
@@ -275,23 +254,6 @@ pub(super) fn route(path: &str, listener: &str, heard: &Heard) -> Finding {
     finding.of(path)
 }
 
-/// Whether the gateway behind the admin listener is the one that answered: it counted `counted` of the `heard` refusals.
-pub(super) fn same_process(heard: u64, counted: u64) -> Option<Finding> {
-    match heard {
-        0 => None,
-        _ if counted >= heard => {
-            Some(Finding::ok(PROCESS, "what answers senders is the process that answers here"))
-        }
-        _ => Some(Finding::problem(
-            PROCESS,
-            format!(
-                "of {heard} refusals at the listeners, the gateway behind the admin listener has counted {counted}"
-            ),
-            "another gateway answers senders: is an old one still running beside this one? (`reuse_port` lets several share a port)",
-        )),
-    }
-}
-
 /// The finding for an admin listener at an address that is not loopback.
 pub(super) fn admin_is_open(address: &str) -> Finding {
     Finding::warning(
@@ -302,14 +264,16 @@ pub(super) fn admin_is_open(address: &str) -> Finding {
     .of(address)
 }
 
+/// What to do about an upstream that cannot be reached.
+const START_IT: &str = "start the app, or correct `upstream`; until then each event is answered with 502, which senders try \
+                        again later";
+
 const UPSTREAM: &str = "upstream";
-const AROUND: &str = "way around";
 const RUNNING: &str = "running configuration";
 const LIMITS: &str = "limits";
 const CLOCK: &str = "clock";
 const SECRET: &str = "secret of route";
 const ROUTE: &str = "route";
-const PROCESS: &str = "process";
 
 #[cfg(test)]
 mod tests;

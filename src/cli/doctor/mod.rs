@@ -8,11 +8,9 @@ mod bypass;
 mod checks;
 mod finding;
 mod probe;
-mod unreached;
 
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use http::Method;
 
@@ -90,12 +88,7 @@ impl Round<'_> {
     fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let (admin, state) = self.admin(&mut findings).unzip();
-        let before = admin.as_ref().and_then(|admin| probe::refusals(admin, self.asked.timeout).ok());
-        let listening = self.listening(state.as_ref());
-        let heard = self.routes(&listening, &mut findings);
-        if let (Some(admin), Some(before)) = (&admin, before) {
-            findings.extend(checks::same_process(heard, self.counted(admin, before, heard)));
-        }
+        self.routes(&self.listening(state.as_ref()), &mut findings);
         if let Some(admin) = &admin {
             self.secrets(admin, &mut findings);
         }
@@ -152,7 +145,7 @@ impl Round<'_> {
         let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         let ahead = signed(state.now).saturating_sub(signed(now));
         let timed: Vec<_> = self.paths().filter_map(timed).collect();
-        findings.push(checks::clock(ahead, &timed, probe::is_synchronised()));
+        findings.push(checks::clock(ahead, &timed));
     }
 
     /// One route for each path: routes with the same path agree on all that is checked here.
@@ -172,10 +165,8 @@ impl Round<'_> {
         if reported.is_empty() { self.config.server.listen.clone() } else { reported }
     }
 
-    /// Probes every path at the first listener, and one path at each other listener. Returns the number of expected
-    /// refusals.
-    fn routes(&self, listening: &[Address], findings: &mut Vec<Finding>) -> u64 {
-        let mut refused = 0_u64;
+    /// Probes every path at the first listener, and one path at each other listener.
+    fn routes(&self, listening: &[Address], findings: &mut Vec<Finding>) {
         for (index, listen) in listening.iter().enumerate() {
             if listen.tcp().is_some_and(|address| address.port() == 0) {
                 let what = format!("{listen} was not tried: the system has chosen its port");
@@ -184,27 +175,12 @@ impl Round<'_> {
             }
             for route in self.paths().take(if index == 0 { usize::MAX } else { 1 }) {
                 let heard = probe::listener(self.config, listen, &target(route), self.asked.timeout);
-                refused = refused.saturating_add(u64::from(matches!(heard, Heard::Refused)));
                 findings.push(checks::route(route.path.as_str(), &listen.to_string(), &heard));
                 if matches!(heard, Heard::Nobody(_) | Heard::Stranger(_)) {
                     // The listener is wrong: all paths would give the same finding.
                     break;
                 }
             }
-        }
-        refused
-    }
-
-    /// The number of these refusals that the gateway behind the admin listener has counted. It counts one after writing it,
-    /// which may be after the client read it.
-    fn counted(&self, admin: &Origin, before: u64, heard: u64) -> u64 {
-        let end = Instant::now().checked_add(self.asked.timeout.min(COUNTING));
-        loop {
-            let counted = probe::refusals(admin, self.asked.timeout).unwrap_or(before).saturating_sub(before);
-            if counted >= heard || end.is_none_or(|end| Instant::now() >= end) {
-                return counted;
-            }
-            thread::sleep(LOOK_AGAIN);
         }
     }
 
@@ -261,15 +237,7 @@ impl Round<'_> {
             }
             seen.push(origin);
             let limit = upstream.connect_timeout;
-            let reached = probe::reach(origin, limit);
-            findings.push(checks::upstream(origin, limit, &reached));
-            if reached.is_ok()
-                && bypass::is_loopback(origin)
-                && let Some(outside) = probe::outside(origin)
-            {
-                let is_open = probe::reach(&outside, limit).is_ok();
-                findings.push(checks::beside(origin, &outside.authority(), is_open));
-            }
+            findings.push(checks::upstream(origin, limit, &probe::reach(origin, limit)));
         }
     }
 }
@@ -315,12 +283,6 @@ fn print(terminal: &mut Terminal, findings: &[Finding]) {
 /// The signed content: no sender would send it, and no app could mistake it for an event.
 const FORM: &[u8] = b"hookgate=doctor";
 const CONTENT: &[u8] = br#"{"hookgate":"doctor"}"#;
-
-/// How long the gateway may take to count its answers.
-const COUNTING: Duration = Duration::from_secs(1);
-
-/// The pause between two readings of the count.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 const CONFIGURATION: &str = "configuration";
 const ADMIN: &str = "admin listener";

@@ -2,8 +2,6 @@
 //! results.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::Path;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
@@ -17,7 +15,6 @@ use crate::cli::admin::{self, Question};
 use crate::cli::bypass_probe::BypassProbe;
 use crate::cli::doctor::bypass::Behind;
 use crate::cli::doctor::checks::Heard;
-use crate::cli::doctor::unreached::Unreached;
 use crate::cli::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::exit::Failure;
 use crate::cli::{configuration, send, signals, verdict};
@@ -27,36 +24,15 @@ use crate::upstream::dial::dial;
 use crate::upstream::origin::Origin;
 
 /// Connects to an origin and closes the connection without sending a byte.
-pub(super) fn reach(origin: &Origin, limit: Duration) -> Result<(), Unreached> {
-    let dialed = signals::runtime().and_then(|runtime| {
+pub(super) fn reach(origin: &Origin, limit: Duration) -> io::Result<()> {
+    signals::runtime().and_then(|runtime| {
         runtime.block_on(async {
             match timeout(limit, dial(origin, limit)).await {
                 Ok(dialed) => dialed.map(drop),
                 Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
             }
         })
-    });
-    dialed.map_err(|error| Unreached::of(error.kind(), &error.to_string()))
-}
-
-/// An address of this machine that others may reach, with the port of an origin. The system names the address that it would
-/// send from; nothing is sent.
-pub(super) fn outside(origin: &Origin) -> Option<Origin> {
-    let Origin::Tcp(host) = origin else { return None };
-    let is_v6 = host.address().is_some_and(|address| address.is_ipv6());
-    // Addresses for documentation (RFC 5737, RFC 3849), which no host has.
-    let (from, to): (SocketAddr, SocketAddr) = if is_v6 {
-        let nobody = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-        ((Ipv6Addr::UNSPECIFIED, 0).into(), (nobody, 9).into())
-    } else {
-        ((Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into())
-    };
-    let socket = UdpSocket::bind(from).ok()?;
-    socket.connect(to).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    let is_outside = !ip.is_loopback() && !ip.is_unspecified();
-    let origin = is_outside.then(|| format!("http://{}", SocketAddr::new(ip, host.port())))?;
-    Origin::parse(&origin).ok()
+    })
 }
 
 /// The state of the gateway, compared with this configuration.
@@ -102,23 +78,6 @@ pub(super) fn examination(
     let question = Question { method: method.clone(), target, fields, content };
     let answer = admin::ask(admin, question, Patience::of(limit)).map_err(no_answer)?;
     serde_json::from_slice(&answer.content).map_err(|_other| format!("it answers {}", answer.status.as_u16()))
-}
-
-/// The number of requests that the gateway has refused for their method.
-///
-/// # Errors
-/// Why the number is not available.
-pub(super) fn refusals(admin: &Origin, limit: Duration) -> Result<u64, String> {
-    let answer = admin::ask(admin, Question::page("/metrics"), Patience::of(limit)).map_err(no_answer)?;
-    if answer.cut {
-        return Err("it has too much to tell".to_owned());
-    }
-    let text = String::from_utf8_lossy(&answer.content);
-    let series = text.lines().filter(|line| {
-        line.starts_with("hookgate_requests_total{") && line.contains("reason=\"method_not_allowed\"")
-    });
-    let values = series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
-    Ok(values.fold(0, u64::saturating_add))
 }
 
 /// A method that no route takes: the request is refused once its route is found, whatever else the route's settings are,
@@ -172,8 +131,8 @@ fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
 
 /// Sends an unsigned event to a URL, to find out what answers there.
 pub(super) fn behind(url: &BypassProbe, limit: Duration) -> Behind {
-    if let Err(unreached) = reach(&url.origin, limit) {
-        return Behind::Nobody(unreached);
+    if let Err(error) = reach(&url.origin, limit) {
+        return Behind::Nobody(error);
     }
     if url.is_tls {
         return Behind::Silent;
@@ -185,11 +144,6 @@ pub(super) fn behind(url: &BypassProbe, limit: Duration) -> Behind {
             None => Behind::Other(answer.status),
         },
     }
-}
-
-/// Whether systemd-timesyncd has set the clock. Other services leave no such file.
-pub(super) fn is_synchronised() -> bool {
-    Path::new("/run/systemd/timesync/synchronized").exists()
 }
 
 fn ask(
