@@ -59,7 +59,7 @@ pub fn text(sum: Sum, labels: Labels, gauges: Gauges) -> String {
 fn with_zeroes(mut sum: Sum, labels: &Labels) -> Sum {
     let mut of_nobody = RouteSum::default();
     zero(&mut of_nobody, &Rejection::WITHOUT_ROUTE);
-    merge(&mut sum, &Arc::from(""), of_nobody);
+    sum.routes.entry("".into()).or_default().add(&of_nobody);
     for route in &labels.routes {
         let mut zeroes = RouteSum::default();
         zero(&mut zeroes, &Rejection::OF_ROUTES);
@@ -74,7 +74,7 @@ fn with_zeroes(mut sum: Sum, labels: &Labels) -> Sum {
         zeroes.diagnosed = Cause::LABELS.into_iter().chain([UNEXPLAINED]).map(|cause| (cause, 0)).collect();
         zeroes.verified =
             secrets.map(|secret| (Arc::clone(&secret.name), super::metric::Seen::default())).collect();
-        merge(&mut sum, &route.path, zeroes);
+        sum.routes.entry(Arc::clone(&route.path)).or_default().add(&zeroes);
     }
     sum
 }
@@ -83,22 +83,6 @@ fn zero(route: &mut RouteSum, rejections: &[Rejection]) {
     for rejection in rejections {
         let reason = rejection.reason();
         route.outcomes.insert(Outcome { status: rejection.status().as_u16(), reason }, 0);
-    }
-}
-
-fn merge(sum: &mut Sum, path: &Arc<str>, zeroes: RouteSum) {
-    let route = sum.routes.entry(Arc::clone(path)).or_default();
-    for (key, value) in zeroes.outcomes {
-        route.outcomes.entry(key).or_insert(value);
-    }
-    for (key, value) in zeroes.would_refuse {
-        route.would_refuse.entry(key).or_insert(value);
-    }
-    for (key, value) in zeroes.diagnosed {
-        route.diagnosed.entry(key).or_insert(value);
-    }
-    for (key, value) in zeroes.verified {
-        route.verified.entry(key).or_insert(value);
     }
 }
 
@@ -135,8 +119,7 @@ struct Exposition {
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for metric in METRICS {
-            let mut family =
-                encoder.encode_descriptor(metric.name, metric.help, None, metric.kind.metric_type())?;
+            let mut family = encoder.encode_descriptor(metric.name, metric.help, None, metric.kind)?;
             (metric.encode)(self, &mut family)?;
         }
         Ok(())
@@ -147,32 +130,15 @@ impl Collector for Exposition {
 struct Metric {
     name: &'static str,
     help: &'static str,
-    kind: Kind,
+    kind: MetricType,
     encode: fn(&Exposition, &mut MetricEncoder<'_>) -> fmt::Result,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-impl Kind {
-    fn metric_type(self) -> MetricType {
-        match self {
-            Self::Counter => MetricType::Counter,
-            Self::Gauge => MetricType::Gauge,
-            Self::Histogram => MetricType::Histogram,
-        }
-    }
 }
 
 /// The full name of every metric, used to check the documentation.
 pub fn names() -> impl Iterator<Item = String> {
-    METRICS.iter().map(|metric| match metric.kind {
-        Kind::Counter => format!("{}_total", metric.name),
-        Kind::Gauge | Kind::Histogram => metric.name.to_owned(),
+    METRICS.iter().map(|metric| {
+        let suffix = if matches!(metric.kind, MetricType::Counter) { "_total" } else { "" };
+        format!("{}{suffix}", metric.name)
     })
 }
 
@@ -181,7 +147,7 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_requests",
         help: "Requests that have ended, by route, status code and reason",
-        kind: Kind::Counter,
+        kind: MetricType::Counter,
         encode: |all, family| {
             all.each_route(|path, route| {
                 for (outcome, count) in &route.outcomes {
@@ -203,7 +169,7 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_would_refuse",
         help: "Requests that were forwarded because their route observes, by the reason to refuse them",
-        kind: Kind::Counter,
+        kind: MetricType::Counter,
         encode: |all, family| {
             all.each_route(|path, route| {
                 for (reason, count) in &route.would_refuse {
@@ -216,7 +182,7 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_diagnosed",
         help: "Requests that did not verify and were looked into, by route and likely cause",
-        kind: Kind::Counter,
+        kind: MetricType::Counter,
         encode: |all, family| {
             all.each_route(|path, route| {
                 for (cause, count) in &route.diagnosed {
@@ -229,7 +195,7 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_verified",
         help: "Requests that have verified, by route and secret",
-        kind: Kind::Counter,
+        kind: MetricType::Counter,
         encode: |all, family| {
             all.each_route(|path, route| {
                 for (secret, seen) in &route.verified {
@@ -242,7 +208,7 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_secret_last_seen_timestamp_seconds",
         help: "When a secret last verified a request, 0 if it has not since the start",
-        kind: Kind::Gauge,
+        kind: MetricType::Gauge,
         encode: |all, family| {
             for secret in &all.labels.secrets {
                 let last = all.sum.seen(secret).last;
@@ -254,13 +220,13 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_request_duration_seconds",
         help: "From the end of a request's head to the end of its answer",
-        kind: Kind::Histogram,
+        kind: MetricType::Histogram,
         encode: |all, family| histogram(family, &all.sum.took),
     },
     Metric {
         name: "hookgate_upstream_duration_seconds",
         help: "From the forwarding of a request to the head of the upstream's response, or the failure to get one",
-        kind: Kind::Histogram,
+        kind: MetricType::Histogram,
         encode: |all, family| {
             all.each_route(|path, route| match path {
                 "" => Ok(()),
@@ -271,19 +237,19 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_buffered_bytes",
         help: "Bytes of request bodies and large request heads held in memory",
-        kind: Kind::Gauge,
+        kind: MetricType::Gauge,
         encode: |all, family| gauge_here(family, all.gauges.buffered_bytes),
     },
     Metric {
         name: "hookgate_connections",
         help: "Connections from senders that are open",
-        kind: Kind::Gauge,
+        kind: MetricType::Gauge,
         encode: |all, family| gauge_here(family, all.sum.connections),
     },
     Metric {
         name: "hookgate_config_reloads",
         help: "Configurations that were loaded after the start, by whether they came into force",
-        kind: Kind::Counter,
+        kind: MetricType::Counter,
         encode: |all, family| {
             let results = [("success", all.gauges.reloads), ("failure", all.gauges.failed_reloads)];
             for (result, count) in results {
@@ -295,25 +261,25 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "hookgate_config_generation",
         help: "The number of the configuration in force, from 1",
-        kind: Kind::Gauge,
+        kind: MetricType::Gauge,
         encode: |all, family| gauge_here(family, all.gauges.generation),
     },
     Metric {
         name: "hookgate_log_dropped",
         help: "Log lines that were dropped because the log could not be written fast enough, or not at all",
-        kind: Kind::Counter,
+        kind: MetricType::Counter,
         encode: |all, family| family.encode_counter::<NoLabelSet, _, u64>(&all.gauges.log_dropped, None),
     },
     Metric {
         name: "hookgate_ready",
         help: "Whether /readyz says that it is ready, 1 or 0",
-        kind: Kind::Gauge,
+        kind: MetricType::Gauge,
         encode: |all, family| gauge_here(family, u64::from(all.gauges.ready)),
     },
     Metric {
         name: "hookgate_start_time_seconds",
         help: "When the gateway was started",
-        kind: Kind::Gauge,
+        kind: MetricType::Gauge,
         encode: |all, family| gauge_here(family, all.gauges.started),
     },
 ];

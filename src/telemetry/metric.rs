@@ -1,17 +1,17 @@
 //! Pure. Metrics: one tally for each worker, updated from the record of each request, and the sum of all tallies.
 //!
-//! A request allocates nothing here and looks nothing up by name, except when a route ends a request in a new way. A label
-//! comes from the configuration or from an enum, never from a client's bytes: routes are numbered when a gateway is built,
-//! and a record carries its route's number.
+//! A worker counts in its own memory, under a lock that only a reading of the metrics contends for. A label comes from the
+//! configuration or from an enum, never from a client's bytes: routes are numbered when a gateway is built, and a record
+//! carries its route's number.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-use super::count::{Count, Distribution, Histogram};
+use super::count::Distribution;
 use super::record::Record;
 use super::slot::Slot;
 use crate::gateway::reason::Reason;
@@ -71,9 +71,9 @@ impl Meters {
     /// Creates the tally of one more worker.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        let shard = Arc::new(Shard::default());
+        let shard = Arc::<Shard>::default();
         lock(&self.shards).push(Arc::clone(&shard));
-        Tally { shard, routes: RefCell::default() }
+        Tally(shard)
     }
 
     /// The sum of all counts so far.
@@ -82,7 +82,13 @@ impl Meters {
         let mut sum = Sum::default();
         let paths = lock(&self.paths).clone();
         for shard in lock(&self.shards).iter() {
-            shard.add_to(&mut sum, &paths);
+            sum.connections = sum.connections.wrapping_add(shard.connections.load(Ordering::Relaxed));
+            let counts = lock(&shard.counts);
+            sum.took.add(&counts.took);
+            for (slot, route) in &counts.routes {
+                let Some(path) = paths.get(slot.0) else { continue };
+                sum.routes.entry(Arc::clone(path)).or_default().add(route);
+            }
         }
         sum
     }
@@ -91,132 +97,52 @@ impl Meters {
 /// The counts of one worker.
 #[derive(Debug, Default)]
 struct Shard {
-    opened: Count,
-    closed: Count,
-    took: Histogram,
-    routes: Mutex<Vec<(Slot, Arc<RouteShard>)>>,
+    /// Open connections.
+    connections: AtomicU64,
+    counts: Mutex<Counts>,
 }
-
-/// The counts of one route on one worker.
-#[derive(Debug, Default)]
-struct RouteShard {
-    outcomes: Family<Outcome>,
-    would_refuse: Family<Reason>,
-    diagnosed: Family<&'static str>,
-    verified: Family<Arc<str>>,
-    upstream: Histogram,
-}
-
-/// Counts by key. Keys are few, and new ones are rare.
-type Family<K> = Mutex<Vec<(K, Arc<Entry>)>>;
 
 #[derive(Debug, Default)]
-struct Entry {
-    count: Count,
-    /// When it last increased, in seconds since 1970.
-    last: Count,
+struct Counts {
+    took: Distribution,
+    routes: BTreeMap<Slot, RouteSum>,
 }
 
-impl Shard {
-    /// The counts of the route with this number, created if missing.
-    #[inline]
-    fn route<'t>(&self, routes: &'t mut Vec<Option<RouteTally>>, slot: Slot) -> Option<&'t mut RouteTally> {
-        if routes.len() <= slot.0 {
-            routes.resize_with(slot.0.saturating_add(1), || None);
-        }
-        Some(routes.get_mut(slot.0)?.get_or_insert_with(|| {
-            let tally = RouteTally::default();
-            lock(&self.routes).push((slot, Arc::clone(&tally.shard)));
-            tally
-        }))
-    }
-
-    fn add_to(&self, sum: &mut Sum, paths: &[Arc<str>]) {
-        // `closed` is read before `opened`, so that a connection that closes in between is not subtracted without having
-        // been added.
-        let closed = self.closed.get();
-        let open = self.opened.get().wrapping_sub(closed);
-        sum.connections = sum.connections.wrapping_add(open);
-        self.took.add_to(&mut sum.took);
-        for (slot, route) in lock(&self.routes).iter() {
-            let Some(path) = paths.get(slot.0) else { continue };
-            let of_route = sum.routes.entry(Arc::clone(path)).or_default();
-            for (key, entry) in lock(&route.outcomes).iter() {
-                let count = of_route.outcomes.entry(*key).or_default();
-                *count = count.wrapping_add(entry.count.get());
-            }
-            for (key, entry) in lock(&route.would_refuse).iter() {
-                let count = of_route.would_refuse.entry(*key).or_default();
-                *count = count.wrapping_add(entry.count.get());
-            }
-            for (key, entry) in lock(&route.diagnosed).iter() {
-                let count = of_route.diagnosed.entry(key).or_default();
-                *count = count.wrapping_add(entry.count.get());
-            }
-            for (key, entry) in lock(&route.verified).iter() {
-                let seen = of_route.verified.entry(Arc::clone(key)).or_default();
-                seen.count = seen.count.wrapping_add(entry.count.get());
-                seen.last = seen.last.max(entry.last.get());
-            }
-            route.upstream.add_to(&mut of_route.upstream);
-        }
-    }
-}
-
-/// The writing side of one worker's tally.
+/// The writing side of one worker's counts.
 #[derive(Debug)]
-pub struct Tally {
-    shard: Arc<Shard>,
-    /// Indexed by slot.
-    routes: RefCell<Vec<Option<RouteTally>>>,
-}
-
-/// As [`RouteShard`], for the worker's thread alone, without a lock.
-#[derive(Debug, Default)]
-struct RouteTally {
-    shard: Arc<RouteShard>,
-    outcomes: Known<Outcome>,
-    would_refuse: Known<Reason>,
-    diagnosed: Known<&'static str>,
-    verified: Known<Arc<str>>,
-}
-
-type Known<K> = Vec<(K, Arc<Entry>)>;
+pub struct Tally(Arc<Shard>);
 
 impl Tally {
     /// Counts a request that ended at `now`.
     pub fn count(&self, record: &Record, now: SystemTime) {
-        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-        self.shard.took.observe(record.took);
-        let mut routes = self.routes.borrow_mut();
+        let mut counts = lock(&self.0.counts);
+        counts.took.observe(record.took);
         let slot = record.route.as_ref().map_or(Slot::NO_ROUTE, |route| route.slot);
-        let Some(route) = self.shard.route(&mut routes, slot) else { return };
-        let outcome = Outcome::of(record);
-        let RouteTally { shard, outcomes, would_refuse, diagnosed: _, verified } = route;
-        add(outcomes, &shard.outcomes, seconds, |key| *key == outcome, || outcome);
+        let route = counts.routes.entry(slot).or_default();
+        count(&mut route.outcomes, Outcome::of(record), 1);
         if let Some(reason) = record.observed {
-            add(would_refuse, &shard.would_refuse, seconds, |key| *key == reason, || reason);
+            count(&mut route.would_refuse, reason, 1);
         }
         if let Some(secret) = &record.secret {
-            add(verified, &shard.verified, seconds, |key| *key == *secret, || Arc::clone(secret));
+            let seen = route.verified.entry(Arc::clone(secret)).or_default();
+            seen.count = seen.count.wrapping_add(1);
+            seen.last = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         }
         if let Some(took) = record.upstream_took {
-            shard.upstream.observe(took);
+            route.upstream.observe(took);
         }
     }
 
     /// Counts a diagnosis of a route's request under the label of its cause.
     pub fn diagnosed(&self, slot: Slot, cause: &'static str) {
-        let mut routes = self.routes.borrow_mut();
-        let Some(RouteTally { shard, diagnosed, .. }) = self.shard.route(&mut routes, slot) else { return };
-        add(diagnosed, &shard.diagnosed, 0, |key| *key == cause, || cause);
+        count(&mut lock(&self.0.counts).routes.entry(slot).or_default().diagnosed, cause, 1);
     }
 
     /// Counts a connection as open until the returned guard is dropped.
     #[must_use]
     pub fn open(&self) -> Open {
-        self.shard.opened.add(1);
-        Open(Arc::clone(&self.shard))
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(&self.0))
     }
 }
 
@@ -226,28 +152,14 @@ pub struct Open(Arc<Shard>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.closed.add(1);
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Adds one to the count of a key: in the worker's own list, and for a new key also in the list that other threads read.
-fn add<K: Clone>(
-    own: &mut Known<K>,
-    shared: &Family<K>,
-    seconds: u64,
-    is: impl Fn(&K) -> bool,
-    key: impl FnOnce() -> K,
-) {
-    let entry = match own.iter().find(|(key, _)| is(key)) {
-        Some((_, entry)) => entry,
-        None => {
-            let (key, entry) = (key(), Arc::<Entry>::default());
-            lock(shared).push((key.clone(), Arc::clone(&entry)));
-            &own.push_mut((key, entry)).1
-        }
-    };
-    entry.count.add(1);
-    entry.last.set(seconds);
+/// Adds to the count of a key.
+fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K, more: u64) {
+    let count = counts.entry(key).or_default();
+    *count = count.wrapping_add(more);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -270,10 +182,9 @@ impl Sum {
     #[must_use]
     pub fn seen(&self, secret: &SecretName) -> Seen {
         let routes = secret.routes.iter().filter_map(|path| self.routes.get(path));
-        routes.filter_map(|route| route.verified.get(&secret.name)).fold(Seen::default(), |all, seen| Seen {
-            count: all.count.wrapping_add(seen.count),
-            last: all.last.max(seen.last),
-        })
+        let mut all = Seen::default();
+        routes.filter_map(|route| route.verified.get(&secret.name)).for_each(|seen| all.add(*seen));
+        all
     }
 }
 
@@ -292,6 +203,19 @@ pub struct RouteSum {
     pub upstream: Distribution,
 }
 
+impl RouteSum {
+    /// Adds other counts. Counts of zero become entries, too.
+    pub(super) fn add(&mut self, other: &Self) {
+        other.outcomes.iter().for_each(|(outcome, n)| count(&mut self.outcomes, *outcome, *n));
+        other.would_refuse.iter().for_each(|(reason, n)| count(&mut self.would_refuse, *reason, *n));
+        other.diagnosed.iter().for_each(|(cause, n)| count(&mut self.diagnosed, *cause, *n));
+        for (secret, seen) in &other.verified {
+            self.verified.entry(Arc::clone(secret)).or_default().add(*seen);
+        }
+        self.upstream.add(&other.upstream);
+    }
+}
+
 /// The events that a secret has verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -299,6 +223,13 @@ pub struct Seen {
     pub count: u64,
     /// When it last verified an event, in seconds since 1970; 0 if never.
     pub last: u64,
+}
+
+impl Seen {
+    fn add(&mut self, other: Self) {
+        self.count = self.count.wrapping_add(other.count);
+        self.last = self.last.max(other.last);
+    }
 }
 
 #[cfg(test)]
