@@ -20,10 +20,9 @@ pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Prob
         return read(&item, default, problems).into_iter().collect();
     };
     if array.is_empty() {
-        problems.push(
-            Problem::error("out_of_range", item.span.clone(), "there is no address to listen on")
-                .help(item.write(&format!("\"{default}\""))),
-        );
+        item.error("out_of_range", "there is no address to listen on")
+            .help(item.write(&format!("\"{default}\"")))
+            .report(problems);
     }
     item.elements(array).filter_map(|element| read(&element, default, problems)).collect()
 }
@@ -38,10 +37,9 @@ pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr, problems: &mut 
     let mut all = listen(table, default, problems);
     all.retain(|listen| {
         if let (Address::Unix(_), Some(span)) = (&listen.address, &listen.span) {
-            problems.push(
-                Problem::error("bad_address", span.clone(), "this listener takes no unix socket")
-                    .help(format!("listen on a loopback address: `\"{default}\"`")),
-            );
+            Problem::error("bad_address", span.clone(), "this listener takes no unix socket")
+                .help(format!("listen on a loopback address: `\"{default}\"`"))
+                .report(problems);
         }
         listen.address.tcp().is_some()
     });
@@ -89,11 +87,10 @@ pub(super) struct Listen {
 fn read(item: &Item<'_>, default: SocketAddr, problems: &mut Problems) -> Option<Listen> {
     let example = format!("\"{default}\"");
     if let Some(port) = item.value.as_integer() {
-        problems.push(
-            Problem::error("bad_address", item.span.clone(), "an address has a host and a port")
-                .help(interfaces(port.as_str().parse().unwrap_or(default.port()))),
-        );
-        return None;
+        return item
+            .error("bad_address", "an address has a host and a port")
+            .help(interfaces(port.as_str().parse().unwrap_or(default.port())))
+            .refuse(problems);
     }
     let text = item.text(&example, problems)?;
     let span = item.span.clone();
@@ -101,20 +98,18 @@ fn read(item: &Item<'_>, default: SocketAddr, problems: &mut Problems) -> Option
         let path = socket_path(path);
         if path.is_none() {
             let message = "a unix socket has an absolute path of at most 96 bytes";
-            problems.push(
-                Problem::error("bad_address", span.clone(), message)
-                    .help("for example `\"unix:/run/hookgate/hookgate.sock\"`"),
-            );
+            Problem::error("bad_address", span.clone(), message)
+                .help("for example `\"unix:/run/hookgate/hookgate.sock\"`")
+                .report(problems);
         }
         return path.map(|path| Listen { address: Address::Unix(path), span: Some(span) });
     }
     if let Ok(address) = text.parse() {
         return Some(Listen { address: Address::Tcp(address), span: Some(span) });
     }
-    problems.push(
-        Problem::error("bad_address", span, "not an address to listen on").help(instead(text, default)),
-    );
-    None
+    Problem::error("bad_address", span, "not an address to listen on")
+        .help(instead(text, default))
+        .refuse(problems)
 }
 
 /// What to write instead of a text that is not an address.

@@ -11,8 +11,7 @@ use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 
 /// Reads a challenge; `None` if it has an error.
 pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Challenge> {
-    let entries = item.table(EXAMPLE, problems)?;
-    let table = Table::open("`challenge`", item.span.clone(), entries, keys::CHALLENGE, problems);
+    let table = Table::of(item, "`challenge`", EXAMPLE, keys::CHALLENGE, problems)?;
     let before = problems.len();
     let reply = table.required("answer", "\"{value}\"", problems).and_then(|item| reply(&item, problems));
     let asks = match table.get("query") {
@@ -34,7 +33,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Challenge
             Insert::Proof if !is_signed => "whoever asks without a signature is told no HMAC",
             Insert::Value | Insert::Proof | Insert::Text(_) | Insert::Number(_) => continue,
         };
-        problems.push(Problem::error("bad_challenge", table.place("answer"), message).help(EXAMPLE));
+        Problem::error("bad_challenge", table.place("answer"), message).help(EXAMPLE).report(problems);
     }
     (problems.len() == before).then_some(Challenge { asks, reply })
 }
@@ -42,7 +41,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Challenge
 fn in_query(query: &Item<'_>, table: &Table<'_>, problems: &mut Problems) -> Option<Asks> {
     if let Some(value) = table.get("value") {
         let message = "the value is in the content (`value`) or in the query (`query`), not in both";
-        problems.push(Problem::error("bad_challenge", value.key, message).help("remove one of them"));
+        Problem::error("bad_challenge", value.key, message).help("remove one of them").report(problems);
     }
     let value = query.text("\"challenge\"", problems)?;
     let token = match table.get("token") {
@@ -61,7 +60,7 @@ fn in_query(query: &Item<'_>, table: &Table<'_>, problems: &mut Problems) -> Opt
 fn in_content(table: &Table<'_>, problems: &mut Problems) -> Option<Asks> {
     if let Some(token) = table.get("token") {
         let message = "a challenge in the content is signed: it needs no token";
-        problems.push(Problem::error("bad_challenge", token.key, message).help("remove it"));
+        Problem::error("bad_challenge", token.key, message).help("remove it").report(problems);
     }
     let value = match table.get("value") {
         Some(item) => {
@@ -87,10 +86,9 @@ fn in_content(table: &Table<'_>, problems: &mut Problems) -> Option<Asks> {
     if when.is_empty() {
         let message =
             "nothing tells this challenge from an event, so that every event would be answered as one";
-        problems.push(
-            Problem::error("bad_challenge", table.span(), message).help(format!("add `when = {WHEN}`")),
-        );
-        return None;
+        return Problem::error("bad_challenge", table.span(), message)
+            .help(format!("add `when = {WHEN}`"))
+            .refuse(problems);
     }
     Some(Asks::Content { when, value })
 }
@@ -100,13 +98,7 @@ fn conditions<'t>(table: &Table<'t>, problems: &mut Problems) -> Vec<(&'t str, I
     let Some(item) = table.get("when") else { return Vec::new() };
     let Some(entries) = item.table(&item.write(WHEN), problems) else { return Vec::new() };
     pointer::bounded(&item, entries.len(), problems);
-    let entry = |(key, value): (&'t toml::Spanned<_>, &'t toml::Spanned<_>)| {
-        let key_text: &Cow<'t, str> = key.get_ref();
-        let item =
-            Item { name: "when", whole: false, key: key.span(), value: value.get_ref(), span: value.span() };
-        (&**key_text, item)
-    };
-    entries.iter().map(entry).collect()
+    item.entries(entries).collect()
 }
 
 /// Reads a reply: a text, or a table that describes the members of a JSON object.
@@ -116,15 +108,7 @@ fn reply(item: &Item<'_>, problems: &mut Problems) -> Option<Reply> {
     };
     pointer::bounded(item, entries.len(), problems);
     let mut members = Vec::new();
-    for (key, value) in entries {
-        let name: &str = key.get_ref();
-        let member = Item {
-            name: "answer",
-            whole: false,
-            key: key.span(),
-            value: value.get_ref(),
-            span: value.span(),
-        };
+    for (name, member) in item.entries(entries) {
         members.push((name.to_owned().into(), insert(&member, problems)?));
     }
     Some(Reply::Json(members))
@@ -140,9 +124,8 @@ fn insert(item: &Item<'_>, problems: &mut Problems) -> Option<Insert> {
         text if !text.contains(['{', '}']) => Some(Insert::Text(text.to_owned().into())),
         _ => {
             let message = "an answer is `{value}` or `{hmac}` as a whole, or a text without braces";
-            let problem = Problem::error("bad_challenge", item.span.clone(), message);
-            problems.push(problem.help(item.write("\"{value}\"")));
-            None
+            let problem = item.error("bad_challenge", message);
+            problem.help(item.write("\"{value}\"")).refuse(problems)
         }
     }
 }

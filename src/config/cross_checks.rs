@@ -41,11 +41,10 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
     let mut without = drafts.iter().filter(|draft| matches!(draft.signature, Signs::Absent));
     let Some(first) = without.next() else {
         if !drafts.is_empty() && !matches!(whole, Signs::Absent) {
-            problems.push(
-                Problem::warning("unused_signature", root.place("signature"), "no route uses this signature")
-                    .label("each has its own")
-                    .help("remove it"),
-            );
+            Problem::warning("unused_signature", root.place("signature"), "no route uses this signature")
+                .label("each has its own")
+                .help("remove it")
+                .report(problems);
         }
         return;
     };
@@ -58,7 +57,7 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
         1 => "this route and another have no signature, and there is none for every route".to_owned(),
         _ => format!("this route and {others} others have no signature, and there is none for every route"),
     };
-    problems.push(Problem::error("missing_signature", first.table.span(), message).help(signature_help()));
+    Problem::error("missing_signature", first.table.span(), message).help(signature_help()).report(problems);
 }
 
 /// Reports routes that require a model although their sender does not name one.
@@ -68,10 +67,9 @@ fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
         let asks_for_model = draft.model.as_ref().is_some_and(|model| *model != ModelRule::Any);
         if asks_for_model && scheme.model_pointers.is_empty() {
             let message = format!("the events of scheme `{}` name no model", scheme.name);
-            problems.push(
-                Problem::error("no_model", draft.model_place(), message)
-                    .help("tell these events apart by their path, or forward all of them to one upstream"),
-            );
+            Problem::error("no_model", draft.model_place(), message)
+                .help("tell these events apart by their path, or forward all of them to one upstream")
+                .report(problems);
         }
     }
 }
@@ -83,11 +81,9 @@ fn urls(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
         if scheme.signs_url() && draft.table.get("public_url").is_none() {
             let message =
                 format!("scheme `{}` signs the URL, and this route does not say its own", scheme.name);
-            problems.push(
-                Problem::error("missing_key", draft.table.span(), message).help(
-                    "add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`",
-                ),
-            );
+            Problem::error("missing_key", draft.table.span(), message)
+                .help("add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`")
+                .report(problems);
         }
     }
 }
@@ -103,10 +99,9 @@ fn challenges(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
             let message =
                 format!("the challenge of scheme `{name}` is a GET, which this route does not take");
             let place = draft.table.get("methods").map_or_else(|| draft.table.span(), |item| item.span);
-            problems.push(
-                Problem::error("missing_method", place, message)
-                    .help("write `methods = [\"POST\", \"GET\"]`"),
-            );
+            Problem::error("missing_method", place, message)
+                .help("write `methods = [\"POST\", \"GET\"]`")
+                .report(problems);
         }
     }
 }
@@ -129,14 +124,12 @@ fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &mut Problems) {
         let message = format!(
             "an app that ignores case, a slash at the end or `;` takes paths of this route for `{other_path}`"
         );
-        problems.push(
-            Problem::warning("capture_beside_literal", draft.table.place("path"), message)
+        Problem::warning("capture_beside_literal", draft.table.place("path"), message)
                 .related(other.table.place("path"), label)
                 .help(
                     "give both the same `signature`, or one of them a path that is not beside the other's, such as \
                      `/tenants/{name}` beside `/hooks/admin`",
-                ),
-        );
+                ).report(problems);
     }
 }
 
@@ -199,11 +192,10 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Pro
                 draft.table.get(name).map_or_else(|| draft.table.place("path"), |item| item.key)
             };
             let message = format!("routes of one path must have the same `{name}`");
-            problems.push(
-                Problem::error("disagreeing_routes", place(other), message)
-                    .related(place(first), "here it is another")
-                    .help("it counts before the model is known, which tells these routes apart"),
-            );
+            Problem::error("disagreeing_routes", place(other), message)
+                .related(place(first), "here it is another")
+                .help("it counts before the model is known, which tells these routes apart")
+                .report(problems);
         }
     }
 }

@@ -92,18 +92,17 @@ impl<'t> Draft<'t> {
         if let Some(item) = table.get("max_body")
             && max_body > limits.max_buffered
         {
-            problems.push(sections::body_beyond_memory(&item, max_body, limits));
+            sections::body_beyond_memory(&item, max_body, limits).report(problems);
         }
         let mode = table.choice("mode", &MODES, Mode::Enforce, problems);
         if matches!(mode, Mode::Observe(_)) {
-            problems.push(
-                Problem::warning(
-                    "observing",
-                    table.place("mode"),
-                    "this route forwards requests that do not verify, too",
-                )
-                .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`"),
-            );
+            Problem::warning(
+                "observing",
+                table.place("mode"),
+                "this route forwards requests that do not verify, too",
+            )
+            .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`")
+            .report(problems);
         }
         Self {
             path,
@@ -155,13 +154,12 @@ fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
         .map_err(|error| {
             let span = item.part(text, error.at.clone());
             let problem = Problem::error("bad_path", span, error.to_string());
-            problems.push(problem.help(path_help(text, &error)));
+            problem.help(path_help(text, &error)).report(problems);
         })
         .ok()?;
     if let Some((at, ambiguity)) = pattern.ambiguity() {
         let message = "an app that decodes or normalises paths reads another one here";
-        problems.push(
-            Problem::warning("ambiguous_path", item.part(text, at), message)
+        Problem::warning("ambiguous_path", item.part(text, at), message)
                 .label(match ambiguity {
                     Ambiguity::Dots => "this segment is resolved",
                     Ambiguity::EncodedSlash | Ambiguity::Backslash => "this becomes two segments",
@@ -171,8 +169,7 @@ fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
                     | Ambiguity::Overlong
                     | Ambiguity::Slashes => "this is decoded",
                 })
-                .help("have the sender send the plain path, and write that: hookgate compares paths as they are received"),
-        );
+                .help("have the sender send the plain path, and write that: hookgate compares paths as they are received").report(problems);
     }
     Some(pattern)
 }
@@ -243,22 +240,20 @@ fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> 
     };
     let text = item.text("\"leases\"", problems)?;
     if text.is_empty() || text.contains(char::is_control) {
-        problems.push(
-            Problem::error("bad_model", item.span, "no event names such a model")
-                .help("a model is called as the sender calls it: `model = \"leases\"`"),
-        );
-        return None;
+        return item
+            .error("bad_model", "no event names such a model")
+            .help("a model is called as the sender calls it: `model = \"leases\"`")
+            .refuse(problems);
     }
     if bound {
-        problems.push(
-            Problem::error("model_twice", item.span, "this route's model is its path's `{model}` already")
-                .related(table.place("path"), "here")
-                .help(format!(
-                    "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{}\"`",
-                    shown::quote(text)
-                )),
-        );
-        return None;
+        return item
+            .error("model_twice", "this route's model is its path's `{model}` already")
+            .related(table.place("path"), "here")
+            .help(format!(
+                "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{}\"`",
+                shown::quote(text)
+            ))
+            .refuse(problems);
     }
     Some(ModelRule::Named(text.to_owned()))
 }
@@ -267,18 +262,18 @@ fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> 
 fn methods(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
     let array = item.array(&item.write("[\"POST\"]"), problems)?;
     if array.is_empty() {
-        problems.push(
-            Problem::error("out_of_range", item.span.clone(), "a route without methods takes no request")
-                .help(item.write("[\"POST\"]")),
-        );
-        return None;
+        return item
+            .error("out_of_range", "a route without methods takes no request")
+            .help(item.write("[\"POST\"]"))
+            .refuse(problems);
     }
     let mut all: Vec<(Method, Range<usize>)> = Vec::new();
     for element in item.elements(array) {
         let Some(method) = method(&element, problems) else { continue };
         match all.iter().find(|(other, _)| *other == method) {
             Some((_, first)) => problems.push(
-                Problem::error("duplicate_method", element.span, format!("{method} is there twice"))
+                element
+                    .error("duplicate_method", format!("{method} is there twice"))
                     .related(first.clone(), "the first time"),
             ),
             None => all.push((method, element.span)),
@@ -291,7 +286,7 @@ fn methods(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
 fn method(item: &Item<'_>, problems: &mut Problems) -> Option<Method> {
     let text = item.text("[\"POST\"]", problems)?;
     let upper = text.trim().to_ascii_uppercase();
-    let problem = |message: &str| Problem::error("bad_method", item.span.clone(), message);
+    let problem = |message: &str| item.error("bad_method", message);
     problems.push(match Method::from_bytes(text.as_bytes()) {
         Ok(Method::CONNECT) => problem("CONNECT asks for a tunnel, and a gateway makes none"),
         Ok(method) if method.as_str() == upper => return Some(method),

@@ -31,29 +31,27 @@ pub(super) struct Item<'t> {
 impl<'t> Item<'t> {
     /// Reads a string; `example` is one to copy, with its quotes.
     pub(super) fn text(&self, example: &str, problems: &mut Problems) -> Option<&'t str> {
-        let text = self.value.as_str();
-        if text.is_none() {
-            self.wrong_type("a string", &self.write(example), problems);
-        }
-        text
+        self.value.as_str().or_else(|| self.wrong_type("a string", &self.write(example), problems))
     }
 
     /// Reads a table; `help` says how to write it.
     pub(super) fn table(&self, help: &str, problems: &mut Problems) -> Option<&'t DeTable<'t>> {
-        let table = self.value.as_table();
-        if table.is_none() {
-            self.wrong_type("a table", help, problems);
-        }
-        table
+        self.value.as_table().or_else(|| self.wrong_type("a table", help, problems))
+    }
+
+    /// The entries of a table whose keys are chosen in the file, each an item under this key.
+    pub(super) fn entries(&self, table: &'t DeTable<'t>) -> impl Iterator<Item = (&'t str, Self)> {
+        let name = self.name;
+        table.iter().map(move |(key, value)| {
+            let item =
+                Self { name, whole: false, key: key.span(), value: value.get_ref(), span: value.span() };
+            (&**key.get_ref(), item)
+        })
     }
 
     /// Reads an array; `help` says how to write it.
     pub(super) fn array(&self, help: &str, problems: &mut Problems) -> Option<&'t DeArray<'t>> {
-        let array = self.value.as_array();
-        if array.is_none() {
-            self.wrong_type("an array", help, problems);
-        }
-        array
+        self.value.as_array().or_else(|| self.wrong_type("an array", help, problems))
     }
 
     /// The elements of an array, each an item under the array's key.
@@ -71,26 +69,19 @@ impl<'t> Item<'t> {
     /// Reads `true` or `false`.
     pub(super) fn flag(&self, problems: &mut Problems) -> Option<bool> {
         let flag = self.value.as_bool();
-        if flag.is_none() {
-            self.wrong_type("`true` or `false`", &self.write("true"), problems);
-        }
-        flag
+        flag.or_else(|| self.wrong_type("`true` or `false`", &self.write("true"), problems))
     }
 
     /// Reads a number that is not negative; `example` is one to copy.
     pub(super) fn number(&self, example: &str, problems: &mut Problems) -> Option<u64> {
         let Some(integer) = self.value.as_integer() else {
-            self.wrong_type("an integer", &self.write(example), problems);
-            return None;
+            return self.wrong_type("an integer", &self.write(example), problems);
         };
-        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
-        if number.is_none() {
+        u64::from_str_radix(integer.as_str(), integer.radix()).ok().or_else(|| {
             let fault = if integer.as_str().starts_with('-') { "negative" } else { "as large as this" };
             let message = format!("`{}` cannot be {fault}", self.name);
-            problems
-                .push(Problem::error("out_of_range", self.span.clone(), message).help(self.write(example)));
-        }
-        number
+            self.error("out_of_range", message).help(self.write(example)).refuse(problems)
+        })
     }
 
     /// Reads a number of bytes, as an integer or with a unit.
@@ -100,83 +91,66 @@ impl<'t> Item<'t> {
             return self.number(&example, problems);
         }
         let Some(text) = self.value.as_str() else {
-            self.wrong_type("a size: an integer (bytes) or a string", &self.write(&example), problems);
-            return None;
+            let help = self.write(&example);
+            return self.wrong_type("a size: an integer (bytes) or a string", &help, problems);
         };
-        unit::parse_size(text)
-            .map_err(|error| {
-                problems.push(
-                    Problem::error("bad_size", self.span.clone(), error.to_string()).help(error.help()),
-                );
-            })
-            .ok()
+        unit::parse_size(text).map_or_else(
+            |error| self.error("bad_size", error.to_string()).help(error.help()).refuse(problems),
+            Some,
+        )
     }
 
     /// Reads a duration from a millisecond to a day.
     pub(super) fn duration(&self, default: Duration, problems: &mut Problems) -> Option<Duration> {
         let example = format!("\"{}\"", unit::write_duration(default));
-        let text = match (self.value.as_str(), self.value.as_integer()) {
-            (Some(text), _) => text,
-            (None, Some(integer)) => {
-                let error = unit::parse_duration(integer.as_str());
-                let help = error.err().map_or_else(|| self.write(&example), |error| error.help());
-                self.wrong_type("a duration with its unit, as a string", &help, problems);
-                return None;
+        let Some(text) = self.value.as_str() else {
+            let number =
+                self.value.as_integer().and_then(|number| unit::parse_duration(number.as_str()).err());
+            let expected = match number {
+                Some(_) => "a duration with its unit, as a string",
+                None => "a duration, as a string",
+            };
+            let help = number.map_or_else(|| self.write(&example), |error| error.help());
+            return self.wrong_type(expected, &help, problems);
+        };
+        let message = match unit::parse_duration(text) {
+            Ok(Duration::ZERO) => format!("`{}` cannot be zero: nothing would be in time", self.name),
+            Ok(duration) if duration > LONGEST => {
+                format!("`{}` can be {} at most", self.name, unit::write_duration(LONGEST))
             }
-            (None, None) => {
-                self.wrong_type("a duration, as a string", &self.write(&example), problems);
-                return None;
+            Ok(duration) => return Some(duration),
+            Err(error) => {
+                return self.error("bad_duration", error.to_string()).help(error.help()).refuse(problems);
             }
         };
-        match unit::parse_duration(text) {
-            Ok(Duration::ZERO) => {
-                let message = format!("`{}` cannot be zero: nothing would be in time", self.name);
-                problems.push(
-                    Problem::error("out_of_range", self.span.clone(), message)
-                        .help(format!("the default is `{example}`")),
-                );
-                None
-            }
-            Ok(duration) if duration > LONGEST => {
-                let message = format!("`{}` can be {} at most", self.name, unit::write_duration(LONGEST));
-                problems.push(
-                    Problem::error("out_of_range", self.span.clone(), message)
-                        .help(format!("the default is `{example}`")),
-                );
-                None
-            }
-            Ok(duration) => Some(duration),
-            Err(error) => {
-                problems.push(
-                    Problem::error("bad_duration", self.span.clone(), error.to_string()).help(error.help()),
-                );
-                None
-            }
-        }
+        self.error("out_of_range", message).help(format!("the default is `{example}`")).refuse(problems)
     }
 
     /// Reads one of several words.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
         let words = || choices.iter().map(|(word, _)| *word);
-        let all = suggest::list(words());
+        let help = format!("one of {}", suggest::list(words()));
         let Some(text) = self.value.as_str() else {
-            self.wrong_type("a string", &format!("one of {all}"), problems);
-            return None;
+            return self.wrong_type("a string", &help, problems);
         };
         let choice = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
-        if choice.is_none() {
+        choice.or_else(|| {
             // A text that is much longer than any of the words may be a secret that was written into the wrong key.
             let longest = words().map(str::len).max().unwrap_or(0).saturating_add(LONGER);
             let shown = if text.len() > longest { Cow::Borrowed("...") } else { shown::quote(text) };
-            let message = format!("`{}` cannot be {shown:?}", self.name);
-            let problem =
-                Problem::error("bad_value", self.span.clone(), message).help(format!("one of {all}"));
-            problems.push(match suggest::nearest(text, words()) {
-                Some(meant) => problem.label(format!("did you mean `\"{meant}\"`?")),
-                None => problem,
-            });
-        }
-        choice
+            let problem = self.error("bad_value", format!("`{}` cannot be {shown:?}", self.name)).help(help);
+            problem.meant(suggest::nearest(text, words())).refuse(problems)
+        })
+    }
+
+    /// An error in the value.
+    pub(super) fn error(&self, code: &'static str, message: impl Into<String>) -> Problem {
+        Problem::error(code, self.span.clone(), message)
+    }
+
+    /// A warning about the value.
+    pub(super) fn warning(&self, code: &'static str, message: impl Into<String>) -> Problem {
+        Problem::warning(code, self.span.clone(), message)
     }
 
     /// The help text `write ...` for this key.
@@ -195,14 +169,11 @@ impl<'t> Item<'t> {
         }
     }
 
-    fn wrong_type(&self, expected: &str, help: &str, problems: &mut Problems) {
+    fn wrong_type<T>(&self, expected: &str, help: &str, problems: &mut Problems) -> Option<T> {
         let name = if self.whole { format!("`{}`", self.name) } else { format!("each of `{}`", self.name) };
         let got = self.value.type_str();
         let article = if got.starts_with(['a', 'i']) { "an" } else { "a" };
-        problems.push(
-            Problem::error("wrong_type", self.span.clone(), format!("{name} must be {expected}"))
-                .label(format!("this is {article} {got}"))
-                .help(help),
-        );
+        let problem = self.error("wrong_type", format!("{name} must be {expected}"));
+        problem.label(format!("this is {article} {got}")).help(help).refuse(problems)
     }
 }

@@ -28,16 +28,8 @@ pub(super) fn required(table: &Table<'_>, problems: &mut Problems) -> Option<Vec
     let before = problems.len();
     let entries = item.table(&item.write("{ \"/account\" = \"acct_1\" }"), problems)?;
     let mut all = Vec::new();
-    for (key, value) in entries {
-        let pointer: &str = key.get_ref();
-        let fine = is_pointer(pointer, key.span(), problems);
-        let value = Item {
-            name: "require",
-            whole: false,
-            key: key.span(),
-            value: value.get_ref(),
-            span: value.span(),
-        };
+    for (pointer, value) in item.entries(entries) {
+        let fine = is_pointer(pointer, value.key.clone(), problems);
         let text = value.text("{ \"/account\" = \"acct_1\" }", problems);
         all.extend(text.filter(|_| fine).map(|text| Requirement::new([pointer], text)));
     }
@@ -50,11 +42,10 @@ pub(super) fn integration(item: &Item<'_>, scheme: &Scheme, problems: &mut Probl
     let text = item.text("\"cuid_...\"", problems)?;
     if scheme.integration_pointers.is_empty() {
         let message = format!("the events of scheme `{}` name no integration", scheme.name);
-        problems.push(
-            Problem::error("no_integration", item.span.clone(), message)
-                .help("name the place yourself: `require = { \"/account\" = \"...\" }`"),
-        );
-        return None;
+        return item
+            .error("no_integration", message)
+            .help("name the place yourself: `require = { \"/account\" = \"...\" }`")
+            .refuse(problems);
     }
     Some(Requirement::new(scheme.integration_pointers.iter().map(|pointer| &**pointer), text))
 }
@@ -72,7 +63,7 @@ pub(super) fn is_pointer(text: &str, span: Range<usize>, problems: &mut Problems
     } else {
         return true;
     };
-    problems.push(Problem::error("bad_pointer", span, message).help("for example `\"/meta/object\"`"));
+    Problem::error("bad_pointer", span, message).help("for example `\"/meta/object\"`").report(problems);
     false
 }
 
@@ -80,7 +71,7 @@ pub(super) fn is_pointer(text: &str, span: Range<usize>, problems: &mut Problems
 pub(super) fn bounded(item: &Item<'_>, many: usize, problems: &mut Problems) {
     if many > MOST {
         let message = format!("`{}` has {many} entries, and can have {MOST} at most", item.name);
-        problems.push(Problem::error("out_of_range", item.span.clone(), message).help("name fewer"));
+        item.error("out_of_range", message).help("name fewer").report(problems);
     }
 }
 

@@ -78,6 +78,15 @@ impl Problem {
         self
     }
 
+    /// Adds a word that may have been meant.
+    #[must_use]
+    pub(super) fn meant(self, word: Option<&str>) -> Self {
+        match word {
+            Some(word) => self.label(format!("did you mean `\"{word}\"`?")),
+            None => self,
+        }
+    }
+
     /// Adds what to write instead.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -90,6 +99,17 @@ impl Problem {
     pub fn related(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.related.push((span, label.into()));
         self
+    }
+
+    /// Adds it to the problems found so far.
+    pub(super) fn report(self, problems: &mut Problems) {
+        problems.push(self);
+    }
+
+    /// Adds it to the problems found so far, where it leaves no value.
+    pub(super) fn refuse<T>(self, problems: &mut Problems) -> Option<T> {
+        problems.push(self);
+        None
     }
 
     fn new(severity: Severity, code: &'static str, span: Range<usize>, message: String) -> Self {

@@ -9,13 +9,13 @@ use crate::admission::client::Network;
 
 /// Reads `proxy_protocol` of `[server]`, whose listeners are `listen`.
 pub(super) fn read(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) -> Option<ProxyProtocol> {
-    let entries = item.table(&format!("write `{EXAMPLE}`"), problems)?;
-    let table = Table::open("`proxy_protocol`", item.span.clone(), entries, keys::PROXY_PROTOCOL, problems);
+    let help = format!("write `{EXAMPLE}`");
+    let table = Table::of(item, "`proxy_protocol`", &help, keys::PROXY_PROTOCOL, problems)?;
     let trusted = table.required("trusted", "[\"10.0.0.0/8\"]", problems)?;
     let array = trusted.array(&trusted.write("[\"10.0.0.0/8\"]"), problems)?;
     if array.is_empty() {
-        let problem = Problem::error("out_of_range", trusted.span.clone(), "no proxy is trusted");
-        problems.push(problem.help("remove `proxy_protocol`, or name the addresses of the proxies"));
+        let problem = trusted.error("out_of_range", "no proxy is trusted");
+        problem.help("remove `proxy_protocol`, or name the addresses of the proxies").report(problems);
     }
     let trusted = trusted.elements(array).filter_map(|element| network(&element, problems)).collect();
     let asked = table.get("listen").map(|_| address::listen_as_written(&table, problems));
@@ -33,9 +33,9 @@ fn among(asked: Listen, listen: &[Listen], problems: &mut Problems) -> Option<Ad
     }
     if let Some(span) = asked.span {
         let message = format!("{} is not listened on", asked.address);
-        problems.push(
-            Problem::error("bad_address", span, message).help("name an address as it stands in `listen`"),
-        );
+        Problem::error("bad_address", span, message)
+            .help("name an address as it stands in `listen`")
+            .report(problems);
     }
     None
 }
@@ -44,12 +44,10 @@ fn network(item: &Item<'_>, problems: &mut Problems) -> Option<Network> {
     let text = item.text("[\"10.0.0.0/8\"]", problems)?;
     let network = Network::parse(text);
     if network.is_none() {
-        problems.push(
-            Problem::error("bad_address", item.span.clone(), "not an address or a network").help(
+        item.error("bad_address", "not an address or a network").help(
                 "for example `\"127.0.0.1\"`, `\"10.0.0.0/8\"` (no bits set behind the prefix), or `\"unix\"` for \
                  whoever connects to a unix socket",
-            ),
-        );
+            ).report(problems);
     }
     network
 }

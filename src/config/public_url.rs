@@ -3,7 +3,7 @@
 use http::Uri;
 
 use super::item::Item;
-use super::problem::{Problem, Problems};
+use super::problem::Problems;
 
 /// Reads the origin (RFC 6454), as written and without a slash at the end: it is signed as text.
 pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
@@ -27,8 +27,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
         }
         Some(_) | None => "not the origin of a URL",
     };
-    problems.push(Problem::error("bad_url", item.span.clone(), message).help(item.write(EXAMPLE)));
-    None
+    item.error("bad_url", message).help(item.write(EXAMPLE)).refuse(problems)
 }
 
 const EXAMPLE: &str = "\"https://hooks.example.com\"";

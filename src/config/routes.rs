@@ -22,17 +22,17 @@ pub(super) fn read(root: &Table<'_>, end: usize, common: Common<'_>, problems: &
 
 fn drafts<'t>(root: &Table<'t>, end: usize, common: &Common<'_>, problems: &mut Problems) -> Vec<Draft<'t>> {
     let Some(item) = root.get("routes") else {
-        problems.push(no_routes(end..end));
+        no_routes(end..end).report(problems);
         return Vec::new();
     };
     let Some(array) = item.array("write `[[routes]]` over each route", problems) else { return Vec::new() };
     if array.is_empty() {
-        problems.push(no_routes(item.span.clone()));
+        no_routes(item.span.clone()).report(problems);
     }
     item.elements(array)
         .filter_map(|element| {
-            let entries = element.table("write `[[routes]]` over each route", problems)?;
-            let table = Table::open("this route", element.span, entries, keys::ROUTE, problems);
+            let help = "write `[[routes]]` over each route";
+            let table = Table::of(&element, "this route", help, keys::ROUTE, problems)?;
             Some(Draft::read(table, common, problems))
         })
         .collect()

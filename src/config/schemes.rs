@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use toml::de::DeTable;
 
 use super::challenge;
 use super::item::Item;
@@ -31,23 +30,13 @@ pub(super) fn read(root: &Table<'_>, problems: &mut Problems) -> Vec<Declared> {
     let Some(item) = root.get("schemes") else { return Vec::new() };
     let help = "write the scheme's keys under `[schemes.NAME]`";
     let Some(entries) = item.table(help, problems) else { return Vec::new() };
-    let mut all = Vec::new();
-    for (key, value) in entries {
-        let scheme = Item {
-            name: "schemes",
-            whole: false,
-            key: key.span(),
-            value: value.get_ref(),
-            span: value.span(),
-        };
-        let name: &str = key.get_ref();
-        let fine = is_name(name, key.span(), problems);
-        let scheme = scheme
-            .table(help, problems)
-            .and_then(|entries| self::scheme(name, value.span(), entries, problems));
-        all.push((name.to_owned(), scheme.filter(|_| fine).map(Arc::new)));
-    }
-    all
+    let declared = |(name, item): (&str, Item<'_>)| {
+        let fine = is_name(name, item.key.clone(), problems);
+        let table = Table::of(&item, "this scheme", help, keys::SCHEME, problems);
+        let scheme = table.and_then(|table| scheme(name, &table, problems));
+        (name.to_owned(), scheme.filter(|_| fine).map(Arc::new))
+    };
+    item.entries(entries).map(declared).collect()
 }
 
 /// Checks that a name is free, and valid as a word of an HTTP field.
@@ -62,17 +51,16 @@ fn is_name(name: &str, span: Range<usize>, problems: &mut Problems) -> bool {
     } else {
         return true;
     };
-    problems.push(problem);
+    problem.report(problems);
     false
 }
 
-fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut Problems) -> Option<Scheme> {
-    let table = Table::open("this scheme", span, entries, keys::SCHEME, problems);
+fn scheme(name: &str, table: &Table<'_>, problems: &mut Problems) -> Option<Scheme> {
     let before = problems.len();
     let algorithm = table.choice("algorithm", &Algorithm::ALL, Algorithm::HmacSha256, problems);
     let field = table.required("header", "\"x-acme-signature\"", problems);
     let field = field.and_then(|item| headers(&item, problems));
-    let format = format(&table, problems);
+    let format = format(table, problems);
     let encoding = table.choice("encoding", &Encoding::ALL, Encoding::Hex, problems);
     let secret_encoding =
         table.choice("secret_encoding", &SecretEncoding::ALL, SecretEncoding::Utf8, problems);
@@ -80,7 +68,7 @@ fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut 
         Some(item) => template(&item, problems),
         None => Some(Template::body()),
     };
-    let timestamp = timestamp(&table, problems);
+    let timestamp = timestamp(table, problems);
     let id = table.get("id").and_then(|item| header(&item, problems));
     let pointers = |name, problems: &mut Problems| -> Vec<Cow<'static, str>> {
         let all = table.get(name).map(|item| pointer::list(&item, problems));
@@ -109,8 +97,8 @@ fn scheme(name: &str, span: Range<usize>, entries: &DeTable<'_>, problems: &mut 
     if errors {
         return None;
     }
-    let fault = scheme.fault().map(|fault| of_the_whole(&table, fault));
-    let fault = fault.or_else(|| lookalikes(&table, &scheme));
+    let fault = scheme.fault().map(|fault| of_the_whole(table, fault));
+    let fault = fault.or_else(|| lookalikes(table, &scheme));
     let is_sound = fault.is_none();
     problems.extend(fault);
     is_sound.then_some(scheme)
@@ -165,15 +153,14 @@ fn headers(item: &Item<'_>, problems: &mut Problems) -> Option<(Cow<'static, str
     for element in item.elements(array) {
         let name = header(&element, problems)?;
         if all.contains(&name) {
-            problems.push(Problem::error("duplicate_name", element.span, "this field is there twice"));
+            element.error("duplicate_name", "this field is there twice").report(problems);
         }
         all.push(name);
     }
     if all.is_empty() || all.len() > MOST_TAGS {
         let message = format!("a signature is in one field, or in one of {MOST_TAGS} at most");
-        let problem = Problem::error("out_of_range", item.span.clone(), message);
-        problems.push(problem.help(item.write("\"x-acme-signature\"")));
-        return None;
+        let problem = item.error("out_of_range", message);
+        return problem.help(item.write("\"x-acme-signature\"")).refuse(problems);
     }
     let others = all.split_off(1);
     Some((all.pop()?, others))
@@ -189,9 +176,7 @@ fn header(item: &Item<'_>, problems: &mut Problems) -> Option<Cow<'static, str>>
         Ok(_) => "this field is about the connection or the framing, and no sender can sign in it",
         Err(_) => "not the name of a field",
     };
-    problems
-        .push(Problem::error("bad_field", item.span.clone(), fault).help(item.write("\"x-acme-signature\"")));
-    None
+    item.error("bad_field", fault).help(item.write("\"x-acme-signature\"")).refuse(problems)
 }
 
 fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
@@ -213,7 +198,7 @@ fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
                 }
             };
             let span = item.part(text, error.at.clone());
-            problems.push(Problem::error("bad_content", span, error.to_string()).help(help));
+            Problem::error("bad_content", span, error.to_string()).help(help).report(problems);
         })
         .ok()
 }
@@ -229,7 +214,7 @@ fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {
             "a list has a `tag` before each signature: `tag = \"v1\"`"
         };
         let message = format!("`{}` does not go with this format", item.name);
-        problems.push(Problem::error("wrong_format", item.key, message).help(help));
+        Problem::error("wrong_format", item.key, message).help(help).report(problems);
     }
     if kind == Kind::Plain {
         let prefix = match table.get("prefix") {
@@ -245,13 +230,12 @@ fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {
     if separator.as_str().starts_with(equals) {
         let message = format!("`{equals}` stands between a tag and its signature already");
         let span = table.place("separator");
-        problems.push(Problem::error("wrong_format", span, message).help("write `separator = \" \"`"));
+        Problem::error("wrong_format", span, message).help("write `separator = \" \"`").report(problems);
     }
     let letters = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '=');
     if tag.is_empty() || !tag.chars().all(letters) {
-        let problem = Problem::error("bad_name", item.span.clone(), "no list can have such a tag");
-        problems.push(problem.help(item.write("\"v1\"")));
-        return None;
+        let problem = item.error("bad_name", "no list can have such a tag");
+        return problem.help(item.write("\"v1\"")).refuse(problems);
     }
     Some(Format::List { separator, equals, tag: tag.to_owned().into() })
 }
@@ -261,13 +245,12 @@ fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
     let Some(item) = table.get("timestamp") else {
         if let Some(tolerance) = table.get("tolerance") {
             let message = "without a timestamp there is nothing to tolerate";
-            problems.push(Problem::error("bad_scheme", tolerance.key, message).help("remove it"));
+            Problem::error("bad_scheme", tolerance.key, message).help("remove it").report(problems);
         }
         return None;
     };
     let example = "{ header = \"x-acme-timestamp\", unit = \"s\" }";
-    let entries = item.table(&item.write(example), problems)?;
-    let inner = Table::open("`timestamp`", item.span.clone(), entries, keys::TIMESTAMP, problems);
+    let inner = Table::of(&item, "`timestamp`", &item.write(example), keys::TIMESTAMP, problems)?;
     let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds, problems);
     let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE), problems);
     let place = match (inner.get("header"), inner.get("key")) {
@@ -275,8 +258,9 @@ fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
         (None, Some(item)) => Place::Key(item.text("\"t\"", problems)?.to_owned().into()),
         (Some(_), Some(item)) => {
             let message = "a timestamp is in one place, not in `header` and `key`";
-            problems.push(Problem::error("bad_scheme", item.key, message).help("remove one of them"));
-            return None;
+            return Problem::error("bad_scheme", item.key, message)
+                .help("remove one of them")
+                .refuse(problems);
         }
         (None, None) => {
             let message = "this timestamp has neither `header` nor `key`";
@@ -284,8 +268,7 @@ fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
                 "{}, or `{{ key = \"t\" }}` where it stands in the signature field",
                 item.write(example)
             );
-            problems.push(Problem::error("missing_key", item.span, message).help(help));
-            return None;
+            return item.error("missing_key", message).help(help).refuse(problems);
         }
     };
     Some(Timestamp { place, unit, past, future })

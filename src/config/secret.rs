@@ -51,8 +51,8 @@ pub(super) fn read(
     context: Context<'_>,
     problems: &mut Problems,
 ) -> Option<Named> {
-    let entries = item.table("write `secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }]`", problems)?;
-    let table = Table::open("a secret", item.span.clone(), entries, keys::SECRET, problems);
+    let help = "write `secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }]`";
+    let table = Table::of(item, "a secret", help, keys::SECRET, problems)?;
     let name =
         table.get("name").and_then(|item| name(&item, problems)).unwrap_or_else(|| default_name(index));
     let encoding = table.choice("encoding", &SecretEncoding::ALL, encoding, problems);
@@ -61,13 +61,12 @@ pub(super) fn read(
         None => Some(None),
     };
     let mut slips = Vec::new();
-    let key = source(&table, problems)
-        .and_then(|source| text(&source, context, problems).map(|text| (source, text)))
-        .and_then(|(source, text)| {
-            let key = key(&source, &text, encoding, problems)?;
-            slips.extend(causes::key_changes(&text, encoding));
-            Some(key)
-        });
+    let key = source(&table, problems).and_then(|source| {
+        let text = text(&source, context, problems)?;
+        let key = key(&source, &text, encoding, problems)?;
+        slips.extend(causes::key_changes(&text, encoding));
+        Some(key)
+    });
     let secret = key.zip(not_after);
     let secret = secret.map(|(key, not_after)| Secret { name: Arc::clone(&name), key, not_after });
     let span = table.get("name").map_or(item.span.clone(), |item| item.span);
@@ -76,8 +75,8 @@ pub(super) fn read(
 
 /// Reads a `verify_token`: a secret without a name, as text.
 pub(super) fn token(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Key> {
-    let entries = item.table(&item.write("{ env = \"META_VERIFY_TOKEN\" }"), problems)?;
-    let table = Table::open("`verify_token`", item.span.clone(), entries, keys::VERIFY_TOKEN, problems);
+    let help = item.write("{ env = \"META_VERIFY_TOKEN\" }");
+    let table = Table::of(item, "`verify_token`", &help, keys::VERIFY_TOKEN, problems)?;
     let source = source(&table, problems)?;
     let text = text(&source, context, problems)?;
     key(&source, &text, SecretEncoding::Utf8, problems)
@@ -95,15 +94,10 @@ fn name(item: &Item<'_>, problems: &mut Problems) -> Option<Arc<str>> {
     let text = item.text("\"current\"", problems)?;
     let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
     if text.is_empty() || !letters {
-        problems.push(
-            Problem::error(
-                "bad_name",
-                item.span.clone(),
-                "a secret's name is made of letters, digits, `_`, `.` and `-`",
-            )
-            .help("for example `name = \"current\"`"),
-        );
-        return None;
+        return item
+            .error("bad_name", "a secret's name is made of letters, digits, `_`, `.` and `-`")
+            .help("for example `name = \"current\"`")
+            .refuse(problems);
     }
     Some(text.into())
 }
@@ -114,30 +108,19 @@ fn not_after(item: &Item<'_>, now: SystemTime, problems: &mut Problems) -> Optio
         (None, Some(text)) => date::parse(text),
         (None, None) => Err(DateError::NotDate),
     };
-    match moment {
-        Ok(moment) => {
-            if moment <= now {
-                problems.push(
-                    Problem::warning(
-                        "secret_expired",
-                        item.span.clone(),
-                        "this secret does not count any more",
-                    )
-                    .label("this moment is past")
-                    .help("remove the secret"),
-                );
-            }
-            Some(moment)
-        }
-        Err(error) => {
-            problems.push(
-                Problem::error("bad_date", item.span.clone(), error.to_string())
-                    .help("write date, time and time zone: `not_after = 2026-12-31T00:00:00Z`"),
-            );
-            None
-        }
+    if let Err(error) = moment {
+        let help = "write date, time and time zone: `not_after = 2026-12-31T00:00:00Z`";
+        return item.error("bad_date", error.to_string()).help(help).refuse(problems);
     }
+    if moment.is_ok_and(|moment| moment <= now) {
+        let problem = item.warning("secret_expired", "this secret does not count any more");
+        problem.label("this moment is past").help("remove the secret").report(problems);
+    }
+    moment.ok()
 }
+
+/// The text of a secret.
+type Text = Zeroizing<Vec<u8>>;
 
 /// Where a secret's text is.
 struct Source<'t> {
@@ -158,21 +141,16 @@ fn source<'t>(table: &Table<'t>, problems: &mut Problems) -> Option<Source<'t>> 
         .into_iter()
         .filter_map(|(name, kind)| table.get(name).map(|item| (item, kind)));
     let Some((item, kind)) = found.next() else {
-        problems.push(
-            Problem::error("missing_key", table.span(), "this secret has neither `env` nor `file`").help(
-                "write `{ env = \"PROPIFY_WEBHOOK_SECRET\" }` or `{ file = \"/run/secrets/propify\" }`",
-            ),
-        );
-        return None;
+        return Problem::error("missing_key", table.span(), "this secret has neither `env` nor `file`")
+            .help("write `{ env = \"PROPIFY_WEBHOOK_SECRET\" }` or `{ file = \"/run/secrets/propify\" }`")
+            .refuse(problems);
     };
     if let Some((other, _)) = found.next() {
         let message = format!("a secret is in one place, not in `{}` and `{}`", item.name, other.name);
-        problems.push(
-            Problem::error("secret_places", other.key, message)
-                .related(item.key, "the other one")
-                .help("write one `{ ... }` for each secret"),
-        );
-        return None;
+        return Problem::error("secret_places", other.key, message)
+            .related(item.key, "the other one")
+            .help("write one `{ ... }` for each secret")
+            .refuse(problems);
     }
     let example = match kind {
         Kind::Variable => "\"PROPIFY_WEBHOOK_SECRET\"",
@@ -184,93 +162,55 @@ fn source<'t>(table: &Table<'t>, problems: &mut Problems) -> Option<Source<'t>> 
 }
 
 /// Reads a secret's text, without the line break at the end of a file.
-fn text(source: &Source<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Zeroizing<Vec<u8>>> {
+fn text(source: &Source<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Text> {
     let Source { item, text, kind } = source;
     match kind {
         Kind::Variable => variable(item, text, context, problems),
         Kind::File => file(item, text, context, problems),
         Kind::Inline => {
-            problems.push(
-                Problem::warning(
-                    "secret_inline",
-                    item.key.clone(),
-                    "a secret stands in the configuration itself",
-                )
+            let message = "a secret stands in the configuration itself";
+            Problem::warning("secret_inline", item.key.clone(), message)
                 .label("for trying things out only")
-                .help("write `env = \"NAME\"` or `file = \"PATH\"`"),
-            );
+                .help("write `env = \"NAME\"` or `file = \"PATH\"`")
+                .report(problems);
             Some(Zeroizing::new(text.as_bytes().to_vec()))
         }
     }
 }
 
-fn variable(
-    item: &Item<'_>,
-    name: &str,
-    context: Context<'_>,
-    problems: &mut Problems,
-) -> Option<Zeroizing<Vec<u8>>> {
+fn variable(item: &Item<'_>, name: &str, context: Context<'_>, problems: &mut Problems) -> Option<Text> {
     if !is_variable_name(name) {
         // The value is not repeated: a user who misunderstands `env` writes the secret itself here.
-        problems.push(
-            Problem::error("bad_variable", item.span.clone(), "not the name of an environment variable")
-                .help("`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`"),
-        );
-        return None;
+        return item
+            .error("bad_variable", "not the name of an environment variable")
+            .help("`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`")
+            .refuse(problems);
     }
     let value = context.environment.variable(name).map(OsString::into_encoded_bytes).map(Zeroizing::new);
     if value.is_none() {
-        problems.push(
-            Problem::error(
-                "secret_unset",
-                item.span.clone(),
-                format!("the environment variable `{name}` is not set"),
-            )
-            .help(format!("export {name}=...")),
-        );
+        item.error("secret_unset", format!("the environment variable `{name}` is not set"))
+            .help(format!("export {name}=..."))
+            .report(problems);
     }
     value
 }
 
-fn file(
-    item: &Item<'_>,
-    name: &str,
-    context: Context<'_>,
-    problems: &mut Problems,
-) -> Option<Zeroizing<Vec<u8>>> {
+fn file(item: &Item<'_>, name: &str, context: Context<'_>, problems: &mut Problems) -> Option<Text> {
     let path = context.folder.join(name);
     let shown = path.to_string_lossy();
     let shown = if shown::value("file", name) { shown } else { "...".into() };
     let file = match context.environment.file(&path) {
         Ok(file) => file,
         Err(error) => {
-            let help = match &error {
-                FileError::Missing => format!("put the secret into {shown}, or name the file it is in"),
-                FileError::Denied => {
-                    format!("let the user that hookgate runs as read it: chown, then chmod 400 {shown}")
-                }
-                FileError::NotFile("a folder") => "name a file in it".to_owned(),
-                FileError::NotFile(_) => {
-                    "put the secret into a file: it is read again at each reload, without waiting".to_owned()
-                }
-                FileError::TooLarge(_) | FileError::Other(_) => {
-                    "name a file with the secret in it".to_owned()
-                }
-            };
             let message = format!("the secret's file {shown} cannot be read: {error}");
-            problems.push(Problem::error("secret_unreadable", item.span.clone(), message).help(help));
-            return None;
+            let help = unreadable_help(&error, &shown);
+            return item.error("secret_unreadable", message).help(help).refuse(problems);
         }
     };
     if file.readable_by_everyone {
-        problems.push(
-            Problem::warning(
-                "secret_exposed",
-                item.span.clone(),
-                format!("every user of this machine can read {shown}"),
-            )
-            .help(format!("chmod o-r {shown}")),
-        );
+        item.warning("secret_exposed", format!("every user of this machine can read {shown}"))
+            .help(format!("chmod o-r {shown}"))
+            .report(problems);
     }
     let mut bytes = file.bytes;
     if bytes.last() == Some(&b'\n') {
@@ -278,31 +218,41 @@ fn file(
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
-        problems.push(Problem::note(
-            "secret_newline",
-            item.span.clone(),
-            format!("the line break at the end of {shown} does not count as part of the secret"),
-        ));
+        let message = format!("the line break at the end of {shown} does not count as part of the secret");
+        Problem::note("secret_newline", item.span.clone(), message).report(problems);
     }
     Some(bytes)
 }
 
+/// What to do about a file that cannot be read.
+fn unreadable_help(error: &FileError, shown: &str) -> String {
+    match error {
+        FileError::Missing => format!("put the secret into {shown}, or name the file it is in"),
+        FileError::Denied => {
+            format!("let the user that hookgate runs as read it: chown, then chmod 400 {shown}")
+        }
+        FileError::NotFile("a folder") => "name a file in it".into(),
+        FileError::NotFile(_) => {
+            "put the secret into a file: it is read again at each reload, without waiting".into()
+        }
+        FileError::TooLarge(_) | FileError::Other(_) => "name a file with the secret in it".into(),
+    }
+}
+
 fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding, problems: &mut Problems) -> Option<Key> {
-    let span = source.item.span.clone();
+    let item = &source.item;
     if text.trim_ascii().is_empty() {
-        let problem = Problem::error("secret_empty", span, "this secret is empty");
-        problems.push(match source.kind {
-            Kind::Variable => problem.help(format!("export {}=...", source.text)),
-            Kind::File | Kind::Inline => problem.help("put the secret there that the sender gave you"),
-        });
-        return None;
+        let help = match source.kind {
+            Kind::Variable => format!("export {}=...", source.text),
+            Kind::File | Kind::Inline => "put the secret there that the sender gave you".to_owned(),
+        };
+        return item.error("secret_empty", "this secret is empty").help(help).refuse(problems);
     }
     let stray = text.trim_ascii().len() != text.len();
     let key = match encoding.decode(text) {
         Ok(key) => key,
         Err(error) => {
-            let problem = Problem::error("secret_encoding", span, error.to_string());
-            problems.push(problem.help(match encoding {
+            let help = match encoding {
                 SecretEncoding::Utf8 => {
                     "keep a key that is no text in base64 or hex: `encoding = \"base64\"`"
                 }
@@ -312,35 +262,27 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding, problems: &mu
                 SecretEncoding::Base64 | SecretEncoding::Hex => {
                     "correct the secret, or write `encoding = \"utf8\"` if the sender uses its text as it is"
                 }
-            }));
-            return None;
+            };
+            return item.error("secret_encoding", error.to_string()).help(help).refuse(problems);
         }
     };
     if key.is_empty() {
-        problems.push(Problem::error("secret_empty", span, "this secret is empty once it is decoded"));
-        return None;
+        return item.error("secret_empty", "this secret is empty once it is decoded").refuse(problems);
     }
     if stray {
-        problems.push(
-            Problem::warning(
-                "secret_white_space",
-                span.clone(),
-                "this secret begins or ends with white space, which counts as part of it",
-            )
-            .help("if nothing verifies, this is why: remove the white space"),
-        );
+        let message = "this secret begins or ends with white space, which counts as part of it";
+        let help = "if nothing verifies, this is why: remove the white space";
+        item.warning("secret_white_space", message).help(help).report(problems);
     }
     match weakness(text, &key) {
-        Some(Weakness::Sample) => problems.push(
-            Problem::warning("secret_sample", span, "this secret is a sample value, which anyone can guess")
-                .help(
-                    "use the one that the sender gave you, or set a random one there: openssl rand -hex 32",
-                ),
-        ),
-        Some(Weakness::Short(bytes)) => problems.push(
-            Problem::warning("secret_short", span, format!("this secret has only {bytes} bytes"))
-                .help("16 random bytes are the least: set another at the sender, from openssl rand -hex 32"),
-        ),
+        Some(Weakness::Sample) => item
+            .warning("secret_sample", "this secret is a sample value, which anyone can guess")
+            .help("use the one that the sender gave you, or set a random one there: openssl rand -hex 32")
+            .report(problems),
+        Some(Weakness::Short(bytes)) => item
+            .warning("secret_short", format!("this secret has only {bytes} bytes"))
+            .help("16 random bytes are the least: set another at the sender, from openssl rand -hex 32")
+            .report(problems),
         None => {}
     }
     Some(key)

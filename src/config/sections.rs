@@ -65,7 +65,7 @@ pub(super) fn limits(root: &Table<'_>, problems: &mut Problems) -> Limits {
     if let Some(place) = place
         && limits.max_body > limits.max_buffered
     {
-        problems.push(body_beyond_memory(&place, limits.max_body, &limits));
+        body_beyond_memory(&place, limits.max_body, &limits).report(problems);
         // Reported once, and not again for every route.
         limits.max_body = limits.max_buffered;
     }
@@ -76,7 +76,7 @@ pub(super) fn limits(root: &Table<'_>, problems: &mut Problems) -> Limits {
 pub(super) fn body_beyond_memory(item: &Item<'_>, max_body: u64, limits: &Limits) -> Problem {
     let (body, buffered) = (super::unit::write_size(max_body), super::unit::write_size(limits.max_buffered));
     let message = format!("a body of {body} (`max_body`) can never be held in {buffered} (`max_buffered`)");
-    Problem::error("body_beyond_memory", item.span.clone(), message)
+    item.error("body_beyond_memory", message)
         .help("`max_buffered` must be at least as large as every `max_body`, and should be many times that")
 }
 
@@ -130,9 +130,7 @@ fn request_id_field(item: &Item<'_>, problems: &mut Problems) -> Option<HeaderNa
     });
     if fit.is_none() {
         let message = "not the name of a field that can be logged";
-        problems.push(
-            Problem::error("bad_field", item.span.clone(), message).help(format!("for example `{example}`")),
-        );
+        item.error("bad_field", message).help(format!("for example `{example}`")).report(problems);
     }
     fit
 }
@@ -145,10 +143,9 @@ fn x_forwarded(item: &Item<'_>, problems: &mut Problems) -> Option<XForwarded> {
         (None, Some("overwrite")) => Some(XForwarded::Overwrite),
         (None, _) => {
             let message = "`x_forwarded` must be `true`, `false` or `\"overwrite\"`";
-            problems.push(Problem::error("bad_value", item.span.clone(), message).help(
+            item.error("bad_value", message).help(
                 "`true` appends to what the client claims, `\"overwrite\"` puts what is known in its place",
-            ));
-            None
+            ).refuse(problems)
         }
     }
 }
@@ -159,14 +156,9 @@ fn mode(item: &Item<'_>, problems: &mut Problems) -> Option<u32> {
     let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
     let mode = digits.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o777);
     if mode.is_none() {
-        problems.push(
-            Problem::error(
-                "bad_value",
-                item.span.clone(),
-                "a file's mode is three octal digits, with a 0 before them",
-            )
-            .help("for example `unix_mode = \"0660\"`: its user and its group may connect"),
-        );
+        item.error("bad_value", "a file's mode is three octal digits, with a 0 before them")
+            .help("for example `unix_mode = \"0660\"`: its user and its group may connect")
+            .report(problems);
     }
     mode
 }
@@ -176,22 +168,17 @@ fn mode(item: &Item<'_>, problems: &mut Problems) -> Option<u32> {
 fn verified_field(item: &Item<'_>, declared: &[Declared], problems: &mut Problems) -> Option<HeaderName> {
     let example = "\"x-hookgate-verified\"";
     let text = item.text(example, problems)?;
-    let problem = |message| {
-        Problem::error("bad_field", item.span.clone(), message).help(format!("for example `{example}`"))
-    };
+    let problem = |message| item.error("bad_field", message).help(format!("for example `{example}`"));
     let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
-        problems.push(problem("not the name of a field"));
-        return None;
+        return problem("not the name of a field").refuse(problems);
     };
     let own = declared.iter().filter_map(|(_, scheme)| scheme.as_deref());
     let signed = PRESETS.iter().chain(own).flat_map(Scheme::fields);
     let is_taken =
         |field: &str| field == name.as_str() || is_lookalike(name.as_str().as_bytes(), field.as_bytes());
     if signed.chain(FIELDS_THAT_MATTER).any(is_taken) {
-        problems.push(problem(
-            "this field has a meaning of its own, and would be removed from what clients send",
-        ));
-        return None;
+        return problem("this field has a meaning of its own, and would be removed from what clients send")
+            .refuse(problems);
     }
     Some(name)
 }

@@ -42,8 +42,8 @@ type Suspected = (Secret, Vec<(KeyChange, Key)>);
 impl Signature {
     /// Reads a signature; `None` if there is an error in it.
     pub(super) fn read(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Self> {
-        let entries = item.table(&format!("write `{EXAMPLE}`"), problems)?;
-        let table = Table::open("`signature`", item.span.clone(), entries, keys::SIGNATURE, problems);
+        let help = format!("write `{EXAMPLE}`");
+        let table = Table::of(item, "`signature`", &help, keys::SIGNATURE, problems)?;
         let scheme = table
             .required("scheme", "\"propify\"", problems)
             .and_then(|item| scheme(&item, context, problems));
@@ -109,8 +109,7 @@ fn challenges(
     let needs_token = scheme.challenge.as_ref().is_some_and(Challenge::needs_token);
     if let (true, None, Some(item)) = (answered, &scheme.challenge, table.get("challenge")) {
         let message = format!("the sender of scheme `{name}` asks nothing before it delivers");
-        problems.push(Problem::error("no_challenge", item.span, message).help("remove it"));
-        return None;
+        return item.error("no_challenge", message).help("remove it").refuse(problems);
     }
     if let (Some(item), false) = (&token, answered && needs_token) {
         let message = match needs_token {
@@ -118,8 +117,7 @@ fn challenges(
             false => format!("the challenges of scheme `{name}` come without a token"),
         };
         let help = if needs_token { "add `challenge = \"answer\"`" } else { "remove it" };
-        problems.push(Problem::error("no_challenge", item.key.clone(), message).help(help));
-        return None;
+        return Problem::error("no_challenge", item.key.clone(), message).help(help).refuse(problems);
     }
     match key {
         _ if !answered => Some(Challenges::Forwarded),
@@ -127,10 +125,9 @@ fn challenges(
         None if needs_token => {
             let message =
                 format!("whoever asks by scheme `{name}` proves itself by a token, and there is none");
-            problems.push(Problem::error("missing_key", table.place("challenge"), message).help(
+            Problem::error("missing_key", table.place("challenge"), message).help(
                 "add the token that you have told the sender: `verify_token = { env = \"META_VERIFY_TOKEN\" }`",
-            ));
-            None
+            ).refuse(problems)
         }
         None => Some(Challenges::Answered(None)),
     }
@@ -146,12 +143,10 @@ fn scheme(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Opt
         let own = context.schemes.iter().map(|(name, _)| name.as_str());
         let names = || own.clone().chain(PRESETS.iter().map(|scheme| &*scheme.name));
         let message = format!("there is no scheme {:?}", shown::quote(text));
-        let problem = Problem::error("unknown_scheme", item.span.clone(), message)
+        let problem = item
+            .error("unknown_scheme", message)
             .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
-        problems.push(match suggest::nearest(text, names()) {
-            Some(meant) => problem.label(format!("did you mean `\"{meant}\"`?")),
-            None => problem,
-        });
+        problem.meant(suggest::nearest(text, names())).report(problems);
     }
     scheme.map(|scheme| Arc::new(scheme.clone()))
 }
@@ -167,7 +162,7 @@ fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>, problems: &mut Pro
         }
         None => {
             let message = format!("scheme `{name}` signs no time, so there is nothing to tolerate");
-            problems.push(Problem::error("no_timestamp", item.key, message).help("remove it"));
+            Problem::error("no_timestamp", item.key, message).help("remove it").report(problems);
         }
     }
     scheme
@@ -185,9 +180,8 @@ fn secrets(
     let item = table.required("secrets", example, problems)?;
     let array = item.array(&format!("{}, also for a single one", item.write(example)), problems)?;
     if array.is_empty() {
-        let problem = Problem::error("missing_key", item.span.clone(), "there is no secret to verify with");
-        problems.push(problem.help(item.write(example)));
-        return None;
+        let problem = item.error("missing_key", "there is no secret to verify with");
+        return problem.help(item.write(example)).refuse(problems);
     }
     let mut all: Vec<Named> = Vec::new();
     let mut sound = true;

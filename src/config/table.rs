@@ -32,10 +32,22 @@ impl<'t> Table<'t> {
     ) -> Self {
         for key in entries.keys() {
             if !key::has(known, key.get_ref()) {
-                problems.push(unknown(title, key.get_ref(), key.span(), known));
+                unknown(title, key.get_ref(), key.span(), known).report(problems);
             }
         }
         Self { title, span, entries: Some(entries), known }
+    }
+
+    /// Opens the table under an item; `help` says how to write it.
+    pub(super) fn of(
+        item: &Item<'t>,
+        title: &'static str,
+        help: &str,
+        known: &'static [Key],
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let entries = item.table(help, problems)?;
+        Some(Self::open(title, item.span.clone(), entries, known, problems))
     }
 
     /// The table under a key; an empty one if there is none.
@@ -46,12 +58,9 @@ impl<'t> Table<'t> {
         known: &'static [Key],
         problems: &mut Problems,
     ) -> Self {
-        let absent = Self { title, span: self.span.clone(), entries: None, known };
-        let Some(item) = self.get(name) else { return absent };
-        match item.table(&format!("write its keys under {title}"), problems) {
-            Some(entries) => Self::open(title, item.span, entries, known, problems),
-            None => absent,
-        }
+        let help = format!("write its keys under {title}");
+        let table = self.get(name).and_then(|item| Self::of(&item, title, &help, known, problems));
+        table.unwrap_or_else(|| Self { title, span: self.span.clone(), entries: None, known })
     }
 
     /// The place of the table: its header, or all of it if it is inline.
@@ -84,10 +93,9 @@ impl<'t> Table<'t> {
     ) -> Option<Item<'t>> {
         let item = self.get(name);
         if item.is_none() && !self.misspells(name) {
-            problems.push(
-                Problem::error("missing_key", self.span(), format!("{} has no `{name}`", self.title))
-                    .help(format!("add `{name} = {example}`")),
-            );
+            Problem::error("missing_key", self.span(), format!("{} has no `{name}`", self.title))
+                .help(format!("add `{name} = {example}`"))
+                .report(problems);
         }
         item
     }
@@ -124,10 +132,9 @@ impl<'t> Table<'t> {
             return bytes;
         }
         let (least, most) = (unit::write_size(*range.start()), unit::write_size(*range.end()));
-        problems.push(
-            Problem::error("out_of_range", item.span, format!("`{name}` must be from {least} to {most}"))
-                .help(format!("the default is `\"{}\"`", unit::write_size(default))),
-        );
+        item.error("out_of_range", format!("`{name}` must be from {least} to {most}"))
+            .help(format!("the default is `\"{}\"`", unit::write_size(default)))
+            .report(problems);
         default
     }
 
@@ -145,10 +152,9 @@ impl<'t> Table<'t> {
             Ok(number) if range.contains(&number) => number,
             Ok(_) | Err(_) => {
                 let message = format!("`{name}` must be from {} to {}", range.start(), range.end());
-                problems.push(
-                    Problem::error("out_of_range", item.span, message)
-                        .help(format!("the default is `{default}`")),
-                );
+                item.error("out_of_range", message)
+                    .help(format!("the default is `{default}`"))
+                    .report(problems);
                 default
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::address::Listen;
 use super::bounds::MOST_IDLE;
 use super::item::Item;
-use super::problem::{Problem, Problems};
+use super::problem::Problems;
 use super::table::Table;
 use super::{Address, Upstream, keys};
 use crate::upstream::origin::{Origin, OriginError};
@@ -56,18 +56,17 @@ pub(super) fn origin(item: &Item<'_>, listen: &[Listen], problems: &mut Problems
     let origin = match Origin::parse(text) {
         Ok(origin) => origin,
         Err(error) => {
-            problems.push(
-                Problem::error("bad_upstream", item.span.clone(), error.to_string())
-                    .help(item.write(&instead(text, error))),
-            );
-            return None;
+            return item
+                .error("bad_upstream", error.to_string())
+                .help(item.write(&instead(text, error)))
+                .refuse(problems);
         }
     };
     let own = listen.iter().find(|listen| reaches(&origin, listen));
     if let Some(own) = own {
         let message =
             format!("{} is where this gateway listens: requests would go round in circles", own.address);
-        let problem = Problem::error("upstream_is_self", item.span.clone(), message);
+        let problem = item.error("upstream_is_self", message);
         problems.push(match &own.span {
             Some(span) => problem.related(span.clone(), "the gateway"),
             None => problem.help(format!("the gateway listens on {} by default", own.address)),
