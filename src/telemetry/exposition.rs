@@ -8,10 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::count::{BOUNDS, Distribution};
@@ -109,6 +107,13 @@ fn classic(open_metrics: &str) -> String {
     text
 }
 
+/// The full name of every metric, used to check the documentation.
+pub fn names() -> impl Iterator<Item = String> {
+    let text = text(Sum::default(), Labels::default(), Gauges::default());
+    let name = |line: &str| Some(line.strip_prefix("# TYPE ")?.split(' ').next()?.to_owned());
+    text.lines().filter_map(name).collect::<Vec<_>>().into_iter()
+}
+
 #[derive(Debug)]
 struct Exposition {
     sum: Sum,
@@ -116,198 +121,142 @@ struct Exposition {
     gauges: Gauges,
 }
 
+/// The encoder adds `_total` to the names of counters, and a full stop to each help text.
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for metric in METRICS {
-            let mut family = encoder.encode_descriptor(metric.name, metric.help, None, metric.kind)?;
-            (metric.encode)(self, &mut family)?;
-        }
-        Ok(())
+        let Self { sum, labels, gauges } = self;
+        let mut to = Writer(&mut encoder);
+        let routes = || sum.routes.iter().map(|(path, route)| (("route", &**path), route));
+
+        let help = "Requests that have ended, by route, status code and reason";
+        let requests = routes().flat_map(|(path, route)| {
+            let outcome = move |(outcome, count): (&Outcome, &u64)| {
+                let status = match outcome.status {
+                    Outcome::UNREGISTERED => "other".to_owned(),
+                    status => status.to_string(),
+                };
+                let reason = outcome.reason.map_or("", Reason::as_str);
+                (own([path, ("status", &status), ("reason", reason)]), *count)
+            };
+            route.outcomes.iter().map(outcome)
+        });
+        to.counters("hookgate_requests", help, requests)?;
+
+        let help = "Requests that were forwarded because their route observes, by the reason to refuse them";
+        let would_refuse = routes().flat_map(|(path, route)| {
+            route.would_refuse.iter().map(move |(why, count)| (own([path, ("reason", why.as_str())]), *count))
+        });
+        to.counters("hookgate_would_refuse", help, would_refuse)?;
+
+        let help = "Requests that did not verify and were looked into, by route and likely cause";
+        let diagnosed = routes().flat_map(|(path, route)| {
+            route.diagnosed.iter().map(move |(cause, count)| (own([path, ("cause", *cause)]), *count))
+        });
+        to.counters("hookgate_diagnosed", help, diagnosed)?;
+
+        let help = "Requests that have verified, by route and secret";
+        let verified = routes().flat_map(|(path, route)| {
+            route.verified.iter().map(move |(secret, seen)| (own([path, ("secret", &**secret)]), seen.count))
+        });
+        to.counters("hookgate_verified", help, verified)?;
+
+        let help = "When a secret last verified a request, 0 if it has not since the start";
+        let last_seen =
+            labels.secrets.iter().map(|secret| (own([("secret", &secret.label)]), sum.seen(secret).last));
+        to.gauges("hookgate_secret_last_seen_timestamp_seconds", help, last_seen)?;
+
+        let help = "From the end of a request's head to the end of its answer";
+        to.histograms("hookgate_request_duration_seconds", help, [(own([]), &sum.took)])?;
+
+        let help = "From the forwarding of a request to the head of the upstream's response, or the failure to get one";
+        let upstream = routes().filter(|((_, path), _)| !path.is_empty());
+        let upstream = upstream.map(|(path, route)| (own([path]), &route.upstream));
+        to.histograms("hookgate_upstream_duration_seconds", help, upstream)?;
+
+        let help = "Bytes of request bodies and large request heads held in memory";
+        to.gauge("hookgate_buffered_bytes", help, gauges.buffered_bytes)?;
+        to.gauge("hookgate_connections", "Connections from senders that are open", sum.connections)?;
+
+        let help = "Configurations that were loaded after the start, by whether they came into force";
+        let reloads = [("success", gauges.reloads), ("failure", gauges.failed_reloads)];
+        let reloads = reloads.map(|(result, count)| (own([("result", result)]), count));
+        to.counters("hookgate_config_reloads", help, reloads)?;
+
+        let help = "The number of the configuration in force, from 1";
+        to.gauge("hookgate_config_generation", help, gauges.generation)?;
+        let help =
+            "Log lines that were dropped because the log could not be written fast enough, or not at all";
+        to.counters("hookgate_log_dropped", help, [(own([]), gauges.log_dropped)])?;
+        let help = "Whether /readyz says that it is ready, 1 or 0";
+        to.gauge("hookgate_ready", help, u64::from(gauges.ready))?;
+        to.gauge("hookgate_start_time_seconds", "When the gateway was started", gauges.started)
     }
 }
 
-/// A metric: its name without `_total`, its help text, and a function that writes its samples.
-struct Metric {
-    name: &'static str,
-    help: &'static str,
-    kind: MetricType,
-    encode: fn(&Exposition, &mut MetricEncoder<'_>) -> fmt::Result,
+/// The labels of a sample.
+type LabelSet = Vec<(&'static str, String)>;
+
+fn own<const N: usize>(labels: [(&'static str, &str); N]) -> LabelSet {
+    labels.map(|(name, value)| (name, value.to_owned())).into()
 }
 
-/// The full name of every metric, used to check the documentation.
-pub fn names() -> impl Iterator<Item = String> {
-    METRICS.iter().map(|metric| {
-        let suffix = if matches!(metric.kind, MetricType::Counter) { "_total" } else { "" };
-        format!("{}{suffix}", metric.name)
-    })
-}
+/// Writes metrics, each with its samples.
+struct Writer<'e, 'd>(&'e mut DescriptorEncoder<'d>);
 
-/// All metrics. The encoder adds a full stop to each help text.
-const METRICS: &[Metric] = &[
-    Metric {
-        name: "hookgate_requests",
-        help: "Requests that have ended, by route, status code and reason",
-        kind: MetricType::Counter,
-        encode: |all, family| {
-            all.each_route(|path, route| {
-                for (outcome, count) in &route.outcomes {
-                    let status = match outcome.status {
-                        Outcome::UNREGISTERED => "other".to_owned(),
-                        status => status.to_string(),
-                    };
-                    let labels = [
-                        ("route", path),
-                        ("status", status.as_str()),
-                        ("reason", outcome.reason.map_or("", Reason::as_str)),
-                    ];
-                    counter(family.encode_family(&labels)?, *count)?;
-                }
-                Ok(())
-            })
-        },
-    },
-    Metric {
-        name: "hookgate_would_refuse",
-        help: "Requests that were forwarded because their route observes, by the reason to refuse them",
-        kind: MetricType::Counter,
-        encode: |all, family| {
-            all.each_route(|path, route| {
-                for (reason, count) in &route.would_refuse {
-                    counter(family.encode_family(&[("route", path), ("reason", reason.as_str())])?, *count)?;
-                }
-                Ok(())
-            })
-        },
-    },
-    Metric {
-        name: "hookgate_diagnosed",
-        help: "Requests that did not verify and were looked into, by route and likely cause",
-        kind: MetricType::Counter,
-        encode: |all, family| {
-            all.each_route(|path, route| {
-                for (cause, count) in &route.diagnosed {
-                    counter(family.encode_family(&[("route", path), ("cause", *cause)])?, *count)?;
-                }
-                Ok(())
-            })
-        },
-    },
-    Metric {
-        name: "hookgate_verified",
-        help: "Requests that have verified, by route and secret",
-        kind: MetricType::Counter,
-        encode: |all, family| {
-            all.each_route(|path, route| {
-                for (secret, seen) in &route.verified {
-                    counter(family.encode_family(&[("route", path), ("secret", &**secret)])?, seen.count)?;
-                }
-                Ok(())
-            })
-        },
-    },
-    Metric {
-        name: "hookgate_secret_last_seen_timestamp_seconds",
-        help: "When a secret last verified a request, 0 if it has not since the start",
-        kind: MetricType::Gauge,
-        encode: |all, family| {
-            for secret in &all.labels.secrets {
-                let last = all.sum.seen(secret).last;
-                gauge(family.encode_family(&[("secret", secret.label.as_str())])?, last)?;
-            }
-            Ok(())
-        },
-    },
-    Metric {
-        name: "hookgate_request_duration_seconds",
-        help: "From the end of a request's head to the end of its answer",
-        kind: MetricType::Histogram,
-        encode: |all, family| histogram(family, &all.sum.took),
-    },
-    Metric {
-        name: "hookgate_upstream_duration_seconds",
-        help: "From the forwarding of a request to the head of the upstream's response, or the failure to get one",
-        kind: MetricType::Histogram,
-        encode: |all, family| {
-            all.each_route(|path, route| match path {
-                "" => Ok(()),
-                path => histogram(&mut family.encode_family(&[("route", path)])?, &route.upstream),
-            })
-        },
-    },
-    Metric {
-        name: "hookgate_buffered_bytes",
-        help: "Bytes of request bodies and large request heads held in memory",
-        kind: MetricType::Gauge,
-        encode: |all, family| gauge_here(family, all.gauges.buffered_bytes),
-    },
-    Metric {
-        name: "hookgate_connections",
-        help: "Connections from senders that are open",
-        kind: MetricType::Gauge,
-        encode: |all, family| gauge_here(family, all.sum.connections),
-    },
-    Metric {
-        name: "hookgate_config_reloads",
-        help: "Configurations that were loaded after the start, by whether they came into force",
-        kind: MetricType::Counter,
-        encode: |all, family| {
-            let results = [("success", all.gauges.reloads), ("failure", all.gauges.failed_reloads)];
-            for (result, count) in results {
-                counter(family.encode_family(&[("result", result)])?, count)?;
-            }
-            Ok(())
-        },
-    },
-    Metric {
-        name: "hookgate_config_generation",
-        help: "The number of the configuration in force, from 1",
-        kind: MetricType::Gauge,
-        encode: |all, family| gauge_here(family, all.gauges.generation),
-    },
-    Metric {
-        name: "hookgate_log_dropped",
-        help: "Log lines that were dropped because the log could not be written fast enough, or not at all",
-        kind: MetricType::Counter,
-        encode: |all, family| family.encode_counter::<NoLabelSet, _, u64>(&all.gauges.log_dropped, None),
-    },
-    Metric {
-        name: "hookgate_ready",
-        help: "Whether /readyz says that it is ready, 1 or 0",
-        kind: MetricType::Gauge,
-        encode: |all, family| gauge_here(family, u64::from(all.gauges.ready)),
-    },
-    Metric {
-        name: "hookgate_start_time_seconds",
-        help: "When the gateway was started",
-        kind: MetricType::Gauge,
-        encode: |all, family| gauge_here(family, all.gauges.started),
-    },
-];
+impl Writer<'_, '_> {
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (LabelSet, u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        samples.into_iter().try_for_each(|(labels, value)| {
+            sample(&mut metric, &labels, |to| to.encode_counter::<NoLabelSet, _, u64>(&value, None))
+        })
+    }
 
-impl Exposition {
-    fn each_route(&self, mut encode: impl FnMut(&str, &RouteSum) -> fmt::Result) -> fmt::Result {
-        self.sum.routes.iter().try_for_each(|(path, route)| encode(path, route))
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (LabelSet, u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        samples
+            .into_iter()
+            .try_for_each(|(labels, value)| sample(&mut metric, &labels, |to| to.encode_gauge(&value)))
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.gauges(name, help, [(own([]), value)])
+    }
+
+    /// The encoder cumulates the buckets itself.
+    fn histograms<'s>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (LabelSet, &'s Distribution)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        samples.into_iter().try_for_each(|(labels, all)| {
+            let bounds = BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
+            let buckets: Vec<_> = bounds.zip(all.buckets.into_iter().chain([all.beyond])).collect();
+            sample(&mut metric, &labels, |to| {
+                to.encode_histogram::<NoLabelSet>(seconds(all.micros), all.count(), &buckets, None)
+            })
+        })
     }
 }
 
-fn counter(encoder: MetricEncoder<'_>, value: u64) -> fmt::Result {
-    ConstCounter::new(value).encode(encoder)
-}
-
-fn gauge(encoder: MetricEncoder<'_>, value: u64) -> fmt::Result {
-    ConstGauge::new(value).encode(encoder)
-}
-
-fn gauge_here(encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
-    encoder.encode_gauge(&value)
-}
-
-/// The encoder cumulates the buckets itself.
-fn histogram(encoder: &mut MetricEncoder<'_>, distribution: &Distribution) -> fmt::Result {
-    let mut buckets: Vec<(f64, u64)> =
-        BOUNDS.iter().map(|bound| seconds(*bound)).zip(distribution.buckets).collect();
-    buckets.push((f64::INFINITY, distribution.beyond));
-    encoder.encode_histogram::<NoLabelSet>(seconds(distribution.micros), distribution.count(), &buckets, None)
+/// Writes a sample, without braces if it has no labels.
+fn sample(
+    metric: &mut MetricEncoder<'_>,
+    labels: &LabelSet,
+    encode: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+) -> fmt::Result {
+    if labels.is_empty() { encode(metric) } else { encode(&mut metric.encode_family(labels)?) }
 }
 
 /// Exact for every total that a gateway can reach in a century.
