@@ -41,7 +41,7 @@ pub(super) fn demo(terminal: &mut Terminal, asked: &Demo) -> Result<Exit, Failur
     let secret = input::random_secret().map_err(no_resources)?;
     let runtime = signals::runtime().map_err(no_resources)?;
     let mut signals = runtime.block_on(async { Signals::listen() }).map_err(no_resources)?;
-    let mut upstream = Upstream::start().map_err(no_resources)?;
+    let mut upstream = Upstream::start(&runtime).map_err(no_resources)?;
     let gateway = Gateway::start(upstream.address, &secret)?;
     let out = &mut terminal.out;
     introduce(out, &gateway, upstream.address);
@@ -52,7 +52,7 @@ pub(super) fn demo(terminal: &mut Terminal, asked: &Demo) -> Result<Exit, Failur
     }
     // A stopped app cannot delay the gateway's drain.
     gateway.handle.drain();
-    upstream.stop();
+    drop(runtime);
     let _nothing_of_value = gateway.handle.wait();
     Ok(if shown? { Exit::Done } else { Exit::Failed })
 }

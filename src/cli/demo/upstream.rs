@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,20 +14,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::time::timeout;
 
 use crate::admin::body::read_bounded;
-use crate::cli::signals;
 
-/// The app, on its own thread.
+/// The app. It ends with its runtime.
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     /// The received events. If they are not read, the newest are dropped.
     pub(super) events: mpsc::Receiver<Received>,
-    stop: CancellationToken,
-    thread: JoinHandle<()>,
 }
 
 /// One event, as the app received it.
@@ -41,64 +37,34 @@ pub(super) struct Received {
 }
 
 impl Upstream {
-    /// Starts the app on a free port of loopback.
+    /// Starts the app on a free port of loopback. It serves while the runtime is waited for.
     ///
     /// # Errors
     /// The system's error.
-    pub(super) fn start() -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
+    pub(super) fn start(runtime: &Runtime) -> io::Result<Self> {
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?;
-        let runtime = signals::runtime()?;
         let (sender, events) = mpsc::channel(EVENTS);
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let thread = std::thread::Builder::new().name("demo-app".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                if let Ok(listener) = TcpListener::from_std(listener) {
-                    serve(listener, sender, stopped).await;
-                }
-            });
-        })?;
-        Ok(Self { address, events, stop, thread })
-    }
-
-    /// Ends the app.
-    pub(super) fn stop(self) {
-        self.stop.cancel();
-        // A panic there has been printed already, and the demo is over.
-        drop(self.thread.join());
+        runtime.spawn(serve(listener, sender));
+        Ok(Self { address, events })
     }
 }
 
-async fn serve(listener: TcpListener, events: mpsc::Sender<Received>, stop: CancellationToken) {
-    let connections = TaskTracker::new();
+async fn serve(listener: TcpListener, events: mpsc::Sender<Received>) {
     loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, events.clone(), stop.clone()));
-            }
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(connection(stream, events.clone()))),
             // The process may have no free descriptor: the app waits for one instead of ending.
-            Err(_) => drop(tokio::time::timeout(PAUSE, stop.cancelled()).await),
+            Err(_) => drop(timeout(PAUSE, std::future::pending::<()>()).await),
         }
     }
-    connections.close();
-    connections.wait().await;
 }
 
-async fn connection(stream: TcpStream, events: mpsc::Sender<Received>, stop: CancellationToken) {
+async fn connection(stream: TcpStream, events: mpsc::Sender<Received>) {
     let service = service_fn(|request| take(request, &events));
-    let serving =
-        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        () = stop.cancelled() => {}
-        // The gateway has seen any error here, and reports it.
-        _ = serving => {}
-    }
+    let mut server = http1::Builder::new();
+    // The gateway has seen any error here, and reports it.
+    drop(server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await);
 }
 
 async fn take(
