@@ -13,7 +13,8 @@ use crate::signature::window::{Place, Timestamp};
 pub(super) fn lines() -> Vec<String> {
     let headings =
         ["SCHEME", "FIELD", "ALGORITHM", "SIGNED", "TOLERANCE", "CHALLENGE", "CONFIRMED", "DOCUMENTATION"];
-    let rows: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(PRESETS.iter().map(row)).collect();
+    let rows: Vec<_> =
+        std::iter::once(headings.map(str::to_owned)).chain(PRESETS.iter().filter_map(row)).collect();
     aligned(&rows)
 }
 
@@ -27,32 +28,32 @@ pub(super) fn missing() -> Vec<String> {
 
 /// The senders, one document for each.
 pub(super) fn documents() -> Vec<Value> {
-    PRESETS.iter().map(document).collect()
+    PRESETS.iter().filter_map(document).collect()
 }
 
-fn row(scheme: &Scheme) -> [String; 8] {
-    let about = About::of(scheme);
-    [
+fn row(scheme: &Scheme) -> Option<[String; 8]> {
+    let Source::Shipped { documentation, confirmed, .. } = scheme.source else { return None };
+    Some([
         scheme.name.to_string(),
         scheme.field.to_string(),
         scheme.algorithm.name().to_owned(),
         signed(scheme).unwrap_or("-").to_owned(),
         tolerance(scheme.timestamp.as_ref()).unwrap_or_else(|| "-".to_owned()),
         scheme.challenge.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-        if about.confirmed { "yes" } else { "no" }.to_owned(),
-        about.documentation.to_owned(),
-    ]
+        if confirmed { "yes" } else { "no" }.to_owned(),
+        documentation.to_owned(),
+    ])
 }
 
-fn document(scheme: &Scheme) -> Value {
-    let about = About::of(scheme);
+fn document(scheme: &Scheme) -> Option<Value> {
+    let Source::Shipped { sender, documentation, confirmed, note } = scheme.source else { return None };
     let (prefix, tag) = match &scheme.notation.format {
         Format::Plain { prefix } => (Some(prefix), None),
         Format::List { tag, .. } => (None, Some(tag)),
     };
-    json!({
+    Some(json!({
         "name": scheme.name,
-        "sender": about.sender,
+        "sender": sender,
         "field": scheme.field,
         "other_fields": scheme.other_fields,
         "algorithm": scheme.algorithm.name(),
@@ -73,10 +74,10 @@ fn document(scheme: &Scheme) -> Value {
             "signed": !challenge.is_unsigned(),
             "needs_verify_token": challenge.needs_token(),
         })),
-        "confirmed": about.confirmed,
-        "documentation": about.documentation,
-        "note": about.note,
-    })
+        "confirmed": confirmed,
+        "documentation": documentation,
+        "note": note,
+    }))
 }
 
 /// A shared token signs nothing.
@@ -86,22 +87,4 @@ fn signed(scheme: &Scheme) -> Option<&str> {
 
 fn tolerance(timestamp: Option<&Timestamp>) -> Option<String> {
     timestamp.map(|timestamp| write_duration(timestamp.past))
-}
-
-struct About {
-    sender: &'static str,
-    documentation: &'static str,
-    confirmed: bool,
-    note: &'static str,
-}
-
-impl About {
-    fn of(scheme: &Scheme) -> Self {
-        match scheme.source {
-            Source::Shipped { sender, documentation, confirmed, note } => {
-                Self { sender, documentation, confirmed, note }
-            }
-            Source::Configured => Self { sender: "", documentation: "", confirmed: false, note: "" },
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::config::unit::write_size;
 use crate::config::{Mode, Route};
 use crate::routing::router::ModelRule;
 
@@ -29,7 +30,7 @@ fn row(route: &Route) -> [String; 8] {
         route.verifier.scheme().name.to_string(),
         secrets(route).join(", "),
         methods.join(", "),
-        size(route.max_body),
+        write_size(route.max_body),
         route.upstream.origin.to_string(),
         mode(route.mode).to_owned(),
     ]
@@ -64,17 +65,6 @@ fn mode(mode: Mode) -> &'static str {
     }
 }
 
-/// Formats a number of bytes as in gateway.toml, in the largest unit without a fraction.
-fn size(bytes: u64) -> String {
-    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
-        let whole = bytes >> shift;
-        if whole > 0 && whole << shift == bytes {
-            return format!("{whole}{unit}");
-        }
-    }
-    format!("{bytes}B")
-}
-
 /// Pads each cell to the width of its column, except in the last column.
 pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut widths = [0; N];
@@ -98,19 +88,5 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [["a", "b"], ["ccc", ""], ["é", "d"]].map(|row| row.map(str::to_owned));
         assert_eq!(aligned(&rows), ["a    b", "ccc", "é    d"]);
-    }
-
-    #[test]
-    fn sizes_are_written_as_the_configuration_writes_them() {
-        for (bytes, want) in [
-            (0, "0B"),
-            (1000, "1000B"),
-            (1 << 10, "1KiB"),
-            (3 << 19, "1536KiB"),
-            (4 << 20, "4MiB"),
-            (1 << 30, "1GiB"),
-        ] {
-            assert_eq!(size(bytes), want);
-        }
     }
 }
