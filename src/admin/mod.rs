@@ -38,7 +38,7 @@ use asker::Asker;
 
 pub use answer::{SecretReport, SecretsReport};
 pub use event::Examination;
-pub use state::{Compared, Difference, Digest, State};
+pub use state::{Compared, Difference, State};
 
 /// Connections served at once. Others wait until one ends; each ends within [`PATIENCE`].
 const MAX_CONNECTIONS: usize = 64;

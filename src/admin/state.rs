@@ -23,16 +23,7 @@ pub struct Compared {
     /// The client's version. Digests of two versions cannot be compared.
     pub version: String,
     /// The parts of the client's configuration.
-    pub parts: Vec<Digest>,
-}
-
-/// A part of a configuration (see [`Part`]).
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Digest {
-    /// Its name.
-    pub name: String,
-    /// The digest of its settings.
-    pub digest: String,
+    pub parts: Vec<Part>,
 }
 
 /// A part that differs.
@@ -103,7 +94,7 @@ fn state(control: &Control, asked: &Compared) -> State {
 /// This version, for the comparison.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-fn differences(asked: &[Digest], running: &[Part]) -> Vec<Difference> {
+fn differences(asked: &[Part], running: &[Part]) -> Vec<Difference> {
     let theirs = asked.iter().filter_map(|part| {
         let name = part.name.clone();
         match running.iter().find(|ours| ours.name == name) {
@@ -124,7 +115,7 @@ mod tests {
         let running = ["a 1", "b 1", "c 1"].map(|text| text.split_once(' ').unwrap());
         let running = running.map(|(name, digest)| Part { name: name.into(), digest: digest.into() });
         let asked = ["b 2", "c 1", "d 1"].map(|text| text.split_once(' ').unwrap());
-        let asked = asked.map(|(name, digest)| Digest { name: name.into(), digest: digest.into() });
+        let asked = asked.map(|(name, digest)| Part { name: name.into(), digest: digest.into() });
         let want = [
             Difference::Changed("b".into()),
             Difference::OnlyAsked("d".into()),

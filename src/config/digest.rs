@@ -3,15 +3,14 @@
 //! The digests contain no key and nothing derived from one: a digest of a weak secret lets anyone who can guess find the
 //! secret. Whether two processes have the same keys is shown by signing (`hookgate doctor`).
 
-use std::fmt::Write as _;
-
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Config, Route, Server};
 use crate::routing::router::ModelRule;
 
 /// A part of a configuration: a table, or a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Part {
     /// Its name: `[limits]`, `route /webhook/leases`.
     pub name: String,
@@ -69,10 +68,7 @@ fn of_route(route: &Route) -> Part {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(BYTES).fold(String::new(), |mut hex, byte| {
-        let _infallible = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(Sha256::digest(text).get(..BYTES).unwrap_or_default())
 }
 
 /// Half of the digest: a collision of two configurations gains an attacker nothing.

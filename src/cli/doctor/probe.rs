@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::timeout;
 
-use crate::admin::{Compared, Digest, Examination, State};
+use crate::admin::{Compared, Examination, State};
 use crate::admission::client::ClientAddress;
 use crate::cli::admin::{self, Question};
 use crate::cli::bypass_probe::BypassProbe;
@@ -40,9 +40,7 @@ pub(super) fn reach(origin: &Origin, limit: Duration) -> io::Result<()> {
 /// # Errors
 /// What answers instead, or why there is no answer.
 pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<State, String> {
-    let parts = digest::parts(config).into_iter();
-    let parts = parts.map(|part| Digest { name: part.name, digest: part.digest }).collect();
-    let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts };
+    let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts: digest::parts(config) };
     let content = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
     let question = Question { method: Method::POST, content: &content, ..Question::page("/doctor") };
     let answer = admin::ask(admin, question, Patience::of(limit)).map_err(no_answer)?;
