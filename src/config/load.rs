@@ -33,7 +33,7 @@ pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -
     };
     observer(Read { path, seen: Seen::of(&content), limit: LARGEST_CONFIG });
     let content = content.map_err(|error| unreadable(path, error))?;
-    let machine = Observed { observer };
+    let machine = Machine { observer };
     let text = text(path, &content.bytes)?;
     read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
 }
@@ -109,14 +109,14 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The machine's environment, with an observer of every file read.
-struct Observed<'o> {
+/// The environment of this process, with an observer of every file read.
+struct Machine<'o> {
     observer: &'o dyn Fn(Read<'_>),
 }
 
-impl Environment for Observed<'_> {
+impl Environment for Machine<'_> {
     fn variable(&self, name: &str) -> Option<OsString> {
-        Machine.variable(name)
+        std::env::var_os(name)
     }
 
     fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
@@ -126,7 +126,7 @@ impl Environment for Observed<'_> {
     }
 
     fn cores(&self) -> NonZeroUsize {
-        Machine.cores()
+        std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
     }
 }
 
@@ -181,24 +181,6 @@ to start one, put this into gateway.toml and set PROPIFY_WEBHOOK_SECRET:
 
 every key is explained in the gateway.toml that comes with hookgate";
 
-/// The environment of this process.
-#[derive(Clone, Copy, Debug)]
-pub struct Machine;
-
-impl Environment for Machine {
-    fn variable(&self, name: &str) -> Option<OsString> {
-        std::env::var_os(name)
-    }
-
-    fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
-        secret_file(files::read_regular(path, LARGEST_SECRET))
-    }
-
-    fn cores(&self) -> NonZeroUsize {
-        std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-    }
-}
-
 fn secret_file(read: Result<Content, ReadError>) -> Result<SecretFile, FileError> {
     let Content { bytes, metadata } = read.map_err(file_error)?;
     Ok(SecretFile { bytes, readable_by_everyone: readable_by_everyone(&metadata) })
@@ -235,6 +217,8 @@ const LARGEST_SECRET: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MACHINE: Machine<'_> = Machine { observer: &|_read| {} };
 
     #[test]
     fn a_missing_file_says_how_to_start() {
@@ -274,11 +258,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let large = folder.path().join("large");
         std::fs::write(&large, vec![b'x'; LARGEST_SECRET + 1]).unwrap();
-        assert_eq!(Machine.file(&large).unwrap_err(), FileError::TooLarge(LARGEST_SECRET));
+        assert_eq!(MACHINE.file(&large).unwrap_err(), FileError::TooLarge(LARGEST_SECRET));
         std::fs::write(&large, vec![b'x'; LARGEST_SECRET]).unwrap();
-        assert_eq!(Machine.file(&large).unwrap().bytes.len(), LARGEST_SECRET);
-        assert_eq!(Machine.file(folder.path()).unwrap_err(), FileError::NotFile("a folder"));
-        assert_eq!(Machine.file(&folder.path().join("none")).unwrap_err(), FileError::Missing);
+        assert_eq!(MACHINE.file(&large).unwrap().bytes.len(), LARGEST_SECRET);
+        assert_eq!(MACHINE.file(folder.path()).unwrap_err(), FileError::NotFile("a folder"));
+        assert_eq!(MACHINE.file(&folder.path().join("none")).unwrap_err(), FileError::Missing);
     }
 
     #[test]
@@ -298,7 +282,7 @@ mod tests {
         std::fs::write(&path, "0123456789abcdef").unwrap();
         for (mode, want) in [(0o600, false), (0o640, false), (0o644, true), (0o444, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(Machine.file(&path).unwrap().readable_by_everyone, want, "{mode:o}");
+            assert_eq!(MACHINE.file(&path).unwrap().readable_by_everyone, want, "{mode:o}");
         }
     }
 
