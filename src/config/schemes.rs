@@ -294,7 +294,7 @@ pub(super) fn tolerance(
 }
 
 /// Fields that every HTTP implementation interprets, or that are hop-by-hop.
-const OF_THE_CONNECTION: [&str; 10] = [
+pub(super) const OF_THE_CONNECTION: [&str; 10] = [
     "connection",
     "content-length",
     "expect",

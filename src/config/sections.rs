@@ -10,7 +10,7 @@ use super::address::{self, Listen};
 use super::bounds::{MOST_CONNECTIONS, MOST_MEMORY, MOST_WORKERS};
 use super::item::Item;
 use super::problem::{Problem, Problems};
-use super::schemes::Declared;
+use super::schemes::{Declared, OF_THE_CONNECTION};
 use super::table::Table;
 use super::words::{ACCESS, LEVELS, LOG_FORMATS};
 use super::{
@@ -176,7 +176,7 @@ fn verified_field(item: &Item<'_>, declared: &[Declared], problems: &mut Problem
     let signed = PRESETS.iter().chain(own).flat_map(Scheme::fields);
     let is_taken =
         |field: &str| field == name.as_str() || is_lookalike(name.as_str().as_bytes(), field.as_bytes());
-    if signed.chain(FIELDS_THAT_MATTER).any(is_taken) {
+    if signed.chain(OF_THE_CONNECTION).chain(FIELDS_THAT_MATTER).any(is_taken) {
         return problem("this field has a meaning of its own, and would be removed from what clients send")
             .refuse(problems);
     }
@@ -196,23 +196,13 @@ const UNIX_MODE: u32 = 0o660;
 /// Fields with credentials, which must not be logged.
 const FIELDS_WITH_CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
-/// Fields whose removal would change the meaning of a message: framing, hop-by-hop fields (RFC 9110, section 7.6.1), the
-/// description of the content, the identity of the client, and fields that the gateway may append to.
-const FIELDS_THAT_MATTER: [&str; 25] = [
-    "host",
-    "content-length",
+/// Fields whose removal would change the meaning of a message, besides those of the connection: the description of the
+/// content, the identity of the client, and fields that the gateway may append to.
+const FIELDS_THAT_MATTER: [&str; 15] = [
     "content-type",
     "content-encoding",
     "content-language",
     "content-range",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
     "date",
     "authorization",
     "proxy-authorization",
