@@ -2,34 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
+use http::StatusCode;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 
 use super::configuration;
 use super::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use super::exit::Failure;
-use super::send;
 use super::terminal::Terminal;
 use crate::config::{Admin, load};
 use crate::upstream::origin::Origin;
-
-/// A request to the admin listener.
-pub(super) struct Question<'q> {
-    pub(super) method: Method,
-    pub(super) target: PathAndQuery,
-    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
-    pub(super) content: &'q [u8],
-}
-
-impl Question<'_> {
-    /// A GET of a page.
-    pub(super) fn page(path: &'static str) -> Self {
-        let target = PathAndQuery::from_static(path);
-        Self { method: Method::GET, target, fields: Vec::new(), content: &[] }
-    }
-}
 
 /// The address of the admin listener: `named`, or else that of `[admin]` in the configuration, of which nothing else is
 /// read. Secrets, and errors elsewhere in the file, do not matter here.
@@ -64,22 +48,12 @@ pub(super) fn of_config(admin: Option<&Admin>) -> Option<Origin> {
     Origin::parse(&format!("http://{address}")).ok()
 }
 
-/// Sends a request to the admin listener.
+/// Asks for a page of the admin listener.
 ///
 /// # Errors
 /// [`NoAnswer`]
-pub(super) fn ask(admin: &Origin, question: Question<'_>, patience: Patience) -> Result<Answer, NoAnswer> {
-    let Question { method, target, fields, content } = question;
-    let fields = exchange::fields(admin, std::iter::empty(), fields.into_iter());
-    send::exchange_now(Outgoing {
-        gateway: admin,
-        method,
-        target,
-        fields,
-        content: content.to_vec(),
-        patience,
-        preface: &[],
-    })
+pub(super) fn page(admin: &Origin, path: &'static str, limit: Duration) -> Result<Answer, NoAnswer> {
+    exchange::now(Outgoing::get(admin, PathAndQuery::from_static(path), Patience::of(limit)))
 }
 
 /// The reason for a refusal, in the gateway's words, if the answer is one.

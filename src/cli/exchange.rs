@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::admin::body::read_bounded;
+use crate::cli::signals;
 use crate::config::unit::write_duration;
 use crate::upstream::dial::dial;
 use crate::upstream::origin::Origin;
@@ -24,11 +25,20 @@ pub(super) struct Outgoing<'a> {
     pub(super) gateway: &'a Origin,
     pub(super) method: Method,
     pub(super) target: PathAndQuery,
-    pub(super) fields: HeaderMap,
+    /// Its field lines. Those that every request has are added unless they are among these.
+    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) content: Vec<u8>,
     pub(super) patience: Patience,
     /// Bytes to send before the request: a proxy's announcement, where the listener expects one.
     pub(super) preface: &'static [u8],
+}
+
+impl<'a> Outgoing<'a> {
+    /// A GET without fields and content of its own.
+    pub(super) fn get(gateway: &'a Origin, target: PathAndQuery, patience: Patience) -> Self {
+        let (fields, content) = (Vec::new(), Vec::new());
+        Self { gateway, method: Method::GET, target, fields, content, patience, preface: &[] }
+    }
 }
 
 /// The time-outs of an exchange.
@@ -97,15 +107,10 @@ impl std::error::Error for NoAnswer {
     }
 }
 
-/// The fields of an event: those of a sender, with the signature lines, and those that the user adds. A field from the user
-/// replaces the default one of that name.
-pub(super) fn fields(
-    gateway: &Origin,
-    signatures: impl Iterator<Item = (HeaderName, HeaderValue)>,
-    added: impl Iterator<Item = (HeaderName, HeaderValue)>,
-) -> HeaderMap {
+/// The fields of a request: its own, and the default ones that it does not have.
+fn fields(gateway: &Origin, own: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
     let mut fields = HeaderMap::new();
-    for (name, value) in signatures.chain(added) {
+    for (name, value) in own {
         fields.append(name, value);
     }
     if let Ok(authority) = HeaderValue::try_from(gateway.authority()) {
@@ -118,6 +123,14 @@ pub(super) fn fields(
     fields
 }
 
+/// As [`exchange`], on this thread.
+///
+/// # Errors
+/// [`NoAnswer`]
+pub(super) fn now(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
+    signals::runtime().map_err(NoAnswer::Unreachable)?.block_on(exchange(outgoing))
+}
+
 /// Sends a request on its own connection, and reads the whole answer.
 ///
 /// # Errors
@@ -128,7 +141,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         .uri(http::Uri::from(outgoing.target))
         .body(Full::new(Bytes::from(outgoing.content)))
         .map_err(NoAnswer::Unsendable)?;
-    *request.headers_mut() = outgoing.fields;
+    *request.headers_mut() = fields(outgoing.gateway, outgoing.fields);
     let Patience { connect, answer } = outgoing.patience;
     let mut stream = match timeout(connect, dial(outgoing.gateway, connect)).await {
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
@@ -167,7 +180,7 @@ mod tests {
             |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
         let signatures = [line("propify-signature", "a"), line("propify-signature", "b")];
         let fields =
-            fields(&gateway, signatures.into_iter(), [line("content-type", "text/plain")].into_iter());
+            fields(&gateway, signatures.into_iter().chain([line("content-type", "text/plain")]).collect());
         let all =
             |name: &str| fields.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
         assert_eq!(all("propify-signature"), ["a", "b"]);

@@ -10,9 +10,9 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::cli::admin::{self, Question};
+use crate::cli::admin;
 use crate::cli::args::Check;
-use crate::cli::exchange::{Answer, NoAnswer, Patience};
+use crate::cli::exchange::{Answer, NoAnswer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::{Terminal, printable};
 use crate::upstream::origin::Origin;
@@ -42,7 +42,7 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
 /// # Errors
 /// A sentence that says why it is not ready.
 pub(super) fn readiness(admin: &Origin, limit: Duration) -> Result<String, String> {
-    standing(admin, admin::ask(admin, Question::page("/readyz"), Patience::of(limit)))
+    standing(admin, admin::page(admin, "/readyz", limit))
 }
 
 /// A sentence for an answer: `Ok` for a gateway that is ready, `Err` for one that is not.

@@ -6,9 +6,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-use super::admin::{self, Question};
+use super::admin;
 use super::args::Secrets;
-use super::exchange::{NoAnswer, Patience};
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
 use crate::admin::SecretsReport;
@@ -32,7 +31,7 @@ pub(super) fn secrets(terminal: &mut Terminal, file: &Path, asked: &Secrets) -> 
 
 fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
     let address = admin.authority();
-    let answer = admin::ask(admin, Question::page("/secrets"), PATIENCE).map_err(|error: NoAnswer| {
+    let answer = admin::page(admin, "/secrets", PATIENCE).map_err(|error| {
         Failure::failed(format!("no answer from the admin listener at {address}"))
             .because(error)
             .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
@@ -49,7 +48,7 @@ fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
 }
 
 /// The time-outs of the admin listener itself are no longer.
-const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(5) };
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn print(terminal: &mut Terminal, report: &SecretsReport) {
     let out = &mut terminal.out;

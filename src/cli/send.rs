@@ -16,7 +16,7 @@ use super::exit::{Exit, Failure};
 use super::identity;
 use super::terminal::{Paint, Terminal, printable};
 use super::verdict::{self, Verdict};
-use super::{configuration, input, signals};
+use super::{configuration, input};
 use crate::cli::request_args::{Lines, RequestArgs};
 use crate::config::{Address, Config};
 use crate::routing::router::ModelRule;
@@ -58,15 +58,12 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
     let says_own = asked.fields.iter().any(|line| line.name == CONTENT_TYPE);
     let media_type = (!says_own).then_some((CONTENT_TYPE, media_type));
     let outgoing = Outgoing {
-        gateway: &plan.gateway,
         method: asked.method.clone(),
-        target,
-        fields: exchange::fields(&plan.gateway, signature_lines(&signature, &event), added.chain(media_type)),
+        fields: signature_lines(&signature, &event).chain(added).chain(media_type).collect(),
         content: event.content,
-        patience: Patience::WITH_AN_APP,
-        preface: &[],
+        ..Outgoing::get(&plan.gateway, target, Patience::WITH_AN_APP)
     };
-    let answer = exchange_now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
+    let answer = exchange::now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
     let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let verdict = verdict::judge(asked.forge, answer.status, media_type, &answer.content);
     if asked.json {
@@ -183,15 +180,6 @@ pub(super) fn signature_lines<'e>(
     let signatures = event.signatures.iter().map(|value| (&signature.field.0, value));
     let lines = signature.others.iter().map(|(name, value)| (name, value)).chain(signatures);
     lines.filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?)))
-}
-
-/// Runs an exchange on this thread.
-///
-/// # Errors
-/// [`NoAnswer`]
-pub(super) fn exchange_now(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
-    let runtime = signals::runtime().map_err(NoAnswer::Unreachable)?;
-    runtime.block_on(exchange::exchange(outgoing))
 }
 
 /// The failure for a gateway that does not answer.

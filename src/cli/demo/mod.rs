@@ -167,15 +167,11 @@ fn deliver(
     };
     let stamp = Stamp::default();
     let (event, signature) = send::make(&gateway.verifier, None, &request, &stamp, content, forgery)?;
-    let lines = send::signature_lines(&signature, &event);
     let outgoing = Outgoing {
-        gateway: &gateway.origin,
         method: Method::POST,
-        target: PathAndQuery::from_static(PATH),
-        fields: exchange::fields(&gateway.origin, lines, std::iter::empty()),
+        fields: send::signature_lines(&signature, &event).collect(),
         content: event.content,
-        patience: Patience::WITH_AN_APP,
-        preface: &[],
+        ..Outgoing::get(&gateway.origin, PathAndQuery::from_static(PATH), Patience::WITH_AN_APP)
     };
     let answer = runtime.block_on(exchange::exchange(outgoing));
     let answer = answer.map_err(|error| send::no_answer(&gateway.origin, error))?;

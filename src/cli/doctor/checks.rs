@@ -103,45 +103,30 @@ pub(super) fn descriptors(state: &State) -> Finding {
     }
 }
 
-/// A route whose scheme signs the time.
-pub(super) struct Timed {
-    pub(super) path: String,
-    pub(super) past: Duration,
-    pub(super) future: Duration,
-}
-
-/// Whether the clocks agree, and which routes depend on it. `ahead` is the gateway's time minus ours, in seconds.
-pub(super) fn clock(ahead: i64, timed: &[Timed]) -> Finding {
+/// Whether the clocks agree. `ahead` is the gateway's time minus ours, in seconds, and `windows` are the routes that depend on
+/// it, with their tolerances.
+pub(super) fn clock(ahead: i64, windows: &[String]) -> Finding {
     let off = ahead.unsigned_abs();
     let direction = if ahead < 0 { "behind" } else { "ahead of" };
-    let windows: Vec<_> = timed
-        .iter()
-        .map(|timed| {
-            let (past, future) = (write_duration(timed.past), write_duration(timed.future));
-            format!("{} ({past} back, {future} ahead)", timed.path)
-        })
-        .collect();
-    let windows = windows.join(", ");
-    match (off <= CLOCKS_AGREE, timed.is_empty()) {
-        (true, true) => {
+    let differs = format!("the gateway's is {off} s {direction} this one");
+    match (off <= CLOCKS_AGREE, windows.join(", ")) {
+        (true, windows) if windows.is_empty() => {
             Finding::ok(CLOCK, "the gateway's agrees with this one, and no scheme signs the time")
         }
-        (true, false) => {
-            let what = format!(
-                "the gateway's agrees with this one (`timedatectl` says whether it is right); these count on it: {windows}"
-            );
-            Finding::ok(CLOCK, what)
-        }
-        (false, true) => Finding::warning(
+        (true, windows) => Finding::ok(
             CLOCK,
             format!(
-                "the gateway's is {off} s {direction} this one; no scheme signs the time, but logs will confuse"
+                "the gateway's agrees with this one (`timedatectl` says whether it is right); these count on it: {windows}"
             ),
+        ),
+        (false, windows) if windows.is_empty() => Finding::warning(
+            CLOCK,
+            format!("{differs}; no scheme signs the time, but logs will confuse"),
             "synchronise both (NTP)",
         ),
-        (false, false) => Finding::problem(
+        (false, windows) => Finding::problem(
             CLOCK,
-            format!("the gateway's is {off} s {direction} this one"),
+            differs,
             format!(
                 "synchronise both (NTP): outside their windows events are refused (`timestamp_expired`): {windows}"
             ),

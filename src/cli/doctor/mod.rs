@@ -20,11 +20,12 @@ use super::configuration;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal, printable};
 use crate::admin::State;
-use crate::cli::doctor::checks::{Heard, Probed, Timed};
+use crate::cli::doctor::checks::{Heard, Probed};
 use crate::cli::health;
 use crate::cli::request_args::Lines;
 use crate::config::load::{self, LoadError};
 use crate::config::problem::{Problem, Report, Severity};
+use crate::config::unit::write_duration;
 use crate::config::{Address, Config, Loaded, Route};
 use crate::signature::Context;
 use crate::signature::algorithm::Algorithm;
@@ -144,8 +145,8 @@ impl Round<'_> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         let ahead = signed(state.now).saturating_sub(signed(now));
-        let timed: Vec<_> = self.paths().filter_map(timed).collect();
-        findings.push(checks::clock(ahead, &timed));
+        let windows: Vec<_> = self.paths().filter_map(window).collect();
+        findings.push(checks::clock(ahead, &windows));
     }
 
     /// One route for each path: routes with the same path agree on all that is checked here.
@@ -251,10 +252,11 @@ fn target(route: &Route) -> String {
     route.path.as_str().split('/').map(filled).collect::<Vec<_>>().join("/")
 }
 
-fn timed(route: &Route) -> Option<Timed> {
+/// The tolerances of a route whose scheme signs the time.
+fn window(route: &Route) -> Option<String> {
     let timestamp = route.verifier.scheme().timestamp.as_ref()?;
-    let path = route.path.to_string();
-    Some(Timed { path, past: timestamp.past, future: timestamp.future })
+    let (past, future) = (write_duration(timestamp.past), write_duration(timestamp.future));
+    Some(format!("{} ({past} back, {future} ahead)", route.path))
 }
 
 fn print(terminal: &mut Terminal, findings: &[Finding]) {

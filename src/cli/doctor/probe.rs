@@ -11,13 +11,13 @@ use tokio::time::timeout;
 
 use crate::admin::{Compared, Examination, State};
 use crate::admission::client::ClientAddress;
-use crate::cli::admin::{self, Question};
+use crate::cli::admin;
 use crate::cli::bypass_probe::BypassProbe;
 use crate::cli::doctor::bypass::Behind;
 use crate::cli::doctor::checks::Heard;
 use crate::cli::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::exit::Failure;
-use crate::cli::{configuration, send, signals, verdict};
+use crate::cli::{configuration, signals, verdict};
 use crate::config::{Address, Config, digest};
 use crate::signature::sign::Signature;
 use crate::upstream::dial::dial;
@@ -42,8 +42,8 @@ pub(super) fn reach(origin: &Origin, limit: Duration) -> io::Result<()> {
 pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<State, String> {
     let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts: digest::parts(config) };
     let content = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
-    let question = Question { method: Method::POST, content: &content, ..Question::page("/doctor") };
-    let answer = admin::ask(admin, question, Patience::of(limit)).map_err(no_answer)?;
+    let page = Outgoing::get(admin, PathAndQuery::from_static("/doctor"), Patience::of(limit));
+    let answer = exchange::now(Outgoing { method: Method::POST, content, ..page }).map_err(no_answer)?;
     let other_server =
         || format!("what answers ({}) is not this hookgate's admin listener", answer.status.as_u16());
     if let Some(why) = admin::refusal(&answer) {
@@ -73,8 +73,9 @@ pub(super) fn examination(
     };
     let fields = signature.lines().map(line).collect::<Option<Vec<_>>>().ok_or_else(unsendable)?;
     let target = format!("/verify{target}").parse().map_err(|_why| unsendable())?;
-    let question = Question { method: method.clone(), target, fields, content };
-    let answer = admin::ask(admin, question, Patience::of(limit)).map_err(no_answer)?;
+    let page = Outgoing::get(admin, target, Patience::of(limit));
+    let event = Outgoing { method: method.clone(), fields, content: content.to_vec(), ..page };
+    let answer = exchange::now(event).map_err(no_answer)?;
     serde_json::from_slice(&answer.content).map_err(|_other| format!("it answers {}", answer.status.as_u16()))
 }
 
@@ -151,9 +152,7 @@ fn ask(
     preface: &'static [u8],
     limit: Duration,
 ) -> Result<Answer, NoAnswer> {
-    let fields = exchange::fields(gateway, std::iter::empty(), std::iter::empty());
-    let patience = Patience::of(limit);
-    send::exchange_now(Outgoing { gateway, method, target, fields, content: Vec::new(), patience, preface })
+    exchange::now(Outgoing { method, preface, ..Outgoing::get(gateway, target, Patience::of(limit)) })
 }
 
 /// The reason for a refusal, if a hookgate answered.
