@@ -106,11 +106,11 @@ impl<'t> Item<'t> {
         let Some(text) = self.value.as_str() else {
             let number =
                 self.value.as_integer().and_then(|number| unit::parse_duration(number.as_str()).err());
-            let expected = match number {
+            let expected = match &number {
                 Some(_) => "a duration with its unit, as a string",
                 None => "a duration, as a string",
             };
-            let help = number.map_or_else(|| self.write(&example), |error| error.help());
+            let help = number.map_or_else(|| self.write(&example), |error| error.help().to_owned());
             return self.wrong_type(expected, &help, problems);
         };
         let message = match unit::parse_duration(text) {

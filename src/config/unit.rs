@@ -11,7 +11,7 @@ use std::time::Duration;
 /// # Errors
 /// [`UnitError`], which says what to write instead.
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
-    read(text, &SIZES).map_err(|fault| UnitError { quantity: Quantity::Size, fault })
+    read(text, &SIZES)
 }
 
 /// Parses a duration such as `10s` or `1m30s`.
@@ -19,10 +19,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
 /// # Errors
 /// [`UnitError`], which says what to write instead.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    match read(text, &DURATIONS) {
-        Ok(milliseconds) => Ok(Duration::from_millis(milliseconds)),
-        Err(fault) => Err(UnitError { quantity: Quantity::Duration, fault }),
-    }
+    read(text, &DURATIONS).map(Duration::from_millis)
 }
 
 /// Formats a size as in gateway.toml, in the largest unit without a fraction.
@@ -40,54 +37,27 @@ pub fn write_duration(duration: Duration) -> String {
 /// Why a text is not a size or a duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
-    quantity: Quantity,
-    fault: Fault,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quantity {
-    Size,
-    Duration,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
-    /// Not whole numbers with units; with the text that was probably meant, if known.
-    Form(Option<String>),
-    /// More than 64 bits.
-    TooLarge,
+    message: &'static str,
+    help: String,
 }
 
 impl UnitError {
     /// What to write instead.
     #[must_use]
-    pub fn help(&self) -> String {
-        if let Fault::Form(Some(instead)) = &self.fault {
-            return format!("write `\"{instead}\"`");
-        }
-        match self.quantity {
-            Quantity::Size => {
-                "write a number of bytes, or a string with B, KiB, MiB or GiB: `\"1MiB\"`".into()
-            }
-            Quantity::Duration => "write a string with ms, s, m, h or d: `\"10s\"`, `\"1m30s\"`".into(),
-        }
+    pub fn help(&self) -> &str {
+        &self.help
     }
 }
 
 impl fmt::Display for UnitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.quantity, &self.fault) {
-            (Quantity::Size, Fault::Form(_)) => "not a size",
-            (Quantity::Size, Fault::TooLarge) => "this size is too large to count",
-            (Quantity::Duration, Fault::Form(_)) => "not a duration",
-            (Quantity::Duration, Fault::TooLarge) => "this duration is too long to count",
-        })
+        f.write_str(self.message)
     }
 }
 
 impl std::error::Error for UnitError {}
 
-/// The units that a number may have.
+/// The units that a number may have, and what is said of a text without them.
 struct Scale {
     /// The units, from the smallest to the largest.
     units: &'static [(&'static str, u64)],
@@ -95,10 +65,20 @@ struct Scale {
     nearly: &'static [(&'static [&'static str], u64, &'static str)],
     /// Whether several numbers may follow each other, each with a smaller unit than the one before.
     compound: bool,
+    /// The message for a text that is not of this form.
+    wrong: &'static str,
+    /// The message for more than 64 bits.
+    too_large: &'static str,
+    /// What to write instead, if nothing better is known.
+    help: &'static str,
 }
 
-fn read(text: &str, scale: &Scale) -> Result<u64, Fault> {
-    let form = || Fault::Form(meant(text, scale));
+fn read(text: &str, scale: &Scale) -> Result<u64, UnitError> {
+    let form = || {
+        let help = meant(text, scale).map(|instead| format!("write `\"{instead}\"`"));
+        UnitError { message: scale.wrong, help: help.unwrap_or_else(|| scale.help.to_owned()) }
+    };
+    let too_large = || UnitError { message: scale.too_large, help: scale.help.to_owned() };
     let parts = parts(text);
     if parts.is_empty() || (parts.len() > 1 && !scale.compound) {
         return Err(form());
@@ -106,9 +86,9 @@ fn read(text: &str, scale: &Scale) -> Result<u64, Fault> {
     // Units from the one found upwards cannot follow it.
     let mut units = scale.units.iter().rev();
     parts.into_iter().try_fold(0_u64, |total, (number, unit)| {
-        let number: u64 = number.parse().map_err(|_only_overflow_is_left| Fault::TooLarge)?;
+        let number: u64 = number.parse().map_err(|_only_overflow_is_left| too_large())?;
         let (_, times) = units.find(|(name, _)| *name == unit).ok_or_else(form)?;
-        number.checked_mul(*times).and_then(|part| total.checked_add(part)).ok_or(Fault::TooLarge)
+        number.checked_mul(*times).and_then(|part| total.checked_add(part)).ok_or_else(too_large)
     })
 }
 
@@ -167,6 +147,9 @@ const SIZES: Scale = Scale {
         (&["t", "tb", "tib"], 1024, "GiB"),
     ],
     compound: false,
+    wrong: "not a size",
+    too_large: "this size is too large to count",
+    help: "write a number of bytes, or a string with B, KiB, MiB or GiB: `\"1MiB\"`",
 };
 
 /// In milliseconds.
@@ -181,6 +164,9 @@ const DURATIONS: Scale = Scale {
         (&["w", "week", "weeks"], 7, "d"),
     ],
     compound: true,
+    wrong: "not a duration",
+    too_large: "this duration is too long to count",
+    help: "write a string with ms, s, m, h or d: `\"10s\"`, `\"1m30s\"`",
 };
 
 #[cfg(test)]
