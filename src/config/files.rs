@@ -31,8 +31,6 @@ pub enum ReadError {
     NotFile(&'static str),
     /// It has more than this many bytes.
     TooLarge(usize),
-    /// It is a pipe that has delivered nothing for this long.
-    Silent(Duration),
     /// The system's error.
     Io(io::Error),
 }
@@ -42,9 +40,6 @@ impl fmt::Display for ReadError {
         match self {
             Self::NotFile(what) => write!(f, "it is {what}, not a file"),
             Self::TooLarge(limit) => write!(f, "it has more than {limit} bytes"),
-            Self::Silent(limit) => {
-                write!(f, "it is a pipe, and nothing has come from it for {} s", limit.as_secs_f64())
-            }
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -54,7 +49,7 @@ impl std::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => error.source(),
-            Self::NotFile(_) | Self::TooLarge(_) | Self::Silent(_) => None,
+            Self::NotFile(_) | Self::TooLarge(_) => None,
         }
     }
 }
@@ -71,7 +66,6 @@ impl From<ReadError> for io::Error {
             ReadError::Io(error) => return error,
             ReadError::NotFile(_) => io::ErrorKind::InvalidInput,
             ReadError::TooLarge(_) => io::ErrorKind::FileTooLarge,
-            ReadError::Silent(_) => io::ErrorKind::TimedOut,
         };
         Self::new(kind, error)
     }
@@ -183,7 +177,7 @@ fn read_whole(mut from: impl Read, says: usize, limit: usize) -> Result<Zeroizin
             Ok(0) => break,
             Ok(n) => len = len.saturating_add(n),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(read_error(error)),
+            Err(error) => return Err(error.into()),
         }
     }
     if len > limit {
@@ -191,14 +185,6 @@ fn read_whole(mut from: impl Read, says: usize, limit: usize) -> Result<Zeroizin
     }
     bytes.truncate(len);
     Ok(bytes)
-}
-
-/// Recovers a [`ReadError`] that was passed through [`io::Error`], the only error of [`Read`].
-fn read_error(error: io::Error) -> ReadError {
-    match error.downcast::<ReadError>() {
-        Ok(error) => error,
-        Err(error) => ReadError::Io(error),
-    }
 }
 
 /// A file, or a pipe that is read with a time limit.
@@ -237,7 +223,11 @@ impl Stream {
         loop {
             let mut polled = [PollFd::new(&self.file, PollFlags::IN)];
             match poll(&mut polled, Some(&limit)) {
-                Ok(0) => return Err(ReadError::Silent(patience).into()),
+                Ok(0) => {
+                    let silent = "it is a pipe, and nothing has come from it for";
+                    let message = format!("{silent} {} s", patience.as_secs_f64());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                }
                 Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -340,11 +330,13 @@ mod tests {
         let (file, _) = open(&path).unwrap();
         let patience = Duration::from_millis(1);
         let read = read_whole(Stream { file, patience: Some(patience), begun: false }, 0, 10);
-        assert!(matches!(read, Err(ReadError::Silent(limit)) if limit == patience), "{read:?}");
+        let is_silent =
+            |error: &ReadError| error.to_string().ends_with("nothing has come from it for 0.001 s");
+        assert!(read.as_ref().is_err_and(is_silent), "{read:?}");
         let _silent = File::options().read(true).write(true).open(&path).unwrap();
         let (file, _) = open(&path).unwrap();
         let read = read_whole(Stream { file, patience: Some(patience), begun: false }, 0, 10);
-        assert!(matches!(read, Err(ReadError::Silent(_))), "{read:?}");
+        assert!(read.as_ref().is_err_and(is_silent), "{read:?}");
     }
 
     #[test]

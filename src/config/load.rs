@@ -96,9 +96,7 @@ impl<'r> Seen<'r> {
         match read {
             Ok(content) if content.metadata.is_file() => Self::Content(&content.bytes),
             // A pipe is read once, and never again for a comparison.
-            Ok(_) | Err(ReadError::NotFile(_) | ReadError::TooLarge(_) | ReadError::Silent(_)) => {
-                Self::Nothing
-            }
+            Ok(_) | Err(ReadError::NotFile(_) | ReadError::TooLarge(_)) => Self::Nothing,
             Err(ReadError::Io(error)) if is_absence(error) => Self::Nothing,
             Err(ReadError::Io(_)) => Self::Unknown,
         }
@@ -194,7 +192,6 @@ fn file_error(error: ReadError) -> FileError {
     match error {
         ReadError::NotFile(what) => FileError::NotFile(what),
         ReadError::TooLarge(limit) => FileError::TooLarge(limit),
-        ReadError::Silent(_) => FileError::Other(error.to_string()),
         ReadError::Io(error) => match error.kind() {
             io::ErrorKind::NotFound => FileError::Missing,
             io::ErrorKind::PermissionDenied => FileError::Denied,
