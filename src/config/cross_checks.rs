@@ -18,9 +18,7 @@ type Readable<'d> = (&'d Draft<'d>, &'d Pattern, &'d ModelRule);
 /// Checks the routes as a whole, given the signature of the whole file.
 pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
     signatures(drafts, whole, root, problems);
-    models(drafts, whole, problems);
-    urls(drafts, whole, problems);
-    challenges(drafts, whole, problems);
+    schemes(drafts, whole, problems);
     let routes: Vec<Readable<'_>> = drafts
         .iter()
         .filter_map(|draft| Some((draft, draft.path.as_ref()?, draft.model.as_ref()?)))
@@ -60,46 +58,28 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
     Problem::error("missing_signature", first.table.span(), message).help(signature_help()).report(problems);
 }
 
-/// Reports routes that require a model although their sender does not name one.
-fn models(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
+/// Reports routes that lack what their sender's scheme needs: a model, a `public_url`, the method of a challenge.
+fn schemes(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
     for draft in drafts {
-        let Some(scheme) = effective(draft, whole).map(Signature::scheme) else { continue };
+        let Some(signature) = effective(draft, whole) else { continue };
+        let (table, scheme, name) = (&draft.table, signature.scheme(), &signature.scheme().name);
         let asks_for_model = draft.model.as_ref().is_some_and(|model| *model != ModelRule::Any);
         if asks_for_model && scheme.model_pointers.is_empty() {
-            let message = format!("the events of scheme `{}` name no model", scheme.name);
+            let message = format!("the events of scheme `{name}` name no model");
             Problem::error("no_model", draft.model_place(), message)
                 .help("tell these events apart by their path, or forward all of them to one upstream")
                 .report(problems);
         }
-    }
-}
-
-/// Reports routes whose sender signs a URL, without a `public_url`.
-fn urls(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
-    for draft in drafts {
-        let Some(scheme) = effective(draft, whole).map(Signature::scheme) else { continue };
-        if scheme.signs_url() && draft.table.get("public_url").is_none() {
-            let message =
-                format!("scheme `{}` signs the URL, and this route does not say its own", scheme.name);
-            Problem::error("missing_key", draft.table.span(), message)
+        if scheme.signs_url() && table.get("public_url").is_none() {
+            let message = format!("scheme `{name}` signs the URL, and this route does not say its own");
+            Problem::error("missing_key", table.span(), message)
                 .help("add the origin that the sender calls: `public_url = \"https://hooks.example.com\"`")
                 .report(problems);
         }
-    }
-}
-
-/// Reports routes that answer challenges which cannot reach them.
-fn challenges(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
-    for draft in drafts {
-        let Some(signature) = effective(draft, whole).filter(|signature| signature.answers_get()) else {
-            continue;
-        };
-        if !draft.methods.contains(&Method::GET) {
-            let name = &signature.scheme().name;
+        if signature.answers_get() && !draft.methods.contains(&Method::GET) {
             let message =
                 format!("the challenge of scheme `{name}` is a GET, which this route does not take");
-            let place = draft.table.get("methods").map_or_else(|| draft.table.span(), |item| item.span);
-            Problem::error("missing_method", place, message)
+            Problem::error("missing_method", table.place("methods"), message)
                 .help("write `methods = [\"POST\", \"GET\"]`")
                 .report(problems);
         }
