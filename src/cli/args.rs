@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::bypass_probe::BypassProbe;
 use super::event::Forgery;
@@ -62,7 +62,7 @@ pub(super) enum Command {
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
-        shell: Shell,
+        shell: clap_complete::Shell,
     },
 }
 
@@ -245,14 +245,6 @@ pub(super) struct Stamp {
     /// The event's identifier
     #[arg(long)]
     pub(super) id: Option<String>,
-}
-
-/// The shells that completions are made for.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Shell {
-    Bash,
-    Zsh,
-    Fish,
 }
 
 /// The origin of scheme and secret.

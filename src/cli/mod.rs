@@ -33,8 +33,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
 
-use args::{Command, Shell, Typed};
+use args::{Command, Typed};
 use exit::{Exit, Failure};
 use terminal::{Paint, Terminal};
 
@@ -156,15 +157,7 @@ fn known_schemes(terminal: &mut Terminal, json: bool) {
 
 /// Prints a completion script. It is written to memory first: the generator panics if a write fails.
 fn completions(terminal: &mut Terminal, shell: Shell) {
-    use clap_complete::aot::{Bash, Fish, Zsh, generate};
-    let (mut command, mut script) = (Typed::command(), Vec::new());
-    match shell {
-        Shell::Bash => generate(Bash, &mut command, NAME, &mut script),
-        Shell::Zsh => generate(Zsh, &mut command, NAME, &mut script),
-        Shell::Fish => generate(Fish, &mut command, NAME, &mut script),
-    }
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Typed::command(), "hookgate", &mut script);
     terminal.out.text(String::from_utf8_lossy(&script));
 }
-
-/// The program's name in its own output.
-const NAME: &str = "hookgate";
