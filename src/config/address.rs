@@ -12,34 +12,34 @@ use super::table::Table;
 use crate::upstream::origin::socket_path;
 
 /// Reads a table's `listen`: an address or a list of them, with their places; the default if the key is missing.
-pub(super) fn listen(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {
+pub(super) fn listen(table: &Table<'_>, default: SocketAddr) -> Vec<Listen> {
     let Some(item) = table.get("listen") else {
         return vec![Listen { address: Address::Tcp(default), span: None }];
     };
     let DeValue::Array(array) = item.value else {
-        return read(&item, default, problems).into_iter().collect();
+        return read(&item, default).into_iter().collect();
     };
     if array.is_empty() {
         item.error("out_of_range", "there is no address to listen on")
             .help(item.write(&format!("\"{default}\"")))
-            .report(problems);
+            .report(table.problems);
     }
-    item.elements(array).filter_map(|element| read(&element, default, problems)).collect()
+    item.elements(array).filter_map(|element| read(&element, default)).collect()
 }
 
 /// Reads the addresses of a table's `listen`, without a default.
-pub(super) fn listen_as_written(table: &Table<'_>, problems: &mut Problems) -> Vec<Listen> {
-    listen(table, SocketAddr::from(([127, 0, 0, 1], 8080)), problems)
+pub(super) fn listen_as_written(table: &Table<'_>) -> Vec<Listen> {
+    listen(table, SocketAddr::from(([127, 0, 0, 1], 8080)))
 }
 
 /// As [`listen`], for TCP addresses only.
-pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr, problems: &mut Problems) -> Vec<Listen> {
-    let mut all = listen(table, default, problems);
+pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr) -> Vec<Listen> {
+    let mut all = listen(table, default);
     all.retain(|listen| {
         if let (Address::Unix(_), Some(span)) = (&listen.address, &listen.span) {
             Problem::error("bad_address", span.clone(), "this listener takes no unix socket")
                 .help(format!("listen on a loopback address: `\"{default}\"`"))
-                .report(problems);
+                .report(table.problems);
         }
         listen.address.tcp().is_some()
     });
@@ -47,7 +47,7 @@ pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr, problems: &mut 
 }
 
 /// Reports every address that is listed twice. Port 0 is another port each time.
-pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: &mut Problems) {
+pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: &Problems) {
     let mut seen: Vec<&Listen> = Vec::new();
     for later in all {
         let same = |first: &&&Listen| first.address == later.address && !has_any_port(&later.address);
@@ -84,15 +84,15 @@ pub(super) struct Listen {
     pub(super) span: Option<Range<usize>>,
 }
 
-fn read(item: &Item<'_>, default: SocketAddr, problems: &mut Problems) -> Option<Listen> {
+fn read(item: &Item<'_>, default: SocketAddr) -> Option<Listen> {
     let example = format!("\"{default}\"");
     if let Some(port) = item.value.as_integer() {
         return item
             .error("bad_address", "an address has a host and a port")
             .help(interfaces(port.as_str().parse().unwrap_or(default.port())))
-            .refuse(problems);
+            .refuse(item.problems);
     }
-    let text = item.text(&example, problems)?;
+    let text = item.text(&example)?;
     let span = item.span.clone();
     if let Some(path) = text.strip_prefix("unix:") {
         let path = socket_path(path);
@@ -100,7 +100,7 @@ fn read(item: &Item<'_>, default: SocketAddr, problems: &mut Problems) -> Option
             let message = "a unix socket has an absolute path of at most 96 bytes";
             Problem::error("bad_address", span.clone(), message)
                 .help("for example `\"unix:/run/hookgate/hookgate.sock\"`")
-                .report(problems);
+                .report(item.problems);
         }
         return path.map(|path| Listen { address: Address::Unix(path), span: Some(span) });
     }
@@ -109,7 +109,7 @@ fn read(item: &Item<'_>, default: SocketAddr, problems: &mut Problems) -> Option
     }
     Problem::error("bad_address", span, "not an address to listen on")
         .help(instead(text, default))
-        .refuse(problems)
+        .refuse(item.problems)
 }
 
 /// What to write instead of a text that is not an address.

@@ -16,7 +16,7 @@ use crate::routing::router::{ModelRule, Pattern, Router};
 type Readable<'d> = (&'d Draft<'d>, &'d Pattern, &'d ModelRule);
 
 /// Checks the routes as a whole, given the signature of the whole file.
-pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
+pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &Problems) {
     signatures(drafts, whole, root, problems);
     schemes(drafts, whole, problems);
     let routes: Vec<Readable<'_>> = drafts
@@ -35,7 +35,7 @@ pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, probl
 }
 
 /// Reports routes without a signature, and a signature without routes.
-fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &mut Problems) {
+fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &Problems) {
     let mut without = drafts.iter().filter(|draft| matches!(draft.signature, Signs::Absent));
     let Some(first) = without.next() else {
         if !drafts.is_empty() && !matches!(whole, Signs::Absent) {
@@ -59,7 +59,7 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
 }
 
 /// Reports routes that lack what their sender's scheme needs: a model, a `public_url`, the method of a challenge.
-fn schemes(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
+fn schemes(drafts: &[Draft<'_>], whole: &Signs, problems: &Problems) {
     for draft in drafts {
         let Some(signature) = effective(draft, whole) else { continue };
         let (table, scheme, name) = (&draft.table, signature.scheme(), &signature.scheme().name);
@@ -88,7 +88,7 @@ fn schemes(drafts: &[Draft<'_>], whole: &Signs, problems: &mut Problems) {
 
 /// Reports routes whose parameters match what an upstream may take for the path of another route with another signature.
 /// This guards against a holder of the first route's secret who reaches what only the second route may reach.
-fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &mut Problems) {
+fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &Problems) {
     let signed =
         || routes.iter().filter_map(|(draft, path, _)| Some((draft, path, effective(draft, whole)?)));
     for (draft, path, signature) in signed().filter(|(_, path, _)| !path.is_literal()) {
@@ -114,7 +114,7 @@ fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &mut Problems) {
 }
 
 /// Reports routes that would take the same requests. Returns those that conflict with an earlier route.
-fn conflicts(routes: &[Readable<'_>], problems: &mut Problems) -> Vec<usize> {
+fn conflicts(routes: &[Readable<'_>], problems: &Problems) -> Vec<usize> {
     let Err(conflicts) = Router::build(routes.iter().map(|(_, pattern, model)| (*pattern, *model))) else {
         return Vec::new();
     };
@@ -150,7 +150,7 @@ fn conflicts(routes: &[Readable<'_>], problems: &mut Problems) -> Vec<usize> {
 
 /// Checks the settings in which routes with the same path must agree, because they apply before the model, and so the
 /// route, is known.
-fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &mut Problems) {
+fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &Problems) {
     let mut methods = [&first.methods, &other.methods].map(|methods| methods.iter().collect::<Vec<_>>());
     for methods in &mut methods {
         methods.sort_by_key(|method| method.as_str());

@@ -8,7 +8,7 @@ use http::Method;
 use super::address::Listen;
 use super::bounds::MOST_MEMORY;
 use super::item::Item;
-use super::problem::{Problem, Problems};
+use super::problem::Problem;
 use super::secret::Context;
 use super::signature::Signature;
 use super::table::Table;
@@ -46,8 +46,8 @@ pub(super) enum Signs {
 
 impl Signs {
     /// Reads the `signature` of a table.
-    pub(super) fn read(table: &Table<'_>, context: Context<'_>, problems: &mut Problems) -> Self {
-        match table.get("signature").map(|item| Signature::read(&item, context, problems)) {
+    pub(super) fn read(table: &Table<'_>, context: Context<'_>) -> Self {
+        match table.get("signature").map(|item| Signature::read(&item, context)) {
             None => Self::Absent,
             Some(None) => Self::Wrong,
             Some(Some(signature)) => Self::Here(signature),
@@ -81,20 +81,20 @@ pub(super) struct Draft<'t> {
 
 impl<'t> Draft<'t> {
     /// Reads the route of a table.
-    pub(super) fn read(table: Table<'t>, common: &Common<'_>, problems: &mut Problems) -> Self {
-        let path = table.required("path", "\"/webhook\"", problems).and_then(|item| path(&item, problems));
-        let model = model(&table, path.as_ref(), problems);
+    pub(super) fn read(table: Table<'t>, common: &Common<'_>) -> Self {
+        let path = table.required("path", "\"/webhook\"").and_then(|item| path(&item));
+        let model = model(&table, path.as_ref());
         let origin = table
-            .required("upstream", "\"http://127.0.0.1:3000\"", problems)
-            .and_then(|item| upstream::origin(&item, common.listen, problems));
+            .required("upstream", "\"http://127.0.0.1:3000\"")
+            .and_then(|item| upstream::origin(&item, common.listen));
         let limits = common.limits;
-        let max_body = table.size("max_body", limits.max_body, 1..=MOST_MEMORY, problems);
+        let max_body = table.size("max_body", limits.max_body, 1..=MOST_MEMORY);
         if let Some(item) = table.get("max_body")
             && max_body > limits.max_buffered
         {
-            sections::body_beyond_memory(&item, max_body, limits).report(problems);
+            sections::body_beyond_memory(&item, max_body, limits).report(table.problems);
         }
-        let mode = table.choice("mode", &MODES, Mode::Enforce, problems);
+        let mode = table.choice("mode", &MODES, Mode::Enforce);
         if matches!(mode, Mode::Observe(_)) {
             Problem::warning(
                 "observing",
@@ -102,22 +102,22 @@ impl<'t> Draft<'t> {
                 "this route forwards requests that do not verify, too",
             )
             .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`")
-            .report(problems);
+            .report(table.problems);
         }
         Self {
             path,
             model,
             methods: table
                 .get("methods")
-                .and_then(|item| methods(&item, problems))
+                .and_then(|item| methods(&item))
                 .unwrap_or_else(|| vec![Method::POST]),
             max_body,
             mode,
-            signature: Signs::read(&table, common.context, problems),
-            public_url: table.get("public_url").and_then(|item| public_url::read(&item, problems)),
-            requirements: pointer::required(&table, problems),
+            signature: Signs::read(&table, common.context),
+            public_url: table.get("public_url").and_then(|item| public_url::read(&item)),
+            requirements: pointer::required(&table),
             origin,
-            settings: common.upstream.overridden(&table, problems),
+            settings: common.upstream.overridden(&table),
             table,
         }
     }
@@ -148,13 +148,13 @@ impl<'t> Draft<'t> {
     }
 }
 
-fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
-    let text = item.text("\"/webhook\"", problems)?;
+fn path(item: &Item<'_>) -> Option<Pattern> {
+    let text = item.text("\"/webhook\"")?;
     let pattern = Pattern::parse(text)
         .map_err(|error| {
             let span = item.part(text, error.at.clone());
             let problem = Problem::error("bad_path", span, error.to_string());
-            problem.help(path_help(text, &error)).report(problems);
+            problem.help(path_help(text, &error)).report(item.problems);
         })
         .ok()?;
     if let Some((at, ambiguity)) = pattern.ambiguity() {
@@ -169,7 +169,7 @@ fn path(item: &Item<'_>, problems: &mut Problems) -> Option<Pattern> {
                     | Ambiguity::Overlong
                     | Ambiguity::Slashes => "this is decoded",
                 })
-                .help("have the sender send the plain path, and write that: hookgate compares paths as they are received").report(problems);
+                .help("have the sender send the plain path, and write that: hookgate compares paths as they are received").report(item.problems);
     }
     Some(pattern)
 }
@@ -233,17 +233,17 @@ fn parameter_like(text: &str, at: &Range<usize>) -> String {
 }
 
 /// Reads the model; `None` if it has an error.
-fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> Option<ModelRule> {
+fn model(table: &Table<'_>, path: Option<&Pattern>) -> Option<ModelRule> {
     let bound = path.is_some_and(Pattern::binds_model);
     let Some(item) = table.get("model") else {
         return Some(if bound { ModelRule::Segment } else { ModelRule::Any });
     };
-    let text = item.text("\"leases\"", problems)?;
+    let text = item.text("\"leases\"")?;
     if text.is_empty() || text.contains(char::is_control) {
         return item
             .error("bad_model", "no event names such a model")
             .help("a model is called as the sender calls it: `model = \"leases\"`")
-            .refuse(problems);
+            .refuse(table.problems);
     }
     if bound {
         return item
@@ -253,25 +253,25 @@ fn model(table: &Table<'_>, path: Option<&Pattern>, problems: &mut Problems) -> 
                 "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{}\"`",
                 shown::quote(text)
             ))
-            .refuse(problems);
+            .refuse(table.problems);
     }
     Some(ModelRule::Named(text.to_owned()))
 }
 
 /// Reads the methods: at least one (RFC 9110, section 9), no two the same.
-fn methods(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
-    let array = item.array(&item.write("[\"POST\"]"), problems)?;
+fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
+    let array = item.array(&item.write("[\"POST\"]"))?;
     if array.is_empty() {
         return item
             .error("out_of_range", "a route without methods takes no request")
             .help(item.write("[\"POST\"]"))
-            .refuse(problems);
+            .refuse(item.problems);
     }
     let mut all: Vec<(Method, Range<usize>)> = Vec::new();
     for element in item.elements(array) {
-        let Some(method) = method(&element, problems) else { continue };
+        let Some(method) = method(&element) else { continue };
         match all.iter().find(|(other, _)| *other == method) {
-            Some((_, first)) => problems.push(
+            Some((_, first)) => item.problems.push(
                 element
                     .error("duplicate_method", format!("{method} is there twice"))
                     .related(first.clone(), "the first time"),
@@ -283,11 +283,11 @@ fn methods(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Method>> {
 }
 
 /// Reads a method: a token in upper case (methods are case-sensitive), and not `CONNECT`, which no gateway serves.
-fn method(item: &Item<'_>, problems: &mut Problems) -> Option<Method> {
-    let text = item.text("[\"POST\"]", problems)?;
+fn method(item: &Item<'_>) -> Option<Method> {
+    let text = item.text("[\"POST\"]")?;
     let upper = text.trim().to_ascii_uppercase();
     let problem = |message: &str| item.error("bad_method", message);
-    problems.push(match Method::from_bytes(text.as_bytes()) {
+    item.problems.push(match Method::from_bytes(text.as_bytes()) {
         Ok(Method::CONNECT) => problem("CONNECT asks for a tunnel, and a gateway makes none"),
         Ok(method) if method.as_str() == upper => return Some(method),
         _ if Method::from_bytes(upper.as_bytes()).is_ok() => {

@@ -39,28 +39,30 @@ pub fn read(
     let folder = Path::new(name).parent().unwrap_or(Path::new(""));
     let context = Context { environment, now, folder, schemes: &[] };
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut problems = Problems::new();
+    let problems = Problems::default();
     if errors.is_empty() {
         let shown = redact_secrets(text, document.get_ref(), Syntax::Sound);
-        let config = compile(document.get_ref(), text, context, &mut problems);
-        let report = Report::new(name, shown, problems);
+        let config = compile(document.get_ref(), text, context, &problems);
+        let report = Report::new(name, shown, problems.into_vec());
         return if report.has_errors() { Err(report) } else { Ok(Loaded { config, report }) };
     }
     let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
     // A copy of the text, which contains the secrets.
+    let mut found = Vec::new();
     let sound = Zeroizing::new(syntax::without_errors(text, &errors));
     if let Ok(document) = DeTable::parse(&sound) {
-        compile(document.get_ref(), &sound, context, &mut problems);
+        compile(document.get_ref(), &sound, context, &problems);
         // The rest of a broken file may be misread: what looks like a key may be a secret.
         let hidden = |problem: &Problem| {
             problem.code == "unknown_key" && shown.get(problem.span.clone()) != text.get(problem.span.clone())
         };
-        problems.retain(|problem| {
+        found = problems.into_vec();
+        found.retain(|problem| {
             problem.severity == Severity::Error && !OF_THE_WHOLE.contains(&problem.code) && !hidden(problem)
         });
     }
-    problems.extend(syntax::problems(&shown, document.get_ref(), &errors));
-    Err(Report::new(name, shown, problems))
+    found.extend(syntax::problems(&shown, document.get_ref(), &errors));
+    Err(Report::new(name, shown, found))
 }
 
 /// Reads only `[admin]`, for commands that ask a running gateway: errors elsewhere and missing secrets do not matter to
@@ -76,9 +78,11 @@ pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report
         return Err(Report::new(name, shown, problems));
     }
     let end = text.trim_end().len();
-    let root = Table::open("the file", end..end, document.get_ref(), keys::ROOT, &mut Problems::new());
-    let mut problems = Problems::new();
-    let (admin, _places) = sections::admin(&root, &mut problems);
+    let problems = Problems::default();
+    let root = Table::open("the file", end..end, document.get_ref(), keys::ROOT, &problems);
+    let elsewhere = problems.len();
+    let (admin, _places) = sections::admin(&root);
+    let problems = problems.into_vec().split_off(elsewhere);
     let report = Report::new(name, redact_secrets(text, document.get_ref(), Syntax::Sound), problems);
     if report.has_errors() { Err(report) } else { Ok(admin) }
 }
@@ -99,24 +103,24 @@ const OF_THE_WHOLE: [&str; 11] = [
 ];
 
 /// Compiles a document. The result is meaningless if the problems include an error.
-fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &mut Problems) -> Config {
+fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &Problems) -> Config {
     let end = text.trim_end().len();
     let root = Table::open("the file", end..end, document, keys::ROOT, problems);
-    let (server, listen) = sections::server(&root, context.environment.cores(), problems);
-    let limits = sections::limits(&root, problems);
-    let (admin, admin_listen) = sections::admin(&root, problems);
+    let (server, listen) = sections::server(&root, context.environment.cores());
+    let limits = sections::limits(&root);
+    let (admin, admin_listen) = sections::admin(&root);
     address::distinct(listen.iter().chain(&admin_listen), problems);
-    let log = sections::log(&root, problems);
-    let declared = schemes::read(&root, problems);
-    let forward = sections::forward(&root, &declared, problems);
+    let log = sections::log(&root);
+    let declared = schemes::read(&root);
+    let forward = sections::forward(&root, &declared);
     let context = Context { schemes: &declared, ..context };
     let common = Common {
         limits: &limits,
-        upstream: Settings::common(&root, problems),
+        upstream: Settings::common(&root),
         listen: &listen,
-        signature: Signs::read(&root, context, problems),
+        signature: Signs::read(&root, context),
         context,
     };
-    let routes = routes::read(&root, end, common, problems);
+    let routes = routes::read(&root, end, common);
     Config { server, limits, admin, log, forward, routes }
 }

@@ -26,82 +26,85 @@ pub(super) struct Item<'t> {
     pub(super) value: &'t DeValue<'t>,
     /// Where the value is.
     pub(super) span: Range<usize>,
+    /// The problems of the file.
+    pub(super) problems: &'t Problems,
 }
 
 impl<'t> Item<'t> {
     /// Reads a string; `example` is one to copy, with its quotes.
-    pub(super) fn text(&self, example: &str, problems: &mut Problems) -> Option<&'t str> {
-        self.value.as_str().or_else(|| self.wrong_type("a string", &self.write(example), problems))
+    pub(super) fn text(&self, example: &str) -> Option<&'t str> {
+        self.value.as_str().or_else(|| self.wrong_type("a string", &self.write(example)))
     }
 
     /// Reads a table; `help` says how to write it.
-    pub(super) fn table(&self, help: &str, problems: &mut Problems) -> Option<&'t DeTable<'t>> {
-        self.value.as_table().or_else(|| self.wrong_type("a table", help, problems))
+    pub(super) fn table(&self, help: &str) -> Option<&'t DeTable<'t>> {
+        self.value.as_table().or_else(|| self.wrong_type("a table", help))
     }
 
     /// The entries of a table whose keys are chosen in the file, each an item under this key.
     pub(super) fn entries(&self, table: &'t DeTable<'t>) -> impl Iterator<Item = (&'t str, Self)> {
-        let name = self.name;
+        let (name, problems) = (self.name, self.problems);
         table.iter().map(move |(key, value)| {
-            let item =
-                Self { name, whole: false, key: key.span(), value: value.get_ref(), span: value.span() };
+            let (value, span) = (value.get_ref(), value.span());
+            let item = Self { name, whole: false, key: key.span(), value, span, problems };
             (&**key.get_ref(), item)
         })
     }
 
     /// Reads an array; `help` says how to write it.
-    pub(super) fn array(&self, help: &str, problems: &mut Problems) -> Option<&'t DeArray<'t>> {
-        self.value.as_array().or_else(|| self.wrong_type("an array", help, problems))
+    pub(super) fn array(&self, help: &str) -> Option<&'t DeArray<'t>> {
+        self.value.as_array().or_else(|| self.wrong_type("an array", help))
     }
 
     /// The elements of an array, each an item under the array's key.
     pub(super) fn elements(&self, array: &'t DeArray<'t>) -> impl Iterator<Item = Self> {
-        let Self { name, key, .. } = self.clone();
+        let Self { name, key, problems, .. } = self.clone();
         array.iter().map(move |element| Self {
             name,
             whole: false,
             key: key.clone(),
             value: element.get_ref(),
             span: element.span(),
+            problems,
         })
     }
 
     /// Reads `true` or `false`.
-    pub(super) fn flag(&self, problems: &mut Problems) -> Option<bool> {
+    pub(super) fn flag(&self) -> Option<bool> {
         let flag = self.value.as_bool();
-        flag.or_else(|| self.wrong_type("`true` or `false`", &self.write("true"), problems))
+        flag.or_else(|| self.wrong_type("`true` or `false`", &self.write("true")))
     }
 
     /// Reads a number that is not negative; `example` is one to copy.
-    pub(super) fn number(&self, example: &str, problems: &mut Problems) -> Option<u64> {
+    pub(super) fn number(&self, example: &str) -> Option<u64> {
         let Some(integer) = self.value.as_integer() else {
-            return self.wrong_type("an integer", &self.write(example), problems);
+            return self.wrong_type("an integer", &self.write(example));
         };
         u64::from_str_radix(integer.as_str(), integer.radix()).ok().or_else(|| {
             let fault = if integer.as_str().starts_with('-') { "negative" } else { "as large as this" };
             let message = format!("`{}` cannot be {fault}", self.name);
-            self.error("out_of_range", message).help(self.write(example)).refuse(problems)
+            self.error("out_of_range", message).help(self.write(example)).refuse(self.problems)
         })
     }
 
     /// Reads a number of bytes, as an integer or with a unit.
-    pub(super) fn size(&self, default: u64, problems: &mut Problems) -> Option<u64> {
+    pub(super) fn size(&self, default: u64) -> Option<u64> {
         let example = format!("\"{}\"", unit::write_size(default));
         if self.value.is_integer() {
-            return self.number(&example, problems);
+            return self.number(&example);
         }
         let Some(text) = self.value.as_str() else {
             let help = self.write(&example);
-            return self.wrong_type("a size: an integer (bytes) or a string", &help, problems);
+            return self.wrong_type("a size: an integer (bytes) or a string", &help);
         };
         unit::parse_size(text).map_or_else(
-            |error| self.error("bad_size", error.to_string()).help(error.help()).refuse(problems),
+            |error| self.error("bad_size", error.to_string()).help(error.help()).refuse(self.problems),
             Some,
         )
     }
 
     /// Reads a duration from a millisecond to a day.
-    pub(super) fn duration(&self, default: Duration, problems: &mut Problems) -> Option<Duration> {
+    pub(super) fn duration(&self, default: Duration) -> Option<Duration> {
         let example = format!("\"{}\"", unit::write_duration(default));
         let Some(text) = self.value.as_str() else {
             let number =
@@ -111,7 +114,7 @@ impl<'t> Item<'t> {
                 None => "a duration, as a string",
             };
             let help = number.map_or_else(|| self.write(&example), |error| error.help().to_owned());
-            return self.wrong_type(expected, &help, problems);
+            return self.wrong_type(expected, &help);
         };
         let message = match unit::parse_duration(text) {
             Ok(Duration::ZERO) => format!("`{}` cannot be zero: nothing would be in time", self.name),
@@ -120,18 +123,21 @@ impl<'t> Item<'t> {
             }
             Ok(duration) => return Some(duration),
             Err(error) => {
-                return self.error("bad_duration", error.to_string()).help(error.help()).refuse(problems);
+                return self
+                    .error("bad_duration", error.to_string())
+                    .help(error.help())
+                    .refuse(self.problems);
             }
         };
-        self.error("out_of_range", message).help(format!("the default is `{example}`")).refuse(problems)
+        self.error("out_of_range", message).help(format!("the default is `{example}`")).refuse(self.problems)
     }
 
     /// Reads one of several words.
-    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let words = || choices.iter().map(|(word, _)| *word);
         let help = format!("one of {}", suggest::list(words()));
         let Some(text) = self.value.as_str() else {
-            return self.wrong_type("a string", &help, problems);
+            return self.wrong_type("a string", &help);
         };
         let choice = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
         choice.or_else(|| {
@@ -139,7 +145,7 @@ impl<'t> Item<'t> {
             let longest = words().map(str::len).max().unwrap_or(0).saturating_add(LONGER);
             let shown = if text.len() > longest { Cow::Borrowed("...") } else { shown::quote(text) };
             let problem = self.error("bad_value", format!("`{}` cannot be {shown:?}", self.name)).help(help);
-            problem.meant(suggest::nearest(text, words())).refuse(problems)
+            problem.meant(suggest::nearest(text, words())).refuse(self.problems)
         })
     }
 
@@ -169,11 +175,11 @@ impl<'t> Item<'t> {
         }
     }
 
-    fn wrong_type<T>(&self, expected: &str, help: &str, problems: &mut Problems) -> Option<T> {
+    fn wrong_type<T>(&self, expected: &str, help: &str) -> Option<T> {
         let name = if self.whole { format!("`{}`", self.name) } else { format!("each of `{}`", self.name) };
         let got = self.value.type_str();
         let article = if got.starts_with(['a', 'i']) { "an" } else { "a" };
         let problem = self.error("wrong_type", format!("{name} must be {expected}"));
-        problem.label(format!("this is {article} {got}")).help(help).refuse(problems)
+        problem.label(format!("this is {article} {got}")).help(help).refuse(self.problems)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A [`Report`] holds the source with its secrets redacted (`redact`), so no rendering of it can show one.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -30,8 +31,26 @@ impl Severity {
     }
 }
 
-/// The problems found so far.
-pub(super) type Problems = Vec<Problem>;
+/// The problems found so far. Every table and value of a file refers to them.
+#[derive(Debug, Default)]
+pub(super) struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    /// Adds a problem.
+    pub(super) fn push(&self, problem: Problem) {
+        self.0.borrow_mut().push(problem);
+    }
+
+    /// The number of problems.
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// The problems, in the order in which they were found.
+    pub(super) fn into_vec(self) -> Vec<Problem> {
+        self.0.into_inner()
+    }
+}
 
 /// One problem or note.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,12 +121,12 @@ impl Problem {
     }
 
     /// Adds it to the problems found so far.
-    pub(super) fn report(self, problems: &mut Problems) {
+    pub(super) fn report(self, problems: &Problems) {
         problems.push(self);
     }
 
     /// Adds it to the problems found so far, where it leaves no value.
-    pub(super) fn refuse<T>(self, problems: &mut Problems) -> Option<T> {
+    pub(super) fn refuse<T>(self, problems: &Problems) -> Option<T> {
         problems.push(self);
         None
     }

@@ -8,26 +8,26 @@ use super::{Address, ProxyProtocol, keys};
 use crate::admission::client::Network;
 
 /// Reads `proxy_protocol` of `[server]`, whose listeners are `listen`.
-pub(super) fn read(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) -> Option<ProxyProtocol> {
+pub(super) fn read(item: &Item<'_>, listen: &[Listen]) -> Option<ProxyProtocol> {
     let help = format!("write `{EXAMPLE}`");
-    let table = Table::of(item, "`proxy_protocol`", &help, keys::PROXY_PROTOCOL, problems)?;
-    let trusted = table.required("trusted", "[\"10.0.0.0/8\"]", problems)?;
-    let array = trusted.array(&trusted.write("[\"10.0.0.0/8\"]"), problems)?;
+    let table = Table::of(item, "`proxy_protocol`", &help, keys::PROXY_PROTOCOL)?;
+    let trusted = table.required("trusted", "[\"10.0.0.0/8\"]")?;
+    let array = trusted.array(&trusted.write("[\"10.0.0.0/8\"]"))?;
     if array.is_empty() {
         let problem = trusted.error("out_of_range", "no proxy is trusted");
-        problem.help("remove `proxy_protocol`, or name the addresses of the proxies").report(problems);
+        problem.help("remove `proxy_protocol`, or name the addresses of the proxies").report(item.problems);
     }
-    let trusted = trusted.elements(array).filter_map(|element| network(&element, problems)).collect();
-    let asked = table.get("listen").map(|_| address::listen_as_written(&table, problems));
+    let trusted = trusted.elements(array).filter_map(|element| network(&element)).collect();
+    let asked = table.get("listen").map(|_| address::listen_as_written(&table));
     let all = || listen.iter().map(|listen| listen.address.clone()).collect();
     let listen = asked.map_or_else(all, |asked| {
-        asked.into_iter().filter_map(|asked| among(asked, listen, problems)).collect()
+        asked.into_iter().filter_map(|asked| among(asked, listen, item.problems)).collect()
     });
     Some(ProxyProtocol { listen, trusted })
 }
 
 /// Checks that an address is one that is listened on.
-fn among(asked: Listen, listen: &[Listen], problems: &mut Problems) -> Option<Address> {
+fn among(asked: Listen, listen: &[Listen], problems: &Problems) -> Option<Address> {
     if listen.iter().any(|own| own.address == asked.address) {
         return Some(asked.address);
     }
@@ -40,14 +40,14 @@ fn among(asked: Listen, listen: &[Listen], problems: &mut Problems) -> Option<Ad
     None
 }
 
-fn network(item: &Item<'_>, problems: &mut Problems) -> Option<Network> {
-    let text = item.text("[\"10.0.0.0/8\"]", problems)?;
+fn network(item: &Item<'_>) -> Option<Network> {
+    let text = item.text("[\"10.0.0.0/8\"]")?;
     let network = Network::parse(text);
     if network.is_none() {
         item.error("bad_address", "not an address or a network").help(
                 "for example `\"127.0.0.1\"`, `\"10.0.0.0/8\"` (no bits set behind the prefix), or `\"unix\"` for \
                  whoever connects to a unix socket",
-            ).report(problems);
+            ).report(item.problems);
     }
     network
 }

@@ -3,11 +3,10 @@
 use http::Uri;
 
 use super::item::Item;
-use super::problem::Problems;
 
 /// Reads the origin (RFC 6454), as written and without a slash at the end: it is signed as text.
-pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
-    let text = item.text(EXAMPLE, problems)?;
+pub(super) fn read(item: &Item<'_>) -> Option<String> {
+    let text = item.text(EXAMPLE)?;
     let uri = text.parse::<Uri>().ok();
     let origin = text.strip_suffix('/').unwrap_or(text);
     let is_origin = uri.as_ref().is_some_and(|uri| {
@@ -27,7 +26,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
         }
         Some(_) | None => "not the origin of a URL",
     };
-    item.error("bad_url", message).help(item.write(EXAMPLE)).refuse(problems)
+    item.error("bad_url", message).help(item.write(EXAMPLE)).refuse(item.problems)
 }
 
 const EXAMPLE: &str = "\"https://hooks.example.com\"";

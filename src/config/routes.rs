@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 use super::draft::{Common, Draft, Signs};
-use super::problem::{Problem, Problems};
+use super::problem::Problem;
 use super::signature::Signature;
 use super::table::Table;
 use crate::config::{Route, cross_checks, keys, pointer};
 
 /// Reads every route; incomplete if there are errors.
-pub(super) fn read(root: &Table<'_>, end: usize, common: Common<'_>, problems: &mut Problems) -> Vec<Route> {
-    let mut drafts = drafts(root, end, &common, problems);
-    cross_checks::check(&drafts, &common.signature, root, problems);
-    integrations(&mut drafts, &common.signature, problems);
+pub(super) fn read(root: &Table<'_>, end: usize, common: Common<'_>) -> Vec<Route> {
+    let mut drafts = drafts(root, end, &common);
+    cross_checks::check(&drafts, &common.signature, root, root.problems);
+    integrations(&mut drafts, &common.signature);
     let whole = match common.signature {
         Signs::Here(signature) => signature.into_verifier(),
         Signs::Absent | Signs::Wrong => None,
@@ -20,20 +20,20 @@ pub(super) fn read(root: &Table<'_>, end: usize, common: Common<'_>, problems: &
     drafts.into_iter().filter_map(|draft| draft.finish(whole.as_ref())).collect()
 }
 
-fn drafts<'t>(root: &Table<'t>, end: usize, common: &Common<'_>, problems: &mut Problems) -> Vec<Draft<'t>> {
+fn drafts<'t>(root: &Table<'t>, end: usize, common: &Common<'_>) -> Vec<Draft<'t>> {
     let Some(item) = root.get("routes") else {
-        no_routes(end..end).report(problems);
+        no_routes(end..end).report(root.problems);
         return Vec::new();
     };
-    let Some(array) = item.array("write `[[routes]]` over each route", problems) else { return Vec::new() };
+    let Some(array) = item.array("write `[[routes]]` over each route") else { return Vec::new() };
     if array.is_empty() {
-        no_routes(item.span.clone()).report(problems);
+        no_routes(item.span.clone()).report(root.problems);
     }
     item.elements(array)
         .filter_map(|element| {
             let help = "write `[[routes]]` over each route";
-            let table = Table::of(&element, "this route", help, keys::ROUTE, problems)?;
-            Some(Draft::read(table, common, problems))
+            let table = Table::of(&element, "this route", help, keys::ROUTE)?;
+            Some(Draft::read(table, common))
         })
         .collect()
 }
@@ -44,11 +44,11 @@ fn no_routes(span: Range<usize>) -> Problem {
 }
 
 /// Adds the requirement of each route's `integration`, which depends on its scheme.
-fn integrations(drafts: &mut [Draft<'_>], whole: &Signs, problems: &mut Problems) {
+fn integrations(drafts: &mut [Draft<'_>], whole: &Signs) {
     for draft in drafts {
         let Some(item) = draft.table.get("integration") else { continue };
         let Some(scheme) = cross_checks::effective(draft, whole).map(Signature::scheme) else { continue };
-        match pointer::integration(&item, scheme, problems) {
+        match pointer::integration(&item, scheme) {
             Some(requirement) => draft.requirements.iter_mut().for_each(|all| all.push(requirement.clone())),
             None => draft.requirements = None,
         }

@@ -26,21 +26,21 @@ use crate::signature::window::{Place, Timestamp, Unit};
 pub(super) type Declared = (String, Option<Arc<Scheme>>);
 
 /// Reads every `[schemes.NAME]`.
-pub(super) fn read(root: &Table<'_>, problems: &mut Problems) -> Vec<Declared> {
+pub(super) fn read(root: &Table<'_>) -> Vec<Declared> {
     let Some(item) = root.get("schemes") else { return Vec::new() };
     let help = "write the scheme's keys under `[schemes.NAME]`";
-    let Some(entries) = item.table(help, problems) else { return Vec::new() };
+    let Some(entries) = item.table(help) else { return Vec::new() };
     let declared = |(name, item): (&str, Item<'_>)| {
-        let fine = is_name(name, item.key.clone(), problems);
-        let table = Table::of(&item, "this scheme", help, keys::SCHEME, problems);
-        let scheme = table.and_then(|table| scheme(name, &table, problems));
+        let fine = is_name(name, item.key.clone(), root.problems);
+        let table = Table::of(&item, "this scheme", help, keys::SCHEME);
+        let scheme = table.and_then(|table| scheme(name, &table));
         (name.to_owned(), scheme.filter(|_| fine).map(Arc::new))
     };
     item.entries(entries).map(declared).collect()
 }
 
 /// Checks that a name is free, and valid as a word of an HTTP field.
-fn is_name(name: &str, span: Range<usize>, problems: &mut Problems) -> bool {
+fn is_name(name: &str, span: Range<usize>, problems: &Problems) -> bool {
     let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
     let problem = if name.is_empty() || !letters {
         Problem::error("bad_name", span, "a scheme's name is made of letters, digits, `_`, `.` and `-`")
@@ -55,29 +55,28 @@ fn is_name(name: &str, span: Range<usize>, problems: &mut Problems) -> bool {
     false
 }
 
-fn scheme(name: &str, table: &Table<'_>, problems: &mut Problems) -> Option<Scheme> {
-    let before = problems.len();
-    let algorithm = table.choice("algorithm", &Algorithm::ALL, Algorithm::HmacSha256, problems);
-    let field = table.required("header", "\"x-acme-signature\"", problems);
-    let field = field.and_then(|item| headers(&item, problems));
-    let format = format(table, problems);
-    let encoding = table.choice("encoding", &Encoding::ALL, Encoding::Hex, problems);
-    let secret_encoding =
-        table.choice("secret_encoding", &SecretEncoding::ALL, SecretEncoding::Utf8, problems);
+fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
+    let before = table.problems.len();
+    let algorithm = table.choice("algorithm", &Algorithm::ALL, Algorithm::HmacSha256);
+    let field = table.required("header", "\"x-acme-signature\"");
+    let field = field.and_then(|item| headers(&item));
+    let format = format(table);
+    let encoding = table.choice("encoding", &Encoding::ALL, Encoding::Hex);
+    let secret_encoding = table.choice("secret_encoding", &SecretEncoding::ALL, SecretEncoding::Utf8);
     let content = match table.get("content") {
-        Some(item) => template(&item, problems),
+        Some(item) => template(&item),
         None => Some(Template::body()),
     };
-    let timestamp = timestamp(table, problems);
-    let id = table.get("id").and_then(|item| header(&item, problems));
-    let pointers = |name, problems: &mut Problems| -> Vec<Cow<'static, str>> {
-        let all = table.get(name).map(|item| pointer::list(&item, problems));
+    let timestamp = timestamp(table);
+    let id = table.get("id").and_then(|item| header(&item));
+    let pointers = |name| -> Vec<Cow<'static, str>> {
+        let all = table.get(name).map(|item| pointer::list(&item));
         all.into_iter().flatten().map(Cow::Owned).collect()
     };
-    let model_pointers = pointers("model_pointers", problems);
-    let integration_pointers = pointers("integration_pointers", problems);
-    let challenge = table.get("challenge").and_then(|item| challenge::read(&item, problems));
-    let errors = problems.len() > before;
+    let model_pointers = pointers("model_pointers");
+    let integration_pointers = pointers("integration_pointers");
+    let challenge = table.get("challenge").and_then(|item| challenge::read(&item));
+    let errors = table.problems.len() > before;
     let (field, other_fields) = field?;
     let scheme = Scheme {
         name: name.to_owned().into(),
@@ -100,7 +99,7 @@ fn scheme(name: &str, table: &Table<'_>, problems: &mut Problems) -> Option<Sche
     let fault = scheme.fault().map(|fault| of_the_whole(table, fault));
     let fault = fault.or_else(|| lookalikes(table, &scheme));
     let is_sound = fault.is_none();
-    problems.extend(fault);
+    fault.into_iter().for_each(|fault| fault.report(table.problems));
     is_sound.then_some(scheme)
 }
 
@@ -147,28 +146,28 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
 }
 
 /// Reads `header`: one field that carries signatures, or several of which any may.
-fn headers(item: &Item<'_>, problems: &mut Problems) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
-    let Some(array) = item.value.as_array() else { return Some((header(item, problems)?, Vec::new())) };
+fn headers(item: &Item<'_>) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
+    let Some(array) = item.value.as_array() else { return Some((header(item)?, Vec::new())) };
     let mut all: Vec<Cow<'static, str>> = Vec::new();
     for element in item.elements(array) {
-        let name = header(&element, problems)?;
+        let name = header(&element)?;
         if all.contains(&name) {
-            element.error("duplicate_name", "this field is there twice").report(problems);
+            element.error("duplicate_name", "this field is there twice").report(item.problems);
         }
         all.push(name);
     }
     if all.is_empty() || all.len() > MOST_TAGS {
         let message = format!("a signature is in one field, or in one of {MOST_TAGS} at most");
         let problem = item.error("out_of_range", message);
-        return problem.help(item.write("\"x-acme-signature\"")).refuse(problems);
+        return problem.help(item.write("\"x-acme-signature\"")).refuse(item.problems);
     }
     let others = all.split_off(1);
     Some((all.pop()?, others))
 }
 
 /// Reads the name of a field, in lower case.
-fn header(item: &Item<'_>, problems: &mut Problems) -> Option<Cow<'static, str>> {
-    let text = item.text("\"x-acme-signature\"", problems)?;
+fn header(item: &Item<'_>) -> Option<Cow<'static, str>> {
+    let text = item.text("\"x-acme-signature\"")?;
     let fault = match HeaderName::from_bytes(text.as_bytes()) {
         Ok(name) if !OF_THE_CONNECTION.contains(&name.as_str()) => {
             return Some(Cow::Owned(name.as_str().to_owned()));
@@ -176,11 +175,11 @@ fn header(item: &Item<'_>, problems: &mut Problems) -> Option<Cow<'static, str>>
         Ok(_) => "this field is about the connection or the framing, and no sender can sign in it",
         Err(_) => "not the name of a field",
     };
-    item.error("bad_field", fault).help(item.write("\"x-acme-signature\"")).refuse(problems)
+    item.error("bad_field", fault).help(item.write("\"x-acme-signature\"")).refuse(item.problems)
 }
 
-fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
-    let text = item.text("\"{timestamp}.{body}\"", problems)?;
+fn template(item: &Item<'_>) -> Option<Template> {
+    let text = item.text("\"{timestamp}.{body}\"")?;
     Template::parse(text)
         .map_err(|error| {
             let help = match error.fault {
@@ -198,14 +197,14 @@ fn template(item: &Item<'_>, problems: &mut Problems) -> Option<Template> {
                 }
             };
             let span = item.part(text, error.at.clone());
-            Problem::error("bad_content", span, error.to_string()).help(help).report(problems);
+            Problem::error("bad_content", span, error.to_string()).help(help).report(item.problems);
         })
         .ok()
 }
 
 /// Reads `format` and the keys that belong to it.
-fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {
-    let kind = table.choice("format", &FORMATS, Kind::Plain, problems);
+fn format(table: &Table<'_>) -> Option<Format> {
+    let kind = table.choice("format", &FORMATS, Kind::Plain);
     let strangers: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
     for item in strangers.iter().filter_map(|name| table.get(name)) {
         let help = if kind == Kind::Plain {
@@ -214,53 +213,55 @@ fn format(table: &Table<'_>, problems: &mut Problems) -> Option<Format> {
             "a list has a `tag` before each signature: `tag = \"v1\"`"
         };
         let message = format!("`{}` does not go with this format", item.name);
-        Problem::error("wrong_format", item.key, message).help(help).report(problems);
+        Problem::error("wrong_format", item.key, message).help(help).report(table.problems);
     }
     if kind == Kind::Plain {
         let prefix = match table.get("prefix") {
-            Some(item) => item.text("\"sha256=\"", problems)?,
+            Some(item) => item.text("\"sha256=\"")?,
             None => "",
         };
         return Some(Format::Plain { prefix: prefix.to_owned().into() });
     }
     let (equals, usual) = if kind == Kind::Pairs { ('=', Separator::Comma) } else { (',', Separator::Space) };
-    let separator = table.choice("separator", &Separator::ALL, usual, problems);
-    let item = table.required("tag", "\"v1\"", problems)?;
-    let tag = item.text("\"v1\"", problems)?;
+    let separator = table.choice("separator", &Separator::ALL, usual);
+    let item = table.required("tag", "\"v1\"")?;
+    let tag = item.text("\"v1\"")?;
     if separator.as_str().starts_with(equals) {
         let message = format!("`{equals}` stands between a tag and its signature already");
         let span = table.place("separator");
-        Problem::error("wrong_format", span, message).help("write `separator = \" \"`").report(problems);
+        Problem::error("wrong_format", span, message)
+            .help("write `separator = \" \"`")
+            .report(table.problems);
     }
     let letters = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '=');
     if tag.is_empty() || !tag.chars().all(letters) {
         let problem = item.error("bad_name", "no list can have such a tag");
-        return problem.help(item.write("\"v1\"")).refuse(problems);
+        return problem.help(item.write("\"v1\"")).refuse(table.problems);
     }
     Some(Format::List { separator, equals, tag: tag.to_owned().into() })
 }
 
 /// Reads `timestamp` and `tolerance`.
-fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
+fn timestamp(table: &Table<'_>) -> Option<Timestamp> {
     let Some(item) = table.get("timestamp") else {
         if let Some(tolerance) = table.get("tolerance") {
             let message = "without a timestamp there is nothing to tolerate";
-            Problem::error("bad_scheme", tolerance.key, message).help("remove it").report(problems);
+            Problem::error("bad_scheme", tolerance.key, message).help("remove it").report(table.problems);
         }
         return None;
     };
     let example = "{ header = \"x-acme-timestamp\", unit = \"s\" }";
-    let inner = Table::of(&item, "`timestamp`", &item.write(example), keys::TIMESTAMP, problems)?;
-    let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds, problems);
-    let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE), problems);
+    let inner = Table::of(&item, "`timestamp`", &item.write(example), keys::TIMESTAMP)?;
+    let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds);
+    let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE));
     let place = match (inner.get("header"), inner.get("key")) {
-        (Some(item), None) => Place::Field(header(&item, problems)?),
-        (None, Some(item)) => Place::Key(item.text("\"t\"", problems)?.to_owned().into()),
+        (Some(item), None) => Place::Field(header(&item)?),
+        (None, Some(item)) => Place::Key(item.text("\"t\"")?.to_owned().into()),
         (Some(_), Some(item)) => {
             let message = "a timestamp is in one place, not in `header` and `key`";
             return Problem::error("bad_scheme", item.key, message)
                 .help("remove one of them")
-                .refuse(problems);
+                .refuse(table.problems);
         }
         (None, None) => {
             let message = "this timestamp has neither `header` nor `key`";
@@ -268,25 +269,21 @@ fn timestamp(table: &Table<'_>, problems: &mut Problems) -> Option<Timestamp> {
                 "{}, or `{{ key = \"t\" }}` where it stands in the signature field",
                 item.write(example)
             );
-            return item.error("missing_key", message).help(help).refuse(problems);
+            return item.error("missing_key", message).help(help).refuse(table.problems);
         }
     };
     Some(Timestamp { place, unit, past, future })
 }
 
 /// Reads `tolerance`: how far the signed time may be from now, past and future; or the default.
-pub(super) fn tolerance(
-    table: &Table<'_>,
-    (past, future): (Duration, Duration),
-    problems: &mut Problems,
-) -> (Duration, Duration) {
+pub(super) fn tolerance(table: &Table<'_>, (past, future): (Duration, Duration)) -> (Duration, Duration) {
     match table.get("tolerance") {
         Some(item) if item.value.as_table().is_some() => {
-            let inner = table.section("tolerance", "`tolerance`", keys::TOLERANCE, problems);
-            (inner.duration("past", past, problems), inner.duration("future", future, problems))
+            let inner = table.section("tolerance", "`tolerance`", keys::TOLERANCE);
+            (inner.duration("past", past), inner.duration("future", future))
         }
         Some(_) => {
-            let both = table.duration("tolerance", past, problems);
+            let both = table.duration("tolerance", past);
             (both, both)
         }
         None => (past, future),

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::date::{self, DateError};
 use super::environment::{Environment, FileError, is_variable_name};
 use super::item::Item;
-use super::problem::{Problem, Problems};
+use super::problem::Problem;
 use super::schemes::Declared;
 use super::table::Table;
 use crate::config::{keys, shown};
@@ -49,21 +49,19 @@ pub(super) fn read(
     index: usize,
     encoding: SecretEncoding,
     context: Context<'_>,
-    problems: &mut Problems,
 ) -> Option<Named> {
     let help = "write `secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }]`";
-    let table = Table::of(item, "a secret", help, keys::SECRET, problems)?;
-    let name =
-        table.get("name").and_then(|item| name(&item, problems)).unwrap_or_else(|| default_name(index));
-    let encoding = table.choice("encoding", &SecretEncoding::ALL, encoding, problems);
+    let table = Table::of(item, "a secret", help, keys::SECRET)?;
+    let name = table.get("name").and_then(|item| name(&item)).unwrap_or_else(|| default_name(index));
+    let encoding = table.choice("encoding", &SecretEncoding::ALL, encoding);
     let not_after = match table.get("not_after") {
-        Some(item) => not_after(&item, context.now, problems).map(Some),
+        Some(item) => not_after(&item, context.now).map(Some),
         None => Some(None),
     };
     let mut slips = Vec::new();
-    let key = source(&table, problems).and_then(|source| {
-        let text = text(&source, context, problems)?;
-        let key = key(&source, &text, encoding, problems)?;
+    let key = source(&table).and_then(|source| {
+        let text = text(&source, context)?;
+        let key = key(&source, &text, encoding)?;
         slips.extend(causes::key_changes(&text, encoding));
         Some(key)
     });
@@ -74,12 +72,12 @@ pub(super) fn read(
 }
 
 /// Reads a `verify_token`: a secret without a name, as text.
-pub(super) fn token(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Key> {
+pub(super) fn token(item: &Item<'_>, context: Context<'_>) -> Option<Key> {
     let help = item.write("{ env = \"META_VERIFY_TOKEN\" }");
-    let table = Table::of(item, "`verify_token`", &help, keys::VERIFY_TOKEN, problems)?;
-    let source = source(&table, problems)?;
-    let text = text(&source, context, problems)?;
-    key(&source, &text, SecretEncoding::Utf8, problems)
+    let table = Table::of(item, "`verify_token`", &help, keys::VERIFY_TOKEN)?;
+    let source = source(&table)?;
+    let text = text(&source, context)?;
+    key(&source, &text, SecretEncoding::Utf8)
 }
 
 fn default_name(index: usize) -> Arc<str> {
@@ -90,19 +88,19 @@ fn default_name(index: usize) -> Arc<str> {
 }
 
 /// Reads a name that is valid as a label, as a log field and as a word of an HTTP field.
-fn name(item: &Item<'_>, problems: &mut Problems) -> Option<Arc<str>> {
-    let text = item.text("\"current\"", problems)?;
+fn name(item: &Item<'_>) -> Option<Arc<str>> {
+    let text = item.text("\"current\"")?;
     let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
     if text.is_empty() || !letters {
         return item
             .error("bad_name", "a secret's name is made of letters, digits, `_`, `.` and `-`")
             .help("for example `name = \"current\"`")
-            .refuse(problems);
+            .refuse(item.problems);
     }
     Some(text.into())
 }
 
-fn not_after(item: &Item<'_>, now: SystemTime, problems: &mut Problems) -> Option<SystemTime> {
+fn not_after(item: &Item<'_>, now: SystemTime) -> Option<SystemTime> {
     let moment = match (item.value.as_datetime(), item.value.as_str()) {
         (Some(datetime), _) => date::moment(datetime),
         (None, Some(text)) => date::parse(text),
@@ -110,11 +108,11 @@ fn not_after(item: &Item<'_>, now: SystemTime, problems: &mut Problems) -> Optio
     };
     if let Err(error) = moment {
         let help = "write date, time and time zone: `not_after = 2026-12-31T00:00:00Z`";
-        return item.error("bad_date", error.to_string()).help(help).refuse(problems);
+        return item.error("bad_date", error.to_string()).help(help).refuse(item.problems);
     }
     if moment.is_ok_and(|moment| moment <= now) {
         let problem = item.warning("secret_expired", "this secret does not count any more");
-        problem.label("this moment is past").help("remove the secret").report(problems);
+        problem.label("this moment is past").help("remove the secret").report(item.problems);
     }
     moment.ok()
 }
@@ -136,66 +134,66 @@ enum Kind {
     Inline,
 }
 
-fn source<'t>(table: &Table<'t>, problems: &mut Problems) -> Option<Source<'t>> {
+fn source<'t>(table: &Table<'t>) -> Option<Source<'t>> {
     let mut found = [("env", Kind::Variable), ("file", Kind::File), ("value", Kind::Inline)]
         .into_iter()
         .filter_map(|(name, kind)| table.get(name).map(|item| (item, kind)));
     let Some((item, kind)) = found.next() else {
         return Problem::error("missing_key", table.span(), "this secret has neither `env` nor `file`")
             .help("write `{ env = \"PROPIFY_WEBHOOK_SECRET\" }` or `{ file = \"/run/secrets/propify\" }`")
-            .refuse(problems);
+            .refuse(table.problems);
     };
     if let Some((other, _)) = found.next() {
         let message = format!("a secret is in one place, not in `{}` and `{}`", item.name, other.name);
         return Problem::error("secret_places", other.key, message)
             .related(item.key, "the other one")
             .help("write one `{ ... }` for each secret")
-            .refuse(problems);
+            .refuse(table.problems);
     }
     let example = match kind {
         Kind::Variable => "\"PROPIFY_WEBHOOK_SECRET\"",
         Kind::File => "\"/run/secrets/propify\"",
         Kind::Inline => "\"...\"",
     };
-    let text = item.text(example, problems)?;
+    let text = item.text(example)?;
     Some(Source { item, text, kind })
 }
 
 /// Reads a secret's text, without the line break at the end of a file.
-fn text(source: &Source<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Text> {
+fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
     let Source { item, text, kind } = source;
     match kind {
-        Kind::Variable => variable(item, text, context, problems),
-        Kind::File => file(item, text, context, problems),
+        Kind::Variable => variable(item, text, context),
+        Kind::File => file(item, text, context),
         Kind::Inline => {
             let message = "a secret stands in the configuration itself";
             Problem::warning("secret_inline", item.key.clone(), message)
                 .label("for trying things out only")
                 .help("write `env = \"NAME\"` or `file = \"PATH\"`")
-                .report(problems);
+                .report(source.item.problems);
             Some(Zeroizing::new(text.as_bytes().to_vec()))
         }
     }
 }
 
-fn variable(item: &Item<'_>, name: &str, context: Context<'_>, problems: &mut Problems) -> Option<Text> {
+fn variable(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
     if !is_variable_name(name) {
         // The value is not repeated: a user who misunderstands `env` writes the secret itself here.
         return item
             .error("bad_variable", "not the name of an environment variable")
             .help("`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`")
-            .refuse(problems);
+            .refuse(item.problems);
     }
     let value = context.environment.variable(name).map(OsString::into_encoded_bytes).map(Zeroizing::new);
     if value.is_none() {
         item.error("secret_unset", format!("the environment variable `{name}` is not set"))
             .help(format!("export {name}=..."))
-            .report(problems);
+            .report(item.problems);
     }
     value
 }
 
-fn file(item: &Item<'_>, name: &str, context: Context<'_>, problems: &mut Problems) -> Option<Text> {
+fn file(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
     let path = context.folder.join(name);
     let shown = path.to_string_lossy();
     let shown = if shown::value("file", name) { shown } else { "...".into() };
@@ -204,13 +202,13 @@ fn file(item: &Item<'_>, name: &str, context: Context<'_>, problems: &mut Proble
         Err(error) => {
             let message = format!("the secret's file {shown} cannot be read: {error}");
             let help = unreadable_help(&error, &shown);
-            return item.error("secret_unreadable", message).help(help).refuse(problems);
+            return item.error("secret_unreadable", message).help(help).refuse(item.problems);
         }
     };
     if file.readable_by_everyone {
         item.warning("secret_exposed", format!("every user of this machine can read {shown}"))
             .help(format!("chmod o-r {shown}"))
-            .report(problems);
+            .report(item.problems);
     }
     let mut bytes = file.bytes;
     if bytes.last() == Some(&b'\n') {
@@ -219,7 +217,7 @@ fn file(item: &Item<'_>, name: &str, context: Context<'_>, problems: &mut Proble
             bytes.pop();
         }
         let message = format!("the line break at the end of {shown} does not count as part of the secret");
-        Problem::note("secret_newline", item.span.clone(), message).report(problems);
+        Problem::note("secret_newline", item.span.clone(), message).report(item.problems);
     }
     Some(bytes)
 }
@@ -239,14 +237,14 @@ fn unreadable_help(error: &FileError, shown: &str) -> String {
     }
 }
 
-fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding, problems: &mut Problems) -> Option<Key> {
+fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key> {
     let item = &source.item;
     if text.trim_ascii().is_empty() {
         let help = match source.kind {
             Kind::Variable => format!("export {}=...", source.text),
             Kind::File | Kind::Inline => "put the secret there that the sender gave you".to_owned(),
         };
-        return item.error("secret_empty", "this secret is empty").help(help).refuse(problems);
+        return item.error("secret_empty", "this secret is empty").help(help).refuse(source.item.problems);
     }
     let stray = text.trim_ascii().len() != text.len();
     let key = match encoding.decode(text) {
@@ -263,26 +261,28 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding, problems: &mu
                     "correct the secret, or write `encoding = \"utf8\"` if the sender uses its text as it is"
                 }
             };
-            return item.error("secret_encoding", error.to_string()).help(help).refuse(problems);
+            return item.error("secret_encoding", error.to_string()).help(help).refuse(source.item.problems);
         }
     };
     if key.is_empty() {
-        return item.error("secret_empty", "this secret is empty once it is decoded").refuse(problems);
+        return item
+            .error("secret_empty", "this secret is empty once it is decoded")
+            .refuse(source.item.problems);
     }
     if stray {
         let message = "this secret begins or ends with white space, which counts as part of it";
         let help = "if nothing verifies, this is why: remove the white space";
-        item.warning("secret_white_space", message).help(help).report(problems);
+        item.warning("secret_white_space", message).help(help).report(source.item.problems);
     }
     match weakness(text, &key) {
         Some(Weakness::Sample) => item
             .warning("secret_sample", "this secret is a sample value, which anyone can guess")
             .help("use the one that the sender gave you, or set a random one there: openssl rand -hex 32")
-            .report(problems),
+            .report(source.item.problems),
         Some(Weakness::Short(bytes)) => item
             .warning("secret_short", format!("this secret has only {bytes} bytes"))
             .help("16 random bytes are the least: set another at the sender, from openssl rand -hex 32")
-            .report(problems),
+            .report(source.item.problems),
         None => {}
     }
     Some(key)

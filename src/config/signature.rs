@@ -6,7 +6,7 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 use super::item::Item;
-use super::problem::{Problem, Problems};
+use super::problem::Problem;
 use super::secret::{self, Context, Named};
 use super::table::Table;
 use crate::config::{keys, schemes, shown, suggest};
@@ -41,15 +41,13 @@ type Suspected = (Secret, Vec<(KeyChange, Key)>);
 
 impl Signature {
     /// Reads a signature; `None` if there is an error in it.
-    pub(super) fn read(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(item: &Item<'_>, context: Context<'_>) -> Option<Self> {
         let help = format!("write `{EXAMPLE}`");
-        let table = Table::of(item, "`signature`", &help, keys::SIGNATURE, problems)?;
-        let scheme = table
-            .required("scheme", "\"propify\"", problems)
-            .and_then(|item| scheme(&item, context, problems));
-        let secrets = secrets(&table, scheme.as_deref(), context, problems);
-        let challenges = challenges(&table, scheme.as_deref(), context, problems);
-        let scheme = scheme.map(|scheme| with_tolerance(scheme, &table, problems));
+        let table = Table::of(item, "`signature`", &help, keys::SIGNATURE)?;
+        let scheme = table.required("scheme", "\"propify\"").and_then(|item| scheme(&item, context));
+        let secrets = secrets(&table, scheme.as_deref(), context);
+        let challenges = challenges(&table, scheme.as_deref(), context);
+        let scheme = scheme.map(|scheme| with_tolerance(scheme, &table));
         Some(Self { scheme: scheme?, secrets: secrets?, challenges: challenges? })
     }
 
@@ -95,21 +93,16 @@ impl Signature {
 }
 
 /// Reads `challenge` and `verify_token`; `None` if they have an error.
-fn challenges(
-    table: &Table<'_>,
-    scheme: Option<&Scheme>,
-    context: Context<'_>,
-    problems: &mut Problems,
-) -> Option<Challenges> {
-    let answered = table.choice("challenge", &[("forward", false), ("answer", true)], false, problems);
+fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) -> Option<Challenges> {
+    let answered = table.choice("challenge", &[("forward", false), ("answer", true)], false);
     let token = table.get("verify_token");
-    let key = token.as_ref().map(|item| secret::token(item, context, problems));
+    let key = token.as_ref().map(|item| secret::token(item, context));
     let scheme = scheme?;
     let name = &scheme.name;
     let needs_token = scheme.challenge.as_ref().is_some_and(Challenge::needs_token);
     if let (true, None, Some(item)) = (answered, &scheme.challenge, table.get("challenge")) {
         let message = format!("the sender of scheme `{name}` asks nothing before it delivers");
-        return item.error("no_challenge", message).help("remove it").refuse(problems);
+        return item.error("no_challenge", message).help("remove it").refuse(table.problems);
     }
     if let (Some(item), false) = (&token, answered && needs_token) {
         let message = match needs_token {
@@ -117,7 +110,7 @@ fn challenges(
             false => format!("the challenges of scheme `{name}` come without a token"),
         };
         let help = if needs_token { "add `challenge = \"answer\"`" } else { "remove it" };
-        return Problem::error("no_challenge", item.key.clone(), message).help(help).refuse(problems);
+        return Problem::error("no_challenge", item.key.clone(), message).help(help).refuse(table.problems);
     }
     match key {
         _ if !answered => Some(Challenges::Forwarded),
@@ -127,14 +120,14 @@ fn challenges(
                 format!("whoever asks by scheme `{name}` proves itself by a token, and there is none");
             Problem::error("missing_key", table.place("challenge"), message).help(
                 "add the token that you have told the sender: `verify_token = { env = \"META_VERIFY_TOKEN\" }`",
-            ).refuse(problems)
+            ).refuse(table.problems)
         }
         None => Some(Challenges::Answered(None)),
     }
 }
 
-fn scheme(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Option<Arc<Scheme>> {
-    let text = item.text("\"propify\"", problems)?;
+fn scheme(item: &Item<'_>, context: Context<'_>) -> Option<Arc<Scheme>> {
+    let text = item.text("\"propify\"")?;
     if let Some((_, declared)) = context.schemes.iter().find(|(name, _)| name == text) {
         return declared.clone();
     }
@@ -146,47 +139,42 @@ fn scheme(item: &Item<'_>, context: Context<'_>, problems: &mut Problems) -> Opt
         let problem = item
             .error("unknown_scheme", message)
             .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
-        problem.meant(suggest::nearest(text, names())).report(problems);
+        problem.meant(suggest::nearest(text, names())).report(item.problems);
     }
     scheme.map(|scheme| Arc::new(scheme.clone()))
 }
 
 /// The scheme, with this signature's `tolerance` if it sets one.
-fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>, problems: &mut Problems) -> Arc<Scheme> {
+fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>) -> Arc<Scheme> {
     let Some(item) = table.get("tolerance") else { return scheme };
     let name = scheme.name.clone();
     match &mut Arc::make_mut(&mut scheme).timestamp {
         Some(timestamp) => {
             let usual = (timestamp.past, timestamp.future);
-            (timestamp.past, timestamp.future) = schemes::tolerance(table, usual, problems);
+            (timestamp.past, timestamp.future) = schemes::tolerance(table, usual);
         }
         None => {
             let message = format!("scheme `{name}` signs no time, so there is nothing to tolerate");
-            Problem::error("no_timestamp", item.key, message).help("remove it").report(problems);
+            Problem::error("no_timestamp", item.key, message).help("remove it").report(table.problems);
         }
     }
     scheme
 }
 
 /// Reads the secrets in the order of the file; `None` if any has an error.
-fn secrets(
-    table: &Table<'_>,
-    scheme: Option<&Scheme>,
-    context: Context<'_>,
-    problems: &mut Problems,
-) -> Option<Vec<Suspected>> {
+fn secrets(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) -> Option<Vec<Suspected>> {
     let encoding = scheme.map_or(SecretEncoding::default(), |scheme| scheme.secret_encoding);
     let example = "[{ env = \"PROPIFY_WEBHOOK_SECRET\" }]";
-    let item = table.required("secrets", example, problems)?;
-    let array = item.array(&format!("{}, also for a single one", item.write(example)), problems)?;
+    let item = table.required("secrets", example)?;
+    let array = item.array(&format!("{}, also for a single one", item.write(example)))?;
     if array.is_empty() {
         let problem = item.error("missing_key", "there is no secret to verify with");
-        return problem.help(item.write(example)).refuse(problems);
+        return problem.help(item.write(example)).refuse(table.problems);
     }
     let mut all: Vec<Named> = Vec::new();
     let mut sound = true;
     for (index, element) in item.elements(array).enumerate() {
-        let Some(named) = secret::read(&element, index, encoding, context, problems) else {
+        let Some(named) = secret::read(&element, index, encoding, context) else {
             sound = false;
             continue;
         };
@@ -196,7 +184,7 @@ fn secrets(
             Some(no_key(scheme, named.span.clone()))
         });
         sound &= named.secret.is_some() && twin.is_none() && unusable.is_none();
-        problems.extend(twin.into_iter().chain(unusable));
+        twin.into_iter().chain(unusable).for_each(|problem| problem.report(table.problems));
         all.push(named);
     }
     sound.then(|| all.into_iter().filter_map(|named| Some((named.secret?, named.slips))).collect())

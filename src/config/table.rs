@@ -19,6 +19,8 @@ pub(super) struct Table<'t> {
     span: Range<usize>,
     entries: Option<&'t DeTable<'t>>,
     known: &'static [Key],
+    /// The problems of the file.
+    pub(super) problems: &'t Problems,
 }
 
 impl<'t> Table<'t> {
@@ -28,14 +30,14 @@ impl<'t> Table<'t> {
         span: Range<usize>,
         entries: &'t DeTable<'t>,
         known: &'static [Key],
-        problems: &mut Problems,
+        problems: &'t Problems,
     ) -> Self {
         for key in entries.keys() {
             if !key::has(known, key.get_ref()) {
                 unknown(title, key.get_ref(), key.span(), known).report(problems);
             }
         }
-        Self { title, span, entries: Some(entries), known }
+        Self { title, span, entries: Some(entries), known, problems }
     }
 
     /// Opens the table under an item; `help` says how to write it.
@@ -44,23 +46,22 @@ impl<'t> Table<'t> {
         title: &'static str,
         help: &str,
         known: &'static [Key],
-        problems: &mut Problems,
     ) -> Option<Self> {
-        let entries = item.table(help, problems)?;
-        Some(Self::open(title, item.span.clone(), entries, known, problems))
+        let entries = item.table(help)?;
+        Some(Self::open(title, item.span.clone(), entries, known, item.problems))
     }
 
     /// The table under a key; an empty one if there is none.
-    pub(super) fn section(
-        &self,
-        name: &'static str,
-        title: &'static str,
-        known: &'static [Key],
-        problems: &mut Problems,
-    ) -> Self {
+    pub(super) fn section(&self, name: &'static str, title: &'static str, known: &'static [Key]) -> Self {
         let help = format!("write its keys under {title}");
-        let table = self.get(name).and_then(|item| Self::of(&item, title, &help, known, problems));
-        table.unwrap_or_else(|| Self { title, span: self.span.clone(), entries: None, known })
+        let table = self.get(name).and_then(|item| Self::of(&item, title, &help, known));
+        table.unwrap_or_else(|| Self {
+            title,
+            span: self.span.clone(),
+            entries: None,
+            known,
+            problems: self.problems,
+        })
     }
 
     /// The place of the table: its header, or all of it if it is inline.
@@ -76,7 +77,8 @@ impl<'t> Table<'t> {
     /// The value of a key, if present.
     pub(super) fn get(&self, name: &'static str) -> Option<Item<'t>> {
         let (key, value) = self.entries?.get_key_value(name)?;
-        Some(Item { name, whole: true, key: key.span(), value: value.get_ref(), span: value.span() })
+        let (value, span) = (value.get_ref(), value.span());
+        Some(Item { name, whole: true, key: key.span(), value, span, problems: self.problems })
     }
 
     /// The place of a key's value, or of the table if the key is missing.
@@ -85,17 +87,12 @@ impl<'t> Table<'t> {
     }
 
     /// The value of a required key; `example` is a value to copy.
-    pub(super) fn required(
-        &self,
-        name: &'static str,
-        example: &str,
-        problems: &mut Problems,
-    ) -> Option<Item<'t>> {
+    pub(super) fn required(&self, name: &'static str, example: &str) -> Option<Item<'t>> {
         let item = self.get(name);
         if item.is_none() && !self.misspells(name) {
             Problem::error("missing_key", self.span(), format!("{} has no `{name}`", self.title))
                 .help(format!("add `{name} = {example}`"))
-                .report(problems);
+                .report(self.problems);
         }
         item
     }
@@ -109,71 +106,48 @@ impl<'t> Table<'t> {
     }
 
     /// Reads a duration that is not zero.
-    pub(super) fn duration(
-        &self,
-        name: &'static str,
-        default: Duration,
-        problems: &mut Problems,
-    ) -> Duration {
-        self.get(name).and_then(|item| item.duration(default, problems)).unwrap_or(default)
+    pub(super) fn duration(&self, name: &'static str, default: Duration) -> Duration {
+        self.get(name).and_then(|item| item.duration(default)).unwrap_or(default)
     }
 
     /// Reads a number of bytes within a range.
-    pub(super) fn size(
-        &self,
-        name: &'static str,
-        default: u64,
-        range: RangeInclusive<u64>,
-        problems: &mut Problems,
-    ) -> u64 {
+    pub(super) fn size(&self, name: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
         let Some(item) = self.get(name) else { return default };
-        let Some(bytes) = item.size(default, problems) else { return default };
+        let Some(bytes) = item.size(default) else { return default };
         if range.contains(&bytes) {
             return bytes;
         }
         let (least, most) = (unit::write_size(*range.start()), unit::write_size(*range.end()));
         item.error("out_of_range", format!("`{name}` must be from {least} to {most}"))
             .help(format!("the default is `\"{}\"`", unit::write_size(default)))
-            .report(problems);
+            .report(self.problems);
         default
     }
 
     /// Reads a number within a range.
-    pub(super) fn count(
-        &self,
-        name: &'static str,
-        default: usize,
-        range: RangeInclusive<usize>,
-        problems: &mut Problems,
-    ) -> usize {
+    pub(super) fn count(&self, name: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
         let Some(item) = self.get(name) else { return default };
-        let Some(number) = item.number(&default.to_string(), problems) else { return default };
+        let Some(number) = item.number(&default.to_string()) else { return default };
         match usize::try_from(number) {
             Ok(number) if range.contains(&number) => number,
             Ok(_) | Err(_) => {
                 let message = format!("`{name}` must be from {} to {}", range.start(), range.end());
                 item.error("out_of_range", message)
                     .help(format!("the default is `{default}`"))
-                    .report(problems);
+                    .report(self.problems);
                 default
             }
         }
     }
 
     /// Reads `true` or `false`.
-    pub(super) fn flag(&self, name: &'static str, default: bool, problems: &mut Problems) -> bool {
-        self.get(name).and_then(|item| item.flag(problems)).unwrap_or(default)
+    pub(super) fn flag(&self, name: &'static str, default: bool) -> bool {
+        self.get(name).and_then(|item| item.flag()).unwrap_or(default)
     }
 
     /// Reads one of several words.
-    pub(super) fn choice<T: Copy>(
-        &self,
-        name: &'static str,
-        choices: &[(&str, T)],
-        default: T,
-        problems: &mut Problems,
-    ) -> T {
-        self.get(name).and_then(|item| item.choice(choices, problems)).unwrap_or(default)
+    pub(super) fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
+        self.get(name).and_then(|item| item.choice(choices)).unwrap_or(default)
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::address::Listen;
 use super::bounds::MOST_IDLE;
 use super::item::Item;
-use super::problem::Problems;
 use super::table::Table;
 use super::{Address, Upstream, keys};
 use crate::upstream::origin::{Origin, OriginError};
@@ -22,24 +21,24 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads `[upstream]`, for the routes that do not override it.
-    pub(super) fn common(root: &Table<'_>, problems: &mut Problems) -> Self {
-        let table = root.section("upstream", "`[upstream]`", keys::UPSTREAM, problems);
+    pub(super) fn common(root: &Table<'_>) -> Self {
+        let table = root.section("upstream", "`[upstream]`", keys::UPSTREAM);
         let defaults = Self {
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(30),
             max_idle: 64,
             idle_timeout: Duration::from_secs(4),
         };
-        defaults.overridden(&table, problems)
+        defaults.overridden(&table)
     }
 
     /// Overrides settings with those of a table.
-    pub(super) fn overridden(&self, table: &Table<'_>, problems: &mut Problems) -> Self {
+    pub(super) fn overridden(&self, table: &Table<'_>) -> Self {
         Self {
-            connect_timeout: table.duration("connect_timeout", self.connect_timeout, problems),
-            response_timeout: table.duration("response_timeout", self.response_timeout, problems),
-            max_idle: table.count("max_idle", self.max_idle, 0..=MOST_IDLE, problems),
-            idle_timeout: table.duration("idle_timeout", self.idle_timeout, problems),
+            connect_timeout: table.duration("connect_timeout", self.connect_timeout),
+            response_timeout: table.duration("response_timeout", self.response_timeout),
+            max_idle: table.count("max_idle", self.max_idle, 0..=MOST_IDLE),
+            idle_timeout: table.duration("idle_timeout", self.idle_timeout),
         }
     }
 
@@ -51,15 +50,15 @@ impl Settings {
 }
 
 /// Reads a route's `upstream`, which must not be one of the gateway's own addresses.
-pub(super) fn origin(item: &Item<'_>, listen: &[Listen], problems: &mut Problems) -> Option<Origin> {
-    let text = item.text(EXAMPLE, problems)?;
+pub(super) fn origin(item: &Item<'_>, listen: &[Listen]) -> Option<Origin> {
+    let text = item.text(EXAMPLE)?;
     let origin = match Origin::parse(text) {
         Ok(origin) => origin,
         Err(error) => {
             return item
                 .error("bad_upstream", error.to_string())
                 .help(item.write(&instead(text, error)))
-                .refuse(problems);
+                .refuse(item.problems);
         }
     };
     let own = listen.iter().find(|listen| reaches(&origin, listen));
@@ -67,7 +66,7 @@ pub(super) fn origin(item: &Item<'_>, listen: &[Listen], problems: &mut Problems
         let message =
             format!("{} is where this gateway listens: requests would go round in circles", own.address);
         let problem = item.error("upstream_is_self", message);
-        problems.push(match &own.span {
+        item.problems.push(match &own.span {
             Some(span) => problem.related(span.clone(), "the gateway"),
             None => problem.help(format!("the gateway listens on {} by default", own.address)),
         });
