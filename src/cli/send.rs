@@ -93,31 +93,22 @@ struct Plan {
 }
 
 fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuery) -> Result<Plan, Failure> {
-    match (asked.whose.means(), &asked.url) {
+    let named = match asked.whose.means() {
+        Origins::Flags { .. } => Some(identity::resolve(terminal, file, &asked.whose)?.verifier),
+        Origins::Config { .. } => None,
+    };
+    if let (Some(verifier), Some(gateway)) = (&named, &asked.url) {
         // The arguments suffice, so the configuration is not read.
-        (Origins::Flags { .. }, Some(gateway)) => {
-            let verifier = identity::resolve(terminal, file, &asked.whose)?.verifier;
-            let public_url = gateway.to_string();
-            Ok(Plan { gateway: gateway.clone(), verifier, model: SAMPLE_MODEL.to_owned(), public_url })
-        }
-        (Origins::Flags { .. }, None) => {
-            let verifier = identity::resolve(terminal, file, &asked.whose)?.verifier;
-            let config = configuration::load(terminal, file)?.config;
-            let (gateway, model) = (gateway(&config)?, model(&config, target.path())?);
-            let route = configuration::route(&config, target.path())?;
-            let public_url = route.public_url.clone().unwrap_or_else(|| gateway.to_string());
-            Ok(Plan { gateway, verifier, model, public_url })
-        }
-        (Origins::Config { route }, url) => {
-            let config = configuration::load(terminal, file)?.config;
-            let model = model(&config, target.path())?;
-            let route = configuration::route(&config, route.unwrap_or(target.path()))?;
-            let verifier = Arc::clone(&route.verifier);
-            let gateway = url.clone().map_or_else(|| gateway(&config), Ok)?;
-            let public_url = route.public_url.clone().unwrap_or_else(|| gateway.to_string());
-            Ok(Plan { gateway, verifier, model, public_url })
-        }
+        let (verifier, public_url) = (Arc::clone(verifier), gateway.to_string());
+        return Ok(Plan { gateway: gateway.clone(), verifier, model: SAMPLE_MODEL.to_owned(), public_url });
     }
+    let config = configuration::load(terminal, file)?.config;
+    let model = model(&config, target.path())?;
+    let route = configuration::route(&config, asked.whose.route.as_deref().unwrap_or(target.path()))?;
+    let verifier = named.unwrap_or_else(|| Arc::clone(&route.verifier));
+    let gateway = asked.url.clone().map_or_else(|| gateway(&config), Ok)?;
+    let public_url = route.public_url.clone().unwrap_or_else(|| gateway.to_string());
+    Ok(Plan { gateway, verifier, model, public_url })
 }
 
 /// Makes and signs an event, and forges it in the requested way.
