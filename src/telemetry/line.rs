@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-use super::record::{Record, Weight};
+use super::record::Record;
 
 /// The most bytes written of a text whose length a client controls.
 pub const LONGEST_TEXT: usize = 256;
@@ -19,10 +19,9 @@ pub const LONGEST_TEXT: usize = 256;
 pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.extend_from_slice(b"{\"timestamp\":\"");
     timestamp(out, now);
-    out.extend_from_slice(match record.weight() {
-        Weight::Info => b"\",\"level\":\"INFO\",\"message\":\"request\",\"request_id\":\"",
-        Weight::Warn => b"\",\"level\":\"WARN\",\"message\":\"request\",\"request_id\":\"",
-    });
+    out.extend_from_slice(b"\",\"level\":\"");
+    out.extend_from_slice(record.level().as_str().as_bytes());
+    out.extend_from_slice(b"\",\"message\":\"request\",\"request_id\":\"");
     match &record.given_id {
         Some(id) => out.extend_from_slice(id.as_str().as_bytes()),
         None => hex(out, record.id.0),

@@ -21,7 +21,7 @@ use tracing_subscriber::fmt;
 
 use crate::config::{AccessLog, Log, LogFormat, LogLevel};
 use crate::gateway::reason::Reason;
-use record::{Record, Weight};
+use record::Record;
 use sink::Sink;
 
 /// How long the last log lines may take to be written when the process ends.
@@ -103,11 +103,7 @@ pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Ve
     }
     match OUTPUT.get() {
         Some(output) if output.json => {
-            let level = match record.weight() {
-                Weight::Info => Level::INFO,
-                Weight::Warn => Level::WARN,
-            };
-            if level <= output.level {
+            if record.level() <= output.level {
                 buffer.clear();
                 line::write(buffer, record, now);
                 output.sink.push(buffer);
@@ -147,9 +143,10 @@ fn event(record: &Record) {
             )
         };
     }
-    match record.weight() {
-        Weight::Warn => event!(warn),
-        Weight::Info => event!(info),
+    if record.level() == Level::WARN {
+        event!(warn);
+    } else {
+        event!(info);
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Level;
+
 use super::identity::{GivenId, TraceId};
 use super::slot::Slot;
 use crate::admission::client::ClientAddress;
@@ -70,15 +72,6 @@ pub struct Record {
     pub took: Duration,
 }
 
-/// The log level of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// An ordinary request. Nothing that an unverified client can cause is above this.
-    Info,
-    /// An operator should look: an upstream fails.
-    Warn,
-}
-
 impl Record {
     /// A record that has only an id and a client address.
     #[must_use]
@@ -122,13 +115,11 @@ impl Record {
         }
     }
 
-    /// The log level.
+    /// The log level: `warn` if an upstream fails, at which an operator should look. Nothing that an unverified client can
+    /// cause is above `info`.
     #[must_use]
-    pub fn weight(&self) -> Weight {
-        match self.reason {
-            Some(reason) if reason.is_of_upstream() => Weight::Warn,
-            Some(_) | None => Weight::Info,
-        }
+    pub fn level(&self) -> Level {
+        if self.reason.is_some_and(Reason::is_of_upstream) { Level::WARN } else { Level::INFO }
     }
 
     /// The path of the route.
