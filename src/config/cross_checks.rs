@@ -104,12 +104,10 @@ fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &Problems) {
         let message = format!(
             "an app that ignores case, a slash at the end or `;` takes paths of this route for `{other_path}`"
         );
-        Problem::warning("capture_beside_literal", draft.table.place("path"), message)
-                .related(other.table.place("path"), label)
-                .help(
-                    "give both the same `signature`, or one of them a path that is not beside the other's, such as \
-                     `/tenants/{name}` beside `/hooks/admin`",
-                ).report(problems);
+        let help = "give both the same `signature`, or one of them a path that is not beside the other's, such as \
+                    `/tenants/{name}` beside `/hooks/admin`";
+        let problem = Problem::warning("capture_beside_literal", draft.table.place("path"), message);
+        problem.related(other.table.place("path"), label).help(help).report(problems);
     }
 }
 

@@ -96,21 +96,16 @@ impl<'t> Draft<'t> {
         }
         let mode = table.choice("mode", &MODES, Mode::Enforce);
         if matches!(mode, Mode::Observe(_)) {
-            Problem::warning(
-                "observing",
-                table.place("mode"),
-                "this route forwards requests that do not verify, too",
-            )
-            .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`")
-            .report(table.problems);
+            let message = "this route forwards requests that do not verify, too";
+            Problem::warning("observing", table.place("mode"), message)
+                .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`")
+                .report(table.problems);
         }
+        let methods = table.get("methods").and_then(|item| methods(&item));
         Self {
             path,
             model,
-            methods: table
-                .get("methods")
-                .and_then(|item| methods(&item))
-                .unwrap_or_else(|| vec![Method::POST]),
+            methods: methods.unwrap_or_else(|| vec![Method::POST]),
             max_body,
             mode,
             signature: Signs::read(&table, common.context),
@@ -124,7 +119,7 @@ impl<'t> Draft<'t> {
 
     /// The place where the route names its model.
     pub(super) fn model_place(&self) -> Range<usize> {
-        if self.table.get("model").is_some() { self.table.place("model") } else { self.table.place("path") }
+        self.table.get("model").map_or_else(|| self.table.place("path"), |item| item.span)
     }
 
     /// Completes the route with its own signature or that of the whole file; `None` if it has an error.
@@ -150,26 +145,26 @@ impl<'t> Draft<'t> {
 
 fn path(item: &Item<'_>) -> Option<Pattern> {
     let text = item.text("\"/webhook\"")?;
-    let pattern = Pattern::parse(text)
-        .map_err(|error| {
-            let span = item.part(text, error.at.clone());
-            let problem = Problem::error("bad_path", span, error.to_string());
-            problem.help(path_help(text, &error)).report(item.problems);
-        })
-        .ok()?;
+    let pattern = match Pattern::parse(text) {
+        Ok(pattern) => pattern,
+        Err(error) => {
+            let problem = Problem::error("bad_path", item.part(text, error.at.clone()), error.to_string());
+            return problem.help(path_help(text, &error)).refuse(item.problems);
+        }
+    };
     if let Some((at, ambiguity)) = pattern.ambiguity() {
         let message = "an app that decodes or normalises paths reads another one here";
-        Problem::warning("ambiguous_path", item.part(text, at), message)
-                .label(match ambiguity {
-                    Ambiguity::Dots => "this segment is resolved",
-                    Ambiguity::EncodedSlash | Ambiguity::Backslash => "this becomes two segments",
-                    Ambiguity::EncodedUnreserved => "this needs no encoding, and is decoded",
-                    Ambiguity::EncodedControl
-                    | Ambiguity::BarePercent
-                    | Ambiguity::Overlong
-                    | Ambiguity::Slashes => "this is decoded",
-                })
-                .help("have the sender send the plain path, and write that: hookgate compares paths as they are received").report(item.problems);
+        let label = match ambiguity {
+            Ambiguity::Dots => "this segment is resolved",
+            Ambiguity::EncodedSlash | Ambiguity::Backslash => "this becomes two segments",
+            Ambiguity::EncodedUnreserved => "this needs no encoding, and is decoded",
+            Ambiguity::EncodedControl | Ambiguity::BarePercent | Ambiguity::Overlong | Ambiguity::Slashes => {
+                "this is decoded"
+            }
+        };
+        let help = "have the sender send the plain path, and write that: hookgate compares paths as they are received";
+        let problem = Problem::warning("ambiguous_path", item.part(text, at), message);
+        problem.label(label).help(help).report(item.problems);
     }
     Some(pattern)
 }

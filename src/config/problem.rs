@@ -235,11 +235,11 @@ impl Report {
             let (start, end) = (self.position(span.start), self.position(span.end));
             (start, end, self.source.get(span).unwrap_or_default())
         };
-        let (start, end, text) = place(&problem.span);
+        let ((line, column), (end_line, end_column), text) = place(&problem.span);
         let related = problem.related.iter().map(|(span, label)| {
-            let (start, end, text) = place(span);
+            let ((line, column), (end_line, end_column), text) = place(span);
             json!({
-                "line": start.line, "column": start.column, "end_line": end.line, "end_column": end.column,
+                "line": line, "column": column, "end_line": end_line, "end_column": end_column,
                 "text": text, "label": label,
             })
         });
@@ -248,10 +248,10 @@ impl Report {
             "code": problem.code,
             "message": problem.message,
             "file": self.name,
-            "line": start.line,
-            "column": start.column,
-            "end_line": end.line,
-            "end_column": end.column,
+            "line": line,
+            "column": column,
+            "end_line": end_line,
+            "end_column": end_column,
             "text": text,
             "label": problem.label,
             "help": problem.help,
@@ -260,13 +260,11 @@ impl Report {
     }
 
     /// The line and column of a byte of the source.
-    fn position(&self, offset: usize) -> Position {
+    fn position(&self, offset: usize) -> (usize, usize) {
         let before = self.source.get(..offset).unwrap_or(&self.source);
         let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
-        Position {
-            line: before.matches('\n').count().saturating_add(1),
-            column: before.get(line_start..).unwrap_or_default().chars().count().saturating_add(1),
-        }
+        let column = before.get(line_start..).unwrap_or_default().chars().count();
+        (before.matches('\n').count().saturating_add(1), column.saturating_add(1))
     }
 
     /// The span, extended to whole characters of the source, so that rendering never panics.
@@ -274,11 +272,6 @@ impl Report {
         let start = self.source.floor_char_boundary(span.start);
         start..self.source.ceil_char_boundary(span.end.max(start))
     }
-}
-
-struct Position {
-    line: usize,
-    column: usize,
 }
 
 #[cfg(test)]

@@ -123,16 +123,13 @@ fn request_id_field(item: &Item<'_>) -> Option<HeaderName> {
 
 /// Reads `true`, `false` or `"overwrite"`.
 fn x_forwarded(item: &Item<'_>) -> Option<XForwarded> {
+    let message = "`x_forwarded` must be `true`, `false` or `\"overwrite\"`";
+    let help = "`true` appends to what the client claims, `\"overwrite\"` puts what is known in its place";
     match (item.value.as_bool(), item.value.as_str()) {
         (Some(true), _) => Some(XForwarded::Append),
         (Some(false), _) => Some(XForwarded::Off),
         (None, Some("overwrite")) => Some(XForwarded::Overwrite),
-        (None, _) => {
-            let message = "`x_forwarded` must be `true`, `false` or `\"overwrite\"`";
-            item.error("bad_value", message).help(
-                "`true` appends to what the client claims, `\"overwrite\"` puts what is known in its place",
-            ).refuse(item.problems)
-        }
+        (None, _) => item.error("bad_value", message).help(help).refuse(item.problems),
     }
 }
 

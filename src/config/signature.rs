@@ -118,9 +118,10 @@ fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) 
         None if needs_token => {
             let message =
                 format!("whoever asks by scheme `{name}` proves itself by a token, and there is none");
-            Problem::error("missing_key", table.place("challenge"), message).help(
-                "add the token that you have told the sender: `verify_token = { env = \"META_VERIFY_TOKEN\" }`",
-            ).refuse(table.problems)
+            let token = "verify_token = { env = \"META_VERIFY_TOKEN\" }";
+            Problem::error("missing_key", table.place("challenge"), message)
+                .help(format!("add the token that you have told the sender: `{token}`"))
+                .refuse(table.problems)
         }
         None => Some(Challenges::Answered(None)),
     }
