@@ -23,10 +23,7 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
     }
     let loaded = configuration::load(terminal, file)?;
     configuration::render(terminal, &loaded.report);
-    for (index, line) in table::lines(&loaded.config.routes).into_iter().enumerate() {
-        let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
-        terminal.out.line(paint);
-    }
+    terminal.out.table(&table::lines(&loaded.config.routes));
     terminal.out.line("");
     let memory = terminal.out.paint(Paint::Faint, memory(&Footprint::of(&loaded.config)));
     terminal.out.line(memory);

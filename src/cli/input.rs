@@ -51,10 +51,7 @@ pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<
             (name.to_owned(), Zeroizing::new(value.into_encoded_bytes()))
         }
         SecretPlace::File(path) => {
-            let read = files::read_once(path, MAX_SECRET).map_err(|error| {
-                Failure::usage(format!("cannot read the secret from {}", path.display())).because(error)
-            })?;
-            let mut text = read.bytes;
+            let mut text = small_file(path, "the secret")?;
             if text.last() == Some(&b'\n') {
                 text.pop();
                 let name = path.display();
@@ -75,18 +72,21 @@ pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<
 /// # Errors
 /// Wrong usage if it is unreadable.
 pub(super) fn private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let read = files::read_once(path, MAX_SECRET).map_err(|error| {
-        Failure::usage(format!("cannot read the private key from {}", path.display())).because(error)
-    })?;
-    Ok(read.bytes)
+    small_file(path, "the private key")
 }
 
-/// Random bytes, as many as a private key has.
+fn small_file(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let unreadable =
+        |error| Failure::usage(format!("cannot read {what} from {}", path.display())).because(error);
+    files::read_once(path, MAX_SECRET).map(|read| read.bytes).map_err(unreadable)
+}
+
+/// Random bytes.
 ///
 /// # Errors
 /// The system has no random numbers.
-pub(super) fn random_key() -> io::Result<Zeroizing<[u8; 32]>> {
-    let mut bytes = Zeroizing::new([0; 32]);
+pub(super) fn random<const N: usize>() -> io::Result<Zeroizing<[u8; N]>> {
+    let mut bytes = Zeroizing::new([0; N]);
     File::open("/dev/urandom")?.read_exact(bytes.as_mut_slice())?;
     Ok(bytes)
 }
@@ -96,9 +96,7 @@ pub(super) fn random_key() -> io::Result<Zeroizing<[u8; 32]>> {
 /// # Errors
 /// The system has no random numbers.
 pub(super) fn random_secret() -> io::Result<Zeroizing<String>> {
-    let mut bytes = Zeroizing::new([0; 24]);
-    File::open("/dev/urandom")?.read_exact(bytes.as_mut_slice())?;
-    Ok(Zeroizing::new(hex::encode(bytes.as_slice())))
+    Ok(Zeroizing::new(hex::encode(random::<24>()?.as_slice())))
 }
 
 fn bounded(from: impl Read, limit: usize, into: &mut Vec<u8>) -> io::Result<()> {

@@ -143,16 +143,9 @@ fn known_schemes(terminal: &mut Terminal, json: bool) {
         terminal.out.json(&schemes::documents().into());
         return;
     }
-    let mut tables = [schemes::lines(), schemes::missing()].into_iter().peekable();
-    while let Some(table) = tables.next() {
-        for (index, line) in table.into_iter().enumerate() {
-            let paint = if index == 0 { terminal.out.paint(Paint::Faint, line) } else { line };
-            terminal.out.line(paint);
-        }
-        if tables.peek().is_some() {
-            terminal.out.line("");
-        }
-    }
+    terminal.out.table(&schemes::lines());
+    terminal.out.line("");
+    terminal.out.table(&schemes::missing());
 }
 
 /// Prints a completion script. It is written to memory first: the generator panics if a write fails.

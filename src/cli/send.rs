@@ -242,7 +242,7 @@ fn with_random_key(scheme: &Scheme) -> Result<Verifier, Failure> {
         let key = Key::new(input::random_secret().map_err(unable)?.as_bytes().to_vec());
         Verifier::new(scheme.clone(), vec![Secret { name: name.into(), key, not_after: None }])
     } else {
-        let random = input::random_key().map_err(unable)?;
+        let random = input::random::<32>().map_err(unable)?;
         let private = PrivateKey::of_bytes(scheme.algorithm, random.as_slice());
         private
             .map_err(|_never_but_once_in_ages| BadKey)

@@ -90,6 +90,14 @@ impl Stream {
         }
     }
 
+    /// Writes the lines of a table, the first of which is its heading.
+    pub(super) fn table(&mut self, lines: &[String]) {
+        if let Some((heading, lines)) = lines.split_first() {
+            self.line(self.paint(Paint::Faint, heading));
+            lines.iter().for_each(|line| self.line(line));
+        }
+    }
+
     /// Writes a JSON document on its own lines.
     pub(super) fn json(&mut self, document: &serde_json::Value) {
         self.line(format_args!("{document:#}"));

@@ -12,12 +12,10 @@ use super::keys::{ROOT, TABLES};
 #[must_use]
 pub fn schema() -> Json {
     let mut schema = table(ROOT);
-    if let Json::Object(entries) = &mut schema {
-        entries.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
-        entries.insert("title".to_owned(), "gateway.toml".into());
-        entries.insert("description".to_owned(), "The configuration of hookgate.".into());
-    }
-    schema
+    schema.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
+    schema.insert("title".to_owned(), "gateway.toml".into());
+    schema.insert("description".to_owned(), "The configuration of hookgate.".into());
+    schema.into()
 }
 
 /// A table of gateway.toml, for writing a reference.
@@ -55,28 +53,30 @@ fn explained(key: &Key) -> Explained {
     Explained { name, about, default: *default, required: *required, words }
 }
 
-fn table(keys: &[Key]) -> Json {
+fn table(keys: &[Key]) -> Map<String, Json> {
     let properties: Map<String, Json> = keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
-    let mut table = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    let mut table =
+        object(json!({ "type": "object", "additionalProperties": false, "properties": properties }));
     let required: Vec<&str> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
-    if let Json::Object(entries) = &mut table
-        && !required.is_empty()
-    {
-        entries.insert("required".to_owned(), required.into());
+    if !required.is_empty() {
+        table.insert("required".to_owned(), required.into());
     }
     table
 }
 
 fn property(key: &Key) -> Json {
-    let mut property = value(&key.value);
-    if let Json::Object(entries) = &mut property {
-        entries.insert("description".to_owned(), key.about.into());
-        // TOML and JSON write these values the same; a test parses them all.
-        if let Some(default) = key.default.and_then(|text| serde_json::from_str(text).ok()) {
-            entries.insert("default".to_owned(), default);
-        }
+    let mut property = object(value(&key.value));
+    property.insert("description".to_owned(), key.about.into());
+    // TOML and JSON write these values the same; a test parses them all.
+    if let Some(default) = key.default.and_then(|text| serde_json::from_str(text).ok()) {
+        property.insert("default".to_owned(), default);
     }
-    property
+    property.into()
+}
+
+/// The members of what is an object.
+fn object(value: Json) -> Map<String, Json> {
+    if let Json::Object(members) = value { members } else { Map::new() }
 }
 
 fn value(value: &Value) -> Json {
@@ -100,14 +100,12 @@ fn value(value: &Value) -> Json {
         Value::List { of, empty } => {
             json!({ "type": "array", "items": self::value(of), "minItems": u8::from(!empty) })
         }
-        Value::Table(keys) => table(keys),
+        Value::Table(keys) => table(keys).into(),
         Value::TableWithOne { keys, of } => {
             let mut table = table(keys);
             let one: Vec<Json> = of.iter().map(|name| json!({ "required": [name] })).collect();
-            if let Json::Object(entries) = &mut table {
-                entries.insert("oneOf".to_owned(), one.into());
-            }
-            table
+            table.insert("oneOf".to_owned(), one.into());
+            table.into()
         }
         Value::Named { name, value } => json!({
             "type": "object",

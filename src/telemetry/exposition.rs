@@ -13,7 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::count::{BOUNDS, Distribution};
-use super::metric::{Outcome, RouteSum, Sum, UNEXPLAINED};
+use super::metric::{Outcome, RouteSum, Seen, Sum, UNEXPLAINED};
 use crate::config::Mode;
 use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
@@ -55,12 +55,9 @@ pub fn text(sum: Sum, labels: Labels, gauges: Gauges) -> String {
 }
 
 fn with_zeroes(mut sum: Sum, labels: &Labels) -> Sum {
-    let mut of_nobody = RouteSum::default();
-    zero(&mut of_nobody, &Rejection::WITHOUT_ROUTE);
-    sum.routes.entry("".into()).or_default().add(&of_nobody);
+    sum.routes.entry("".into()).or_default().add(&zeroes(&Rejection::WITHOUT_ROUTE));
     for route in &labels.routes {
-        let mut zeroes = RouteSum::default();
-        zero(&mut zeroes, &Rejection::OF_ROUTES);
+        let mut zeroes = zeroes(&Rejection::OF_ROUTES);
         match route.mode {
             Mode::Enforce => {}
             Mode::Observe(_) => {
@@ -70,18 +67,17 @@ fn with_zeroes(mut sum: Sum, labels: &Labels) -> Sum {
         }
         let secrets = labels.secrets.iter().filter(|secret| secret.routes.contains(&route.path));
         zeroes.diagnosed = Cause::LABELS.into_iter().chain([UNEXPLAINED]).map(|cause| (cause, 0)).collect();
-        zeroes.verified =
-            secrets.map(|secret| (Arc::clone(&secret.name), super::metric::Seen::default())).collect();
+        zeroes.verified = secrets.map(|secret| (Arc::clone(&secret.name), Seen::default())).collect();
         sum.routes.entry(Arc::clone(&route.path)).or_default().add(&zeroes);
     }
     sum
 }
 
-fn zero(route: &mut RouteSum, rejections: &[Rejection]) {
-    for rejection in rejections {
-        let reason = rejection.reason();
-        route.outcomes.insert(Outcome { status: rejection.status().as_u16(), reason }, 0);
-    }
+fn zeroes(rejections: &[Rejection]) -> RouteSum {
+    let outcome = |rejection: &Rejection| {
+        (Outcome { status: rejection.status().as_u16(), reason: rejection.reason() }, 0)
+    };
+    RouteSum { outcomes: rejections.iter().map(outcome).collect(), ..RouteSum::default() }
 }
 
 /// Converts OpenMetrics: descriptions get the counters' full names, and the end mark is removed.
@@ -274,7 +270,7 @@ mod tests {
     use super::*;
     use crate::signature::Permit;
     use crate::telemetry::labels::{RouteName, SecretName};
-    use crate::telemetry::metric::{Meters, Seen};
+    use crate::telemetry::metric::Meters;
 
     fn labels(path: &str, mode: Mode) -> Labels {
         let secret = SecretName {
