@@ -269,25 +269,25 @@ pub(super) const SIGNATURE: &[Key] = &[
 ];
 
 /// A signature's `verify_token`.
-pub(super) const VERIFY_TOKEN: &[Key] = &[
-    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$")).about("The environment variable that it is in."),
-    Key::new("file", Value::Text("."))
-        .about("The file that it is in; a relative path begins at gateway.toml's folder."),
-    Key::new("value", Value::Text(".")).about("The token itself, for trying things out."),
-];
+pub(super) const VERIFY_TOKEN: &[Key] =
+    &[ENV, FILE, Key::new("value", Value::Text(".")).about("The token itself, for trying things out.")];
 
 /// An element of `secrets`.
 pub(super) const SECRET: &[Key] = &[
     Key::new("name", LABELLED)
         .about("What it is called in the log. Default: current for the first, then secret-2 and so on."),
-    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$")).about("The environment variable that it is in."),
-    Key::new("file", Value::Text("."))
-        .about("The file that it is in; a relative path begins at gateway.toml's folder."),
+    ENV,
+    FILE,
     Key::new("value", Value::Text(".")).about("The secret itself, for trying things out."),
     Key::new("encoding", Value::Word(|| words(&SecretEncoding::ALL)))
         .about("How the text stands for the key's bytes. Default: as the scheme says."),
     Key::new("not_after", Value::Moment).about("The moment from which on nothing verifies with it any more."),
 ];
+
+const ENV: Key =
+    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$")).about("The environment variable that it is in.");
+const FILE: Key = Key::new("file", Value::Text("."))
+    .about("The file that it is in; a relative path begins at gateway.toml's folder.");
 
 /// `[[routes]]`
 pub(super) const ROUTE: &[Key] = &[

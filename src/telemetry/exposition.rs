@@ -212,16 +212,15 @@ impl Writer<'_, '_> {
         })
     }
 
-    fn gauges(
+    fn gauges<I: IntoIterator<Item = (LabelSet, u64)>>(
         &mut self,
         name: &str,
         help: &str,
-        samples: impl IntoIterator<Item = (LabelSet, u64)>,
+        samples: I,
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        samples
-            .into_iter()
-            .try_for_each(|(labels, value)| sample(&mut metric, &labels, |to| to.encode_gauge(&value)))
+        let mut samples = samples.into_iter();
+        samples.try_for_each(|(labels, value)| sample(&mut metric, &labels, |to| to.encode_gauge(&value)))
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {

@@ -30,7 +30,6 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The log output of the process, once [`init`] has run.
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 
-#[derive(Debug)]
 struct Output {
     sink: Sink,
     json: bool,

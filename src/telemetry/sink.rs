@@ -30,10 +30,9 @@ const REPORT: Duration = Duration::from_secs(10);
 const KEPT: usize = 256 << 10;
 
 /// A handle to the log buffer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sink(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     capacity: usize,
     state: Mutex<State>,
@@ -53,15 +52,6 @@ enum End {
     Ended,
 }
 
-impl std::fmt::Debug for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Writing(_) => "Writing",
-            Self::Ended => "Ended",
-        })
-    }
-}
-
 /// A guard held by the thread that writes, which ends only by a panic.
 struct Writer(Arc<Shared>);
 
@@ -74,7 +64,7 @@ impl Drop for Writer {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     pending: Vec<u8>,
     asleep: bool,
