@@ -1,7 +1,6 @@
 //! Shell. `hookgate run`: serves and reloads until a signal, then drains.
 
-use std::error::Error;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,9 +12,9 @@ use super::configuration;
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
+use crate::config::Config;
 use crate::config::load::Source;
 use crate::config::problem::{Report, Severity};
-use crate::config::{Address, Config};
 use crate::listen::inherit;
 use crate::runtime::front_end::FrontEnd;
 use crate::runtime::process;
@@ -48,8 +47,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
 
     let routes = loaded.config.routes.len();
     let handle = runtime::start_with(&loaded.config, inherited, FrontEnd::default()).map_err(|error| {
-        let hint = bind_hint(&error).unwrap_or("set another `listen` under [server]");
-        let hint = hint.replace("[server]", section(&error, &loaded.config));
+        let hint = start_hint(&error, &loaded.config);
         Failure::failed("cannot start").because(error).hint(hint)
     })?;
     // The server has its keys now, and drops them when a reload removes them. A copy here would stay until the end.
@@ -143,43 +141,27 @@ fn tell(terminal: &mut Terminal, report: &Report) {
     }
 }
 
-/// The table of gateway.toml with the address that cannot be bound.
-fn section(error: &StartError, config: &Config) -> &'static str {
-    let admin = config.admin.as_ref().map(|admin| admin.listen.as_slice()).unwrap_or_default();
-    match error {
-        StartError::Bind(Address::Tcp(address), _) if admin.contains(address) => "[admin]",
-        StartError::Bind(..) | StartError::Thread(_) | StartError::Routes(_) => "[server]",
-    }
-}
-
-/// What to do about an address that cannot be bound.
-fn bind_hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            let known = BIND_HINTS.iter().find(|(kind, _)| *kind == error.kind());
-            return known.map(|(_, hint)| *hint);
+/// What to do about a server that does not start.
+fn start_hint(error: &StartError, config: &Config) -> String {
+    let (address, kind) = match error {
+        StartError::Bind(address, error) => (address.tcp(), error.kind()),
+        StartError::Thread(_) | StartError::Routes(_) => {
+            return "are threads and open files left for it? `ulimit -a` shows its limits".to_owned();
         }
-        cause = error.source();
-    }
-    None
+    };
+    let admin = config.admin.iter().flat_map(|admin| &admin.listen);
+    let table = if admin.copied().any(|own| Some(own) == address) { "[admin]" } else { "[server]" };
+    let to_do = if kind == ErrorKind::AddrInUse {
+        "something else listens there (`ss -ltnp` says what): stop it, or set another address"
+    } else if kind == ErrorKind::PermissionDenied {
+        "ports under 1024 need a privilege (CAP_NET_BIND_SERVICE): grant it, or set a higher port"
+    } else if kind == ErrorKind::AddrNotAvailable {
+        "this machine has no such address: set one that it has, or 0.0.0.0 for all,"
+    } else {
+        "set another address"
+    };
+    format!("{to_do} as `listen` under {table}")
 }
-
-const BIND_HINTS: [(io::ErrorKind, &str); 3] = [
-    (
-        io::ErrorKind::AddrInUse,
-        "something else listens there (`ss -ltnp` says what): stop it, or set another `listen` under [server]",
-    ),
-    (
-        io::ErrorKind::PermissionDenied,
-        "ports under 1024 need a privilege (CAP_NET_BIND_SERVICE): grant it, or set a higher port as `listen` under \
-         [server]",
-    ),
-    (
-        io::ErrorKind::AddrNotAvailable,
-        "this machine has no such address: set one that it has, or 0.0.0.0 for all, as `listen` under [server]",
-    ),
-];
 
 #[cfg(test)]
 mod tests {
