@@ -38,25 +38,14 @@ impl TraceId {
     /// the standard or of a later one.
     #[must_use]
     pub fn read<'v>(values: impl Iterator<Item = &'v [u8]>) -> Option<Self> {
-        let (version, rest) = only(values)?.split_first_chunk::<3>()?;
-        let (trace, rest) = rest.split_first_chunk::<32>()?;
-        let (parent, flags) = rest.split_first_chunk::<18>()?;
-        let is_hex = |digits: &[u8]| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let is_zero = |digits: &[u8]| digits.iter().all(|byte| *byte == b'0');
-        let [major, minor, dash] = version;
-        let [before, parent @ .., behind] = parent;
-        let (flags, more) = flags.split_first_chunk::<2>()?;
-        let future = [*major, *minor] != *b"00" && more.first() == Some(&b'-');
-        let sound = is_hex(&[*major, *minor])
-            && [*major, *minor] != *b"ff"
-            && [*dash, *before, *behind] == *b"---"
-            && is_hex(trace)
-            && !is_zero(trace)
-            && is_hex(parent)
-            && !is_zero(parent)
-            && is_hex(flags)
-            && (more.is_empty() || future);
-        sound.then_some(Self(*trace))
+        let mut parts = std::str::from_utf8(only(values)?).ok()?.splitn(5, '-');
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let mut hex = |len| parts.next().filter(|part| part.len() == len && part.bytes().all(is_hex));
+        let (version, trace, parent, _flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
+        let is_form_known = version != "ff" && (version != "00" || parts.next().is_none());
+        let is_zero = |digits: &str| digits.bytes().all(|byte| byte == b'0');
+        let sound = is_form_known && !is_zero(trace) && !is_zero(parent);
+        trace.as_bytes().try_into().ok().filter(|_| sound).map(Self)
     }
 
     /// The digits.
