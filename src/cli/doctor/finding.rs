@@ -1,9 +1,11 @@
 //! Pure. The findings of `hookgate doctor`, as lines and as JSON.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The severity of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     /// As it should be.
     Ok,
@@ -25,7 +27,7 @@ impl Level {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) level: Level,
     /// The kind of check: `upstream`, `route`.
@@ -66,16 +68,6 @@ impl Finding {
             None => format!("{}: {}", self.check, self.what),
         }
     }
-
-    fn document(&self) -> Value {
-        json!({
-            "level": self.level.as_str(),
-            "check": self.check,
-            "subject": self.subject,
-            "what": self.what,
-            "to_do": self.to_do,
-        })
-    }
 }
 
 /// The number of findings of a level.
@@ -95,7 +87,7 @@ pub(super) fn report(findings: &[Finding], strict: bool) -> Value {
         "ok": is_good(findings, strict),
         "problems": count(findings, Level::Problem),
         "warnings": count(findings, Level::Warning),
-        "findings": findings.iter().map(Finding::document).collect::<Vec<_>>(),
+        "findings": findings,
     })
 }
 
