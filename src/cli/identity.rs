@@ -9,7 +9,7 @@ use super::exit::Failure;
 use super::terminal::Terminal;
 use super::{configuration, input};
 use crate::cli::request_args::{self, RequestArgs};
-use crate::config::{Config, Route};
+use crate::config::Config;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::private_key::PrivateKey;
 use crate::signature::secret::Secret;
@@ -22,16 +22,8 @@ pub(super) struct Identity {
     pub(super) verifier: Arc<Verifier>,
     /// The configuration, if it came from one.
     pub(super) config: Option<Config>,
-    /// The index of the route that was named.
-    route: Option<usize>,
-}
-
-impl Identity {
     /// The public origin and the path of the route that was named.
-    pub(super) fn place(&self) -> Option<(Option<&str>, &str)> {
-        let route: &Route = self.config.as_ref()?.routes.get(self.route?)?;
-        Some((route.public_url.as_deref(), route.path.as_str()))
-    }
+    pub(super) place: Option<(Option<String>, String)>,
 }
 
 /// Finds the verifier for the arguments.
@@ -50,22 +42,17 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
                 unusable().because(error).hint("say how it is written: --secret-encoding base64 or hex")
             })?;
             let verifier = verifier.suspecting(&name, causes::key_changes(&text, encoding));
-            Ok(Identity { verifier: Arc::new(verifier), config: None, route: None })
+            Ok(Identity { verifier: Arc::new(verifier), config: None, place: None })
         }
         Origins::Config { route } => {
             let config = configuration::load(terminal, file)?.config;
-            let route = match route {
-                Some(path) => {
-                    let meant = configuration::route(&config, path)?;
-                    config.routes.iter().position(|route| std::ptr::eq(route, meant))
-                }
-                None => None,
-            };
-            let verifier = match route.and_then(|route| config.routes.get(route)) {
+            let route = route.map(|path| configuration::route(&config, path)).transpose()?;
+            let verifier = match route {
                 Some(route) => Arc::clone(&route.verifier),
                 None => the_only_one(&config)?,
             };
-            Ok(Identity { verifier, config: Some(config), route })
+            let place = route.map(|route| (route.public_url.clone(), route.path.to_string()));
+            Ok(Identity { verifier, config: Some(config), place })
         }
     }
 }

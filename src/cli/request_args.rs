@@ -28,13 +28,10 @@ impl RequestArgs {
     pub(super) fn new(
         besides: &Besides,
         scheme: &Scheme,
-        route: Option<(Option<&str>, &str)>,
+        route: Option<&(Option<String>, String)>,
         lines: Lines,
     ) -> Result<Self, Failure> {
-        let (mut origin, mut target) = match route {
-            Some((origin, path)) => (origin.map(str::to_owned), path.to_owned()),
-            None => (None, "/".to_owned()),
-        };
+        let (mut origin, mut target) = route.cloned().unwrap_or_else(|| (None, "/".to_owned()));
         if let Some(url) = &besides.url {
             let (of_url, path) = split(url).ok_or_else(|| {
                 Failure::usage(format!("`{url}` is no URL"))

@@ -20,7 +20,7 @@ pub(super) fn sign(terminal: &mut Terminal, file: &Path, asked: &Sign) -> Result
     let (url, method) = (besides.url.is_some(), besides.method.is_some());
     identity::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
     let scheme = identity.verifier.scheme();
-    let request = RequestArgs::new(besides, scheme, identity.place(), Lines::given(&asked.fields))?;
+    let request = RequestArgs::new(besides, scheme, identity.place.as_ref(), Lines::given(&asked.fields))?;
     let content = input::body(terminal, asked.body.as_deref())?;
     let secret = asked.secret.as_deref();
     let secret = secret.filter(|_| asked.private_key_file.is_none());

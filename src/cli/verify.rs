@@ -30,7 +30,7 @@ pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Re
     if let Some(value) = &asked.signature {
         lines.push(&scheme.field, value);
     }
-    let request = RequestArgs::new(besides, scheme, identity.place(), lines)?;
+    let request = RequestArgs::new(besides, scheme, identity.place.as_ref(), lines)?;
     let content = input::body(terminal, asked.body.as_deref())?;
     let verdict = judge(&identity, &request.context(SystemTime::now()), &content);
     if asked.json {
