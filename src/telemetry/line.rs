@@ -24,7 +24,9 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.extend_from_slice(b"\",\"message\":\"request\",\"request_id\":\"");
     match &record.given_id {
         Some(id) => out.extend_from_slice(id.as_str().as_bytes()),
-        None => hex(out, record.id.0),
+        None => {
+            let _infallible = write!(out, "{}", record.id);
+        }
     }
     out.push(b'"');
     text(out, "trace_id", record.trace_id.as_ref().map(|id| id.as_str()));
@@ -76,32 +78,15 @@ fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
 
 fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     key(out, name);
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    let _infallible = write!(out, "{value}");
 }
 
 /// Writes milliseconds with three decimals.
 fn millis(out: &mut Vec<u8>, name: &str, value: Option<Duration>) {
     let Some(value) = value else { return };
     let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
-    number(out, name, micros / 1000);
-    let [_, a, b, c] = decimals(micros % 1000);
-    out.extend_from_slice(&[b'.', a, b, c]);
-}
-
-/// The last four decimal digits.
-fn decimals(value: u64) -> [u8; 4] {
-    [1000, 100, 10, 1].map(|place| {
-        let digit = value.checked_div(place).unwrap_or(0) % 10;
-        b'0'.wrapping_add(u8::try_from(digit).unwrap_or(0))
-    })
-}
-
-/// Writes a number as sixteen hexadecimal digits.
-fn hex(out: &mut Vec<u8>, value: u64) {
-    let mut digits = [0; 16];
-    // The buffer holds two digits for each byte.
-    let _fits = hex::encode_to_slice(value.to_be_bytes(), &mut digits);
-    out.extend_from_slice(&digits);
+    key(out, name);
+    let _infallible = write!(out, "{}.{:03}", micros / 1000, micros % 1000);
 }
 
 /// Escapes the inside of a JSON string, and also characters that a terminal interprets, though JSON allows them.
