@@ -1,4 +1,4 @@
-//! Clients that take their answers slowly, late, or not at all.
+//! Shell. Clients that take their answers slowly, late, or not at all.
 
 use super::*;
 
