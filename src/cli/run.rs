@@ -152,15 +152,15 @@ fn start_hint(error: &StartError, config: &Config) -> String {
     let admin = config.admin.iter().flat_map(|admin| &admin.listen);
     let table = if admin.copied().any(|own| Some(own) == address) { "[admin]" } else { "[server]" };
     let to_do = if kind == ErrorKind::AddrInUse {
-        "something else listens there (`ss -ltnp` says what): stop it, or set another address"
+        "something else listens there (`ss -ltnp` says what): stop it, or set another `listen`"
     } else if kind == ErrorKind::PermissionDenied {
-        "ports under 1024 need a privilege (CAP_NET_BIND_SERVICE): grant it, or set a higher port"
+        "ports under 1024 need a privilege (CAP_NET_BIND_SERVICE): grant it, or set a higher port as `listen`"
     } else if kind == ErrorKind::AddrNotAvailable {
-        "this machine has no such address: set one that it has, or 0.0.0.0 for all,"
+        "this machine has no such address: set one that it has, or 0.0.0.0 for all, as `listen`"
     } else {
-        "set another address"
+        "set another `listen`"
     };
-    format!("{to_do} as `listen` under {table}")
+    format!("{to_do} under {table}")
 }
 
 #[cfg(test)]
