@@ -81,8 +81,6 @@ pub(super) enum NoAnswer {
     TimedOut(Duration),
     /// The exchange was cut off.
     Broken(hyper::Error),
-    /// A field or the target cannot be sent.
-    Unsendable(http::Error),
 }
 
 impl fmt::Display for NoAnswer {
@@ -91,7 +89,6 @@ impl fmt::Display for NoAnswer {
             Self::Unreachable(_) => f.write_str("no connection"),
             Self::TimedOut(limit) => write!(f, "no answer within {}", write_duration(*limit)),
             Self::Broken(_) => f.write_str("the exchange broke off"),
-            Self::Unsendable(_) => f.write_str("the request cannot be sent"),
         }
     }
 }
@@ -101,7 +98,6 @@ impl std::error::Error for NoAnswer {
         match self {
             Self::Unreachable(error) => Some(error),
             Self::Broken(error) => Some(error),
-            Self::Unsendable(error) => Some(error),
             Self::TimedOut(_) => None,
         }
     }
@@ -136,11 +132,9 @@ pub(super) fn now(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
 /// # Errors
 /// [`NoAnswer`]
 pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
-    let mut request = Request::builder()
-        .method(outgoing.method)
-        .uri(http::Uri::from(outgoing.target))
-        .body(Full::new(Bytes::from(outgoing.content)))
-        .map_err(NoAnswer::Unsendable)?;
+    let mut request = Request::new(Full::new(Bytes::from(outgoing.content)));
+    *request.method_mut() = outgoing.method;
+    *request.uri_mut() = outgoing.target.into();
     *request.headers_mut() = fields(outgoing.gateway, outgoing.fields);
     let Patience { connect, answer } = outgoing.patience;
     let mut stream = match timeout(connect, dial(outgoing.gateway, connect)).await {

@@ -114,7 +114,7 @@ fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
         let second: Stop = runtime.block_on(signals.stop());
         warn!(signal = %second, "ending at once");
         telemetry::flush();
-        std::process::exit(second.code());
+        std::process::exit(second.code);
     };
     if let Err(error) = std::thread::Builder::new().name("second-signal".to_owned()).spawn(wait) {
         error!(%error, "a second signal will not end the drain early");

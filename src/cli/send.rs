@@ -185,10 +185,7 @@ pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
                 .because(error)
                 .hint("start one with `hookgate run`, or name another with --url http://HOST:PORT")
         }
-        error @ (NoAnswer::Unreachable(_)
-        | NoAnswer::TimedOut(_)
-        | NoAnswer::Broken(_)
-        | NoAnswer::Unsendable(_)) => {
+        error @ (NoAnswer::Unreachable(_) | NoAnswer::TimedOut(_) | NoAnswer::Broken(_)) => {
             Failure::failed(format!("no answer from the gateway at {address}")).because(error)
         }
     }

@@ -21,10 +21,10 @@ pub(super) struct Signals {
 }
 
 /// A signal that ends the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    Terminate,
-    Interrupt,
+pub(super) struct Stop {
+    name: &'static str,
+    /// The exit code of a process ended by such a signal: 128 plus the signal's number.
+    pub(super) code: i32,
 }
 
 impl Signals {
@@ -39,27 +39,14 @@ impl Signals {
     /// Waits for the next signal. Deliberately without a deadline: a server's main thread waits for this alone.
     pub(super) async fn stop(&mut self) -> Stop {
         tokio::select! {
-            _ = self.terminate.recv() => Stop::Terminate,
-            _ = self.interrupt.recv() => Stop::Interrupt,
-        }
-    }
-}
-
-impl Stop {
-    /// The exit code of a process ended by such a signal: 128 plus the signal's number.
-    pub(super) fn code(self) -> i32 {
-        match self {
-            Self::Terminate => 143,
-            Self::Interrupt => 130,
+            _ = self.terminate.recv() => Stop { name: "SIGTERM", code: 143 },
+            _ = self.interrupt.recv() => Stop { name: "SIGINT", code: 130 },
         }
     }
 }
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Terminate => "SIGTERM",
-            Self::Interrupt => "SIGINT",
-        })
+        f.write_str(self.name)
     }
 }
