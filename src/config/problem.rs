@@ -6,10 +6,12 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The severity of a problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// There is no configuration.
     Error,
@@ -17,18 +19,6 @@ pub enum Severity {
     Warning,
     /// Useful to know.
     Note,
-}
-
-impl Severity {
-    /// Its name for programs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
 }
 
 /// The problems found so far. Every table and value of a file refers to them.
@@ -244,7 +234,7 @@ impl Report {
             })
         });
         json!({
-            "severity": problem.severity.as_str(),
+            "severity": problem.severity,
             "code": problem.code,
             "message": problem.message,
             "file": self.name,
