@@ -133,9 +133,7 @@ fn tell(terminal: &mut Terminal, report: &Report) {
         let (file, line) = (&report.name, place.get("line").and_then(serde_json::Value::as_u64));
         match problem.severity {
             Severity::Error => error!(code, problem = text, file, line, help, "configuration"),
-            Severity::Warning => {
-                warn!(code, problem = text, file, line, help, "configuration");
-            }
+            Severity::Warning => warn!(code, problem = text, file, line, help, "configuration"),
             Severity::Note => info!(code, problem = text, file, line, help, "configuration"),
         }
     }

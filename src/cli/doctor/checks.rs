@@ -1,6 +1,5 @@
 //! Pure. Judges the observations of `hookgate doctor`: a finding for each.
 
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -75,16 +74,12 @@ pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Fin
 }
 
 fn names(differences: &[Difference]) -> String {
-    let mut text = String::new();
-    for difference in differences {
-        let separator = if text.is_empty() { "" } else { ", " };
-        let _infallible = match difference {
-            Difference::Changed(name) => write!(text, "{separator}{name}"),
-            Difference::OnlyAsked(name) => write!(text, "{separator}{name} (only in the file)"),
-            Difference::OnlyRunning(name) => write!(text, "{separator}{name} (not in the file)"),
-        };
-    }
-    text
+    let name = |difference: &Difference| match difference {
+        Difference::Changed(name) => name.clone(),
+        Difference::OnlyAsked(name) => format!("{name} (only in the file)"),
+        Difference::OnlyRunning(name) => format!("{name} (not in the file)"),
+    };
+    differences.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the limit on descriptors suffices for the configuration.
