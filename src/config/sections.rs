@@ -87,7 +87,7 @@ pub(super) fn log(root: &Table<'_>) -> Log {
     let table = root.section("log", "`[log]`", keys::LOG);
     Log {
         format: table.choice("format", &LOG_FORMATS, LogFormat::Auto),
-        level: table.choice("level", &LEVELS, LogLevel::Info),
+        level: table.choice("level", &LEVELS, LogLevel::INFO),
         access: table.choice("access", &ACCESS, AccessLog::All),
         request_id_field: table.get("request_id_field").and_then(|item| request_id_field(&item)),
         diagnose: table.flag("diagnose", true),

@@ -158,20 +158,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// The levels of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// An operator must act.
-    Error,
-    /// An operator should look.
-    Warn,
-    /// Ordinary events.
-    Info,
-    /// Internal events.
-    Debug,
-    /// Everything.
-    Trace,
-}
+/// The levels of a log line. `error`: an operator must act; `warn`: an operator should look; `info`: ordinary events; `debug`
+/// and `trace`: what happens inside.
+pub use tracing::Level as LogLevel;
 
 /// The requests that are logged. Metrics count all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

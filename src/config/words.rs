@@ -9,11 +9,11 @@ pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] =
 
 /// `level` of `[log]`
 pub(super) const LEVELS: [(&str, LogLevel); 5] = [
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
+    ("error", LogLevel::ERROR),
+    ("warn", LogLevel::WARN),
+    ("info", LogLevel::INFO),
+    ("debug", LogLevel::DEBUG),
+    ("trace", LogLevel::TRACE),
 ];
 
 /// `access` of `[log]`

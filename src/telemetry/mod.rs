@@ -15,11 +15,10 @@ use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use tracing::level_filters::LevelFilter;
 use tracing::{Level, info, warn};
 use tracing_subscriber::fmt;
 
-use crate::config::{AccessLog, Log, LogFormat, LogLevel};
+use crate::config::{AccessLog, Log, LogFormat};
 use crate::gateway::reason::Reason;
 use record::Record;
 use sink::Sink;
@@ -33,18 +32,11 @@ static OUTPUT: OnceLock<Output> = OnceLock::new();
 struct Output {
     sink: Sink,
     json: bool,
-    level: LevelFilter,
+    level: Level,
 }
 
 /// Starts writing events to standard output, as configured. A second call has no effect.
 pub fn init(log: &Log) {
-    let level = match log.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
     if OUTPUT.get().is_some() {
         warn!("logging was set up before");
         return;
@@ -55,13 +47,10 @@ pub fn init(log: &Log) {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    let sink = match Sink::start(io::stdout()) {
-        Ok(sink) => sink,
-        // If the system has no thread for the log, it has none for the workers, and that error is reported.
-        Err(_no_thread) => return,
-    };
-    let output = OUTPUT.get_or_init(|| Output { sink, json, level });
-    let lines = fmt().with_max_level(level).with_target(false).with_writer(|| &output.sink);
+    // If the system has no thread for the log, it has none for the workers, and that error is reported.
+    let Ok(sink) = Sink::start(io::stdout()) else { return };
+    let output = OUTPUT.get_or_init(|| Output { sink, json, level: log.level });
+    let lines = fmt().with_max_level(log.level).with_target(false).with_writer(|| &output.sink);
     let installed = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     } else {

@@ -203,7 +203,7 @@ fn without_descriptors_nobody_is_accepted_and_no_time_is_spent_until_there_are_s
 fn panic_as_a_child() {
     let log = hookgate::config::Log {
         format: hookgate::config::LogFormat::Json,
-        level: hookgate::config::LogLevel::Info,
+        level: hookgate::config::LogLevel::INFO,
         access: hookgate::config::AccessLog::All,
         request_id_field: None,
         diagnose: true,
