@@ -62,12 +62,10 @@ impl From<io::Error> for ReadError {
 
 impl From<ReadError> for io::Error {
     fn from(error: ReadError) -> Self {
-        let kind = match error {
-            ReadError::Io(error) => return error,
-            ReadError::NotFile(_) => io::ErrorKind::InvalidInput,
-            ReadError::TooLarge(_) => io::ErrorKind::FileTooLarge,
-        };
-        Self::new(kind, error)
+        match error {
+            ReadError::Io(error) => error,
+            ReadError::NotFile(_) | ReadError::TooLarge(_) => Self::other(error),
+        }
     }
 }
 

@@ -31,13 +31,8 @@ fn among(asked: Listen, listen: &[Listen], problems: &Problems) -> Option<Addres
     if listen.iter().any(|own| own.address == asked.address) {
         return Some(asked.address);
     }
-    if let Some(span) = asked.span {
-        let message = format!("{} is not listened on", asked.address);
-        Problem::error("bad_address", span, message)
-            .help("name an address as it stands in `listen`")
-            .report(problems);
-    }
-    None
+    let problem = Problem::error("bad_address", asked.span?, format!("{} is not listened on", asked.address));
+    problem.help("name an address as it stands in `listen`").refuse(problems)
 }
 
 fn network(item: &Item<'_>) -> Option<Network> {
