@@ -10,9 +10,9 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::asker::Asker;
 use super::document::{document, respond, seconds};
-use super::{event, state};
+use crate::admin::access::Asker;
+use crate::admin::{doctor, verify};
 use crate::gateway::Unfit;
 use crate::runtime::control::Control;
 use crate::telemetry;
@@ -30,7 +30,7 @@ pub(super) async fn answer(
         "/metrics" => Page::Metrics,
         "/secrets" => Page::Secrets,
         "/doctor" => Page::Doctor,
-        path if event::is_asked_about(path) => Page::Verify,
+        path if verify::is_asked_about(path) => Page::Verify,
         _ => {
             let paths = ["/healthz", "/readyz", "/metrics", "/secrets", "/doctor", "/verify/..."];
             return document(StatusCode::NOT_FOUND, &json!({ "status": "not found", "paths": paths }));
@@ -58,8 +58,8 @@ pub(super) async fn answer(
         Page::Readiness => readiness(control),
         Page::Metrics => respond(StatusCode::OK, exposition::MEDIA_TYPE, metrics(control)),
         Page::Secrets => document(StatusCode::OK, &json!(secrets(control))),
-        Page::Doctor => state::answer(control, request).await,
-        Page::Verify => event::answer(control, request).await,
+        Page::Doctor => doctor::answer(control, request).await,
+        Page::Verify => verify::answer(control, request).await,
     }
 }
 

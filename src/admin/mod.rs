@@ -4,12 +4,12 @@
 //! for a trusted network. A client that misbehaves can still use little: a few connections, each for one request and a
 //! short time.
 
+pub mod access;
 mod answer;
-mod asker;
 pub mod body;
+pub mod doctor;
 mod document;
-mod event;
-mod state;
+pub mod verify;
 
 use std::convert::Infallible;
 use std::io;
@@ -34,11 +34,11 @@ use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 
-use asker::Asker;
+use crate::admin::access::Asker;
 
+pub use crate::admin::doctor::{Compared, Difference, State};
+pub use crate::admin::verify::Examination;
 pub use answer::{SecretReport, SecretsReport};
-pub use event::Examination;
-pub use state::{Compared, Difference, State};
 
 /// Connections served at once. Others wait until one ends; each ends within [`PATIENCE`].
 const MAX_CONNECTIONS: usize = 64;

@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::admission::client::ClientAddress;
-use crate::admission::holders::{Holder, Holders, Rank};
+use crate::admission::memory::holders::{Holder, Holders, Rank};
 
 /// The most bytes of a head that is not counted. The heads of real senders are smaller.
 pub const FREE_HEAD: usize = 4 * 1024;
@@ -348,5 +348,6 @@ impl Drop for Reservation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted;
 
+pub mod holders;
 #[cfg(test)]
 mod tests;

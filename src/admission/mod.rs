@@ -3,7 +3,6 @@
 pub mod client;
 pub mod connections;
 pub mod eviction;
-pub mod footprint;
-pub mod holders;
 pub mod memory;
+pub mod memory_bound;
 pub mod rate;

@@ -9,9 +9,9 @@ use http::uri::PathAndQuery;
 use serde::Deserialize;
 
 use super::configuration;
-use super::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use super::exit::Failure;
 use super::terminal::Terminal;
+use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::config::{Admin, load};
 use crate::upstream::origin::Origin;
 
@@ -53,7 +53,7 @@ pub(super) fn of_config(admin: Option<&Admin>) -> Option<Origin> {
 /// # Errors
 /// [`NoAnswer`]
 pub(super) fn page(admin: &Origin, path: &'static str, limit: Duration) -> Result<Answer, NoAnswer> {
-    exchange::now(Outgoing::get(admin, PathAndQuery::from_static(path), Patience::of(limit)))
+    http_exchange::now(Outgoing::get(admin, PathAndQuery::from_static(path), Patience::of(limit)))
 }
 
 /// The reason for a refusal, in the gateway's words, if the answer is one.

@@ -8,7 +8,7 @@ use super::args::Check;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
 use super::{configuration, table};
-use crate::admission::footprint::{Footprint, in_mib};
+use crate::admission::memory_bound::{Footprint, in_mib};
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
 use crate::config::{Config, Loaded};

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::cli::admin;
 use crate::cli::args::Check;
-use crate::cli::exchange::{Answer, NoAnswer};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::http_exchange::{Answer, NoAnswer};
 use crate::cli::terminal::{Terminal, printable};
 use crate::upstream::origin::Origin;
 

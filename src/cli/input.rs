@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::args::SecretPlace;
 use super::exit::Failure;
 use super::terminal::Terminal;
-use crate::config::files;
+use crate::config::bounded_read;
 
 /// Reads a body: from a file, or from standard input for `-` and without a file.
 ///
@@ -19,7 +19,7 @@ pub(super) fn body(terminal: &mut Terminal, file: Option<&Path>) -> Result<Vec<u
     let named = file.filter(|file| *file != Path::new("-"));
     let mut content = Vec::new();
     let read = match named {
-        Some(file) => files::open_stream(file)
+        Some(file) => bounded_read::open_stream(file)
             .map_err(io::Error::from)
             .and_then(|file| bounded(file, MAX_BODY, &mut content)),
         None => {
@@ -78,7 +78,7 @@ pub(super) fn private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 fn small_file(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let unreadable =
         |error| Failure::usage(format!("cannot read {what} from {}", path.display())).because(error);
-    files::read_once(path, MAX_SECRET).map(|read| read.bytes).map_err(unreadable)
+    bounded_read::read_once(path, MAX_SECRET).map(|read| read.bytes).map_err(unreadable)
 }
 
 /// Random bytes.

@@ -8,13 +8,13 @@ mod args;
 mod bypass_probe;
 mod check;
 mod configuration;
+pub mod credentials;
 mod demo;
 mod doctor;
 mod event;
-mod exchange;
 mod exit;
 pub mod health;
-mod identity;
+pub mod http_exchange;
 mod input;
 pub mod request_args;
 pub mod rotation_status;
@@ -39,9 +39,9 @@ use args::{Command, Typed};
 use exit::{Exit, Failure};
 use terminal::{Paint, Terminal};
 
+use crate::config::json_schema::schema;
 use crate::config::problem::Style;
 use crate::config::redact::url;
-use crate::config::schema::schema;
 use crate::telemetry;
 
 /// Runs the command of these arguments, the first of which is the program's name.

@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::args::{Origins, Send, Stamp};
 use super::event::{self, Event, Forgery};
-use super::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use super::exit::{Exit, Failure};
-use super::identity;
 use super::terminal::{Paint, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{configuration, input};
+use crate::cli::credentials;
+use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::request_args::{Lines, RequestArgs};
 use crate::config::{Address, Config};
 use crate::routing::router::ModelRule;
@@ -36,13 +36,13 @@ use crate::upstream::origin::Origin;
 pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result<Exit, Failure> {
     let target = target(&asked.target)?;
     let plan = plan(terminal, file, asked, &target)?;
-    identity::note_unsigned(terminal, &plan.verifier, &asked.stamp, false, false);
+    credentials::note_unsigned(terminal, &plan.verifier, &asked.stamp, false, false);
     let content = match &asked.body {
         Some(file) => input::body(terminal, Some(file))?,
         None => event::sample(plan.verifier.scheme(), &plan.model),
     };
     let secret = asked.secret.as_deref().filter(|_| asked.private_key_file.is_none());
-    let signer = identity::signer(&plan.verifier, asked.private_key_file.as_deref())?;
+    let signer = credentials::signer(&plan.verifier, asked.private_key_file.as_deref())?;
     let digested = plan.verifier.target(&asked.target, &content).into_owned();
     let target = self::target(&digested)?;
     let request = RequestArgs {
@@ -63,7 +63,7 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
         content: event.content,
         ..Outgoing::get(&plan.gateway, target, Patience::WITH_AN_APP)
     };
-    let answer = exchange::now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
+    let answer = http_exchange::now(outgoing).map_err(|error| no_answer(&plan.gateway, error))?;
     let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let verdict = verdict::judge(asked.forge, answer.status, media_type, &answer.content);
     if asked.json {
@@ -94,7 +94,7 @@ struct Plan {
 
 fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuery) -> Result<Plan, Failure> {
     let named = match asked.whose.means() {
-        Origins::Flags { .. } => Some(identity::resolve(terminal, file, &asked.whose)?.verifier),
+        Origins::Flags { .. } => Some(credentials::resolve(terminal, file, &asked.whose)?.verifier),
         Origins::Config { .. } => None,
     };
     if let (Some(verifier), Some(gateway)) = (&named, &asked.url) {
@@ -144,8 +144,8 @@ pub(super) fn make(
         Some(Forgery::Tampered) | None => false,
     };
     let signature = match any_key {
-        true => identity::sign(&with_random_key(scheme)?, None, request, &stamp, &content)?,
-        false => identity::sign(verifier, secret, request, &stamp, &content)?,
+        true => credentials::sign(&with_random_key(scheme)?, None, request, &stamp, &content)?,
+        false => credentials::sign(verifier, secret, request, &stamp, &content)?,
     };
     Ok((event::prepare(content, signature.field.1.clone(), forgery), signature))
 }

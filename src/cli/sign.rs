@@ -7,25 +7,25 @@ use serde_json::json;
 use super::args::Sign;
 use super::exit::{Exit, Failure};
 use super::terminal::Terminal;
-use super::{identity, input};
 use crate::cli::request_args::{Lines, RequestArgs};
+use crate::cli::{credentials, input};
 
 /// Signs a body.
 ///
 /// # Errors
 /// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
 pub(super) fn sign(terminal: &mut Terminal, file: &Path, asked: &Sign) -> Result<Exit, Failure> {
-    let identity = identity::resolve(terminal, file, &asked.whose)?;
+    let identity = credentials::resolve(terminal, file, &asked.whose)?;
     let besides = &asked.besides;
     let (url, method) = (besides.url.is_some(), besides.method.is_some());
-    identity::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
+    credentials::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
     let scheme = identity.verifier.scheme();
     let request = RequestArgs::new(besides, scheme, identity.place.as_ref(), Lines::given(&asked.fields))?;
     let content = input::body(terminal, asked.body.as_deref())?;
     let secret = asked.secret.as_deref();
     let secret = secret.filter(|_| asked.private_key_file.is_none());
-    let signer = identity::signer(&identity.verifier, asked.private_key_file.as_deref())?;
-    let signature = identity::sign(&signer, secret, &request, &besides.stamp, &content)?;
+    let signer = credentials::signer(&identity.verifier, asked.private_key_file.as_deref())?;
+    let signature = credentials::sign(&signer, secret, &request, &besides.stamp, &content)?;
     if asked.json {
         let fields: Vec<_> =
             signature.lines().map(|(name, value)| json!({ "name": name, "value": value })).collect();

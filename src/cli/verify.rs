@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::args::Verify;
 use super::exit::{Exit, Failure};
-use super::identity::Identity;
 use super::terminal::{Paint, Terminal};
-use super::{identity, input};
+use crate::cli::credentials::Identity;
 use crate::cli::request_args::{Lines, RequestArgs};
+use crate::cli::{credentials, input};
+use crate::diagnosis::causes::{self, Cause, Span, Work};
 use crate::signature::algorithm::Algorithm;
-use crate::signature::causes::{self, Cause, Span, Work};
 use crate::signature::{ClaimError, Context, Fields, Verifier};
 
 /// Verifies a body.
@@ -21,10 +21,10 @@ use crate::signature::{ClaimError, Context, Fields, Verifier};
 /// # Errors
 /// A [`Failure`] if the arguments are ambiguous, or the body cannot be read.
 pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Result<Exit, Failure> {
-    let identity = identity::resolve(terminal, file, &asked.whose)?;
+    let identity = credentials::resolve(terminal, file, &asked.whose)?;
     let (besides, scheme) = (&asked.besides, identity.verifier.scheme());
     let (url, method) = (besides.url.is_some(), besides.method.is_some());
-    identity::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
+    credentials::note_unsigned(terminal, &identity.verifier, &besides.stamp, url, method);
     let mut lines = Lines::given(&asked.fields);
     lines.push_stamp(scheme, &besides.stamp);
     if let Some(value) = &asked.signature {

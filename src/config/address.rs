@@ -6,9 +6,9 @@ use std::ops::Range;
 use toml::de::DeValue;
 
 use super::Address;
-use super::item::Item;
 use super::problem::{Problem, Problems};
-use super::table::Table;
+use crate::config::toml_table::Table;
+use crate::config::toml_value::Item;
 use crate::upstream::origin::socket_path;
 
 /// Reads a table's `listen`: an address or a list of them, with their places; the default if the key is missing.

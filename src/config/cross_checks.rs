@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use http::Method;
 
-use crate::config::draft::{Draft, Signs};
 use crate::config::problem::{Problem, Problems};
-use crate::config::shown;
-use crate::config::signature::{self, Signature};
-use crate::config::table::Table;
+use crate::config::sections::route_draft::{Draft, Signs};
+use crate::config::sections::signature::{self, Signature};
+use crate::config::showable;
+use crate::config::toml_table::Table;
 use crate::routing::router::{ModelRule, Pattern, Router};
 
 /// A route whose path and model have no error.
@@ -132,7 +132,7 @@ fn conflicts(routes: &[Readable<'_>], problems: &Problems) -> Vec<usize> {
         } else {
             match model {
                 ModelRule::Named(model) => {
-                    let model = shown::quote(model);
+                    let model = showable::quote(model);
                     problem(format!("there is a route for `{later_path}` with the model `{model}` already"))
                         .help("remove one of them, or name another model")
                 }

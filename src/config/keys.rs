@@ -3,8 +3,8 @@
 //! A new key is one entry here. The reader, the schema and the manual page use these tables.
 
 use super::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
-use super::key::{Key, Value, has, names};
-use super::words::{ACCESS, FORMATS, LEVELS, LOG_FORMATS, MODES};
+use crate::config::choices::{ACCESS, FORMATS, LEVELS, LOG_FORMATS, MODES};
+use crate::config::key_description::{Key, Value, has, names};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::scheme::PRESETS;

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 
 use super::Admin;
 use super::environment::{Environment, FileError, SecretFile};
-use super::file::{Loaded, read, read_admin};
 use super::problem::{Report, Style};
-use crate::config::files::{self, Content, ReadError};
+use crate::config::bounded_read::{self, Content, ReadError};
+use crate::config::reader::{Loaded, read, read_admin};
 
 /// Reads a configuration file and the secrets it names. The configuration may come from a pipe.
 ///
@@ -28,8 +28,8 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// As [`load`].
 pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
     let content = match source {
-        Source::FileOrPipe => files::read_once(path, LARGEST_CONFIG),
-        Source::File => files::read_regular(path, LARGEST_CONFIG),
+        Source::FileOrPipe => bounded_read::read_once(path, LARGEST_CONFIG),
+        Source::File => bounded_read::read_regular(path, LARGEST_CONFIG),
     };
     observer(Read { path, seen: Seen::of(&content), limit: LARGEST_CONFIG });
     let content = content.map_err(|error| unreadable(path, error))?;
@@ -43,7 +43,7 @@ pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -
 /// # Errors
 /// [`LoadError`] if the file cannot be read, or `[admin]` has an error.
 pub fn load_admin(path: &Path) -> Result<Option<Admin>, LoadError> {
-    let content = files::read_once(path, LARGEST_CONFIG).map_err(|error| unreadable(path, error))?;
+    let content = bounded_read::read_once(path, LARGEST_CONFIG).map_err(|error| unreadable(path, error))?;
     read_admin(&path.to_string_lossy(), text(path, &content.bytes)?).map_err(LoadError::Wrong)
 }
 
@@ -118,7 +118,7 @@ impl Environment for Machine<'_> {
     }
 
     fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
-        let content = files::read_regular(path, LARGEST_SECRET);
+        let content = bounded_read::read_regular(path, LARGEST_SECRET);
         (self.observer)(Read { path, seen: Seen::of(&content), limit: LARGEST_SECRET });
         secret_file(content)
     }

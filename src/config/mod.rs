@@ -6,43 +6,35 @@
 pub mod cross_checks;
 pub mod digest;
 pub mod environment;
-pub mod files;
 pub mod load;
 pub mod problem;
 pub mod redact;
-pub mod schema;
-pub mod shown;
 pub mod unit;
 
 mod address;
 mod bounds;
-mod challenge;
 mod date;
-mod draft;
-mod file;
-mod item;
-mod key;
 mod keys;
-mod pointer;
-mod proxy;
 mod public_url;
-mod routes;
-mod schemes;
-mod secret;
 mod sections;
 mod settings;
-mod signature;
 mod suggest;
-mod syntax;
-mod table;
-mod upstream;
-mod words;
 
 pub use crate::signature::Mode;
 
-pub use file::{Loaded, read};
+pub use crate::config::reader::{Loaded, read};
 pub use settings::{AccessLog, Address, Admin, Config, Forward, Limits, Log, LogFormat, LogLevel};
 pub use settings::{ProxyProtocol, Route, Server, Sharing, Upstream, XForwarded};
 
+pub mod bounded_read;
+pub mod choices;
+pub mod json_pointer;
+pub mod json_schema;
+pub mod key_description;
+pub mod reader;
+pub mod showable;
 #[cfg(test)]
 mod tests;
+pub mod toml_syntax;
+pub mod toml_table;
+pub mod toml_value;

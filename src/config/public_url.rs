@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use super::item::Item;
+use crate::config::toml_value::Item;
 
 /// Reads the origin (RFC 6454), as written and without a slash at the end: it is signed as text.
 pub(super) fn read(item: &Item<'_>) -> Option<String> {

@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 use redaction::Redaction;
 
-use crate::config::{key, keys, shown};
+use crate::config::{key_description, keys, showable};
 
 /// Whether the TOML parser accepted a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +77,8 @@ impl Values<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             let shown = match place {
-                Place::Elsewhere | Place::Schemes => shown::is_plain_key(name),
-                Place::Signature | Place::Unknown => shown::key(name),
+                Place::Elsewhere | Place::Schemes => showable::is_plain_key(name),
+                Place::Signature | Place::Unknown => showable::key(name),
             };
             if !shown {
                 self.hidden.push(Redaction::secret(key.span()));
@@ -88,7 +88,7 @@ impl Values<'_> {
     }
 
     fn in_value(&mut self, key: &str, value: &Spanned<DeValue<'_>>, place: Place) {
-        let meant = if place == Place::Elsewhere { shown::meant(key) } else { key };
+        let meant = if place == Place::Elsewhere { showable::meant(key) } else { key };
         self.in_value_of(key, meant, value, place);
     }
 
@@ -104,11 +104,11 @@ impl Values<'_> {
             }
             DeValue::String(content) => {
                 self.all.push(value.span());
-                let shown = place.shows(meant) && shown::is_no_secret(meant, content);
+                let shown = place.shows(meant) && showable::is_no_secret(meant, content);
                 if shown && self.hides_credentials(meant, content, value.span()) {
                     return;
                 }
-                shown && shown::value(meant, content)
+                shown && showable::value(meant, content)
             }
             DeValue::Datetime(_) => place.shows(meant),
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {
@@ -131,7 +131,7 @@ impl Values<'_> {
         let place = |part: Range<usize>| {
             inside.start.saturating_add(part.start)..inside.start.saturating_add(part.end)
         };
-        let places = shown::credentials(key, content).into_iter().map(place);
+        let places = showable::credentials(key, content).into_iter().map(place);
         self.hidden.extend(places.map(Redaction::secret));
         true
     }
@@ -154,7 +154,7 @@ impl Place {
             (Self::Elsewhere, "timestamp" | "tolerance" | "proxy_protocol") | (Self::Schemes, _) => {
                 Self::Elsewhere
             }
-            (Self::Elsewhere, key) if key::has(keys::ROOT, key) => Self::Elsewhere,
+            (Self::Elsewhere, key) if key_description::has(keys::ROOT, key) => Self::Elsewhere,
             (Self::Signature | Self::Unknown | Self::Elsewhere, _) => Self::Unknown,
         }
     }

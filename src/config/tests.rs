@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use toml::de::{DeTable, DeValue};
 
 use super::environment::Fixed;
-use super::key;
 use super::keys;
 use super::problem::Style;
+use crate::config::key_description;
 
 const EXAMPLE: &str = include_str!("../../gateway.toml");
 
@@ -62,7 +62,7 @@ fn the_example_has_every_key() {
             Some(table) => collect_value(table.get_ref(), &mut found),
             None => collect(root, &mut found),
         }
-        for key in key::names(known).filter(|key| *key != "value") {
+        for key in key_description::names(known).filter(|key| *key != "value") {
             // A key that conflicts with others of its table is shown as a comment.
             let is_shown = found.contains(&key) || EXAMPLE.contains(&format!("\n# {key} = "));
             assert!(is_shown, "{title} has no {key} in gateway.toml");

@@ -7,7 +7,8 @@
 //!
 //! The end of the process does not wait for the diagnosis: the current sample is given up, and the backlog is dropped.
 
-pub mod allowance;
+pub mod causes;
+pub mod rate_limit;
 pub mod rotation;
 pub mod sample;
 pub mod submit;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{debug, info, warn};
 
+use crate::diagnosis::causes::{Cause, GivenUp};
 use crate::diagnosis::rotation::Rotation;
 use crate::diagnosis::sample::Sample;
 use crate::diagnosis::submit::{Backlog, Order, Submitter};
@@ -27,7 +29,6 @@ use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
-use crate::signature::causes::{Cause, GivenUp};
 use crate::telemetry::identity::TraceId;
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::config::Config;
-use crate::diagnosis::allowance::Allowance;
+use crate::diagnosis::causes::{Cause, GivenUp, Work, likely_cause};
+use crate::diagnosis::rate_limit::Allowance;
 use crate::gateway::reason::Reason;
-use crate::signature::causes::{Cause, GivenUp, Work, likely_cause};
 use crate::signature::scheme::PRESETS;
 use crate::signature::{Context, Fields, Verifier};
 use crate::telemetry::identity::{GivenId, TraceId};

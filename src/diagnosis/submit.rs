@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use crate::diagnosis::allowance::Allowance;
+use crate::diagnosis::rate_limit::Allowance;
 use crate::diagnosis::sample::{LONGEST_CONTENT, RouteContexts, Sample};
 use crate::gateway::reason::Reason;
 use crate::signature::{Context, Fields};

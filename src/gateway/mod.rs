@@ -4,15 +4,15 @@
 //! which is a value. Nothing here knows a front end, a socket or a runtime: clocks, timers and upstreams come in through
 //! [`Resources`]. So there is one path for all requests, and one order of checks.
 
-mod further;
 pub mod reason;
 mod receive;
 mod route;
 
 pub mod examine;
-pub mod guard;
+pub mod further_secrets;
 pub mod rejection;
 pub mod reply;
+pub mod request_guard;
 pub mod resources;
 
 use std::collections::HashMap;
@@ -26,13 +26,14 @@ use http::header::HeaderName;
 use http::{Method, StatusCode};
 
 use crate::admission::client::ClientAddress;
-use crate::admission::holders::Holder;
+use crate::admission::memory::holders::Holder;
 use crate::admission::memory::{Budget, Reservation};
 use crate::admission::rate::Pace;
 use crate::config::{self, AccessLog, Config};
 use crate::diagnosis::sample::RouteContexts;
 use crate::diagnosis::submit::{ROUTE_TOKENS, RouteSubmitter, Submitter};
 use crate::gateway::rejection::Rejection;
+use crate::gateway::request_guard::RequestGuard;
 use crate::message::content::Content;
 use crate::message::head::{Expect, Guarded, HeadError, RequestHead};
 use crate::routing::router::{Candidates, RouteId, Router};
@@ -45,7 +46,6 @@ use crate::telemetry::record::{Record, RouteLabel};
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::request::{ForwardOptions, set_fields};
 use crate::upstream::response::SURPLUS;
-use guard::RequestGuard;
 use receive::Bounds;
 use reply::{OwnReply, Reply};
 use resources::{Delivery, Resources, UpstreamResponse};
@@ -185,7 +185,7 @@ async fn walk<R: Resources, C: Content>(
     record.received = verification.len();
     received?;
     let mut check = verification.complete();
-    further::secrets(resources, &content, &mut check, &mut memory, at).await?;
+    further_secrets::secrets(resources, &content, &mut check, &mut memory, at).await?;
     let request = route.verify(check, record)?;
     content.wait_for_upstream(request.is_authentic());
     let verified = resources.now();

@@ -7,7 +7,7 @@
 //! A head that cannot be served is handed over like any other, so that it is refused in its turn.
 
 pub mod content;
-pub mod unsent;
+pub mod unsent_tail;
 
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};

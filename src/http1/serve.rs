@@ -18,7 +18,7 @@ use crate::http1::connection::content::RequestContent;
 use crate::http1::connection::{Connection, Received, Transport};
 use crate::http1::wake_gated::WakeGated;
 use crate::http1::writer::{self, Guard};
-use crate::runtime::scope::Scope;
+use crate::runtime::request_scope::Scope;
 use crate::runtime::worker::Worker;
 
 /// How long a client whose request was refused early may go on sending while it reads the answer.

@@ -16,7 +16,7 @@ use crate::admission::connections::{ConnectionLimit, Place};
 use crate::http1::buffer::Buffer;
 use crate::http1::serve;
 use crate::listen::listener::Listener;
-use crate::listen::proxy::{self, Patience};
+use crate::listen::proxy_header::{self, Patience};
 use crate::listen::stream::Stream;
 use crate::runtime::control::Signals;
 use crate::runtime::front_end::{AcceptedConnection, FrontEnd};
@@ -235,7 +235,7 @@ async fn connect_at(
         let patience = Patience { limit, last_call: serve::last_call(&worker) };
         let announced = tokio::select! {
             biased;
-            announced = proxy::client(&mut stream, peer, patience, &drain, worker.control().unannounced()) => announced,
+            announced = proxy_header::client(&mut stream, peer, patience, &drain, worker.control().unannounced()) => announced,
             () = place.entry().evicted() => None,
         };
         let Some((client, unread)) = announced else { return };

@@ -22,7 +22,7 @@ use crate::runtime::process;
 use crate::runtime::restart_required;
 use crate::runtime::server_part::ServerPart;
 use crate::telemetry::metric::Meters;
-use crate::telemetry::repeated::Repeated;
+use crate::telemetry::repeated_event::Repeated;
 
 /// A compiled configuration and its number: 1 for the first, one more for each reload.
 #[derive(Debug)]

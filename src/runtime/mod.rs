@@ -7,12 +7,12 @@ pub mod error;
 pub mod front_end;
 pub mod process;
 pub mod reload;
+pub mod request_scope;
 pub mod restart_required;
-pub mod scope;
 pub mod server_part;
 pub mod supervise;
-pub mod view;
 pub mod worker;
+pub mod worker_view;
 
 use std::io;
 use std::mem;

@@ -15,7 +15,7 @@ use crate::admission::connections::ConnectionLimit;
 use crate::admission::memory::Budget;
 use crate::http1::connection::{self, Scratch};
 use crate::runtime::control::{Control, Generation};
-use crate::runtime::view::View;
+use crate::runtime::worker_view::View;
 use crate::telemetry;
 use crate::telemetry::metric::Tally;
 use crate::telemetry::record::{Record, RequestId};

@@ -124,7 +124,7 @@ pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime
 }
 
 /// The text of the signed time, well-formed or not.
-pub(super) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Option<&'f [u8]> {
+pub(crate) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Option<&'f [u8]> {
     match &scheme.timestamp.as_ref()?.place {
         Place::Field(name) => one(fields, name).ok(),
         Place::Key(_) => read(scheme, one(fields, &scheme.field).ok()?).ok()?.named,

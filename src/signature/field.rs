@@ -137,7 +137,7 @@ impl Notation {
     }
 
     /// The field value, with this text in place of a tag.
-    pub(super) fn frame(&self, text: &str, named: Option<(&str, &str)>) -> String {
+    pub(crate) fn frame(&self, text: &str, named: Option<(&str, &str)>) -> String {
         match &self.format {
             Format::Plain { prefix } => format!("{prefix}{text}"),
             Format::List { separator, equals, tag } => {

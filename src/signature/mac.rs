@@ -196,7 +196,7 @@ const LAST_BLOCKS: usize = 256;
 #[cfg(test)]
 thread_local! {
     /// The bytes of messages that this thread has hashed so far.
-    pub(super) static HASHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    pub(crate) static HASHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl fmt::Debug for Keyed {

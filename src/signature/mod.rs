@@ -13,7 +13,6 @@
 //! Nothing here knows hyper: fields come in through [`Fields`], content as byte slices.
 
 pub mod algorithm;
-pub mod causes;
 pub mod challenge;
 pub mod claim;
 pub mod field;
@@ -32,7 +31,6 @@ mod fields;
 mod presets;
 mod public_key;
 mod tag;
-mod trial;
 mod verification;
 mod verifier;
 
@@ -42,5 +40,6 @@ pub use fields::{Fields, Signable};
 pub use verification::{AuthenticRequest, Check, Mismatch, Stepped, Verification};
 pub use verifier::Verifier;
 
+pub mod secret_trial;
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@ use super::claim::{Claim, ClaimError, Context};
 use super::fields::Signable;
 use super::mac::Running;
 use super::template::Body;
-use super::trial::{Trial, Tried};
 use super::verifier::{KeyedSecret, Verifier};
+use crate::signature::secret_trial::{Trial, Tried};
 
 impl Verifier {
     /// Starts to verify a request: reads the claim of its `head`, and keeps the head, so that the proof is about the same

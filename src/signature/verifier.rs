@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::causes::cause::KeyChange;
 use super::challenge::Answers;
 use super::claim::{self, Claim, ClaimError, Context};
 use super::fields::Fields;
@@ -11,22 +10,23 @@ use super::mac::{BadKey, Keyed, Running};
 use super::private_key::PrivateKey;
 use super::scheme::Scheme;
 use super::secret::{Key, Secret};
+use crate::diagnosis::causes::cause::KeyChange;
 
 /// Verifies the signatures of one sender: a scheme, and secrets, any of which may verify.
 #[derive(Debug)]
 pub struct Verifier {
     pub(super) scheme: Arc<Scheme>,
-    pub(super) keys: Vec<KeyedSecret>,
+    pub(crate) keys: Vec<KeyedSecret>,
     /// Verifiers with misread variants of a secret, for explaining a mismatch. They verify no request.
-    pub(super) key_variants: Vec<(KeyChange, Verifier)>,
+    pub(crate) key_variants: Vec<(KeyChange, Verifier)>,
     pub(super) answers: Answers,
     /// The private key, for signing, if the algorithm needs one. The gateway has none.
     pub(super) private: Option<PrivateKey>,
 }
 
 #[derive(Debug)]
-pub(super) struct KeyedSecret {
-    pub(super) name: Arc<str>,
+pub(crate) struct KeyedSecret {
+    pub(crate) name: Arc<str>,
     pub(super) mac: Keyed,
     pub(super) not_after: Option<SystemTime>,
 }
@@ -59,7 +59,7 @@ impl Verifier {
         Ok(Self { private: Some(private), ..Self::new(scheme, vec![secret])? })
     }
 
-    /// Adds variants of the key of this name, for [`causes`](super::causes). They verify no request. A variant that is no
+    /// Adds variants of the key of this name, for [`causes`](crate::diagnosis::causes). They verify no request. A variant that is no
     /// key of the scheme is skipped. The variants' bytes are wiped on return.
     #[must_use]
     pub fn suspecting(
@@ -128,7 +128,7 @@ impl KeyedSecret {
         running
     }
 
-    pub(super) fn counts(&self, now: SystemTime) -> bool {
+    pub(crate) fn counts(&self, now: SystemTime) -> bool {
         self.not_after.is_none_or(|end| now < end)
     }
 }

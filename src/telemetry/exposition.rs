@@ -15,9 +15,9 @@ use prometheus_client::registry::Registry;
 use super::count::{BOUNDS, Distribution};
 use super::metric::{Outcome, RouteSum, Seen, Sum, UNEXPLAINED};
 use crate::config::Mode;
+use crate::diagnosis::causes::Cause;
 use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
-use crate::signature::causes::Cause;
 use crate::telemetry::labels::Labels;
 
 /// The media type of [`text()`].

@@ -13,9 +13,9 @@ use http::StatusCode;
 
 use super::count::Distribution;
 use super::record::Record;
-use super::slot::Slot;
 use crate::gateway::reason::Reason;
 use crate::telemetry::labels::SecretName;
+use crate::telemetry::route_slot::Slot;
 
 /// The metrics of a server. They outlive reloads of the configuration.
 #[derive(Debug)]

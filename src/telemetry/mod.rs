@@ -4,12 +4,12 @@ pub mod count;
 pub mod exposition;
 pub mod identity;
 pub mod labels;
-pub mod line;
+pub mod log_line;
 pub mod metric;
 pub mod record;
-pub mod repeated;
+pub mod repeated_event;
+pub mod route_slot;
 pub mod sink;
-pub mod slot;
 
 use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
@@ -93,7 +93,7 @@ pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Ve
         Some(output) if output.json => {
             if record.level() <= output.level {
                 buffer.clear();
-                line::write(buffer, record, now);
+                log_line::write(buffer, record, now);
                 output.sink.push(buffer);
             }
         }
@@ -115,12 +115,12 @@ fn event(record: &Record) {
                 trace_id = record.trace_id.as_ref().map(|id| id.as_str()),
                 peer = %record.peer,
                 route = record.path(),
-                model = record.model.as_deref().map(line::beginning),
+                model = record.model.as_deref().map(log_line::beginning),
                 status = record.status,
                 reason = record.reason.map(Reason::as_str),
                 challenge = record.challenge,
                 would_refuse = record.observed.map(Reason::as_str),
-                detail = record.detail.as_deref().map(line::beginning),
+                detail = record.detail.as_deref().map(log_line::beginning),
                 secret = record.secret.as_deref(),
                 bytes_in = record.received,
                 bytes_out = record.sent,
@@ -145,12 +145,12 @@ fn millis(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Record, SystemTime, event, fmt, io, line};
+    use super::{Duration, Record, SystemTime, event, fmt, io, log_line};
     use crate::admission::client::ClientAddress;
     use crate::gateway::reason::Reason;
     use crate::telemetry::identity::{GivenId, TraceId};
     use crate::telemetry::record::{RequestId, RouteLabel};
-    use crate::telemetry::slot::Slot;
+    use crate::telemetry::route_slot::Slot;
     use serde_json::Value;
     use std::sync::Arc;
 
@@ -205,7 +205,7 @@ mod tests {
                 }
             }
             buffer.clear();
-            line::write(&mut buffer, &record, SystemTime::now());
+            log_line::write(&mut buffer, &record, SystemTime::now());
             let mut direct: Value = serde_json::from_slice(&buffer).unwrap();
             let mut other = through_tracing(&record);
             for value in [&mut direct, &mut other] {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::identity::{GivenId, TraceId};
-use super::slot::Slot;
 use crate::admission::client::ClientAddress;
 use crate::config::AccessLog;
 use crate::gateway::reason::Reason;
+use crate::telemetry::route_slot::Slot;
 
 /// A number unique to each request, for finding it in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
-use hookgate::admission::footprint::Footprint;
+use hookgate::admission::memory_bound::Footprint;
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Config};

@@ -6,7 +6,7 @@ use std::fs;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use hookgate::cli::definition;
-use hookgate::config::schema::{Explained, reference};
+use hookgate::config::json_schema::{Explained, reference};
 
 /// Compares a page with the committed file; `BLESS=1` writes it.
 fn expect(path: &str, page: &str) {

@@ -16,7 +16,7 @@ use hookgate::signature::scheme::Scheme;
 use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::Stamp;
 use hookgate::signature::{Context, Fields, Verifier};
-use hookgate::telemetry::line;
+use hookgate::telemetry::log_line;
 use hookgate::telemetry::metric::{Meters, Tally};
 use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
 use hookgate::upstream::origin::Origin;
@@ -224,7 +224,7 @@ fn log_line() -> Part {
     let mut out = Vec::with_capacity(1024);
     warm(move || {
         out.clear();
-        line::write(&mut out, black_box(&record), MOMENT);
+        log_line::write(&mut out, black_box(&record), MOMENT);
         black_box(&out);
     })
 }

@@ -16,12 +16,12 @@ use tokio::time::timeout;
 
 use super::args::{Demo, Stamp};
 use super::event::{self, Forgery};
-use super::exchange::{self, Answer, Outgoing, Patience};
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals};
 use super::terminal::{Paint, Stream, Terminal, printable};
 use super::verdict::{self, Verdict};
 use super::{input, send};
+use crate::cli::http_exchange::{self, Answer, Outgoing, Patience};
 use crate::cli::request_args::{Lines, RequestArgs};
 use crate::config::environment::Fixed;
 use crate::config::problem::{Report, Style};
@@ -173,7 +173,7 @@ fn deliver(
         content: event.content,
         ..Outgoing::get(&gateway.origin, PathAndQuery::from_static(PATH), Patience::WITH_AN_APP)
     };
-    let answer = runtime.block_on(exchange::exchange(outgoing));
+    let answer = runtime.block_on(http_exchange::exchange(outgoing));
     let answer = answer.map_err(|error| send::no_answer(&gateway.origin, error))?;
     let media_type = answer.fields.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
     let verdict = verdict::judge(forgery, answer.status, media_type, &answer.content);

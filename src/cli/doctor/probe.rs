@@ -15,8 +15,8 @@ use crate::cli::admin;
 use crate::cli::bypass_probe::BypassProbe;
 use crate::cli::doctor::bypass::Behind;
 use crate::cli::doctor::checks::Heard;
-use crate::cli::exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::exit::Failure;
+use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::{configuration, signals, verdict};
 use crate::config::{Address, Config, digest};
 use crate::signature::sign::Signature;
@@ -43,7 +43,7 @@ pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<
     let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts: digest::parts(config) };
     let content = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
     let page = Outgoing::get(admin, PathAndQuery::from_static("/doctor"), Patience::of(limit));
-    let answer = exchange::now(Outgoing { method: Method::POST, content, ..page }).map_err(no_answer)?;
+    let answer = http_exchange::now(Outgoing { method: Method::POST, content, ..page }).map_err(no_answer)?;
     let other_server =
         || format!("what answers ({}) is not this hookgate's admin listener", answer.status.as_u16());
     if let Some(why) = admin::refusal(&answer) {
@@ -75,7 +75,7 @@ pub(super) fn examination(
     let target = format!("/verify{target}").parse().map_err(|_why| unsendable())?;
     let page = Outgoing::get(admin, target, Patience::of(limit));
     let event = Outgoing { method: method.clone(), fields, content: content.to_vec(), ..page };
-    let answer = exchange::now(event).map_err(no_answer)?;
+    let answer = http_exchange::now(event).map_err(no_answer)?;
     serde_json::from_slice(&answer.content).map_err(|_other| format!("it answers {}", answer.status.as_u16()))
 }
 
@@ -152,7 +152,7 @@ fn ask(
     preface: &'static [u8],
     limit: Duration,
 ) -> Result<Answer, NoAnswer> {
-    exchange::now(Outgoing { method, preface, ..Outgoing::get(gateway, target, Patience::of(limit)) })
+    http_exchange::now(Outgoing { method, preface, ..Outgoing::get(gateway, target, Patience::of(limit)) })
 }
 
 /// The reason for a refusal, if a hookgate answered.

@@ -5,7 +5,7 @@
 //! with an `@` shows no value: what precedes it may be a credential whose beginning cannot be found.
 
 use crate::config::redact::redaction::Redaction;
-use crate::config::{keys, shown};
+use crate::config::{keys, showable};
 
 /// Collects the places to redact.
 pub(super) fn hide(text: &str, hidden: &mut Vec<Redaction>) {
@@ -47,7 +47,7 @@ fn known_key<'t>(path: &'t str, mut at: usize, hidden: &mut Vec<Redaction>) -> O
     for part in path.split('.') {
         let end = at.saturating_add(part.len());
         let name = part.trim();
-        if !shown::key(name) {
+        if !showable::key(name) {
             let start = end.saturating_sub(part.trim_start().len());
             hidden.push(Redaction::secret(start..start.saturating_add(name.len())));
         }
@@ -62,10 +62,10 @@ fn known_key<'t>(path: &'t str, mut at: usize, hidden: &mut Vec<Redaction>) -> O
 fn is_shown(key: &str, value: &str) -> bool {
     let Some(quote @ ('"' | '\'')) = value.chars().next() else {
         let ends_word = |c: char| c.is_whitespace() || "\"'=,[]{}".contains(c);
-        return !value.contains(ends_word) && shown::value(key, value);
+        return !value.contains(ends_word) && showable::value(key, value);
     };
     let content = value.strip_prefix(quote).unwrap_or_default();
-    shown::value(key, content.strip_suffix(quote).unwrap_or(content))
+    showable::value(key, content.strip_suffix(quote).unwrap_or(content))
 }
 
 /// What may precede a value or the name of a table.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Loaded;
-use crate::config::files::{self, ReadError};
+use crate::config::bounded_read::{self, ReadError};
 use crate::config::load::{self, LoadError, Read, Seen, Source};
 use crate::signature::secret::wipe_stack;
 
@@ -89,7 +89,7 @@ impl Watch {
     fn look_at_all(&self) -> Look {
         let mut unreadable = None;
         for (path, known) in &self.files {
-            let read = files::read_regular(path, known.limit);
+            let read = bounded_read::read_regular(path, known.limit);
             let sight = self.sight(Seen::of(&read));
             match read {
                 Err(error) if sight == Sight::Unknown => {

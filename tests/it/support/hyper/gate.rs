@@ -14,13 +14,13 @@ use std::time::Duration;
 use hookgate::admission::connections::Entry;
 use hookgate::admission::memory::{Exhausted, FREE_HEAD, Reservation};
 use hookgate::admission::rate::Uptake;
-use hookgate::gateway::guard::RequestGuard;
+use hookgate::gateway::request_guard::RequestGuard;
 use hookgate::http1::connection::{Limits, Received, Transport as _};
 use hookgate::listen::stream::Stream;
 use hookgate::message::chunked::{Chunked, Malformed, Step};
 use hookgate::message::head::{self, Framing, HeadError, Parsed, RequestHead};
 use hookgate::runtime::deadline::{Deadline, LazyNow};
-use hookgate::runtime::scope::Scope;
+use hookgate::runtime::request_scope::Scope;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use hookgate::gateway::{self, Incoming};
 use hookgate::message::head::{Framing, Persistence, RequestHead, ResponseContext, Version};
 use hookgate::runtime::front_end::{AcceptedConnection, FrontEnd};
-use hookgate::runtime::scope::Scope;
+use hookgate::runtime::request_scope::Scope;
 use hyper::body::{Body as _, Incoming as HyperBody};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hookgate::gateway::guard::RequestGuard;
 use hookgate::gateway::rejection::Rejection;
 use hookgate::gateway::reply::{After, Reply};
+use hookgate::gateway::request_guard::RequestGuard;
 use hookgate::gateway::resources::UpstreamContent;
 use hookgate::message::head::{ResponseContext, Version};
-use hookgate::runtime::scope::Scope;
+use hookgate::runtime::request_scope::Scope;
 use hookgate::upstream::body::ResponseBody;
 use hookgate::upstream::error::chain;
 use hookgate::upstream::response::SURPLUS;

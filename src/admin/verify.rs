@@ -1,0 +1,78 @@
+//! Shell. `/verify/PATH`: whether the running gateway would accept an event, without forwarding it.
+//!
+//! The event is sent as its sender would send it, with `/verify` before its path. It passes through the router and the
+//! verifier in force, and no further: this code has no access to an upstream.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tracing::info;
+
+use std::time::SystemTime;
+
+use crate::admin::document::{content, document};
+use crate::gateway::reason::Reason;
+use crate::runtime::control::Control;
+
+/// The prefix of an event's path.
+const PREFIX: &str = "/verify";
+
+/// The most bytes of content that are read. They are not part of the memory budget.
+const MAX_CONTENT: usize = 64 * 1024;
+
+/// Whether a path of the admin listener is an event's path with the prefix.
+pub(super) fn is_asked_about(path: &str) -> bool {
+    path.strip_prefix(PREFIX).is_some_and(|path| path.starts_with('/'))
+}
+
+/// The result of examining an event.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Examination {
+    /// Whether its signature verifies.
+    pub verifies: bool,
+    /// The path of its route, as configured; `None` if there is none.
+    pub route: Option<String>,
+    /// The name of the secret that verifies it.
+    pub secret: Option<String>,
+    /// Why it would be refused.
+    pub reason: Option<String>,
+    /// Whether its route would forward it although it does not verify, because the route only observes.
+    pub observed: bool,
+    /// The number of the configuration in force.
+    pub generation: u64,
+}
+
+pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (mut head, body) = request.into_parts();
+    let target = head.uri.path_and_query().and_then(|target| target.as_str().strip_prefix(PREFIX));
+    let Some(target) = target.and_then(|target| target.parse::<PathAndQuery>().ok()) else {
+        return document(StatusCode::NOT_FOUND, &json!({ "status": "not found" }));
+    };
+    head.uri = Uri::from(target);
+    let content = match content(body, MAX_CONTENT).await {
+        Ok(content) => content,
+        Err(refusal) => return refusal,
+    };
+    let generation = control.generation();
+    let examined = generation.gateway.examine(&head, &content, SystemTime::now());
+    let route = examined.route.as_deref();
+    let (status, secret, reason) = match &examined.verdict {
+        Ok(secret) => (StatusCode::OK, Some(&**secret), None),
+        Err(rejection) => (rejection.status(), None, rejection.reason().map(Reason::as_str)),
+    };
+    // Attempts to try signatures here are logged, as on the public listeners.
+    info!(route, secret, reason, "an event was examined on the admin listener");
+    let examination = Examination {
+        verifies: secret.is_some(),
+        route: route.map(str::to_owned),
+        secret: secret.map(str::to_owned),
+        reason: reason.map(str::to_owned),
+        observed: examined.is_observed,
+        generation: generation.number,
+    };
+    document(status, &json!(examination))
+}

@@ -1,0 +1,177 @@
+//! Shell. The scheme and secret with which a command signs or verifies, from a route or from the command line.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::cli::args::{Origins, SecretPlace, Stamp, Whose};
+use crate::cli::exit::Failure;
+use crate::cli::request_args::{self, RequestArgs};
+use crate::cli::terminal::Terminal;
+use crate::cli::{configuration, input};
+use crate::config::Config;
+use crate::diagnosis::causes;
+use crate::signature::algorithm::Algorithm;
+use crate::signature::private_key::PrivateKey;
+use crate::signature::secret::Secret;
+use crate::signature::sign::{CannotSign, Signature};
+use crate::signature::{Verifier, sign};
+
+/// A verifier and its origin.
+pub(super) struct Identity {
+    /// Makes and verifies signatures.
+    pub(super) verifier: Arc<Verifier>,
+    /// The configuration, if it came from one.
+    pub(super) config: Option<Config>,
+    /// The public origin and the path of the route that was named.
+    pub(super) place: Option<(Option<String>, String)>,
+}
+
+/// Finds the verifier for the arguments.
+///
+/// # Errors
+/// A [`Failure`] if the configuration has errors, or the arguments are ambiguous.
+pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Result<Identity, Failure> {
+    match whose.means() {
+        Origins::Flags { scheme, secret: place, encoding } => {
+            let text = input::secret(terminal, place)?;
+            let unusable = || Failure::usage(format!("cannot use the secret in {}", place_name(place)));
+            let key = encoding.decode(&text).map_err(|error| unusable().because(error))?;
+            let name: Arc<str> = place_name(place).into();
+            let secret = Secret { name: Arc::clone(&name), key, not_after: None };
+            let verifier = Verifier::new(scheme.clone(), vec![secret]).map_err(|error| {
+                unusable().because(error).hint("say how it is written: --secret-encoding base64 or hex")
+            })?;
+            let verifier = verifier.suspecting(&name, causes::key_changes(&text, encoding));
+            Ok(Identity { verifier: Arc::new(verifier), config: None, place: None })
+        }
+        Origins::Config { route } => {
+            let config = configuration::load(terminal, file)?.config;
+            let route = route.map(|path| configuration::route(&config, path)).transpose()?;
+            let verifier = match route {
+                Some(route) => Arc::clone(&route.verifier),
+                None => the_only_one(&config)?,
+            };
+            let place = route.map(|route| (route.public_url.clone(), route.path.to_string()));
+            Ok(Identity { verifier, config: Some(config), place })
+        }
+    }
+}
+
+/// The verifier that signs: with the private key of this file, or without a file, with the secret that verifies.
+///
+/// # Errors
+/// Wrong usage if the scheme has no private keys, or the file is not one.
+pub(super) fn signer(verifier: &Arc<Verifier>, file: Option<&Path>) -> Result<Arc<Verifier>, Failure> {
+    let Some(file) = file else { return Ok(Arc::clone(verifier)) };
+    let (scheme, shown) = (verifier.scheme(), file.display().to_string());
+    if scheme.algorithm.is_symmetric() {
+        let why = format!("by the scheme {}, one signs with the secret: it has no private keys", scheme.name);
+        return Err(Failure::usage(why).hint("leave --private-key-file away"));
+    }
+    let text = input::private_key(file)?;
+    let unusable = || Failure::usage(format!("cannot use the private key in {shown}"));
+    let private = PrivateKey::read(scheme.algorithm, &text).map_err(|error| {
+        unusable().because(error).hint(if scheme.algorithm == Algorithm::EcdsaP256 {
+            "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
+        } else {
+            "`openssl genpkey -algorithm ed25519` makes one"
+        })
+    })?;
+    let signer = Verifier::of_sender(scheme.clone(), &shown, private);
+    Ok(Arc::new(signer.map_err(|error| unusable().because(error))?))
+}
+
+/// Signs content with the secret of this name, or with the first. An identifier is generated if the scheme signs one and
+/// none is given.
+///
+/// # Errors
+/// Wrong usage if the secret does not exist, or the scheme cannot sign the content.
+pub(super) fn sign(
+    verifier: &Verifier,
+    secret: Option<&str>,
+    asked: &RequestArgs,
+    stamp: &Stamp,
+    content: &[u8],
+) -> Result<Signature, Failure> {
+    let made_up = match (&verifier.scheme().id, &stamp.id) {
+        (Some(_), None) => Some(event_id()?),
+        (Some(_) | None, _) => None,
+    };
+    let id = stamp.id.as_deref().or(made_up.as_deref());
+    let stamp = sign::Stamp { timestamp: stamp.timestamp.as_deref(), id };
+    let signed = verifier.signature(secret, &asked.context(SystemTime::now()), stamp, content);
+    signed.map_err(|error| {
+        let failure = cannot_sign(verifier, secret, error);
+        if error == CannotSign::NoDigest {
+            let origin = asked.origin.as_deref().unwrap_or_default();
+            let target = verifier.target(&asked.target, content);
+            return failure.hint(format!("for this body, say --url '{origin}{target}'"));
+        }
+        failure
+    })
+}
+
+fn cannot_sign(verifier: &Verifier, secret: Option<&str>, error: CannotSign) -> Failure {
+    let scheme = &verifier.scheme().name;
+    match error {
+        CannotSign::NoSecret => {
+            let names: Vec<_> = verifier.secret_names().map(|name| &**name).collect();
+            Failure::usage(format!("there is no secret `{}`", secret.unwrap_or_default()))
+                .hint(format!("there are: {}", names.join(", ")))
+        }
+        CannotSign::PublicKey => Failure::usage(format!("cannot sign by the scheme {scheme}"))
+            .because(error)
+            .hint("--private-key-file FILE names one: of a pair that you have made, with its public half as the secret"),
+        CannotSign::NoId | CannotSign::NotSignable | CannotSign::NotForm | CannotSign::NoDigest => {
+            let content = verifier.scheme().content.as_str();
+            Failure::usage(format!("cannot sign by the scheme {scheme}, which signs `{content}`"))
+                .because(error)
+        }
+    }
+}
+
+/// A unique event identifier.
+fn event_id() -> Result<String, Failure> {
+    let random = input::random_secret()
+        .map_err(|error| Failure::failed("cannot make up an identifier").because(error))?;
+    Ok(format!("msg_{}", random.get(..24).unwrap_or_default()))
+}
+
+/// Notes the flags without effect: those that the scheme does not sign.
+pub(super) fn note_unsigned(
+    terminal: &mut Terminal,
+    verifier: &Verifier,
+    stamp: &Stamp,
+    url: bool,
+    method: bool,
+) {
+    let scheme = verifier.scheme();
+    let useless = request_args::unsigned(scheme, stamp, url, method);
+    if !useless.is_empty() {
+        let (flags, name) = (useless.join(", "), &scheme.name);
+        let signs = match scheme.content.is_body() {
+            true => "the body and nothing else".to_owned(),
+            false => format!("`{}`", scheme.content.as_str()),
+        };
+        terminal.note(format_args!("the scheme {name} signs {signs}: {flags} has no effect"));
+    }
+}
+
+fn the_only_one(config: &Config) -> Result<Arc<Verifier>, Failure> {
+    let mut routes = config.routes.iter();
+    let first = routes.next().ok_or_else(|| Failure::config("the configuration has no route"))?;
+    if routes.all(|route| Arc::ptr_eq(&route.verifier, &first.verifier)) {
+        return Ok(Arc::clone(&first.verifier));
+    }
+    Err(Failure::usage("the routes do not all have the same signature: which is meant?")
+        .hint(format!("say --route PATH, one of {}", configuration::paths(config))))
+}
+
+/// A name for the secret that is safe to print.
+fn place_name(place: SecretPlace<'_>) -> String {
+    match place {
+        SecretPlace::Env(name) => name.to_owned(),
+        SecretPlace::File(path) => path.display().to_string(),
+    }
+}

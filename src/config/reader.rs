@@ -1,0 +1,126 @@
+//! Pure. Reads the text of gateway.toml into a [`Config`], or into a report of every problem.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use toml::de::DeTable;
+use zeroize::Zeroizing;
+
+use crate::config::environment::Environment;
+use crate::config::problem::{Problem, Problems, Report, Severity};
+use crate::config::redact::{Syntax, redact_secrets};
+use crate::config::sections::route_draft::{Common, Signs};
+use crate::config::sections::routes;
+use crate::config::sections::secret::Context;
+use crate::config::sections::upstream::Settings;
+use crate::config::toml_table::Table;
+use crate::config::{Admin, Config, address, keys, sections, sections::schemes, toml_syntax};
+
+/// A configuration, with its warnings and notes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings and notes; no errors.
+    pub report: Report,
+}
+
+/// Reads the text of a configuration file. `name` is the file's path as given: relative paths in the file start at its
+/// directory. Every problem is reported at once, and no secret is shown.
+///
+/// # Errors
+/// The [`Report`], if there is any error.
+pub fn read(
+    name: &str,
+    text: &str,
+    environment: &dyn Environment,
+    now: SystemTime,
+) -> Result<Loaded, Report> {
+    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let context = Context { environment, now, folder, schemes: &[] };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let problems = Problems::default();
+    if errors.is_empty() {
+        let shown = redact_secrets(text, document.get_ref(), Syntax::Sound);
+        let config = compile(document.get_ref(), text, context, &problems);
+        let report = Report::new(name, shown, problems.into_vec());
+        return if report.has_errors() { Err(report) } else { Ok(Loaded { config, report }) };
+    }
+    let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
+    // A copy of the text, which contains the secrets.
+    let mut found = Vec::new();
+    let sound = Zeroizing::new(toml_syntax::without_errors(text, &errors));
+    if let Ok(document) = DeTable::parse(&sound) {
+        compile(document.get_ref(), &sound, context, &problems);
+        // The rest of a broken file may be misread: what looks like a key may be a secret.
+        let hidden = |problem: &Problem| {
+            problem.code == "unknown_key" && shown.get(problem.span.clone()) != text.get(problem.span.clone())
+        };
+        found = problems.into_vec();
+        found.retain(|problem| {
+            problem.severity == Severity::Error && !OF_THE_WHOLE.contains(&problem.code) && !hidden(problem)
+        });
+    }
+    found.extend(toml_syntax::problems(&shown, document.get_ref(), &errors));
+    Err(Report::new(name, shown, found))
+}
+
+/// Reads only `[admin]`, for commands that ask a running gateway: errors elsewhere and missing secrets do not matter to
+/// them. `None` if the admin listener is off.
+///
+/// # Errors
+/// The [`Report`], if the text is not TOML, or `[admin]` has an error.
+pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
+        let problems = toml_syntax::problems(&shown, document.get_ref(), &errors);
+        return Err(Report::new(name, shown, problems));
+    }
+    let end = text.trim_end().len();
+    let problems = Problems::default();
+    let root = Table::open("the file", end..end, document.get_ref(), keys::ROOT, &problems);
+    let elsewhere = problems.len();
+    let (admin, _places) = sections::admin::read(&root);
+    let problems = problems.into_vec().split_off(elsewhere);
+    let report = Report::new(name, redact_secrets(text, document.get_ref(), Syntax::Sound), problems);
+    if report.has_errors() { Err(report) } else { Ok(admin) }
+}
+
+/// Problems that a file may only seem to have because lines with errors were removed.
+const OF_THE_WHOLE: [&str; 11] = [
+    "missing_key",
+    "missing_routes",
+    "missing_signature",
+    "conflicting_routes",
+    "disagreeing_routes",
+    "no_model",
+    "model_twice",
+    "upstream_is_self",
+    "duplicate_address",
+    "duplicate_name",
+    "body_beyond_memory",
+];
+
+/// Compiles a document. The result is meaningless if the problems include an error.
+fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &Problems) -> Config {
+    let end = text.trim_end().len();
+    let root = Table::open("the file", end..end, document, keys::ROOT, problems);
+    let (server, listen) = sections::server::read(&root, context.environment.cores());
+    let limits = sections::limits::read(&root);
+    let (admin, admin_listen) = sections::admin::read(&root);
+    address::distinct(listen.iter().chain(&admin_listen), problems);
+    let log = sections::log::read(&root);
+    let declared = schemes::read(&root);
+    let forward = sections::forward::read(&root, &declared);
+    let context = Context { schemes: &declared, ..context };
+    let common = Common {
+        limits: &limits,
+        upstream: Settings::common(&root),
+        listen: &listen,
+        signature: Signs::read(&root, context),
+        context,
+    };
+    let routes = routes::read(&root, end, common);
+    Config { server, limits, admin, log, forward, routes }
+}

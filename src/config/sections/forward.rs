@@ -1,0 +1,72 @@
+//! Pure. `[forward]`.
+
+use http::HeaderName;
+
+use crate::config::sections::schemes::{Declared, OF_THE_CONNECTION};
+use crate::config::toml_table::Table;
+use crate::config::toml_value::Item;
+use crate::config::{Forward, XForwarded, keys};
+use crate::message::head::is_lookalike;
+use crate::signature::scheme::{PRESETS, Scheme};
+
+/// `[forward]`
+pub(crate) fn read(root: &Table<'_>, declared: &[Declared]) -> Forward {
+    let table = root.section("forward", "`[forward]`", keys::FORWARD);
+    Forward {
+        x_forwarded: table.get("x_forwarded").and_then(|item| x_forwarded(&item)).unwrap_or_default(),
+        verified_field: table.get("verified_field").and_then(|item| verified_field(&item, declared)),
+        via: table.flag("via", false),
+    }
+}
+
+/// Reads `true`, `false` or `"overwrite"`.
+fn x_forwarded(item: &Item<'_>) -> Option<XForwarded> {
+    let message = "`x_forwarded` must be `true`, `false` or `\"overwrite\"`";
+    let help = "`true` appends to what the client claims, `\"overwrite\"` puts what is known in its place";
+    match (item.value.as_bool(), item.value.as_str()) {
+        (Some(true), _) => Some(XForwarded::Append),
+        (Some(false), _) => Some(XForwarded::Off),
+        (None, Some("overwrite")) => Some(XForwarded::Overwrite),
+        (None, _) => item.error("bad_value", message).help(help).refuse(item.problems),
+    }
+}
+
+/// Reads the name of a field that is removed from requests of clients, and whose lookalikes are refused. Fields that a
+/// message or an app may need, and their lookalikes, are refused.
+fn verified_field(item: &Item<'_>, declared: &[Declared]) -> Option<HeaderName> {
+    let example = "\"x-hookgate-verified\"";
+    let text = item.text(example)?;
+    let problem = |message| item.error("bad_field", message).help(format!("for example `{example}`"));
+    let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+        return problem("not the name of a field").refuse(item.problems);
+    };
+    let own = declared.iter().filter_map(|(_, scheme)| scheme.as_deref());
+    let signed = PRESETS.iter().chain(own).flat_map(Scheme::fields);
+    let is_taken =
+        |field: &str| field == name.as_str() || is_lookalike(name.as_str().as_bytes(), field.as_bytes());
+    if signed.chain(OF_THE_CONNECTION).chain(FIELDS_THAT_MATTER).any(is_taken) {
+        return problem("this field has a meaning of its own, and would be removed from what clients send")
+            .refuse(item.problems);
+    }
+    Some(name)
+}
+
+/// Fields whose removal would change the meaning of a message, besides those of the connection: the description of the
+/// content, the identity of the client, and fields that the gateway may append to.
+const FIELDS_THAT_MATTER: [&str; 15] = [
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "date",
+    "authorization",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "cookie",
+    "user-agent",
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+];

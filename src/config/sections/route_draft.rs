@@ -1,0 +1,295 @@
+//! Pure. A draft of one of `[[routes]]`: everything that could be read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::config::address::Listen;
+use crate::config::bounds::MOST_MEMORY;
+use crate::config::choices::MODES;
+use crate::config::problem::Problem;
+use crate::config::sections::limits;
+use crate::config::sections::secret::Context;
+use crate::config::sections::signature::Signature;
+use crate::config::sections::upstream::{self, Settings};
+use crate::config::toml_table::Table;
+use crate::config::toml_value::Item;
+use crate::config::{Limits, Mode, Route, json_pointer, public_url, showable};
+use crate::routing::model::Requirement;
+use crate::routing::router::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
+use crate::signature::Verifier;
+use crate::upstream::origin::Origin;
+
+/// Settings elsewhere in the file that routes depend on.
+pub(crate) struct Common<'c> {
+    /// `[limits]`
+    pub(crate) limits: &'c Limits,
+    /// `[upstream]`
+    pub(crate) upstream: Settings,
+    /// The gateway's own addresses.
+    pub(crate) listen: &'c [Listen],
+    /// `[signature]`
+    pub(crate) signature: Signs,
+    /// Where secrets come from.
+    pub(crate) context: Context<'c>,
+}
+
+/// A table's signature.
+pub(crate) enum Signs {
+    /// The table has none.
+    Absent,
+    /// It has an error.
+    Wrong,
+    /// It is valid.
+    Here(Signature),
+}
+
+impl Signs {
+    /// Reads the `signature` of a table.
+    pub(crate) fn read(table: &Table<'_>, context: Context<'_>) -> Self {
+        match table.get("signature").map(|item| Signature::read(&item, context)) {
+            None => Self::Absent,
+            Some(None) => Self::Wrong,
+            Some(Some(signature)) => Self::Here(signature),
+        }
+    }
+}
+
+/// A route, with everything that could be read.
+pub(crate) struct Draft<'t> {
+    /// Its table, for positions in the file.
+    pub(crate) table: Table<'t>,
+    /// `path`
+    pub(crate) path: Option<Pattern>,
+    /// `model`, or the model of the path.
+    pub(crate) model: Option<ModelRule>,
+    /// `methods`
+    pub(crate) methods: Vec<Method>,
+    /// `max_body`
+    pub(crate) max_body: u64,
+    /// `mode`
+    pub(crate) mode: Mode,
+    /// Its own `signature`.
+    pub(crate) signature: Signs,
+    /// `public_url`
+    pub(crate) public_url: Option<String>,
+    /// `require`, and `integration` once the scheme is known.
+    pub(crate) requirements: Option<Vec<Requirement>>,
+    origin: Option<Origin>,
+    settings: Settings,
+}
+
+impl<'t> Draft<'t> {
+    /// Reads the route of a table.
+    pub(crate) fn read(table: Table<'t>, common: &Common<'_>) -> Self {
+        let path = table.required("path", "\"/webhook\"").and_then(|item| path(&item));
+        let model = model(&table, path.as_ref());
+        let origin = table
+            .required("upstream", "\"http://127.0.0.1:3000\"")
+            .and_then(|item| upstream::origin(&item, common.listen));
+        let limits = common.limits;
+        let max_body = table.size("max_body", limits.max_body, 1..=MOST_MEMORY);
+        if let Some(item) = table.get("max_body")
+            && max_body > limits.max_buffered
+        {
+            limits::body_beyond_memory(&item, max_body, limits).report(table.problems);
+        }
+        let mode = table.choice("mode", &MODES, Mode::Enforce);
+        if matches!(mode, Mode::Observe(_)) {
+            let message = "this route forwards requests that do not verify, too";
+            Problem::warning("observing", table.place("mode"), message)
+                .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`")
+                .report(table.problems);
+        }
+        let methods = table.get("methods").and_then(|item| methods(&item));
+        Self {
+            path,
+            model,
+            methods: methods.unwrap_or_else(|| vec![Method::POST]),
+            max_body,
+            mode,
+            signature: Signs::read(&table, common.context),
+            public_url: table.get("public_url").and_then(|item| public_url::read(&item)),
+            requirements: json_pointer::required(&table),
+            origin,
+            settings: common.upstream.overridden(&table),
+            table,
+        }
+    }
+
+    /// The place where the route names its model.
+    pub(crate) fn model_place(&self) -> Range<usize> {
+        self.table.get("model").map_or_else(|| self.table.place("path"), |item| item.span)
+    }
+
+    /// Completes the route with its own signature or that of the whole file; `None` if it has an error.
+    pub(crate) fn finish(self, whole: Option<&Arc<Verifier>>) -> Option<Route> {
+        let verifier = match self.signature {
+            Signs::Absent => Arc::clone(whole?),
+            Signs::Wrong => return None,
+            Signs::Here(signature) => signature.into_verifier()?,
+        };
+        Some(Route {
+            path: self.path?,
+            model: self.model?,
+            requirements: self.requirements?,
+            public_url: self.public_url,
+            upstream: self.settings.of(self.origin?),
+            verifier,
+            methods: self.methods,
+            max_body: self.max_body,
+            mode: self.mode,
+        })
+    }
+}
+
+fn path(item: &Item<'_>) -> Option<Pattern> {
+    let text = item.text("\"/webhook\"")?;
+    let pattern = match Pattern::parse(text) {
+        Ok(pattern) => pattern,
+        Err(error) => {
+            let problem = Problem::error("bad_path", item.part(text, error.at.clone()), error.to_string());
+            return problem.help(path_help(text, &error)).refuse(item.problems);
+        }
+    };
+    if let Some((at, ambiguity)) = pattern.ambiguity() {
+        let message = "an app that decodes or normalises paths reads another one here";
+        let label = match ambiguity {
+            Ambiguity::Dots => "this segment is resolved",
+            Ambiguity::EncodedSlash | Ambiguity::Backslash => "this becomes two segments",
+            Ambiguity::EncodedUnreserved => "this needs no encoding, and is decoded",
+            Ambiguity::EncodedControl | Ambiguity::BarePercent | Ambiguity::Overlong | Ambiguity::Slashes => {
+                "this is decoded"
+            }
+        };
+        let help = "have the sender send the plain path, and write that: hookgate compares paths as they are received";
+        let problem = Problem::warning("ambiguous_path", item.part(text, at), message);
+        problem.label(label).help(help).report(item.problems);
+    }
+    Some(pattern)
+}
+
+/// What to write instead of an invalid path.
+fn path_help(text: &str, error: &PatternError) -> String {
+    match error.fault {
+        PatternFault::NoLeadingSlash => format!("write `path = \"/{}\"`", showable::quote(text)),
+        PatternFault::NotPath => match text.get(error.at.clone()).unwrap_or_default() {
+            "?" | "#" => {
+                let path = showable::quote(text.get(..error.at.start).unwrap_or_default());
+                format!("the query plays no part: write `path = \"{path}\"`")
+            }
+            other => {
+                let encoded: String = other.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                format!(
+                    "paths are compared as they are received: write `{encoded}` if that is what the sender sends"
+                )
+            }
+        },
+        PatternFault::BarePercent => {
+            "write `%25` for the percent sign itself, if that is what the sender sends".to_owned()
+        }
+        PatternFault::OtherRouters => {
+            let parameter = parameter_like(text, &error.at);
+            format!(
+                "write `{parameter}`: `{{name}}` is any one segment, `{{*rest}}` at the end all that are left"
+            )
+        }
+        PatternFault::NotWholeSegment | PatternFault::BadName => {
+            "write `{name}` for any one segment, `{*rest}` for all that are left".to_owned()
+        }
+        PatternFault::RepeatedName => "give each its own name".to_owned(),
+        PatternFault::RestNotLast => "write `{name}` for a single segment".to_owned(),
+        PatternFault::ModelIsOneSegment => "write `{model}`".to_owned(),
+    }
+}
+
+/// The parameter meant by another router's notation, with the same name if the name is valid here.
+fn parameter_like(text: &str, at: &Range<usize>) -> String {
+    let segment = text.get(at.clone()).unwrap_or_default();
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    // `/hooks*` matches everything with that prefix. The nearest valid pattern is one level deeper.
+    if let Some(prefix) = segment.strip_suffix('*')
+        && !prefix.is_empty()
+        && prefix.chars().all(is_of_name)
+    {
+        return format!("{prefix}/{{*rest}}");
+    }
+    // The type before the name, as in `<int:id>`, is not part of the name.
+    let name = segment.rsplit(':').next().unwrap_or_default();
+    let name =
+        name.trim_start_matches(|c| !is_of_name(c)).split(|c| !is_of_name(c)).next().unwrap_or_default();
+    let takes_all = segment.contains('*') || segment.contains("...") || segment.starts_with("<path:");
+    match (takes_all && at.end == text.len(), name) {
+        (true, "") => "{*rest}".to_owned(),
+        (true, name) => format!("{{*{name}}}"),
+        (false, "") => "{name}".to_owned(),
+        (false, name) => format!("{{{name}}}"),
+    }
+}
+
+/// Reads the model; `None` if it has an error.
+fn model(table: &Table<'_>, path: Option<&Pattern>) -> Option<ModelRule> {
+    let bound = path.is_some_and(Pattern::binds_model);
+    let Some(item) = table.get("model") else {
+        return Some(if bound { ModelRule::Segment } else { ModelRule::Any });
+    };
+    let text = item.text("\"leases\"")?;
+    if text.is_empty() || text.contains(char::is_control) {
+        return item
+            .error("bad_model", "no event names such a model")
+            .help("a model is called as the sender calls it: `model = \"leases\"`")
+            .refuse(table.problems);
+    }
+    if bound {
+        return item
+            .error("model_twice", "this route's model is its path's `{model}` already")
+            .related(table.place("path"), "here")
+            .help(format!(
+                "remove `model`, or write the path without `{{model}}`: `path = \"/webhook/{}\"`",
+                showable::quote(text)
+            ))
+            .refuse(table.problems);
+    }
+    Some(ModelRule::Named(text.to_owned()))
+}
+
+/// Reads the methods: at least one (RFC 9110, section 9), no two the same.
+fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
+    let array = item.array(&item.write("[\"POST\"]"))?;
+    if array.is_empty() {
+        return item
+            .error("out_of_range", "a route without methods takes no request")
+            .help(item.write("[\"POST\"]"))
+            .refuse(item.problems);
+    }
+    let mut all: Vec<(Method, Range<usize>)> = Vec::new();
+    for element in item.elements(array) {
+        let Some(method) = method(&element) else { continue };
+        match all.iter().find(|(other, _)| *other == method) {
+            Some((_, first)) => item.problems.push(
+                element
+                    .error("duplicate_method", format!("{method} is there twice"))
+                    .related(first.clone(), "the first time"),
+            ),
+            None => all.push((method, element.span)),
+        }
+    }
+    Some(all.into_iter().map(|(method, _)| method).collect())
+}
+
+/// Reads a method: a token in upper case (methods are case-sensitive), and not `CONNECT`, which no gateway serves.
+fn method(item: &Item<'_>) -> Option<Method> {
+    let text = item.text("[\"POST\"]")?;
+    let upper = text.trim().to_ascii_uppercase();
+    let problem = |message: &str| item.error("bad_method", message);
+    item.problems.push(match Method::from_bytes(text.as_bytes()) {
+        Ok(Method::CONNECT) => problem("CONNECT asks for a tunnel, and a gateway makes none"),
+        Ok(method) if method.as_str() == upper => return Some(method),
+        _ if Method::from_bytes(upper.as_bytes()).is_ok() => {
+            problem("methods are upper case").help(format!("write `\"{upper}\"`"))
+        }
+        Ok(_) | Err(_) => problem("not a method").help("for example `\"POST\"`"),
+    });
+    None
+}

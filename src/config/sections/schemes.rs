@@ -1,0 +1,308 @@
+//! Pure. `[schemes.NAME]`: the scheme of a sender without a preset.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::config::choices::{FORMATS, Kind};
+use crate::config::json_pointer;
+use crate::config::keys;
+use crate::config::problem::{Problem, Problems};
+use crate::config::sections::challenge;
+use crate::config::toml_table::Table;
+use crate::config::toml_value::Item;
+use crate::message::head::is_lookalike;
+use crate::signature::algorithm::Algorithm;
+use crate::signature::field::{Encoding, Format, MOST_TAGS, Notation, Separator};
+use crate::signature::scheme::{Scheme, SchemeFault, Source};
+use crate::signature::secret::SecretEncoding;
+use crate::signature::template::{PARTS, Template, TemplateFault};
+use crate::signature::window::{Place, Timestamp, Unit};
+
+/// A scheme of the file, by its name; `None` in place of the scheme if it has an error.
+pub(crate) type Declared = (String, Option<Arc<Scheme>>);
+
+/// Reads every `[schemes.NAME]`.
+pub(crate) fn read(root: &Table<'_>) -> Vec<Declared> {
+    let Some(item) = root.get("schemes") else { return Vec::new() };
+    let help = "write the scheme's keys under `[schemes.NAME]`";
+    let Some(entries) = item.table(help) else { return Vec::new() };
+    let declared = |(name, item): (&str, Item<'_>)| {
+        let fine = is_name(name, item.key.clone(), root.problems);
+        let table = Table::of(&item, "this scheme", help, keys::SCHEME);
+        let scheme = table.and_then(|table| scheme(name, &table));
+        (name.to_owned(), scheme.filter(|_| fine).map(Arc::new))
+    };
+    item.entries(entries).map(declared).collect()
+}
+
+/// Checks that a name is free, and valid as a word of an HTTP field.
+fn is_name(name: &str, span: Range<usize>, problems: &Problems) -> bool {
+    let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    let problem = if name.is_empty() || !letters {
+        Problem::error("bad_name", span, "a scheme's name is made of letters, digits, `_`, `.` and `-`")
+            .help("for example `[schemes.acme]`")
+    } else if Scheme::preset(name).is_some() {
+        Problem::error("duplicate_name", span, format!("a scheme called `{name}` ships with hookgate"))
+            .help("call this one otherwise, or use the one that is there: `hookgate schemes` shows it")
+    } else {
+        return true;
+    };
+    problem.report(problems);
+    false
+}
+
+fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
+    let before = table.problems.len();
+    let algorithm = table.choice("algorithm", &Algorithm::ALL, Algorithm::HmacSha256);
+    let field = table.required("header", "\"x-acme-signature\"");
+    let field = field.and_then(|item| headers(&item));
+    let format = format(table);
+    let encoding = table.choice("encoding", &Encoding::ALL, Encoding::Hex);
+    let secret_encoding = table.choice("secret_encoding", &SecretEncoding::ALL, SecretEncoding::Utf8);
+    let content = match table.get("content") {
+        Some(item) => template(&item),
+        None => Some(Template::body()),
+    };
+    let timestamp = timestamp(table);
+    let id = table.get("id").and_then(|item| header(&item));
+    let pointers = |name| -> Vec<Cow<'static, str>> {
+        let all = table.get(name).map(|item| json_pointer::list(&item));
+        all.into_iter().flatten().map(Cow::Owned).collect()
+    };
+    let model_pointers = pointers("model_pointers");
+    let integration_pointers = pointers("integration_pointers");
+    let challenge = table.get("challenge").and_then(|item| challenge::read(&item));
+    let errors = table.problems.len() > before;
+    let (field, other_fields) = field?;
+    let scheme = Scheme {
+        name: name.to_owned().into(),
+        field,
+        other_fields,
+        algorithm,
+        notation: Notation { format: format?, encoding },
+        content: content?,
+        timestamp,
+        id,
+        secret_encoding,
+        model_pointers,
+        integration_pointers,
+        challenge,
+        source: Source::Configured,
+    };
+    if errors {
+        return None;
+    }
+    let fault = scheme.fault().map(|fault| of_the_whole(table, fault));
+    let fault = fault.or_else(|| lookalikes(table, &scheme));
+    let is_sound = fault.is_none();
+    fault.into_iter().for_each(|fault| fault.report(table.problems));
+    is_sound.then_some(scheme)
+}
+
+/// Reports fields that an app could confuse with each other, or with the fields that frame a request: a request with both
+/// is refused.
+fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
+    let others = || scheme.fields().chain(["content-length", "transfer-encoding"]);
+    let (one, other) = scheme.fields().find_map(|one| {
+        let other = others().find(|other| is_lookalike(one.as_bytes(), other.as_bytes()))?;
+        Some((one, other))
+    })?;
+    let message =
+        format!("many apps cannot tell the field `{one}` from `{other}`, so requests with it are refused");
+    let problem = Problem::error("bad_field", table.place("header"), message);
+    Some(problem.help("name only one of them"))
+}
+
+/// Reports parts of a scheme that are valid but do not fit together.
+fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
+    let (key, help) = match fault {
+        SchemeFault::KeyInPlain => {
+            ("timestamp", "write `timestamp = { header = \"x-acme-timestamp\" }`, or `format = \"pairs\"`")
+        }
+        SchemeFault::KeyIsTag => (
+            "timestamp",
+            "`tag` is what stands before the signatures, as in `v1=...`, and this what stands before the time",
+        ),
+        SchemeFault::TimestampUnsigned => ("timestamp", "write it into `content`: `\"{timestamp}.{body}\"`"),
+        SchemeFault::NoTimestamp => {
+            ("content", "write `timestamp = { header = \"x-acme-timestamp\", unit = \"s\" }`")
+        }
+        SchemeFault::IdUnsigned => ("id", "write it into `content`: `\"{id}.{body}\"`"),
+        SchemeFault::NoId => ("content", "write `id = \"x-acme-id\"`"),
+        SchemeFault::KeyInSeveral => {
+            ("timestamp", "write `timestamp = { header = \"x-acme-timestamp\" }`, or name one `header`")
+        }
+        SchemeFault::ProofIsSignature => (
+            "challenge",
+            "only what has a sign of its own in `content`, such as the `:` of `v0:{timestamp}:{body}`, can be told from it",
+        ),
+        SchemeFault::TokenSignsNothing => ("content", "remove `content`, or choose another `algorithm`"),
+    };
+    Problem::error("bad_scheme", table.place(key), fault.to_string()).help(help)
+}
+
+/// Reads `header`: one field that carries signatures, or several of which any may.
+fn headers(item: &Item<'_>) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
+    let Some(array) = item.value.as_array() else { return Some((header(item)?, Vec::new())) };
+    let mut all: Vec<Cow<'static, str>> = Vec::new();
+    for element in item.elements(array) {
+        let name = header(&element)?;
+        if all.contains(&name) {
+            element.error("duplicate_name", "this field is there twice").report(item.problems);
+        }
+        all.push(name);
+    }
+    if all.is_empty() || all.len() > MOST_TAGS {
+        let message = format!("a signature is in one field, or in one of {MOST_TAGS} at most");
+        let problem = item.error("out_of_range", message);
+        return problem.help(item.write("\"x-acme-signature\"")).refuse(item.problems);
+    }
+    let others = all.split_off(1);
+    Some((all.pop()?, others))
+}
+
+/// Reads the name of a field, in lower case.
+fn header(item: &Item<'_>) -> Option<Cow<'static, str>> {
+    let text = item.text("\"x-acme-signature\"")?;
+    let fault = match HeaderName::from_bytes(text.as_bytes()) {
+        Ok(name) if !OF_THE_CONNECTION.contains(&name.as_str()) => {
+            return Some(Cow::Owned(name.as_str().to_owned()));
+        }
+        Ok(_) => "this field is about the connection or the framing, and no sender can sign in it",
+        Err(_) => "not the name of a field",
+    };
+    item.error("bad_field", fault).help(item.write("\"x-acme-signature\"")).refuse(item.problems)
+}
+
+fn template(item: &Item<'_>) -> Option<Template> {
+    let text = item.text("\"{timestamp}.{body}\"")?;
+    Template::parse(text)
+        .map_err(|error| {
+            let help = match error.fault {
+                TemplateFault::NoBody => {
+                    "write `{body}` where the content stands in what is signed".to_owned()
+                }
+                TemplateFault::SecondBody => "remove one of the two".to_owned(),
+                TemplateFault::DigestUnsigned => {
+                    "write `{url}` or `{query}` into it, as the sender does".to_owned()
+                }
+                TemplateFault::Brace | TemplateFault::Unknown => format!("the parts are {PARTS}"),
+                TemplateFault::NothingBetween => {
+                    "such a scheme cannot be verified safely; what does its sender put between them?"
+                        .to_owned()
+                }
+            };
+            let span = item.part(text, error.at.clone());
+            Problem::error("bad_content", span, error.to_string()).help(help).report(item.problems);
+        })
+        .ok()
+}
+
+/// Reads `format` and the keys that belong to it.
+fn format(table: &Table<'_>) -> Option<Format> {
+    let kind = table.choice("format", &FORMATS, Kind::Plain);
+    let strangers: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
+    for item in strangers.iter().filter_map(|name| table.get(name)) {
+        let help = if kind == Kind::Plain {
+            "a list is `format = \"pairs\"` (`t=1,v1=ab`) or `format = \"tagged\"` (`v1,ab v1,cd`)"
+        } else {
+            "a list has a `tag` before each signature: `tag = \"v1\"`"
+        };
+        let message = format!("`{}` does not go with this format", item.name);
+        Problem::error("wrong_format", item.key, message).help(help).report(table.problems);
+    }
+    if kind == Kind::Plain {
+        let prefix = match table.get("prefix") {
+            Some(item) => item.text("\"sha256=\"")?,
+            None => "",
+        };
+        return Some(Format::Plain { prefix: prefix.to_owned().into() });
+    }
+    let (equals, usual) = if kind == Kind::Pairs { ('=', Separator::Comma) } else { (',', Separator::Space) };
+    let separator = table.choice("separator", &Separator::ALL, usual);
+    let item = table.required("tag", "\"v1\"")?;
+    let tag = item.text("\"v1\"")?;
+    if separator.as_str().starts_with(equals) {
+        let message = format!("`{equals}` stands between a tag and its signature already");
+        let span = table.place("separator");
+        Problem::error("wrong_format", span, message)
+            .help("write `separator = \" \"`")
+            .report(table.problems);
+    }
+    let letters = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '=');
+    if tag.is_empty() || !tag.chars().all(letters) {
+        let problem = item.error("bad_name", "no list can have such a tag");
+        return problem.help(item.write("\"v1\"")).refuse(table.problems);
+    }
+    Some(Format::List { separator, equals, tag: tag.to_owned().into() })
+}
+
+/// Reads `timestamp` and `tolerance`.
+fn timestamp(table: &Table<'_>) -> Option<Timestamp> {
+    let Some(item) = table.get("timestamp") else {
+        if let Some(tolerance) = table.get("tolerance") {
+            let message = "without a timestamp there is nothing to tolerate";
+            Problem::error("bad_scheme", tolerance.key, message).help("remove it").report(table.problems);
+        }
+        return None;
+    };
+    let example = "{ header = \"x-acme-timestamp\", unit = \"s\" }";
+    let inner = Table::of(&item, "`timestamp`", &item.write(example), keys::TIMESTAMP)?;
+    let unit = inner.choice("unit", &Unit::ALL, Unit::Seconds);
+    let (past, future) = tolerance(table, (TOLERANCE, TOLERANCE));
+    let place = match (inner.get("header"), inner.get("key")) {
+        (Some(item), None) => Place::Field(header(&item)?),
+        (None, Some(item)) => Place::Key(item.text("\"t\"")?.to_owned().into()),
+        (Some(_), Some(item)) => {
+            let message = "a timestamp is in one place, not in `header` and `key`";
+            return Problem::error("bad_scheme", item.key, message)
+                .help("remove one of them")
+                .refuse(table.problems);
+        }
+        (None, None) => {
+            let message = "this timestamp has neither `header` nor `key`";
+            let help = format!(
+                "{}, or `{{ key = \"t\" }}` where it stands in the signature field",
+                item.write(example)
+            );
+            return item.error("missing_key", message).help(help).refuse(table.problems);
+        }
+    };
+    Some(Timestamp { place, unit, past, future })
+}
+
+/// Reads `tolerance`: how far the signed time may be from now, past and future; or the default.
+pub(crate) fn tolerance(table: &Table<'_>, (past, future): (Duration, Duration)) -> (Duration, Duration) {
+    match table.get("tolerance") {
+        Some(item) if item.value.as_table().is_some() => {
+            let inner = table.section("tolerance", "`tolerance`", keys::TOLERANCE);
+            (inner.duration("past", past), inner.duration("future", future))
+        }
+        Some(_) => {
+            let both = table.duration("tolerance", past);
+            (both, both)
+        }
+        None => (past, future),
+    }
+}
+
+/// Fields that every HTTP implementation interprets, or that are hop-by-hop.
+pub(crate) const OF_THE_CONNECTION: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The tolerance that most senders recommend.
+const TOLERANCE: Duration = Duration::from_secs(300);

@@ -1,0 +1,289 @@
+//! Pure. One element of `secrets`: where the secret is, its name, and checks of its quality.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use zeroize::Zeroizing;
+
+use crate::config::date::{self, DateError};
+use crate::config::environment::{Environment, FileError, is_variable_name};
+use crate::config::problem::Problem;
+use crate::config::sections::schemes::Declared;
+use crate::config::toml_table::Table;
+use crate::config::toml_value::Item;
+use crate::config::{keys, showable};
+use crate::diagnosis::causes::{self, KeyChange};
+use crate::signature::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
+
+/// The context that a configuration is read in.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'c> {
+    /// The schemes of the file.
+    pub(crate) schemes: &'c [Declared],
+    /// Where secrets come from.
+    pub(crate) environment: &'c dyn Environment,
+    /// The time of reading.
+    pub(crate) now: SystemTime,
+    /// The configuration file's directory: relative paths start there.
+    pub(crate) folder: &'c Path,
+}
+
+/// A secret's name, also if the secret itself has an error.
+pub(crate) struct Named {
+    /// The name, as in the log.
+    pub(crate) name: Arc<str>,
+    /// Where the secret is in the file.
+    pub(crate) span: Range<usize>,
+    /// The secret; `None` if it has an error.
+    pub(crate) secret: Option<Secret>,
+    /// Keys that may have been meant instead, for the diagnosis of signatures that do not verify.
+    pub(crate) slips: Vec<(KeyChange, Key)>,
+}
+
+/// Reads an element of `secrets`, with this `index` from 0.
+pub(crate) fn read(
+    item: &Item<'_>,
+    index: usize,
+    encoding: SecretEncoding,
+    context: Context<'_>,
+) -> Option<Named> {
+    let help = "write `secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }]`";
+    let table = Table::of(item, "a secret", help, keys::SECRET)?;
+    let name = table.get("name").and_then(|item| name(&item)).unwrap_or_else(|| default_name(index));
+    let encoding = table.choice("encoding", &SecretEncoding::ALL, encoding);
+    let not_after = match table.get("not_after") {
+        Some(item) => not_after(&item, context.now).map(Some),
+        None => Some(None),
+    };
+    let mut slips = Vec::new();
+    let key = source(&table).and_then(|source| {
+        let text = text(&source, context)?;
+        let key = key(&source, &text, encoding)?;
+        slips.extend(causes::key_changes(&text, encoding));
+        Some(key)
+    });
+    let secret = key.zip(not_after);
+    let secret = secret.map(|(key, not_after)| Secret { name: Arc::clone(&name), key, not_after });
+    let span = table.get("name").map_or(item.span.clone(), |item| item.span);
+    Some(Named { name, span, secret, slips })
+}
+
+/// Reads a `verify_token`: a secret without a name, as text.
+pub(crate) fn token(item: &Item<'_>, context: Context<'_>) -> Option<Key> {
+    let help = item.write("{ env = \"META_VERIFY_TOKEN\" }");
+    let table = Table::of(item, "`verify_token`", &help, keys::VERIFY_TOKEN)?;
+    let source = source(&table)?;
+    let text = text(&source, context)?;
+    key(&source, &text, SecretEncoding::Utf8)
+}
+
+fn default_name(index: usize) -> Arc<str> {
+    match index {
+        0 => "current".into(),
+        _ => format!("secret-{}", index.saturating_add(1)).into(),
+    }
+}
+
+/// Reads a name that is valid as a label, as a log field and as a word of an HTTP field.
+fn name(item: &Item<'_>) -> Option<Arc<str>> {
+    let text = item.text("\"current\"")?;
+    let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if text.is_empty() || !letters {
+        return item
+            .error("bad_name", "a secret's name is made of letters, digits, `_`, `.` and `-`")
+            .help("for example `name = \"current\"`")
+            .refuse(item.problems);
+    }
+    Some(text.into())
+}
+
+fn not_after(item: &Item<'_>, now: SystemTime) -> Option<SystemTime> {
+    let moment = match (item.value.as_datetime(), item.value.as_str()) {
+        (Some(datetime), _) => date::moment(datetime),
+        (None, Some(text)) => date::parse(text),
+        (None, None) => Err(DateError::NotDate),
+    };
+    if let Err(error) = moment {
+        let help = "write date, time and time zone: `not_after = 2026-12-31T00:00:00Z`";
+        return item.error("bad_date", error.to_string()).help(help).refuse(item.problems);
+    }
+    if moment.is_ok_and(|moment| moment <= now) {
+        let problem = item.warning("secret_expired", "this secret does not count any more");
+        problem.label("this moment is past").help("remove the secret").report(item.problems);
+    }
+    moment.ok()
+}
+
+/// The text of a secret.
+type Text = Zeroizing<Vec<u8>>;
+
+/// Where a secret's text is.
+struct Source<'t> {
+    item: Item<'t>,
+    text: &'t str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Variable,
+    File,
+    Inline,
+}
+
+fn source<'t>(table: &Table<'t>) -> Option<Source<'t>> {
+    let mut found = [("env", Kind::Variable), ("file", Kind::File), ("value", Kind::Inline)]
+        .into_iter()
+        .filter_map(|(name, kind)| table.get(name).map(|item| (item, kind)));
+    let Some((item, kind)) = found.next() else {
+        return Problem::error("missing_key", table.span(), "this secret has neither `env` nor `file`")
+            .help("write `{ env = \"PROPIFY_WEBHOOK_SECRET\" }` or `{ file = \"/run/secrets/propify\" }`")
+            .refuse(table.problems);
+    };
+    if let Some((other, _)) = found.next() {
+        let message = format!("a secret is in one place, not in `{}` and `{}`", item.name, other.name);
+        return Problem::error("secret_places", other.key, message)
+            .related(item.key, "the other one")
+            .help("write one `{ ... }` for each secret")
+            .refuse(table.problems);
+    }
+    let example = match kind {
+        Kind::Variable => "\"PROPIFY_WEBHOOK_SECRET\"",
+        Kind::File => "\"/run/secrets/propify\"",
+        Kind::Inline => "\"...\"",
+    };
+    let text = item.text(example)?;
+    Some(Source { item, text, kind })
+}
+
+/// Reads a secret's text, without the line break at the end of a file.
+fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
+    let Source { item, text, kind } = source;
+    match kind {
+        Kind::Variable => variable(item, text, context),
+        Kind::File => file(item, text, context),
+        Kind::Inline => {
+            let message = "a secret stands in the configuration itself";
+            Problem::warning("secret_inline", item.key.clone(), message)
+                .label("for trying things out only")
+                .help("write `env = \"NAME\"` or `file = \"PATH\"`")
+                .report(source.item.problems);
+            Some(Zeroizing::new(text.as_bytes().to_vec()))
+        }
+    }
+}
+
+fn variable(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
+    if !is_variable_name(name) {
+        // The value is not repeated: a user who misunderstands `env` writes the secret itself here.
+        return item
+            .error("bad_variable", "not the name of an environment variable")
+            .help("`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`")
+            .refuse(item.problems);
+    }
+    let value = context.environment.variable(name).map(OsString::into_encoded_bytes).map(Zeroizing::new);
+    if value.is_none() {
+        item.error("secret_unset", format!("the environment variable `{name}` is not set"))
+            .help(format!("export {name}=..."))
+            .report(item.problems);
+    }
+    value
+}
+
+fn file(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
+    let path = context.folder.join(name);
+    let shown = path.to_string_lossy();
+    let shown = if showable::value("file", name) { shown } else { "...".into() };
+    let file = match context.environment.file(&path) {
+        Ok(file) => file,
+        Err(error) => {
+            let message = format!("the secret's file {shown} cannot be read: {error}");
+            let help = unreadable_help(&error, &shown);
+            return item.error("secret_unreadable", message).help(help).refuse(item.problems);
+        }
+    };
+    if file.readable_by_everyone {
+        item.warning("secret_exposed", format!("every user of this machine can read {shown}"))
+            .help(format!("chmod o-r {shown}"))
+            .report(item.problems);
+    }
+    let mut bytes = file.bytes;
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        let message = format!("the line break at the end of {shown} does not count as part of the secret");
+        Problem::note("secret_newline", item.span.clone(), message).report(item.problems);
+    }
+    Some(bytes)
+}
+
+/// What to do about a file that cannot be read.
+fn unreadable_help(error: &FileError, shown: &str) -> String {
+    match error {
+        FileError::Missing => format!("put the secret into {shown}, or name the file it is in"),
+        FileError::Denied => {
+            format!("let the user that hookgate runs as read it: chown, then chmod 400 {shown}")
+        }
+        FileError::NotFile("a folder") => "name a file in it".into(),
+        FileError::NotFile(_) => {
+            "put the secret into a file: it is read again at each reload, without waiting".into()
+        }
+        FileError::TooLarge(_) | FileError::Other(_) => "name a file with the secret in it".into(),
+    }
+}
+
+fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key> {
+    let item = &source.item;
+    if text.trim_ascii().is_empty() {
+        let help = match source.kind {
+            Kind::Variable => format!("export {}=...", source.text),
+            Kind::File | Kind::Inline => "put the secret there that the sender gave you".to_owned(),
+        };
+        return item.error("secret_empty", "this secret is empty").help(help).refuse(source.item.problems);
+    }
+    let stray = text.trim_ascii().len() != text.len();
+    let key = match encoding.decode(text) {
+        Ok(key) => key,
+        Err(error) => {
+            let help = match encoding {
+                SecretEncoding::Utf8 => {
+                    "keep a key that is no text in base64 or hex: `encoding = \"base64\"`"
+                }
+                SecretEncoding::Base64 | SecretEncoding::Hex if stray => {
+                    "there is white space at its beginning or end: remove it"
+                }
+                SecretEncoding::Base64 | SecretEncoding::Hex => {
+                    "correct the secret, or write `encoding = \"utf8\"` if the sender uses its text as it is"
+                }
+            };
+            return item.error("secret_encoding", error.to_string()).help(help).refuse(source.item.problems);
+        }
+    };
+    if key.is_empty() {
+        return item
+            .error("secret_empty", "this secret is empty once it is decoded")
+            .refuse(source.item.problems);
+    }
+    if stray {
+        let message = "this secret begins or ends with white space, which counts as part of it";
+        let help = "if nothing verifies, this is why: remove the white space";
+        item.warning("secret_white_space", message).help(help).report(source.item.problems);
+    }
+    match weakness(text, &key) {
+        Some(Weakness::Sample) => item
+            .warning("secret_sample", "this secret is a sample value, which anyone can guess")
+            .help("use the one that the sender gave you, or set a random one there: openssl rand -hex 32")
+            .report(source.item.problems),
+        Some(Weakness::Short(bytes)) => item
+            .warning("secret_short", format!("this secret has only {bytes} bytes"))
+            .help("16 random bytes are the least: set another at the sender, from openssl rand -hex 32")
+            .report(source.item.problems),
+        None => {}
+    }
+    Some(key)
+}

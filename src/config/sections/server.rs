@@ -1,0 +1,52 @@
+//! Pure. `[server]`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::config::address::{self, Listen};
+use crate::config::bounds::{MOST_CONNECTIONS, MOST_WORKERS};
+use crate::config::sections::proxy_protocol;
+use crate::config::toml_table::Table;
+use crate::config::toml_value::Item;
+use crate::config::{Server, Sharing, keys};
+
+/// Reads `[server]`, with the places of its addresses.
+pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize) -> (Server, Vec<Listen>) {
+    let table = root.section("server", "`[server]`", keys::SERVER);
+    let listen = address::listen(&table, LISTEN);
+    let shared = table.flag("reuse_port", false);
+    let server = Server {
+        listen: listen.iter().map(|listen| listen.address.clone()).collect(),
+        sharing: if shared { Sharing::WithOthers } else { Sharing::Alone },
+        unix_mode: table.get("unix_mode").and_then(|item| mode(&item)).unwrap_or(UNIX_MODE),
+        proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy_protocol::read(&item, &listen)),
+        workers: at_least_one(table.count("workers", cores.get(), 1..=MOST_WORKERS)),
+        max_connections: at_least_one(table.count("max_connections", 10_000, 1..=MOST_CONNECTIONS)),
+        drain_delay: table.duration("drain_delay", Duration::ZERO),
+        shutdown_grace: table.duration("shutdown_grace", Duration::from_secs(30)),
+    };
+    (server, listen)
+}
+
+/// Reads the mode of a file, in octal digits as for chmod(1).
+fn mode(item: &Item<'_>) -> Option<u32> {
+    let text = item.text("\"0660\"")?;
+    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let mode = digits.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o777);
+    if mode.is_none() {
+        item.error("bad_value", "a file's mode is three octal digits, with a 0 before them")
+            .help("for example `unix_mode = \"0660\"`: its user and its group may connect")
+            .report(item.problems);
+    }
+    mode
+}
+
+fn at_least_one(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
+}
+
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// The user and the group may connect.
+const UNIX_MODE: u32 = 0o660;

@@ -1,0 +1,232 @@
+//! Pure. `[signature]`, and a route's `signature`: a scheme and its secrets, any of which may verify.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq as _;
+
+use crate::config::problem::Problem;
+use crate::config::sections::secret::{self, Context, Named};
+use crate::config::toml_table::Table;
+use crate::config::toml_value::Item;
+use crate::config::{keys, sections::schemes, showable, suggest};
+use crate::diagnosis::causes::KeyChange;
+use crate::signature::Verifier;
+use crate::signature::challenge::Challenge;
+use crate::signature::mac::Keyed;
+use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::secret::{Key, Secret, SecretEncoding};
+
+/// How to write a signature within a route.
+pub(crate) const EXAMPLE: &str =
+    "signature = { scheme = \"propify\", secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }] }";
+
+/// A valid signature that still holds its secrets.
+pub(crate) struct Signature {
+    scheme: Arc<Scheme>,
+    secrets: Vec<Suspected>,
+    challenges: Challenges,
+}
+
+/// Who answers the sender's challenges.
+enum Challenges {
+    /// The upstream, as for any event.
+    Forwarded,
+    /// The gateway. Some challenges come with this token.
+    Answered(Option<Key>),
+}
+
+/// A secret, and keys that may have been meant instead.
+type Suspected = (Secret, Vec<(KeyChange, Key)>);
+
+impl Signature {
+    /// Reads a signature; `None` if there is an error in it.
+    pub(crate) fn read(item: &Item<'_>, context: Context<'_>) -> Option<Self> {
+        let help = format!("write `{EXAMPLE}`");
+        let table = Table::of(item, "`signature`", &help, keys::SIGNATURE)?;
+        let scheme = table.required("scheme", "\"propify\"").and_then(|item| scheme(&item, context));
+        let secrets = secrets(&table, scheme.as_deref(), context);
+        let challenges = challenges(&table, scheme.as_deref(), context);
+        let scheme = scheme.map(|scheme| with_tolerance(scheme, &table));
+        Some(Self { scheme: scheme?, secrets: secrets?, challenges: challenges? })
+    }
+
+    /// Whether the gateway answers an unsigned challenge that arrives as a GET.
+    pub(crate) fn answers_get(&self) -> bool {
+        let unsigned = self.scheme.challenge.as_ref().is_some_and(Challenge::is_unsigned);
+        unsigned && matches!(self.challenges, Challenges::Answered(_))
+    }
+
+    /// Its scheme.
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// Whether two signatures have the same scheme, and the same secrets under the same names.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        let challenges = match (&self.challenges, &other.challenges) {
+            (Challenges::Forwarded, Challenges::Forwarded)
+            | (Challenges::Answered(None), Challenges::Answered(None)) => true,
+            (Challenges::Answered(Some(one)), Challenges::Answered(Some(other))) => same(one, other),
+            (Challenges::Forwarded | Challenges::Answered(_), _) => false,
+        };
+        challenges
+            && self.scheme == other.scheme
+            && self.secrets.len() == other.secrets.len()
+            && self.secrets.iter().zip(&other.secrets).all(|((one, _), (other, _))| {
+                one.name == other.name && one.not_after == other.not_after && same(&one.key, &other.key)
+            })
+    }
+
+    /// Builds the verifier. `None` if a secret is not a key of its algorithm, which has been reported.
+    pub(crate) fn into_verifier(self) -> Option<Arc<Verifier>> {
+        let (secrets, slips): (Vec<_>, Vec<_>) = self.secrets.into_iter().unzip();
+        let names: Vec<_> = secrets.iter().map(|secret| Arc::clone(&secret.name)).collect();
+        let verifier = Verifier::new(self.scheme, secrets).ok()?;
+        let named = names.iter().zip(slips);
+        let verifier = named.fold(verifier, |verifier, (name, slips)| verifier.suspecting(name, slips));
+        Some(Arc::new(match &self.challenges {
+            Challenges::Forwarded => verifier,
+            Challenges::Answered(token) => verifier.answering(token.as_ref()),
+        }))
+    }
+}
+
+/// Reads `challenge` and `verify_token`; `None` if they have an error.
+fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) -> Option<Challenges> {
+    let answered = table.choice("challenge", &[("forward", false), ("answer", true)], false);
+    let token = table.get("verify_token");
+    let key = token.as_ref().map(|item| secret::token(item, context));
+    let scheme = scheme?;
+    let name = &scheme.name;
+    let needs_token = scheme.challenge.as_ref().is_some_and(Challenge::needs_token);
+    if let (true, None, Some(item)) = (answered, &scheme.challenge, table.get("challenge")) {
+        let message = format!("the sender of scheme `{name}` asks nothing before it delivers");
+        return item.error("no_challenge", message).help("remove it").refuse(table.problems);
+    }
+    if let (Some(item), false) = (&token, answered && needs_token) {
+        let message = match needs_token {
+            true => "nothing compares this token, because challenges are forwarded".to_owned(),
+            false => format!("the challenges of scheme `{name}` come without a token"),
+        };
+        let help = if needs_token { "add `challenge = \"answer\"`" } else { "remove it" };
+        return Problem::error("no_challenge", item.key.clone(), message).help(help).refuse(table.problems);
+    }
+    match key {
+        _ if !answered => Some(Challenges::Forwarded),
+        Some(key) => Some(Challenges::Answered(Some(key?))),
+        None if needs_token => {
+            let message =
+                format!("whoever asks by scheme `{name}` proves itself by a token, and there is none");
+            let token = "verify_token = { env = \"META_VERIFY_TOKEN\" }";
+            Problem::error("missing_key", table.place("challenge"), message)
+                .help(format!("add the token that you have told the sender: `{token}`"))
+                .refuse(table.problems)
+        }
+        None => Some(Challenges::Answered(None)),
+    }
+}
+
+fn scheme(item: &Item<'_>, context: Context<'_>) -> Option<Arc<Scheme>> {
+    let text = item.text("\"propify\"")?;
+    if let Some((_, declared)) = context.schemes.iter().find(|(name, _)| name == text) {
+        return declared.clone();
+    }
+    let scheme = Scheme::preset(text);
+    if scheme.is_none() {
+        let own = context.schemes.iter().map(|(name, _)| name.as_str());
+        let names = || own.clone().chain(PRESETS.iter().map(|scheme| &*scheme.name));
+        let message = format!("there is no scheme {:?}", showable::quote(text));
+        let problem = item
+            .error("unknown_scheme", message)
+            .help(format!("`hookgate schemes` shows those that ship with it{}", others(own.clone())));
+        problem.meant(suggest::nearest(text, names())).report(item.problems);
+    }
+    scheme.map(|scheme| Arc::new(scheme.clone()))
+}
+
+/// The scheme, with this signature's `tolerance` if it sets one.
+fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>) -> Arc<Scheme> {
+    let Some(item) = table.get("tolerance") else { return scheme };
+    let name = scheme.name.clone();
+    match &mut Arc::make_mut(&mut scheme).timestamp {
+        Some(timestamp) => {
+            let usual = (timestamp.past, timestamp.future);
+            (timestamp.past, timestamp.future) = schemes::tolerance(table, usual);
+        }
+        None => {
+            let message = format!("scheme `{name}` signs no time, so there is nothing to tolerate");
+            Problem::error("no_timestamp", item.key, message).help("remove it").report(table.problems);
+        }
+    }
+    scheme
+}
+
+/// Reads the secrets in the order of the file; `None` if any has an error.
+fn secrets(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) -> Option<Vec<Suspected>> {
+    let encoding = scheme.map_or(SecretEncoding::default(), |scheme| scheme.secret_encoding);
+    let example = "[{ env = \"PROPIFY_WEBHOOK_SECRET\" }]";
+    let item = table.required("secrets", example)?;
+    let array = item.array(&format!("{}, also for a single one", item.write(example)))?;
+    if array.is_empty() {
+        let problem = item.error("missing_key", "there is no secret to verify with");
+        return problem.help(item.write(example)).refuse(table.problems);
+    }
+    let mut all: Vec<Named> = Vec::new();
+    let mut sound = true;
+    for (index, element) in item.elements(array).enumerate() {
+        let Some(named) = secret::read(&element, index, encoding, context) else {
+            sound = false;
+            continue;
+        };
+        let twin = all.iter().find_map(|earlier| repeats(&named, earlier));
+        let unusable = scheme.zip(named.secret.as_ref()).and_then(|(scheme, secret)| {
+            Keyed::new(scheme.algorithm, &secret.key).err()?;
+            Some(no_key(scheme, named.span.clone()))
+        });
+        sound &= named.secret.is_some() && twin.is_none() && unusable.is_none();
+        twin.into_iter().chain(unusable).for_each(|problem| problem.report(table.problems));
+        all.push(named);
+    }
+    sound.then(|| all.into_iter().filter_map(|named| Some((named.secret?, named.slips))).collect())
+}
+
+fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {
+    let own = suggest::list(own);
+    if own.is_empty() { "; `[schemes.NAME]` defines another".to_owned() } else { format!("; here are {own}") }
+}
+
+/// The problem of a secret that should be a public key and is not.
+fn no_key(scheme: &Scheme, span: Range<usize>) -> Problem {
+    let algorithm = scheme.algorithm.name();
+    let message =
+        format!("this is no public key for {algorithm}, by which scheme `{}` verifies", scheme.name);
+    Problem::error("secret_not_key", span, message).help(
+        "it is what the sender shows as public or verification key, without armour: \
+         write `encoding = \"base64\"` or `encoding = \"hex\"` as it is written there",
+    )
+}
+
+/// The problem of a secret that has the name or the key of an earlier one.
+fn repeats(later: &Named, earlier: &Named) -> Option<Problem> {
+    if later.name == earlier.name {
+        let message = format!("two secrets of one signature are called `{}`", later.name);
+        return Some(
+            Problem::error("duplicate_name", later.span.clone(), message)
+                .related(earlier.span.clone(), "the first of them")
+                .help("give each its own `name`: the log says by it which one verified"),
+        );
+    }
+    let (later_key, earlier_key) = (&later.secret.as_ref()?.key, &earlier.secret.as_ref()?.key);
+    same(later_key, earlier_key).then(|| {
+        let message = format!("the secrets `{}` and `{}` are the same", earlier.name, later.name);
+        Problem::error("duplicate_secret", later.span.clone(), message)
+            .related(earlier.span.clone(), "the first of them")
+            .help("remove one, or set the other to what it should be")
+    })
+}
+
+/// Whether two keys have the same bytes, compared in constant time.
+fn same(one: &Key, other: &Key) -> bool {
+    one.expose().ct_eq(other.expose()).into()
+}

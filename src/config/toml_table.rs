@@ -1,0 +1,172 @@
+//! Pure. A table of gateway.toml, read key by key.
+//!
+//! Every problem is recorded, and the key takes its default: one mistake does not hide the next.
+
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use crate::config::key_description::{self, Key};
+use crate::config::problem::{Problem, Problems};
+use crate::config::toml_value::Item;
+use crate::config::{keys, showable, suggest, unit};
+
+/// A table whose keys are all known, or an absent table without keys.
+#[derive(Clone, Debug)]
+pub(super) struct Table<'t> {
+    title: &'static str,
+    span: Range<usize>,
+    entries: Option<&'t DeTable<'t>>,
+    known: &'static [Key],
+    /// The problems of the file.
+    pub(super) problems: &'t Problems,
+}
+
+impl<'t> Table<'t> {
+    /// Opens a table, and reports every key that is not in `known`. `title` is its name in messages.
+    pub(super) fn open(
+        title: &'static str,
+        span: Range<usize>,
+        entries: &'t DeTable<'t>,
+        known: &'static [Key],
+        problems: &'t Problems,
+    ) -> Self {
+        for key in entries.keys() {
+            if !key_description::has(known, key.get_ref()) {
+                unknown(title, key.get_ref(), key.span(), known).report(problems);
+            }
+        }
+        Self { title, span, entries: Some(entries), known, problems }
+    }
+
+    /// Opens the table under an item; `help` says how to write it.
+    pub(super) fn of(
+        item: &Item<'t>,
+        title: &'static str,
+        help: &str,
+        known: &'static [Key],
+    ) -> Option<Self> {
+        let entries = item.table(help)?;
+        Some(Self::open(title, item.span.clone(), entries, known, item.problems))
+    }
+
+    /// The table under a key; an empty one if there is none.
+    pub(super) fn section(&self, name: &'static str, title: &'static str, known: &'static [Key]) -> Self {
+        let help = format!("write its keys under {title}");
+        let table = self.get(name).and_then(|item| Self::of(&item, title, &help, known));
+        table.unwrap_or_else(|| Self {
+            title,
+            span: self.span.clone(),
+            entries: None,
+            known,
+            problems: self.problems,
+        })
+    }
+
+    /// The place of the table: its header, or all of it if it is inline.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Whether the table is present.
+    pub(super) fn is_present(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// The value of a key, if present.
+    pub(super) fn get(&self, name: &'static str) -> Option<Item<'t>> {
+        let (key, value) = self.entries?.get_key_value(name)?;
+        let (value, span) = (value.get_ref(), value.span());
+        Some(Item { name, whole: true, key: key.span(), value, span, problems: self.problems })
+    }
+
+    /// The place of a key's value, or of the table if the key is missing.
+    pub(super) fn place(&self, name: &'static str) -> Range<usize> {
+        self.get(name).map_or_else(|| self.span(), |item| item.span)
+    }
+
+    /// The value of a required key; `example` is a value to copy.
+    pub(super) fn required(&self, name: &'static str, example: &str) -> Option<Item<'t>> {
+        let item = self.get(name);
+        if item.is_none() && !self.misspells(name) {
+            Problem::error("missing_key", self.span(), format!("{} has no `{name}`", self.title))
+                .help(format!("add `{name} = {example}`"))
+                .report(self.problems);
+        }
+        item
+    }
+
+    /// Whether an unknown key was reported for which `name` was suggested.
+    fn misspells(&self, name: &str) -> bool {
+        self.entries.into_iter().flat_map(|entries| entries.keys()).any(|key| {
+            let key: &str = key.get_ref();
+            !key_description::has(self.known, key)
+                && suggest::nearest(key, key_description::names(self.known)) == Some(name)
+        })
+    }
+
+    /// Reads a duration that is not zero.
+    pub(super) fn duration(&self, name: &'static str, default: Duration) -> Duration {
+        self.get(name).and_then(|item| item.duration(default)).unwrap_or(default)
+    }
+
+    /// Reads a number of bytes within a range.
+    pub(super) fn size(&self, name: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
+        let Some(item) = self.get(name) else { return default };
+        let Some(bytes) = item.size(default) else { return default };
+        if range.contains(&bytes) {
+            return bytes;
+        }
+        let (least, most) = (unit::write_size(*range.start()), unit::write_size(*range.end()));
+        item.error("out_of_range", format!("`{name}` must be from {least} to {most}"))
+            .help(format!("the default is `\"{}\"`", unit::write_size(default)))
+            .report(self.problems);
+        default
+    }
+
+    /// Reads a number within a range.
+    pub(super) fn count(&self, name: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let Some(item) = self.get(name) else { return default };
+        let Some(number) = item.number(&default.to_string()) else { return default };
+        match usize::try_from(number) {
+            Ok(number) if range.contains(&number) => number,
+            Ok(_) | Err(_) => {
+                let message = format!("`{name}` must be from {} to {}", range.start(), range.end());
+                item.error("out_of_range", message)
+                    .help(format!("the default is `{default}`"))
+                    .report(self.problems);
+                default
+            }
+        }
+    }
+
+    /// Reads `true` or `false`.
+    pub(super) fn flag(&self, name: &'static str, default: bool) -> bool {
+        self.get(name).and_then(|item| item.flag()).unwrap_or(default)
+    }
+
+    /// Reads one of several words.
+    pub(super) fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
+        self.get(name).and_then(|item| item.choice(choices)).unwrap_or(default)
+    }
+}
+
+fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) -> Problem {
+    // In the tables of secrets, a key that is not a slip of a known one may be a secret.
+    let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN]
+        .iter()
+        .any(|keys| key_description::names(keys).eq(key_description::names(known)));
+    let shown = if among_secrets { showable::key(key) } else { showable::is_plain_key(key) };
+    let message =
+        if shown { format!("{title} has no key {key:?}") } else { format!("{title} has no such key") };
+    let problem = Problem::error("unknown_key", span, message)
+        .help(format!("its keys are {}", suggest::list(key_description::names(known))));
+    if let Some(meant) = suggest::nearest(key, key_description::names(known)) {
+        return problem.label(format!("did you mean `{meant}`?"));
+    }
+    match keys::TABLES.iter().find(|(_, keys)| key_description::has(keys, key)) {
+        Some((other, _)) => problem.label(format!("this belongs to {other}")),
+        None => problem,
+    }
+}

@@ -1,0 +1,185 @@
+//! Pure. One value of gateway.toml, and readers for its expected types.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::de::{DeArray, DeTable, DeValue};
+
+use crate::config::bounds::LONGEST;
+use crate::config::problem::{Problem, Problems};
+use crate::config::{showable, suggest, unit};
+
+/// How many bytes longer than the right words a wrong one may be and still be shown.
+const LONGER: usize = 3;
+
+/// A value and its key, with their places.
+#[derive(Clone, Debug)]
+pub(super) struct Item<'t> {
+    /// The key.
+    pub(super) name: &'static str,
+    /// Whether it is the key's whole value, as opposed to an element of it.
+    pub(super) whole: bool,
+    /// Where the key is.
+    pub(super) key: Range<usize>,
+    /// The value.
+    pub(super) value: &'t DeValue<'t>,
+    /// Where the value is.
+    pub(super) span: Range<usize>,
+    /// The problems of the file.
+    pub(super) problems: &'t Problems,
+}
+
+impl<'t> Item<'t> {
+    /// Reads a string; `example` is one to copy, with its quotes.
+    pub(super) fn text(&self, example: &str) -> Option<&'t str> {
+        self.value.as_str().or_else(|| self.wrong_type("a string", &self.write(example)))
+    }
+
+    /// Reads a table; `help` says how to write it.
+    pub(super) fn table(&self, help: &str) -> Option<&'t DeTable<'t>> {
+        self.value.as_table().or_else(|| self.wrong_type("a table", help))
+    }
+
+    /// The entries of a table whose keys are chosen in the file, each an item under this key.
+    pub(super) fn entries(&self, table: &'t DeTable<'t>) -> impl Iterator<Item = (&'t str, Self)> {
+        let (name, problems) = (self.name, self.problems);
+        table.iter().map(move |(key, value)| {
+            let (value, span) = (value.get_ref(), value.span());
+            let item = Self { name, whole: false, key: key.span(), value, span, problems };
+            (&**key.get_ref(), item)
+        })
+    }
+
+    /// Reads an array; `help` says how to write it.
+    pub(super) fn array(&self, help: &str) -> Option<&'t DeArray<'t>> {
+        self.value.as_array().or_else(|| self.wrong_type("an array", help))
+    }
+
+    /// The elements of an array, each an item under the array's key.
+    pub(super) fn elements(&self, array: &'t DeArray<'t>) -> impl Iterator<Item = Self> {
+        let Self { name, key, problems, .. } = self.clone();
+        array.iter().map(move |element| Self {
+            name,
+            whole: false,
+            key: key.clone(),
+            value: element.get_ref(),
+            span: element.span(),
+            problems,
+        })
+    }
+
+    /// Reads `true` or `false`.
+    pub(super) fn flag(&self) -> Option<bool> {
+        let flag = self.value.as_bool();
+        flag.or_else(|| self.wrong_type("`true` or `false`", &self.write("true")))
+    }
+
+    /// Reads a number that is not negative; `example` is one to copy.
+    pub(super) fn number(&self, example: &str) -> Option<u64> {
+        let Some(integer) = self.value.as_integer() else {
+            return self.wrong_type("an integer", &self.write(example));
+        };
+        u64::from_str_radix(integer.as_str(), integer.radix()).ok().or_else(|| {
+            let fault = if integer.as_str().starts_with('-') { "negative" } else { "as large as this" };
+            let message = format!("`{}` cannot be {fault}", self.name);
+            self.error("out_of_range", message).help(self.write(example)).refuse(self.problems)
+        })
+    }
+
+    /// Reads a number of bytes, as an integer or with a unit.
+    pub(super) fn size(&self, default: u64) -> Option<u64> {
+        let example = format!("\"{}\"", unit::write_size(default));
+        if self.value.is_integer() {
+            return self.number(&example);
+        }
+        let Some(text) = self.value.as_str() else {
+            let help = self.write(&example);
+            return self.wrong_type("a size: an integer (bytes) or a string", &help);
+        };
+        unit::parse_size(text).map_or_else(
+            |error| self.error("bad_size", error.to_string()).help(error.help()).refuse(self.problems),
+            Some,
+        )
+    }
+
+    /// Reads a duration from a millisecond to a day.
+    pub(super) fn duration(&self, default: Duration) -> Option<Duration> {
+        let example = format!("\"{}\"", unit::write_duration(default));
+        let Some(text) = self.value.as_str() else {
+            let number =
+                self.value.as_integer().and_then(|number| unit::parse_duration(number.as_str()).err());
+            let expected = match &number {
+                Some(_) => "a duration with its unit, as a string",
+                None => "a duration, as a string",
+            };
+            let help = number.map_or_else(|| self.write(&example), |error| error.help().to_owned());
+            return self.wrong_type(expected, &help);
+        };
+        let message = match unit::parse_duration(text) {
+            Ok(Duration::ZERO) => format!("`{}` cannot be zero: nothing would be in time", self.name),
+            Ok(duration) if duration > LONGEST => {
+                format!("`{}` can be {} at most", self.name, unit::write_duration(LONGEST))
+            }
+            Ok(duration) => return Some(duration),
+            Err(error) => {
+                return self
+                    .error("bad_duration", error.to_string())
+                    .help(error.help())
+                    .refuse(self.problems);
+            }
+        };
+        self.error("out_of_range", message).help(format!("the default is `{example}`")).refuse(self.problems)
+    }
+
+    /// Reads one of several words.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let words = || choices.iter().map(|(word, _)| *word);
+        let help = format!("one of {}", suggest::list(words()));
+        let Some(text) = self.value.as_str() else {
+            return self.wrong_type("a string", &help);
+        };
+        let choice = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+        choice.or_else(|| {
+            // A text that is much longer than any of the words may be a secret that was written into the wrong key.
+            let longest = words().map(str::len).max().unwrap_or(0).saturating_add(LONGER);
+            let shown = if text.len() > longest { Cow::Borrowed("...") } else { showable::quote(text) };
+            let problem = self.error("bad_value", format!("`{}` cannot be {shown:?}", self.name)).help(help);
+            problem.meant(suggest::nearest(text, words())).refuse(self.problems)
+        })
+    }
+
+    /// An error in the value.
+    pub(super) fn error(&self, code: &'static str, message: impl Into<String>) -> Problem {
+        Problem::error(code, self.span.clone(), message)
+    }
+
+    /// A warning about the value.
+    pub(super) fn warning(&self, code: &'static str, message: impl Into<String>) -> Problem {
+        Problem::warning(code, self.span.clone(), message)
+    }
+
+    /// The help text `write ...` for this key.
+    pub(super) fn write(&self, value: &str) -> String {
+        format!("write `{} = {value}`", self.name)
+    }
+
+    /// The place of a part of this string, as exactly as its notation in the file allows.
+    pub(super) fn part(&self, text: &str, at: Range<usize>) -> Range<usize> {
+        // A string as long as its text and two quotes has no escapes, so its offsets are those of the file.
+        if self.span.len() == text.len().saturating_add(2) && !at.is_empty() {
+            let start = self.span.start.saturating_add(1);
+            start.saturating_add(at.start)..start.saturating_add(at.end)
+        } else {
+            self.span.clone()
+        }
+    }
+
+    fn wrong_type<T>(&self, expected: &str, help: &str) -> Option<T> {
+        let name = if self.whole { format!("`{}`", self.name) } else { format!("each of `{}`", self.name) };
+        let got = self.value.type_str();
+        let article = if got.starts_with(['a', 'i']) { "an" } else { "a" };
+        let problem = self.error("wrong_type", format!("{name} must be {expected}"));
+        problem.label(format!("this is {article} {got}")).help(help).refuse(self.problems)
+    }
+}

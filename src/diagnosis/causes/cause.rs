@@ -1,0 +1,214 @@
+//! Pure. The causes of a mismatch, as data, and their descriptions.
+//!
+//! The gateway's log and `hookgate verify` print the same words. None has a byte of a key, of content or of a signature:
+//! only names from the configuration and from schemes, and numbers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diagnosis::causes::span::Span;
+use crate::signature::field::Encoding;
+use crate::signature::secret::SecretEncoding;
+use crate::signature::window::Unit;
+
+/// The likely cause of a mismatch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The tag is right, its notation is not.
+    #[error("the tag is right, but {0}")]
+    Notation(NotationError),
+    /// The notation is not the scheme's. Without the content it is unknown whether the tag is right.
+    #[error("{0}; whether it is right was not looked at")]
+    Form(NotationError),
+    /// The field with this name occurs more than once, or is a list, with equal values.
+    #[error("the field `{0}` came more than once, each time with the same value")]
+    Doubled(String),
+    /// The signature of the route's scheme is missing, and that of another scheme is there.
+    #[error("there is no field `{missing}`, but there is `{found}`, as the scheme {scheme} signs")]
+    OtherScheme {
+        /// The missing field.
+        missing: String,
+        /// The field that is there instead.
+        found: String,
+        /// The other scheme.
+        scheme: String,
+        /// The path of a route with the other scheme, if there is one.
+        path: Option<String>,
+    },
+    /// The signed time is outside its window.
+    #[error("the signed time is {} {side}, where {} {} allowed: a clock is wrong, or the event came late or again", Span(*.off), Span(*.allowed), Span(*.allowed).verb())]
+    SignedTime {
+        /// The difference from now.
+        off: Duration,
+        /// The direction of the difference.
+        side: Side,
+        /// The permitted difference in this direction.
+        allowed: Duration,
+    },
+    /// The signed time is in this unit, which is not the scheme's.
+    #[error("the signed time is {}, which is not how this scheme writes it", written_as(*.0))]
+    TimeUnit(Unit),
+    /// The signature was made with this secret, which has expired.
+    #[error("it was made with the secret `{0}`, which counts no more since its `not_after`")]
+    Expired(Arc<str>),
+    /// The signature was made with the secret of another route.
+    #[error("it was made with the secret `{secret}` of another route, {path}")]
+    OtherRoute {
+        /// The path of that route.
+        path: String,
+        /// The name of its secret.
+        secret: Arc<str>,
+    },
+    /// The content was changed between sender and gateway.
+    #[error("{0}")]
+    Content(ContentChange),
+    /// The configured secret differs from the sender's.
+    #[error("{}", .change.of_secret(.secret))]
+    Key {
+        /// The name of the secret.
+        secret: Arc<str>,
+        /// The difference.
+        change: KeyChange,
+    },
+}
+
+/// The direction in which a moment differs from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Side {
+    /// Before now.
+    #[error("ago")]
+    Past,
+    /// After now.
+    #[error("ahead")]
+    Future,
+}
+
+/// How a signature field's value differs from its scheme's form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotationError {
+    /// It is empty.
+    #[error("the signature is empty")]
+    Empty,
+    /// It is a list.
+    #[error("the signature is a list, where one is allowed")]
+    List,
+    /// It has white space or quotation marks around it.
+    #[error("there is white space or a quotation mark around the signature")]
+    Wrapped,
+    /// The scheme's prefix is missing.
+    #[error("the signature lacks its prefix `{0}`")]
+    PrefixMissing(String),
+    /// It has a prefix that is not the scheme's.
+    #[error("the signature has the prefix `{0}`, which this scheme does not write")]
+    OtherPrefix(String),
+    /// The tag is in base64, not in hexadecimal.
+    #[error("the signature is in base64, where this scheme writes hexadecimal")]
+    Base64,
+    /// The tag is in hexadecimal, not in base64.
+    #[error("the signature is in hexadecimal, where this scheme writes base64")]
+    Hexadecimal,
+    /// The tag has the first number of hexadecimal digits, and must have the second.
+    #[error("the signature has {0} hexadecimal digits instead of {1}{hash}", hash = as_many_as(*.0))]
+    Length(usize, usize),
+    /// The tag is base64 of the first number of bytes, and must have the second.
+    #[error("the signature is base64 of {0} bytes, where this scheme writes {1}")]
+    Bytes(usize, usize),
+    /// It is not a list of the scheme's form.
+    #[error("the signature is not a list of the form that this scheme writes")]
+    NotList,
+    /// The tag is not in this encoding, for none of the reasons above.
+    #[error("the signature is not {}", name_of(*.0))]
+    NotEncoded(Encoding),
+}
+
+/// How the content differs from what was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContentChange {
+    /// A newline was added at its end.
+    #[error("the body ends in a newline that was not signed; without it, it verifies")]
+    NewlineAdded,
+    /// A newline at its end was removed.
+    #[error("the body was signed with a newline at its end, which is gone")]
+    NewlineLost,
+    /// LF was changed to CR LF.
+    #[error("the body has CR LF line ends; with LF, it verifies")]
+    CrlfForLf,
+    /// CR LF was changed to LF.
+    #[error("the body has LF line ends; with CR LF, it verifies")]
+    LfForCrlf,
+    /// A byte order mark was added before it.
+    #[error("the body begins with a byte order mark that was not signed")]
+    ByteOrderMark,
+    /// The JSON was serialized again, with other white space or other escapes.
+    #[error("the body was parsed and written again; with other white space or escapes, it verifies")]
+    Reserialized,
+    /// It was compressed after it was signed.
+    #[error("the body is compressed, and was signed as it is without; decompressed, it verifies")]
+    Compressed,
+    /// It was decompressed after it was signed, although its fields say that it is compressed. The signed bytes cannot be
+    /// restored.
+    #[error(
+        "the body is not compressed, though its `content-encoding` says so: it was decompressed on its way"
+    )]
+    Decompressed,
+}
+
+/// How the configured secret differs from the sender's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// It has white space around it that is not part of it.
+    Untrimmed,
+    /// It has quotation marks around it that are not part of it.
+    Quoted,
+    /// It lacks the newline at the end of the sender's secret.
+    NewlineLost,
+    /// It should be decoded with this encoding.
+    Encoding(SecretEncoding),
+}
+
+impl KeyChange {
+    /// The description, for the secret of this name.
+    fn of_secret(self, secret: &str) -> String {
+        match self {
+            Self::Untrimmed => {
+                format!("the secret `{secret}` has white space around it; without it, it verifies")
+            }
+            Self::Quoted => {
+                format!("the secret `{secret}` has quotation marks around it; without them, it verifies")
+            }
+            Self::NewlineLost => {
+                format!("the sender's secret ends in a newline, `{secret}` here does not")
+            }
+            Self::Encoding(SecretEncoding::Utf8) => format!("the secret `{secret}` is meant as plain text"),
+            Self::Encoding(SecretEncoding::Base64) => format!("the secret `{secret}` is meant as base64"),
+            Self::Encoding(SecretEncoding::Hex) => format!("the secret `{secret}` is meant as hexadecimal"),
+        }
+    }
+}
+
+fn written_as(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Seconds => "in seconds",
+        Unit::Milliseconds => "in milliseconds",
+        Unit::Rfc3339 => "a date (RFC 3339)",
+    }
+}
+
+/// The hash that has this many hexadecimal digits.
+fn as_many_as(digits: usize) -> &'static str {
+    match digits {
+        40 => " (as many as a SHA-1 has)",
+        64 => " (as many as a SHA-256 has)",
+        96 => " (as many as a SHA-384 has)",
+        128 => " (as many as a SHA-512 has)",
+        _ => "",
+    }
+}
+
+fn name_of(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Hex => "hexadecimal",
+        Encoding::Base64 => "base64",
+        Encoding::Base64Url => "base64 for URLs",
+    }
+}

@@ -1,0 +1,283 @@
+//! Pure. The diagnosis of a mismatch: the likely cause, in words that an operator can act on.
+//!
+//! None of it may reach the sender; it is for the operator's terminal and log. The work is linear in the content: a small,
+//! fixed number of passes for each of the verifier's secrets, and one pass for each other secret. All work is counted, and
+//! the diagnosis is given up when it is too much ([`Work`]).
+
+pub(crate) mod cause;
+mod json;
+mod span;
+mod unpack;
+mod words;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use crate::diagnosis::causes::budget::{GivenUp, Work};
+pub use crate::diagnosis::causes::cause::{Cause, ContentChange, KeyChange, NotationError, Side};
+pub use crate::diagnosis::causes::span::Span;
+use crate::diagnosis::causes::transforms::{content_change, rewritten};
+pub use crate::diagnosis::causes::transforms::{key_changes, misread};
+use crate::signature::algorithm::Algorithm;
+use crate::signature::scheme::{PRESETS, Scheme};
+use crate::signature::secret_trial::{Trial, Tried};
+use crate::signature::window::Unit;
+use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
+
+/// The name of the secret that the content verifies under, if any.
+#[must_use]
+pub fn verified_by<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+) -> Option<Arc<str>> {
+    let mut goes_on = || true;
+    let mut work = Work::new(usize::MAX, &mut goes_on);
+    verified(verifier, context, content, context.now, &mut work).ok().flatten()
+}
+
+/// As [`verified_by`], with a bound on the work, and with the secrets that are valid at this moment.
+fn verified<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+    valid_at: SystemTime,
+    work: &mut Work<'_>,
+) -> Result<Option<Arc<str>>, GivenUp> {
+    work.spend(CLAIM)?;
+    let trial = verifier.claim(context).ok().and_then(|claim| Trial::of(verifier, claim, valid_at, None));
+    let Some(mut trial) = trial else { return Ok(None) };
+    loop {
+        let step = trial.step(content, PIECE);
+        let spent = work.spend(step.work);
+        match step.tried {
+            Tried::Holds(key) => return Ok(Some(Arc::clone(&key.name))),
+            Tried::Fails => return spent.map(|()| None),
+            Tried::More => spent?,
+        }
+    }
+}
+
+/// The likely cause of a request that does not verify, if one of the known changes explains it. `content` is `None` if the
+/// request was refused before its content was read; then only the fields are examined. `others` are the verifiers of other
+/// routes, each with its path.
+///
+/// # Errors
+/// [`GivenUp`] if the diagnosis takes more than `work`.
+pub fn likely_cause<'o, F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let scheme = verifier.scheme();
+    match (verifier.claim(context), content) {
+        (Ok(_), None) => Ok(None),
+        (Ok(_), Some(content)) => of_content(verifier, context, content, others, work),
+        (Err(ClaimError::Missing), _) => other_scheme(scheme, context.fields, others, work),
+        (Err(ClaimError::Duplicate), content) => doubled(verifier, context, content, work),
+        (Err(ClaimError::Expired), content) => signed_time(verifier, context, content, work),
+        (Err(ClaimError::Malformed), content) => malformed(verifier, context, content, work),
+    }
+}
+
+/// The cause for a well-formed claim: the secret or the content is wrong.
+fn of_content<'o, F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: &[u8],
+    others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    // Before the `not_after` of every secret.
+    if verifier.keys.iter().any(|key| !key.counts(context.now))
+        && let Some(secret) = verified(verifier, context, content, SystemTime::UNIX_EPOCH, work)?
+    {
+        return Ok(Some(Cause::Expired(secret)));
+    }
+    let verifies = |content: &[u8], work: &mut Work<'_>| {
+        verified(verifier, context, content, context.now, work).map(|secret| secret.is_some())
+    };
+    if let Some(change) = content_change(content, work, verifies)? {
+        return Ok(Some(Cause::Content(change)));
+    }
+    for (path, other) in others {
+        if let Some(secret) = verified(other, context, content, context.now, work)? {
+            return Ok(Some(Cause::OtherRoute { path: path.to_owned(), secret }));
+        }
+    }
+    for (change, key_variant) in &verifier.key_variants {
+        if let Some(secret) = verified(key_variant, context, content, context.now, work)? {
+            return Ok(Some(Cause::Key { secret, change: *change }));
+        }
+    }
+    let signs_content = verifier.scheme().algorithm != Algorithm::Token;
+    let encodings = context.fields.values("content-encoding");
+    let decompressed = signs_content && unpack::is_unpacked(encodings, content);
+    Ok(decompressed.then_some(Cause::Content(ContentChange::Decompressed)))
+}
+
+/// The cause for a request without a signature: it may have that of another scheme. Schemes with tokens are skipped,
+/// because their field can be any field that clients send.
+fn other_scheme<'o>(
+    scheme: &Scheme,
+    fields: &impl Fields,
+    others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let Some(missing) = scheme.fields().find(|name| fields.values(name).next().is_none()) else {
+        return Ok(None);
+    };
+    let is_there = |other: &Scheme| {
+        let value = fields.values(&other.field).next();
+        let read = |value| other.notation.read(other.algorithm, value, None).is_ok();
+        other.field != scheme.field
+            && other.algorithm != Algorithm::Token
+            && value.is_some_and(read)
+            && other.fields().all(|name| fields.values(name).next().is_some())
+    };
+    let configured = others.into_iter().map(|(path, verifier)| (Some(path), verifier.scheme()));
+    let shipped = PRESETS.iter().map(|scheme| (None, scheme));
+    for (path, other) in configured.chain(shipped) {
+        work.spend(CLAIM)?;
+        if is_there(other) {
+            return Ok(Some(Cause::OtherScheme {
+                missing: missing.to_owned(),
+                found: other.field.to_string(),
+                scheme: other.name.to_string(),
+                path: path.map(str::to_owned),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// The cause for a signature, time or identifier that occurs several times: it may be one that was doubled in transit. If
+/// there is content, that one must be right.
+fn doubled<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let same = verifier.scheme().fields().find_map(|name| {
+        let lines = context.fields.values(name);
+        let mut values = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        let first = values.next()?;
+        let mut others = values.take(MOST_VALUES).peekable();
+        (others.peek().is_some() && others.all(|other| other == first)).then_some((name, first))
+    });
+    let Some((name, value)) = same else { return Ok(None) };
+    let fields = Replaced { others: context.fields, name, value };
+    let is_right = right(verifier, &with(context, &fields), content, work)?;
+    Ok(is_right.then(|| Cause::Doubled(name.to_owned())))
+}
+
+/// Whether the content verifies; if there is none, it is assumed to.
+fn right<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<bool, GivenUp> {
+    match content {
+        Some(content) => Ok(verified(verifier, context, content, context.now, work)?.is_some()),
+        None => Ok(true),
+    }
+}
+
+/// The cause for a signed time outside its window: its distance, or its unit. If there is content, the signature must be
+/// right apart from the time: the time of a forged event explains nothing.
+fn signed_time<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    if let Some(unit) = time_unit(verifier.scheme(), context) {
+        return Ok(Some(Cause::TimeUnit(unit)));
+    }
+    let window = verifier.scheme().timestamp.as_ref();
+    let Some((window, moment)) = window.zip(verifier.moment(context.fields)) else { return Ok(None) };
+    let then = Context { now: moment, ..with(context, context.fields) };
+    if !right(verifier, &then, content, work)? {
+        return Ok(None);
+    }
+    Ok(Some(match context.now.duration_since(moment) {
+        Ok(off) => Cause::SignedTime { off, side: Side::Past, allowed: window.past },
+        Err(ahead) => Cause::SignedTime { off: ahead.duration(), side: Side::Future, allowed: window.future },
+    }))
+}
+
+/// The unit, other than the scheme's, in which the signed time makes sense.
+fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Unit> {
+    let window = scheme.timestamp.as_ref()?;
+    let text = claim::time_text(scheme, context.fields)?;
+    let others = Unit::ALL.into_iter().map(|(_, unit)| unit).filter(|unit| *unit != window.unit);
+    others.into_iter().find(|unit| unit.read(text).is_some_and(|moment| window.admits(moment, context.now)))
+}
+
+/// The cause for a signature that is not of the scheme's form: its actual form. If there is content, its tag must be right.
+fn malformed<F: Fields>(
+    verifier: &Verifier,
+    context: &Context<'_, F>,
+    content: Option<&[u8]>,
+    work: &mut Work<'_>,
+) -> Result<Option<Cause>, GivenUp> {
+    let scheme = verifier.scheme();
+    let Some(value) = context.fields.values(&scheme.field).next() else { return Ok(None) };
+    if scheme.notation.read(scheme.algorithm, value, None).is_ok() {
+        return Ok(time_unit(scheme, context).map(Cause::TimeUnit));
+    }
+    let rewritten = rewritten(scheme, value);
+    let Some(content) = content else {
+        let misread = misread(scheme, value);
+        // A value that is no tag in any notation is noise, or a guess.
+        let telling = rewritten.is_some()
+            || matches!(
+                misread,
+                NotationError::Length(40 | 64 | 96 | 128, _) | NotationError::Bytes(20 | 32 | 48 | 64, _)
+            );
+        return Ok(telling.then_some(Cause::Form(misread)));
+    };
+    let Some(rewritten) = rewritten else { return Ok(None) };
+    let fields = Replaced { others: context.fields, name: &scheme.field, value: rewritten.as_bytes() };
+    let is_right = verified(verifier, &with(context, &fields), content, context.now, work)?.is_some();
+    Ok(is_right.then(|| Cause::Notation(misread(scheme, value))))
+}
+
+/// The same request with other fields.
+fn with<'c, F, G>(context: &Context<'c, F>, fields: &'c G) -> Context<'c, G> {
+    let Context { method, target, origin, now, .. } = *context;
+    Context { method, target, origin, fields, now }
+}
+
+/// The fields of a request, with one value replaced.
+struct Replaced<'a, F> {
+    others: &'a F,
+    name: &'a str,
+    value: &'a [u8],
+}
+
+impl<F: Fields> Fields for Replaced<'_, F> {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let replaced = self.name == name;
+        let others = self.others.values(name).filter(move |_| !replaced);
+        replaced.then_some(self.value).into_iter().chain(others)
+    }
+}
+
+/// The most values of a field that are compared. Guards against fields that consist of commas.
+const MOST_VALUES: usize = 64;
+
+/// The bytes that are hashed between two checks whether to go on.
+const PIECE: usize = 64 * 1024;
+
+/// The work of reading a claim, in bytes.
+const CLAIM: usize = 1024;
+
+pub mod budget;
+#[cfg(test)]
+mod tests;
+pub mod transforms;

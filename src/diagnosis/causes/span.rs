@@ -1,0 +1,31 @@
+//! Pure. Time spans for people.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A time span in a readable unit, capped at a length beyond which it does not matter.
+pub struct Span(pub Duration);
+
+impl Span {
+    fn parts(&self) -> (u64, &'static str) {
+        match self.0.as_secs() {
+            seconds @ 0..120 => (seconds, "second"),
+            seconds @ 120..7200 => (seconds / 60, "minute"),
+            seconds @ 7200..172_800 => (seconds / 3600, "hour"),
+            seconds => (seconds / 86_400, "day"),
+        }
+    }
+
+    /// The verb behind it: `1 second is`, `2 seconds are`.
+    pub(crate) fn verb(&self) -> &'static str {
+        if self.parts().0 == 1 { "is" } else { "are" }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, unit) = self.parts();
+        let (more, count) = if count > 99 && unit == "day" { ("more than ", 99) } else { ("", count) };
+        write!(f, "{more}{count} {unit}{}", if count == 1 { "" } else { "s" })
+    }
+}

@@ -1,0 +1,351 @@
+//! Pure. The usual changes to a signature, a body or a secret, undone.
+//!
+//! Each function tries a small, fixed number of changes. None reads a key or a computed tag: the caller checks whether a
+//! changed content or key verifies, once for each change.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use zeroize::Zeroizing;
+
+use crate::diagnosis::causes::budget::{GivenUp, Work};
+use crate::diagnosis::causes::cause::{ContentChange, KeyChange, NotationError};
+use crate::diagnosis::causes::{json, unpack};
+use crate::signature::algorithm::Algorithm;
+use crate::signature::field::{Encoding, Format};
+use crate::signature::mac::Tag;
+use crate::signature::scheme::Scheme;
+use crate::signature::secret::{BASE64, BASE64_URL, Key, SecretEncoding};
+
+/// What is wrong with a field value that does not parse in the scheme's notation.
+#[must_use]
+pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
+    match &scheme.notation.format {
+        Format::Plain { prefix } => misread_tag(scheme, prefix, value),
+        Format::List { .. } if unwrapped(value).is_empty() => NotationError::Empty,
+        Format::List { .. } => Entries::of(scheme, value)
+            .map_or(NotationError::NotList, |list| misread_tag(scheme, "", list.odd)),
+    }
+}
+
+/// What is wrong with a tag, before which the prefix `wanted` should be.
+fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> NotationError {
+    let bare = unwrapped(value);
+    let (prefix, rest) = split_prefix(bare);
+    let tag = tag(scheme.algorithm, rest);
+    let digits = bare.strip_prefix(wanted.as_bytes()).unwrap_or(bare);
+    let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
+    let len = scheme.algorithm.tag_len();
+    if bare.is_empty() {
+        NotationError::Empty
+    } else if value.contains(&b',') {
+        NotationError::List
+    } else if prefix != wanted && tag.is_some() {
+        if prefix.is_empty() {
+            NotationError::PrefixMissing(wanted.to_owned())
+        } else {
+            NotationError::OtherPrefix(prefix.to_owned())
+        }
+    } else if let (Some((_, written)), true) = (&tag, bare == value) {
+        match written {
+            Encoding::Hex => NotationError::Hexadecimal,
+            Encoding::Base64 | Encoding::Base64Url => NotationError::Base64,
+        }
+    } else if let (Some((_, Encoding::Base64)), Encoding::Hex) = (&tag, scheme.notation.encoding) {
+        NotationError::Base64
+    } else if tag.is_some() {
+        NotationError::Wrapped
+    } else {
+        match (scheme.notation.encoding, len) {
+            (Encoding::Hex, Some(len)) if is_hex(digits) => {
+                NotationError::Length(digits.len(), len.saturating_mul(2))
+            }
+            (Encoding::Base64 | Encoding::Base64Url, Some(len)) => match from_base64(digits) {
+                Some(bytes) => NotationError::Bytes(bytes.len(), len),
+                None => NotationError::NotEncoded(scheme.notation.encoding),
+            },
+            (encoding, _) => NotationError::NotEncoded(encoding),
+        }
+    }
+}
+
+/// A list in which no value under the tags' name is a tag.
+struct Entries<'v> {
+    /// The first value that should be a tag.
+    odd: &'v [u8],
+    /// The text before that value, and the text behind it.
+    around: [&'v [u8]; 2],
+}
+
+impl<'v> Entries<'v> {
+    /// `None` if the value is not a list of the scheme, or if it has a tag, so that something else is wrong.
+    fn of(scheme: &Scheme, value: &'v [u8]) -> Option<Self> {
+        let Format::List { separator, equals, tag } = &scheme.notation.format else { return None };
+        let name = format!("{tag}{equals}");
+        let mut first: Option<(usize, usize)> = None;
+        let mut at: usize = 0;
+        for entry in value.split(|byte| separator.as_str().as_bytes() == [*byte]) {
+            let end = at.saturating_add(entry.len());
+            let blank = entry.len().saturating_sub(entry.trim_ascii_start().len());
+            let bare = entry.trim_ascii();
+            if !bare.iter().any(|byte| char::from(*byte) == *equals)
+                || scheme.notation.read(scheme.algorithm, bare, None).is_ok()
+            {
+                return None;
+            }
+            if bare.starts_with(name.as_bytes()) && first.is_none() {
+                let begin = at.saturating_add(blank).saturating_add(name.len());
+                first = Some((begin, end));
+            }
+            at = end.saturating_add(1);
+        }
+        let (begin, end) = first?;
+        Some(Self { odd: value.get(begin..end)?, around: [value.get(..begin)?, value.get(end..)?] })
+    }
+}
+
+/// The value rewritten in the scheme's notation, if it has a tag in some notation; to find out whether a malformed
+/// signature is right.
+pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
+    let tag_of = |text| {
+        let (_, rest) = split_prefix(unwrapped(text));
+        tag(scheme.algorithm, rest).map(|(tag, _)| tag)
+    };
+    match &scheme.notation.format {
+        Format::Plain { .. } => Some(scheme.notation.write(&tag_of(value)?, None)),
+        Format::List { .. } => {
+            let Entries { odd, around: [before, behind] } = Entries::of(scheme, value)?;
+            let written = scheme.notation.encoding.write(tag_of(odd)?.as_bytes());
+            String::from_utf8([before, written.as_bytes(), behind].concat()).ok()
+        }
+    }
+}
+
+/// The change to the content, if undoing it makes the content verify.
+///
+/// `verifies` is called about twenty times at most, with content that is at most a few times as long.
+///
+/// # Errors
+/// [`GivenUp`]
+pub(crate) fn content_change(
+    content: &[u8],
+    work: &mut Work<'_>,
+    mut verifies: impl FnMut(&[u8], &mut Work<'_>) -> Result<bool, GivenUp>,
+) -> Result<Option<ContentChange>, GivenUp> {
+    use ContentChange::{ByteOrderMark, Compressed, CrlfForLf, LfForCrlf, NewlineAdded, NewlineLost};
+    type Undo = fn(&[u8]) -> Option<Cow<'_, [u8]>>;
+    let undo: [(ContentChange, Undo); 6] = [
+        (NewlineAdded, |content| content.strip_suffix(b"\r\n").map(Cow::from)),
+        (NewlineAdded, |content| content.strip_suffix(b"\n").map(Cow::from)),
+        (NewlineLost, |content| Some([content, b"\n"].concat().into())),
+        (CrlfForLf, |content| with_line_ends(content, b"\n").map(Cow::from)),
+        (LfForCrlf, |content| with_line_ends(content, b"\r\n").map(Cow::from)),
+        (ByteOrderMark, |content| content.strip_prefix(b"\xef\xbb\xbf").map(Cow::from)),
+    ];
+    let undone = undo.into_iter().map(|(change, undo)| (change, undo(content), content.len()));
+    let unpacked = std::iter::once_with(|| {
+        let (text, len) = unpack::unpacked(content);
+        (Compressed, text.map(Cow::from), content.len().saturating_add(len))
+    });
+    let spelled = json::spellings(content)
+        .map(|spelling| (ContentChange::Reserialized, spelling.text.map(Cow::from), spelling.visited));
+    for (change, signed, visited) in undone.chain(unpacked).chain(spelled) {
+        let written = signed.as_ref().map_or(0, |signed| signed.len());
+        work.spend(visited.saturating_add(written))?;
+        if let Some(signed) = signed
+            && *signed != *content
+            && verifies(&signed, work)?
+        {
+            return Ok(Some(change));
+        }
+    }
+    Ok(None)
+}
+
+/// The other keys that a secret's `text`, decoded here as `configured`, may stand for: at most six.
+pub fn key_changes(text: &[u8], configured: SecretEncoding) -> impl Iterator<Item = (KeyChange, Key)> {
+    let trimmed = text.trim_ascii();
+    let unquoted =
+        [b'"', b'\''].iter().find_map(|mark| trimmed.strip_prefix(&[*mark])?.strip_suffix(&[*mark]));
+    let with_newline = Zeroizing::new([text, b"\n"].concat());
+    let decoded = |text: Option<&[u8]>| configured.decode(text?).ok();
+    let as_configured = [
+        (KeyChange::Untrimmed, decoded((trimmed != text).then_some(trimmed))),
+        (KeyChange::Quoted, decoded(unquoted)),
+        (KeyChange::NewlineLost, decoded(Some(&with_newline))),
+    ];
+    let others =
+        SecretEncoding::ALL.into_iter().map(|(_, other)| other).filter(move |other| *other != configured);
+    let others = others.map(|other| (KeyChange::Encoding(other), other.decode(trimmed).ok()));
+    let others: Vec<_> = others.collect();
+    let meant = as_configured.into_iter().chain(others);
+    meant.filter_map(|(change, key)| Some((change, key.filter(|key| !key.is_empty())?)))
+}
+
+/// The value without white space and one pair of quotation marks around it.
+fn unwrapped(value: &[u8]) -> &[u8] {
+    let trimmed = value.trim_ascii();
+    trimmed.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(trimmed)
+}
+
+/// Splits off a prefix such as `sha256=`. Base64 can end in `=` too; a prefix is short, and has text behind it.
+fn split_prefix(value: &[u8]) -> (&str, &[u8]) {
+    let end = value.iter().take(LONGEST_PREFIX).position(|byte| *byte == b'=');
+    let split = end.and_then(|end| value.split_at_checked(end.saturating_add(1)));
+    let word = |prefix: &[u8]| prefix.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'=');
+    match split.map(|(prefix, rest)| (std::str::from_utf8(prefix), rest)) {
+        Some((Ok(prefix), rest)) if word(prefix.as_bytes()) => (prefix, rest),
+        Some(_) | None => ("", value),
+    }
+}
+
+/// The tag, and its encoding: hexadecimal or base64.
+fn tag(algorithm: Algorithm, digits: &[u8]) -> Option<(Tag, Encoding)> {
+    let len = algorithm.tag_len()?;
+    let right = |bytes: Vec<u8>| Tag::of(&bytes).filter(|_| bytes.len() == len);
+    if let Some(tag) = hex::decode(digits).ok().and_then(right) {
+        return Some((tag, Encoding::Hex));
+    }
+    let tag = from_base64(digits).and_then(right);
+    tag.map(|tag| (tag, Encoding::Base64))
+}
+
+/// Decodes base64, in either alphabet, with or without padding.
+fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
+    BASE64.decode(text).or_else(|_| BASE64_URL.decode(text)).ok()
+}
+
+/// The content with this line end in the place of each of its own, if it has any.
+fn with_line_ends(content: &[u8], end: &[u8]) -> Option<Vec<u8>> {
+    let lines: Vec<_> =
+        content.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+    (lines.len() > 1).then(|| lines.join(end))
+}
+
+/// The longest prefix, in bytes. No prefix in use is longer.
+const LONGEST_PREFIX: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_value_gets_its_notation_error() {
+        let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
+        let base64 = BASE64.encode(hex::decode(tag).unwrap());
+        const PLAIN: &str = "propify";
+        const GITHUB: &str = "github";
+        let cases = [
+            (PLAIN, String::new(), NotationError::Empty, false),
+            (PLAIN, "  ".into(), NotationError::Empty, false),
+            (PLAIN, format!("{tag},{tag}"), NotationError::List, false),
+            (PLAIN, format!(" {tag}\n"), NotationError::Wrapped, true),
+            (PLAIN, format!("\"{tag}\""), NotationError::Wrapped, true),
+            (PLAIN, format!("sha256={tag}"), NotationError::OtherPrefix("sha256=".into()), true),
+            (GITHUB, tag.into(), NotationError::PrefixMissing("sha256=".into()), true),
+            (GITHUB, format!("v1={tag}"), NotationError::OtherPrefix("v1=".into()), true),
+            (PLAIN, base64.clone(), NotationError::Base64, true),
+            (PLAIN, base64.trim_end_matches('=').into(), NotationError::Base64, true),
+            (GITHUB, format!("sha256={base64}"), NotationError::Base64, true),
+            (PLAIN, tag[1..].into(), NotationError::Length(63, 64), false),
+            (PLAIN, tag[..40].into(), NotationError::Length(40, 64), false),
+            (GITHUB, format!("sha256={tag}0"), NotationError::Length(65, 64), false),
+            (PLAIN, "not-a-signature".into(), NotationError::NotEncoded(Encoding::Hex), false),
+            (PLAIN, "\u{fffd}=".into(), NotationError::NotEncoded(Encoding::Hex), false),
+            ("shopify", BASE64.encode(&tag[..20]), NotationError::Bytes(20, 32), false),
+            ("shopify", "no base64".into(), NotationError::NotEncoded(Encoding::Base64), false),
+            ("stripe", tag.into(), NotationError::NotList, false),
+            ("stripe", String::new(), NotationError::Empty, false),
+        ];
+        for (scheme, value, want, holds_tag) in cases {
+            let scheme = Scheme::preset(scheme).unwrap();
+            assert_eq!(misread(scheme, value.as_bytes()), want, "{value:?}");
+            let right = holds_tag.then(|| scheme.notation.frame(tag, None));
+            assert_eq!(rewritten(scheme, value.as_bytes()), right, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_without_a_tag_gets_the_error_of_its_tag() {
+        let tag = "9ea2daab88fb84854f8cd78dd96f8de987382dc313ff221df229b4f07490222d";
+        let base64 = BASE64.encode(hex::decode(tag).unwrap());
+        let right = format!("t=17, v1={tag},v0=x");
+        for (value, want, holds_tag) in [
+            (format!("t=17, v1={base64},v0=x"), NotationError::Base64, true),
+            (format!("t=17, v1=sha256={tag},v0=x"), NotationError::OtherPrefix("sha256=".into()), true),
+            (format!("t=17, v1=\"{tag}\",v0=x"), NotationError::Wrapped, true),
+            (format!("t=17, v1={},v0=x", &tag[1..]), NotationError::Length(63, 64), false),
+            ("t=17,v1=".into(), NotationError::Empty, false),
+            ("t=17,v1=zz".into(), NotationError::NotEncoded(Encoding::Hex), false),
+            ("t=17,v0=ab".into(), NotationError::NotList, false),
+            ("v1".into(), NotationError::NotList, false),
+            (format!("t=17,v1={base64},v1"), NotationError::NotList, false),
+            (format!("t=17,t=17,v1=zz,v1={tag}"), NotationError::NotList, false),
+        ] {
+            let stripe = Scheme::preset("stripe").unwrap();
+            assert_eq!(misread(stripe, value.as_bytes()), want, "{value}");
+            assert_eq!(rewritten(stripe, value.as_bytes()), holds_tag.then(|| right.clone()), "{value}");
+        }
+        let svix = Scheme::preset("svix").unwrap();
+        assert_eq!(misread(svix, format!("v1,{tag}").as_bytes()), NotationError::Hexadecimal);
+        assert_eq!(rewritten(svix, format!("v1,{tag}").as_bytes()), Some(format!("v1,{base64}")));
+    }
+
+    #[test]
+    fn a_change_of_the_content_is_found_by_undoing_it() {
+        use ContentChange::*;
+        let cases: [(&[u8], &[u8], Option<ContentChange>); 15] = [
+            (b"{}", b"{}\n", Some(NewlineAdded)),
+            (b"{}", b"{}\r\n", Some(NewlineAdded)),
+            (b"", b"\n", Some(NewlineAdded)),
+            (b"{}\n", b"{}", Some(NewlineLost)),
+            (b"a\nb\n", b"a\r\nb\r\n", Some(CrlfForLf)),
+            (b"a\r\nb\r\n", b"a\nb\n", Some(LfForCrlf)),
+            (b"{}", b"\xef\xbb\xbf{}", Some(ByteOrderMark)),
+            (
+                br#"{"a":[1,2],"b":" , : \" "}"#,
+                b"{\n \"a\": [1, 2],\n \"b\": \" , : \\\" \"\n}",
+                Some(Reserialized),
+            ),
+            (br#"{"a": [1, 2], "b": ","}"#, br#"{"a":[1,2],"b":","}"#, Some(Reserialized)),
+            (br#"{"a\\": "b"}"#, br#"{"a\\":"b"}"#, Some(Reserialized)),
+            ("{\"a\":\"é/\"}".as_bytes(), br#"{"a": "\u00e9\/"}"#, Some(Reserialized)),
+            (b"{}", b"{}", None),
+            (b"{}", b"[]", None),
+            (b"a b", b"ab", None),
+            (br#"{"a":1}"#, br#"{"a":2}"#, None),
+        ];
+        for (signed, received, want) in cases {
+            let (mut asked, mut goes_on) = (0, || true);
+            let found = content_change(received, &mut Work::new(10_000, &mut goes_on), |content, _| {
+                asked += 1;
+                Ok(content == signed && signed != received)
+            });
+            assert_eq!(found, Ok(want), "{:?}", String::from_utf8_lossy(received));
+            assert!(asked <= 7 + json::MOST);
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_secret_is_found_by_correcting_it() {
+        use SecretEncoding::{Base64, Hex, Utf8};
+        type Case<'a> = (&'a [u8], SecretEncoding, &'a [u8], Option<KeyChange>);
+        let cases: [Case<'_>; 9] = [
+            (b"key\n", Utf8, b"key", Some(KeyChange::Untrimmed)),
+            (b" 6869 ", Hex, b"hi", Some(KeyChange::Untrimmed)),
+            (b"\"key\"", Utf8, b"key", Some(KeyChange::Quoted)),
+            (b"key", Utf8, b"key\n", Some(KeyChange::NewlineLost)),
+            (b"6869", Utf8, b"hi", Some(KeyChange::Encoding(Hex))),
+            (b"aGk=", Utf8, b"hi", Some(KeyChange::Encoding(Base64))),
+            (b"6869", Hex, b"6869", Some(KeyChange::Encoding(Utf8))),
+            (b"key", Utf8, b"other", None),
+            (b"", Utf8, b"other", None),
+        ];
+        for (text, configured, right, want) in cases {
+            let meant: Vec<_> = key_changes(text, configured).collect();
+            let found = meant.iter().find(|(_, key)| key.expose() == right).map(|(change, _)| *change);
+            assert_eq!(found, want, "{:?}", String::from_utf8_lossy(text));
+            assert!(meant.len() <= 6);
+        }
+    }
+}

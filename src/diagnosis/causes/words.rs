@@ -1,0 +1,124 @@
+//! Pure. The label of each cause, and its remedy.
+
+use crate::diagnosis::causes::cause::{Cause, ContentChange, KeyChange};
+
+impl Cause {
+    /// The labels of all causes, so that metrics begin at zero.
+    pub const LABELS: [&'static str; 18] = [
+        "notation",
+        "doubled",
+        "other_scheme",
+        "signed_time",
+        "time_unit",
+        "secret_expired",
+        "other_route",
+        "newline_added",
+        "newline_lost",
+        "line_ends",
+        "byte_order_mark",
+        "reserialized",
+        "compressed",
+        "decompressed",
+        "secret_white_space",
+        "secret_quoted",
+        "secret_newline",
+        "secret_encoding",
+    ];
+
+    /// The label, for programs.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Notation(_) | Self::Form(_) => "notation",
+            Self::Doubled(_) => "doubled",
+            Self::OtherScheme { .. } => "other_scheme",
+            Self::SignedTime { .. } => "signed_time",
+            Self::TimeUnit(_) => "time_unit",
+            Self::Expired(_) => "secret_expired",
+            Self::OtherRoute { .. } => "other_route",
+            Self::Content(change) => change.as_str(),
+            Self::Key { change, .. } => change.as_str(),
+        }
+    }
+
+    /// The remedy.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let text = match self {
+            Self::Notation(_) | Self::Form(_) => "send the signature exactly as the scheme writes it",
+            Self::Doubled(_) => "look for what adds the field again on the way: a proxy that copies fields",
+            Self::OtherScheme { path: Some(path), .. } => {
+                return format!(
+                    "let the sender call {path}, whose route has that scheme, or correct the route's"
+                );
+            }
+            Self::OtherScheme { path: None, scheme, .. } => {
+                return format!("if that is the sender of this route: `scheme = \"{scheme}\"`");
+            }
+            Self::SignedTime { .. } => {
+                "set both clocks (NTP); where the sender signs once and tries for long: a longer `tolerance`"
+            }
+            Self::TimeUnit(unit) => {
+                return format!(
+                    "let the sender write it as the scheme does, or use a scheme with `unit = \"{}\"`",
+                    unit.name()
+                );
+            }
+            Self::Expired(_) => "let the sender use the new secret, or move this one's `not_after`",
+            Self::OtherRoute { .. } => "give the sender this route's secret, or the route that secret",
+            Self::Content(change) => change.advice(),
+            Self::Key { change: KeyChange::Untrimmed | KeyChange::NewlineLost, .. } => {
+                "write the secret here exactly as the sender has it: `printf %s` instead of `echo`"
+            }
+            Self::Key { change: KeyChange::Quoted, .. } => "take the quotation marks away from the secret",
+            Self::Key { change: KeyChange::Encoding(encoding), .. } => {
+                return format!("say so: `encoding = \"{}\"` for the secret", encoding.name());
+            }
+        };
+        text.to_owned()
+    }
+}
+
+impl ContentChange {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NewlineAdded => "newline_added",
+            Self::NewlineLost => "newline_lost",
+            Self::CrlfForLf | Self::LfForCrlf => "line_ends",
+            Self::ByteOrderMark => "byte_order_mark",
+            Self::Reserialized => "reserialized",
+            Self::Compressed => "compressed",
+            Self::Decompressed => "decompressed",
+        }
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::NewlineAdded | Self::NewlineLost => {
+                "pass the body on byte for byte: `curl --data-binary @FILE`, `printf %s` instead of `echo`"
+            }
+            Self::CrlfForLf | Self::LfForCrlf => {
+                "pass the body on byte for byte: no text mode, no conversion of line ends"
+            }
+            Self::ByteOrderMark => "save the body without a byte order mark",
+            Self::Reserialized => "pass the body on as it was received: do not parse it and write it again",
+            Self::Compressed => {
+                "turn compression off, at the sender or in what stands before the gateway, or sign what is sent"
+            }
+            Self::Decompressed => {
+                "turn decompression off in what stands before the gateway (nginx: `gunzip off`)"
+            }
+        }
+    }
+}
+
+impl KeyChange {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Untrimmed => "secret_white_space",
+            Self::Quoted => "secret_quoted",
+            Self::NewlineLost => "secret_newline",
+            Self::Encoding(_) => "secret_encoding",
+        }
+    }
+}

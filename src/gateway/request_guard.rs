@@ -1,0 +1,80 @@
+//! Pure. The end of a request: its record is emitted once, when the request has really ended.
+
+use std::time::{Instant, SystemTime};
+
+use crate::admission::client::ClientAddress;
+use crate::gateway::resources::Resources;
+use crate::telemetry::record::Record;
+
+/// Holds the record of a request, and emits it on drop. It is dropped when the last byte of the response is written, or
+/// when the response is given up.
+#[derive(Debug)]
+pub struct RequestGuard<R: Resources> {
+    /// What is known of the request so far.
+    pub record: Record,
+    /// The bytes of the response that are not written yet.
+    pub unwritten: usize,
+    /// Whether its connection was closed for another one.
+    pub is_evicted: bool,
+    begun: Instant,
+    /// The time at which the request began, by the wall clock. The clock is read once per request.
+    begun_at: SystemTime,
+    resources: R,
+}
+
+impl<R: Resources> RequestGuard<R> {
+    /// Begins the record of a request from `client`.
+    #[must_use]
+    pub fn new(resources: R, client: ClientAddress, begun: Instant) -> Self {
+        let record = Record::new(resources.next_id(), client);
+        let begun_at = resources.wall_clock();
+        Self { record, unwritten: 0, is_evicted: false, begun, begun_at, resources }
+    }
+
+    /// When the request began.
+    #[must_use]
+    pub fn begun_at(&self) -> SystemTime {
+        self.begun_at
+    }
+
+    /// The resources that serve the request.
+    pub fn resources(&self) -> &R {
+        &self.resources
+    }
+
+    /// The record and the resources.
+    pub(super) fn parts(&mut self) -> (&mut Record, &R) {
+        (&mut self.record, &self.resources)
+    }
+
+    /// Records that the client does not get the rest of its response.
+    pub fn cut_short(&mut self) {
+        self.record.detail = Some(cut_short(self.resources.is_draining(), self.is_evicted));
+    }
+}
+
+impl<R: Resources> Drop for RequestGuard<R> {
+    fn drop(&mut self) {
+        if self.unwritten > 0 {
+            // The last bytes of a response are content. In chunked coding, the framing counts too: a few bytes too many.
+            let unwritten = u64::try_from(self.unwritten).unwrap_or(u64::MAX);
+            self.record.sent = self.record.sent.saturating_sub(unwritten);
+            if self.record.detail.is_none() {
+                self.cut_short();
+            }
+        }
+        self.record.took = self.resources.now().saturating_duration_since(self.begun);
+        let now = self.begun_at.checked_add(self.record.took).unwrap_or(self.begun_at);
+        self.resources.ended(&self.record, now);
+    }
+}
+
+/// The log text for a response that was cut short.
+fn cut_short(is_draining: bool, is_evicted: bool) -> String {
+    let whose = match (is_draining, is_evicted) {
+        (true, _) => "cut off at the end of the grace period, or left by the client",
+        (false, true) => "its connection was closed for another one",
+        (false, false) => "left by the client",
+    };
+    format!("{whose}, before the end of its answer")
+}

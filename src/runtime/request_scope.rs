@@ -1,0 +1,111 @@
+//! Shell. The resources of one request: its worker, and the configuration in force when it began.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderValue;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::yield_now;
+
+use crate::gateway::resources::{Delivery, Resources, Timer, UpstreamResponse};
+use crate::runtime::deadline::Deadline;
+use crate::runtime::worker::Worker;
+use crate::runtime::worker_view::View;
+use crate::telemetry::record::{Record, RequestId};
+use crate::upstream;
+use crate::upstream::body::ResponseBody;
+use crate::upstream::error::ForwardError;
+
+/// The resources of one request.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    worker: Rc<Worker>,
+    view: Rc<View>,
+}
+
+impl Scope {
+    /// The resources of a request that begins now.
+    #[must_use]
+    pub fn new(worker: &Rc<Worker>, view: &Rc<View>) -> Self {
+        Self { worker: Rc::clone(worker), view: Rc::clone(view) }
+    }
+
+    /// The current time in the form of a `date` field, at most about a second old.
+    #[must_use]
+    pub fn date(&self, now: SystemTime) -> HeaderValue {
+        self.worker.date(now)
+    }
+
+    /// Whether a new connection waits because the connection limit is reached.
+    #[must_use]
+    pub fn is_wanting(&self) -> bool {
+        self.worker.connection_limit().is_wanting()
+    }
+
+    /// Runs a future to its end in the background, for work that nothing awaits.
+    pub fn finish(&self, work: impl Future<Output = ()> + 'static) {
+        self.worker.finish(work);
+    }
+}
+
+impl Timer for Deadline {
+    fn set_at(&mut self, start: Instant, after: Duration) {
+        Self::set_at(self, start.into(), after);
+    }
+
+    fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_passed(self, cx)
+    }
+}
+
+impl Resources for Scope {
+    type Timer = Deadline;
+    type Body = ResponseBody;
+    type Turn = Turn;
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn timer(&self) -> Deadline {
+        Deadline::default()
+    }
+
+    fn next_id(&self) -> RequestId {
+        self.worker.next_id()
+    }
+
+    async fn turn(&self) -> Turn {
+        // The semaphore is never closed.
+        Turn(Arc::clone(self.worker.turn()).acquire_owned().await.ok())
+    }
+
+    async fn pause(&self) {
+        yield_now().await;
+    }
+
+    fn deliver(
+        &self,
+        delivery: Delivery<'_>,
+    ) -> impl Future<Output = Result<UpstreamResponse<ResponseBody>, ForwardError>> {
+        upstream::deliver(self.view.pool(delivery.target.slot), delivery)
+    }
+
+    fn is_draining(&self) -> bool {
+        self.worker.is_draining()
+    }
+
+    fn ended(&self, record: &Record, now: SystemTime) {
+        self.worker.ended(&self.view, record, now);
+    }
+}
+
+/// The permit of a request that has much content to hash.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "held until it is dropped")] Option<OwnedSemaphorePermit>);

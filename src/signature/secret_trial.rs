@@ -1,0 +1,200 @@
+//! Pure. The trial of a verifier's further secrets on complete content, in steps of bounded work.
+//!
+//! Work is counted in hashed bytes; other work counts as the bytes that could be hashed in the same time. The signed form
+//! of the content is computed once, for all secrets.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::time::SystemTime;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::signature::claim::Claim;
+use crate::signature::form::{Form, Order, Place};
+use crate::signature::mac::Running;
+use crate::signature::template::Body;
+use crate::signature::verifier::{KeyedSecret, Verifier};
+
+/// A trial of secrets on a claim.
+pub(crate) struct Trial<'v> {
+    verifier: &'v Verifier,
+    claim: Claim,
+    now: SystemTime,
+    /// The index of the secret that was tried while the content arrived.
+    except: Option<usize>,
+    /// The index of the next secret.
+    next: usize,
+    signed: Signed,
+    under_way: Option<UnderWay<'v>>,
+}
+
+/// How the content is signed.
+enum Signed {
+    /// As it is.
+    Whole,
+    /// As a form, not parsed yet.
+    Form,
+    /// As a form, with its pairs in this order.
+    Pairs(Order),
+    /// By its digest, of which this many bytes are hashed.
+    Hashing(Box<Sha256>, usize),
+    /// By its digest, which is right.
+    Digest,
+}
+
+/// The secret under trial.
+struct UnderWay<'v> {
+    key: &'v KeyedSecret,
+    running: Running,
+    /// The bytes of content that are hashed.
+    hashed: usize,
+    /// The same, in a form.
+    place: Place,
+}
+
+/// The result of a step.
+pub(crate) enum Tried<'v> {
+    /// There is more work to do.
+    More,
+    /// The claim holds under this secret.
+    Holds(&'v KeyedSecret),
+    /// It holds under none.
+    Fails,
+}
+
+/// The result of a step, and its work.
+pub(crate) struct Step<'v> {
+    pub(crate) tried: Tried<'v>,
+    pub(crate) work: usize,
+}
+
+impl<'v> Trial<'v> {
+    /// Tries every valid secret but the one with the index `except`. `None` if there are none.
+    pub(crate) fn of(
+        verifier: &'v Verifier,
+        claim: Claim,
+        now: SystemTime,
+        except: Option<usize>,
+    ) -> Option<Self> {
+        let signed = match verifier.scheme.content.content() {
+            Body::Whole => Signed::Whole,
+            Body::Form => Signed::Form,
+            Body::Digest(_) => Signed::Hashing(Box::default(), 0),
+        };
+        let trial = Self { verifier, claim, now, except, next: 0, signed, under_way: None };
+        trial.key_from(0).is_some().then_some(trial)
+    }
+
+    /// The first secret to try from this index on, with its index.
+    fn key_from(&self, number: usize) -> Option<(usize, &'v KeyedSecret)> {
+        let mut keys = self.verifier.keys.iter().enumerate().skip(number);
+        keys.find(|(index, key)| Some(*index) != self.except && key.counts(self.now))
+    }
+
+    /// Does about `budget` of work: stops when it is done, or after the first small step that exceeds it. No small step
+    /// does more than parse a form once, or begin or decide with one secret.
+    ///
+    /// The content must be the same each time.
+    pub(crate) fn step(&mut self, content: &[u8], budget: usize) -> Step<'v> {
+        let mut work: usize = 0;
+        loop {
+            let left = budget.max(1).saturating_sub(work);
+            if left == 0 {
+                return Step { tried: Tried::More, work };
+            }
+            let (done, outcome) = self.advance(content, left);
+            work = work.saturating_add(done);
+            if let ControlFlow::Break(tried) = outcome {
+                return Step { tried, work };
+            }
+        }
+    }
+
+    /// Does the smallest step. Gives back its work.
+    fn advance(&mut self, content: &[u8], most: usize) -> (usize, ControlFlow<Tried<'v>>) {
+        let go_on = ControlFlow::Continue(());
+        let Some(UnderWay { key, running, hashed, place }) = &mut self.under_way else {
+            return self.begin(content, most);
+        };
+        let key = *key;
+        let work = match &self.signed {
+            Signed::Whole => {
+                let passes = running.passes();
+                let piece = match most.checked_div(passes) {
+                    Some(most) => piece(content, *hashed, most.max(1)),
+                    // A token does not depend on the content.
+                    None => &[],
+                };
+                running.update(piece);
+                *hashed = hashed.saturating_add(piece.len());
+                piece.len().saturating_mul(passes)
+            }
+            Signed::Pairs(order) => {
+                let (read, decoded) = order.next(content, place, most);
+                running.update(&decoded);
+                read.saturating_mul(running.passes().max(1))
+            }
+            Signed::Digest | Signed::Form | Signed::Hashing(..) => 0,
+        };
+        if work > 0 {
+            return (work, go_on);
+        }
+        let Some(UnderWay { running, .. }) = self.under_way.take() else { return (0, go_on) };
+        let behind = self.claim.besides.as_ref().map_or(0, |besides| besides.after.len());
+        let work = behind.saturating_add(running.weight(&self.claim.tags));
+        if self.claim.holds(running) { (work, ControlFlow::Break(Tried::Holds(key))) } else { (work, go_on) }
+    }
+
+    /// Begins with the content, or with the next secret.
+    fn begin(&mut self, content: &[u8], most: usize) -> (usize, ControlFlow<Tried<'v>>) {
+        let fails = ControlFlow::Break(Tried::Fails);
+        match &mut self.signed {
+            Signed::Form => {
+                let Some(form) = Form::read(content) else { return (content.len(), fails) };
+                self.signed = Signed::Pairs(form.order());
+                (content.len().max(1), ControlFlow::Continue(()))
+            }
+            Signed::Hashing(hash, hashed) => {
+                let piece = piece(content, *hashed, most);
+                hash.update(piece);
+                *hashed = hashed.saturating_add(piece.len());
+                if piece.is_empty() {
+                    // The digest is not secret: the query has it.
+                    let digest: [u8; 32] = std::mem::take(&mut **hash).finalize().into();
+                    if self.claim.besides.as_ref().and_then(|besides| besides.digest) != Some(digest) {
+                        return (0, fails);
+                    }
+                    self.signed = Signed::Digest;
+                }
+                (piece.len(), ControlFlow::Continue(()))
+            }
+            Signed::Whole | Signed::Pairs(_) | Signed::Digest => {
+                let Some((number, key)) = self.key_from(self.next) else { return (0, fails) };
+                self.next = number.saturating_add(1);
+                let before = self.claim.besides.as_ref().map_or(0, |besides| besides.before.len());
+                let running = key.start(&self.claim);
+                let work = before.saturating_mul(running.passes()).saturating_add(BEGINNING);
+                self.under_way = Some(UnderWay { key, running, hashed: 0, place: Place::default() });
+                (work, ControlFlow::Continue(()))
+            }
+        }
+    }
+}
+
+/// At most `most` bytes of the content, from this offset on.
+fn piece(content: &[u8], from: usize, most: usize) -> &[u8] {
+    let rest = content.get(from..).unwrap_or_default();
+    rest.get(..most).unwrap_or(rest)
+}
+
+/// The work of beginning with a secret, in bytes.
+const BEGINNING: usize = 64;
+
+impl fmt::Debug for Trial<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trial").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
