@@ -1,6 +1,6 @@
 //! Pure. The words that some keys of gateway.toml choose from, with their meanings.
 
-use crate::config::{AccessLog, LogFormat, LogLevel, Mode};
+use crate::config::{AccessLog, DeliveryMode, LogFormat, LogLevel, Mode, Role};
 use crate::signature::Permit;
 
 /// `format` of `[log]`
@@ -35,3 +35,10 @@ pub(super) const FORMATS: [(&str, Kind); 3] =
 /// `mode` of a route
 pub(super) const MODES: [(&str, Mode); 2] =
     [("enforce", Mode::Enforce), ("observe", Mode::Observe(Permit::of_configuration()))];
+
+/// `delivery` of a route
+pub(super) const DELIVERIES: [(&str, DeliveryMode); 3] =
+    [("direct", DeliveryMode::Direct), ("fallback", DeliveryMode::Fallback), ("queue", DeliveryMode::Queue)];
+
+/// `role` of a token
+pub(super) const ROLES: [(&str, Role); 2] = [("read", Role::Read), ("operate", Role::Operate)];

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Config, Route, Server};
+use super::{Config, Queue, Route, Server, StoreAddress};
 use crate::routing::router::ModelRule;
 
 /// A part of a configuration: a table, or a route.
@@ -23,13 +23,14 @@ pub struct Part {
 /// The digests depend on this version: those of two versions cannot be compared.
 #[must_use]
 pub fn parts(config: &Config) -> Vec<Part> {
-    let Config { server, limits, admin, log, forward, routes } = config;
+    let Config { server, limits, admin, log, forward, queue, routes } = config;
     let tables = [
         ("[server]", of_server(server)),
         ("[limits]", format!("{limits:?}")),
         ("[admin]", format!("{admin:?}")),
         ("[log]", format!("{log:?}")),
         ("[forward]", format!("{forward:?}")),
+        ("[queue]", of_queue(queue.as_ref())),
     ];
     let tables = tables.into_iter().map(|(name, text)| Part { name: name.to_owned(), digest: digest(&text) });
     tables.chain(routes.iter().map(of_route)).collect()
@@ -53,15 +54,36 @@ fn of_server(server: &Server) -> String {
     )
 }
 
+/// All settings but the folder of the store: a relative path begins at the folder of gateway.toml, which the process that
+/// compares may call by another name.
+fn of_queue(queue: Option<&Queue>) -> String {
+    let Some(Queue { store, max_bytes, min_free, keep_delivered, keep_dead }) = queue else {
+        return "none".to_owned();
+    };
+    let StoreAddress::File(path) = store;
+    format!("{:?} {max_bytes} {min_free} {keep_delivered:?} {keep_dead:?}", path.file_name())
+}
+
 fn of_route(route: &Route) -> Part {
-    let Route { path, model, requirements, upstream, verifier, public_url, methods, max_body, mode } = route;
+    let Route {
+        path,
+        model,
+        requirements,
+        upstream,
+        verifier,
+        public_url,
+        methods,
+        max_body,
+        mode,
+        delivery,
+    } = route;
     let name = match model {
         ModelRule::Named(model) => format!("route {path} ({model})"),
         ModelRule::Any | ModelRule::Segment => format!("route {path}"),
     };
     let secrets: Vec<_> = verifier.secrets().collect();
     let text = format!(
-        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?}",
+        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {delivery:?}",
         verifier.scheme()
     );
     Part { name, digest: digest(&text) }
@@ -113,6 +135,20 @@ mod tests {
         assert_eq!(differing(&TEXT.replace("{ env = \"KEY\"", "{ name = \"x\", env = \"KEY\"")).len(), 2);
         assert_eq!(differing(&TEXT.replace("propify", "propexo")).len(), 2);
         assert_eq!(differing(&format!("server.max_connections = 7\n{TEXT}")), ["[server]"]);
+        let stored = TEXT.replace(
+            "[[routes]]\n        path = \"/a\"\n        model",
+            "[[routes]]\n        delivery = \"queue\"\n        path = \"/a\"\n        model",
+        );
+        assert_eq!(differing(&format!("queue.store = \"a\"\n{stored}")), ["[queue]", "route /a (leads)"]);
+    }
+
+    #[test]
+    fn the_name_of_the_files_folder_makes_no_difference() {
+        let text = format!("queue.store = \"events.db\"\n{TEXT}");
+        let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "0123456789abcdef");
+        let read =
+            |name| crate::config::read(name, &text, &environment, SystemTime::UNIX_EPOCH).unwrap().config;
+        assert_eq!(parts(&read("gateway.toml")), parts(&read("/etc/hookgate/gateway.toml")));
     }
 
     #[test]

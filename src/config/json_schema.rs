@@ -96,6 +96,7 @@ fn value(value: &Value) -> Json {
             { "type": "integer", "minimum": least, "maximum": most },
         ] }),
         Value::Count { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Value::Status(codes) => json!({ "enum": codes }),
         Value::Moment => json!({ "type": "string", "format": "date-time" }),
         Value::List { of, empty } => {
             json!({ "type": "array", "items": self::value(of), "minItems": u8::from(!empty) })

@@ -51,7 +51,7 @@ pub(super) enum Value {
     Word(fn() -> Vec<&'static str>),
     /// A string, usually one of these words.
     Known(fn() -> Vec<&'static str>),
-    /// `"10s"`, from a millisecond to a day.
+    /// `"10s"`, from a millisecond to a bound that the reader has.
     Duration,
     /// Bytes, as a number or as `"64KiB"`.
     Size {
@@ -67,6 +67,8 @@ pub(super) enum Value {
         /// At most.
         most: usize,
     },
+    /// One of these status codes.
+    Status(&'static [u16]),
     /// A time: a TOML date with a time and an offset, or the same as a string.
     Moment,
     /// An array.

@@ -2,14 +2,21 @@
 //!
 //! A new key is one entry here. The reader, the schema and the manual page use these tables.
 
-use super::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
-use crate::config::choices::{ACCESS, FORMATS, LEVELS, LOG_FORMATS, MODES};
+mod forms;
+mod queue;
+
+use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
+use crate::config::choices::{ACCESS, FORMATS, LEVELS, LOG_FORMATS, MODES, ROLES};
 use crate::config::key_description::{Key, Value, has, names};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
 use crate::signature::scheme::PRESETS;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
+
+use forms::{ORIGIN, words};
+
+pub(super) use queue::{QUEUE, RETRY, ROUTE_RETRY};
 
 /// The top level.
 pub(super) const ROOT: &[Key] = &[
@@ -21,6 +28,10 @@ pub(super) const ROOT: &[Key] = &[
     Key::new("log", Value::Table(LOG)).about("Log lines, on standard output."),
     Key::new("forward", Value::Table(FORWARD))
         .about("What is added to a request on its way: nothing, unless asked for."),
+    Key::new("queue", Value::Table(QUEUE))
+        .about("The store of events that are delivered later. Without it no route can ask for that."),
+    Key::new("retry", Value::Table(RETRY))
+        .about("When a failed delivery is tried again, and when it is given up; a route may set its own."),
     Key::new("schemes", Value::Named { name: LABEL, value: &Value::Table(SCHEME) })
         .about("How senders sign that hookgate does not know, each under a name of its own."),
     Key::new("signature", SIGNED).about("Who signs, for every route that has no signature of its own."),
@@ -130,10 +141,28 @@ const IDLE_TIMEOUT: Key = Key::new("idle_timeout", Value::Duration).about(
 );
 
 /// `[admin]`
-pub(super) const ADMIN: &[Key] =
-    &[Key::new("listen", Value::Either(&[TCP, Value::List { of: &TCP, empty: false }]))
+pub(super) const ADMIN: &[Key] = &[
+    Key::new("listen", Value::Either(&[TCP, Value::List { of: &TCP, empty: false }]))
         .or("\"127.0.0.1:9901\"")
-        .about("An address or a list of them, with IP and port. Never where senders can reach it.")];
+        .about("An address or a list of them, with IP and port. Never where senders can reach it."),
+    Key::new(
+        "tokens",
+        Value::List { of: &Value::TableWithOne { keys: TOKEN, of: &["env", "file"] }, empty: true },
+    )
+    .about(
+        "Who may read and manage events there. Without one, only programs on the gateway's own machine may.",
+    ),
+];
+
+/// An element of `tokens` of `[admin]`.
+pub(super) const TOKEN: &[Key] = &[
+    Key::new("name", LABELLED).required().about("What it is called in the log."),
+    ENV,
+    FILE,
+    Key::new("role", Value::Word(|| words(&ROLES)))
+        .or("\"read\"")
+        .about("read: show events. operate: also replay, discard, pause and resume."),
+];
 
 /// `[log]`
 pub(super) const LOG: &[Key] = &[
@@ -172,6 +201,10 @@ pub(super) const FORWARD: &[Key] = &[
     Key::new("via", Value::Flag)
         .or("false")
         .about("true adds a via field, as RFC 9110, section 7.6.3, asks of gateways."),
+    Key::new("event_id_field", FIELD).about(
+        "A field with the event's id, on routes that store events: the same in every attempt. Whatever a \
+         client sends under this name is removed. Default: none.",
+    ),
 ];
 
 /// `[schemes.NAME]`
@@ -294,7 +327,7 @@ pub(super) const ROUTE: &[Key] = &[
     Key::new("path", Value::Text(PATH))
         .required()
         .about("Compared as it is received, byte for byte: /exact, /any/{name}, /all/{*rest}."),
-    Key::new("upstream", Value::Text("^([Hh][Tt][Tt][Pp]://[^/?#@\\s]+/?|unix:/.*[^/])$"))
+    Key::new("upstream", ORIGIN)
         .required()
         .about("The app: http://host:port and nothing behind it, or unix:/path."),
     Key::new("model", Value::Text("."))
@@ -319,10 +352,20 @@ pub(super) const ROUTE: &[Key] = &[
         "observe forwards also what does not verify, and logs under would_refuse what would have been \
          refused.",
     ),
+    queue::DELIVERY.or("\"direct\""),
+    queue::ACK_STATUS,
+    queue::ORDER_BY,
+    queue::MAX_QUEUED,
+    queue::DEDUPLICATE,
+    queue::COPIES,
+    queue::REFRESH_SIGNATURE.or("false"),
+    queue::CONCURRENCY.or("16"),
+    queue::RATE,
+    queue::OWN_RETRY,
 ];
 
 /// The tables, with their titles and keys: to say in which table a misplaced key belongs.
-pub(super) const TABLES: [(&str, &[Key]); 16] = [
+pub(super) const TABLES: [(&str, &[Key]); 20] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),
@@ -331,14 +374,18 @@ pub(super) const TABLES: [(&str, &[Key]); 16] = [
     ("`[admin]`", ADMIN),
     ("`[log]`", LOG),
     ("`[forward]`", FORWARD),
+    ("`[queue]`", QUEUE),
+    ("`[retry]`", RETRY),
     ("`[schemes.NAME]`", SCHEME),
     ("a scheme's `timestamp`", TIMESTAMP),
     ("a scheme's `tolerance`", TOLERANCE),
     ("a scheme's `challenge`", CHALLENGE),
     ("`[[routes]]`", ROUTE),
+    ("a route's `retry`", ROUTE_RETRY),
     ("`[signature]`", SIGNATURE),
     ("an element of `secrets`", SECRET),
     ("`verify_token`", VERIFY_TOKEN),
+    ("an element of `tokens`", TOKEN),
 ];
 
 const SIGNED: Value = Value::Table(SIGNATURE);
@@ -375,22 +422,32 @@ pub(super) const PUBLIC_IN_SIGNATURE: &[&str] = &[
     "past",
     "future",
     "challenge",
+    "role",
 ];
 
 /// Whether a key is public wherever it occurs: no secret belongs under it.
 pub(super) fn is_public(key: &str) -> bool {
-    let elsewhere =
-        [SERVER, PROXY_PROTOCOL, LIMITS, UPSTREAM, ADMIN, LOG, FORWARD, SCHEME, TIMESTAMP, TOLERANCE, ROUTE]
-            .iter()
-            .any(|keys| has(keys, key));
-    PUBLIC_IN_SIGNATURE.contains(&key) || (elsewhere && key != "signature")
+    let elsewhere = [
+        SERVER,
+        PROXY_PROTOCOL,
+        LIMITS,
+        UPSTREAM,
+        ADMIN,
+        LOG,
+        FORWARD,
+        QUEUE,
+        RETRY,
+        SCHEME,
+        TIMESTAMP,
+        TOLERANCE,
+        ROUTE,
+    ]
+    .iter()
+    .any(|keys| has(keys, key));
+    PUBLIC_IN_SIGNATURE.contains(&key) || (elsewhere && !matches!(key, "signature" | "tokens"))
 }
 
 /// All keys; a key of several tables occurs several times.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     TABLES.iter().flat_map(|(_, keys)| names(keys))
-}
-
-fn words<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
-    all.iter().map(|(word, _)| *word).collect()
 }

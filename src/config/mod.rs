@@ -3,9 +3,10 @@
 //! A [`Config`] is only made by [`read`], from the text of gateway.toml and its environment. Its holders need no further
 //! checks.
 
-pub mod cross_checks;
+pub mod bounded_read;
 pub mod digest;
 pub mod environment;
+pub mod json_schema;
 pub mod load;
 pub mod problem;
 pub mod redact;
@@ -13,28 +14,29 @@ pub mod unit;
 
 mod address;
 mod bounds;
+mod choices;
+mod cross_checks;
 mod date;
+mod delivery_checks;
+mod json_pointer;
+mod key_description;
 mod keys;
 mod public_url;
+mod reader;
 mod sections;
 mod settings;
+mod showable;
 mod suggest;
+mod toml_syntax;
+mod toml_table;
+mod toml_value;
 
 pub use crate::signature::Mode;
 
-pub use crate::config::reader::{Loaded, read};
-pub use settings::{AccessLog, Address, Admin, Config, Forward, Limits, Log, LogFormat, LogLevel};
-pub use settings::{ProxyProtocol, Route, Server, Sharing, Upstream, XForwarded};
+pub use reader::{Loaded, read};
+pub use settings::{AccessLog, AckContent, Address, Admin, Config, DeliveryMode, DeliveryOptions, Forward};
+pub use settings::{Limits, Log, LogFormat, LogLevel, OrderBy, ProxyProtocol, Queue, Retry, Role, Route};
+pub use settings::{Server, Sharing, StoreAddress, Token, Upstream, XForwarded};
 
-pub mod bounded_read;
-pub mod choices;
-pub mod json_pointer;
-pub mod json_schema;
-pub mod key_description;
-pub mod reader;
-pub mod showable;
 #[cfg(test)]
 mod tests;
-pub mod toml_syntax;
-pub mod toml_table;
-pub mod toml_value;

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::config::environment::Environment;
 use crate::config::problem::{Problem, Problems, Report, Severity};
 use crate::config::redact::{Syntax, redact_secrets};
+use crate::config::sections::delivery;
 use crate::config::sections::route_draft::{Common, Signs};
 use crate::config::sections::routes;
 use crate::config::sections::secret::Context;
@@ -81,14 +82,14 @@ pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report
     let problems = Problems::default();
     let root = Table::open("the file", end..end, document.get_ref(), keys::ROOT, &problems);
     let elsewhere = problems.len();
-    let (admin, _places) = sections::admin::read(&root);
+    let (admin, _places) = sections::admin::read(&root, None);
     let problems = problems.into_vec().split_off(elsewhere);
     let report = Report::new(name, redact_secrets(text, document.get_ref(), Syntax::Sound), problems);
     if report.has_errors() { Err(report) } else { Ok(admin) }
 }
 
 /// Problems that a file may only seem to have because lines with errors were removed.
-const OF_THE_WHOLE: [&str; 11] = [
+const OF_THE_WHOLE: [&str; 13] = [
     "missing_key",
     "missing_routes",
     "missing_signature",
@@ -100,6 +101,8 @@ const OF_THE_WHOLE: [&str; 11] = [
     "duplicate_address",
     "duplicate_name",
     "body_beyond_memory",
+    "missing_queue",
+    "direct_delivery",
 ];
 
 /// Compiles a document. The result is meaningless if the problems include an error.
@@ -108,11 +111,13 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
     let root = Table::open("the file", end..end, document, keys::ROOT, problems);
     let (server, listen) = sections::server::read(&root, context.environment.cores());
     let limits = sections::limits::read(&root);
-    let (admin, admin_listen) = sections::admin::read(&root);
+    let (admin, admin_listen) = sections::admin::read(&root, Some(context));
     address::distinct(listen.iter().chain(&admin_listen), problems);
     let log = sections::log::read(&root);
     let declared = schemes::read(&root);
     let forward = sections::forward::read(&root, &declared);
+    let queue = sections::queue::read(&root, context.folder);
+    let retry = sections::retry::common(&root);
     let context = Context { schemes: &declared, ..context };
     let common = Common {
         limits: &limits,
@@ -120,7 +125,8 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
         listen: &listen,
         signature: Signs::read(&root, context),
         context,
+        deliveries: delivery::Common { queue: queue.as_ref(), retry: &retry },
     };
     let routes = routes::read(&root, end, common);
-    Config { server, limits, admin, log, forward, routes }
+    Config { server, limits, admin, log, forward, queue, routes }
 }

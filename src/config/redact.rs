@@ -149,7 +149,9 @@ impl Place {
     /// The place of the values of a table under this key.
     fn below(self, key: &str) -> Self {
         match (self, key) {
-            (Self::Signature | Self::Elsewhere, "signature" | "secrets" | "verify_token") => Self::Signature,
+            (Self::Signature | Self::Elsewhere, "signature" | "secrets" | "verify_token" | "tokens") => {
+                Self::Signature
+            }
             (Self::Elsewhere, "schemes") => Self::Schemes,
             (Self::Elsewhere, "timestamp" | "tolerance" | "proxy_protocol") | (Self::Schemes, _) => {
                 Self::Elsewhere

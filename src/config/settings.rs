@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, StatusCode};
+use subtle::ConstantTimeEq as _;
 
 use crate::admission::client::Network;
 use crate::routing::model::Requirement;
 use crate::routing::router::{ModelRule, Pattern};
+use crate::signature::secret::Key;
 use crate::signature::{Mode, Verifier};
 use crate::upstream::origin::Origin;
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub log: Log,
     /// `[forward]`
     pub forward: Forward,
+    /// `[queue]`, if it is there. Without it no route stores events.
+    pub queue: Option<Queue>,
     /// `[[routes]]`, in the order of the file. They do not conflict: [`crate::routing::router::Router::build`] takes them.
     pub routes: Vec<Route>,
 }
@@ -123,11 +127,47 @@ pub struct Limits {
     pub write_timeout: Duration,
 }
 
-/// `[admin]`: the listener for health, readiness and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `[admin]`: the listener for health, readiness, metrics and events.
+#[derive(Clone, Debug)]
 pub struct Admin {
     /// The addresses to listen on.
     pub listen: Vec<SocketAddr>,
+    /// The tokens of those who may read or manage events there; no two of the same name or with the same key.
+    pub tokens: Arc<[Token]>,
+}
+
+/// A token of `[admin]`.
+#[derive(Debug)]
+pub struct Token {
+    /// Its name, for the log.
+    pub name: Arc<str>,
+    /// What it allows.
+    pub role: Role,
+    key: Key,
+}
+
+impl Token {
+    /// A token with this key.
+    #[must_use]
+    pub fn new(name: Arc<str>, role: Role, key: Key) -> Self {
+        Self { name, role, key }
+    }
+
+    /// Whether a client presents this token. The comparison takes the same time wherever the two differ.
+    #[must_use]
+    pub fn is(&self, presented: &[u8]) -> bool {
+        self.key.expose().ct_eq(presented).into()
+    }
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// To read.
+    #[default]
+    Read,
+    /// To read and to change.
+    Operate,
 }
 
 /// `[log]`
@@ -182,6 +222,8 @@ pub struct Forward {
     pub verified_field: Option<HeaderName>,
     /// Whether a `via` line is added (RFC 9110, section 7.6.3).
     pub via: bool,
+    /// A field for the event's id on routes that store events.
+    pub event_id_field: Option<HeaderName>,
 }
 
 /// The handling of the `x-forwarded-*` fields.
@@ -217,6 +259,137 @@ pub struct Route {
     pub max_body: u64,
     /// `mode`
     pub mode: Mode,
+    /// `delivery` and the keys that belong to it.
+    pub delivery: DeliveryOptions,
+}
+
+/// `[queue]`: the store of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// `store`: where events are kept.
+    pub store: StoreAddress,
+    /// The most bytes that the store may take.
+    pub max_bytes: u64,
+    /// The bytes of the disk that the store leaves free.
+    pub min_free: u64,
+    /// How long the content of a delivered event is kept. What is known of the event is kept ten times as long.
+    pub keep_delivered: Duration,
+    /// How long a dead letter is kept.
+    pub keep_dead: Duration,
+}
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAddress {
+    /// A file of SQLite.
+    File(PathBuf),
+}
+
+/// How a route's authentic requests are delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryOptions {
+    /// `delivery`
+    pub mode: DeliveryMode,
+    /// `ack_status`: the status code of our answer to a request that was stored.
+    pub ack_status: StatusCode,
+    /// Whether that answer has content. With 204 it has none.
+    pub ack_content: AckContent,
+    /// The status code of our answer to a duplicate: `ack_status` if the route names it, and 200 otherwise.
+    pub duplicate_status: StatusCode,
+    /// `order_by`: which events are delivered one after the other.
+    pub order_by: Option<OrderBy>,
+    /// `max_queued`: the most bytes of undelivered events of the route.
+    pub max_queued: u64,
+    /// `deduplicate`: for how long an event like one that was delivered or stored is answered and not forwarded.
+    pub deduplicate: Option<Duration>,
+    /// `copies`: further upstreams, each with deliveries of its own.
+    pub copies: Vec<Upstream>,
+    /// `refresh_signature`: whether a late delivery is signed anew with the present time.
+    pub refresh_signature: bool,
+    /// `[retry]` and the route's `retry`.
+    pub retry: Retry,
+    /// `concurrency`: the most deliveries to one upstream at once.
+    pub concurrency: NonZeroUsize,
+    /// `rate`: the least time between two attempts of one upstream. `None` without a limit.
+    pub interval: Option<Duration>,
+}
+
+impl DeliveryOptions {
+    /// The options of a route that names none.
+    #[must_use]
+    pub fn direct() -> Self {
+        Self {
+            mode: DeliveryMode::Direct,
+            ack_status: StatusCode::ACCEPTED,
+            ack_content: AckContent::EventId,
+            duplicate_status: StatusCode::OK,
+            order_by: None,
+            max_queued: DEFAULT_MAX_BYTES / 2,
+            deduplicate: None,
+            copies: Vec::new(),
+            refresh_signature: false,
+            retry: Retry::default(),
+            concurrency: DEFAULT_CONCURRENCY,
+            interval: None,
+        }
+    }
+}
+
+/// The default of `[queue]` `max_bytes`.
+pub(super) const DEFAULT_MAX_BYTES: u64 = 10 << 30;
+
+/// The default of `concurrency`.
+pub(super) const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+
+/// What our answer to a request that was stored contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckContent {
+    /// JSON with the event's id.
+    EventId,
+    /// Nothing: 204, or a sender that takes no content.
+    Empty,
+}
+
+/// Where an authentic request goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeliveryMode {
+    /// To the upstream, whose answer is passed on.
+    #[default]
+    Direct,
+    /// To the upstream, or into the store if the upstream fails.
+    Fallback,
+    /// Into the store.
+    Queue,
+}
+
+/// Which events of a route are delivered one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderBy {
+    /// All of the route.
+    Route,
+    /// Those with the same value at this JSON pointer (RFC 6901) into the signed content.
+    Pointer(String),
+}
+
+/// `[retry]`: when a failed delivery is tried again, and when it is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The waits after each failed attempt; the last one repeats. Not empty.
+    pub schedule: Vec<Duration>,
+    /// The age of an event after which a failed delivery is a dead letter.
+    pub max_age: Duration,
+    /// The attempts after which a failed delivery is a dead letter. `None` without a limit.
+    pub max_attempts: Option<NonZeroU32>,
+    /// The status codes that make a delivery a dead letter at once.
+    pub give_up_on: Vec<StatusCode>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let schedule = [5, 30, 120, 600, 1800, 3600, 7200].map(Duration::from_secs).to_vec();
+        let max_age = Duration::from_secs(3 * 24 * 3600);
+        Self { schedule, max_age, max_attempts: None, give_up_on: vec![StatusCode::GONE] }
+    }
 }
 
 /// An upstream with the settings of one route.

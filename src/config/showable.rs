@@ -26,7 +26,7 @@ pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
     match key {
         "env" => is_variable_name(content),
         // It stands beside the secret, which may be written here by mistake. The longest of its words has nine letters.
-        "encoding" => content.len() < 12 && is_plain(content),
+        "encoding" | "role" => content.len() < 12 && is_plain(content),
         key if keys::PUBLIC_IN_SIGNATURE.contains(&key) => is_plain(content) && !content.contains(','),
         key => keys::is_public(key) && is_plain(content),
     }

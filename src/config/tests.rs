@@ -20,6 +20,7 @@ fn environment() -> Fixed {
         .with_variable("META_APP_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0")
         .with_variable("META_VERIFY_TOKEN", "89abcdef0123456789abcdef01234567")
         .with_file("/run/secrets/propify-previous", "00112233445566778899aabbccddeeff")
+        .with_file("/run/secrets/hookgate-admin", "ffeeddccbbaa99887766554433221100")
 }
 
 /// Reads a text, and renders the result in every form.

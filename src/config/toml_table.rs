@@ -154,7 +154,7 @@ impl<'t> Table<'t> {
 
 fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) -> Problem {
     // In the tables of secrets, a key that is not a slip of a known one may be a secret.
-    let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN]
+    let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN, keys::TOKEN]
         .iter()
         .any(|keys| key_description::names(keys).eq(key_description::names(known)));
     let shown = if among_secrets { showable::key(key) } else { showable::is_plain_key(key) };

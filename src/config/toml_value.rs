@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::config::bounds::LONGEST;
+use crate::config::bounds::{Durations, TIMEOUT};
 use crate::config::problem::{Problem, Problems};
 use crate::config::{showable, suggest, unit};
 
@@ -105,7 +105,12 @@ impl<'t> Item<'t> {
 
     /// Reads a duration from a millisecond to a day.
     pub(super) fn duration(&self, default: Duration) -> Option<Duration> {
-        let example = format!("\"{}\"", unit::write_duration(default));
+        self.duration_within(TIMEOUT, default)
+    }
+
+    /// Reads a duration within bounds. `usual` is the default, or where there is none an example.
+    pub(super) fn duration_within(&self, bounds: Durations, usual: Duration) -> Option<Duration> {
+        let example = format!("\"{}\"", unit::write_duration(usual));
         let Some(text) = self.value.as_str() else {
             let number =
                 self.value.as_integer().and_then(|number| unit::parse_duration(number.as_str()).err());
@@ -113,13 +118,13 @@ impl<'t> Item<'t> {
                 Some(_) => "a duration with its unit, as a string",
                 None => "a duration, as a string",
             };
-            let help = number.map_or_else(|| self.write(&example), |error| error.help().to_owned());
+            let help = number.map_or_else(|| self.write_this(&example), |error| error.help().to_owned());
             return self.wrong_type(expected, &help);
         };
         let message = match unit::parse_duration(text) {
-            Ok(Duration::ZERO) => format!("`{}` cannot be zero: nothing would be in time", self.name),
-            Ok(duration) if duration > LONGEST => {
-                format!("`{}` can be {} at most", self.name, unit::write_duration(LONGEST))
+            Ok(Duration::ZERO) => format!("`{}` cannot be zero: {}", self.name, bounds.not_zero),
+            Ok(duration) if duration > bounds.most => {
+                format!("`{}` can be {} at most", self.name, unit::write_duration(bounds.most))
             }
             Ok(duration) => return Some(duration),
             Err(error) => {
@@ -129,7 +134,7 @@ impl<'t> Item<'t> {
                     .refuse(self.problems);
             }
         };
-        self.error("out_of_range", message).help(format!("the default is `{example}`")).refuse(self.problems)
+        self.error("out_of_range", message).help(format!("{} `{example}`", bounds.hint)).refuse(self.problems)
     }
 
     /// Reads one of several words.
@@ -162,6 +167,11 @@ impl<'t> Item<'t> {
     /// The help text `write ...` for this key.
     pub(super) fn write(&self, value: &str) -> String {
         format!("write `{} = {value}`", self.name)
+    }
+
+    /// The help text `write ...` for this value: with its key if it is the key's whole value.
+    pub(super) fn write_this(&self, value: &str) -> String {
+        if self.whole { self.write(value) } else { format!("write `{value}`") }
     }
 
     /// The place of a part of this string, as exactly as its notation in the file allows.

@@ -1,19 +1,27 @@
 //! Pure. The keys whose new values take effect only after a restart.
 
-use crate::config::{Admin, Config, Log, Server};
+use std::net::SocketAddr;
+
+use crate::config::{Admin, Config, Log, Queue, Server, StoreAddress};
 
 /// The part of a configuration that is fixed when a server starts.
 #[derive(Debug)]
 pub(crate) struct Fixed {
     server: Server,
-    admin: Option<Admin>,
+    admin: Option<Vec<SocketAddr>>,
+    store: Option<StoreAddress>,
     log: Log,
 }
 
 impl Fixed {
     /// Takes that part of a configuration.
     pub(crate) fn of(config: &Config) -> Self {
-        Self { server: config.server.clone(), admin: config.admin.clone(), log: config.log.clone() }
+        Self {
+            server: config.server.clone(),
+            admin: admin(config),
+            store: store(config),
+            log: config.log.clone(),
+        }
     }
 
     /// The keys that have another value in `config`, as named in gateway.toml.
@@ -39,12 +47,25 @@ impl Fixed {
             ("server.unix_mode", *unix_mode != server.unix_mode),
             ("server.reuse_port", *sharing != server.sharing),
             ("server.proxy_protocol", *proxy_protocol != server.proxy_protocol),
-            ("admin", self.admin != config.admin),
+            ("admin", self.admin != admin(config)),
+            ("queue.store", self.store != store(config)),
             ("log.format", *format != log.format),
             ("log.level", *level != log.level),
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
+}
+
+/// The addresses of the admin listener. Its tokens need no restart.
+fn admin(config: &Config) -> Option<Vec<SocketAddr>> {
+    config.admin.as_ref().map(|Admin { listen, tokens: _ }| listen.clone())
+}
+
+/// The store. Its limits need no restart.
+fn store(config: &Config) -> Option<StoreAddress> {
+    let store =
+        |Queue { store, max_bytes: _, min_free: _, keep_delivered: _, keep_dead: _ }: &Queue| store.clone();
+    config.queue.as_ref().map(store)
 }
 
 #[cfg(test)]
@@ -77,6 +98,8 @@ mod tests {
                 &["server.unix_mode", "server.reuse_port"],
             ),
             ("admin.listen = \"127.0.0.1:2\"", &["admin"]),
+            ("admin = { tokens = [{ name = \"a\", env = \"KEY\" }], listen = \"127.0.0.1:2\" }", &["admin"]),
+            ("queue = { store = \"a\" }", &["queue.store"]),
             ("log = { format = \"json\", level = \"error\" }", &["log.format", "log.level"]),
         ] {
             assert_eq!(started.differs_from(&config(text)), want, "{text}");

@@ -1,6 +1,8 @@
 //! Pure. A scheme: how a sender signs, as data.
 
+mod answer;
 mod definition;
 
 pub use crate::signature::presets::{INEXPRESSIBLE, Inexpressible, PRESETS};
+pub use answer::{Acknowledgment, AnswerUse, Redelivery};
 pub use definition::{Scheme, SchemeFault, Source};

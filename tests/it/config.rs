@@ -29,7 +29,10 @@ fn environment() -> Fixed {
         .with_variable("SAMPLE", "changeme")
         .with_variable("STRAY", "9b8a7c6d5e4f30211203f4e5d6c7a8b9\n")
         .with_variable("ODD_HEX", "abc")
+        .with_variable("BROKEN", "0123456789 0123456789")
+        .with_variable("ED25519", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
         .with_file("/run/secrets/propify-previous", "1a2b3c4d5e6f708192a3b4c5d6e7f809")
+        .with_file("/run/secrets/hookgate-admin", "f809e7d6c5b4a3928170f5e6d3c4b1a2")
         .with_file("tests/config/valid/propify-newline", "77aa88bb99cc00dd11ee22ff33440055\n")
         .with_open_file("/run/secrets/exposed", "31415926535897932384626433832795")
         .with_bad_file("/run/secrets/denied", FileError::Denied)
@@ -124,9 +127,10 @@ fn no_report_shows_a_secret() {
             report.render(Style::Colored),
             serde_json::to_string(&report.to_json()).unwrap()
         );
-        for secret in
-            ["hunter2", "5d1c4ca6", "0f1e2d3c", "9b8a7c6d", "1a2b3c4d", "77aa88bb", "31415926", "changeme"]
-        {
+        for secret in [
+            "hunter2", "5d1c4ca6", "0f1e2d3c", "9b8a7c6d", "1a2b3c4d", "77aa88bb", "31415926", "changeme",
+            "f809e7d6",
+        ] {
             assert!(!shown.contains(secret), "{}: {secret}", report.name);
         }
     }
@@ -150,6 +154,41 @@ fn the_example_of_the_contract_means_what_it_says() {
     assert_eq!(github.upstream.idle_timeout, Duration::from_secs(4));
 }
 
+#[test]
+fn the_keys_of_the_queue_mean_what_they_say() {
+    let config = read(Path::new("tests/config/valid/queue.toml")).unwrap().config;
+    let queue = config.queue.unwrap();
+    assert_eq!(queue.store, config::StoreAddress::File("tests/config/valid/events.db".into()));
+    assert_eq!((queue.max_bytes, queue.min_free), (1 << 30, 1 << 30));
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    assert_eq!((queue.keep_delivered, queue.keep_dead), (hours(36), hours(90 * 24)));
+    let name = |name: Option<http::HeaderName>| name.map(|name| name.to_string());
+    assert_eq!(name(config.forward.event_id_field).as_deref(), Some("x-hookgate-event-id"));
+    let [all, defaults, direct, ..] = config.routes.as_slice() else { panic!() };
+    let delivery = &all.delivery;
+    assert_eq!(delivery.mode, config::DeliveryMode::Queue);
+    assert_eq!(delivery.ack_status, 204);
+    assert_eq!(delivery.order_by, Some(config::OrderBy::Pointer("/record_id".into())));
+    assert_eq!(delivery.max_queued, 100 << 20);
+    assert_eq!(delivery.deduplicate, Some(hours(3)));
+    assert_eq!(delivery.copies.len(), 2);
+    assert_eq!(delivery.concurrency.get(), 4);
+    assert_eq!(delivery.interval, Some(Duration::from_secs(2)));
+    assert_eq!(delivery.retry.schedule, [Duration::from_secs(1), Duration::from_secs(90)]);
+    assert_eq!((delivery.retry.max_age, delivery.retry.give_up_on.len()), (hours(24), 0));
+    let delivery = &defaults.delivery;
+    assert_eq!(delivery.mode, config::DeliveryMode::Fallback);
+    assert_eq!(delivery.order_by, Some(config::OrderBy::Route));
+    assert_eq!(delivery.max_queued, 512 << 20);
+    assert_eq!(delivery.retry.max_attempts.map(u32::from), Some(9));
+    assert_eq!(delivery.retry.max_age, hours(7 * 24));
+    assert_eq!(direct.delivery.mode, config::DeliveryMode::Direct);
+    assert_eq!(
+        (direct.delivery.deduplicate, direct.delivery.duplicate_status.as_u16()),
+        (Some(hours(720)), 202)
+    );
+}
+
 /// Unset keys have the contract's defaults, which are also all in its example.
 #[test]
 fn a_minimal_file_has_the_defaults_of_the_contract() {
@@ -159,9 +198,10 @@ fn a_minimal_file_has_the_defaults_of_the_contract() {
     assert_eq!(minimal.server, config::Server { workers: minimal.server.workers, ..contract.server });
     assert_eq!(minimal.limits, contract.limits);
     assert_eq!(minimal.limits.write_timeout, Duration::from_secs(30));
-    assert_eq!(minimal.admin, None);
+    assert!(minimal.admin.is_none());
     assert_eq!(minimal.log, contract.log);
     assert_eq!(minimal.forward, config::Forward::default());
+    assert_eq!(minimal.queue, None);
     let ([minimal], Some(contract)) = (minimal.routes.as_slice(), contract.routes.first()) else { panic!() };
     assert_eq!(
         minimal.upstream,
@@ -170,6 +210,7 @@ fn a_minimal_file_has_the_defaults_of_the_contract() {
     assert_eq!(minimal.methods, [http::Method::POST]);
     assert_eq!(minimal.max_body, 1 << 20);
     assert_eq!(minimal.mode, config::Mode::Enforce);
+    assert_eq!(minimal.delivery, config::DeliveryOptions::direct());
 }
 
 #[test]

@@ -22,9 +22,11 @@ fn base() -> Json {
         "server": { "listen": ["127.0.0.1:1", "unix:/a"], "proxy_protocol": { "trusted": ["unix"] } },
         "limits": {},
         "upstream": {},
-        "admin": {},
+        "admin": { "tokens": [{ "name": "ops", "env": "T" }] },
         "log": {},
         "forward": {},
+        "queue": { "store": "/a" },
+        "retry": {},
         "schemes": { "acme": {
             "header": "x-acme", "content": "{timestamp}.{body}",
             "timestamp": { "header": "x-time" }, "tolerance": {},
@@ -32,11 +34,12 @@ fn base() -> Json {
         } },
         "signature": { "scheme": "propify", "secrets": [{ "env": "A" }] },
         "routes": [
-            { "path": "/a", "upstream": "http://127.0.0.1:3000" },
+            { "path": "/a", "upstream": "http://127.0.0.1:3000", "delivery": "queue" },
             { "path": "/b", "upstream": "http://127.0.0.1:3000", "methods": ["GET", "POST"], "signature": {
                 "scheme": "meta", "secrets": [{ "env": "A" }],
                 "challenge": "answer", "verify_token": { "env": "A" },
             } },
+            { "path": "/c", "upstream": "http://127.0.0.1:3000", "delivery": "queue", "retry": {} },
         ],
     })
 }
@@ -55,7 +58,11 @@ fn place(title: &str) -> &'static str {
         "`[schemes.NAME]`" => "/schemes/acme",
         "a scheme's `timestamp`" => "/schemes/acme/timestamp",
         "a scheme's `tolerance`" => "/schemes/acme/tolerance",
+        "`[queue]`" => "/queue",
+        "`[retry]`" => "/retry",
+        "an element of `tokens`" => "/admin/tokens/0",
         "`[[routes]]`" => "/routes/0",
+        "a route's `retry`" => "/routes/2/retry",
         "`[signature]`" => "/signature",
         "an element of `secrets`" => "/signature/secrets/0",
         "a scheme's `challenge`" => "/schemes/acme/challenge",
@@ -88,6 +95,7 @@ fn toml(value: &Json) -> String {
 fn environment() -> Fixed {
     Fixed::new(NonZeroUsize::MIN)
         .with_variable("A", "0123456789abcdef0123456789abcdef")
+        .with_variable("T", "00112233445566778899aabbccddeeff")
         .with_file("/b", "fedcba9876543210fedcba9876543210")
 }
 
@@ -322,13 +330,19 @@ fn every_valid_file_fits_the_schema() {
 }
 
 /// Problems that a schema cannot detect: missing secrets, values that conflict.
-const ONLY_THE_READER_SEES: [&str; 8] = [
+const ONLY_THE_READER_SEES: [&str; 14] = [
     "conflicts",
     "default-address-twice",
     "disagreement",
+    "event-id-field-signature",
+    "event-id-field",
     "no-signature",
+    "queue-direct",
+    "queue-missing",
+    "queue-schemes",
     "request-id-field",
     "secrets-twice",
+    "store",
     "verified-field-signature",
     "verified-field",
 ];

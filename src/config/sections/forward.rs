@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use crate::config::problem::Problem;
 use crate::config::sections::schemes::{Declared, OF_THE_CONNECTION};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
@@ -12,10 +13,15 @@ use crate::signature::scheme::{PRESETS, Scheme};
 /// `[forward]`
 pub(crate) fn read(root: &Table<'_>, declared: &[Declared]) -> Forward {
     let table = root.section("forward", "`[forward]`", keys::FORWARD);
+    let own = |name, example| table.get(name).and_then(|item| own_field(&item, example, declared));
+    let verified_field = own("verified_field", "\"x-hookgate-verified\"");
+    let event_id_field = own("event_id_field", "\"x-hookgate-event-id\"");
+    distinct(&table, verified_field.as_ref(), event_id_field.as_ref());
     Forward {
         x_forwarded: table.get("x_forwarded").and_then(|item| x_forwarded(&item)).unwrap_or_default(),
-        verified_field: table.get("verified_field").and_then(|item| verified_field(&item, declared)),
+        verified_field,
         via: table.flag("via", false),
+        event_id_field,
     }
 }
 
@@ -33,8 +39,7 @@ fn x_forwarded(item: &Item<'_>) -> Option<XForwarded> {
 
 /// Reads the name of a field that is removed from requests of clients, and whose lookalikes are refused. Fields that a
 /// message or an app may need, and their lookalikes, are refused.
-fn verified_field(item: &Item<'_>, declared: &[Declared]) -> Option<HeaderName> {
-    let example = "\"x-hookgate-verified\"";
+fn own_field(item: &Item<'_>, example: &str, declared: &[Declared]) -> Option<HeaderName> {
     let text = item.text(example)?;
     let problem = |message| item.error("bad_field", message).help(format!("for example `{example}`"));
     let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
@@ -49,6 +54,21 @@ fn verified_field(item: &Item<'_>, declared: &[Declared]) -> Option<HeaderName> 
             .refuse(item.problems);
     }
     Some(name)
+}
+
+/// Reports two fields of the gateway that an app could take for one.
+fn distinct(table: &Table<'_>, verified: Option<&HeaderName>, event_id: Option<&HeaderName>) {
+    let (Some(verified), Some(event_id)) = (verified, event_id) else { return };
+    let (one, other) = (verified.as_str(), event_id.as_str());
+    let alike =
+        is_lookalike(one.as_bytes(), other.as_bytes()) || is_lookalike(other.as_bytes(), one.as_bytes());
+    if one == other || alike {
+        let message = "an app cannot tell this field from `verified_field`";
+        Problem::error("bad_field", table.place("event_id_field"), message)
+            .related(table.place("verified_field"), "here")
+            .help("for example `\"x-hookgate-event-id\"`")
+            .report(table.problems);
+    }
 }
 
 /// Fields whose removal would change the meaning of a message, besides those of the connection: the description of the

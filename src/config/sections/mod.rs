@@ -2,14 +2,18 @@
 
 pub(super) mod admin;
 pub(super) mod challenge;
+pub(super) mod delivery;
 pub(super) mod forward;
 pub(super) mod limits;
 pub(super) mod log;
 pub(super) mod proxy_protocol;
+pub(super) mod queue;
+pub(super) mod retry;
 pub(super) mod route_draft;
 pub(super) mod routes;
 pub(super) mod schemes;
 pub(super) mod secret;
 pub(super) mod server;
 pub(super) mod signature;
+pub(super) mod tokens;
 pub(super) mod upstream;

@@ -9,6 +9,7 @@ use crate::config::address::Listen;
 use crate::config::bounds::MOST_MEMORY;
 use crate::config::choices::MODES;
 use crate::config::problem::Problem;
+use crate::config::sections::delivery::{self, Delivery};
 use crate::config::sections::limits;
 use crate::config::sections::secret::Context;
 use crate::config::sections::signature::Signature;
@@ -33,6 +34,8 @@ pub(crate) struct Common<'c> {
     pub(crate) signature: Signs,
     /// Where secrets come from.
     pub(crate) context: Context<'c>,
+    /// `[queue]` and `[retry]`
+    pub(crate) deliveries: delivery::Common<'c>,
 }
 
 /// A table's signature.
@@ -76,6 +79,8 @@ pub(crate) struct Draft<'t> {
     pub(crate) public_url: Option<String>,
     /// `require`, and `integration` once the scheme is known.
     pub(crate) requirements: Option<Vec<Requirement>>,
+    /// `delivery` and the keys that belong to it.
+    pub(crate) delivery: Delivery,
     origin: Option<Origin>,
     settings: Settings,
 }
@@ -112,6 +117,7 @@ impl<'t> Draft<'t> {
             signature: Signs::read(&table, common.context),
             public_url: table.get("public_url").and_then(|item| public_url::read(&item)),
             requirements: json_pointer::required(&table),
+            delivery: Delivery::read(&table, origin.as_ref(), common.listen, &common.deliveries),
             origin,
             settings: common.upstream.overridden(&table),
             table,
@@ -130,6 +136,7 @@ impl<'t> Draft<'t> {
             Signs::Wrong => return None,
             Signs::Here(signature) => signature.into_verifier()?,
         };
+        let delivery = self.delivery.finish(verifier.scheme(), &self.settings);
         Some(Route {
             path: self.path?,
             model: self.model?,
@@ -140,6 +147,7 @@ impl<'t> Draft<'t> {
             methods: self.methods,
             max_body: self.max_body,
             mode: self.mode,
+            delivery,
         })
     }
 }

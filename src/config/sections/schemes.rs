@@ -17,7 +17,7 @@ use crate::config::toml_value::Item;
 use crate::message::head::is_lookalike;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Format, MOST_TAGS, Notation, Separator};
-use crate::signature::scheme::{Scheme, SchemeFault, Source};
+use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Scheme, SchemeFault, Source};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{PARTS, Template, TemplateFault};
 use crate::signature::window::{Place, Timestamp, Unit};
@@ -91,6 +91,9 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
         model_pointers,
         integration_pointers,
         challenge,
+        answer_use: AnswerUse::default(),
+        acknowledgment: Acknowledgment::default(),
+        redelivery: Redelivery::default(),
         source: Source::Configured,
     };
     if errors {

@@ -75,7 +75,12 @@ pub(crate) fn read(
 pub(crate) fn token(item: &Item<'_>, context: Context<'_>) -> Option<Key> {
     let help = item.write("{ env = \"META_VERIFY_TOKEN\" }");
     let table = Table::of(item, "`verify_token`", &help, keys::VERIFY_TOKEN)?;
-    let source = source(&table)?;
+    text_key(&table, context)
+}
+
+/// Reads the secret of a table as text.
+pub(crate) fn text_key(table: &Table<'_>, context: Context<'_>) -> Option<Key> {
+    let source = source(table)?;
     let text = text(&source, context)?;
     key(&source, &text, SecretEncoding::Utf8)
 }

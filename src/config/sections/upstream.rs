@@ -49,15 +49,16 @@ impl Settings {
     }
 }
 
-/// Reads a route's `upstream`, which must not be one of the gateway's own addresses.
+/// Reads a route's `upstream`, or one of its `copies`, which must not be one of the gateway's own addresses.
 pub(crate) fn origin(item: &Item<'_>, listen: &[Listen]) -> Option<Origin> {
-    let text = item.text(EXAMPLE)?;
+    let example = if item.whole { EXAMPLE } else { "[\"http://127.0.0.1:3000\"]" };
+    let text = item.text(example)?;
     let origin = match Origin::parse(text) {
         Ok(origin) => origin,
         Err(error) => {
             return item
                 .error("bad_upstream", error.to_string())
-                .help(item.write(&instead(text, error)))
+                .help(item.write_this(&instead(text, error)))
                 .refuse(item.problems);
         }
     };

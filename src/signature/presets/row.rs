@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Format, Notation, Separator};
-use crate::signature::scheme::{Scheme, Source};
+use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery, Scheme, Source};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::template::Template;
 use crate::signature::window::{Place, Timestamp, Unit};
@@ -26,6 +26,9 @@ pub(super) struct Row {
     pub(super) model: &'static [&'static str],
     pub(super) integration: &'static [&'static str],
     pub(super) challenge: Option<Challenge>,
+    pub(super) answer_use: AnswerUse,
+    pub(super) acknowledgment: Acknowledgment,
+    pub(super) redelivery: Redelivery,
     pub(super) documentation: &'static str,
     pub(super) confirmed: bool,
     pub(super) note: &'static str,
@@ -47,6 +50,9 @@ impl Row {
             model_pointers: pointers(self.model),
             integration_pointers: pointers(self.integration),
             challenge: self.challenge,
+            answer_use: self.answer_use,
+            acknowledgment: self.acknowledgment,
+            redelivery: self.redelivery,
             source: Source::Shipped {
                 sender: self.sender,
                 documentation: self.documentation,

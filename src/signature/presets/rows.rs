@@ -4,6 +4,7 @@ use super::row::{Row, content_challenge, field_time, json, key_time, list, plain
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::{Expected, Insert, Reply};
 use crate::signature::field::{Encoding, Separator};
+use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
@@ -24,6 +25,9 @@ fn usual() -> Row {
         model: &[],
         integration: &[],
         challenge: None,
+        answer_use: AnswerUse::Never,
+        acknowledgment: Acknowledgment::Accepted,
+        redelivery: Redelivery::Some,
         documentation: "",
         confirmed: true,
         note: "",
@@ -81,6 +85,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "GitHub",
             field: "x-hub-signature-256",
             format: plain("sha256="),
+            redelivery: Redelivery::Never,
             documentation: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
             note: "its older `x-hub-signature` (SHA-1) comes beside it, and is not looked at",
             ..usual()
@@ -124,6 +129,8 @@ pub(super) fn rows() -> Vec<Row> {
                 Some("/challenge"),
                 Reply::Text(Insert::Value),
             ),
+            // Slash commands and interactions, which it signs as it signs events.
+            answer_use: AnswerUse::Sometimes,
             documentation: "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
             ..usual()
         },
@@ -143,6 +150,8 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::HmacSha1,
             encoding: Encoding::Base64,
             content: "{url}{form}",
+            // Calls and messages are answered in TwiML.
+            answer_use: AnswerUse::Always,
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
             note: "forms; the key is the auth token; the URL must be the one at Twilio, port and all; where a name ends and its value begins is not signed",
             ..usual()
@@ -193,6 +202,7 @@ pub(super) fn rows() -> Vec<Row> {
                 Some("/payload/plainToken"),
                 json([("plainToken", Insert::Value), ("encryptedToken", Insert::Proof)]),
             ),
+            acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.zoom.us/docs/api/webhooks/",
             note: "the key is the app's secret token; unit and tolerance are ours",
             ..usual()
@@ -201,6 +211,7 @@ pub(super) fn rows() -> Vec<Row> {
             name: "linear",
             sender: "Linear",
             field: "linear-signature",
+            acknowledgment: Acknowledgment::Ok,
             documentation: "https://linear.app/developers/webhooks",
             note: "the time stands in the body and is not checked: a captured event can be replayed",
             ..usual()
@@ -279,6 +290,7 @@ pub(super) fn rows() -> Vec<Row> {
                 None,
                 Reply::Text(Insert::Text("".into())),
             ),
+            acknowledgment: Acknowledgment::EmptyOk,
             documentation: "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
             note: "the key is used as text, though it looks like base64; do not observe: wrong signatures are sent on purpose",
             ..usual()
@@ -290,6 +302,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: list(Separator::Semicolon, '=', "h1"),
             content: "{timestamp}:{body}",
             time: key_time("ts", Unit::Seconds, 5),
+            acknowledgment: Acknowledgment::Ok,
             documentation: "https://developer.paddle.com/webhooks/signature-verification",
             note: "Paddle Billing; five seconds are what its own libraries allow, and `tolerance` allows more",
             ..usual()
@@ -298,6 +311,7 @@ pub(super) fn rows() -> Vec<Row> {
             name: "lemon-squeezy",
             sender: "Lemon Squeezy",
             field: "x-signature",
+            acknowledgment: Acknowledgment::Ok,
             documentation: "https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
             ..usual()
         },
@@ -355,6 +369,7 @@ pub(super) fn rows() -> Vec<Row> {
                 None,
                 json([("type", Insert::Number(1))]),
             ),
+            answer_use: AnswerUse::Always,
             documentation: "https://discord.com/developers/docs/interactions/overview",
             note: "interactions; the secret is the application's public key; do not observe: wrong signatures are sent on purpose",
             ..usual()
@@ -382,6 +397,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-airtable-content-mac",
             format: plain("hmac-sha256="),
             secret: SecretEncoding::Base64,
+            acknowledgment: Acknowledgment::EmptyOk,
             documentation: "https://airtable.com/developers/web/api/webhooks-overview",
             confirmed: false,
             note: "the secret is decoded; the rule was found in its forum",
@@ -454,6 +470,7 @@ pub(super) fn rows() -> Vec<Row> {
                 "hub.challenge",
                 Some("hub.verify_token"),
             ),
+            acknowledgment: Acknowledgment::Ok,
             documentation: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started/",
             note: "Facebook, Messenger, Instagram, WhatsApp; the key is the app secret",
             ..usual()
@@ -483,6 +500,7 @@ pub(super) fn rows() -> Vec<Row> {
             format: plain("HMAC "),
             encoding: Encoding::Base64,
             secret: SecretEncoding::Base64,
+            answer_use: AnswerUse::Always,
             documentation: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook",
             note: "outgoing webhooks; the secret is decoded",
             ..usual()

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::answer::{Acknowledgment, AnswerUse, Redelivery};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::challenge::Challenge;
 use crate::signature::field::{Format, Notation};
@@ -39,6 +40,12 @@ pub struct Scheme {
     pub integration_pointers: Vec<Cow<'static, str>>,
     /// The sender's challenge, if it has one.
     pub challenge: Option<Challenge>,
+    /// Whether the sender uses what the app answers.
+    pub answer_use: AnswerUse,
+    /// The answer that the sender takes for an event which is stored.
+    pub acknowledgment: Acknowledgment,
+    /// Whether the sender sends an event again that was not taken.
+    pub redelivery: Redelivery,
     /// Where the scheme is defined.
     pub source: Source,
 }

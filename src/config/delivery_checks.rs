@@ -1,0 +1,193 @@
+//! Pure. Checks of deliveries against the rest of the file: the store, the scheme, the mode.
+
+use crate::config::problem::Problem;
+use crate::config::sections::queue;
+use crate::config::sections::route_draft::{Common, Draft};
+use crate::config::sections::signature::Signature;
+use crate::config::toml_table::Table;
+use crate::config::{DeliveryMode, Mode, cross_checks, unit};
+use crate::signature::scheme::{AnswerUse, Redelivery, Scheme};
+
+/// Checks the deliveries of all routes.
+pub(super) fn check(drafts: &[Draft<'_>], common: &Common<'_>, root: &Table<'_>) {
+    for draft in drafts {
+        store(draft, root);
+        keys_that_do_nothing(draft);
+        sizes(draft, common);
+        if let Some(scheme) = cross_checks::effective(draft, &common.signature).map(Signature::scheme) {
+            sender(draft, scheme, root);
+        }
+        if delivers_late(draft) && matches!(draft.mode, Mode::Observe(_)) {
+            let message =
+                "on a route that observes, what does not verify is forwarded directly and never stored";
+            Problem::warning("observed_queue", draft.table.place("delivery"), message)
+                .related(draft.table.place("mode"), "here")
+                .report(root.problems);
+        }
+    }
+    unused(drafts, root);
+}
+
+fn delivers_late(draft: &Draft<'_>) -> bool {
+    match draft.delivery.mode {
+        DeliveryMode::Direct => false,
+        DeliveryMode::Fallback | DeliveryMode::Queue => true,
+    }
+}
+
+/// Reports a route that needs the store, where there is none.
+fn store(draft: &Draft<'_>, root: &Table<'_>) {
+    if root.get("queue").is_some() {
+        return;
+    }
+    let (name, message) = if delivers_late(draft) {
+        ("delivery", "this route stores events, and there is no `[queue]`")
+    } else if draft.delivery.deduplicate.is_some() {
+        ("deduplicate", "the store knows which events were delivered, and there is no `[queue]`")
+    } else {
+        return;
+    };
+    Problem::error("missing_queue", draft.table.place(name), message)
+        .help(queue::HOW_TO_ADD)
+        .report(root.problems);
+}
+
+/// Reports keys about stored events where none is stored, and copies where not all are.
+fn keys_that_do_nothing(draft: &Draft<'_>) {
+    let table = &draft.table;
+    match draft.delivery.mode {
+        DeliveryMode::Queue => {}
+        DeliveryMode::Fallback => {
+            if let Some(item) = table.get("copies") {
+                let message =
+                    "copies are made of stored events, and this route stores only what its app has not taken";
+                Problem::error("partial_copies", item.key, message)
+                    .related(table.place("delivery"), "here")
+                    .help("write `delivery = \"queue\"`, or remove `copies`")
+                    .report(table.problems);
+            }
+        }
+        // A word that was meant otherwise has been reported.
+        DeliveryMode::Direct
+            if table.get("delivery").is_some_and(|item| item.value.as_str() != Some("direct")) => {}
+        DeliveryMode::Direct => {
+            for item in OF_STORED_EVENTS.iter().filter_map(|name| table.get(name)) {
+                // A duplicate is answered with it, too.
+                if item.name == "ack_status" && table.get("deduplicate").is_some() {
+                    continue;
+                }
+                let message =
+                    format!("`{}` is about stored events, and this route delivers directly", item.name);
+                Problem::error("direct_delivery", item.key, message)
+                    .help("write `delivery = \"queue\"` or `delivery = \"fallback\"`, or remove it")
+                    .report(table.problems);
+            }
+        }
+    }
+}
+
+/// Reports sizes that do not go together.
+fn sizes(draft: &Draft<'_>, common: &Common<'_>) {
+    let Some(queue) = common.deliveries.queue.filter(|_| delivers_late(draft)) else { return };
+    let max_queued = draft.delivery.max_queued;
+    let (queued, all) = (unit::write_size(max_queued), unit::write_size(queue.max_bytes));
+    if max_queued > queue.max_bytes {
+        let message = format!("the store takes {all} (`max_bytes`), so that {queued} are never reached");
+        Problem::warning("queued_beyond_store", draft.table.place("max_queued"), message)
+            .help("leave it out for half of `max_bytes`")
+            .report(draft.table.problems);
+    } else if draft.max_body > max_queued {
+        let body = unit::write_size(draft.max_body);
+        let message =
+            format!("an event of {body} (`max_body`) can never be stored in {queued} (`max_queued`)");
+        let name = if draft.table.get("max_queued").is_some() { "max_queued" } else { "delivery" };
+        Problem::warning("body_beyond_queue", draft.table.place(name), message)
+            .help("`max_queued` should be many times `max_body`")
+            .report(draft.table.problems);
+    }
+}
+
+/// Checks what the sender does with the answer, and whether it signs a time.
+fn sender(draft: &Draft<'_>, scheme: &Scheme, root: &Table<'_>) {
+    let name = &scheme.name;
+    let place = || draft.table.place("delivery");
+    match (draft.delivery.mode, scheme.answer_use) {
+        (DeliveryMode::Queue, AnswerUse::Always) => {
+            let message = format!("the sender of scheme `{name}` needs the app's own answer");
+            let help =
+                "write `delivery = \"direct\"`, or `\"fallback\"`: what the app does not answer is stored";
+            Problem::error("needs_answer", place(), message)
+                .label("a stored event has none")
+                .help(help)
+                .report(root.problems);
+            return;
+        }
+        (DeliveryMode::Queue, AnswerUse::Sometimes) => {
+            let message =
+                format!("the sender of scheme `{name}` needs the app's own answer to some of its events");
+            Problem::warning("needs_answer", place(), message)
+                .label("a stored event has none")
+                .help("have it send those to a path of their own, with `delivery = \"direct\"`")
+                .report(root.problems);
+        }
+        (DeliveryMode::Queue, AnswerUse::Never) | (DeliveryMode::Direct | DeliveryMode::Fallback, _) => {}
+    }
+    if delivers_late(draft) {
+        signed_time(draft, scheme);
+    } else if scheme.redelivery == Redelivery::Never && root.get("queue").is_some() {
+        let message = format!("the sender of scheme `{name}` sends nothing again by itself");
+        Problem::note("not_durable", draft.table.place("path"), message)
+            .label("what the app does not take is lost")
+            .help("write `delivery = \"queue\"`")
+            .report(root.problems);
+    }
+}
+
+/// Reports late deliveries with a signed time, and signatures that cannot be refreshed.
+fn signed_time(draft: &Draft<'_>, scheme: &Scheme) {
+    let name = &scheme.name;
+    let (signs_time, can_sign) = (scheme.timestamp.is_some(), scheme.algorithm.is_symmetric());
+    if draft.delivery.refresh_signature {
+        let message = match (signs_time, can_sign) {
+            (true, true) => return,
+            (false, _) => format!("scheme `{name}` signs no time, so that there is nothing to refresh"),
+            (true, false) => format!("only the sender has the key that scheme `{name}` signs with"),
+        };
+        let help = if signs_time { "remove it, and have the app not verify the time" } else { "remove it" };
+        let place = draft.table.place("refresh_signature");
+        Problem::error("cannot_refresh", place, message).help(help).report(draft.table.problems);
+    } else if signs_time {
+        let message =
+            format!("scheme `{name}` signs the time, and an app that verifies it refuses late deliveries");
+        let instead = "have the app leave the time to the gateway, which has verified it";
+        let help = if can_sign {
+            format!("write `refresh_signature = true`, or {instead}")
+        } else {
+            instead.to_owned()
+        };
+        Problem::warning("signed_time", draft.table.place("delivery"), message)
+            .help(help)
+            .report(draft.table.problems);
+    }
+}
+
+/// Reports `[queue]` and `[retry]` if no route uses them.
+fn unused(drafts: &[Draft<'_>], root: &Table<'_>) {
+    if drafts.is_empty() || drafts.iter().any(delivers_late) {
+        return;
+    }
+    let deduplicates = drafts.iter().any(|draft| draft.delivery.deduplicate.is_some());
+    let help = "write `delivery = \"queue\"` on a route, or remove this";
+    if root.get("queue").is_some() && !deduplicates {
+        let message = "no route stores events";
+        Problem::warning("unused_queue", root.place("queue"), message).help(help).report(root.problems);
+    }
+    if root.get("retry").is_some() {
+        let message = "no route delivers stored events, so that nothing is tried again";
+        Problem::warning("unused_retry", root.place("retry"), message).help(help).report(root.problems);
+    }
+}
+
+/// The keys of a route that are about stored events.
+const OF_STORED_EVENTS: [&str; 8] =
+    ["ack_status", "order_by", "max_queued", "copies", "refresh_signature", "concurrency", "rate", "retry"];

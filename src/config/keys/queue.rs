@@ -1,0 +1,84 @@
+//! Pure. The keys of the queue: `[queue]`, `[retry]`, and those of routes that deliver late.
+
+use crate::config::bounds::{MOST_ATTEMPTS, MOST_CONCURRENCY, MOST_DISK, SMALLEST_STORE};
+use crate::config::choices::DELIVERIES;
+use crate::config::key_description::{Key, Value};
+use crate::config::keys::forms::{ORIGIN, words};
+
+/// `[queue]`
+pub(crate) const QUEUE: &[Key] = &[
+    Key::new("store", Value::Text(".")).required().about(
+        "The file that events are kept in; a relative path begins at gateway.toml's folder. A change \
+         takes a restart.",
+    ),
+    Key::new("max_bytes", Value::Size { least: SMALLEST_STORE, most: MOST_DISK })
+        .or("\"10GiB\"")
+        .about("Bytes that the store may take, delivered events included. 503, queue_full."),
+    Key::new("min_free", Value::Size { least: 0, most: MOST_DISK })
+        .or("\"256MiB\"")
+        .about("Bytes of the disk that the store leaves free. 503, queue_full."),
+    Key::new("keep_delivered", Value::Duration).or("\"24h\"").about(
+        "How long the content of a delivered event is kept. What is known of the event is kept ten times \
+         as long.",
+    ),
+    Key::new("keep_dead", Value::Duration).or("\"30d\"").about("How long a dead letter is kept."),
+];
+
+const SCHEDULE: Key = Key::new("schedule", Value::List { of: &Value::Duration, empty: false })
+    .about("The waits after failed attempts; the last one repeats. Each is varied by up to a fifth.");
+const MAX_AGE: Key = Key::new("max_age", Value::Duration)
+    .about("The age of an event from which on a failed delivery is a dead letter.");
+const MAX_ATTEMPTS: Key = Key::new("max_attempts", Value::Count { least: 1, most: MOST_ATTEMPTS }).about(
+    "The attempts after which a failed delivery is a dead letter, if that comes before max_age. \
+         Default: no limit.",
+);
+const GIVE_UP_ON: Key =
+    Key::new("give_up_on", Value::List { of: &Value::Count { least: 300, most: 599 }, empty: true })
+        .about("The status codes of the app that make a delivery a dead letter at once.");
+
+/// `[retry]`
+pub(crate) const RETRY: &[Key] = &[
+    SCHEDULE.or("[\"5s\", \"30s\", \"2m\", \"10m\", \"30m\", \"1h\", \"2h\"]"),
+    MAX_AGE.or("\"3d\""),
+    MAX_ATTEMPTS,
+    GIVE_UP_ON.or("[410]"),
+];
+
+/// A route's `retry`.
+pub(crate) const ROUTE_RETRY: &[Key] = &[SCHEDULE, MAX_AGE, MAX_ATTEMPTS, GIVE_UP_ON];
+
+// The keys of a route.
+
+pub(crate) const DELIVERY: Key = Key::new("delivery", Value::Word(|| words(&DELIVERIES))).about(
+    "direct: the app answers the sender. queue: the event is stored, answered 202 and delivered in \
+         the background. fallback: direct, but stored if the app fails.",
+);
+pub(crate) const ACK_STATUS: Key = Key::new("ack_status", Value::Status(&[200, 202, 204]))
+    .about("The status code that answers a stored event. Default: 202, or what the scheme's sender demands.");
+pub(crate) const ORDER_BY: Key = Key::new("order_by", Value::Text("^(/|route$)")).about(
+    "Events with the same value at this JSON pointer (RFC 6901) are delivered one after the other; \
+         route: all of the route.",
+);
+pub(crate) const MAX_QUEUED: Key = Key::new("max_queued", Value::Size { least: 1, most: MOST_DISK }).about(
+    "Bytes of undelivered events that the route may have in the store. 503, queue_full. Default: half \
+         of max_bytes.",
+);
+pub(crate) const DEDUPLICATE: Key = Key::new("deduplicate", Value::Duration).about(
+    "For how long an event that was delivered or stored is answered and not forwarded when it comes \
+         again. Default: never.",
+);
+pub(crate) const COPIES: Key = Key::new("copies", Value::List { of: &ORIGIN, empty: true }).about(
+    "Further apps that get each event, each with deliveries of its own. Only with delivery = \
+         \"queue\".",
+);
+pub(crate) const REFRESH_SIGNATURE: Key = Key::new("refresh_signature", Value::Flag).about(
+    "Whether late deliveries are signed anew with the present time, for apps that verify the time \
+         themselves.",
+);
+pub(crate) const CONCURRENCY: Key =
+    Key::new("concurrency", Value::Count { least: 1, most: MOST_CONCURRENCY })
+        .about("The most deliveries to one app at once.");
+pub(crate) const RATE: Key = Key::new("rate", Value::Text("^[1-9][0-9]*/[smh]$"))
+    .about("The most attempts in a time, evenly spaced: 50/s, 600/m, 1000/h. Default: no limit.");
+pub(crate) const OWN_RETRY: Key =
+    Key::new("retry", Value::Table(ROUTE_RETRY)).about("Replaces keys of [retry] for this route.");
