@@ -40,6 +40,7 @@ pub mod gateway;
 pub mod http1;
 pub mod listen;
 pub mod message;
+pub mod queue;
 pub mod routing;
 pub mod runtime;
 pub mod signature;

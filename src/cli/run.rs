@@ -146,6 +146,10 @@ fn start_hint(error: &StartError, config: &Config) -> String {
         StartError::Thread(_) | StartError::Routes(_) => {
             return "are threads and open files left for it? `ulimit -a` shows its limits".to_owned();
         }
+        StartError::Queue(_) => {
+            return "`store` under [queue] must be a file that only this process has open, in a folder that it may write to"
+                .to_owned();
+        }
     };
     let admin = config.admin.iter().flat_map(|admin| &admin.listen);
     let table = if admin.copied().any(|own| Some(own) == address) { "[admin]" } else { "[server]" };

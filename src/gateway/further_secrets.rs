@@ -76,6 +76,7 @@ async fn in_turn<R: Resources, C: Content, H>(
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::convert::Infallible;
     use std::future::pending;
     use std::task::{Context, Waker};
     use std::time::SystemTime;
@@ -83,9 +84,12 @@ mod tests {
     use super::*;
     use crate::admission::client::ClientAddress;
     use crate::admission::memory::Budget;
-    use crate::gateway::resources::{Delivery, Timer, UpstreamResponse};
+    use crate::gateway::resources::{Claim, Claimed, Delivery, Timer, UpstreamResponse};
     use crate::message::content::{Append, ContentError, Length, Progress};
     use crate::message::head::{Parsed, RequestHead, parse};
+    use crate::queue::event::{DuplicateKey, Event, OrderKey, Receipt, RouteName};
+    use crate::queue::id::EventId;
+    use crate::queue::store::Refused;
     use crate::signature::scheme::Scheme;
     use crate::signature::secret::{Key, Secret};
     use crate::signature::{self, Verifier};
@@ -108,6 +112,7 @@ mod tests {
     impl Resources for Busy {
         type Timer = Unset;
         type Body = ();
+        type Claim = Infallible;
         type Turn = ();
 
         fn now(&self) -> Instant {
@@ -136,11 +141,46 @@ mod tests {
             unreachable!("nothing is verified")
         }
 
+        fn next_event_id(&self, _at: SystemTime) -> EventId {
+            unreachable!("nothing is verified")
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+
+        async fn store(&self, _event: Event, _memory: Reservation) -> Result<Receipt, Refused> {
+            unreachable!("nothing is verified")
+        }
+
+        fn is_circuit_open(&self, _route: &RouteName) -> bool {
+            false
+        }
+
+        async fn is_waiting(&self, _route: &RouteName, _order: &OrderKey) -> bool {
+            false
+        }
+
+        async fn claim(
+            &self,
+            _route: &RouteName,
+            _key: DuplicateKey,
+            _patience: Duration,
+        ) -> Result<Claimed<Infallible>, Refused> {
+            unreachable!("nothing is verified")
+        }
+
         fn is_draining(&self) -> bool {
             false
         }
 
         fn ended(&self, _record: &Record, _now: SystemTime) {}
+    }
+
+    impl Claim for Infallible {
+        fn stored(self) {}
+
+        async fn delivered(self) {}
     }
 
     /// Content that is complete.

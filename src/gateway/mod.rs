@@ -4,9 +4,11 @@
 //! which is a value. Nothing here knows a front end, a socket or a runtime: clocks, timers and upstreams come in through
 //! [`Resources`]. So there is one path for all requests, and one order of checks.
 
+mod forwarding;
 pub mod reason;
 mod receive;
 mod route;
+mod storing;
 
 pub mod examine;
 pub mod further_secrets;
@@ -14,19 +16,17 @@ pub mod rejection;
 pub mod reply;
 pub mod request_guard;
 pub mod resources;
+pub mod stored;
 
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use http::header::HeaderName;
 use http::{Method, StatusCode};
 
 use crate::admission::client::ClientAddress;
-use crate::admission::memory::holders::Holder;
 use crate::admission::memory::{Budget, Reservation};
 use crate::admission::rate::Pace;
 use crate::config::{self, AccessLog, Config};
@@ -36,20 +36,22 @@ use crate::gateway::rejection::Rejection;
 use crate::gateway::request_guard::RequestGuard;
 use crate::message::content::Content;
 use crate::message::head::{Expect, Guarded, HeadError, RequestHead};
+use crate::queue::event::RouteName;
 use crate::routing::router::{Candidates, RouteId, Router};
 use crate::signature::probe::Fault as ProbeFault;
-use crate::signature::{Deliverable, Fields as _, Mode, Verifier, challenge};
+use crate::signature::{Deliverable, Fields as _, Mode, Verifier};
 use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::labels::Labels;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
-use crate::upstream::error::{ForwardError, chain};
+use crate::upstream::origin::Origin;
 use crate::upstream::request::{ForwardOptions, set_fields};
-use crate::upstream::response::SURPLUS;
+use forwarding::{ObservedHold, forward, undelivered};
 use receive::Bounds;
-use reply::{OwnReply, Reply};
+use reply::{OwnReply, Reply, Served};
 use resources::{Delivery, Resources, UpstreamResponse};
 use route::{Route, Target, questions};
+use stored::DeliveryRoute;
 
 /// The configured gateway: the whole configuration, compiled. It never changes; a reload builds another.
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub struct Gateway {
     set_fields: Guarded,
     labels: Labels,
     budget: Arc<Budget>,
+    /// The routes, as the deliveries of stored events need them.
+    deliveries: HashMap<RouteName, DeliveryRoute>,
 }
 
 /// A route whose verifier fails its probe.
@@ -117,6 +121,10 @@ pub async fn handle<R: Resources, C: Content>(
         Ok(Served::Relayed(UpstreamResponse { head, content, .. })) => {
             Some(Reply::Upstream { head, content })
         }
+        Ok(Served::Own(acknowledgement)) => {
+            record.status = acknowledgement.status.as_u16();
+            Some(Reply::Own(OwnReply::acknowledging(acknowledgement)))
+        }
         Ok(Served::Challenge(answer)) => {
             record.challenge = Some("answered");
             record.status = StatusCode::OK.as_u16();
@@ -137,14 +145,6 @@ pub async fn handle<R: Resources, C: Content>(
         }
     };
     (reply, guard)
-}
-
-/// The answer to a request that is not refused.
-enum Served<B> {
-    /// The upstream's response.
-    Relayed(UpstreamResponse<B>),
-    /// The gateway's own answer, to a challenge.
-    Challenge(challenge::Answer),
 }
 
 /// The path of a request. Checks run cheapest first. Nothing is read before it is needed, and nothing reaches an upstream
@@ -198,81 +198,23 @@ async fn walk<R: Resources, C: Content>(
         return Ok(Served::Challenge(answer));
     }
     let route = gateway.select(candidates, route, &request, record)?;
+    let request = match request {
+        Deliverable::Authentic(request) if route.stores() && !route.verifier.is_challenge(&request) => {
+            let origin = gateway.origin(route)?;
+            let arrived = storing::Arrived { request, client, origin, memory, received: now, verified };
+            // Boxed: it would enlarge the future of every other request.
+            return Box::pin(storing::serve(resources, &content, route, arrived, record)).await;
+        }
+        request @ (Deliverable::Authentic(_) | Deliverable::Kept(_) | Deliverable::Observed(_)) => request,
+    };
     let holder = if request.is_authentic() {
         None
     } else {
         Some(ObservedHold::new(&mut memory, request.content().len(), at, verified).await?)
     };
-    let delivery = Delivery { request, target: &route.target, client, memory, at: verified };
-    let delivery = pin!(resources.deliver(delivery));
-    let delivery = pin!(unless_shed(holder, delivery));
-    let answer = unless_evicted(&content, delivery).await.ok_or(Rejection::Overloaded)??;
-    let answered = answer.as_ref().map_or_else(|_failed| resources.now(), |response| response.at);
-    record.upstream_took = Some(answered.saturating_duration_since(verified));
-    answer
-        .inspect(|response| {
-            record.status = response.head.status.as_u16();
-            if response.has_surplus {
-                record.detail = Some(SURPLUS.to_owned());
-            }
-        })
-        .map(Served::Relayed)
-        .map_err(|error| undelivered(&error, record))
-}
-
-/// Waits for `work`. Gives up if the connection is evicted.
-async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>) -> Option<F::Output> {
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if content.is_evicted() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
-}
-
-/// Waits for a delivery. Gives up if its request is a holder and is shed.
-async fn unless_shed<T>(
-    holder: Option<ObservedHold>,
-    delivery: Pin<&mut impl Future<Output = T>>,
-) -> Result<T, Rejection> {
-    match holder {
-        None => Ok(delivery.await),
-        Some(holder) => holder.unless_shed(delivery).await,
-    }
-}
-
-/// The memory that an observed, unverified request holds. While its upstream makes it wait, it can be shed like any
-/// unverified request.
-struct ObservedHold {
-    holder: Option<Arc<Holder>>,
-    received: usize,
-}
-
-impl ObservedHold {
-    async fn new(
-        reservation: &mut Reservation,
-        received: usize,
-        arrived: Instant,
-        now: Instant,
-    ) -> Result<Self, Rejection> {
-        let held = poll_fn(|cx| Poll::Ready(reservation.hold_while_waiting(cx, received, arrived, now)));
-        held.await.map_err(|_exhausted| Rejection::Overloaded)?;
-        Ok(Self { holder: reservation.holder(), received })
-    }
-
-    /// Waits for the delivery. Gives up if the request is shed before all of it is sent.
-    async fn unless_shed<T>(self, mut delivery: Pin<&mut impl Future<Output = T>>) -> Result<T, Rejection> {
-        poll_fn(|cx| {
-            if let Some(holder) = &self.holder {
-                if holder.is_shed() && !holder.has_left() {
-                    return Poll::Ready(Err(Rejection::Overloaded));
-                }
-                holder.advance(cx, self.received);
-            }
-            delivery.as_mut().poll(cx).map(Ok)
-        })
-        .await
-    }
+    let delivery = Delivery { request, target: &route.target, client, memory, at: verified, event: None };
+    let answer = forward(resources, &content, delivery, holder, record).await?;
+    answer.map(Served::Relayed).map_err(|error| undelivered(&error, record))
 }
 
 impl Gateway {
@@ -312,6 +254,10 @@ impl Gateway {
                 allow: route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "),
                 max_body: route.max_body,
                 mode: route.mode,
+                name: route::name(route),
+                delivery: route.delivery.clone(),
+                copies: storing::copies(route),
+                response_timeout: route.upstream.response_timeout,
                 target: Target {
                     upstream: route.upstream.origin.to_string().into(),
                     slot: upstream,
@@ -324,11 +270,34 @@ impl Gateway {
                 submitter: contexts.as_ref().map(|contexts| RouteSubmitter::new(submitter, contexts, index)),
             });
         }
+        let deliveries = stored::routes(config, &mut upstreams);
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
         let request_id_field = config.log.request_id_field.clone();
         let (access, labels) = (config.log.access, Labels::of(config));
         let set_fields = Guarded::new(set_fields(&config.forward));
-        Self { router, routes, upstreams, pace, access, request_id_field, set_fields, labels, budget }
+        Self {
+            router,
+            routes,
+            upstreams,
+            pace,
+            access,
+            request_id_field,
+            set_fields,
+            labels,
+            budget,
+            deliveries,
+        }
+    }
+
+    /// The route of this name, as the deliveries of its stored events need it.
+    #[must_use]
+    pub fn delivery_route(&self, name: &RouteName) -> Option<&DeliveryRoute> {
+        self.deliveries.get(name)
+    }
+
+    /// All routes, as the deliveries of stored events need them.
+    pub fn delivery_routes(&self) -> impl Iterator<Item = (&RouteName, &DeliveryRoute)> {
+        self.deliveries.iter()
     }
 
     /// The labels of this configuration.
@@ -362,6 +331,17 @@ impl Gateway {
         record.given_id = given.and_then(GivenId::read);
     }
 
+    /// The name of each route in the store, with the addresses of its copies.
+    pub fn stored_names(&self) -> impl Iterator<Item = (&RouteName, &[Arc<str>])> {
+        self.routes.iter().map(|route| (&route.name, route.copies.as_slice()))
+    }
+
+    /// The names of the routes that store events, with the addresses of their copies.
+    pub fn storing_names(&self) -> impl Iterator<Item = (&RouteName, &[Arc<str>])> {
+        let storing = self.routes.iter().filter(|route| route.delivery.mode != config::DeliveryMode::Direct);
+        storing.map(|route| (&route.name, route.copies.as_slice()))
+    }
+
     /// The upstreams, in the order of `Target::slot`.
     pub fn upstreams(&self) -> &[config::Upstream] {
         &self.upstreams
@@ -374,6 +354,12 @@ impl Gateway {
 
     fn route(&self, id: RouteId) -> Result<&Route, Rejection> {
         self.routes.get(id.0).ok_or(Rejection::NoRoute)
+    }
+
+    /// The origin of a route's upstream.
+    fn origin(&self, route: &Route) -> Result<&Origin, Rejection> {
+        let upstream = self.upstreams.get(route.target.slot).ok_or(Rejection::UpstreamUnreachable)?;
+        Ok(&upstream.origin)
     }
 
     fn bounds(&self, route: &Route) -> Bounds {
@@ -426,10 +412,4 @@ fn unserved(fault: HeadError) -> Rejection {
         // A CONNECT target has no path, so no method is allowed.
         HeadError::Tunnel => Rejection::MethodNotAllowed(String::new()),
     }
-}
-
-/// The rejection for a failed delivery. The sender learns little; the log gets all of it.
-fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
-    record.detail = Some(chain(error));
-    Rejection::from(error)
 }

@@ -33,6 +33,12 @@ pub enum Reason {
     UpstreamFailed,
     /// `upstream_timeout`
     UpstreamTimeout,
+    /// `duplicate`
+    Duplicate,
+    /// `queue_full`
+    QueueFull,
+    /// `queue_unavailable`
+    QueueUnavailable,
 }
 
 impl Reason {
@@ -55,14 +61,21 @@ impl Reason {
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::Duplicate => "duplicate",
+            Self::QueueFull => "queue_full",
+            Self::QueueUnavailable => "queue_unavailable",
         }
     }
 
     /// Whether an operator should look: the sender has done nothing wrong.
     #[must_use]
-    pub const fn is_of_upstream(self) -> bool {
+    pub const fn is_ours(self) -> bool {
         match self {
-            Self::UpstreamUnreachable | Self::UpstreamFailed | Self::UpstreamTimeout => true,
+            Self::UpstreamUnreachable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout
+            | Self::QueueFull
+            | Self::QueueUnavailable => true,
             Self::NoRoute
             | Self::MethodNotAllowed
             | Self::SignatureMissing
@@ -74,7 +87,8 @@ impl Reason {
             | Self::BodyIncomplete
             | Self::Overloaded
             | Self::SignatureMismatch
-            | Self::ModelMismatch => false,
+            | Self::ModelMismatch
+            | Self::Duplicate => false,
         }
     }
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 
 use crate::gateway::reason::Reason;
+use crate::queue::store::Refused;
 use crate::routing::model::NoModel;
 use crate::signature::ClaimError;
 use crate::upstream::error::ForwardError;
@@ -56,6 +57,10 @@ pub enum Rejection {
     UpstreamFailed,
     /// The upstream did not answer in time.
     UpstreamTimeout,
+    /// The store has no room for the event.
+    QueueFull,
+    /// The store fails.
+    QueueUnavailable,
 }
 
 /// What the sender of a refused request gets.
@@ -120,7 +125,7 @@ impl Rejection {
     ];
 
     /// The rejections of a request that has a route, one for each pair of status code and reason.
-    pub const OF_ROUTES: [Self; 16] = [
+    pub const OF_ROUTES: [Self; 18] = [
         Self::ExpectationFailed,
         Self::MethodNotAllowed(String::new()),
         Self::Unsigned(ClaimError::Missing),
@@ -137,6 +142,8 @@ impl Rejection {
         Self::UpstreamUnreachable,
         Self::UpstreamFailed,
         Self::UpstreamTimeout,
+        Self::QueueFull,
+        Self::QueueUnavailable,
     ];
 
     /// The status code of the answer.
@@ -226,6 +233,15 @@ impl Rejection {
             Self::UpstreamTimeout => {
                 public!("The application did not answer in time", 504, UpstreamTimeout, "upstream_timeout")
             }
+            Self::QueueFull => public!("The queue is full; try again", 503, QueueFull, "queue_full"),
+            Self::QueueUnavailable => {
+                public!(
+                    "The event cannot be stored now; try again",
+                    503,
+                    QueueUnavailable,
+                    "queue_unavailable"
+                )
+            }
         }
     }
 
@@ -251,7 +267,9 @@ impl Rejection {
             | Self::SignatureMismatch
             | Self::UpstreamUnreachable
             | Self::UpstreamFailed
-            | Self::UpstreamTimeout => None,
+            | Self::UpstreamTimeout
+            | Self::QueueFull
+            | Self::QueueUnavailable => None,
         }
     }
 
@@ -279,7 +297,9 @@ impl Rejection {
             | Self::ModelMismatch(_)
             | Self::UpstreamUnreachable
             | Self::UpstreamFailed
-            | Self::UpstreamTimeout => false,
+            | Self::UpstreamTimeout
+            | Self::QueueFull
+            | Self::QueueUnavailable => false,
         }
     }
 
@@ -301,6 +321,9 @@ impl Rejection {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature")))
             }
             Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::QueueFull | Self::QueueUnavailable => {
+                Some((header::RETRY_AFTER, HeaderValue::from_static("10")))
+            }
             Self::Malformed(_)
             | Self::Ambiguous(_)
             | Self::MalformedContent(_)
@@ -318,6 +341,15 @@ impl Rejection {
             | Self::UpstreamUnreachable
             | Self::UpstreamFailed
             | Self::UpstreamTimeout => None,
+        }
+    }
+}
+
+impl From<Refused> for Rejection {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full => Self::QueueFull,
+            Refused::Unavailable => Self::QueueUnavailable,
         }
     }
 }
@@ -365,6 +397,8 @@ mod tests {
             Rejection::UpstreamUnreachable,
             Rejection::UpstreamFailed,
             Rejection::UpstreamTimeout,
+            Rejection::QueueFull,
+            Rejection::QueueUnavailable,
         ]
     }
 
@@ -398,6 +432,8 @@ mod tests {
             (502, "upstream_unreachable"),
             (502, "upstream_failed"),
             (504, "upstream_timeout"),
+            (503, "queue_full"),
+            (503, "queue_unavailable"),
         ];
         assert_eq!(rows, want);
     }

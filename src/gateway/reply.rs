@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 
-use super::resources::UpstreamContent;
+use super::resources::{UpstreamContent, UpstreamResponse};
+use crate::config::{AckContent, DeliveryOptions};
 use crate::gateway::rejection::{PROBLEM_TYPE, Rejection};
+use crate::queue::event::Receipt;
 use crate::signature::challenge;
 use crate::upstream::response::ResponseHead;
 
@@ -22,6 +24,16 @@ pub enum Reply<B> {
         /// Its content.
         content: UpstreamContent<B>,
     },
+}
+
+/// The answer to a request that is not refused.
+pub(super) enum Served<B> {
+    /// The upstream's response.
+    Relayed(UpstreamResponse<B>),
+    /// The gateway's own answer, to an event that is stored or a duplicate.
+    Own(Acknowledgement),
+    /// The gateway's own answer, to a challenge.
+    Challenge(challenge::Answer),
 }
 
 /// A response that the gateway makes itself.
@@ -52,7 +64,42 @@ pub enum After {
     Close,
 }
 
+/// The answer to a request that the gateway took upon itself. It is made of a receipt, or of the claim of a duplicate.
+#[derive(Debug)]
+pub struct Acknowledgement {
+    /// The status code.
+    pub(super) status: StatusCode,
+    /// The content.
+    pub(super) content: String,
+}
+
+impl Acknowledgement {
+    /// The answer for an event that is on disk.
+    pub(super) fn of_receipt(receipt: &Receipt, delivery: &DeliveryOptions) -> Self {
+        Self::new(delivery.ack_status, delivery, || {
+            format!("{{\"id\":\"{}\",\"status\":\"queued\"}}\n", receipt.id())
+        })
+    }
+
+    /// The answer for an event that was delivered or stored before.
+    pub(super) fn of_duplicate(delivery: &DeliveryOptions) -> Self {
+        Self::new(delivery.duplicate_status, delivery, || "{\"status\":\"duplicate\"}\n".to_owned())
+    }
+
+    fn new(status: StatusCode, delivery: &DeliveryOptions, content: impl FnOnce() -> String) -> Self {
+        let is_empty = delivery.ack_content == AckContent::Empty || status == StatusCode::NO_CONTENT;
+        Self { status, content: if is_empty { String::new() } else { content() } }
+    }
+}
+
 impl OwnReply {
+    /// An acknowledgement.
+    pub(super) fn acknowledging(Acknowledgement { status, content }: Acknowledgement) -> Self {
+        let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let fields = [(!content.is_empty()).then_some(json), None, None];
+        Self { status, fields, content: content.into(), after: After::KeepOpen }
+    }
+
     /// The answer to a challenge. Browsers do not take it for markup (`nosniff`), and caches do not store it.
     pub(super) fn to_challenge(answer: challenge::Answer) -> Self {
         let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

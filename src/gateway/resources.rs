@@ -9,6 +9,9 @@ use super::route::Target;
 use crate::admission::client::ClientAddress;
 use crate::admission::memory::Reservation;
 use crate::message::head::RequestHead;
+use crate::queue::event::{DuplicateKey, Event, OrderKey, Receipt, RouteName};
+use crate::queue::id::EventId;
+use crate::queue::store::Refused;
 use crate::signature::Deliverable;
 use crate::telemetry::record::{Record, RequestId};
 use crate::upstream::error::ForwardError;
@@ -29,6 +32,8 @@ pub trait Resources {
     type Timer: Timer;
     /// The rest of a streaming upstream response.
     type Body;
+    /// The provisional claim of an event.
+    type Claim: Claim;
     /// The turn at further secrets. While it lives, no other request of the thread has it.
     type Turn;
 
@@ -59,6 +64,35 @@ pub trait Resources {
         delivery: Delivery<'_>,
     ) -> impl Future<Output = Result<UpstreamResponse<Self::Body>, ForwardError>>;
 
+    /// An event id that no other event has.
+    fn next_event_id(&self, at: SystemTime) -> EventId;
+
+    /// A random number, for the wait before an event is tried again.
+    fn random(&self) -> u64;
+
+    /// Stores an event. Its memory reservation is held until it is on disk.
+    ///
+    /// # Errors
+    /// [`Refused`]. Then the event is not stored.
+    fn store(&self, event: Event, memory: Reservation) -> impl Future<Output = Result<Receipt, Refused>>;
+
+    /// Whether the circuit of a route's upstream is open, so that no attempt is spent.
+    fn is_circuit_open(&self, route: &RouteName) -> bool;
+
+    /// Whether an event of the route with this order key waits to be delivered.
+    fn is_waiting(&self, route: &RouteName, order: &OrderKey) -> impl Future<Output = bool>;
+
+    /// Claims an event. Waits at most `patience` for the outcome of one like it that is under way.
+    ///
+    /// # Errors
+    /// [`Refused`]: the outcome did not come in time, or the store does not answer.
+    fn claim(
+        &self,
+        route: &RouteName,
+        key: DuplicateKey,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Claimed<Self::Claim>, Refused>>;
+
     /// Whether the gateway is draining.
     fn is_draining(&self) -> bool;
 
@@ -79,6 +113,27 @@ pub struct Delivery<'d> {
     pub memory: Reservation,
     /// When the upstream's time limit begins.
     pub at: Instant,
+    /// The id of the event, if its route stores events.
+    pub event: Option<EventId>,
+}
+
+/// The answer to whether an event was there before.
+#[derive(Debug)]
+pub enum Claimed<C> {
+    /// It was not. Until the claim ends, others like it wait.
+    First(C),
+    /// It was delivered or stored within the route's time.
+    Duplicate,
+}
+
+/// The provisional claim of an event that is the first of its kind. If it is dropped, the event was neither delivered nor
+/// stored, and the next one like it is the first.
+pub trait Claim {
+    /// The event was stored, together with its duplicate key.
+    fn stored(self);
+
+    /// The upstream has answered 2xx to the event.
+    fn delivered(self) -> impl Future<Output = ()>;
 }
 
 /// An upstream's response.

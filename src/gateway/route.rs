@@ -1,15 +1,16 @@
 //! Pure. A compiled route, with each step of a request's path that depends on its signature.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 
-use crate::config;
+use crate::config::{self, DeliveryMode, DeliveryOptions};
 use crate::diagnosis::submit::RouteSubmitter;
 use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
 use crate::message::head::{Framing, Guarded, RequestHead};
+use crate::queue::event::RouteName;
 use crate::routing::model::{Questions, Requirement};
 use crate::routing::router::ModelRule;
 use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier, challenge};
@@ -25,6 +26,14 @@ pub(super) struct Route {
     pub(super) allow: String,
     pub(super) max_body: u64,
     pub(super) mode: Mode,
+    /// Its name in the store.
+    pub(super) name: RouteName,
+    /// Whether its authentic requests are stored, and how.
+    pub(super) delivery: DeliveryOptions,
+    /// The addresses of its copies, as they are named in the store.
+    pub(super) copies: Vec<Arc<str>>,
+    /// How long its upstream may take to answer.
+    pub(super) response_timeout: Duration,
     pub(super) target: Target,
     /// The fields that its signature is read from or computed over.
     pub(super) signed_fields: Guarded,
@@ -49,7 +58,21 @@ pub struct Target {
     pub forward: ForwardOptions,
 }
 
+/// The name of a route, which survives a reload.
+pub(super) fn name(route: &config::Route) -> RouteName {
+    let model = match &route.model {
+        ModelRule::Named(model) => Some(model.as_str().into()),
+        ModelRule::Any | ModelRule::Segment => None,
+    };
+    RouteName { path: route.path.as_str().into(), model }
+}
+
 impl Route {
+    /// Whether an authentic request may be answered by us, because it is stored or a duplicate.
+    pub(super) fn stores(&self) -> bool {
+        self.delivery.mode != DeliveryMode::Direct || self.delivery.deduplicate.is_some()
+    }
+
     pub(super) fn allows(&self, method: &str) -> Result<(), Rejection> {
         if self.methods.iter().any(|allowed| allowed == method) {
             Ok(())
@@ -81,6 +104,7 @@ impl Route {
     pub(super) fn answer(&self, deliverable: &Deliverable<'_, RequestHead>) -> Option<challenge::Answer> {
         match deliverable {
             Deliverable::Authentic(request) => self.verifier.answer(request),
+            Deliverable::Kept(request) => self.verifier.answer(request),
             Deliverable::Observed(_) => None,
         }
     }

@@ -13,10 +13,12 @@ use tracing::error;
 
 use crate::admission::memory::Budget;
 use crate::config::digest::{self, Part};
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Token};
 use crate::diagnosis::submit::Submitter;
 use crate::gateway::Gateway;
 use crate::http1::connection;
+use crate::queue::duplicates::Duplicates;
+use crate::queue::handle::Queue;
 use crate::routing::router::{Conflict, Router};
 use crate::runtime::process;
 use crate::runtime::restart_required;
@@ -45,6 +47,8 @@ pub struct Generation {
     pub fixed: Vec<&'static str>,
     /// Descriptors that the configuration may need.
     pub descriptors: u64,
+    /// The tokens of `[admin]`.
+    pub tokens: Arc<[Token]>,
 }
 
 impl Generation {
@@ -75,6 +79,7 @@ impl Generation {
             parts: digest::parts(config),
             fixed,
             descriptors: process::descriptors_needed(config),
+            tokens: config.admin.as_ref().map(|admin| Arc::clone(&admin.tokens)).unwrap_or_default(),
         }))
     }
 }
@@ -109,6 +114,7 @@ pub struct Control {
     started_at: SystemTime,
     started: restart_required::Fixed,
     listening: OnceLock<Vec<Address>>,
+    queue: OnceLock<(Queue, Duplicates)>,
     signals: Signals,
     ready: AtomicBool,
     /// The first part of the server that failed.
@@ -134,6 +140,7 @@ impl Control {
             started_at: SystemTime::now(),
             started: restart_required::Fixed::of(config),
             listening: OnceLock::new(),
+            queue: OnceLock::new(),
             signals: Signals::default(),
             ready: AtomicBool::new(false),
             failed: OnceLock::new(),
@@ -238,6 +245,23 @@ impl Control {
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    /// The queue, if the server was started with one.
+    #[must_use]
+    pub fn queue(&self) -> Option<&Queue> {
+        self.queue.get().map(|(queue, _)| queue)
+    }
+
+    /// The claims of events under way, if the server was started with a queue.
+    #[must_use]
+    pub fn duplicates(&self) -> Option<&Duplicates> {
+        self.queue.get().map(|(_, duplicates)| duplicates)
+    }
+
+    /// Gives the server its queue. A second one is ignored.
+    pub fn set_queue(&self, queue: Queue) {
+        self.queue.get_or_init(|| (queue, Duplicates::default()));
     }
 
     /// When the server was started.

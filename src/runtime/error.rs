@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::config::Address;
+use crate::queue::store::OpenError;
 use crate::routing::router::Conflict;
 
 /// Why a server could not start.
@@ -17,4 +18,7 @@ pub enum StartError {
     /// Routes conflict. A configuration made by [`crate::config::read`] has none that do.
     #[error("some routes would take the same requests")]
     Routes(Vec<Conflict>),
+    /// The store of the queue cannot be opened.
+    #[error(transparent)]
+    Queue(OpenError),
 }

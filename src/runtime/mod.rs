@@ -6,8 +6,10 @@ pub mod deadline;
 pub mod error;
 pub mod front_end;
 pub mod process;
+pub mod queue_threads;
 pub mod reload;
 pub mod request_scope;
+pub mod resource_use;
 pub mod restart_required;
 pub mod server_part;
 pub mod supervise;
@@ -33,6 +35,7 @@ use crate::listen::listener::{Listener, Listening};
 use crate::runtime::control::Control;
 pub use crate::runtime::error::StartError;
 use crate::runtime::front_end::FrontEnd;
+use crate::runtime::queue_threads::QueueThreads;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker::Worker;
 
@@ -42,6 +45,8 @@ pub struct Handle {
     addresses: Vec<Address>,
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
+    /// Dropped before the admin listener, which shows what waits to the end.
+    queue: Option<QueueThreads>,
     admin: Option<Admin>,
     diagnosis: Option<Diagnosis>,
 }
@@ -87,6 +92,7 @@ pub fn start_with(
         addresses,
         workers: Vec::new(),
         control: Arc::clone(&control),
+        queue: None,
         admin: None,
         diagnosis: None,
     };
@@ -97,6 +103,8 @@ pub fn start_with(
             of_worker.push(socket.behind(proxies));
         }
     }
+    // Clients that connect from now on wait until the store is open.
+    handle.queue = queue_threads::start(config, &control)?;
     handle.diagnosis = Some(diagnosis::start(&control, submitter, backlog)?);
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
     for (index, listening) in listening.into_iter().enumerate() {

@@ -110,7 +110,8 @@ pub fn places(config: &Config, allowed: Option<u64>) -> usize {
     usize::try_from(available).unwrap_or(usize::MAX).min(most)
 }
 
-/// The descriptors needed: one for each client, each idle upstream connection, and each listener of each worker.
+/// The descriptors needed: one for each client, each idle upstream connection, each delivery at once of stored events, and each
+/// listener of each worker.
 ///
 /// Requests under way may need one more each. They are verified, so a client cannot exploit this; it is left to the
 /// operator.
@@ -119,7 +120,20 @@ pub fn descriptors_needed(config: &Config) -> u64 {
     let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
     let idle: usize = upstreams.iter().map(|upstream| upstream.max_idle).fold(0, usize::saturating_add);
     let all = config.server.max_connections.get().saturating_add(idle).saturating_add(listening(config));
+    let all = all.saturating_add(if config.queue.is_some() { of_deliveries(config) } else { 0 });
     u64::try_from(all).unwrap_or(u64::MAX).saturating_add(SPARE_DESCRIPTORS)
+}
+
+/// Descriptors of the delivery thread: a connection for each delivery that may be under way, idle ones included.
+fn of_deliveries(config: &Config) -> usize {
+    let routes = config.routes.iter().map(|route| {
+        let copies = route.delivery.copies.iter();
+        let upstreams = std::iter::once(&route.upstream).chain(copies);
+        upstreams
+            .map(|upstream| upstream.max_idle.max(route.delivery.concurrency.get()))
+            .fold(0, usize::saturating_add)
+    });
+    routes.fold(0, usize::saturating_add)
 }
 
 /// Descriptors of the workers: their listeners, and about three for each event queue.

@@ -7,9 +7,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::yield_now;
+use tokio::task::{spawn_blocking, yield_now};
 
-use crate::gateway::resources::{Delivery, Resources, Timer, UpstreamResponse};
+use crate::admission::memory::Reservation;
+use crate::gateway::resources::{Claimed, Delivery, Resources, Timer, UpstreamResponse};
+use crate::queue::duplicates::EventClaim;
+use crate::queue::event::{DuplicateKey, Event, OrderKey, Receipt, RouteName};
+use crate::queue::id::EventId;
+use crate::queue::store::Refused;
+use crate::queue::time::Time;
 use crate::runtime::deadline::Deadline;
 use crate::runtime::worker::Worker;
 use crate::runtime::worker_view::View;
@@ -63,6 +69,7 @@ impl Timer for Deadline {
 impl Resources for Scope {
     type Timer = Deadline;
     type Body = ResponseBody;
+    type Claim = EventClaim;
     type Turn = Turn;
 
     fn now(&self) -> Instant {
@@ -95,6 +102,51 @@ impl Resources for Scope {
         delivery: Delivery<'_>,
     ) -> impl Future<Output = Result<UpstreamResponse<ResponseBody>, ForwardError>> {
         upstream::deliver(self.view.pool(delivery.target.slot), delivery)
+    }
+
+    fn next_event_id(&self, at: SystemTime) -> EventId {
+        let mut random = [0; 10];
+        let drawn = self.worker.random().to_be_bytes().into_iter().chain(self.worker.random().to_be_bytes());
+        random.iter_mut().zip(drawn).for_each(|(byte, drawn)| *byte = drawn);
+        EventId::new(at, &random)
+    }
+
+    fn random(&self) -> u64 {
+        self.worker.random()
+    }
+
+    async fn store(&self, event: Event, memory: Reservation) -> Result<Receipt, Refused> {
+        match self.worker.control().queue() {
+            Some(queue) => queue.store(event, memory).await,
+            None => Err(Refused::Unavailable),
+        }
+    }
+
+    fn is_circuit_open(&self, route: &RouteName) -> bool {
+        self.worker.control().queue().is_some_and(|queue| queue.is_circuit_open(route))
+    }
+
+    async fn is_waiting(&self, route: &RouteName, order: &OrderKey) -> bool {
+        let Some(queue) = self.worker.control().queue().filter(|queue| queue.has_backlog(route)) else {
+            return false;
+        };
+        let (queue, route, order) = (queue.clone(), route.clone(), order.clone());
+        let read = spawn_blocking(move || queue.read(|store| store.is_waiting(&route, &order)));
+        // A store that does not answer may hold events with this key. To deliver past them would break their order.
+        read.await.is_ok_and(|waiting| waiting.unwrap_or(true))
+    }
+
+    async fn claim(
+        &self,
+        route: &RouteName,
+        key: DuplicateKey,
+        patience: Duration,
+    ) -> Result<Claimed<EventClaim>, Refused> {
+        let control = self.worker.control();
+        let (Some(queue), Some(duplicates)) = (control.queue(), control.duplicates()) else {
+            return Err(Refused::Unavailable);
+        };
+        duplicates.claim(queue, route, key, Time::of(self.wall_clock()), patience).await
     }
 
     fn is_draining(&self) -> bool {

@@ -17,6 +17,10 @@ pub enum ServerPart {
     Diagnosis,
     /// The admin listener.
     Admin,
+    /// The writer of the queue.
+    Queue,
+    /// The thread that delivers stored events.
+    Delivery,
 }
 
 impl fmt::Display for ServerPart {
@@ -28,6 +32,8 @@ impl fmt::Display for ServerPart {
             Self::Reload => "the reload",
             Self::Diagnosis => "the diagnosis",
             Self::Admin => "the admin listener",
+            Self::Queue => "the queue",
+            Self::Delivery => "the deliveries",
         })
     }
 }

@@ -34,6 +34,9 @@ pub struct Worker {
     /// A buffer for log lines.
     line: RefCell<Vec<u8>>,
     last_id: Cell<u64>,
+    /// Keys of a hash that no other process knows, and how many numbers were drawn of it.
+    randomness: RandomState,
+    drawn: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
     /// A permit, one at a time, for a request with much content to hash that has arrived already.
     turn: Arc<Semaphore>,
@@ -51,7 +54,8 @@ impl Worker {
         let view = RefCell::new(view);
         let tally = control.meters().tally();
         // The ids of a process begin at a random number and count up from there.
-        let first_id = RandomState::new().hash_one(0u8);
+        let randomness = RandomState::new();
+        let first_id = randomness.hash_one(0u8);
         Rc::new(Self {
             control,
             in_force: RefCell::new(in_force),
@@ -63,6 +67,8 @@ impl Worker {
             tally,
             line: RefCell::default(),
             last_id: Cell::new(first_id),
+            randomness,
+            drawn: Cell::new(0),
             date: RefCell::new((0, HeaderValue::from_static(""))),
             turn: Arc::new(Semaphore::new(1)),
         })
@@ -139,6 +145,14 @@ impl Worker {
         let id = self.last_id.get().wrapping_add(1);
         self.last_id.set(id);
         RequestId(id)
+    }
+
+    /// A random number. Successive ones have nothing in common.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        let drawn = self.drawn.get().wrapping_add(1);
+        self.drawn.set(drawn);
+        self.randomness.hash_one(drawn)
     }
 
     /// Whether the server is draining.

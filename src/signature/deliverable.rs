@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::verification::{AuthenticRequest, Mismatch};
 
 /// What to do with a request that does not verify.
@@ -32,7 +34,7 @@ impl Permit {
 #[derive(Debug)]
 pub struct ObservedRequest<H> {
     head: H,
-    content: Vec<u8>,
+    content: Bytes,
 }
 
 /// A request that may reach an upstream. Nothing else does.
@@ -40,6 +42,8 @@ pub struct ObservedRequest<H> {
 pub enum Deliverable<'v, H> {
     /// A request with the proof that it is authentic.
     Authentic(AuthenticRequest<'v, H>),
+    /// The same, on a route that stores the request if this attempt fails.
+    Kept(&'v AuthenticRequest<'v, H>),
     /// A request without a proof, which the operator permits.
     Observed(ObservedRequest<H>),
 }
@@ -49,6 +53,7 @@ impl<H> Deliverable<'_, H> {
     pub fn head(&self) -> &H {
         match self {
             Self::Authentic(request) => request.head(),
+            Self::Kept(request) => request.head(),
             Self::Observed(request) => &request.head,
         }
     }
@@ -58,6 +63,7 @@ impl<H> Deliverable<'_, H> {
     pub fn content(&self) -> &[u8] {
         match self {
             Self::Authentic(request) => request.content(),
+            Self::Kept(request) => request.content(),
             Self::Observed(request) => &request.content,
         }
     }
@@ -67,6 +73,7 @@ impl<H> Deliverable<'_, H> {
     pub fn secret(&self) -> Option<&Arc<str>> {
         match self {
             Self::Authentic(request) => Some(request.secret()),
+            Self::Kept(request) => Some(request.secret()),
             Self::Observed(_) => None,
         }
     }
@@ -74,14 +81,16 @@ impl<H> Deliverable<'_, H> {
     /// Whether it is authentic.
     #[must_use]
     pub fn is_authentic(&self) -> bool {
-        matches!(self, Self::Authentic(_))
+        matches!(self, Self::Authentic(_) | Self::Kept(_))
     }
 
-    /// Splits it into head and content, to be written to an upstream.
-    pub fn into_parts(self) -> (H, Vec<u8>) {
+    /// The content, to be written to an upstream. The head is freed, unless it is kept.
+    #[must_use]
+    pub fn into_content(self) -> Bytes {
         match self {
-            Self::Authentic(request) => request.into_parts(),
-            Self::Observed(request) => (request.head, request.content),
+            Self::Authentic(request) => request.into_parts().1,
+            Self::Kept(request) => request.share_content(),
+            Self::Observed(request) => request.content,
         }
     }
 }
@@ -90,6 +99,6 @@ impl<H> Mismatch<H> {
     /// Permits the request to be forwarded, as the operator of the route allows.
     #[must_use]
     pub fn observe(self, _permit: Permit) -> ObservedRequest<H> {
-        ObservedRequest { head: self.head, content: self.content }
+        ObservedRequest { head: self.head, content: self.content.into() }
     }
 }

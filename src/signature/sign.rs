@@ -1,4 +1,5 @@
-//! Pure. Making signatures as a sender does: for `hookgate sign`, `send` and tests. The gateway itself does not use it.
+//! Pure. Making signatures as a sender does: for `hookgate sign`, `send` and tests, and for late deliveries of routes with
+//! `refresh_signature`. No request's path uses it.
 
 use std::borrow::Cow;
 use std::sync::Arc;

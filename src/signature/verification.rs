@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::BufMut;
 use bytes::buf::Limit;
+use bytes::{BufMut, Bytes};
 
 use super::claim::{Claim, ClaimError, Context};
 use super::fields::Signable;
@@ -219,9 +219,12 @@ impl<'v, H> Check<'v, H> {
         while self.step(usize::MAX) == Stepped::More {}
         let Self { verifier, head, state, content, now } = self;
         match state {
-            State::Holds(key) => {
-                Ok(AuthenticRequest { verifier, head, content, secret: Arc::clone(&key.name) })
-            }
+            State::Holds(key) => Ok(AuthenticRequest {
+                verifier,
+                head,
+                content: content.into(),
+                secret: Arc::clone(&key.name),
+            }),
             State::Fails | State::Trying(_) => Err(Mismatch { head, content, now }),
         }
     }
@@ -235,7 +238,7 @@ impl<'v, H> Check<'v, H> {
 pub struct AuthenticRequest<'v, H> {
     verifier: &'v Verifier,
     head: H,
-    content: Vec<u8>,
+    content: Bytes,
     secret: Arc<str>,
 }
 
@@ -263,8 +266,14 @@ impl<'v, H> AuthenticRequest<'v, H> {
         &self.secret
     }
 
-    /// Splits it into head and content, to be written to an upstream.
-    pub fn into_parts(self) -> (H, Vec<u8>) {
+    /// The signed bytes, without a copy.
+    #[must_use]
+    pub fn share_content(&self) -> Bytes {
+        self.content.clone()
+    }
+
+    /// Splits it into head and content.
+    pub fn into_parts(self) -> (H, Bytes) {
         (self.head, self.content)
     }
 }

@@ -36,6 +36,9 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     text(out, "route", record.path());
     text(out, "model", record.model.as_deref());
     number(out, "status", u64::from(record.status));
+    if let Some(id) = record.stored {
+        text(out, "event", Some(&id.to_string()));
+    }
     text(out, "reason", record.reason.map(Reason::as_str));
     text(out, "challenge", record.challenge);
     text(out, "would_refuse", record.observed.map(Reason::as_str));

@@ -1,5 +1,6 @@
 //! Shell. Telemetry: one event for each request, events of the process, and metrics.
 
+pub mod attempt;
 pub mod count;
 pub mod exposition;
 pub mod identity;

@@ -10,6 +10,7 @@ use super::identity::{GivenId, TraceId};
 use crate::admission::client::ClientAddress;
 use crate::config::AccessLog;
 use crate::gateway::reason::Reason;
+use crate::queue::id::EventId;
 use crate::telemetry::route_slot::Slot;
 
 /// A number unique to each request, for finding it in the log.
@@ -52,6 +53,8 @@ pub struct Record {
     pub refused: bool,
     /// Why it was refused, or why its answer was cut off.
     pub reason: Option<Reason>,
+    /// The event that was stored, if one was.
+    pub stored: Option<EventId>,
     /// The result of a challenge that was answered by the gateway.
     pub challenge: Option<&'static str>,
     /// Why it would have been refused, on a route that only observes.
@@ -86,6 +89,7 @@ impl Record {
             status: 0,
             refused: false,
             reason: None,
+            stored: None,
             challenge: None,
             observed: None,
             detail: None,
@@ -119,7 +123,7 @@ impl Record {
     /// cause is above `info`.
     #[must_use]
     pub fn level(&self) -> Level {
-        if self.reason.is_some_and(Reason::is_of_upstream) { Level::WARN } else { Level::INFO }
+        if self.reason.is_some_and(Reason::is_ours) { Level::WARN } else { Level::INFO }
     }
 
     /// The path of the route.

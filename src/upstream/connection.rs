@@ -45,7 +45,7 @@ pub struct Outgoing {
     /// The head, followed by the content if that is small.
     head: Vec<u8>,
     /// Larger content.
-    content: Vec<u8>,
+    content: Bytes,
     /// The content's reservation in the memory budget. Dropped after the memory is freed.
     _reservation: Reservation,
     /// The kind of request, which decides whether its response has content.
@@ -59,13 +59,13 @@ impl Outgoing {
     #[must_use]
     pub(super) fn new(
         mut head: Vec<u8>,
-        mut content: Vec<u8>,
+        mut content: Bytes,
         reservation: Reservation,
         asked: RequestKind,
     ) -> Box<Self> {
         if content.len() <= SMALL {
             head.extend_from_slice(&content);
-            content = Vec::new();
+            content = Bytes::new();
         }
         Box::new(Self { head, content, _reservation: reservation, asked })
     }

@@ -1,6 +1,7 @@
 //! Shell. Forwarding: sends a verified request to its upstream, unchanged, and returns the response.
 //!
-//! Its input is a [`Deliverable`](crate::signature::Deliverable), which only `signature` can make.
+//! Its input is a [`Deliverable`](crate::signature::Deliverable), which only `signature` can make, or a
+//! [`StoredEvent`](crate::queue::event::StoredEvent), which only `queue` can make.
 
 pub mod body;
 pub mod connection;
@@ -10,6 +11,7 @@ pub mod origin;
 pub mod pool;
 pub mod request;
 pub mod response;
+pub mod stored;
 
 use std::io;
 use std::rc::Rc;
@@ -37,13 +39,13 @@ pub fn deliver<'p, 'd>(
     pool: Option<&'p Rc<Pool>>,
     delivery: Delivery<'d>,
 ) -> impl Future<Output = Result<UpstreamResponse<ResponseBody>, ForwardError>> + use<'p, 'd> {
-    let Delivery { request, target, client, memory, at } = delivery;
+    let Delivery { request, target, client, memory, at, event } = delivery;
     let sent = pool.map(|pool| {
         let (length, origin) = (request.content().len(), &pool.upstream().origin);
-        let info = RequestInfo { peer: client, length, secret: request.secret(), origin };
+        let info = RequestInfo { peer: client, length, secret: request.secret(), origin, event };
         let head = compose(request.head(), &target.forward, &info);
-        let (request, content) = request.into_parts();
-        (pool, Outgoing::new(head, content, memory, RequestKind::by(request.method())))
+        let kind = RequestKind::by(request.head().method());
+        (pool, Outgoing::new(head, request.into_content(), memory, kind))
     });
     async move {
         let (pool, request) =

@@ -9,6 +9,7 @@ use crate::admission::client::ClientAddress;
 use crate::config::{self, XForwarded};
 use crate::message::fields::HopByHop;
 use crate::message::head::{RequestHead, Special, Version, is_same_name};
+use crate::queue::id::EventId;
 use crate::signature::Fields as _;
 use crate::signature::scheme::Scheme;
 use crate::upstream::origin::Origin;
@@ -22,6 +23,8 @@ pub struct ForwardOptions {
     pub verified_field: Option<HeaderName>,
     /// Whether a `via` line is added.
     pub via: bool,
+    /// The field for the event's id.
+    pub event_id_field: Option<HeaderName>,
     /// The scheme's name, for the verified field.
     pub scheme: Cow<'static, str>,
     /// Fields that a `connection` line cannot remove: the signature's, and everything else that is signed.
@@ -36,9 +39,18 @@ impl ForwardOptions {
             x_forwarded: forward.x_forwarded,
             verified_field: forward.verified_field.clone(),
             via: forward.via,
+            event_id_field: forward.event_id_field.clone(),
             scheme: scheme.name.clone(),
             kept: scheme.fields().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
         }
+    }
+}
+
+impl ForwardOptions {
+    /// Whether this is the name of a field that hookgate sets anew in each request.
+    fn sets(&self, name: &[u8]) -> bool {
+        let mut own = self.verified_field.iter().chain(&self.event_id_field);
+        own.any(|field| is_same_name(name, field.as_str().as_bytes()))
     }
 }
 
@@ -48,7 +60,8 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
         XForwarded::Off => &[],
         XForwarded::Append | XForwarded::Overwrite => &NAMES,
     };
-    forwarded.iter().copied().chain(forward.verified_field.as_ref().map(HeaderName::as_str))
+    let own = forward.verified_field.iter().chain(&forward.event_id_field).map(HeaderName::as_str);
+    forwarded.iter().copied().chain(own)
 }
 
 /// Facts about a request that are not in its head.
@@ -62,6 +75,8 @@ pub struct RequestInfo<'c> {
     pub secret: Option<&'c Arc<str>>,
     /// The upstream, for the `host` of a request that has none.
     pub origin: &'c Origin,
+    /// The id of the event, on a route that stores events.
+    pub event: Option<EventId>,
 }
 
 /// Content up to this length in bytes is appended to the head.
@@ -100,10 +115,7 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
             }
             Some(Special::Connection) => {}
             None if gone.has(name) => {}
-            None if forward
-                .verified_field
-                .as_ref()
-                .is_some_and(|field| is_same_name(name, field.as_str().as_bytes())) => {}
+            None if forward.sets(name) => {}
             None => forwarded.push_line(&mut out, name, value),
         }
     }
@@ -133,6 +145,9 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
             &mut out,
             &[name, b": scheme=", forward.scheme.as_bytes(), b", secret=", secret.as_bytes(), b"\r\n"],
         );
+    }
+    if let (Some(field), Some(id)) = (&forward.event_id_field, info.event) {
+        push_line(&mut out, field.as_str().as_bytes(), id.to_string().as_bytes());
     }
     out.extend_from_slice(b"\r\n");
     out

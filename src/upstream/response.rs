@@ -49,6 +49,19 @@ pub struct ResponseHead {
     pub keep_alive: Option<u64>,
 }
 
+impl ResponseHead {
+    /// The value of the only line of an end-to-end field; `None` if there is none, or if there are several.
+    #[must_use]
+    pub fn only_value(&self, name: &str) -> Option<&[u8]> {
+        let mut values = self.text.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+            let (field, value) = line.split_at_checked(memchr(b':', line)?)?;
+            is_same_name(field, name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
+        });
+        let value = values.next()?;
+        if values.next().is_some() { None } else { Some(value) }
+    }
+}
+
 /// How a response's content is delimited (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

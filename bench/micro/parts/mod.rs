@@ -190,11 +190,17 @@ fn composed(more: &str, x_forwarded: XForwarded) -> Part {
     };
     let head = RequestHead::new(head, text.as_bytes());
     let kept = vec![HeaderName::from_static("propify-signature")];
-    let options =
-        ForwardOptions { x_forwarded, verified_field: None, via: false, scheme: "propify".into(), kept };
+    let options = ForwardOptions {
+        x_forwarded,
+        verified_field: None,
+        via: false,
+        event_id_field: None,
+        scheme: "propify".into(),
+        kept,
+    };
     let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
     warm(move || {
-        let info = RequestInfo { peer: peer(), length: 512, secret: None, origin: &origin };
+        let info = RequestInfo { peer: peer(), length: 512, secret: None, origin: &origin, event: None };
         black_box(compose(black_box(&head), &options, &info));
     })
 }

@@ -59,12 +59,13 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
     let head = RequestHead::new(head, &raw);
     let origin = Origin::parse("http://app:3000").expect("it is an origin");
     let peer = ClientAddress::ip(IpAddr::V6(Ipv6Addr::LOCALHOST));
-    let info = RequestInfo { peer, length: 7, secret: None, origin: &origin };
+    let info = RequestInfo { peer, length: 7, secret: None, origin: &origin, event: None };
     for x_forwarded in [XForwarded::Off, XForwarded::Append, XForwarded::Overwrite] {
         let options = ForwardOptions {
             x_forwarded,
             verified_field: None,
             via: false,
+            event_id_field: None,
             scheme: "propify".into(),
             kept: vec![SIGNATURE],
         };

@@ -36,6 +36,15 @@ impl Verifier {
         challenge.answer(value.as_ref(), key.map(|key| &key.mac))
     }
 
+    /// Whether an authentic request is a challenge of its scheme, which needs an answer at once. It may be answered here or by the app.
+    #[must_use]
+    pub fn is_challenge<H>(&self, request: &AuthenticRequest<H>) -> bool {
+        self.scheme
+            .challenge
+            .as_ref()
+            .is_some_and(|challenge| challenge.in_content(request.content()).is_some())
+    }
+
     /// The answer to an unsigned request without content; `None` if the request is not a challenge that is answered here.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ fn request(size: usize) -> Box<Outgoing> {
 
 fn request_with(size: usize, reservation: Reservation) -> Box<Outgoing> {
     let head = format!("POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n");
-    Outgoing::new(head.into_bytes(), vec![b'x'; size], reservation, RequestKind::ForContent)
+    Outgoing::new(head.into_bytes(), vec![b'x'; size].into(), reservation, RequestKind::ForContent)
 }
 
 async fn sent(connection: &mut Connection, size: usize) -> Result<ResponseHead, SendError> {

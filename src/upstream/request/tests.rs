@@ -15,6 +15,7 @@ fn options(x_forwarded: XForwarded) -> ForwardOptions {
         x_forwarded,
         verified_field: Some(HeaderName::from_static("x-hookgate-verified")),
         via: false,
+        event_id_field: None,
         scheme: "propify".into(),
         kept: vec![HeaderName::from_static("propify-signature")],
     }
@@ -23,7 +24,7 @@ fn options(x_forwarded: XForwarded) -> ForwardOptions {
 fn composed(text: &str, x_forwarded: XForwarded, peer: ClientAddress, length: usize) -> String {
     let origin = Origin::parse("http://app:3000").unwrap();
     let secret: Arc<str> = "current".into();
-    let info = RequestInfo { peer, length, secret: Some(&secret), origin: &origin };
+    let info = RequestInfo { peer, length, secret: Some(&secret), origin: &origin, event: None };
     String::from_utf8(compose(&head(text), &options(x_forwarded), &info)).unwrap()
 }
 
@@ -81,7 +82,7 @@ fn the_fields_that_are_set_are_those_that_are_asked_for() {
             &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-verified"],
         ),
     ] {
-        let forward = config::Forward { x_forwarded, verified_field, via: true };
+        let forward = config::Forward { x_forwarded, verified_field, via: true, event_id_field: None };
         assert!(set_fields(&forward).eq(want.iter().copied()), "{x_forwarded:?}");
     }
 }
@@ -116,8 +117,13 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
     let origin = Origin::parse("http://app:3000").unwrap();
     for name in ["a\r\nx: y", "a\0", "\u{e9}"] {
         let secret: Arc<str> = name.into();
-        let info =
-            RequestInfo { peer: ClientAddress::Unix, length: 0, secret: Some(&secret), origin: &origin };
+        let info = RequestInfo {
+            peer: ClientAddress::Unix,
+            length: 0,
+            secret: Some(&secret),
+            origin: &origin,
+            event: None,
+        };
         let head = head("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
         let text = compose(&head, &options(XForwarded::Off), &info);
         assert_eq!(text, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "{name:?}");
@@ -127,7 +133,8 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
 #[test]
 fn via_is_added_behind_what_earlier_gateways_said() {
     let origin = Origin::parse("http://app:3000").unwrap();
-    let info = RequestInfo { peer: ClientAddress::Unix, length: 0, secret: None, origin: &origin };
+    let info =
+        RequestInfo { peer: ClientAddress::Unix, length: 0, secret: None, origin: &origin, event: None };
     let options = ForwardOptions { via: true, ..options(XForwarded::Off) };
     for (text, want) in [
         (

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tempfile::TempDir;
+
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Config};
@@ -21,6 +23,7 @@ pub(crate) struct Gateway {
     handle: Option<Handle>,
     address: SocketAddr,
     admin: Option<SocketAddr>,
+    _folder: Option<Arc<TempDir>>,
 }
 
 impl Gateway {
@@ -67,6 +70,12 @@ impl Drop for Gateway {
     }
 }
 
+/// The value of the environment variable `VIEWER`.
+pub(crate) const VIEWER: &str = "0123456789abcdef-read";
+
+/// The value of the environment variable `OPERATOR`.
+pub(crate) const OPERATOR: &str = "0123456789abcdef-operate";
+
 /// Builds a configuration.
 pub(crate) struct Setup {
     server: String,
@@ -74,6 +83,9 @@ pub(crate) struct Setup {
     upstream: String,
     forward: String,
     admin: String,
+    queue: String,
+    /// The folder of the store. It lives as long as the gateway.
+    folder: Option<Arc<TempDir>>,
     signature: String,
     routes: String,
 }
@@ -86,6 +98,8 @@ pub(crate) fn gateway() -> Setup {
         upstream: String::new(),
         forward: String::new(),
         admin: String::new(),
+        queue: String::new(),
+        folder: None,
         signature: format!(
             "scheme = \"propify\"\nsecrets = [{{ name = \"{SECRET_NAME}\", value = \"{SECRET}\" }}]"
         ),
@@ -129,6 +143,27 @@ impl Setup {
         self
     }
 
+    /// Adds a store of its own, with further lines of `[queue]` and the tables behind it.
+    pub(crate) fn queue(self, lines: &str) -> Self {
+        let folder = Arc::new(TempDir::new().unwrap());
+        self.queue_in(&folder, lines)
+    }
+
+    /// Adds a store in this folder.
+    pub(crate) fn queue_in(mut self, folder: &Arc<TempDir>, lines: &str) -> Self {
+        let store = folder.path().join("events.db");
+        self.queue = format!("[queue]\nstore = \"{}\"\nmin_free = 1\n{lines}", store.display());
+        self.folder = Some(Arc::clone(folder));
+        self
+    }
+
+    /// Adds an admin listener with further lines.
+    pub(crate) fn admin_with(self, lines: &str) -> Self {
+        let mut with = self.admin();
+        with.admin = format!("{}\n{lines}", with.admin);
+        with
+    }
+
     /// Replaces the scheme and the secret of `[signature]` by these lines.
     pub(crate) fn signature(mut self, lines: &str) -> Self {
         self.signature = lines.to_owned();
@@ -156,19 +191,21 @@ impl Setup {
     }
 
     pub(crate) fn try_start(self, workers: usize) -> Result<Gateway, StartError> {
+        let folder = self.folder.clone();
         let handle = runtime::start_with(&self.config(workers), Vec::new(), hyper::chosen())?;
         let (address, admin) =
             (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().copied());
-        Ok(Gateway { handle: Some(handle), address, admin })
+        Ok(Gateway { handle: Some(handle), address, admin, _folder: folder })
     }
 
     fn config(self, workers: usize) -> Config {
-        let Self { server, limits, upstream, forward, admin, signature, routes } = self;
+        let Self { server, limits, upstream, forward, admin, queue, folder: _, signature, routes } = self;
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = {workers}\n{server}\n[limits]\n{limits}\n[upstream]\n\
-             {upstream}\n[forward]\n{forward}\n{admin}\n[log]\naccess = \"off\"\n[signature]\n{signature}\n{routes}"
+             {upstream}\n[forward]\n{forward}\n{admin}\n{queue}\n[log]\naccess = \"off\"\n[signature]\n{signature}\n{routes}"
         );
-        let environment = Fixed::new(NonZeroUsize::MIN);
+        let environment =
+            Fixed::new(NonZeroUsize::MIN).with_variable("VIEWER", VIEWER).with_variable("OPERATOR", OPERATOR);
         match config::read("gateway.toml", &text, &environment, SystemTime::now()) {
             Ok(loaded) => loaded.config,
             Err(report) => panic!("{}", report.render(Style::Plain)),

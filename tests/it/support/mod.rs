@@ -1,6 +1,8 @@
 //! Test support: a gateway on its own port, a scripted upstream, a client that writes raw bytes.
 
 pub(crate) mod client;
+pub(crate) mod deliveries;
+pub(crate) mod event;
 pub(crate) mod gate;
 pub(crate) mod gateway;
 pub(crate) mod hyper;
@@ -9,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod request;
 pub(crate) mod reserved;
 mod selftest;
+pub(crate) mod shelf;
 pub(crate) mod sign;
 pub(crate) mod upstream;
 

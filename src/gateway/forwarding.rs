@@ -1,0 +1,103 @@
+//! Pure. Forwarding a request: it waits for its upstream, unless it is given up for another one.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use super::resources::{Delivery, Resources, UpstreamResponse};
+use crate::admission::memory::Reservation;
+use crate::admission::memory::holders::Holder;
+use crate::gateway::rejection::Rejection;
+use crate::message::content::Content;
+use crate::telemetry::record::Record;
+use crate::upstream::error::{ForwardError, chain};
+use crate::upstream::response::SURPLUS;
+
+/// Forwards a request, and records how its upstream answered.
+///
+/// # Errors
+/// The request was given up for another one. The inner error is the upstream's.
+pub(super) async fn forward<R: Resources>(
+    resources: &R,
+    content: &impl Content,
+    delivery: Delivery<'_>,
+    holder: Option<ObservedHold>,
+    record: &mut Record,
+) -> Result<Result<UpstreamResponse<R::Body>, ForwardError>, Rejection> {
+    let verified = delivery.at;
+    let delivery = pin!(resources.deliver(delivery));
+    let delivery = pin!(unless_shed(holder, delivery));
+    let answer = unless_evicted(content, delivery).await.ok_or(Rejection::Overloaded)??;
+    let answered = answer.as_ref().map_or_else(|_failed| resources.now(), |response| response.at);
+    record.upstream_took = Some(answered.saturating_duration_since(verified));
+    if let Ok(response) = &answer {
+        record.status = response.head.status.as_u16();
+        if response.has_surplus {
+            record.detail = Some(SURPLUS.to_owned());
+        }
+    }
+    Ok(answer)
+}
+
+/// Waits for `work`. Gives up if the connection is evicted.
+async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if content.is_evicted() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+/// Waits for a delivery. Gives up if its request is a holder and is shed.
+async fn unless_shed<T>(
+    holder: Option<ObservedHold>,
+    delivery: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Rejection> {
+    match holder {
+        None => Ok(delivery.await),
+        Some(holder) => holder.unless_shed(delivery).await,
+    }
+}
+
+/// The memory that an observed, unverified request holds. While its upstream makes it wait, it can be shed like any
+/// unverified request.
+pub(super) struct ObservedHold {
+    holder: Option<Arc<Holder>>,
+    received: usize,
+}
+
+impl ObservedHold {
+    pub(super) async fn new(
+        reservation: &mut Reservation,
+        received: usize,
+        arrived: Instant,
+        now: Instant,
+    ) -> Result<Self, Rejection> {
+        let held = poll_fn(|cx| Poll::Ready(reservation.hold_while_waiting(cx, received, arrived, now)));
+        held.await.map_err(|_exhausted| Rejection::Overloaded)?;
+        Ok(Self { holder: reservation.holder(), received })
+    }
+
+    /// Waits for the delivery. Gives up if the request is shed before all of it is sent.
+    async fn unless_shed<T>(self, mut delivery: Pin<&mut impl Future<Output = T>>) -> Result<T, Rejection> {
+        poll_fn(|cx| {
+            if let Some(holder) = &self.holder {
+                if holder.is_shed() && !holder.has_left() {
+                    return Poll::Ready(Err(Rejection::Overloaded));
+                }
+                holder.advance(cx, self.received);
+            }
+            delivery.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+}
+
+/// The rejection for a failed delivery. The sender learns little; the log gets all of it.
+pub(super) fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
+    record.detail = Some(chain(error));
+    Rejection::from(error)
+}

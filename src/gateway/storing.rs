@@ -1,0 +1,262 @@
+//! Pure. An authentic request on a route that stores events, or that deduplicates.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use sha2::{Digest as _, Sha256};
+
+use super::forwarding::{forward, undelivered};
+use super::reply::{Acknowledgement, Served};
+use super::resources::{Claim as _, Claimed, Delivery, Resources, UpstreamContent, UpstreamResponse};
+use super::route::Route;
+use crate::admission::client::ClientAddress;
+use crate::admission::memory::Reservation;
+use crate::config::{DeliveryMode, OrderBy};
+use crate::gateway::reason::Reason;
+use crate::gateway::rejection::Rejection;
+use crate::message::content::Content;
+use crate::message::head::RequestHead;
+use crate::queue::event::{
+    Attempt, AttemptOutcome, DuplicateKey, Event, FirstAttempt, Intake, MOST_KEPT_OF_RESPONSE, OrderKey,
+    Receipt,
+};
+use crate::queue::id::EventId;
+use crate::queue::time::Time;
+use crate::routing::model::{Scalar, scalars};
+use crate::signature::{AuthenticRequest, Deliverable, Fields as _};
+use crate::telemetry::record::Record;
+use crate::upstream::error::{ForwardError, chain};
+use crate::upstream::origin::Origin;
+
+/// An authentic request, and what is known of how it came.
+pub(super) struct Arrived<'a> {
+    pub(super) request: AuthenticRequest<'a, RequestHead>,
+    pub(super) client: ClientAddress,
+    /// The origin of the route's upstream.
+    pub(super) origin: &'a Origin,
+    /// Its memory reservation.
+    pub(super) memory: Reservation,
+    /// When its head arrived, by the wall clock.
+    pub(super) received: SystemTime,
+    /// When it was verified.
+    pub(super) verified: Instant,
+}
+
+/// Delivers or stores the request, as its route asks.
+pub(super) async fn serve<R: Resources, C: Content>(
+    resources: &R,
+    content: &C,
+    route: &Route,
+    arrived: Arrived<'_>,
+    record: &mut Record,
+) -> Result<Served<R::Body>, Rejection> {
+    let duplicate = route.delivery.deduplicate.map(|window| duplicate_key(&arrived, window));
+    let claim = match duplicate {
+        Some(key) => match resources.claim(&route.name, key, route.response_timeout).await? {
+            Claimed::First(claim) => Some(claim),
+            Claimed::Duplicate => {
+                record.reason = Some(Reason::Duplicate);
+                return Ok(Served::Own(Acknowledgement::of_duplicate(&route.delivery)));
+            }
+        },
+        None => None,
+    };
+    let event = NewEvent {
+        id: resources.next_event_id(arrived.received),
+        order: order_key(route, arrived.request.content()),
+        duplicate,
+        model: record.model.clone(),
+    };
+    match route.delivery.mode {
+        DeliveryMode::Direct => {
+            let Arrived { request, client, memory, verified, .. } = arrived;
+            let request = Deliverable::Authentic(request);
+            let delivery =
+                Delivery { request, target: &route.target, client, memory, at: verified, event: None };
+            let response = forward(resources, content, delivery, None, record).await?;
+            let response = response.map_err(|error| undelivered(&error, record))?;
+            if let Some(claim) = claim.filter(|_| response.head.status.is_success()) {
+                claim.delivered().await;
+            }
+            Ok(Served::Relayed(response))
+        }
+        DeliveryMode::Queue => {
+            let receipt = store(resources, route, arrived, event, None, record).await?;
+            if let Some(claim) = claim {
+                claim.stored();
+            }
+            Ok(acknowledged(route, &receipt))
+        }
+        DeliveryMode::Fallback => fall_back(resources, content, route, arrived, event, claim, record).await,
+    }
+}
+
+/// What is known of an event before it is stored.
+struct NewEvent {
+    id: EventId,
+    order: Option<OrderKey>,
+    duplicate: Option<DuplicateKey>,
+    model: Option<String>,
+}
+
+/// Forwards the request. If the upstream fails, the request is stored, and that was its first attempt.
+async fn fall_back<R: Resources, C: Content>(
+    resources: &R,
+    content: &C,
+    route: &Route,
+    arrived: Arrived<'_>,
+    event: NewEvent,
+    claim: Option<R::Claim>,
+    record: &mut Record,
+) -> Result<Served<R::Body>, Rejection> {
+    let waits_behind = match &event.order {
+        Some(order) => resources.is_waiting(&route.name, order).await,
+        None => false,
+    };
+    let mut failed = None;
+    if !waits_behind && !resources.is_circuit_open(&route.name) {
+        let began = resources.wall_clock();
+        let delivery = Delivery {
+            request: Deliverable::Kept(&arrived.request),
+            target: &route.target,
+            client: arrived.client,
+            // The request keeps its own, and its content is not copied.
+            memory: arrived.memory.another(),
+            at: arrived.verified,
+            event: Some(event.id),
+        };
+        let result = forward(resources, content, delivery, None, record).await?;
+        if let Ok(response) = &result
+            && !is_failure(response.head.status.as_u16())
+        {
+            if let Some(claim) = claim.filter(|_| response.head.status.is_success()) {
+                claim.delivered().await;
+            }
+            return result.map(Served::Relayed).map_err(|error| undelivered(&error, record));
+        }
+        let attempt = attempt(&result, Time::of(began), record.upstream_took.unwrap_or_default());
+        failed = Some((result, attempt));
+    }
+    let first = failed.as_ref().map(|(_, attempt)| {
+        let wait = route.delivery.retry.schedule.first().copied().unwrap_or_default();
+        FirstAttempt { attempt: attempt.clone(), due: Time::of(resources.wall_clock()).plus(wait) }
+    });
+    match (store(resources, route, arrived, event, first, record).await, failed) {
+        (Ok(receipt), _) => {
+            if let Some(claim) = claim {
+                claim.stored();
+            }
+            Ok(acknowledged(route, &receipt))
+        }
+        // It is not stored: the sender gets what it would have got without a store.
+        (Err(_), Some((Ok(response), _))) => Ok(Served::Relayed(response)),
+        (Err(_), Some((Err(error), _))) => Err(undelivered(&error, record)),
+        (Err(refused), None) => Err(refused),
+    }
+}
+
+/// Whether an answer with this status code makes the request be stored.
+fn is_failure(status: u16) -> bool {
+    status == 429 || (500..=599).contains(&status)
+}
+
+/// The failed attempt, as it is kept with the event.
+fn attempt<B>(result: &Result<UpstreamResponse<B>, ForwardError>, at: Time, took: Duration) -> Attempt {
+    match result {
+        Ok(response) => {
+            let content = match &response.content {
+                UpstreamContent::Whole(content) => content.get(..content.len().min(MOST_KEPT_OF_RESPONSE)),
+                UpstreamContent::Coming(_) => None,
+            };
+            Attempt {
+                at,
+                took,
+                outcome: AttemptOutcome::Refused,
+                status: Some(response.head.status.as_u16()),
+                response: content.unwrap_or_default().to_vec(),
+                detail: None,
+            }
+        }
+        Err(error) => Attempt {
+            at,
+            took,
+            outcome: AttemptOutcome::of(error),
+            status: None,
+            response: Vec::new(),
+            detail: Some(chain(error)),
+        },
+    }
+}
+
+async fn store<R: Resources>(
+    resources: &R,
+    route: &Route,
+    arrived: Arrived<'_>,
+    event: NewEvent,
+    first: Option<FirstAttempt>,
+    record: &mut Record,
+) -> Result<Receipt, Rejection> {
+    let Arrived { request, client, origin, memory, received, verified: _ } = arrived;
+    let NewEvent { id, order, duplicate, model } = event;
+    let intake = Intake {
+        id,
+        received,
+        route: &route.name,
+        model,
+        client,
+        forward: &route.target.forward,
+        origin,
+        copies: &route.copies,
+        order,
+        duplicate,
+    };
+    let event = Event::of(request, intake);
+    let event = match first {
+        Some(first) => event.after(first),
+        None => event,
+    };
+    let receipt = resources.store(event, memory).await?;
+    record.stored = Some(receipt.id());
+    record.reason = None;
+    record.detail = None;
+    Ok(receipt)
+}
+
+fn acknowledged<B>(route: &Route, receipt: &Receipt) -> Served<B> {
+    Served::Own(Acknowledgement::of_receipt(receipt, &route.delivery))
+}
+
+/// The key by which the route orders this content; `None` if it has no such value.
+fn order_key(route: &Route, content: &[u8]) -> Option<OrderKey> {
+    match route.delivery.order_by.as_ref()? {
+        OrderBy::Route => Some(OrderKey::new("")),
+        OrderBy::Pointer(pointer) => {
+            let value = scalars(content, [pointer.as_str()]).ok()?.pop()??;
+            Some(match value {
+                Scalar::Text(text) => OrderKey::new(&text),
+                Scalar::Number(number) => OrderKey::new(&number.to_string()),
+            })
+        }
+    }
+}
+
+/// What makes two requests of the route the same event: the signed id, or else the verified content.
+fn duplicate_key(arrived: &Arrived<'_>, window: Duration) -> DuplicateKey {
+    let request = &arrived.request;
+    let scheme = request.verifier().scheme();
+    let id = scheme.id.as_deref().and_then(|name| request.head().values(name).next());
+    let mut hash = Sha256::new();
+    match id {
+        Some(id) => hash.update([b"id:", id].concat()),
+        None => {
+            hash.update(b"content:");
+            hash.update(request.content());
+        }
+    }
+    DuplicateKey { digest: hash.finalize().into(), until: Time::of(arrived.received).plus(window) }
+}
+
+/// The addresses of a route's copies, as they are named in the store.
+pub(super) fn copies(route: &crate::config::Route) -> Vec<Arc<str>> {
+    route.delivery.copies.iter().map(|upstream| upstream.origin.to_string().into()).collect()
+}

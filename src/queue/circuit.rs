@@ -1,0 +1,329 @@
+//! Pure. The circuit of an upstream: it stops deliveries while the upstream is in trouble.
+//!
+//! It opens after deliveries of [`OPENS_AFTER`] different events in a row ended in trouble. One event that always fails opens
+//! nothing, however often it is tried. While the circuit is open, one event at a time is tried: a probe. The first attempt that
+//! ends without trouble closes it, and the number of deliveries at once grows from one: 1, 2, 4, and so on.
+
+use std::time::{Duration, Instant};
+
+use crate::queue::retry::{longest, step, varied};
+use crate::queue::store::DeliveryId;
+
+/// How many different events in a row must end in trouble.
+pub const OPENS_AFTER: usize = 5;
+
+/// The longest time between two probes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Whether an attempt is an ordinary one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is made because the delivery is due.
+    Ordinary,
+    /// The circuit is open, and the attempt shows whether the upstream works. A failure does not count.
+    Probe,
+}
+
+/// What an attempt says of its upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// The upstream works: it has answered, and neither 429 nor 5xx.
+    Works,
+    /// The upstream is in trouble.
+    Trouble,
+}
+
+/// What an attempt ends under.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions<'c> {
+    /// The most deliveries at once.
+    pub concurrency: usize,
+    /// The schedule of retries.
+    pub schedule: &'c [Duration],
+    /// The monotonic time.
+    pub now: Instant,
+    /// Any number: it varies the time of the next probe.
+    pub random: u64,
+}
+
+/// What an attempt has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// The circuit has opened.
+    Opened,
+    /// The circuit has closed.
+    Closed,
+}
+
+/// The circuit of an upstream.
+#[derive(Debug, Default)]
+pub struct Circuit {
+    /// The events whose deliveries ended in trouble since the last sign that the upstream works: at most [`OPENS_AFTER`].
+    run: Vec<DeliveryId>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+enum State {
+    /// Deliveries are made without a limit of the circuit's.
+    #[default]
+    Closed,
+    /// Deliveries are made, `limit` at once. `good` of them have ended well since the limit was set.
+    Ramp { limit: usize, good: usize },
+    /// Probes are made: the next one at `probe_at`, after `failed` that failed.
+    Open { probe_at: Option<Instant>, failed: u32 },
+}
+
+impl Circuit {
+    /// Whether it is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    /// How many deliveries may be under way at once, of the `concurrency` that is configured.
+    #[must_use]
+    pub fn allows(&self, concurrency: usize) -> usize {
+        match self.state {
+            State::Closed => concurrency,
+            State::Ramp { limit, .. } => limit.min(concurrency),
+            State::Open { .. } => 1,
+        }
+    }
+
+    /// When the next probe is due, if the circuit is open. A time that overflows is never.
+    #[must_use]
+    pub fn probe_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { probe_at, .. } => probe_at,
+            State::Closed | State::Ramp { .. } => None,
+        }
+    }
+
+    /// The deliveries whose trouble has opened it, the earliest first.
+    #[must_use]
+    pub fn run(&self) -> &[DeliveryId] {
+        &self.run
+    }
+
+    /// Takes in how an attempt has ended.
+    pub fn record(
+        &mut self,
+        delivery: DeliveryId,
+        kind: Kind,
+        sign: Sign,
+        conditions: Conditions<'_>,
+    ) -> Option<Turned> {
+        match sign {
+            Sign::Works => self.works(conditions.concurrency),
+            Sign::Trouble => self.trouble(delivery, kind, conditions),
+        }
+    }
+
+    fn works(&mut self, concurrency: usize) -> Option<Turned> {
+        self.run.clear();
+        match self.state {
+            State::Closed => None,
+            State::Ramp { limit, good } => {
+                let good = good.saturating_add(1);
+                self.state = if good < limit {
+                    State::Ramp { limit, good }
+                } else if limit.saturating_mul(2) < concurrency {
+                    State::Ramp { limit: limit.saturating_mul(2), good: 0 }
+                } else {
+                    State::Closed
+                };
+                None
+            }
+            State::Open { .. } => {
+                self.state = if concurrency > 1 { State::Ramp { limit: 1, good: 0 } } else { State::Closed };
+                Some(Turned::Closed)
+            }
+        }
+    }
+
+    fn trouble(&mut self, delivery: DeliveryId, kind: Kind, conditions: Conditions<'_>) -> Option<Turned> {
+        let Conditions { schedule, now, random, .. } = conditions;
+        if let State::Open { failed, .. } = self.state {
+            if kind == Kind::Ordinary {
+                // It was under way when the circuit opened.
+                return None;
+            }
+            let failed = failed.saturating_add(1);
+            self.state = State::Open { probe_at: now.checked_add(pause(schedule, failed, random)), failed };
+            return None;
+        }
+        if !self.run.contains(&delivery) {
+            self.run.push(delivery);
+        }
+        if self.run.len() >= OPENS_AFTER {
+            self.state = State::Open { probe_at: now.checked_add(pause(schedule, 0, random)), failed: 0 };
+            return Some(Turned::Opened);
+        }
+        if let State::Ramp { limit, .. } = self.state {
+            self.state = State::Ramp { limit, good: 0 };
+        }
+        None
+    }
+}
+
+/// The time to the next probe, after `failed` that failed. It grows along the schedule.
+fn pause(schedule: &[Duration], failed: u32, random: u64) -> Duration {
+    let most = longest(schedule).min(LONGEST_PAUSE);
+    varied(step(schedule, failed), random).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    /// The middle of the variation.
+    const MIDDLE: u64 = 200;
+
+    struct Try {
+        circuit: Circuit,
+        now: Instant,
+        schedule: Vec<Duration>,
+    }
+
+    impl Try {
+        fn new() -> Self {
+            let schedule = [5, 30, 120].map(Duration::from_secs).to_vec();
+            Self { circuit: Circuit::default(), now: Instant::now(), schedule }
+        }
+
+        fn record(&mut self, delivery: i64, sign: Sign) -> Option<Turned> {
+            let kind = if self.circuit.is_open() { Kind::Probe } else { Kind::Ordinary };
+            self.record_as(delivery, kind, sign, 16)
+        }
+
+        fn record_as(&mut self, delivery: i64, kind: Kind, sign: Sign, concurrency: usize) -> Option<Turned> {
+            let conditions =
+                Conditions { concurrency, schedule: &self.schedule, now: self.now, random: MIDDLE };
+            self.circuit.record(DeliveryId(delivery), kind, sign, conditions)
+        }
+
+        fn trouble(&mut self, delivery: i64) -> Option<Turned> {
+            self.record(delivery, Sign::Trouble)
+        }
+
+        fn opened() -> Self {
+            let mut this = Self::new();
+            let turned: Vec<_> = (1..=5).map(|delivery| this.trouble(delivery)).collect();
+            assert_eq!(turned, [None, None, None, None, Some(Turned::Opened)]);
+            this
+        }
+    }
+
+    #[test]
+    fn five_different_events_in_a_row_open_it_and_four_do_not() {
+        let mut this = Try::new();
+        (1..=4).for_each(|delivery| assert_eq!(this.trouble(delivery), None));
+        assert!(!this.circuit.is_open());
+        assert_eq!(this.circuit.allows(16), 16);
+        assert_eq!(this.trouble(5), Some(Turned::Opened));
+        assert!(this.circuit.is_open());
+        assert_eq!(this.circuit.allows(16), 1);
+        assert_eq!(this.circuit.run().len(), 5);
+    }
+
+    #[test]
+    fn one_event_that_always_fails_opens_nothing() {
+        let mut this = Try::new();
+        (0..1000).for_each(|_| assert_eq!(this.trouble(1), None));
+        (0..1000).for_each(|n| assert_eq!(this.trouble(n % 4), None));
+        assert!(!this.circuit.is_open());
+    }
+
+    #[test]
+    fn a_good_answer_in_between_begins_the_row_anew() {
+        let mut this = Try::new();
+        (1..=4).for_each(|delivery| assert_eq!(this.trouble(delivery), None));
+        assert_eq!(this.record(9, Sign::Works), None);
+        (1..=4).for_each(|delivery| assert_eq!(this.trouble(delivery), None));
+        assert_eq!(this.trouble(5), Some(Turned::Opened));
+    }
+
+    #[test]
+    fn probes_come_further_apart_but_no_further_than_thirty_seconds_or_the_longest_step() {
+        for (schedule, want) in [
+            (vec![5, 30, 120], vec![5, 30, 30, 30]),
+            (vec![2, 4, 8], vec![2, 4, 8, 8]),
+            (vec![7200], vec![30, 30, 30, 30]),
+            (vec![1], vec![1, 1, 1, 1]),
+        ] {
+            let mut this = Try::new();
+            this.schedule = schedule.into_iter().map(Duration::from_secs).collect();
+            for delivery in 1..=5 {
+                this.trouble(delivery);
+            }
+            for seconds in want {
+                let at = this.circuit.probe_at().unwrap();
+                assert_eq!(at - this.now, SECOND * seconds);
+                this.now = at;
+                assert_eq!(this.trouble(7), None);
+            }
+        }
+    }
+
+    #[test]
+    fn variation_never_takes_a_probe_further_away_than_allowed() {
+        let schedule = [SECOND * 5];
+        for random in 0..401 {
+            let pause = pause(&schedule, 3, random);
+            assert!((SECOND * 4..=SECOND * 5).contains(&pause), "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_under_way_when_it_opened_moves_no_probe_and_may_close_it() {
+        let mut this = Try::opened();
+        let before = this.circuit.probe_at();
+        this.now += SECOND;
+        for delivery in 6..16 {
+            let turned = this.record_as(delivery, Kind::Ordinary, Sign::Trouble, 16);
+            assert_eq!((turned, this.circuit.probe_at()), (None, before));
+        }
+        let turned = this.record_as(16, Kind::Ordinary, Sign::Works, 16);
+        assert_eq!(turned, Some(Turned::Closed));
+    }
+
+    #[test]
+    fn the_first_success_closes_it_and_concurrency_grows_in_steps() {
+        let mut this = Try::opened();
+        assert_eq!(this.record(8, Sign::Works), Some(Turned::Closed));
+        assert!(!this.circuit.is_open() && this.circuit.probe_at().is_none());
+        let mut limits = Vec::new();
+        for delivery in 0..20 {
+            limits.push(this.circuit.allows(16));
+            assert_eq!(this.record(delivery, Sign::Works), None);
+        }
+        let want = [1, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8, 16, 16, 16, 16, 16];
+        assert_eq!(limits, want);
+    }
+
+    #[test]
+    fn trouble_on_the_way_up_stops_the_growth_and_five_different_events_open_it_again() {
+        let mut this = Try::opened();
+        assert_eq!(this.record(8, Sign::Works), Some(Turned::Closed));
+        assert_eq!(this.record(9, Sign::Works), None);
+        assert_eq!(this.circuit.allows(16), 2);
+        assert_eq!(this.record(10, Sign::Works), None);
+        assert_eq!(this.trouble(1), None);
+        assert_eq!(this.record(11, Sign::Works), None);
+        assert_eq!(this.circuit.allows(16), 2);
+        (1..=4).for_each(|delivery| assert_eq!(this.trouble(delivery), None));
+        assert_eq!(this.trouble(5), Some(Turned::Opened));
+    }
+
+    #[test]
+    fn a_concurrency_of_one_needs_no_growth() {
+        let mut this = Try::opened();
+        let turned = this.record_as(6, Kind::Probe, Sign::Works, 1);
+        assert_eq!(turned, Some(Turned::Closed));
+        assert_eq!(this.circuit.allows(1), 1);
+        // A greater concurrency by a reload holds at once.
+        assert_eq!(this.circuit.allows(16), 16);
+    }
+}

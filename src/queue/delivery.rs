@@ -1,0 +1,449 @@
+//! Shell. The delivery thread: reads due deliveries from the store, sends them, and has their ends recorded.
+//!
+//! It has a runtime and upstream connections of its own, so that no delivery makes a request wait. What is started when is
+//! decided by the [`Scheduler`]; what follows an attempt, by [`retry`](crate::queue::retry). A delivery is read, sent, and
+//! forgotten when its end is on disk. What has not ended when the process ends stays queued, and is made again.
+
+mod attempt;
+mod tell;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::panic::resume_unwind;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::http1::connection::{self, Scratch};
+use crate::queue::circuit::Turned;
+use crate::queue::counts::DeliveryCounts;
+use crate::queue::destination::{Now, Settings};
+use crate::queue::event::RouteName;
+use crate::queue::handle::{DeliveryEnd, Handed, Queue, UnderWay};
+use crate::queue::retry::Clocks;
+use crate::queue::scheduler::{Read, Scheduler, Start, Step};
+use crate::queue::store::{Class, Completion, DeliveryId, Destination, Due, DueQuery, Next, StoreError};
+use crate::queue::time::Time;
+use crate::runtime::background::{self, Background, LAST_WAIT};
+use crate::runtime::control::{Control, Generation};
+use crate::runtime::supervise::{PartGuard, ServerPart};
+use crate::runtime::worker_view::View;
+
+use attempt::{Attempted, Sent};
+use tell::Teller;
+
+/// How often it is checked which routes are paused.
+const CHECK_PAUSED: Duration = Duration::from_secs(1);
+
+/// How long a completion waits that the store has not taken, before it is recorded again.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
+
+/// The most deliveries that are taken over at a time, before others are started.
+const MOST_TAKEN_OVER: usize = 256;
+
+/// The running delivery thread.
+#[derive(Debug)]
+pub struct DeliveryThread {
+    control: Arc<Control>,
+    stop: CancellationToken,
+    thread: Option<Background>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// The system cannot start a thread, or its runtime.
+pub fn start(control: &Arc<Control>, queue: Queue, end: DeliveryEnd) -> io::Result<DeliveryThread> {
+    let counts = Arc::clone(queue.deliveries());
+    let stop = CancellationToken::new();
+    let (report, reported) = std::sync::mpsc::channel();
+    let guard = PartGuard::over(ServerPart::Delivery, control);
+    let (of_thread, stopped) = (Arc::clone(control), stop.clone());
+    let work = move || {
+        let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                guard.end();
+                let _nobody_waits = report.send(Err(error));
+                return;
+            }
+        };
+        let _nobody_waits = report.send(Ok(()));
+        run(runtime, of_thread, queue, end, counts, stopped);
+        guard.end();
+    };
+    let thread = background::start("delivery", work)?;
+    reported.recv().map_err(|_silent| io::Error::other("the thread has ended"))??;
+    Ok(DeliveryThread { control: Arc::clone(control), stop, thread: Some(thread) })
+}
+
+fn run(
+    runtime: LocalRuntime,
+    control: Arc<Control>,
+    queue: Queue,
+    end: DeliveryEnd,
+    counts: Arc<DeliveryCounts>,
+    stop: CancellationToken,
+) {
+    runtime.block_on(async {
+        let mut thread = Thread::new(control, queue, counts);
+        thread.run(end, stop).await;
+    });
+    // A name lookup or a read under way is not waited for.
+    runtime.shutdown_background();
+}
+
+/// It ends with the server: deliveries under way are finished within the grace period.
+impl Drop for DeliveryThread {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let grace = self.control.generation().grace;
+        let _left_behind = self.thread.take().map(|thread| thread.wait(grace.saturating_add(LAST_WAIT)));
+    }
+}
+
+struct Thread {
+    control: Arc<Control>,
+    in_force: watch::Receiver<Arc<Generation>>,
+    view: Rc<View>,
+    tracker: TaskTracker,
+    scratch: Scratch,
+    queue: Queue,
+    scheduler: Scheduler,
+    attempts: JoinSet<Attempted>,
+    /// Ends that are being recorded.
+    records: JoinSet<Recorded>,
+    /// Damaged deliveries that the writer is being told of.
+    setting_aside: JoinSet<()>,
+    /// The read that is under way.
+    reading: Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
+    /// Destinations that are held because their route is paused.
+    paused: BTreeSet<Destination>,
+    teller: Teller,
+    began: (Instant, Time),
+    random: RandomState,
+    number: u64,
+}
+
+/// An end that is on disk.
+struct Recorded {
+    destination: Arc<Destination>,
+    id: DeliveryId,
+    class: Class,
+    next: Next,
+}
+
+impl Thread {
+    fn new(control: Arc<Control>, queue: Queue, counts: Arc<DeliveryCounts>) -> Self {
+        let mut in_force = control.watch();
+        let generation = Arc::clone(&in_force.borrow_and_update());
+        let (tracker, scratch) = (TaskTracker::new(), connection::scratch());
+        let view = View::new(generation, 1, tracker.clone(), Rc::clone(&scratch), &[]);
+        let mut this = Self {
+            control,
+            in_force,
+            view,
+            tracker,
+            scratch,
+            queue,
+            scheduler: Scheduler::default(),
+            attempts: JoinSet::new(),
+            records: JoinSet::new(),
+            setting_aside: JoinSet::new(),
+            reading: None,
+            paused: BTreeSet::new(),
+            teller: Teller::new(counts),
+            began: (Instant::now(), Time::of(SystemTime::now())),
+            random: RandomState::new(),
+            number: 0,
+        };
+        this.configure();
+        this
+    }
+
+    async fn run(&mut self, end: DeliveryEnd, stop: CancellationToken) {
+        let signals = self.control.signals().clone();
+        let DeliveryEnd { mut handed } = end;
+        let mut check_paused = Instant::now();
+        loop {
+            self.step();
+            let wake = self.scheduler.wake_at().map(Instant::from_std);
+            let wake = wake.into_iter().chain(check_paused.checked_add(CHECK_PAUSED)).min();
+            let mut timer = pin!(sleep_until(wake.unwrap_or(check_paused)));
+            tokio::select! {
+                () = signals.abort.cancelled() => return,
+                () = signals.drain.cancelled() => break,
+                () = stop.cancelled() => break,
+                Some(ended) = self.attempts.join_next() => self.ended(ended),
+                Some(recorded) = self.records.join_next() => self.recorded(recorded),
+                Some(told) = self.setting_aside.join_next() => intact(told),
+                read = was_read(&mut self.reading) => self.was_read(read),
+                changed = self.in_force.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.renew();
+                }
+                Some(first) = handed.recv() => self.take_over(first, &mut handed),
+                () = &mut timer => {
+                    let now = Instant::now();
+                    if now.saturating_duration_since(check_paused) >= CHECK_PAUSED {
+                        check_paused = now;
+                        self.check_paused();
+                    }
+                }
+            }
+        }
+        let grace = self.control.generation().grace;
+        let drained = tokio::select! {
+            () = signals.abort.cancelled() => Ok(()),
+            drained = within(grace, self.drain()) => drained,
+        };
+        self.teller.ended(self.scheduler.under_way(), drained.is_ok());
+    }
+
+    /// Finishes what is under way, and starts nothing.
+    async fn drain(&mut self) {
+        loop {
+            tokio::select! {
+                Some(ended) = self.attempts.join_next() => self.ended(ended),
+                Some(recorded) = self.records.join_next() => self.recorded(recorded),
+                else => return,
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let instant = Instant::now();
+        let (began, at) = self.began;
+        let steady = at.plus(instant.saturating_duration_since(began));
+        let clocks = Clocks { wall: Time::of(SystemTime::now()), steady };
+        Now { instant: instant.into_std(), clocks }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.number = self.number.wrapping_add(1);
+        self.random.hash_one(self.number)
+    }
+
+    /// Does what is to be done now.
+    fn step(&mut self) {
+        while let Some(step) = self.scheduler.step(self.now()) {
+            match step {
+                Step::Start(start) => self.start(start),
+                Step::Read(read) => self.read(read),
+            }
+        }
+    }
+
+    fn start(&mut self, start: Start) {
+        let destination = &start.destination;
+        // A pause holds from its commit on.
+        if self.queue.is_paused(&destination.route) {
+            self.paused.insert((**destination).clone());
+            self.scheduler.cancel(destination, start.delivery.id);
+            return;
+        }
+        let (event, destination) = (start.delivery.event.info().id, (**destination).clone());
+        self.queue.attempt_begins(start.delivery.id, UnderWay { event, destination });
+        let memory = self.control.budget().reservation(crate::admission::client::ClientAddress::Unix);
+        let at = self.now().clocks.wall;
+        self.attempts.spawn_local(attempt::attempt(Rc::clone(&self.view), start, memory, at));
+    }
+
+    fn read(&mut self, read: Read) {
+        let (queue, asked) = (self.queue.clone(), read.clone());
+        let task = spawn_blocking(move || {
+            let wanted = &asked.wanted;
+            queue.read(|reader| {
+                reader.due(&DueQuery {
+                    destination: &asked.destination,
+                    class: wanted.class,
+                    now: wanted.now,
+                    except: &wanted.except,
+                    most: wanted.most,
+                    most_bytes: wanted.most_bytes,
+                })
+            })
+        });
+        self.reading = Some((read, task));
+    }
+
+    fn was_read(&mut self, read: Result<Result<Due, StoreError>, JoinError>) {
+        let Some((asked, _)) = self.reading.take() else { return };
+        let now = self.now();
+        match read {
+            Ok(Ok(due)) => {
+                self.teller.damaged(&asked.destination, &due.damaged);
+                for damaged in &due.damaged {
+                    let (queue, id) = (self.queue.clone(), damaged.id);
+                    self.setting_aside.spawn_local(async move { queue.set_aside(id).await });
+                }
+                self.scheduler.read(&asked, due, now);
+            }
+            Ok(Err(error)) => {
+                self.teller.not_read(&error, now.instant);
+                self.scheduler.read_failed(&asked, now);
+            }
+            // The panic hook has logged it. The store is read again.
+            Err(_panic) => self.scheduler.read_failed(&asked, now),
+        }
+    }
+
+    /// Takes over what the writer hands over.
+    fn take_over(&mut self, first: Handed, handed: &mut mpsc::Receiver<Handed>) {
+        let mut next = Some(first);
+        let mut left = MOST_TAKEN_OVER;
+        let mut was_full = false;
+        while let Some(this) = next {
+            // What does not fit into a full channel is only in the store.
+            was_full |= handed.len().saturating_add(1) >= handed.max_capacity();
+            match this {
+                Handed::Due(destination, delivery) => self.scheduler.hand(&destination, delivery),
+                Handed::Look(destination) => {
+                    if self.paused.contains(&destination) {
+                        // It may have been resumed.
+                        self.check_paused();
+                    }
+                    self.scheduler.look(&destination);
+                }
+                Handed::Discarded(event) => self.scheduler.discard(event),
+            }
+            left = left.saturating_sub(1);
+            next = if left > 0 { handed.try_recv().ok() } else { None };
+        }
+        if was_full {
+            self.scheduler.look_at_all();
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Attempted, JoinError>) {
+        let attempted = intact(ended);
+        let now = self.now();
+        let random = self.random();
+        let (delivered, end) = attempted.split();
+        let followed = self.scheduler.end(&delivered.destination, &end, now, random);
+        // A destination is known while something of it is under way.
+        let Some((next, turned)) = followed else { return };
+        let access = self.view.gateway().access();
+        self.teller.attempted(&delivered, &end, next, now, access);
+        if let Some(turned) = turned {
+            self.queue.set_circuit(&delivered.destination, turned == Turned::Opened);
+            self.teller.turned(&delivered, turned, now.instant);
+        }
+        self.publish(&delivered.destination);
+        self.record(delivered, end.id, next);
+    }
+
+    /// Has an end recorded. While the store does not take it, it is tried again: otherwise the event would be sent twice.
+    fn record(&mut self, delivered: Sent, id: DeliveryId, next: Next) {
+        let Sent { destination, class, attempt, .. } = delivered;
+        let completion = Completion { id, attempt, next };
+        let queue = self.queue.clone();
+        self.records.spawn_local(async move {
+            while queue.complete(completion.clone()).await.is_err() {
+                wait(RECORD_AGAIN).await;
+            }
+            Recorded { destination, id, class, next }
+        });
+    }
+
+    fn recorded(&mut self, recorded: Result<Recorded, JoinError>) {
+        let Recorded { destination, id, class, next } = intact(recorded);
+        self.queue.attempt_ended(id);
+        self.scheduler.settle(&destination, id, class, next);
+        self.publish(&destination);
+    }
+
+    fn publish(&self, destination: &Destination) {
+        if let Some(deliveries) = self.scheduler.destination(destination) {
+            self.teller.publish(destination, deliveries);
+        }
+    }
+
+    /// Puts the configuration in force that has been loaded.
+    fn renew(&mut self) {
+        let generation = Arc::clone(&self.in_force.borrow_and_update());
+        let (tracker, scratch) = (self.tracker.clone(), Rc::clone(&self.scratch));
+        self.view = View::new(generation, 1, tracker, scratch, self.view.pools());
+        self.configure();
+    }
+
+    fn configure(&mut self) {
+        let mut settings = BTreeMap::new();
+        for (name, route) in self.view.gateway().delivery_routes() {
+            let of_route = Settings {
+                concurrency: route.options.concurrency.get(),
+                interval: route.options.interval,
+                retry: route.options.retry.clone(),
+            };
+            for upstream in &route.upstreams {
+                let destination = Destination { route: name.clone(), upstream: upstream.upstream.clone() };
+                settings.insert(destination, of_route.clone());
+            }
+        }
+        for open in self.queue.open_circuits() {
+            if !settings.contains_key(&open) {
+                self.queue.set_circuit(&open, false);
+            }
+        }
+        self.scheduler.configure(settings, self.now());
+        self.paused.clear();
+        self.check_paused();
+    }
+
+    /// Holds the destinations of routes that are paused, and lets the others go on.
+    fn check_paused(&mut self) {
+        let is_paused = |route: &RouteName| self.queue.is_paused(route);
+        let known = self.scheduler.destinations().map(|(destination, _)| destination);
+        let paused: BTreeSet<Destination> = known
+            .filter(|destination| is_paused(&destination.route))
+            .map(|known| (**known).clone())
+            .collect();
+        for resumed in self.paused.difference(&paused) {
+            self.scheduler.hold(resumed, false);
+        }
+        for new in paused.difference(&self.paused) {
+            self.scheduler.hold(new, true);
+        }
+        self.paused = paused;
+    }
+}
+
+/// The result of the read under way; never without one.
+async fn was_read(
+    reading: &mut Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
+) -> Result<Result<Due, StoreError>, JoinError> {
+    match reading {
+        Some((_, task)) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The result of a task. A panic of it is one of the thread, which ends the process.
+fn intact<T>(result: Result<T, JoinError>) -> T {
+    match result.map_err(JoinError::try_into_panic) {
+        Ok(value) => value,
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(cancelled)) => resume_unwind(Box::new(cancelled)),
+    }
+}
+
+async fn wait(time: Duration) {
+    let _elapsed = within(time, std::future::pending::<()>()).await;
+}
+
+/// Waits at most `limit`.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, tokio::time::error::Elapsed> {
+    let now = Instant::now();
+    timeout_at(now.checked_add(limit).unwrap_or(now), work).await
+}

@@ -1,0 +1,146 @@
+//! Shell. What deliveries leave in the log and in the metrics: one record for each attempt.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{error, info, warn};
+
+use super::attempt::Sent;
+use crate::config::AccessLog;
+use crate::queue::circuit::{Kind, Turned};
+use crate::queue::counts::DeliveryCounts;
+use crate::queue::destination::{Deliveries, End, Now};
+use crate::queue::store::{DamagedDelivery, Destination, Next};
+use crate::telemetry::attempt::AttemptRecord;
+use crate::telemetry::log_line::beginning;
+use crate::telemetry::repeated_event::Repeated;
+
+/// Writes and counts what deliveries do. What an upstream can cause at will is written once a minute, with a count.
+#[derive(Debug)]
+pub(super) struct Teller {
+    counts: Arc<DeliveryCounts>,
+    dead: BTreeMap<Destination, Repeated>,
+    opened: BTreeMap<Destination, Repeated>,
+    not_read: Repeated,
+}
+
+impl Teller {
+    pub(super) fn new(counts: Arc<DeliveryCounts>) -> Self {
+        Self { counts, dead: BTreeMap::new(), opened: BTreeMap::new(), not_read: Repeated::default() }
+    }
+
+    /// An attempt has ended.
+    pub(super) fn attempted(&mut self, sent: &Sent, end: &End, next: Next, now: Now, access: AccessLog) {
+        let counts = self.counts.of(&sent.destination);
+        counts.attempted(sent.attempt.outcome);
+        let (again_in, dead) = match next {
+            Next::Delivered => (None, None),
+            Next::Again { due, .. } => (Some(due.since(now.clocks.wall)), None),
+            Next::Dead(cause) => (None, Some(cause)),
+        };
+        let record = AttemptRecord {
+            event: sent.event,
+            route: &sent.destination.route,
+            upstream: &sent.address,
+            number: end.attempts.saturating_add(1),
+            is_probe: end.kind == Kind::Probe,
+            outcome: sent.attempt.outcome,
+            status: sent.attempt.status,
+            detail: sent.attempt.detail.as_deref(),
+            took: sent.attempt.took,
+            again_in,
+            dead,
+        };
+        if record.is_wanted(access) {
+            attempt(&record);
+        }
+        if let Some(cause) = dead {
+            counts.gave_up(cause);
+            let repeated = self.dead.entry((*sent.destination).clone()).or_default();
+            if let Some(count) = repeated.count(now.instant) {
+                let (route, upstream) = (&record.route, record.upstream);
+                warn!(
+                    event = %record.event, %route, upstream, cause = cause.as_str(), status = record.status,
+                    detail = record.detail, count, "an event could not be delivered and is a dead letter"
+                );
+            }
+        }
+    }
+
+    /// A circuit has opened or closed.
+    pub(super) fn turned(&mut self, sent: &Sent, turned: Turned, now: Instant) {
+        self.counts.of(&sent.destination).set_open(turned == Turned::Opened);
+        let repeated = self.opened.entry((*sent.destination).clone()).or_default();
+        let (route, upstream) = (&sent.destination.route, &*sent.address);
+        match turned {
+            Turned::Opened => {
+                if let Some(count) = repeated.count(now) {
+                    let (status, detail) = (sent.attempt.status, sent.attempt.detail.as_deref());
+                    warn!(
+                        %route, upstream, status, detail, count,
+                        "the circuit is open: the app is in trouble, and one event at a time is tried"
+                    );
+                }
+            }
+            Turned::Closed => info!(%route, upstream, "the circuit is closed: the app answers again"),
+        }
+    }
+
+    /// Records were damaged.
+    pub(super) fn damaged(&self, destination: &Destination, damaged: &[DamagedDelivery]) {
+        for delivery in damaged {
+            let route = &destination.route;
+            let event = delivery.event.map(|id| id.to_string());
+            error!(event, %route, "a stored record is damaged: it was set aside, and is not delivered");
+        }
+    }
+
+    /// The store could not be read.
+    pub(super) fn not_read(&mut self, error: &dyn Error, now: Instant) {
+        if let Some(count) = self.not_read.count(now) {
+            let source = error.source().map(ToString::to_string);
+            warn!(%error, source, count, "what is due cannot be read from the store");
+        }
+    }
+
+    /// Publishes the state of a destination.
+    pub(super) fn publish(&self, destination: &Destination, deliveries: &Deliveries) {
+        let counts = self.counts.of(destination);
+        counts.set_open(deliveries.is_open());
+        counts.set_now(deliveries.lanes_held(), deliveries.under_way());
+    }
+
+    /// The thread has ended.
+    pub(super) fn ended(&self, unfinished: usize, is_drained: bool) {
+        if unfinished > 0 || !is_drained {
+            info!(unfinished, "deliveries were cut off at the end of the grace period: they stay queued");
+        }
+    }
+}
+
+/// One line for each attempt.
+fn attempt(record: &AttemptRecord<'_>) {
+    let AttemptRecord { route, upstream, number, is_probe, status, .. } = record;
+    let probe = is_probe.then_some(true);
+    info!(
+        event = %record.event,
+        route = &*route.path,
+        model = route.model.as_deref(),
+        upstream,
+        attempt = number,
+        probe,
+        outcome = record.outcome.as_str(),
+        status,
+        detail = record.detail.map(beginning),
+        dead = record.dead.map(|cause| cause.as_str()),
+        duration_ms = millis(record.took),
+        again_ms = record.again_in.map(millis),
+        "delivery"
+    );
+}
+
+fn millis(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}

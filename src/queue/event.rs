@@ -1,0 +1,451 @@
+//! Pure. An event: an authentic request as it is stored, and the proof that it was.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::admission::client::ClientAddress;
+use crate::message::head::RequestHead;
+use crate::queue::id::EventId;
+use crate::queue::time::Time;
+use crate::signature::AuthenticRequest;
+use crate::upstream::error::ForwardError;
+use crate::upstream::origin::Origin;
+use crate::upstream::request::{ForwardOptions, RequestInfo, compose};
+
+/// The name of a route that survives a reload: its path, and the model that it takes if several routes share the path.
+///
+/// A stored event names its route by it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteName {
+    /// The path, as configured.
+    pub path: Arc<str>,
+    /// The `model` of the route, if it names one.
+    pub model: Option<Arc<str>>,
+}
+
+impl fmt::Display for RouteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.model {
+            Some(model) => write!(f, "{} ({model})", self.path),
+            None => f.write_str(&self.path),
+        }
+    }
+}
+
+/// What an upstream of a route is called in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Upstream {
+    /// The route's `upstream`, whatever its address is when the event is sent.
+    Main,
+    /// One of its `copies`, by its address.
+    Copy(Arc<str>),
+}
+
+impl Upstream {
+    /// As it is stored: the address of a copy, or nothing.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Main => "",
+            Self::Copy(address) => address,
+        }
+    }
+
+    /// Reads what [`Self::as_str`] wrote.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        if text.is_empty() { Self::Main } else { Self::Copy(text.into()) }
+    }
+}
+
+/// The SHA-256 digest of an event's content.
+pub type ContentDigest = [u8; 32];
+
+/// What is known of an event besides its bytes. It holds no key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventInfo {
+    /// Its id.
+    pub id: EventId,
+    /// When its head arrived.
+    pub received: Time,
+    /// Its route.
+    pub route: RouteName,
+    /// The name of the scheme that verified it.
+    pub scheme: String,
+    /// The name of the secret that verified it.
+    pub secret: Arc<str>,
+    /// Its signed model, if the route's path asks for one.
+    pub model: Option<String>,
+    /// The client address, as text.
+    pub client: String,
+    /// Its method.
+    pub method: String,
+    /// Its target, path and query.
+    pub target: Vec<u8>,
+    /// The digest of its content.
+    pub digest: ContentDigest,
+    /// The signed value by which it is ordered, if the route orders and the event has the value.
+    pub order: Option<OrderKey>,
+    /// What it is deduplicated by, and until when, if the route deduplicates.
+    pub duplicate: Option<DuplicateKey>,
+}
+
+/// The longest order key that is stored as it is, in bytes. A longer one is replaced by its digest.
+const LONGEST_ORDER_KEY: usize = 128;
+
+/// The value that events of one lane share: events with the same key are delivered one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderKey(String);
+
+impl OrderKey {
+    /// The key of a signed value. An empty value is the key of a whole route.
+    #[must_use]
+    pub fn new(value: &str) -> Self {
+        if value.len() <= LONGEST_ORDER_KEY {
+            Self(value.to_owned())
+        } else {
+            Self(format!("sha256:{}", hex::encode(Sha256::digest(value))))
+        }
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What makes two events of one route the same: the signed id, or else the verified content, as a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DuplicateKey {
+    /// The digest.
+    pub digest: [u8; 32],
+    /// When it ends to count.
+    pub until: Time,
+}
+
+/// An authentic request that is to be stored. Only [`Event::of`] makes one.
+#[derive(Debug)]
+pub struct Event {
+    info: EventInfo,
+    /// The upstreams that it is delivered to.
+    upstreams: Vec<Upstream>,
+    /// The head, as it will be forwarded.
+    head: Vec<u8>,
+    content: Bytes,
+    /// The first attempt, if the request was forwarded directly before it was stored.
+    attempted: Option<FirstAttempt>,
+}
+
+/// A direct attempt to deliver a request that was stored because it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstAttempt {
+    /// What the attempt was.
+    pub attempt: Attempt,
+    /// When the event is tried again.
+    pub due: Time,
+}
+
+/// What an event is made with, besides the request.
+#[derive(Debug)]
+pub struct Intake<'i> {
+    /// Its id.
+    pub id: EventId,
+    /// When its head arrived.
+    pub received: SystemTime,
+    /// Its route.
+    pub route: &'i RouteName,
+    /// The signed model, if the route's path asks for one.
+    pub model: Option<String>,
+    /// The client address.
+    pub client: ClientAddress,
+    /// How the route forwards.
+    pub forward: &'i ForwardOptions,
+    /// The route's upstream, for the `host` of a request that has none.
+    pub origin: &'i Origin,
+    /// The addresses of the route's copies.
+    pub copies: &'i [Arc<str>],
+    /// The order key.
+    pub order: Option<OrderKey>,
+    /// The duplicate key.
+    pub duplicate: Option<DuplicateKey>,
+}
+
+impl Event {
+    /// The event of an authentic request. The head is written as it will be forwarded.
+    #[must_use]
+    pub fn of(request: AuthenticRequest<'_, RequestHead>, intake: Intake<'_>) -> Self {
+        let secret = Arc::clone(request.secret());
+        let Intake { id, received, route, model, client, forward, origin, copies, order, duplicate } = intake;
+        let info = RequestInfo {
+            peer: client,
+            length: request.content().len(),
+            secret: Some(&secret),
+            origin,
+            event: Some(id),
+        };
+        let head = compose(request.head(), forward, &info);
+        let (received_head, content) = request.into_parts();
+        let info = EventInfo {
+            id,
+            received: Time::of(received),
+            route: route.clone(),
+            scheme: forward.scheme.clone().into_owned(),
+            secret,
+            model,
+            client: client.to_string(),
+            method: received_head.method().to_owned(),
+            target: received_head.target().to_vec(),
+            digest: Sha256::digest(&content).into(),
+            order,
+            duplicate,
+        };
+        let copies = copies.iter().map(|address| Upstream::Copy(Arc::clone(address)));
+        let upstreams = std::iter::once(Upstream::Main).chain(copies).collect();
+        Self { info, upstreams, head, content, attempted: None }
+    }
+
+    /// Adds the direct attempt that failed.
+    #[must_use]
+    pub fn after(self, attempt: FirstAttempt) -> Self {
+        Self { attempted: Some(attempt), ..self }
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn info(&self) -> &EventInfo {
+        &self.info
+    }
+
+    /// The upstreams that it is delivered to.
+    #[must_use]
+    pub fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
+    }
+
+    /// Its head, as it will be forwarded.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Its content.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// The direct attempt that failed, if there was one.
+    #[must_use]
+    pub fn attempted(&self) -> Option<&FirstAttempt> {
+        self.attempted.as_ref()
+    }
+
+    /// The bytes that it takes in a store, about.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.head.len().saturating_add(self.content.len())).unwrap_or(u64::MAX)
+    }
+
+    /// The event as it was stored, for its first delivery: what was committed need not be read back.
+    pub(super) fn into_stored(self) -> StoredEvent {
+        StoredEvent { info: Arc::new(self.info), head: self.head, content: self.content }
+    }
+}
+
+/// The proof that an event is on disk. Only a commit makes one, and every 2xx of our own for an event is made of one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Receipt {
+    id: EventId,
+}
+
+impl Receipt {
+    /// The receipt of an event whose commit has succeeded.
+    pub(super) fn of_commit(id: EventId) -> Self {
+        Self { id }
+    }
+
+    /// The id of the event.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+}
+
+/// A record as an engine read it, before its checksum is compared.
+#[derive(Debug)]
+pub struct Record {
+    /// What the record says of the event.
+    pub info: EventInfo,
+    /// Its head.
+    pub head: Vec<u8>,
+    /// Its content.
+    pub content: Bytes,
+    /// Its checksum.
+    pub checksum: Checksum,
+}
+
+/// The checksum of a record: SHA-256 over everything that a delivery depends on.
+pub type Checksum = [u8; 32];
+
+/// The checksum of a record with these parts.
+#[must_use]
+pub fn checksum(info: &EventInfo, head: &[u8], content: &[u8]) -> Checksum {
+    let mut hash = Sha256::new();
+    let mut put = |part: &[u8]| {
+        // Each part with its length, so that no two records have the same text.
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    };
+    put(info.id.as_bytes());
+    put(&info.received.millis().to_be_bytes());
+    put(info.route.path.as_bytes());
+    put(info.route.model.as_deref().map_or(&[][..], str::as_bytes));
+    put(info.scheme.as_bytes());
+    put(info.secret.as_bytes());
+    put(info.model.as_deref().map_or(&[][..], str::as_bytes));
+    put(info.client.as_bytes());
+    put(info.method.as_bytes());
+    put(&info.target);
+    put(&info.digest);
+    put(info.order.as_ref().map_or(&[][..], |key| key.as_str().as_bytes()));
+    put(head);
+    // The content is covered by its digest, which is compared as well: it is hashed once.
+    put(&content.len().to_be_bytes());
+    hash.finalize().into()
+}
+
+/// An event that came out of a store whole. Only this module makes one, of what was committed or of a record whose checksum
+/// matches.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    info: Arc<EventInfo>,
+    head: Vec<u8>,
+    content: Bytes,
+}
+
+/// A record that is not what was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the record is damaged: its checksum does not match")
+    }
+}
+
+impl std::error::Error for Damaged {}
+
+impl Record {
+    /// The event, if the record is what was stored.
+    ///
+    /// # Errors
+    /// [`Damaged`]
+    pub fn check(self) -> Result<StoredEvent, Damaged> {
+        let Self { info, head, content, checksum: known } = self;
+        let digest: ContentDigest = Sha256::digest(&content).into();
+        if digest != info.digest || checksum(&info, &head, &content) != known {
+            return Err(Damaged);
+        }
+        Ok(StoredEvent { info: Arc::new(info), head, content })
+    }
+}
+
+impl StoredEvent {
+    /// What is known of it.
+    #[must_use]
+    pub fn info(&self) -> &Arc<EventInfo> {
+        &self.info
+    }
+
+    /// Its head, as it is forwarded.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Its content.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// Splits it into head and content, to be written to an upstream.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u8>, Bytes) {
+        (self.head, self.content)
+    }
+}
+
+/// One attempt to deliver an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it began.
+    pub at: Time,
+    /// How long it took.
+    pub took: Duration,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// The status code of the upstream's answer, if there was one.
+    pub status: Option<u16>,
+    /// The first bytes of the content of that answer, at most [`MOST_KEPT_OF_RESPONSE`].
+    pub response: Vec<u8>,
+    /// Why it failed, for people.
+    pub detail: Option<String>,
+}
+
+/// The most bytes that are kept of the content of an upstream's answer.
+pub const MOST_KEPT_OF_RESPONSE: usize = 2048;
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AttemptOutcome {
+    /// The upstream answered 2xx.
+    Delivered,
+    /// The upstream answered another status code.
+    Refused,
+    /// No connection could be established.
+    Unreachable,
+    /// The upstream broke off the exchange.
+    Failed,
+    /// The upstream did not answer in time.
+    TimedOut,
+}
+
+impl AttemptOutcome {
+    /// The word for it, in the store, the log, the API and the metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+        }
+    }
+
+    /// How an attempt ended that had no answer.
+    #[must_use]
+    pub const fn of(error: &ForwardError) -> Self {
+        match error {
+            ForwardError::Unreachable(_) => Self::Unreachable,
+            ForwardError::Broken(_) => Self::Failed,
+            ForwardError::TimedOut => Self::TimedOut,
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Delivered, Self::Refused, Self::Unreachable, Self::Failed, Self::TimedOut];
+
+    /// Reads what [`Self::as_str`] wrote.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}

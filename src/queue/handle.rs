@@ -1,0 +1,390 @@
+//! Shell. The handle of the queue: what workers, deliveries and the admin listener ask of the writer's thread.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admission::memory::Reservation;
+use crate::queue::counts::DeliveryCounts;
+use crate::queue::event::{DuplicateKey, Event, Receipt, RouteName, Upstream};
+use crate::queue::id::EventId;
+pub use crate::queue::store::Refused;
+use crate::queue::store::{
+    Change, Completion, DeliveryId, Destination, DueDelivery, Reader, Statistics, StoreError,
+};
+use crate::telemetry::count::Distribution;
+
+/// How many commands may wait for the writer. Their events are in the memory budget, so this bounds only the number of small
+/// ones.
+const MOST_COMMANDS: usize = 4096;
+
+/// How many deliveries the writer hands over before they are taken. What does not fit is read from the store later.
+const MOST_HANDED: usize = 1024;
+
+/// What the writer is asked to do. Everything that waits is committed in one transaction.
+#[derive(Debug)]
+pub enum Command {
+    /// Store an event. Its memory reservation is held until the commit.
+    Store {
+        /// The event.
+        event: Box<Event>,
+        /// Its part of the memory budget.
+        memory: Reservation,
+        /// Where the receipt goes.
+        reply: oneshot::Sender<Result<Receipt, Refused>>,
+    },
+    /// Record a finished attempt.
+    Complete {
+        /// The attempt, and what follows.
+        completion: Completion,
+        /// Told when it is on disk, or that it is not.
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
+    /// Record that an event was delivered directly, on a route that deduplicates.
+    Seen(RouteName, DuplicateKey),
+    /// Mark a delivery whose record is damaged.
+    SetAside(DeliveryId),
+    /// Make a change for an operator.
+    Change {
+        /// The change.
+        change: Change,
+        /// Where the number of events or routes that it met goes.
+        reply: oneshot::Sender<Result<u64, Refused>>,
+    },
+}
+
+/// What the writer tells the deliveries.
+#[derive(Debug)]
+pub enum Handed {
+    /// An event was committed; this delivery of it is due now.
+    Due(Destination, DueDelivery),
+    /// Something of this upstream may be due, in the store.
+    Look(Destination),
+    /// An event was discarded: it is not delivered, even if it has been read already.
+    Discarded(EventId),
+}
+
+/// The state of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It takes events.
+    Well,
+    /// A limit is reached.
+    Full,
+    /// It fails; nothing is acknowledged until it has been opened again.
+    Failing,
+}
+
+/// What the handle and the writer share.
+#[derive(Default)]
+struct Shared {
+    health: AtomicU8,
+    statistics: Mutex<Statistics>,
+    reader: Mutex<Option<Box<dyn Reader>>>,
+    /// The number of open circuits, so that nearly always no lock is taken.
+    open_circuits: AtomicUsize,
+    circuits: Mutex<HashSet<Destination>>,
+    /// For lists, which may take long: no request and no delivery waits for one.
+    list_reader: Mutex<Option<Box<dyn Reader>>>,
+    /// The deliveries whose attempt is under way. Their number is bounded by the routes' `concurrency`.
+    under_way: Mutex<HashMap<DeliveryId, UnderWay>>,
+    deliveries: Arc<DeliveryCounts>,
+    /// The free bytes of the disk, and one more; zero if they are not known.
+    disk_free: AtomicU64,
+    /// Written by the writer alone.
+    commits: Mutex<(Distribution, u64)>,
+}
+
+/// A delivery whose attempt is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// The event.
+    pub event: EventId,
+    /// Where it goes.
+    pub destination: Destination,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("health", &self.health).finish_non_exhaustive()
+    }
+}
+
+/// The handle of the queue, which any thread may hold.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+/// The writer's end of the handle.
+#[derive(Debug)]
+pub struct WriterEnd {
+    commands: mpsc::Receiver<Command>,
+    handed: mpsc::Sender<Handed>,
+    shared: Arc<Shared>,
+}
+
+/// The deliveries' end of the handle.
+#[derive(Debug)]
+pub struct DeliveryEnd {
+    /// What is due.
+    pub handed: mpsc::Receiver<Handed>,
+}
+
+/// A handle, and the ends of the threads behind it.
+#[must_use]
+pub fn channel() -> (Queue, WriterEnd, DeliveryEnd) {
+    let (commands, asked) = mpsc::channel(MOST_COMMANDS);
+    let (hand, handed) = mpsc::channel(MOST_HANDED);
+    let shared = Arc::new(Shared::default());
+    let queue = Queue { commands, shared: Arc::clone(&shared) };
+    (queue, WriterEnd { commands: asked, handed: hand, shared }, DeliveryEnd { handed })
+}
+
+impl Queue {
+    /// Stores an event. Returns when it is on disk.
+    ///
+    /// # Errors
+    /// [`Refused`]. Then the event is not stored.
+    pub async fn store(&self, event: Event, memory: Reservation) -> Result<Receipt, Refused> {
+        let (reply, receipt) = oneshot::channel();
+        let command = Command::Store { event: Box::new(event), memory, reply };
+        self.commands.send(command).await.map_err(|_ended| Refused::Unavailable)?;
+        receipt.await.unwrap_or(Err(Refused::Unavailable))
+    }
+
+    /// Records a finished attempt. Returns when it is on disk: until then the store still says that the delivery is due.
+    ///
+    /// # Errors
+    /// [`Refused`]. Then the attempt is not recorded, and the delivery would be made again.
+    pub async fn complete(&self, completion: Completion) -> Result<(), Refused> {
+        let (reply, done) = oneshot::channel();
+        let command = Command::Complete { completion, reply };
+        self.commands.send(command).await.map_err(|_ended| Refused::Unavailable)?;
+        done.await.unwrap_or(Err(Refused::Unavailable))
+    }
+
+    /// Records that an event was delivered directly, on a route that deduplicates.
+    pub async fn record_seen(&self, route: RouteName, key: DuplicateKey) {
+        let _ended = self.commands.send(Command::Seen(route, key)).await;
+    }
+
+    /// Has a delivery marked whose record is damaged. Waits only if the writer is behind.
+    pub async fn set_aside(&self, damaged: DeliveryId) {
+        let _ended = self.commands.send(Command::SetAside(damaged)).await;
+    }
+
+    /// Makes a change. Returns how many events or routes it met, when the change is on disk.
+    ///
+    /// # Errors
+    /// [`Refused`]
+    pub async fn change(&self, change: Change) -> Result<u64, Refused> {
+        let (reply, done) = oneshot::channel();
+        self.commands.send(Command::Change { change, reply }).await.map_err(|_ended| Refused::Unavailable)?;
+        done.await.unwrap_or(Err(Refused::Unavailable))
+    }
+
+    /// Makes changes, in this order. They wait together, so that most of them share a commit. Returns how many events or
+    /// routes each met, when all are on disk.
+    ///
+    /// # Errors
+    /// [`Refused`], with the first change that was not made. Changes after it may have been made.
+    pub async fn change_all(&self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<u64>, Refused> {
+        let mut replies = Vec::new();
+        for change in changes {
+            let (reply, done) = oneshot::channel();
+            let command = Command::Change { change, reply };
+            self.commands.send(command).await.map_err(|_ended| Refused::Unavailable)?;
+            replies.push(done);
+        }
+        let mut met = Vec::with_capacity(replies.len());
+        for done in replies {
+            met.push(done.await.unwrap_or(Err(Refused::Unavailable))?);
+        }
+        Ok(met)
+    }
+
+    /// Records that an attempt of this delivery begins.
+    pub fn attempt_begins(&self, id: DeliveryId, under_way: UnderWay) {
+        self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(id, under_way);
+    }
+
+    /// Records that an attempt of this delivery has ended.
+    pub fn attempt_ended(&self, id: DeliveryId) {
+        self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// The deliveries whose attempt is under way.
+    #[must_use]
+    pub fn under_way(&self) -> HashMap<DeliveryId, UnderWay> {
+        self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads from the store. Blocks the thread, so it must be one that may block.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        read(&self.shared.reader, work)
+    }
+
+    /// As [`Self::read`], for pages and counts of events. They wait only for each other.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn read_list<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        read(&self.shared.list_reader, work)
+    }
+
+    /// Records that the circuit of an upstream is open, or no longer.
+    pub fn set_circuit(&self, destination: &Destination, is_open: bool) {
+        let mut circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_open {
+            circuits.insert(destination.clone());
+        } else {
+            circuits.remove(destination);
+        }
+        self.shared.open_circuits.store(circuits.len(), Ordering::Relaxed);
+    }
+
+    /// Whether the circuit of a route's upstream is open.
+    #[must_use]
+    pub fn is_circuit_open(&self, route: &RouteName) -> bool {
+        if self.shared.open_circuits.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        circuits.contains(&Destination { route: route.clone(), upstream: Upstream::Main })
+    }
+
+    /// The upstreams whose circuit is open.
+    #[must_use]
+    pub fn open_circuits(&self) -> Vec<Destination> {
+        let circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        circuits.iter().cloned().collect()
+    }
+
+    /// Whether anything of the route waits, as of the last commit.
+    #[must_use]
+    pub fn has_backlog(&self, route: &RouteName) -> bool {
+        let statistics = self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        statistics.counts.iter().any(|(known, counts)| known.route == *route && counts.queued > 0)
+    }
+
+    /// What is counted of deliveries.
+    #[must_use]
+    pub fn deliveries(&self) -> &Arc<DeliveryCounts> {
+        &self.shared.deliveries
+    }
+
+    /// The free bytes of the store's disk, as of a moment ago, if they are known.
+    #[must_use]
+    pub fn disk_free(&self) -> Option<u64> {
+        self.shared.disk_free.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// How long commits took, and how many events were committed.
+    #[must_use]
+    pub fn commits(&self) -> (Distribution, u64) {
+        self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The state of the store.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        match self.shared.health.load(Ordering::Acquire) {
+            0 => Health::Failing,
+            1 => Health::Full,
+            _ => Health::Well,
+        }
+    }
+
+    /// Whether deliveries of a route are paused, as of the last commit.
+    #[must_use]
+    pub fn is_paused(&self, route: &RouteName) -> bool {
+        let statistics = self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        statistics.paused.contains(route)
+    }
+
+    /// What the store holds, as of the last commit.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl WriterEnd {
+    /// Takes out what the writer is asked to do. It is there once.
+    pub fn take_commands(&mut self) -> mpsc::Receiver<Command> {
+        let (_nothing_sends, none) = mpsc::channel(1);
+        std::mem::replace(&mut self.commands, none)
+    }
+
+    /// Hands something to the deliveries, if there is room. Otherwise the deliveries find it in the store.
+    pub fn hand(&self, handed: Handed) -> bool {
+        self.handed.try_send(handed).is_ok()
+    }
+
+    /// Publishes the state of the store.
+    pub fn set_health(&self, health: Health) {
+        self.shared.health.store(health.number(), Ordering::Release);
+    }
+
+    /// Publishes the free bytes of the store's disk; `None` if they are not known.
+    pub fn set_disk_free(&self, free: Option<u64>) {
+        self.shared.disk_free.store(free.map_or(0, |free| free.saturating_add(1)), Ordering::Relaxed);
+    }
+
+    /// Counts a commit: how many events it had, and how long it took with its sync.
+    pub fn committed(&self, events: usize, took: Duration) {
+        let mut commits = self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        commits.0.observe(took);
+        commits.1 = commits.1.wrapping_add(u64::try_from(events).unwrap_or(u64::MAX));
+    }
+
+    /// Publishes what the store holds.
+    pub fn set_statistics(&self, statistics: Statistics) {
+        *self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+    }
+
+    /// Publishes views of the store for the threads that only read: one for short questions, one for lists. `None` while the
+    /// store is not open.
+    pub fn set_readers(&self, readers: Option<[Box<dyn Reader>; 2]>) {
+        let (reader, list_reader) = readers.map(|[reader, lists]| (reader, lists)).unzip();
+        *self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
+        *self.shared.list_reader.lock().unwrap_or_else(PoisonError::into_inner) = list_reader;
+    }
+}
+
+fn read<T>(
+    reader: &Mutex<Option<Box<dyn Reader>>>,
+    work: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+    match reader.as_deref_mut() {
+        Some(reader) => work(reader),
+        None => Err(StoreError::Failed("the store is not open".into())),
+    }
+}
+
+impl Health {
+    const fn number(self) -> u8 {
+        match self {
+            // Until the store is open.
+            Self::Failing => 0,
+            Self::Full => 1,
+            Self::Well => 2,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Pure. The limits of the store: whether an event fits.
+
+use std::fmt;
+
+use crate::queue::event::RouteName;
+use crate::queue::store::Statistics;
+
+/// The limits of a store.
+pub struct Limits {
+    /// The most bytes that the store may take.
+    pub max_bytes: u64,
+    /// The bytes of the disk that the store leaves free.
+    pub min_free: u64,
+    /// The most bytes of undelivered events of a route, by the configuration of the moment.
+    pub max_queued: Box<dyn Fn(&RouteName) -> u64 + Send>,
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max_bytes, min_free, max_queued: _ } = self;
+        f.debug_struct("Limits")
+            .field("max_bytes", max_bytes)
+            .field("min_free", min_free)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a stored event takes besides head and content: its record and what finds it.
+const BESIDES: u64 = 1024;
+
+/// The size of an ordinary event. A store is full if it does not take one of this size.
+const ORDINARY: u64 = 64 * 1024;
+
+/// How much room there is, until the next statistics.
+#[derive(Debug, Default)]
+pub struct Room {
+    used: u64,
+    /// The bytes that are free on the disk, if they are known.
+    free: Option<u64>,
+    /// The undelivered bytes of routes, in the order of their names.
+    queued: Vec<(RouteName, u64)>,
+}
+
+/// Why an event does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// `max_bytes` is reached. The removal of what has been delivered may help.
+    Store,
+    /// `min_free` is reached.
+    Disk,
+    /// The route's `max_queued` is reached.
+    Route,
+}
+
+impl Room {
+    /// The room of a store that holds this, on a disk with these free bytes.
+    #[must_use]
+    pub fn of(statistics: &Statistics, free: Option<u64>) -> Self {
+        let mut queued: Vec<(RouteName, u64)> = Vec::new();
+        // The counts are in the order of their routes. An event with copies is on disk once.
+        for (destination, counts) in &statistics.counts {
+            match queued.last_mut() {
+                Some((route, bytes)) if *route == destination.route => {
+                    *bytes = counts.queued_bytes.max(*bytes);
+                }
+                Some(_) | None => queued.push((destination.route.clone(), counts.queued_bytes)),
+            }
+        }
+        Self { used: statistics.bytes.saturating_sub(statistics.reusable), free, queued }
+    }
+
+    /// Takes the room of an event with head and content of `size` bytes.
+    ///
+    /// # Errors
+    /// [`Lack`]. Then no room is taken.
+    pub fn take(&mut self, route: &RouteName, size: u64, limits: &Limits) -> Result<(), Lack> {
+        let needed = needed(size);
+        self.has(needed, limits)?;
+        let at = self.queued.binary_search_by(|(known, _)| known.cmp(route));
+        let before = at.ok().and_then(|at| self.queued.get(at)).map_or(0, |(_, bytes)| *bytes);
+        let queued = before.saturating_add(size);
+        if queued > (limits.max_queued)(route) {
+            return Err(Lack::Route);
+        }
+        match at {
+            Ok(at) => {
+                if let Some((_, bytes)) = self.queued.get_mut(at) {
+                    *bytes = queued;
+                }
+            }
+            Err(at) => self.queued.insert(at, (route.clone(), queued)),
+        }
+        self.used = self.used.saturating_add(needed);
+        self.free = self.free.map(|free| free.saturating_sub(needed));
+        Ok(())
+    }
+
+    /// Whether the store lacks room for so many events of `sizes` bytes in all.
+    #[must_use]
+    pub fn lacks(&self, sizes: u64, events: usize, limits: &Limits) -> bool {
+        let besides = u64::try_from(events).unwrap_or(u64::MAX).saturating_mul(BESIDES);
+        self.used.saturating_add(needed(sizes)).saturating_add(besides) > limits.max_bytes
+    }
+
+    /// Whether the store and its disk take an ordinary event, or one of a small store's size.
+    #[must_use]
+    pub fn is_full(&self, limits: &Limits) -> bool {
+        let ordinary = ORDINARY.min(limits.max_bytes.checked_div(8).unwrap_or(0));
+        self.has(ordinary, limits).is_err()
+    }
+
+    fn has(&self, needed: u64, limits: &Limits) -> Result<(), Lack> {
+        if self.used.saturating_add(needed) > limits.max_bytes {
+            return Err(Lack::Store);
+        }
+        match self.free {
+            Some(free) if free < limits.min_free.saturating_add(needed) => Err(Lack::Disk),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The bytes that an event takes on disk, about: pages are not filled to the last byte.
+fn needed(size: u64) -> u64 {
+    size.saturating_add(size.checked_div(8).unwrap_or(0)).saturating_add(BESIDES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::event::Upstream;
+    use crate::queue::store::{Counts, Destination};
+
+    fn route(path: &str) -> RouteName {
+        RouteName { path: path.into(), model: None }
+    }
+
+    fn limits(max_bytes: u64, min_free: u64, max_queued: u64) -> Limits {
+        Limits { max_bytes, min_free, max_queued: Box::new(move |_| max_queued) }
+    }
+
+    fn statistics(bytes: u64, reusable: u64, queued: &[(&str, &str, u64)]) -> Statistics {
+        let counts = queued.iter().map(|(path, copy, bytes)| {
+            let destination = Destination { route: route(path), upstream: Upstream::read(copy) };
+            (destination, Counts { queued_bytes: *bytes, ..Counts::default() })
+        });
+        Statistics { counts: counts.collect(), bytes, reusable, paused: Vec::new() }
+    }
+
+    #[test]
+    fn an_event_fits_up_to_the_last_byte_of_the_store() {
+        let limits = limits(10_000, 0, u64::MAX);
+        for (bytes, reusable, want) in [
+            (10_000 - needed(800), 0, Ok(())),
+            (10_001 - needed(800), 0, Err(Lack::Store)),
+            (10_001 - needed(800), 1, Ok(())),
+            (20_000, 20_000, Ok(())),
+        ] {
+            let mut room = Room::of(&statistics(bytes, reusable, &[]), None);
+            assert_eq!(room.take(&route("/a"), 800, &limits), want, "{bytes} {reusable}");
+        }
+    }
+
+    #[test]
+    fn an_event_fits_while_the_disk_keeps_its_free_bytes() {
+        let limits = limits(u64::MAX, 5_000, u64::MAX);
+        for (free, want) in [(4_999, Err(Lack::Disk)), (5_000, Ok(())), (5_001, Ok(()))] {
+            let mut room = Room::of(&Statistics::default(), Some(free + needed(100)));
+            assert_eq!(room.take(&route("/a"), 100, &limits), want, "{free}");
+        }
+    }
+
+    #[test]
+    fn events_of_one_batch_use_up_the_room_together() {
+        let mut room = Room::of(&Statistics::default(), Some(needed(100) * 2 + 5_000));
+        let limits = limits(needed(100) * 3, 5_000, u64::MAX);
+        assert_eq!(room.take(&route("/a"), 100, &limits), Ok(()));
+        assert_eq!(room.take(&route("/b"), 100, &limits), Ok(()));
+        assert_eq!(room.take(&route("/a"), 100, &limits), Err(Lack::Disk));
+        let mut room = Room::default();
+        assert_eq!(
+            [100, 100, 100, 100].map(|size| room.take(&route("/a"), size, &limits).is_ok()),
+            [true, true, true, false]
+        );
+        // A refused event has taken nothing.
+        assert_eq!(room.used, needed(100) * 3);
+    }
+
+    #[test]
+    fn a_routes_limit_counts_what_it_has_queued_and_is_no_other_routes() {
+        let limits = limits(u64::MAX, 0, 1_000);
+        let counts = [("/a", "", 300), ("/a", "http://c", 500), ("/b", "", 999)];
+        let mut room = Room::of(&statistics(0, 0, &counts), None);
+        assert_eq!(room.take(&route("/a"), 501, &limits), Err(Lack::Route));
+        assert_eq!(room.take(&route("/a"), 500, &limits), Ok(()));
+        assert_eq!(room.take(&route("/a"), 1, &limits), Err(Lack::Route));
+        assert_eq!(room.take(&route("/b"), 1, &limits), Ok(()));
+        assert_eq!(room.take(&route("/b"), 1, &limits), Err(Lack::Route));
+        assert_eq!(room.take(&route("/new"), 1_000, &limits), Ok(()));
+        assert_eq!(room.take(&route("/new"), 1, &limits), Err(Lack::Route));
+    }
+}

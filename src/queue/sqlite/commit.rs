@@ -1,0 +1,494 @@
+//! Shell. A batch, written in one transaction.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::queue::event::{Attempt, DuplicateKey, Event, EventInfo, RouteName, Upstream, checksum};
+use crate::queue::id::EventId;
+use crate::queue::sqlite::counts::{Counted, Counters};
+use crate::queue::sqlite::names::{Names, find_route};
+use crate::queue::sqlite::removal::{self, Kind};
+use crate::queue::sqlite::value::{
+    self, QUEUED, kept, number, of_class, of_duration, of_number, of_state, of_time, seal, small,
+};
+use crate::queue::store::{
+    Batch, Change, Class, Committed, Completion, DeadCause, DeliveryId, Destination, FIRST_ATTEMPTS, Job,
+    LAST_ATTEMPTS, Next, State,
+};
+use crate::queue::time::Time;
+
+/// What the writer holds in memory besides its connection. After a transaction that failed it is loaded anew.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) names: Names,
+    pub(super) counters: Counters,
+    /// The number of the next event. Numbers are not used again: a late completion must not meet another delivery.
+    next_event: i64,
+    /// The number of the next delivery.
+    next_delivery: i64,
+}
+
+impl Memory {
+    /// Reads it from the store.
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            names: Names::default(),
+            counters: Counters::load(connection)?,
+            next_event: next(connection, "event", "select max(seq) from event")?,
+            next_delivery: next(connection, "delivery", "select max(id) from delivery")?,
+        })
+    }
+
+    /// Writes the next numbers, in a transaction that removes rows.
+    pub(super) fn write_next(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let sql = "insert or replace into next_number (name, value) values (?1, ?2)";
+        let mut write = connection.prepare_cached(sql)?;
+        write.execute(params!["event", self.next_event])?;
+        write.execute(params!["delivery", self.next_delivery])?;
+        Ok(())
+    }
+}
+
+/// The next number of a table: after those that it has, and after those that it had.
+fn next(connection: &Connection, name: &str, greatest: &str) -> rusqlite::Result<i64> {
+    let greatest: Option<i64> = connection.query_row(greatest, [], |row| row.get(0))?;
+    let sql = "select value from next_number where name = ?1";
+    let had: Option<i64> = connection.query_row(sql, [name], |row| row.get(0)).optional()?;
+    Ok(greatest.unwrap_or(0).saturating_add(1).max(had.unwrap_or(1)))
+}
+
+/// A transaction under way.
+pub(super) struct Work<'w> {
+    pub(super) connection: &'w Connection,
+    pub(super) memory: &'w mut Memory,
+    pub(super) now: Time,
+    /// The destinations for which something may have become due.
+    ready: BTreeSet<i64>,
+}
+
+/// A delivery, as a change of it needs it.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) id: i64,
+    pub(super) event: i64,
+    pub(super) destination: i64,
+    pub(super) state: State,
+    pub(super) class: Class,
+    pub(super) spent: u32,
+    pub(super) attempts: u32,
+    pub(super) lane: Option<String>,
+    pub(super) size: u64,
+    pub(super) ended: Option<i64>,
+}
+
+const STORED: &str = "id, event, destination, state, class, spent, attempts, lane, size, ended";
+
+fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        id: row.get(0)?,
+        event: row.get(1)?,
+        destination: row.get(2)?,
+        state: value::state(row.get(3)?),
+        class: value::class(row.get(4)?),
+        spent: small(row.get(5)?),
+        attempts: small(row.get(6)?),
+        lane: row.get(7)?,
+        size: number(row.get(8)?),
+        ended: row.get(9)?,
+    })
+}
+
+impl<'w> Work<'w> {
+    pub(super) fn new(connection: &'w Connection, memory: &'w mut Memory, now: Time) -> Self {
+        Self { connection, memory, now, ready: BTreeSet::new() }
+    }
+
+    /// Writes a batch. The caller commits.
+    pub(super) fn batch(&mut self, batch: &Batch<'_>) -> rusqlite::Result<Committed> {
+        let mut committed = Committed::default();
+        for event in &batch.events {
+            committed.deliveries.push(self.event(event)?);
+        }
+        for completion in &batch.completions {
+            self.complete(completion)?;
+        }
+        for (route, key) in &batch.seen {
+            self.seen(route, *key)?;
+        }
+        for damaged in &batch.damaged {
+            self.set_aside(*damaged)?;
+        }
+        for change in &batch.changes {
+            committed.changed.push(self.change(change)?);
+        }
+        self.memory.counters.write(self.connection)?;
+        for destination in &self.ready {
+            committed.ready.extend(self.memory.counters.name(self.connection, *destination)?);
+        }
+        Ok(committed)
+    }
+
+    fn event(&mut self, event: &Event) -> rusqlite::Result<Vec<DeliveryId>> {
+        let info = event.info();
+        let seq = self.memory.next_event;
+        self.memory.next_event = seq.saturating_add(1);
+        let route = self.memory.names.route(self.connection, &info.route)?;
+        let EventInfo {
+            id,
+            received,
+            route: _,
+            scheme,
+            secret,
+            model,
+            client,
+            method,
+            target,
+            digest,
+            order,
+            duplicate,
+        } = info;
+        let order = order.as_ref().map(|order| order.as_str());
+        let sql = "insert into event (seq, id, received, route, scheme, secret, model, client, method, target, digest, lane, \
+             duplicate, duplicate_until, length, checksum) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            seq,
+            id.as_bytes(),
+            of_time(*received),
+            route,
+            scheme,
+            &**secret,
+            model,
+            client,
+            method,
+            target,
+            digest,
+            order,
+            duplicate.map(|key| key.digest),
+            duplicate.map(|key| of_time(key.until)),
+            i64::try_from(event.content().len()).unwrap_or(i64::MAX),
+            checksum(info, event.head(), event.content()),
+        ])?;
+        let sql = "insert into content (seq, head, content) values (?1, ?2, ?3)";
+        self.connection.prepare_cached(sql)?.execute(params![seq, event.head(), event.content()])?;
+        if let Some(key) = duplicate {
+            self.seen(&info.route, *key)?;
+        }
+        let mut deliveries = Vec::with_capacity(event.upstreams().len());
+        for upstream in event.upstreams() {
+            let destination = Destination { route: info.route.clone(), upstream: upstream.clone() };
+            let destination = self.memory.names.destination(self.connection, &destination)?;
+            // The direct attempt was one to the route's own upstream.
+            let first = event.attempted().filter(|_| *upstream == Upstream::Main);
+            let new = New {
+                event: seq,
+                event_id: *id,
+                destination,
+                class: if first.is_some() { Class::Retry } else { Class::New },
+                due: first.map_or(self.now, |first| first.due),
+                since: *received,
+                spent: u32::from(first.is_some()),
+                attempts: u32::from(first.is_some()),
+                lane: order.map(str::to_owned),
+                size: event.size(),
+            };
+            let delivery = self.deliver(&new)?;
+            if let Some(first) = first {
+                self.attempt(delivery, 1, &first.attempt)?;
+            }
+            deliveries.push(DeliveryId(delivery));
+        }
+        Ok(deliveries)
+    }
+
+    fn deliver(&mut self, new: &New) -> rusqlite::Result<i64> {
+        let id = self.memory.next_delivery;
+        self.memory.next_delivery = id.saturating_add(1);
+        let New { event, event_id, destination, class, due, since, spent, attempts, lane, size } = new;
+        let is_first = match lane {
+            Some(lane) => self.first_of_lane(*destination, lane)?.is_none(),
+            None => true,
+        };
+        let sql = "insert into delivery \
+             (id, event, destination, state, ready, class, due, since, spent, attempts, lane, size, seal) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            id,
+            event,
+            destination,
+            QUEUED,
+            is_first,
+            of_class(*class),
+            of_time(*due),
+            of_time(*since),
+            spent,
+            attempts,
+            lane,
+            of_number(*size),
+            seal(id, *event, *destination, *event_id),
+        ])?;
+        self.memory.counters.note(*destination, id, *size, Counted::Into(State::Queued));
+        Ok(id)
+    }
+
+    fn first_of_lane(&self, destination: i64, lane: &str) -> rusqlite::Result<Option<i64>> {
+        let sql = "select id from delivery indexed by delivery_lane \
+             where destination = ?1 and lane = ?2 and state = 0 and lane is not null order by id limit 1";
+        let mut find = self.connection.prepare_cached(sql)?;
+        find.query_row(params![destination, lane], |row| row.get(0)).optional()
+    }
+
+    fn find(&self, id: i64) -> rusqlite::Result<Option<Stored>> {
+        let sql = select("where id = ?1");
+        self.connection.prepare_cached(&sql)?.query_row([id], stored).optional()
+    }
+
+    fn of_event(&self, event: i64) -> rusqlite::Result<Vec<Stored>> {
+        let sql = select("where event = ?1 order by id");
+        let mut find = self.connection.prepare_cached(&sql)?;
+        find.query_map([event], stored)?.collect()
+    }
+
+    /// Records an attempt of a queued delivery. Of a delivery that has ended or is gone there is nothing to record.
+    fn complete(&mut self, completion: &Completion) -> rusqlite::Result<()> {
+        let Completion { id: DeliveryId(id), attempt, next } = completion;
+        let Some(delivery) = self.find(*id)?.filter(|delivery| delivery.state == State::Queued) else {
+            return Ok(());
+        };
+        let attempts = delivery.attempts.saturating_add(1);
+        self.attempt(*id, attempts, attempt)?;
+        match next {
+            Next::Again { due, spends } => {
+                let sql = "update delivery set due = ?2, class = ?3, spent = ?4, attempts = ?5 where id = ?1";
+                let spent = delivery.spent.saturating_add(u32::from(*spends));
+                let class = of_class(delivery.class.after_failure());
+                self.connection.prepare_cached(sql)?.execute(params![
+                    id,
+                    of_time(*due),
+                    class,
+                    spent,
+                    attempts
+                ])?;
+                Ok(())
+            }
+            Next::Delivered => self.end(&Stored { attempts, ..delivery }, State::Delivered),
+            Next::Dead(cause) => self.end(&Stored { attempts, ..delivery }, State::Dead(*cause)),
+        }
+    }
+
+    fn attempt(&self, delivery: i64, ordinal: u32, attempt: &Attempt) -> rusqlite::Result<()> {
+        let Attempt { at, took, outcome, status, response, detail } = attempt;
+        let sql = "insert or replace into attempt (delivery, number, at, took, outcome, status, response, detail) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            delivery,
+            ordinal,
+            of_time(*at),
+            of_duration(*took),
+            outcome.as_str(),
+            status,
+            kept(response),
+            detail,
+        ])?;
+        // The one that no longer is among the last.
+        let old = ordinal.saturating_sub(LAST_ATTEMPTS);
+        if old > FIRST_ATTEMPTS {
+            let sql = "delete from attempt where delivery = ?1 and number = ?2";
+            self.connection.prepare_cached(sql)?.execute(params![delivery, old])?;
+        }
+        Ok(())
+    }
+
+    /// Ends a queued delivery. The next one of its lane can become due.
+    fn end(&mut self, delivery: &Stored, state: State) -> rusqlite::Result<()> {
+        let sql = "update delivery set state = ?2, ready = 0, attempts = ?3, ended = ?4 where id = ?1";
+        let now = of_time(self.now);
+        let values = params![delivery.id, of_state(state), delivery.attempts, now];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        self.count(delivery, Counted::OutOf(State::Queued));
+        self.count(delivery, Counted::Into(state));
+        self.advance(delivery)?;
+        let all = self.of_event(delivery.event)?;
+        if let Some((kind, at)) = finished(&all) {
+            removal::finish(self.connection, kind, at, delivery.event)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the first queued delivery of a lane ready, after this one has left it.
+    fn advance(&mut self, left: &Stored) -> rusqlite::Result<()> {
+        let Some(lane) = &left.lane else { return Ok(()) };
+        let Some(first) = self.first_of_lane(left.destination, lane)? else { return Ok(()) };
+        let sql = "update delivery set ready = 1 where id = ?1 and ready = 0";
+        self.connection.prepare_cached(sql)?.execute([first])?;
+        self.ready.insert(left.destination);
+        Ok(())
+    }
+
+    fn count(&mut self, delivery: &Stored, change: Counted) {
+        self.memory.counters.note(delivery.destination, delivery.id, delivery.size, change);
+    }
+
+    fn seen(&mut self, route: &RouteName, key: DuplicateKey) -> rusqlite::Result<()> {
+        let route = self.memory.names.route(self.connection, route)?;
+        let sql = "insert into seen (route, key, until) values (?1, ?2, ?3) \
+             on conflict do update set until = max(until, excluded.until)";
+        self.connection.prepare_cached(sql)?.execute(params![route, key.digest, of_time(key.until)])?;
+        Ok(())
+    }
+
+    fn set_aside(&mut self, DeliveryId(id): DeliveryId) -> rusqlite::Result<()> {
+        match self.find(id)? {
+            Some(delivery) if delivery.state == State::Queued => {
+                self.end(&delivery, State::Dead(DeadCause::Damaged))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn change(&mut self, change: &Change) -> rusqlite::Result<u64> {
+        match change {
+            Change::Pause(route) => {
+                let route = self.memory.names.route(self.connection, route)?;
+                let sql = "insert or ignore into paused (route) values (?1)";
+                self.connection.prepare_cached(sql)?.execute([route])?;
+                Ok(1)
+            }
+            Change::Resume(route) => {
+                let Some(route) = find_route(self.connection, route)? else { return Ok(0) };
+                let mut of =
+                    self.connection.prepare_cached("select number from destination where route = ?1")?;
+                for destination in of.query_map([route], |row| row.get(0))? {
+                    self.ready.insert(destination?);
+                }
+                let sql = "delete from paused where route = ?1";
+                let met = self.connection.prepare_cached(sql)?.execute([route])?;
+                Ok(u64::try_from(met).unwrap_or(0))
+            }
+            Change::Replay(id) => {
+                let Some((event, true)) = self.find_event(id.as_bytes())? else { return Ok(0) };
+                self.replay(event, *id)?;
+                Ok(1)
+            }
+            Change::Discard(id) => {
+                let Some((event, _)) = self.find_event(id.as_bytes())? else { return Ok(0) };
+                self.remove(event)?;
+                self.memory.write_next(self.connection)?;
+                Ok(1)
+            }
+            Change::SaveJob(Job { id, document }) => {
+                let sql = "insert or replace into job (id, document) values (?1, ?2)";
+                self.connection.prepare_cached(sql)?.execute(params![id.as_bytes(), document])?;
+                Ok(1)
+            }
+            Change::RemoveJob(id) => {
+                let sql = "delete from job where id = ?1";
+                let met = self.connection.prepare_cached(sql)?.execute([id.as_bytes()])?;
+                Ok(u64::try_from(met).unwrap_or(0))
+            }
+        }
+    }
+
+    /// The number of an event, and whether its content is kept.
+    fn find_event(&self, id: &[u8; 16]) -> rusqlite::Result<Option<(i64, bool)>> {
+        let sql = "select e.seq, c.seq is not null from event e left join content c on c.seq = e.seq \
+             where e.id = ?1 order by e.seq limit 1";
+        let mut find = self.connection.prepare_cached(sql)?;
+        find.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    }
+
+    /// Removes an event with everything that belongs to it.
+    pub(super) fn remove(&mut self, event: i64) -> rusqlite::Result<()> {
+        let all = self.of_event(event)?;
+        if let Some((_, at)) = finished(&all) {
+            removal::unfinish(self.connection, at, event)?;
+        }
+        let delete = |sql, number| self.connection.prepare_cached(sql)?.execute([number]);
+        for delivery in &all {
+            delete("delete from attempt where delivery = ?1", delivery.id)?;
+            delete("delete from delivery where id = ?1", delivery.id)?;
+        }
+        delete("delete from content where seq = ?1", event)?;
+        delete("delete from event where seq = ?1", event)?;
+        for delivery in &all {
+            self.count(delivery, Counted::OutOf(delivery.state));
+            if delivery.state == State::Queued {
+                self.advance(delivery)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, event: i64, id: EventId) -> rusqlite::Result<()> {
+        let all = self.of_event(event)?;
+        if let Some((_, at)) = finished(&all) {
+            removal::unfinish(self.connection, at, event)?;
+        }
+        let mut seen = BTreeSet::new();
+        for destination in all.iter().map(|delivery| delivery.destination) {
+            if !seen.insert(destination) {
+                continue;
+            }
+            self.ready.insert(destination);
+            let of = || all.iter().filter(|delivery| delivery.destination == destination);
+            if let Some(queued) = of().find(|delivery| delivery.state == State::Queued) {
+                let sql = "update delivery set due = ?2, since = ?2, spent = 0 where id = ?1";
+                let now = of_time(self.now);
+                self.connection.prepare_cached(sql)?.execute(params![queued.id, now])?;
+                continue;
+            }
+            let dead = of().rfind(|delivery| matches!(delivery.state, State::Dead(_)));
+            let Some(model) = dead.or_else(|| of().next_back()) else { continue };
+            let new = New {
+                event,
+                event_id: id,
+                destination,
+                class: Class::Replay,
+                due: self.now,
+                since: self.now,
+                spent: 0,
+                attempts: dead.map_or(0, |dead| dead.attempts),
+                lane: model.lane.clone(),
+                size: model.size,
+            };
+            let number = self.deliver(&new)?;
+            if let Some(dead) = dead {
+                // The replay takes the place of the dead letter, with its attempts.
+                let sql = "update attempt set delivery = ?2 where delivery = ?1";
+                self.connection.prepare_cached(sql)?.execute([dead.id, number])?;
+                self.connection.prepare_cached("delete from delivery where id = ?1")?.execute([dead.id])?;
+                self.count(dead, Counted::OutOf(dead.state));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A new delivery.
+struct New {
+    event: i64,
+    event_id: EventId,
+    destination: i64,
+    class: Class,
+    due: Time,
+    since: Time,
+    spent: u32,
+    attempts: u32,
+    lane: Option<String>,
+    size: u64,
+}
+
+fn select(rows: &str) -> String {
+    format!("select {STORED} from delivery {rows}")
+}
+
+/// What purging an event means, and since when it has nothing queued. `None` while something is queued.
+fn finished(all: &[Stored]) -> Option<(Kind, i64)> {
+    if all.iter().any(|delivery| delivery.state == State::Queued) {
+        return None;
+    }
+    let is_dead = all.iter().any(|delivery| matches!(delivery.state, State::Dead(_)));
+    let ended = all.iter().filter_map(|delivery| delivery.ended).max()?;
+    Some((if is_dead { Kind::Dead } else { Kind::Delivered }, ended))
+}

@@ -1,0 +1,59 @@
+//! Shell. The lock that makes one process the owner of a store.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::queue::store::OpenError;
+
+/// The mode of every file of a store.
+pub(super) const MODE: u32 = 0o600;
+
+/// The ownership of a store. It ends when this is dropped, or with the process.
+///
+/// It is a lock on a file beside the store. SQLite's own locks are on the store itself, and the system would give them up if
+/// this process opened and closed that file once more.
+#[derive(Debug)]
+pub struct OwnerLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl OwnerLock {
+    /// Becomes the owner of the store at this path.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] if another owner has it.
+    pub fn take(path: &Path) -> Result<Self, OpenError> {
+        let failed = |error: io::Error| OpenError::Failed(path.to_owned(), Box::new(error));
+        let file = create(&beside(path, ".lock")).map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _file: file }),
+            Err(Errno::WOULDBLOCK) => Err(OpenError::InUse(path.to_owned())),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+
+    /// The path of the store.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The path of a file beside the store: its name with an ending.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+/// Opens a file for writing that only its owner may read, and makes it if it does not exist.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(path)
+}

@@ -1,0 +1,71 @@
+//! Shell. The events of which nothing is queued, and the removal of rows.
+
+use rusqlite::{Connection, params};
+
+/// What is removed of an event of which nothing is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It was delivered: its content.
+    Delivered,
+    /// It was delivered, and its content is gone: what is known of it.
+    Known,
+    /// It has a dead letter: all of it.
+    Dead,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Known, Self::Dead];
+
+    /// Its number in the store.
+    pub(super) const fn number(self) -> i64 {
+        match self {
+            Self::Delivered => 0,
+            Self::Known => 1,
+            Self::Dead => 2,
+        }
+    }
+}
+
+/// Notes that nothing of an event is queued since this time.
+pub(super) fn finish(connection: &Connection, kind: Kind, at: i64, event: i64) -> rusqlite::Result<()> {
+    let sql = "insert or ignore into finished (kind, at, event) values (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![kind.number(), at, event])?;
+    Ok(())
+}
+
+/// Takes [`finish`] back, of whichever kind it is by now.
+pub(super) fn unfinish(connection: &Connection, at: i64, event: i64) -> rusqlite::Result<()> {
+    let sql = "delete from finished where kind = ?1 and at = ?2 and event = ?3";
+    for kind in Kind::ALL {
+        connection.prepare_cached(sql)?.execute(params![kind.number(), at, event])?;
+    }
+    Ok(())
+}
+
+/// The events of a kind since `until` or longer, the first ones first: the time and the event's number.
+pub(super) fn since(
+    connection: &Connection,
+    kind: Kind,
+    until: i64,
+    most: usize,
+) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let sql = "select at, event from finished where kind = ?1 and at <= ?2 order by at, event limit ?3";
+    let mut find = connection.prepare_cached(sql)?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = find.query_map(params![kind.number(), until, most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Removes the content of an event.
+pub(super) fn remove_content(connection: &Connection, at: i64, event: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("delete from content where seq = ?1")?.execute([event])?;
+    unfinish(connection, at, event)?;
+    finish(connection, Kind::Known, at, event)
+}
+
+/// Removes duplicate keys that have ended to count.
+pub(super) fn forget_seen(connection: &Connection, now: i64, most: usize) -> rusqlite::Result<usize> {
+    let sql =
+        "delete from seen where (route, key) in (select route, key from seen where until <= ?1 limit ?2)";
+    connection.prepare_cached(sql)?.execute(params![now, i64::try_from(most).unwrap_or(i64::MAX)])
+}

@@ -1,0 +1,150 @@
+//! Shell. The commands of one commit, and what is to be recorded with the next.
+
+use tokio::sync::oneshot;
+
+use crate::admission::memory::Reservation;
+use crate::queue::event::{DuplicateKey, Event, Receipt, RouteName};
+use crate::queue::handle::{Command, Refused};
+use crate::queue::store::{Change, Completion, DeliveryId};
+
+/// The most commands of one commit.
+pub(super) const MOST_COMMANDS: usize = 1024;
+
+/// The bytes of events after which a commit takes no more. They are in the memory budget.
+pub(super) const MOST_BYTES: u64 = 16 << 20;
+
+/// The most records that are kept while the store fails. Those beyond are lost, and their deliveries made once more.
+const MOST_UNSAVED: usize = 16 * 1024;
+
+/// An event that waits for its commit.
+pub(super) struct Waiting {
+    pub(super) event: Box<Event>,
+    pub(super) memory: Reservation,
+    pub(super) reply: oneshot::Sender<Result<Receipt, Refused>>,
+}
+
+impl Waiting {
+    /// Refuses it.
+    pub(super) fn refuse(self, why: Refused) {
+        // A request that is gone hears nothing.
+        let _gone = self.reply.send(Err(why));
+    }
+}
+
+/// A change that waits for its commit.
+pub(super) struct Asked {
+    pub(super) change: Change,
+    pub(super) reply: oneshot::Sender<Result<u64, Refused>>,
+}
+
+impl Asked {
+    /// Answers it.
+    pub(super) fn answer(self, answer: Result<u64, Refused>) {
+        let _gone = self.reply.send(answer);
+    }
+}
+
+/// A finished attempt that waits to be recorded.
+pub(super) struct Completed {
+    pub(super) completion: Completion,
+    pub(super) reply: oneshot::Sender<Result<(), Refused>>,
+}
+
+/// What is asked for in one commit.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) events: Vec<Waiting>,
+    pub(super) changes: Vec<Asked>,
+    commands: usize,
+    bytes: u64,
+}
+
+/// What has happened and is to be recorded. It is kept until it is on disk.
+#[derive(Default)]
+pub(super) struct Unsaved {
+    pub(super) completions: Vec<Completed>,
+    pub(super) seen: Vec<(RouteName, DuplicateKey)>,
+    pub(super) damaged: Vec<DeliveryId>,
+}
+
+impl Gathered {
+    /// Changes without events.
+    pub(super) fn of_changes(changes: Vec<Asked>) -> Self {
+        Self { changes, ..Self::default() }
+    }
+
+    /// Adds a command.
+    pub(super) fn add(&mut self, command: Command, unsaved: &mut Unsaved) {
+        self.commands = self.commands.saturating_add(1);
+        match command {
+            Command::Store { event, memory, reply } => {
+                self.bytes = self.bytes.saturating_add(event.size());
+                self.events.push(Waiting { event, memory, reply });
+            }
+            Command::Complete { completion, reply } => {
+                if let Err(Completed { reply, .. }) =
+                    push(&mut unsaved.completions, Completed { completion, reply })
+                {
+                    let _gone = reply.send(Err(Refused::Unavailable));
+                }
+            }
+            Command::Seen(route, key) => drop(push(&mut unsaved.seen, (route, key))),
+            Command::SetAside(damaged) => drop(push(&mut unsaved.damaged, damaged)),
+            Command::Change { change, reply } => self.changes.push(Asked { change, reply }),
+        }
+    }
+
+    /// Whether the commit takes no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.commands >= MOST_COMMANDS || self.bytes >= MOST_BYTES
+    }
+
+    /// Refuses everything that waits.
+    pub(super) fn refuse(self, why: Refused) {
+        for waiting in self.events {
+            waiting.refuse(why);
+        }
+        for asked in self.changes {
+            asked.answer(Err(why));
+        }
+    }
+}
+
+impl Unsaved {
+    /// Whether there is nothing to record.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { completions, seen, damaged } = self;
+        completions.is_empty() && seen.is_empty() && damaged.is_empty()
+    }
+
+    /// Takes at most `most` records of each kind, the first ones.
+    pub(super) fn take(&mut self, most: usize) -> Self {
+        Self {
+            completions: take(&mut self.completions, most),
+            seen: take(&mut self.seen, most),
+            damaged: take(&mut self.damaged, most),
+        }
+    }
+
+    /// Puts records back that were not committed, before the others.
+    pub(super) fn put_back(&mut self, records: Self) {
+        let Self { completions, seen, damaged } = records;
+        self.completions.splice(..0, completions);
+        self.seen.splice(..0, seen);
+        self.damaged.splice(..0, damaged);
+    }
+}
+
+/// Adds a record if there is room, and gives it back otherwise.
+fn push<T>(records: &mut Vec<T>, record: T) -> Result<(), T> {
+    if records.len() >= MOST_UNSAVED {
+        return Err(record);
+    }
+    records.push(record);
+    Ok(())
+}
+
+fn take<T>(records: &mut Vec<T>, most: usize) -> Vec<T> {
+    let rest = records.split_off(most.min(records.len()));
+    std::mem::replace(records, rest)
+}

@@ -1,0 +1,667 @@
+//! Shell. The writer: the thread that owns the store.
+//!
+//! It commits everything that waits in one transaction, and then answers. While the disk syncs, the next commit gathers, so
+//! there is no timer that waits for more. After a failure of the engine nothing is acknowledged until the store has been opened
+//! again and looked through.
+
+mod gather;
+mod inbox;
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::{self, StoreAddress};
+use crate::queue::disk::Disk;
+use crate::queue::event::{Event, Receipt, RouteName, Upstream};
+use crate::queue::handle::{Handed, Health, Refused, WriterEnd};
+use crate::queue::room::{Limits, Room};
+use crate::queue::sqlite::SqliteEngine;
+use crate::queue::store::{
+    Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
+    Retention, Statistics, Store, StoreError,
+};
+use crate::queue::time::Time;
+use crate::queue::writer::gather::{Completed, Gathered, Unsaved, Waiting};
+use crate::queue::writer::inbox::{Inbox, Woken};
+use crate::runtime::background::{self, Background};
+use crate::runtime::control::Control;
+use crate::runtime::supervise::{PartGuard, ServerPart};
+
+/// The waits before a store that has failed is opened again: the first, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The longest such wait while the disk is full: it may have room again at any moment.
+const BACK_OFF_FULL: Duration = Duration::from_millis(500);
+
+/// How long nothing must come before the work for such a moment is done.
+const REST: Duration = Duration::from_millis(200);
+
+/// The time between two looks at what has been kept for long enough.
+const PURGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The rows of one step of that.
+const PURGE_STEP: usize = 200;
+
+/// The steps by which room is made for events that do not fit.
+const RECLAIM_STEPS: usize = 20;
+
+/// How long after room could not be made it is not tried again.
+const RECLAIM_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The time between two looks whether a full disk has room again.
+const FULL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The records of one commit while the disk is full. The ballast has room for them.
+const FEW: usize = 64;
+
+/// The largest event that is handed to its delivery in memory. Larger ones are read from the store.
+const LARGEST_HANDED: u64 = 64 << 10;
+
+/// The time after which deliveries are told again of what they had no room for.
+const TELL_AGAIN: Duration = Duration::from_millis(20);
+
+/// How much longer what is known of a delivered event is kept than its content.
+const INFO_LONGER: u32 = 10;
+
+/// What the writer works with.
+pub struct Plan {
+    /// Opens the store.
+    pub engine: Box<dyn Engine>,
+    /// Its end of the handle.
+    pub end: WriterEnd,
+    /// What fits.
+    pub limits: Limits,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// The disk, if the store is on one of this machine.
+    pub disk: Option<Disk>,
+    /// Ends the writer, once it has committed what has come.
+    pub stop: CancellationToken,
+}
+
+/// The writer.
+pub struct Writer {
+    engine: Box<dyn Engine>,
+    end: WriterEnd,
+    inbox: Inbox,
+    limits: Limits,
+    retention: Retention,
+    disk: Option<Disk>,
+    /// `None` after it has failed, until it has been opened again.
+    store: Option<Box<dyn Store>>,
+    statistics: Statistics,
+    unsaved: Unsaved,
+    health: Health,
+    /// Upstreams that deliveries had no room to be told of.
+    untold: BTreeSet<Destination>,
+    /// Whether the disk was full, so that the ballast is gone.
+    is_short: bool,
+    reclaim_at: Instant,
+    purge_at: Instant,
+    /// When the work for a moment without events is done; `None` if there is none.
+    rest_at: Option<Instant>,
+    reopen_at: Instant,
+    back_off: Duration,
+}
+
+/// Opens the store of `[queue]`. `max_queued` says what a route may have queued, by the configuration of the moment. The writer
+/// ends after `stop`, or when every handle is gone.
+///
+/// # Errors
+/// [`OpenError`], with its end of the handle.
+pub fn open(
+    settings: &config::Queue,
+    max_queued: Box<dyn Fn(&RouteName) -> u64 + Send>,
+    end: WriterEnd,
+    stop: CancellationToken,
+) -> Result<Writer, (OpenError, WriterEnd)> {
+    let config::Queue { store: StoreAddress::File(path), max_bytes, min_free, keep_delivered, keep_dead } =
+        settings;
+    let engine = match SqliteEngine::own(path) {
+        Ok(engine) => engine,
+        Err(error) => return Err((error, end)),
+    };
+    let plan = Plan {
+        engine: Box::new(engine),
+        end,
+        limits: Limits { max_bytes: *max_bytes, min_free: *min_free, max_queued },
+        retention: Retention {
+            delivered: *keep_delivered,
+            info: keep_delivered.saturating_mul(INFO_LONGER),
+            dead: *keep_dead,
+        },
+        disk: Some(Disk::of(path, *max_bytes)),
+        stop,
+    };
+    Writer::open(plan)
+}
+
+/// Starts the writer's thread.
+///
+/// # Errors
+/// The system cannot start a thread.
+pub fn start(writer: Writer, control: &Arc<Control>) -> io::Result<Background> {
+    let guard = PartGuard::over(ServerPart::Queue, control);
+    let work = move || {
+        writer.run();
+        guard.end();
+    };
+    background::start("queue", work)
+}
+
+impl Writer {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`OpenError`], with its end of the handle.
+    pub fn open(plan: Plan) -> Result<Self, (OpenError, WriterEnd)> {
+        let Plan { mut engine, mut end, limits, retention, disk, stop } = plan;
+        let store = match engine.open(Check::No) {
+            Ok(store) => store,
+            Err(error) => return Err((error, end)),
+        };
+        let now = Instant::now();
+        let mut writer = Self {
+            engine,
+            inbox: Inbox::new(end.take_commands(), stop),
+            end,
+            limits,
+            retention,
+            disk,
+            store: None,
+            statistics: Statistics::default(),
+            unsaved: Unsaved::default(),
+            health: Health::Failing,
+            untold: BTreeSet::new(),
+            is_short: false,
+            reclaim_at: now,
+            purge_at: now,
+            rest_at: Some(now),
+            reopen_at: now,
+            back_off: BACK_OFF.0,
+        };
+        writer.use_store(store);
+        Ok(writer)
+    }
+
+    /// Works until the end. What has come by then is committed.
+    pub fn run(mut self) {
+        loop {
+            let deadline = self.deadline();
+            let mut gathered = Gathered::default();
+            match self.inbox.wait(deadline) {
+                Woken::By(command) => {
+                    gathered.add(command, &mut self.unsaved);
+                    while !gathered.is_full()
+                        && let Some(command) = self.inbox.next()
+                    {
+                        gathered.add(command, &mut self.unsaved);
+                    }
+                    self.commit(gathered);
+                }
+                Woken::Late => {}
+                Woken::Ended => break,
+            }
+            self.maintain();
+        }
+        self.finish();
+    }
+
+    /// When something is to be done even if no command comes.
+    fn deadline(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let after = |wait: Duration| now.checked_add(wait);
+        let of_store = if self.store.is_some() { Some(self.purge_at) } else { Some(self.reopen_at) };
+        let rest = self.rest_at.filter(|_| self.store.is_some());
+        let tell = if self.untold.is_empty() { None } else { after(TELL_AGAIN) };
+        let full = if self.health == Health::Full { after(FULL_INTERVAL) } else { None };
+        [of_store, rest, tell, full].into_iter().flatten().min()
+    }
+
+    /// Commits what was gathered, with what is to be recorded, and answers.
+    fn commit(&mut self, mut gathered: Gathered) {
+        if self.store.is_none() {
+            gathered.refuse(Refused::Unavailable);
+            return;
+        }
+        match self.admit(mem::take(&mut gathered.events)) {
+            Ok(admitted) => gathered.events = admitted,
+            Err((waiting, error)) => {
+                gathered.events = waiting;
+                self.fail(gathered, error);
+                return;
+            }
+        }
+        match self.write(&gathered, usize::MAX) {
+            Ok(None) => {}
+            Ok(Some(committed)) => self.answer(gathered, committed),
+            Err(StoreError::Full) => self.make_do(gathered),
+            Err(StoreError::Failed(error)) => self.fail(gathered, error),
+        }
+    }
+
+    /// Writes one transaction with at most `most` records. `None` if there was nothing to write.
+    fn write(&mut self, gathered: &Gathered, most: usize) -> Result<Option<Committed>, StoreError> {
+        let Some(store) = &mut self.store else { return Ok(None) };
+        if gathered.events.is_empty() && gathered.changes.is_empty() && self.unsaved.is_empty() {
+            return Ok(None);
+        }
+        let Unsaved { completions, seen, damaged } = self.unsaved.take(most);
+        let (completions, replies): (Vec<_>, Vec<_>) =
+            completions.into_iter().map(|completed| (completed.completion, completed.reply)).unzip();
+        let batch = Batch {
+            events: gathered.events.iter().map(|waiting| &*waiting.event).collect(),
+            completions,
+            seen,
+            changes: gathered.changes.iter().map(|asked| asked.change.clone()).collect(),
+            damaged,
+            now: now(),
+        };
+        let began = Instant::now();
+        let result = store.commit(&batch);
+        self.rest_at = Instant::now().checked_add(REST);
+        match result {
+            Ok(committed) => {
+                self.end.committed(gathered.events.len(), began.elapsed());
+                for reply in replies {
+                    let _gone = reply.send(Ok(()));
+                }
+                Ok(Some(committed))
+            }
+            Err(error) => {
+                let Batch { completions, seen, damaged, .. } = batch;
+                let completions = completions.into_iter().zip(replies);
+                let completions =
+                    completions.map(|(completion, reply)| Completed { completion, reply }).collect();
+                self.unsaved.put_back(Unsaved { completions, seen, damaged });
+                Err(error)
+            }
+        }
+    }
+
+    /// Answers what was committed, and tells the deliveries.
+    fn answer(&mut self, gathered: Gathered, committed: Committed) {
+        let Gathered { events, changes, .. } = gathered;
+        // Before the answers: a request that comes after one of them finds that events wait.
+        self.publish();
+        let mut stored = Vec::with_capacity(events.len());
+        for (waiting, ids) in events.into_iter().zip(committed.deliveries) {
+            let Waiting { event, memory, reply } = waiting;
+            let _gone = reply.send(Ok(Receipt::of_commit(event.info().id)));
+            if let Some(disk) = &mut self.disk {
+                disk.note_stored(event.size());
+            }
+            stored.push((event, memory, ids));
+        }
+        for (asked, met) in changes.into_iter().zip(committed.changed) {
+            if let (Change::Discard(event), 1..) = (&asked.change, met) {
+                let event = *event;
+                self.end.hand(Handed::Discarded(event));
+            }
+            asked.answer(Ok(met));
+        }
+        for (event, memory, ids) in stored {
+            self.deliver(*event, &ids);
+            drop(memory);
+        }
+        for destination in committed.ready {
+            self.look(destination);
+        }
+        if let Some(store) = &mut self.store
+            && let Err(error) = store.between_commits()
+        {
+            self.note(error);
+        }
+    }
+
+    /// Hands the deliveries of an event over: in memory where they are due for certain.
+    fn deliver(&mut self, event: Event, ids: &[DeliveryId]) {
+        let route = event.info().route.clone();
+        let destinations =
+            event.upstreams().iter().map(|upstream| (upstream.clone(), event.attempted().is_some()));
+        let destinations: Vec<_> = destinations.collect();
+        let is_due = event.info().order.is_none()
+            && event.size() <= LARGEST_HANDED
+            && !self.statistics.paused.contains(&route);
+        let since = event.info().received;
+        let stored = event.into_stored();
+        for ((upstream, was_attempted), id) in destinations.into_iter().zip(ids) {
+            let waits = was_attempted && upstream == Upstream::Main;
+            let destination = Destination { route: route.clone(), upstream };
+            if is_due && !waits && !self.untold.contains(&destination) {
+                let event = stored.clone();
+                let delivery = DueDelivery { id: *id, class: Class::New, attempts: 0, since, event };
+                if !self.end.hand(Handed::Due(destination.clone(), delivery)) {
+                    self.untold.insert(destination);
+                }
+            } else {
+                self.look(destination);
+            }
+        }
+    }
+
+    /// Tells the deliveries to look into the store.
+    fn look(&mut self, destination: Destination) {
+        if !self.end.hand(Handed::Look(destination.clone())) {
+            self.untold.insert(destination);
+        }
+    }
+
+    /// Tells the deliveries again of what they had no room for.
+    fn tell_again(&mut self) {
+        while let Some(destination) = self.untold.pop_first() {
+            if !self.end.hand(Handed::Look(destination.clone())) {
+                self.untold.insert(destination);
+                return;
+            }
+        }
+    }
+
+    /// Lets the events through that fit, and refuses the others.
+    fn admit(&mut self, waiting: Vec<Waiting>) -> Result<Vec<Waiting>, (Vec<Waiting>, EngineError)> {
+        if waiting.is_empty() {
+            return Ok(waiting);
+        }
+        if self.is_short && !self.restore_ballast() {
+            waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
+            return Ok(Vec::new());
+        }
+        let sizes = waiting.iter().map(|waiting| waiting.event.size()).fold(0, u64::saturating_add);
+        let lacks = Room::of(&self.statistics, None).lacks(sizes, waiting.len(), &self.limits);
+        if lacks && let Err(error) = self.reclaim(sizes, waiting.len()) {
+            return Err((waiting, error));
+        }
+        let free = self.disk.as_mut().and_then(Disk::free);
+        let mut room = Room::of(&self.statistics, free);
+        let mut admitted = Vec::with_capacity(waiting.len());
+        for waiting in waiting {
+            match room.take(&waiting.event.info().route, waiting.event.size(), &self.limits) {
+                Ok(()) => admitted.push(waiting),
+                Err(_lack) => waiting.refuse(Refused::Full),
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// Makes room by removing what has been delivered, and by emptying the log.
+    fn reclaim(&mut self, sizes: u64, events: usize) -> Result<(), EngineError> {
+        if Instant::now() < self.reclaim_at {
+            return Ok(());
+        }
+        let early = Retention { delivered: Duration::ZERO, ..self.retention };
+        for _ in 0..RECLAIM_STEPS {
+            let Some(store) = &mut self.store else { return Ok(()) };
+            // On a full disk the log cannot grow: what has been delivered is removed when there is room.
+            let removed = store.purge(now(), early, PURGE_STEP).or_else(unless_full)?;
+            store.idle().or_else(unless_full)?;
+            match store.statistics() {
+                Ok(statistics) => self.statistics = statistics,
+                Err(error) => unless_full(error)?,
+            }
+            if !Room::of(&self.statistics, None).lacks(sizes, events, &self.limits) {
+                return Ok(());
+            }
+            if removed == 0 {
+                break;
+            }
+        }
+        self.reclaim_at = later(RECLAIM_INTERVAL);
+        Ok(())
+    }
+
+    /// Records what it can on a full disk: the ballast makes room for that. New events are refused.
+    fn make_do(&mut self, gathered: Gathered) {
+        let Gathered { events, changes, .. } = gathered;
+        events.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
+        if let Some(disk) = &mut self.disk {
+            self.is_short = true;
+            if disk.free_ballast() {
+                warn!("the disk of the queue's store is full: the ballast was removed to record deliveries");
+            }
+        }
+        let mut gathered = Gathered::of_changes(changes);
+        loop {
+            match self.write(&gathered, FEW) {
+                Ok(Some(committed)) => self.answer(mem::take(&mut gathered), committed),
+                Ok(None) => break,
+                Err(StoreError::Full) => {
+                    gathered.refuse(Refused::Full);
+                    break;
+                }
+                Err(StoreError::Failed(error)) => {
+                    self.fail(gathered, error);
+                    break;
+                }
+            }
+        }
+        self.judge();
+    }
+
+    /// Closes the store after a failure. What waits is refused, and what has happened is kept.
+    fn fail(&mut self, gathered: Gathered, error: EngineError) {
+        // Before anything is answered: who hears of the failure finds it published.
+        self.close();
+        error!(
+            error = chain(&*error),
+            "the queue's store failed: nothing is stored until it has been opened again"
+        );
+        gathered.refuse(Refused::Unavailable);
+    }
+
+    fn close(&mut self) {
+        self.end.set_readers(None);
+        self.store = None;
+        if let Some(disk) = &mut self.disk
+            && disk.free().is_some_and(|free| free == 0)
+        {
+            self.is_short = true;
+            disk.free_ballast();
+        }
+        self.back_off = BACK_OFF.0;
+        self.reopen_at = later(self.back_off);
+        self.set_health(Health::Failing);
+    }
+
+    /// Takes note of what failed beside a commit.
+    fn note(&mut self, error: StoreError) {
+        match error {
+            // A checkpoint goes on when there is room.
+            StoreError::Full => {}
+            StoreError::Failed(error) => self.fail(Gathered::default(), error),
+        }
+    }
+
+    fn reopen(&mut self) {
+        match self.engine.open(Check::Yes) {
+            Ok(store) => {
+                info!("the queue's store has been opened again");
+                self.use_store(store);
+                self.commit(Gathered::default());
+            }
+            Err(error) => {
+                let longest = if self.is_short { BACK_OFF_FULL } else { BACK_OFF.1 };
+                self.back_off = self.back_off.saturating_mul(2).min(longest);
+                self.reopen_at = later(self.back_off);
+                let again_s = self.back_off.as_secs_f64();
+                error!(error = chain(&error), again_s, "the queue's store cannot be opened");
+            }
+        }
+    }
+
+    /// Publishes a store that was opened, and tells the deliveries what waits in it.
+    fn use_store(&mut self, store: Box<dyn Store>) {
+        match store.reader().and_then(|reader| Ok([reader, store.reader()?])) {
+            Ok(readers) => self.end.set_readers(Some(readers)),
+            Err(error) => {
+                self.note(error);
+                return;
+            }
+        }
+        self.store = Some(store);
+        self.publish();
+        let waits = self.statistics.counts.iter().filter(|(_, counts)| counts.queued > 0);
+        let waits: Vec<_> = waits.map(|(destination, _)| destination.clone()).collect();
+        waits.into_iter().for_each(|destination| self.look(destination));
+    }
+
+    /// Publishes what the store holds.
+    fn publish(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        match store.statistics() {
+            Ok(statistics) => {
+                self.end.set_statistics(statistics.clone());
+                self.statistics = statistics;
+                self.judge();
+            }
+            Err(error) => self.note(error),
+        }
+    }
+
+    /// Publishes the state of the store.
+    fn judge(&mut self) {
+        if self.store.is_none() {
+            return;
+        }
+        let free = self.disk.as_mut().and_then(Disk::free);
+        self.end.set_disk_free(free);
+        let is_full = self.is_short || Room::of(&self.statistics, free).is_full(&self.limits);
+        self.set_health(if is_full { Health::Full } else { Health::Well });
+    }
+
+    fn set_health(&mut self, health: Health) {
+        if self.health != health {
+            match health {
+                Health::Full => warn!("the queue is full: new events are refused"),
+                Health::Well => info!("the queue takes events"),
+                // What has failed is in the log already.
+                Health::Failing => {}
+            }
+        }
+        self.health = health;
+        self.end.set_health(health);
+    }
+
+    fn restore_ballast(&mut self) -> bool {
+        let min_free = self.limits.min_free;
+        let is_there = self.disk.as_mut().is_none_or(|disk| disk.restore_ballast(min_free));
+        self.is_short = !is_there;
+        is_there
+    }
+
+    /// Work beside commands. Each piece of it is short.
+    fn maintain(&mut self) {
+        let at = Instant::now();
+        self.tell_again();
+        if self.store.is_none() {
+            if at >= self.reopen_at {
+                self.reopen();
+            }
+            return;
+        }
+        if self.health == Health::Full {
+            if self.is_short && self.restore_ballast() {
+                info!("the disk of the queue's store has room again");
+            }
+            self.judge();
+            if !self.unsaved.is_empty() {
+                self.commit(Gathered::default());
+            }
+        }
+        if at >= self.purge_at {
+            self.purge();
+        }
+        if self.rest_at.is_some_and(|rest| at >= rest) && self.inbox.is_empty() {
+            self.rest();
+        }
+    }
+
+    /// Removes some of what has been kept for long enough.
+    fn purge(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        match store.purge(now(), self.retention, PURGE_STEP) {
+            Ok(removed) => {
+                let is_more = removed >= PURGE_STEP;
+                self.purge_at = if is_more { Instant::now() } else { later(PURGE_INTERVAL) };
+                if removed > 0 {
+                    self.rest_at = Instant::now().checked_add(REST);
+                    self.publish();
+                }
+            }
+            Err(error) => {
+                self.purge_at = later(PURGE_INTERVAL);
+                self.note(error);
+            }
+        }
+    }
+
+    /// Work for a moment without events. It goes on for as long as it gives room back.
+    fn rest(&mut self) {
+        let before = self.statistics.bytes;
+        let Some(store) = &mut self.store else { return };
+        let result = store.idle();
+        self.rest_at = None;
+        match result {
+            Ok(()) => {
+                self.publish();
+                let gives_back = self.statistics.reusable > 0 && self.statistics.bytes < before;
+                self.rest_at = if gives_back { Some(later(TELL_AGAIN)) } else { None };
+            }
+            Err(error) => self.note(error),
+        }
+    }
+
+    /// Commits what is left, and closes the store.
+    fn finish(&mut self) {
+        if self.store.is_none() && !self.unsaved.is_empty() {
+            self.reopen();
+        }
+        self.commit(Gathered::default());
+        self.end.set_readers(None);
+        if let Some(mut store) = self.store.take()
+            && let Err(error) = store.idle()
+        {
+            // The log is whole: the next start reads it.
+            warn!(error = chain(&error), "the queue's log is left as it is");
+        }
+        self.end.set_health(Health::Failing);
+    }
+}
+
+/// An error of an engine.
+type EngineError = Box<dyn Error + Send + Sync>;
+
+/// Goes on with nothing where the disk is full.
+fn unless_full<T: Default>(error: StoreError) -> Result<T, EngineError> {
+    match error {
+        StoreError::Full => Ok(T::default()),
+        StoreError::Failed(error) => Err(error),
+    }
+}
+
+fn now() -> Time {
+    Time::of(SystemTime::now())
+}
+
+fn later(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or(now)
+}
+
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,96 @@
+//! Shell. The threads of the queue: the writer, which owns the store, and the deliveries.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::config::{self, Config, Sharing};
+use crate::queue::delivery::{self, DeliveryThread};
+use crate::queue::event::RouteName;
+use crate::queue::handle::{self, WriterEnd};
+use crate::queue::store::OpenError;
+use crate::queue::writer::{self, Writer};
+use crate::runtime::background::Background;
+use crate::runtime::control::Control;
+use crate::runtime::error::StartError;
+
+/// The time between two looks whether another process has released the store.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How much longer than its own grace period this process waits for another one to release the store.
+const LONGER: Duration = Duration::from_secs(30);
+
+/// How long the end of the process waits for the last commit.
+const LAST_COMMIT: Duration = Duration::from_secs(10);
+
+/// The running threads of the queue.
+#[derive(Debug)]
+pub struct QueueThreads {
+    stop: CancellationToken,
+    deliveries: Option<DeliveryThread>,
+    writer: Option<Background>,
+}
+
+/// Opens the store of a configuration, if it has one, and starts the threads. While another process owns the store and both share
+/// their addresses, it is waited for: that process is told to drain, and releases the store at its end.
+///
+/// # Errors
+/// [`StartError`]
+pub fn start(config: &Config, control: &Arc<Control>) -> Result<Option<QueueThreads>, StartError> {
+    let Some(settings) = &config.queue else { return Ok(None) };
+    let (queue, writer_end, delivery_end) = handle::channel();
+    let stop = CancellationToken::new();
+    let writer = open(config, settings, writer_end, &stop, control)?;
+    let writer = writer::start(writer, control).map_err(StartError::Thread)?;
+    let mut threads = QueueThreads { stop, deliveries: None, writer: Some(writer) };
+    control.set_queue(queue.clone());
+    threads.deliveries = Some(delivery::start(control, queue, delivery_end).map_err(StartError::Thread)?);
+    Ok(Some(threads))
+}
+
+fn open(
+    config: &Config,
+    settings: &config::Queue,
+    mut end: WriterEnd,
+    stop: &CancellationToken,
+    control: &Arc<Control>,
+) -> Result<Writer, StartError> {
+    let began = Instant::now();
+    let patience = match config.server.sharing {
+        Sharing::Alone => Duration::ZERO,
+        Sharing::WithOthers => config.server.shutdown_grace.saturating_add(LONGER),
+    };
+    let mut waits = false;
+    loop {
+        let known = Arc::clone(control);
+        // The limit of the configuration in force. What a removed route has queued is limited by the store alone.
+        let max_queued = Box::new(move |route: &RouteName| {
+            let generation = known.generation();
+            generation.gateway.delivery_route(route).map_or(u64::MAX, |route| route.options.max_queued)
+        });
+        match writer::open(settings, max_queued, end, stop.clone()) {
+            Ok(writer) => return Ok(writer),
+            Err((OpenError::InUse(path), unused)) if began.elapsed() < patience => {
+                end = unused;
+                if !waits {
+                    waits = true;
+                    info!(store = %path.display(), "another hookgate has the store: waiting until it has drained");
+                }
+                thread::sleep(LOOK);
+            }
+            Err((error, _)) => return Err(StartError::Queue(error)),
+        }
+    }
+}
+
+/// Deliveries under way end first, so that their ends are recorded; then the writer commits what has come, and releases the store.
+impl Drop for QueueThreads {
+    fn drop(&mut self) {
+        self.deliveries = None;
+        self.stop.cancel();
+        let _left_behind = self.writer.take().map(|writer| writer.wait(LAST_COMMIT));
+    }
+}

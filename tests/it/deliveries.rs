@@ -1,0 +1,438 @@
+//! Deliveries of stored events over real sockets, from a store in memory.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use hookgate::config::{DeliveryOptions, Retry};
+use hookgate::queue::event::{AttemptOutcome, MOST_KEPT_OF_RESPONSE, Upstream as To};
+use hookgate::queue::store::{Change, DeadCause, Destination, State};
+
+use crate::support::deliveries::{Deliveries, config_with, head, main_of, quick, route};
+use crate::support::upstream::{OK, Oracle, refusing};
+use crate::support::{FIXTURE, PATIENCE, Upstream, gate};
+
+const PATH: &str = "/webhook/leases";
+const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
+
+fn with_schedule(millis: &[u64]) -> DeliveryOptions {
+    let schedule = millis.iter().copied().map(Duration::from_millis).collect();
+    DeliveryOptions { retry: Retry { schedule, ..Retry::default() }, ..DeliveryOptions::direct() }
+}
+
+fn outcomes(deliveries: &Deliveries, id: i64) -> Vec<(AttemptOutcome, Option<u16>)> {
+    deliveries.row(id).attempts.iter().map(|attempt| (attempt.outcome, attempt.status)).collect()
+}
+
+/// Waits until `is` holds. What it looks at is not signalled.
+fn eventually(what: &str, is: impl Fn() -> bool) {
+    let (never, wake) = (Mutex::new(()), Condvar::new());
+    let mut guard = never.lock().unwrap();
+    for _ in 0..PATIENCE.as_millis() / 5 {
+        if is() {
+            return;
+        }
+        guard = wake.wait_timeout(guard, Duration::from_millis(5)).unwrap().0;
+    }
+    panic!("not within time: {what}");
+}
+
+#[test]
+fn an_event_is_delivered_byte_for_byte_as_it_was_stored() {
+    for content in [FIXTURE.to_vec(), Vec::new(), vec![b'x'; 700_000]] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let want = [head(PATH, &content), content.clone()].concat();
+        let length = want.len();
+        let app = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut bytes = vec![0; length];
+            stream.read_exact(&mut bytes).unwrap();
+            stream.write_all(OK).unwrap();
+            bytes
+        });
+        let deliveries = Deliveries::of(&[(PATH, url, quick())]);
+        let id = deliveries.add(PATH, &content);
+        let row = deliveries.wait_delivered(id);
+        assert_eq!(app.join().unwrap(), want);
+        assert_eq!((row.attempts.len(), &row.attempts[0].response[..]), (1, &b"ok"[..]));
+    }
+}
+
+#[test]
+fn a_failed_attempt_is_made_again_and_what_the_app_answered_is_kept() {
+    let long = vec![b'e'; MOST_KEPT_OF_RESPONSE + 1];
+    let refusal =
+        [format!("HTTP/1.1 500 No\r\ncontent-length: {}\r\n\r\n", long.len()).as_bytes(), &long].concat();
+    let upstream = Upstream::scripted(move |connection| {
+        if connection.request().is_some() {
+            connection.send(&refusal);
+        }
+        while connection.request().is_some() {
+            connection.send(OK);
+        }
+    });
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+    let id = deliveries.add(PATH, FIXTURE);
+    let row = deliveries.wait_delivered(id);
+    let want = [(AttemptOutcome::Refused, Some(500)), (AttemptOutcome::Delivered, Some(200))];
+    assert_eq!(outcomes(&deliveries, id), want);
+    assert_eq!(row.attempts[0].response, long[..MOST_KEPT_OF_RESPONSE]);
+    let requests = upstream.wait_for(2);
+    assert_eq!(requests[0].fields, requests[1].fields);
+    assert_eq!(requests[1].content, FIXTURE);
+    // The rest of the first answer was read, and the connection used again.
+    assert_eq!(upstream.connections(), 1);
+    let counts = deliveries.counts.of(&main_of(PATH)).snapshot();
+    assert_eq!(counts.outcomes.map(|(_, count)| count), [1, 1, 0, 0, 0]);
+}
+
+#[test]
+fn a_longer_wait_that_the_app_asks_for_is_kept() {
+    let answer = "HTTP/1.1 503 No\r\nRetry-After: 100\r\ncontent-length: 0\r\n\r\n";
+    let upstream = Upstream::answering(answer);
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), with_schedule(&[20, 3_600_000]))]);
+    let id = deliveries.add(PATH, FIXTURE);
+    let row = deliveries.wait_attempts(id, 1);
+    let wait = row.due.since(row.attempts[0].at);
+    assert!(wait >= Duration::from_secs(100) && wait < Duration::from_secs(100) + PATIENCE, "{wait:?}");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn an_app_that_says_gone_ends_the_delivery_at_once() {
+    let upstream = Upstream::answering("HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n");
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+    let id = deliveries.add(PATH, FIXTURE);
+    deliveries.wait(id, "dead", |row| row.state == State::Dead(DeadCause::Refused));
+    assert_eq!(outcomes(&deliveries, id), [(AttemptOutcome::Refused, Some(410))]);
+    assert_eq!(deliveries.counts.of(&main_of(PATH)).snapshot().dead.map(|(_, count)| count), [1, 0, 0]);
+}
+
+#[test]
+fn the_last_attempt_leaves_a_dead_letter_with_its_cause() {
+    let mut options = quick();
+    options.retry.max_attempts = NonZeroU32::new(2);
+    let deliveries = Deliveries::of(&[(PATH, refusing(), options)]);
+    let id = deliveries.add(PATH, FIXTURE);
+    let row = deliveries.wait(id, "dead", |row| row.state == State::Dead(DeadCause::Undeliverable));
+    assert_eq!(outcomes(&deliveries, id), [(AttemptOutcome::Unreachable, None); 2]);
+    assert!(row.attempts[0].detail.as_ref().unwrap().contains("cannot be reached"));
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let elsewhere = Upstream::ok();
+    let answer = format!("HTTP/1.1 307 There\r\nlocation: {}/\r\ncontent-length: 0\r\n\r\n", elsewhere.url());
+    let upstream = Upstream::answering(answer);
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+    let id = deliveries.add(PATH, FIXTURE);
+    deliveries.wait_attempts(id, 2);
+    assert_eq!(outcomes(&deliveries, id)[0], (AttemptOutcome::Refused, Some(307)));
+    assert_eq!(elsewhere.requests().len(), 0);
+}
+
+#[test]
+fn an_event_is_sent_to_the_address_of_the_moment() {
+    let upstream = Upstream::ok();
+    let deliveries = Deliveries::of(&[(PATH, refusing(), quick())]);
+    let id = deliveries.add(PATH, FIXTURE);
+    deliveries.wait_attempts(id, 1);
+    deliveries.reload(&[(PATH, upstream.url(), quick())]);
+    deliveries.wait_delivered(id);
+    let all = outcomes(&deliveries, id);
+    assert_eq!(all[0], (AttemptOutcome::Unreachable, None));
+    assert_eq!(all.last(), Some(&(AttemptOutcome::Delivered, Some(200))));
+    assert_eq!(upstream.only_request().content, FIXTURE);
+}
+
+#[test]
+fn an_app_that_breaks_off_is_tried_again() {
+    for part in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\ncontent-length", b"nonsense\r\n\r\n"] {
+        let upstream = Upstream::scripted(move |connection| {
+            if connection.index() == 0 && connection.request().is_some() {
+                connection.send(part);
+                return;
+            }
+            while connection.request().is_some() {
+                connection.send(OK);
+            }
+        });
+        let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+        let id = deliveries.add(PATH, FIXTURE);
+        deliveries.wait_delivered(id);
+        let want = [(AttemptOutcome::Failed, None), (AttemptOutcome::Delivered, Some(200))];
+        assert_eq!(outcomes(&deliveries, id), want, "{}", part.escape_ascii());
+    }
+}
+
+#[test]
+fn nothing_that_an_app_sends_ends_the_thread() {
+    let answers: [Vec<u8>; 8] = [
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n".to_vec(),
+        [&b"HTTP/1.1 200 OK\r\nx: "[..], &vec![b'a'; 100_000], b"\r\n\r\n"].concat(),
+        vec![0; 1000],
+        vec![0xff; 1000],
+        b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100),
+        b"HTTP/1.1 500 No\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\n".to_vec(),
+        b"HTTP/1.1 503 No\r\nretry-after: 99999999999999999999999999\r\nretry-after: x\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        b"HTTP/1.1 999 \r\ncontent-length: 18446744073709551616\r\n\r\n".to_vec(),
+    ];
+    let count = answers.len();
+    let next = AtomicUsize::new(0);
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            let Some(answer) = answers.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                connection.send(OK);
+                continue;
+            };
+            connection.send(answer);
+            return;
+        }
+    });
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+    let id = deliveries.add(PATH, FIXTURE);
+    deliveries.wait_delivered(id);
+    let all = outcomes(&deliveries, id);
+    assert_eq!(all.len(), count + 1, "{all:?}");
+    assert!(all[..count].iter().all(|(outcome, _)| *outcome != AttemptOutcome::Delivered), "{all:?}");
+}
+
+#[test]
+fn the_head_of_an_answer_decides_whatever_becomes_of_its_content() {
+    // Content that breaks off, and content without an end.
+    for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nok", "HTTP/1.1 200 OK\r\n\r\nok"] {
+        let is_endless = !answer.contains("length");
+        let upstream = Upstream::scripted(move |connection| {
+            if connection.request().is_some() {
+                connection.send(answer);
+                while is_endless && connection.send([b'x'; 4096]) {}
+            }
+        });
+        let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+        let id = deliveries.add(PATH, FIXTURE);
+        let row = deliveries.wait_delivered(id);
+        assert_eq!(row.attempts.len(), 1);
+        let kept = &row.attempts[0].response;
+        assert!(kept.starts_with(b"ok") && kept.len() == if is_endless { MOST_KEPT_OF_RESPONSE } else { 2 });
+        upstream.wait_closed(1);
+    }
+}
+
+#[test]
+fn an_app_in_trouble_is_spared_and_gets_everything_when_it_is_back() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let upstream = Upstream::scripted({
+        let is_up = Arc::clone(&is_up);
+        move |connection| {
+            while connection.request().is_some() {
+                connection.send(if is_up.load(Ordering::Relaxed) { OK } else { UNAVAILABLE });
+            }
+        }
+    });
+    let healthy = Upstream::ok();
+    let deliveries =
+        Deliveries::of(&[(PATH, upstream.url(), with_schedule(&[50, 100])), ("/b", healthy.url(), quick())]);
+    let ids: Vec<_> = (0..40).map(|_| deliveries.add(PATH, FIXTURE)).collect();
+    eventually("the circuit is open", || deliveries.counts.is_open(&main_of(PATH)));
+    // Another route is not touched.
+    let other = deliveries.add("/b", FIXTURE);
+    deliveries.wait_delivered(other);
+    assert!(!deliveries.counts.is_open(&main_of("/b")));
+    is_up.store(true, Ordering::Relaxed);
+    let rows: Vec<_> = ids.iter().map(|id| deliveries.wait_delivered(*id)).collect();
+    assert!(!deliveries.counts.is_open(&main_of(PATH)));
+    // At most those that were under way when the circuit opened have spent an attempt.
+    let spent = rows.iter().map(|row| row.spent).sum::<u32>();
+    assert!((5..=16 + 5).contains(&spent), "{spent}");
+}
+
+#[test]
+fn no_more_are_under_way_than_the_concurrency() {
+    let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted({
+        let (under_way, most) = (Arc::clone(&under_way), Arc::clone(&most));
+        move |connection| {
+            while connection.request().is_some() {
+                most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                passed.pass();
+                under_way.fetch_sub(1, Ordering::SeqCst);
+                connection.send(OK);
+            }
+        }
+    });
+    let options = DeliveryOptions { concurrency: NonZeroUsize::new(4).unwrap(), ..quick() };
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), options)]);
+    let ids: Vec<_> = (0..12).map(|_| deliveries.add(PATH, FIXTURE)).collect();
+    eventually("four are under way", || under_way.load(Ordering::SeqCst) == 4);
+    drop(open);
+    ids.iter().for_each(|id| drop(deliveries.wait_delivered(*id)));
+    assert_eq!(most.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+fn attempts_are_spaced_evenly_at_the_rate() {
+    let upstream = Upstream::ok();
+    let options = DeliveryOptions { interval: Some(Duration::from_millis(50)), ..quick() };
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), options)]);
+    let ids: Vec<_> = (0..10).map(|_| deliveries.add(PATH, FIXTURE)).collect();
+    let mut starts: Vec<_> = ids.iter().map(|id| deliveries.wait_delivered(*id).attempts[0].at).collect();
+    starts.sort_unstable();
+    // By the delivery thread's own clock, less a millisecond of rounding.
+    for pair in starts.windows(2) {
+        assert!(pair[1].since(pair[0]) >= Duration::from_millis(44), "{starts:?}");
+    }
+}
+
+#[test]
+fn a_route_that_the_configuration_lacks_is_held_until_it_is_back() {
+    let (upstream, other) = (Upstream::ok(), Upstream::ok());
+    let deliveries = Deliveries::of(&[("/b", other.url(), quick())]);
+    let held = deliveries.add(PATH, FIXTURE);
+    let id = deliveries.add("/b", FIXTURE);
+    deliveries.wait_delivered(id);
+    assert_eq!(deliveries.row(held).attempts.len(), 0);
+    deliveries.reload(&[("/b", other.url(), quick()), (PATH, upstream.url(), quick())]);
+    deliveries.wait_delivered(held);
+    deliveries.reload(&[("/b", other.url(), quick())]);
+    let held = deliveries.add(PATH, FIXTURE);
+    let id = deliveries.add("/b", FIXTURE);
+    deliveries.wait_delivered(id);
+    assert_eq!(deliveries.row(held).attempts.len(), 0);
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn a_paused_route_is_held_from_the_pauses_commit_on_and_goes_on_when_it_is_resumed() {
+    let (upstream, other) = (Upstream::ok(), Upstream::ok());
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick()), ("/b", other.url(), quick())]);
+    deliveries.change(Change::Pause(route(PATH)));
+    let held: Vec<_> = (0..3).map(|_| deliveries.add(PATH, FIXTURE)).collect();
+    let id = deliveries.add("/b", FIXTURE);
+    deliveries.wait_delivered(id);
+    // A reload does not end the pause.
+    deliveries.reload(&[(PATH, upstream.url(), quick()), ("/b", other.url(), quick())]);
+    let id = deliveries.add("/b", FIXTURE);
+    deliveries.wait_delivered(id);
+    assert_eq!(upstream.requests().len(), 0);
+    deliveries.change(Change::Resume(route(PATH)));
+    held.iter().for_each(|id| drop(deliveries.wait_delivered(*id)));
+}
+
+#[test]
+fn a_copy_has_deliveries_of_its_own() {
+    let (main, copy) = (Upstream::ok(), Upstream::answering(UNAVAILABLE));
+    let mut config =
+        crate::support::deliveries::config(&[(PATH, main.url(), quick()), ("/b", copy.url(), quick())]);
+    let of_copy = config.routes[1].upstream.clone();
+    config.routes[0].delivery.copies.push(of_copy);
+    let deliveries = Deliveries::start(&config);
+    let to = Destination { route: route(PATH), upstream: To::Copy(copy.url().into()) };
+    let first = deliveries.add(PATH, FIXTURE);
+    let second = deliveries.add_to(&to, None, head(PATH, FIXTURE), FIXTURE);
+    deliveries.wait_delivered(first);
+    deliveries.wait_attempts(second, 2);
+    assert_eq!(main.requests().len(), 1);
+    assert!(copy.requests().len() >= 2);
+    let all = deliveries.counts.all();
+    assert!(all.iter().any(|(known, counts)| *known == to && counts.outcomes[1].1 >= 2), "{all:?}");
+}
+
+#[test]
+fn events_of_a_lane_are_delivered_one_after_the_other_in_the_order_of_their_commits() {
+    let tries = AtomicUsize::new(0);
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            let fails = tries.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
+            let answer: &[u8] = if fails { b"HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n" } else { OK };
+            connection.send(answer);
+        }
+    });
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+    let ids: Vec<_> = (0..20).map(|_| deliveries.add_ordered(PATH, "a", FIXTURE)).collect();
+    ids.iter().for_each(|id| drop(deliveries.wait_delivered(*id)));
+    assert_eq!(deliveries.delivered(), ids);
+    eventually("no lane is held", || deliveries.counts.of(&main_of(PATH)).snapshot().lanes_held == 0);
+}
+
+#[test]
+fn an_end_that_the_store_does_not_take_is_recorded_again_and_the_event_is_not_sent_again() {
+    let upstream = Upstream::ok();
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+    deliveries.refuse(2);
+    let id = deliveries.add(PATH, FIXTURE);
+    deliveries.wait_delivered(id);
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn a_drain_finishes_what_is_under_way_and_starts_nothing() {
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            passed.pass();
+            connection.send(OK);
+        }
+    });
+    let options = DeliveryOptions { concurrency: NonZeroUsize::MIN, ..quick() };
+    let mut deliveries = Deliveries::of(&[(PATH, upstream.url(), options)]);
+    let first = deliveries.add(PATH, FIXTURE);
+    upstream.wait_for(1);
+    let second = deliveries.add(PATH, FIXTURE);
+    deliveries.control.drain();
+    drop(open);
+    deliveries.drain();
+    assert_eq!(deliveries.row(first).state, State::Delivered);
+    assert_eq!((deliveries.row(second).state, deliveries.row(second).attempts.len()), (State::Queued, 0));
+    assert_eq!(deliveries.control.failed(), None);
+}
+
+#[test]
+fn what_waits_in_the_store_at_the_start_is_delivered() {
+    let upstream = Upstream::ok();
+    let config = crate::support::deliveries::config(&[(PATH, upstream.url(), quick())]);
+    let mut ids = Vec::new();
+    let deliveries = Deliveries::start_with(&config, |store| {
+        ids.extend((0..300).map(|_| store.add(&main_of(PATH), None, head(PATH, FIXTURE), FIXTURE).0));
+    });
+    ids.iter().for_each(|id| drop(deliveries.wait_delivered(*id)));
+    assert_eq!(upstream.requests().len(), 300);
+}
+
+#[test]
+fn a_late_delivery_is_signed_anew_where_the_route_asks_for_it() {
+    let answers = AtomicUsize::new(0);
+    let upstream = Upstream::with_oracle(Oracle::default().observing(), move |connection| {
+        while connection.request().is_some() {
+            connection.send(if answers.fetch_add(1, Ordering::Relaxed) == 0 { UNAVAILABLE } else { OK });
+        }
+    });
+    let name = crate::support::SECRET_NAME;
+    let signature =
+        format!("scheme = \"slack\"\nsecrets = [{{ name = \"{name}\", value = \"0123456789abcdef0123\" }}]");
+    let options = DeliveryOptions { refresh_signature: true, ..quick() };
+    let deliveries = Deliveries::start(&config_with(&[(PATH, upstream.url(), options)], &signature));
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let stored = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: a\r\nx-slack-request-timestamp: {}\r\nx-slack-signature: v0={}\r\ncontent-length: 2\r\n\r\n",
+        now - 1,
+        "0".repeat(64)
+    );
+    let id = deliveries.add_to(&main_of(PATH), None, stored.into_bytes(), b"{}");
+    deliveries.wait_delivered(id);
+    let requests = upstream.wait_for(2);
+    let of = |at: usize, field: &str| String::from_utf8(requests[at].values(field)[0].clone()).unwrap();
+    assert_eq!(of(0, "x-slack-request-timestamp"), (now - 1).to_string());
+    assert_eq!(of(0, "x-slack-signature"), format!("v0={}", "0".repeat(64)));
+    let time = of(1, "x-slack-request-timestamp");
+    assert!(time.parse::<u64>().unwrap() >= now);
+    let signed = format!("v0:{time}:{{}}");
+    let want = crate::support::sign::signature_with("0123456789abcdef0123", signed.as_bytes());
+    assert_eq!(of(1, "x-slack-signature"), format!("v0={want}"));
+}

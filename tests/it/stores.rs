@@ -1,0 +1,156 @@
+//! The engines of the queue: one suite for all of them, and a comparison of what they do with the same commands.
+
+mod model;
+mod sqlite;
+mod suite;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookgate::queue::event::{AttemptOutcome, Event, Upstream};
+use hookgate::queue::memory::Memory;
+use hookgate::queue::sqlite::{OwnerLock, Sqlite};
+use hookgate::queue::store::{
+    Batch, Change, Check, Class, Committed, Completion, DeliveryId, Destination, Due, DueQuery, Filter, Next,
+    Reader, Retention, Store, Summary,
+};
+use hookgate::queue::time::Time;
+use tempfile::TempDir;
+
+use crate::support::event::{Make, attempt, route};
+
+/// Where a store is kept while it is not open.
+enum Place {
+    File(TempDir),
+    Memory(Memory),
+}
+
+impl Place {
+    fn file() -> Self {
+        Self::File(tempfile::tempdir().unwrap())
+    }
+
+    fn memory() -> Self {
+        Self::Memory(Memory::new())
+    }
+
+    fn open(&self) -> Opened {
+        let store: Box<dyn Store> = match self {
+            Self::File(folder) => {
+                let lock = Arc::new(OwnerLock::take(&folder.path().join("events.db")).unwrap());
+                Box::new(Sqlite::open(&lock, Check::No).unwrap())
+            }
+            Self::Memory(memory) => Box::new(memory.clone()),
+        };
+        let reader = store.reader().unwrap();
+        Opened { store, reader }
+    }
+}
+
+/// An open store and a view of it.
+struct Opened {
+    store: Box<dyn Store>,
+    reader: Box<dyn Reader>,
+}
+
+impl Opened {
+    fn commit(&mut self, batch: Batch<'_>) -> Committed {
+        self.store.commit(&batch).unwrap()
+    }
+
+    /// Stores events at this time. Returns their deliveries.
+    fn store(&mut self, now: u64, events: &[&Event]) -> Vec<Vec<DeliveryId>> {
+        let committed =
+            self.commit(Batch { events: events.to_vec(), now: Time::from_millis(now), ..Batch::default() });
+        assert_eq!(committed.deliveries.len(), events.len());
+        committed.deliveries
+    }
+
+    /// Stores an event with one upstream.
+    fn store_one(&mut self, now: u64, make: &Make) -> DeliveryId {
+        self.store(now, &[&make.make()])[0][0]
+    }
+
+    fn complete(&mut self, now: u64, id: DeliveryId, next: Next) {
+        let outcome = match next {
+            Next::Delivered => AttemptOutcome::Delivered,
+            Next::Again { .. } | Next::Dead(_) => AttemptOutcome::Refused,
+        };
+        let completion = Completion { id, attempt: attempt(now, outcome), next };
+        let now = Time::from_millis(now);
+        self.commit(Batch { completions: vec![completion], now, ..Batch::default() });
+    }
+
+    fn change(&mut self, now: u64, change: Change) -> u64 {
+        let committed =
+            self.commit(Batch { changes: vec![change], now: Time::from_millis(now), ..Batch::default() });
+        committed.changed[0]
+    }
+
+    fn due(&mut self, path: &str, class: Class, now: u64) -> Due {
+        self.ask(&main(path), class, now, &[], 100, u64::MAX)
+    }
+
+    fn ask(
+        &mut self,
+        destination: &Destination,
+        class: Class,
+        now: u64,
+        except: &[DeliveryId],
+        most: usize,
+        most_bytes: u64,
+    ) -> Due {
+        let now = Time::from_millis(now);
+        self.reader.due(&DueQuery { destination, class, now, except, most, most_bytes }).unwrap()
+    }
+
+    fn due_ids(&mut self, path: &str, class: Class, now: u64) -> Vec<DeliveryId> {
+        ids(&self.due(path, class, now))
+    }
+
+    fn page(&mut self, filter: &Filter) -> Vec<Summary> {
+        self.reader.page(filter, None, 1000).unwrap()
+    }
+
+    /// The numbers of a destination as text: queued, their bytes, the oldest, delivered, dead.
+    fn counts(&mut self) -> String {
+        let mut text = String::new();
+        for (destination, counts) in self.store.statistics().unwrap().counts {
+            let upstream = destination.upstream.as_str();
+            let oldest = counts.oldest.map(Time::millis);
+            let (queued, bytes) = (counts.queued, counts.queued_bytes);
+            let (delivered, dead) = (counts.delivered, counts.dead);
+            writeln!(
+                text,
+                "{}{upstream}: {queued} queued ({bytes} bytes, {oldest:?}), {delivered} delivered, {dead} dead",
+                destination.route
+            )
+            .unwrap();
+        }
+        text
+    }
+}
+
+fn ids(due: &Due) -> Vec<DeliveryId> {
+    due.deliveries.iter().map(|delivery| delivery.id).collect()
+}
+
+/// The upstream of a route without a model.
+fn main(path: &str) -> Destination {
+    Destination { route: route(path, None), upstream: Upstream::Main }
+}
+
+fn copy(path: &str, address: &str) -> Destination {
+    Destination { route: route(path, None), upstream: Upstream::Copy(address.into()) }
+}
+
+const fn again(due: u64) -> Next {
+    Next::Again { due: Time::from_millis(due), spends: true }
+}
+
+/// How long the content of delivered events, what is known of them, and dead letters are kept, in milliseconds.
+fn retention(delivered: u64, info: u64, dead: u64) -> Retention {
+    let [delivered, info, dead] = [delivered, info, dead].map(Duration::from_millis);
+    Retention { delivered, info, dead }
+}

@@ -1,0 +1,229 @@
+//! What the engine on SQLite does besides.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use hookgate::queue::sqlite::{OwnerLock, Sqlite};
+use hookgate::queue::store::{Change, Check, Class, Filter, Next, OpenError};
+use hookgate::queue::time::Time;
+use rusqlite::Connection;
+
+use super::Place;
+use crate::support::event::event;
+
+fn path(folder: &tempfile::TempDir) -> std::path::PathBuf {
+    folder.path().join("events.db")
+}
+
+fn open(path: &Path, check: Check) -> Result<Sqlite, OpenError> {
+    Sqlite::open(&Arc::new(OwnerLock::take(path)?), check)
+}
+
+#[test]
+fn a_store_has_one_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    let first = open(&path, Check::No).unwrap();
+    let error = open(&path, Check::No).unwrap_err();
+    assert!(matches!(error, OpenError::InUse(_)), "{error:?}");
+    assert!(error.to_string().ends_with("events.db is in use by another hookgate"), "{error}");
+    drop(first);
+    drop(open(&path, Check::No).unwrap());
+}
+
+#[test]
+fn a_newer_store_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    drop(open(&path, Check::No).unwrap());
+    let other = Connection::open(&path).unwrap();
+    assert_eq!(other.query_row("pragma user_version", [], |row| row.get::<_, i64>(0)), Ok(1));
+    other.pragma_update(None, "user_version", 2).unwrap();
+    drop(other);
+    let before = fs::read(&path).unwrap();
+    let error = open(&path, Check::No).unwrap_err();
+    assert!(matches!(error, OpenError::Newer(_, 2)), "{error:?}");
+    assert!(error.to_string().ends_with("was written by a newer hookgate (schema version 2)"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn what_is_no_store_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    fs::write(&path, "no store\n".repeat(1_000)).unwrap();
+    assert!(matches!(open(&path, Check::No).unwrap_err(), OpenError::Failed(..)));
+    assert_eq!(fs::read(&path).unwrap(), "no store\n".repeat(1_000).into_bytes());
+    assert!(matches!(
+        open(&folder.path().join("no folder/events.db"), Check::No).unwrap_err(),
+        OpenError::Failed(..)
+    ));
+}
+
+#[test]
+fn only_the_owner_may_read_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let place = Place::File(folder);
+    let mut opened = place.open();
+    opened.store_one(1_000, &event("/a", 1_000));
+    let Place::File(folder) = &place else { unreachable!() };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["events.db", "events.db-shm", "events.db-wal", "events.db.lock"]);
+}
+
+#[test]
+fn the_settings_are_those_that_durability_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(&path(&folder), Check::No).unwrap());
+    let other = Connection::open(path(&folder)).unwrap();
+    let ask =
+        |pragma: &str| other.query_row(pragma, [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+    assert_eq!(ask("pragma journal_mode"), rusqlite::types::Value::Text("wal".to_owned()));
+    // 2 is incremental.
+    assert_eq!(ask("pragma auto_vacuum"), rusqlite::types::Value::Integer(2));
+    assert_eq!(ask("pragma page_size"), rusqlite::types::Value::Integer(4096));
+}
+
+/// A change of any byte of what a delivery depends on makes its record a damaged one, or changes nothing.
+#[test]
+fn a_record_that_was_changed_anywhere_is_never_delivered() {
+    let changes = [
+        "update event set id = x'00000000000000000000000000000000' where seq = 1",
+        "update event set id = x'00' where seq = 1",
+        "update event set received = received + 1 where seq = 1",
+        "update event set route = (select number from route where path = '/b') where seq = 1",
+        "update event set scheme = 'github' where seq = 1",
+        "update event set secret = 'other' where seq = 1",
+        "update event set model = 'leads' where seq = 1",
+        "update event set client = '192.0.2.2' where seq = 1",
+        "update event set method = 'PUT' where seq = 1",
+        "update event set target = x'2f62' where seq = 1",
+        "update event set digest = zeroblob(32) where seq = 1",
+        "update event set digest = 'text' where seq = 1",
+        "update event set lane = 'other' where seq = 1",
+        "update event set checksum = zeroblob(32) where seq = 1",
+        "update event set method = cast(x'ff' as text) where seq = 1",
+        "update route set path = '/c' where path = '/a'",
+        "update content set head = cast(replace(head, 'example', 'exbmple') as blob) where seq = 1",
+        "update content set content = cast(replace(content, 'leases', 'leasez') as blob) where seq = 1",
+        "update content set content = x'' where seq = 1",
+        "update content set content = 7 where seq = 1",
+        "delete from content where seq = 1",
+        "delete from event where seq = 1",
+        "update delivery set event = 2 where id = 1",
+        "update delivery set event = 3 where id = 1",
+        "update delivery set event = 99 where id = 1",
+        "update delivery set seal = seal + 1 where id = 1",
+        "update delivery set destination = (select destination from delivery where id = 3) where id = 1",
+        "update delivery set id = 77 where id = 1",
+    ];
+    for change in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(&folder);
+        let place = Place::File(folder);
+        let mut opened = place.open();
+        let makes = [event("/a", 1_000).order("k"), event("/a", 1_001), event("/b", 1_002)];
+        let events = makes.clone().map(|make| make.make());
+        opened.store(1_000, &events.iter().collect::<Vec<_>>());
+        let other = Connection::open(&path).unwrap();
+        if let Err(error) = other.execute(change, []) {
+            // A constraint of the table is in the way of this change.
+            assert!(error.to_string().contains("constraint"), "{change}: {error}");
+            continue;
+        }
+        let (mut delivered, mut damaged) = (Vec::new(), 0);
+        for path in ["/a", "/b", "/c"] {
+            let due = opened.due(path, Class::New, 9_000);
+            damaged += due.damaged.len();
+            for delivery in due.deliveries {
+                let info = delivery.event.info();
+                let at = makes.iter().position(|make| make.id() == info.id).unwrap();
+                assert_eq!(&*info.route.path, path, "{change}");
+                assert_eq!(delivery.event.content(), events[at].content(), "{change}");
+                assert_eq!(delivery.event.head(), events[at].head(), "{change}");
+                delivered.push(at);
+            }
+        }
+        delivered.sort_unstable();
+        // What belongs to a renamed route is no longer found under its old name.
+        let all_damaged = change.starts_with("update route");
+        let want: &[usize] = if all_damaged { &[2] } else { &[1, 2] };
+        assert_eq!((&delivered[..], damaged), (want, 3 - want.len()), "{change}");
+        // The rest of the store can be read.
+        opened.page(&Filter::default());
+        opened.store.statistics().unwrap();
+    }
+}
+
+#[test]
+fn bytes_that_are_discarded_or_purged_are_overwritten() {
+    let place = Place::file();
+    let Place::File(folder) = &place else { unreachable!() };
+    let mut opened = place.open();
+    let make = |n: u64, mark: &str| event("/a", 1_000 + n).content(mark.repeat(2_000));
+    let stored: Vec<_> = [make(0, "discarded"), make(1, "purged"), make(2, "kept")]
+        .iter()
+        .map(|make| opened.store_one(1_000, make))
+        .collect();
+    opened.store.idle().unwrap();
+    assert_eq!(opened.change(1_100, Change::Discard(make(0, "").id())), 1);
+    opened.complete(1_100, stored[1], Next::Delivered);
+    let retention = super::retention(0, 1_000_000, 0);
+    assert_eq!(opened.store.purge(Time::from_millis(1_100), retention, 9).unwrap(), 1);
+    opened.store.idle().unwrap();
+    let text =
+        ["events.db", "events.db-wal"].map(|name| fs::read(folder.path().join(name)).unwrap()).concat();
+    let has = |mark: &str| text.windows(mark.len()).any(|window| window == mark.as_bytes());
+    assert!(has("keptkept") && !has("discardeddiscarded") && !has("purgedpurged"));
+}
+
+#[test]
+fn space_that_is_freed_goes_back_to_the_disk_in_steps() {
+    let place = Place::file();
+    let mut opened = place.open();
+    let makes: Vec<_> = (0..20).map(|n| event("/a", 1_000 + n).content(vec![b'x'; 500_000])).collect();
+    for make in &makes {
+        opened.store_one(1_000, make);
+        opened.store.between_commits().unwrap();
+    }
+    for make in &makes {
+        assert_eq!(opened.change(1_100, Change::Discard(make.id())), 1);
+    }
+    let before = opened.store.statistics().unwrap();
+    assert!(before.reusable > 9_000_000, "{before:?}");
+    for _ in 0..20 {
+        opened.store.idle().unwrap();
+    }
+    let after = opened.store.statistics().unwrap();
+    assert!(after.bytes < 2_000_000, "{after:?}");
+}
+
+#[test]
+fn a_store_is_checked_after_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    let place = Place::File(folder);
+    let mut opened = place.open();
+    for n in 0..200 {
+        opened.store_one(1_000, &event("/a", 1_000 + n));
+    }
+    drop(opened);
+    drop(open(&path, Check::Yes).unwrap());
+    let mut bytes = fs::read(&path).unwrap();
+    for page in bytes.chunks_mut(4096).skip(20) {
+        page[..200].fill(0x5a);
+    }
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(open(&path, Check::Yes).unwrap_err(), OpenError::Failed(..)));
+}
