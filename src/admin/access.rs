@@ -35,8 +35,7 @@ impl Asker {
     /// site's page then sends requests to its own origin, and a browser adds no `origin` to GET and HEAD.
     pub(super) fn may_look_closer(self, target: &Uri, fields: &HeaderMap) -> Option<&'static str> {
         let Self::Here(own) = self else { return Some("only from the gateway's own machine") };
-        // Browsers send `origin` with every method but GET and HEAD (Fetch, section 3.2), and no other client does.
-        if fields.contains_key(ORIGIN) || is_of_a_page(fields) {
+        if Self::is_a_page(fields) {
             return Some("not for pages in a browser");
         }
         let mut hosts = fields.get_all(HOST).iter();
@@ -47,6 +46,12 @@ impl Asker {
         let by_target =
             target.authority().is_none_or(|authority| leads_here(authority.as_str().as_bytes(), own));
         (!by_host || !by_target).then_some("ask by an address of this machine, or as localhost")
+    }
+
+    /// Whether a page in a browser sent the request. Browsers send `origin` with every method but GET and HEAD (Fetch,
+    /// section 3.2), and no other client does.
+    pub(super) fn is_a_page(fields: &HeaderMap) -> bool {
+        fields.contains_key(ORIGIN) || is_of_a_page(fields)
     }
 
     /// Why the client may not read the names of the gateway's secrets, if it may not. An attacker's page can make the name

@@ -1,5 +1,6 @@
 //! Shell. The answers of the admin listener.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -13,10 +14,18 @@ use serde_json::json;
 use super::document::{document, respond, seconds};
 use crate::admin::access::Asker;
 use crate::admin::{doctor, verify};
-use crate::gateway::Unfit;
+use crate::gateway::{Gateway, Unfit};
+use crate::queue::event::Upstream;
+use crate::queue::handle::{Health, Queue};
+use crate::queue::store::Destination;
+use crate::queue::time::Time;
 use crate::runtime::control::Control;
+use crate::runtime::process;
+use crate::runtime::resource_use::ResourceUse;
 use crate::telemetry;
 use crate::telemetry::exposition::{self, Gauges};
+use crate::telemetry::process_metrics::{self, ProcessState};
+use crate::telemetry::queue_metrics::{self, QueueState, Totals};
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -32,7 +41,8 @@ pub(super) async fn answer(
         "/doctor" => Page::Doctor,
         path if verify::is_asked_about(path) => Page::Verify,
         _ => {
-            let paths = ["/healthz", "/readyz", "/metrics", "/secrets", "/doctor", "/verify/..."];
+            let paths =
+                ["/healthz", "/readyz", "/metrics", "/secrets", "/doctor", "/verify/...", "/api/v1/..."];
             return document(StatusCode::NOT_FOUND, &json!({ "status": "not found", "paths": paths }));
         }
     };
@@ -91,6 +101,9 @@ fn readiness(control: &Control) -> Response<Full<Bytes>> {
     if !control.is_ready() {
         return document(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "starting or draining" }));
     }
+    if control.queue().is_some_and(|queue| queue.health() == Health::Failing) {
+        return document(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": STORE_FAILS }));
+    }
     match generation.gateway.probe(SystemTime::now()) {
         Ok(()) => document(StatusCode::OK, &json!({ "status": "ready", "generation": generation.number })),
         Err(Unfit { route, fault }) => {
@@ -99,6 +112,9 @@ fn readiness(control: &Control) -> Response<Full<Bytes>> {
         }
     }
 }
+
+/// Why a gateway is not ready whose store fails.
+const STORE_FAILS: &str = "the queue's store fails: nothing is acknowledged until it is open again";
 
 fn metrics(control: &Control) -> String {
     let generation = control.generation();
@@ -109,10 +125,47 @@ fn metrics(control: &Control) -> String {
         failed_reloads: reloads.failed,
         generation: generation.number,
         log_dropped: telemetry::dropped(),
-        ready: control.is_ready() && generation.gateway.probe(SystemTime::now()).is_ok(),
+        ready: control.is_ready()
+            && !control.queue().is_some_and(|queue| queue.health() == Health::Failing)
+            && generation.gateway.probe(SystemTime::now()).is_ok(),
         started: seconds(control.started_at()),
     };
-    exposition::text(control.meters().sum(), generation.gateway.labels().clone(), gauges)
+    let further = std::iter::once(process_metrics::collector(process_state(gauges.started))).chain(
+        control.queue().map(|queue| queue_metrics::collector(queue_state(&generation.gateway, queue))),
+    );
+    exposition::text(control.meters().sum(), generation.gateway.labels().clone(), gauges, further)
+}
+
+fn process_state(started: u64) -> ProcessState {
+    let ResourceUse { cpu_micros, resident_bytes, virtual_bytes, open_descriptors } = ResourceUse::now();
+    let most_descriptors = process::descriptors_allowed();
+    ProcessState { cpu_micros, resident_bytes, virtual_bytes, open_descriptors, most_descriptors, started }
+}
+
+fn queue_state(gateway: &Gateway, queue: &Queue) -> QueueState {
+    let (statistics, (commits, committed), health) = (queue.statistics(), queue.commits(), queue.health());
+    let mut state = QueueState::new(Totals {
+        bytes: statistics.bytes,
+        disk_free: queue.disk_free(),
+        is_full: health == Health::Full,
+        is_failing: health == Health::Failing,
+        commits,
+        committed,
+        now: Time::of(SystemTime::now()),
+    });
+    for (route, copies) in gateway.storing_names() {
+        let copies = copies.iter().map(|address| Upstream::Copy(Arc::clone(address)));
+        for upstream in std::iter::once(Upstream::Main).chain(copies) {
+            state.add_destination(&Destination { route: route.clone(), upstream });
+        }
+    }
+    for (destination, counts) in &statistics.counts {
+        state.add_counts(destination, counts);
+    }
+    for (destination, counted) in queue.deliveries().all() {
+        state.add_deliveries(&destination, &counted);
+    }
+    state
 }
 
 /// `/secrets`: the document that `hookgate secrets` reads.

@@ -6,9 +6,12 @@
 
 pub mod access;
 mod answer;
+pub mod api;
 pub mod body;
+mod content;
 pub mod doctor;
 mod document;
+mod patience;
 pub mod verify;
 
 use std::convert::Infallible;
@@ -24,7 +27,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -35,6 +38,9 @@ use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 
 use crate::admin::access::Asker;
+use api::Api;
+use content::Content;
+use patience::Patience;
 
 pub use crate::admin::doctor::{Compared, Difference, State};
 pub use crate::admin::verify::Examination;
@@ -43,7 +49,7 @@ pub use answer::{SecretReport, SecretsReport};
 /// Connections served at once. Others wait until one ends; each ends within [`PATIENCE`].
 const MAX_CONNECTIONS: usize = 64;
 
-/// The time for a connection, from accept to close: its request and the answer.
+/// The time for a connection, from accept to close: its request and the answer. Some answers of the API may take longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most bytes of a request's head; the least that hyper accepts.
@@ -115,10 +121,14 @@ impl Bound {
         let serve = move || {
             runtime.block_on(async {
                 let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+                let api = Arc::new(Api::new(&control));
+                let watching = Arc::clone(&api);
+                let _until_end = tokio::spawn(async move { watching.watch().await });
                 let mut loops = JoinSet::new();
                 for listener in listeners {
                     let guard = PartGuard::over(ServerPart::Admin, &control);
-                    let accept = accept(listener, Arc::clone(&control), Arc::clone(&permits));
+                    let shared = Shared { control: Arc::clone(&control), api: Arc::clone(&api) };
+                    let accept = accept(listener, shared, Arc::clone(&permits));
                     let stopped = stopped.clone();
                     loops.spawn(async move {
                         tokio::select! {
@@ -153,7 +163,14 @@ impl Drop for Admin {
     }
 }
 
-async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semaphore>) {
+/// What every connection is served with.
+#[derive(Clone)]
+struct Shared {
+    control: Arc<Control>,
+    api: Arc<Api>,
+}
+
+async fn accept(listener: TcpListener, shared: Shared, permits: Arc<Semaphore>) {
     let mut failing = false;
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         match listener.accept().await {
@@ -162,7 +179,7 @@ async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semap
                     info!("the admin listener accepts again");
                 }
                 let asker = Asker::of(peer, stream.local_addr());
-                tokio::spawn(serve(stream, asker, Arc::clone(&control), permit));
+                tokio::spawn(serve(stream, asker, shared.clone(), permit));
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -176,19 +193,26 @@ async fn accept(listener: TcpListener, control: Arc<Control>, permits: Arc<Semap
     }
 }
 
-async fn serve(stream: TcpStream, asker: Asker, control: Arc<Control>, permit: OwnedSemaphorePermit) {
+async fn serve(stream: TcpStream, asker: Asker, shared: Shared, permit: OwnedSemaphorePermit) {
+    let (began, patience) = (Instant::now(), Patience::new(PATIENCE));
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let control = Arc::clone(&control);
-        async move { Ok::<_, Infallible>(answer::answer(&control, asker, request).await) }
+        let (Shared { control, api }, patience) = (shared.clone(), patience.clone());
+        async move {
+            Ok::<_, Infallible>(if Api::is_asked(request.uri().path()) {
+                api.answer(asker, request, &patience).await
+            } else {
+                Content::whole(answer::answer(&control, asker, request).await)
+            })
+        }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(PATIENCE, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "an admin connection ended"),
-        Err(_elapsed) => debug!("an admin connection took too long"),
+    match patience.bound(began, connection).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => debug!(%error, "an admin connection ended"),
+        None => debug!("an admin connection took too long"),
     }
     drop(permit);
 }

@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::bypass_probe::BypassProbe;
 use super::event::Forgery;
+use super::events::args as events;
 use crate::config::unit;
 use crate::signature::scheme::{PRESETS, Scheme};
 use crate::signature::secret::SecretEncoding;
@@ -44,6 +45,12 @@ pub(super) enum Command {
     /// Say which secrets a running gateway still needs, and which are safe to remove
     #[command(after_help = SECRETS_EXAMPLES)]
     Secrets(Secrets),
+    /// List, show, send again, discard and export the events that a running gateway stores; pause and resume routes
+    #[command(after_help = events::EXAMPLES)]
+    Events {
+        #[command(subcommand)]
+        verb: events::Verb,
+    },
     /// Say what is wrong with a running gateway and what is around it: configuration, upstreams, secrets, clocks, ways around it
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),

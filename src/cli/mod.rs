@@ -12,6 +12,7 @@ pub mod credentials;
 mod demo;
 mod doctor;
 mod event;
+mod events;
 mod exit;
 pub mod health;
 pub mod http_exchange;
@@ -93,6 +94,7 @@ fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> E
         Some(Command::Verify(asked)) => verify::verify(terminal, file, asked),
         Some(Command::Send(asked)) => send::send(terminal, file, asked),
         Some(Command::Secrets(asked)) => secrets::secrets(terminal, file, asked),
+        Some(Command::Events { verb }) => events::events(terminal, file, verb),
         Some(Command::Doctor(asked)) => doctor::doctor(terminal, file, asked),
         Some(Command::Demo(asked)) => demo::demo(terminal, asked),
         Some(Command::Schemes { json }) => {

@@ -98,6 +98,14 @@ impl Stream {
         }
     }
 
+    /// Writes bytes unchanged.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        if matches!(self.state, State::Open) {
+            let written = self.to.write_all(bytes);
+            self.remember(written);
+        }
+    }
+
     /// Writes a JSON document on its own lines.
     pub(super) fn json(&mut self, document: &serde_json::Value) {
         self.line(format_args!("{document:#}"));

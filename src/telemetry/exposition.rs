@@ -43,11 +43,17 @@ pub struct Gauges {
 }
 
 /// Renders all metrics. Series for everything in the configuration in force exist from the start, at zero: otherwise the
-/// first event after a start would not be an increase.
+/// first event after a start would not be an increase. `further` are the metrics of other parts.
 #[must_use]
-pub fn text(sum: Sum, labels: Labels, gauges: Gauges) -> String {
+pub fn text(
+    sum: Sum,
+    labels: Labels,
+    gauges: Gauges,
+    further: impl IntoIterator<Item = Box<dyn Collector>>,
+) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Exposition { sum: with_zeroes(sum, &labels), labels, gauges }));
+    further.into_iter().for_each(|collector| registry.register_collector(collector));
     let mut text = String::new();
     // Writing to a string does not fail.
     let _infallible = text::encode(&mut text, &registry);
@@ -105,7 +111,7 @@ fn classic(open_metrics: &str) -> String {
 
 /// The full name of every metric, used to check the documentation.
 pub fn names() -> impl Iterator<Item = String> {
-    let text = text(Sum::default(), Labels::default(), Gauges::default());
+    let text = text(Sum::default(), Labels::default(), Gauges::default(), []);
     let name = |line: &str| Some(line.strip_prefix("# TYPE ")?.split(' ').next()?.to_owned());
     text.lines().filter_map(name).collect::<Vec<_>>().into_iter()
 }
@@ -285,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_counter_is_described_under_the_name_of_its_samples() {
-        let text = text(Meters::default().sum(), labels("/a", Mode::Enforce), Gauges::default());
+        let text = text(Meters::default().sum(), labels("/a", Mode::Enforce), Gauges::default(), []);
         let mut described: Vec<&str> = Vec::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -306,7 +312,7 @@ mod tests {
         let mut sum = Meters::default().sum();
         let seen = Seen { count: 7, last: 1_700_000_000 };
         sum.routes.entry("/gone".into()).or_default().verified.insert("old".into(), seen);
-        let text = text(sum, labels("/a", Mode::Observe(Permit::of_configuration())), Gauges::default());
+        let text = text(sum, labels("/a", Mode::Observe(Permit::of_configuration())), Gauges::default(), []);
         for line in [
             "hookgate_requests_total{route=\"\",status=\"404\",reason=\"no_route\"} 0",
             "hookgate_requests_total{route=\"\",status=\"400\",reason=\"\"} 0",
@@ -327,7 +333,7 @@ mod tests {
     #[test]
     fn a_path_is_escaped() {
         let path = "/a\"b\\c";
-        let text = text(Meters::default().sum(), labels(path, Mode::Enforce), Gauges::default());
+        let text = text(Meters::default().sum(), labels(path, Mode::Enforce), Gauges::default(), []);
         assert!(text.contains(r#"hookgate_verified_total{route="/a\"b\\c",secret="current"} 0"#), "{text}");
     }
 }

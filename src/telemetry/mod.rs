@@ -3,10 +3,13 @@
 pub mod attempt;
 pub mod count;
 pub mod exposition;
+mod family;
 pub mod identity;
 pub mod labels;
 pub mod log_line;
 pub mod metric;
+pub mod process_metrics;
+pub mod queue_metrics;
 pub mod record;
 pub mod repeated_event;
 pub mod route_slot;

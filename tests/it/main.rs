@@ -25,6 +25,7 @@ mod deliveries;
 mod diagnosis;
 mod doctor;
 mod drain;
+mod events;
 mod forwarding;
 mod framing;
 mod load;

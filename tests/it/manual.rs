@@ -54,7 +54,8 @@ fn hookgate_1() -> String {
     let mut options = Vec::new();
     Man::new(definition.clone()).render_options_section(&mut options).unwrap();
     let options = String::from_utf8(options).unwrap();
-    let commands: String = definition.get_subcommands().map(|command| subcommand(command.clone())).collect();
+    let commands: String =
+        definition.get_subcommands().map(|command| subcommand(command, "hookgate")).collect();
     template("deploy/package/man/hookgate.1.in")
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@OPTIONS@\n", &options)
@@ -66,9 +67,12 @@ fn template(path: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// A command's synopsis and options, one heading level below the generator's.
-fn subcommand(command: clap::Command) -> String {
-    let title = format!(".SS \"hookgate {}\"\n", command.get_name());
+/// A command and those below it, each with its synopsis and options, one heading level below the generator's.
+fn subcommand(command: &clap::Command, above: &str) -> String {
+    let name = format!("{above} {}", command.get_name());
+    let below: String = command.get_subcommands().map(|command| subcommand(command, &name)).collect();
+    let command = command.clone();
+    let title = format!(".SS \"{name}\"\n");
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let usage =
@@ -98,7 +102,7 @@ fn subcommand(command: clap::Command) -> String {
         text.push_str(".PP\n");
         text.push_str(&verbatim(&examples));
     }
-    text
+    text + &below
 }
 
 /// Text as it is, in a fixed-width font.

@@ -3,21 +3,25 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use hookgate::telemetry::exposition;
+use hookgate::telemetry::{exposition, process_metrics, queue_metrics};
 use serde_json::Value;
 
 const DOCUMENT: &str = "docs/metrics.md";
 const RULES: &str = "deploy/prometheus/alerts.yml";
 const DASHBOARD: &str = "deploy/grafana/hookgate.json";
 
+/// How the names of metrics begin.
+const PREFIXES: [&str; 2] = ["hookgate_", "process_"];
+
 fn names() -> BTreeSet<String> {
-    exposition::names().collect()
+    let all = exposition::names().chain(queue_metrics::names()).chain(process_metrics::names());
+    all.collect()
 }
 
 /// Every word of a text that looks like a metric's name, without a histogram's suffix.
 fn mentioned(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let metrics = words.filter(|word| word.starts_with("hookgate_"));
+    let metrics = words.filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix)));
     let base = |word: &str| {
         let ends = ["_bucket", "_sum", "_count"];
         ends.iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word).to_owned()

@@ -1,0 +1,170 @@
+//! Pure. Access control of `/api`: who asks, and what it allows.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, FORWARDED, VIA};
+use http::{HeaderMap, HeaderName, StatusCode, Uri};
+
+use super::refusal::Refusal;
+use crate::admin::access::Asker;
+use crate::config::{Role, Token};
+
+/// Who asks, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// A program on the gateway's own machine, without a token.
+    Local,
+    /// The holder of the token of this name.
+    Token(Arc<str>),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::Token(name) => name,
+        })
+    }
+}
+
+/// Decides whether a request may do what needs this role.
+///
+/// A token is accepted from anywhere. Without one, the request must come from a program on the gateway's own machine: see
+/// [`Asker::may_look_closer`] for how a page in a browser is told apart.
+pub(super) fn admit(
+    asker: Asker,
+    target: &Uri,
+    fields: &HeaderMap,
+    tokens: &[Token],
+    needed: Role,
+) -> Result<Who, Refusal> {
+    if Asker::is_a_page(fields) {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "not for pages in a browser"));
+    }
+    let mut given = fields.get_all(AUTHORIZATION).iter();
+    let presented = match (given.next(), given.next()) {
+        (None, _) => return locally(asker, target, fields, tokens),
+        (Some(value), None) => bearer(value.as_bytes()),
+        (Some(_), Some(_)) => None,
+    };
+    // Each token is compared, so that the time says nothing of their order.
+    let mut found = None;
+    for token in tokens {
+        if presented.is_some_and(|presented| token.is(presented)) {
+            found = Some(token);
+        }
+    }
+    match found {
+        Some(token) if token.role >= needed => Ok(Who::Token(Arc::clone(&token.name))),
+        Some(token) => Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            format!("the token `{}` may only read: its role is not \"operate\"", token.name),
+        )),
+        None => Err(Refusal::new(StatusCode::UNAUTHORIZED, "no token of `[admin]` `tokens` is this one")),
+    }
+}
+
+fn locally(asker: Asker, target: &Uri, fields: &HeaderMap, tokens: &[Token]) -> Result<Who, Refusal> {
+    match asker {
+        Asker::Elsewhere if tokens.is_empty() => Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "only from the gateway's own machine, or with a token: `[admin]` has no `tokens`",
+        )),
+        Asker::Elsewhere => Err(Refusal::new(StatusCode::UNAUTHORIZED, "send `authorization: Bearer TOKEN`")),
+        // A proxy on this machine would make every client local.
+        Asker::Here(_) if has_passed_a_proxy(fields) => Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "through a proxy only with `authorization: Bearer TOKEN`",
+        )),
+        Asker::Here(_) => match asker.may_look_closer(target, fields) {
+            None => Ok(Who::Local),
+            Some(why) => Err(Refusal::new(StatusCode::FORBIDDEN, why)),
+        },
+    }
+}
+
+fn has_passed_a_proxy(fields: &HeaderMap) -> bool {
+    const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    [FORWARDED, VIA, X_FORWARDED_FOR].iter().any(|name| fields.contains_key(name))
+}
+
+/// The token of an `authorization` field (RFC 6750, section 2.1). The scheme's case does not matter (RFC 9110, section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let at = value.iter().position(|byte| *byte == b' ')?;
+    let (scheme, token) = value.split_at(at);
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::HOST;
+
+    use super::*;
+    use crate::signature::secret::Key;
+
+    fn tokens() -> [Token; 2] {
+        let key = |text: &str| Key::new(text.as_bytes().to_vec());
+        [
+            Token::new("viewer".into(), Role::Read, key("read-key")),
+            Token::new("ops".into(), Role::Operate, key("operate-key")),
+        ]
+    }
+
+    fn admits(asker: Asker, lines: &[(&'static str, &str)], needed: Role) -> Result<String, u16> {
+        let mut fields = HeaderMap::new();
+        fields.insert(HOST, HeaderValue::from_static("127.0.0.1:9901"));
+        for (name, value) in lines {
+            fields.insert(*name, HeaderValue::from_str(value).unwrap());
+        }
+        let target = Uri::from_static("/api/v1/events");
+        let who = admit(asker, &target, &fields, &tokens(), needed);
+        who.map(|who| who.to_string()).map_err(|refusal| refusal.status.as_u16())
+    }
+
+    #[test]
+    fn a_program_on_the_machine_needs_no_token_and_a_page_gets_nothing() {
+        let here = Asker::Here(None);
+        assert_eq!(admits(here, &[], Role::Operate), Ok("local".into()));
+        for lines in [
+            [("origin", "http://127.0.0.1:9901")],
+            [("sec-fetch-site", "same-origin")],
+            [("host", "evil.example")],
+        ] {
+            assert_eq!(admits(here, &lines, Role::Read), Err(403), "{lines:?}");
+        }
+        let with_token = [("authorization", "Bearer operate-key"), ("origin", "http://evil.example")];
+        assert_eq!(admits(here, &with_token, Role::Read), Err(403), "a page, even with a token");
+        assert_eq!(admits(here, &[("x-forwarded-for", "192.0.2.1")], Role::Read), Err(401));
+    }
+
+    #[test]
+    fn elsewhere_a_token_decides_by_its_role() {
+        let away = Asker::Elsewhere;
+        assert_eq!(admits(away, &[], Role::Read), Err(401));
+        let with = |token: &str, role| admits(away, &[("authorization", token)], role);
+        assert_eq!(with("Bearer read-key", Role::Read), Ok("viewer".into()));
+        assert_eq!(with("Bearer read-key", Role::Operate), Err(403));
+        assert_eq!(with("bearer operate-key", Role::Operate), Ok("ops".into()));
+        for wrong in [
+            "Bearer operate-ke",
+            "Bearer operate-keys",
+            "Bearer",
+            "Bearer ",
+            "Basic operate-key",
+            "operate-key",
+        ] {
+            assert_eq!(with(wrong, Role::Read), Err(401), "{wrong:?}");
+        }
+        let fields = HeaderMap::new();
+        let none = admit(away, &Uri::from_static("/api/v1/events"), &fields, &[], Role::Read);
+        assert_eq!(none.unwrap_err().status, StatusCode::FORBIDDEN, "where there are no tokens");
+    }
+
+    #[test]
+    fn a_wrong_token_on_the_machine_is_refused() {
+        assert_eq!(admits(Asker::Here(None), &[("authorization", "Bearer x")], Role::Read), Err(401));
+    }
+}

@@ -1,0 +1,309 @@
+//! Shell. Events: listed, counted, shown, discarded, and sent again.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::SystemTime;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+use tracing::info;
+
+use super::filter::{Asked, FilterError, ids};
+use super::refusal::Refusal;
+use super::replay::{self, DEFAULT_RATE, HIGHEST_RATE, Replay};
+use super::view::{self, Content};
+use super::{Asking, MOST_SHOWN_AT_ONCE, store};
+use crate::queue::id::EventId;
+use crate::queue::store::{Change, Filter, Summary};
+
+/// The most events on a page.
+const MOST_ON_PAGE: usize = 1000;
+
+/// The events on a page that names no limit.
+const ON_PAGE: usize = 50;
+
+/// Events are counted up to this number.
+const MOST_COUNTED: u64 = 10_000;
+
+/// The most pages of the store that are read for a page of the list.
+const MOST_READS: usize = 4;
+
+/// The most events that one request discards.
+const MOST_DISCARDED: usize = 10_000;
+
+/// The events that are discarded by one transaction, about.
+const DISCARDED_AT_ONCE: usize = 256;
+
+/// The document of a request to discard events.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Discard {
+    ids: Option<Vec<String>>,
+    filter: Option<Asked>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// The document of a request to send events again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StartReplay {
+    ids: Option<Vec<String>>,
+    filter: Option<Asked>,
+    #[serde(default)]
+    dry_run: bool,
+    rate: Option<u32>,
+}
+
+/// The parameters of a query.
+#[derive(Debug, Default)]
+pub(super) struct Query {
+    pub(super) filter: Asked,
+    pub(super) before: Option<EventId>,
+    pub(super) after: Option<EventId>,
+    limit: Option<usize>,
+    content: bool,
+}
+
+impl Query {
+    /// Reads a query of a filter and of the `own` parameters of the request.
+    pub(super) fn read(text: &str, own: &[&str]) -> Result<Self, Refusal> {
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            if query.filter.take(&name, &value).map_err(not_understood)? {
+                continue;
+            }
+            let id = || value.parse().map_err(|_what| not_understood(FilterError::Id(short(&value))));
+            match &*name {
+                name if !own.contains(&name) => {
+                    return Err(not_understood(FilterError::Unknown(short(name))));
+                }
+                "before" => query.before = Some(id()?),
+                "after" => query.after = Some(id()?),
+                "content" => query.content = &*value == "true",
+                _ => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MOST_ON_PAGE).contains(limit));
+                    let why = || Refusal::bad(format!("`{name}` is a number from 1 to {MOST_ON_PAGE}"));
+                    query.limit = Some(limit.ok_or_else(why)?);
+                }
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn short(text: &str) -> String {
+    text.get(..text.floor_char_boundary(64)).unwrap_or_default().to_owned()
+}
+
+pub(super) fn not_understood(error: FilterError) -> Refusal {
+    Refusal::bad(error.to_string())
+}
+
+impl Asking<'_> {
+    /// The filter of the store. Which deliveries are under way is known here and not there.
+    pub(super) fn filter(&self, asked: &Asked) -> Result<Filter, Refusal> {
+        let mut filter = asked.filter(self.now).map_err(not_understood)?;
+        if filter.state.as_deref() == Some("delivering") {
+            let under_way = self.queue.under_way();
+            let mut ids: Vec<_> = under_way.values().map(|delivery| delivery.event.to_string()).collect();
+            if !filter.ids.is_empty() {
+                ids.retain(|id| filter.ids.contains(id));
+            }
+            if ids.is_empty() {
+                // No event has this id.
+                ids.push(EventId::from_bytes([0; 16]).to_string());
+            }
+            filter.state = Some("queued".to_owned());
+            filter.ids = ids;
+        }
+        Ok(filter)
+    }
+
+    /// What a change is asked for: the filter, from ids or from a filter.
+    fn selection(&self, ids: Option<Vec<String>>, filter: Option<Asked>) -> Result<Filter, Refusal> {
+        match (ids, filter) {
+            (Some(texts), None) if texts.is_empty() => Err(Refusal::bad("`ids` is empty")),
+            (Some(texts), None) => {
+                let ids = self::ids(&texts).map_err(not_understood)?;
+                Ok(Filter { ids: ids.iter().map(ToString::to_string).collect(), ..Filter::default() })
+            }
+            (None, Some(asked)) => {
+                let filter = self.filter(&asked)?;
+                // What is received from now on is not met.
+                let until = filter.until.unwrap_or(u64::MAX).min(self.now.millis().saturating_add(1));
+                Ok(Filter { until: Some(until), ..filter })
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                Err(Refusal::bad("name the events by `ids` or by `filter` (an empty filter takes all)"))
+            }
+        }
+    }
+
+    /// A page of events, the latest first.
+    pub(super) async fn list(&self, query: &str) -> Result<Value, Refusal> {
+        let query = Query::read(query, &["before", "limit"])?;
+        let most = query.limit.unwrap_or(ON_PAGE);
+        let filter = self.filter(&query.filter)?;
+        let wanted = query.filter.state;
+        let standing = self.standing();
+        let (mut events, mut before, mut has_more) = (Vec::new(), query.before, true);
+        for _ in 0..MOST_READS {
+            let room = most.saturating_sub(events.len());
+            if room == 0 || !has_more {
+                break;
+            }
+            let filter = filter.clone();
+            // One more than there is room for says whether there are more.
+            let read = room.saturating_add(1);
+            let page = store::read(&self.queue, move |store| store.page(&filter, before, read)).await?;
+            has_more = page.len() > room;
+            let page: Vec<Summary> = page.into_iter().take(room).collect();
+            before = page.last().map_or(before, |last| Some(last.info.id));
+            // A store does not tell deliveries that wait from those under way.
+            let meets = |event: &Summary| {
+                let mut deliveries = event.deliveries.iter();
+                let route = &event.info.route;
+                wanted.as_deref().is_none_or(|wanted| {
+                    deliveries.any(|delivery| standing.of(route, delivery).state == wanted)
+                })
+            };
+            events.extend(
+                page.iter().filter(|event| meets(event)).map(|event| view::summary(event, &standing)),
+            );
+        }
+        let next = before.filter(|_| has_more).map(|id| id.to_string());
+        Ok(json!({ "events": events, "next": next }))
+    }
+
+    /// How many events meet a filter.
+    pub(super) async fn count(&self, query: &str) -> Result<Value, Refusal> {
+        let query = Query::read(query, &[])?;
+        let filter = self.filter(&query.filter)?;
+        let _place = self.may_take_long()?;
+        let (count, is_capped) = self.counted(filter).await?;
+        Ok(json!({ "count": count, "is_capped": is_capped }))
+    }
+
+    async fn counted(&self, filter: Filter) -> Result<(u64, bool), Refusal> {
+        let most = MOST_COUNTED.saturating_add(1);
+        let count = store::read(&self.queue, move |store| store.count(&filter, most)).await?;
+        Ok((count.min(MOST_COUNTED), count > MOST_COUNTED))
+    }
+
+    /// One event.
+    pub(super) async fn show(&self, id: EventId, query: &str) -> Result<Value, Refusal> {
+        let query = Query::read(query, &["content"])?;
+        if !query.filter.is_empty() {
+            return Err(Refusal::bad("an event has no filter"));
+        }
+        let _place = match query.content {
+            true => {
+                self.patience.extend(super::LONG);
+                Some(self.api.shown.try_acquire().map_err(|_taken| {
+                    Refusal::unavailable(format!(
+                        "{MOST_SHOWN_AT_ONCE} events are being shown with their content: try again"
+                    ))
+                })?)
+            }
+            false => None,
+        };
+        let standing = self.standing();
+        let content = if query.content { Content::Shown } else { Content::LeftOut };
+        let queue = self.queue.clone();
+        let found = spawn_blocking(move || {
+            let found = queue.read_list(|store| store.detail(id))?;
+            Ok(found.map(|event| view::detail(&event, &standing, content)))
+        });
+        store::found(found.await)?.ok_or_else(|| Refusal::not_found("there is no such event"))
+    }
+
+    /// Removes events.
+    pub(super) async fn discard(&self, asked: Discard) -> Result<Value, Refusal> {
+        let filter = self.selection(asked.ids, asked.filter)?;
+        let _place = self.may_take_long()?;
+        if asked.dry_run {
+            let (count, is_capped) = self.counted(filter).await?;
+            return Ok(
+                json!({ "count": count, "is_capped": is_capped, "discarded": 0, "has_more": count > 0 }),
+            );
+        }
+        let (mut discarded, mut looked_at, mut after, mut has_more) = (0_u64, 0_usize, None, true);
+        let mut failed = None;
+        while has_more && looked_at < MOST_DISCARDED {
+            let of_step = filter.clone();
+            let step =
+                store::read(&self.queue, move |store| store.ids(&of_step, after, DISCARDED_AT_ONCE)).await;
+            let ids = match step {
+                Ok(ids) => ids,
+                Err(refusal) => {
+                    failed = Some(refusal);
+                    break;
+                }
+            };
+            has_more = ids.len() >= DISCARDED_AT_ONCE;
+            looked_at = looked_at.saturating_add(ids.len());
+            after = ids.last().copied().or(after);
+            match self.queue.change_all(ids.into_iter().map(Change::Discard)).await {
+                Ok(met) => discarded = met.iter().fold(discarded, |sum, met| sum.saturating_add(*met)),
+                Err(refused) => {
+                    failed = Some(Refusal::unavailable(refused.to_string()));
+                    break;
+                }
+            }
+        }
+        let filter = replay::shown(&filter);
+        info!(who = %self.who, %filter, discarded, has_more, "events were discarded: they are gone");
+        match failed {
+            Some(refusal) => Err(refusal),
+            None => Ok(json!({ "discarded": discarded, "has_more": has_more })),
+        }
+    }
+
+    /// Starts to send events again.
+    pub(super) async fn start_replay(&self, asked: StartReplay) -> Result<(StatusCode, Value), Refusal> {
+        let rate = asked.rate.unwrap_or(DEFAULT_RATE);
+        if !(1..=HIGHEST_RATE).contains(&rate) {
+            return Err(Refusal::bad(format!(
+                "`rate` is a number from 1 to {HIGHEST_RATE}, in events a second"
+            )));
+        }
+        let filter = self.selection(asked.ids, asked.filter)?;
+        let _place = self.may_take_long()?;
+        let (count, is_capped) = self.counted(filter.clone()).await?;
+        let counted = json!({ "count": count, "is_capped": is_capped });
+        if asked.dry_run {
+            return Ok((StatusCode::OK, counted));
+        }
+        if count == 0 {
+            return Err(Refusal::not_found("no event meets this"));
+        }
+        let id = new_id();
+        let replay = Replay::new(filter, rate, self.who.to_string(), count, is_capped, self.now);
+        let filter = replay::shown(&replay.filter);
+        let started = self.api.replays.start(&self.api.control, &self.queue, id, replay).await?;
+        info!(who = %self.who, replay = %id, %filter, count, is_capped, rate, "a replay was started");
+        let mut document = counted;
+        if let Some(document) = document.as_object_mut() {
+            document.insert("replay".to_owned(), started);
+        }
+        Ok((StatusCode::ACCEPTED, document))
+    }
+
+    /// Ends a replay.
+    pub(super) async fn cancel_replay(&self, id: EventId) -> Result<Value, Refusal> {
+        let cancelled = self.api.replays.cancel(&self.queue, id).await?;
+        info!(who = %self.who, replay = %id, "a replay was cancelled");
+        Ok(cancelled)
+    }
+}
+
+/// The id of a replay. It need not be secret.
+fn new_id() -> EventId {
+    let state = RandomState::new();
+    let drawn = [0_u8, 1].map(|number| state.hash_one(number).to_be_bytes());
+    let mut random = [0; 10];
+    random.iter_mut().zip(drawn.as_flattened()).for_each(|(byte, drawn)| *byte = *drawn);
+    EventId::new(SystemTime::now(), &random)
+}

@@ -1,0 +1,100 @@
+//! Shell. The export of events: one JSON document a line, the earliest event first, each with its head and content.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::info;
+
+use super::events::Query;
+use super::refusal::Refusal;
+use super::standing::Standing;
+use super::{Asking, MOST_EXPORTS, store, view};
+use crate::admin::content::Content;
+use crate::queue::handle::Queue;
+use crate::queue::id::EventId;
+use crate::queue::store::Filter;
+
+/// How long an export may take. What is not exported then is asked for with `after`.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// How long a client may take for each line.
+const STALL: Duration = Duration::from_secs(30);
+
+/// The ids that are read at once.
+const IDS_AT_ONCE: usize = 256;
+
+/// The media type of lines of JSON.
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+impl Asking<'_> {
+    /// The events of a filter, sent as they are read.
+    pub(super) fn export(&self, query: &str) -> Result<Response<Content>, Refusal> {
+        let query = Query::read(query, &["after"])?;
+        let filter = self.filter(&query.filter)?;
+        // An export ends although further events come.
+        let until = filter.until.unwrap_or(u64::MAX).min(self.now.millis().saturating_add(1));
+        let filter = Filter { until: Some(until), ..filter };
+        let place = Arc::clone(&self.api.exports).try_acquire_owned().map_err(|_taken| {
+            Refusal::unavailable(format!("{MOST_EXPORTS} exports are under way: try again"))
+        })?;
+        self.patience.extend(PATIENCE);
+        info!(who = %self.who, filter = %super::replay::shown(&filter), "events are exported");
+        // One line may be large.
+        let (lines, content) = channel(1);
+        let (queue, standing) = (self.queue.clone(), Arc::new(self.standing()));
+        tokio::spawn(async move {
+            let sent = send(&queue, &standing, &filter, query.after, &lines).await;
+            if let Err(refusal) = sent {
+                // The answer breaks off, so it does not look complete.
+                let _gone = timeout(STALL, lines.send(Err(io::Error::other(refusal.error)))).await;
+            }
+            ended(place);
+        });
+        let mut response = Response::new(Content::Pieces(content));
+        response.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}
+
+/// Gives the place of an export to the next.
+fn ended(place: OwnedSemaphorePermit) {
+    drop(place);
+}
+
+async fn send(
+    queue: &Queue,
+    standing: &Arc<Standing>,
+    filter: &Filter,
+    mut after: Option<EventId>,
+    lines: &Sender<io::Result<Bytes>>,
+) -> Result<(), Refusal> {
+    loop {
+        let of_page = filter.clone();
+        let ids = store::read(queue, move |store| store.ids(&of_page, after, IDS_AT_ONCE)).await?;
+        let Some(last) = ids.last().copied() else { return Ok(()) };
+        after = Some(last);
+        for id in ids {
+            let (reader, standing) = (queue.clone(), Arc::clone(standing));
+            let line = spawn_blocking(move || {
+                let found = reader.read_list(|store| store.detail(id))?;
+                Ok(found.map(|event| format!("{}\n", view::exported(&event, &standing))))
+            });
+            // An event that was removed meanwhile is left out.
+            let Some(line) = store::found(line.await)? else { continue };
+            match timeout(STALL, lines.send(Ok(line.into()))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_gone)) => return Ok(()),
+                Err(_elapsed) => return Err(Refusal::unavailable("the client does not read")),
+            }
+        }
+    }
+}

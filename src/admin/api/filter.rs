@@ -1,0 +1,264 @@
+//! Pure. Filters of events, as they are asked for in a query or in a document.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::unit;
+use crate::queue::id::EventId;
+use crate::queue::store::Filter;
+use crate::queue::time::Time;
+
+/// The most ids in one request.
+pub const MOST_IDS: usize = 1000;
+
+/// The most ids in a query, whose length is bounded with the head of the request.
+pub const MOST_IDS_IN_QUERY: usize = 100;
+
+/// The states of a delivery, as they are named in filters and documents.
+pub const STATES: [&str; 4] = ["queued", "delivering", "delivered", "dead"];
+
+/// The longest value of a filter, in bytes.
+const LONGEST: usize = 4096;
+
+/// A filter as an operator writes it. What is left out lets all events pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Asked {
+    /// One of [`STATES`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// The path of a route, as configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Received at this time or later: RFC 3339, or a duration before now such as `2h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Received before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// The signed model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The ids of events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+}
+
+/// Why a filter is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FilterError {
+    /// There is no such state.
+    State(String),
+    /// It is no time.
+    Time(&'static str, String),
+    /// It is no id of an event.
+    Id(String),
+    /// There are more than [`MOST_IDS`] ids.
+    TooManyIds,
+    /// There are more than [`MOST_IDS_IN_QUERY`] ids in a query.
+    TooManyInQuery,
+    /// A value is longer than any that there is.
+    TooLong(&'static str),
+    /// There is no such filter.
+    Unknown(String),
+    /// A filter is there twice.
+    Twice(&'static str),
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(text) => write!(f, "there is no state `{text}`: {}", STATES.join(", ")),
+            Self::Time(name, text) => write!(
+                f,
+                "`{name}` is no time: `{text}`. Write it as 2026-11-30T12:00:00Z, or as a time before now such as 2h"
+            ),
+            Self::Id(text) => write!(f, "`{text}` is no id of an event"),
+            Self::TooManyIds => write!(f, "at most {MOST_IDS} ids at once"),
+            Self::TooManyInQuery => write!(f, "at most {MOST_IDS_IN_QUERY} ids in a query"),
+            Self::TooLong(name) => write!(f, "`{name}` is too long"),
+            Self::Unknown(name) => {
+                write!(f, "there is no filter `{name}`: state, route, since, until, id, model")
+            }
+            Self::Twice(name) => write!(f, "`{name}` is there twice"),
+        }
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+impl Asked {
+    /// Takes a parameter of a query. Returns whether it is one of a filter.
+    ///
+    /// # Errors
+    /// [`FilterError::Twice`], [`FilterError::TooManyInQuery`]
+    pub fn take(&mut self, name: &str, value: &str) -> Result<bool, FilterError> {
+        let place = match name {
+            "state" => (&mut self.state, "state"),
+            "route" => (&mut self.route, "route"),
+            "since" => (&mut self.since, "since"),
+            "until" => (&mut self.until, "until"),
+            "model" => (&mut self.model, "model"),
+            "id" => {
+                if self.ids.len() >= MOST_IDS_IN_QUERY {
+                    return Err(FilterError::TooManyInQuery);
+                }
+                self.ids.push(value.to_owned());
+                return Ok(true);
+            }
+            _ => return Ok(false),
+        };
+        match place {
+            (place @ None, _) => *place = Some(value.to_owned()),
+            (Some(_), name) => return Err(FilterError::Twice(name)),
+        }
+        Ok(true)
+    }
+
+    /// Whether all events pass.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The filter of the store.
+    ///
+    /// # Errors
+    /// [`FilterError`]
+    pub fn filter(&self, now: Time) -> Result<Filter, FilterError> {
+        if let Some(state) = self.state.as_deref().filter(|state| !STATES.contains(state)) {
+            return Err(FilterError::State(beginning(state)));
+        }
+        for (name, value) in [("route", &self.route), ("model", &self.model)] {
+            if value.as_ref().is_some_and(|value| value.len() > LONGEST) {
+                return Err(FilterError::TooLong(name));
+            }
+        }
+        let time = |name: &'static str, text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => match when(text, now) {
+                Some(time) => Ok(Some(time.millis())),
+                None => Err(FilterError::Time(name, beginning(text))),
+            },
+        };
+        let (since, until) = (time("since", &self.since)?, time("until", &self.until)?);
+        let ids = ids(&self.ids)?.iter().map(ToString::to_string).collect();
+        let (state, route, model) = (self.state.clone(), self.route.clone(), self.model.clone());
+        Ok(Filter { state, route, since, until, ids, model })
+    }
+}
+
+/// Reads ids of events, each once.
+///
+/// # Errors
+/// [`FilterError::Id`], [`FilterError::TooManyIds`]
+pub fn ids(texts: &[String]) -> Result<Vec<EventId>, FilterError> {
+    if texts.len() > MOST_IDS {
+        return Err(FilterError::TooManyIds);
+    }
+    let read = |text: &String| text.parse::<EventId>().map_err(|_what| FilterError::Id(beginning(text)));
+    let mut ids = texts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// Reads a time: RFC 3339, or a duration before `now` as in gateway.toml.
+#[must_use]
+pub fn when(text: &str, now: Time) -> Option<Time> {
+    if let Ok(before) = unit::parse_duration(text) {
+        let millis = u64::try_from(before.as_millis()).ok()?;
+        return Some(Time::from_millis(now.millis().saturating_sub(millis)));
+    }
+    let time: Timestamp = text.parse().ok()?;
+    // A time before 1970 is before every event.
+    Some(Time::from_millis(u64::try_from(time.as_millisecond()).unwrap_or(0)))
+}
+
+/// A time as RFC 3339, in UTC, to the millisecond.
+#[must_use]
+pub fn written(time: Time) -> String {
+    let time = i64::try_from(time.millis()).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    format!("{:.3}", time.unwrap_or(Timestamp::MAX))
+}
+
+/// A duration in milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The beginning of a text, to be repeated in a message.
+fn beginning(text: &str) -> String {
+    text.get(..text.floor_char_boundary(64)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_millis(1_764_504_000_000);
+    const ID: &str = "019ac7f2-5c00-7000-8000-000000000001";
+
+    fn asked(pairs: &[(&str, &str)]) -> Result<Asked, FilterError> {
+        let mut asked = Asked::default();
+        for (name, value) in pairs {
+            assert!(asked.take(name, value)?, "{name}");
+        }
+        Ok(asked)
+    }
+
+    #[test]
+    fn a_time_is_absolute_or_before_now() {
+        for (text, want) in [
+            ("2025-11-30T12:00:00Z", Some(NOW.millis())),
+            ("2025-11-30T13:00:00.5+01:00", Some(NOW.millis() + 500)),
+            ("2h", Some(NOW.millis() - 7_200_000)),
+            ("1900-01-01T00:00:00Z", Some(0)),
+            ("2025-11-30", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(when(text, NOW).map(Time::millis), want, "{text}");
+        }
+        assert_eq!(written(NOW), "2025-11-30T12:00:00.000Z");
+        assert_eq!(when(&written(NOW), NOW), Some(NOW), "what is written is read");
+    }
+
+    #[test]
+    fn a_filter_is_read_whole_or_refused() {
+        let all = [
+            ("state", "dead"),
+            ("route", "/a"),
+            ("since", "1h"),
+            ("until", "30m"),
+            ("model", "leads"),
+            ("id", ID),
+        ];
+        let filter = asked(&all).unwrap().filter(NOW).unwrap();
+        assert_eq!((filter.state.as_deref(), filter.route.as_deref()), (Some("dead"), Some("/a")));
+        assert_eq!(filter.since, Some(NOW.millis() - 3_600_000));
+        assert_eq!(filter.until, Some(NOW.millis() - 1_800_000));
+        assert_eq!(filter.ids, [ID]);
+        assert!(Asked::default().is_empty() && !asked(&all).unwrap().is_empty());
+        for (pair, want) in [
+            (("state", "lost"), FilterError::State("lost".into())),
+            (("since", "x"), FilterError::Time("since", "x".into())),
+            (("id", "x"), FilterError::Id("x".into())),
+        ] {
+            assert_eq!(asked(&[pair]).unwrap().filter(NOW), Err(want));
+        }
+        assert_eq!(asked(&[("route", "/a"), ("route", "/b")]), Err(FilterError::Twice("route")));
+        assert_eq!(Asked::default().take("color", "red"), Ok(false));
+    }
+
+    #[test]
+    fn at_most_a_thousand_ids_are_read_and_each_counts_once() {
+        let some = |number: usize| vec![ID.to_owned(); number];
+        assert_eq!(ids(&some(MOST_IDS)).map(|ids| ids.len()), Ok(1));
+        assert_eq!(ids(&some(MOST_IDS + 1)), Err(FilterError::TooManyIds));
+    }
+}

@@ -1,0 +1,268 @@
+//! Shell. `/api/v1`: what is stored, and what an operator does with it. docs/api.md describes it for its users.
+//!
+//! Everything here is bounded: pages, documents, ids in a request, work at once, and the time for each of them.
+
+mod access;
+mod events;
+mod export;
+pub mod filter;
+mod overview;
+mod path;
+mod refusal;
+mod replay;
+mod replays;
+mod routes;
+mod standing;
+mod store;
+mod trend;
+mod view;
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::content::Content;
+use super::document::{self, document};
+use super::patience::Patience;
+use crate::admin::access::Asker;
+use crate::config::Role;
+use crate::queue::handle::Queue;
+use crate::queue::id::EventId;
+use crate::queue::time::Time;
+use crate::runtime::control::Control;
+use access::Who;
+use overview::Overview;
+use path::{Call, MISSING};
+use refusal::Refusal;
+use replays::Replays;
+use standing::Standing;
+use trend::Trend;
+
+/// The most bytes of a request's document: a thousand ids fit.
+const MAX_CONTENT: usize = 128 * 1024;
+
+/// How long the answer to a request may take that changes or counts many events.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Events with their content that are shown at once.
+const MOST_SHOWN_AT_ONCE: usize = 4;
+
+/// Exports at once.
+const MOST_EXPORTS: usize = 2;
+
+/// Requests at once that count or discard many events.
+const MOST_LONG: usize = 4;
+
+/// How often the backlog is looked at.
+const SAMPLE: Duration = Duration::from_secs(5);
+
+/// The pause before the rows of replays are asked for again, where the store could not be read.
+const LOAD_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the requests to the API share.
+#[derive(Debug)]
+pub(super) struct Api {
+    control: Arc<Control>,
+    replays: Replays,
+    trend: Mutex<Trend>,
+    shown: Semaphore,
+    exports: Arc<Semaphore>,
+    long: Semaphore,
+}
+
+impl Api {
+    /// The API of the server with these controls.
+    pub(super) fn new(control: &Arc<Control>) -> Self {
+        Self {
+            control: Arc::clone(control),
+            replays: Replays::default(),
+            trend: Mutex::default(),
+            shown: Semaphore::new(MOST_SHOWN_AT_ONCE),
+            exports: Arc::new(Semaphore::new(MOST_EXPORTS)),
+            long: Semaphore::new(MOST_LONG),
+        }
+    }
+
+    /// Goes on with replays of earlier runs, and looks at the backlog from time to time. Runs until it is dropped.
+    pub(super) async fn watch(&self) {
+        loop {
+            let pause = match self.control.queue() {
+                Some(queue) => {
+                    let loaded = self.replays.load(&self.control, queue).await;
+                    let statistics = queue.statistics();
+                    self.trend
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .sample(Instant::now(), &statistics);
+                    if loaded { SAMPLE } else { LOAD_AGAIN }
+                }
+                None => SAMPLE,
+            };
+            // This waits for the time alone.
+            let _elapsed = timeout(pause, pending::<()>()).await;
+        }
+    }
+
+    /// Whether a path belongs to the API.
+    pub(super) fn is_asked(path: &str) -> bool {
+        path == "/api" || path.starts_with("/api/")
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(
+        &self,
+        asker: Asker,
+        request: Request<Incoming>,
+        patience: &Patience,
+    ) -> Response<Content> {
+        match self.try_answer(asker, request, patience).await {
+            Ok(answer) => answer,
+            Err(refusal) => refused(&refusal),
+        }
+    }
+
+    async fn try_answer(
+        &self,
+        asker: Asker,
+        request: Request<Incoming>,
+        patience: &Patience,
+    ) -> Result<Response<Content>, Refusal> {
+        let call = Call::of(request.uri().path());
+        let needed = call.as_ref().map_or(Role::Read, Call::role);
+        let generation = self.control.generation();
+        let who = access::admit(asker, request.uri(), request.headers(), &generation.tokens, needed)?;
+        drop(generation);
+        let call = call.ok_or_else(|| Refusal::not_found(MISSING))?;
+        if request.method() != call.method() {
+            let mut answer = refused(&Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("{} is needed", call.method()),
+            ));
+            if let Ok(allow) = HeaderValue::from_str(call.method().as_str()) {
+                answer.headers_mut().insert(ALLOW, allow);
+            }
+            return Ok(answer);
+        }
+        let queue = self.control.queue().ok_or_else(Refusal::no_queue)?.clone();
+        let _later = self.replays.load(&self.control, &queue).await;
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let asked = Asking { api: self, queue, who, now: Time::of(SystemTime::now()), patience };
+        let found = match call {
+            Call::Queue => asked.overview(),
+            Call::Events => asked.list(&query).await?,
+            Call::Count => asked.count(&query).await?,
+            Call::Event(id) => asked.show(id, &query).await?,
+            Call::Export => return asked.export(&query),
+            Call::Replays => asked.replays(),
+            Call::Replay(id) => asked.replay(id)?,
+            Call::Discard => asked.discard(asked_for(request).await?).await?,
+            Call::StartReplay => {
+                let (status, found) = asked.start_replay(asked_for(request).await?).await?;
+                return Ok(Content::whole(document(status, &found)));
+            }
+            Call::CancelReplay(id) => asked.cancel_replay(id).await?,
+            Call::Pause => asked.pause(asked_for(request).await?).await?,
+            Call::Resume => asked.resume(asked_for(request).await?).await?,
+        };
+        Ok(Content::whole(document(StatusCode::OK, &found)))
+    }
+}
+
+/// One request, and what it is answered with.
+struct Asking<'a> {
+    api: &'a Api,
+    queue: Queue,
+    who: Who,
+    now: Time,
+    patience: &'a Patience,
+}
+
+impl Asking<'_> {
+    /// What the gateway knows of deliveries besides their store.
+    fn standing(&self) -> Standing {
+        let generation = self.api.control.generation();
+        let routes = generation.gateway.stored_names();
+        Standing {
+            under_way: self.queue.under_way(),
+            paused: self.queue.statistics().paused.into_iter().collect(),
+            routes: routes.map(|(name, copies)| (name.clone(), copies.to_vec())).collect(),
+        }
+    }
+
+    fn overview(&self) -> Value {
+        let generation = self.api.control.generation();
+        let (statistics, standing) = (self.queue.statistics(), self.standing());
+        let trend = self.api.trend.lock().unwrap_or_else(PoisonError::into_inner);
+        let storing = generation.gateway.storing_names();
+        Overview {
+            health: self.queue.health(),
+            statistics: &statistics,
+            standing: &standing,
+            storing: storing.map(|(name, copies)| (name.clone(), copies.to_vec())).collect(),
+            open_circuits: self.queue.open_circuits().into_iter().collect(),
+            trend: &trend,
+            at: Instant::now(),
+            now: self.now,
+        }
+        .document()
+    }
+
+    fn replays(&self) -> Value {
+        serde_json::json!({ "replays": self.api.replays.list() })
+    }
+
+    fn replay(&self, id: EventId) -> Result<Value, Refusal> {
+        self.api.replays.get(id).ok_or_else(|| Refusal::not_found("there is no such replay"))
+    }
+
+    /// A place among the requests that may take long.
+    fn may_take_long(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        let place = self.api.long.try_acquire().map_err(|_taken| {
+            Refusal::unavailable(format!("{MOST_LONG} requests of this kind are under way: try again"))
+        })?;
+        self.patience.extend(LONG);
+        Ok(place)
+    }
+}
+
+/// Reads the document of a request. Its type must be JSON: a form in a browser cannot send that.
+async fn asked_for<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
+    if !is_json(request.headers()) {
+        return Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send a JSON document with `content-type: application/json`",
+        ));
+    }
+    let content = document::content(request.into_body(), MAX_CONTENT).await.map_err(|answer| {
+        let why = match answer.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => format!("the document is larger than {MAX_CONTENT} bytes"),
+            _ => "the document is not complete".to_owned(),
+        };
+        Refusal::new(answer.status(), why)
+    })?;
+    serde_json::from_slice(&content)
+        .map_err(|error| Refusal::bad(format!("the document is not understood: {error}")))
+}
+
+fn is_json(fields: &HeaderMap) -> bool {
+    let media_type = fields.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+fn refused(refusal: &Refusal) -> Response<Content> {
+    let mut answer = document(refusal.status, &refusal.document());
+    if refusal.status == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static("Bearer realm=\"hookgate\"");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    Content::whole(answer)
+}

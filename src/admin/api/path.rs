@@ -1,0 +1,111 @@
+//! Pure. The paths of the API.
+
+use http::Method;
+
+use crate::config::Role;
+use crate::queue::id::EventId;
+
+/// What a path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Queue,
+    Events,
+    Count,
+    Event(EventId),
+    Export,
+    Discard,
+    Replays,
+    Replay(EventId),
+    StartReplay,
+    CancelReplay(EventId),
+    Pause,
+    Resume,
+}
+
+/// What there is instead of an unknown path.
+pub(super) const MISSING: &str = "there is no such path: GET /api/v1/queue, /api/v1/events, /api/v1/events/count, /api/v1/events/export, \
+     /api/v1/events/ID, /api/v1/replays, /api/v1/replays/ID; POST /api/v1/events/discard, /api/v1/events/replay, \
+     /api/v1/replays/ID/cancel, /api/v1/routes/pause, /api/v1/routes/resume";
+
+impl Call {
+    /// What a path asks for. `None` if there is no such path.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        let id = |text: &str| text.parse().ok();
+        let mut parts = path.strip_prefix("/api/v1/")?.split('/');
+        let parts = (parts.next()?, parts.next(), parts.next(), parts.next());
+        match parts {
+            ("queue", None, None, None) => Some(Self::Queue),
+            ("events", None, None, None) => Some(Self::Events),
+            ("events", Some("count"), None, None) => Some(Self::Count),
+            ("events", Some("export"), None, None) => Some(Self::Export),
+            ("events", Some("discard"), None, None) => Some(Self::Discard),
+            ("events", Some("replay"), None, None) => Some(Self::StartReplay),
+            ("events", Some(event), None, None) => id(event).map(Self::Event),
+            ("replays", None, None, None) => Some(Self::Replays),
+            ("replays", Some(replay), None, None) => id(replay).map(Self::Replay),
+            ("replays", Some(replay), Some("cancel"), None) => id(replay).map(Self::CancelReplay),
+            ("routes", Some("pause"), None, None) => Some(Self::Pause),
+            ("routes", Some("resume"), None, None) => Some(Self::Resume),
+            _ => None,
+        }
+    }
+
+    /// The method that it needs: POST for every change.
+    pub(super) const fn method(&self) -> Method {
+        match self.role() {
+            Role::Read => Method::GET,
+            Role::Operate => Method::POST,
+        }
+    }
+
+    /// The role that it needs.
+    pub(super) const fn role(&self) -> Role {
+        match self {
+            Self::Queue
+            | Self::Events
+            | Self::Count
+            | Self::Event(_)
+            | Self::Export
+            | Self::Replays
+            | Self::Replay(_) => Role::Read,
+            Self::Discard | Self::StartReplay | Self::CancelReplay(_) | Self::Pause | Self::Resume => {
+                Role::Operate
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_known_whole_or_not_at_all() {
+        let id = EventId::from_bytes([0x70; 16]);
+        let path = |text: &str| Call::of(&text.replace("ID", &id.to_string()));
+        assert_eq!(path("/api/v1/events/ID"), Some(Call::Event(id)));
+        assert_eq!(path("/api/v1/replays/ID/cancel"), Some(Call::CancelReplay(id)));
+        assert_eq!(path("/api/v1/events/export"), Some(Call::Export));
+        for unknown in [
+            "/api",
+            "/api/v1",
+            "/api/v1/",
+            "/api/v2/events",
+            "/api/v1/events/",
+            "/api/v1/events/x",
+            "/api/v1/events/ID/x",
+            "/api/v1/replays/ID/cancel/x",
+        ] {
+            assert_eq!(path(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn every_change_is_a_post_that_needs_the_role() {
+        for path in ["events/discard", "events/replay", "routes/pause", "routes/resume"] {
+            let call = Call::of(&format!("/api/v1/{path}")).unwrap();
+            assert_eq!((call.method(), call.role()), (Method::POST, Role::Operate), "{path}");
+        }
+        assert_eq!(Call::Events.method(), Method::GET);
+    }
+}

@@ -1,0 +1,52 @@
+//! Pure. A refusal of `/api`: a status code and a sentence.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+/// Why a request is not answered as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) error: String,
+    /// A word for programs, where the status code says too little.
+    pub(super) reason: Option<&'static str>,
+}
+
+impl Refusal {
+    /// A refusal with this sentence.
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), reason: None }
+    }
+
+    /// The request is not understood.
+    pub(super) fn bad(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    /// There is no such thing.
+    pub(super) fn not_found(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error)
+    }
+
+    /// The store does not answer, or the gateway has too much of this to do.
+    pub(super) fn unavailable(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+
+    /// The gateway has no queue.
+    pub(super) fn no_queue() -> Self {
+        Self { reason: Some("no_queue"), ..Self::not_found(NO_QUEUE) }
+    }
+
+    /// The document of the answer.
+    pub(super) fn document(&self) -> Value {
+        match self.reason {
+            Some(reason) => json!({ "error": self.error, "reason": reason }),
+            None => json!({ "error": self.error }),
+        }
+    }
+}
+
+/// What to do where there is no queue.
+const NO_QUEUE: &str = "this gateway stores no events: add `[queue]` with `store = \"/var/lib/hookgate/events.db\"` \
+                        to gateway.toml, `delivery = \"queue\"` or `\"fallback\"` to a route, and restart it";

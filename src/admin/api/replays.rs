@@ -1,0 +1,241 @@
+//! Shell. The replays of the gateway: each is a task that sends events again at its own rate, and goes on after a restart.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::refusal::Refusal;
+use super::replay::{Progress, Replay};
+use super::store;
+use crate::queue::handle::Queue;
+use crate::queue::id::EventId;
+use crate::queue::store::Change;
+use crate::queue::time::Time;
+use crate::runtime::control::Control;
+
+/// The most replays that run at once.
+const MOST_RUNNING: usize = 8;
+
+/// The most replays that are remembered. The oldest that has ended is forgotten first.
+const MOST_KEPT: usize = 100;
+
+/// The pause after the store has refused a step.
+const BACKOFF: Duration = Duration::from_secs(1);
+
+/// The replays of the gateway.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Replays(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Whether the rows of the store were read.
+    loaded: bool,
+    all: BTreeMap<EventId, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    replay: Replay,
+    cancelled: CancellationToken,
+    /// Held while a row of the replay is written, so that rows are written in the order of what they say.
+    writing: Arc<AsyncMutex<()>>,
+}
+
+impl Entry {
+    fn new(replay: Replay) -> Self {
+        Self { replay, cancelled: CancellationToken::new(), writing: Arc::default() }
+    }
+}
+
+impl Replays {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the replays from the store, and goes on with those that had not ended. Returns whether that was possible.
+    pub(super) async fn load(&self, control: &Arc<Control>, queue: &Queue) -> bool {
+        if self.lock().loaded {
+            return true;
+        }
+        let Ok(rows) = store::read(queue, |store| store.jobs()).await else { return false };
+        let mut running = Vec::new();
+        {
+            let mut inner = self.lock();
+            if std::mem::replace(&mut inner.loaded, true) {
+                return true;
+            }
+            for row in rows {
+                let Some(replay) = Replay::read(&row) else { continue };
+                if replay.state == Progress::Running {
+                    running.push(row.id);
+                }
+                inner.all.insert(row.id, Entry::new(replay));
+            }
+        }
+        for id in running {
+            info!(replay = %id, "a replay goes on after the restart");
+            self.spawn(control, queue, id);
+        }
+        true
+    }
+
+    /// Starts a replay.
+    pub(super) async fn start(
+        &self,
+        control: &Arc<Control>,
+        queue: &Queue,
+        id: EventId,
+        replay: Replay,
+    ) -> Result<Value, Refusal> {
+        let mut changes = Vec::new();
+        {
+            let mut inner = self.lock();
+            if !inner.loaded {
+                return Err(Refusal::unavailable("the replays of the last run are not yet known: try again"));
+            }
+            let is_running = |entry: &&Entry| entry.replay.state == Progress::Running;
+            if inner.all.values().filter(is_running).count() >= MOST_RUNNING {
+                return Err(Refusal::unavailable(format!(
+                    "{MOST_RUNNING} replays are running: cancel one, or wait for one to end"
+                )));
+            }
+            while inner.all.len() >= MOST_KEPT {
+                let ended = inner.all.iter().find(|(_, entry)| entry.replay.state != Progress::Running);
+                let Some(oldest) = ended.map(|(id, _)| *id) else { break };
+                inner.all.remove(&oldest);
+                changes.push(Change::RemoveJob(oldest));
+            }
+            // It has its place before its row is written, so that no others take it meanwhile.
+            inner.all.insert(id, Entry::new(replay.clone()));
+        }
+        changes.push(Change::SaveJob(replay.row(id)));
+        if let Err(refused) = queue.change_all(changes).await {
+            self.lock().all.remove(&id);
+            return Err(Refusal::unavailable(refused.to_string()));
+        }
+        self.spawn(control, queue, id);
+        Ok(replay.document(id))
+    }
+
+    /// The replay as a document.
+    pub(super) fn get(&self, id: EventId) -> Option<Value> {
+        self.lock().all.get(&id).map(|entry| entry.replay.document(id))
+    }
+
+    /// All of them, the latest first.
+    pub(super) fn list(&self) -> Vec<Value> {
+        self.lock().all.iter().rev().map(|(id, entry)| entry.replay.document(*id)).collect()
+    }
+
+    /// Ends a replay. What it has sent again stays so.
+    pub(super) async fn cancel(&self, queue: &Queue, id: EventId) -> Result<Value, Refusal> {
+        let not_there = || Refusal::not_found("there is no such replay");
+        let (cancelled, writing) = {
+            let inner = self.lock();
+            let entry = inner.all.get(&id).ok_or_else(not_there)?;
+            (entry.cancelled.clone(), Arc::clone(&entry.writing))
+        };
+        cancelled.cancel();
+        let _writing = writing.lock().await;
+        let replay = {
+            let mut inner = self.lock();
+            let entry = inner.all.get_mut(&id).ok_or_else(not_there)?;
+            if entry.replay.state == Progress::Running {
+                entry.replay.end(Progress::Cancelled, Time::of(SystemTime::now()));
+            }
+            entry.replay.clone()
+        };
+        let saved = queue.change(Change::SaveJob(replay.row(id))).await;
+        saved.map_err(|refused| Refusal::unavailable(refused.to_string()))?;
+        Ok(replay.document(id))
+    }
+
+    fn spawn(&self, control: &Arc<Control>, queue: &Queue, id: EventId) {
+        let (replays, control, queue) = (self.clone(), Arc::clone(control), queue.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = replays.run(&queue, id) => {}
+                // The row says that it runs, so it goes on after the start.
+                () = control.ending() => {}
+            }
+        });
+    }
+
+    async fn run(&self, queue: &Queue, id: EventId) {
+        let mut next = Instant::now();
+        loop {
+            let Some((replay, cancelled, writing)) = self.running(id) else { return };
+            // The replay is cancelled, or its next step is due.
+            if timeout_at(next, cancelled.cancelled()).await.is_ok() {
+                return;
+            }
+            match self.step(queue, id, &replay, &writing).await {
+                Ok(0) => return,
+                Ok(events) => {
+                    let pause = replay.pause(events);
+                    let planned = next.checked_add(pause).unwrap_or(next);
+                    // A store that was slow is not made up for by a burst.
+                    next = planned.max(Instant::now().checked_sub(pause).unwrap_or(planned));
+                }
+                Err(refusal) => {
+                    if let Some(entry) = self.lock().all.get_mut(&id)
+                        && entry.replay.waits.replace(refusal.error.clone()).is_none()
+                    {
+                        warn!(replay = %id, why = refusal.error, "a replay does not get on");
+                    }
+                    let _elapsed = timeout(BACKOFF, cancelled.cancelled()).await;
+                }
+            }
+        }
+    }
+
+    /// The replay, if it has not ended.
+    fn running(&self, id: EventId) -> Option<(Replay, CancellationToken, Arc<AsyncMutex<()>>)> {
+        let inner = self.lock();
+        let entry = inner.all.get(&id).filter(|entry| entry.replay.state == Progress::Running)?;
+        Some((entry.replay.clone(), entry.cancelled.clone(), Arc::clone(&entry.writing)))
+    }
+
+    /// Sends the next events again. Returns how many there were; none at the end.
+    async fn step(
+        &self,
+        queue: &Queue,
+        id: EventId,
+        replay: &Replay,
+        writing: &AsyncMutex<()>,
+    ) -> Result<usize, Refusal> {
+        let (filter, cursor, most) = (replay.filter.clone(), replay.cursor(), replay.step());
+        let events = store::read(queue, move |store| store.ids(&filter, cursor, most)).await?;
+        let _writing = writing.lock().await;
+        let Some((mut replay, _, _)) = self.running(id) else { return Ok(0) };
+        let mut changes: Vec<_> = events.iter().map(|event| Change::Replay(*event)).collect();
+        match events.last() {
+            // The row says what was sent before it. Where it says less, because the process has ended between two commits,
+            // a few events are sent twice.
+            Some(last) => {
+                let all = u64::try_from(events.len()).unwrap_or(u64::MAX);
+                replay.advance(*last, all);
+            }
+            None => replay.end(Progress::Done, Time::of(SystemTime::now())),
+        }
+        changes.push(Change::SaveJob(replay.row(id)));
+        let met = queue.change_all(changes).await;
+        let met = met.map_err(|refused| Refusal::unavailable(refused.to_string()))?;
+        let gone = met.iter().take(events.len()).filter(|met| **met == 0).count();
+        let mut inner = self.lock();
+        if let Some(entry) = inner.all.get_mut(&id) {
+            replay.correct(u64::try_from(gone).unwrap_or(0));
+            if replay.state == Progress::Done {
+                info!(replay = %id, replayed = replay.replayed, "a replay is done");
+            }
+            entry.replay = replay;
+        }
+        Ok(events.len())
+    }
+}

@@ -1,0 +1,60 @@
+//! Shell. The content of an answer: whole, or sent as it is made.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use tokio::sync::mpsc::Receiver;
+
+/// The content of an answer.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// It is there.
+    Whole(Full<Bytes>),
+    /// Its pieces come one after the other. An error breaks the answer off, so that it does not look complete.
+    Pieces(Receiver<io::Result<Bytes>>),
+}
+
+impl Content {
+    /// The answer with its content.
+    pub(super) fn whole(answer: Response<Full<Bytes>>) -> Response<Self> {
+        answer.map(Self::Whole)
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Whole(content) => Pin::new(content)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+            Self::Pieces(pieces) => {
+                pieces.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(content) => content.is_end_stream(),
+            Self::Pieces(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(content) => content.size_hint(),
+            Self::Pieces(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Shell. How long a connection to the admin listener may last.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// The limit of a connection, which the answer to a long request extends.
+#[derive(Clone, Debug)]
+pub(super) struct Patience(watch::Sender<Duration>);
+
+impl Patience {
+    /// A limit from the accept on.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self(watch::Sender::new(limit))
+    }
+
+    /// Extends the limit to this time from the accept on.
+    pub(super) fn extend(&self, limit: Duration) {
+        self.0.send_if_modified(|known| {
+            let is_longer = limit > *known;
+            *known = limit.max(*known);
+            is_longer
+        });
+    }
+
+    /// Waits for the work, but no longer than the limit allows. `None` if it took too long.
+    pub(super) async fn bound<T>(&self, began: Instant, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        let mut limit = self.0.subscribe();
+        loop {
+            let end = began.checked_add(*limit.borrow_and_update())?;
+            tokio::select! {
+                done = &mut work => return Some(done),
+                () = sleep_until(end) => return None,
+                // The sender is `self`.
+                _extended = limit.changed() => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_may_take_as_long_as_the_extended_limit() {
+        let (start, patience) = (Instant::now(), Patience::new(Duration::from_secs(5)));
+        let seconds = |seconds| sleep_until(start + Duration::from_secs(seconds));
+        let work = async {
+            patience.extend(Duration::from_secs(60));
+            seconds(60 - 1).await;
+        };
+        assert_eq!(patience.bound(start, work).await, Some(()));
+        assert_eq!(patience.bound(start, seconds(61)).await, None);
+        patience.extend(Duration::from_secs(1));
+        let start = Instant::now();
+        let later = sleep_until(start + Duration::from_secs(59));
+        assert_eq!(patience.bound(start, later).await, Some(()), "a limit is never shortened");
+    }
+}
