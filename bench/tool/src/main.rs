@@ -16,10 +16,13 @@
 //!       open until its standard input closes.
 //!   benchtool hash --body FILE --seconds S
 //!       CPU microseconds of one bare HMAC-SHA256 of the file.
+//!   benchtool floor --conns N --body FILE --file PATH --seconds S
+//!       Batches of N records of the file to a preallocated file, each with an fdatasync: the floor of any store.
 
 use sha2::{Digest, Sha256};
 use std::time::Instant;
 
+mod floor;
 mod load;
 mod message;
 mod sys;
@@ -45,6 +48,7 @@ fn main() {
     let cmd = args.next().unwrap_or_default();
     let (mut port, mut conns, mut seconds, mut rate, mut response_bytes) =
         (0u16, 1usize, 1.0f64, 0.0f64, 0usize);
+    let mut file = String::new();
     let (mut warmup, mut pids) = (0.0f64, Vec::new());
     let (mut path, mut method, mut body, mut headers) =
         ("/hook".to_string(), "POST".to_string(), Vec::new(), String::new());
@@ -59,11 +63,15 @@ fn main() {
             "--rate" => rate = v.parse().unwrap(),
             "--response-bytes" => response_bytes = v.parse().unwrap(),
             "--path" => path = v,
+            "--file" => file = v,
             "--method" => method = v,
             "--body" => body = std::fs::read(&v).expect("body file"),
             "--header" => headers.push_str(&format!("{v}\r\n")),
             _ => panic!("unknown option {a}"),
         }
+    }
+    if cmd == "floor" {
+        return floor::floor(&file, &body, conns, seconds);
     }
     let mut message = format!(
         "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: benchtool\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n",
