@@ -137,6 +137,8 @@ pub struct Event {
     /// The head, as it will be forwarded.
     head: Vec<u8>,
     content: Bytes,
+    /// The checksum of its record. It is computed where the request is served, not by the thread that writes.
+    checksum: Checksum,
     /// The first attempt, if the request was forwarded directly before it was stored.
     attempted: Option<FirstAttempt>,
 }
@@ -206,7 +208,8 @@ impl Event {
         };
         let copies = copies.iter().map(|address| Upstream::Copy(Arc::clone(address)));
         let upstreams = std::iter::once(Upstream::Main).chain(copies).collect();
-        Self { info, upstreams, head, content, attempted: None }
+        let checksum = checksum(&info, &head, &content);
+        Self { info, upstreams, head, content, checksum, attempted: None }
     }
 
     /// Adds the direct attempt that failed.
@@ -237,6 +240,12 @@ impl Event {
     #[must_use]
     pub fn content(&self) -> &[u8] {
         &self.content
+    }
+
+    /// The checksum of its record.
+    #[must_use]
+    pub fn checksum(&self) -> &Checksum {
+        &self.checksum
     }
 
     /// The direct attempt that failed, if there was one.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::queue::event::{
     Attempt, Checksum, DuplicateKey, Event, EventInfo, MOST_KEPT_OF_RESPONSE, OrderKey, Record, RouteName,
-    StoredEvent, Upstream, checksum,
+    StoredEvent, Upstream,
 };
 use crate::queue::id::EventId;
 use crate::queue::store::{
@@ -223,7 +223,7 @@ impl Tables {
             info: info.clone(),
             bytes: Some((event.head().to_vec(), event.content().to_vec())),
             length: u64::try_from(event.content().len()).unwrap_or(u64::MAX),
-            checksum: checksum(info, event.head(), event.content()),
+            checksum: *event.checksum(),
         };
         self.events.insert(seq, row);
         if let Some(key) = info.duplicate {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::queue::event::{Attempt, DuplicateKey, Event, EventInfo, RouteName, Upstream, checksum};
+use crate::queue::event::{Attempt, DuplicateKey, Event, EventInfo, RouteName, Upstream};
 use crate::queue::id::EventId;
 use crate::queue::sqlite::counts::{Counted, Counters};
 use crate::queue::sqlite::names::{Names, find_route};
@@ -168,7 +168,7 @@ impl<'w> Work<'w> {
             duplicate.map(|key| key.digest),
             duplicate.map(|key| of_time(key.until)),
             i64::try_from(event.content().len()).unwrap_or(i64::MAX),
-            checksum(info, event.head(), event.content()),
+            event.checksum(),
         ])?;
         let sql = "insert into content (seq, head, content) values (?1, ?2, ?3)";
         self.connection.prepare_cached(sql)?.execute(params![seq, event.head(), event.content()])?;

@@ -307,13 +307,13 @@ impl Writer {
             }
             asked.answer(Ok(met));
         }
+        let mut ready: BTreeSet<Destination> = committed.ready.into_iter().collect();
         for (event, memory, ids) in stored {
-            self.deliver(*event, &ids);
+            self.deliver(*event, &ids, &mut ready);
             drop(memory);
         }
-        for destination in committed.ready {
-            self.look(destination);
-        }
+        // Once for each destination, however many of its events were committed.
+        ready.into_iter().for_each(|destination| self.look(destination));
         if let Some(store) = &mut self.store
             && let Err(error) = store.between_commits()
         {
@@ -321,8 +321,9 @@ impl Writer {
         }
     }
 
-    /// Hands the deliveries of an event over: in memory where they are due for certain.
-    fn deliver(&mut self, event: Event, ids: &[DeliveryId]) {
+    /// Hands the deliveries of an event over: in memory where they are due for certain. The destinations of the others become
+    /// `ready`.
+    fn deliver(&mut self, event: Event, ids: &[DeliveryId], ready: &mut BTreeSet<Destination>) {
         let route = event.info().route.clone();
         let destinations =
             event.upstreams().iter().map(|upstream| (upstream.clone(), event.attempted().is_some()));
@@ -342,7 +343,7 @@ impl Writer {
                     self.untold.insert(destination);
                 }
             } else {
-                self.look(destination);
+                ready.insert(destination);
             }
         }
     }
