@@ -21,6 +21,8 @@ use crate::queue::event::{
     Receipt,
 };
 use crate::queue::id::EventId;
+use crate::queue::retry::{self, Clocks, Ended, Spent, retry_after};
+use crate::queue::store::Next;
 use crate::queue::time::Time;
 use crate::routing::model::{Scalar, scalars};
 use crate::signature::{AuthenticRequest, Deliverable, Fields as _};
@@ -135,13 +137,14 @@ async fn fall_back<R: Resources, C: Content>(
             return result.map(Served::Relayed).map_err(|error| undelivered(&error, record));
         }
         let attempt = attempt(&result, Time::of(began), record.upstream_took.unwrap_or_default());
-        failed = Some((result, attempt));
+        match due(resources, route, &result, &attempt, arrived.received) {
+            Some(due) => failed = Some((result, FirstAttempt { attempt, due })),
+            // The route gives up after such an answer: the sender gets it.
+            None => return result.map(Served::Relayed).map_err(|error| undelivered(&error, record)),
+        }
     }
-    let first = failed.as_ref().map(|(_, attempt)| {
-        let wait = route.delivery.retry.schedule.first().copied().unwrap_or_default();
-        FirstAttempt { attempt: attempt.clone(), due: Time::of(resources.wall_clock()).plus(wait) }
-    });
-    match (store(resources, route, arrived, event, first, record).await, failed) {
+    let (result, first) = failed.unzip();
+    match (store(resources, route, arrived, event, first, record).await, result) {
         (Ok(receipt), _) => {
             if let Some(claim) = claim {
                 claim.stored();
@@ -149,9 +152,32 @@ async fn fall_back<R: Resources, C: Content>(
             Ok(acknowledged(route, &receipt))
         }
         // It is not stored: the sender gets what it would have got without a store.
-        (Err(_), Some((Ok(response), _))) => Ok(Served::Relayed(response)),
-        (Err(_), Some((Err(error), _))) => Err(undelivered(&error, record)),
+        (Err(_), Some(Ok(response))) => Ok(Served::Relayed(response)),
+        (Err(_), Some(Err(error))) => Err(undelivered(&error, record)),
         (Err(refused), None) => Err(refused),
+    }
+}
+
+/// When a request is tried again whose direct attempt has failed; `None` if it is not.
+fn due<R: Resources>(
+    resources: &R,
+    route: &Route,
+    result: &Result<UpstreamResponse<R::Body>, ForwardError>,
+    attempt: &Attempt,
+    received: SystemTime,
+) -> Option<Time> {
+    let now = resources.wall_clock();
+    let asked = result.as_ref().ok().and_then(|response| response.head.only_value("retry-after"));
+    let ended = Ended {
+        outcome: attempt.outcome,
+        status: attempt.status,
+        retry_after: asked.and_then(|value| retry_after(value, now)),
+    };
+    let spent = Spent { attempts: 0, since: Time::of(received), spends: true };
+    let clocks = Clocks { wall: Time::of(now), steady: Time::of(now) };
+    match retry::next(&route.delivery.retry, &ended, spent, clocks, resources.random()) {
+        Next::Again { due, .. } => Some(due),
+        Next::Delivered | Next::Dead(_) => None,
     }
 }
 

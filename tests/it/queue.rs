@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
+use hookgate::queue::time::Time;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -131,6 +132,28 @@ fn a_fallback_passes_the_apps_answer_on_and_stores_what_the_app_cannot_take() {
     let requests = upstream.wait_for(4);
     assert_eq!(contents(&requests), [&b"a"[..], b"no", b"b", b"b"]);
     assert_eq!(ids(&requests)[2..], [id.clone(), id], "the direct attempt has the same id");
+    wait_until_queued(&gateway, 0);
+}
+
+#[test]
+fn a_fallback_waits_as_long_as_the_app_asks_and_stores_nothing_that_the_route_gives_up_on() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 3600\r\ncontent-length: 4\r\n\r\ndown",
+    );
+    let retry = "[retry]\nschedule = [\"50ms\", \"2h\"]\nmax_age = \"3d\"";
+    let fallback = "delivery = \"fallback\"";
+    let gateway = gateway().queue(retry).route_with(PATH, &upstream.url(), fallback).start();
+    let id = store(&gateway, FIXTURE).parse().unwrap();
+    let now = Time::of(SystemTime::now());
+    let detail = gateway.control().queue().unwrap().read(|store| store.detail(id)).unwrap().unwrap();
+    let delivery = &detail.summary.deliveries[0];
+    assert_eq!(delivery.attempts, 1);
+    assert!(delivery.due.since(now) > Duration::from_secs(3500), "{delivery:?}");
+    drop(gateway);
+    let lines = format!("{fallback}\nretry = {{ give_up_on = [503] }}");
+    let gateway = crate::support::gateway().queue("").route_with(PATH, &upstream.url(), &lines).start();
+    let response = exchange(&gateway, &post(FIXTURE));
+    assert_eq!((response.status, response.text().as_str()), (503, "down"));
     wait_until_queued(&gateway, 0);
 }
 
