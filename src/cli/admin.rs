@@ -31,7 +31,7 @@ pub(super) fn origin(
     let admin = load::load_admin(file).map_err(|error| configuration::failure(terminal, file, &error))?;
     of_config(admin.as_ref()).ok_or_else(|| {
         let what = match admin {
-            None => format!("{} has no `[admin]`: nobody can ask the gateway how it is", file.display()),
+            None => format!("{} has no `[admin]`: the gateway cannot be asked how it is", file.display()),
             Some(_) => format!("{} leaves the admin listener's port to the system", file.display()),
         };
         Failure::config(what).hint(HOW_TO_TURN_IT_ON)

@@ -14,7 +14,7 @@ pub(super) enum Forgery {
     Malformed,
     /// A byte of the body changed after signing
     Tampered,
-    /// Signed with a secret that nobody has
+    /// Signed with a secret that is configured nowhere
     WrongSecret,
     /// The signature twice
     Duplicate,
@@ -40,7 +40,7 @@ impl Forgery {
             Self::Missing => "without a signature",
             Self::Malformed => "with a signature that lacks its last digit",
             Self::Tampered => "with one byte changed after signing",
-            Self::WrongSecret => "signed with a secret that nobody has",
+            Self::WrongSecret => "signed with a secret that is configured nowhere",
             Self::Duplicate => "with its signature twice",
             Self::Expired => "signed too long ago",
         }

@@ -234,7 +234,7 @@ fn model(config: &Config, path: &str) -> Result<String, Failure> {
 /// A verifier with a random key.
 fn with_random_key(scheme: &Scheme) -> Result<Verifier, Failure> {
     let unable = |error| Failure::failed("cannot make up a secret").because(error);
-    let name = "of a stranger";
+    let name = "of another sender";
     let made = if scheme.algorithm.is_symmetric() {
         let key = Key::new(input::random_secret().map_err(unable)?.as_bytes().to_vec());
         Verifier::new(scheme.clone(), vec![Secret { name: name.into(), key, not_after: None }])

@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-/// How long a pipe may deliver nothing. Guards against a pipe that nobody writes to; long enough for a program that first
+/// How long a pipe may deliver nothing. Guards against a pipe without a writer; long enough for a program that first
 /// asks its user something.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -200,7 +200,7 @@ impl Read for Stream {
             let read = self.file.read(buffer);
             let Some(patience) = self.patience else { return read };
             match read {
-                // A pipe that nobody has written to yet reads as if it were at its end.
+                // A pipe that has not been written to yet reads as if it were at its end.
                 Ok(0) if !self.begun && !buffer.is_empty() => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(_) | Err(_) => {

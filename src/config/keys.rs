@@ -50,10 +50,10 @@ pub(super) const SERVER: &[Key] = &[
         .about("Whether a second hookgate may listen on the same addresses, for an upgrade."),
     Key::new("unix_mode", Value::Text("^0?[0-7]{3}$"))
         .or("\"0660\"")
-        .about("The mode of the unix sockets' files, in octal: whoever may write to one may connect."),
+        .about("The mode of the unix sockets' files, in octal: a user who may write to one may connect."),
     Key::new("proxy_protocol", Value::Table(PROXY_PROTOCOL)).about(
         "Proxies that announce the client at the beginning of each connection (PROXY protocol, version 1 \
-         or 2). They must; nobody else is believed.",
+         or 2). They must announce it; no other client is believed.",
     ),
     Key::new("workers", Value::Count { least: 1, most: MOST_WORKERS }).about(
         "Threads, each with its own listener and its own connections to the upstreams. Default: one per \
@@ -78,7 +78,7 @@ pub(super) const PROXY_PROTOCOL: &[Key] = &[
     )
     .required()
     .about(
-        "The proxies: addresses, networks such as 10.0.0.0/8, or unix for whoever connects to a unix \
+        "The proxies: addresses, networks such as 10.0.0.0/8, or unix for every client of a unix \
          socket.",
     ),
     Key::new("listen", LISTENERS)
@@ -170,7 +170,7 @@ pub(super) const LOG: &[Key] = &[
         .or("\"auto\"")
         .about("pretty for people, json for programs, auto: pretty on a terminal and json otherwise."),
     Key::new("level", Value::Word(|| words(&LEVELS))).or("\"info\"").about(
-        "error: somebody must act; warn: somebody should look; info: what happens; debug and trace: what \
+        "error: an operator must act; warn: an operator should look; info: what happens; debug and trace: what \
          happens inside.",
     ),
     Key::new("access", Value::Word(|| words(&ACCESS)))
@@ -252,7 +252,7 @@ pub(super) const CHALLENGE: &[Key] = &[
         .about("What tells a challenge from an event: by JSON pointer in the content, by name in the query."),
     Key::new("value", Value::Text("^/")).about("Where in the content the value is that is answered with."),
     Key::new("query", Value::Text("."))
-        .about("The parameter of the query that is answered with, of a GET that nobody signs."),
+        .about("The parameter of the query that is answered with, of an unsigned GET."),
     Key::new("token", Value::Text("."))
         .about("The parameter of the query that verify_token is compared with."),
     Key::new("answer", Value::Either(&[Value::Text(""), Value::Named { name: "", value: &TEXT_OR_NUMBER }]))

@@ -207,7 +207,7 @@ fn random_suffix() -> String {
 }
 
 /// Refuses a path with a socket that another process listens on, unless it is shared (`reuse_port`), or with a file that is not
-/// a socket. A socket that nobody listens on is stale and is replaced.
+/// a socket. A socket without a listener is stale and is replaced.
 fn refuse_if_taken(path: &Path, sharing: Sharing) -> io::Result<Found> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,

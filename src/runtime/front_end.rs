@@ -1,4 +1,4 @@
-//! Shell. Who serves the connections that are accepted: our own HTTP/1, unless whoever starts the server has another.
+//! Shell. Who serves the connections that are accepted: our own HTTP/1, unless the caller that starts the server names another.
 
 use std::pin::Pin;
 use std::rc::Rc;

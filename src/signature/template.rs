@@ -277,7 +277,7 @@ pub enum TemplateFault {
     #[error("there is no such part")]
     Unknown,
     /// Two parts of any length, with nothing between them.
-    #[error("nothing stands between these parts, so that a stranger could move the border between them")]
+    #[error("nothing stands between these parts, so that a forger could move the border between them")]
     NothingBetween,
     /// The content's digest is in a query that is not signed.
     #[error("the query that has the digest is not signed, so that any content would verify")]

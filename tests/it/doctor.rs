@@ -257,7 +257,7 @@ fn an_upstream_that_is_down_is_a_problem() {
         + "[[routes]]\npath = \"/b\"\nupstream = \"unix:/nonexistent/app.sock\"\n";
     let report = setup.start(&text).doctor(&[]);
     assert_eq!(report.code, Some(1));
-    report.assert("upstream", "problem", "nobody listens there | start the app");
+    report.assert("upstream", "problem", "nothing listens there | start the app");
     report.assert("upstream", "problem", "unix:/nonexistent/app.sock | nothing is there");
 }
 

@@ -37,20 +37,20 @@ pub(super) enum Behind {
 pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Finding {
     let finding = match behind {
         Behind::Nobody(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            Finding::ok(BYPASS, "nobody answers there, as seen from this machine")
+            Finding::ok(BYPASS, "nothing answers there, as seen from this machine")
         }
         Behind::Nobody(error) if error.kind() == ErrorKind::TimedOut => {
             let limit = write_duration(limit);
-            Finding::ok(BYPASS, format!("nobody answers there within {limit}, as seen from this machine"))
+            Finding::ok(BYPASS, format!("nothing answers there within {limit}, as seen from this machine"))
         }
         Behind::Nobody(error) => Finding::warning(
             BYPASS,
             format!("it cannot be told: {error}"),
-            "is the URL right? try it from a machine outside, as strangers would",
+            "is the URL right? try it from a machine outside",
         ),
         Behind::Silent if url.is_tls => Finding::warning(
             BYPASS,
-            "somebody accepts connections there; who it is cannot be told, as hookgate speaks no TLS",
+            "a program accepts connections there; which one cannot be told, as hookgate speaks no TLS",
             format!(
                 "look with `curl -i -X POST {}`: only a refusal by hookgate is good (401, with a `reason`)",
                 url.text
@@ -58,7 +58,7 @@ pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Find
         ),
         Behind::Silent => Finding::warning(
             BYPASS,
-            "somebody accepts connections there, and does not answer an HTTP request",
+            "a program accepts connections there, and does not answer an HTTP request",
             CLOSE_IT,
         ),
         Behind::Hookgate(reason) => {
@@ -70,12 +70,12 @@ pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Find
                 "something other than hookgate answers there ({}), to this machine at least",
                 status.as_u16()
             ),
-            "over loopback it may; name the address that strangers would use",
+            "over loopback it may; name the address that a client from outside would use",
         ),
         Behind::Other(status) => Finding::problem(
             BYPASS,
             format!(
-                "something other than hookgate answers there ({}): whoever knows this address may get past the signatures",
+                "something other than hookgate answers there ({}): a client that knows this address may get past the signatures",
                 status.as_u16()
             ),
             CLOSE_IT,

@@ -18,7 +18,7 @@ pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &io::Result<()
             "the user that asks may not connect to it",
             "ask as the user that the gateway runs as; it needs to be allowed to write to the socket",
         ),
-        Err((ErrorKind::ConnectionRefused, _)) => problem("nobody listens there".to_owned()),
+        Err((ErrorKind::ConnectionRefused, _)) => problem("nothing listens there".to_owned()),
         Err((ErrorKind::NotFound, _)) => problem("nothing is there".to_owned()),
         Err((ErrorKind::TimedOut, _)) => {
             problem(format!("no connection within {} (`connect_timeout`)", write_duration(limit)))
@@ -227,7 +227,7 @@ pub(super) fn route(path: &str, listener: &str, heard: &Heard) -> Finding {
         ),
         Heard::Nobody(why) => Finding::problem(
             ROUTE,
-            format!("nobody answers at {listener}: {why}"),
+            format!("nothing answers at {listener}: {why}"),
             "is the gateway running, and does it listen there?",
         ),
     };
@@ -238,7 +238,7 @@ pub(super) fn route(path: &str, listener: &str, heard: &Heard) -> Finding {
 pub(super) fn admin_is_open(address: &str) -> Finding {
     Finding::warning(
         "admin",
-        "listens on an address that other hosts may reach: whoever does sees routes, names of secrets and what is counted",
+        "listens on an address that other hosts may reach: their users see routes, names of secrets and what is counted",
         "bind it to 127.0.0.1, or let a firewall or network policy keep all others from it",
     )
     .of(address)

@@ -251,7 +251,7 @@ Examples (beside a running gateway with [admin] and [queue]):
 Exit codes:
   0   done
   1   what was asked for failed, or there is no such event
-  2   wrong usage, or nobody to ask and no --yes
+  2   wrong usage, or no terminal to ask on and no --yes
   78  the configuration is wrong";
 
 #[cfg(test)]

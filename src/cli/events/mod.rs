@@ -294,11 +294,11 @@ async fn selection(api: &Api, which: &Which) -> Result<Value, Failure> {
 /// Asks the person at the terminal.
 ///
 /// # Errors
-/// Wrong usage, if there is nobody to ask or the answer is not `y` or `yes`.
+/// Wrong usage, if there is no terminal to ask on, or the answer is not `y` or `yes`.
 fn ask(terminal: &mut Terminal, question: &str, otherwise: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(format!(
-            "{question} Standard input is no terminal, so nobody can be asked"
+            "{question} Standard input is no terminal, so the question cannot be asked"
         ))
         .hint("--yes does it without asking, and --dry-run says how many there are"));
     }

@@ -30,7 +30,7 @@ pub(crate) fn read(item: &Item<'_>) -> Option<Challenge> {
     for (_, insert) in inserts {
         let message = match insert {
             Insert::Value | Insert::Proof if !has_value => "there is no `value` to answer with",
-            Insert::Proof if !is_signed => "whoever asks without a signature is told no HMAC",
+            Insert::Proof if !is_signed => "a request without a signature is answered with no HMAC",
             Insert::Value | Insert::Proof | Insert::Text(_) | Insert::Number(_) => continue,
         };
         Problem::error("bad_challenge", table.place("answer"), message).help(EXAMPLE).report(item.problems);

@@ -38,7 +38,7 @@ fn among(asked: Listen, listen: &[Listen], problems: &Problems) -> Option<Addres
 fn network(item: &Item<'_>) -> Option<Network> {
     let text = item.text("[\"10.0.0.0/8\"]")?;
     let help = "for example `\"127.0.0.1\"`, `\"10.0.0.0/8\"` (no bits set behind the prefix), or `\"unix\"` for \
-                whoever connects to a unix socket";
+                every client of a unix socket";
     let problem = || item.error("bad_address", "not an address or a network").help(help);
     Network::parse(text).or_else(|| problem().refuse(item.problems))
 }

@@ -208,8 +208,8 @@ fn template(item: &Item<'_>) -> Option<Template> {
 /// Reads `format` and the keys that belong to it.
 fn format(table: &Table<'_>) -> Option<Format> {
     let kind = table.choice("format", &FORMATS, Kind::Plain);
-    let strangers: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
-    for item in strangers.iter().filter_map(|name| table.get(name)) {
+    let foreign: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
+    for item in foreign.iter().filter_map(|name| table.get(name)) {
         let help = if kind == Kind::Plain {
             "a list is `format = \"pairs\"` (`t=1,v1=ab`) or `format = \"tagged\"` (`v1,ab v1,cd`)"
         } else {

@@ -116,8 +116,7 @@ fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) 
         _ if !answered => Some(Challenges::Forwarded),
         Some(key) => Some(Challenges::Answered(Some(key?))),
         None if needs_token => {
-            let message =
-                format!("whoever asks by scheme `{name}` proves itself by a token, and there is none");
+            let message = format!("a challenge of scheme `{name}` carries a token, and there is none");
             let token = "verify_token = { env = \"META_VERIFY_TOKEN\" }";
             Problem::error("missing_key", table.place("challenge"), message)
                 .help(format!("add the token that you have told the sender: `{token}`"))

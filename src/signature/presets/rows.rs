@@ -96,7 +96,7 @@ pub(super) fn rows() -> Vec<Row> {
             field: "x-gitlab-token",
             algorithm: Algorithm::Token,
             documentation: "https://docs.gitlab.com/user/project/integrations/webhooks/",
-            note: "a shared token: it does not cover the body, and whoever sees one request can make others",
+            note: "a shared token: it does not cover the body, and a program that sees one request can make others",
             ..usual()
         },
         Row {
