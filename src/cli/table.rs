@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::unit::write_size;
-use crate::config::{Mode, Route};
+use crate::config::{DeliveryMode, Mode, Route};
 use crate::routing::router::ModelRule;
 
 /// The table: a heading, then a line for each route.
@@ -32,7 +32,12 @@ fn row(route: &Route) -> [String; 8] {
         methods.join(", "),
         write_size(route.max_body),
         route.upstream.origin.to_string(),
-        mode(route.mode).to_owned(),
+        match route.delivery.mode {
+            DeliveryMode::Direct => mode(route.mode).to_owned(),
+            DeliveryMode::Fallback | DeliveryMode::Queue => {
+                format!("{}, {}", mode(route.mode), delivery(route))
+            }
+        },
     ]
 }
 
@@ -51,6 +56,7 @@ fn document(route: &Route) -> Value {
         "max_body": route.max_body,
         "upstream": route.upstream.origin.to_string(),
         "mode": mode(route.mode),
+        "delivery": delivery(route),
     })
 }
 
@@ -62,6 +68,14 @@ fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
         Mode::Observe(_) => "observe",
+    }
+}
+
+fn delivery(route: &Route) -> &'static str {
+    match route.delivery.mode {
+        DeliveryMode::Direct => "direct",
+        DeliveryMode::Fallback => "fallback",
+        DeliveryMode::Queue => "queue",
     }
 }
 
