@@ -1,7 +1,7 @@
 //! Shell. Claims of events on routes that deduplicate: one event of a kind is delivered or stored, and others like it wait for
 //! its outcome.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,8 +32,8 @@ pub struct Duplicates(Arc<Mutex<Inner>>);
 struct Inner {
     /// Events that are under way. Dropping the sender tells those who wait.
     claims: HashMap<Key, watch::Receiver<()>>,
-    /// Events that were delivered directly a short time ago.
-    delivered: HashSet<Key>,
+    /// Events that were delivered directly a short time ago, and until when each counts.
+    delivered: HashMap<Key, Time>,
     /// The same, in the order in which they were delivered.
     in_order: VecDeque<(Instant, Key)>,
 }
@@ -59,7 +59,7 @@ impl Duplicates {
     ) -> Result<Claimed<EventClaim>, Refused> {
         let deadline = Instant::now().checked_add(patience).ok_or(Refused::Unavailable)?;
         let claim = loop {
-            match self.try_claim(queue, route, key) {
+            match self.try_claim(queue, route, key, now) {
                 Tried::Claimed(claim) => break claim,
                 Tried::Delivered => return Ok(Claimed::Duplicate),
                 Tried::UnderWay(mut ended) => {
@@ -79,10 +79,10 @@ impl Duplicates {
         }
     }
 
-    fn try_claim(&self, queue: &Queue, route: &RouteName, duplicate: DuplicateKey) -> Tried {
+    fn try_claim(&self, queue: &Queue, route: &RouteName, duplicate: DuplicateKey, now: Time) -> Tried {
         let key = (route.clone(), duplicate.digest);
         let mut inner = self.lock();
-        if inner.delivered.contains(&key) {
+        if inner.delivered.get(&key).is_some_and(|until| now < *until) {
             return Tried::Delivered;
         }
         if let Some(ended) = inner.claims.get(&key) {
@@ -133,7 +133,7 @@ impl Claim for EventClaim {
                 inner.delivered.remove(&key);
                 inner.in_order.pop_front();
             }
-            if inner.delivered.insert(self.key.clone()) {
+            if inner.delivered.insert(self.key.clone(), self.duplicate.until).is_none() {
                 inner.in_order.push_back((now, self.key.clone()));
             }
         }
@@ -144,5 +144,42 @@ impl Claim for EventClaim {
 impl Drop for EventClaim {
     fn drop(&mut self) {
         self.claims.lock().claims.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::handle::{self, WriterEnd};
+    use crate::queue::memory::Memory;
+    use crate::queue::store::Store as _;
+
+    fn queue() -> (Queue, WriterEnd) {
+        let (queue, end, _deliveries) = handle::channel();
+        let store = Memory::default();
+        end.set_readers(Some([store.reader().unwrap(), store.reader().unwrap()]));
+        (queue, end)
+    }
+
+    /// Otherwise the second event would be answered as a duplicate, and be lost.
+    #[tokio::test]
+    async fn a_direct_delivery_counts_until_its_end_and_no_longer() {
+        let (queue, _end) = queue();
+        let duplicates = Duplicates::default();
+        let route = RouteName { path: "/a".into(), model: None };
+        let (second, until) = (Duration::from_secs(1), Time::from_millis(5_000));
+        let key = |until| DuplicateKey { digest: [7; 32], until };
+        let claim = async |now| {
+            let key = key(Time::from_millis(now).plus(second * 5));
+            duplicates.claim(&queue, &route, key, Time::from_millis(now), second).await.unwrap()
+        };
+        let Claimed::First(first) = claim(0).await else { panic!("it is the first") };
+        assert_eq!(first.duplicate.until, until);
+        first.delivered().await;
+        assert!(matches!(claim(4_999).await, Claimed::Duplicate));
+        let Claimed::First(again) = claim(5_000).await else { panic!("the first one's time has ended") };
+        again.delivered().await;
+        assert!(matches!(claim(9_999).await, Claimed::Duplicate), "the later one counts, with its own end");
+        assert!(matches!(claim(10_000).await, Claimed::First(_)));
     }
 }
