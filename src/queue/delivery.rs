@@ -184,7 +184,13 @@ impl Thread {
                 () = signals.drain.cancelled() => break,
                 () = stop.cancelled() => break,
                 Some(ended) = self.attempts.join_next() => self.ended(ended),
-                Some(recorded) = self.records.join_next() => self.recorded(recorded),
+                Some(recorded) = self.records.join_next() => {
+                    // A delivery is handed over before its end is recorded: what is forgotten now is not handed over later.
+                    while let Ok(first) = handed.try_recv() {
+                        self.take_over(first, &mut handed);
+                    }
+                    self.recorded(recorded);
+                }
                 Some(told) = self.setting_aside.join_next() => intact(told),
                 read = was_read(&mut self.reading) => self.was_read(read),
                 changed = self.in_force.changed() => {

@@ -175,6 +175,8 @@ pub struct Deliveries {
     reading: Option<Class>,
     /// Whether its class has changed since.
     is_outdated: bool,
+    /// The deliveries that have ended since the read under way began: it may return them once more.
+    ended_since: HashSet<DeliveryId>,
     /// The delivery that is tried next while the circuit is open.
     probe: Option<DueDelivery>,
     /// The deliveries that were tried last, the latest last.
@@ -214,6 +216,7 @@ impl Deliveries {
             turn: 0,
             reading: None,
             is_outdated: false,
+            ended_since: HashSet::new(),
             probe: None,
             tried: VecDeque::new(),
             without_probe: 0,
@@ -439,6 +442,7 @@ impl Deliveries {
             if self.circuit.is_open() { self.wanted_probe(now)? } else { self.wanted_due(now, room)? };
         self.reading = Some(wanted.class);
         self.is_outdated = false;
+        self.ended_since.clear();
         Some(wanted)
     }
 
@@ -485,8 +489,11 @@ impl Deliveries {
     }
 
     /// Takes in what was read.
-    pub fn read(&mut self, wanted: &Wanted, due: Due, now: Now) {
+    pub fn read(&mut self, wanted: &Wanted, mut due: Due, now: Now) {
         self.reading = None;
+        let found = due.deliveries.len();
+        due.deliveries.retain(|delivery| !self.ended_since.contains(&delivery.id));
+        self.is_outdated |= due.deliveries.len() < found;
         match wanted.kind {
             Kind::Probe => self.read_probe(due),
             Kind::Ordinary => self.read_due(wanted, due, now),
@@ -598,6 +605,9 @@ impl Deliveries {
     pub fn settle(&mut self, id: DeliveryId, class: Class, next: Next) {
         self.unsettled = self.unsettled.saturating_sub(1);
         self.without_probe = 0;
+        if self.reading.is_some() {
+            self.ended_since.insert(id);
+        }
         let lane = self.forget(id);
         match next {
             Next::Again { due, .. } => {

@@ -719,3 +719,38 @@ fn a_store_that_cannot_be_read_is_read_again_after_a_pause() {
     let Some(Step::Read(again)) = simulation.scheduler.step(now) else { panic!("nothing is read") };
     assert_eq!(again.wanted.class, read.wanted.class);
 }
+
+/// A read sees the store as it was when the read began. What has been handed over and has ended meanwhile is still due in it.
+#[test]
+fn a_delivery_that_ends_while_the_store_is_read_is_not_made_again() {
+    for next in [Next::Delivered, Next::Again { due: Time::from_millis(1_700_000_100_000), spends: true }] {
+        let mut simulation = Simulation::new(vec![(settings(2), fine(MILLI))]);
+        let (now, name) = (simulation.now(), destination(0));
+        let Some(Step::Read(read)) = simulation.scheduler.step(now) else { panic!("nothing is read") };
+        assert_eq!(read.wanted.class, Class::New);
+        let delivery = DueDelivery {
+            id: DeliveryId(1),
+            class: Class::New,
+            attempts: 0,
+            since: now.clocks.wall,
+            event: event(1, &name.route, None, 10),
+        };
+        simulation.scheduler.hand(&name, delivery.clone());
+        let Some(Step::Start(start)) = simulation.scheduler.step(now) else { panic!("nothing is started") };
+        let (outcome, status) = match next {
+            Next::Delivered => (AttemptOutcome::Delivered, Some(200)),
+            Next::Again { .. } | Next::Dead(_) => (AttemptOutcome::Refused, Some(400)),
+        };
+        let ended = Ended { outcome, status, retry_after: None };
+        let end = End { id: start.delivery.id, attempts: 0, since: now.clocks.wall, kind: start.kind, ended };
+        simulation.scheduler.end(&name, &end, now, 0).unwrap();
+        simulation.scheduler.settle(&name, end.id, Class::New, next);
+        let due = Due { deliveries: vec![delivery], ..Due::default() };
+        simulation.scheduler.read(&read, due, now);
+        while let Some(step) = simulation.scheduler.step(now) {
+            let Step::Read(read) = step else { panic!("it is started again after {next:?}") };
+            simulation.scheduler.read(&read, Due::default(), now);
+        }
+        assert_eq!(simulation.scheduler.taken(), Taken::default());
+    }
+}
