@@ -2,8 +2,36 @@
 
 use std::fmt;
 
+use crate::config;
 use crate::queue::event::RouteName;
-use crate::queue::store::Statistics;
+use crate::queue::store::{Retention, Statistics};
+
+/// How much longer what is known of a delivered event is kept than its content.
+const INFO_LONGER: u32 = 10;
+
+/// What a reload can change.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The most bytes that the store may take.
+    pub max_bytes: u64,
+    /// The bytes of the disk that the store leaves free.
+    pub min_free: u64,
+    /// How long things are kept.
+    pub retention: Retention,
+}
+
+impl Settings {
+    /// Those of `[queue]`.
+    #[must_use]
+    pub fn of(queue: &config::Queue) -> Self {
+        let retention = Retention {
+            delivered: queue.keep_delivered,
+            info: queue.keep_delivered.saturating_mul(INFO_LONGER),
+            dead: queue.keep_dead,
+        };
+        Self { max_bytes: queue.max_bytes, min_free: queue.min_free, retention }
+    }
+}
 
 /// The limits of a store.
 pub struct Limits {

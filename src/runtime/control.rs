@@ -19,6 +19,7 @@ use crate::gateway::Gateway;
 use crate::http1::connection;
 use crate::queue::duplicates::Duplicates;
 use crate::queue::handle::Queue;
+use crate::queue::room;
 use crate::routing::router::{Conflict, Router};
 use crate::runtime::process;
 use crate::runtime::restart_required;
@@ -49,6 +50,8 @@ pub struct Generation {
     pub descriptors: u64,
     /// The tokens of `[admin]`.
     pub tokens: Arc<[Token]>,
+    /// The limits and times of `[queue]`, if it is there.
+    pub queue: Option<room::Settings>,
 }
 
 impl Generation {
@@ -79,6 +82,7 @@ impl Generation {
             parts: digest::parts(config),
             fixed,
             descriptors: process::descriptors_needed(config),
+            queue: config.queue.as_ref().map(room::Settings::of),
             tokens: config.admin.as_ref().map(|admin| Arc::clone(&admin.tokens)).unwrap_or_default(),
         }))
     }

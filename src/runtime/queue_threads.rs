@@ -71,7 +71,9 @@ fn open(
             let generation = known.generation();
             generation.gateway.delivery_route(route).map_or(u64::MAX, |route| route.options.max_queued)
         });
-        match writer::open(settings, max_queued, end, stop.clone()) {
+        let known = Arc::clone(control);
+        let in_force = Box::new(move || known.generation().queue);
+        match writer::open(settings, max_queued, in_force, end, stop.clone()) {
             Ok(writer) => return Ok(writer),
             Err((OpenError::InUse(path), unused)) if began.elapsed() < patience => {
                 end = unused;

@@ -316,6 +316,31 @@ fn a_full_queue_refuses_and_takes_events_again_when_there_is_room() {
     store(&gateway, event(3));
 }
 
+/// An operator whose queue is full raises the limit, and senders are served without a restart.
+#[test]
+fn a_larger_store_is_in_force_after_a_reload() {
+    let (upstream, _) = mendable();
+    let folder = Arc::new(TempDir::new().unwrap());
+    let setup = |max_bytes: &str| {
+        let lines = format!("max_bytes = \"{max_bytes}\"\n{FAST}");
+        let route = format!("{QUEUE}\nmax_queued = \"1GiB\"");
+        gateway().queue_in(&folder, &lines).route_with(PATH, &upstream.url(), &route)
+    };
+    let gateway = setup("1MiB").start();
+    let mut sent = 0;
+    let full = loop {
+        let response = exchange(&gateway, &post(format!("{sent}{}", "x".repeat(50_000))));
+        if response.status != 202 {
+            break response;
+        }
+        sent += 1;
+        assert!(sent < 40, "1 MiB has no room for {sent} events of 50 kB");
+    };
+    assert_refused(&full, 503, Some("queue_full"));
+    assert_eq!(gateway.reload(setup("64MiB")), [""; 0]);
+    store(&gateway, "y".repeat(50_000));
+}
+
 #[test]
 fn each_upstream_of_an_event_has_its_own_deliveries() {
     let (main, is_up) = mendable();

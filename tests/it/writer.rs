@@ -136,7 +136,7 @@ fn try_start(engine: Box<dyn Engine>, limits: Limits, disk: Option<Disk>) -> Res
     let stop = CancellationToken::new();
     let long = Duration::from_secs(1_000_000);
     let retention = Retention { delivered: long, info: long, dead: long };
-    let plan = Plan { engine, end, limits, retention, disk, stop: stop.clone() };
+    let plan = Plan { engine, end, limits, retention, in_force: Box::new(|| None), disk, stop: stop.clone() };
     let writer = Writer::open(plan).map_err(|(error, _end)| error)?;
     let thread = Some(std::thread::spawn(move || writer.run()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -545,7 +545,15 @@ fn the_writer_ends_when_every_handle_is_gone() {
     let long = Duration::from_secs(1);
     let retention = Retention { delivered: long, info: long, dead: long };
     let stop = CancellationToken::new();
-    let plan = Plan { engine: Box::new(engine), end, limits: limits(), retention, disk: None, stop };
+    let plan = Plan {
+        engine: Box::new(engine),
+        end,
+        limits: limits(),
+        retention,
+        in_force: Box::new(|| None),
+        disk: None,
+        stop,
+    };
     let writer = Writer::open(plan).unwrap();
     let thread = std::thread::spawn(move || writer.run());
     drop(queue);

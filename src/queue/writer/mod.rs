@@ -21,7 +21,7 @@ use crate::config::{self, StoreAddress};
 use crate::queue::disk::Disk;
 use crate::queue::event::{Event, Receipt, RouteName, Upstream};
 use crate::queue::handle::{Handed, Health, Refused, WriterEnd};
-use crate::queue::room::{Limits, Room};
+use crate::queue::room::{Limits, Room, Settings};
 use crate::queue::sqlite::SqliteEngine;
 use crate::queue::store::{
     Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
@@ -67,9 +67,6 @@ const LARGEST_HANDED: u64 = 64 << 10;
 /// The time after which deliveries are told again of what they had no room for.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
 
-/// How much longer what is known of a delivered event is kept than its content.
-const INFO_LONGER: u32 = 10;
-
 /// What the writer works with.
 pub struct Plan {
     /// Opens the store.
@@ -80,6 +77,8 @@ pub struct Plan {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// The limits and times of the configuration in force; `None` leaves them as they are.
+    pub in_force: Box<dyn Fn() -> Option<Settings> + Send>,
     /// The disk, if the store is on one of this machine.
     pub disk: Option<Disk>,
     /// Ends the writer, once it has committed what has come.
@@ -93,6 +92,7 @@ pub struct Writer {
     inbox: Inbox,
     limits: Limits,
     retention: Retention,
+    in_force: Box<dyn Fn() -> Option<Settings> + Send>,
     disk: Option<Disk>,
     /// `None` after it has failed, until it has been opened again.
     store: Option<Box<dyn Store>>,
@@ -111,19 +111,20 @@ pub struct Writer {
     back_off: Duration,
 }
 
-/// Opens the store of `[queue]`. `max_queued` says what a route may have queued, by the configuration of the moment. The writer
-/// ends after `stop`, or when every handle is gone.
+/// Opens the store of `[queue]`. `max_queued` says what a route may have queued, and `in_force` what the limits are, by the
+/// configuration of the moment. The writer ends after `stop`, or when every handle is gone.
 ///
 /// # Errors
 /// [`OpenError`], with its end of the handle.
 pub fn open(
     settings: &config::Queue,
     max_queued: Box<dyn Fn(&RouteName) -> u64 + Send>,
+    in_force: Box<dyn Fn() -> Option<Settings> + Send>,
     end: WriterEnd,
     stop: CancellationToken,
 ) -> Result<Writer, (OpenError, WriterEnd)> {
-    let config::Queue { store: StoreAddress::File(path), max_bytes, min_free, keep_delivered, keep_dead } =
-        settings;
+    let StoreAddress::File(path) = &settings.store;
+    let Settings { max_bytes, min_free, retention } = Settings::of(settings);
     let engine = match SqliteEngine::own(path) {
         Ok(engine) => engine,
         Err(error) => return Err((error, end)),
@@ -131,13 +132,10 @@ pub fn open(
     let plan = Plan {
         engine: Box::new(engine),
         end,
-        limits: Limits { max_bytes: *max_bytes, min_free: *min_free, max_queued },
-        retention: Retention {
-            delivered: *keep_delivered,
-            info: keep_delivered.saturating_mul(INFO_LONGER),
-            dead: *keep_dead,
-        },
-        disk: Some(Disk::of(path, *max_bytes)),
+        limits: Limits { max_bytes, min_free, max_queued },
+        retention,
+        in_force,
+        disk: Some(Disk::of(path, max_bytes)),
         stop,
     };
     Writer::open(plan)
@@ -162,7 +160,7 @@ impl Writer {
     /// # Errors
     /// [`OpenError`], with its end of the handle.
     pub fn open(plan: Plan) -> Result<Self, (OpenError, WriterEnd)> {
-        let Plan { mut engine, mut end, limits, retention, disk, stop } = plan;
+        let Plan { mut engine, mut end, limits, retention, in_force, disk, stop } = plan;
         let store = match engine.open(Check::No) {
             Ok(store) => store,
             Err(error) => return Err((error, end)),
@@ -174,6 +172,7 @@ impl Writer {
             end,
             limits,
             retention,
+            in_force,
             disk,
             store: None,
             statistics: Statistics::default(),
@@ -196,7 +195,12 @@ impl Writer {
         loop {
             let deadline = self.deadline();
             let mut gathered = Gathered::default();
-            match self.inbox.wait(deadline) {
+            let woken = self.inbox.wait(deadline);
+            if let Some(Settings { max_bytes, min_free, retention }) = (self.in_force)() {
+                (self.limits.max_bytes, self.limits.min_free, self.retention) =
+                    (max_bytes, min_free, retention);
+            }
+            match woken {
                 Woken::By(command) => {
                     gathered.add(command, &mut self.unsaved);
                     while !gathered.is_full()
