@@ -259,7 +259,13 @@ impl Thread {
             self.scheduler.cancel(destination, start.delivery.id);
             return;
         }
-        let (event, destination) = (start.delivery.event.info().id, (**destination).clone());
+        // So does a discard.
+        let event = start.delivery.event.info().id;
+        if self.queue.is_discarded(event) {
+            self.scheduler.drop_discarded(destination, start.delivery.id);
+            return;
+        }
+        let destination = (**destination).clone();
         self.queue.attempt_begins(start.delivery.id, UnderWay { event, destination });
         let memory = self.control.budget().reservation(crate::admission::client::ClientAddress::Unix);
         let at = self.now().clocks.wall;
@@ -322,7 +328,6 @@ impl Thread {
                     }
                     self.scheduler.look(&destination);
                 }
-                Handed::Discarded(event) => self.scheduler.discard(event),
             }
             left = left.saturating_sub(1);
             next = if left > 0 { handed.try_recv().ok() } else { None };

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crate::config::Retry;
 use crate::queue::circuit::{Circuit, Conditions, Kind, Sign, Turned};
 use crate::queue::event::OrderKey;
-use crate::queue::id::EventId;
 use crate::queue::pacing::Pacing;
 use crate::queue::retry::{Clocks, Ended, Spent, longest_wait, next};
 use crate::queue::store::{Class, DeliveryId, Due, DueDelivery, Next};
@@ -376,26 +375,6 @@ impl Deliveries {
             self.forget(id);
         }
         self.look();
-    }
-
-    /// Forgets an event that was discarded, if it is ready.
-    pub fn discard(&mut self, event: EventId) {
-        let is = |delivery: &DueDelivery| delivery.event.info().id == event;
-        let mut gone: Vec<DeliveryId> =
-            self.probe.take_if(|probe| is(probe)).map(|probe| probe.id).into_iter().collect();
-        for queued in self.classes.all_mut() {
-            let before = gone.len();
-            gone.extend(queued.ready.iter().filter(|delivery| is(delivery)).map(|delivery| delivery.id));
-            if gone.len() > before {
-                queued.ready.retain(|delivery| !is(delivery));
-                queued.bytes = queued.ready.iter().map(size).fold(0, u64::saturating_add);
-            }
-        }
-        for id in gone {
-            self.free(id);
-            self.forget(id);
-            self.look();
-        }
     }
 
     /// Starts the next delivery, if one is ready and may start.

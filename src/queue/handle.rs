@@ -1,6 +1,6 @@
 //! Shell. The handle of the queue: what workers, deliveries and the admin listener ask of the writer's thread.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,8 +64,6 @@ pub enum Handed {
     Due(Destination, DueDelivery),
     /// Something of this upstream may be due, in the store.
     Look(Destination),
-    /// An event was discarded: it is not delivered, even if it has been read already.
-    Discarded(EventId),
 }
 
 /// The state of the store.
@@ -90,6 +88,8 @@ struct Shared {
     circuits: Mutex<HashSet<Destination>>,
     /// For lists, which may take long: no request and no delivery waits for one.
     list_reader: Mutex<Option<Box<dyn Reader>>>,
+    /// Events that were discarded. One may be ready to be delivered, or about to be read.
+    discarded: Mutex<Discarded>,
     /// The deliveries whose attempt is under way. Their number is bounded by the routes' `concurrency`.
     under_way: Mutex<HashMap<DeliveryId, UnderWay>>,
     deliveries: Arc<DeliveryCounts>,
@@ -97,6 +97,16 @@ struct Shared {
     disk_free: AtomicU64,
     /// Written by the writer alone.
     commits: Mutex<(Distribution, u64)>,
+}
+
+/// How many discarded events are remembered: many times as many as can be ready to be delivered.
+const MOST_DISCARDED: usize = 65_536;
+
+/// The events that were discarded last.
+#[derive(Default)]
+struct Discarded {
+    ids: HashSet<EventId>,
+    in_order: VecDeque<EventId>,
 }
 
 /// A delivery whose attempt is under way.
@@ -310,6 +320,13 @@ impl Queue {
         }
     }
 
+    /// Whether an event was discarded, as of the last commit.
+    #[must_use]
+    pub fn is_discarded(&self, event: EventId) -> bool {
+        let discarded = self.shared.discarded.lock().unwrap_or_else(PoisonError::into_inner);
+        discarded.ids.contains(&event)
+    }
+
     /// Whether deliveries of a route are paused, as of the last commit.
     #[must_use]
     pub fn is_paused(&self, route: &RouteName) -> bool {
@@ -339,6 +356,19 @@ impl WriterEnd {
     /// Publishes the state of the store.
     pub fn set_health(&self, health: Health) {
         self.shared.health.store(health.number(), Ordering::Release);
+    }
+
+    /// Publishes that an event was discarded: no delivery of it begins any more.
+    pub fn note_discarded(&self, event: EventId) {
+        let mut discarded = self.shared.discarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if discarded.ids.insert(event) {
+            discarded.in_order.push_back(event);
+        }
+        if discarded.in_order.len() > MOST_DISCARDED
+            && let Some(oldest) = discarded.in_order.pop_front()
+        {
+            discarded.ids.remove(&oldest);
+        }
     }
 
     /// Publishes the free bytes of the store's disk; `None` if they are not known.

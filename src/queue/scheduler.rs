@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use crate::queue::circuit::{Kind, Turned};
 use crate::queue::destination::{Deliveries, End, Now, Room, Settings, Taken, Wanted};
-use crate::queue::id::EventId;
 use crate::queue::store::{Class, DeliveryId, Destination, Due, DueDelivery, Next};
 
 /// The most deliveries in memory, of all destinations.
@@ -144,14 +143,6 @@ impl Scheduler {
         self.change(destination, |deliveries| deliveries.hand(delivery, room));
     }
 
-    /// Forgets an event that was discarded, where it is ready. What is under way is finished.
-    pub fn discard(&mut self, event: EventId) {
-        let all: Vec<_> = self.entries.keys().cloned().collect();
-        for destination in &all {
-            self.change(destination, |deliveries| deliveries.discard(event));
-        }
-    }
-
     /// Takes in that something of a destination may be due in the store.
     pub fn look(&mut self, destination: &Destination) {
         self.change(destination, Deliveries::look);
@@ -265,6 +256,12 @@ impl Scheduler {
             deliveries.cancel(id);
             deliveries.hold(true);
         });
+        self.drop_if_gone(destination);
+    }
+
+    /// Takes back a delivery that was started, and whose event was discarded.
+    pub fn drop_discarded(&mut self, destination: &Destination, id: DeliveryId) {
+        self.change(destination, |deliveries| deliveries.cancel(id));
         self.drop_if_gone(destination);
     }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use hookgate::queue::store::Change;
 use hookgate::queue::time::Time;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::upstream::{Oracle, Request};
 use crate::support::{
-    Client, FIXTURE, Gateway, PATIENCE, Upstream, assert_refused, exchange, gateway, post, unsigned,
+    Client, FIXTURE, Gateway, PATIENCE, Upstream, assert_refused, exchange, gate, gateway, post, unsigned,
 };
 
 const PATH: &str = "/webhook/leases";
@@ -314,6 +315,29 @@ fn a_full_queue_refuses_and_takes_events_again_when_there_is_room() {
     is_up.store(true, Ordering::SeqCst);
     wait_until_queued(&gateway, 0);
     store(&gateway, event(3));
+}
+
+#[test]
+fn an_event_that_was_discarded_is_not_delivered_though_it_was_ready() {
+    let (release, gate) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            gate.pass();
+            connection.send(OK);
+        }
+    });
+    let lines = format!("{QUEUE}\nconcurrency = 1");
+    let gateway = gateway().queue("").route_with(PATH, &upstream.url(), &lines).start();
+    store(&gateway, "first");
+    upstream.wait_for(1);
+    let gone = store(&gateway, "gone").parse().unwrap();
+    store(&gateway, "last");
+    let queue = gateway.control().queue().unwrap().clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(queue.change(Change::Discard(gone))), Ok(1));
+    drop(release);
+    wait_until_queued(&gateway, 0);
+    assert_eq!(contents(&upstream.requests()), [&b"first"[..], b"last"]);
 }
 
 /// An operator whose queue is full raises the limit, and senders are served without a restart.

@@ -656,25 +656,6 @@ fn a_destination_that_is_held_starts_nothing_and_goes_on_when_it_is_released() {
 }
 
 #[test]
-fn an_event_that_was_discarded_is_not_delivered_though_it_was_ready() {
-    let mut simulation = Simulation::new(vec![(settings(1), fine(MILLI * 10))]);
-    simulation.run(SECOND);
-    let mut arrive = || {
-        simulation.events.clear();
-        simulation.arrive(0, None, Class::New)
-    };
-    let ids: Vec<_> = (0..5).map(|_| arrive()).collect();
-    let gone = ids[3];
-    let event = simulation.rows.remove(&gone).unwrap().event.info().id;
-    simulation.due.values_mut().for_each(|due| due.retain(|(_, id)| *id != gone));
-    simulation.scheduler.discard(event);
-    simulation.run(SECOND * 2);
-    let delivered: Vec<_> = simulation.delivered[0].iter().map(|(_, id)| *id).collect();
-    assert_eq!(delivered, [ids[0], ids[1], ids[2], ids[4]]);
-    assert_eq!(simulation.scheduler.taken(), Taken::default());
-}
-
-#[test]
 fn a_destination_that_leaves_the_configuration_is_held_until_it_is_back() {
     let mut simulation = Simulation::new(vec![(settings(2), fine(MILLI * 10))]);
     simulation.arrivals(0, Duration::ZERO, MILLI, 10);

@@ -306,8 +306,7 @@ impl Writer {
         }
         for (asked, met) in changes.into_iter().zip(committed.changed) {
             if let (Change::Discard(event), 1..) = (&asked.change, met) {
-                let event = *event;
-                self.end.hand(Handed::Discarded(event));
+                self.end.note_discarded(*event);
             }
             asked.answer(Ok(met));
         }
