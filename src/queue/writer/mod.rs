@@ -33,6 +33,7 @@ use crate::queue::writer::inbox::{Inbox, Woken};
 use crate::runtime::background::{self, Background};
 use crate::runtime::control::Control;
 use crate::runtime::supervise::{PartGuard, ServerPart};
+use crate::upstream::error::chain;
 
 /// The waits before a store that has failed is opened again: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -656,16 +657,4 @@ fn now() -> Time {
 fn later(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait).unwrap_or(now)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
