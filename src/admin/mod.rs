@@ -11,7 +11,7 @@ pub mod body;
 mod content;
 pub mod doctor;
 mod document;
-mod patience;
+mod time_limit;
 pub mod verify;
 
 use std::convert::Infallible;
@@ -40,17 +40,17 @@ use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::admin::access::Asker;
 use api::Api;
 use content::Content;
-use patience::Patience;
+use time_limit::TimeLimit;
 
 pub use crate::admin::doctor::{Compared, Difference, State};
 pub use crate::admin::verify::Examination;
 pub use answer::{SecretReport, SecretsReport};
 
-/// Connections served at once. Others wait until one ends; each ends within [`PATIENCE`].
+/// Connections served at once. Others wait until one ends; each ends within [`TIME_LIMIT`].
 const MAX_CONNECTIONS: usize = 64;
 
 /// The time for a connection, from accept to close: its request and the answer. Some answers of the API may take longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// The most bytes of a request's head; the least that hyper accepts.
 const MAX_HEAD: usize = 8 * 1024;
@@ -194,12 +194,12 @@ async fn accept(listener: TcpListener, shared: Shared, permits: Arc<Semaphore>) 
 }
 
 async fn serve(stream: TcpStream, asker: Asker, shared: Shared, permit: OwnedSemaphorePermit) {
-    let (began, patience) = (Instant::now(), Patience::new(PATIENCE));
+    let (began, time_limit) = (Instant::now(), TimeLimit::new(TIME_LIMIT));
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let (Shared { control, api }, patience) = (shared.clone(), patience.clone());
+        let (Shared { control, api }, time_limit) = (shared.clone(), time_limit.clone());
         async move {
             Ok::<_, Infallible>(if Api::is_asked(request.uri().path()) {
-                api.answer(asker, request, &patience).await
+                api.answer(asker, request, &time_limit).await
             } else {
                 Content::whole(answer::answer(&control, asker, request).await)
             })
@@ -209,7 +209,7 @@ async fn serve(stream: TcpStream, asker: Asker, shared: Shared, permit: OwnedSem
         .keep_alive(false)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    match patience.bound(began, connection).await {
+    match time_limit.bound(began, connection).await {
         Some(Ok(())) => {}
         Some(Err(error)) => debug!(%error, "an admin connection ended"),
         None => debug!("an admin connection took too long"),

@@ -10,13 +10,13 @@ mod receive;
 mod route;
 mod storing;
 
+pub mod delivery_routes;
 pub mod examine;
 pub mod further_secrets;
 pub mod rejection;
 pub mod reply;
 pub mod request_guard;
 pub mod resources;
-pub mod stored;
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -46,12 +46,12 @@ use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::upstream::origin::Origin;
 use crate::upstream::request::{ForwardOptions, set_fields};
+use delivery_routes::DeliveryRoute;
 use forwarding::{ObservedHold, forward, undelivered};
 use receive::Bounds;
 use reply::{OwnReply, Reply, Served};
 use resources::{Delivery, Resources, UpstreamResponse};
 use route::{Route, Target, questions};
-use stored::DeliveryRoute;
 
 /// The configured gateway: the whole configuration, compiled. It never changes; a reload builds another.
 #[derive(Debug)]
@@ -270,7 +270,7 @@ impl Gateway {
                 submitter: contexts.as_ref().map(|contexts| RouteSubmitter::new(submitter, contexts, index)),
             });
         }
-        let deliveries = stored::routes(config, &mut upstreams);
+        let deliveries = delivery_routes::routes(config, &mut upstreams);
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
         let request_id_field = config.log.request_id_field.clone();
         let (access, labels) = (config.log.access, Labels::of(config));

@@ -16,7 +16,7 @@ pub use crate::queue::store::Refused;
 use crate::queue::store::{
     Change, Completion, DeliveryId, Destination, DueDelivery, Reader, Statistics, StoreError,
 };
-use crate::telemetry::count::Distribution;
+use crate::telemetry::histogram::Distribution;
 
 /// How many commands may wait for the writer. Their events are in the memory budget, so this bounds only the number of small
 /// ones.

@@ -12,7 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::count::{BOUNDS, Distribution};
+use super::histogram::{BOUNDS, Distribution};
 use super::metric::{Outcome, RouteSum, Seen, Sum, UNEXPLAINED};
 use crate::config::Mode;
 use crate::diagnosis::causes::Cause;

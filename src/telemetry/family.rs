@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::count::{BOUNDS, Distribution};
+use super::histogram::{BOUNDS, Distribution};
 
 /// A metric: its name without `_total`, its help text, and a function that writes its samples.
 pub(super) struct Family<T> {

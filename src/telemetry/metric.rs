@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-use super::count::Distribution;
+use super::histogram::Distribution;
 use super::record::Record;
 use crate::gateway::reason::Reason;
 use crate::telemetry::labels::SecretName;

@@ -1,9 +1,9 @@
 //! Shell. Telemetry: one event for each request, events of the process, and metrics.
 
 pub mod attempt;
-pub mod count;
 pub mod exposition;
 mod family;
+pub mod histogram;
 pub mod identity;
 pub mod labels;
 pub mod log_line;

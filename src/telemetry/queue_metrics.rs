@@ -9,8 +9,8 @@ use std::fmt;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::MetricEncoder;
 
-use super::count::Distribution;
 use super::family::{self, Family, Kind, Table, counter, gauge, histogram};
+use super::histogram::Distribution;
 use crate::queue::counts::Snapshot;
 use crate::queue::event::{AttemptOutcome, Upstream};
 use crate::queue::store::{Counts, DeadCause, Destination};

@@ -147,7 +147,7 @@ impl Asking<'_> {
         let most = query.limit.unwrap_or(ON_PAGE);
         let filter = self.filter(&query.filter)?;
         let wanted = query.filter.state;
-        let standing = self.standing();
+        let live = self.live();
         let (mut events, mut before, mut has_more) = (Vec::new(), query.before, true);
         for _ in 0..MOST_READS {
             let room = most.saturating_sub(events.len());
@@ -165,13 +165,11 @@ impl Asking<'_> {
             let meets = |event: &Summary| {
                 let mut deliveries = event.deliveries.iter();
                 let route = &event.info.route;
-                wanted.as_deref().is_none_or(|wanted| {
-                    deliveries.any(|delivery| standing.of(route, delivery).state == wanted)
-                })
+                wanted
+                    .as_deref()
+                    .is_none_or(|wanted| deliveries.any(|delivery| live.of(route, delivery).state == wanted))
             };
-            events.extend(
-                page.iter().filter(|event| meets(event)).map(|event| view::summary(event, &standing)),
-            );
+            events.extend(page.iter().filter(|event| meets(event)).map(|event| view::summary(event, &live)));
         }
         let next = before.filter(|_| has_more).map(|id| id.to_string());
         Ok(json!({ "events": events, "next": next }))
@@ -200,7 +198,7 @@ impl Asking<'_> {
         }
         let _place = match query.content {
             true => {
-                self.patience.extend(super::LONG);
+                self.time_limit.extend(super::LONG);
                 Some(self.api.shown.try_acquire().map_err(|_taken| {
                     Refusal::unavailable(format!(
                         "{MOST_SHOWN_AT_ONCE} events are being shown with their content: try again"
@@ -209,12 +207,12 @@ impl Asking<'_> {
             }
             false => None,
         };
-        let standing = self.standing();
+        let live = self.live();
         let content = if query.content { Content::Shown } else { Content::LeftOut };
         let queue = self.queue.clone();
         let found = spawn_blocking(move || {
             let found = queue.read_list(|store| store.detail(id))?;
-            Ok(found.map(|event| view::detail(&event, &standing, content)))
+            Ok(found.map(|event| view::detail(&event, &live, content)))
         });
         store::found(found.await)?.ok_or_else(|| Refusal::not_found("there is no such event"))
     }

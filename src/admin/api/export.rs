@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::events::Query;
+use super::live_state::LiveState;
 use super::refusal::Refusal;
-use super::standing::Standing;
 use super::{Asking, MOST_EXPORTS, store, view};
 use crate::admin::content::Content;
 use crate::queue::handle::Queue;
@@ -23,7 +23,7 @@ use crate::queue::id::EventId;
 use crate::queue::store::Filter;
 
 /// How long an export may take. What is not exported then is asked for with `after`.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How long a client may take for each line.
 const STALL: Duration = Duration::from_secs(30);
@@ -45,13 +45,13 @@ impl Asking<'_> {
         let place = Arc::clone(&self.api.exports).try_acquire_owned().map_err(|_taken| {
             Refusal::unavailable(format!("{MOST_EXPORTS} exports are under way: try again"))
         })?;
-        self.patience.extend(PATIENCE);
+        self.time_limit.extend(TIME_LIMIT);
         info!(who = %self.who, filter = %super::replay::shown(&filter), "events are exported");
         // One line may be large.
         let (lines, content) = channel(1);
-        let (queue, standing) = (self.queue.clone(), Arc::new(self.standing()));
+        let (queue, live) = (self.queue.clone(), Arc::new(self.live()));
         tokio::spawn(async move {
-            let sent = send(&queue, &standing, &filter, query.after, &lines).await;
+            let sent = send(&queue, &live, &filter, query.after, &lines).await;
             if let Err(refusal) = sent {
                 // The answer breaks off, so it does not look complete.
                 let _gone = timeout(STALL, lines.send(Err(io::Error::other(refusal.error)))).await;
@@ -72,7 +72,7 @@ fn ended(place: OwnedSemaphorePermit) {
 
 async fn send(
     queue: &Queue,
-    standing: &Arc<Standing>,
+    live: &Arc<LiveState>,
     filter: &Filter,
     mut after: Option<EventId>,
     lines: &Sender<io::Result<Bytes>>,
@@ -83,10 +83,10 @@ async fn send(
         let Some(last) = ids.last().copied() else { return Ok(()) };
         after = Some(last);
         for id in ids {
-            let (reader, standing) = (queue.clone(), Arc::clone(standing));
+            let (reader, live) = (queue.clone(), Arc::clone(live));
             let line = spawn_blocking(move || {
                 let found = reader.read_list(|store| store.detail(id))?;
-                Ok(found.map(|event| format!("{}\n", view::exported(&event, &standing))))
+                Ok(found.map(|event| format!("{}\n", view::exported(&event, &live))))
             });
             // An event that was removed meanwhile is left out.
             let Some(line) = store::found(line.await)? else { continue };

@@ -6,13 +6,13 @@ mod access;
 mod events;
 mod export;
 pub mod filter;
+mod live_state;
 mod overview;
 mod path;
 mod refusal;
 mod replay;
 mod replays;
 mod routes;
-mod standing;
 mod store;
 mod trend;
 mod view;
@@ -31,7 +31,7 @@ use tokio::time::timeout;
 
 use super::content::Content;
 use super::document::{self, document};
-use super::patience::Patience;
+use super::time_limit::TimeLimit;
 use crate::admin::access::Asker;
 use crate::config::Role;
 use crate::queue::handle::Queue;
@@ -39,11 +39,11 @@ use crate::queue::id::EventId;
 use crate::queue::time::Time;
 use crate::runtime::control::Control;
 use access::Who;
+use live_state::LiveState;
 use overview::Overview;
 use path::{Call, MISSING};
 use refusal::Refusal;
 use replays::Replays;
-use standing::Standing;
 use trend::Trend;
 
 /// The most bytes of a request's document: a thousand ids fit.
@@ -121,9 +121,9 @@ impl Api {
         &self,
         asker: Asker,
         request: Request<Incoming>,
-        patience: &Patience,
+        time_limit: &TimeLimit,
     ) -> Response<Content> {
-        match self.try_answer(asker, request, patience).await {
+        match self.try_answer(asker, request, time_limit).await {
             Ok(answer) => answer,
             Err(refusal) => refused(&refusal),
         }
@@ -133,7 +133,7 @@ impl Api {
         &self,
         asker: Asker,
         request: Request<Incoming>,
-        patience: &Patience,
+        time_limit: &TimeLimit,
     ) -> Result<Response<Content>, Refusal> {
         let call = Call::of(request.uri().path());
         let needed = call.as_ref().map_or(Role::Read, Call::role);
@@ -154,7 +154,7 @@ impl Api {
         let queue = self.control.queue().ok_or_else(Refusal::no_queue)?.clone();
         let _later = self.replays.load(&self.control, &queue).await;
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let asked = Asking { api: self, queue, who, now: Time::of(SystemTime::now()), patience };
+        let asked = Asking { api: self, queue, who, now: Time::of(SystemTime::now()), time_limit };
         let found = match call {
             Call::Queue => asked.overview(),
             Call::Events => asked.list(&query).await?,
@@ -182,15 +182,15 @@ struct Asking<'a> {
     queue: Queue,
     who: Who,
     now: Time,
-    patience: &'a Patience,
+    time_limit: &'a TimeLimit,
 }
 
 impl Asking<'_> {
     /// What the gateway knows of deliveries besides their store.
-    fn standing(&self) -> Standing {
+    fn live(&self) -> LiveState {
         let generation = self.api.control.generation();
         let routes = generation.gateway.stored_names();
-        Standing {
+        LiveState {
             under_way: self.queue.under_way(),
             paused: self.queue.statistics().paused.into_iter().collect(),
             routes: routes.map(|(name, copies)| (name.clone(), copies.to_vec())).collect(),
@@ -199,13 +199,13 @@ impl Asking<'_> {
 
     fn overview(&self) -> Value {
         let generation = self.api.control.generation();
-        let (statistics, standing) = (self.queue.statistics(), self.standing());
+        let (statistics, live) = (self.queue.statistics(), self.live());
         let trend = self.api.trend.lock().unwrap_or_else(PoisonError::into_inner);
         let storing = generation.gateway.storing_names();
         Overview {
             health: self.queue.health(),
             statistics: &statistics,
-            standing: &standing,
+            live: &live,
             storing: storing.map(|(name, copies)| (name.clone(), copies.to_vec())).collect(),
             open_circuits: self.queue.open_circuits().into_iter().collect(),
             trend: &trend,
@@ -228,7 +228,7 @@ impl Asking<'_> {
         let place = self.api.long.try_acquire().map_err(|_taken| {
             Refusal::unavailable(format!("{MOST_LONG} requests of this kind are under way: try again"))
         })?;
-        self.patience.extend(LONG);
+        self.time_limit.extend(LONG);
         Ok(place)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::filter::written;
-use super::standing::Standing;
+use super::live_state::LiveState;
 use super::trend::Trend;
 use super::view;
 use crate::queue::event::{RouteName, Upstream};
@@ -18,7 +18,7 @@ use crate::queue::time::Time;
 pub(super) struct Overview<'o> {
     pub(super) health: Health,
     pub(super) statistics: &'o Statistics,
-    pub(super) standing: &'o Standing,
+    pub(super) live: &'o LiveState,
     /// The routes that store events, which are shown also where nothing of them is stored.
     pub(super) storing: Vec<(RouteName, Vec<std::sync::Arc<str>>)>,
     pub(super) open_circuits: HashSet<Destination>,
@@ -53,7 +53,7 @@ impl Overview<'_> {
     }
 
     fn destination(&self, to: &Destination, counts: &Counts) -> Value {
-        let delivering = self.standing.under_way.values().filter(|one| one.destination == *to).count();
+        let delivering = self.live.under_way.values().filter(|one| one.destination == *to).count();
         let delivering = u64::try_from(delivering).unwrap_or(u64::MAX).min(counts.queued);
         json!({
             "route": view::route(&to.route),
@@ -65,8 +65,8 @@ impl Overview<'_> {
             "bytes": counts.queued_bytes,
             "oldest": counts.oldest.map(written),
             "oldest_seconds": counts.oldest.map_or(0, |oldest| self.now.since(oldest).as_secs()),
-            "held": self.standing.held(&to.route, &to.upstream),
-            "paused": self.standing.paused.contains(&to.route),
+            "held": self.live.held(&to.route, &to.upstream),
+            "paused": self.live.paused.contains(&to.route),
             "circuit": if self.open_circuits.contains(to) { "open" } else { "closed" },
             "seconds_to_empty": self.trend.seconds_to_empty(to, self.at, counts.queued),
         })

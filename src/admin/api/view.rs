@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::filter::{millis, written};
-use super::standing::{Seen, Standing, of_event};
+use super::live_state::{LiveState, Seen, of_event};
 use crate::queue::event::{Attempt, RouteName, StoredEvent, Upstream};
 use crate::queue::store::{Class, DeliverySummary, Detail, Summary};
 
@@ -19,15 +19,15 @@ pub(super) enum Content {
 }
 
 /// An event in a list.
-pub(super) fn summary(event: &Summary, standing: &Standing) -> Value {
-    let (mut document, deliveries) = begun(event, standing);
+pub(super) fn summary(event: &Summary, live: &LiveState) -> Value {
+    let (mut document, deliveries) = begun(event, live);
     document.insert("deliveries".to_owned(), deliveries.into());
     document.into()
 }
 
 /// An event with everything that is kept of it. The content is left out unless asked for.
-pub(super) fn detail(event: &Detail, standing: &Standing, content: Content) -> Value {
-    let (mut document, mut deliveries) = begun(&event.summary, standing);
+pub(super) fn detail(event: &Detail, live: &LiveState, content: Content) -> Value {
+    let (mut document, mut deliveries) = begun(&event.summary, live);
     for (delivery, attempts) in deliveries.iter_mut().zip(&event.attempts) {
         if let Some(delivery) = delivery.as_object_mut() {
             let attempts: Vec<_> = attempts.iter().map(attempt).collect();
@@ -45,8 +45,8 @@ pub(super) fn detail(event: &Detail, standing: &Standing, content: Content) -> V
 }
 
 /// An event as it is exported: everything, with the head and the content as they are stored.
-pub(super) fn exported(event: &Detail, standing: &Standing) -> Value {
-    let mut document = detail(event, standing, Content::LeftOut);
+pub(super) fn exported(event: &Detail, live: &LiveState) -> Value {
+    let mut document = detail(event, live, Content::LeftOut);
     if let Some(document) = document.as_object_mut() {
         let encoded = |part: fn(&StoredEvent) -> &[u8]| {
             event.event.as_ref().map_or(Value::Null, |event| STANDARD.encode(part(event)).into())
@@ -70,9 +70,9 @@ pub(super) fn upstream(upstream: &Upstream) -> &str {
     }
 }
 
-fn begun(event: &Summary, standing: &Standing) -> (Map<String, Value>, Vec<Value>) {
+fn begun(event: &Summary, live: &LiveState) -> (Map<String, Value>, Vec<Value>) {
     let info = &event.info;
-    let states: Vec<_> = event.deliveries.iter().map(|delivery| standing.of(&info.route, delivery)).collect();
+    let states: Vec<_> = event.deliveries.iter().map(|delivery| live.of(&info.route, delivery)).collect();
     let whole = of_event(&states);
     let mut document = Map::new();
     let mut put = |name: &str, value: Value| document.insert(name.to_owned(), value);

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use crate::admission::memory::Reservation;
-use crate::gateway::stored::DeliveryRoute;
+use crate::gateway::delivery_routes::DeliveryRoute;
 use crate::queue::circuit::Kind;
 use crate::queue::destination::End;
 use crate::queue::event::{Attempt, AttemptOutcome, StoredEvent};

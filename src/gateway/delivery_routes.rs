@@ -1,4 +1,4 @@
-//! Pure. What the deliveries of stored events need of the configuration in force.
+//! Pure. The routes of the configuration, as deliveries of stored events need them.
 //!
 //! A stored event names its route, and neither an address nor a secret. Both are looked up here when it is sent.
 

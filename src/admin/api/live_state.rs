@@ -1,4 +1,4 @@
-//! Pure. What the gateway knows of deliveries besides their store: which are under way, and which are held.
+//! Pure. The state of deliveries that the store does not have: which are under way, and which are held.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use crate::queue::event::{RouteName, Upstream};
 use crate::queue::handle::UnderWay;
 use crate::queue::store::{DeliveryId, DeliverySummary, State};
 
-/// Which deliveries are under way, and what holds others.
+/// The state of deliveries that is in memory only: which are under way, and which are held because of their route.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct LiveState {
     /// The deliveries whose attempt is under way.
     pub(super) under_way: HashMap<DeliveryId, UnderWay>,
     /// The routes that are paused.
@@ -29,7 +29,7 @@ pub(super) struct Seen {
     pub(super) cause: Option<&'static str>,
 }
 
-impl Standing {
+impl LiveState {
     /// The state of a delivery.
     pub(super) fn of(&self, route: &RouteName, delivery: &DeliverySummary) -> Seen {
         let seen = |state| Seen { state, held: None, cause: None };
@@ -85,32 +85,31 @@ mod tests {
 
     #[test]
     fn a_waiting_delivery_says_what_holds_it() {
-        let mut standing = Standing::default();
-        standing.routes.insert(route("/a"), vec!["http://127.0.0.1:4000".into()]);
-        standing.routes.insert(route("/b"), Vec::new());
-        standing.paused.insert(route("/b"));
+        let mut live = LiveState::default();
+        live.routes.insert(route("/a"), vec!["http://127.0.0.1:4000".into()]);
+        live.routes.insert(route("/b"), Vec::new());
+        live.paused.insert(route("/b"));
         let held = |path: &str, upstream: Upstream| {
-            standing.of(&route(path), &delivery(1, State::Queued, upstream)).held
+            live.of(&route(path), &delivery(1, State::Queued, upstream)).held
         };
         assert_eq!(held("/a", Upstream::Main), None);
         assert_eq!(held("/a", Upstream::Copy("http://127.0.0.1:4000".into())), None);
         assert_eq!(held("/a", Upstream::Copy("http://127.0.0.1:5000".into())), Some("route_removed"));
         assert_eq!(held("/b", Upstream::Main), Some("paused"));
         assert_eq!(held("/gone", Upstream::Main), Some("route_removed"));
-        let dead =
-            standing.of(&route("/gone"), &delivery(1, State::Dead(DeadCause::Refused), Upstream::Main));
+        let dead = live.of(&route("/gone"), &delivery(1, State::Dead(DeadCause::Refused), Upstream::Main));
         assert_eq!((dead.state, dead.held, dead.cause), ("dead", None, Some("refused")));
     }
 
     #[test]
     fn a_delivery_under_way_is_delivering_and_so_is_its_event() {
-        let mut standing = Standing::default();
+        let mut live = LiveState::default();
         let event = EventId::from_bytes([7; 16]);
         let destination = Destination { route: route("/a"), upstream: Upstream::Main };
-        standing.under_way.insert(DeliveryId(1), UnderWay { event, destination });
+        live.under_way.insert(DeliveryId(1), UnderWay { event, destination });
         let states = [
-            standing.of(&route("/a"), &delivery(1, State::Queued, Upstream::Main)),
-            standing.of(&route("/a"), &delivery(2, State::Dead(DeadCause::Undeliverable), Upstream::Main)),
+            live.of(&route("/a"), &delivery(1, State::Queued, Upstream::Main)),
+            live.of(&route("/a"), &delivery(2, State::Dead(DeadCause::Undeliverable), Upstream::Main)),
         ];
         assert_eq!(of_event(&states).state, "delivering");
         assert_eq!(of_event(&states[1..]).cause, Some("undeliverable"));

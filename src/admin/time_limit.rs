@@ -1,4 +1,4 @@
-//! Shell. How long a connection to the admin listener may last.
+//! Shell. The time limit of a connection to the admin listener.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// The limit of a connection, which the answer to a long request extends.
 #[derive(Clone, Debug)]
-pub(super) struct Patience(watch::Sender<Duration>);
+pub(super) struct TimeLimit(watch::Sender<Duration>);
 
-impl Patience {
+impl TimeLimit {
     /// A limit from the accept on.
     pub(super) fn new(limit: Duration) -> Self {
         Self(watch::Sender::new(limit))
@@ -46,17 +46,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_may_take_as_long_as_the_extended_limit() {
-        let (start, patience) = (Instant::now(), Patience::new(Duration::from_secs(5)));
+        let (start, time_limit) = (Instant::now(), TimeLimit::new(Duration::from_secs(5)));
         let seconds = |seconds| sleep_until(start + Duration::from_secs(seconds));
         let work = async {
-            patience.extend(Duration::from_secs(60));
+            time_limit.extend(Duration::from_secs(60));
             seconds(60 - 1).await;
         };
-        assert_eq!(patience.bound(start, work).await, Some(()));
-        assert_eq!(patience.bound(start, seconds(61)).await, None);
-        patience.extend(Duration::from_secs(1));
+        assert_eq!(time_limit.bound(start, work).await, Some(()));
+        assert_eq!(time_limit.bound(start, seconds(61)).await, None);
+        time_limit.extend(Duration::from_secs(1));
         let start = Instant::now();
         let later = sleep_until(start + Duration::from_secs(59));
-        assert_eq!(patience.bound(start, later).await, Some(()), "a limit is never shortened");
+        assert_eq!(time_limit.bound(start, later).await, Some(()), "a limit is never shortened");
     }
 }
