@@ -43,7 +43,7 @@ if [ -z "$hookgate" ]; then
   hookgate=$target/debug/hookgate
 fi
 
-# A gateway that produces every metric: two signatures with a secret of the same name, and a route in observe mode. Nobody
+# A gateway that produces every metric: two signatures with a secret of the same name, and a route in observe mode. No app
 # listens at the upstreams, so they fail too.
 export KEY=0123456789abcdef0123456789abcdef OTHER=fedcba9876543210fedcba9876543210
 cat >"$scratch/gateway.toml" <<'TOML'

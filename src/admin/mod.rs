@@ -163,7 +163,7 @@ impl Drop for Admin {
     }
 }
 
-/// What every connection is served with.
+/// The state that all connections share.
 #[derive(Clone)]
 struct Shared {
     control: Arc<Control>,

@@ -279,7 +279,7 @@ impl Permit {
         Self(Some(Arc::clone(connection_limit)))
     }
 
-    /// Drops it without passing it on: the place is free.
+    /// Drops the place without passing it to another connection: it is free.
     fn give_up(mut self) {
         self.0 = None;
     }

@@ -163,8 +163,8 @@ impl Reservation {
         }
         let ordinary = self.holder.is_none() && bytes <= ORDINARY;
         let budget = &self.budget;
-        let nobody_waits = budget.waiting.load(Ordering::SeqCst) == 0;
-        if (nobody_waits && budget.try_take(more, budget.max()))
+        let none_waits = budget.waiting.load(Ordering::SeqCst) == 0;
+        if (none_waits && budget.try_take(more, budget.max()))
             || (ordinary && budget.try_take(more, budget.max_with_reserve()))
         {
             self.stop_waiting();

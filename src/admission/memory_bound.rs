@@ -79,7 +79,7 @@ pub struct Footprint {
     /// What is used without connections: the program, workers, routes, waiting log lines, the admin listener, idle
     /// connections to upstreams.
     pub program: u64,
-    /// What connections hold outside the memory budget.
+    /// The memory that connections hold outside the memory budget.
     pub connections: u64,
     /// The memory budget, `max_buffered`, and its reserve.
     pub buffered: u64,

@@ -27,7 +27,7 @@ pub(super) struct Typed {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serve (what happens where no command is given)
+    /// Serve (the default command)
     #[command(after_help = SIGNALS)]
     Run,
     /// Read the configuration and print its routes, or every problem it has; or ask a running gateway whether it is ready
@@ -51,10 +51,10 @@ pub(super) enum Command {
         #[command(subcommand)]
         verb: events::Verb,
     },
-    /// Say what is wrong with a running gateway and what is around it: configuration, upstreams, secrets, clocks, ways around it
+    /// Find the problems of a running gateway and its surroundings: configuration, upstreams, secrets, clocks, ways around it
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
-    /// See it work: a sender, the gateway and an app in one process, with nothing to set up
+    /// Show how it works: a sender, the gateway and an app in one process, with nothing to set up
     Demo(Demo),
     /// List the senders that hookgate knows, and how they sign
     Schemes {
@@ -75,7 +75,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Let warnings fail, too
+    /// Fail on warnings, too
     #[arg(long)]
     pub(super) strict: bool,
     /// Print one JSON document
@@ -84,7 +84,7 @@ pub(super) struct Check {
     /// Ask the running gateway's admin listener whether it is ready; of the configuration only `[admin]` is read
     #[arg(long, conflicts_with = "strict", help_heading = LIVE)]
     pub(super) live: bool,
-    /// The admin listener; without, the first address of `[admin]` in the configuration
+    /// The admin listener; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse, requires = "live", help_heading = LIVE)]
     pub(super) admin: Option<Origin>,
     /// How long to wait for the answer
@@ -97,13 +97,13 @@ pub(super) struct Doctor {
     /// A URL at which the app itself may be reachable (repeatable); an unsigned POST is sent there
     #[arg(long, value_name = "URL", value_parser = BypassProbe::parse)]
     pub(super) bypass: Vec<BypassProbe>,
-    /// The gateway's admin listener; without, the first address of `[admin]` in the configuration
+    /// The gateway's admin listener; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
     /// How long to wait for each answer
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5s")]
     pub(super) timeout: Duration,
-    /// Let warnings fail, too
+    /// Fail on warnings, too
     #[arg(long)]
     pub(super) strict: bool,
     /// Print one JSON document
@@ -156,16 +156,16 @@ pub(super) struct Verify {
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
-    /// Where to: a path as the sender would use it, for example /webhook/leases
+    /// The path as the sender would use it, for example /webhook/leases
     #[arg(value_name = "ROUTE-PATH")]
     pub(super) target: String,
-    /// The body to send, `-` for standard input; without, a sample event of the route's scheme and model
+    /// The body to send, `-` for standard input; default: a sample event of the route's scheme and model
     #[arg(long, value_name = "FILE")]
     pub(super) body: Option<PathBuf>,
-    /// Send one that must be refused
+    /// Send a forged event, which must be refused
     #[arg(long, value_name = "MODE")]
     pub(super) forge: Option<Forgery>,
-    /// The gateway; without, the first address it listens on
+    /// The gateway; default: the first address of `[server] listen`
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) url: Option<Origin>,
     /// The method to send with
@@ -191,7 +191,7 @@ pub(super) struct Send {
 
 #[derive(Debug, Args)]
 pub(super) struct Secrets {
-    /// The gateway's admin listener; without, the first address of `[admin]` in the configuration
+    /// The gateway's admin listener; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
     /// Print one JSON document
@@ -212,7 +212,7 @@ pub(super) struct Demo {
 #[group(id = "whose", multiple = true)]
 #[command(group = ArgGroup::new("text").args(["secret_env", "secret_file"]))]
 pub(super) struct Whose {
-    /// Of this route of the configuration
+    /// The scheme and secrets of this route of the configuration
     #[arg(long, value_name = "PATH", conflicts_with = "scheme")]
     pub(super) route: Option<String>,
     /// This scheme, without a configuration
@@ -306,7 +306,7 @@ impl FieldLine {
 /// Parses a duration as in gateway.toml, more than zero.
 fn time(text: &str) -> Result<Duration, String> {
     match unit::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("that is no time at all".to_owned()),
+        Ok(Duration::ZERO) => Err("the time must be more than zero".to_owned()),
         Ok(time) => Ok(time),
         Err(error) => Err(format!("{error}: {}", error.help())),
     }
@@ -339,13 +339,13 @@ Examples:
 
 Exit codes:
   0   done
-  1   what was asked for failed: does not verify, cannot listen, was not delivered
+  1   the command failed: a signature does not verify, an address cannot be listened on, an event was not delivered
   2   wrong usage
   78  the configuration is wrong";
 
 const SIGNALS: &str = "\
 Signals:
-  TERM, INT   stop accepting, finish what is under way within `shutdown_grace`, exit 0;
+  TERM, INT   stop accepting, finish the requests under way within `shutdown_grace`, exit 0;
               a second one ends it at once, with 143 or 130 (128 and the signal's number)
   HUP         read the configuration and the secrets again, and put them in force if they are good";
 

@@ -29,7 +29,7 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
     terminal.out.line(memory);
     if asked.strict && is_doubtful(&loaded.report) {
         let failure = Failure::config(configuration::summary(file, &loaded.report));
-        return Err(failure.hint("--strict lets warnings fail"));
+        return Err(failure.hint("--strict makes warnings fail"));
     }
     let good = terminal.out.paint(Paint::Good, "good");
     terminal.out.line(format_args!("{good}: {}", summary(file, &loaded.config, &loaded.report)));

@@ -71,7 +71,7 @@ fn standing(admin: &Origin, answer: Result<Answer, NoAnswer>) -> Result<String, 
             Err(format!("not ready: the gateway at {admin} says: {status}{route}{detail}"))
         }
         (status, _) => Err(format!(
-            "not ready: what answers at {admin} ({}) is no admin listener of hookgate",
+            "not ready: the server at {admin} ({}) is no admin listener of hookgate",
             status.as_u16()
         )),
     }

@@ -84,11 +84,11 @@ impl RotationStatus {
         match self {
             Self::Ended => "safe to remove: it is past its `not_after`, and verifies nothing".to_owned(),
             Self::Ending(left) => {
-                format!("in use: keep it; what is signed with it is refused in {}", span(left))
+                format!("in use: keep it; events signed with it are refused in {}", span(left))
             }
             Self::InUse => "in use: keep it".to_owned(),
-            Self::TheOnlyOne => "its signature has no other that stays: keep it".to_owned(),
-            Self::Replaced => "safe to remove: others verify what comes".to_owned(),
+            Self::TheOnlyOne => "keep it: its signature has no other secret that stays".to_owned(),
+            Self::Replaced => "safe to remove: others verify the events".to_owned(),
             Self::Unused => "safe to remove, unless its sender is about to be given it".to_owned(),
             Self::NotReplaced => "keep it: no other has verified an event since".to_owned(),
             Self::NothingCame => {

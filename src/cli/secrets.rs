@@ -37,7 +37,7 @@ fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
             .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
     })?;
     let other_server =
-        || Failure::failed(format!("what answers at {address} is no admin listener of hookgate"));
+        || Failure::failed(format!("the server at {address} is no admin listener of hookgate"));
     if let Some(why) = admin::refusal(&answer) {
         return Err(Failure::failed(format!("the admin listener at {address} does not tell: {why}")));
     }

@@ -195,7 +195,7 @@ fn target(typed: &str) -> Result<PathAndQuery, Failure> {
     let read = typed.parse::<PathAndQuery>().ok().filter(|_| typed.starts_with('/') && !typed.contains('#'));
     read.ok_or_else(|| {
         Failure::usage(format!("`{typed}` is no path"))
-            .hint("say it as the sender does, for example /webhook/leases")
+            .hint("write the path as the sender does, for example /webhook/leases")
     })
 }
 

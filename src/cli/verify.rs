@@ -95,7 +95,7 @@ fn not_signed_with(verifier: &Verifier) -> String {
     }
     let what = match scheme.content.is_body() {
         true => "the body, as it stands, was",
-        false => "the body, and what is signed with it, were",
+        false => "the body and the other signed parts were",
     };
     format!("{what} not signed with the secret {names}")
 }
@@ -176,4 +176,4 @@ fn print_json(terminal: &mut Terminal, identity: &Identity, content: &[u8], verd
 }
 
 const UNEXPLAINED: &str =
-    "no usual slip explains it: the sender uses another secret, or the body is not the one it signed";
+    "no usual cause explains it: the sender uses another secret, or the body is not the one that it signed";

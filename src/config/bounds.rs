@@ -15,7 +15,7 @@ pub(super) struct Durations {
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Of timeouts, and of whatever has no bounds of its own.
+/// The bounds of timeouts, and of durations without bounds of their own.
 pub(super) const TIMEOUT: Durations =
     Durations { most: DAY, not_zero: "nothing would be in time", hint: "the default is" };
 /// How long an event is kept.

@@ -1,7 +1,7 @@
 //! Pure. Digests of the parts of a configuration: to compare two configurations without showing either.
 //!
-//! The digests contain no key and nothing derived from one: a digest of a weak secret lets anyone who can guess find the
-//! secret. Whether two processes have the same keys is shown by signing (`hookgate doctor`).
+//! The digests contain no key and nothing derived from one: a weak secret can be guessed from its
+//! digest. Whether two processes have the same keys is shown by signing (`hookgate doctor`).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

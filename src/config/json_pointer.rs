@@ -75,6 +75,6 @@ pub(super) fn bounded(item: &Item<'_>, many: usize) {
     }
 }
 
-/// Bounds on the comparisons for each event. Nobody writes a configuration that needs more.
+/// Bounds on the comparisons for each event. No configuration in use needs more.
 const DEEPEST: usize = 16;
 const MOST: usize = 16;

@@ -20,24 +20,24 @@ pub(super) use queue::{QUEUE, RETRY, ROUTE_RETRY};
 
 /// The top level.
 pub(super) const ROOT: &[Key] = &[
-    Key::new("server", Value::Table(SERVER)).about("The listeners, and what serves them."),
-    Key::new("limits", Value::Table(LIMITS)).about("What one sender may take."),
-    Key::new("upstream", Value::Table(UPSTREAM)).about("For every upstream; a route may set its own."),
+    Key::new("server", Value::Table(SERVER)).about("The listeners, the workers, and the shutdown."),
+    Key::new("limits", Value::Table(LIMITS)).about("Limits on the memory and time that clients use."),
+    Key::new("upstream", Value::Table(UPSTREAM)).about("Connections to every upstream; a route may set its own."),
     Key::new("admin", Value::Table(ADMIN))
         .about("Health, readiness and metrics. Without this table they are off."),
     Key::new("log", Value::Table(LOG)).about("Log lines, on standard output."),
     Key::new("forward", Value::Table(FORWARD))
-        .about("What is added to a request on its way: nothing, unless asked for."),
+        .about("Fields that are added to forwarded requests. Default: none."),
     Key::new("queue", Value::Table(QUEUE))
-        .about("The store of events that are delivered later. Without it no route can ask for that."),
+        .about("The store of events that are delivered later. Needed if a route stores events."),
     Key::new("retry", Value::Table(RETRY))
         .about("When a failed delivery is tried again, and when it is given up; a route may set its own."),
     Key::new("schemes", Value::Named { name: LABEL, value: &Value::Table(SCHEME) })
-        .about("How senders sign that hookgate does not know, each under a name of its own."),
-    Key::new("signature", SIGNED).about("Who signs, for every route that has no signature of its own."),
+        .about("Schemes of senders that hookgate does not know, each under its own name."),
+    Key::new("signature", SIGNED).about("The scheme and secrets of every route that has no signature of its own."),
     Key::new("routes", Value::List { of: &Value::Table(ROUTE), empty: false })
         .required()
-        .about("What goes where. A literal path wins over {name}, which wins over {*rest}."),
+        .about("Paths and the upstreams that they lead to. A literal path wins over {name}, which wins over {*rest}."),
 ];
 
 /// `[server]`
@@ -60,8 +60,8 @@ pub(super) const SERVER: &[Key] = &[
          core.",
     ),
     Key::new("max_connections", Value::Count { least: 1, most: MOST_CONNECTIONS }).or("10000").about(
-        "Connections served at once. For more, one is closed that waits for its client; an event that \
-         waits for the app never is.",
+        "Connections served at once. At the limit, a connection that waits for its client is closed for \
+         a new one; a connection whose authentic event waits for the app is not.",
     ),
     Key::new("drain_delay", Value::Duration)
         .about("After SIGTERM, how long to serve as before while readiness fails. Default: none."),
@@ -82,7 +82,7 @@ pub(super) const PROXY_PROTOCOL: &[Key] = &[
          socket.",
     ),
     Key::new("listen", LISTENERS)
-        .about("On which listeners they do so, as they stand in [server]. Default: all."),
+        .about("The listeners on which they do so, as written in [server]. Default: all."),
 ];
 
 /// `[limits]`
@@ -98,11 +98,11 @@ pub(super) const LIMITS: &[Key] = &[
         "Against endless header fields: bytes of request line and fields together. 431, or 414 for a \
          request line that alone is over it or over 16 KiB.",
     ),
-    Key::new("header_timeout", Value::Duration)
-        .or("\"10s\"")
-        .about("Against connections that say nothing: to the end of the header fields. 408, or closed."),
+    Key::new("header_timeout", Value::Duration).or("\"10s\"").about(
+        "Against connections that send nothing: time to the end of the header fields. 408, or closed.",
+    ),
     Key::new("body_timeout", Value::Duration).or("\"30s\"").about(
-        "Against bodies that never end: from the end of the header fields to the end of the body. 408, \
+        "Against bodies that never end: time from the end of the header fields to the end of the body. 408, \
          body_timeout.",
     ),
     Key::new("min_body_rate", Value::Size { least: 0, most: MOST_MEMORY }).or("\"1KiB\"").about(
@@ -112,7 +112,7 @@ pub(super) const LIMITS: &[Key] = &[
     ),
     Key::new("idle_timeout", Value::Duration)
         .or("\"75s\"")
-        .about("Against connections kept alive for nothing: between two requests."),
+        .about("Against idle connections: time between two requests."),
     Key::new("write_timeout", Value::Duration).or("\"30s\"").about(
         "Against clients that do not take their response: how long one may take nothing of it at a time; \
          all in all, min_body_rate bounds it.",
@@ -128,16 +128,16 @@ pub(super) const UPSTREAM: &[Key] = &[
 ];
 
 const CONNECT_TIMEOUT: Key = Key::new("connect_timeout", Value::Duration)
-    .about("Against apps that are gone: for a connection to come about. 502, upstream_unreachable.");
+    .about("Against apps that are down: time to connect. 502, upstream_unreachable.");
 const RESPONSE_TIMEOUT: Key = Key::new("response_timeout", Value::Duration).about(
-    "Against apps that hang: from the last byte of the request to the response's header fields (504, \
+    "Against apps that hang: time from the last byte of the request to the response's header fields (504, \
          upstream_timeout); for each further piece of a request that is being sent, and of the response.",
 );
 const MAX_IDLE: Key = Key::new("max_idle", Value::Count { least: 0, most: MOST_IDLE })
     .about("Connections that are kept open to an upstream for the next request, all workers together.");
 const IDLE_TIMEOUT: Key = Key::new("idle_timeout", Value::Duration).about(
-    "How long such a connection is kept: less than the upstream allows, or a request meets one being \
-         closed.",
+    "How long an idle connection to an upstream is kept. It must be less than the upstream's own \
+         limit, or a request may be sent over a connection that is being closed.",
 );
 
 /// `[admin]`
@@ -149,14 +149,12 @@ pub(super) const ADMIN: &[Key] = &[
         "tokens",
         Value::List { of: &Value::TableWithOne { keys: TOKEN, of: &["env", "file"] }, empty: true },
     )
-    .about(
-        "Who may read and manage events there. Without one, only programs on the gateway's own machine may.",
-    ),
+    .about("Tokens to read and manage events. Without one, only programs on the gateway's own machine may."),
 ];
 
 /// An element of `tokens` of `[admin]`.
 pub(super) const TOKEN: &[Key] = &[
-    Key::new("name", LABELLED).required().about("What it is called in the log."),
+    Key::new("name", LABELLED).required().about("The token's name in the log."),
     ENV,
     FILE,
     Key::new("role", Value::Word(|| words(&ROLES)))
@@ -175,24 +173,24 @@ pub(super) const LOG: &[Key] = &[
     ),
     Key::new("access", Value::Word(|| words(&ACCESS)))
         .or("\"all\"")
-        .about("Which requests leave a line: all, refused (those that did not get their app's answer), off."),
+        .about("Which requests leave a line: all, refused (requests that did not get the app's answer), off."),
     Key::new("request_id_field", FIELD).about(
-        "The field that a request's id in the log is taken from, if it is fit for one. Default: an id is \
-         made.",
+        "The field that a request's id in the log is taken from, if its value can be an id. Default: an id \
+         is generated.",
     ),
     Key::new("diagnose", Value::Flag)
         .or("true")
         .about("Whether the log says the likely cause of a signature that does not verify."),
     Key::new("old_secret_warning", Value::Duration)
         .or("\"1h\"")
-        .about("How often it is said that an old secret still verifies events; \"0s\" for never."),
+        .about("How often the log warns that an old secret still verifies events; \"0s\": never."),
 ];
 
 /// `[forward]`
 pub(super) const FORWARD: &[Key] = &[
     Key::new("x_forwarded", Value::FlagOr("overwrite")).or("false").about(
         "true appends to x-forwarded-for, -proto and -host: only the last entry of each is hookgate's. \
-         overwrite puts hookgate's in the place of what the client claims.",
+         overwrite replaces the client's values with hookgate's.",
     ),
     Key::new("verified_field", FIELD).about(
         "A field that says by which scheme and secret the request was verified; whatever a client sends \
@@ -211,46 +209,48 @@ pub(super) const FORWARD: &[Key] = &[
 pub(super) const SCHEME: &[Key] = &[
     Key::new("algorithm", Value::Word(|| words(&Algorithm::ALL)))
         .or("\"hmac-sha256\"")
-        .about("How it signs."),
+        .about("The algorithm that it signs with."),
     Key::new("header", Value::Either(&[FIELD, Value::List { of: &FIELD, empty: false }]))
         .required()
         .about("The field with the signature, or several, any of which may have one that verifies."),
     Key::new("format", Value::Word(|| words(&FORMATS)))
         .or("\"plain\"")
         .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd."),
-    Key::new("prefix", Value::Text("")).about("What stands before a plain signature, such as sha256=."),
-    Key::new("separator", Value::Word(|| words(&Separator::ALL)))
-        .about("Between the entries of a list. Default: a comma for pairs, a space for tagged."),
+    Key::new("prefix", Value::Text("")).about("The text before a plain signature, such as sha256=."),
+    Key::new("separator", Value::Word(|| words(&Separator::ALL))).about(
+        "The separator between the entries of a list. Default: a comma for pairs, a space for tagged.",
+    ),
     Key::new("tag", Value::Text("^[!-~]+$"))
-        .about("In a list: which entries are signatures; any may verify."),
+        .about("The tag of the entries of a list that are signatures; any may verify."),
     Key::new("encoding", Value::Word(|| words(&Encoding::ALL)))
         .or("\"hex\"")
-        .about("How the signature is written."),
+        .about("The encoding of the signature."),
     Key::new("secret_encoding", Value::Word(|| words(&SecretEncoding::ALL)))
         .or("\"utf8\"")
-        .about("How a secret's text stands for the key's bytes; a secret may say otherwise."),
+        .about("The encoding of the key's bytes in a secret's text; a secret may set its own."),
     Key::new("content", Value::Text("\\{(body|form|digest:[^}]+)\\}")).or("\"{body}\"").about(
-        "What is signed, of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and {header:x}; \
-         {form} and {digest:name} in the place of {body} for senders that sign those.",
+        "The signed text: a template of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and \
+         {header:x}; {form} or {digest:name} instead of {body} for senders that sign those.",
     ),
     Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key"] })
-        .about("Where the signed time stands."),
+        .about("The place of the signed time."),
     Key::new("tolerance", TOLERATED).about("How far the signed time may be from now. Default: 5m both ways."),
-    Key::new("id", FIELD).about("The field with the event's identifier, where that is signed."),
+    Key::new("id", FIELD).about("The field with the event's identifier, if it is signed."),
     Key::new("model_pointers", POINTERS)
-        .about("Where its events name their model: JSON pointers (RFC 6901), first come first."),
-    Key::new("integration_pointers", POINTERS).about("Where its events say whom they are from."),
+        .about("JSON pointers (RFC 6901) to the model of an event. Values at several of them must agree."),
+    Key::new("integration_pointers", POINTERS)
+        .about("JSON pointers (RFC 6901) to the integration that an event is from."),
     Key::new("challenge", Value::Table(CHALLENGE)).about(
-        "What the sender asks before it delivers, and the answer, given where a signature says challenge = \
-         \"answer\".",
+        "The sender's request before it delivers, and the answer. hookgate answers it if a signature has \
+         challenge = \"answer\".",
     ),
 ];
 
 /// A scheme's `challenge`.
 pub(super) const CHALLENGE: &[Key] = &[
     Key::new("when", Value::Named { name: "", value: &TEXT_OR_NUMBER })
-        .about("What tells a challenge from an event: by JSON pointer in the content, by name in the query."),
-    Key::new("value", Value::Text("^/")).about("Where in the content the value is that is answered with."),
+        .about("Values that a challenge has and an event has not: by JSON pointer in the content, by name in the query."),
+    Key::new("value", Value::Text("^/")).about("The JSON pointer to the value in the content that the answer repeats."),
     Key::new("query", Value::Text("."))
         .about("The parameter of the query that is answered with, of an unsigned GET."),
     Key::new("token", Value::Text("."))
@@ -273,15 +273,15 @@ pub(super) const TIMESTAMP: &[Key] = &[
 
 /// A scheme's `tolerance`, with separate values for past and future.
 pub(super) const TOLERANCE: &[Key] = &[
-    Key::new("past", Value::Duration).about("How long ago it may be."),
-    Key::new("future", Value::Duration).about("How far ahead it may be."),
+    Key::new("past", Value::Duration).about("How far in the past the signed time may be."),
+    Key::new("future", Value::Duration).about("How far in the future the signed time may be."),
 ];
 
 /// `[signature]`, and a route's `signature`.
 pub(super) const SIGNATURE: &[Key] = &[
     Key::new("scheme", Value::Known(|| PRESETS.iter().map(|scheme| &*scheme.name).collect()))
         .required()
-        .about("How the sender signs: one that `hookgate schemes` lists, or one of [schemes.NAME]."),
+        .about("The scheme by which the sender signs: one that `hookgate schemes` lists, or one of [schemes.NAME]."),
     Key::new(
         "secrets",
         Value::List {
@@ -292,51 +292,51 @@ pub(super) const SIGNATURE: &[Key] = &[
     .required()
     .about("Any of them may verify, so that they can be changed without losing an event."),
     Key::new("tolerance", TOLERATED)
-        .about("How far a signed time may be from now, where the scheme's own will not do."),
+        .about("How far a signed time may be from now. Default: as the scheme says."),
     Key::new("challenge", Value::Word(|| vec!["forward", "answer"])).or("\"forward\"").about(
-        "Who answers what the sender asks before it delivers: the app, as it answers any event, or \
-         hookgate.",
+        "The challenges that the sender sends before it delivers. forward: the app answers them. answer: \
+         hookgate answers them.",
     ),
     Key::new("verify_token", Value::TableWithOne { keys: VERIFY_TOKEN, of: &["env", "file", "value"] })
-        .about("The token that some challenges come with, in the place of a signature."),
+        .about("The token that some challenges carry instead of a signature."),
 ];
 
 /// A signature's `verify_token`.
 pub(super) const VERIFY_TOKEN: &[Key] =
-    &[ENV, FILE, Key::new("value", Value::Text(".")).about("The token itself, for trying things out.")];
+    &[ENV, FILE, Key::new("value", Value::Text(".")).about("The token itself, for tests only.")];
 
 /// An element of `secrets`.
 pub(super) const SECRET: &[Key] = &[
     Key::new("name", LABELLED)
-        .about("What it is called in the log. Default: current for the first, then secret-2 and so on."),
+        .about("The secret's name in the log. Default: current for the first, then secret-2 and so on."),
     ENV,
     FILE,
-    Key::new("value", Value::Text(".")).about("The secret itself, for trying things out."),
+    Key::new("value", Value::Text(".")).about("The secret itself, for tests only."),
     Key::new("encoding", Value::Word(|| words(&SecretEncoding::ALL)))
-        .about("How the text stands for the key's bytes. Default: as the scheme says."),
-    Key::new("not_after", Value::Moment).about("The moment from which on nothing verifies with it any more."),
+        .about("The encoding of the key's bytes in the text. Default: as the scheme says."),
+    Key::new("not_after", Value::Moment).about("The time from which the secret verifies nothing."),
 ];
 
-const ENV: Key =
-    Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$")).about("The environment variable that it is in.");
+const ENV: Key = Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$"))
+    .about("The environment variable that contains it.");
 const FILE: Key = Key::new("file", Value::Text("."))
-    .about("The file that it is in; a relative path begins at gateway.toml's folder.");
+    .about("The file that contains it; a relative path begins at gateway.toml's folder.");
 
 /// `[[routes]]`
 pub(super) const ROUTE: &[Key] = &[
     Key::new("path", Value::Text(PATH))
         .required()
-        .about("Compared as it is received, byte for byte: /exact, /any/{name}, /all/{*rest}."),
+        .about("The path, compared byte for byte as received: /exact, /any/{name}, /all/{*rest}."),
     Key::new("upstream", ORIGIN)
         .required()
-        .about("The app: http://host:port and nothing behind it, or unix:/path."),
+        .about("The app: http://host:port without a path, or unix:/path."),
     Key::new("model", Value::Text("."))
         .about("Only events whose signed model is this one. Others: 403, model_mismatch."),
     Key::new("require", Value::Named { name: "^/", value: &Value::Text("") })
-        .about("What else must stand in the signed JSON, by its pointer (RFC 6901). 403, model_mismatch."),
+        .about("Further values that the signed JSON must have, by JSON pointer (RFC 6901). Others: 403, model_mismatch."),
     Key::new("integration", Value::Text(""))
-        .about("Only events of this integration of the sender's. 403, model_mismatch."),
-    Key::new("signature", SIGNED).about("Who signs what comes here. Default: [signature]."),
+        .about("Only events of this integration of the sender. Others: 403, model_mismatch."),
+    Key::new("signature", SIGNED).about("The scheme and secrets of this route. Default: [signature]."),
     Key::new("public_url", Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$"))
         .about("The origin that the sender calls, where the scheme signs the URL."),
     Key::new("methods", Value::List { of: &Value::Text("^[-!#$%&'*+.^_`|~0-9A-Z]+$"), empty: false })
@@ -349,8 +349,8 @@ pub(super) const ROUTE: &[Key] = &[
     MAX_IDLE,
     IDLE_TIMEOUT,
     Key::new("mode", Value::Word(|| words(&MODES))).or("\"enforce\"").about(
-        "observe forwards also what does not verify, and logs under would_refuse what would have been \
-         refused.",
+        "enforce refuses requests that do not verify. observe forwards them, too, and logs the reason \
+         under would_refuse.",
     ),
     queue::DELIVERY.or("\"direct\""),
     queue::ACK_STATUS,

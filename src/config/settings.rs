@@ -272,7 +272,7 @@ pub struct Queue {
     pub max_bytes: u64,
     /// The bytes of the disk that the store leaves free.
     pub min_free: u64,
-    /// How long the content of a delivered event is kept. What is known of the event is kept ten times as long.
+    /// How long the content of a delivered event is kept. Its other data are kept ten times as long.
     pub keep_delivered: Duration,
     /// How long a dead letter is kept.
     pub keep_dead: Duration,
@@ -341,7 +341,7 @@ pub(super) const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 /// The default of `concurrency`.
 pub(super) const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
-/// What our answer to a request that was stored contains.
+/// The content of the gateway's answer to a stored request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckContent {
     /// JSON with the event's id.

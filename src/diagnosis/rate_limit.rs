@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_taken_than_there_are_whoever_takes_them() {
+    fn no_more_are_taken_than_there_are_by_any_number_of_threads() {
         let allowance = Allowance::of(5, Duration::from_secs(40));
         let taken: usize = std::thread::scope(|scope| {
             let takers: Vec<_> =

@@ -32,7 +32,7 @@ pub struct DeliveryRoute {
 /// An upstream of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryUpstream {
-    /// What it is called in the store.
+    /// Its name in the store.
     pub upstream: Upstream,
     /// Its address, for the log and the metrics.
     pub address: Arc<str>,

@@ -1,6 +1,6 @@
 //! Pure. Why a request is refused, in one word: the one in the response, the log and the metrics.
 
-/// The word for a refusal. What is no HTTP that we could read has none.
+/// The word for a refusal. Malformed HTTP has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// `no_route`

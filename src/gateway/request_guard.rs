@@ -10,7 +10,7 @@ use crate::telemetry::record::Record;
 /// when the response is given up.
 #[derive(Debug)]
 pub struct RequestGuard<R: Resources> {
-    /// What is known of the request so far.
+    /// The record of the request so far.
     pub record: Record,
     /// The bytes of the response that are not written yet.
     pub unwritten: usize,

@@ -120,7 +120,7 @@ pub struct Delivery<'d> {
 /// The answer to whether an event was there before.
 #[derive(Debug)]
 pub enum Claimed<C> {
-    /// It was not. Until the claim ends, others like it wait.
+    /// The event was not there before. Until the claim ends, equal events wait.
     First(C),
     /// It was delivered or stored within the route's time.
     Duplicate,

@@ -93,7 +93,7 @@ pub(super) async fn serve<R: Resources, C: Content>(
     }
 }
 
-/// What is known of an event before it is stored.
+/// The data of an event before it is stored.
 struct NewEvent {
     id: EventId,
     order: Option<OrderKey>,

@@ -65,7 +65,7 @@ impl Delimited {
     }
 }
 
-/// The gateway's own version, whatever that of the request (RFC 9110, section 6.2).
+/// The version of every response: the gateway's own, not the request's (RFC 9110, section 6.2).
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
 /// The `connection` field, if the outcome is not the default of HTTP/1.1 (RFC 9112, section 9.3).

@@ -132,7 +132,7 @@ async fn back_off(error: &io::Error, wait: Option<Duration>, connection_limit: &
         let _time_is_up = timeout(limit, std::future::pending::<()>()).await;
     }
     if is_out_of_descriptors(error) {
-        let _nobody_could_be_closed = timeout(limit, connection_limit.make_room()).await;
+        let _none_could_be_closed = timeout(limit, connection_limit.make_room()).await;
     }
 }
 

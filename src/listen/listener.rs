@@ -26,7 +26,7 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// Who owns the connections in the kernel's accept queue.
+/// The owner of the connections in the kernel's accept queue.
 #[derive(Clone, Debug)]
 pub(crate) enum Queue {
     /// This process. Closing the socket would reset them, so all are accepted first. The socket file, if there is one, is

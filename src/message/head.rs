@@ -80,7 +80,7 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     }
 }
 
-/// What is wrong with more empty lines before a request line than a head may have bytes.
+/// The error of more empty lines before a request line than a head may have bytes.
 pub(crate) const EMPTY_LINES: &str = "there are too many empty lines before the request line";
 
 const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);

@@ -73,11 +73,11 @@ pub fn start(control: &Arc<Control>, queue: Queue, end: DeliveryEnd) -> io::Resu
             Ok(runtime) => runtime,
             Err(error) => {
                 guard.end();
-                let _nobody_waits = report.send(Err(error));
+                let _no_receiver = report.send(Err(error));
                 return;
             }
         };
-        let _nobody_waits = report.send(Ok(()));
+        let _no_receiver = report.send(Ok(()));
         run(runtime, of_thread, queue, end, counts, stopped);
         guard.end();
     };

@@ -235,7 +235,7 @@ impl Queue {
         self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads from the store. Blocks the thread, so it must be one that may block.
+    /// Reads from the store. Blocks: call it only on a thread that may block.
     ///
     /// # Errors
     /// [`StoreError`]

@@ -181,7 +181,7 @@ impl fmt::Display for Pattern {
 pub struct PatternError {
     /// The byte range in the text.
     pub at: Range<usize>,
-    /// What is wrong with it.
+    /// The kind of the error.
     pub fault: PatternFault,
 }
 

@@ -19,9 +19,9 @@ pub struct AcceptedConnection {
     pub worker: Rc<Worker>,
     /// The socket.
     pub stream: Stream,
-    /// What has been read from it already.
+    /// The bytes that have been read from it already.
     pub unread: Buffer,
-    /// Who is at its other end.
+    /// The address of the client.
     pub peer: ClientAddress,
     /// Ends it after the request under way.
     pub drain: CancellationToken,
@@ -32,7 +32,7 @@ pub struct AcceptedConnection {
 /// Serves a connection until either side ends it.
 pub type Serve = fn(AcceptedConnection) -> Pin<Box<dyn Future<Output = ()>>>;
 
-/// Who serves connections.
+/// The front end that serves connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum FrontEnd {
     /// Our own HTTP/1. It is not called through a pointer.

@@ -172,11 +172,11 @@ impl WorkerPlan {
             let (runtime, listeners) = match begun {
                 Ok(begun) => begun,
                 Err(error) => {
-                    let _nobody_waits = report.send(Err(error));
+                    let _no_receiver = report.send(Err(error));
                     return 0;
                 }
             };
-            let _nobody_waits = report.send(Ok(()));
+            let _no_receiver = report.send(Ok(()));
             self.run(runtime, listeners)
         };
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;

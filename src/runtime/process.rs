@@ -56,7 +56,7 @@ pub fn log_panics() {
             location = location.as_deref(),
             thread = thread.name(),
             text = constant_text(panic.payload()),
-            "panic: a defect in hookgate; what was under way there is lost"
+            "panic: a defect in hookgate; the work under way there is lost"
         );
         if thread.name() == Some("main") {
             // The process ends with this thread.

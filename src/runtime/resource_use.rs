@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What the process uses. `None` where the system does not say.
+/// The resource use of the process. `None` if the system does not give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceUse {
     /// The CPU time of all its threads, in microseconds.

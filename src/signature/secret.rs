@@ -61,7 +61,7 @@ pub fn wipe_stack() {
     std::hint::black_box(&area);
 }
 
-/// More stack than reading, decoding and keying secrets takes in a build without optimisation.
+/// The bytes of stack to wipe: more than reading, decoding and keying a secret uses in a build without optimisation.
 const STACK_TO_WIPE: usize = 96 << 10;
 
 /// A key with its name for logs and metrics, and its expiry.

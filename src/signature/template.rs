@@ -9,7 +9,7 @@ use std::ops::Range;
 #[cfg(doc)]
 use super::form::Form;
 
-/// What is signed: the content, and the parts before and behind it.
+/// The signed text: the content, and the parts before and behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
@@ -152,7 +152,7 @@ impl Template {
 
     /// The signed bytes before and behind the content. Allocates nothing if the template has no parts there.
     ///
-    /// `None` if a value is missing, or if it is ambiguous where it ends.
+    /// `None` if a value is missing, or if the end of a value is ambiguous.
     pub fn splice(&self, values: &impl Values) -> Option<(Vec<u8>, Vec<u8>)> {
         let follows = (self.body == Body::Whole).then_some(&self.body);
         Some((spliced(&self.before, follows, values)?, spliced(&self.after, None, values)?))
@@ -261,7 +261,7 @@ pub struct TemplateError {
     pub fault: TemplateFault,
 }
 
-/// What is wrong with a template.
+/// An error in a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateFault {
     /// There is no `{body}`, so that any content would verify.

@@ -5,7 +5,7 @@ use prometheus_client::encoding::NoLabelSet;
 
 use super::family::{self, Family, Kind, Table, gauge, seconds};
 
-/// What the process uses. What the system does not say is left out.
+/// The resource use of the process. A value that the system does not give is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessState {
     /// The CPU time of all its threads, in microseconds.

@@ -164,7 +164,7 @@ fn anticipates_content(method: &str) -> bool {
 ///
 /// Only the last entry of each is set by hookgate; the client may have written the others.
 struct Forwarded {
-    /// Our values, if they are to be written; each is taken when it is written.
+    /// The gateway's values that are still to be written; writing one removes it.
     ours: [Option<Vec<u8>>; 3],
     is_asked_for: bool,
 }

@@ -23,7 +23,7 @@ use crate::upstream::response::RequestKind;
 /// upstream that sends more has its connection closed.
 const MOST_READ_OF_RESPONSE: usize = 64 * 1024;
 
-/// What is kept of an upstream's answer to a stored event.
+/// The part of an upstream's answer to a stored event that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// The status code.

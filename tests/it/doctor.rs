@@ -214,7 +214,7 @@ fn a_file_that_is_not_what_runs_is_told_with_what_differs() {
     report.assert(
         "secret of route",
         "problem",
-        "/new | the gateway refuses what is signed with `current`: no_route",
+        "/new | the gateway refuses events signed with `current`: no_route",
     );
 
     setup.write("gateway.toml", &format!("nonsense\n{text}"));

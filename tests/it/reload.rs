@@ -306,7 +306,7 @@ fn a_file_that_cannot_be_read_is_said_once_and_changes_nothing() {
     // A link to itself cannot be read. It replaces the file atomically, so that the file is never missing.
     symlink("propify", mounted.path("secrets/new")).unwrap();
     fs::rename(mounted.path("secrets/new"), mounted.path("secrets/propify")).unwrap();
-    let warning = running.wait_for("cannot look whether a file has changed");
+    let warning = running.wait_for("cannot read a file to see whether it has changed");
     assert!(warning.contains("WARN") && warning.contains("secrets/propify"), "{warning}");
     assert_eq!(send(address, FIRST).status, 200);
     symlink("..data/propify", mounted.path("secrets/new")).unwrap();
@@ -314,7 +314,7 @@ fn a_file_that_cannot_be_read_is_said_once_and_changes_nothing() {
     running.wait_for("every file can be read again");
     running.signal("-TERM");
     assert_eq!(running.ended(), Some(0), "{}", running.seen);
-    assert_eq!(running.seen.matches("cannot look whether").count(), 1, "{}", running.seen);
+    assert_eq!(running.seen.matches("cannot read a file to see whether").count(), 1, "{}", running.seen);
     assert!(!running.seen.contains("reloaded"), "{}", running.seen);
 }
 

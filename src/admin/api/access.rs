@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use crate::admin::access::Asker;
 use crate::config::{Role, Token};
 
-/// Who asks, for the log.
+/// The client of a request to the API, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     /// A program on the gateway's own machine, without a token.

@@ -131,7 +131,7 @@ impl Asking<'_> {
             }
             (None, Some(asked)) => {
                 let filter = self.filter(&asked)?;
-                // What is received from now on is not met.
+                // Events received from now on do not match.
                 let until = filter.until.unwrap_or(u64::MAX).min(self.now.millis().saturating_add(1));
                 Ok(Filter { until: Some(until), ..filter })
             }

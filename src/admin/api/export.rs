@@ -22,7 +22,7 @@ use crate::queue::handle::Queue;
 use crate::queue::id::EventId;
 use crate::queue::store::Filter;
 
-/// How long an export may take. What is not exported then is asked for with `after`.
+/// How long an export may take. A client gets the rest with `after`.
 const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How long a client may take for each line.

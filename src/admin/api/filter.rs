@@ -23,7 +23,7 @@ pub const STATES: [&str; 4] = ["queued", "delivering", "delivered", "dead"];
 /// The longest value of a filter, in bytes.
 const LONGEST: usize = 4096;
 
-/// A filter as an operator writes it. What is left out lets all events pass.
+/// A filter as an operator writes it. A key that is left out matches all events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asked {

@@ -67,7 +67,7 @@ const SAMPLE: Duration = Duration::from_secs(5);
 /// The pause before the rows of replays are asked for again, where the store could not be read.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
-/// What the requests to the API share.
+/// The state that requests to the API share.
 #[derive(Debug)]
 pub(super) struct Api {
     control: Arc<Control>,
@@ -186,7 +186,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// What the gateway knows of deliveries besides their store.
+    /// The state of deliveries that the store does not have.
     fn live(&self) -> LiveState {
         let generation = self.api.control.generation();
         let routes = generation.gateway.stored_names();

@@ -14,7 +14,7 @@ use crate::queue::handle::Health;
 use crate::queue::store::{Counts, Destination, Statistics};
 use crate::queue::time::Time;
 
-/// What the overview is made of.
+/// The inputs of the overview.
 pub(super) struct Overview<'o> {
     pub(super) health: Health,
     pub(super) statistics: &'o Statistics,

@@ -22,7 +22,7 @@ pub(super) enum Call {
     Resume,
 }
 
-/// What there is instead of an unknown path.
+/// The hint for an unknown path: the paths that exist.
 pub(super) const MISSING: &str = "there is no such path: GET /api/v1/queue, /api/v1/events, /api/v1/events/count, /api/v1/events/export, \
      /api/v1/events/ID, /api/v1/replays, /api/v1/replays/ID; POST /api/v1/events/discard, /api/v1/events/replay, \
      /api/v1/replays/ID/cancel, /api/v1/routes/pause, /api/v1/routes/resume";

@@ -47,6 +47,6 @@ impl Refusal {
     }
 }
 
-/// What to do where there is no queue.
+/// The message of a gateway without a queue.
 const NO_QUEUE: &str = "this gateway stores no events: add `[queue]` with `store = \"/var/lib/hookgate/events.db\"` \
                         to gateway.toml, `delivery = \"queue\"` or `\"fallback\"` to a route, and restart it";

@@ -28,7 +28,7 @@ pub(super) struct Replay {
     pub(super) filter: Filter,
     /// Events a second.
     pub(super) rate: u32,
-    /// Who started it.
+    /// The operator who started it.
     pub(super) by: String,
     /// When, in milliseconds since 1970.
     started: u64,

@@ -263,7 +263,7 @@ async fn a_search_is_bounded_unless_none_can_be_evicted_and_the_next_one_continu
 }
 
 #[tokio::test]
-async fn members_are_found_whoever_has_left_before_them() {
+async fn members_are_found_after_any_others_have_left() {
     let connection_limit = ConnectionLimit::new(5);
     let mut places: Vec<Place> = Vec::new();
     for number in 0..5 {

@@ -24,7 +24,7 @@ pub(super) fn is_loopback(origin: &Origin) -> bool {
 #[derive(Debug)]
 pub(super) enum Behind {
     /// No connection.
-    Nobody(io::Error),
+    NoConnection(io::Error),
     /// Connections are accepted, but no request was sent, or the answer is not HTTP.
     Silent,
     /// A hookgate refuses, for this reason.
@@ -36,14 +36,14 @@ pub(super) enum Behind {
 /// The finding for an answer.
 pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Finding {
     let finding = match behind {
-        Behind::Nobody(error) if error.kind() == ErrorKind::ConnectionRefused => {
+        Behind::NoConnection(error) if error.kind() == ErrorKind::ConnectionRefused => {
             Finding::ok(BYPASS, "nothing answers there, as seen from this machine")
         }
-        Behind::Nobody(error) if error.kind() == ErrorKind::TimedOut => {
+        Behind::NoConnection(error) if error.kind() == ErrorKind::TimedOut => {
             let limit = write_duration(limit);
             Finding::ok(BYPASS, format!("nothing answers there within {limit}, as seen from this machine"))
         }
-        Behind::Nobody(error) => Finding::warning(
+        Behind::NoConnection(error) => Finding::warning(
             BYPASS,
             format!("it cannot be told: {error}"),
             "is the URL right? try it from a machine outside",
@@ -101,10 +101,10 @@ mod tests {
             judge(&BypassProbe::parse(text).unwrap(), &behind, Duration::from_secs(1)).level
         };
         let far = "http://192.0.2.1:3000";
-        assert_eq!(level(far, Behind::Nobody(ErrorKind::ConnectionRefused.into())), Level::Ok);
-        assert_eq!(level(far, Behind::Nobody(ErrorKind::TimedOut.into())), Level::Ok);
+        assert_eq!(level(far, Behind::NoConnection(ErrorKind::ConnectionRefused.into())), Level::Ok);
+        assert_eq!(level(far, Behind::NoConnection(ErrorKind::TimedOut.into())), Level::Ok);
         assert_eq!(level(far, Behind::Hookgate("no_route".into())), Level::Ok);
-        assert_eq!(level(far, Behind::Nobody(io::Error::other("no such name"))), Level::Warning);
+        assert_eq!(level(far, Behind::NoConnection(io::Error::other("no such name"))), Level::Warning);
         assert_eq!(level(far, Behind::Silent), Level::Warning);
         assert_eq!(level("https://192.0.2.1", Behind::Silent), Level::Warning);
         assert_eq!(level("http://127.0.0.1:3000", Behind::Other(StatusCode::OK)), Level::Warning);

@@ -46,7 +46,7 @@ pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Fin
             let to_do = if state.outdated {
                 "its last reload failed: the log says why (`not reloaded`)"
             } else {
-                "is it the same file? a change is loaded within a second; SIGHUP loads it at once, and the log says what came of it"
+                "is it the same file? a change is loaded within a second; SIGHUP loads it at once, and the log has the result"
             };
             let what = format!(
                 "configuration {generation} of the gateway is not what {file} says: {}",
@@ -59,8 +59,8 @@ pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Fin
         let keys = state.restart.join(", ");
         findings.push(Finding::warning(
             RUNNING,
-            format!("some keys go on as they were at the start: {keys}"),
-            "restart the gateway for them",
+            format!("some keys keep their values from the start: {keys}"),
+            "restart the gateway to change them",
         ));
     }
     if state.outdated && state.differences.as_ref().is_some_and(Vec::is_empty) {
@@ -111,12 +111,12 @@ pub(super) fn clock(ahead: i64, windows: &[String]) -> Finding {
         (true, windows) => Finding::ok(
             CLOCK,
             format!(
-                "the gateway's agrees with this one (`timedatectl` says whether it is right); these count on it: {windows}"
+                "the gateway's agrees with this one (`timedatectl` says whether it is right); these routes depend on it: {windows}"
             ),
         ),
         (false, windows) if windows.is_empty() => Finding::warning(
             CLOCK,
-            format!("{differs}; no scheme signs the time, but logs will confuse"),
+            format!("{differs}; no scheme signs the time, but times in the logs will differ"),
             "synchronise both (NTP)",
         ),
         (false, windows) => Finding::problem(
@@ -149,10 +149,9 @@ pub(super) enum Probed {
 pub(super) fn secret(path: &str, name: &str, probed: &Probed) -> Finding {
     let finding = match probed {
         Probed::Examined(examination) => examined(name, examination),
-        Probed::OnlySenderSigns => Finding::ok(
-            SECRET,
-            format!("`{name}` was not tried: only its sender can sign what it would verify"),
-        ),
+        Probed::OnlySenderSigns => {
+            Finding::ok(SECRET, format!("`{name}` was not tried: only its sender can sign for it"))
+        }
         Probed::TokenStaysHere => Finding::ok(
             SECRET,
             format!("`{name}` was not tried: a token would have to be sent over the network in clear"),
@@ -170,29 +169,29 @@ fn examined(name: &str, examination: &Examination) -> Finding {
     let reason = examination.reason.as_deref().unwrap_or("no reason");
     match &examination.secret {
         Some(secret) if secret == name => {
-            Finding::ok(SECRET, format!("the gateway verifies what is signed with `{name}`"))
+            Finding::ok(SECRET, format!("the gateway verifies events signed with `{name}`"))
         }
         Some(secret) => Finding::warning(
             SECRET,
-            format!("what is signed with `{name}` of the file verifies there as `{secret}`"),
+            format!("an event signed with `{name}` of the file verifies in the gateway as `{secret}`"),
             "is a secret listed twice, or has one changed its name? compare the file with what runs",
         ),
         None if reason == "signature_mismatch" => Finding::problem(
             SECRET,
             format!(
-                "the gateway refuses what is signed with `{name}`: it has another secret, or none of that name"
+                "the gateway refuses events signed with `{name}`: it has another secret, or none of that name"
             ),
             "a secret of the environment takes a restart; one of a file is loaded within a second, unless the log says \
              `not reloaded`; if doctor has another environment than the gateway, run it in the gateway's",
         ),
         None if reason == "timestamp_expired" => Finding::problem(
             SECRET,
-            format!("the gateway refuses what is signed with `{name}` now as too old or too new"),
+            format!("the gateway refuses events signed with `{name}` now as too old or too new"),
             "synchronise the clocks of both machines (NTP)",
         ),
         None => Finding::problem(
             SECRET,
-            format!("the gateway refuses what is signed with `{name}`: {reason}"),
+            format!("the gateway refuses events signed with `{name}`: {reason}"),
             "the gateway runs with another configuration: reload or restart it",
         ),
     }
@@ -206,9 +205,9 @@ pub(super) enum Heard {
     /// A hookgate refuses for another reason.
     RefusedAs(String),
     /// Another server answers, with this status.
-    Stranger(u16),
+    OtherServer(u16),
     /// No answer.
-    Nobody(String),
+    NoAnswer(String),
 }
 
 /// Whether the gateway has a route at a listener.
@@ -220,12 +219,12 @@ pub(super) fn route(path: &str, listener: &str, heard: &Heard) -> Finding {
             format!("the gateway at {listener} does not know it ({reason})"),
             "it runs with another configuration: reload or restart it",
         ),
-        Heard::Stranger(status) => Finding::problem(
+        Heard::OtherServer(status) => Finding::problem(
             ROUTE,
-            format!("what answers at {listener} ({status}) is not hookgate"),
+            format!("the server at {listener} ({status}) is not hookgate"),
             "another program has the port: stop it, or change `listen`",
         ),
-        Heard::Nobody(why) => Finding::problem(
+        Heard::NoAnswer(why) => Finding::problem(
             ROUTE,
             format!("nothing answers at {listener}: {why}"),
             "is the gateway running, and does it listen there?",
@@ -245,8 +244,8 @@ pub(super) fn admin_is_open(address: &str) -> Finding {
 }
 
 /// What to do about an upstream that cannot be reached.
-const START_IT: &str = "start the app, or correct `upstream`; until then each event is answered with 502, which senders try \
-                        again later";
+const START_IT: &str = "start the app, or correct `upstream`; until then a direct event is answered with 502, and only some \
+                        senders send it again (GitHub never does)";
 
 const UPSTREAM: &str = "upstream";
 const RUNNING: &str = "running configuration";

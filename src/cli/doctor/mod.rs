@@ -73,7 +73,7 @@ fn of_report(file: &Path, report: &Report) -> Vec<Finding> {
     };
     let findings: Vec<_> = report.problems.iter().filter_map(of).collect();
     if findings.is_empty() {
-        return vec![Finding::ok(CONFIGURATION, "nothing speaks against it").of(file.display().to_string())];
+        return vec![Finding::ok(CONFIGURATION, "no problems found").of(file.display().to_string())];
     }
     findings
 }
@@ -177,7 +177,7 @@ impl Round<'_> {
             for route in self.paths().take(if index == 0 { usize::MAX } else { 1 }) {
                 let heard = probe::listener(self.config, listen, &target(route), self.asked.timeout);
                 findings.push(checks::route(route.path.as_str(), &listen.to_string(), &heard));
-                if matches!(heard, Heard::Nobody(_) | Heard::Stranger(_)) {
+                if matches!(heard, Heard::NoAnswer(_) | Heard::OtherServer(_)) {
                     // The listener is wrong: all paths would give the same finding.
                     break;
                 }

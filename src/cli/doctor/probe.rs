@@ -45,7 +45,7 @@ pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<
     let page = Outgoing::get(admin, PathAndQuery::from_static("/doctor"), Patience::of(limit));
     let answer = http_exchange::now(Outgoing { method: Method::POST, content, ..page }).map_err(no_answer)?;
     let other_server =
-        || format!("what answers ({}) is not this hookgate's admin listener", answer.status.as_u16());
+        || format!("the server ({}) is not this hookgate's admin listener", answer.status.as_u16());
     if let Some(why) = admin::refusal(&answer) {
         return Err(format!("it lets us not look closer: {why}"));
     }
@@ -86,10 +86,10 @@ const METHOD: &[u8] = b"HOOKGATE-DOCTOR";
 /// Probes a listener of the gateway.
 pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: Duration) -> Heard {
     let Some((gateway, client)) = way_to(listen) else {
-        return Heard::Nobody("the system has chosen its port".to_owned());
+        return Heard::NoAnswer("the system has chosen its port".to_owned());
     };
     let (Ok(method), Ok(target)) = (Method::from_bytes(METHOD), target.parse()) else {
-        return Heard::Nobody("the request cannot be sent".to_owned());
+        return Heard::NoAnswer("the request cannot be sent".to_owned());
     };
     let is_announced = config.server.proxy_protocol.as_ref().is_some_and(|protocol| {
         let all = protocol.listen == config.server.listen;
@@ -98,11 +98,11 @@ pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: D
     });
     let preface: &[u8] = if is_announced { b"PROXY UNKNOWN\r\n" } else { &[] };
     match ask(&gateway, method, target, preface, limit) {
-        Err(error) => Heard::Nobody(no_answer(error)),
+        Err(error) => Heard::NoAnswer(no_answer(error)),
         Ok(answer) => match reason(&answer) {
             Some(reason) if reason == "method_not_allowed" => Heard::Refused,
             Some(reason) => Heard::RefusedAs(reason),
-            None => Heard::Stranger(answer.status.as_u16()),
+            None => Heard::OtherServer(answer.status.as_u16()),
         },
     }
 }
@@ -131,7 +131,7 @@ fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
 /// Sends an unsigned event to a URL, to find out what answers there.
 pub(super) fn behind(url: &BypassProbe, limit: Duration) -> Behind {
     if let Err(error) = reach(&url.origin, limit) {
-        return Behind::Nobody(error);
+        return Behind::NoConnection(error);
     }
     if url.is_tls {
         return Behind::Silent;

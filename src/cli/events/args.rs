@@ -17,7 +17,7 @@ pub(crate) enum Verb {
     List(List),
     /// Show events: their fields, every attempt that is kept, and their content
     Show(Show),
-    /// Send events again, as new deliveries with a fresh retry budget; Ctrl-C ends only the watching
+    /// Send events again, as new deliveries with a fresh retry budget; Ctrl-C stops waiting, not the replay
     Replay(Replay),
     /// List the replays of the gateway, or cancel one
     Replays(Replays),
@@ -27,7 +27,7 @@ pub(crate) enum Verb {
     Export(Export),
     /// Deliver nothing of a route until it is resumed
     Pause(Route),
-    /// Go on with the deliveries of a route
+    /// Resume the deliveries of a route
     Resume(Route),
 }
 
@@ -178,7 +178,7 @@ pub(crate) struct Which {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The gateway")]
 pub(crate) struct Gateway {
-    /// Its admin listener; without, the first address of `[admin]` in the configuration
+    /// Its admin listener; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
     /// The environment variable with a token of `[admin]`; none is needed on the gateway's own machine
@@ -238,7 +238,7 @@ pub(super) fn too_many(most: usize) -> String {
     format!("at most {most} ids at once")
 }
 
-/// What the help of the command ends with.
+/// The end of the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Examples (beside a running gateway with [admin] and [queue]):
   hookgate events list --state dead --since 1d
@@ -250,7 +250,7 @@ Examples (beside a running gateway with [admin] and [queue]):
 
 Exit codes:
   0   done
-  1   what was asked for failed, or there is no such event
+  1   the command failed, or there is no such event
   2   wrong usage, or no terminal to ask on and no --yes
   78  the configuration is wrong";
 

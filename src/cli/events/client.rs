@@ -29,8 +29,8 @@ use crate::upstream::origin::Origin;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long the gateway may take for the head of an answer, and for each piece of its content. It answers what takes longest
-/// within a minute.
+/// How long the gateway may take for the head of an answer, and for each piece of its content. Its
+/// slowest answer takes at most a minute.
 const ANSWER: Duration = Duration::from_secs(70);
 
 /// The most bytes of a document: an event with the largest content that a route can allow, twice.
@@ -214,6 +214,6 @@ impl Api {
     }
 
     fn no_gateway(&self) -> Failure {
-        Failure::failed(format!("what answers at {} is no admin listener of this hookgate", self.origin))
+        Failure::failed(format!("the server at {} is no admin listener of this hookgate", self.origin))
     }
 }

@@ -18,8 +18,8 @@ pub(crate) const QUEUE: &[Key] = &[
         .or("\"256MiB\"")
         .about("Bytes of the disk that the store leaves free. 503, queue_full."),
     Key::new("keep_delivered", Value::Duration).or("\"24h\"").about(
-        "How long the content of a delivered event is kept. What is known of the event is kept ten times \
-         as long.",
+        "How long the content of a delivered event is kept. Its other data are kept ten times as \
+         long.",
     ),
     Key::new("keep_dead", Value::Duration).or("\"30d\"").about("How long a dead letter is kept."),
 ];
@@ -27,7 +27,7 @@ pub(crate) const QUEUE: &[Key] = &[
 const SCHEDULE: Key = Key::new("schedule", Value::List { of: &Value::Duration, empty: false })
     .about("The waits after failed attempts; the last one repeats. Each is varied by up to a fifth.");
 const MAX_AGE: Key = Key::new("max_age", Value::Duration)
-    .about("The age of an event from which on a failed delivery is a dead letter.");
+    .about("The age of an event from which a failed delivery is a dead letter.");
 const MAX_ATTEMPTS: Key = Key::new("max_attempts", Value::Count { least: 1, most: MOST_ATTEMPTS }).about(
     "The attempts after which a failed delivery is a dead letter, if that comes before max_age. \
          Default: no limit.",
@@ -54,7 +54,7 @@ pub(crate) const DELIVERY: Key = Key::new("delivery", Value::Word(|| words(&DELI
          the background. fallback: direct, but stored if the app fails.",
 );
 pub(crate) const ACK_STATUS: Key = Key::new("ack_status", Value::Status(&[200, 202, 204]))
-    .about("The status code that answers a stored event. Default: 202, or what the scheme's sender demands.");
+    .about("The status code that answers a stored event. Default: 202, or the status code that the scheme's sender demands.");
 pub(crate) const ORDER_BY: Key = Key::new("order_by", Value::Text("^(/|route$)")).about(
     "Events with the same value at this JSON pointer (RFC 6901) are delivered one after the other; \
          route: all of the route.",
@@ -64,8 +64,8 @@ pub(crate) const MAX_QUEUED: Key = Key::new("max_queued", Value::Size { least: 1
          of max_bytes.",
 );
 pub(crate) const DEDUPLICATE: Key = Key::new("deduplicate", Value::Duration).about(
-    "For how long an event that was delivered or stored is answered and not forwarded when it comes \
-         again. Default: never.",
+    "The time for which an event equal to one that was delivered or stored is answered and not \
+         forwarded. Default: off.",
 );
 pub(crate) const COPIES: Key = Key::new("copies", Value::List { of: &ORIGIN, empty: true }).about(
     "Further apps that get each event, each with deliveries of its own. Only with delivery = \
@@ -79,6 +79,6 @@ pub(crate) const CONCURRENCY: Key =
     Key::new("concurrency", Value::Count { least: 1, most: MOST_CONCURRENCY })
         .about("The most deliveries to one app at once.");
 pub(crate) const RATE: Key = Key::new("rate", Value::Text("^[1-9][0-9]*/[smh]$"))
-    .about("The most attempts in a time, evenly spaced: 50/s, 600/m, 1000/h. Default: no limit.");
+    .about("The most attempts in a period, evenly spaced: 50/s, 600/m, 1000/h. Default: no limit.");
 pub(crate) const OWN_RETRY: Key =
     Key::new("retry", Value::Table(ROUTE_RETRY)).about("Replaces keys of [retry] for this route.");

@@ -281,7 +281,7 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
     }
     match weakness(text, &key) {
         Some(Weakness::Sample) => item
-            .warning("secret_sample", "this secret is a sample value, which anyone can guess")
+            .warning("secret_sample", "this secret is a sample value, which is easy to guess")
             .help("use the one that the sender gave you, or set a random one there: openssl rand -hex 32")
             .report(source.item.problems),
         Some(Weakness::Short(bytes)) => item

@@ -28,7 +28,7 @@ pub(crate) struct Signature {
     challenges: Challenges,
 }
 
-/// Who answers the sender's challenges.
+/// Whether the gateway or the app answers the sender's challenges.
 enum Challenges {
     /// The upstream, as for any event.
     Forwarded,

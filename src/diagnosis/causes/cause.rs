@@ -49,7 +49,7 @@ pub enum Cause {
     #[error("the signed time is {}, which is not how this scheme writes it", written_as(*.0))]
     TimeUnit(Unit),
     /// The signature was made with this secret, which has expired.
-    #[error("it was made with the secret `{0}`, which counts no more since its `not_after`")]
+    #[error("it was made with the secret `{0}`, which is past its `not_after`")]
     Expired(Arc<str>),
     /// The signature was made with the secret of another route.
     #[error("it was made with the secret `{secret}` of another route, {path}")]

@@ -56,7 +56,7 @@ impl Cause {
                 return format!("if that is the sender of this route: `scheme = \"{scheme}\"`");
             }
             Self::SignedTime { .. } => {
-                "set both clocks (NTP); where the sender signs once and tries for long: a longer `tolerance`"
+                "set both clocks (NTP); if the sender signs once and retries for long, a longer `tolerance`"
             }
             Self::TimeUnit(unit) => {
                 return format!(
@@ -103,10 +103,10 @@ impl ContentChange {
             Self::ByteOrderMark => "save the body without a byte order mark",
             Self::Reserialized => "pass the body on as it was received: do not parse it and write it again",
             Self::Compressed => {
-                "turn compression off, at the sender or in what stands before the gateway, or sign what is sent"
+                "turn compression off, at the sender or at the proxy before the gateway, or sign what is sent"
             }
             Self::Decompressed => {
-                "turn decompression off in what stands before the gateway (nginx: `gunzip off`)"
+                "turn decompression off at the proxy before the gateway (nginx: `gunzip off`)"
             }
         }
     }

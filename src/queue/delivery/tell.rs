@@ -101,7 +101,7 @@ impl Teller {
     pub(super) fn not_read(&mut self, error: &dyn Error, now: Instant) {
         if let Some(count) = self.not_read.count(now) {
             let source = error.source().map(ToString::to_string);
-            warn!(%error, source, count, "what is due cannot be read from the store");
+            warn!(%error, source, count, "due deliveries cannot be read from the store");
         }
     }
 

@@ -124,7 +124,7 @@ impl<T: FnMut(&Report)> Reloading<T> {
                 info!(cause, generation, routes, "reloaded");
                 if !fixed.is_empty() {
                     let keys = fixed.join(", ");
-                    warn!(keys, "only a restart changes these: they go on as they were at the start");
+                    warn!(keys, "only a restart changes these keys: they keep their values from the start");
                 }
             }
             Err(conflicts) => error!(cause, ?conflicts, "not reloaded: some routes take the same requests"),
@@ -138,7 +138,7 @@ fn tell_unreadable(look: &Look, before: &mut bool) {
     match look {
         Look::Unreadable(file, error) if !*before => {
             let file = file.display();
-            warn!(%file, %error, "cannot look whether a file has changed: what was read of it stays in force");
+            warn!(%file, %error, "cannot read a file to see whether it has changed: its last content stays in force");
             *before = true;
         }
         Look::Same if *before => {

@@ -463,7 +463,7 @@ async fn a_response_does_not_stall_while_the_request_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_stalls_though_a_request_waits_that_nobody_takes() {
+async fn a_response_stalls_though_the_upstream_does_not_read_the_waiting_request() {
     let (mut connection, mut peer) = connection().await;
     peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 9\r\n\r\n").unwrap();
     assert!(sent(&mut connection, LARGE).await.is_ok());

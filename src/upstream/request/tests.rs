@@ -56,7 +56,7 @@ fn the_length_is_said_once_and_where_it_was() {
 }
 
 #[test]
-fn a_request_that_is_for_nobody_is_for_the_upstream() {
+fn a_request_without_a_host_is_for_the_upstream() {
     assert_eq!(
         plain("POST / HTTP/1.0\r\ncontent-length: 0\r\n\r\n", 0),
         "POST / HTTP/1.1\r\ncontent-length: 0\r\nhost: app:3000\r\n"

@@ -111,6 +111,6 @@ fn a_route_is_found_only_if_it_refuses_for_the_expected_reason() {
     let level = |heard: Heard| route("/a", "127.0.0.1:1", &heard).level;
     assert_eq!(level(Heard::Refused), Level::Ok);
     assert_eq!(level(Heard::RefusedAs("no_route".into())), Level::Problem);
-    assert_eq!(level(Heard::Stranger(200)), Level::Problem);
-    assert_eq!(level(Heard::Nobody("refused".into())), Level::Problem);
+    assert_eq!(level(Heard::OtherServer(200)), Level::Problem);
+    assert_eq!(level(Heard::NoAnswer("refused".into())), Level::Problem);
 }
