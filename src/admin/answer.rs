@@ -11,8 +11,8 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::document::{document, respond, seconds};
 use crate::admin::access::Asker;
+use crate::admin::json_content::{document, respond, seconds};
 use crate::admin::{doctor, verify};
 use crate::gateway::{Gateway, Unfit};
 use crate::queue::event::Upstream;

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::admin::document::{content, document, seconds};
+use crate::admin::json_content::{content, document, seconds};
 use crate::config::digest::Part;
 use crate::runtime::control::Control;
 use crate::runtime::process;

@@ -8,9 +8,9 @@ pub mod access;
 mod answer;
 pub mod api;
 pub mod body;
-mod content;
 pub mod doctor;
-mod document;
+pub mod json_content;
+pub mod response_content;
 mod time_limit;
 pub mod verify;
 
@@ -38,8 +38,8 @@ use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 
 use crate::admin::access::Asker;
+use crate::admin::response_content::Content;
 use api::Api;
-use content::Content;
 use time_limit::TimeLimit;
 
 pub use crate::admin::doctor::{Compared, Difference, State};

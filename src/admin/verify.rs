@@ -14,7 +14,7 @@ use tracing::info;
 
 use std::time::SystemTime;
 
-use crate::admin::document::{content, document};
+use crate::admin::json_content::{content, document};
 use crate::gateway::reason::Reason;
 use crate::runtime::control::Control;
 

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use crate::admission::memory::{FREE_HEAD, with_reserve};
 use crate::config::Config;
 use crate::diagnosis::sample::{LONGEST_CONTENT, LONGEST_HEAD};
-use crate::diagnosis::submit::TOTAL_TOKENS;
+use crate::diagnosis::submitter::TOTAL_TOKENS;
 use crate::http1::connection::READ_SIZE;
 use crate::http1::writer::FULL;
 use crate::telemetry::sink;

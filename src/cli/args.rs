@@ -7,8 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::bypass_probe::BypassProbe;
-use super::event::Forgery;
 use super::events::args as events;
+use crate::cli::sample_event::Forgery;
 use crate::config::unit;
 use crate::signature::scheme::{PRESETS, Scheme};
 use crate::signature::secret::SecretEncoding;

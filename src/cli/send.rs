@@ -10,7 +10,6 @@ use http::{HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::args::{Origins, Send, Stamp};
-use super::event::{self, Event, Forgery};
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal, printable};
 use super::verdict::{self, Verdict};
@@ -18,6 +17,7 @@ use super::{configuration, input};
 use crate::cli::credentials;
 use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::request_args::{Lines, RequestArgs};
+use crate::cli::sample_event::{self, Event, Forgery};
 use crate::config::{Address, Config};
 use crate::routing::router::ModelRule;
 use crate::signature::Verifier;
@@ -39,7 +39,7 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
     credentials::note_unsigned(terminal, &plan.verifier, &asked.stamp, false, false);
     let content = match &asked.body {
         Some(file) => input::body(terminal, Some(file))?,
-        None => event::sample(plan.verifier.scheme(), &plan.model),
+        None => sample_event::sample(plan.verifier.scheme(), &plan.model),
     };
     let secret = asked.secret.as_deref().filter(|_| asked.private_key_file.is_none());
     let signer = credentials::signer(&plan.verifier, asked.private_key_file.as_deref())?;
@@ -54,7 +54,7 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
     let (event, signature) = make(&signer, secret, &request, &asked.stamp, content, asked.forge)?;
     let size = event.content.len();
     let added = asked.fields.iter().map(|line| (line.name.clone(), line.value.clone()));
-    let media_type = HeaderValue::from_static(event::media_type(plan.verifier.scheme()));
+    let media_type = HeaderValue::from_static(sample_event::media_type(plan.verifier.scheme()));
     let says_own = asked.fields.iter().any(|line| line.name == CONTENT_TYPE);
     let media_type = (!says_own).then_some((CONTENT_TYPE, media_type));
     let outgoing = Outgoing {
@@ -147,7 +147,7 @@ pub(super) fn make(
         true => credentials::sign(&with_random_key(scheme)?, None, request, &stamp, &content)?,
         false => credentials::sign(verifier, secret, request, &stamp, &content)?,
     };
-    Ok((event::prepare(content, signature.field.1.clone(), forgery), signature))
+    Ok((sample_event::prepare(content, signature.field.1.clone(), forgery), signature))
 }
 
 /// A time of signing that is too old.

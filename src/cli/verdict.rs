@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::event::Forgery;
+use crate::cli::sample_event::Forgery;
 
 /// The result of an event.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::config::problem::{Problem, Problems};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::routing::model::Requirement;
+use crate::routing::signed_model::Requirement;
 use crate::signature::scheme::Scheme;
 
 /// Reads the pointers of an array.

@@ -11,8 +11,8 @@ use http::{HeaderName, Method, StatusCode};
 use subtle::ConstantTimeEq as _;
 
 use crate::admission::client::Network;
-use crate::routing::model::Requirement;
 use crate::routing::router::{ModelRule, Pattern};
+use crate::routing::signed_model::Requirement;
 use crate::signature::secret::Key;
 use crate::signature::{Mode, Verifier};
 use crate::upstream::origin::Origin;

@@ -11,7 +11,7 @@ pub mod causes;
 pub mod rate_limit;
 pub mod rotation;
 pub mod sample;
-pub mod submit;
+pub mod submitter;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ use tracing::{debug, info, warn};
 use crate::diagnosis::causes::{Cause, GivenUp};
 use crate::diagnosis::rotation::Rotation;
 use crate::diagnosis::sample::Sample;
-use crate::diagnosis::submit::{Backlog, Order, Submitter};
+use crate::diagnosis::submitter::{Backlog, Order, Submitter};
 use crate::gateway::reason::Reason;
 use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
@@ -169,7 +169,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::sample::RouteContexts;
-    use super::submit::{ROUTE_TOKENS, RouteSubmitter, TOTAL_TOKENS, WAITING, channel};
+    use super::submitter::{ROUTE_TOKENS, RouteSubmitter, TOTAL_TOKENS, WAITING, channel};
     use super::*;
     use crate::admission::client::ClientAddress;
     use crate::config::environment::Fixed;

@@ -31,7 +31,7 @@ use crate::admission::memory::{Budget, Reservation};
 use crate::admission::rate::Pace;
 use crate::config::{self, AccessLog, Config};
 use crate::diagnosis::sample::RouteContexts;
-use crate::diagnosis::submit::{ROUTE_TOKENS, RouteSubmitter, Submitter};
+use crate::diagnosis::submitter::{ROUTE_TOKENS, RouteSubmitter, Submitter};
 use crate::gateway::rejection::Rejection;
 use crate::gateway::request_guard::RequestGuard;
 use crate::message::content::Content;

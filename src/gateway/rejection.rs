@@ -8,7 +8,7 @@ use http::header::{self, HeaderName, HeaderValue};
 
 use crate::gateway::reason::Reason;
 use crate::queue::store::Refused;
-use crate::routing::model::NoModel;
+use crate::routing::signed_model::NoModel;
 use crate::signature::ClaimError;
 use crate::upstream::error::ForwardError;
 

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 
 use crate::config::{self, DeliveryMode, DeliveryOptions};
-use crate::diagnosis::submit::RouteSubmitter;
+use crate::diagnosis::submitter::RouteSubmitter;
 use crate::gateway::reason::Reason;
 use crate::gateway::rejection::Rejection;
 use crate::message::head::{Framing, Guarded, RequestHead};
 use crate::queue::event::RouteName;
-use crate::routing::model::{Questions, Requirement};
 use crate::routing::router::ModelRule;
+use crate::routing::signed_model::{Questions, Requirement};
 use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier, challenge};
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::upstream::request::ForwardOptions;

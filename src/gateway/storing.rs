@@ -24,7 +24,7 @@ use crate::queue::id::EventId;
 use crate::queue::retry::{self, Clocks, Ended, Spent, retry_after};
 use crate::queue::store::Next;
 use crate::queue::time::Time;
-use crate::routing::model::{Scalar, scalars};
+use crate::routing::signed_model::{Scalar, scalars};
 use crate::signature::{AuthenticRequest, Deliverable, Fields as _};
 use crate::telemetry::record::Record;
 use crate::upstream::error::{ForwardError, chain};

@@ -5,7 +5,7 @@
 //! forgotten when its end is on disk. What has not ended when the process ends stays queued, and is made again.
 
 mod attempt;
-mod tell;
+pub mod attempt_log;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -38,8 +38,8 @@ use crate::runtime::control::{Control, Generation};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker_view::View;
 
+use crate::queue::delivery::attempt_log::Teller;
 use attempt::{Attempted, Sent};
-use tell::Teller;
 
 /// How often it is checked which routes are paused.
 const CHECK_PAUSED: Duration = Duration::from_secs(1);

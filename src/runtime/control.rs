@@ -14,12 +14,12 @@ use tracing::error;
 use crate::admission::memory::Budget;
 use crate::config::digest::{self, Part};
 use crate::config::{Address, Config, Token};
-use crate::diagnosis::submit::Submitter;
+use crate::diagnosis::submitter::Submitter;
 use crate::gateway::Gateway;
 use crate::http1::connection;
 use crate::queue::duplicates::Duplicates;
 use crate::queue::handle::Queue;
-use crate::queue::room;
+use crate::queue::store_limits;
 use crate::routing::router::{Conflict, Router};
 use crate::runtime::process;
 use crate::runtime::restart_required;
@@ -51,7 +51,7 @@ pub struct Generation {
     /// The tokens of `[admin]`.
     pub tokens: Arc<[Token]>,
     /// The limits and times of `[queue]`, if it is there.
-    pub queue: Option<room::Settings>,
+    pub queue: Option<store_limits::Settings>,
 }
 
 impl Generation {
@@ -82,7 +82,7 @@ impl Generation {
             parts: digest::parts(config),
             fixed,
             descriptors: process::descriptors_needed(config),
-            queue: config.queue.as_ref().map(room::Settings::of),
+            queue: config.queue.as_ref().map(store_limits::Settings::of),
             tokens: config.admin.as_ref().map(|admin| Arc::clone(&admin.tokens)).unwrap_or_default(),
         }))
     }

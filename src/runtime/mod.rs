@@ -80,7 +80,7 @@ pub fn start_with(
     inherited: Vec<Inherited>,
     front_end: FrontEnd,
 ) -> Result<Handle, StartError> {
-    let (submitter, backlog) = diagnosis::submit::channel();
+    let (submitter, backlog) = diagnosis::submitter::channel();
     let control = Control::new(config, submitter.clone()).map_err(StartError::Routes)?;
     let workers = config.server.workers.get();
     let claims = crate::listen::bind::claim(&config.server, inherited)?;

@@ -55,7 +55,7 @@ mod tests {
                     [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"";
         let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "0123456789abcdef");
         let loaded = crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap();
-        let control = Control::new(&loaded.config, crate::diagnosis::submit::channel().0).unwrap();
+        let control = Control::new(&loaded.config, crate::diagnosis::submitter::channel().0).unwrap();
         control.set_ready(Vec::new());
         control
     }

@@ -14,7 +14,7 @@ use super::algorithm::Algorithm;
 use super::form;
 use super::mac::Keyed;
 use super::template::{Part, Template};
-use crate::routing::model::{self, Scalar};
+use crate::routing::signed_model::{self, Scalar};
 pub use value::Value;
 use value::is_of_value;
 
@@ -165,7 +165,7 @@ impl Challenge {
             return None;
         }
         let pointers = when.iter().map(|(pointer, _)| pointer).chain(value);
-        let mut found = model::scalars(content, pointers.map(|pointer| &**pointer)).ok()?.into_iter();
+        let mut found = signed_model::scalars(content, pointers.map(|pointer| &**pointer)).ok()?.into_iter();
         let is_one = when.iter().all(|(_, expected)| match (expected, found.next().flatten()) {
             (Expected::Text(text), Some(Scalar::Text(found))) => *text == found,
             (Expected::Number(number), Some(Scalar::Number(found))) => *number == found,

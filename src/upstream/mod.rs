@@ -11,7 +11,7 @@ pub mod origin;
 pub mod pool;
 pub mod request;
 pub mod response;
-pub mod stored;
+pub mod stored_delivery;
 
 use std::io;
 use std::rc::Rc;

@@ -259,7 +259,7 @@ fn a_running_diagnosis_does_not_delay_the_end() {
     let body = format!("{{{}}}", " ".repeat(diagnosis::sample::LONGEST_CONTENT - 2));
     let forged = changed(b"{}", body.as_bytes());
     let mut client = Client::connect(address);
-    for _ in 0..diagnosis::submit::ROUTE_TOKENS {
+    for _ in 0..diagnosis::submitter::ROUTE_TOKENS {
         assert_eq!(client.send(forged.bytes()).response().status, 401);
     }
     running.signal("-TERM");
@@ -349,7 +349,7 @@ fn of_many_forgeries_on_one_route_four_are_diagnosed() {
     let refused =
         format!("hookgate_requests_total{{route=\"{PATH}\",status=\"401\",reason=\"signature_mismatch\"}}");
     await_value(&gateway, &refused, 1000.0);
-    assert_diagnosed(&gateway, begin, diagnosis::submit::ROUTE_TOKENS, diagnosis::sample::ROUTE_PERIOD);
+    assert_diagnosed(&gateway, begin, diagnosis::submitter::ROUTE_TOKENS, diagnosis::sample::ROUTE_PERIOD);
     nothing_reached(gateway, upstream);
 }
 
@@ -366,7 +366,7 @@ fn of_many_forgeries_on_every_route_eight_are_diagnosed() {
         let forged = changed(body().as_bytes(), b"[]").target(&format!("/{n}"));
         assert_eq!(client.send(forged.bytes()).response().status, 401);
     }
-    assert_diagnosed(&gateway, begin, diagnosis::submit::TOTAL_TOKENS, diagnosis::submit::TOTAL_PERIOD);
+    assert_diagnosed(&gateway, begin, diagnosis::submitter::TOTAL_TOKENS, diagnosis::submitter::TOTAL_PERIOD);
     nothing_reached(gateway, upstream);
 }
 

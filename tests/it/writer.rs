@@ -9,12 +9,12 @@ use hookgate::queue::disk::Disk;
 use hookgate::queue::event::{AttemptOutcome, Event, FirstAttempt, Receipt};
 use hookgate::queue::handle::{self, DeliveryEnd, Handed, Health, Queue, Refused};
 use hookgate::queue::memory::Memory;
-use hookgate::queue::room::Limits;
 use hookgate::queue::sqlite::SqliteEngine;
 use hookgate::queue::store::{
     Batch, Change, Check, Class, Committed, Completion, DeadCause, DeliveryId, Engine, Filter, Next,
     OpenError, Reader, Retention, Statistics, Store, StoreError,
 };
+use hookgate::queue::store_limits::Limits;
 use hookgate::queue::time::Time;
 use hookgate::queue::writer::{Plan, Writer};
 use tokio_util::sync::CancellationToken;

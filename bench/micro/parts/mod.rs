@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use hookgate::admission::client::ClientAddress;
 use hookgate::config::XForwarded;
 use hookgate::message::head::{self, Parsed, RequestHead};
-use hookgate::routing::model;
 use hookgate::routing::router::{ModelRule, Pattern, Router};
+use hookgate::routing::signed_model;
 use hookgate::signature::scheme::Scheme;
 use hookgate::signature::secret::{Key, Secret};
 use hookgate::signature::sign::Stamp;
@@ -177,7 +177,7 @@ fn verify(scheme: &str, size: usize, secrets: usize) -> Part {
 /// Reads the model from authentic content.
 fn model(content: String) -> Part {
     warm(move || {
-        let read = model::read(black_box(content.as_bytes()), &["/meta/object", "/data/object"]);
+        let read = signed_model::read(black_box(content.as_bytes()), &["/meta/object", "/data/object"]);
         drop(black_box(read));
     })
 }

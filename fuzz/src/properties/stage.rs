@@ -32,8 +32,8 @@ pub fn worker(text: &str) -> Rc<Worker> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", SECRET);
     let loaded = hookgate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH);
     let config = loaded.expect("the configuration is valid").config;
-    let control =
-        Control::new(&config, hookgate::diagnosis::submit::channel().0).expect("the routes do not conflict");
+    let control = Control::new(&config, hookgate::diagnosis::submitter::channel().0)
+        .expect("the routes do not conflict");
     Worker::new(control, ConnectionLimit::new(10), 1)
 }
 

@@ -17,7 +17,7 @@ use super::events::Query;
 use super::live_state::LiveState;
 use super::refusal::Refusal;
 use super::{Asking, MOST_EXPORTS, store, view};
-use crate::admin::content::Content;
+use crate::admin::response_content::Content;
 use crate::queue::handle::Queue;
 use crate::queue::id::EventId;
 use crate::queue::store::Filter;

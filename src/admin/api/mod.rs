@@ -29,10 +29,10 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::content::Content;
-use super::document::{self, document};
 use super::time_limit::TimeLimit;
 use crate::admin::access::Asker;
+use crate::admin::json_content::{self, document};
+use crate::admin::response_content::Content;
 use crate::config::Role;
 use crate::queue::handle::Queue;
 use crate::queue::id::EventId;
@@ -241,7 +241,7 @@ async fn asked_for<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T,
             "send a JSON document with `content-type: application/json`",
         ));
     }
-    let content = document::content(request.into_body(), MAX_CONTENT).await.map_err(|answer| {
+    let content = json_content::content(request.into_body(), MAX_CONTENT).await.map_err(|answer| {
         let why = match answer.status() {
             StatusCode::PAYLOAD_TOO_LARGE => format!("the document is larger than {MAX_CONTENT} bytes"),
             _ => "the document is not complete".to_owned(),

@@ -15,7 +15,6 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::args::{Demo, Stamp};
-use super::event::{self, Forgery};
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals};
 use super::terminal::{Paint, Stream, Terminal, printable};
@@ -23,6 +22,7 @@ use super::verdict::{self, Verdict};
 use super::{input, send};
 use crate::cli::http_exchange::{self, Answer, Outgoing, Patience};
 use crate::cli::request_args::{Lines, RequestArgs};
+use crate::cli::sample_event::{self, Forgery};
 use crate::config::environment::Fixed;
 use crate::config::problem::{Report, Style};
 use crate::config::{self, Config};
@@ -119,7 +119,7 @@ fn show(
     gateway: &Gateway,
     upstream: &mut Upstream,
 ) -> Result<bool, Failure> {
-    let content = event::sample(gateway.verifier.scheme(), "leases");
+    let content = sample_event::sample(gateway.verifier.scheme(), "leases");
     let sent = (content.len(), hex::encode(Sha256::digest(&content)));
 
     let (answer, verdict) = deliver(runtime, gateway, content.clone(), None)?;

@@ -17,8 +17,8 @@ use crate::config::sections::upstream::{self, Settings};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Limits, Mode, Route, json_pointer, public_url, showable};
-use crate::routing::model::Requirement;
 use crate::routing::router::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
+use crate::routing::signed_model::Requirement;
 use crate::signature::Verifier;
 use crate::upstream::origin::Origin;
 

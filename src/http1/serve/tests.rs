@@ -32,7 +32,7 @@ fn worker_among(upstream: &str, connection_limit: Arc<ConnectionLimit>) -> Rc<Wo
 }
 
 fn control_before(upstream: &str) -> Arc<Control> {
-    Control::new(&config_before(upstream), crate::diagnosis::submit::channel().0).unwrap()
+    Control::new(&config_before(upstream), crate::diagnosis::submitter::channel().0).unwrap()
 }
 
 fn config_before(upstream: &str) -> Config {

@@ -20,7 +20,7 @@ use crate::queue::store::{Class, DeliveryId, Destination};
 use crate::queue::time::Time;
 use crate::runtime::worker_view::View;
 use crate::upstream::error::{ForwardError, chain};
-use crate::upstream::stored::{StoredAnswer, StoredDelivery, deliver_stored};
+use crate::upstream::stored_delivery::{StoredAnswer, StoredDelivery, deliver_stored};
 
 /// The most bytes that are kept of the reason of a failure.
 const MOST_DETAIL: usize = 512;

@@ -21,12 +21,12 @@ use crate::config::{self, StoreAddress};
 use crate::queue::disk::Disk;
 use crate::queue::event::{Event, Receipt, RouteName, Upstream};
 use crate::queue::handle::{Handed, Health, Refused, WriterEnd};
-use crate::queue::room::{Limits, Room, Settings};
 use crate::queue::sqlite::SqliteEngine;
 use crate::queue::store::{
     Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
     Retention, Statistics, Store, StoreError,
 };
+use crate::queue::store_limits::{Limits, Room, Settings};
 use crate::queue::time::Time;
 use crate::queue::writer::gather::{Completed, Gathered, Unsaved, Waiting};
 use crate::queue::writer::inbox::{Inbox, Woken};

@@ -199,7 +199,7 @@ impl Deliveries {
 
     /// As [`Self::start`], with what `add` stores before.
     pub(crate) fn start_with(config: &Config, add: impl FnOnce(&mut Store)) -> Self {
-        let control = Control::new(config, hookgate::diagnosis::submit::channel().0).unwrap();
+        let control = Control::new(config, hookgate::diagnosis::submitter::channel().0).unwrap();
         control.set_not_ready();
         let (queue, mut end, deliveries) = handle::channel();
         let shared = Arc::new(Shared::default());

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::body;
+use crate::admin::body;
 
 /// Reads the content of a request, if it is not too large. The connection's deadline bounds the time.
 pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {

@@ -12,14 +12,14 @@ use crate::gateway::reason::Reason;
 use crate::signature::{Context, Fields};
 use crate::telemetry::record::Record;
 
-/// Diagnoses of one route in each [`ROUTE_PERIOD`](super::sample::ROUTE_PERIOD).
+/// Diagnoses of one route in each [`ROUTE_PERIOD`](crate::diagnosis::sample::ROUTE_PERIOD).
 pub const ROUTE_TOKENS: u32 = 4;
 
 /// The period for which all routes together have their tokens.
 pub const TOTAL_PERIOD: Duration = Duration::from_secs(15);
 
 /// Diagnoses of all routes together in each [`TOTAL_PERIOD`]. It also bounds the memory of samples: this many times
-/// [`sample::LONGEST_CONTENT`](super::sample::LONGEST_CONTENT) and [`sample::LONGEST_HEAD`](super::sample::LONGEST_HEAD), some
+/// [`sample::LONGEST_CONTENT`](crate::diagnosis::sample::LONGEST_CONTENT) and [`sample::LONGEST_HEAD`](crate::diagnosis::sample::LONGEST_HEAD), some
 /// 2 MiB.
 pub const TOTAL_TOKENS: u32 = 8;
 

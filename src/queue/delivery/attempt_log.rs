@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use tracing::{error, info, warn};
 
-use super::attempt::Sent;
 use crate::config::AccessLog;
 use crate::queue::circuit::{Kind, Turned};
 use crate::queue::counts::DeliveryCounts;
+use crate::queue::delivery::attempt::Sent;
 use crate::queue::destination::{Deliveries, End, Now};
 use crate::queue::store::{DamagedDelivery, Destination, Next};
 use crate::telemetry::attempt::AttemptRecord;

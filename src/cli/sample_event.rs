@@ -121,7 +121,7 @@ mod tests {
         let fixture = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
         assert_eq!(sample(preset("propify"), "leases"), fixture);
         let odd = sample(preset("propexo"), "le\"ads");
-        let model = crate::routing::model::read(&odd, &preset("propexo").model_pointers);
+        let model = crate::routing::signed_model::read(&odd, &preset("propexo").model_pointers);
         assert_eq!(model, Ok(Some("le\"ads".to_owned())));
         assert!(sample(preset("github"), "leases").starts_with(b"{\"zen\""));
     }
