@@ -26,12 +26,14 @@ use tokio_util::task::TaskTracker;
 use crate::http1::connection::{self, Scratch};
 use crate::queue::circuit::Turned;
 use crate::queue::counts::DeliveryCounts;
-use crate::queue::destination::{Now, Settings};
+use crate::queue::destination::{End, Now, Settings};
 use crate::queue::event::RouteName;
 use crate::queue::handle::{DeliveryEnd, Handed, Queue, UnderWay};
 use crate::queue::retry::Clocks;
 use crate::queue::scheduler::{Read, Scheduler, Start, Step};
-use crate::queue::store::{Class, Completion, DeliveryId, Destination, Due, DueQuery, Next, StoreError};
+use crate::queue::store::{
+    Class, Completion, DeliveryId, Destination, Due, DueQuery, Next, Settled, StoreError,
+};
 use crate::queue::time::Time;
 use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::{Control, Generation};
@@ -140,6 +142,7 @@ struct Recorded {
     id: DeliveryId,
     class: Class,
     next: Next,
+    settled: Settled,
 }
 
 impl Thread {
@@ -352,26 +355,34 @@ impl Thread {
             self.teller.turned(&delivered, turned, now.instant);
         }
         self.publish(&delivered.destination);
-        self.record(delivered, end.id, next);
+        self.record(delivered, &end, next);
     }
 
     /// Has an end recorded. While the store does not take it, it is tried again: otherwise the event would be sent twice.
-    fn record(&mut self, delivered: Sent, id: DeliveryId, next: Next) {
+    fn record(&mut self, delivered: Sent, end: &End, next: Next) {
+        let End { id, since, .. } = *end;
         let Sent { destination, class, attempt, .. } = delivered;
-        let completion = Completion { id, attempt, next };
+        let completion = Completion { id, since, attempt, next };
         let queue = self.queue.clone();
         self.records.spawn_local(async move {
-            while queue.complete(completion.clone()).await.is_err() {
-                wait(RECORD_AGAIN).await;
-            }
-            Recorded { destination, id, class, next }
+            let settled = loop {
+                match queue.complete(completion.clone()).await {
+                    Ok(settled) => break settled,
+                    Err(_refused) => wait(RECORD_AGAIN).await,
+                }
+            };
+            Recorded { destination, id, class, next, settled }
         });
     }
 
     fn recorded(&mut self, recorded: Result<Recorded, JoinError>) {
-        let Recorded { destination, id, class, next } = intact(recorded);
+        let Recorded { destination, id, class, next, settled } = intact(recorded);
         self.queue.attempt_ended(id);
         self.scheduler.settle(&destination, id, class, next);
+        if settled == Settled::No {
+            // It is due by the replay that came meanwhile.
+            self.scheduler.look(&destination);
+        }
         self.publish(&destination);
     }
 

@@ -14,7 +14,7 @@ use crate::queue::event::{DuplicateKey, Event, Receipt, RouteName, Upstream};
 use crate::queue::id::EventId;
 pub use crate::queue::store::Refused;
 use crate::queue::store::{
-    Change, Completion, DeliveryId, Destination, DueDelivery, Reader, Statistics, StoreError,
+    Change, Completion, DeliveryId, Destination, DueDelivery, Reader, Settled, Statistics, StoreError,
 };
 use crate::telemetry::histogram::Distribution;
 
@@ -41,8 +41,8 @@ pub enum Command {
     Complete {
         /// The attempt, and what follows.
         completion: Completion,
-        /// Told when it is on disk, or that it is not.
-        reply: oneshot::Sender<Result<(), Refused>>,
+        /// Told when it is on disk, and whether it has settled the delivery; or that it is not on disk.
+        reply: oneshot::Sender<Result<Settled, Refused>>,
     },
     /// Record that an event was delivered directly, on a route that deduplicates.
     Seen(RouteName, DuplicateKey),
@@ -168,11 +168,12 @@ impl Queue {
         receipt.await.unwrap_or(Err(Refused::Unavailable))
     }
 
-    /// Records a finished attempt. Returns when it is on disk: until then the store still says that the delivery is due.
+    /// Records a finished attempt. Returns when it is on disk: until then the store still says that the delivery is due. Says
+    /// whether what follows is what the completion says.
     ///
     /// # Errors
     /// [`Refused`]. Then the attempt is not recorded, and the delivery would be made again.
-    pub async fn complete(&self, completion: Completion) -> Result<(), Refused> {
+    pub async fn complete(&self, completion: Completion) -> Result<Settled, Refused> {
         let (reply, done) = oneshot::channel();
         let command = Command::Complete { completion, reply };
         self.commands.send(command).await.map_err(|_ended| Refused::Unavailable)?;

@@ -14,7 +14,8 @@ use crate::queue::id::EventId;
 use crate::queue::store::{
     Batch, Change, Class, Committed, Completion, Counts, DamagedDelivery, DeadCause, DeliveryId,
     DeliverySummary, Destination, Detail, Due, DueDelivery, DueQuery, FIRST_ATTEMPTS, Filter, Job,
-    LAST_ATTEMPTS, Next, Reader, Retention, State, Statistics, Store, StoreError, Summary,
+    LAST_ATTEMPTS, Next, Reader, Retention, Settled, State, Statistics, Store, StoreError, Summary,
+    another_since,
 };
 use crate::queue::time::Time;
 
@@ -98,7 +99,9 @@ impl Store for Memory {
         }
         tables.ready.clear();
         for completion in &batch.completions {
-            tables.complete(completion, batch.now);
+            if tables.complete(completion, batch.now) == Settled::No {
+                committed.superseded.push(completion.id);
+            }
         }
         for (route, key) in &batch.seen {
             tables.see(route, *key);
@@ -256,17 +259,21 @@ impl Tables {
         id
     }
 
-    fn complete(&mut self, completion: &Completion, now: Time) {
-        let Completion { id, attempt, next } = completion;
+    fn complete(&mut self, completion: &Completion, now: Time) -> Settled {
+        let Completion { id, since, attempt, next } = completion;
         let Some(delivery) = self.deliveries.get_mut(id).filter(|delivery| delivery.state == State::Queued)
         else {
-            return;
+            return Settled::Yes;
         };
         delivery.attempts = delivery.attempts.saturating_add(1);
         delivery.kept.push(kept(attempt));
         let most = usize::try_from(FIRST_ATTEMPTS.saturating_add(LAST_ATTEMPTS)).unwrap_or(usize::MAX);
         if delivery.kept.len() > most {
             delivery.kept.remove(usize::try_from(FIRST_ATTEMPTS).unwrap_or(0));
+        }
+        if delivery.since != *since && *next != Next::Delivered {
+            delivery.class = delivery.class.after_failure();
+            return Settled::No;
         }
         match next {
             Next::Delivered => self.end(*id, State::Delivered, now),
@@ -277,6 +284,7 @@ impl Tables {
                 delivery.spent = delivery.spent.saturating_add(u32::from(*spends));
             }
         }
+        Settled::Yes
     }
 
     fn end(&mut self, id: DeliveryId, state: State, now: Time) {
@@ -345,7 +353,7 @@ impl Tables {
             let of = || all.iter().filter(|(_, delivery)| delivery.destination == *destination);
             if let Some((id, _)) = of().find(|(_, delivery)| delivery.state == State::Queued) {
                 if let Some(queued) = self.deliveries.get_mut(id) {
-                    (queued.due, queued.since, queued.spent) = (now, now, 0);
+                    (queued.due, queued.since, queued.spent) = (now, another_since(queued.since, now), 0);
                 }
                 continue;
             }

@@ -111,6 +111,11 @@ pub struct DueDelivery {
 pub struct Completion {
     /// The delivery.
     pub id: DeliveryId,
+    /// When the budget of retries began that the attempt was made under ([`DueDelivery::since`]). A replay of a queued event
+    /// begins another one, also while an attempt is under way. An attempt of an earlier budget ends its delivery only with
+    /// [`Next::Delivered`]. Otherwise the attempt is kept and counted among all attempts, the delivery becomes a retry, and its
+    /// due time and its budget stay what the replay has made them ([`Committed::superseded`]).
+    pub since: Time,
     /// The attempt, which is kept with the delivery.
     pub attempt: Attempt,
     /// What follows.
@@ -133,6 +138,21 @@ pub enum Next {
     Dead(DeadCause),
 }
 
+/// Whether a completion has settled its delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// What follows the attempt is what its completion says.
+    Yes,
+    /// A replay has begun another budget of retries meanwhile: the delivery waits as the replay has made it.
+    No,
+}
+
+/// When the budget of retries begins that a replay at `now` gives to a queued delivery, whose present one began at `since`.
+#[must_use]
+pub fn another_since(since: Time, now: Time) -> Time {
+    if now == since { now.plus(Duration::from_millis(1)) } else { now }
+}
+
 /// A change that an operator asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -141,7 +161,9 @@ pub enum Change {
     /// Deliveries of the route go on.
     Resume(RouteName),
     /// The event is sent again, to each of its upstreams, with a fresh budget of retries. An upstream for which it waits gets
-    /// it at once. For the others a new delivery is made, which takes the place of a dead letter.
+    /// it at once: its delivery keeps its number, and its `since` becomes the time of the commit, or a millisecond more if it is
+    /// that time already, so that no two budgets have the same. For the others a new delivery is made, which takes the place of
+    /// a dead letter.
     Replay(EventId),
     /// The event is removed, with all its deliveries.
     Discard(EventId),
@@ -186,6 +208,8 @@ pub struct Batch<'b> {
 pub struct Committed {
     /// For each new event, in the order of the batch: its deliveries, in the order of its upstreams.
     pub deliveries: Vec<Vec<DeliveryId>>,
+    /// Completions of an earlier budget of retries, which did not settle their delivery: it waits as the replay has made it.
+    pub superseded: Vec<DeliveryId>,
     /// For each change, in the order of the batch: how many events or routes it met.
     pub changed: Vec<u64>,
     /// The upstreams for which something else may have become due: the next of a lane, a replay, a route that goes on.

@@ -371,6 +371,27 @@ fn an_end_that_the_store_does_not_take_is_recorded_again_and_the_event_is_not_se
 }
 
 #[test]
+fn a_replay_of_an_event_whose_last_attempt_is_under_way_is_delivered() {
+    let answers = AtomicUsize::new(0);
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            passed.pass();
+            let is_first = answers.fetch_add(1, Ordering::Relaxed) == 0;
+            connection.send(if is_first { UNAVAILABLE } else { OK });
+        }
+    });
+    let retry = Retry { max_attempts: NonZeroU32::new(1), ..quick().retry };
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), DeliveryOptions { retry, ..quick() })]);
+    let id = deliveries.add(PATH, FIXTURE);
+    upstream.wait_for(1);
+    deliveries.replay(id);
+    drop(open);
+    let row = deliveries.wait_delivered(id);
+    assert_eq!(row.attempts.len(), 2);
+}
+
+#[test]
 fn a_drain_finishes_what_is_under_way_and_starts_nothing() {
     let (open, passed) = gate();
     let upstream = Upstream::scripted(move |connection| {

@@ -90,8 +90,8 @@ fn five() -> (Gateway, Shelf, Upstream) {
         let make = make(number);
         let deliveries = put(&memory, &make);
         match number {
-            2 => complete(&memory, deliveries[0], AttemptOutcome::Delivered, Next::Delivered),
-            3 => complete(&memory, deliveries[0], AttemptOutcome::Refused, refused),
+            2 => complete(&memory, &make, deliveries[0], AttemptOutcome::Delivered, Next::Delivered),
+            3 => complete(&memory, &make, deliveries[0], AttemptOutcome::Refused, refused),
             _ => {}
         }
     }
@@ -284,8 +284,9 @@ fn a_replay_sends_each_event_again_once_and_says_how_far_it_is() {
 fn a_replay_goes_on_in_the_next_process_and_can_be_cancelled() {
     let memory = Memory::new();
     for number in 0..1000 {
-        let delivered = put(&memory, &event(PATH, 1_000 + number).number(number));
-        complete(&memory, delivered[0], AttemptOutcome::Delivered, Next::Delivered);
+        let make = event(PATH, 1_000 + number).number(number);
+        let delivered = put(&memory, &make);
+        complete(&memory, &make, delivered[0], AttemptOutcome::Delivered, Next::Delivered);
     }
     let (first, shelf, _upstream) = before(&memory);
     let started = change(&first, "events/replay", &json!({ "filter": {}, "rate": 5 })).json();

@@ -4,6 +4,7 @@ mod model;
 mod sqlite;
 mod suite;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl Place {
             Self::Memory(memory) => Box::new(memory.clone()),
         };
         let reader = store.reader().unwrap();
-        Opened { store, reader }
+        Opened { store, reader, since: BTreeMap::new() }
     }
 }
 
@@ -52,6 +53,8 @@ impl Place {
 struct Opened {
     store: Box<dyn Store>,
     reader: Box<dyn Reader>,
+    /// When the budget of each delivery began that was stored or read.
+    since: BTreeMap<DeliveryId, Time>,
 }
 
 impl Opened {
@@ -64,6 +67,9 @@ impl Opened {
         let committed =
             self.commit(Batch { events: events.to_vec(), now: Time::from_millis(now), ..Batch::default() });
         assert_eq!(committed.deliveries.len(), events.len());
+        for (event, deliveries) in events.iter().zip(&committed.deliveries) {
+            self.since.extend(deliveries.iter().map(|id| (*id, event.info().received)));
+        }
         committed.deliveries
     }
 
@@ -72,14 +78,20 @@ impl Opened {
         self.store(now, &[&make.make()])[0][0]
     }
 
-    fn complete(&mut self, now: u64, id: DeliveryId, next: Next) {
+    /// Records an attempt that was made as the delivery was read last.
+    fn complete(&mut self, now: u64, id: DeliveryId, next: Next) -> Committed {
         let outcome = match next {
             Next::Delivered => AttemptOutcome::Delivered,
             Next::Again { .. } | Next::Dead(_) => AttemptOutcome::Refused,
         };
-        let completion = Completion { id, attempt: attempt(now, outcome), next };
+        let completion = Completion {
+            id,
+            since: self.since.get(&id).copied().unwrap_or_default(),
+            attempt: attempt(now, outcome),
+            next,
+        };
         let now = Time::from_millis(now);
-        self.commit(Batch { completions: vec![completion], now, ..Batch::default() });
+        self.commit(Batch { completions: vec![completion], now, ..Batch::default() })
     }
 
     fn change(&mut self, now: u64, change: Change) -> u64 {
@@ -102,7 +114,10 @@ impl Opened {
         most_bytes: u64,
     ) -> Due {
         let now = Time::from_millis(now);
-        self.reader.due(&DueQuery { destination, class, now, except, most, most_bytes }).unwrap()
+        let query = DueQuery { destination, class, now, except, most, most_bytes };
+        let due = self.reader.due(&query).unwrap();
+        self.since.extend(due.deliveries.iter().map(|delivery| (delivery.id, delivery.since)));
+        due
     }
 
     fn due_ids(&mut self, path: &str, class: Class, now: u64) -> Vec<DeliveryId> {

@@ -189,7 +189,9 @@ impl Running {
     }
 
     fn complete(&mut self, id: DeliveryId, next: Next) {
-        let completion = Completion { id, attempt: attempt(1_000, AttemptOutcome::Delivered), next };
+        // That of the first event that is made.
+        let since = Time::from_millis(1_000);
+        let completion = Completion { id, since, attempt: attempt(1_000, AttemptOutcome::Delivered), next };
         let queue = self.queue.clone();
         // It is on disk only when the store works again, so the test goes on without its answer.
         self.runtime.spawn(async move { queue.complete(completion).await });

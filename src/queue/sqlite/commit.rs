@@ -14,7 +14,7 @@ use crate::queue::sqlite::value::{
 };
 use crate::queue::store::{
     Batch, Change, Class, Committed, Completion, DeadCause, DeliveryId, Destination, FIRST_ATTEMPTS, Job,
-    LAST_ATTEMPTS, Next, State,
+    LAST_ATTEMPTS, Next, Settled, State, another_since,
 };
 use crate::queue::time::Time;
 
@@ -75,6 +75,7 @@ pub(super) struct Stored {
     pub(super) destination: i64,
     pub(super) state: State,
     pub(super) class: Class,
+    pub(super) since: Time,
     pub(super) spent: u32,
     pub(super) attempts: u32,
     pub(super) lane: Option<String>,
@@ -82,7 +83,7 @@ pub(super) struct Stored {
     pub(super) ended: Option<i64>,
 }
 
-const STORED: &str = "id, event, destination, state, class, spent, attempts, lane, size, ended";
+const STORED: &str = "id, event, destination, state, class, since, spent, attempts, lane, size, ended";
 
 fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
     Ok(Stored {
@@ -91,11 +92,12 @@ fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
         destination: row.get(2)?,
         state: value::state(row.get(3)?),
         class: value::class(row.get(4)?),
-        spent: small(row.get(5)?),
-        attempts: small(row.get(6)?),
-        lane: row.get(7)?,
-        size: number(row.get(8)?),
-        ended: row.get(9)?,
+        since: value::time(row.get(5)?),
+        spent: small(row.get(6)?),
+        attempts: small(row.get(7)?),
+        lane: row.get(8)?,
+        size: number(row.get(9)?),
+        ended: row.get(10)?,
     })
 }
 
@@ -111,7 +113,9 @@ impl<'w> Work<'w> {
             committed.deliveries.push(self.event(event)?);
         }
         for completion in &batch.completions {
-            self.complete(completion)?;
+            if self.complete(completion)? == Settled::No {
+                committed.superseded.push(completion.id);
+            }
         }
         for (route, key) in &batch.seen {
             self.seen(route, *key)?;
@@ -251,13 +255,19 @@ impl<'w> Work<'w> {
     }
 
     /// Records an attempt of a queued delivery. Of a delivery that has ended or is gone there is nothing to record.
-    fn complete(&mut self, completion: &Completion) -> rusqlite::Result<()> {
-        let Completion { id: DeliveryId(id), attempt, next } = completion;
+    fn complete(&mut self, completion: &Completion) -> rusqlite::Result<Settled> {
+        let Completion { id: DeliveryId(id), since, attempt, next } = completion;
         let Some(delivery) = self.find(*id)?.filter(|delivery| delivery.state == State::Queued) else {
-            return Ok(());
+            return Ok(Settled::Yes);
         };
         let attempts = delivery.attempts.saturating_add(1);
         self.attempt(*id, attempts, attempt)?;
+        if delivery.since != *since && *next != Next::Delivered {
+            let sql = "update delivery set class = ?2, attempts = ?3 where id = ?1";
+            let class = of_class(delivery.class.after_failure());
+            self.connection.prepare_cached(sql)?.execute(params![id, class, attempts])?;
+            return Ok(Settled::No);
+        }
         match next {
             Next::Again { due, spends } => {
                 let sql = "update delivery set due = ?2, class = ?3, spent = ?4, attempts = ?5 where id = ?1";
@@ -270,11 +280,11 @@ impl<'w> Work<'w> {
                     spent,
                     attempts
                 ])?;
-                Ok(())
             }
-            Next::Delivered => self.end(&Stored { attempts, ..delivery }, State::Delivered),
-            Next::Dead(cause) => self.end(&Stored { attempts, ..delivery }, State::Dead(*cause)),
+            Next::Delivered => self.end(&Stored { attempts, ..delivery }, State::Delivered)?,
+            Next::Dead(cause) => self.end(&Stored { attempts, ..delivery }, State::Dead(*cause))?,
         }
+        Ok(Settled::Yes)
     }
 
     fn attempt(&self, delivery: i64, ordinal: u32, attempt: &Attempt) -> rusqlite::Result<()> {
@@ -433,9 +443,10 @@ impl<'w> Work<'w> {
             self.ready.insert(destination);
             let of = || all.iter().filter(|delivery| delivery.destination == destination);
             if let Some(queued) = of().find(|delivery| delivery.state == State::Queued) {
-                let sql = "update delivery set due = ?2, since = ?2, spent = 0 where id = ?1";
-                let now = of_time(self.now);
-                self.connection.prepare_cached(sql)?.execute(params![queued.id, now])?;
+                let sql = "update delivery set due = ?2, since = ?3, spent = 0 where id = ?1";
+                let since = another_since(queued.since, self.now);
+                let values = params![queued.id, of_time(self.now), of_time(since)];
+                self.connection.prepare_cached(sql)?.execute(values)?;
                 continue;
             }
             let dead = of().rfind(|delivery| matches!(delivery.state, State::Dead(_)));

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use crate::admission::memory::Reservation;
 use crate::queue::event::{DuplicateKey, Event, Receipt, RouteName};
 use crate::queue::handle::{Command, Refused};
-use crate::queue::store::{Change, Completion, DeliveryId};
+use crate::queue::store::{Change, Completion, DeliveryId, Settled};
 
 /// The most commands of one commit.
 pub(super) const MOST_COMMANDS: usize = 1024;
@@ -47,7 +47,7 @@ impl Asked {
 /// A finished attempt that waits to be recorded.
 pub(super) struct Completed {
     pub(super) completion: Completion,
-    pub(super) reply: oneshot::Sender<Result<(), Refused>>,
+    pub(super) reply: oneshot::Sender<Result<Settled, Refused>>,
 }
 
 /// What is asked for in one commit.

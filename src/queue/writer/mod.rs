@@ -24,7 +24,7 @@ use crate::queue::handle::{Handed, Health, Refused, WriterEnd};
 use crate::queue::sqlite::SqliteEngine;
 use crate::queue::store::{
     Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
-    Retention, Statistics, Store, StoreError,
+    Retention, Settled, Statistics, Store, StoreError,
 };
 use crate::queue::store_limits::{Limits, Room, Settings};
 use crate::queue::time::Time;
@@ -275,8 +275,9 @@ impl Writer {
         match result {
             Ok(committed) => {
                 self.end.committed(gathered.events.len(), began.elapsed());
-                for reply in replies {
-                    let _gone = reply.send(Ok(()));
+                for (completion, reply) in batch.completions.iter().zip(replies) {
+                    let is_superseded = committed.superseded.contains(&completion.id);
+                    let _gone = reply.send(Ok(if is_superseded { Settled::No } else { Settled::Yes }));
                 }
                 Ok(Some(committed))
             }

@@ -9,7 +9,7 @@ use hookgate::queue::store::{
 };
 use hookgate::queue::time::Time;
 
-use super::{Opened, Place, copy, ids, main, retention};
+use super::{Opened, Place, copy, main, retention};
 use crate::support::event::{Make, attempt, event, route};
 
 /// A small generator of numbers (xorshift), so that a seed repeats a run.
@@ -50,7 +50,7 @@ struct Run {
     made: u64,
     events: Vec<EventId>,
     /// Deliveries that were taken and have not come back.
-    taken: Vec<DeliveryId>,
+    taken: Vec<(DeliveryId, Time)>,
 }
 
 impl Run {
@@ -93,9 +93,9 @@ impl Run {
         }
     }
 
-    fn completion(&mut self, id: DeliveryId) -> Completion {
+    fn completion(&mut self, (id, since): (DeliveryId, Time)) -> Completion {
         let outcome = AttemptOutcome::ALL[usize::try_from(self.random.below(5)).unwrap()];
-        Completion { id, attempt: attempt(self.now, outcome), next: self.next() }
+        Completion { id, since, attempt: attempt(self.now, outcome), next: self.next() }
     }
 
     fn change(&mut self) -> Option<Change> {
@@ -157,8 +157,8 @@ fn run(seed: u64, events: u64) {
         let mut completions = Vec::new();
         while !run.taken.is_empty() && !run.random.one_in(8) {
             let at = usize::try_from(run.random.below(run.taken.len() as u64)).unwrap();
-            let id = run.taken.swap_remove(at);
-            completions.push(run.completion(id));
+            let taken = run.taken.swap_remove(at);
+            completions.push(run.completion(taken));
         }
         let changes: Vec<_> = (0..run.random.below(3)).filter_map(|_| run.change()).collect();
         let now = Time::from_millis(run.now);
@@ -170,12 +170,12 @@ fn run(seed: u64, events: u64) {
                 now,
                 ..Batch::default()
             });
-            (committed.deliveries, committed.changed)
+            (committed.deliveries, committed.changed, committed.superseded)
         });
         let destination = run.random.of(&destinations).unwrap().clone();
         let class = *run.random.of(&[Class::New, Class::Retry, Class::Replay]).unwrap();
         let most_bytes = if run.random.one_in(3) { run.random.below(30_000) } else { u64::MAX };
-        let taken = run.taken.clone();
+        let taken: Vec<_> = run.taken.iter().map(|(id, _)| *id).collect();
         let due = same(&mut stores, |opened| {
             let due = opened.ask(&destination, class, now.millis(), &taken, MOST, most_bytes);
             assert!(due.damaged.is_empty());
@@ -184,7 +184,8 @@ fn run(seed: u64, events: u64) {
                 .iter()
                 .map(|d| (d.id, d.attempts, d.since, d.event.head().to_vec(), d.event.content().to_vec()))
                 .collect();
-            (what, due.has_more, due.next, ids(&due))
+            let taken: Vec<_> = due.deliveries.iter().map(|d| (d.id, d.since)).collect();
+            (what, due.has_more, due.next, taken)
         });
         run.taken.extend(due.3);
         match run.random.below(25) {

@@ -39,6 +39,10 @@ on_every_engine! {
     a_replay_of_a_delivered_event_is_a_new_delivery_with_a_fresh_budget,
     a_replay_takes_the_place_of_a_dead_letter_and_keeps_its_attempts,
     a_replay_of_a_queued_event_makes_it_due_and_does_not_double_it,
+    a_failure_of_an_earlier_budget_neither_ends_nor_delays_a_replay,
+    a_first_attempt_of_an_earlier_budget_makes_its_delivery_a_retry,
+    a_replay_in_the_millisecond_in_which_a_budget_began_begins_another_one,
+    a_delivery_of_an_earlier_budget_is_a_delivery,
     a_discarded_event_is_gone,
     a_damaged_record_is_reported_and_never_due,
     content_goes_after_its_time_and_what_is_known_later,
@@ -216,7 +220,8 @@ fn the_first_2048_bytes_of_an_answer_are_kept(place: &Place) {
     for (length, want) in [(2_047, 2_047), (2_048, 2_048), (2_049, 2_048)] {
         let mut attempt = attempt(1_000, AttemptOutcome::Refused);
         attempt.response = vec![b'x'; length];
-        let completions = vec![Completion { id, attempt, next: again(1) }];
+        let since = Time::from_millis(1_000);
+        let completions = vec![Completion { id, since, attempt, next: again(1) }];
         opened.commit(Batch { completions, ..Batch::default() });
         let last = opened.page(&Filter::default())[0].deliveries[0].last.clone().unwrap();
         assert_eq!(last.response.len(), want);
@@ -364,6 +369,59 @@ fn a_replay_of_a_queued_event_makes_it_due_and_does_not_double_it(place: &Place)
     assert_eq!((ids(&due), due.deliveries[0].attempts), (vec![id], 0));
     assert_eq!(due.deliveries[0].since.millis(), 2_000);
     assert_eq!(opened.page(&Filter::default())[0].deliveries.len(), 1);
+}
+
+fn a_failure_of_an_earlier_budget_neither_ends_nor_delays_a_replay(place: &Place) {
+    for next in [Next::Dead(DeadCause::Refused), again(1_000_000)] {
+        let mut opened = place.open();
+        let make = event("/a", 1_000).content(format!("{next:?}"));
+        let id = opened.store_one(1_000, &make);
+        opened.complete(1_100, id, again(1_200));
+        assert_eq!(opened.due_ids("/a", Class::Retry, 1_200), [id]);
+        // The attempt is under way.
+        assert_eq!(opened.change(2_000, Change::Replay(make.id())), 1);
+        let committed = opened.complete(2_100, id, next);
+        assert_eq!(committed.superseded, [id]);
+        let due = opened.due("/a", Class::Retry, 2_100);
+        assert_eq!((ids(&due), due.deliveries[0].attempts), (vec![id], 0));
+        assert_eq!(due.deliveries[0].since.millis(), 2_000);
+        let detail = opened.reader.detail(make.id()).unwrap().unwrap();
+        assert_eq!((detail.summary.deliveries[0].attempts, detail.attempts[0].len()), (2, 2));
+        // An attempt of the new budget ends it.
+        let committed = opened.complete(2_200, id, Next::Dead(DeadCause::Refused));
+        assert_eq!(committed.superseded, []);
+        assert_eq!(opened.due_ids("/a", Class::Retry, u64::MAX), []);
+        opened.change(3_000, Change::Discard(make.id()));
+    }
+}
+
+fn a_first_attempt_of_an_earlier_budget_makes_its_delivery_a_retry(place: &Place) {
+    let mut opened = place.open();
+    let make = event("/a", 1_000);
+    let id = opened.store_one(1_000, &make);
+    opened.change(1_500, Change::Replay(make.id()));
+    assert_eq!(opened.complete(2_000, id, Next::Dead(DeadCause::Undeliverable)).superseded, [id]);
+    assert_eq!(opened.due_ids("/a", Class::New, 2_000), []);
+    assert_eq!(opened.due_ids("/a", Class::Retry, 2_000), [id]);
+}
+
+fn a_replay_in_the_millisecond_in_which_a_budget_began_begins_another_one(place: &Place) {
+    let mut opened = place.open();
+    let make = event("/a", 1_000);
+    let id = opened.store_one(1_000, &make);
+    opened.change(1_000, Change::Replay(make.id()));
+    assert_eq!(opened.complete(1_000, id, Next::Dead(DeadCause::Refused)).superseded, [id]);
+    assert_eq!(opened.due("/a", Class::Retry, 1_000).deliveries[0].since.millis(), 1_001);
+}
+
+fn a_delivery_of_an_earlier_budget_is_a_delivery(place: &Place) {
+    let mut opened = place.open();
+    let make = event("/a", 1_000);
+    let id = opened.store_one(1_000, &make);
+    opened.change(2_000, Change::Replay(make.id()));
+    assert_eq!(opened.complete(2_100, id, Next::Delivered).superseded, []);
+    assert_eq!(opened.due_ids("/a", Class::New, u64::MAX), []);
+    assert!(opened.counts().ends_with("1 delivered, 0 dead\n"), "{}", opened.counts());
 }
 
 fn a_discarded_event_is_gone(place: &Place) {
@@ -603,6 +661,7 @@ fn a_batch_is_of_one_moment(place: &Place) {
         events: vec![&stored],
         completions: vec![Completion {
             id: first,
+            since: Time::from_millis(1_000),
             attempt: attempt(1_100, AttemptOutcome::Delivered),
             next: Next::Delivered,
         }],
@@ -622,10 +681,12 @@ fn a_commit_says_where_something_has_become_due(place: &Place) {
     let stored: Vec<_> = makes.iter().map(|make| opened.store_one(1_000, make)).collect();
     let free = event("/b", 2_000);
     let of_b = opened.store_one(1_000, &free);
+    let since = opened.since.clone();
     let mut ready = |batch| opened.commit(batch).ready;
     let completed = |id, next| {
         let attempt = attempt(1_100, AttemptOutcome::Refused);
-        Batch { completions: vec![Completion { id, attempt, next }], ..Batch::default() }
+        let completion = Completion { id, since: since[&id], attempt, next };
+        Batch { completions: vec![completion], ..Batch::default() }
     };
     let changed = |change| Batch { changes: vec![change], ..Batch::default() };
     let (a, b) = (vec![main("/a")], vec![main("/b")]);

@@ -17,7 +17,7 @@ use hookgate::queue::handle::{self, Command, Handed, Queue, Refused, WriterEnd};
 use hookgate::queue::id::EventId;
 use hookgate::queue::store::{
     Change, Class, Completion, DeliveryId, Destination, Detail, Due, DueDelivery, DueQuery, Filter, Job,
-    Next, Reader, State, Statistics, StoreError, Summary,
+    Next, Reader, Settled, State, Statistics, StoreError, Summary,
 };
 use hookgate::queue::time::Time;
 use hookgate::runtime::control::Control;
@@ -265,6 +265,17 @@ impl Deliveries {
         self.shared.rows().delivered.clone()
     }
 
+    /// Replays a queued delivery, as a commit does, and says so.
+    pub(crate) fn replay(&self, id: i64) {
+        let mut rows = self.shared.rows();
+        let row = rows.rows.get_mut(&id).unwrap();
+        row.since = row.since.plus(Duration::from_millis(1));
+        (row.due, row.spent) = (row.since, 0);
+        let destination = row.destination.clone();
+        drop(rows);
+        assert!(self.writer.hand(Handed::Look(destination)));
+    }
+
     /// Makes the store refuse this many completions.
     pub(crate) fn refuse(&self, completions: usize) {
         self.shared.rows().refuses = completions;
@@ -314,8 +325,7 @@ fn write(
                     rows.refuses -= 1;
                     Err(Refused::Unavailable)
                 } else {
-                    complete(&mut rows, completion);
-                    Ok(())
+                    Ok(complete(&mut rows, completion))
                 };
                 drop(rows);
                 let _receiver_may_have_gone = reply.send(done);
@@ -342,11 +352,15 @@ fn write(
     }
 }
 
-fn complete(rows: &mut Rows, completion: Completion) {
-    let Completion { id, attempt, next } = completion;
+fn complete(rows: &mut Rows, completion: Completion) -> Settled {
+    let Completion { id, since, attempt, next } = completion;
     let row = rows.rows.get_mut(&id.0).unwrap();
     assert_eq!(row.state, State::Queued, "{id:?} has ended twice");
     row.attempts.push(attempt);
+    if row.since != since && next != Next::Delivered {
+        row.class = Class::Retry;
+        return Settled::No;
+    }
     match next {
         Next::Delivered => row.state = State::Delivered,
         Next::Dead(cause) => row.state = State::Dead(cause),
@@ -359,6 +373,7 @@ fn complete(rows: &mut Rows, completion: Completion) {
     if next == Next::Delivered {
         rows.delivered.push(id.0);
     }
+    Settled::Yes
 }
 
 /// The store as the delivery thread reads it.

@@ -62,9 +62,10 @@ pub(crate) fn put(memory: &Memory, make: &Make) -> Vec<DeliveryId> {
     memory.clone().commit(&batch).unwrap().deliveries.remove(0)
 }
 
-/// Records an attempt of a delivery.
-pub(crate) fn complete(memory: &Memory, id: DeliveryId, outcome: AttemptOutcome, next: Next) {
-    let completion = Completion { id, attempt: attempt(2_000, outcome), next };
+/// Records an attempt of a delivery of this event.
+pub(crate) fn complete(memory: &Memory, make: &Make, id: DeliveryId, outcome: AttemptOutcome, next: Next) {
+    let since = Time::from_millis(make.received);
+    let completion = Completion { id, since, attempt: attempt(2_000, outcome), next };
     let batch = Batch { completions: vec![completion], now: Time::from_millis(2_000), ..Batch::default() };
     memory.clone().commit(&batch).unwrap();
 }
