@@ -442,7 +442,8 @@ impl Deliveries {
         if is_full && self.taken.deliveries > 0 {
             return None;
         }
-        let implausible = now.clocks.wall.plus(longest_wait(&self.settings.retry.schedule)).plus(TOLERANCE);
+        let latest = now.clocks.wall.plus(TOLERANCE);
+        let longest = longest_wait(&self.settings.retry.schedule);
         let found = CLASSES.into_iter().find_map(|class| {
             let queued = self.classes.of(class);
             if queued.ready.len() > FEW_READY {
@@ -456,7 +457,7 @@ impl Deliveries {
                 _ if queued.look => now.clocks.wall,
                 Some(due) if due <= now.clocks.wall => now.clocks.wall,
                 // The clock has been put back since: no wait is that long.
-                Some(due) if due > implausible => due.plus(AT_ONCE),
+                Some(due) if due > latest.plus(wait_before(class, longest)) => due.plus(AT_ONCE),
                 Some(_) | None => return None,
             };
             let most = MOST_READY.saturating_sub(FEW_READY).min(room.deliveries).max(1);
@@ -627,6 +628,14 @@ impl Deliveries {
         let due = dues.min().map(|due| due.since(now.clocks.wall));
         let due = due.and_then(|wait| now.instant.checked_add(wait));
         paced.into_iter().chain(due).filter(|at| *at > now.instant).min()
+    }
+}
+
+/// The longest wait before an attempt of this class. One that was never tried is due when it is committed.
+const fn wait_before(class: Class, longest: Duration) -> Duration {
+    match class {
+        Class::New => Duration::ZERO,
+        Class::Retry | Class::Replay => longest,
     }
 }
 

@@ -640,6 +640,21 @@ fn a_wall_clock_that_is_put_back_or_forward_stops_no_retries() {
 }
 
 #[test]
+fn a_wall_clock_that_is_put_back_delays_no_event_that_was_never_tried() {
+    for back in [-3_600_000, -2_000] {
+        let mut simulation = Simulation::new(vec![(settings(16), fine(MILLI))]);
+        simulation.scheduler.hold(&destination(0), true);
+        simulation.arrivals(0, Duration::ZERO, MILLI, 10);
+        simulation.run(SECOND);
+        simulation.wall_ahead = back;
+        simulation.scheduler.hold(&destination(0), false);
+        // A second is the difference that is tolerated between two clocks.
+        simulation.run(SECOND * 2 + MILLI * 100);
+        simulation.assert_each_delivered_once(0, 10);
+    }
+}
+
+#[test]
 fn a_destination_that_is_held_starts_nothing_and_goes_on_when_it_is_released() {
     let mut simulation = Simulation::new(vec![(settings(2), fine(MILLI * 10))]);
     simulation.arrivals(0, Duration::ZERO, MILLI, 10);
