@@ -1,15 +1,16 @@
 //! Pure. The circuit of an upstream: it stops deliveries while the upstream is in trouble.
 //!
-//! It opens after deliveries of [`OPENS_AFTER`] different events in a row ended in trouble. One event that always fails opens
-//! nothing, however often it is tried. While the circuit is open, one event at a time is tried: a probe. The first attempt that
-//! ends without trouble closes it, and the number of deliveries at once grows from one: 1, 2, 4, and so on.
+//! The circuit opens when deliveries of [`OPENS_AFTER`] different events in a row fail because of the upstream. A
+//! single event that always fails does not open the circuit, however often it is tried. While the circuit is open,
+//! one event at a time is tried: a probe. The first attempt that shows a working upstream closes the circuit. Then
+//! the number of concurrent deliveries grows from one: 1, 2, 4, and so on.
 
 use std::time::{Duration, Instant};
 
 use crate::queue::retry::{longest, step, varied};
 use crate::queue::store::DeliveryId;
 
-/// How many different events in a row must end in trouble.
+/// How many different events in a row must fail before the circuit opens.
 pub const OPENS_AFTER: usize = 5;
 
 /// The longest time between two probes.
@@ -18,25 +19,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Whether an attempt is an ordinary one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It is made because the delivery is due.
+    /// The attempt is made because the delivery is due.
     Ordinary,
-    /// The circuit is open, and the attempt shows whether the upstream works. A failure does not count.
+    /// The circuit is open, and the attempt shows whether the upstream works. A failed probe is not counted as an
+    /// attempt.
     Probe,
 }
 
-/// What an attempt says of its upstream.
+/// What the outcome of an attempt says about the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// The upstream works: it has answered, and neither 429 nor 5xx.
+    /// The upstream works: it has answered, and the status code is neither 429 nor 5xx.
     Works,
     /// The upstream is in trouble.
     Trouble,
 }
 
-/// What an attempt ends under.
+/// The settings and the time at which an attempt ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions<'c> {
-    /// The most deliveries at once.
+    /// The most concurrent deliveries.
     pub concurrency: usize,
     /// The schedule of retries.
     pub schedule: &'c [Duration],
@@ -46,7 +48,7 @@ pub struct Conditions<'c> {
     pub random: u64,
 }
 
-/// What an attempt has changed.
+/// How an attempt has changed the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
     /// The circuit has opened.
@@ -58,30 +60,30 @@ pub enum Turned {
 /// The circuit of an upstream.
 #[derive(Debug, Default)]
 pub struct Circuit {
-    /// The events whose deliveries ended in trouble since the last sign that the upstream works: at most [`OPENS_AFTER`].
+    /// The events whose deliveries have failed since the upstream last worked: at most [`OPENS_AFTER`].
     run: Vec<DeliveryId>,
     state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 enum State {
-    /// Deliveries are made without a limit of the circuit's.
+    /// The circuit does not limit the number of concurrent deliveries.
     #[default]
     Closed,
-    /// Deliveries are made, `limit` at once. `good` of them have ended well since the limit was set.
+    /// At most `limit` deliveries are concurrent. `good` of them have ended well since the limit was set.
     Ramp { limit: usize, good: usize },
-    /// Probes are made: the next one at `probe_at`, after `failed` that failed.
+    /// Only probes are made. The next probe is due at `probe_at`; `failed` probes have failed so far.
     Open { probe_at: Option<Instant>, failed: u32 },
 }
 
 impl Circuit {
-    /// Whether it is open.
+    /// Whether the circuit is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open { .. })
     }
 
-    /// How many deliveries may be under way at once, of the `concurrency` that is configured.
+    /// How many deliveries may be under way at once. `concurrency` is the configured maximum.
     #[must_use]
     pub fn allows(&self, concurrency: usize) -> usize {
         match self.state {
@@ -91,7 +93,7 @@ impl Circuit {
         }
     }
 
-    /// When the next probe is due, if the circuit is open. A time that overflows is never.
+    /// When the next probe is due, if the circuit is open. `None` also if that time overflows.
     #[must_use]
     pub fn probe_at(&self) -> Option<Instant> {
         match self.state {
@@ -100,13 +102,13 @@ impl Circuit {
         }
     }
 
-    /// The deliveries whose trouble has opened it, the earliest first.
+    /// The deliveries whose failures have opened the circuit, the earliest first.
     #[must_use]
     pub fn run(&self) -> &[DeliveryId] {
         &self.run
     }
 
-    /// Takes in how an attempt has ended.
+    /// Records the outcome of an attempt.
     pub fn record(
         &mut self,
         delivery: DeliveryId,
@@ -146,7 +148,7 @@ impl Circuit {
         let Conditions { schedule, now, random, .. } = conditions;
         if let State::Open { failed, .. } = self.state {
             if kind == Kind::Ordinary {
-                // It was under way when the circuit opened.
+                // This attempt was under way when the circuit opened.
                 return None;
             }
             let failed = failed.saturating_add(1);
@@ -167,7 +169,7 @@ impl Circuit {
     }
 }
 
-/// The time to the next probe, after `failed` that failed. It grows along the schedule.
+/// The time to the next probe, after `failed` probes have failed. It grows along the schedule.
 fn pause(schedule: &[Duration], failed: u32, random: u64) -> Duration {
     let most = longest(schedule).min(LONGEST_PAUSE);
     varied(step(schedule, failed), random).min(most)
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    /// The middle of the variation.
+    /// The `random` value that leaves a wait unchanged.
     const MIDDLE: u64 = 200;
 
     struct Try {
@@ -323,7 +325,7 @@ mod tests {
         let turned = this.record_as(6, Kind::Probe, Sign::Works, 1);
         assert_eq!(turned, Some(Turned::Closed));
         assert_eq!(this.circuit.allows(1), 1);
-        // A greater concurrency by a reload holds at once.
+        // A greater concurrency, set by a reload, applies at once.
         assert_eq!(this.circuit.allows(16), 16);
     }
 }

@@ -1,4 +1,4 @@
-//! Pure. What is counted of deliveries, for metrics, and the state of each circuit. Any thread may read it.
+//! Pure. The counts of deliveries for the metrics, and the state of each circuit. Any thread may read them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -26,18 +26,18 @@ pub struct DestinationCounts {
 /// The causes of a dead letter.
 const DEAD: [DeadCause; 3] = [DeadCause::Refused, DeadCause::Undeliverable, DeadCause::Damaged];
 
-/// What has been counted of one destination.
+/// The counts of one destination at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Attempts by outcome.
     pub outcomes: [(AttemptOutcome, u64); AttemptOutcome::ALL.len()],
-    /// Dead letters by cause.
+    /// The number of dead letters, by cause.
     pub dead: [(DeadCause, u64); DEAD.len()],
     /// Whether the circuit is open.
     pub is_open: bool,
-    /// Lanes whose first delivery has failed and waits.
+    /// The number of lanes whose first delivery has failed and waits.
     pub lanes_held: usize,
-    /// Deliveries under way.
+    /// The number of deliveries under way.
     pub under_way: usize,
 }
 
@@ -64,7 +64,7 @@ impl DeliveryCounts {
         self.lock().get(destination).is_some_and(|counts| counts.is_open())
     }
 
-    /// What has been counted, by destination.
+    /// The counts of all destinations.
     #[must_use]
     pub fn all(&self) -> Vec<(Destination, Snapshot)> {
         let destinations = self.lock();
@@ -95,18 +95,18 @@ impl DestinationCounts {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Publishes the state of the circuit.
+    /// Publishes whether the circuit is open.
     pub fn set_open(&self, is_open: bool) {
         self.is_open.store(is_open, Ordering::Relaxed);
     }
 
-    /// Publishes the number of lanes held, and of deliveries under way.
+    /// Publishes the numbers of held lanes and of deliveries under way.
     pub fn set_now(&self, lanes_held: usize, under_way: usize) {
         self.lanes_held.store(lanes_held, Ordering::Relaxed);
         self.under_way.store(under_way, Ordering::Relaxed);
     }
 
-    /// What has been counted.
+    /// The present counts.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut outcomes = AttemptOutcome::ALL.map(|outcome| (outcome, 0));

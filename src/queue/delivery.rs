@@ -1,8 +1,9 @@
-//! Shell. The delivery thread: reads due deliveries from the store, sends them, and has their ends recorded.
+//! Shell. The delivery thread: reads due deliveries from the store, sends them, and has the outcomes recorded.
 //!
-//! It has a runtime and upstream connections of its own, so that no delivery makes a request wait. What is started when is
-//! decided by the [`Scheduler`]; what follows an attempt, by [`retry`](crate::queue::retry). A delivery is read, sent, and
-//! forgotten when its end is on disk. What has not ended when the process ends stays queued, and is made again.
+//! The thread has its own runtime and its own upstream connections, so no delivery makes a request wait. The
+//! [`Scheduler`] decides which delivery starts when. [`retry`](crate::queue::retry) decides what follows an attempt.
+//! The thread reads a delivery, sends it, and forgets it when the outcome is on disk. A delivery that has not ended
+//! when the process ends stays queued, and is made again.
 
 mod attempt;
 pub mod attempt_log;
@@ -43,13 +44,13 @@ use crate::runtime::worker_view::View;
 use crate::queue::delivery::attempt_log::Teller;
 use attempt::{Attempted, Sent};
 
-/// How often it is checked which routes are paused.
+/// The time between two checks of which routes are paused.
 const CHECK_PAUSED: Duration = Duration::from_secs(1);
 
-/// How long a completion waits that the store has not taken, before it is recorded again.
+/// The wait before a completion that the store refused is recorded again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
-/// The most deliveries that are taken over at a time, before others are started.
+/// The most deliveries that are taken from the writer at a time, before other deliveries start.
 const MOST_TAKEN_OVER: usize = 256;
 
 /// The running delivery thread.
@@ -63,7 +64,7 @@ pub struct DeliveryThread {
 /// Starts the thread.
 ///
 /// # Errors
-/// The system cannot start a thread, or its runtime.
+/// The system cannot start a thread, or the thread's runtime.
 pub fn start(control: &Arc<Control>, queue: Queue, end: DeliveryEnd) -> io::Result<DeliveryThread> {
     let counts = Arc::clone(queue.deliveries());
     let stop = CancellationToken::new();
@@ -100,11 +101,11 @@ fn run(
         let mut thread = Thread::new(control, queue, counts);
         thread.run(end, stop).await;
     });
-    // A name lookup or a read under way is not waited for.
+    // The shutdown does not wait for a name lookup or a read that is under way.
     runtime.shutdown_background();
 }
 
-/// It ends with the server: deliveries under way are finished within the grace period.
+/// The thread ends with the server: deliveries under way are finished within the grace period.
 impl Drop for DeliveryThread {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -122,13 +123,13 @@ struct Thread {
     queue: Queue,
     scheduler: Scheduler,
     attempts: JoinSet<Attempted>,
-    /// Ends that are being recorded.
+    /// The outcomes that are being recorded.
     records: JoinSet<Recorded>,
-    /// Damaged deliveries that the writer is being told of.
+    /// The damaged deliveries that the writer is being told of.
     setting_aside: JoinSet<()>,
-    /// The read that is under way.
+    /// The read of the store that is under way.
     reading: Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
-    /// Destinations that are held because their route is paused.
+    /// The destinations that are held because their route is paused.
     paused: BTreeSet<Destination>,
     teller: Teller,
     began: (Instant, Time),
@@ -136,7 +137,7 @@ struct Thread {
     number: u64,
 }
 
-/// An end that is on disk.
+/// An outcome that is on disk.
 struct Recorded {
     destination: Arc<Destination>,
     id: DeliveryId,
@@ -188,7 +189,8 @@ impl Thread {
                 () = stop.cancelled() => break,
                 Some(ended) = self.attempts.join_next() => self.ended(ended),
                 Some(recorded) = self.records.join_next() => {
-                    // A delivery is handed over before its end is recorded: what is forgotten now is not handed over later.
+                    // The writer hands a delivery over before its outcome is recorded. So the channel is emptied
+                    // first: otherwise a delivery could arrive again after it was forgotten.
                     while let Ok(first) = handed.try_recv() {
                         self.take_over(first, &mut handed);
                     }
@@ -220,7 +222,7 @@ impl Thread {
         self.teller.ended(self.scheduler.under_way(), drained.is_ok());
     }
 
-    /// Finishes what is under way, and starts nothing.
+    /// Finishes the attempts and records under way, and starts nothing new.
     async fn drain(&mut self) {
         loop {
             tokio::select! {
@@ -244,7 +246,7 @@ impl Thread {
         self.random.hash_one(self.number)
     }
 
-    /// Does what is to be done now.
+    /// Takes every step that the scheduler wants now.
     fn step(&mut self) {
         while let Some(step) = self.scheduler.step(self.now()) {
             match step {
@@ -256,13 +258,13 @@ impl Thread {
 
     fn start(&mut self, start: Start) {
         let destination = &start.destination;
-        // A pause holds from its commit on.
+        // A pause takes effect at its commit.
         if self.queue.is_paused(&destination.route) {
             self.paused.insert((**destination).clone());
             self.scheduler.cancel(destination, start.delivery.id);
             return;
         }
-        // So does a discard.
+        // A discard takes effect at its commit, too.
         let event = start.delivery.event.info().id;
         if self.queue.is_discarded(event) {
             self.scheduler.drop_discarded(destination, start.delivery.id);
@@ -309,24 +311,24 @@ impl Thread {
                 self.teller.not_read(&error, now.instant);
                 self.scheduler.read_failed(&asked, now);
             }
-            // The panic hook has logged it. The store is read again.
+            // The panic hook has logged the panic. The store is read again.
             Err(_panic) => self.scheduler.read_failed(&asked, now),
         }
     }
 
-    /// Takes over what the writer hands over.
+    /// Takes the deliveries that the writer hands over.
     fn take_over(&mut self, first: Handed, handed: &mut mpsc::Receiver<Handed>) {
         let mut next = Some(first);
         let mut left = MOST_TAKEN_OVER;
         let mut was_full = false;
         while let Some(this) = next {
-            // What does not fit into a full channel is only in the store.
+            // A delivery that does not fit into the full channel is only in the store.
             was_full |= handed.len().saturating_add(1) >= handed.max_capacity();
             match this {
                 Handed::Due(destination, delivery) => self.scheduler.hand(&destination, delivery),
                 Handed::Look(destination) => {
                     if self.paused.contains(&destination) {
-                        // It may have been resumed.
+                        // The route may have been resumed.
                         self.check_paused();
                     }
                     self.scheduler.look(&destination);
@@ -346,7 +348,7 @@ impl Thread {
         let random = self.random();
         let (delivered, end) = attempted.split();
         let followed = self.scheduler.end(&delivered.destination, &end, now, random);
-        // A destination is known while something of it is under way.
+        // The scheduler knows a destination while one of its deliveries is under way.
         let Some((next, turned)) = followed else { return };
         let access = self.view.gateway().access();
         self.teller.attempted(&delivered, &end, next, now, access);
@@ -392,7 +394,7 @@ impl Thread {
         }
     }
 
-    /// Puts the configuration in force that has been loaded.
+    /// Applies the configuration that has been loaded.
     fn renew(&mut self) {
         let generation = Arc::clone(&self.in_force.borrow_and_update());
         let (tracker, scratch) = (self.tracker.clone(), Rc::clone(&self.scratch));
@@ -423,7 +425,7 @@ impl Thread {
         self.check_paused();
     }
 
-    /// Holds the destinations of routes that are paused, and lets the others go on.
+    /// Holds the destinations of paused routes, and releases the others.
     fn check_paused(&mut self) {
         let is_paused = |route: &RouteName| self.queue.is_paused(route);
         let known = self.scheduler.destinations().map(|(destination, _)| destination);
@@ -441,7 +443,7 @@ impl Thread {
     }
 }
 
-/// The result of the read under way; never without one.
+/// The result of the read under way. Never ready if no read is under way.
 async fn was_read(
     reading: &mut Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
 ) -> Result<Result<Due, StoreError>, JoinError> {
@@ -451,7 +453,7 @@ async fn was_read(
     }
 }
 
-/// The result of a task. A panic of it is one of the thread, which ends the process.
+/// The result of a task. A panic in the task becomes a panic of this thread, which ends the process.
 fn intact<T>(result: Result<T, JoinError>) -> T {
     match result.map_err(JoinError::try_into_panic) {
         Ok(value) => value,

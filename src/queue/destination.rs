@@ -1,7 +1,8 @@
-//! Pure. The deliveries of one destination: which one is started next, and what is read from the store for that.
+//! Pure. The deliveries of one destination: which delivery starts next, and what is read from the store for it.
 //!
-//! The store holds all of them. Some that are due are kept ready in memory, for each class apart, so that no class waits for
-//! another to be read. What is not ready is looked for in the store, at the time when something may be due there.
+//! The store holds all deliveries. Some due deliveries are kept ready in memory. Each class has its own ready
+//! deliveries, so no class waits until another class has been read. The store is read again when another delivery may
+//! be due there.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -14,37 +15,37 @@ use crate::queue::retry::{Clocks, Ended, Spent, longest_wait, next};
 use crate::queue::store::{Class, DeliveryId, Due, DueDelivery, Next};
 use crate::queue::time::Time;
 
-/// The most deliveries of one class that are ready.
+/// The most ready deliveries of one class.
 pub const MOST_READY: usize = 128;
 
-/// More are read when no more than this many are ready.
+/// More deliveries of a class are read when at most this many are ready.
 const FEW_READY: usize = 32;
 
-/// The most bytes of one class that are ready. One delivery may always be.
+/// The most bytes of ready deliveries of one class. A single larger delivery is allowed.
 pub const MOST_READY_BYTES: u64 = 8 << 20;
 
-/// The most bytes of one destination that are ready or under way. One delivery may always be. Guards against a slow upstream that
-/// would take the memory of all.
+/// The most bytes of one destination's deliveries that are ready or under way. A single larger delivery is allowed.
+/// Guards against a slow upstream whose deliveries would fill the memory.
 pub const MOST_OF_ONE: u64 = 16 << 20;
 
-/// The most finished deliveries whose end is not on disk yet. Guards against a store that takes no ends: their events would be
-/// sent again after a restart.
+/// The most finished deliveries whose outcome is not on disk yet. Guards against a store that records no outcomes:
+/// after a restart, the events of these deliveries would be sent again.
 pub const MOST_UNSETTLED: usize = 256;
 
-/// The classes of one round of starts, if all wait: five eighths of the starts are new events.
+/// The classes of one round of starts, if deliveries of all classes wait: five of the eight starts are new events.
 const TURNS: [Class; 8] =
     [Class::New, Class::New, Class::Retry, Class::New, Class::New, Class::Replay, Class::New, Class::Retry];
 
-/// The order in which classes are looked at.
+/// The order in which classes are searched.
 const CLASSES: [Class; 3] = [Class::New, Class::Retry, Class::Replay];
 
-/// The pause before the store is read again that has failed, or has returned nothing new.
+/// The pause before the next read, after a read that has failed or has returned nothing new.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Of deliveries whose due times are wrong, how many are read at once: those that are due within this time.
+/// Limits one read of deliveries whose due times are implausible: only deliveries due within this time are read.
 const AT_ONCE: Duration = Duration::from_secs(3600);
 
-/// How far a clock may differ from the one that a due time was written by.
+/// How far the clock may differ from the clock that a due time was computed with.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// A time after every due time.
@@ -53,12 +54,12 @@ const LATEST: Time = Time::from_millis(253_402_300_799_000);
 /// The most lanes that are counted as held.
 const MOST_LANES: usize = 10_000;
 
-/// The present, by the clocks that the rules need.
+/// The present time, by each clock that the rules need.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// The monotonic time.
     pub instant: Instant,
-    /// The wall clock, and one that does not jump.
+    /// The wall clock, and the steady clock, which does not jump.
     pub clocks: Clocks,
 }
 
@@ -73,38 +74,38 @@ pub struct Settings {
     pub retry: Retry,
 }
 
-/// What is asked of the store for a destination.
+/// What is read from the store for a destination.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// The class.
     pub class: Class,
-    /// What is due at this time.
+    /// Only deliveries that are due at this time are read.
     pub now: Time,
-    /// Deliveries that are in memory, or were tried last.
+    /// Deliveries to leave out: they are in memory, or were tried last.
     pub except: Vec<DeliveryId>,
     /// The most deliveries.
     pub most: usize,
     /// The most bytes.
     pub most_bytes: u64,
-    /// What the delivery is for.
+    /// Whether the read is for ordinary attempts or for a probe.
     pub kind: Kind,
 }
 
-/// What all destinations may take in addition.
+/// The room that is left in memory for all destinations together.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
-    /// Deliveries.
+    /// The number of deliveries.
     pub deliveries: usize,
-    /// Bytes.
+    /// The bytes.
     pub bytes: u64,
 }
 
-/// What a destination takes in memory.
+/// The memory that one destination takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Deliveries that are ready or under way.
+    /// The number of deliveries that are ready or under way.
     pub deliveries: usize,
-    /// Bytes of these.
+    /// The bytes of these deliveries.
     pub bytes: u64,
 }
 
@@ -113,9 +114,9 @@ pub struct Taken {
 struct Queued {
     ready: VecDeque<DueDelivery>,
     bytes: u64,
-    /// Whether something may be due in the store that is not in memory.
+    /// Whether the store may hold a due delivery that is not in memory.
     look: bool,
-    /// When something in the store becomes due, as far as known.
+    /// When the next delivery in the store becomes due, if known.
     due: Option<Time>,
 }
 
@@ -164,25 +165,25 @@ pub struct Deliveries {
     classes: Classes,
     /// The deliveries that are ready, under way, or unsettled, with the bytes that each takes.
     known: HashMap<DeliveryId, Known>,
-    /// The lanes of those.
+    /// The lanes of the known deliveries.
     lanes: HashSet<OrderKey>,
     taken: Taken,
     under_way: usize,
     unsettled: usize,
     turn: usize,
-    /// The read that is under way: its class.
+    /// The class of the read that is under way.
     reading: Option<Class>,
-    /// Whether its class has changed since.
+    /// Whether deliveries of this class have changed since the read began.
     is_outdated: bool,
-    /// The deliveries that have ended since the read under way began: it may return them once more.
+    /// The deliveries that have ended since the read under way began. The read may return them once more.
     ended_since: HashSet<DeliveryId>,
     /// The delivery that is tried next while the circuit is open.
     probe: Option<DueDelivery>,
     /// The deliveries that were tried last, the latest last.
     tried: VecDeque<DeliveryId>,
-    /// Classes without a delivery to probe.
+    /// The number of classes in which no delivery for a probe was found.
     without_probe: usize,
-    /// Lanes whose first delivery has failed and waits.
+    /// The lanes whose first delivery has failed and waits.
     lanes_held: HashSet<OrderKey>,
 }
 
@@ -192,11 +193,11 @@ struct Known {
     lane: Option<OrderKey>,
 }
 
-/// The deliveries that are remembered as tried last.
+/// How many of the deliveries that were tried last are remembered.
 const MOST_TRIED: usize = 256;
 
 impl Deliveries {
-    /// A destination of which nothing is known yet.
+    /// A destination without any known delivery.
     #[must_use]
     pub fn new(settings: Settings, now: Instant) -> Self {
         let mut pacing = Pacing::default();
@@ -232,7 +233,8 @@ impl Deliveries {
         }
     }
 
-    /// Stops starting deliveries, or goes on. What is ready is given back to the store.
+    /// Holds or releases the destination. A held destination starts no delivery, and its ready deliveries are dropped
+    /// from memory.
     pub fn hold(&mut self, is_held: bool) {
         if self.is_held != is_held {
             self.is_held = is_held;
@@ -240,13 +242,13 @@ impl Deliveries {
         }
     }
 
-    /// Whether deliveries are held.
+    /// Whether the destination is held.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.is_held
     }
 
-    /// Whether nothing of it is in memory.
+    /// Whether no delivery of the destination is in memory.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.known.is_empty() && self.reading.is_none()
@@ -258,7 +260,7 @@ impl Deliveries {
         self.circuit.is_open()
     }
 
-    /// What it takes in memory.
+    /// The memory that the destination takes.
     #[must_use]
     pub fn taken(&self) -> Taken {
         self.taken
@@ -276,23 +278,25 @@ impl Deliveries {
         self.lanes_held.len()
     }
 
-    /// Takes in that something may be due in the store.
+    /// Notes that the store may hold a due delivery.
     pub fn look(&mut self) {
         self.classes.look();
         self.without_probe = 0;
         self.is_outdated = true;
     }
 
-    /// Takes a delivery that has just been committed, if there is room. Otherwise it is read from the store later.
+    /// Takes a delivery that has just been committed, if there is room. Otherwise the delivery is read from the store
+    /// later.
     ///
-    /// One with an order key is always read: only the store knows whether it is the first of its lane.
+    /// A delivery with an order key is always read: only the store knows whether it is the first of its lane.
     pub fn hand(&mut self, delivery: DueDelivery, room: Room) {
         let (class, room) = (delivery.class, self.own_part(room));
         let takes = !self.is_held
             && !self.circuit.is_open()
             && delivery.event.info().order.is_none()
             && self.has_room_for(&delivery, room);
-        // Behind others that wait in the store, it waits there, too: it would overtake them without end.
+        // If others of its class wait in the store, this delivery waits there too. Otherwise new ones would always
+        // overtake them.
         let is_behind = {
             let queued = self.classes.of(class);
             queued.look && self.reading != Some(class)
@@ -308,7 +312,8 @@ impl Deliveries {
         }
     }
 
-    /// Whether one more delivery may be ready. While the store is read, the rest of the room is the read's.
+    /// Whether there is room for one more ready delivery. During a read, the rest of the room is reserved for the
+    /// read.
     fn has_room_for(&mut self, delivery: &DueDelivery, room: Room) -> bool {
         let size = size(delivery);
         let most = if self.reading == Some(delivery.class) { FEW_READY } else { MOST_READY };
@@ -317,13 +322,13 @@ impl Deliveries {
         self.taken.deliveries == 0 || (is_within && room.deliveries > 0 && room.bytes >= size)
     }
 
-    /// The room in memory, without what is others'.
+    /// The room in memory for this destination: the shared room, but no more than this destination may take.
     fn own_part(&self, room: Room) -> Room {
         let own = MOST_OF_ONE.saturating_sub(self.taken.bytes);
         Room { bytes: room.bytes.min(own), ..room }
     }
 
-    /// Keeps a delivery ready, unless it is known or its lane is busy. Returns whether it is kept.
+    /// Keeps a delivery ready, unless it is known already or its lane is busy. Returns whether the delivery is kept.
     fn keep(&mut self, delivery: DueDelivery) -> bool {
         if !self.remember(&delivery) {
             return false;
@@ -348,7 +353,7 @@ impl Deliveries {
         true
     }
 
-    /// Counts the memory of a delivery as free.
+    /// Frees the memory of a delivery.
     fn free(&mut self, id: DeliveryId) {
         let Some(known) = self.known.get_mut(&id) else { return };
         self.taken.deliveries = self.taken.deliveries.saturating_sub(1);
@@ -363,7 +368,7 @@ impl Deliveries {
         lane
     }
 
-    /// Forgets what is ready. It is in the store.
+    /// Forgets the ready deliveries. They are still in the store.
     fn give_back(&mut self) {
         let mut ready: Vec<DeliveryId> = self.probe.take().into_iter().map(|probe| probe.id).collect();
         for queued in self.classes.all_mut() {
@@ -397,7 +402,7 @@ impl Deliveries {
         Some((delivery, kind))
     }
 
-    /// The first delivery of the class whose turn it is, or of the first class that has one.
+    /// The first delivery of the class whose turn it is. If that class has none, the first delivery of another class.
     fn take_next(&mut self) -> Option<DueDelivery> {
         let turn = TURNS.get(self.turn).copied();
         let class =
@@ -412,7 +417,7 @@ impl Deliveries {
         Some(delivery)
     }
 
-    /// What is to be read from the store now, if anything is.
+    /// What is to be read from the store now. `None` if nothing is to be read.
     pub fn wanted(&mut self, now: Now, room: Room) -> Option<Wanted> {
         if self.is_held || self.reading.is_some() {
             return None;
@@ -432,7 +437,7 @@ impl Deliveries {
         }
         let class = CLASSES.get(self.without_probe).copied()?;
         let except = self.known.keys().chain(&self.tried).copied().collect();
-        // Also what is not due yet: while the circuit is open, nothing is.
+        // The read includes deliveries that are not due yet: while the circuit is open, none is due.
         Some(Wanted { class, now: LATEST, except, most: 1, most_bytes: 1, kind: Kind::Probe })
     }
 
@@ -468,7 +473,7 @@ impl Deliveries {
         Some(Wanted { class, now: at, except, most, most_bytes, kind: Kind::Ordinary })
     }
 
-    /// Takes in what was read.
+    /// Takes the result of a read.
     pub fn read(&mut self, wanted: &Wanted, mut due: Due, now: Now) {
         self.reading = None;
         let found = due.deliveries.len();
@@ -490,14 +495,14 @@ impl Deliveries {
                     self.probe = Some(delivery);
                     self.without_probe = 0;
                 } else {
-                    // Its lane is busy until an end is on disk.
+                    // The lane of this delivery is busy until an outcome is on disk.
                     self.without_probe = CLASSES.len();
                 }
             }
             None if self.is_outdated => self.without_probe = 0,
             None => {
                 self.without_probe = self.without_probe.saturating_add(1);
-                // All have been tried: the one that was tried first is next.
+                // All deliveries have been tried. The delivery that was tried first is tried next.
                 if self.without_probe >= CLASSES.len() && self.tried.pop_front().is_some() {
                     self.without_probe = 0;
                 }
@@ -516,17 +521,17 @@ impl Deliveries {
         }
         let is_outdated = std::mem::take(&mut self.is_outdated);
         let queued = self.classes.of(wanted.class);
-        // The store says when the next one is due only if none is due now.
+        // The store gives the time of the next due delivery only if none is due now.
         queued.look = is_outdated || (kept > 0 && next.is_none());
         queued.due = next;
-        // Nothing is gained by reading at once what has just been read in vain.
+        // The read returned nothing new, and an immediate second read would return the same.
         let is_in_vain = kept == 0 && (has_more || next.is_some_and(|next| next <= wanted.now));
         if is_in_vain {
             queued.due = Some(now.clocks.wall.plus(PAUSE));
         }
     }
 
-    /// Takes in that the store could not be read.
+    /// Notes that the store could not be read.
     pub fn read_failed(&mut self, wanted: &Wanted, now: Now) {
         self.reading = None;
         let queued = self.classes.of(wanted.class);
@@ -534,7 +539,7 @@ impl Deliveries {
         queued.due = Some(now.clocks.wall.plus(PAUSE));
     }
 
-    /// Takes back a delivery that was started and not attempted.
+    /// Takes back a delivery that was started but not attempted.
     pub fn cancel(&mut self, id: DeliveryId) {
         self.under_way = self.under_way.saturating_sub(1);
         self.free(id);
@@ -542,7 +547,8 @@ impl Deliveries {
         self.look();
     }
 
-    /// Takes in that an attempt has ended. Its end is to be stored; until [`Self::settle`] the delivery is not read again.
+    /// Notes that an attempt has ended. The caller stores the outcome. The delivery is not read again before
+    /// [`Self::settle`].
     pub fn end(&mut self, end: &End, now: Now, random: u64) -> (Next, Option<Turned>) {
         self.under_way = self.under_way.saturating_sub(1);
         self.unsettled = self.unsettled.saturating_add(1);
@@ -581,7 +587,7 @@ impl Deliveries {
         (next, turned)
     }
 
-    /// Takes in that the end of an attempt is on disk.
+    /// Notes that the outcome of an attempt is on disk.
     pub fn settle(&mut self, id: DeliveryId, class: Class, next: Next) {
         self.unsettled = self.unsettled.saturating_sub(1);
         self.without_probe = 0;
@@ -605,14 +611,14 @@ impl Deliveries {
             Next::Delivered | Next::Dead(_) => {
                 if let Some(lane) = lane {
                     self.lanes_held.remove(&lane);
-                    // The next one of the lane is due now.
+                    // The next delivery of the lane is due now.
                     self.look();
                 }
             }
         }
     }
 
-    /// When it should be looked at again, if nothing else happens.
+    /// When the destination should be examined again, if nothing else happens before.
     #[must_use]
     pub fn wake_at(&self, now: Now) -> Option<Instant> {
         if self.is_held {
@@ -642,19 +648,19 @@ const fn wait_before(class: Class, longest: Duration) -> Duration {
 /// An attempt that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct End {
-    /// Its delivery.
+    /// The delivery.
     pub id: DeliveryId,
-    /// The attempts of the delivery before it.
+    /// How many attempts of the delivery came before this attempt.
     pub attempts: u32,
     /// When the delivery's budget of retries began.
     pub since: Time,
-    /// Whether it was an ordinary one.
+    /// Whether the attempt was an ordinary one or a probe.
     pub kind: Kind,
-    /// How it ended.
+    /// The outcome.
     pub ended: Ended,
 }
 
-/// The bytes that a delivery takes.
+/// The bytes that a delivery takes in memory.
 fn size(delivery: &DueDelivery) -> u64 {
     let event = &delivery.event;
     u64::try_from(event.head().len().saturating_add(event.content().len())).unwrap_or(u64::MAX)

@@ -1,7 +1,7 @@
 //! Shell. The disk of the store: its free bytes, and the ballast.
 //!
-//! The ballast is a file that only takes room. SQLite needs room to delete as well: on a full disk the ballast is removed, so
-//! that what was delivered can be recorded and removed.
+//! The ballast is a file that only takes room. SQLite needs free room even to delete rows. On a full disk the ballast
+//! is removed, and its room is used to record deliveries and to remove delivered events.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -16,13 +16,13 @@ use crate::queue::sqlite::{beside, create};
 /// The most bytes of the ballast.
 const MOST_BALLAST: u64 = 32 << 20;
 
-/// The ballast is at most this part of the store, and of its disk.
+/// The ballast takes at most this fraction of the store's maximum size, and of its disk: a sixteenth.
 const PART: u64 = 16;
 
-/// A smaller ballast helps nothing.
+/// The least useful size of the ballast. A smaller file would not make enough room.
 const LEAST_BALLAST: u64 = 64 << 10;
 
-/// How long a measurement of the free bytes counts.
+/// How long a measurement of the free bytes is used.
 const FRESH: Duration = Duration::from_millis(200);
 
 /// How many bytes may be stored before the free bytes are measured again.
@@ -33,15 +33,15 @@ const STORED: u64 = 16 << 20;
 pub struct Disk {
     folder: PathBuf,
     ballast: PathBuf,
-    /// The size of the ballast. Zero for none.
+    /// The size of the ballast. Zero if there is none.
     size: u64,
     has_ballast: bool,
-    /// The free bytes, when they were measured, and how many bytes were stored since.
+    /// The free bytes, when they were measured, and how many bytes were stored since then.
     measured: Option<(u64, Instant, u64)>,
 }
 
 impl Disk {
-    /// The disk of the store at this path, which may grow to `max_bytes`. Makes the ballast if there is room.
+    /// The disk of the store at `store`, which may grow to `max_bytes`. Makes the ballast if there is room.
     #[must_use]
     pub fn of(store: &Path, max_bytes: u64) -> Self {
         let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -55,7 +55,7 @@ impl Disk {
         disk
     }
 
-    /// The free bytes of the disk, as of a moment ago. `None` if the system does not say.
+    /// The free bytes of the disk, measured a short time ago. `None` if the system does not report them.
     pub fn free(&mut self) -> Option<u64> {
         let now = Instant::now();
         let known = self
@@ -69,20 +69,21 @@ impl Disk {
         free
     }
 
-    /// Notes that this many bytes were stored.
+    /// Notes that `bytes` bytes were stored.
     pub fn note_stored(&mut self, bytes: u64) {
         if let Some((_, _, stored)) = &mut self.measured {
             *stored = stored.saturating_add(bytes);
         }
     }
 
-    /// Removes the ballast. Returns whether that has made room.
+    /// Removes the ballast. Returns whether the removal has made room.
     pub fn free_ballast(&mut self) -> bool {
         self.measured = None;
         std::mem::take(&mut self.has_ballast) && fs::remove_file(&self.ballast).is_ok()
     }
 
-    /// Makes the ballast again, if `min_free` bytes and as much again as it takes stay free. Returns whether it is there.
+    /// Makes the ballast again, if `min_free` bytes and once more the ballast's size stay free. Returns whether the
+    /// ballast exists.
     pub fn restore_ballast(&mut self, min_free: u64) -> bool {
         if self.has_ballast || self.size == 0 {
             return true;
@@ -95,7 +96,7 @@ impl Disk {
         self.measured = None;
         self.has_ballast = make(&self.ballast, self.size).is_ok();
         if !self.has_ballast {
-            // What was made of it would only take room.
+            // A partly written ballast would only take room.
             let _gone = fs::remove_file(&self.ballast);
         }
         self.has_ballast
@@ -106,10 +107,10 @@ fn free_bytes(disk: &StatVfs) -> u64 {
     disk.f_bavail.saturating_mul(disk.f_frsize)
 }
 
-/// Makes a file whose blocks are really taken.
+/// Makes a file that takes its full size on disk.
 fn make(path: &Path, size: u64) -> io::Result<()> {
     let mut file = create(path)?;
-    // One of another size may be left of an earlier run.
+    // An earlier run may have left a ballast of another size.
     file.set_len(0)?;
     match fallocate(&file, FallocateFlags::empty(), 0, size) {
         Ok(()) => {}
@@ -149,7 +150,7 @@ mod tests {
         assert!(!disk.free_ballast());
         assert!(!disk.restore_ballast(u64::MAX) && !ballast.exists());
         assert!(disk.restore_ballast(0) && ballast.exists());
-        // One that is left of an earlier run is taken over.
+        // A ballast that an earlier run has left is used again.
         let mut disk = Disk::of(&folder.path().join("events.db"), 32 << 20);
         assert_eq!(fs::metadata(&ballast).unwrap().len(), 2 << 20);
         assert!(disk.free_ballast() && !ballast.exists());
@@ -170,7 +171,7 @@ mod tests {
         disk.measured = Some((1_000_000, Instant::now(), 0));
         disk.note_stored(1_000);
         let free = disk.free().unwrap();
-        // Unless the measurement has become old meanwhile, on a machine with much else to do.
+        // On a slow machine the measurement may be too old by now. Then the disk was measured again.
         assert!(free == 999_000 || disk.measured.unwrap().2 == 0, "{free}");
     }
 }

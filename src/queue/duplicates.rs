@@ -1,4 +1,4 @@
-//! Shell. Claims of events on routes that deduplicate: one event of a kind is delivered or stored, and others like it wait for
+//! Shell. Claims of events on routes that deduplicate. While one event is delivered or stored, equal events wait for
 //! its outcome.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,10 +16,11 @@ use crate::queue::handle::Queue;
 use crate::queue::store::Refused;
 use crate::queue::time::Time;
 
-/// How long a direct delivery is remembered here. The writer has committed it long before.
+/// How long a direct delivery is remembered in memory. The writer has committed it long before this time ends.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// The most direct deliveries that are remembered here. The oldest is forgotten first; the writer has most likely committed it.
+/// The most direct deliveries that are remembered in memory. The oldest is forgotten first: most likely the writer
+/// has committed it.
 const MOST_REMEMBERED: usize = 65_536;
 
 type Key = (RouteName, [u8; 32]);
@@ -30,11 +31,11 @@ pub struct Duplicates(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
-    /// Events that are under way. Dropping the sender tells those who wait.
+    /// The claims that are held. When a claim's sender is dropped, the requests that wait for it wake.
     claims: HashMap<Key, watch::Receiver<()>>,
-    /// Events that were delivered directly a short time ago, and until when each counts.
+    /// The events that were delivered directly a short time ago, and until when each of them counts as a duplicate.
     delivered: HashMap<Key, Time>,
-    /// The same, in the order in which they were delivered.
+    /// The same events, in the order of their delivery.
     in_order: VecDeque<(Instant, Key)>,
 }
 
@@ -45,7 +46,7 @@ impl fmt::Debug for Duplicates {
 }
 
 impl Duplicates {
-    /// Claims an event. Waits until `deadline` for the outcome of one like it that is under way.
+    /// Claims an event. If an equal event is under way, waits until `deadline` for its outcome.
     ///
     /// # Errors
     /// [`Refused`]: the outcome did not come in time, or the store does not answer.
@@ -63,13 +64,13 @@ impl Duplicates {
                 Tried::Claimed(claim) => break claim,
                 Tried::Delivered => return Ok(Claimed::Duplicate),
                 Tried::UnderWay(mut ended) => {
-                    // An error: the claim has ended, which is what is waited for.
+                    // An error here means that the other claim has ended, and the wait is over.
                     let waited = timeout_at(deadline, ended.changed()).await;
                     waited.map_err(|_elapsed| Refused::Unavailable).map(drop)?;
                 }
             }
         };
-        // The claim is held meanwhile, so no other request asks at the same time.
+        // This request holds the claim during the read, so no other request asks for the same event.
         let (reader, route) = (queue.clone(), route.clone());
         let seen = spawn_blocking(move || reader.read(|store| store.is_seen(&route, &key.digest, now))).await;
         match seen {
@@ -105,20 +106,20 @@ enum Tried {
     UnderWay(watch::Receiver<()>),
 }
 
-/// The provisional claim of an event. It ends when it is dropped.
+/// The provisional claim of an event. Dropping it ends the claim.
 #[derive(Debug)]
 pub struct EventClaim {
     claims: Duplicates,
     queue: Queue,
     key: Key,
     duplicate: DuplicateKey,
-    /// Dropped after the claim is removed, which wakes those who wait.
+    /// This field is dropped after the claim is removed. The drop wakes the requests that wait.
     _until_end: watch::Sender<()>,
 }
 
 impl Claim for EventClaim {
     fn stored(self) {
-        // The commit has recorded the key: those who wait find it in the store.
+        // The commit has recorded the duplicate key, so the requests that wait find it in the store.
     }
 
     async fn delivered(self) {
@@ -161,7 +162,7 @@ mod tests {
         (queue, end)
     }
 
-    /// Otherwise the second event would be answered as a duplicate, and be lost.
+    /// If the key counted for longer, the second event would be answered as a duplicate, and be lost.
     #[tokio::test]
     async fn a_direct_delivery_counts_until_its_end_and_no_longer() {
         let (queue, _end) = queue();

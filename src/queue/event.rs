@@ -1,4 +1,4 @@
-//! Pure. An event: an authentic request as it is stored, and the proof that it was.
+//! Pure. An event: an authentic request as it is stored, and the proof that it is stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::upstream::error::ForwardError;
 use crate::upstream::origin::Origin;
 use crate::upstream::request::{ForwardOptions, RequestInfo, compose};
 
-/// The name of a route that survives a reload: its path, and the model that it takes if several routes share the path.
+/// The name of a route: its path, and its model if several routes share the path. The name survives a reload.
 ///
-/// A stored event names its route by it.
+/// A stored event refers to its route by this name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteName {
     /// The path, as configured.
@@ -36,17 +36,17 @@ impl fmt::Display for RouteName {
     }
 }
 
-/// What an upstream of a route is called in the store.
+/// The name of a route's upstream in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Upstream {
     /// The route's `upstream`, whatever its address is when the event is sent.
     Main,
-    /// One of its `copies`, by its address.
+    /// One of the route's `copies`, by its address.
     Copy(Arc<str>),
 }
 
 impl Upstream {
-    /// As it is stored: the address of a copy, or nothing.
+    /// The name as it is stored: the address of a copy, or the empty text for the main upstream.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -55,7 +55,7 @@ impl Upstream {
         }
     }
 
-    /// Reads what [`Self::as_str`] wrote.
+    /// Reads the text that [`Self::as_str`] wrote.
     #[must_use]
     pub fn read(text: &str) -> Self {
         if text.is_empty() { Self::Main } else { Self::Copy(text.into()) }
@@ -65,44 +65,45 @@ impl Upstream {
 /// The SHA-256 digest of an event's content.
 pub type ContentDigest = [u8; 32];
 
-/// What is known of an event besides its bytes. It holds no key.
+/// The facts of an event besides its head and content. They contain no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventInfo {
-    /// Its id.
+    /// The event's id.
     pub id: EventId,
-    /// When its head arrived.
+    /// When the request's head arrived.
     pub received: Time,
-    /// Its route.
+    /// The route.
     pub route: RouteName,
-    /// The name of the scheme that verified it.
+    /// The name of the scheme that verified the request.
     pub scheme: String,
-    /// The name of the secret that verified it.
+    /// The name of the secret that verified the request.
     pub secret: Arc<str>,
-    /// Its signed model, if the route's path asks for one.
+    /// The signed model, if the route's path asks for a model.
     pub model: Option<String>,
     /// The client address, as text.
     pub client: String,
-    /// Its method.
+    /// The request's method.
     pub method: String,
-    /// Its target, path and query.
+    /// The request's target: path and query.
     pub target: Vec<u8>,
-    /// The digest of its content.
+    /// The digest of the content.
     pub digest: ContentDigest,
-    /// The signed value by which it is ordered, if the route orders and the event has the value.
+    /// The order key, if the route orders events and this event has the signed value.
     pub order: Option<OrderKey>,
-    /// What it is deduplicated by, and until when, if the route deduplicates.
+    /// The duplicate key, if the route deduplicates.
     pub duplicate: Option<DuplicateKey>,
 }
 
-/// The longest order key that is stored as it is, in bytes. A longer one is replaced by its digest.
+/// The longest order key that is stored unchanged, in bytes. A longer key is replaced by its digest.
 const LONGEST_ORDER_KEY: usize = 128;
 
-/// The value that events of one lane share: events with the same key are delivered one after the other.
+/// The signed value that the events of one lane share. Events with the same key are delivered one after the
+/// other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderKey(String);
 
 impl OrderKey {
-    /// The key of a signed value. An empty value is the key of a whole route.
+    /// The key of a signed value. The empty value puts all events of a route into one lane.
     #[must_use]
     pub fn new(value: &str) -> Self {
         if value.len() <= LONGEST_ORDER_KEY {
@@ -112,56 +113,58 @@ impl OrderKey {
         }
     }
 
-    /// As it is stored.
+    /// The key as it is stored.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What makes two events of one route the same: the signed id, or else the verified content, as a digest.
+/// The duplicate key: a digest of the signed id, or else of the verified content. Two events of one route
+/// with the same key are duplicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DuplicateKey {
     /// The digest.
     pub digest: [u8; 32],
-    /// When it ends to count.
+    /// When the key no longer counts.
     pub until: Time,
 }
 
-/// An authentic request that is to be stored. Only [`Event::of`] makes one.
+/// An authentic request that is to be stored. Only [`Event::of`] makes an event.
 #[derive(Debug)]
 pub struct Event {
     info: EventInfo,
-    /// The upstreams that it is delivered to.
+    /// The upstreams that the event is delivered to.
     upstreams: Vec<Upstream>,
-    /// The head, as it will be forwarded.
+    /// The head, as the gateway will forward it.
     head: Vec<u8>,
     content: Bytes,
-    /// The checksum of its record. It is computed where the request is served, not by the thread that writes.
+    /// The checksum of the record. The thread that serves the request computes it, because the writer's
+    /// thread has other work.
     checksum: Checksum,
     /// The first attempt, if the request was forwarded directly before it was stored.
     attempted: Option<FirstAttempt>,
 }
 
-/// A direct attempt to deliver a request that was stored because it failed.
+/// A direct attempt that failed. The request is stored because of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstAttempt {
-    /// What the attempt was.
+    /// The attempt.
     pub attempt: Attempt,
     /// When the event is tried again.
     pub due: Time,
 }
 
-/// What an event is made with, besides the request.
+/// The facts that make an event, besides the request.
 #[derive(Debug)]
 pub struct Intake<'i> {
-    /// Its id.
+    /// The event's id.
     pub id: EventId,
-    /// When its head arrived.
+    /// When the request's head arrived.
     pub received: SystemTime,
-    /// Its route.
+    /// The route.
     pub route: &'i RouteName,
-    /// The signed model, if the route's path asks for one.
+    /// The signed model, if the route's path asks for a model.
     pub model: Option<String>,
     /// The client address.
     pub client: ClientAddress,
@@ -178,7 +181,7 @@ pub struct Intake<'i> {
 }
 
 impl Event {
-    /// The event of an authentic request. The head is written as it will be forwarded.
+    /// Makes an event of an authentic request. The head is written as the gateway will forward it.
     #[must_use]
     pub fn of(request: AuthenticRequest<'_, RequestHead>, intake: Intake<'_>) -> Self {
         let secret = Arc::clone(request.secret());
@@ -218,31 +221,31 @@ impl Event {
         Self { attempted: Some(attempt), ..self }
     }
 
-    /// What is known of it.
+    /// The facts of the event.
     #[must_use]
     pub fn info(&self) -> &EventInfo {
         &self.info
     }
 
-    /// The upstreams that it is delivered to.
+    /// The upstreams that the event is delivered to.
     #[must_use]
     pub fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
     }
 
-    /// Its head, as it will be forwarded.
+    /// The head, as the gateway will forward it.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// Its content.
+    /// The content.
     #[must_use]
     pub fn content(&self) -> &[u8] {
         &self.content
     }
 
-    /// The checksum of its record.
+    /// The checksum of the event's record.
     #[must_use]
     pub fn checksum(&self) -> &Checksum {
         &self.checksum
@@ -254,19 +257,20 @@ impl Event {
         self.attempted.as_ref()
     }
 
-    /// The bytes that it takes in a store, about.
+    /// About how many bytes the event takes in a store.
     #[must_use]
     pub fn size(&self) -> u64 {
         u64::try_from(self.head.len().saturating_add(self.content.len())).unwrap_or(u64::MAX)
     }
 
-    /// The event as it was stored, for its first delivery: what was committed need not be read back.
+    /// The stored form of the event, for its first delivery: a committed event need not be read back.
     pub(super) fn into_stored(self) -> StoredEvent {
         StoredEvent { info: Arc::new(self.info), head: self.head, content: self.content }
     }
 }
 
-/// The proof that an event is on disk. Only a commit makes one, and every 2xx of our own for an event is made of one.
+/// The proof that an event is on disk. Only a commit makes a receipt. The gateway's own 2xx answer for a
+/// stored event needs one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Receipt {
     id: EventId,
@@ -285,20 +289,20 @@ impl Receipt {
     }
 }
 
-/// A record as an engine read it, before its checksum is compared.
+/// A record that a store has read. Its checksum is not compared yet.
 #[derive(Debug)]
 pub struct Record {
-    /// What the record says of the event.
+    /// The facts of the event.
     pub info: EventInfo,
-    /// Its head.
+    /// The head.
     pub head: Vec<u8>,
-    /// Its content.
+    /// The content.
     pub content: Bytes,
-    /// Its checksum.
+    /// The stored checksum.
     pub checksum: Checksum,
 }
 
-/// The checksum of a record: SHA-256 over everything that a delivery depends on.
+/// The checksum of a record: SHA-256 over every part that a delivery depends on.
 pub type Checksum = [u8; 32];
 
 /// The checksum of a record with these parts.
@@ -306,7 +310,7 @@ pub type Checksum = [u8; 32];
 pub fn checksum(info: &EventInfo, head: &[u8], content: &[u8]) -> Checksum {
     let mut hash = Sha256::new();
     let mut put = |part: &[u8]| {
-        // Each part with its length, so that no two records have the same text.
+        // Each part is hashed after its length, so no two different records give the same hash input.
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     };
@@ -323,13 +327,14 @@ pub fn checksum(info: &EventInfo, head: &[u8], content: &[u8]) -> Checksum {
     put(&info.digest);
     put(info.order.as_ref().map_or(&[][..], |key| key.as_str().as_bytes()));
     put(head);
-    // The content is covered by its digest, which is compared as well: it is hashed once.
+    // The content is hashed once: the checksum covers the content's digest, and the digest is compared as
+    // well.
     put(&content.len().to_be_bytes());
     hash.finalize().into()
 }
 
-/// An event that came out of a store whole. Only this module makes one, of what was committed or of a record whose checksum
-/// matches.
+/// An intact event from a store. Only this module makes one: from a committed event, or from a record with a
+/// matching checksum.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
     info: Arc<EventInfo>,
@@ -337,7 +342,7 @@ pub struct StoredEvent {
     content: Bytes,
 }
 
-/// A record that is not what was stored.
+/// The error for a record that differs from what was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
 
@@ -350,7 +355,7 @@ impl fmt::Display for Damaged {
 impl std::error::Error for Damaged {}
 
 impl Record {
-    /// The event, if the record is what was stored.
+    /// The event, if the checksum matches.
     ///
     /// # Errors
     /// [`Damaged`]
@@ -365,25 +370,25 @@ impl Record {
 }
 
 impl StoredEvent {
-    /// What is known of it.
+    /// The facts of the event.
     #[must_use]
     pub fn info(&self) -> &Arc<EventInfo> {
         &self.info
     }
 
-    /// Its head, as it is forwarded.
+    /// The head, as the gateway forwards it.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// Its content.
+    /// The content.
     #[must_use]
     pub fn content(&self) -> &[u8] {
         &self.content
     }
 
-    /// Splits it into head and content, to be written to an upstream.
+    /// Splits the event into head and content, which are written to an upstream.
     #[must_use]
     pub fn into_parts(self) -> (Vec<u8>, Bytes) {
         (self.head, self.content)
@@ -393,21 +398,21 @@ impl StoredEvent {
 /// One attempt to deliver an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// When it began.
+    /// When the attempt began.
     pub at: Time,
-    /// How long it took.
+    /// How long the attempt took.
     pub took: Duration,
-    /// How it ended.
+    /// How the attempt ended.
     pub outcome: AttemptOutcome,
     /// The status code of the upstream's answer, if there was one.
     pub status: Option<u16>,
-    /// The first bytes of the content of that answer, at most [`MOST_KEPT_OF_RESPONSE`].
+    /// The first bytes of the answer's content, at most [`MOST_KEPT_OF_RESPONSE`].
     pub response: Vec<u8>,
-    /// Why it failed, for people.
+    /// Why the attempt failed, as a text for people.
     pub detail: Option<String>,
 }
 
-/// The most bytes that are kept of the content of an upstream's answer.
+/// The most bytes of an answer's content that are kept.
 pub const MOST_KEPT_OF_RESPONSE: usize = 2048;
 
 /// How an attempt ended.
@@ -415,7 +420,7 @@ pub const MOST_KEPT_OF_RESPONSE: usize = 2048;
 pub enum AttemptOutcome {
     /// The upstream answered 2xx.
     Delivered,
-    /// The upstream answered another status code.
+    /// The upstream answered a status code other than 2xx.
     Refused,
     /// No connection could be established.
     Unreachable,
@@ -426,7 +431,7 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
-    /// The word for it, in the store, the log, the API and the metrics.
+    /// The outcome as a word in the store, the log, the API and the metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -438,7 +443,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// How an attempt ended that had no answer.
+    /// The outcome of an attempt that got no answer.
     #[must_use]
     pub const fn of(error: &ForwardError) -> Self {
         match error {
@@ -448,11 +453,11 @@ impl AttemptOutcome {
         }
     }
 
-    /// All of them.
+    /// All outcomes.
     pub const ALL: [Self; 5] =
         [Self::Delivered, Self::Refused, Self::Unreachable, Self::Failed, Self::TimedOut];
 
-    /// Reads what [`Self::as_str`] wrote.
+    /// Reads the word that [`Self::as_str`] wrote.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)

@@ -1,4 +1,5 @@
-//! Shell. The handle of the queue: what workers, deliveries and the admin listener ask of the writer's thread.
+//! Shell. The handle of the queue: the requests that workers, deliveries and the admin listener make to the
+//! writer's thread.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -18,28 +19,28 @@ use crate::queue::store::{
 };
 use crate::telemetry::histogram::Distribution;
 
-/// How many commands may wait for the writer. Their events are in the memory budget, so this bounds only the number of small
-/// ones.
+/// How many commands may wait for the writer. The memory budget bounds the large ones, which carry events;
+/// this bounds the small ones.
 const MOST_COMMANDS: usize = 4096;
 
-/// How many deliveries the writer hands over before they are taken. What does not fit is read from the store later.
+/// How many handed-over deliveries may wait to be taken. Those that do not fit are read from the store later.
 const MOST_HANDED: usize = 1024;
 
-/// What the writer is asked to do. Everything that waits is committed in one transaction.
+/// A command to the writer. All waiting commands are committed in one transaction.
 #[derive(Debug)]
 pub enum Command {
     /// Store an event. Its memory reservation is held until the commit.
     Store {
         /// The event.
         event: Box<Event>,
-        /// Its part of the memory budget.
+        /// The event's part of the memory budget.
         memory: Reservation,
-        /// Where the receipt goes.
+        /// Receives the receipt.
         reply: oneshot::Sender<Result<Receipt, Refused>>,
     },
     /// Record a finished attempt.
     Complete {
-        /// The attempt, and what follows.
+        /// The attempt, and what follows it.
         completion: Completion,
         /// Told when it is on disk, and whether it has settled the delivery; or that it is not on disk.
         reply: oneshot::Sender<Result<Settled, Refused>>,
@@ -52,54 +53,55 @@ pub enum Command {
     Change {
         /// The change.
         change: Change,
-        /// Where the number of events or routes that it met goes.
+        /// Receives the number of events or routes that the change affected.
         reply: oneshot::Sender<Result<u64, Refused>>,
     },
 }
 
-/// What the writer tells the deliveries.
+/// A message from the writer to the deliveries.
 #[derive(Debug)]
 pub enum Handed {
-    /// An event was committed; this delivery of it is due now.
+    /// An event was committed, and this delivery of it is due now.
     Due(Destination, DueDelivery),
-    /// Something of this upstream may be due, in the store.
+    /// A delivery to this upstream may be due in the store.
     Look(Destination),
 }
 
 /// The state of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It takes events.
+    /// The store takes events.
     Well,
-    /// A limit is reached.
+    /// A limit of the store or its disk is reached.
     Full,
-    /// It fails; nothing is acknowledged until it has been opened again.
+    /// The store fails. Nothing is acknowledged until the store has been opened again.
     Failing,
 }
 
-/// What the handle and the writer share.
+/// The state that the handle and the writer share.
 #[derive(Default)]
 struct Shared {
     health: AtomicU8,
     statistics: Mutex<Statistics>,
     reader: Mutex<Option<Box<dyn Reader>>>,
-    /// The number of open circuits, so that nearly always no lock is taken.
+    /// The number of open circuits. While it is zero, no lock is taken.
     open_circuits: AtomicUsize,
     circuits: Mutex<HashSet<Destination>>,
-    /// For lists, which may take long: no request and no delivery waits for one.
+    /// A reader for lists. Lists may take long, so they have their own: no request and no delivery waits for
+    /// a list.
     list_reader: Mutex<Option<Box<dyn Reader>>>,
-    /// Events that were discarded. One may be ready to be delivered, or about to be read.
+    /// The discarded events. A discarded event may be ready to be delivered, or about to be read.
     discarded: Mutex<Discarded>,
-    /// The deliveries whose attempt is under way. Their number is bounded by the routes' `concurrency`.
+    /// The deliveries whose attempt is under way. The routes' `concurrency` bounds their number.
     under_way: Mutex<HashMap<DeliveryId, UnderWay>>,
     deliveries: Arc<DeliveryCounts>,
-    /// The free bytes of the disk, and one more; zero if they are not known.
+    /// The free bytes of the disk plus one. Zero means that they are not known.
     disk_free: AtomicU64,
-    /// Written by the writer alone.
+    /// How long commits took, and how many events they stored. Only the writer changes this.
     commits: Mutex<(Distribution, u64)>,
 }
 
-/// How many discarded events are remembered: many times as many as can be ready to be delivered.
+/// How many discarded events are remembered: many times the number of deliveries that can be ready.
 const MOST_DISCARDED: usize = 65_536;
 
 /// The events that were discarded last.
@@ -114,7 +116,7 @@ struct Discarded {
 pub struct UnderWay {
     /// The event.
     pub event: EventId,
-    /// Where it goes.
+    /// The destination of the delivery.
     pub destination: Destination,
 }
 
@@ -131,7 +133,7 @@ pub struct Queue {
     shared: Arc<Shared>,
 }
 
-/// The writer's end of the handle.
+/// The end of the handle that the writer's thread holds.
 #[derive(Debug)]
 pub struct WriterEnd {
     commands: mpsc::Receiver<Command>,
@@ -139,14 +141,14 @@ pub struct WriterEnd {
     shared: Arc<Shared>,
 }
 
-/// The deliveries' end of the handle.
+/// The end of the handle that the delivery thread holds.
 #[derive(Debug)]
 pub struct DeliveryEnd {
-    /// What is due.
+    /// The deliveries that are due.
     pub handed: mpsc::Receiver<Handed>,
 }
 
-/// A handle, and the ends of the threads behind it.
+/// Makes a handle, and the ends for the threads behind it.
 #[must_use]
 pub fn channel() -> (Queue, WriterEnd, DeliveryEnd) {
     let (commands, asked) = mpsc::channel(MOST_COMMANDS);
@@ -157,7 +159,7 @@ pub fn channel() -> (Queue, WriterEnd, DeliveryEnd) {
 }
 
 impl Queue {
-    /// Stores an event. Returns when it is on disk.
+    /// Stores an event. Returns when the event is on disk.
     ///
     /// # Errors
     /// [`Refused`]. Then the event is not stored.
@@ -185,12 +187,12 @@ impl Queue {
         let _ended = self.commands.send(Command::Seen(route, key)).await;
     }
 
-    /// Has a delivery marked whose record is damaged. Waits only if the writer is behind.
+    /// Marks a delivery whose record is damaged. Waits only if the writer's commands are full.
     pub async fn set_aside(&self, damaged: DeliveryId) {
         let _ended = self.commands.send(Command::SetAside(damaged)).await;
     }
 
-    /// Makes a change. Returns how many events or routes it met, when the change is on disk.
+    /// Makes a change. When the change is on disk, returns how many events or routes it affected.
     ///
     /// # Errors
     /// [`Refused`]
@@ -200,11 +202,11 @@ impl Queue {
         done.await.unwrap_or(Err(Refused::Unavailable))
     }
 
-    /// Makes changes, in this order. They wait together, so that most of them share a commit. Returns how many events or
-    /// routes each met, when all are on disk.
+    /// Makes changes, in this order. The changes wait together, so most of them share a commit. When all
+    /// changes are on disk, returns how many events or routes each change affected.
     ///
     /// # Errors
-    /// [`Refused`], with the first change that was not made. Changes after it may have been made.
+    /// [`Refused`], for the first change that was not made. Later changes may have been made.
     pub async fn change_all(&self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<u64>, Refused> {
         let mut replies = Vec::new();
         for change in changes {
@@ -247,7 +249,7 @@ impl Queue {
         read(&self.shared.reader, work)
     }
 
-    /// As [`Self::read`], for pages and counts of events. They wait only for each other.
+    /// Reads pages and counts of events, as [`Self::read`] does. Such reads wait only for each other.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -258,7 +260,7 @@ impl Queue {
         read(&self.shared.list_reader, work)
     }
 
-    /// Records that the circuit of an upstream is open, or no longer.
+    /// Records whether the circuit of an upstream is open.
     pub fn set_circuit(&self, destination: &Destination, is_open: bool) {
         let mut circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner);
         if is_open {
@@ -286,26 +288,26 @@ impl Queue {
         circuits.iter().cloned().collect()
     }
 
-    /// Whether anything of the route waits, as of the last commit.
+    /// Whether a delivery of the route waits, as of the last commit.
     #[must_use]
     pub fn has_backlog(&self, route: &RouteName) -> bool {
         let statistics = self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner);
         statistics.counts.iter().any(|(known, counts)| known.route == *route && counts.queued > 0)
     }
 
-    /// What is counted of deliveries.
+    /// The counts of deliveries.
     #[must_use]
     pub fn deliveries(&self) -> &Arc<DeliveryCounts> {
         &self.shared.deliveries
     }
 
-    /// The free bytes of the store's disk, as of a moment ago, if they are known.
+    /// The free bytes of the store's disk, measured a short time ago. `None` if they are not known.
     #[must_use]
     pub fn disk_free(&self) -> Option<u64> {
         self.shared.disk_free.load(Ordering::Relaxed).checked_sub(1)
     }
 
-    /// How long commits took, and how many events were committed.
+    /// The distribution of the commits' times, and the number of committed events.
     #[must_use]
     pub fn commits(&self) -> (Distribution, u64) {
         self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -335,7 +337,7 @@ impl Queue {
         statistics.paused.contains(route)
     }
 
-    /// What the store holds, as of the last commit.
+    /// The store's statistics, as of the last commit.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -343,13 +345,14 @@ impl Queue {
 }
 
 impl WriterEnd {
-    /// Takes out what the writer is asked to do. It is there once.
+    /// Takes the receiver of the commands. Only the first call gets it.
     pub fn take_commands(&mut self) -> mpsc::Receiver<Command> {
         let (_nothing_sends, none) = mpsc::channel(1);
         std::mem::replace(&mut self.commands, none)
     }
 
-    /// Hands something to the deliveries, if there is room. Otherwise the deliveries find it in the store.
+    /// Hands something to the deliveries, if there is room. If there is no room, the deliveries find it in
+    /// the store.
     pub fn hand(&self, handed: Handed) -> bool {
         self.handed.try_send(handed).is_ok()
     }
@@ -359,7 +362,7 @@ impl WriterEnd {
         self.shared.health.store(health.number(), Ordering::Release);
     }
 
-    /// Publishes that an event was discarded: no delivery of it begins any more.
+    /// Publishes that an event was discarded. From now on, no delivery of the event begins.
     pub fn note_discarded(&self, event: EventId) {
         let mut discarded = self.shared.discarded.lock().unwrap_or_else(PoisonError::into_inner);
         if discarded.ids.insert(event) {
@@ -377,20 +380,20 @@ impl WriterEnd {
         self.shared.disk_free.store(free.map_or(0, |free| free.saturating_add(1)), Ordering::Relaxed);
     }
 
-    /// Counts a commit: how many events it had, and how long it took with its sync.
+    /// Counts a commit: the number of its events, and its time with the sync.
     pub fn committed(&self, events: usize, took: Duration) {
         let mut commits = self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner);
         commits.0.observe(took);
         commits.1 = commits.1.wrapping_add(u64::try_from(events).unwrap_or(u64::MAX));
     }
 
-    /// Publishes what the store holds.
+    /// Publishes the store's statistics.
     pub fn set_statistics(&self, statistics: Statistics) {
         *self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
     }
 
-    /// Publishes views of the store for the threads that only read: one for short questions, one for lists. `None` while the
-    /// store is not open.
+    /// Publishes readers for the threads that only read: one for short questions, one for lists. `None` while
+    /// the store is closed.
     pub fn set_readers(&self, readers: Option<[Box<dyn Reader>; 2]>) {
         let (reader, list_reader) = readers.map(|[reader, lists]| (reader, lists)).unzip();
         *self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
@@ -412,7 +415,7 @@ fn read<T>(
 impl Health {
     const fn number(self) -> u8 {
         match self {
-            // Until the store is open.
+            // This is the state until the store is open.
             Self::Failing => 0,
             Self::Full => 1,
             Self::Well => 2,

@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use crate::queue::time::Time;
 
-/// The id of an event: a UUID of version 7 (RFC 9562), so later events have greater ids.
+/// The id of an event: a UUID of version 7 (RFC 9562). Later events have greater ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// The id of an event that arrived at this time. `random` makes it differ from the others of its millisecond.
+    /// The id of an event that arrived at `at`. `random` separates ids of the same millisecond.
     #[must_use]
     pub fn new(at: SystemTime, random: &[u8; 10]) -> Self {
         let millis = Time::of(at).millis();
@@ -26,7 +26,7 @@ impl EventId {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// Its bytes. Their order is that of the ids.
+    /// The bytes of the id. They sort in the same order as the ids.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

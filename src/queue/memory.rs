@@ -1,7 +1,8 @@
-//! Pure. The engine in memory: the same rules over plain collections. It keeps nothing when the process ends.
+//! Pure. The store in memory: the same rules over plain collections. The events are lost when the process
+//! ends.
 //!
-//! It is the model of the suite: what another engine does is compared with it. It looks at everything for each question, so it
-//! is for few events.
+//! It is the model for the test suite: another store must behave like it. Each question examines all rows, so
+//! it suits few events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use crate::queue::store::{
 };
 use crate::queue::time::Time;
 
-/// A store in memory. Its clones are the same store.
+/// A store in memory. A clone is the same store, not a copy.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     tables: Arc<Mutex<Tables>>,
@@ -27,23 +28,23 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct Tables {
-    /// In the order of their commits.
+    /// Events, in the order of their commits.
     events: BTreeMap<u64, Row>,
-    /// In the order of their commits.
+    /// Deliveries, in the order of their commits.
     deliveries: BTreeMap<DeliveryId, Delivery>,
     seen: BTreeMap<(RouteName, [u8; 32]), Time>,
     paused: BTreeSet<RouteName>,
     jobs: BTreeMap<EventId, Vec<u8>>,
     last_event: u64,
     last_delivery: i64,
-    /// The upstreams for which a commit may have made something due.
+    /// The destinations for which a commit may have made a delivery due.
     ready: BTreeSet<Destination>,
 }
 
 #[derive(Debug)]
 struct Row {
     info: EventInfo,
-    /// Head and content, while they are kept.
+    /// Head and content, while the retention keeps them.
     bytes: Option<(Vec<u8>, Vec<u8>)>,
     length: u64,
     checksum: Checksum,
@@ -57,11 +58,11 @@ struct Delivery {
     class: Class,
     due: Time,
     since: Time,
-    /// The attempts that count.
+    /// The number of attempts that count.
     spent: u32,
     /// The number of all attempts.
     attempts: u32,
-    /// The attempts that are kept.
+    /// The attempts that are kept in the record.
     kept: Vec<Attempt>,
     lane: Option<OrderKey>,
     size: u64,
@@ -75,7 +76,7 @@ impl Memory {
         Self::default()
     }
 
-    /// Flips a bit of the content of an event, for tests of what a damaged record does.
+    /// Flips a bit in the content of an event. Tests use it to make a damaged record.
     pub fn damage(&self, id: EventId) {
         for row in self.tables().events.values_mut().filter(|row| row.info.id == id) {
             let bytes = row.bytes.as_mut().map(|(head, content)| head.iter_mut().chain(content));
@@ -297,7 +298,7 @@ impl Tables {
         }
     }
 
-    /// Notes that a lane goes on, if something of it waits.
+    /// Notes that the next delivery of a lane may be due, if one waits.
     fn advance(&mut self, lane: Option<&OrderKey>, destination: Destination) {
         let waits = |delivery: &Delivery| {
             delivery.state == State::Queued
@@ -344,7 +345,7 @@ impl Tables {
     fn replay(&mut self, event: u64, now: Time) {
         let all: Vec<_> = self.of_event(event).map(|(id, delivery)| (id, delivery.clone())).collect();
         let destinations: BTreeSet<&Destination> = all.iter().map(|(_, d)| &d.destination).collect();
-        // In the order of the first deliveries, as those are in the order of the route's upstreams.
+        // In the order of each destination's first delivery, which is the order of the route's upstreams.
         let mut destinations: Vec<_> = destinations.into_iter().collect();
         let first = |destination: &Destination| all.iter().position(|(_, d)| d.destination == *destination);
         destinations.sort_by_key(|destination| first(destination));
@@ -458,7 +459,7 @@ impl Tables {
         }
     }
 
-    /// The first queued delivery of each lane of a destination, and those in no lane.
+    /// The first queued delivery of each lane of a destination, and every delivery without a lane.
     fn ready(&self, destination: &Destination) -> Vec<(DeliveryId, &Delivery)> {
         let mut lanes = BTreeSet::new();
         let of = self.deliveries.iter().map(|(id, delivery)| (*id, delivery));
@@ -534,7 +535,7 @@ impl Tables {
     }
 }
 
-/// An attempt as it is kept.
+/// An attempt in the form that is kept: with a bounded response.
 fn kept(attempt: &Attempt) -> Attempt {
     let mut attempt = attempt.clone();
     attempt.response.truncate(MOST_KEPT_OF_RESPONSE);

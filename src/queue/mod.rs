@@ -1,11 +1,13 @@
 //! Shell. The queue: authentic requests that are stored, acknowledged, and delivered later.
 //!
-//! The promise: what was answered 2xx by the gateway itself is delivered at least once, byte for byte, or is a visible dead
-//! letter. Types hold it.
+//! The promise: an event that the gateway itself has answered 2xx is delivered at least once, byte for byte.
+//! If it cannot be delivered, it is a visible dead letter. Three types enforce this promise.
 //!
-//! 1. An [`event::Event`] is made of an authentic request only.
-//! 2. A [`event::Receipt`] is made by a commit only, and an answer of our own that acknowledges is made of a receipt only.
-//! 3. A [`event::StoredEvent`] is made of a record only if its checksum matches, and nothing else can be delivered later.
+//! 1. An [`event::Event`] is made only from an authentic request.
+//! 2. An [`event::Receipt`] is made only by a commit. The gateway's own answer that acknowledges an event
+//!    needs a receipt.
+//! 3. An [`event::StoredEvent`] is made from a record only if the checksum matches. Only a stored event can
+//!    be delivered later.
 
 pub mod circuit;
 pub mod counts;

@@ -1,11 +1,12 @@
 //! Pure. Pacing: the attempts of one upstream are evenly spaced, at its `rate`.
 //!
-//! Attempts have slots, an interval apart. An attempt that starts late, because timers are coarse, does not move the slots
-//! behind it, so the rate is reached. But a slot that has passed unused is lost, so there are no bursts.
+//! Attempts have slots, one interval apart. Timers are coarse, so an attempt may start a little late. The
+//! later slots do not move then, so the configured rate is reached. A slot that passes unused is lost, so no
+//! burst follows.
 
 use std::time::{Duration, Instant};
 
-/// How late an attempt may start without moving later slots, at most one interval.
+/// How late an attempt may start without moving later slots. Never more than one interval.
 const LATE: Duration = Duration::from_millis(5);
 
 /// The pacing of one upstream.
@@ -17,7 +18,8 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// Sets the time between two attempts; `None` is no limit. The next slot stays, but is at most one interval after `now`.
+    /// Sets the time between two attempts; `None` means no limit. The next slot is moved only if it is more
+    /// than one interval after `now`.
     pub fn set(&mut self, interval: Option<Duration>, now: Instant) {
         self.interval = interval;
         self.next = match (self.next, interval.and_then(|interval| now.checked_add(interval))) {
@@ -26,16 +28,16 @@ impl Pacing {
         };
     }
 
-    /// When the next attempt may start; `None` if it may now.
+    /// When the next attempt may start; `None` if it may start now.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Option<Instant> {
         self.next.filter(|next| *next > now)
     }
 
-    /// Takes in that an attempt starts.
+    /// Notes that an attempt starts.
     pub fn start(&mut self, now: Instant) {
         let Some(interval) = self.interval else { return };
-        // The slot of this attempt, or a later time if the slot has passed for too long.
+        // The slot of this attempt. If the slot passed too long ago, a later time.
         let earliest = now.checked_sub(LATE.min(interval)).unwrap_or(now);
         let slot = self.next.map_or(now, |next| next.max(earliest));
         self.next = slot.checked_add(interval);
@@ -84,7 +86,7 @@ mod tests {
         pacing.start(start);
         let later = start + Duration::from_secs(3600);
         pacing.start(later);
-        // At most the lateness is made up for.
+        // The schedule makes up for no more than `LATE`.
         assert_eq!(pacing.wait(later), Some(later + MILLI * 15));
         pacing.start(later + MILLI * 15);
         assert_eq!(pacing.wait(later + MILLI * 15), Some(later + MILLI * 35));
@@ -101,7 +103,7 @@ mod tests {
                 pacing.start(now);
                 starts.push(now);
             }
-            // A coarse timer.
+            // The steps of a coarse timer.
             now += MILLI * 3;
         }
         assert!((495..=501).contains(&starts.len()), "{}", starts.len());

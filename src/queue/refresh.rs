@@ -1,8 +1,10 @@
-//! Pure. A late delivery that is signed anew: with the same secret and the present time, in the scheme's own fields.
+//! Pure. A new signature for a late delivery: with the same secret and the present time, in the scheme's own
+//! fields.
 //!
-//! An app that verifies for itself refuses a signature that is older than its tolerance. Where a route asks for it, the head of
-//! a late delivery gets new values of the signature and of the signed time. Everything else of the head, the content and the
-//! stored original stay as they are. Only schemes that sign a time, with a key that the gateway has, can be signed anew.
+//! An app that verifies requests itself refuses a signature that is older than its tolerance. If the route
+//! asks for it, a late delivery gets a head with a new signature and a new signed time. The rest of the head
+//! and the content are unchanged, and the stored original too. This works only for schemes that sign a time
+//! with a key that the gateway has.
 
 use std::time::SystemTime;
 
@@ -15,20 +17,19 @@ use crate::signature::scheme::Scheme;
 use crate::signature::sign::{Signature, Stamp};
 use crate::signature::{Context, Fields, Verifier};
 
-/// The head of a stored event with a signature that was made anew. Only [`refreshed`] makes one.
+/// The head of a stored event with a new signature. Only [`refreshed`] makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshedHead(Vec<u8>);
 
 impl RefreshedHead {
-    /// Its bytes.
+    /// The bytes of the head.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 }
 
-/// Whether an event can be delivered with its own signature only late: it was tried before, or its signed time is outside the
-/// scheme's window.
+/// Whether a delivery is late: the event was tried before, or its signed time is outside the scheme's window.
 #[must_use]
 pub fn is_late(verifier: &Verifier, event: &StoredEvent, was_tried: bool, now: SystemTime) -> bool {
     let window = verifier.scheme().timestamp.as_ref();
@@ -36,8 +37,8 @@ pub fn is_late(verifier: &Verifier, event: &StoredEvent, was_tried: bool, now: S
     was_tried || window.zip(moment).is_some_and(|(window, moment)| !window.admits(moment, now))
 }
 
-/// The head of an event with a new signature; `None` if the scheme signs no time, if the gateway cannot sign, or if the secret is
-/// no longer in the configuration. The original is sent then.
+/// The head of an event with a new signature. `None` if the scheme signs no time, the gateway cannot sign, or
+/// the secret is no longer configured. The caller then sends the original head.
 #[must_use]
 pub fn refreshed(
     verifier: &Verifier,
@@ -61,7 +62,7 @@ pub fn refreshed(
     replace(event.head(), scheme, &signature)
 }
 
-/// The head with the lines of a signature in the place of the earlier ones.
+/// The head with its signature lines replaced by those of the new signature.
 fn replace(head: &[u8], scheme: &Scheme, signature: &Signature) -> Option<RefreshedHead> {
     let mut out = Vec::with_capacity(head.len().saturating_add(64));
     let mut signed = false;
@@ -82,12 +83,13 @@ fn replace(head: &[u8], scheme: &Scheme, signature: &Signature) -> Option<Refres
     signed.then_some(RefreshedHead(out))
 }
 
-/// The field lines of a stored head, which was composed by the gateway.
+/// The field lines of a stored head. The gateway has written the head.
 struct StoredFields<'h>(&'h [u8]);
 
 impl Fields for StoredFields<'_> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        // The first line is the request line, which has no field name: a name has no space.
+        // The first line is the request line. It gives no field: the text before its first colon contains a
+        // space.
         self.0.split(|byte| *byte == b'\n').skip(1).filter_map(move |line| {
             let (field, value) = line.split_at_checked(memchr(b':', line)?)?;
             is_same_name(field, name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
@@ -120,7 +122,7 @@ mod tests {
         Verifier::new(scheme, names.iter().map(secret).collect()).unwrap()
     }
 
-    /// An event that was signed with the secret `current` at this time.
+    /// An event that was signed with the secret `current` at the time `at`.
     fn event(verifier: &Verifier, at: SystemTime) -> StoredEvent {
         let none = StoredFields(b"");
         let target = verifier.target("/hook", CONTENT).into_owned();
@@ -156,7 +158,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    /// Whether an app that verifies for itself accepts this head at this time.
+    /// Whether an app that verifies requests itself accepts this head at the time `now`.
     fn is_accepted(verifier: &Verifier, event: &StoredEvent, head: &[u8], now: SystemTime) -> bool {
         let fields = StoredFields(head);
         let info = event.info();
@@ -168,7 +170,7 @@ mod tests {
         verification.finish().is_ok()
     }
 
-    /// The presets that sign a time with a key that the gateway has, and no URL.
+    /// The presets that sign a time but no URL, with a key that the gateway has.
     fn timed() -> Vec<&'static str> {
         let timed = PRESETS.iter().filter(|preset| {
             let signs = preset.algorithm.is_symmetric() && preset.algorithm != Algorithm::Token;

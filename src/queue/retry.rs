@@ -1,8 +1,8 @@
 //! Pure. What follows a failed attempt: when the delivery is tried again, or why it is given up.
 //!
-//! The wall clock may jump. A jump back makes an event look young and a jump forward makes it look old, so age is also measured
-//! by a clock that does not jump ([`Clocks::steady`]), and the lesser age counts. A jump may delay the end of a delivery, but
-//! never ends one early and never stops its retries.
+//! The wall clock may jump. After a jump forward, an event looks older than it is; after a jump back,
+//! younger. So the age is also measured by the steady clock ([`Clocks::steady`]), and the lesser age counts.
+//! A jump may delay the end of a delivery. A jump never ends a delivery early, and never stops its retries.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,40 +11,42 @@ use crate::queue::event::AttemptOutcome;
 use crate::queue::store::{DeadCause, Next};
 use crate::queue::time::Time;
 
-/// The times at which an attempt ended.
+/// The time at which an attempt ended, by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
-    /// By the wall clock.
+    /// The time by the wall clock.
     pub wall: Time,
-    /// The wall clock's time at the start of the process, and the monotonic time since then.
+    /// The time by the steady clock: the wall-clock time at which the process began, plus the monotonic time
+    /// since then. A direct attempt ends seconds after its request arrived, so its caller puts the wall-clock
+    /// time here too.
     pub steady: Time,
 }
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Its outcome.
+    /// The outcome.
     pub outcome: AttemptOutcome,
     /// The status code of the answer, if there was one.
     pub status: Option<u16>,
-    /// The time that the upstream asks us to wait, if it does.
+    /// The wait that the upstream asks for in its answer, if it does.
     pub retry_after: Option<Duration>,
 }
 
-/// What has been spent on a delivery.
+/// How much of its budget of retries a delivery has used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent {
-    /// The attempts before this one that count.
+    /// How many earlier attempts count.
     pub attempts: u32,
     /// When the budget of retries began.
     pub since: Time,
-    /// Whether this attempt counts. None does while the circuit is open.
+    /// Whether this attempt counts. While the circuit is open, no attempt counts.
     pub spends: bool,
 }
 
 impl Ended {
-    /// Whether the failure says that the upstream is in trouble, not that it dislikes the event: no connection, no answer in
-    /// time, a broken exchange, 429, or 5xx.
+    /// Whether the failure means that the upstream is in trouble: no connection, no answer in time, a broken
+    /// exchange, 429, or 5xx. Any other failure is about this event.
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         match self.outcome {
@@ -54,7 +56,7 @@ impl Ended {
         }
     }
 
-    /// The cause of the dead letter if this attempt is the last.
+    /// The cause of the dead letter, if this attempt is the last one.
     #[must_use]
     pub fn cause(&self) -> DeadCause {
         match self.outcome {
@@ -66,7 +68,7 @@ impl Ended {
     }
 }
 
-/// What follows an attempt. `random` varies the wait; every value is as good as any other.
+/// Decides what follows an attempt. `random` varies the wait; any number will do.
 #[must_use]
 pub fn next(retry: &Retry, ended: &Ended, spent: Spent, now: Clocks, random: u64) -> Next {
     if ended.outcome == AttemptOutcome::Delivered {
@@ -82,26 +84,27 @@ pub fn next(retry: &Retry, ended: &Ended, spent: Spent, now: Clocks, random: u64
     Next::Again { due: now.wall.plus(wait), spends: spent.spends }
 }
 
-/// How old a budget of retries is, by the clock that makes it younger.
+/// The age of a budget of retries: the lesser age by the two clocks.
 fn age(since: Time, now: Clocks) -> Duration {
     now.wall.since(since).min(now.steady.since(since))
 }
 
-/// The wait after the attempt that follows `attempts` others.
+/// The wait after an attempt. `attempts` is the number of attempts before it.
 fn wait(schedule: &[Duration], attempts: u32, asked: Option<Duration>, random: u64) -> Duration {
     let own = varied(step(schedule, attempts), random);
-    // Longer waits than our own are the upstream's to choose, within the schedule. Variation never shortens them.
+    // The upstream may ask for a wait longer than ours, up to the schedule's longest step. The variation
+    // never makes it shorter.
     asked.map_or(own, |asked| own.max(asked.min(longest(schedule))))
 }
 
-/// The step of a schedule with this number, from 0. The last one repeats.
+/// The step of a schedule with this number, counted from 0. The last step repeats.
 #[must_use]
 pub fn step(schedule: &[Duration], number: u32) -> Duration {
     let at = usize::try_from(number).ok().and_then(|number| schedule.get(number));
     at.or(schedule.last()).copied().unwrap_or(LEAST).max(LEAST)
 }
 
-/// The least wait. Guards against a schedule without a pause.
+/// The shortest wait. Guards against a schedule without a pause.
 const LEAST: Duration = Duration::from_millis(10);
 
 /// The longest step of a schedule.
@@ -110,31 +113,32 @@ pub fn longest(schedule: &[Duration]) -> Duration {
     schedule.iter().copied().max().unwrap_or(LEAST).max(LEAST)
 }
 
-/// The longest wait that a schedule can give. A delivery that is due later than that is due by a clock that was wrong.
+/// The longest wait that a schedule can give. A later due time was computed from a wrong clock.
 #[must_use]
 pub fn longest_wait(schedule: &[Duration]) -> Duration {
     let longest = longest(schedule);
     longest.saturating_add(longest.checked_div(5).unwrap_or_default())
 }
 
-/// The duration, more or less by up to a fifth.
+/// The duration, changed by up to a fifth in either direction.
 #[must_use]
 pub fn varied(wait: Duration, random: u64) -> Duration {
-    // A number of thousandths from 800 to 1200.
+    // The factor in thousandths, from 800 to 1200.
     let thousandths = u32::try_from(random % 401).unwrap_or(200).saturating_add(800);
     wait.checked_mul(thousandths).and_then(|wait| wait.checked_div(1000)).unwrap_or(wait)
 }
 
-/// Reads the value of the only `retry-after` field (RFC 9110, section 10.2.3): a number of seconds, or a date.
+/// Reads the value of a `retry-after` field (RFC 9110, section 10.2.3): a number of seconds, or a date.
 #[must_use]
 pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok().filter(|text| text.trim_ascii().len() == text.len())?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that does not fit is longer than any schedule.
+        // A number that does not fit is longer than every schedule.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;
-    // The form of today, IMF-fixdate, has one text for each second. The two obsolete forms are longer or shorter.
+    // The current form, IMF-fixdate, has one text for each second. The two obsolete forms have another
+    // length.
     if text.len() == IMF_FIXDATE && httpdate::fmt_http_date(date) != text {
         return None;
     }
@@ -176,7 +180,7 @@ mod tests {
         Spent { attempts, since: Time::from_millis(1_000_000), spends: true }
     }
 
-    /// The wait that follows.
+    /// The wait that follows an attempt.
     fn waits(retry: &Retry, ended: &Ended, spent: Spent, random: u64) -> Duration {
         match next(retry, ended, spent, at(1000), random) {
             Next::Again { due, .. } => due.since(at(1000).wall),
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn each_failure_waits_for_its_step_and_the_last_step_repeats() {
-        // 200 is the middle of the variation.
+        // A `random` value of 200 leaves the wait unchanged.
         for (attempts, want) in [(0, 5), (1, 30), (2, 120), (3, 120), (u32::MAX, 120)] {
             assert_eq!(waits(&retry(), &refused(500), spent(attempts), 200), SECOND * want, "{attempts}");
         }
@@ -221,7 +225,7 @@ mod tests {
             let ended = Ended { retry_after: Some(Duration::from_secs(asked)), ..refused(503) };
             assert_eq!(waits(&retry(), &ended, spent(0), 0), SECOND * want, "{asked}");
         }
-        // Our own wait may be longer than the longest step, by its variation.
+        // The variation may make our own wait longer than the longest step.
         let ended = Ended { retry_after: Some(SECOND * 7200), ..refused(503) };
         assert_eq!(waits(&retry(), &ended, spent(9), 400), SECOND * 144);
         assert_eq!(waits(&retry(), &ended, spent(9), 0), SECOND * 120);
@@ -234,7 +238,7 @@ mod tests {
         let own = Retry { give_up_on: vec![StatusCode::BAD_REQUEST], ..retry() };
         assert_eq!(next(&own, &refused(400), spent(0), at(1000), 0), Next::Dead(DeadCause::Refused));
         assert_eq!(waits(&own, &refused(410), spent(0), 200), SECOND * 5);
-        // Also while the circuit is open: the answer is final.
+        // This holds while the circuit is open, too: the answer is final.
         let probe = Spent { spends: false, ..spent(0) };
         assert_eq!(next(&retry(), &refused(410), probe, at(1000), 0), Next::Dead(DeadCause::Refused));
     }
@@ -245,7 +249,7 @@ mod tests {
         assert_eq!(waits(&retry, &refused(500), spent(1), 200), SECOND * 30);
         assert_eq!(next(&retry, &refused(500), spent(2), at(1000), 0), Next::Dead(DeadCause::Refused));
         assert_eq!(next(&retry, &refused(500), spent(u32::MAX), at(1000), 0), Next::Dead(DeadCause::Refused));
-        // An attempt that does not count is not the last.
+        // An attempt that does not count cannot be the last.
         let probe = Spent { spends: false, ..spent(2) };
         assert!(matches!(next(&retry, &refused(500), probe, at(1000), 0), Next::Again { spends: false, .. }));
     }

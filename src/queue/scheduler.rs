@@ -1,8 +1,9 @@
 //! Pure. The scheduler: which delivery of which destination is started next, and what is read from the store next.
 //!
-//! Destinations are independent of each other: each has its own concurrency, rate, circuit and ready deliveries. They share two
-//! things, each fairly. The store is read for one after the other. Memory is bounded in all; when it is used up, a destination
-//! that has nothing in memory may still have one delivery there.
+//! Each destination has its own concurrency, rate, circuit and ready deliveries. Destinations share only two
+//! things, each fairly. First, the store is read for one destination after the other. Second, the memory of
+//! all destinations together is bounded. When that memory is full, a destination with no delivery in memory
+//! may still have one there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,42 +13,43 @@ use crate::queue::circuit::{Kind, Turned};
 use crate::queue::destination::{Deliveries, End, Now, Room, Settings, Taken, Wanted};
 use crate::queue::store::{Class, DeliveryId, Destination, Due, DueDelivery, Next};
 
-/// The most deliveries in memory, of all destinations.
+/// The most deliveries in memory, for all destinations together.
 pub const MOST_DELIVERIES: usize = 8192;
 
-/// The most bytes in memory, of all destinations. Each destination may exceed it by one delivery.
+/// The most bytes in memory, for all destinations together. Each destination may exceed this limit by one
+/// delivery.
 pub const MOST_BYTES: u64 = 128 << 20;
 
-/// How often each destination is looked for in the store, at least. Guards against a jump of the wall clock, by which due times
-/// are compared, and against a change of the store that was not announced.
+/// The longest time between two searches of the store for one destination. Guards against a jump of the wall
+/// clock, which due times are compared with, and against a change of the store that was not announced.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug)]
 pub enum Step {
     /// Start this delivery.
     Start(Start),
-    /// Read this from the store. One read is under way at a time.
+    /// Read these deliveries from the store. Only one read is under way at a time.
     Read(Read),
 }
 
 /// A delivery that starts.
 #[derive(Debug)]
 pub struct Start {
-    /// Its destination.
+    /// The destination.
     pub destination: Arc<Destination>,
     /// The delivery.
     pub delivery: DueDelivery,
-    /// Whether it is an ordinary one.
+    /// Whether the attempt is an ordinary one or a probe.
     pub kind: Kind,
 }
 
-/// What is read from the store.
+/// A read from the store.
 #[derive(Clone, Debug)]
 pub struct Read {
     /// The destination.
     pub destination: Arc<Destination>,
-    /// What is asked for.
+    /// Which deliveries are read.
     pub wanted: Wanted,
 }
 
@@ -55,11 +57,11 @@ pub struct Read {
 #[derive(Debug, Default)]
 pub struct Scheduler {
     entries: HashMap<Arc<Destination>, Entry>,
-    /// Destinations for which something may have to be done.
+    /// Destinations that may have something to do.
     touched: VecDeque<Arc<Destination>>,
     /// Destinations that wait for the store to be read.
     waiting: VecDeque<Arc<Destination>>,
-    /// Destinations that lack memory.
+    /// Destinations that wait for free memory.
     short: Vec<Arc<Destination>>,
     wakes: BTreeSet<(Instant, Arc<Destination>)>,
     is_reading: bool,
@@ -69,7 +71,7 @@ pub struct Scheduler {
 #[derive(Debug)]
 struct Entry {
     deliveries: Deliveries,
-    /// Whether the configuration lacks it.
+    /// Whether the destination is missing from the configuration.
     is_gone: bool,
     is_touched: bool,
     is_waiting: bool,
@@ -78,7 +80,7 @@ struct Entry {
 }
 
 impl Scheduler {
-    /// Puts a configuration in force. The deliveries of a destination that it lacks are held.
+    /// Applies a configuration. Holds every destination that the configuration lacks.
     pub fn configure(&mut self, settings: BTreeMap<Destination, Settings>, now: Now) {
         for (destination, entry) in &mut self.entries {
             entry.is_gone = !settings.contains_key(&**destination);
@@ -130,7 +132,7 @@ impl Scheduler {
         all.fold(0, usize::saturating_add)
     }
 
-    /// Holds a destination, because its route is paused, or lets it go on.
+    /// Holds a destination because its route is paused, or releases it.
     pub fn hold(&mut self, destination: &Destination, is_held: bool) {
         if self.entries.get(destination).is_some_and(|entry| !entry.is_gone) {
             self.change(destination, |deliveries| deliveries.hold(is_held));
@@ -143,18 +145,18 @@ impl Scheduler {
         self.change(destination, |deliveries| deliveries.hand(delivery, room));
     }
 
-    /// Takes in that something of a destination may be due in the store.
+    /// Notes that a delivery of a destination may be due in the store.
     pub fn look(&mut self, destination: &Destination) {
         self.change(destination, Deliveries::look);
     }
 
-    /// Takes in that something of any destination may be due in the store.
+    /// Notes that a delivery of any destination may be due in the store.
     pub fn look_at_all(&mut self) {
         let all: Vec<_> = self.entries.keys().cloned().collect();
         all.iter().for_each(|destination| self.look(destination));
     }
 
-    /// What is to be done now, if anything is.
+    /// The next step. `None` if nothing is to be done now.
     pub fn step(&mut self, now: Now) -> Option<Step> {
         while let Some((_, destination)) = self.wakes.pop_first_if_due(now.instant) {
             if let Some(entry) = self.entries.get_mut(&destination) {
@@ -163,7 +165,8 @@ impl Scheduler {
             self.touch(&destination);
         }
         loop {
-            // Those that wait for the store come first, or one that is touched often would be read for all the time.
+            // Destinations that wait for a read come first. Otherwise a destination that is touched often
+            // would use every read.
             let waits = if self.is_reading { None } else { self.waiting.pop_front() };
             let (destination, may_read) = match waits {
                 Some(destination) => {
@@ -188,7 +191,7 @@ impl Scheduler {
         let room = self.room();
         let entry = self.entries.get_mut(destination)?;
         if let Some((delivery, kind)) = entry.deliveries.start(now) {
-            // The others come before its next one.
+            // The other destinations come before the next delivery of this one.
             self.touch(destination);
             let destination = Arc::clone(destination);
             return Some(Step::Start(Start { destination, delivery, kind }));
@@ -225,21 +228,21 @@ impl Scheduler {
         self.wakes.first().map(|(at, _)| *at)
     }
 
-    /// Takes in what was read.
+    /// Takes the result of a read.
     pub fn read(&mut self, read: &Read, due: Due, now: Now) {
         self.is_reading = false;
         self.change(&read.destination, |deliveries| deliveries.read(&read.wanted, due, now));
         self.drop_if_gone(&read.destination);
     }
 
-    /// Takes in that the store could not be read.
+    /// Notes that the store could not be read.
     pub fn read_failed(&mut self, read: &Read, now: Now) {
         self.is_reading = false;
         self.change(&read.destination, |deliveries| deliveries.read_failed(&read.wanted, now));
         self.drop_if_gone(&read.destination);
     }
 
-    /// Takes in that an attempt has ended. Returns what follows, and whether the circuit has turned.
+    /// Notes that an attempt has ended. Returns what follows, and whether the circuit has opened or closed.
     pub fn end(
         &mut self,
         destination: &Destination,
@@ -250,7 +253,7 @@ impl Scheduler {
         self.change(destination, |deliveries| deliveries.end(end, now, random))
     }
 
-    /// Takes back a delivery that was started and not attempted, because its destination is held.
+    /// Takes back a delivery that was started but not attempted, because its destination is held.
     pub fn cancel(&mut self, destination: &Destination, id: DeliveryId) {
         self.change(destination, |deliveries| {
             deliveries.cancel(id);
@@ -259,13 +262,13 @@ impl Scheduler {
         self.drop_if_gone(destination);
     }
 
-    /// Takes back a delivery that was started, and whose event was discarded.
+    /// Takes back a delivery that was started, because its event was discarded.
     pub fn drop_discarded(&mut self, destination: &Destination, id: DeliveryId) {
         self.change(destination, |deliveries| deliveries.cancel(id));
         self.drop_if_gone(destination);
     }
 
-    /// Takes in that the end of an attempt is on disk.
+    /// Notes that the outcome of an attempt is on disk.
     pub fn settle(&mut self, destination: &Destination, id: DeliveryId, class: Class, next: Next) {
         self.change(destination, |deliveries| deliveries.settle(id, class, next));
         self.drop_if_gone(destination);
@@ -307,7 +310,7 @@ impl Scheduler {
         }
     }
 
-    /// What all destinations take in memory.
+    /// The memory that all destinations take together.
     #[must_use]
     pub fn taken(&self) -> Taken {
         self.taken
@@ -324,7 +327,7 @@ impl Scheduler {
     }
 }
 
-/// Takes the first wake that is due.
+/// Takes the first wake-up time that has come.
 trait PopDue {
     fn pop_first_if_due(&mut self, now: Instant) -> Option<(Instant, Arc<Destination>)>;
 }

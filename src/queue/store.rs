@@ -1,6 +1,6 @@
-//! Pure. The trait of an engine that stores events, and what goes in and comes out of it.
+//! Pure. The trait of a store of events, and the values that a store takes and returns.
 //!
-//! One suite of tests runs against every engine (`tests/it/stores.rs`).
+//! The same test suite runs against every store (`tests/it/stores.rs`).
 
 use std::error::Error;
 use std::fmt;
@@ -11,25 +11,25 @@ use super::event::{Attempt, DuplicateKey, Event, EventInfo, OrderKey, RouteName,
 use super::id::EventId;
 use super::time::Time;
 
-/// The number of a delivery in its store: an event on its way to one upstream.
+/// The number of a delivery in its store. A delivery is an event on its way to one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(pub i64);
 
-/// The upstream of a route, for which deliveries wait.
+/// A destination: one upstream of a route. Deliveries wait for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination {
     /// The route.
     pub route: RouteName,
-    /// The upstream of it.
+    /// The upstream of the route.
     pub upstream: Upstream,
 }
 
-/// The kind of a delivery. New ones go before the others, and each kind has its share.
+/// The kind of a delivery. New deliveries come before the others, but each kind gets some of the starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// It was not attempted yet.
+    /// No attempt was made yet.
     New,
-    /// An attempt of it has failed.
+    /// An attempt has failed.
     Retry,
     /// An operator sends the event again.
     Replay,
@@ -49,16 +49,16 @@ impl Class {
 /// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
-    /// It waits, or is being delivered.
+    /// The delivery waits or is under way.
     Queued,
     /// The upstream has answered 2xx.
     Delivered,
-    /// It was given up, for this cause.
+    /// The delivery was given up, for this cause.
     Dead(DeadCause),
 }
 
 impl State {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 5] = [
         Self::Queued,
         Self::Delivered,
@@ -71,7 +71,7 @@ impl State {
 /// Why a delivery was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DeadCause {
-    /// The app answered, and not with 2xx.
+    /// The app answered a status code other than 2xx.
     Refused,
     /// The event could not be delivered: no connection, no answer in time, a broken exchange.
     Undeliverable,
@@ -80,7 +80,7 @@ pub enum DeadCause {
 }
 
 impl DeadCause {
-    /// The word for it.
+    /// The cause as a word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,19 +94,19 @@ impl DeadCause {
 /// A delivery that is due, with its event.
 #[derive(Clone, Debug)]
 pub struct DueDelivery {
-    /// Its number.
+    /// The number of the delivery.
     pub id: DeliveryId,
-    /// Its kind.
+    /// The kind of the delivery.
     pub class: Class,
-    /// The number of attempts so far in this budget of retries.
+    /// How many attempts have been made in this budget of retries.
     pub attempts: u32,
-    /// When the budget of retries began: the receipt of the event, or the replay.
+    /// When the budget of retries began: at the receipt of the event, or at its replay.
     pub since: Time,
     /// The event.
     pub event: StoredEvent,
 }
 
-/// What a finished attempt makes of its delivery.
+/// A finished attempt, and what follows for its delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
     /// The delivery.
@@ -118,7 +118,7 @@ pub struct Completion {
     pub since: Time,
     /// The attempt, which is kept with the delivery.
     pub attempt: Attempt,
-    /// What follows.
+    /// What follows the attempt.
     pub next: Next,
 }
 
@@ -127,11 +127,11 @@ pub struct Completion {
 pub enum Next {
     /// The delivery is done.
     Delivered,
-    /// The delivery is tried again at this time. `spends` says whether the attempt counts: none does while the circuit is open.
+    /// The delivery is tried again later.
     Again {
-        /// When it is due.
+        /// When the delivery is due.
         due: Time,
-        /// Whether the attempt counts.
+        /// Whether the attempt counts. While the circuit is open, no attempt counts.
         spends: bool,
     },
     /// The delivery is given up.
@@ -156,72 +156,75 @@ pub fn another_since(since: Time, now: Time) -> Time {
 /// A change that an operator asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing of the route is delivered until it is resumed.
+    /// Pauses the route: none of its events is delivered until the route is resumed.
     Pause(RouteName),
-    /// Deliveries of the route go on.
+    /// Resumes the route.
     Resume(RouteName),
     /// The event is sent again, to each of its upstreams, with a fresh budget of retries. An upstream for which it waits gets
     /// it at once: its delivery keeps its number, and its `since` becomes the time of the commit, or a millisecond more if it is
     /// that time already, so that no two budgets have the same. For the others a new delivery is made, which takes the place of
     /// a dead letter.
     Replay(EventId),
-    /// The event is removed, with all its deliveries.
+    /// Removes the event, with all its deliveries.
     Discard(EventId),
-    /// The row of a job is written, in place of an earlier one with its id.
+    /// Writes the row of a job. It replaces an earlier row with the same id.
     SaveJob(Job),
-    /// The row of a job is removed.
+    /// Removes the row of a job.
     RemoveJob(EventId),
 }
 
-/// A job that an operator has started, such as a replay of many events. The store keeps it as a small row that it does not
-/// read.
+/// A job that an operator has started, such as a replay of many events. The store keeps its row and does not
+/// interpret it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Its id. Later jobs have greater ids.
+    /// The id. Later jobs have greater ids.
     pub id: EventId,
-    /// What it does and how far it is, at most [`LARGEST_JOB`] bytes.
+    /// What the job does and how much of it is done, at most [`LARGEST_JOB`] bytes.
     pub document: Vec<u8>,
 }
 
 /// The most bytes of a job's document.
 pub const LARGEST_JOB: usize = 64 * 1024;
 
-/// Everything that is committed in one transaction.
+/// The contents of one transaction.
 #[derive(Debug, Default)]
 pub struct Batch<'b> {
     /// New events.
     pub events: Vec<&'b Event>,
     /// Finished attempts.
     pub completions: Vec<Completion>,
-    /// What was delivered directly on routes that deduplicate: the route and the key.
+    /// The events that were delivered directly on routes that deduplicate: the route and the duplicate key.
     pub seen: Vec<(RouteName, DuplicateKey)>,
     /// Changes by operators.
     pub changes: Vec<Change>,
-    /// Deliveries whose record is damaged. They become dead letters of that cause, without an attempt.
+    /// Deliveries with a damaged record. They become dead letters with the cause `damaged`, without an
+    /// attempt.
     pub damaged: Vec<DeliveryId>,
     /// The time of the commit.
     pub now: Time,
 }
 
-/// What a commit has made of a batch.
+/// The results of a commit.
 #[derive(Debug, Default)]
 pub struct Committed {
-    /// For each new event, in the order of the batch: its deliveries, in the order of its upstreams.
+    /// The deliveries of each new event, in the order of the batch. Those of one event are in the order of
+    /// its upstreams.
     pub deliveries: Vec<Vec<DeliveryId>>,
     /// Completions of an earlier budget of retries, which did not settle their delivery: it waits as the replay has made it.
     pub superseded: Vec<DeliveryId>,
     /// For each change, in the order of the batch: how many events or routes it met.
     pub changed: Vec<u64>,
-    /// The upstreams for which something else may have become due: the next of a lane, a replay, a route that goes on.
+    /// The destinations for which another delivery may be due now: the next of a lane, a replay, or one of a
+    /// resumed route.
     pub ready: Vec<Destination>,
 }
 
-/// Why a store did not do what was asked for.
+/// Why a store could not do its work.
 #[derive(Debug)]
 pub enum StoreError {
-    /// The disk is full, or the limit of the store is reached. What was stored before is whole.
+    /// The disk is full, or the store's limit is reached. The stored events are intact.
     Full,
-    /// The engine failed. The store must be opened again before anything is acknowledged.
+    /// The store failed. It must be opened again before anything is acknowledged.
     Failed(Box<dyn Error + Send + Sync>),
 }
 
@@ -268,11 +271,11 @@ impl Error for Refused {}
 pub enum OpenError {
     /// Another process owns the store.
     InUse(PathBuf),
-    /// A newer hookgate has written the store, in a schema of this version.
+    /// A newer hookgate has written the store. Its schema has this version.
     Newer(PathBuf, i64),
-    /// The library of the engine is too old to be trusted; this is its version.
+    /// The linked library of the store is too old to be safe. The text is its version.
     OldLibrary(&'static str),
-    /// The engine failed.
+    /// The store's library failed.
     Failed(PathBuf, Box<dyn Error + Send + Sync>),
 }
 
@@ -300,33 +303,34 @@ impl Error for OpenError {
     }
 }
 
-/// Which deliveries are asked for.
+/// A question for due deliveries.
 #[derive(Clone, Debug)]
 pub struct DueQuery<'q> {
     /// The upstream.
     pub destination: &'q Destination,
-    /// The kind.
+    /// The kind of the deliveries.
     pub class: Class,
-    /// Only what is due at this time.
+    /// The time at which the deliveries are due.
     pub now: Time,
-    /// Deliveries that the caller has already.
+    /// Deliveries to leave out, because the caller has them.
     pub except: &'q [DeliveryId],
     /// The most deliveries.
     pub most: usize,
-    /// The most bytes of heads and content. At least one delivery is returned if any is due.
+    /// The most bytes of heads and content. A single due delivery is returned even if it is larger.
     pub most_bytes: u64,
 }
 
-/// The deliveries that are due, and when others will be.
+/// The answer: the deliveries that are due, and when the next becomes due.
 #[derive(Debug, Default)]
 pub struct Due {
-    /// The deliveries, the one that has waited longest first. Of deliveries with the same order key only the first is due.
+    /// The due deliveries. The delivery that has waited longest comes first. Of a lane, only the first
+    /// delivery is due.
     pub deliveries: Vec<DueDelivery>,
-    /// Deliveries whose record is damaged. The caller has them marked, by [`Batch::damaged`].
+    /// Deliveries with a damaged record. The caller has them marked with [`Batch::damaged`].
     pub damaged: Vec<DamagedDelivery>,
-    /// Whether there may be more that are due.
+    /// Whether more deliveries may be due.
     pub has_more: bool,
-    /// When the next one of this kind becomes due, if none is due now.
+    /// When the next delivery of this kind becomes due, if none is due now.
     pub next: Option<Time>,
 }
 
@@ -335,11 +339,11 @@ pub struct Due {
 pub struct DamagedDelivery {
     /// The delivery.
     pub id: DeliveryId,
-    /// The event, if its id can still be read. It may be damaged as well.
+    /// The id of the event, if it can be read. The id may be damaged as well.
     pub event: Option<EventId>,
 }
 
-/// A filter of events. Each part that is `None` lets all pass.
+/// A filter of events. A part that is `None` excludes no event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Filter {
     /// The state of at least one delivery: `queued`, `delivering`, `delivered`, `dead`.
@@ -357,7 +361,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a delivery in this state meets the filter. A store does not know which of the queued ones are under way.
+    /// Whether a delivery in this state matches the filter. A store does not know which queued deliveries are
+    /// under way.
     #[must_use]
     pub fn takes(&self, state: State) -> bool {
         let word = match state {
@@ -372,7 +377,7 @@ impl Filter {
         }
     }
 
-    /// Whether an event meets the filter, but for the state of its deliveries.
+    /// Whether an event matches the filter, apart from the state of its deliveries.
     #[must_use]
     pub fn takes_event(&self, info: &EventInfo) -> bool {
         let received = info.received.millis();
@@ -383,60 +388,60 @@ impl Filter {
             && (self.ids.is_empty() || self.event_ids().any(|id| id == info.id))
     }
 
-    /// The ids of events that are named. What is no id is no event's.
+    /// The ids that the filter names. Text that is not an id is skipped: it can match no event.
     pub fn event_ids(&self) -> impl Iterator<Item = EventId> {
         self.ids.iter().filter_map(|id| id.parse().ok())
     }
 }
 
-/// The attempts of a delivery that are kept: the first few and the last few.
+/// How many of a delivery's first attempts are kept. The last [`LAST_ATTEMPTS`] are kept as well.
 pub const FIRST_ATTEMPTS: u32 = 3;
 
-/// See [`FIRST_ATTEMPTS`].
+/// How many of a delivery's last attempts are kept, besides the first [`FIRST_ATTEMPTS`].
 pub const LAST_ATTEMPTS: u32 = 20;
 
 /// An event in a list.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// What is known of the event.
+    /// The facts of the event.
     pub info: EventInfo,
-    /// The length of its content in bytes.
+    /// The length of the content in bytes.
     pub length: u64,
-    /// Its deliveries.
+    /// The deliveries of the event.
     pub deliveries: Vec<DeliverySummary>,
 }
 
 /// A delivery in a list.
 #[derive(Clone, Debug)]
 pub struct DeliverySummary {
-    /// Its number.
+    /// The number of the delivery.
     pub id: DeliveryId,
-    /// Its upstream.
+    /// The upstream.
     pub upstream: Upstream,
-    /// Its state.
+    /// The state.
     pub state: State,
-    /// Its kind.
+    /// The kind.
     pub class: Class,
-    /// When it is due, if it waits.
+    /// When the delivery is due, if it waits.
     pub due: Time,
-    /// The number of attempts in all.
+    /// The number of all attempts.
     pub attempts: u32,
-    /// Its order key.
+    /// The order key.
     pub order: Option<OrderKey>,
-    /// When it ended, if it has.
+    /// When the delivery ended, if it has ended.
     pub ended: Option<Time>,
     /// The last attempt, if there was one.
     pub last: Option<Attempt>,
 }
 
-/// An event with everything that is kept of it.
+/// An event with everything that the store keeps of it.
 #[derive(Debug)]
 pub struct Detail {
-    /// The event in a list.
+    /// The event as it appears in a list.
     pub summary: Summary,
-    /// The attempts of each delivery, the earliest first; the middle ones of many are not kept.
+    /// The attempts of each delivery, the earliest first. If there were many, the middle ones are missing.
     pub attempts: Vec<Vec<Attempt>>,
-    /// Head and content; `None` if they are no longer kept, or the record is damaged.
+    /// Head and content. `None` if they are no longer kept, or if the record is damaged.
     pub event: Option<StoredEvent>,
 }
 
@@ -445,106 +450,107 @@ pub struct Detail {
 pub struct Counts {
     /// Deliveries that wait or are under way.
     pub queued: u64,
-    /// Bytes of the events of those.
+    /// The bytes of the events of the queued deliveries.
     pub queued_bytes: u64,
-    /// When the event of the oldest of those was received.
+    /// When the oldest event with a queued delivery was received.
     pub oldest: Option<Time>,
-    /// Deliveries that succeeded and are kept.
+    /// Deliveries that succeeded and are still kept.
     pub delivered: u64,
     /// Dead letters.
     pub dead: u64,
 }
 
-/// What a store holds.
+/// The statistics of a store.
 #[derive(Clone, Debug, Default)]
 pub struct Statistics {
-    /// For each upstream of each route.
+    /// The counts for each destination.
     pub counts: Vec<(Destination, Counts)>,
     /// The bytes that the store takes on its disk or server.
     pub bytes: u64,
-    /// Of those, the bytes that it uses again before it takes more.
+    /// How many of these bytes are free inside the store. The store fills them before it grows.
     pub reusable: u64,
     /// The routes that are paused.
     pub paused: Vec<RouteName>,
 }
 
-/// How long things are kept.
+/// How long events are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// The content of delivered events.
+    /// How long the content of a delivered event is kept.
     pub delivered: Duration,
-    /// What is known of delivered events.
+    /// How long the facts of a delivered event are kept.
     pub info: Duration,
-    /// Dead letters.
+    /// How long a dead letter is kept.
     pub dead: Duration,
 }
 
 /// Whether a store is checked when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// It is opened for the first time.
+    /// The store is opened for the first time, without a check.
     No,
-    /// It has failed before. It is looked for damage, for a bounded time.
+    /// The store has failed before. It is searched for damage, for a bounded time.
     Yes,
 }
 
-/// Opens a store, again and again if need be. It stays its owner in between.
+/// Opens a store, repeatedly if the store fails. The process owns the store the whole time.
 pub trait Engine: Send {
-    /// Opens the store, and makes it if it does not exist.
+    /// Opens the store, and creates it if it does not exist.
     ///
     /// # Errors
     /// [`OpenError`]
     fn open(&mut self, check: Check) -> Result<Box<dyn Store>, OpenError>;
 }
 
-/// An open store of events. It is owned by one thread, the writer.
+/// An open store of events. One thread owns it: the writer.
 pub trait Store: Send {
-    /// Commits a batch in one transaction. It returns after everything is on disk.
+    /// Commits a batch in one transaction. Returns when everything is on disk.
     ///
     /// # Errors
-    /// [`StoreError`]. Nothing of the batch is stored then.
+    /// [`StoreError`]. Then nothing of the batch is stored.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, StoreError>;
 
-    /// Removes what has been kept for long enough, in a step of at most `most` rows. Returns how many were removed.
+    /// Removes at most `most` rows whose retention has ended. Returns how many were removed.
     ///
     /// # Errors
     /// [`StoreError`]
     fn purge(&mut self, now: Time, retention: Retention, most: usize) -> Result<usize, StoreError>;
 
-    /// What it holds, from counters.
+    /// The statistics. They are computed from counters, not from all rows.
     ///
     /// # Errors
     /// [`StoreError`]
     fn statistics(&mut self) -> Result<Statistics, StoreError>;
 
-    /// Another view of the store that only reads, for another thread.
+    /// A second, read-only view of the store, for another thread.
     ///
     /// # Errors
     /// [`StoreError`]
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
 
-    /// Short work between two commits, after the receipts of the first: a checkpoint where one is due.
+    /// Short work between two commits, after the receipts of the first commit are out: a checkpoint if one is
+    /// due.
     ///
     /// # Errors
     /// [`StoreError`]
     fn between_commits(&mut self) -> Result<(), StoreError>;
 
-    /// A step of the work for a moment without events, such as a full checkpoint, or the return of free space to the disk.
+    /// One step of the work for an idle moment: a full checkpoint, or the return of free pages to the disk.
     ///
     /// # Errors
     /// [`StoreError`]
     fn idle(&mut self) -> Result<(), StoreError>;
 }
 
-/// A view of a store that only reads, in short transactions.
+/// A read-only view of a store. It reads in short transactions.
 pub trait Reader: Send {
-    /// Deliveries that are due.
+    /// The due deliveries.
     ///
     /// # Errors
     /// [`StoreError`]
     fn due(&mut self, query: &DueQuery<'_>) -> Result<Due, StoreError>;
 
-    /// A page of events, the latest first: those before `before`.
+    /// A page of events, the latest first. The page begins after the event `before`.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -555,7 +561,8 @@ pub trait Reader: Send {
         most: usize,
     ) -> Result<Vec<Summary>, StoreError>;
 
-    /// The ids of the events that a filter meets, the earliest first: those after `after`, at most `most`.
+    /// The ids of the events that match a filter, the earliest first. They begin after the id `after`; at
+    /// most `most` are returned.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -572,7 +579,7 @@ pub trait Reader: Send {
     /// [`StoreError`]
     fn jobs(&mut self) -> Result<Vec<Job>, StoreError>;
 
-    /// How many events a filter meets, at most `most`.
+    /// How many events match a filter. Stops counting at `most`.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -584,7 +591,7 @@ pub trait Reader: Send {
     /// [`StoreError`]
     fn detail(&mut self, id: EventId) -> Result<Option<Detail>, StoreError>;
 
-    /// Whether an event with this duplicate key was stored or delivered and counts still.
+    /// Whether an event with this duplicate key was stored or delivered, and the key still counts.
     ///
     /// # Errors
     /// [`StoreError`]

@@ -6,22 +6,22 @@ use crate::config;
 use crate::queue::event::RouteName;
 use crate::queue::store::{Retention, Statistics};
 
-/// How much longer what is known of a delivered event is kept than its content.
+/// How many times longer the facts of a delivered event are kept than its content.
 const INFO_LONGER: u32 = 10;
 
-/// What a reload can change.
+/// The settings that a reload can change.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The most bytes that the store may take.
     pub max_bytes: u64,
     /// The bytes of the disk that the store leaves free.
     pub min_free: u64,
-    /// How long things are kept.
+    /// How long events are kept.
     pub retention: Retention,
 }
 
 impl Settings {
-    /// Those of `[queue]`.
+    /// The settings in `[queue]`.
     #[must_use]
     pub fn of(queue: &config::Queue) -> Self {
         let retention = Retention {
@@ -39,7 +39,7 @@ pub struct Limits {
     pub max_bytes: u64,
     /// The bytes of the disk that the store leaves free.
     pub min_free: u64,
-    /// The most bytes of undelivered events of a route, by the configuration of the moment.
+    /// The most undelivered bytes of a route, in the present configuration.
     pub max_queued: Box<dyn Fn(&RouteName) -> u64 + Send>,
 }
 
@@ -53,26 +53,26 @@ impl fmt::Debug for Limits {
     }
 }
 
-/// What a stored event takes besides head and content: its record and what finds it.
+/// The bytes that a stored event takes besides head and content: its columns and index entries.
 const BESIDES: u64 = 1024;
 
-/// The size of an ordinary event. A store is full if it does not take one of this size.
+/// The size of an ordinary event. A store without room for such an event is full.
 const ORDINARY: u64 = 64 * 1024;
 
-/// How much room there is, until the next statistics.
+/// The free room in the store, until the next statistics.
 #[derive(Debug, Default)]
 pub struct Room {
     used: u64,
-    /// The bytes that are free on the disk, if they are known.
+    /// The free bytes of the disk, if they are known.
     free: Option<u64>,
-    /// The undelivered bytes of routes, in the order of their names.
+    /// The undelivered bytes of each route, sorted by the routes' names.
     queued: Vec<(RouteName, u64)>,
 }
 
 /// Why an event does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
-    /// `max_bytes` is reached. The removal of what has been delivered may help.
+    /// `max_bytes` is reached. Removing delivered events may help.
     Store,
     /// `min_free` is reached.
     Disk,
@@ -81,11 +81,11 @@ pub enum Lack {
 }
 
 impl Room {
-    /// The room of a store that holds this, on a disk with these free bytes.
+    /// The room of a store with these statistics, on a disk with `free` free bytes.
     #[must_use]
     pub fn of(statistics: &Statistics, free: Option<u64>) -> Self {
         let mut queued: Vec<(RouteName, u64)> = Vec::new();
-        // The counts are in the order of their routes. An event with copies is on disk once.
+        // The counts are sorted by route. An event with copies is on disk only once.
         for (destination, counts) in &statistics.counts {
             match queued.last_mut() {
                 Some((route, bytes)) if *route == destination.route => {
@@ -123,14 +123,15 @@ impl Room {
         Ok(())
     }
 
-    /// Whether the store lacks room for so many events of `sizes` bytes in all.
+    /// Whether the store lacks room for `events` events that have `sizes` bytes together.
     #[must_use]
     pub fn lacks(&self, sizes: u64, events: usize, limits: &Limits) -> bool {
         let besides = u64::try_from(events).unwrap_or(u64::MAX).saturating_mul(BESIDES);
         self.used.saturating_add(needed(sizes)).saturating_add(besides) > limits.max_bytes
     }
 
-    /// Whether the store and its disk take an ordinary event, or one of a small store's size.
+    /// Whether the store or its disk has no room for an ordinary event. In a small store, an event of an
+    /// eighth of its size is ordinary.
     #[must_use]
     pub fn is_full(&self, limits: &Limits) -> bool {
         let ordinary = ORDINARY.min(limits.max_bytes.checked_div(8).unwrap_or(0));
@@ -148,7 +149,7 @@ impl Room {
     }
 }
 
-/// The bytes that an event takes on disk, about: pages are not filled to the last byte.
+/// About how many bytes an event takes on disk: pages are not filled to the last byte.
 fn needed(size: u64) -> u64 {
     size.saturating_add(size.checked_div(8).unwrap_or(0)).saturating_add(BESIDES)
 }
@@ -210,7 +211,7 @@ mod tests {
             [100, 100, 100, 100].map(|size| room.take(&route("/a"), size, &limits).is_ok()),
             [true, true, true, false]
         );
-        // A refused event has taken nothing.
+        // A refused event has taken no room.
         assert_eq!(room.used, needed(100) * 3);
     }
 

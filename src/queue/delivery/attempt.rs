@@ -22,7 +22,7 @@ use crate::runtime::worker_view::View;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::stored_delivery::{StoredAnswer, StoredDelivery, deliver_stored};
 
-/// The most bytes that are kept of the reason of a failure.
+/// The most bytes of a failure's reason that are kept.
 const MOST_DETAIL: usize = 512;
 
 /// An attempt that has ended.
@@ -41,7 +41,7 @@ pub(super) struct Attempted {
     result: Result<StoredAnswer, ForwardError>,
 }
 
-/// What is known of an attempt for its record.
+/// The facts of an attempt that its record needs.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) destination: Arc<Destination>,
@@ -69,14 +69,14 @@ pub(super) async fn attempt(view: Rc<View>, start: Start, memory: Reservation, b
             let head = new_head(route, &event, was_tried, SystemTime::now());
             deliver_stored(pool, StoredDelivery { event, head, memory }, &route.kept).await
         }
-        // Nothing of a route that the configuration lacks is started.
+        // The scheduler starts no delivery of a route that the configuration lacks.
         None => Err(ForwardError::Unreachable(io::ErrorKind::NotFound.into())),
     };
     let took = at.elapsed();
     Attempted { destination, address, id, event: event_id, class, attempts, since, kind, began, took, result }
 }
 
-/// The head with a new signature, where the route asks for it and the delivery is late.
+/// The head with a new signature, if the route asks for one and the delivery is late.
 fn new_head(
     route: &DeliveryRoute,
     event: &StoredEvent,
@@ -90,7 +90,7 @@ fn new_head(
 }
 
 impl Attempted {
-    /// What is recorded of the attempt, and what decides what follows.
+    /// Splits the attempt into the facts for its record, and the outcome that decides what follows.
     pub(super) fn split(self) -> (Sent, End) {
         let Self { destination, address, id, event, class, attempts, since, kind, began, took, result } =
             self;

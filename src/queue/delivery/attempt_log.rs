@@ -1,4 +1,4 @@
-//! Shell. What deliveries leave in the log and in the metrics: one record for each attempt.
+//! Shell. The log lines and the counts of deliveries: one record for each attempt.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,7 +17,8 @@ use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::log_line::beginning;
 use crate::telemetry::repeated_event::Repeated;
 
-/// Writes and counts what deliveries do. What an upstream can cause at will is written once a minute, with a count.
+/// Logs and counts what happens to deliveries. A message that an upstream can cause at will is logged once a
+/// minute, with a count.
 #[derive(Debug)]
 pub(super) struct Teller {
     counts: Arc<DeliveryCounts>,
@@ -31,7 +32,7 @@ impl Teller {
         Self { counts, dead: BTreeMap::new(), opened: BTreeMap::new(), not_read: Repeated::default() }
     }
 
-    /// An attempt has ended.
+    /// Logs and counts an attempt that has ended.
     pub(super) fn attempted(&mut self, sent: &Sent, end: &End, next: Next, now: Now, access: AccessLog) {
         let counts = self.counts.of(&sent.destination);
         counts.attempted(sent.attempt.outcome);
@@ -69,7 +70,7 @@ impl Teller {
         }
     }
 
-    /// A circuit has opened or closed.
+    /// Logs that a circuit has opened or closed.
     pub(super) fn turned(&mut self, sent: &Sent, turned: Turned, now: Instant) {
         self.counts.of(&sent.destination).set_open(turned == Turned::Opened);
         let repeated = self.opened.entry((*sent.destination).clone()).or_default();
@@ -88,7 +89,7 @@ impl Teller {
         }
     }
 
-    /// Records were damaged.
+    /// Logs damaged records.
     pub(super) fn damaged(&self, destination: &Destination, damaged: &[DamagedDelivery]) {
         for delivery in damaged {
             let route = &destination.route;
@@ -97,7 +98,7 @@ impl Teller {
         }
     }
 
-    /// The store could not be read.
+    /// Logs that the store could not be read.
     pub(super) fn not_read(&mut self, error: &dyn Error, now: Instant) {
         if let Some(count) = self.not_read.count(now) {
             let source = error.source().map(ToString::to_string);
@@ -112,7 +113,7 @@ impl Teller {
         counts.set_now(deliveries.lanes_held(), deliveries.under_way());
     }
 
-    /// The thread has ended.
+    /// Logs that the thread has ended, if it left deliveries unfinished.
     pub(super) fn ended(&self, unfinished: usize, is_drained: bool) {
         if unfinished > 0 || !is_drained {
             info!(unfinished, "deliveries were cut off at the end of the grace period: they stay queued");
@@ -120,7 +121,7 @@ impl Teller {
     }
 }
 
-/// One line for each attempt.
+/// Logs one attempt.
 fn attempt(record: &AttemptRecord<'_>) {
     let AttemptRecord { route, upstream, number, is_probe, status, .. } = record;
     let probe = is_probe.then_some(true);

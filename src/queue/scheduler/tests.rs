@@ -18,7 +18,8 @@ use crate::queue::time::Time;
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 
-/// What an app does with an attempt: how long it takes, and its status code. No status code is no connection.
+/// How an app answers an attempt: after how long, and with which status code. `None` means that no connection
+/// is made.
 type App = Box<dyn Fn(Duration, i64) -> (Duration, Option<u16>)>;
 
 struct Row {
@@ -30,7 +31,7 @@ struct Row {
     event: StoredEvent,
 }
 
-/// Something that happens at a time.
+/// A simulated happening.
 enum Happens {
     Arrival(usize, Option<&'static str>),
     Ended(Arc<Destination>, End, Class),
@@ -43,21 +44,21 @@ struct Simulation {
     destinations: Vec<Destination>,
     apps: Vec<App>,
     begin: Instant,
-    /// The time since the beginning.
+    /// The simulated time since the beginning.
     at: Duration,
     /// How far the wall clock has been put forward, in milliseconds.
     wall_ahead: i64,
     coming: BTreeMap<(Duration, u64), Happens>,
     number: u64,
     rows: HashMap<i64, Row>,
-    /// By destination and class: what is due, the heads of lanes only.
+    /// The due deliveries by destination and class. Of a lane, only the first delivery.
     due: HashMap<(usize, Class), BTreeSet<(Time, i64)>>,
     lanes: HashMap<(usize, String), VecDeque<i64>>,
     last_id: i64,
     content: usize,
-    /// One event for each destination and lane, so that a test need not make each of many.
+    /// One event for each destination and lane. Many deliveries share it, because making an event is slow.
     events: HashMap<(usize, Option<&'static str>), StoredEvent>,
-    // What was seen.
+    // The observations.
     starts: Vec<Vec<(Duration, i64)>>,
     delivered: Vec<Vec<(Duration, i64)>>,
     dead: Vec<i64>,
@@ -101,12 +102,12 @@ fn settings(concurrency: usize) -> Settings {
     Settings { concurrency, interval: None, retry: Retry::default() }
 }
 
-/// An app that answers 200 after a time.
+/// An app that answers 200 after `took`.
 fn fine(took: Duration) -> App {
     Box::new(move |_, _| (took, Some(200)))
 }
 
-/// An app that is down until a time.
+/// An app that is down until `end`.
 fn down_until(end: Duration, took: Duration) -> App {
     Box::new(move |now, _| if now < end { (MILLI, None) } else { (took, Some(200)) })
 }
@@ -157,7 +158,7 @@ impl Simulation {
         self.coming.insert((self.at + wait, self.number), happens);
     }
 
-    /// Events arrive at a destination, `count` of them, an interval apart.
+    /// Lets `count` events arrive at a destination, `every` apart.
     fn arrivals(&mut self, destination: usize, from: Duration, every: Duration, count: u32) {
         for n in 0..count {
             self.number += 1;
@@ -253,7 +254,7 @@ impl Simulation {
         }
     }
 
-    /// Does what the scheduler wants done now.
+    /// Takes every step that the scheduler wants now.
     fn turn(&mut self) {
         let mut rounds = 0;
         while let Some(step) = self.scheduler.step(self.now()) {
@@ -360,7 +361,7 @@ fn an_app_that_was_down_for_two_hours_is_drained_at_its_concurrency_and_no_other
     simulation.arrivals(0, Duration::ZERO, MILLI * 20, 2 * 3600 * 50);
     simulation.arrivals(1, Duration::ZERO, SECOND, 2 * 3600);
     simulation.run(HOUR * 2);
-    // No attempt was spent but those that opened the circuit, and the probes.
+    // Only the attempts that opened the circuit were spent, and the probes.
     let (tries, probes) = (simulation.starts[0].len(), simulation.probes.len());
     assert!((200..=300).contains(&probes), "{probes}");
     assert!(tries - probes <= 5 + 16, "{tries} attempts with {probes} probes");
@@ -368,11 +369,11 @@ fn an_app_that_was_down_for_two_hours_is_drained_at_its_concurrency_and_no_other
     simulation.run(HOUR * 4);
     simulation.assert_each_delivered_once(0, 2 * 3600 * 50);
     assert_eq!(simulation.most_under_way[0], 16);
-    // 16 at once, 50 ms each, are 320 a second; ends and reads take their time.
+    // 16 concurrent deliveries of 50 ms each are 320 a second. Records and reads take some time besides.
     let took = simulation.delivered[0].last().unwrap().0 - HOUR * 2;
     assert!(took < SECOND * (360_000 / 280 + 60), "{took:?}");
     assert!(simulation.most_taken.deliveries <= 3 * MOST_READY + 16 + 16, "{:?}", simulation.most_taken);
-    // The other app has had each event at once.
+    // The other app has received each event at once.
     simulation.assert_each_delivered_once(1, 2 * 3600);
     for (n, (at, _)) in simulation.delivered[1].iter().enumerate() {
         let late = *at - SECOND * u32::try_from(n).unwrap();
@@ -405,7 +406,7 @@ fn a_lane_is_delivered_in_the_order_of_its_commits_whatever_fails() {
 #[test]
 fn each_retry_is_made_when_it_is_due_and_not_later() {
     let fails: App = Box::new(|now, id| {
-        // Each fails at its first two attempts, which are over within 40 seconds.
+        // Each event fails at its first two attempts. Both are over within 40 seconds.
         let is_early = now < SECOND * u32::try_from(id % 7).unwrap() + SECOND * 40;
         (MILLI * 10, Some(if is_early { 404 } else { 200 }))
     });
@@ -492,7 +493,7 @@ fn six_events_that_always_fail_open_the_circuit_and_a_good_one_closes_it() {
     simulation.arrivals(0, SECOND * 10, MILLI * 10, 1);
     simulation.run(SECOND * 60);
     assert_eq!(simulation.delivered[0].len(), 1);
-    // The good one has never been tried, so it is the next probe.
+    // The good delivery has never been tried, so it is the next probe.
     let after = simulation.probes.iter().find(|(at, _)| *at > SECOND * 10).unwrap();
     assert_eq!(after.1, 7);
 }
@@ -503,7 +504,8 @@ fn probes_take_each_event_in_turn_the_one_not_tried_for_longest_first() {
     simulation.arrivals(0, Duration::ZERO, MILLI * 10, 8);
     simulation.run(HOUR);
     let probed: Vec<_> = simulation.probes.iter().map(|(_, id)| *id).collect();
-    // Five have opened the circuit; then those that were not tried, and then the others by their last try.
+    // Five deliveries have opened the circuit. The probes begin with the untried deliveries. The others
+    // follow, the one tried longest ago first.
     assert_eq!(probed[..11], [6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8], "{probed:?}");
     for pair in simulation.probes.windows(2) {
         assert!(pair[1].0 - pair[0].0 <= SECOND * 30 + MILLI * 100, "{pair:?}");
@@ -518,7 +520,7 @@ fn a_probe_comes_before_an_event_is_due_where_the_schedule_is_long() {
     simulation.run(SECOND * 100);
     assert!(simulation.probes.len() >= 3, "{:?}", simulation.probes);
     simulation.run(SECOND * 140);
-    // The app is back: the probe is delivered, and the others have spent one attempt each.
+    // The app works again: the probe is delivered, and each other delivery has spent one attempt.
     assert_eq!(simulation.delivered[0].len(), 1);
     assert!(simulation.rows.values().all(|row| row.attempts == 1));
 }
@@ -555,7 +557,7 @@ fn new_events_go_before_retries_and_replays_and_each_has_its_share() {
             Class::Replay
         }
     };
-    // The first starts come before all classes are read.
+    // The first starts happen before all classes are read.
     let ids: Vec<_> = simulation.starts[0].iter().skip(8).map(|(_, id)| class(*id)).collect();
     for eight in ids.chunks_exact(8).take(8) {
         let count = |class| eight.iter().filter(|other| **other == class).count();
@@ -577,7 +579,7 @@ fn replays_do_not_starve_under_a_flood_of_new_events() {
 
 #[test]
 fn events_that_wait_in_the_store_are_not_overtaken_without_end() {
-    // More arrive than can be delivered.
+    // More events arrive than can be delivered.
     let mut simulation = Simulation::new(vec![(settings(2), fine(MILLI * 10))]);
     simulation.arrivals(0, Duration::ZERO, MILLI * 3, 10_000);
     simulation.run(SECOND * 30);
@@ -692,7 +694,7 @@ fn an_idle_destination_is_seldom_read_for() {
     let mut simulation = Simulation::new(vec![(settings(2), fine(MILLI * 10))]);
     simulation.arrivals(0, Duration::ZERO, SECOND, 600);
     simulation.run(SECOND * 600);
-    // Three classes once a minute, and the first look.
+    // One read for each of the three classes every minute, and the first search.
     assert!(simulation.reads <= 3 * 12, "{}", simulation.reads);
     simulation.assert_each_delivered_once(0, 600);
 }
@@ -703,7 +705,7 @@ fn a_store_that_cannot_be_read_is_read_again_after_a_pause() {
     let now = simulation.now();
     let Some(Step::Read(read)) = simulation.scheduler.step(now) else { panic!("nothing is read") };
     simulation.scheduler.read_failed(&read, now);
-    // The other classes are read at once, this one later.
+    // The other classes are read at once; this class is read later.
     let mut classes = vec![];
     while let Some(Step::Read(read)) = simulation.scheduler.step(now) {
         classes.push(read.wanted.class);
@@ -716,7 +718,8 @@ fn a_store_that_cannot_be_read_is_read_again_after_a_pause() {
     assert_eq!(again.wanted.class, read.wanted.class);
 }
 
-/// A read sees the store as it was when the read began. What has been handed over and has ended meanwhile is still due in it.
+/// A read shows the store as it was when the read began. A delivery that ends during the read is still due in
+/// the result.
 #[test]
 fn a_delivery_that_ends_while_the_store_is_read_is_not_made_again() {
     for next in [Next::Delivered, Next::Again { due: Time::from_millis(1_700_000_100_000), spends: true }] {

@@ -1,4 +1,4 @@
-//! Shell. A batch, written in one transaction.
+//! Shell. Writes a batch in one transaction.
 
 use std::collections::BTreeSet;
 
@@ -18,19 +18,20 @@ use crate::queue::store::{
 };
 use crate::queue::time::Time;
 
-/// What the writer holds in memory besides its connection. After a transaction that failed it is loaded anew.
+/// The state that the writer keeps in memory. After a failed transaction it is loaded again.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) names: Names,
     pub(super) counters: Counters,
-    /// The number of the next event. Numbers are not used again: a late completion must not meet another delivery.
+    /// The number of the next event. A number is never reused: a late completion must not find another
+    /// delivery under its number.
     next_event: i64,
     /// The number of the next delivery.
     next_delivery: i64,
 }
 
 impl Memory {
-    /// Reads it from the store.
+    /// Reads this state from the store.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             names: Names::default(),
@@ -50,7 +51,7 @@ impl Memory {
     }
 }
 
-/// The next number of a table: after those that it has, and after those that it had.
+/// The next number of a table: greater than every number that the table has or had.
 fn next(connection: &Connection, name: &str, greatest: &str) -> rusqlite::Result<i64> {
     let greatest: Option<i64> = connection.query_row(greatest, [], |row| row.get(0))?;
     let sql = "select value from next_number where name = ?1";
@@ -63,11 +64,11 @@ pub(super) struct Work<'w> {
     pub(super) connection: &'w Connection,
     pub(super) memory: &'w mut Memory,
     pub(super) now: Time,
-    /// The destinations for which something may have become due.
+    /// The destinations for which a delivery may have become due.
     ready: BTreeSet<i64>,
 }
 
-/// A delivery, as a change of it needs it.
+/// A stored delivery, with the columns that a change of it needs.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     pub(super) id: i64,
@@ -183,7 +184,7 @@ impl<'w> Work<'w> {
         for upstream in event.upstreams() {
             let destination = Destination { route: info.route.clone(), upstream: upstream.clone() };
             let destination = self.memory.names.destination(self.connection, &destination)?;
-            // The direct attempt was one to the route's own upstream.
+            // The direct attempt was made at the route's own upstream.
             let first = event.attempted().filter(|_| *upstream == Upstream::Main);
             let new = New {
                 event: seq,
@@ -301,7 +302,7 @@ impl<'w> Work<'w> {
             kept(response),
             detail,
         ])?;
-        // The one that no longer is among the last.
+        // The attempt that is no longer one of the last.
         let old = ordinal.saturating_sub(LAST_ATTEMPTS);
         if old > FIRST_ATTEMPTS {
             let sql = "delete from attempt where delivery = ?1 and number = ?2";
@@ -310,7 +311,7 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    /// Ends a queued delivery. The next one of its lane can become due.
+    /// Ends a queued delivery. The next delivery of its lane can become due.
     fn end(&mut self, delivery: &Stored, state: State) -> rusqlite::Result<()> {
         let sql = "update delivery set state = ?2, ready = 0, attempts = ?3, ended = ?4 where id = ?1";
         let now = of_time(self.now);
@@ -326,7 +327,7 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    /// Makes the first queued delivery of a lane ready, after this one has left it.
+    /// Marks the first queued delivery of a lane as ready, after `left` has left the lane.
     fn advance(&mut self, left: &Stored) -> rusqlite::Result<()> {
         let Some(lane) = &left.lane else { return Ok(()) };
         let Some(first) = self.first_of_lane(left.destination, lane)? else { return Ok(()) };
@@ -408,7 +409,7 @@ impl<'w> Work<'w> {
         find.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     }
 
-    /// Removes an event with everything that belongs to it.
+    /// Removes an event with all its rows.
     pub(super) fn remove(&mut self, event: i64) -> rusqlite::Result<()> {
         let all = self.of_event(event)?;
         if let Some((_, at)) = finished(&all) {
@@ -465,7 +466,7 @@ impl<'w> Work<'w> {
             };
             let number = self.deliver(&new)?;
             if let Some(dead) = dead {
-                // The replay takes the place of the dead letter, with its attempts.
+                // The new delivery replaces the dead letter, and keeps the attempts of it.
                 let sql = "update attempt set delivery = ?2 where delivery = ?1";
                 self.connection.prepare_cached(sql)?.execute([dead.id, number])?;
                 self.connection.prepare_cached("delete from delivery where id = ?1")?.execute([dead.id])?;
@@ -494,7 +495,8 @@ fn select(rows: &str) -> String {
     format!("select {STORED} from delivery {rows}")
 }
 
-/// What purging an event means, and since when it has nothing queued. `None` while something is queued.
+/// How an event without queued deliveries is purged, and since when nothing is queued. `None` while a
+/// delivery is queued.
 fn finished(all: &[Stored]) -> Option<(Kind, i64)> {
     if all.iter().any(|delivery| delivery.state == State::Queued) {
         return None;

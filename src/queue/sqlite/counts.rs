@@ -1,5 +1,5 @@
-//! Shell. How many deliveries of each destination are in each state. The numbers are in memory, and each transaction that
-//! changes them writes them as well.
+//! Shell. The number of deliveries in each state, for each destination. The numbers are in memory. Each
+//! transaction that changes a number writes it as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::queue::time::Time;
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     of: BTreeMap<i64, Counter>,
-    /// The destinations whose numbers a transaction has changed and not written.
+    /// The destinations with changed numbers that are not written yet.
     changed: BTreeSet<i64>,
 }
 

@@ -1,10 +1,11 @@
-//! Pure. How errors of SQLite are told apart.
+//! Pure. Translates errors of SQLite.
 
 use rusqlite::ErrorCode;
 
 use crate::queue::store::StoreError;
 
-/// An error of SQLite, as the trait of stores has it. A full disk leaves the store whole; any other error is a failure.
+/// Translates an error of SQLite into a store's error. After a full disk the store is intact; any other error
+/// is a failure.
 pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
     if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
         StoreError::Full
@@ -13,7 +14,7 @@ pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
     }
 }
 
-/// Whether an error is that of one value that cannot be read, in a store that is whole otherwise.
+/// Whether an error concerns only one value that cannot be read, in a store that is otherwise intact.
 pub(super) fn is_of_value(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_none()
 }

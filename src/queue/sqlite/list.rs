@@ -1,4 +1,4 @@
-//! Shell. Events in lists, by filter.
+//! Shell. Reads lists of events by filter.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
@@ -9,18 +9,18 @@ use crate::queue::sqlite::error::is_of_value;
 use crate::queue::sqlite::value::{self, ATTEMPT, INFO, column, number, of_number, small};
 use crate::queue::store::{DeliveryId, DeliverySummary, Filter, Job, State, Summary};
 
-/// How far the time in an event's id may be from the time of its receipt, in milliseconds. The ids are in an index, so a filter
-/// by time looks at few others.
+/// The most milliseconds between the time in an event's id and the time of its receipt. Only the ids are in
+/// an index, so a filter by time searches the ids of a range that is wider by this time.
 const APART: u64 = 24 * 3600 * 1000;
 
-/// The conditions of a filter, and their values.
+/// The SQL conditions of a filter, with their values.
 struct Conditions {
     sql: String,
     values: Vec<Value>,
 }
 
 impl Conditions {
-    /// `None` if no event meets the filter.
+    /// The conditions of a filter. `None` if no event can match it.
     fn of(filter: &Filter, before: Option<EventId>) -> Option<Self> {
         let mut conditions = Self { sql: String::new(), values: Vec::new() };
         if filter.state.is_some() {
@@ -59,7 +59,8 @@ impl Conditions {
         self.values.extend(values);
     }
 
-    /// Dead letters are few and have an index of their own; the others are met soon in any order.
+    /// Adds a condition on the deliveries' states. Dead letters are few and have an index of their own. The
+    /// other states are common, so a search in any order soon finds them.
     fn in_deliveries(&mut self, states: &[String]) -> Option<()> {
         let first = states.first()?;
         let states = states.join(", ");
@@ -73,7 +74,7 @@ impl Conditions {
     }
 }
 
-/// The first id of a time.
+/// The smallest id of a time.
 fn first_id(millis: u64) -> Value {
     let [_, _, a, b, c, d, e, f] = millis.min(0xffff_ffff_ffff).to_be_bytes();
     let mut id = vec![a, b, c, d, e, f];
@@ -81,7 +82,7 @@ fn first_id(millis: u64) -> Value {
     Value::Blob(id)
 }
 
-/// A page of events, the latest first. An event of which something cannot be read is left out.
+/// A page of events, the latest first. An event with an unreadable value is left out.
 pub(super) fn page(
     connection: &Connection,
     filter: &Filter,
@@ -104,7 +105,7 @@ pub(super) fn page(
     Ok(page)
 }
 
-/// The ids of events, the earliest first.
+/// The ids of the events that match, the earliest first.
 pub(super) fn ids(
     connection: &Connection,
     filter: &Filter,
@@ -121,7 +122,7 @@ pub(super) fn ids(
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(conditions.values), |row| row.get(0))?;
-    // An id that cannot be read is left out.
+    // An unreadable id is left out.
     let read = |id: rusqlite::Result<[u8; 16]>| whole(id.map(EventId::from_bytes)).transpose();
     rows.filter_map(read).collect()
 }
@@ -134,7 +135,7 @@ pub(super) fn jobs(connection: &Connection) -> rusqlite::Result<Vec<Job>> {
     rows.filter_map(|job| whole(job).transpose()).collect()
 }
 
-/// How many events meet a filter, at most `most`.
+/// How many events match a filter. Stops counting at `most`.
 pub(super) fn count(connection: &Connection, filter: &Filter, most: u64) -> rusqlite::Result<u64> {
     let Some(conditions) = Conditions::of(filter, None) else { return Ok(0) };
     let sql = format!(
@@ -146,7 +147,7 @@ pub(super) fn count(connection: &Connection, filter: &Filter, most: u64) -> rusq
     statement.query_row(params_from_iter(conditions.values), |row| row.get(0)).map(number)
 }
 
-/// One event, and its number.
+/// One event, and its number in the store.
 pub(super) fn find(connection: &Connection, id: EventId) -> rusqlite::Result<Option<(i64, Summary)>> {
     let sql = format!(
         "select {INFO} from event e join route r on r.number = e.route where e.id = ?1 order by e.seq limit 1"
@@ -156,7 +157,7 @@ pub(super) fn find(connection: &Connection, id: EventId) -> rusqlite::Result<Opt
     whole(statement.query_row([id.as_bytes()], read).optional()).map(Option::flatten)
 }
 
-/// What was read, or nothing if a value of it cannot be read.
+/// The value that was read. `None` if it is unreadable.
 fn whole<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
     match read {
         Ok(read) => Ok(Some(read)),

@@ -14,10 +14,10 @@ use crate::queue::store::OpenError;
 /// The mode of every file of a store.
 pub(super) const MODE: u32 = 0o600;
 
-/// The ownership of a store. It ends when this is dropped, or with the process.
+/// The ownership of a store. It ends when this value is dropped, or with the process.
 ///
-/// It is a lock on a file beside the store. SQLite's own locks are on the store itself, and the system would give them up if
-/// this process opened and closed that file once more.
+/// Ownership is a lock on a file beside the store. SQLite's own locks are on the store itself. If this
+/// process opened and closed the store's file again, the system would release those locks.
 #[derive(Debug)]
 pub struct OwnerLock {
     path: PathBuf,
@@ -27,7 +27,7 @@ pub struct OwnerLock {
 impl OwnerLock {
     /// Becomes the owner of the store at this path.
     ///
-    /// # Errors
+    /// [`OpenError::InUse`] if another process owns the store.
     /// [`OpenError::InUse`] if another owner has it.
     pub fn take(path: &Path) -> Result<Self, OpenError> {
         let failed = |error: io::Error| OpenError::Failed(path.to_owned(), Box::new(error));
@@ -46,14 +46,14 @@ impl OwnerLock {
     }
 }
 
-/// The path of a file beside the store: its name with an ending.
+/// The path of a file beside the store: the store's name with `ending` added.
 pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     name.into()
 }
 
-/// Opens a file for writing that only its owner may read, and makes it if it does not exist.
+/// Opens a file for writing, and creates it if it does not exist. Only the file's owner may read it.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(path)
 }

@@ -1,7 +1,8 @@
-//! Shell. The engine on SQLite: one file, owned by one process, written by one connection.
+//! Shell. The store on SQLite: one file, owned by one process, written by one connection.
 //!
-//! Everything is in a write-ahead log that is synced before a commit returns. The writer's connection moves the log into the
-//! file: some of it after a commit that makes it long, all of it when nothing waits.
+//! Each commit is written to a write-ahead log, which is synced before the commit returns. The writer's
+//! connection later moves the log into the file: a part of it after a commit that makes the log long, all of
+//! it when no command waits.
 
 mod commit;
 mod counts;
@@ -35,19 +36,19 @@ use crate::queue::time::Time;
 pub use lock::OwnerLock;
 pub(crate) use lock::{beside, create};
 
-/// The pages of the write-ahead log after which a commit is followed by a checkpoint.
+/// The length of the write-ahead log in pages that makes a checkpoint follow the commit.
 const LONG_LOG: i32 = 1000;
 
 /// How long a full checkpoint waits for a reader.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long the check of a store that has failed may take. A store that is too large for that is checked in part.
+/// How long the check of a failed store may take. A larger store is checked only in part.
 const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The pages that one step gives back to the disk.
+/// The most pages that one step returns to the disk.
 const VACUUM_STEP: u64 = 256;
 
-/// The part of a store's pages that may be free: an eighth. They are used again.
+/// The fraction of a store's pages that may be free: an eighth. SQLite reuses free pages.
 const FREE_PART: u64 = 8;
 
 /// The store, and the connection that writes it.
@@ -55,14 +56,14 @@ const FREE_PART: u64 = 8;
 pub struct Sqlite {
     lock: Arc<OwnerLock>,
     connection: Connection,
-    /// What is known of the store in memory. `None` after a transaction that failed.
+    /// The writer's state in memory. `None` after a failed transaction.
     memory: Option<Memory>,
     log: PathBuf,
     /// The pages of the write-ahead log after the last commit.
     log_pages: Arc<AtomicI32>,
 }
 
-/// The ownership of a store, which opens it.
+/// Owns a store, and opens it.
 #[derive(Debug)]
 pub struct SqliteEngine {
     lock: Arc<OwnerLock>,
@@ -72,7 +73,7 @@ impl SqliteEngine {
     /// Becomes the owner of the store at this path.
     ///
     /// # Errors
-    /// [`OpenError::InUse`] if another process owns it.
+    /// [`OpenError::InUse`] if another process owns the store.
     pub fn own(path: &Path) -> Result<Self, OpenError> {
         Ok(Self { lock: Arc::new(OwnerLock::take(path)?) })
     }
@@ -85,7 +86,7 @@ impl Engine for SqliteEngine {
 }
 
 impl Sqlite {
-    /// Opens the store of an owner, and makes it if it does not exist.
+    /// Opens an owned store, and creates it if it does not exist.
     ///
     /// # Errors
     /// [`OpenError`]
@@ -109,7 +110,7 @@ impl Sqlite {
         Ok(Self { lock: Arc::clone(lock), connection, memory: Some(memory), log, log_pages })
     }
 
-    /// Works in one transaction, which is on disk when this returns.
+    /// Runs `work` in one transaction. Returns when the transaction is on disk.
     fn transact<T>(
         &mut self,
         now: Time,
@@ -117,7 +118,7 @@ impl Sqlite {
     ) -> Result<T, StoreError> {
         let result = self.try_transact(now, work);
         if result.is_err() {
-            // What is in memory may be ahead of the store.
+            // The state in memory may differ from the store.
             self.memory = None;
         }
         result.map_err(store_error)
@@ -140,16 +141,16 @@ impl Sqlite {
     }
 
     fn checkpoint(&self, pragma: &str) -> rusqlite::Result<()> {
-        // It answers whether a reader was in the way, which is no error: the next one goes on.
+        // The result says whether a reader was in the way. That is no error: the next checkpoint continues.
         self.connection.query_row(pragma, [], |_row| Ok(()))
     }
 
-    /// Gives some free pages back to the disk, if there are many.
+    /// Returns some free pages to the disk, if many are free.
     fn vacuum(&self) -> rusqlite::Result<()> {
         let free = self.ask("pragma freelist_count")?;
         let pages = self.ask("pragma page_count")?;
         if free > VACUUM_STEP && free > pages.checked_div(FREE_PART).unwrap_or(0) {
-            // Each step of this statement gives one page back.
+            // Each step of this statement returns one page.
             let mut vacuum = self.connection.prepare(&format!("pragma incremental_vacuum({VACUUM_STEP})"))?;
             let mut steps = vacuum.query([])?;
             while steps.next()?.is_some() {}
@@ -216,8 +217,9 @@ fn loaded<'m>(memory: &'m mut Option<Memory>, connection: &Connection) -> rusqli
     }
 }
 
-/// Moves all of the log into the file, so that nothing depends on what a failed sync has left of the log: the system may have
-/// forgotten to write some of it, and a later sync would not say so.
+/// Moves all of the log into the file. After a failed sync, the system may have dropped pages of the log
+/// without writing them, and a later sync would not report it. With an empty log, nothing depends on such
+/// pages.
 fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     match connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get::<_, i64>(0))? {
         0 => Ok(()),
@@ -228,9 +230,9 @@ fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Looks for damage in a store that has failed, for a bounded time.
+/// Searches a failed store for damage, for a bounded time.
 fn quick_check(connection: &mut Connection) -> rusqlite::Result<()> {
-    /// The instructions of SQLite's machine between two looks at the clock.
+    /// How many of SQLite's instructions run between two readings of the clock.
     const INSTRUCTIONS: i32 = 100_000;
     let end = Instant::now().checked_add(CHECK_PATIENCE);
     connection.progress_handler(INSTRUCTIONS, Some(move || end.is_none_or(|end| Instant::now() >= end)))?;
@@ -242,7 +244,7 @@ fn quick_check(connection: &mut Connection) -> rusqlite::Result<()> {
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
             Some(damage),
         )),
-        // As far as it has come, the store is whole.
+        // The part of the store that was checked is intact.
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(()),
         Err(error) => Err(error),
     }

@@ -1,4 +1,4 @@
-//! Shell. The numbers of routes and destinations in the store.
+//! Shell. The numbers that routes and destinations have in the store.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::queue::event::{RouteName, Upstream};
 use crate::queue::store::Destination;
 
-/// The numbers that the writer knows.
+/// The numbers that the writer has read or given.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     routes: HashMap<RouteName, i64>,
@@ -15,7 +15,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The number of a route, which gets one if it has none.
+    /// The number of a route. A route without a number gets one.
     pub(super) fn route(&mut self, connection: &Connection, route: &RouteName) -> rusqlite::Result<i64> {
         if let Some(number) = self.routes.get(route) {
             return Ok(*number);
@@ -31,7 +31,7 @@ impl Names {
         Ok(number)
     }
 
-    /// The number of a destination, which gets one if it has none.
+    /// The number of a destination. A destination without a number gets one.
     pub(super) fn destination(
         &mut self,
         connection: &Connection,

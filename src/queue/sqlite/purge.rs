@@ -1,4 +1,4 @@
-//! Shell. The removal of what has been kept for long enough, in bounded steps.
+//! Shell. Removes rows whose retention has ended, in bounded steps.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::queue::store::Retention;
 use crate::queue::time::Time;
 
 impl Work<'_> {
-    /// Removes at most `most` rows of what has been kept for long enough. The caller commits.
+    /// Removes at most `most` rows whose retention has ended. The caller commits.
     pub(super) fn purge(&mut self, retention: Retention, most: usize) -> rusqlite::Result<usize> {
         let Retention { delivered, info, dead } = retention;
         let over = |kind, age| match self.before(age) {
@@ -36,7 +36,7 @@ impl Work<'_> {
         Ok(removed)
     }
 
-    /// The time before now by an age. `None` if that is before all times.
+    /// The present time minus `age`. `None` if that is before 1970.
     fn before(&self, age: Duration) -> Option<i64> {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         self.now.millis().checked_sub(age).map(Time::from_millis).map(of_time)

@@ -1,4 +1,4 @@
-//! Shell. The view that only reads: what is due, and what is asked of a request's path.
+//! Shell. The read-only view: due deliveries, and the questions that serving a request asks.
 
 use std::collections::HashSet;
 
@@ -26,7 +26,7 @@ impl SqliteReader {
         Self { connection }
     }
 
-    /// Reads in one transaction, so that all of it is of one moment.
+    /// Runs `work` in one transaction, so it sees the store at one moment.
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let all = || {
             let transaction = self.connection.unchecked_transaction()?;
@@ -96,7 +96,7 @@ impl Reader for SqliteReader {
     }
 }
 
-/// A row of what is due, before its event is read.
+/// A row of a due delivery, before its event is read.
 struct Row {
     id: i64,
     event: i64,
@@ -167,7 +167,7 @@ fn due(connection: &Connection, query: &DueQuery<'_>) -> rusqlite::Result<Due> {
     Ok(due)
 }
 
-/// The event of a delivery, if it is whole and belongs to it.
+/// The event of a delivery, if the record is intact and belongs to the delivery.
 fn read_delivery(
     connection: &Connection,
     row: &Row,
@@ -189,8 +189,8 @@ fn read_delivery(
     })
 }
 
-/// An event with its content, or only its id if the record is damaged, and the number of its route. `None` if it or its content
-/// is not there.
+/// An event with its content, and the number of its route. If the record is damaged, only the event's id.
+/// `None` if the event or its content is missing.
 type Read = Option<(Result<StoredEvent, Option<EventId>>, i64)>;
 
 fn read_event(connection: &Connection, event: i64) -> rusqlite::Result<Read> {

@@ -1,22 +1,22 @@
-//! Shell. The events of which nothing is queued, and the removal of rows.
+//! Shell. The removal of rows, and the list of events without queued deliveries.
 
 use rusqlite::{Connection, params};
 
-/// What is removed of an event of which nothing is queued.
+/// What is removed next of an event without queued deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It was delivered: its content.
+    /// The event was delivered: its content is removed.
     Delivered,
-    /// It was delivered, and its content is gone: what is known of it.
+    /// The event was delivered and its content is gone: its facts are removed.
     Known,
-    /// It has a dead letter: all of it.
+    /// The event has a dead letter: all of the event is removed.
     Dead,
 }
 
 impl Kind {
     const ALL: [Self; 3] = [Self::Delivered, Self::Known, Self::Dead];
 
-    /// Its number in the store.
+    /// The kind's number in the store.
     pub(super) const fn number(self) -> i64 {
         match self {
             Self::Delivered => 0,
@@ -26,14 +26,14 @@ impl Kind {
     }
 }
 
-/// Notes that nothing of an event is queued since this time.
+/// Notes that the event has had no queued delivery since `at`.
 pub(super) fn finish(connection: &Connection, kind: Kind, at: i64, event: i64) -> rusqlite::Result<()> {
     let sql = "insert or ignore into finished (kind, at, event) values (?1, ?2, ?3)";
     connection.prepare_cached(sql)?.execute(params![kind.number(), at, event])?;
     Ok(())
 }
 
-/// Takes [`finish`] back, of whichever kind it is by now.
+/// Removes the note that [`finish`] made, whichever kind it has by now.
 pub(super) fn unfinish(connection: &Connection, at: i64, event: i64) -> rusqlite::Result<()> {
     let sql = "delete from finished where kind = ?1 and at = ?2 and event = ?3";
     for kind in Kind::ALL {
@@ -42,7 +42,8 @@ pub(super) fn unfinish(connection: &Connection, at: i64, event: i64) -> rusqlite
     Ok(())
 }
 
-/// The events of a kind since `until` or longer, the first ones first: the time and the event's number.
+/// The events of a kind that have had no queued delivery since `until` or before, the earliest first: the
+/// time and the event's number.
 pub(super) fn since(
     connection: &Connection,
     kind: Kind,
@@ -63,7 +64,7 @@ pub(super) fn remove_content(connection: &Connection, at: i64, event: i64) -> ru
     finish(connection, Kind::Known, at, event)
 }
 
-/// Removes duplicate keys that have ended to count.
+/// Removes duplicate keys that no longer count.
 pub(super) fn forget_seen(connection: &Connection, now: i64, most: usize) -> rusqlite::Result<usize> {
     let sql =
         "delete from seen where (route, key) in (select route, key from seen where until <= ?1 limit ?2)";

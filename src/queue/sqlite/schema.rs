@@ -1,4 +1,4 @@
-//! Shell. The schema of the store, and how a connection to it is set up.
+//! Shell. The schema of the store, and the settings of its connections.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -17,10 +17,10 @@ const VERSION: i64 = 1;
 /// The oldest version of SQLite whose write-ahead log is safe.
 const OLDEST_LIBRARY: i32 = 3_051_003;
 
-/// How long a statement waits for another connection of this process.
+/// How long a statement waits for a lock of another connection in this process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The settings of the connection that writes. A checkpoint is the caller's.
+/// The settings of the connection that writes. The caller starts every checkpoint.
 const WRITER: &str = "
     pragma page_size = 4096;
     pragma auto_vacuum = incremental;
@@ -49,9 +49,10 @@ const READER: &str = "
 
 /// The tables of version 1.
 ///
-/// What changes is apart from what does not, and content stands alone, so that a list reads no content and a change rewrites
-/// none. `delivery.ready` is 1 for a queued delivery that is the first of its lane or in no lane: only those can become due, and
-/// the indexes of those are small. `finished` has the events of which nothing is queued, by what purging them means.
+/// Columns that change are in other tables than columns that do not. Content has its own table: a list reads
+/// no content, and a change rewrites none. `delivery.ready` is 1 for a queued delivery that is the first of
+/// its lane or has no lane. Only ready deliveries can become due, and their indexes are small. `finished`
+/// lists the events without queued deliveries, by the kind of their next removal.
 const TABLES: &str = "
     create table route (
         number integer primary key,
@@ -149,7 +150,8 @@ const TABLES: &str = "
     ) without rowid;
 ";
 
-/// Opens the connection that writes, makes the tables if the store is new, and migrates them if they are older.
+/// Opens the connection that writes. Creates the tables of a new store, and migrates the tables of an older
+/// one.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < OLDEST_LIBRARY {
         return Err(OpenError::OldLibrary(rusqlite::version()));
@@ -158,7 +160,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::Failed(path.to_owned(), Box::new(error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    // Asked for before anything is changed: a newer store is left as it is.
+    // The version is read before any change: a newer store is left as it is.
     let version = version(&connection).map_err(failed)?;
     if version > VERSION {
         return Err(OpenError::Newer(path.to_owned(), version));
@@ -186,22 +188,23 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("pragma user_version", [], |row| row.get(0))
 }
 
-/// Brings the tables from a version to the present one, in one transaction.
+/// Migrates the tables from version `from` to the present version, in one transaction.
 fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     if from == VERSION {
         return Ok(());
     }
     let transaction = connection.transaction()?;
-    // There is no older version than 1: 0 is an empty file.
+    // No version is older than 1: version 0 is an empty file.
     transaction.execute_batch(TABLES)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }
 
-/// Makes the store's file, if there is none, and lets only its owner read it. SQLite gives the files beside it the same mode.
+/// Creates the store's file if there is none, and lets only its owner read it. SQLite gives the files beside
+/// it the same mode.
 fn make_private(path: &Path) -> io::Result<()> {
     if !path.try_exists()? {
-        // Nothing has opened the store yet, so closing the file gives up no lock.
+        // No connection has opened the store yet, so closing the file releases no lock.
         drop(create(path)?);
     }
     for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {

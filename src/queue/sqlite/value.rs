@@ -1,4 +1,4 @@
-//! Pure. How the values of columns are written and read.
+//! Pure. Writes and reads the values of columns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::queue::id::EventId;
 use crate::queue::store::{Class, DeadCause, State};
 use crate::queue::time::Time;
 
-/// `state` of a queued delivery. The queries name these numbers.
+/// The value of `state` for a queued delivery. The queries contain this number.
 pub(super) const QUEUED: i64 = 0;
 
 /// The number of a state.
@@ -28,7 +28,7 @@ pub(super) const fn of_state(state: State) -> i64 {
     }
 }
 
-/// The state with a number. A number of no state is a damaged one.
+/// The state with this number. An unknown number means a damaged row.
 pub(super) const fn state(number: i64) -> State {
     match number {
         0 => State::Queued,
@@ -48,7 +48,7 @@ pub(super) const fn of_class(class: Class) -> i64 {
     }
 }
 
-/// The class with a number. A number of no class is the last one's.
+/// The class with this number. An unknown number means the last class.
 pub(super) const fn class(number: i64) -> Class {
     match number {
         0 => Class::New,
@@ -57,17 +57,17 @@ pub(super) const fn class(number: i64) -> Class {
     }
 }
 
-/// A number that does not fit is the greatest that does.
+/// The number for a column. A number that does not fit becomes the greatest one.
 pub(super) fn of_number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A negative number is zero: a counter has none.
+/// The number of a column. A negative number becomes zero: a counter has none.
 pub(super) fn number(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// A number that fits into 32 bits.
+/// The number of a column, in 32 bits. A number that does not fit becomes the greatest one.
 pub(super) fn small(wide: i64) -> u32 {
     u32::try_from(number(wide)).unwrap_or(u32::MAX)
 }
@@ -84,7 +84,8 @@ pub(super) fn of_duration(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Ties a delivery to its event and its destination, so that a flipped bit in one of the numbers delivers no other event.
+/// A hash that ties a delivery to its event and its destination. A flipped bit in one of the numbers cannot
+/// deliver another event.
 pub(super) fn seal(delivery: i64, event: i64, destination: i64, id: EventId) -> i64 {
     let mut hash = Sha256::new();
     for number in [delivery, event, destination] {
@@ -96,7 +97,7 @@ pub(super) fn seal(delivery: i64, event: i64, destination: i64, id: EventId) -> 
     i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The columns of an event and its route that [`info`] reads, from `event e join route r`.
+/// The columns that [`info`] reads of an event and its route, from `event e join route r`.
 pub(super) const INFO: &str = "e.id, e.received, r.path, r.model, e.scheme, e.secret, e.model, e.client, e.method, e.target, \
     e.digest, e.lane, e.duplicate, e.duplicate_until, e.length, e.checksum, e.route, e.seq";
 
@@ -110,11 +111,11 @@ pub(super) mod column {
     pub(in super::super) const ROUTE: usize = 16;
     /// The number of the event.
     pub(in super::super) const SEQ: usize = 17;
-    /// The first column that a query adds.
+    /// The first column that a query adds to these.
     pub(in super::super) const MORE: usize = 18;
 }
 
-/// Reads what is known of an event.
+/// Reads the facts of an event.
 pub(super) fn info(row: &Row<'_>) -> rusqlite::Result<EventInfo> {
     let duplicate: Option<[u8; 32]> = row.get(12)?;
     let until: Option<i64> = row.get(13)?;
@@ -134,7 +135,7 @@ pub(super) fn info(row: &Row<'_>) -> rusqlite::Result<EventInfo> {
     })
 }
 
-/// Reads a route's path, and its model from the next column.
+/// Reads a route: its path from the column `first`, its model from the next column.
 pub(super) fn route(row: &Row<'_>, first: usize) -> rusqlite::Result<RouteName> {
     let path: String = row.get(first)?;
     let model: Option<String> = row.get(first.saturating_add(1))?;
@@ -145,7 +146,7 @@ pub(super) fn upstream(text: &str) -> Upstream {
     Upstream::read(text)
 }
 
-/// The order key of a column: what was stored is short enough to be the same again.
+/// The order key of a column. The stored text is short, so [`OrderKey::new`] returns it unchanged.
 pub(super) fn order(text: Option<String>) -> Option<OrderKey> {
     text.map(|text| OrderKey::new(&text))
 }

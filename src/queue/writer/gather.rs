@@ -1,4 +1,4 @@
-//! Shell. The commands of one commit, and what is to be recorded with the next.
+//! Shell. The commands of one commit, and the records for the next commit.
 
 use tokio::sync::oneshot;
 
@@ -10,10 +10,11 @@ use crate::queue::store::{Change, Completion, DeliveryId, Settled};
 /// The most commands of one commit.
 pub(super) const MOST_COMMANDS: usize = 1024;
 
-/// The bytes of events after which a commit takes no more. They are in the memory budget.
+/// The size of the gathered events that ends the gathering. The memory budget bounds these bytes.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 
-/// The most records that are kept while the store fails. Those beyond are lost, and their deliveries made once more.
+/// The most records that are kept while the store fails. Further records are lost, and their deliveries are
+/// made again.
 const MOST_UNSAVED: usize = 16 * 1024;
 
 /// An event that waits for its commit.
@@ -24,9 +25,9 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Refuses it.
+    /// Refuses the event.
     pub(super) fn refuse(self, why: Refused) {
-        // A request that is gone hears nothing.
+        // A request that was given up hears nothing.
         let _gone = self.reply.send(Err(why));
     }
 }
@@ -38,7 +39,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Answers it.
+    /// Answers the change.
     pub(super) fn answer(self, answer: Result<u64, Refused>) {
         let _gone = self.reply.send(answer);
     }
@@ -50,7 +51,7 @@ pub(super) struct Completed {
     pub(super) reply: oneshot::Sender<Result<Settled, Refused>>,
 }
 
-/// What is asked for in one commit.
+/// The commands that are gathered for one commit.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) events: Vec<Waiting>,
@@ -59,7 +60,7 @@ pub(super) struct Gathered {
     bytes: u64,
 }
 
-/// What has happened and is to be recorded. It is kept until it is on disk.
+/// Records that are not on disk yet. Each is kept until it is.
 #[derive(Default)]
 pub(super) struct Unsaved {
     pub(super) completions: Vec<Completed>,
@@ -94,7 +95,7 @@ impl Gathered {
         }
     }
 
-    /// Whether the commit takes no more.
+    /// Whether the commit takes no further command.
     pub(super) fn is_full(&self) -> bool {
         self.commands >= MOST_COMMANDS || self.bytes >= MOST_BYTES
     }
@@ -117,7 +118,7 @@ impl Unsaved {
         completions.is_empty() && seen.is_empty() && damaged.is_empty()
     }
 
-    /// Takes at most `most` records of each kind, the first ones.
+    /// Takes the first `most` records of each kind.
     pub(super) fn take(&mut self, most: usize) -> Self {
         Self {
             completions: take(&mut self.completions, most),
@@ -126,7 +127,7 @@ impl Unsaved {
         }
     }
 
-    /// Puts records back that were not committed, before the others.
+    /// Puts records that were not committed back, before the other records.
     pub(super) fn put_back(&mut self, records: Self) {
         let Self { completions, seen, damaged } = records;
         self.completions.splice(..0, completions);
@@ -135,7 +136,7 @@ impl Unsaved {
     }
 }
 
-/// Adds a record if there is room, and gives it back otherwise.
+/// Adds a record. Gives the record back if there is no room.
 fn push<T>(records: &mut Vec<T>, record: T) -> Result<(), T> {
     if records.len() >= MOST_UNSAVED {
         return Err(record);

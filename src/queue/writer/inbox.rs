@@ -1,4 +1,4 @@
-//! Shell. What the writer waits for: commands, a time, and the end.
+//! Shell. Waits for a command, a time, or the end of the writer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::queue::handle::Command;
 
-/// The commands of the writer. It belongs to one thread, which waits without a runtime.
+/// The commands of the writer. One thread owns the inbox, and waits without a runtime.
 pub(super) struct Inbox {
     commands: Receiver<Command>,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -21,26 +21,26 @@ pub(super) struct Inbox {
 
 /// Why a wait has ended.
 pub(super) enum Woken {
-    /// There is a command.
+    /// A command has arrived.
     By(Command),
-    /// The time has come.
+    /// The deadline has passed.
     Late,
-    /// There is no command any more, and none will come.
+    /// No command is left, and none will arrive.
     Ended,
 }
 
 impl Inbox {
-    /// The commands until all senders are gone, or until `stop` and all that had come by then.
+    /// The commands until all senders are gone. After `stop`, only the commands that had arrived by then.
     pub(super) fn new(commands: Receiver<Command>, stop: CancellationToken) -> Self {
         Self { commands, stopped: Box::pin(stop.cancelled_owned()), is_closed: false }
     }
 
-    /// A command that has come already.
+    /// A command that has already arrived.
     pub(super) fn next(&mut self) -> Option<Command> {
         self.commands.try_recv().ok()
     }
 
-    /// Whether no command has come.
+    /// Whether no command waits.
     pub(super) fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }

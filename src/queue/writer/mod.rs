@@ -1,8 +1,8 @@
 //! Shell. The writer: the thread that owns the store.
 //!
-//! It commits everything that waits in one transaction, and then answers. While the disk syncs, the next commit gathers, so
-//! there is no timer that waits for more. After a failure of the engine nothing is acknowledged until the store has been opened
-//! again and looked through.
+//! The writer commits all waiting commands in one transaction, and then answers them. While the disk syncs,
+//! new commands gather for the next commit, so no timer has to wait for more. After a failure of the store,
+//! nothing is acknowledged until the store has been opened again and checked.
 
 mod gather;
 mod inbox;
@@ -35,54 +35,54 @@ use crate::runtime::control::Control;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::upstream::error::chain;
 
-/// The waits before a store that has failed is opened again: the first, and the longest.
+/// The waits before a failed store is opened again: the first wait, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The longest such wait while the disk is full: it may have room again at any moment.
+/// The longest such wait while the disk is full: the disk may have room again at any moment.
 const BACK_OFF_FULL: Duration = Duration::from_millis(500);
 
-/// How long nothing must come before the work for such a moment is done.
+/// How long no command must arrive before the work for an idle moment begins.
 const REST: Duration = Duration::from_millis(200);
 
-/// The time between two looks at what has been kept for long enough.
+/// The time between two purges.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The rows of one step of that.
+/// The most rows that one purge step removes.
 const PURGE_STEP: usize = 200;
 
-/// The steps by which room is made for events that do not fit.
+/// The most purge steps that make room for events that do not fit.
 const RECLAIM_STEPS: usize = 20;
 
-/// How long after room could not be made it is not tried again.
+/// The pause after an attempt to make room has failed.
 const RECLAIM_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The time between two looks whether a full disk has room again.
+/// The time between two checks of whether a full disk has room again.
 const FULL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The records of one commit while the disk is full. The ballast has room for them.
+/// The most records of one commit while the disk is full. The ballast has room for them.
 const FEW: usize = 64;
 
-/// The largest event that is handed to its delivery in memory. Larger ones are read from the store.
+/// The largest event that is handed to the deliveries in memory. A larger event is read from the store.
 const LARGEST_HANDED: u64 = 64 << 10;
 
-/// The time after which deliveries are told again of what they had no room for.
+/// The time after which a message is sent to the deliveries again, if they had no room for it.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
 
-/// What the writer works with.
+/// The parts that a writer needs.
 pub struct Plan {
     /// Opens the store.
     pub engine: Box<dyn Engine>,
-    /// Its end of the handle.
+    /// The writer's end of the handle.
     pub end: WriterEnd,
-    /// What fits.
+    /// The limits of the store.
     pub limits: Limits,
-    /// How long things are kept.
+    /// How long events are kept.
     pub retention: Retention,
-    /// The limits and times of the configuration in force; `None` leaves them as they are.
+    /// The present limits and times of the configuration; `None` leaves them unchanged.
     pub in_force: Box<dyn Fn() -> Option<Settings> + Send>,
-    /// The disk, if the store is on one of this machine.
+    /// The disk, if the store is on a disk of this machine.
     pub disk: Option<Disk>,
-    /// Ends the writer, once it has committed what has come.
+    /// Ends the writer, once it has committed the commands that have arrived.
     pub stop: CancellationToken,
 }
 
@@ -95,28 +95,28 @@ pub struct Writer {
     retention: Retention,
     in_force: Box<dyn Fn() -> Option<Settings> + Send>,
     disk: Option<Disk>,
-    /// `None` after it has failed, until it has been opened again.
+    /// The open store. `None` from a failure until the store is opened again.
     store: Option<Box<dyn Store>>,
     statistics: Statistics,
     unsaved: Unsaved,
     health: Health,
-    /// Upstreams that deliveries had no room to be told of.
+    /// The destinations that the deliveries had no room to be told of.
     untold: BTreeSet<Destination>,
-    /// Whether the disk was full, so that the ballast is gone.
+    /// Whether the disk was full and the ballast was removed.
     is_short: bool,
     reclaim_at: Instant,
     purge_at: Instant,
-    /// When the work for a moment without events is done; `None` if there is none.
+    /// When the work for an idle moment is due; `None` if there is none.
     rest_at: Option<Instant>,
     reopen_at: Instant,
     back_off: Duration,
 }
 
-/// Opens the store of `[queue]`. `max_queued` says what a route may have queued, and `in_force` what the limits are, by the
-/// configuration of the moment. The writer ends after `stop`, or when every handle is gone.
+/// Opens the store of `[queue]`. `max_queued` gives the most queued bytes of a route. `in_force` gives the
+/// limits. Both follow the present configuration. The writer ends after `stop`, or when every handle is gone.
 ///
 /// # Errors
-/// [`OpenError`], with its end of the handle.
+/// [`OpenError`], with the writer's end of the handle.
 pub fn open(
     settings: &config::Queue,
     max_queued: Box<dyn Fn(&RouteName) -> u64 + Send>,
@@ -159,7 +159,7 @@ impl Writer {
     /// Opens the store.
     ///
     /// # Errors
-    /// [`OpenError`], with its end of the handle.
+    /// [`OpenError`], with the writer's end of the handle.
     pub fn open(plan: Plan) -> Result<Self, (OpenError, WriterEnd)> {
         let Plan { mut engine, mut end, limits, retention, in_force, disk, stop } = plan;
         let store = match engine.open(Check::No) {
@@ -191,7 +191,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Works until the end. What has come by then is committed.
+    /// Runs the writer until it ends. Commits the commands that have arrived by then.
     pub fn run(mut self) {
         loop {
             let deadline = self.deadline();
@@ -219,7 +219,7 @@ impl Writer {
         self.finish();
     }
 
-    /// When something is to be done even if no command comes.
+    /// When the writer has work to do even if no command arrives.
     fn deadline(&self) -> Option<Instant> {
         let now = Instant::now();
         let after = |wait: Duration| now.checked_add(wait);
@@ -230,7 +230,7 @@ impl Writer {
         [of_store, rest, tell, full].into_iter().flatten().min()
     }
 
-    /// Commits what was gathered, with what is to be recorded, and answers.
+    /// Commits the gathered commands and the unsaved records, and answers.
     fn commit(&mut self, mut gathered: Gathered) {
         if self.store.is_none() {
             gathered.refuse(Refused::Unavailable);
@@ -252,7 +252,7 @@ impl Writer {
         }
     }
 
-    /// Writes one transaction with at most `most` records. `None` if there was nothing to write.
+    /// Writes one transaction with at most `most` records. `None` if there is nothing to write.
     fn write(&mut self, gathered: &Gathered, most: usize) -> Result<Option<Committed>, StoreError> {
         let Some(store) = &mut self.store else { return Ok(None) };
         if gathered.events.is_empty() && gathered.changes.is_empty() && self.unsaved.is_empty() {
@@ -292,10 +292,10 @@ impl Writer {
         }
     }
 
-    /// Answers what was committed, and tells the deliveries.
+    /// Answers the committed commands, and tells the deliveries.
     fn answer(&mut self, gathered: Gathered, committed: Committed) {
         let Gathered { events, changes, .. } = gathered;
-        // Before the answers: a request that comes after one of them finds that events wait.
+        // This comes before the answers: a request that follows an answer finds that events wait.
         self.publish();
         let mut stored = Vec::with_capacity(events.len());
         for (waiting, ids) in events.into_iter().zip(committed.deliveries) {
@@ -317,7 +317,7 @@ impl Writer {
             self.deliver(*event, &ids, &mut ready);
             drop(memory);
         }
-        // Once for each destination, however many of its events were committed.
+        // Each destination is told once, however many of its events were committed.
         ready.into_iter().for_each(|destination| self.look(destination));
         if let Some(store) = &mut self.store
             && let Err(error) = store.between_commits()
@@ -326,8 +326,8 @@ impl Writer {
         }
     }
 
-    /// Hands the deliveries of an event over: in memory where they are due for certain. The destinations of the others become
-    /// `ready`.
+    /// Hands the deliveries of an event over in memory, if they are certainly due. The destinations of the
+    /// others are added to `ready`.
     fn deliver(&mut self, event: Event, ids: &[DeliveryId], ready: &mut BTreeSet<Destination>) {
         let route = event.info().route.clone();
         let destinations =
@@ -353,14 +353,14 @@ impl Writer {
         }
     }
 
-    /// Tells the deliveries to look into the store.
+    /// Tells the deliveries to search the store.
     fn look(&mut self, destination: Destination) {
         if !self.end.hand(Handed::Look(destination.clone())) {
             self.untold.insert(destination);
         }
     }
 
-    /// Tells the deliveries again of what they had no room for.
+    /// Sends the messages again that the deliveries had no room for.
     fn tell_again(&mut self) {
         while let Some(destination) = self.untold.pop_first() {
             if !self.end.hand(Handed::Look(destination.clone())) {
@@ -370,7 +370,7 @@ impl Writer {
         }
     }
 
-    /// Lets the events through that fit, and refuses the others.
+    /// Admits the events that fit, and refuses the others.
     fn admit(&mut self, waiting: Vec<Waiting>) -> Result<Vec<Waiting>, (Vec<Waiting>, EngineError)> {
         if waiting.is_empty() {
             return Ok(waiting);
@@ -396,7 +396,7 @@ impl Writer {
         Ok(admitted)
     }
 
-    /// Makes room by removing what has been delivered, and by emptying the log.
+    /// Makes room: removes delivered events, and empties the log.
     fn reclaim(&mut self, sizes: u64, events: usize) -> Result<(), EngineError> {
         if Instant::now() < self.reclaim_at {
             return Ok(());
@@ -404,7 +404,8 @@ impl Writer {
         let early = Retention { delivered: Duration::ZERO, ..self.retention };
         for _ in 0..RECLAIM_STEPS {
             let Some(store) = &mut self.store else { return Ok(()) };
-            // On a full disk the log cannot grow: what has been delivered is removed when there is room.
+            // On a full disk the log cannot grow. Then delivered events are removed later, when there is
+            // room.
             let removed = store.purge(now(), early, PURGE_STEP).or_else(unless_full)?;
             store.idle().or_else(unless_full)?;
             match store.statistics() {
@@ -422,7 +423,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Records what it can on a full disk: the ballast makes room for that. New events are refused.
+    /// Records as much as possible on a full disk, in the room of the ballast. Refuses new events.
     fn make_do(&mut self, gathered: Gathered) {
         let Gathered { events, changes, .. } = gathered;
         events.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
@@ -450,9 +451,9 @@ impl Writer {
         self.judge();
     }
 
-    /// Closes the store after a failure. What waits is refused, and what has happened is kept.
+    /// Closes the store after a failure. Refuses the waiting commands, and keeps the unsaved records.
     fn fail(&mut self, gathered: Gathered, error: EngineError) {
-        // Before anything is answered: who hears of the failure finds it published.
+        // This comes before the answers: a request that hears of the failure finds it published.
         self.close();
         error!(
             error = chain(&*error),
@@ -475,10 +476,10 @@ impl Writer {
         self.set_health(Health::Failing);
     }
 
-    /// Takes note of what failed beside a commit.
+    /// Handles an error of work besides a commit.
     fn note(&mut self, error: StoreError) {
         match error {
-            // A checkpoint goes on when there is room.
+            // The checkpoint continues when there is room.
             StoreError::Full => {}
             StoreError::Failed(error) => self.fail(Gathered::default(), error),
         }
@@ -501,7 +502,7 @@ impl Writer {
         }
     }
 
-    /// Publishes a store that was opened, and tells the deliveries what waits in it.
+    /// Publishes an opened store, and tells the deliveries which destinations wait.
     fn use_store(&mut self, store: Box<dyn Store>) {
         match store.reader().and_then(|reader| Ok([reader, store.reader()?])) {
             Ok(readers) => self.end.set_readers(Some(readers)),
@@ -517,7 +518,7 @@ impl Writer {
         waits.into_iter().for_each(|destination| self.look(destination));
     }
 
-    /// Publishes what the store holds.
+    /// Publishes the store's statistics.
     fn publish(&mut self) {
         let Some(store) = &mut self.store else { return };
         match store.statistics() {
@@ -530,7 +531,7 @@ impl Writer {
         }
     }
 
-    /// Publishes the state of the store.
+    /// Publishes the store's health.
     fn judge(&mut self) {
         if self.store.is_none() {
             return;
@@ -546,7 +547,7 @@ impl Writer {
             match health {
                 Health::Full => warn!("the queue is full: new events are refused"),
                 Health::Well => info!("the queue takes events"),
-                // What has failed is in the log already.
+                // The failure was logged before.
                 Health::Failing => {}
             }
         }
@@ -561,7 +562,7 @@ impl Writer {
         is_there
     }
 
-    /// Work beside commands. Each piece of it is short.
+    /// Does the work besides commands. Each piece is short.
     fn maintain(&mut self) {
         let at = Instant::now();
         self.tell_again();
@@ -588,7 +589,7 @@ impl Writer {
         }
     }
 
-    /// Removes some of what has been kept for long enough.
+    /// Removes some rows whose retention has ended.
     fn purge(&mut self) {
         let Some(store) = &mut self.store else { return };
         match store.purge(now(), self.retention, PURGE_STEP) {
@@ -607,7 +608,7 @@ impl Writer {
         }
     }
 
-    /// Work for a moment without events. It goes on for as long as it gives room back.
+    /// Does the work for an idle moment. Repeats it as long as it frees room.
     fn rest(&mut self) {
         let before = self.statistics.bytes;
         let Some(store) = &mut self.store else { return };
@@ -623,7 +624,7 @@ impl Writer {
         }
     }
 
-    /// Commits what is left, and closes the store.
+    /// Commits the remaining commands, and closes the store.
     fn finish(&mut self) {
         if self.store.is_none() && !self.unsaved.is_empty() {
             self.reopen();
@@ -633,17 +634,17 @@ impl Writer {
         if let Some(mut store) = self.store.take()
             && let Err(error) = store.idle()
         {
-            // The log is whole: the next start reads it.
+            // The log is intact: the next start reads it.
             warn!(error = chain(&error), "the queue's log is left as it is");
         }
         self.end.set_health(Health::Failing);
     }
 }
 
-/// An error of an engine.
+/// An error of a store's library.
 type EngineError = Box<dyn Error + Send + Sync>;
 
-/// Goes on with nothing where the disk is full.
+/// On a full disk, returns the default instead of the error.
 fn unless_full<T: Default>(error: StoreError) -> Result<T, EngineError> {
     match error {
         StoreError::Full => Ok(T::default()),
