@@ -1,6 +1,7 @@
-//! Pure. The routes of the configuration, as deliveries of stored events need them.
+//! Pure. The routes of the configuration, in the form that deliveries of stored events need.
 //!
-//! A stored event names its route, and neither an address nor a secret. Both are looked up here when it is sent.
+//! A stored event holds the name of its route, but no address and no secret. Both are looked up here for each
+//! delivery.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,42 +14,42 @@ use crate::queue::event::{RouteName, Upstream};
 use crate::signature::Verifier;
 use crate::upstream::request::ForwardOptions;
 
-/// A route, as the deliveries of its stored events need it. Every route is one: events may have been stored when the route's
-/// `delivery` was another.
+/// A route, in the form that deliveries of its stored events need. Every route has this form, even if its
+/// `delivery` stores nothing now: events may have been stored under an earlier configuration.
 #[derive(Debug)]
 pub struct DeliveryRoute {
     /// The options of delivery.
     pub options: DeliveryOptions,
-    /// The verifier, for a signature that is made anew.
+    /// The verifier, which makes a new signature for a late delivery.
     pub verifier: Arc<Verifier>,
-    /// The URL that senders send to, which some schemes sign.
+    /// The URL that senders send to. Some schemes sign it.
     pub public_url: Option<String>,
-    /// The fields that a `connection` line of an answer cannot remove.
+    /// The fields that a `connection` line of a response cannot remove.
     pub kept: Vec<HeaderName>,
-    /// Its upstreams.
+    /// The upstreams of the route.
     pub upstreams: Vec<DeliveryUpstream>,
 }
 
 /// An upstream of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryUpstream {
-    /// Its name in the store.
+    /// The upstream's name in the store.
     pub upstream: Upstream,
-    /// Its address, for the log and the metrics.
+    /// The upstream's address, for the log and the metrics.
     pub address: Arc<str>,
-    /// Its number among the upstreams of the configuration.
+    /// The upstream's number among all upstreams of the configuration.
     pub slot: usize,
 }
 
 impl DeliveryRoute {
-    /// An upstream of the route, if the configuration has it.
+    /// The upstream with this name, if the configuration has it.
     #[must_use]
     pub fn upstream(&self, upstream: &Upstream) -> Option<&DeliveryUpstream> {
         self.upstreams.iter().find(|known| known.upstream == *upstream)
     }
 }
 
-/// The routes of a configuration by their names. Upstreams that are not in `upstreams` are added there.
+/// The routes of a configuration by their names. Adds every upstream that is missing from `upstreams`.
 pub(super) fn routes(
     config: &Config,
     upstreams: &mut Vec<config::Upstream>,

@@ -1,6 +1,7 @@
-//! Pure. Examines an event's signature for the operator; nothing is forwarded.
+//! Pure. Examines an event's signature for the operator. Nothing is forwarded.
 //!
-//! This is no part of a request's path: its result is a verdict, not a `Deliverable`, so it cannot reach an upstream.
+//! This is not part of a request's path. The result is a verdict, not a `Deliverable`, so it cannot reach an
+//! upstream.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,12 +25,13 @@ pub struct Examined {
     pub route: Option<Arc<str>>,
     /// The name of the secret that verifies the event, or why the event would be refused.
     pub verdict: Result<Arc<str>, Rejection>,
-    /// Whether the route is in observe mode and would forward the event in any case.
+    /// Whether the route is in observe mode. Such a route forwards the event in any case.
     pub is_observed: bool,
 }
 
 impl Gateway {
-    /// Checks an event as its route would, up to the signature: field names, path, method, length, claim, verification.
+    /// Checks an event as its route does, up to the signature: field names, path, method, length, claim,
+    /// verification.
     ///
     /// The content is not parsed: neither the model nor the requirements are checked.
     #[must_use]
@@ -79,7 +81,7 @@ fn has_lookalike_of(head: &Parts, fields: &Guarded) -> bool {
     fields.has_lookalike(head.headers.keys().map(|name| name.as_str().as_bytes()), true)
 }
 
-/// The fields of a hyper request, as `signature` reads them.
+/// The fields of a request from hyper, in the form that `signature` reads.
 struct HyperFields<'h>(&'h HeaderMap);
 
 impl Fields for HyperFields<'_> {

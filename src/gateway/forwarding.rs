@@ -1,4 +1,5 @@
-//! Pure. Forwarding a request: it waits for its upstream, unless it is given up for another one.
+//! Pure. Forwards a request and waits for its upstream. Gives up if another request needs the connection or
+//! the memory.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -18,7 +19,7 @@ use crate::upstream::response::SURPLUS;
 /// Forwards a request, and records how its upstream answered.
 ///
 /// # Errors
-/// The request was given up for another one. The inner error is the upstream's.
+/// The outer error is that the request was given up for another one. The inner error is the upstream's.
 pub(super) async fn forward<R: Resources>(
     resources: &R,
     content: &impl Content,
@@ -41,7 +42,7 @@ pub(super) async fn forward<R: Resources>(
     Ok(answer)
 }
 
-/// Waits for `work`. Gives up if the connection is evicted.
+/// Waits for `work`. Gives up if the request's connection is evicted.
 async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -51,7 +52,7 @@ async fn unless_evicted<F: Future>(content: &impl Content, mut work: Pin<&mut F>
     .await
 }
 
-/// Waits for a delivery. Gives up if its request is a holder and is shed.
+/// Waits for a delivery. Gives up if the request is a holder of memory and is shed.
 async fn unless_shed<T>(
     holder: Option<ObservedHold>,
     delivery: Pin<&mut impl Future<Output = T>>,
@@ -62,8 +63,8 @@ async fn unless_shed<T>(
     }
 }
 
-/// The memory that an observed, unverified request holds. While its upstream makes it wait, it can be shed like any
-/// unverified request.
+/// The memory that an observed, unverified request holds. While the request waits for its upstream, it can be
+/// shed like any unverified request.
 pub(super) struct ObservedHold {
     holder: Option<Arc<Holder>>,
     received: usize,
@@ -96,7 +97,7 @@ impl ObservedHold {
     }
 }
 
-/// The rejection for a failed delivery. The sender learns little; the log gets all of it.
+/// The rejection for a failed delivery. The sender's answer says little; the log has the details.
 pub(super) fn undelivered(error: &ForwardError, record: &mut Record) -> Rejection {
     record.detail = Some(chain(error));
     Rejection::from(error)

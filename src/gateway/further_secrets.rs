@@ -1,6 +1,7 @@
 //! Pure. Tries a route's further secrets on content that the first secret does not verify.
 //!
-//! The content is hashed in pieces, one request of the thread at a time, so that the thread's other tasks go on.
+//! The content is hashed in pieces, and between two pieces the thread's other tasks run. Only one request of
+//! a thread is hashed at a time.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,16 +14,19 @@ use crate::gateway::resources::{Resources, Timer as _};
 use crate::message::content::Content;
 use crate::signature::{Check, Stepped};
 
-/// Bytes that are hashed in one go: some 50 µs with the processor's SHA extensions, 300 µs without.
+/// The size of a piece. Hashing a piece takes some 50 µs with the processor's SHA extensions, and 300 µs
+/// without.
 const PIECE: usize = 64 * 1024;
 
-/// How long a request waits for the requests before it. Guards against a queue of forged content that takes longer than
-/// senders wait.
+/// The longest wait for the requests that came before. Guards against a queue of forged content that takes
+/// longer than senders wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Finds the secret that verifies the content, if one does. A check with little left to do is completed at once.
+/// Finds the secret that verifies the content, if one does. A check with little left to hash is completed at
+/// once.
 ///
-/// The content is complete but unverified. Until it verifies, it can be shed, and its connection evicted.
+/// The content is complete but not verified yet. Until it is verified, the request can be shed and its
+/// connection evicted.
 ///
 /// # Errors
 /// [`Rejection::Overloaded`]
@@ -36,7 +40,7 @@ pub(super) async fn secrets<R: Resources, C: Content, H>(
 ) -> Result<(), Rejection> {
     match check.step(PIECE) {
         Stepped::Done => Ok(()),
-        // In a box, because it is large and seldom needed.
+        // The future is boxed because it is large and seldom needed.
         Stepped::More => Box::pin(in_turn(resources, content, check, reservation, arrived)).await,
     }
 }
@@ -96,7 +100,7 @@ mod tests {
     use crate::telemetry::record::{Record, RequestId};
     use crate::upstream::error::ForwardError;
 
-    /// Another request has the turn, and keeps it.
+    /// A turn that is never given: another request keeps it.
     struct Busy;
 
     struct Unset;
@@ -223,7 +227,8 @@ mod tests {
         fn wait_for_upstream(&self, _is_authentic: bool) {}
     }
 
-    /// Otherwise a connection with forged content would stay open for as long as all the content before it takes.
+    /// If the request waited to the end, a connection with forged content would stay open while all earlier
+    /// content is hashed.
     #[test]
     fn a_request_that_waits_for_its_turn_ends_when_it_is_evicted() {
         let secret = |number: u8| Secret {

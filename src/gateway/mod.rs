@@ -1,8 +1,8 @@
 //! Pure. The path of a request through the gateway, and the configured gateway.
 //!
-//! A front end, for any version of HTTP, hands in a head and a source of content ([`Incoming`]) and gets back a [`Reply`],
-//! which is a value. Nothing here knows a front end, a socket or a runtime: clocks, timers and upstreams come in through
-//! [`Resources`]. So there is one path for all requests, and one order of checks.
+//! A front end, for any version of HTTP, hands in a head and a source of content ([`Incoming`]). It gets back
+//! a [`Reply`], which is a value. No file here knows a front end, a socket or a runtime: clocks, timers and
+//! upstreams come in through [`Resources`]. So all requests take one path, and their checks have one order.
 
 mod forwarding;
 pub mod reason;
@@ -53,12 +53,13 @@ use reply::{OwnReply, Reply, Served};
 use resources::{Delivery, Resources, UpstreamResponse};
 use route::{Route, Target, questions};
 
-/// The configured gateway: the whole configuration, compiled. It never changes; a reload builds another.
+/// The configured gateway: the whole configuration, compiled. It never changes. A reload builds another
+/// gateway.
 #[derive(Debug)]
 pub struct Gateway {
     router: Router,
     routes: Vec<Route>,
-    /// The upstreams, each once, however many routes use it.
+    /// The upstreams. An upstream that several routes use is listed once.
     upstreams: Vec<config::Upstream>,
     pace: Pace,
     access: AccessLog,
@@ -67,7 +68,7 @@ pub struct Gateway {
     set_fields: Guarded,
     labels: Labels,
     budget: Arc<Budget>,
-    /// The routes, as the deliveries of stored events need them.
+    /// The routes, in the form that deliveries of stored events need.
     deliveries: HashMap<RouteName, DeliveryRoute>,
 }
 
@@ -76,21 +77,21 @@ pub struct Gateway {
 pub struct Unfit {
     /// The route's path.
     pub route: Arc<str>,
-    /// What is wrong.
+    /// How the probe failed.
     pub fault: ProbeFault,
 }
 
 /// The field that carries the trace context (W3C Trace Context). It is forwarded like any other.
 const TRACEPARENT: &str = "traceparent";
 
-/// The log text for field names that an app could mistake for those the gateway sets.
+/// The log text for a field name that an app could read as a name of a field that the gateway sets.
 const LIKE_SET_FIELD: &str = "an app could read a field's name as that of one the gateway sets";
 const LIKE_SIGNED_FIELD: &str = "an app could read a field's name as that of one the signature needs";
 
 /// A request whose head has arrived, as a front end hands it in.
 #[derive(Debug)]
 pub struct Incoming<C> {
-    /// The head, or why it is not served.
+    /// The head, or the reason why the request is refused.
     pub head: Result<RequestHead, HeadError>,
     /// The content, as it arrives.
     pub content: C,
@@ -102,10 +103,10 @@ pub struct Incoming<C> {
     pub memory: Option<Reservation>,
 }
 
-/// Serves one request. Every request begins here, in any version of HTTP. It ends when the guard is dropped: the reply is
-/// written or given up.
+/// Serves one request. Every request begins here, in any version of HTTP. A request ends when its guard is
+/// dropped: when the reply is written or given up.
 ///
-/// There is no reply if the client disconnected before its request was complete.
+/// Returns no reply if the client disconnected before its request was complete.
 pub async fn handle<R: Resources, C: Content>(
     gateway: &Gateway,
     resources: R,
@@ -147,8 +148,8 @@ pub async fn handle<R: Resources, C: Content>(
     (reply, guard)
 }
 
-/// The path of a request. Checks run cheapest first. Nothing is read before it is needed, and nothing reaches an upstream
-/// before all of it is verified.
+/// The path of a request. The cheapest checks come first. Content is not read before it is needed. Nothing
+/// reaches an upstream before the whole request is verified.
 async fn walk<R: Resources, C: Content>(
     gateway: &Gateway,
     incoming: Incoming<C>,
@@ -202,7 +203,7 @@ async fn walk<R: Resources, C: Content>(
         Deliverable::Authentic(request) if route.stores() && !route.verifier.is_challenge(&request) => {
             let origin = gateway.origin(route)?;
             let arrived = storing::Arrived { request, client, origin, memory, received: now, verified };
-            // Boxed: it would enlarge the future of every other request.
+            // Boxed, because this future would enlarge the future of every other request.
             return Box::pin(storing::serve(resources, &content, route, arrived, record)).await;
         }
         request @ (Deliverable::Authentic(_) | Deliverable::Kept(_) | Deliverable::Observed(_)) => request,
@@ -218,8 +219,8 @@ async fn walk<R: Resources, C: Content>(
 }
 
 impl Gateway {
-    /// Compiles a configuration. `budget` and `meters` outlive it: reservations stay held and counts stay counted over a
-    /// reload.
+    /// Compiles a configuration. `budget` and `meters` outlive the gateway: a reload keeps the reservations
+    /// and the counts.
     #[must_use]
     pub fn new(
         config: &Config,
@@ -289,13 +290,13 @@ impl Gateway {
         }
     }
 
-    /// The route of this name, as the deliveries of its stored events need it.
+    /// The route with this name, in the form that deliveries of its stored events need.
     #[must_use]
     pub fn delivery_route(&self, name: &RouteName) -> Option<&DeliveryRoute> {
         self.deliveries.get(name)
     }
 
-    /// All routes, as the deliveries of stored events need them.
+    /// All routes, in the form that deliveries of stored events need.
     pub fn delivery_routes(&self) -> impl Iterator<Item = (&RouteName, &DeliveryRoute)> {
         self.deliveries.iter()
     }
@@ -331,12 +332,12 @@ impl Gateway {
         record.given_id = given.and_then(GivenId::read);
     }
 
-    /// The name of each route in the store, with the addresses of its copies.
+    /// The name of each route in the store, with the addresses of the route's copies.
     pub fn stored_names(&self) -> impl Iterator<Item = (&RouteName, &[Arc<str>])> {
         self.routes.iter().map(|route| (&route.name, route.copies.as_slice()))
     }
 
-    /// The names of the routes that store events, with the addresses of their copies.
+    /// The name of each route that stores events, with the addresses of the route's copies.
     pub fn storing_names(&self) -> impl Iterator<Item = (&RouteName, &[Arc<str>])> {
         let storing = self.routes.iter().filter(|route| route.delivery.mode != config::DeliveryMode::Direct);
         storing.map(|route| (&route.name, route.copies.as_slice()))
@@ -366,7 +367,8 @@ impl Gateway {
         Bounds { max_body: route.max_body, pace: self.pace }
     }
 
-    /// The route of the path that takes the signed model, if the content meets its requirements.
+    /// The route of this path that takes the signed model. Refuses content that does not meet the route's
+    /// requirements.
     fn select<'g>(
         &'g self,
         candidates: Candidates<'_>,

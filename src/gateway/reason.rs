@@ -1,6 +1,6 @@
-//! Pure. Why a request is refused, in one word: the one in the response, the log and the metrics.
+//! Pure. Why a request is refused, as one word. The response, the log and the metrics use the same word.
 
-/// The word for a refusal. Malformed HTTP has none.
+/// The word for a refusal. Malformed HTTP has no word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// `no_route`
@@ -67,7 +67,7 @@ impl Reason {
         }
     }
 
-    /// Whether an operator should look: the sender has done nothing wrong.
+    /// Whether an operator should look into it, because the sender has done nothing wrong.
     #[must_use]
     pub const fn is_ours(self) -> bool {
         match self {

@@ -17,14 +17,14 @@ use crate::signature::Verification;
 /// The limits of a request's content.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// The most bytes it may have.
+    /// The most bytes that the content may have.
     pub(super) max_body: u64,
-    /// How fast it must arrive.
+    /// How fast the content must arrive.
     pub(super) pace: Pace,
 }
 
-/// Receives all content of a request into `verification`. `arrived` is when the head arrived. The reservation grows with
-/// the memory that the content takes.
+/// Receives all content of a request into `verification`. `arrived` is when the head arrived. The reservation
+/// grows as the content takes more memory.
 ///
 /// # Errors
 /// [`Rejection`]: too large, too slow, no memory left, malformed, incomplete, or evicted for another client.
@@ -91,7 +91,7 @@ pub(super) async fn receive<R: Resources, C: Content>(
                     return Poll::Ready(Err(Rejection::Overloaded));
                 }
                 deadline.set_at(arrived, bounds.pace.patience(intake.verification.len()));
-                // The next read is at a later time.
+                // The clock is read again at the next poll.
                 now = None;
                 return deadline.poll_passed(cx).map(|()| Err(Rejection::BodyTimeout));
             }
@@ -105,16 +105,17 @@ pub(super) async fn receive<R: Resources, C: Content>(
 /// The size of the content.
 #[derive(Clone, Copy)]
 enum Plan {
-    /// Exactly this size, as declared.
+    /// Exactly this size. The request has declared it.
     Declared(usize),
-    /// Unknown until the end, at most `max`.
+    /// Not known before the end. At most `max`.
     Counted { max: usize },
 }
 
-/// The least memory for content that has not arrived whole.
+/// The least memory for content of which only a part has arrived.
 const LEAST_CAPACITY: usize = 1024;
 
-/// Memory grows by this factor, so that a sender holds at most a small multiple of what it really sent.
+/// Memory grows by this factor. So a sender makes the gateway hold at most a small multiple of the bytes that
+/// it has sent.
 const GROWTH: usize = 4;
 
 impl Plan {
@@ -126,12 +127,13 @@ impl Plan {
         }
     }
 
-    /// The next capacity, with `waiting` bytes to store: exactly what they need if that is all, otherwise some memory for
-    /// what follows.
+    /// The next capacity, with `waiting` bytes to store. If no more bytes follow, exactly the size of the
+    /// content; otherwise some memory for the bytes that follow.
     fn capacity_after(self, capacity: usize, waiting: usize) -> usize {
         let held = capacity.max(waiting);
         let most = match self {
-            // The byte above the limit is reserved last, because the limit may be as large as the whole budget.
+            // The byte above the limit is reserved last, because the limit may be as large as the whole
+            // budget.
             Self::Counted { max } if capacity < max => max,
             Self::Counted { .. } | Self::Declared(_) => self.ceiling(),
         };
@@ -148,7 +150,7 @@ struct Intake<'i, 'v> {
 }
 
 impl Intake<'_, '_> {
-    /// Refuses content that exceeds its limit, counting the bytes that a chunk has announced.
+    /// Refuses content that exceeds its limit. A chunk's announced bytes count before they arrive.
     fn check(&self, announced: u64) -> Result<(), Rejection> {
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         match self.plan {

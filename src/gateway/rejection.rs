@@ -1,7 +1,7 @@
 //! Pure. Every way a request is refused: its status, its public text, and whether the connection stays open.
 //!
-//! The sender and the log get two different texts. The sender's holds nothing that helps a forger: no computed tag, no
-//! secret's name, no upstream's address.
+//! The sender and the log get two different texts. The sender's text holds nothing that helps a forger: no
+//! computed tag, no name of a secret, no address of an upstream.
 
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
@@ -12,18 +12,18 @@ use crate::routing::signed_model::NoModel;
 use crate::signature::ClaimError;
 use crate::upstream::error::ForwardError;
 
-/// A refusal. The gateway answers itself; the upstream gets nothing of the request, or no more of it.
+/// A refusal. The gateway itself answers. The upstream gets nothing of the request, or no more of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// Not strict HTTP/1.x; the text, for the log, says what is wrong.
+    /// The request is not strict HTTP/1.x. The text says what is wrong, for the log.
     Malformed(&'static str),
     /// The request line is over its limit.
     TargetTooLong,
-    /// An app could parse it as another request; the text, for the log, says in what.
+    /// An app could parse the request as a different one. The text says which part, for the log.
     Ambiguous(&'static str),
-    /// Request line and fields are over their limit.
+    /// The request line and the fields together are over their limit.
     HeadTooLarge,
-    /// Request line and fields did not arrive in time.
+    /// The request line and the fields did not arrive in time.
     HeadTimeout,
     /// A transfer coding that is not supported.
     UnknownCoding,
@@ -33,11 +33,11 @@ pub enum Rejection {
     ExpectationFailed,
     /// No route has this path.
     NoRoute,
-    /// The route does not allow this method; the allowed ones, for `allow`.
+    /// The route does not allow this method. The text lists the allowed methods, for `allow`.
     MethodNotAllowed(String),
-    /// There is no well-formed claim of authenticity.
+    /// The fields have no well-formed claim of authenticity.
     Unsigned(ClaimError),
-    /// The content is over its limit, declared or counted.
+    /// The content is over its limit. Its length was declared or counted.
     BodyTooLarge,
     /// The content did not arrive in time, or not fast enough.
     BodyTimeout,
@@ -45,11 +45,11 @@ pub enum Rejection {
     Overloaded,
     /// The connection ended before the content did. No client is left to answer.
     BodyIncomplete,
-    /// The chunked coding is malformed; the text, for the log, says what is wrong.
+    /// The chunked coding is malformed. The text says what is wrong, for the log.
     MalformedContent(&'static str),
     /// The content does not verify.
     SignatureMismatch,
-    /// The route does not take the signed model, or no model could be read, for this reason.
+    /// The route does not take the signed model. Or, for this reason, no model could be read.
     ModelMismatch(Option<NoModel>),
     /// The upstream cannot be reached.
     UpstreamUnreachable,
@@ -63,7 +63,7 @@ pub enum Rejection {
     QueueUnavailable,
 }
 
-/// What the sender of a refused request gets.
+/// The part of a refusal that the sender gets.
 struct Public {
     title: &'static str,
     status: u16,
@@ -71,7 +71,7 @@ struct Public {
     problem: &'static str,
 }
 
-/// A [`Public`] built at compile time.
+/// Builds a [`Public`] at compile time.
 macro_rules! public {
     ($title:literal, $status:literal) => {
         &Public {
@@ -303,14 +303,14 @@ impl Rejection {
         }
     }
 
-    /// Whether all rejections with this content have the same fields, too.
+    /// Whether all rejections with this content have the same fields as well.
     #[must_use]
     pub fn is_uniform(&self) -> bool {
         !matches!(self, Self::MethodNotAllowed(_))
     }
 
-    /// The field that the status code calls for: `allow` (RFC 9110, 10.2.1), `www-authenticate` (11.6.1), `retry-after`
-    /// (10.2.3).
+    /// The field that the status code requires: `allow` (RFC 9110, section 10.2.1), `www-authenticate`
+    /// (section 11.6.1), or `retry-after` (section 10.2.3).
     #[must_use]
     pub fn field(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
@@ -402,7 +402,7 @@ mod tests {
         ]
     }
 
-    /// Section 4 of the contract, row by row.
+    /// The table of statuses and reasons, row by row.
     #[test]
     fn status_and_reason_are_the_contracts() {
         let rows: Vec<_> =

@@ -15,13 +15,13 @@ use crate::upstream::response::ResponseHead;
 /// The reply to a request.
 #[derive(Debug)]
 pub enum Reply<B> {
-    /// A response of the gateway's own.
+    /// A response that the gateway makes itself.
     Own(OwnReply),
     /// The upstream's response.
     Upstream {
-        /// Its head.
+        /// The head of the response.
         head: ResponseHead,
-        /// Its content.
+        /// The content of the response.
         content: UpstreamContent<B>,
     },
 }
@@ -30,9 +30,9 @@ pub enum Reply<B> {
 pub(super) enum Served<B> {
     /// The upstream's response.
     Relayed(UpstreamResponse<B>),
-    /// The gateway's own answer, to an event that is stored or a duplicate.
+    /// The gateway's own answer to an event that is stored, or that is a duplicate.
     Own(Acknowledgement),
-    /// The gateway's own answer, to a challenge.
+    /// The gateway's own answer to a challenge.
     Challenge(challenge::Answer),
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Served<B> {
 pub struct OwnReply {
     /// The status code.
     pub status: StatusCode,
-    /// The fields, without `date` and those that frame the response.
+    /// The fields, without `date` and without the fields that frame the response.
     pub fields: Fields,
     /// The content.
     pub content: Cow<'static, str>,
@@ -58,13 +58,13 @@ pub type Fields = [Option<(HeaderName, HeaderValue)>; MOST_FIELDS];
 /// Whether the connection stays open after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// It can carry another request.
+    /// The connection can carry another request.
     KeepOpen,
-    /// It must close, even if all of this request has been read.
+    /// The connection must close, even if all of this request has been read.
     Close,
 }
 
-/// The answer to a request that the gateway took upon itself. It is made of a receipt, or of the claim of a duplicate.
+/// The gateway's own acknowledgement of an event. It is made from a receipt, or for a duplicate.
 #[derive(Debug)]
 pub struct Acknowledgement {
     /// The status code.
@@ -93,14 +93,15 @@ impl Acknowledgement {
 }
 
 impl OwnReply {
-    /// An acknowledgement.
+    /// The reply with an acknowledgement.
     pub(super) fn acknowledging(Acknowledgement { status, content }: Acknowledgement) -> Self {
         let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let fields = [(!content.is_empty()).then_some(json), None, None];
         Self { status, fields, content: content.into(), after: After::KeepOpen }
     }
 
-    /// The answer to a challenge. Browsers do not take it for markup (`nosniff`), and caches do not store it.
+    /// The reply to a challenge. `nosniff` keeps browsers from reading it as HTML, and caches do not store
+    /// it.
     pub(super) fn to_challenge(answer: challenge::Answer) -> Self {
         let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let fields = match answer.media_type {
@@ -114,7 +115,8 @@ impl OwnReply {
         Self { status: StatusCode::OK, fields, content: answer.content.into(), after: After::KeepOpen }
     }
 
-    /// The answer to a refused request: problem details (RFC 9457), and the field that its status code calls for.
+    /// The reply to a refused request: problem details (RFC 9457), and the field that its status code
+    /// requires.
     pub(super) fn refusal(rejection: &Rejection) -> Self {
         let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         Self {

@@ -6,18 +6,18 @@ use crate::admission::client::ClientAddress;
 use crate::gateway::resources::Resources;
 use crate::telemetry::record::Record;
 
-/// Holds the record of a request, and emits it on drop. It is dropped when the last byte of the response is written, or
-/// when the response is given up.
+/// Holds the record of a request, and emits it on drop. The guard is dropped when the last byte of the
+/// response is written, or when the response is given up.
 #[derive(Debug)]
 pub struct RequestGuard<R: Resources> {
     /// The record of the request so far.
     pub record: Record,
     /// The bytes of the response that are not written yet.
     pub unwritten: usize,
-    /// Whether its connection was closed for another one.
+    /// Whether the request's connection was evicted.
     pub is_evicted: bool,
     begun: Instant,
-    /// The time at which the request began, by the wall clock. The clock is read once per request.
+    /// The wall-clock time at which the request began. The clock is read once per request.
     begun_at: SystemTime,
     resources: R,
 }
@@ -47,7 +47,7 @@ impl<R: Resources> RequestGuard<R> {
         (&mut self.record, &self.resources)
     }
 
-    /// Records that the client does not get the rest of its response.
+    /// Records that the client does not get the rest of the response.
     pub fn cut_short(&mut self) {
         self.record.detail = Some(cut_short(self.resources.is_draining(), self.is_evicted));
     }
@@ -56,7 +56,8 @@ impl<R: Resources> RequestGuard<R> {
 impl<R: Resources> Drop for RequestGuard<R> {
     fn drop(&mut self) {
         if self.unwritten > 0 {
-            // The last bytes of a response are content. In chunked coding, the framing counts too: a few bytes too many.
+            // The unwritten bytes count as content. In chunked coding they include framing, so `sent` can be
+            // a few bytes too low.
             let unwritten = u64::try_from(self.unwritten).unwrap_or(u64::MAX);
             self.record.sent = self.record.sent.saturating_sub(unwritten);
             if self.record.detail.is_none() {

@@ -1,4 +1,5 @@
-//! Pure. What the path of a request needs from outside: clocks, timers, upstreams, and a receiver for its record.
+//! Pure. The outside services that a request's path needs: clocks, timers, upstreams, the store, and a
+//! receiver for the record.
 
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
@@ -22,19 +23,20 @@ pub trait Timer {
     /// Sets the deadline to `after` from `start`.
     fn set_at(&mut self, start: Instant, after: Duration);
 
-    /// Ready when the deadline has passed; never ready if it is not set.
+    /// Ready when the deadline has passed. Never ready without a deadline.
     fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// What a request is served with, from its beginning to its end.
+/// The services that a request uses, from its beginning to its end.
 pub trait Resources {
-    /// The type of its timers.
+    /// The type of the timers.
     type Timer: Timer;
     /// The rest of a streaming upstream response.
     type Body;
     /// The provisional claim of an event.
     type Claim: Claim;
-    /// The turn at further secrets. While it lives, no other request of the thread has it.
+    /// The turn to hash content under further secrets. While it exists, no other request of the thread has
+    /// the turn.
     type Turn;
 
     /// The monotonic time.
@@ -49,13 +51,14 @@ pub trait Resources {
     /// A request identifier that no other request has.
     fn next_id(&self) -> RequestId;
 
-    /// Waits for the turn of a request that has much to hash. The requests of a thread take turns in the order they ask.
+    /// Waits for the turn of a request with much content to hash. Turns are given in the order of the calls.
     fn turn(&self) -> impl Future<Output = Self::Turn>;
 
     /// Yields to the thread's other tasks.
     fn pause(&self) -> impl Future<Output = ()>;
 
-    /// Forwards a request. The reservation of its head is freed once the upstream's head is built from it.
+    /// Forwards a request. The reservation of the request's head is freed when the upstream's head has been
+    /// built from it.
     ///
     /// # Errors
     /// [`ForwardError`]
@@ -70,19 +73,19 @@ pub trait Resources {
     /// A random number, for the wait before an event is tried again.
     fn random(&self) -> u64;
 
-    /// Stores an event. Its memory reservation is held until it is on disk.
+    /// Stores an event. The memory reservation is held until the event is on disk.
     ///
     /// # Errors
     /// [`Refused`]. Then the event is not stored.
     fn store(&self, event: Event, memory: Reservation) -> impl Future<Output = Result<Receipt, Refused>>;
 
-    /// Whether the circuit of a route's upstream is open, so that no attempt is spent.
+    /// Whether the circuit of a route's upstream is open. Then no direct attempt is made.
     fn is_circuit_open(&self, route: &RouteName) -> bool;
 
     /// Whether an event of the route with this order key waits to be delivered.
     fn is_waiting(&self, route: &RouteName, order: &OrderKey) -> impl Future<Output = bool>;
 
-    /// Claims an event. Waits at most `patience` for the outcome of one like it that is under way.
+    /// Claims an event. If an equal event is under way, waits at most `patience` for its outcome.
     ///
     /// # Errors
     /// [`Refused`]: the outcome did not come in time, or the store does not answer.
@@ -109,25 +112,25 @@ pub struct Delivery<'d> {
     pub target: &'d Target,
     /// The client address.
     pub client: ClientAddress,
-    /// Its memory reservation, given back when the content is really freed.
+    /// The request's memory reservation. It is given back when the memory of the content is freed.
     pub memory: Reservation,
-    /// When the upstream's time limit begins.
+    /// When the time limit for the upstream begins.
     pub at: Instant,
     /// The id of the event, if its route stores events.
     pub event: Option<EventId>,
 }
 
-/// The answer to whether an event was there before.
+/// The answer to a claim of an event.
 #[derive(Debug)]
 pub enum Claimed<C> {
-    /// The event was not there before. Until the claim ends, equal events wait.
+    /// The event is the first of its kind. Equal events wait until the claim ends.
     First(C),
-    /// It was delivered or stored within the route's time.
+    /// An equal event was delivered or stored within the route's time.
     Duplicate,
 }
 
-/// The provisional claim of an event that is the first of its kind. If it is dropped, the event was neither delivered nor
-/// stored, and the next one like it is the first.
+/// The provisional claim of the first event of its kind. Dropping the claim means that the event was neither
+/// delivered nor stored. The next equal event is then the first.
 pub trait Claim {
     /// The event was stored, together with its duplicate key.
     fn stored(self);
@@ -139,11 +142,11 @@ pub trait Claim {
 /// An upstream's response.
 #[derive(Debug)]
 pub struct UpstreamResponse<B> {
-    /// Its head.
+    /// The head of the response.
     pub head: ResponseHead,
-    /// Its content.
+    /// The content of the response.
     pub content: UpstreamContent<B>,
-    /// When its head had arrived.
+    /// When the head had arrived.
     pub at: Instant,
     /// Whether surplus bytes follow the response, as far as is known yet.
     pub has_surplus: bool,
@@ -152,7 +155,7 @@ pub struct UpstreamResponse<B> {
 /// The content of an upstream's response.
 #[derive(Debug)]
 pub enum UpstreamContent<B> {
-    /// All of it, already read.
+    /// The whole content, already read.
     Whole(Bytes),
     /// A streaming response.
     Coming(Box<B>),

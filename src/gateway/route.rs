@@ -1,4 +1,4 @@
-//! Pure. A compiled route, with each step of a request's path that depends on its signature.
+//! Pure. A compiled route, and the steps of a request's path that depend on its signature.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier
 use crate::telemetry::record::{Record, RouteLabel};
 use crate::upstream::request::ForwardOptions;
 
-/// A route, with everything that is computed at start-up.
+/// A route, with everything that can be computed at start-up.
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) label: RouteLabel,
@@ -26,39 +26,40 @@ pub(super) struct Route {
     pub(super) allow: String,
     pub(super) max_body: u64,
     pub(super) mode: Mode,
-    /// Its name in the store.
+    /// The route's name in the store.
     pub(super) name: RouteName,
-    /// Whether its authentic requests are stored, and how.
+    /// Whether the route stores authentic requests, and how.
     pub(super) delivery: DeliveryOptions,
-    /// The addresses of its copies, as they are named in the store.
+    /// The addresses of the route's copies, by which the store names them.
     pub(super) copies: Vec<Arc<str>>,
-    /// How long its upstream may take to answer.
+    /// How long the upstream may take to answer.
     pub(super) response_timeout: Duration,
     pub(super) target: Target,
-    /// The fields that its signature is read from or computed over.
+    /// The fields that the signature is read from or computed over.
     pub(super) signed_fields: Guarded,
-    /// The questions that the routes of its path ask of content. They are asked of the first of these routes.
+    /// The values that the routes of this path need from the content. The first of these routes reads them
+    /// for all.
     pub(super) questions: Questions,
-    /// Its number among the routes of its path, from 0.
+    /// The route's number among the routes of its path, from 0.
     pub(super) number: usize,
-    /// The URL that senders send to; needed by the schemes that sign it.
+    /// The URL that senders send to. Only schemes that sign the URL need it.
     pub(super) public_url: Option<String>,
     /// The submitter for diagnosis, if diagnosis is on.
     pub(super) submitter: Option<RouteSubmitter>,
 }
 
-/// Where a route's requests go, and how.
+/// Where and how the requests of a route are forwarded.
 #[derive(Debug)]
 pub struct Target {
-    /// The upstream's name, which is its address. A reload does not change it.
+    /// The upstream's address, which is also its name. A reload does not change it.
     pub upstream: Arc<str>,
-    /// Its number among the upstreams of this configuration.
+    /// The upstream's number among the upstreams of this configuration.
     pub slot: usize,
     /// How requests are forwarded.
     pub forward: ForwardOptions,
 }
 
-/// The name of a route, which survives a reload.
+/// The name of a route. The name survives a reload.
 pub(super) fn name(route: &config::Route) -> RouteName {
     let model = match &route.model {
         ModelRule::Named(model) => Some(model.as_str().into()),
@@ -68,7 +69,8 @@ pub(super) fn name(route: &config::Route) -> RouteName {
 }
 
 impl Route {
-    /// Whether an authentic request may be answered by us, because it is stored or a duplicate.
+    /// Whether the gateway itself may answer an authentic request, because the request is stored or is a
+    /// duplicate.
     pub(super) fn stores(&self) -> bool {
         self.delivery.mode != DeliveryMode::Direct || self.delivery.deduplicate.is_some()
     }
@@ -81,7 +83,8 @@ impl Route {
         }
     }
 
-    /// The answer to an unsigned challenge, if the request is one that is answered here. Such a request has no content.
+    /// The answer to an unsigned challenge, if the request is a challenge that the gateway answers. Such a
+    /// request has no content.
     pub(super) fn answer_unsigned(
         &self,
         head: &RequestHead,
@@ -100,7 +103,7 @@ impl Route {
         }
     }
 
-    /// The answer to an authentic challenge, if the request is one that is answered here.
+    /// The answer to an authentic challenge, if the request is a challenge that the gateway answers.
     pub(super) fn answer(&self, deliverable: &Deliverable<'_, RequestHead>) -> Option<challenge::Answer> {
         match deliverable {
             Deliverable::Authentic(request) => self.verifier.answer(request),
@@ -109,7 +112,7 @@ impl Route {
         }
     }
 
-    /// Reads the claim from the fields. A route in observe mode goes on without one.
+    /// Reads the claim from the fields. A route in observe mode continues without a claim.
     pub(super) fn claim(
         &self,
         head: RequestHead,
@@ -137,7 +140,7 @@ impl Route {
         self.context_of(head.method(), head.target(), head, now)
     }
 
-    /// What a scheme may sign of a request besides its content.
+    /// The parts of a request besides its content that a scheme may sign.
     pub(super) fn context_of<'c, F>(
         &'c self,
         method: &'c str,
@@ -148,7 +151,8 @@ impl Route {
         Context { method, target, origin: self.public_url.as_deref(), fields, now }
     }
 
-    /// Submits a request that does not verify to the diagnosis. Apart from the rest, because good requests never come here.
+    /// Submits a request that does not verify to the diagnosis. A function of its own, because authentic
+    /// requests never need it.
     #[cold]
     #[inline(never)]
     fn submit_sample(
@@ -164,7 +168,8 @@ impl Route {
         }
     }
 
-    /// Decides what may be forwarded: a request that verifies, or, on a route in observe mode, one that does not.
+    /// Decides whether the request may be forwarded. A request that does not verify is forwarded only in
+    /// observe mode.
     pub(super) fn verify<'v>(
         &self,
         check: Check<'v, RequestHead>,
@@ -186,7 +191,7 @@ impl Route {
     }
 }
 
-/// The questions that the routes of one path, which have the same scheme, ask of content.
+/// The values that the routes of one path need from the content. All these routes have the same scheme.
 pub(super) fn questions(routes: &[&config::Route]) -> Questions {
     let asks_for_model = routes.iter().any(|route| route.model != ModelRule::Any);
     let scheme = routes.first().map(|first| first.verifier.scheme()).filter(|_| asks_for_model);

@@ -30,21 +30,21 @@ use crate::telemetry::record::Record;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::origin::Origin;
 
-/// An authentic request, and what is known of how it came.
+/// An authentic request, and the facts of its arrival.
 pub(super) struct Arrived<'a> {
     pub(super) request: AuthenticRequest<'a, RequestHead>,
     pub(super) client: ClientAddress,
     /// The origin of the route's upstream.
     pub(super) origin: &'a Origin,
-    /// Its memory reservation.
+    /// The request's memory reservation.
     pub(super) memory: Reservation,
-    /// When its head arrived, by the wall clock.
+    /// The wall-clock time at which the request's head arrived.
     pub(super) received: SystemTime,
-    /// When it was verified.
+    /// When the request was verified.
     pub(super) verified: Instant,
 }
 
-/// Delivers or stores the request, as its route asks.
+/// Delivers or stores the request, as its route demands.
 pub(super) async fn serve<R: Resources, C: Content>(
     resources: &R,
     content: &C,
@@ -101,7 +101,8 @@ struct NewEvent {
     model: Option<String>,
 }
 
-/// Forwards the request. If the upstream fails, the request is stored, and that was its first attempt.
+/// Forwards the request. If the upstream fails, stores the request; the failed attempt counts as the event's
+/// first.
 async fn fall_back<R: Resources, C: Content>(
     resources: &R,
     content: &C,
@@ -122,7 +123,7 @@ async fn fall_back<R: Resources, C: Content>(
             request: Deliverable::Kept(&arrived.request),
             target: &route.target,
             client: arrived.client,
-            // The request keeps its own, and its content is not copied.
+            // The request keeps its reservation. Forwarding copies no content, so it needs none.
             memory: arrived.memory.another(),
             at: arrived.verified,
             event: Some(event.id),
@@ -139,7 +140,7 @@ async fn fall_back<R: Resources, C: Content>(
         let attempt = attempt(&result, Time::of(began), record.upstream_took.unwrap_or_default());
         match due(resources, route, &result, &attempt, arrived.received) {
             Some(due) => failed = Some((result, FirstAttempt { attempt, due })),
-            // The route gives up after such an answer: the sender gets it.
+            // The route does not retry after such an answer, so the sender gets the answer.
             None => return result.map(Served::Relayed).map_err(|error| undelivered(&error, record)),
         }
     }
@@ -151,14 +152,14 @@ async fn fall_back<R: Resources, C: Content>(
             }
             Ok(acknowledged(route, &receipt))
         }
-        // It is not stored: the sender gets what it would have got without a store.
+        // The event is not stored, so the sender gets the answer that it would get without a store.
         (Err(_), Some(Ok(response))) => Ok(Served::Relayed(response)),
         (Err(_), Some(Err(error))) => Err(undelivered(&error, record)),
         (Err(refused), None) => Err(refused),
     }
 }
 
-/// When a request is tried again whose direct attempt has failed; `None` if it is not.
+/// When the request is tried again after its direct attempt has failed. `None` if it is not tried again.
 fn due<R: Resources>(
     resources: &R,
     route: &Route,
@@ -174,6 +175,8 @@ fn due<R: Resources>(
         retry_after: asked.and_then(|value| retry_after(value, now)),
     };
     let spent = Spent { attempts: 0, since: Time::of(received), spends: true };
+    // A direct attempt ends soon after the receipt, so the wall clock serves as the steady clock too. If it
+    // jumps forward meanwhile, the request may seem too old to be tried again. Then the sender gets the failure.
     let clocks = Clocks { wall: Time::of(now), steady: Time::of(now) };
     match retry::next(&route.delivery.retry, &ended, spent, clocks, resources.random()) {
         Next::Again { due, .. } => Some(due),
@@ -181,12 +184,12 @@ fn due<R: Resources>(
     }
 }
 
-/// Whether an answer with this status code makes the request be stored.
+/// Whether the request is stored after an answer with this status code.
 fn is_failure(status: u16) -> bool {
     status == 429 || (500..=599).contains(&status)
 }
 
-/// The failed attempt, as it is kept with the event.
+/// The failed attempt, in the form that is kept with the event.
 fn attempt<B>(result: &Result<UpstreamResponse<B>, ForwardError>, at: Time, took: Duration) -> Attempt {
     match result {
         Ok(response) => {
@@ -252,7 +255,7 @@ fn acknowledged<B>(route: &Route, receipt: &Receipt) -> Served<B> {
     Served::Own(Acknowledgement::of_receipt(receipt, &route.delivery))
 }
 
-/// The key by which the route orders this content; `None` if it has no such value.
+/// The order key of this content. `None` if the route does not order events, or the content lacks the value.
 fn order_key(route: &Route, content: &[u8]) -> Option<OrderKey> {
     match route.delivery.order_by.as_ref()? {
         OrderBy::Route => Some(OrderKey::new("")),
@@ -266,7 +269,7 @@ fn order_key(route: &Route, content: &[u8]) -> Option<OrderKey> {
     }
 }
 
-/// What makes two requests of the route the same event: the signed id, or else the verified content.
+/// The duplicate key: made from the signed id, or else from the verified content.
 fn duplicate_key(arrived: &Arrived<'_>, window: Duration) -> DuplicateKey {
     let request = &arrived.request;
     let scheme = request.verifier().scheme();
@@ -282,7 +285,7 @@ fn duplicate_key(arrived: &Arrived<'_>, window: Duration) -> DuplicateKey {
     DuplicateKey { digest: hash.finalize().into(), until: Time::of(arrived.received).plus(window) }
 }
 
-/// The addresses of a route's copies, as they are named in the store.
+/// The addresses of a route's copies, by which the store names them.
 pub(super) fn copies(route: &crate::config::Route) -> Vec<Arc<str>> {
     route.delivery.copies.iter().map(|upstream| upstream.origin.to_string().into()).collect()
 }

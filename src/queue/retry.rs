@@ -17,8 +17,7 @@ pub struct Clocks {
     /// The time by the wall clock.
     pub wall: Time,
     /// The time by the steady clock: the wall-clock time at which the process began, plus the monotonic time
-    /// since then. A direct attempt ends seconds after its request arrived, so its caller puts the wall-clock
-    /// time here too.
+    /// since then. For a direct attempt, this is the wall-clock time: such an attempt ends soon after the receipt.
     pub steady: Time,
 }
 
