@@ -14,22 +14,23 @@ use crate::upstream::error::ForwardError;
 use crate::upstream::pool::Pool;
 use crate::upstream::response::Framing;
 
-/// Response content in transit. Once it is complete, the connection returns to its pool.
+/// Response content in transit. When the content is complete, the connection returns to its pool.
 ///
-/// It ends with an error if the upstream breaks off or stalls: the client's connection is then closed, so that a truncated
-/// response does not look complete. Bytes after the end are discarded.
+/// The content ends with an error if the upstream breaks off or stalls. The client's connection is then
+/// closed: a truncated response must not look complete. Bytes after the end are discarded.
 #[derive(Debug)]
 pub struct ResponseBody {
     connection: Option<Box<Connection>>,
     pool: Rc<Pool>,
-    /// Bytes still to come, if known.
+    /// The bytes that are still to come, if their number is known.
     left: Option<u64>,
     has_surplus: bool,
     patience: Duration,
 }
 
 impl ResponseBody {
-    /// Relays the content that arrives over `connection`. If the client goes away, the rest must arrive within `patience`.
+    /// Relays the content that arrives over `connection`. If the client disconnects, the rest must arrive
+    /// within `patience`.
     #[must_use]
     pub fn new(framing: Framing, connection: Box<Connection>, pool: Rc<Pool>, patience: Duration) -> Self {
         let left = match framing {
@@ -40,7 +41,7 @@ impl ResponseBody {
         Self { connection: Some(connection), pool, left, has_surplus: false, patience }
     }
 
-    /// The next piece; `None` after the last.
+    /// The next piece of content; `None` after the last piece.
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_content(cx) {
@@ -67,21 +68,21 @@ impl ResponseBody {
         self.connection.is_none()
     }
 
-    /// Whether bytes have arrived after the content, as far as known when it is complete.
+    /// Whether bytes have arrived after the content. Known only when the content is complete.
     #[must_use]
     pub fn has_surplus(&self) -> bool {
         self.has_surplus
     }
 
-    /// Bytes still to come, if known.
+    /// The bytes that are still to come, if their number is known.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
         self.left
     }
 
-    /// Reads and discards the rest of the response, so that the upstream does not see an accepted delivery break off because
-    /// its sender did not wait for the answer. Gives up if the rest takes longer than one piece may, counted from when the
-    /// upstream has taken the request, or should have.
+    /// Reads and discards the rest of the response after the client has disconnected. Otherwise the upstream
+    /// would see an accepted delivery break off. Gives up when the rest takes longer than one piece may. That
+    /// time begins when the upstream has taken the whole request, or should have taken it.
     pub async fn drain(mut self) {
         let mut deadline = Deadline::default();
         deadline.set(self.patience);

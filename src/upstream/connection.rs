@@ -1,7 +1,8 @@
 //! Shell. One connection to an upstream, driven by the request's own task.
 //!
-//! This saves a task, two wake-ups and a channel hop per request, and an idle connection costs only its descriptor. A
-//! connection that was closed while idle is noticed when it is reused.
+//! A separate task would cost two wake-ups and a channel message for each request. Without it, an idle
+//! connection costs only its descriptor. If the upstream closes an idle connection, the close is noticed at
+//! the next use.
 
 use std::future::{Future as _, poll_fn};
 use std::io::{self, IoSlice};
@@ -28,34 +29,38 @@ use crate::upstream::origin::Origin;
 use crate::upstream::request::SMALL;
 use crate::upstream::response::{Framing, HeadParser, MAX_HEAD, Parsed, RequestKind, ResponseHead, parse};
 
-/// The most interim responses before the final one. Guards against an upstream that sends them for ever.
+/// The most interim responses before the final one. Guards against an upstream that sends interim responses
+/// for ever.
 const MAX_INTERIM: usize = 64;
 
-/// Bytes per second that an upstream must take of a request on average, after the time limit of its response. Guards against an
-/// upstream that takes a byte now and then and so holds the request and its memory.
+/// The average bytes per second of a request that an upstream must read, after the time limit for its
+/// response. Guards against an upstream that reads a byte now and then, and so holds the request and its
+/// memory.
 const LEAST_UPLOAD_RATE: u64 = 1024;
 
-/// The most unsent bytes that the kernel buffers for a request. Otherwise it buffers megabytes: the request would seem sent,
-/// and the time limit of its response would run, before a slow upstream has read it.
+/// The most unsent bytes that the kernel buffers for a request. Without this limit the kernel buffers
+/// megabytes. The request would seem sent before a slow upstream has read it, and the time limit for the
+/// response would begin too early.
 const MOST_UNSENT: u32 = 128 * 1024;
 
-/// A request to be sent. Its content is complete, and its length known.
+/// A request to be sent. The content is complete, and its length is known.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The head, followed by the content if that is small.
+    /// The head, followed by the content if the content is small.
     head: Vec<u8>,
-    /// Larger content.
+    /// The content, if it is larger.
     content: Bytes,
-    /// The content's reservation in the memory budget. Dropped after the memory is freed.
+    /// The content's reservation in the memory budget. It is dropped after the content's memory is freed.
     _reservation: Reservation,
     /// The kind of request, which decides whether its response has content.
     asked: RequestKind,
 }
 
 impl Outgoing {
-    /// A request of this head and content. `reservation` is the content's part of the memory budget.
+    /// A request with this head and content. `reservation` is the content's part of the memory budget.
     ///
-    /// Small content is appended to the head: one `send` costs the kernel less than `writev`, by more than the copy costs.
+    /// Small content is appended to the head. One `send` is cheaper for the kernel than `writev`, and the
+    /// difference is more than the cost of the copy.
     #[must_use]
     pub(super) fn new(
         mut head: Vec<u8>,
@@ -76,22 +81,24 @@ impl Outgoing {
 pub struct Connection {
     stream: Stream,
     scratch: Scratch,
-    /// The request that is being written, the bytes written so far, and when writing began.
+    /// The request that is being written. The next fields say how many bytes are written, and when the
+    /// writing began.
     outgoing: Option<Box<Outgoing>>,
     written: usize,
     begun: Instant,
-    /// Bytes that were read and are not parsed.
+    /// Bytes that were read but not parsed yet.
     unread: BytesMut,
     state: State,
     is_persistent: bool,
     has_surplus: bool,
-    /// When it was last used.
+    /// When the connection was last used.
     idle_since: Instant,
-    /// How long it may stay idle.
+    /// How long the connection may stay idle.
     idle_limit: Duration,
-    /// Time limit without progress: the upstream takes none of the request, begins no response, or sends no more of one.
+    /// The time limit without progress. Progress means that the upstream reads some of the request, or sends
+    /// some of the response.
     limit: Duration,
-    /// When that limit passes. Reused for all exchanges: most of them only move it.
+    /// When this limit passes. All exchanges use the same timer, because most of them only move it.
     deadline: Deadline,
 }
 
@@ -106,13 +113,13 @@ struct Awaited<'k> {
 /// What the connection waits for.
 #[derive(Debug)]
 enum State {
-    /// Nothing.
+    /// No request is under way.
     Idle,
-    /// The head of a response.
+    /// The connection waits for the head of a response.
     Head,
-    /// More content of a response.
+    /// The connection waits for more content of a response.
     Content(Remaining),
-    /// Nothing: the connection has ended.
+    /// The connection has ended.
     Ended,
 }
 
@@ -125,17 +132,17 @@ enum Remaining {
 
 /// Why a request got no response.
 pub enum SendError {
-    /// The connection ended before a byte of the request was written: the request may be sent again.
+    /// The connection ended before any byte of the request was written. The request may be sent again.
     Unsent(Box<Outgoing>),
     /// Any other failure. The upstream may have processed part of the request.
     Failed(ForwardError),
 }
 
 impl Connection {
-    /// Connects to an upstream, and resolves its name if it has one.
+    /// Connects to an upstream. Resolves the host's name if the host is not an address.
     ///
     /// # Errors
-    /// [`ForwardError::Unreachable`], also if it takes longer than `limit`.
+    /// [`ForwardError::Unreachable`], also if connecting takes longer than `limit`.
     pub async fn connect(
         origin: &Origin,
         limit: Duration,
@@ -146,7 +153,8 @@ impl Connection {
             Ok(dialed) => dialed.map_err(ForwardError::Unreachable)?,
             Err(_elapsed) => return Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
         };
-        // Head and content leave in one write, so Nagle's algorithm could only delay the end of a large one.
+        // Head and content leave in one write, so Nagle's algorithm could only delay the end of a large
+        // request.
         stream.send_at_once().map_err(ForwardError::Unreachable)?;
         stream.limit_unsent(MOST_UNSENT);
         Ok(Self::new(stream, idle_limit, scratch))
@@ -171,9 +179,9 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its response: at most `limit` after the last byte was written, and at most
-    /// `limit` for each step of writing. Interim responses do not extend the time. `kept` are the fields that a `connection`
-    /// line cannot remove.
+    /// Sends a request and waits for the head of its response. The head must arrive within `limit` after the
+    /// last byte was written. Each step of writing may take `limit`, too. Interim responses do not extend the
+    /// time. `kept` are the fields that a `connection` line cannot remove.
     ///
     /// # Errors
     /// [`SendError`]. The connection cannot be used afterwards.
@@ -198,11 +206,11 @@ impl Connection {
                 {
                     return Poll::Ready(Err(SendError::Unsent(unsent)));
                 }
-                // The upstream may have answered before it closed: the answer is read next.
+                // The upstream may have answered before it closed the connection. The answer is read next.
                 self.outgoing = None;
                 failure = Some(error);
             }
-            // A later poll reads the clock again.
+            // The next poll reads the clock again.
             now = LazyNow::default();
             match self.poll_head(cx, &mut awaited) {
                 Poll::Ready(Ok(head)) => {
@@ -216,7 +224,7 @@ impl Connection {
                     (breach, _) => breach,
                 }))),
                 Poll::Pending => self.deadline.poll_passed(cx).map(|()| {
-                    // A malformed head may not have been reported before: see [`HeadParser`].
+                    // The parser may not have reported a malformed head yet: see [`HeadParser`].
                     Err(match self.is_no_head(&awaited) {
                         Some(breach) => failed(breach),
                         None => SendError::Failed(ForwardError::TimedOut),
@@ -229,11 +237,11 @@ impl Connection {
         Ok(head)
     }
 
-    /// The next piece of the response's content; `None` after the last. The response is complete when [`Self::is_complete`] is
-    /// true.
+    /// The next piece of the response's content; `None` after the last piece. The response is complete when
+    /// [`Self::is_complete`] returns true.
     ///
     /// # Errors
-    /// [`ForwardError`]: the content breaks off or stalls. The time limit runs only while this is polled.
+    /// [`ForwardError`]: the content breaks off or stalls. The time limit runs only while the caller polls.
     pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ForwardError>> {
         let mut now = LazyNow::default();
         if self.poll_upload(cx, &mut now).is_err() {
@@ -294,7 +302,7 @@ impl Connection {
         }
     }
 
-    /// The content of the response, if all of it was received together with the head.
+    /// The content of the response, if all of it arrived together with the head.
     pub fn take_whole(&mut self) -> Option<Bytes> {
         let is_there = match &self.state {
             State::Content(Remaining::Length(left)) => {
@@ -318,31 +326,32 @@ impl Connection {
         matches!(self.state, State::Idle | State::Ended)
     }
 
-    /// Whether part of the request is not yet written.
+    /// Whether a part of the request is not written yet.
     #[must_use]
     pub fn is_writing(&self) -> bool {
         self.outgoing.is_some()
     }
 
-    /// Whether another request can be sent, as far as the last exchange shows.
+    /// Whether another request can be sent, judged by the last exchange.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
         matches!(self.state, State::Idle) && self.is_persistent && !self.is_writing()
     }
 
-    /// Whether bytes arrived after the last response. They belong to no response and are discarded.
+    /// Whether bytes arrived after the last response. They belong to no response, and are discarded.
     #[must_use]
     pub fn has_surplus(&self) -> bool {
         self.has_surplus
     }
 
-    /// What has arrived since the last response: unexpected bytes, or the end. Either rules out sending another request.
+    /// What has arrived since the last response: nothing, unexpected bytes, or the end. After the last two,
+    /// the connection cannot carry another request.
     #[must_use]
     pub fn arrived(&self) -> Arrived {
         self.stream.arrived()
     }
 
-    /// Writes the rest of the request while the upstream takes some of it; gives up after `limit` without progress.
+    /// Writes the rest of the request. Gives up when the upstream reads nothing for `limit`.
     pub async fn finish(&mut self, limit: Duration) {
         self.begin_upload(Instant::now(), limit);
         poll_fn(|cx| {
@@ -354,8 +363,8 @@ impl Connection {
         .await;
     }
 
-    /// When the upstream must have taken the request; `None` if it has. The limit grows with the bytes it takes, at the least
-    /// rate.
+    /// When the upstream must have read the whole request; `None` if it has. The time grows with each byte
+    /// that the upstream reads, at [`LEAST_UPLOAD_RATE`].
     #[must_use]
     pub fn upload_end(&self) -> Option<Instant> {
         if !self.is_writing() {
@@ -375,19 +384,19 @@ impl Connection {
         self.idle_since = now;
     }
 
-    /// Whether it has been idle for at least `time`.
+    /// Whether the connection has been idle for at least `time`.
     #[must_use]
     pub fn has_rested(&self, now: Instant, time: Duration) -> bool {
         now.saturating_duration_since(self.idle_since) >= time
     }
 
-    /// Whether it has been idle for too long.
+    /// Whether the connection has been idle for too long.
     #[must_use]
     pub fn is_stale(&self, now: Instant) -> bool {
         self.has_rested(now, self.idle_limit)
     }
 
-    /// Stops writing: an upstream that has answered may not read the rest of the request.
+    /// Stops writing. An upstream that has answered may not read the rest of the request.
     fn give_up_writing(&mut self) {
         self.outgoing = None;
         self.is_persistent = false;
@@ -399,8 +408,8 @@ impl Connection {
         self.deadline.set_at(now, limit);
     }
 
-    /// Writes as much of the request as the upstream takes. Progress extends the time for writing, at most to
-    /// [`Self::upload_end`]; after the last byte, the time for the response begins.
+    /// Writes as much of the request as the upstream reads. Progress extends the time for writing, at most to
+    /// [`Self::upload_end`]. The time for the response begins after the last byte.
     fn poll_upload(&mut self, cx: &mut Context<'_>, now: &mut LazyNow) -> io::Result<()> {
         let before = self.written;
         let result = self.poll_write(cx);
@@ -408,7 +417,7 @@ impl Connection {
             let now = now.get();
             let left = self.upload_end().map_or(self.limit, |end| end.saturating_duration_since(now));
             match self.state {
-                // The response has begun, which is progress too: its time is not shortened.
+                // The response has begun, which is progress too, so its time is not shortened.
                 State::Content(_) if left.is_zero() => {}
                 State::Content(_) => self.deadline.clear(),
                 State::Idle | State::Head | State::Ended => self.deadline.set_at(now, left.min(self.limit)),
@@ -417,7 +426,8 @@ impl Connection {
         result
     }
 
-    /// Writes as much of the request as the upstream takes. The request is freed after its last byte.
+    /// Writes as much of the request as the upstream reads. The request's memory is freed after the last
+    /// byte.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while let Some(outgoing) = &self.outgoing {
             let head = outgoing.head.get(self.written..).unwrap_or_default();
@@ -474,12 +484,12 @@ impl Connection {
         }
     }
 
-    /// The error in a partial head, if no further bytes could make it valid.
+    /// The error in a partial head that no further bytes can make valid.
     fn is_no_head(&self, awaited: &Awaited<'_>) -> Option<ProtocolError> {
         parse(&self.unread, awaited.asked, awaited.kept).err()
     }
 
-    /// Drops the first `n` unread bytes. The buffer is freed when it is empty.
+    /// Drops the first `n` unread bytes. Frees the buffer when it is empty.
     fn pass_over(&mut self, n: usize) {
         if n < self.unread.len() {
             self.unread.advance(n);
@@ -497,7 +507,7 @@ impl Connection {
     fn begin(&mut self, head: &ResponseHead) {
         self.is_persistent = head.is_persistent;
         if let Some(seconds) = head.keep_alive {
-            // One second less, so that this side closes first.
+            // One second less than the upstream's limit, so this side closes first.
             self.limit_idle(Duration::from_secs(seconds.saturating_sub(1)));
         }
         let remaining = match head.framing {
@@ -509,12 +519,12 @@ impl Connection {
         self.state = State::Content(remaining);
     }
 
-    /// Ends the response. If the connection has ended, or bytes follow the response, no other request is sent over it: those
-    /// bytes answer no request.
+    /// Ends the response. If the connection has ended, or if bytes follow the response, no further request is
+    /// sent over it. Such bytes would be taken for the answer to that request.
     fn complete(&mut self) {
         let is_quiet = self.unread.is_empty() && {
-            // The read needs no waker. It is unconstrained because a task that has used up its cooperative budget is told that
-            // nothing has arrived, without the socket being read.
+            // The read needs no waker. It is unconstrained: a task whose cooperative budget is used up would
+            // see no bytes, because the runtime would not read the socket.
             let parse = pin!(unconstrained(poll_fn(|cx| self.poll_fill(cx))));
             parse.poll(&mut Context::from_waker(Waker::noop())).is_pending()
         };
@@ -523,7 +533,7 @@ impl Connection {
         self.state = if is_quiet { State::Idle } else { State::Ended };
     }
 
-    /// Appends what has arrived to the unread bytes.
+    /// Appends the bytes that have arrived to the unread bytes.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);

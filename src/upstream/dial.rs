@@ -13,14 +13,14 @@ use crate::listen::stream::Stream;
 use crate::runtime::deadline::Deadline;
 use crate::upstream::origin::Origin;
 
-/// The pause before connecting again to a unix socket whose queue is full.
+/// The pause before another attempt to connect to a unix socket with a full queue.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 
-/// Connects to an upstream: tries each of its addresses in turn. Each gets a part of `limit`, so that an address that does not
-/// answer leaves time for the others.
+/// Connects to an upstream. Tries the host's addresses one after the other. Each address gets a part of
+/// `limit`: an address that does not answer leaves time for the others.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub async fn dial(origin: &Origin, limit: Duration) -> io::Result<Stream> {
     let host = match origin {
         Origin::Unix(path) => return dial_unix(path).await.map(Stream::Unix),
@@ -47,7 +47,8 @@ async fn dial_one_of(addresses: &[SocketAddr], limit: Duration) -> io::Result<Tc
     Err(last)
 }
 
-/// Retries while the queue is full: a unix socket refuses at once then, where TCP would wait (connect(2), EAGAIN).
+/// Connects to a unix socket. Tries again while its queue is full, because a full queue refuses at once,
+/// where TCP would wait (connect(2), EAGAIN).
 async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(path).await {
@@ -67,13 +68,14 @@ mod tests {
 
     use super::*;
 
-    /// A timer that is already due still waits for the runtime's next tick, a millisecond or more.
+    /// If a timer were awaited, the call would take a millisecond or more: even a timer that is due waits for
+    /// the runtime's next tick.
     #[test]
     fn a_unix_socket_with_room_is_connected_to_without_waiting_for_any_timer() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("app");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        // A timer would panic in this runtime.
+        // This runtime has no timers. A timer would panic.
         let without_timers = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let origin = Origin::parse(&format!("unix:{}", path.display())).unwrap();
         assert!(without_timers.block_on(dial(&origin, Duration::from_secs(1))).is_ok());
@@ -89,7 +91,7 @@ mod tests {
             (socket, address)
         };
         let refuses = listener(1).1;
-        // Its queue is full: the kernel drops further handshakes.
+        // The queue of this listener is full, so the kernel drops further handshakes.
         let (_full, silent) = listener(0);
         let mut queued = Vec::new();
         while let Ok(stream) = std::net::TcpStream::connect_timeout(&silent, Duration::from_millis(100)) {

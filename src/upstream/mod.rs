@@ -1,6 +1,6 @@
 //! Shell. Forwarding: sends a verified request to its upstream, unchanged, and returns the response.
 //!
-//! Its input is a [`Deliverable`](crate::signature::Deliverable), which only `signature` can make, or a
+//! The input is a [`Deliverable`](crate::signature::Deliverable), which only `signature` can make, or a
 //! [`StoredEvent`](crate::queue::event::StoredEvent), which only `queue` can make.
 
 pub mod body;
@@ -27,11 +27,11 @@ use crate::upstream::pool::Pool;
 use crate::upstream::request::{RequestInfo, compose};
 use crate::upstream::response::{RequestKind, ResponseHead};
 
-/// Forwards a request and returns the upstream's response once its head is complete. Without a `pool`, the upstream is
-/// unreachable.
+/// Forwards a request. Returns the upstream's response once its head is complete. Without a `pool`, the
+/// upstream counts as unreachable.
 ///
-/// The returned future does not hold the request's head: the upstream's head is composed before, so a waiting request holds
-/// only one of them.
+/// The returned future does not hold the request's head. The upstream's head is composed before the future is
+/// returned, so a waiting request holds only one of the two heads.
 ///
 /// # Errors
 /// [`ForwardError`]. The request is sent again only if no byte of it can have reached the upstream.
@@ -79,7 +79,7 @@ async fn exchange(
     }
 }
 
-/// Fast path: most responses are short and arrive together with their head.
+/// The fast path: most responses are short, and their content arrives together with the head.
 fn arrived(
     head: ResponseHead,
     mut connection: Box<Connection>,

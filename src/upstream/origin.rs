@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use http::Uri;
 
-/// The origin of an upstream: `http://host:port` without a path, or `unix:/path` of a socket.
+/// The origin of an upstream: `http://host:port` without a path, or `unix:/path` for a unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// Over TCP.
+    /// An upstream over TCP.
     Tcp(Host),
-    /// Over a unix socket, at this absolute path.
+    /// An upstream over a unix socket, at this absolute path.
     Unix(PathBuf),
 }
 
@@ -24,10 +24,10 @@ pub struct Host {
 }
 
 impl Origin {
-    /// Parses an origin-only URL, or a socket's path.
+    /// Parses a URL that is only an origin, or the path of a unix socket.
     ///
     /// # Errors
-    /// [`OriginError`], whose text says what to write instead.
+    /// [`OriginError`]. Its text says what to write instead.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         match text.strip_prefix("unix:") {
             Some(path) => socket_path(path).map(Self::Unix).ok_or(OriginError::SocketPath),
@@ -45,8 +45,8 @@ impl Origin {
     }
 }
 
-/// The path of a unix socket, if it is valid: absolute, so that it does not depend on the working directory, and short enough
-/// for the kernel (unix(7): 108 bytes with the final NUL).
+/// The path of a unix socket, if it is valid. A valid path is absolute: a relative path would depend on the
+/// working directory. It is also short enough for the kernel (unix(7): 108 bytes with the final NUL).
 #[must_use]
 pub fn socket_path(text: &str) -> Option<PathBuf> {
     let good =
@@ -54,7 +54,8 @@ pub fn socket_path(text: &str) -> Option<PathBuf> {
     good.then(|| PathBuf::from(text))
 }
 
-/// The longest path of a socket: 107 bytes, less the temporary suffix (nine bytes) that the socket has before it listens.
+/// The longest path of a unix socket: 107 bytes, less room for a temporary suffix. The socket has this suffix
+/// of nine bytes before it listens.
 const LONGEST_PATH: usize = 96;
 
 impl Host {
@@ -103,7 +104,7 @@ impl Host {
         self.port
     }
 
-    /// The address if the host is an IP address; a name must be resolved.
+    /// The address, if the host is an IP address. `None` for a name, which must be resolved.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address.map(|address| SocketAddr::new(address, self.port))
@@ -129,7 +130,7 @@ impl fmt::Display for Origin {
 /// Why a text is not an origin that hookgate can forward to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// Not of the form `http://host:port`.
+    /// The text does not have the form `http://host:port`.
     #[error("not a URL of the form `http://host:port`")]
     NotUrl,
     /// A path or a query follows the port.
@@ -141,10 +142,10 @@ pub enum OriginError {
     /// The port is not a number from 1 to 65535.
     #[error("a port is a number from 1 to 65535")]
     Port,
-    /// `https`: hookgate does not use TLS to upstreams.
+    /// The scheme is `https`. hookgate does not use TLS to upstreams.
     #[error("upstreams are reached over plain HTTP; TLS towards them is not supported")]
     Https,
-    /// Not a valid path of a unix socket.
+    /// The text is not a valid path of a unix socket.
     #[error("a unix socket has an absolute path of at most 96 bytes: `unix:/run/app.sock`")]
     SocketPath,
 }

@@ -1,4 +1,4 @@
-//! Shell. Connection pool: the idle connections of one worker to one upstream.
+//! Shell. A connection pool: the idle connections of one worker to one upstream.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -17,10 +17,11 @@ use crate::upstream::connection::Connection;
 use crate::upstream::error::ForwardError;
 use crate::upstream::response::SURPLUS;
 
-/// How often stale idle connections are closed.
+/// The time between two closings of stale idle connections.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Idle connections to an upstream, the most recently used on top: as load falls, those below become stale.
+/// The idle connections to an upstream, as a stack. The most recently used is on top. When the load falls,
+/// the connections at the bottom become stale.
 #[derive(Debug)]
 pub struct Pool {
     upstream: Upstream,
@@ -28,14 +29,15 @@ pub struct Pool {
     #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
     idle: RefCell<Vec<Box<Connection>>>,
     swept: Cell<bool>,
-    /// Responses with bytes behind them: the upstream decides how often they occur.
+    /// Counts responses with bytes behind them, for the log. The upstream decides how often they occur.
     surplus: RefCell<Repeated>,
     tracker: TaskTracker,
     scratch: Scratch,
 }
 
 impl Pool {
-    /// An empty pool that keeps at most `max_idle` connections that have been idle for a while; none at all if it is 0.
+    /// An empty pool. It keeps at most `max_idle` connections that stay idle from one sweep to the next, and
+    /// none if `max_idle` is 0.
     ///
     /// `scratch` is a read buffer that is shared with other pools.
     #[must_use]
@@ -44,13 +46,13 @@ impl Pool {
         Rc::new(Self { upstream, max_idle, idle: RefCell::default(), swept, surplus, tracker, scratch })
     }
 
-    /// The upstream that it connects to.
+    /// The upstream that the pool connects to.
     #[must_use]
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
     }
 
-    /// An idle connection that is still usable, as far as known.
+    /// An idle connection that seems usable.
     pub fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(connection) = idle.pop() {
@@ -61,20 +63,20 @@ impl Pool {
         None
     }
 
-    /// A new connection.
+    /// Opens a connection.
     ///
     /// # Errors
     /// [`ForwardError::Unreachable`]
     pub async fn connect(&self) -> Result<Box<Connection>, ForwardError> {
         let Upstream { origin, connect_timeout, idle_timeout, .. } = &self.upstream;
         let scratch = Rc::clone(&self.scratch);
-        // Boxed: it is seldom needed, and would enlarge the future of every request.
+        // Boxed, because this future is seldom needed and would enlarge the future of every request.
         Box::pin(Connection::connect(origin, *connect_timeout, *idle_timeout, scratch)).await.map(Box::new)
     }
 
-    /// Takes back a connection whose response is complete; closes it if it cannot be reused. An upstream may answer before it
-    /// has read all of the request: then the rest of the request is written before the connection is closed. A connection with
-    /// bytes after its response is not reused.
+    /// Takes back a connection whose response is complete. Closes it if it cannot be reused. An upstream may
+    /// answer before it has read the whole request; then the rest of the request is written before the
+    /// connection is closed. A connection with bytes after its response is not reused.
     pub fn take_back(self: &Rc<Self>, mut connection: Box<Connection>, now: Instant) {
         if connection.has_surplus() {
             self.tell_of_surplus(now);
@@ -112,12 +114,14 @@ impl Pool {
         }
     }
 
-    /// Closes connections that are stale or closed by the upstream. Returns whether any is idle.
+    /// Closes connections that are stale, or that the upstream has closed. Returns whether idle connections
+    /// remain.
     fn close_stale(&self) -> bool {
         let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
-        // The least recently used are at the bottom. The limit applies only to connections that have been idle since the
-        // last sweep: under a load that needs more than `max_idle`, none is closed only to be opened again.
+        // The least recently used connections are at the bottom. The limit applies only to connections that
+        // have been idle since the last sweep. Under a load that needs more than `max_idle`, no connection is
+        // closed and opened again.
         let mut too_many = idle.len().saturating_sub(self.max_idle);
         idle.retain(|connection| {
             let is_one_too_many = too_many > 0 && connection.has_rested(now, SWEEP);
@@ -128,7 +132,8 @@ impl Pool {
     }
 }
 
-/// Closes stale connections until none is idle, or until no configuration uses the pool, which closes all of them.
+/// Closes stale connections. Ends when no connection is idle, or when no configuration uses the pool any
+/// longer; then all its connections are closed.
 async fn sweep(pool: Weak<Pool>) {
     let mut ticks = interval(SWEEP);
     loop {

@@ -19,15 +19,16 @@ use crate::upstream::origin::Origin;
 pub struct ForwardOptions {
     /// How `x-forwarded-for`, `-proto` and `-host` are set.
     pub x_forwarded: XForwarded,
-    /// The field that states how the request was verified.
+    /// The field that says how the request was verified.
     pub verified_field: Option<HeaderName>,
     /// Whether a `via` line is added.
     pub via: bool,
     /// The field for the event's id.
     pub event_id_field: Option<HeaderName>,
-    /// The scheme's name, for the verified field.
+    /// The scheme's name, for that field.
     pub scheme: Cow<'static, str>,
-    /// Fields that a `connection` line cannot remove: the signature's, and everything else that is signed.
+    /// The fields that a `connection` line cannot remove: those of the signature, and everything else that is
+    /// signed.
     pub kept: Vec<HeaderName>,
 }
 
@@ -47,14 +48,15 @@ impl ForwardOptions {
 }
 
 impl ForwardOptions {
-    /// Whether this is the name of a field that hookgate sets anew in each request.
+    /// Whether hookgate itself sets a field of this name in each request.
     fn sets(&self, name: &[u8]) -> bool {
         let mut own = self.verified_field.iter().chain(&self.event_id_field);
         own.any(|field| is_same_name(name, field.as_str().as_bytes()))
     }
 }
 
-/// The names of the fields that hookgate sets in this configuration: a lookalike of one of them must not reach an app.
+/// The names of the fields that hookgate sets in this configuration. A lookalike of these names must not
+/// reach an app.
 pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
     let forwarded: &[&str] = match forward.x_forwarded {
         XForwarded::Off => &[],
@@ -64,7 +66,7 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
     forwarded.iter().copied().chain(own)
 }
 
-/// Facts about a request that are not in its head.
+/// The facts of a request that are not in its head.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestInfo<'c> {
     /// The client address.
@@ -73,7 +75,7 @@ pub struct RequestInfo<'c> {
     pub length: usize,
     /// The name of the secret that verified the request, if one did.
     pub secret: Option<&'c Arc<str>>,
-    /// The upstream, for the `host` of a request that has none.
+    /// The upstream, for the `host` field of a request without one.
     pub origin: &'c Origin,
     /// The id of the event, on a route that stores events.
     pub event: Option<EventId>,
@@ -82,11 +84,12 @@ pub struct RequestInfo<'c> {
 /// Content up to this length in bytes is appended to the head.
 pub const SMALL: usize = 2 * 1024;
 
-/// The most bytes that a head gains in every configuration: a `content-length` line.
+/// The bytes that the head can gain in every configuration: a `content-length` line.
 const SLACK: usize = 48;
 
-/// Writes the head. Method, target and field lines keep their order and spelling; hop-by-hop fields and `expect` are removed;
-/// one `content-length` replaces the sender's framing, if it had any (RFC 9112, section 6.2).
+/// Writes the head. Method, target and field lines keep their order and spelling. Hop-by-hop fields and
+/// `expect` are removed. If the sender framed content, one `content-length` replaces that framing (RFC 9112,
+/// section 6.2).
 #[must_use]
 pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<'_>) -> Vec<u8> {
     let room = if info.length <= SMALL { info.length } else { 0 };
@@ -123,12 +126,12 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
         push_length(&mut out, CONTENT_LENGTH, info.length);
     }
     if !has_host {
-        // Only HTTP/1.0 requests can lack a `host`; HTTP/1.1 requires it (RFC 9112, section 3.2).
+        // Only an HTTP/1.0 request can lack `host`: HTTP/1.1 requires the field (RFC 9112, section 3.2).
         push_line(&mut out, b"host", info.origin.authority().as_bytes());
     }
     forwarded.push_rest(&mut out);
     if forward.via {
-        // A separate line continues the list of the lines before it (RFC 9110, section 5.3).
+        // A separate line continues the list in the earlier lines (RFC 9110, section 5.3).
         let received = match head.facts().version {
             Version::Http10 => b"1.0 hookgate",
             Version::Http11 => b"1.1 hookgate",
@@ -139,7 +142,7 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
         && let Some(secret) =
             info.secret.filter(|name| name.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
     {
-        // A structured dictionary (RFC 9651); left out if nothing was verified.
+        // A structured dictionary (RFC 9651). Left out if the request is not verified.
         let name = field.as_str().as_bytes();
         push(
             &mut out,
@@ -155,16 +158,17 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 
-/// Whether this method anticipates content, so that its absence is stated with a length of 0 (RFC 9110, section 8.6).
+/// Whether this method usually has content. If such a request has none, that is stated by a length of 0 (RFC
+/// 9110, section 8.6).
 fn anticipates_content(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE")
 }
 
-/// Appends the origin of a request to what earlier proxies state: `x-forwarded-for`, `-proto` and `-host`.
+/// Appends the origin of a request to the values of earlier proxies: `x-forwarded-for`, `-proto` and `-host`.
 ///
-/// Only the last entry of each is set by hookgate; the client may have written the others.
+/// hookgate sets only the last entry of each field. The client may have written the other entries.
 struct Forwarded {
-    /// The gateway's values that are still to be written; writing one removes it.
+    /// The gateway's values that are not written yet. Writing a value removes it here.
     ours: [Option<Vec<u8>>; 3],
     is_asked_for: bool,
 }
@@ -178,8 +182,8 @@ impl Forwarded {
             XForwarded::Append => true,
             XForwarded::Overwrite => false,
         };
-        // A client without an address is `unknown` (RFC 7239, section 6.2, defines that word). Without it, the client's own
-        // claim would be the last entry.
+        // A client without an address is written as `unknown` (RFC 7239, section 6.2, defines the word). If
+        // nothing were written, the last entry would be one that the client has written.
         let peer = match info.peer {
             ClientAddress::Ip(address) => address.to_string(),
             ClientAddress::Unix => "unknown".to_owned(),
@@ -196,7 +200,8 @@ impl Forwarded {
         Self { ours, is_asked_for: true }
     }
 
-    /// Writes a line, except for further lines of a forwarded field: our value is appended to the first.
+    /// Writes a field line. The first line of a forwarded field is replaced by the gateway's value. Further
+    /// lines of that field are left out.
     fn push_line(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         if !self.is_asked_for {
             return push_line(out, name, value);

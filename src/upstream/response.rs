@@ -1,4 +1,5 @@
-//! Pure. The head of an upstream's response: parsed by httparse, and checked where httparse is lenient.
+//! Pure. The head of an upstream's response. httparse parses it; the cases in which httparse is lenient are
+//! checked here.
 
 use std::mem::MaybeUninit;
 
@@ -17,8 +18,8 @@ pub const MAX_HEAD: usize = 64 * 1024;
 /// The most field lines of a head.
 const MAX_FIELD_LINES: usize = 100;
 
-/// The log text for bytes after a complete response: more content than announced, content where none is allowed, a second
-/// response. They belong to no response, so no client receives them.
+/// The log text for bytes after a complete response: more content than announced, content where none is
+/// allowed, or a second response. These bytes belong to no response, so no client receives them.
 pub const SURPLUS: &str =
     "the upstream sent more than its response: the rest was dropped, and the connection closed";
 
@@ -27,7 +28,7 @@ pub const SURPLUS: &str =
 pub enum Parsed {
     /// The head is not complete.
     Partial,
-    /// An interim response (RFC 9110, section 15.2) of this many bytes; it is skipped.
+    /// An interim response (RFC 9110, section 15.2) of this many bytes. It is skipped.
     Interim(usize),
     /// A final response whose head has this many bytes.
     Complete(usize, ResponseHead),
@@ -38,19 +39,20 @@ pub enum Parsed {
 pub struct ResponseHead {
     /// The status code.
     pub status: StatusCode,
-    /// The part of the head that the client receives unchanged: status code, reason phrase, and the lines of the end-to-end
-    /// fields, in order and with their spelling. Without the version before and the empty line after it.
+    /// The part of the head that the client receives unchanged: the status code, the reason phrase, and the
+    /// lines of the end-to-end fields in their order and spelling. The version before and the empty line
+    /// after it are left out.
     pub text: Vec<u8>,
-    /// How the end of its content is found.
+    /// How the end of the content is found.
     pub framing: Framing,
     /// Whether the upstream allows another request on the connection.
     pub is_persistent: bool,
-    /// For how many seconds the upstream keeps an idle connection, by its own statement.
+    /// For how many seconds the upstream keeps an idle connection, as its `keep-alive` field says.
     pub keep_alive: Option<u64>,
 }
 
 impl ResponseHead {
-    /// The value of the only line of an end-to-end field; `None` if there is none, or if there are several.
+    /// The value of an end-to-end field, if the field has exactly one line.
     #[must_use]
     pub fn only_value(&self, name: &str) -> Option<&[u8]> {
         let mut values = self.text.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
@@ -65,20 +67,20 @@ impl ResponseHead {
 /// How a response's content is delimited (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// No content.
+    /// The response has no content.
     None,
-    /// By `content-length`, in bytes.
+    /// `content-length` gives the number of bytes.
     Length(u64),
-    /// By the chunked transfer coding.
+    /// The chunked transfer coding marks the end.
     Chunked,
-    /// By the end of the connection.
+    /// The end of the connection marks the end.
     Close,
 }
 
 /// Whether the response to a request has content, by the request's method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// The method is `HEAD`: no content, whatever the fields state.
+    /// The method is `HEAD`. The response has no content, whatever its fields say.
     ForHead,
     /// Any other method.
     ForContent,
@@ -92,39 +94,42 @@ impl RequestKind {
     }
 }
 
-/// Parses a response head that arrives in pieces. The work is linear in the size of the head however small the pieces are: byte
-/// by byte, each byte is visited a few times at most.
+/// Parses a response head that arrives in pieces. The work is linear in the size of the head, even for tiny
+/// pieces: each byte is visited a few times at most.
 #[derive(Debug, Default)]
 pub struct HeadParser {
-    /// The bytes that were present when httparse last ran.
+    /// How many bytes were present when httparse last ran.
     parsed: usize,
-    /// The bytes that have been searched for the end of the head.
+    /// How many bytes have been searched for the end of the head.
     scanned: usize,
     /// The start of the line that the search has reached.
     line: usize,
-    /// Whether a line that is not empty has been found: empty lines before it are skipped (RFC 9112, section 2.2).
+    /// Whether a line that is not empty has been found. Empty lines before that line are skipped (RFC 9112,
+    /// section 2.2).
     has_begun: bool,
 }
 
 impl HeadParser {
-    /// As [`parse`], where `bytes` is the head received so far.
+    /// Parses as [`parse`] does. `bytes` is the head received so far.
     ///
-    /// A malformed head may be reported late: once it has doubled its length, or by a final [`parse`] if no more arrives.
+    /// A malformed head may be reported late: when its length has doubled, or by a final [`parse`] if no more
+    /// bytes arrive.
     ///
     /// # Errors
-    /// Those of [`parse`].
+    /// The errors of [`parse`].
     pub fn parse(
         &mut self,
         bytes: &[u8],
         asked: RequestKind,
         kept: &[HeaderName],
     ) -> Result<Parsed, ProtocolError> {
-        // Most heads arrive whole: those need no search for the end.
+        // Most heads arrive whole. For these, no search for the end is needed.
         let is_first = self.parsed == 0;
         if !is_first {
             if let Some(end) = self.end(bytes) {
                 return match parse(bytes.get(..end).unwrap_or(bytes), asked, kept)? {
-                    // The head has its empty line, and httparse asks for more: only that line can be malformed.
+                    // The head has its final empty line, but httparse asks for more bytes. So that line must
+                    // be malformed.
                     Parsed::Partial => Err(ProtocolError::Malformed(httparse::Error::NewLine)),
                     found @ (Parsed::Interim(_) | Parsed::Complete(..)) => Ok(found),
                 };
@@ -140,7 +145,8 @@ impl HeadParser {
         parse(bytes, asked, kept)
     }
 
-    /// The end of the head after its first empty line, if that has arrived. Continues where the last search stopped.
+    /// The end of the head after its first empty line, if that line has arrived. The search continues where
+    /// it last stopped.
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         while let Some(at) = memchr(b'\n', bytes.get(self.scanned..).unwrap_or_default()) {
             let line_feed = self.scanned.saturating_add(at);
@@ -163,7 +169,7 @@ impl HeadParser {
 /// # Errors
 /// [`ProtocolError`]: the head is malformed, too large, or can be read in more than one way.
 pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Parsed, ProtocolError> {
-    // Uninitialised, so that only the memory of the lines present is written.
+    // The array is not initialised, so only the entries for the lines that are present cost a write.
     let mut lines = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut lines);
@@ -201,7 +207,7 @@ pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Pa
         }
     }
     let framing = seen.framing(status, asked, is_http_11)?;
-    // Content that a 204 announces may still arrive, even after the next request was sent.
+    // A 204 that announces content may still send it, even after the next request was sent.
     let is_in_doubt = is_204
         && asked == RequestKind::ForContent
         && (seen.chunked || seen.length.is_some_and(|length| length > 0));
@@ -211,12 +217,13 @@ pub fn parse(bytes: &[u8], asked: RequestKind, kept: &[HeaderName]) -> Result<Pa
     Ok(Parsed::Complete(len, head))
 }
 
-/// The reason phrase. httparse returns an empty one if it is not ASCII, which RFC 9112, section 4, allows.
+/// The reason phrase. RFC 9112, section 4, allows a phrase that is not ASCII; httparse then returns an empty
+/// one.
 fn reason_phrase<'h>(bytes: &'h [u8], read: &'h str) -> &'h [u8] {
     if !read.is_empty() {
         return read.as_bytes();
     }
-    // White space at the end of the line is part of it.
+    // White space at the end of the line belongs to the phrase.
     let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let line = lines.find(|line| !line.is_empty());
     let phrase = line.and_then(|line| line.splitn(3, |byte| *byte == b' ').nth(2));
@@ -260,7 +267,8 @@ impl Seen {
         Ok(())
     }
 
-    /// How the end of the content is found (RFC 9112, section 6.3), if there is only one way to read it.
+    /// How the end of the content is found (RFC 9112, section 6.3). An error if there is more than one way to
+    /// read the fields.
     fn framing(
         &self,
         status: StatusCode,

@@ -1,4 +1,4 @@
-//! Shell. Sends a stored event to an upstream, unchanged, and returns what is kept of the answer.
+//! Shell. Sends a stored event to an upstream, unchanged. Returns the part of the answer that is kept.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -19,8 +19,8 @@ use crate::upstream::exchange;
 use crate::upstream::pool::Pool;
 use crate::upstream::response::RequestKind;
 
-/// The most bytes of an answer's content that are read so that the connection can be used again. Only the first are kept. An
-/// upstream that sends more has its connection closed.
+/// The most bytes of an answer's content that are read before the connection is used again. Only the first of
+/// them are kept. If the upstream sends more, its connection is closed.
 const MOST_READ_OF_RESPONSE: usize = 64 * 1024;
 
 /// The part of an upstream's answer to a stored event that is kept.
@@ -28,28 +28,29 @@ const MOST_READ_OF_RESPONSE: usize = 64 * 1024;
 pub struct StoredAnswer {
     /// The status code.
     pub status: StatusCode,
-    /// The value of the only `retry-after` field, if there is one.
+    /// The value of the `retry-after` field, if the field has exactly one line.
     pub retry_after: Option<Vec<u8>>,
     /// The first bytes of the content, at most [`MOST_KEPT_OF_RESPONSE`].
     pub content: Vec<u8>,
 }
 
-/// A stored event on its way.
+/// A stored event that is to be sent.
 #[derive(Debug)]
 pub struct StoredDelivery {
     /// The event.
     pub event: StoredEvent,
-    /// The head to send in place of the stored one, if its signature was made anew.
+    /// The head to send instead of the stored head, if a new signature was made.
     pub head: Option<RefreshedHead>,
-    /// Its part of the memory budget. Empty where the scheduler of deliveries bounds the memory.
+    /// The event's part of the memory budget. Empty if the scheduler of deliveries bounds the memory.
     pub memory: Reservation,
 }
 
-/// Sends a stored event and waits for the answer. The answer's head decides; content that breaks off, stalls or does not end
-/// changes nothing.
+/// Sends a stored event and waits for the answer. Only the head of the answer decides the outcome. Content
+/// that breaks off, stalls or does not end changes nothing.
 ///
 /// # Errors
-/// [`ForwardError`]. The event is sent again, on another connection, only if no byte of it can have reached the upstream.
+/// [`ForwardError`]. The event is sent again on another connection only if no byte of it can have reached the
+/// upstream.
 pub async fn deliver_stored(
     pool: &Rc<Pool>,
     delivery: StoredDelivery,
@@ -69,8 +70,8 @@ pub async fn deliver_stored(
     Ok(StoredAnswer { status: head.status, retry_after, content })
 }
 
-/// Reads content to its end, and returns its beginning. Gives up, and closes the connection, if there is too much of it, or if it
-/// takes longer than the head of a response may.
+/// Reads content to its end, and returns its beginning. If there is too much content, or if it takes longer
+/// than the head of a response may, gives up and closes the connection.
 async fn beginning(mut body: ResponseBody, pool: &Rc<Pool>) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut read: usize = 0;
@@ -83,7 +84,7 @@ async fn beginning(mut body: ResponseBody, pool: &Rc<Pool>) -> Vec<u8> {
             }
         }
     };
-    // Too late is like too much.
+    // A timeout has the same result as too much content.
     let _in_time = timeout(pool.upstream().response_timeout, reading).await;
     kept
 }

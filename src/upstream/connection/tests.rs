@@ -1,4 +1,4 @@
-//! An upstream connection in states that a real network seldom brings about.
+//! An upstream connection in states that a real network seldom produces.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -22,7 +22,7 @@ use crate::upstream::pool::Pool;
 const LIMIT: Duration = Duration::from_secs(10);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// A connection and its other end. The runtime already knows that it is writable.
+/// A connection and its other end. The runtime already knows that the connection is writable.
 async fn connection() -> (Connection, ClientAddress) {
     let (ours, peer) = ClientAddress::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -66,7 +66,7 @@ async fn spend_budget_but(left: usize) {
     }
 }
 
-/// Has no await, so that the runtime does not poll its sockets.
+/// The check has no await, so the runtime does not poll its sockets meanwhile.
 #[tokio::test]
 async fn arrived_bytes_are_seen_before_the_runtime_knows_of_them() {
     let (mut connection, mut peer) = connection().await;
@@ -84,7 +84,7 @@ async fn arrived_bytes_are_seen_before_the_runtime_knows_of_them() {
 #[tokio::test]
 async fn bytes_behind_a_response_are_seen_even_if_the_task_has_no_budget() {
     let (mut connection, mut peer) = connection().await;
-    // One read takes all of the response and nothing that follows it.
+    // One read takes the whole response, and no byte after it.
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 8000\r\n";
     let text = format!("{head}x: {}\r\n\r\n", "y".repeat(8192 - 8000 - head.len() - "x: \r\n\r\n".len()));
     peer.write_all(&[text.as_bytes(), &[b'z'; 8000], b"more"].concat()).unwrap();
@@ -116,7 +116,7 @@ async fn bytes_behind_a_response_change_nothing_but_that_no_request_follows_howe
                 let mut sending = Box::pin(sent(&mut connection, 3));
                 let (first, second) = bytes.split_at(cut);
                 peer.write_all(first).unwrap();
-                // Read what has arrived now, and the rest later.
+                // Some rounds read what has arrived so far. Later rounds read the rest.
                 for _ in 0..3 {
                     yield_now().await;
                 }
@@ -146,7 +146,7 @@ async fn bytes_behind_a_response_change_nothing_but_that_no_request_follows_howe
 async fn an_answer_that_arrived_is_read_after_writing_has_failed() {
     let (mut connection, mut peer) = connection().await;
     let mut sending = Box::pin(sent(&mut connection, 8 << 20));
-    // One write succeeds and uses up the budget: the second write meets what has happened since.
+    // The first write succeeds and uses up the budget. The second write meets the end of the connection.
     spend_budget_but(1).await;
     let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
     assert!(first.is_pending());
@@ -160,7 +160,7 @@ async fn an_answer_that_arrived_is_read_after_writing_has_failed() {
     assert!(!connection.is_reusable() && !connection.is_writing());
 }
 
-/// The other side may stop reading and still write: one direction of a unix socket can be shut down alone.
+/// An upstream may stop reading and still write: one direction of a unix socket can be shut down alone.
 #[tokio::test]
 async fn a_request_not_taken_whole_is_freed_and_its_connection_not_reused() {
     for (answer, content) in [("content-length: 0\r\n\r\n", ""), ("content-length: 2\r\n\r\no", "k")] {
@@ -176,7 +176,8 @@ async fn a_request_not_taken_whole_is_freed_and_its_connection_not_reused() {
         if !content.is_empty() {
             assert!(connection.is_writing());
             peer.shutdown(Shutdown::Read).unwrap();
-            // Free space in the kernel's buffer triggers the write that fails. Without it, the write's time limit passes.
+            // When the kernel's buffer has room, the next write is made and fails. Otherwise the time limit
+            // for writing would pass.
             peer.read_to_end(&mut Vec::new()).unwrap();
             stream(&connection).writable().await.unwrap();
             peer.write_all(content.as_bytes()).unwrap();
@@ -313,7 +314,8 @@ async fn now<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// Reads what has arrived, and lets the runtime notice that the connection is writable again, without time passing.
+/// Reads what has arrived. Lets the runtime notice that the connection is writable again, without time
+/// passing.
 async fn take(peer: &mut ClientAddress) -> usize {
     peer.set_nonblocking(true).unwrap();
     let mut taken = 0;
@@ -333,7 +335,8 @@ fn is_timed_out(polled: &Poll<Result<ResponseHead, SendError>>) -> bool {
     matches!(polled, Poll::Ready(Err(SendError::Failed(ForwardError::TimedOut))))
 }
 
-/// Sends a large request to an upstream that reads some of it after each `pause`. Returns the result, and when it came.
+/// Sends a large request to an upstream that reads some of it after each `pause`. Returns the result, and the
+/// time it took.
 async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, SendError>, Duration) {
     let (mut connection, mut peer) = connection().await;
     let begin = Instant::now();
@@ -349,7 +352,7 @@ async fn upload(limit: Duration, pause: Duration) -> (Result<ResponseHead, SendE
         }
         taken += take(&mut peer).await;
     }
-    // The last byte was written before the last pause. The response's time runs from then on.
+    // The last byte was written before the last pause. The time for the response begins there.
     assert!(now(&mut sending).await.is_pending());
     advance(limit - MOMENT - pause).await;
     assert!(now(&mut sending).await.is_pending());
@@ -371,7 +374,7 @@ async fn the_time_limit_does_not_pass_while_the_upstream_takes_some_of_the_reque
     }
 }
 
-/// The upstream reads some 200 KiB at a time: with these pauses, that is below the least rate.
+/// The upstream reads some 200 KiB at a time. With these pauses, its rate is below the least rate.
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_takes_less_of_a_request_than_the_least_rate_is_given_up() {
     let limit = Duration::from_secs(10_000);
@@ -419,7 +422,7 @@ async fn neither_interim_responses_nor_parts_of_a_head_give_more_time() {
     }
 }
 
-/// The last byte of the request is written late; the response has its full time from then on, and no more.
+/// The last byte of the request is written late. From then on, the response has its full time, and no more.
 #[tokio::test(start_paused = true)]
 async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
     let (mut connection, mut peer) = connection().await;
@@ -438,7 +441,7 @@ async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
     assert!(is_timed_out(&now(&mut sending).await));
 }
 
-/// An upstream that answers at once and then reads the request does not stall.
+/// An upstream that answers at once and then reads the request does not count as stalled.
 #[tokio::test(start_paused = true)]
 async fn a_response_does_not_stall_while_the_request_is_taken() {
     let (mut connection, mut peer) = connection().await;
@@ -467,7 +470,7 @@ async fn a_response_stalls_though_the_upstream_does_not_read_the_waiting_request
     let (mut connection, mut peer) = connection().await;
     peer.write_all(b"HTTP/1.1 413 Too Much\r\ncontent-length: 9\r\n\r\n").unwrap();
     assert!(sent(&mut connection, LARGE).await.is_ok());
-    // There is no limit in total while some of it is taken in time.
+    // The total time has no limit while the upstream reads some of the request in time.
     for _ in 0..8 {
         assert!(poll_fn(|cx| Poll::Ready(connection.poll_content(cx))).await.is_pending());
         advance(LIMIT - MOMENT).await;
@@ -501,7 +504,7 @@ async fn what_is_left_of_a_request_behind_its_answer_is_written_while_it_is_take
     }
 }
 
-/// The client has gone; its event is still delivered.
+/// The client has disconnected, but its event is still delivered.
 #[tokio::test(start_paused = true)]
 async fn an_abandoned_answer_is_read_for_as_long_as_the_request_is_written() {
     let origin = Origin::parse("http://127.0.0.1:9").unwrap();
@@ -526,7 +529,7 @@ async fn an_abandoned_answer_is_read_for_as_long_as_the_request_is_written() {
         peer.write_all(b"1\r\nx\r\n").unwrap();
         taken += take(&mut peer).await;
     }
-    // From here the rest of the answer has its full time, and no more.
+    // From here on, the rest of the answer has its full time, and no more.
     let begin = Instant::now();
     while now(&mut draining).await.is_pending() {
         advance(LIMIT / 10).await;
@@ -537,7 +540,7 @@ async fn an_abandoned_answer_is_read_for_as_long_as_the_request_is_written() {
     assert!(begin.elapsed() >= LIMIT);
 }
 
-/// A malformed head that never ends is reported as malformed, even if it was not parsed when it arrived.
+/// A malformed head without an end is reported as malformed, even if it was not parsed when it arrived.
 #[tokio::test(start_paused = true)]
 async fn a_malformed_head_is_told_from_a_late_one() {
     for end in [None, Some(Shutdown::Both)] {

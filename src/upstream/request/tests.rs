@@ -1,4 +1,4 @@
-//! The head that an upstream receives.
+//! Tests of the head that an upstream receives.
 
 use super::*;
 use crate::message::head::{Parsed, parse};

@@ -1,4 +1,4 @@
-//! Which heads of upstreams are passed on, and what of them.
+//! Tests of upstream heads: which are passed on, and which parts of them.
 
 use super::*;
 
@@ -103,7 +103,7 @@ fn interim_responses_are_recognised_and_switching_is_a_breach() {
     assert!(matches!(look_at("HTTP/1.1 099 Odd\r\n\r\n"), Err(ProtocolError::Malformed(_))));
 }
 
-/// The end of a head, or an error in it, is found whatever the sizes of the pieces.
+/// The parser finds the end of a head, or an error in it, whatever the sizes of the pieces.
 #[test]
 fn a_head_that_comes_in_pieces_is_read_as_one_that_comes_at_once() {
     for text in [
@@ -130,7 +130,7 @@ fn a_head_that_comes_in_pieces_is_read_as_one_that_comes_at_once() {
     }
 }
 
-/// Counts the bytes that the search for the end and httparse visit.
+/// Counts the bytes that are visited by httparse and by the search for the end.
 #[test]
 fn a_head_that_comes_byte_by_byte_takes_linear_work() {
     let line = format!("x: {}\r\n", "y".repeat(800));
@@ -144,7 +144,7 @@ fn a_head_that_comes_byte_by_byte_takes_linear_work() {
         for end in 1..=text.len() {
             let before = (parser.scanned, parser.parsed);
             let looked = parser.parse(&text.as_bytes()[..end], RequestKind::ForContent, &[]);
-            // The search begins where the last one stopped and visits everything that has arrived.
+            // The search begins where it last stopped, and visits every byte that has arrived since.
             visited += end - before.0;
             visited += if parser.parsed > before.1 { parser.parsed } else { 0 };
             match looked.unwrap() {
