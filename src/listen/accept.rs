@@ -23,22 +23,22 @@ use crate::runtime::front_end::{AcceptedConnection, FrontEnd};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker::Worker;
 
-/// Connections accepted beyond the free places when a drain begins.
+/// How many connections beyond the free places are accepted when a drain begins.
 const EXTRA_ACCEPTS: usize = 64;
 
-/// Wait after a failed accept (no descriptors, no memory): the first and the longest.
+/// The wait after a failed accept (no descriptors, no memory): the first wait and the longest wait.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The log reports failing accepts at most this often.
+/// The least time between two log lines about failed accepts.
 const REPORT: Duration = Duration::from_secs(60);
 
-/// How long an accepting listener waits for handshakes that are under way when the drain begins: one round trip across a
-/// continent. A longer wait would delay clients that can connect elsewhere.
+/// How long a listener waits for unfinished handshakes when the drain begins: one round trip across a
+/// continent. A longer wait would delay clients that can connect to another process.
 const HANDSHAKES: Duration = Duration::from_millis(100);
 
-/// Accepts connections until the drain begins, then waits for them to end, at most for the grace period. Returns the number of
-/// connections that were cut off.
+/// Accepts connections until the drain begins. Then waits for the connections to end, at most for the grace
+/// period. Returns the number of connections that were cut off.
 pub async fn run(
     worker: Rc<Worker>,
     front_end: FrontEnd,
@@ -85,7 +85,8 @@ async fn accept(worker: Rc<Worker>, front_end: FrontEnd, listener: Listener, sig
             Ok(accepted) => {
                 let accepted = Accepted::new(accepted, listener.proxies());
                 outage.ended();
-                // Wait for a place before accepting the next connection: further clients wait in the kernel's queue.
+                // Wait for a place before the next connection is accepted. Until then, further clients wait
+                // in the kernel's queue.
                 tokio::select! {
                     biased;
                     place = worker.connection_limit().enter(accepted.peer) => serve(&worker, front_end, accepted, &signals, place),
@@ -106,7 +107,7 @@ async fn accept(worker: Rc<Worker>, front_end: FrontEnd, listener: Listener, sig
             }
         }
     }
-    // Closing the listener resets handshakes under way and connections in the kernel's queue.
+    // Closing the listener resets unfinished handshakes and the connections in the kernel's queue.
     let mut most = worker.connection_limit().free().saturating_add(EXTRA_ACCEPTS);
     if listener.hold_off() {
         let rest = async {
@@ -125,7 +126,7 @@ async fn accept(worker: Rc<Worker>, front_end: FrontEnd, listener: Listener, sig
     }
 }
 
-/// Waits, then evicts a connection if the process is out of descriptors.
+/// Waits. If the process is out of descriptors, evicts a connection then.
 async fn back_off(error: &io::Error, wait: Option<Duration>, connection_limit: &Arc<ConnectionLimit>) {
     let limit = wait.unwrap_or(FIRST_BACKOFF);
     if wait.is_some() {
@@ -136,18 +137,18 @@ async fn back_off(error: &io::Error, wait: Option<Duration>, connection_limit: &
     }
 }
 
-/// A period in which accept fails for lack of resources.
+/// A period in which accept fails because a resource is missing.
 #[derive(Debug, Default)]
 struct Outage {
     has_failed: bool,
-    /// The last wait; `None` if there was none.
+    /// The last wait; `None` before the first wait.
     backoff: Option<Duration>,
     logged_at: Option<Instant>,
 }
 
 impl Outage {
-    /// Records a failed accept and logs it, at most once per [`REPORT`], since clients can cause it. Returns how long to wait:
-    /// nothing after the first failure, since a descriptor may be freed at once.
+    /// Records a failed accept. Logs it at most once per [`REPORT`], because clients can cause it. Returns
+    /// how long to wait: nothing after the first failure, because a descriptor may be freed at once.
     fn failed(&mut self, error: &io::Error, now: Instant) -> Option<Duration> {
         let is_recent = self.logged_at.is_some_and(|at| now.saturating_duration_since(at) < REPORT);
         if !is_recent {
@@ -160,7 +161,7 @@ impl Outage {
         self.backoff
     }
 
-    /// Records a successful accept.
+    /// Records a successful accept, which ends the outage.
     fn ended(&mut self) {
         self.has_failed = false;
         if self.backoff.take().is_some() {
@@ -173,13 +174,14 @@ fn next_backoff(last: Option<Duration>) -> Duration {
     last.map_or(FIRST_BACKOFF, |last| last.saturating_mul(2).min(LONGEST_BACKOFF))
 }
 
-/// At most a quarter of the grace period.
+/// How long to wait for handshakes: at most a quarter of the grace period.
 fn handshakes(worker: &Worker) -> Duration {
     let grace = worker.view().generation().grace;
     HANDSHAKES.min(grace.checked_div(4).unwrap_or(Duration::ZERO))
 }
 
-/// An accepted connection, its remote address, and whether that is a proxy that announces the client (PROXY protocol).
+/// An accepted connection, its remote address, and whether that address is a proxy that announces the client
+/// (PROXY protocol).
 struct Accepted {
     stream: Stream,
     peer: ClientAddress,
@@ -197,7 +199,7 @@ fn serve(worker: &Rc<Worker>, front_end: FrontEnd, accepted: Accepted, signals: 
     worker.tracker().clone().spawn_local(connect(worker, front_end, accepted, drain, place));
 }
 
-/// Serves a connection as soon as there is a place for it.
+/// Serves a connection as soon as a place is free.
 fn serve_in_turn(worker: &Rc<Worker>, front_end: FrontEnd, accepted: Accepted, signals: &Signals) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
     worker.tracker().clone().spawn_local(async move {
@@ -206,7 +208,8 @@ fn serve_in_turn(worker: &Rc<Worker>, front_end: FrontEnd, accepted: Accepted, s
     });
 }
 
-/// Serves a connection. The place is given up last, so that its next owner finds the descriptor free.
+/// Serves a connection. The place is given back last, so the connection that takes it next finds the
+/// descriptor free.
 async fn connect(
     worker: Rc<Worker>,
     front_end: FrontEnd,
@@ -258,7 +261,8 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// Errors of the connection that accept was about to return (accept(2)). The next accept may succeed.
+/// Whether the error belongs to the connection that accept was about to return (accept(2)). The next accept
+/// may succeed.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -18,33 +18,33 @@ use crate::listen::inherit::Inherited;
 use crate::listen::listener::{Listening, Queue, SocketFile};
 use crate::runtime::error::StartError;
 
-/// Bytes of responses that the kernel buffers for a connection beyond those in flight.
+/// How many bytes of a response the kernel buffers for a connection, besides the bytes in flight.
 const UNSENT: u32 = 128 * 1024;
 
-/// Length of the kernel's accept queue of each listener.
+/// The length of each listener's accept queue in the kernel.
 const BACKLOG: i32 = 4096;
 
-/// An address that is bound or inherited, before it listens.
+/// An address that was bound or inherited, and does not listen yet.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// One socket for each worker. The kernel distributes connections among them (`SO_REUSEPORT`).
+    /// One socket for each worker. The kernel spreads connections over them (`SO_REUSEPORT`).
     Tcp(SocketAddr, Vec<Socket>),
-    /// One socket for all workers, under a temporary name until it listens.
+    /// One socket for all workers. It has a temporary name until it listens.
     Unix { name: PathBuf, found: Found, socket: Socket, temporary: SocketFile, at: PathBuf },
-    /// One socket for all workers that already listens.
+    /// One socket for all workers, which listens already.
     Inherited(Inherited),
 }
 
 /// What exists at the path of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Nothing.
+    /// Nothing exists there.
     Nothing,
-    /// A stale socket, or one that `reuse_port` allows to replace.
+    /// A stale socket, or a socket that `reuse_port` allows hookgate to replace.
     Replaceable,
 }
 
-/// Binds every address. Inherited sockets replace all addresses of the configuration.
+/// Binds every configured address. If there are inherited sockets, they replace all these addresses.
 ///
 /// # Errors
 /// [`StartError::Bind`]
@@ -63,7 +63,7 @@ pub(crate) fn claim(server: &Server, inherited: Vec<Inherited>) -> Result<Vec<Cl
 }
 
 impl Claim {
-    /// The address, with the actual port if the configured one is 0.
+    /// The address. If the configured port is 0, with the port that the system chose.
     pub(crate) fn address(&self) -> Address {
         match self {
             Self::Tcp(address, _) => Address::Tcp(*address),
@@ -72,7 +72,8 @@ impl Claim {
         }
     }
 
-    /// Starts listening, and gives each of the workers a socket. Clients can connect from then on, before the workers run.
+    /// Starts listening, and gives each worker a socket. From now on clients can connect, before the workers
+    /// run.
     ///
     /// # Errors
     /// [`StartError::Bind`]
@@ -97,7 +98,8 @@ fn listen_tcp(socket: Socket) -> io::Result<Listening> {
     Ok(Listening::tcp(socket.into(), Queue::Ours(None)))
 }
 
-/// Renames the socket to its final path only after it listens, so that no client is refused.
+/// Starts listening, and renames the socket to its final path only then. So the final path never refuses a
+/// client.
 fn listen_unix(
     (name, found): (&Path, Found),
     socket: Socket,
@@ -112,7 +114,8 @@ fn listen_unix(
     shared_unix(&socket.into(), &Queue::Ours(Some(Arc::new(named))), workers)
 }
 
-/// Renames the socket at `at` to `name`. If nothing existed at `name`, fails if another process has created it since.
+/// Renames the socket at `at` to `name`. If nothing was found at `name` before, fails if another process has
+/// since created a file there.
 fn rename(at: &Path, name: &Path, found: Found) -> io::Result<()> {
     match found {
         Found::Replaceable => fs::rename(at, name),
@@ -151,10 +154,11 @@ fn tcp(address: SocketAddr, workers: usize, sharing: Sharing) -> io::Result<Clai
     Ok(Claim::Tcp(actual, sockets))
 }
 
-/// Binds the first socket of an address; fails if any process listens there.
+/// Binds the first socket of an address. Fails if another process listens there.
 ///
-/// With `SO_REUSEPORT` alone, a second hookgate of the same user could bind too, and the kernel would distribute connections to
-/// both. So the first socket is bound without it, and sets it afterwards for the other workers' sockets.
+/// If all sockets had `SO_REUSEPORT`, a second hookgate of the same user could bind too, and the kernel would
+/// spread connections over both. So the first socket is bound without it. It is set afterwards, for the
+/// sockets of the other workers.
 fn bind_alone(address: SocketAddr) -> io::Result<Socket> {
     let socket = new(address)?;
     socket.bind(&address.into())?;
@@ -177,16 +181,17 @@ fn new(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Limits the unsent bytes that the kernel buffers for each connection; connections inherit the limit from their listener.
+/// Limits the unsent bytes that the kernel buffers for each connection. A connection inherits the limit from
+/// its listener.
 ///
-/// Without it, the kernel takes megabytes of a response at once, and more only when a third of them is sent. A client that
-/// reads steadily but slowly would seem to make no progress for that long and be cut off (`write_timeout`); a client that reads
-/// nothing would hold megabytes of kernel memory.
+/// Without the limit, the kernel takes megabytes of a response at once, and more only when a third of them is
+/// sent. A client that reads steadily but slowly would seem to make no progress for that long, and
+/// `write_timeout` would cut it off. A client that reads nothing would hold megabytes of kernel memory.
 fn shorten_queue<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.into().set_tcp_notsent_lowat(UNSENT)
 }
 
-/// A unix socket with its mode, bound under a temporary name; it is renamed to `path` once it listens.
+/// A unix socket with its mode, bound under a temporary name. It is renamed to `path` when it listens.
 fn unix(path: &Path, mode: u32, sharing: Sharing) -> io::Result<Claim> {
     let found = refuse_if_taken(path, sharing)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -199,15 +204,15 @@ fn unix(path: &Path, mode: u32, sharing: Sharing) -> io::Result<Claim> {
     Ok(Claim::Unix { name: path.to_owned(), found, socket, temporary, at })
 }
 
-/// Eight random hexadecimal digits. Not the process id: in a container it is 1 at every start, and the name left by one process
-/// would block the next.
+/// Eight random hexadecimal digits. The process id would not do: in a container it is 1 at every start, so
+/// the name that one process leaves would block the next process.
 fn random_suffix() -> String {
     let [a, b, c, d, ..] = RandomState::new().hash_one(std::process::id()).to_ne_bytes();
     format!("{:08x}", u32::from_ne_bytes([a, b, c, d]))
 }
 
-/// Refuses a path with a socket that another process listens on, unless it is shared (`reuse_port`), or with a file that is not
-/// a socket. A socket without a listener is stale and is replaced.
+/// Refuses a path if another process listens on its socket, unless the socket is shared (`reuse_port`).
+/// Refuses a file that is not a socket. A socket without a listener is stale, and is replaced.
 fn refuse_if_taken(path: &Path, sharing: Sharing) -> io::Result<Found> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,

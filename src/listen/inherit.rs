@@ -28,8 +28,9 @@ impl Inherited {
     }
 }
 
-/// Takes over every inherited socket; returns none if none was passed to this process. Must be called once, before other
-/// threads start: it removes the environment variables, so that no child process takes the sockets for its own.
+/// Takes every inherited socket. Returns none if none was passed to this process. Must be called once, before
+/// other threads start: it removes the environment variables, so no child process takes the sockets for its
+/// own.
 ///
 /// # Errors
 /// A descriptor is not a listening socket.
@@ -37,7 +38,7 @@ pub fn sockets() -> io::Result<Vec<Inherited>> {
     let mut passed = ListenFd::from_env();
     let mut all = Vec::new();
     for index in 0..passed.len() {
-        // The kind of socket is found by trying: a failed attempt leaves the descriptor in place.
+        // The kind of a socket is found by trying. A failed attempt leaves the descriptor in place.
         if let Ok(Some(listener)) = passed.take_unix_listener(index) {
             listens(SockRef::from(&listener))?;
             let address = listener.local_addr()?;
@@ -51,7 +52,7 @@ pub fn sockets() -> io::Result<Vec<Inherited>> {
     Ok(all)
 }
 
-/// Refuses a connected socket: it looks like a listener, but every accept on it would fail.
+/// Refuses a connected socket. It looks like a listener, but every accept on it would fail.
 fn listens(socket: SockRef<'_>) -> io::Result<()> {
     if socket.is_listener()? {
         return Ok(());

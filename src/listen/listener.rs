@@ -12,7 +12,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use crate::admission::client::{ClientAddress, Network};
 use crate::listen::stream::Stream;
 
-/// A listening socket, the handling of its queue on close, and the trusted proxies.
+/// A listening socket with its trusted proxies. It also knows what happens to queued connections when it is
+/// closed.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
@@ -26,17 +27,17 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// The owner of the connections in the kernel's accept queue.
+/// Which process accepts the connections in the kernel's accept queue.
 #[derive(Clone, Debug)]
 pub(crate) enum Queue {
-    /// This process. Closing the socket would reset them, so all are accepted first. The socket file, if there is one, is
-    /// removed before.
+    /// This process. Closing the socket would reset these connections, so all of them are accepted before.
+    /// The socket's file, if there is one, is removed even earlier.
     Ours(Option<Arc<SocketFile>>),
-    /// The process that passed us the socket keeps it open, and its successor accepts the queued connections.
+    /// The process that passed this socket keeps it open. Its successor accepts the queued connections.
     Inherited,
 }
 
-/// A socket that listens, before it belongs to the runtime of a worker. Clients can connect already.
+/// A socket that listens, but does not belong to a worker's runtime yet. Clients can already connect.
 #[derive(Debug)]
 pub(crate) struct Listening {
     socket: StdSocket,
@@ -51,26 +52,26 @@ enum StdSocket {
 }
 
 impl Listening {
-    /// A TCP listener, which does not block.
+    /// A TCP listener. Its calls do not block.
     pub(crate) fn tcp(listener: std::net::TcpListener, queue: Queue) -> Self {
         Self { socket: StdSocket::Tcp(listener), queue, proxies: Vec::new() }
     }
 
-    /// A listener on a unix socket, which does not block.
+    /// A listener on a unix socket. Its calls do not block.
     pub(crate) fn unix(listener: std::os::unix::net::UnixListener, queue: Queue) -> Self {
         Self { socket: StdSocket::Unix(listener), queue, proxies: Vec::new() }
     }
 
-    /// Sets the trusted proxies, which announce the client at the start of each connection.
+    /// Sets the trusted proxies. A trusted proxy announces the client at the start of each connection.
     pub(crate) fn behind(mut self, proxies: &[Network]) -> Self {
         self.proxies = proxies.to_vec();
         self
     }
 
-    /// The listener of the runtime that is entered.
+    /// Turns this socket into a listener of the current runtime.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(crate) fn into_listener(self) -> io::Result<Listener> {
         let socket = match self.socket {
             StdSocket::Tcp(listener) => Socket::Tcp(TcpListener::from_std(listener)?),
@@ -89,7 +90,7 @@ impl Listener {
     /// The next connection.
     ///
     /// # Errors
-    /// As accept(2).
+    /// The errors of accept(2).
     pub async fn accept(&self) -> io::Result<(Stream, ClientAddress)> {
         match &self.socket {
             Socket::Tcp(listener) => {
@@ -103,12 +104,12 @@ impl Listener {
         }
     }
 
-    /// Makes the kernel drop first packets of new handshakes. Returns whether handshakes may be under way that are worth
-    /// waiting for.
+    /// Makes the kernel drop the first packet of every new handshake. Returns whether unfinished handshakes
+    /// may be worth a wait.
     ///
-    /// Without it, a connection that completes between the last accept and the close would be reset, as would each handshake
-    /// whose last packet is outstanding. A client whose packet is dropped sends it again after a second (RFC 6298, section
-    /// 2.1), to a successor or to another listener of the address, if there is one.
+    /// Without this, a connection would be reset if its handshake ends between the last accept and the close.
+    /// An unfinished handshake would be reset, too. A client whose packet is dropped sends it again after a
+    /// second (RFC 6298, section 2.1). A successor, or another listener of the address, then answers it.
     pub(crate) fn hold_off(&self) -> bool {
         match (&self.socket, &self.queue) {
             (Socket::Tcp(listener), Queue::Ours(_)) => {
@@ -118,10 +119,10 @@ impl Listener {
         }
     }
 
-    /// Closes the listener and returns the connections from the kernel's queue.
+    /// Closes the listener, and returns the connections from the kernel's queue.
     ///
-    /// Accepts directly from the kernel until its queue is empty or `most` have come: the runtime may not know of every queued
-    /// connection.
+    /// Accepts directly from the kernel until the queue is empty, or `most` connections have been taken. The
+    /// runtime may not know of every queued connection.
     #[must_use]
     pub fn close(self, most: usize) -> Vec<(Stream, ClientAddress)> {
         let mut queued = Vec::new();
@@ -148,7 +149,7 @@ impl Listener {
 }
 
 impl StdSocket {
-    /// A connection from the kernel's queue.
+    /// Takes a connection from the kernel's queue.
     fn accept(&self) -> io::Result<(Stream, ClientAddress)> {
         match self {
             Self::Tcp(listener) => {
@@ -165,8 +166,8 @@ impl StdSocket {
     }
 }
 
-/// A program for the kernel's packet filter (bpf(4)) that drops segments with SYN and without ACK (RFC 9293, section 3.1: both
-/// are in byte 13 of the TCP header) and accepts all others.
+/// A program for the kernel's packet filter (bpf(4)). It drops segments with SYN and without ACK, and accepts
+/// all others. Both flags are in byte 13 of the TCP header (RFC 9293, section 3.1).
 fn no_first_packet() -> [SockFilter; 5] {
     const FLAGS: u32 = 13;
     const SYN: u32 = 0x02;
@@ -188,22 +189,22 @@ pub(crate) struct SocketFile {
     identity: Identity,
 }
 
-/// Device and inode: they differ if another file has taken the path.
+/// The device and the inode of a file. They differ if another file has taken the path.
 type Identity = (u64, u64);
 
 impl SocketFile {
-    /// Identifies the file at `path`, which is or will be renamed to `name`.
+    /// Identifies the file at `path`. The file is renamed to `name` later, or has that name already.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub(crate) fn new(path: &Path, name: PathBuf) -> io::Result<Self> {
         Ok(Self { identity: identity(path)?, path: name })
     }
 
-    /// Removes the file, unless a successor has replaced it.
+    /// Removes the file, unless a successor's file has replaced it.
     fn remove(&self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // If this fails, a stale file remains, which the next start replaces.
+            // If this fails, a stale file remains. The next start replaces it.
             drop(fs::remove_file(&self.path));
         }
     }

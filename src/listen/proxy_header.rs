@@ -17,14 +17,15 @@ use crate::telemetry::repeated_event::Repeated;
 
 /// How long to wait for the header.
 pub(crate) struct Patience {
-    /// At most, at any time.
+    /// The longest wait.
     pub(crate) limit: Duration,
-    /// At most, once a drain has begun.
+    /// The longest wait after a drain has begun.
     pub(crate) last_call: Duration,
 }
 
-/// Reads the header that the proxy `peer` sends; returns the client address and the bytes read beyond the header. `None` if the
-/// connection must be closed: without a header, all clients of a trusted proxy would have the proxy's address.
+/// Reads the header that the proxy `peer` sends. Returns the client address, and the bytes read after the
+/// header. `None` if the connection must be closed: without the header, every client of a trusted proxy would
+/// have the proxy's address.
 pub(crate) async fn client(
     stream: &mut Stream,
     peer: ClientAddress,
@@ -45,7 +46,8 @@ pub(crate) async fn client(
     match read {
         Ok(client) => client,
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            // Clients in a trusted network, and a proxy's health checks, can cause this: so the log is rate limited.
+            // Clients in a trusted network can cause this error, and a proxy's health checks too. So the log
+            // line is rate limited.
             let connections =
                 unannounced.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now());
             if let Some(connections) = connections {
@@ -66,7 +68,7 @@ pub(crate) async fn client(
     }
 }
 
-/// `None` for a connection that ends without a byte, such as a TCP health check.
+/// Reads a header. `None` for a connection that ends without a byte, such as a TCP health check.
 async fn read(stream: &mut Stream, peer: ClientAddress) -> io::Result<Option<(ClientAddress, Buffer)>> {
     let mut buffer = Vec::with_capacity(LONGEST);
     loop {
@@ -79,7 +81,7 @@ async fn read(stream: &mut Stream, peer: ClientAddress) -> io::Result<Option<(Cl
                 unread.append(buffer.get(announced.len..).unwrap_or_default());
                 return Ok(Some((announced.client.unwrap_or(peer), unread)));
             }
-            // The buffer never fills without a result: it holds the longest header.
+            // The buffer holds the longest header, so it never fills without a result.
             Ok(None) => {}
             Err(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
         }

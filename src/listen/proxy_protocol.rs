@@ -1,25 +1,26 @@
 //! Pure. PROXY protocol, versions 1 and 2: the header in which a proxy announces the client's address.
 //!
-//! Follows <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt> strictly: any deviation closes the connection. The
-//! caller decides which proxies are trusted.
+//! The parser follows <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt> strictly. Any deviation
+//! closes the connection. The caller decides which proxies are trusted.
 //!
-//! The existing crates are not strict enough. `proxy-header` reads `PROXY UNKNOWN`, a line feed and everything up to the first
-//! CRLF as one line. `ppp` refuses a line that is cut before its last port, and waits for ever on a line with too few words.
-//! Both accept ports with a sign, and buffer as many bytes as version 2 announces.
+//! The existing crates are not strict enough. `proxy-header` reads `PROXY UNKNOWN`, a line feed and
+//! everything up to the first CRLF as one line. `ppp` refuses a line that is cut before its last port, and
+//! waits for ever on a line with too few words. Both crates accept ports with a sign, and buffer as many
+//! bytes as a version 2 header announces.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::admission::client::ClientAddress;
 
-/// The longest accepted header: far more than the addresses need, so that a proxy can add TLVs.
+/// The longest accepted header. It has room for TLVs, far beyond the addresses.
 pub const LONGEST: usize = 2048;
 
 /// A complete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// Length in bytes. The first request follows.
+    /// The length in bytes. The first request follows.
     pub len: usize,
-    /// The client's address; `None` if the proxy connects for itself or does not know the client.
+    /// The client's address. `None` if the proxy connects for itself, or does not know the client.
     pub client: Option<ClientAddress>,
 }
 
@@ -40,7 +41,7 @@ const LONGEST_LINE: usize = 107;
 /// Parses the header from the first bytes of a connection. `None` if more bytes are needed.
 ///
 /// # Errors
-/// [`NotAnnounced`], at the first byte that rules out a valid header.
+/// [`NotAnnounced`], at the first byte that makes a valid header impossible.
 pub fn read(bytes: &[u8]) -> Result<Option<Announced>, NotAnnounced> {
     let begins = |mark: &[u8]| bytes.iter().zip(mark).all(|(byte, of_mark)| byte == of_mark);
     if begins(TEXT) {
@@ -109,7 +110,8 @@ fn binary(bytes: &[u8]) -> Result<Option<Announced>, NotAnnounced> {
     let Some(addresses) = bytes.get(head..len) else { return Ok(None) };
     let short = NotAnnounced("its addresses are cut short");
     let client = match (proxied, family) {
-        // LOCAL: the proxy connects for itself, such as for a health check. Any addresses are ignored.
+        // LOCAL: the proxy connects for itself, for example for a health check. Addresses in the header are
+        // ignored.
         (false, _) | (true, 0x00) => None,
         (true, 0x11) => {
             let addresses: &[u8; 12] = addresses.first_chunk().ok_or(short)?;
@@ -220,7 +222,8 @@ mod tests {
     }
 
     proptest! {
-        /// The reader stops at the longest header, so it must be enough.
+        /// The reader reads no more bytes than the longest header has. So these bytes must be enough to
+        /// decide.
         #[test]
         fn whatever_comes_it_is_decided_within_the_longest(index in 0..14usize, noise in proptest::collection::vec(any::<u8>(), 0..40), cut in 0..60usize) {
             let (mut bytes, _) = good().swap_remove(index);

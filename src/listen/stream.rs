@@ -12,7 +12,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::http1::connection::Transport;
 
-/// One type for both transports, so that the code above it is not generic. The match is cheap next to the system call.
+/// A connection over either transport. One type keeps the callers from being generic. The match is cheap next
+/// to the system call.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
@@ -21,7 +22,7 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
-/// What has arrived on a connection and has not been read.
+/// What has arrived on a connection but has not been read yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrived {
     /// Nothing.
@@ -33,10 +34,10 @@ pub enum Arrived {
 }
 
 impl Stream {
-    /// Sends written bytes at once (`TCP_NODELAY`), without waiting for more.
+    /// Sends written bytes at once (`TCP_NODELAY`), without waiting for more bytes.
     ///
     /// # Errors
-    /// The system's: the connection has ended.
+    /// The system's error: the connection has ended.
     pub fn send_at_once(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
@@ -44,18 +45,18 @@ impl Stream {
         }
     }
 
-    /// Limits the unsent bytes that the kernel buffers to `most`. Accepted bytes are then nearly sent, so the rate at which the
-    /// kernel accepts more is the rate at which the other side reads.
+    /// Limits the unsent bytes that the kernel buffers to `most`. When the kernel then takes more bytes, the
+    /// other side has read about as many. So the rate of writing shows the rate of reading.
     pub fn limit_unsent(&self, most: u32) {
         match self {
-            // On error the other side only seems to read faster than it does.
+            // After an error, the other side only seems to read faster than it does.
             Self::Tcp(stream) => drop(SockRef::from(stream).set_tcp_notsent_lowat(most)),
             // A unix socket writes directly into the receiver's buffer.
             Self::Unix(_) => {}
         }
     }
 
-    /// What has arrived according to the kernel. The runtime's own state may be older when it is busy.
+    /// What has arrived, according to the kernel. When the runtime is busy, its own state may be older.
     #[must_use]
     pub fn arrived(&self) -> Arrived {
         let mut byte = [MaybeUninit::uninit()];
@@ -75,7 +76,7 @@ impl Stream {
 impl Transport for Stream {
     fn reset_on_close(&self, reset: bool) {
         match self {
-            // On error the connection has already ended.
+            // An error means that the connection has already ended.
             Self::Tcp(stream) => drop(SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO))),
             Self::Unix(_) => {}
         }
