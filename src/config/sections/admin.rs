@@ -1,4 +1,4 @@
-//! Pure. `[admin]`.
+//! Pure. Reads `[admin]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,8 +8,8 @@ use crate::config::sections::tokens;
 use crate::config::toml_table::Table;
 use crate::config::{Admin, keys};
 
-/// Reads `[admin]`, with the places of its addresses; off if the table is missing. Its tokens are read if the context is
-/// given that they come from.
+/// Reads `[admin]`, with the places of its addresses in the file. `None` if the table is missing. The tokens
+/// are read only if `context` says where they come from.
 pub(crate) fn read(root: &Table<'_>, context: Option<Context<'_>>) -> (Option<Admin>, Vec<Listen>) {
     let table = root.section("admin", "`[admin]`", keys::ADMIN);
     if !table.is_present() {

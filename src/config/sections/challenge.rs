@@ -1,4 +1,5 @@
-//! Pure. `challenge` of a `[schemes.NAME]`: a sender's request before it delivers, and the reply.
+//! Pure. Reads `challenge` of a `[schemes.NAME]`: a request with which a sender tests a URL, and the reply to
+//! it.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::signature::challenge::{Asks, Challenge, Expected, Insert, Reply};
 
-/// Reads a challenge; `None` if it has an error.
+/// Reads a challenge. `None` if it has an error.
 pub(crate) fn read(item: &Item<'_>) -> Option<Challenge> {
     let table = Table::of(item, "`challenge`", EXAMPLE, keys::CHALLENGE)?;
     let before = item.problems.len();
@@ -101,7 +102,7 @@ fn conditions<'t>(table: &Table<'t>) -> Vec<(&'t str, Item<'t>)> {
     item.entries(entries).collect()
 }
 
-/// Reads a reply: a text, or a table that describes the members of a JSON object.
+/// Reads a reply: a text, or a table of the members of a JSON object.
 fn reply(item: &Item<'_>) -> Option<Reply> {
     let Some(entries) = item.value.as_table() else {
         return Some(Reply::Text(insert(item)?));

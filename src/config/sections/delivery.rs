@@ -1,4 +1,4 @@
-//! Pure. The keys of a route about its deliveries: `delivery`, and those of events that are stored.
+//! Pure. Reads the keys of a route about its deliveries: `delivery`, and the keys for stored events.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::config::{
 use crate::signature::scheme::{Acknowledgment, Scheme};
 use crate::upstream::origin::Origin;
 
-/// What a route says of its deliveries. Its scheme, which may be that of the whole file, says the rest.
+/// The delivery settings that the route sets itself. Its scheme adds the rest: the route may use the file's
+/// common `[signature]`.
 pub(crate) struct Delivery {
     /// `delivery`
     pub(crate) mode: DeliveryMode,
@@ -37,7 +38,7 @@ pub(crate) struct Delivery {
     interval: Option<Duration>,
 }
 
-/// The settings elsewhere in the file that deliveries depend on.
+/// Settings outside the route that deliveries depend on.
 pub(crate) struct Common<'c> {
     /// `[queue]`
     pub(crate) queue: Option<&'c Queue>,
@@ -46,7 +47,7 @@ pub(crate) struct Common<'c> {
 }
 
 impl Delivery {
-    /// Reads the keys of a route with this upstream.
+    /// Reads the keys of a route with the upstream `upstream`.
     pub(crate) fn read(
         table: &Table<'_>,
         upstream: Option<&Origin>,
@@ -72,7 +73,8 @@ impl Delivery {
         }
     }
 
-    /// Completes the options with what the scheme's sender demands. Copies have the settings of the route's upstream.
+    /// Completes the settings with the answer that the scheme's sender expects. Copies get the settings of
+    /// the route's upstream.
     pub(crate) fn finish(self, scheme: &Scheme, settings: &Settings) -> DeliveryOptions {
         let (demanded, content) = match scheme.acknowledgment {
             Acknowledgment::Accepted => (StatusCode::ACCEPTED, AckContent::EventId),
@@ -122,7 +124,7 @@ fn order_by(item: &Item<'_>) -> Option<OrderBy> {
         .then(|| OrderBy::Pointer(text.to_owned()))
 }
 
-/// Reads `copies`: origins that are neither the route's upstream nor each other.
+/// Reads `copies`: origins that differ from the route's upstream and from each other.
 fn copies(table: &Table<'_>, upstream: Option<&Origin>, listen: &[Listen]) -> Vec<Origin> {
     let Some(item) = table.get("copies") else { return Vec::new() };
     let Some(array) = item.array(&item.write("[\"http://127.0.0.1:4000\"]")) else { return Vec::new() };
@@ -151,7 +153,7 @@ fn copies(table: &Table<'_>, upstream: Option<&Origin>, listen: &[Listen]) -> Ve
     all.into_iter().map(|(origin, _)| origin).collect()
 }
 
-/// Reads `rate`, as the time between two attempts.
+/// Reads `rate` as the time between two attempts.
 fn interval(item: &Item<'_>) -> Option<Duration> {
     let text = item.text("\"50/s\"")?;
     let (number, unit) = text.split_once('/').unwrap_or((text, ""));
@@ -172,7 +174,7 @@ fn interval(item: &Item<'_>) -> Option<Duration> {
     problem.refuse(item.problems)
 }
 
-/// What to write instead of a text that is not a rate.
+/// The rate that an invalid text probably means.
 fn meant(text: &str) -> String {
     let text = text.to_ascii_lowercase();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -191,14 +193,14 @@ fn meant(text: &str) -> String {
 
 const ACK_STATUSES: [StatusCode; 3] = [StatusCode::OK, StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
 
-/// How gateway.toml writes a unit of time, other ways to write it, and its seconds.
+/// The units of time: how gateway.toml writes them, other ways to write them, and their seconds.
 const UNITS: [(&[&str], u64); 3] = [
     (&["s", "sec", "secs", "second", "seconds"], 1),
     (&["m", "min", "mins", "minute", "minutes"], 60),
     (&["h", "hr", "hour", "hours"], 3600),
 ];
 
-/// As many senders repeat an event.
+/// Many senders repeat an event within this time.
 const THREE_HOURS: Duration = Duration::from_secs(3 * 3600);
 
 #[cfg(test)]
@@ -210,7 +212,7 @@ mod tests {
     use crate::config::environment::Fixed;
     use crate::config::{Config, read};
 
-    /// A file with `[queue]`, and a route of this scheme with these lines.
+    /// A configuration with `[queue]` and one route. The route has the given scheme and the given lines.
     fn config(scheme: &str, lines: &str) -> Result<Config, Vec<&'static str>> {
         let text = format!(
             "[queue]\nstore = \"events.db\"\nmax_bytes = \"1GiB\"\n[retry]\nmax_attempts = 7\n\

@@ -1,4 +1,4 @@
-//! Pure. `[forward]`.
+//! Pure. Reads `[forward]`.
 
 use http::HeaderName;
 
@@ -10,7 +10,7 @@ use crate::config::{Forward, XForwarded, keys};
 use crate::message::head::is_lookalike;
 use crate::signature::scheme::{PRESETS, Scheme};
 
-/// `[forward]`
+/// Reads `[forward]`.
 pub(crate) fn read(root: &Table<'_>, declared: &[Declared]) -> Forward {
     let table = root.section("forward", "`[forward]`", keys::FORWARD);
     let own = |name, example| table.get(name).and_then(|item| own_field(&item, example, declared));
@@ -37,8 +37,9 @@ fn x_forwarded(item: &Item<'_>) -> Option<XForwarded> {
     }
 }
 
-/// Reads the name of a field that is removed from requests of clients, and whose lookalikes are refused. Fields that a
-/// message or an app may need, and their lookalikes, are refused.
+/// Reads the name of a field that the gateway sets itself. Requests lose a client's field of this name, and
+/// are refused if they have a lookalike of it. So a name is refused if a message or an app may need the
+/// field, or if it is a lookalike of such a name.
 fn own_field(item: &Item<'_>, example: &str, declared: &[Declared]) -> Option<HeaderName> {
     let text = item.text(example)?;
     let problem = |message| item.error("bad_field", message).help(format!("for example `{example}`"));
@@ -56,7 +57,7 @@ fn own_field(item: &Item<'_>, example: &str, declared: &[Declared]) -> Option<He
     Some(name)
 }
 
-/// Reports two fields of the gateway that an app could take for one.
+/// Reports an error if an app could confuse the gateway's two fields.
 fn distinct(table: &Table<'_>, verified: Option<&HeaderName>, event_id: Option<&HeaderName>) {
     let (Some(verified), Some(event_id)) = (verified, event_id) else { return };
     let (one, other) = (verified.as_str(), event_id.as_str());
@@ -71,8 +72,9 @@ fn distinct(table: &Table<'_>, verified: Option<&HeaderName>, event_id: Option<&
     }
 }
 
-/// Fields whose removal would change the meaning of a message, besides those of the connection: the description of the
-/// content, the identity of the client, and fields that the gateway may append to.
+/// Fields that must not be removed, because a message would mean something else without them: fields that
+/// describe the content or identify the client, and fields that the gateway may append to. The fields of the
+/// connection are listed elsewhere.
 const FIELDS_THAT_MATTER: [&str; 15] = [
     "content-type",
     "content-encoding",

@@ -1,4 +1,4 @@
-//! Pure. `[limits]`.
+//! Pure. Reads `[limits]`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::toml_value::Item;
 use crate::config::unit::write_size;
 use crate::config::{Limits, keys};
 
-/// `[limits]`
+/// Reads `[limits]`.
 pub(crate) fn read(root: &Table<'_>) -> Limits {
     let table = root.section("limits", "`[limits]`", keys::LIMITS);
     let max_buffered = table.size("max_buffered", 256 << 20, 1..=MOST_MEMORY);
@@ -29,13 +29,13 @@ pub(crate) fn read(root: &Table<'_>) -> Limits {
         && limits.max_body > limits.max_buffered
     {
         body_beyond_memory(&place, limits.max_body, &limits).report(root.problems);
-        // Reported once, and not again for every route.
+        // The error is reported once here, and not again for every route.
         limits.max_body = limits.max_buffered;
     }
     limits
 }
 
-/// The problem of a content limit larger than the memory budget.
+/// The error that a content limit is larger than the memory budget.
 pub(crate) fn body_beyond_memory(item: &Item<'_>, max_body: u64, limits: &Limits) -> Problem {
     let (body, buffered) = (write_size(max_body), write_size(limits.max_buffered));
     let message = format!("a body of {body} (`max_body`) can never be held in {buffered} (`max_buffered`)");

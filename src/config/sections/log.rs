@@ -1,4 +1,4 @@
-//! Pure. `[log]`.
+//! Pure. Reads `[log]`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::config::toml_value::Item;
 use crate::config::{AccessLog, Log, LogFormat, LogLevel, keys};
 use crate::signature::scheme::PRESETS;
 
-/// `[log]`
+/// Reads `[log]`.
 pub(crate) fn read(root: &Table<'_>) -> Log {
     let table = root.section("log", "`[log]`", keys::LOG);
     Log {
@@ -23,7 +23,7 @@ pub(crate) fn read(root: &Table<'_>) -> Log {
     }
 }
 
-/// Reads the name of a field that is logged. Fields with credentials are refused.
+/// Reads the name of a field that is logged. Refuses fields with credentials.
 fn request_id_field(item: &Item<'_>) -> Option<HeaderName> {
     let example = "\"x-request-id\"";
     let text = item.text(example)?;
@@ -39,5 +39,5 @@ fn request_id_field(item: &Item<'_>) -> Option<HeaderName> {
     fit
 }
 
-/// Fields with credentials, which must not be logged.
+/// Fields with credentials. They must not be logged.
 const FIELDS_WITH_CREDENTIALS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];

@@ -1,4 +1,4 @@
-//! Pure. The tables of gateway.toml, one file each.
+//! Pure. The tables of gateway.toml. Each table has its own file.
 
 pub(super) mod admin;
 pub(super) mod challenge;

@@ -1,4 +1,4 @@
-//! Pure. `proxy_protocol`: the listeners on which proxies announce the client, and the trusted proxies.
+//! Pure. Reads `proxy_protocol`: the listeners on which proxies announce the client, and the trusted proxies.
 
 use crate::admission::client::Network;
 use crate::config::address::{self, Listen};
@@ -7,7 +7,7 @@ use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Address, ProxyProtocol, keys};
 
-/// Reads `proxy_protocol` of `[server]`, whose listeners are `listen`.
+/// Reads `proxy_protocol` of `[server]`. `listen` are the configured listeners.
 pub(crate) fn read(item: &Item<'_>, listen: &[Listen]) -> Option<ProxyProtocol> {
     let help = format!("write `{EXAMPLE}`");
     let table = Table::of(item, "`proxy_protocol`", &help, keys::PROXY_PROTOCOL)?;
@@ -26,7 +26,7 @@ pub(crate) fn read(item: &Item<'_>, listen: &[Listen]) -> Option<ProxyProtocol> 
     Some(ProxyProtocol { listen, trusted })
 }
 
-/// Checks that an address is one that is listened on.
+/// Checks that hookgate listens on an address.
 fn among(asked: Listen, listen: &[Listen], problems: &Problems) -> Option<Address> {
     if listen.iter().any(|own| own.address == asked.address) {
         return Some(asked.address);

@@ -1,4 +1,4 @@
-//! Pure. `[queue]`: the store of events.
+//! Pure. Reads `[queue]`: the store of events.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Queue, StoreAddress, keys, unit};
 
-/// Reads `[queue]`; `None` if it is missing, or has no store. A relative path starts at `folder`.
+/// Reads `[queue]`. `None` if the table or its `store` is missing. A relative path starts at `folder`.
 pub(crate) fn read(root: &Table<'_>, folder: &Path) -> Option<Queue> {
     let table = root.section("queue", "`[queue]`", keys::QUEUE);
     if !table.is_present() {
@@ -56,5 +56,5 @@ const EXAMPLE: &str = "\"/var/lib/hookgate/events.db\"";
 const MIN_FREE: u64 = 256 << 20;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What to add where there is no `[queue]`.
+/// The advice for a file without `[queue]`.
 pub(crate) const HOW_TO_ADD: &str = "add\n[queue]\nstore = \"/var/lib/hookgate/events.db\"";

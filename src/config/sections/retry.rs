@@ -1,4 +1,5 @@
-//! Pure. `[retry]`, and a route's `retry`: when a failed delivery is tried again, and when it is given up.
+//! Pure. Reads `[retry]` and a route's `retry`: when a failed delivery is tried again, and when it is given
+//! up.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub(crate) fn common(root: &Table<'_>) -> Retry {
     overridden(&Retry::default(), &table)
 }
 
-/// Reads a route's `retry`: keys that it does not have are those of `[retry]`.
+/// Reads a route's `retry`. Missing keys have the values of `[retry]`.
 pub(crate) fn of_route(route: &Table<'_>, common: &Retry) -> Retry {
     let table = route.get("retry").and_then(|item| {
         let help = item.write("{ max_age = \"1d\" }");
@@ -43,7 +44,7 @@ fn overridden(usual: &Retry, table: &Table<'_>) -> Retry {
     }
 }
 
-/// Reads the waits; `None` if there is none, or one has an error.
+/// Reads the waits. `None` if there are none, or if one has an error.
 fn schedule(item: &Item<'_>) -> Option<Vec<Duration>> {
     let array = item.array(&item.write(SCHEDULE))?;
     let many = array.len();
@@ -60,7 +61,7 @@ fn schedule(item: &Item<'_>) -> Option<Vec<Duration>> {
     (waits.len() == many).then_some(waits)
 }
 
-/// Reports waits of a schedule that no delivery reaches.
+/// Warns of waits that a schedule never reaches.
 fn unreached(item: &Item<'_>, schedule: &[Duration], max_age: Duration) {
     let all: Duration = schedule.iter().fold(Duration::ZERO, |sum, wait| sum.saturating_add(*wait));
     if all > max_age {
@@ -84,7 +85,7 @@ fn attempts(item: &Item<'_>) -> Option<NonZeroU32> {
     })
 }
 
-/// Reads the status codes that end a delivery; `None` if one has an error.
+/// Reads the status codes that end a delivery. `None` if one has an error.
 fn statuses(item: &Item<'_>) -> Option<Vec<StatusCode>> {
     let array = item.array(&item.write("[410]"))?;
     let many = array.len();

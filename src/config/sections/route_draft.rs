@@ -1,4 +1,4 @@
-//! Pure. A draft of one of `[[routes]]`: everything that could be read.
+//! Pure. A draft of one of `[[routes]]`: every setting that could be read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::routing::signed_model::Requirement;
 use crate::signature::Verifier;
 use crate::upstream::origin::Origin;
 
-/// Settings elsewhere in the file that routes depend on.
+/// Settings outside the route that routes depend on.
 pub(crate) struct Common<'c> {
     /// `[limits]`
     pub(crate) limits: &'c Limits,
@@ -32,19 +32,19 @@ pub(crate) struct Common<'c> {
     pub(crate) listen: &'c [Listen],
     /// `[signature]`
     pub(crate) signature: Signs,
-    /// Where secrets come from.
+    /// Where secrets are read from.
     pub(crate) context: Context<'c>,
     /// `[queue]` and `[retry]`
     pub(crate) deliveries: delivery::Common<'c>,
 }
 
-/// A table's signature.
+/// The `signature` of a table.
 pub(crate) enum Signs {
-    /// The table has none.
+    /// The table has no `signature`.
     Absent,
-    /// It has an error.
+    /// The signature has an error.
     Wrong,
-    /// It is valid.
+    /// The signature is valid.
     Here(Signature),
 }
 
@@ -59,13 +59,13 @@ impl Signs {
     }
 }
 
-/// A route, with everything that could be read.
+/// A route, with every setting that could be read.
 pub(crate) struct Draft<'t> {
-    /// Its table, for positions in the file.
+    /// The route's table, for positions in the file.
     pub(crate) table: Table<'t>,
     /// `path`
     pub(crate) path: Option<Pattern>,
-    /// `model`, or the model of the path.
+    /// `model`, or the model that the path binds.
     pub(crate) model: Option<ModelRule>,
     /// `methods`
     pub(crate) methods: Vec<Method>,
@@ -73,20 +73,20 @@ pub(crate) struct Draft<'t> {
     pub(crate) max_body: u64,
     /// `mode`
     pub(crate) mode: Mode,
-    /// Its own `signature`.
+    /// The route's own `signature`.
     pub(crate) signature: Signs,
     /// `public_url`
     pub(crate) public_url: Option<String>,
     /// `require`, and `integration` once the scheme is known.
     pub(crate) requirements: Option<Vec<Requirement>>,
-    /// `delivery` and the keys that belong to it.
+    /// `delivery` and the keys that belong to `delivery`.
     pub(crate) delivery: Delivery,
     origin: Option<Origin>,
     settings: Settings,
 }
 
 impl<'t> Draft<'t> {
-    /// Reads the route of a table.
+    /// Reads a route from its table.
     pub(crate) fn read(table: Table<'t>, common: &Common<'_>) -> Self {
         let path = table.required("path", "\"/webhook\"").and_then(|item| path(&item));
         let model = model(&table, path.as_ref());
@@ -124,12 +124,13 @@ impl<'t> Draft<'t> {
         }
     }
 
-    /// The place where the route names its model.
+    /// The place in the file where the route names its model.
     pub(crate) fn model_place(&self) -> Range<usize> {
         self.table.get("model").map_or_else(|| self.table.place("path"), |item| item.span)
     }
 
-    /// Completes the route with its own signature or that of the whole file; `None` if it has an error.
+    /// Completes the route with its own signature, or else with the file's `[signature]`. `None` if the
+    /// signature has an error.
     pub(crate) fn finish(self, whole: Option<&Arc<Verifier>>) -> Option<Route> {
         let verifier = match self.signature {
             Signs::Absent => Arc::clone(whole?),
@@ -178,7 +179,7 @@ fn path(item: &Item<'_>) -> Option<Pattern> {
     Some(pattern)
 }
 
-/// What to write instead of an invalid path.
+/// The advice for an invalid path.
 fn path_help(text: &str, error: &PatternError) -> String {
     match error.fault {
         PatternFault::NoLeadingSlash => format!("write `path = \"/{}\"`", showable::quote(text)),
@@ -212,18 +213,18 @@ fn path_help(text: &str, error: &PatternError) -> String {
     }
 }
 
-/// The parameter meant by another router's notation, with the same name if the name is valid here.
+/// The parameter that the notation of another router means. It keeps the name if the name is valid here.
 fn parameter_like(text: &str, at: &Range<usize>) -> String {
     let segment = text.get(at.clone()).unwrap_or_default();
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    // `/hooks*` matches everything with that prefix. The nearest valid pattern is one level deeper.
+    // `/hooks*` matches every path with that prefix. The nearest valid pattern is one level deeper.
     if let Some(prefix) = segment.strip_suffix('*')
         && !prefix.is_empty()
         && prefix.chars().all(is_of_name)
     {
         return format!("{prefix}/{{*rest}}");
     }
-    // The type before the name, as in `<int:id>`, is not part of the name.
+    // A type before the name is not part of the name, as in `<int:id>`.
     let name = segment.rsplit(':').next().unwrap_or_default();
     let name =
         name.trim_start_matches(|c| !is_of_name(c)).split(|c| !is_of_name(c)).next().unwrap_or_default();
@@ -236,7 +237,7 @@ fn parameter_like(text: &str, at: &Range<usize>) -> String {
     }
 }
 
-/// Reads the model; `None` if it has an error.
+/// Reads the model. `None` if it has an error.
 fn model(table: &Table<'_>, path: Option<&Pattern>) -> Option<ModelRule> {
     let bound = path.is_some_and(Pattern::binds_model);
     let Some(item) = table.get("model") else {
@@ -262,7 +263,7 @@ fn model(table: &Table<'_>, path: Option<&Pattern>) -> Option<ModelRule> {
     Some(ModelRule::Named(text.to_owned()))
 }
 
-/// Reads the methods: at least one (RFC 9110, section 9), no two the same.
+/// Reads the methods: at least one (RFC 9110, section 9), and none twice.
 fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
     let array = item.array(&item.write("[\"POST\"]"))?;
     if array.is_empty() {
@@ -286,7 +287,8 @@ fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
     Some(all.into_iter().map(|(method, _)| method).collect())
 }
 
-/// Reads a method: a token in upper case (methods are case-sensitive), and not `CONNECT`, which no gateway serves.
+/// Reads a method: a token in upper case, because methods are case-sensitive. `CONNECT` is refused: no
+/// gateway serves it.
 fn method(item: &Item<'_>) -> Option<Method> {
     let text = item.text("[\"POST\"]")?;
     let upper = text.trim().to_ascii_uppercase();

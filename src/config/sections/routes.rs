@@ -8,7 +8,7 @@ use crate::config::sections::signature::Signature;
 use crate::config::toml_table::Table;
 use crate::config::{Route, cross_checks, delivery_checks, json_pointer, keys};
 
-/// Reads every route; incomplete if there are errors.
+/// Reads every route. The list is incomplete if there are errors.
 pub(crate) fn read(root: &Table<'_>, end: usize, common: Common<'_>) -> Vec<Route> {
     let mut drafts = drafts(root, end, &common);
     cross_checks::check(&drafts, &common.signature, root, root.problems);
@@ -44,7 +44,7 @@ fn no_routes(span: Range<usize>) -> Problem {
         .help("add\n[[routes]]\npath = \"/webhook\"\nupstream = \"http://127.0.0.1:3000\"")
 }
 
-/// Adds the requirement of each route's `integration`, which depends on its scheme.
+/// Adds the requirement that each route's `integration` makes. The requirement depends on the route's scheme.
 fn integrations(drafts: &mut [Draft<'_>], whole: &Signs) {
     for draft in drafts {
         let Some(item) = draft.table.get("integration") else { continue };

@@ -1,4 +1,4 @@
-//! Pure. `[schemes.NAME]`: the scheme of a sender without a preset.
+//! Pure. Reads `[schemes.NAME]`: the scheme of a sender without a preset.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -22,7 +22,7 @@ use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{PARTS, Template, TemplateFault};
 use crate::signature::window::{Place, Timestamp, Unit};
 
-/// A scheme of the file, by its name; `None` in place of the scheme if it has an error.
+/// The name of a scheme in the file, and the scheme. `None` in place of the scheme if it has an error.
 pub(crate) type Declared = (String, Option<Arc<Scheme>>);
 
 /// Reads every `[schemes.NAME]`.
@@ -39,7 +39,7 @@ pub(crate) fn read(root: &Table<'_>) -> Vec<Declared> {
     item.entries(entries).map(declared).collect()
 }
 
-/// Checks that a name is free, and valid as a word of an HTTP field.
+/// Checks that no preset has this name, and that the name is valid as a word of an HTTP field.
 fn is_name(name: &str, span: Range<usize>, problems: &Problems) -> bool {
     let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
     let problem = if name.is_empty() || !letters {
@@ -106,8 +106,8 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     is_sound.then_some(scheme)
 }
 
-/// Reports fields that an app could confuse with each other, or with the fields that frame a request: a request with both
-/// is refused.
+/// Reports fields that an app could confuse with each other, or with the fields that frame a request. A
+/// request with both fields of such a pair is refused.
 fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
     let others = || scheme.fields().chain(["content-length", "transfer-encoding"]);
     let (one, other) = scheme.fields().find_map(|one| {
@@ -120,7 +120,7 @@ fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
     Some(problem.help("name only one of them"))
 }
 
-/// Reports parts of a scheme that are valid but do not fit together.
+/// The error of a scheme whose parts are valid alone but not together.
 fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
     let (key, help) = match fault {
         SchemeFault::KeyInPlain => {
@@ -148,7 +148,7 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
     Problem::error("bad_scheme", table.place(key), fault.to_string()).help(help)
 }
 
-/// Reads `header`: one field that carries signatures, or several of which any may.
+/// Reads `header`: the field that carries signatures, or several fields, any of which may carry one.
 fn headers(item: &Item<'_>) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
     let Some(array) = item.value.as_array() else { return Some((header(item)?, Vec::new())) };
     let mut all: Vec<Cow<'static, str>> = Vec::new();
@@ -205,7 +205,7 @@ fn template(item: &Item<'_>) -> Option<Template> {
         .ok()
 }
 
-/// Reads `format` and the keys that belong to it.
+/// Reads `format`, and the keys that belong to `format`.
 fn format(table: &Table<'_>) -> Option<Format> {
     let kind = table.choice("format", &FORMATS, Kind::Plain);
     let foreign: &[&'static str] = if kind == Kind::Plain { &["separator", "tag"] } else { &["prefix"] };
@@ -278,7 +278,8 @@ fn timestamp(table: &Table<'_>) -> Option<Timestamp> {
     Some(Timestamp { place, unit, past, future })
 }
 
-/// Reads `tolerance`: how far the signed time may be from now, past and future; or the default.
+/// Reads `tolerance`: how far the signed time may be from the present, in the past and in the future. If it
+/// is missing, returns the given default.
 pub(crate) fn tolerance(table: &Table<'_>, (past, future): (Duration, Duration)) -> (Duration, Duration) {
     match table.get("tolerance") {
         Some(item) if item.value.as_table().is_some() => {
@@ -293,7 +294,7 @@ pub(crate) fn tolerance(table: &Table<'_>, (past, future): (Duration, Duration))
     }
 }
 
-/// Fields that every HTTP implementation interprets, or that are hop-by-hop.
+/// Fields that every HTTP implementation interprets, and hop-by-hop fields.
 pub(crate) const OF_THE_CONNECTION: [&str; 10] = [
     "connection",
     "content-length",

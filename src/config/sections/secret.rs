@@ -1,4 +1,4 @@
-//! Pure. One element of `secrets`: where the secret is, its name, and checks of its quality.
+//! Pure. Reads one element of `secrets`: the source of the secret, its name, and checks of its quality.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -18,32 +18,33 @@ use crate::config::{keys, showable};
 use crate::diagnosis::causes::{self, KeyChange};
 use crate::signature::secret::{Key, Secret, SecretEncoding, Weakness, weakness};
 
-/// The context that a configuration is read in.
+/// The context in which a configuration is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'c> {
     /// The schemes of the file.
     pub(crate) schemes: &'c [Declared],
-    /// Where secrets come from.
+    /// Where secrets are read from.
     pub(crate) environment: &'c dyn Environment,
-    /// The time of reading.
+    /// The time at which the file is read.
     pub(crate) now: SystemTime,
-    /// The configuration file's directory: relative paths start there.
+    /// The configuration file's directory. Relative paths start there.
     pub(crate) folder: &'c Path,
 }
 
-/// A secret's name, also if the secret itself has an error.
+/// A secret with its name. The name is known even if the secret has an error.
 pub(crate) struct Named {
-    /// The name, as in the log.
+    /// The name that the log shows.
     pub(crate) name: Arc<str>,
-    /// Where the secret is in the file.
+    /// The secret's place in the file.
     pub(crate) span: Range<usize>,
     /// The secret; `None` if it has an error.
     pub(crate) secret: Option<Secret>,
-    /// Keys that may have been meant instead, for the diagnosis of signatures that do not verify.
+    /// Keys that the operator may have meant instead. The diagnosis tries them on signatures that do not
+    /// verify.
     pub(crate) slips: Vec<(KeyChange, Key)>,
 }
 
-/// Reads an element of `secrets`, with this `index` from 0.
+/// Reads the element of `secrets` with this `index`, counted from 0.
 pub(crate) fn read(
     item: &Item<'_>,
     index: usize,
@@ -71,14 +72,14 @@ pub(crate) fn read(
     Some(Named { name, span, secret, slips })
 }
 
-/// Reads a `verify_token`: a secret without a name, as text.
+/// Reads a `verify_token`: a secret that has no name, and is used as text.
 pub(crate) fn token(item: &Item<'_>, context: Context<'_>) -> Option<Key> {
     let help = item.write("{ env = \"META_VERIFY_TOKEN\" }");
     let table = Table::of(item, "`verify_token`", &help, keys::VERIFY_TOKEN)?;
     text_key(&table, context)
 }
 
-/// Reads the secret of a table as text.
+/// Reads the secret in a table as text.
 pub(crate) fn text_key(table: &Table<'_>, context: Context<'_>) -> Option<Key> {
     let source = source(table)?;
     let text = text(&source, context)?;
@@ -92,7 +93,7 @@ fn default_name(index: usize) -> Arc<str> {
     }
 }
 
-/// Reads a name that is valid as a label, as a log field and as a word of an HTTP field.
+/// Reads a name that is valid as a label, in a log line, and as a word of an HTTP field.
 fn name(item: &Item<'_>) -> Option<Arc<str>> {
     let text = item.text("\"current\"")?;
     let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
@@ -125,7 +126,7 @@ fn not_after(item: &Item<'_>, now: SystemTime) -> Option<SystemTime> {
 /// The text of a secret.
 type Text = Zeroizing<Vec<u8>>;
 
-/// Where a secret's text is.
+/// The source of a secret's text.
 struct Source<'t> {
     item: Item<'t>,
     text: &'t str,
@@ -164,7 +165,7 @@ fn source<'t>(table: &Table<'t>) -> Option<Source<'t>> {
     Some(Source { item, text, kind })
 }
 
-/// Reads a secret's text, without the line break at the end of a file.
+/// Reads a secret's text. Removes one line break at the end of a file.
 fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
     let Source { item, text, kind } = source;
     match kind {
@@ -183,7 +184,8 @@ fn text(source: &Source<'_>, context: Context<'_>) -> Option<Text> {
 
 fn variable(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
     if !is_variable_name(name) {
-        // The value is not repeated: a user who misunderstands `env` writes the secret itself here.
+        // The value is not repeated in the message: a user who misunderstands `env` writes the secret itself
+        // here.
         return item
             .error("bad_variable", "not the name of an environment variable")
             .help("`env` takes the variable's name, not the secret: `env = \"PROPIFY_WEBHOOK_SECRET\"`")
@@ -227,7 +229,7 @@ fn file(item: &Item<'_>, name: &str, context: Context<'_>) -> Option<Text> {
     Some(bytes)
 }
 
-/// What to do about a file that cannot be read.
+/// The advice for a file that cannot be read.
 fn unreadable_help(error: &FileError, shown: &str) -> String {
     match error {
         FileError::Missing => format!("put the secret into {shown}, or name the file it is in"),

@@ -1,4 +1,4 @@
-//! Pure. `[server]`.
+//! Pure. Reads `[server]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -11,7 +11,7 @@ use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Server, Sharing, keys};
 
-/// Reads `[server]`, with the places of its addresses.
+/// Reads `[server]`, with the places of its addresses in the file.
 pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize) -> (Server, Vec<Listen>) {
     let table = root.section("server", "`[server]`", keys::SERVER);
     let listen = address::listen(&table, LISTEN);
@@ -29,7 +29,7 @@ pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize) -> (Server, Vec<Listen
     (server, listen)
 }
 
-/// Reads the mode of a file, in octal digits as for chmod(1).
+/// Reads the mode of a file, in octal digits as chmod(1) takes them.
 fn mode(item: &Item<'_>) -> Option<u32> {
     let text = item.text("\"0660\"")?;
     let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
@@ -48,5 +48,5 @@ fn at_least_one(number: usize) -> NonZeroUsize {
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// The user and the group may connect.
+/// With this mode, the socket's user and group may connect.
 const UNIX_MODE: u32 = 0o660;

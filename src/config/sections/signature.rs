@@ -1,4 +1,5 @@
-//! Pure. `[signature]`, and a route's `signature`: a scheme and its secrets, any of which may verify.
+//! Pure. Reads `[signature]` and a route's `signature`: a scheme and its secrets. Any of the secrets may
+//! verify a request.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,26 +22,26 @@ use crate::signature::secret::{Key, Secret, SecretEncoding};
 pub(crate) const EXAMPLE: &str =
     "signature = { scheme = \"propify\", secrets = [{ env = \"PROPIFY_WEBHOOK_SECRET\" }] }";
 
-/// A valid signature that still holds its secrets.
+/// A valid signature. It still holds its secrets.
 pub(crate) struct Signature {
     scheme: Arc<Scheme>,
     secrets: Vec<Suspected>,
     challenges: Challenges,
 }
 
-/// Whether the gateway or the app answers the sender's challenges.
+/// Which side answers the sender's challenges.
 enum Challenges {
-    /// The upstream, as for any event.
+    /// The upstream answers, as it does for any event.
     Forwarded,
-    /// The gateway. Some challenges come with this token.
+    /// The gateway answers. Some senders put this token into their challenges.
     Answered(Option<Key>),
 }
 
-/// A secret, and keys that may have been meant instead.
+/// A secret, and keys that the operator may have meant instead.
 type Suspected = (Secret, Vec<(KeyChange, Key)>);
 
 impl Signature {
-    /// Reads a signature; `None` if there is an error in it.
+    /// Reads a signature. `None` if it has an error.
     pub(crate) fn read(item: &Item<'_>, context: Context<'_>) -> Option<Self> {
         let help = format!("write `{EXAMPLE}`");
         let table = Table::of(item, "`signature`", &help, keys::SIGNATURE)?;
@@ -57,7 +58,7 @@ impl Signature {
         unsigned && matches!(self.challenges, Challenges::Answered(_))
     }
 
-    /// Its scheme.
+    /// The scheme of the signature.
     pub(crate) fn scheme(&self) -> &Scheme {
         &self.scheme
     }
@@ -78,7 +79,8 @@ impl Signature {
             })
     }
 
-    /// Builds the verifier. `None` if a secret is not a key of its algorithm, which has been reported.
+    /// Builds the verifier. `None` if a secret is not a key for the scheme's algorithm; that error was
+    /// reported before.
     pub(crate) fn into_verifier(self) -> Option<Arc<Verifier>> {
         let (secrets, slips): (Vec<_>, Vec<_>) = self.secrets.into_iter().unzip();
         let names: Vec<_> = secrets.iter().map(|secret| Arc::clone(&secret.name)).collect();
@@ -92,7 +94,7 @@ impl Signature {
     }
 }
 
-/// Reads `challenge` and `verify_token`; `None` if they have an error.
+/// Reads `challenge` and `verify_token`. `None` if one of them has an error.
 fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) -> Option<Challenges> {
     let answered = table.choice("challenge", &[("forward", false), ("answer", true)], false);
     let token = table.get("verify_token");
@@ -144,7 +146,7 @@ fn scheme(item: &Item<'_>, context: Context<'_>) -> Option<Arc<Scheme>> {
     scheme.map(|scheme| Arc::new(scheme.clone()))
 }
 
-/// The scheme, with this signature's `tolerance` if it sets one.
+/// The scheme, with the `tolerance` of this signature if it sets one.
 fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>) -> Arc<Scheme> {
     let Some(item) = table.get("tolerance") else { return scheme };
     let name = scheme.name.clone();
@@ -161,7 +163,7 @@ fn with_tolerance(mut scheme: Arc<Scheme>, table: &Table<'_>) -> Arc<Scheme> {
     scheme
 }
 
-/// Reads the secrets in the order of the file; `None` if any has an error.
+/// Reads the secrets in the order of the file. `None` if one has an error.
 fn secrets(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) -> Option<Vec<Suspected>> {
     let encoding = scheme.map_or(SecretEncoding::default(), |scheme| scheme.secret_encoding);
     let example = "[{ env = \"PROPIFY_WEBHOOK_SECRET\" }]";
@@ -195,7 +197,7 @@ fn others<'n>(own: impl Iterator<Item = &'n str>) -> String {
     if own.is_empty() { "; `[schemes.NAME]` defines another".to_owned() } else { format!("; here are {own}") }
 }
 
-/// The problem of a secret that should be a public key and is not.
+/// The error of a secret that should be a public key, and is not.
 fn no_key(scheme: &Scheme, span: Range<usize>) -> Problem {
     let algorithm = scheme.algorithm.name();
     let message =
@@ -206,7 +208,7 @@ fn no_key(scheme: &Scheme, span: Range<usize>) -> Problem {
     )
 }
 
-/// The problem of a secret that has the name or the key of an earlier one.
+/// The problem of a secret that has the same name or key as an earlier secret.
 fn repeats(later: &Named, earlier: &Named) -> Option<Problem> {
     if later.name == earlier.name {
         let message = format!("two secrets of one signature are called `{}`", later.name);

@@ -1,4 +1,4 @@
-//! Pure. `tokens` of `[admin]`: who may read and manage events.
+//! Pure. Reads `tokens` of `[admin]`: the keys of the clients that may read or manage events.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::config::toml_value::Item;
 use crate::config::{Role, Token, keys};
 use crate::signature::secret::Key;
 
-/// Reads the tokens; incomplete if there are errors.
+/// Reads the tokens. The list is incomplete if there are errors.
 pub(crate) fn read(admin: &Table<'_>, context: Context<'_>) -> Arc<[Token]> {
     let Some(item) = admin.get("tokens") else { return Arc::default() };
     let Some(array) = item.array(&item.write(EXAMPLE)) else { return Arc::default() };
@@ -28,7 +28,7 @@ pub(crate) fn read(admin: &Table<'_>, context: Context<'_>) -> Arc<[Token]> {
     all.into_iter().map(|read| Token::new(read.name, read.role, read.key)).collect()
 }
 
-/// A token and its place.
+/// A token and its place in the file.
 struct Read {
     name: Arc<str>,
     role: Role,
@@ -42,7 +42,7 @@ impl Read {
         let name = table.required("name", "\"ops\"").and_then(|item| name(&item));
         let role = table.choice("role", &ROLES, Role::default());
         let key = secret::text_key(&table, context)?;
-        // A client sends it in a field, where white space ends it.
+        // A client sends the token in a field value, and white space ends the token there.
         if !key.expose().iter().all(u8::is_ascii_graphic) {
             item.error("bad_token", "a token is made of visible ASCII characters, and this one is not")
                 .help("set another: openssl rand -hex 32")
@@ -51,7 +51,7 @@ impl Read {
         Some(Self { name: name?, role, key, span: item.span.clone() })
     }
 
-    /// The problem of a token that has the name or the key of an earlier one.
+    /// The problem of a token that has the same name or key as an earlier token.
     fn repeats(&self, earlier: &Self) -> Option<Problem> {
         let problem = |code, message| {
             Problem::error(code, self.span.clone(), message)

@@ -1,4 +1,4 @@
-//! Pure. A route's upstream, with the settings of `[upstream]` and of the route.
+//! Pure. Reads a route's upstream, with the settings of `[upstream]` and of the route.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Settings {
         defaults.overridden(&table)
     }
 
-    /// Overrides settings with those of a table.
+    /// These settings, with the keys of a table in place of the common values.
     pub(crate) fn overridden(&self, table: &Table<'_>) -> Self {
         Self {
             connect_timeout: table.duration("connect_timeout", self.connect_timeout),
@@ -49,7 +49,7 @@ impl Settings {
     }
 }
 
-/// Reads a route's `upstream`, or one of its `copies`, which must not be one of the gateway's own addresses.
+/// Reads a route's `upstream`, or one of its `copies`. The gateway's own addresses are refused.
 pub(crate) fn origin(item: &Item<'_>, listen: &[Listen]) -> Option<Origin> {
     let example = if item.whole { EXAMPLE } else { "[\"http://127.0.0.1:3000\"]" };
     let text = item.text(example)?;
@@ -76,7 +76,7 @@ pub(crate) fn origin(item: &Item<'_>, listen: &[Listen]) -> Option<Origin> {
     Some(origin)
 }
 
-/// Whether connections to the origin certainly reach this listener.
+/// Whether a connection to the origin certainly reaches this listener.
 fn reaches(origin: &Origin, listen: &Listen) -> bool {
     let (host, own) = match (origin, &listen.address) {
         (Origin::Tcp(host), Address::Tcp(own)) => (host, own),
@@ -92,7 +92,7 @@ fn reaches(origin: &Origin, listen: &Listen) -> bool {
     host.port() == own.port() && (ip == own.ip() || loopback)
 }
 
-/// The URL that was probably meant, with its quotes.
+/// The URL that the operator probably meant, in quotes.
 fn instead(text: &str, error: OriginError) -> String {
     if error == OriginError::SocketPath {
         return "\"unix:/run/app.sock\"".to_owned();
@@ -100,7 +100,7 @@ fn instead(text: &str, error: OriginError) -> String {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let rest = rest.trim_start_matches('/');
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // A password with a slash that is not encoded looks like host and path.
+    // If a password contains a slash that is not encoded, the start of the password looks like a host.
     let is_whole = !rest.get(authority.len()..).is_some_and(|rest| rest.contains('@'));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).trim();
     let meant = format!("http://{host}");
