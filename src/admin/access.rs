@@ -3,12 +3,13 @@
 //! The address does not identify the program: a page in a browser on the gateway's machine runs another party's code. Such
 //! a page is recognised by fields that a browser always sends.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Uri};
+
+use crate::admission::client::ClientAddress;
 
 /// Where the client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +17,20 @@ pub(super) enum Asker {
     /// On the gateway's own machine, or in its container; with the local address of the connection, if that is not
     /// loopback.
     Here(Option<IpAddr>),
+    /// On the gateway's own machine, over a unix socket. The mode of the socket's file says who may connect.
+    Socket,
     /// Elsewhere. A listener that is open to a scraper must not let all of its network try signatures.
     Elsewhere,
 }
 
 impl Asker {
     /// Determines it from the two addresses of a connection.
-    pub(super) fn of(peer: SocketAddr, local: io::Result<SocketAddr>) -> Self {
-        let ip = peer.ip().to_canonical();
-        let local = local.ok().map(|local| local.ip().to_canonical());
+    pub(super) fn of(client: ClientAddress, local: Option<IpAddr>) -> Self {
+        let ip = match client {
+            ClientAddress::Ip(ip) => ip.to_canonical(),
+            ClientAddress::Unix => return Self::Socket,
+        };
+        let local = local.map(|local| local.to_canonical());
         if ip.is_loopback() || local == Some(ip) { Self::Here(local) } else { Self::Elsewhere }
     }
 
@@ -34,10 +40,14 @@ impl Asker {
     /// `host` is checked because an attacker can make the name of a site resolve to this machine (DNS rebinding). The
     /// site's page then sends requests to its own origin, and a browser adds no `origin` to GET and HEAD.
     pub(super) fn may_look_closer(self, target: &Uri, fields: &HeaderMap) -> Option<&'static str> {
-        let Self::Here(own) = self else { return Some("only from the gateway's own machine") };
-        if Self::is_a_page(fields) {
-            return Some("not for pages in a browser");
-        }
+        let own = match self {
+            Self::Elsewhere => return Some("only from the gateway's own machine"),
+            Self::Here(_) | Self::Socket if Self::is_a_page(fields) => {
+                return Some("not for pages in a browser");
+            }
+            Self::Here(own) => own,
+            Self::Socket => return self.may_read(fields),
+        };
         let mut hosts = fields.get_all(HOST).iter();
         let by_host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => leads_here(host.as_bytes(), own),
@@ -59,8 +69,12 @@ impl Asker {
     pub(super) fn may_read(self, fields: &HeaderMap) -> Option<&'static str> {
         match self {
             Self::Elsewhere => None,
-            Self::Here(_) => (!fields.get_all(HOST).iter().all(|host| is_ours(host.as_bytes())))
-                .then_some("on the gateway's own machine, ask by its address or as localhost"),
+            // A browser opens no unix socket, but may reach a proxy in front of the socket.
+            Self::Here(_) | Self::Socket => (!fields
+                .get_all(HOST)
+                .iter()
+                .all(|host| is_ours(host.as_bytes()) || (self == Self::Socket && host.is_empty())))
+            .then_some("on the gateway's own machine, ask by its address or as localhost"),
         }
     }
 }
@@ -105,6 +119,8 @@ fn is_ours(host: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use http::HeaderValue;
 
     use super::*;
@@ -124,10 +140,12 @@ mod tests {
             ("192.0.2.2:1", "127.0.0.1:9", Asker::Elsewhere),
             ("[::ffff:192.0.2.2]:1", "[::ffff:192.0.2.1]:9", Asker::Elsewhere),
         ] {
-            assert_eq!(Asker::of(peer.parse().unwrap(), Ok(local.parse().unwrap())), want, "{peer} {local}");
+            let [peer, local] = [peer, local].map(|address| address.parse::<SocketAddr>().unwrap().ip());
+            assert_eq!(Asker::of(ClientAddress::ip(peer), Some(local)), want, "{peer} {local}");
         }
-        let unknown = Err(io::ErrorKind::NotConnected.into());
-        assert_eq!(Asker::of("192.0.2.1:1".parse().unwrap(), unknown), Asker::Elsewhere);
+        let client = ClientAddress::ip("192.0.2.1".parse().unwrap());
+        assert_eq!(Asker::of(client, None), Asker::Elsewhere, "where the local address is unknown");
+        assert_eq!(Asker::of(ClientAddress::Unix, None), Asker::Socket);
     }
 
     #[test]

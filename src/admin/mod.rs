@@ -16,14 +16,13 @@ pub mod verify;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -31,7 +30,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::config::{Address, Sharing};
+use crate::config::{self, Address, Sharing};
+use crate::listen::bind::{Claim, claim_one};
+use crate::listen::listener::{Listener, Listening};
+use crate::listen::stream::Stream;
 use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
@@ -55,66 +57,57 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// The most bytes of a request's head; the least that hyper accepts.
 const MAX_HEAD: usize = 8 * 1024;
 
-/// Connections that may wait in the kernel's queue.
-const BACKLOG: u32 = 128;
-
 /// The pause after a failed accept.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// Bound listeners, before any connection is accepted.
+/// Bound addresses, before they listen.
 #[derive(Debug)]
 pub struct Bound {
     runtime: Runtime,
-    listeners: Vec<TcpListener>,
-    addresses: Vec<SocketAddr>,
+    claims: Vec<Claim>,
 }
 
 /// Binds the listeners.
 ///
 /// # Errors
 /// [`StartError`]
-pub fn bind(listen: &[SocketAddr], sharing: Sharing) -> Result<Bound, StartError> {
+pub fn bind(admin: &config::Admin, sharing: Sharing) -> Result<Bound, StartError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-    let entered = runtime.enter();
-    let mut listeners = Vec::with_capacity(listen.len());
-    let mut addresses = Vec::with_capacity(listen.len());
-    for address in listen {
-        let bound = listener(*address, sharing).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (actual, listener) = bound.map_err(|error| StartError::Bind(Address::Tcp(*address), error))?;
-        listeners.push(listener);
-        addresses.push(actual);
-    }
-    drop(entered);
-    Ok(Bound { runtime, listeners, addresses })
+    let claim = |address| claim_one(address, 1, admin.unix_mode, sharing);
+    let claims = admin.listen.iter().map(claim).collect::<Result<_, _>>()?;
+    Ok(Bound { runtime, claims })
 }
 
-fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    match sharing {
-        Sharing::Alone => {}
-        // A new process starts while the old one runs. Both listen here and answer for themselves, until the old one ends.
-        Sharing::WithOthers => socket.set_reuseport(true)?,
-    }
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+/// The listeners of an address, for the runtime that is entered.
+fn listen(claim: Claim) -> Result<Vec<Listener>, StartError> {
+    let address = claim.address();
+    let sockets = claim.listen(1)?.into_iter();
+    let listeners = sockets.map(Listening::into_listener).collect::<io::Result<_>>();
+    listeners.map_err(|error| StartError::Bind(address, error))
 }
 
 /// The running admin listener.
 #[derive(Debug)]
 pub struct Admin {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     stop: CancellationToken,
     thread: Option<Background>,
 }
 
 impl Bound {
-    /// Starts answering, for the server with these controls.
+    /// Starts listening and answering, for the server with these controls.
+    ///
+    /// With `reuse_port`, the path of a unix socket leads to the previous process until now.
     ///
     /// # Errors
-    /// [`StartError::Thread`]
+    /// [`StartError`]
     pub fn start(self, control: &Arc<Control>) -> Result<Admin, StartError> {
-        let Self { runtime, listeners, addresses } = self;
+        let Self { runtime, claims } = self;
+        let addresses = claims.iter().map(Claim::address).collect();
+        let listeners = {
+            let _entered = runtime.enter();
+            claims.into_iter().map(listen).collect::<Result<Vec<_>, _>>()?
+        };
         let stop = CancellationToken::new();
         let (control, stopped) = (Arc::clone(control), stop.clone());
         let guard = PartGuard::over(ServerPart::Admin, &control);
@@ -125,7 +118,7 @@ impl Bound {
                 let watching = Arc::clone(&api);
                 let _until_end = tokio::spawn(async move { watching.watch().await });
                 let mut loops = JoinSet::new();
-                for listener in listeners {
+                for listener in listeners.into_iter().flatten() {
                     let guard = PartGuard::over(ServerPart::Admin, &control);
                     let shared = Shared { control: Arc::clone(&control), api: Arc::clone(&api) };
                     let accept = accept(listener, shared, Arc::clone(&permits));
@@ -150,7 +143,7 @@ impl Bound {
 impl Admin {
     /// The addresses listened on.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 }
@@ -170,15 +163,15 @@ struct Shared {
     api: Arc<Api>,
 }
 
-async fn accept(listener: TcpListener, shared: Shared, permits: Arc<Semaphore>) {
+async fn accept(listener: Listener, shared: Shared, permits: Arc<Semaphore>) {
     let mut failing = false;
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, peer)) => {
+            Ok((stream, client)) => {
                 if std::mem::take(&mut failing) {
                     info!("the admin listener accepts again");
                 }
-                let asker = Asker::of(peer, stream.local_addr());
+                let asker = Asker::of(client, local_ip(&stream));
                 tokio::spawn(serve(stream, asker, shared.clone(), permit));
             }
             Err(error) => {
@@ -193,7 +186,15 @@ async fn accept(listener: TcpListener, shared: Shared, permits: Arc<Semaphore>) 
     }
 }
 
-async fn serve(stream: TcpStream, asker: Asker, shared: Shared, permit: OwnedSemaphorePermit) {
+/// The local address of a connection, if it has one.
+fn local_ip(stream: &Stream) -> Option<IpAddr> {
+    match stream {
+        Stream::Tcp(stream) => stream.local_addr().ok().map(|local| local.ip()),
+        Stream::Unix(_) => None,
+    }
+}
+
+async fn serve(stream: Stream, asker: Asker, shared: Shared, permit: OwnedSemaphorePermit) {
     let (began, time_limit) = (Instant::now(), TimeLimit::new(TIME_LIMIT));
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
         let (Shared { control, api }, time_limit) = (shared.clone(), time_limit.clone());

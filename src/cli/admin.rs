@@ -1,6 +1,5 @@
 //! Shell. Requests of the commands to the admin listener of a running gateway.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::configuration;
 use super::exit::Failure;
 use super::terminal::Terminal;
 use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
-use crate::config::{Admin, load};
+use crate::config::{Address, Admin, load};
 use crate::upstream::origin::Origin;
 
 /// The address of the admin listener: `named`, or else that of `[admin]` in the configuration, of which nothing else is
@@ -39,13 +38,17 @@ pub(super) fn origin(
 }
 
 /// What to do when there is no admin listener.
-pub(super) const HOW_TO_TURN_IT_ON: &str = "add `[admin]` with `listen = \"127.0.0.1:9901\"` and restart the gateway, or name it with --admin http://HOST:PORT";
+pub(super) const HOW_TO_TURN_IT_ON: &str = "add `[admin]` with `listen = \"127.0.0.1:9901\"` and restart the gateway, or name it with --admin http://HOST:PORT or --admin unix:/PATH";
 
 /// The address of the admin listener in a configuration.
 pub(super) fn of_config(admin: Option<&Admin>) -> Option<Origin> {
-    let listen = admin?.listen.first().copied();
-    let address = listen.map(configuration::reachable).filter(|address: &SocketAddr| address.port() != 0)?;
-    Origin::parse(&format!("http://{address}")).ok()
+    match admin?.listen.first()? {
+        Address::Unix(path) => Some(Origin::Unix(path.clone())),
+        Address::Tcp(address) if address.port() == 0 => None,
+        Address::Tcp(address) => {
+            Origin::parse(&format!("http://{}", configuration::reachable(*address))).ok()
+        }
+    }
 }
 
 /// Asks for a page of the admin listener.

@@ -12,9 +12,9 @@ use super::configuration;
 use super::exit::{Exit, Failure};
 use super::signals::{self, Signals, Stop};
 use super::terminal::Terminal;
-use crate::config::Config;
 use crate::config::load::Source;
 use crate::config::problem::{Report, Severity};
+use crate::config::{Address, Config};
 use crate::listen::inherit;
 use crate::runtime::front_end::FrontEnd;
 use crate::runtime::process;
@@ -142,7 +142,7 @@ fn tell(terminal: &mut Terminal, report: &Report) {
 /// What to do about a server that does not start.
 fn start_hint(error: &StartError, config: &Config) -> String {
     let (address, kind) = match error {
-        StartError::Bind(address, error) => (address.tcp(), error.kind()),
+        StartError::Bind(address, error) => (address, error.kind()),
         StartError::Thread(_) | StartError::Routes(_) => {
             return "are threads and open files left for it? `ulimit -a` shows its limits".to_owned();
         }
@@ -151,16 +151,25 @@ fn start_hint(error: &StartError, config: &Config) -> String {
                 .to_owned();
         }
     };
-    let admin = config.admin.iter().flat_map(|admin| &admin.listen);
-    let table = if admin.copied().any(|own| Some(own) == address) { "[admin]" } else { "[server]" };
-    let to_do = if kind == ErrorKind::AddrInUse {
-        "something else listens there (`ss -ltnp` says what): stop it, or set another `listen`"
-    } else if kind == ErrorKind::PermissionDenied {
-        "ports under 1024 need a privilege (CAP_NET_BIND_SERVICE): grant it, or set a higher port as `listen`"
-    } else if kind == ErrorKind::AddrNotAvailable {
-        "this machine has no such address: set one that it has, or 0.0.0.0 for all, as `listen`"
-    } else {
-        "set another `listen`"
+    let mut admin = config.admin.iter().flat_map(|admin| &admin.listen);
+    let table = if admin.any(|own| own == address) { "[admin]" } else { "[server]" };
+    let to_do = match address {
+        Address::Unix(_) if kind == ErrorKind::AddrInUse => {
+            "another process listens on this socket (`ss -lxp` says which): stop it, or set another `listen`"
+        }
+        Address::Unix(_) => {
+            "the socket needs a folder that exists and that this user may write to: create it, or set another `listen`"
+        }
+        Address::Tcp(_) if kind == ErrorKind::AddrInUse => {
+            "something else listens there (`ss -ltnp` says what): stop it, or set another `listen`"
+        }
+        Address::Tcp(_) if kind == ErrorKind::PermissionDenied => {
+            "ports under 1024 need a privilege (CAP_NET_BIND_SERVICE): grant it, or set a higher port as `listen`"
+        }
+        Address::Tcp(_) if kind == ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: set one that it has, or 0.0.0.0 for all, as `listen`"
+        }
+        Address::Tcp(_) => "set another `listen`",
     };
     format!("{to_do} under {table}")
 }

@@ -30,16 +30,14 @@ pub(super) fn secrets(terminal: &mut Terminal, file: &Path, asked: &Secrets) -> 
 }
 
 fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
-    let address = admin.authority();
     let answer = admin::page(admin, "/secrets", PATIENCE).map_err(|error| {
-        Failure::failed(format!("no answer from the admin listener at {address}"))
+        Failure::failed(format!("no answer from the admin listener at {admin}"))
             .because(error)
             .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
     })?;
-    let other_server =
-        || Failure::failed(format!("the server at {address} is no admin listener of hookgate"));
+    let other_server = || Failure::failed(format!("the server at {admin} is no admin listener of hookgate"));
     if let Some(why) = admin::refusal(&answer) {
-        return Err(Failure::failed(format!("the admin listener at {address} does not tell: {why}")));
+        return Err(Failure::failed(format!("the admin listener at {admin} does not tell: {why}")));
     }
     if answer.status != StatusCode::OK {
         return Err(other_server());

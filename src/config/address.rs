@@ -32,18 +32,19 @@ pub(super) fn listen_as_written(table: &Table<'_>) -> Vec<Listen> {
     listen(table, SocketAddr::from(([127, 0, 0, 1], 8080)))
 }
 
-/// As [`listen`], for TCP addresses only.
-pub(super) fn listen_tcp(table: &Table<'_>, default: SocketAddr) -> Vec<Listen> {
-    let mut all = listen(table, default);
-    all.retain(|listen| {
-        if let (Address::Unix(_), Some(span)) = (&listen.address, &listen.span) {
-            Problem::error("bad_address", span.clone(), "this listener takes no unix socket")
-                .help(format!("listen on a loopback address: `\"{default}\"`"))
-                .report(table.problems);
-        }
-        listen.address.tcp().is_some()
-    });
-    all
+/// Reads a table's `unix_mode`, the mode of its unix sockets' files: octal digits as for chmod(1).
+pub(super) fn unix_mode(table: &Table<'_>, default: u32) -> u32 {
+    let Some(item) = table.get("unix_mode") else { return default };
+    let example = format!("\"{default:04o}\"");
+    let Some(text) = item.text(&example) else { return default };
+    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let mode = digits.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o777);
+    mode.unwrap_or_else(|| {
+        item.error("bad_value", "a file's mode is three octal digits, with a 0 before them")
+            .help("for example `unix_mode = \"0660\"`: its user and its group may connect")
+            .report(item.problems);
+        default
+    })
 }
 
 /// Reports every address that is listed twice. Port 0 is another port each time.

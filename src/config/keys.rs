@@ -142,9 +142,12 @@ const IDLE_TIMEOUT: Key = Key::new("idle_timeout", Value::Duration).about(
 
 /// `[admin]`
 pub(super) const ADMIN: &[Key] = &[
-    Key::new("listen", Value::Either(&[TCP, Value::List { of: &TCP, empty: false }]))
+    Key::new("listen", LISTENERS)
         .or("\"127.0.0.1:9901\"")
-        .about("An address or a list of them, with IP and port. Never where senders can reach it."),
+        .about("An address or a list of them: IP and port, or unix:/path. Never where senders can reach it."),
+    Key::new("unix_mode", Value::Text("^0?[0-7]{3}$"))
+        .or("\"0600\"")
+        .about("The mode of the unix sockets' files, in octal. A user who may write to one needs no token."),
     Key::new(
         "tokens",
         Value::List { of: &Value::TableWithOne { keys: TOKEN, of: &["env", "file"] }, empty: true },

@@ -131,7 +131,9 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// The addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Address>,
+    /// The mode of a unix socket's file. A client needs write permission to connect, and no token.
+    pub unix_mode: u32,
     /// The tokens of those who may read or manage events there; no two of the same name or with the same key.
     pub tokens: Arc<[Token]>,
 }

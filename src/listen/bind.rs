@@ -52,14 +52,28 @@ pub(crate) fn claim(server: &Server, inherited: Vec<Inherited>) -> Result<Vec<Cl
     if !inherited.is_empty() {
         return Ok(inherited.into_iter().map(Claim::Inherited).collect());
     }
-    let claimed = server.listen.iter().map(|address| {
-        match address {
-            Address::Tcp(address) => tcp(*address, server.workers.get(), server.sharing),
-            Address::Unix(path) => unix(path, server.unix_mode, server.sharing),
-        }
-        .map_err(|error| StartError::Bind(address.clone(), error))
-    });
+    let claimed = server
+        .listen
+        .iter()
+        .map(|address| claim_one(address, server.workers.get(), server.unix_mode, server.sharing));
     claimed.collect()
+}
+
+/// Binds an address for this number of threads. A unix socket's file gets this mode.
+///
+/// # Errors
+/// [`StartError::Bind`]
+pub(crate) fn claim_one(
+    address: &Address,
+    threads: usize,
+    unix_mode: u32,
+    sharing: Sharing,
+) -> Result<Claim, StartError> {
+    match address {
+        Address::Tcp(address) => tcp(*address, threads, sharing),
+        Address::Unix(path) => unix(path, unix_mode, sharing),
+    }
+    .map_err(|error| StartError::Bind(address.clone(), error))
 }
 
 impl Claim {

@@ -18,7 +18,6 @@ pub mod worker_view;
 
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -85,7 +84,7 @@ pub fn start_with(
     let workers = config.server.workers.get();
     let claims = crate::listen::bind::claim(&config.server, inherited)?;
     let addresses = claims.iter().map(crate::listen::bind::Claim::address).collect();
-    let admin = config.admin.as_ref().map(|admin| admin::bind(&admin.listen, config.server.sharing));
+    let admin = config.admin.as_ref().map(|admin| admin::bind(admin, config.server.sharing));
     let admin = admin.transpose()?;
     let connection_limit = ConnectionLimit::new(process::places(config, process::descriptors_allowed()));
     let mut handle = Handle {
@@ -126,7 +125,7 @@ impl Handle {
 
     /// The addresses of the admin listener; empty if it is off.
     #[must_use]
-    pub fn admin_addresses(&self) -> &[SocketAddr] {
+    pub fn admin_addresses(&self) -> &[Address] {
         self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
     }
 

@@ -1,14 +1,12 @@
 //! Pure. The keys whose new values take effect only after a restart.
 
-use std::net::SocketAddr;
-
-use crate::config::{Admin, Config, Log, Queue, Server, StoreAddress};
+use crate::config::{Address, Admin, Config, Log, Queue, Server, StoreAddress};
 
 /// The part of a configuration that is fixed when a server starts.
 #[derive(Debug)]
 pub(crate) struct Fixed {
     server: Server,
-    admin: Option<Vec<SocketAddr>>,
+    admin: Option<(Vec<Address>, u32)>,
     store: Option<StoreAddress>,
     log: Log,
 }
@@ -56,9 +54,9 @@ impl Fixed {
     }
 }
 
-/// The addresses of the admin listener. Its tokens need no restart.
-fn admin(config: &Config) -> Option<Vec<SocketAddr>> {
-    config.admin.as_ref().map(|Admin { listen, tokens: _ }| listen.clone())
+/// The addresses of the admin listener, and the mode of its sockets. Its tokens need no restart.
+fn admin(config: &Config) -> Option<(Vec<Address>, u32)> {
+    config.admin.as_ref().map(|Admin { listen, unix_mode, tokens: _ }| (listen.clone(), *unix_mode))
 }
 
 /// The store. Its limits need no restart.
@@ -98,6 +96,7 @@ mod tests {
                 &["server.unix_mode", "server.reuse_port"],
             ),
             ("admin.listen = \"127.0.0.1:2\"", &["admin"]),
+            ("admin = { listen = \"unix:/run/a\", unix_mode = \"0660\" }", &["admin"]),
             ("admin = { tokens = [{ name = \"a\", env = \"KEY\" }], listen = \"127.0.0.1:2\" }", &["admin"]),
             ("queue = { store = \"a\" }", &["queue.store"]),
             ("log = { format = \"json\", level = \"error\" }", &["log.format", "log.level"]),

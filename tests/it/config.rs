@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use hookgate::config::environment::{FileError, Fixed};
 use hookgate::config::problem::{Severity, Style};
-use hookgate::config::{self, Loaded};
+use hookgate::config::{self, Address, Loaded};
 
 /// The environment in which the files under tests/config are read.
 fn environment() -> Fixed {
@@ -141,7 +141,7 @@ fn the_example_of_the_contract_means_what_it_says() {
     let config = read(Path::new("tests/config/valid/contract.toml")).unwrap().config;
     assert_eq!(config.server.workers.get(), 2);
     assert_eq!(config.limits.max_buffered, 256 << 20);
-    assert_eq!(config.admin.unwrap().listen, ["127.0.0.1:9901".parse().unwrap()]);
+    assert_eq!(config.admin.unwrap().listen, [Address::Tcp("127.0.0.1:9901".parse().unwrap())]);
     let paths: Vec<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();
     assert_eq!(paths, ["/webhook/leases", "/webhook/leads", "/webhook/{model}", "/hooks/github"]);
     let [leases, leads, _, github] = config.routes.as_slice() else { panic!() };

@@ -16,6 +16,7 @@
 mod support;
 
 mod admin;
+mod admin_socket;
 mod answers;
 mod challenges;
 mod cli;

@@ -73,11 +73,11 @@ fn locally(asker: Asker, target: &Uri, fields: &HeaderMap, tokens: &[Token]) -> 
         )),
         Asker::Elsewhere => Err(Refusal::new(StatusCode::UNAUTHORIZED, "send `authorization: Bearer TOKEN`")),
         // A proxy on this machine would make every client local.
-        Asker::Here(_) if has_passed_a_proxy(fields) => Err(Refusal::new(
+        Asker::Here(_) | Asker::Socket if has_passed_a_proxy(fields) => Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
             "through a proxy only with `authorization: Bearer TOKEN`",
         )),
-        Asker::Here(_) => match asker.may_look_closer(target, fields) {
+        Asker::Here(_) | Asker::Socket => match asker.may_look_closer(target, fields) {
             None => Ok(Who::Local),
             Some(why) => Err(Refusal::new(StatusCode::FORBIDDEN, why)),
         },
@@ -138,6 +138,17 @@ mod tests {
         let with_token = [("authorization", "Bearer operate-key"), ("origin", "http://evil.example")];
         assert_eq!(admits(here, &with_token, Role::Read), Err(403), "a page, even with a token");
         assert_eq!(admits(here, &[("x-forwarded-for", "192.0.2.1")], Role::Read), Err(401));
+    }
+
+    #[test]
+    fn a_program_on_a_unix_socket_needs_no_token_and_a_page_behind_a_proxy_gets_nothing() {
+        for host in ["localhost", "hookgate", "", "127.0.0.1:9901"] {
+            assert_eq!(admits(Asker::Socket, &[("host", host)], Role::Operate), Ok("local".into()), "{host}");
+        }
+        for lines in [("origin", "null"), ("sec-fetch-site", "same-origin"), ("host", "evil.example")] {
+            assert_eq!(admits(Asker::Socket, &[lines], Role::Read), Err(403), "{lines:?}");
+        }
+        assert_eq!(admits(Asker::Socket, &[("via", "1.1 proxy")], Role::Read), Err(401));
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Round<'_> {
     /// The admin listener, if it answers, and the state of the gateway.
     fn admin(&self, findings: &mut Vec<Finding>) -> Option<(Origin, State)> {
         let configured = self.config.admin.as_ref();
-        for address in configured.iter().flat_map(|admin| &admin.listen) {
+        for address in configured.iter().flat_map(|admin| &admin.listen).filter_map(Address::tcp) {
             if !address.ip().is_loopback() {
                 findings.push(checks::admin_is_open(&address.to_string()));
             }

@@ -15,10 +15,14 @@ pub(crate) fn read(root: &Table<'_>, context: Option<Context<'_>>) -> (Option<Ad
     if !table.is_present() {
         return (None, Vec::new());
     }
-    let listen = address::listen_tcp(&table, LISTEN);
-    let addresses = listen.iter().filter_map(|listen| listen.address.tcp()).collect();
+    let listen = address::listen(&table, LISTEN);
+    let addresses = listen.iter().map(|listen| listen.address.clone()).collect();
+    let unix_mode = address::unix_mode(&table, UNIX_MODE);
     let tokens = context.map(|context| tokens::read(&table, context)).unwrap_or_default();
-    (Some(Admin { listen: addresses, tokens }), listen)
+    (Some(Admin { listen: addresses, unix_mode, tokens }), listen)
 }
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// Only the gateway's user may connect, and root: a client of a unix socket needs no token.
+const UNIX_MODE: u32 = 0o600;

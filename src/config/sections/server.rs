@@ -8,7 +8,6 @@ use crate::config::address::{self, Listen};
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_WORKERS};
 use crate::config::sections::proxy_protocol;
 use crate::config::toml_table::Table;
-use crate::config::toml_value::Item;
 use crate::config::{Server, Sharing, keys};
 
 /// Reads `[server]`, with the places of its addresses in the file.
@@ -19,7 +18,7 @@ pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize) -> (Server, Vec<Listen
     let server = Server {
         listen: listen.iter().map(|listen| listen.address.clone()).collect(),
         sharing: if shared { Sharing::WithOthers } else { Sharing::Alone },
-        unix_mode: table.get("unix_mode").and_then(|item| mode(&item)).unwrap_or(UNIX_MODE),
+        unix_mode: address::unix_mode(&table, UNIX_MODE),
         proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy_protocol::read(&item, &listen)),
         workers: at_least_one(table.count("workers", cores.get(), 1..=MOST_WORKERS)),
         max_connections: at_least_one(table.count("max_connections", 10_000, 1..=MOST_CONNECTIONS)),
@@ -27,19 +26,6 @@ pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize) -> (Server, Vec<Listen
         shutdown_grace: table.duration("shutdown_grace", Duration::from_secs(30)),
     };
     (server, listen)
-}
-
-/// Reads the mode of a file, in octal digits as chmod(1) takes them.
-fn mode(item: &Item<'_>) -> Option<u32> {
-    let text = item.text("\"0660\"")?;
-    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
-    let mode = digits.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o777);
-    if mode.is_none() {
-        item.error("bad_value", "a file's mode is three octal digits, with a 0 before them")
-            .help("for example `unix_mode = \"0660\"`: its user and its group may connect")
-            .report(item.problems);
-    }
-    mode
 }
 
 fn at_least_one(number: usize) -> NonZeroUsize {

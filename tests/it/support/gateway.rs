@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
-use hookgate::config::{self, Config};
+use hookgate::config::{self, Address, Config};
 use hookgate::runtime::control::Control;
 use hookgate::runtime::{self, Ended, Handle, StartError};
 
@@ -194,7 +194,7 @@ impl Setup {
         let folder = self.folder.clone();
         let handle = runtime::start_with(&self.config(workers), Vec::new(), hyper::chosen())?;
         let (address, admin) =
-            (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().copied());
+            (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().and_then(Address::tcp));
         Ok(Gateway { handle: Some(handle), address, admin, _folder: folder })
     }
 
