@@ -33,7 +33,7 @@ use crate::queue::handle::{DeliveryEnd, Handed, Queue, UnderWay};
 use crate::queue::retry::Clocks;
 use crate::queue::scheduler::{Read, Scheduler, Start, Step};
 use crate::queue::store::{
-    Class, Completion, DeliveryId, Destination, Due, DueQuery, Next, Settled, StoreError,
+    Class, Completion, DamagedDelivery, DeliveryId, Destination, Due, DueQuery, Next, Settled, StoreError,
 };
 use crate::queue::time::Time;
 use crate::runtime::background::{self, Background, LAST_WAIT};
@@ -47,7 +47,7 @@ use attempt::{Attempted, Sent};
 /// The time between two checks of which routes are paused.
 const CHECK_PAUSED: Duration = Duration::from_secs(1);
 
-/// The wait before a completion that the store refused is recorded again.
+/// How long what the store has not taken waits, before it is recorded again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// The most deliveries that are taken from the writer at a time, before other deliveries start.
@@ -125,9 +125,10 @@ struct Thread {
     attempts: JoinSet<Attempted>,
     /// The outcomes that are being recorded.
     records: JoinSet<Recorded>,
-    /// The damaged deliveries that the writer is being told of.
-    setting_aside: JoinSet<()>,
-    /// The read of the store that is under way.
+    /// Damaged deliveries that are being marked. The store says that they are due until then.
+    damaged: BTreeSet<DeliveryId>,
+    setting_aside: JoinSet<DeliveryId>,
+    /// The read that is under way.
     reading: Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
     /// The destinations that are held because their route is paused.
     paused: BTreeSet<Destination>,
@@ -162,6 +163,7 @@ impl Thread {
             scheduler: Scheduler::default(),
             attempts: JoinSet::new(),
             records: JoinSet::new(),
+            damaged: BTreeSet::new(),
             setting_aside: JoinSet::new(),
             reading: None,
             paused: BTreeSet::new(),
@@ -196,7 +198,9 @@ impl Thread {
                     }
                     self.recorded(recorded);
                 }
-                Some(told) = self.setting_aside.join_next() => intact(told),
+                Some(marked) = self.setting_aside.join_next() => {
+                    self.damaged.remove(&intact(marked));
+                }
                 read = was_read(&mut self.reading) => self.was_read(read),
                 changed = self.in_force.changed() => {
                     if changed.is_err() {
@@ -300,11 +304,7 @@ impl Thread {
         let now = self.now();
         match read {
             Ok(Ok(due)) => {
-                self.teller.damaged(&asked.destination, &due.damaged);
-                for damaged in &due.damaged {
-                    let (queue, id) = (self.queue.clone(), damaged.id);
-                    self.setting_aside.spawn_local(async move { queue.set_aside(id).await });
-                }
+                self.set_aside(&asked.destination, &due.damaged);
                 self.scheduler.read(&asked, due, now);
             }
             Ok(Err(error)) => {
@@ -316,7 +316,25 @@ impl Thread {
         }
     }
 
-    /// Takes the deliveries that the writer hands over.
+    /// Reports damaged deliveries, each once, and has them marked.
+    fn set_aside(&mut self, destination: &Destination, found: &[DamagedDelivery]) {
+        for found in found {
+            // A read before the mark is on disk finds it again.
+            if !self.damaged.insert(found.id) {
+                continue;
+            }
+            self.teller.damaged(destination, *found);
+            let (queue, id) = (self.queue.clone(), found.id);
+            self.setting_aside.spawn_local(async move {
+                while queue.set_aside(id).await.is_err() {
+                    wait(RECORD_AGAIN).await;
+                }
+                id
+            });
+        }
+    }
+
+    /// Takes over what the writer hands over.
     fn take_over(&mut self, first: Handed, handed: &mut mpsc::Receiver<Handed>) {
         let mut next = Some(first);
         let mut left = MOST_TAKEN_OVER;

@@ -48,7 +48,12 @@ pub enum Command {
     /// Record that an event was delivered directly, on a route that deduplicates.
     Seen(RouteName, DuplicateKey),
     /// Mark a delivery whose record is damaged.
-    SetAside(DeliveryId),
+    SetAside {
+        /// The delivery.
+        damaged: DeliveryId,
+        /// Told when it is on disk, or that it is not.
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
     /// Make a change for an operator.
     Change {
         /// The change.
@@ -187,9 +192,15 @@ impl Queue {
         let _ended = self.commands.send(Command::Seen(route, key)).await;
     }
 
-    /// Marks a delivery whose record is damaged. Waits only if the writer's commands are full.
-    pub async fn set_aside(&self, damaged: DeliveryId) {
-        let _ended = self.commands.send(Command::SetAside(damaged)).await;
+    /// Marks a delivery whose record is damaged. Returns when it is on disk: until then the store still says that it is due.
+    ///
+    /// # Errors
+    /// [`Refused`]. Then it is not marked.
+    pub async fn set_aside(&self, damaged: DeliveryId) -> Result<(), Refused> {
+        let (reply, done) = oneshot::channel();
+        let command = Command::SetAside { damaged, reply };
+        self.commands.send(command).await.map_err(|_ended| Refused::Unavailable)?;
+        done.await.unwrap_or(Err(Refused::Unavailable))
     }
 
     /// Makes a change. When the change is on disk, returns how many events or routes it affected.

@@ -392,6 +392,26 @@ fn a_replay_of_an_event_whose_last_attempt_is_under_way_is_delivered() {
 }
 
 #[test]
+fn a_damaged_record_is_counted_once_and_becomes_a_dead_letter() {
+    let upstream = Upstream::ok();
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+    deliveries.refuse(1);
+    let id = deliveries.add_damaged(PATH, FIXTURE);
+    let counted = || deliveries.counts.of(&main_of(PATH)).snapshot().dead[2];
+    eventually("it is counted", || counted() == (DeadCause::Damaged, 1));
+    // It is found again while the store has not marked it.
+    let before = deliveries.reads();
+    eventually("it is read again", || {
+        deliveries.look(PATH);
+        deliveries.reads() >= before + 6
+    });
+    deliveries.wait(id, "a dead letter", |row| row.state == State::Dead(DeadCause::Damaged));
+    let good = deliveries.add(PATH, FIXTURE);
+    deliveries.wait_delivered(good);
+    assert_eq!((counted(), upstream.requests().len()), ((DeadCause::Damaged, 1), 1));
+}
+
+#[test]
 fn a_drain_finishes_what_is_under_way_and_starts_nothing() {
     let (open, passed) = gate();
     let upstream = Upstream::scripted(move |connection| {

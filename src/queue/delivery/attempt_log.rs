@@ -12,7 +12,8 @@ use crate::queue::circuit::{Kind, Turned};
 use crate::queue::counts::DeliveryCounts;
 use crate::queue::delivery::attempt::Sent;
 use crate::queue::destination::{Deliveries, End, Now};
-use crate::queue::store::{DamagedDelivery, Destination, Next};
+use crate::queue::event::Upstream;
+use crate::queue::store::{DamagedDelivery, DeadCause, Destination, Next};
 use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::log_line::beginning;
 use crate::telemetry::repeated_event::Repeated;
@@ -89,13 +90,16 @@ impl Teller {
         }
     }
 
-    /// Logs damaged records.
-    pub(super) fn damaged(&self, destination: &Destination, damaged: &[DamagedDelivery]) {
-        for delivery in damaged {
-            let route = &destination.route;
-            let event = delivery.event.map(|id| id.to_string());
-            error!(event, %route, "a stored record is damaged: it was set aside, and is not delivered");
-        }
+    /// The record of a delivery is damaged.
+    pub(super) fn damaged(&self, destination: &Destination, delivery: DamagedDelivery) {
+        self.counts.of(destination).gave_up(DeadCause::Damaged);
+        let route = &destination.route;
+        let upstream = match &destination.upstream {
+            Upstream::Main => None,
+            Upstream::Copy(address) => Some(&**address),
+        };
+        let event = delivery.event.map(|id| id.to_string());
+        error!(event, %route, upstream, "a stored record is damaged: it was set aside, and is not delivered");
     }
 
     /// Logs that the store could not be read.

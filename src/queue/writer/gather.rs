@@ -51,7 +51,13 @@ pub(super) struct Completed {
     pub(super) reply: oneshot::Sender<Result<Settled, Refused>>,
 }
 
-/// The commands that are gathered for one commit.
+/// A delivery whose record is damaged, which waits to be marked.
+pub(super) struct SetAside {
+    pub(super) damaged: DeliveryId,
+    pub(super) reply: oneshot::Sender<Result<(), Refused>>,
+}
+
+/// What is asked for in one commit.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) events: Vec<Waiting>,
@@ -65,7 +71,7 @@ pub(super) struct Gathered {
 pub(super) struct Unsaved {
     pub(super) completions: Vec<Completed>,
     pub(super) seen: Vec<(RouteName, DuplicateKey)>,
-    pub(super) damaged: Vec<DeliveryId>,
+    pub(super) damaged: Vec<SetAside>,
 }
 
 impl Gathered {
@@ -90,7 +96,11 @@ impl Gathered {
                 }
             }
             Command::Seen(route, key) => drop(push(&mut unsaved.seen, (route, key))),
-            Command::SetAside(damaged) => drop(push(&mut unsaved.damaged, damaged)),
+            Command::SetAside { damaged, reply } => {
+                if let Err(SetAside { reply, .. }) = push(&mut unsaved.damaged, SetAside { damaged, reply }) {
+                    let _gone = reply.send(Err(Refused::Unavailable));
+                }
+            }
             Command::Change { change, reply } => self.changes.push(Asked { change, reply }),
         }
     }

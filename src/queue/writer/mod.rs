@@ -28,7 +28,7 @@ use crate::queue::store::{
 };
 use crate::queue::store_limits::{Limits, Room, Settings};
 use crate::queue::time::Time;
-use crate::queue::writer::gather::{Completed, Gathered, Unsaved, Waiting};
+use crate::queue::writer::gather::{Completed, Gathered, SetAside, Unsaved, Waiting};
 use crate::queue::writer::inbox::{Inbox, Woken};
 use crate::runtime::background::{self, Background};
 use crate::runtime::control::Control;
@@ -261,6 +261,8 @@ impl Writer {
         let Unsaved { completions, seen, damaged } = self.unsaved.take(most);
         let (completions, replies): (Vec<_>, Vec<_>) =
             completions.into_iter().map(|completed| (completed.completion, completed.reply)).unzip();
+        let (damaged, aside): (Vec<_>, Vec<_>) =
+            damaged.into_iter().map(|aside| (aside.damaged, aside.reply)).unzip();
         let batch = Batch {
             events: gathered.events.iter().map(|waiting| &*waiting.event).collect(),
             completions,
@@ -279,6 +281,9 @@ impl Writer {
                     let is_superseded = committed.superseded.contains(&completion.id);
                     let _gone = reply.send(Ok(if is_superseded { Settled::No } else { Settled::Yes }));
                 }
+                for reply in aside {
+                    let _gone = reply.send(Ok(()));
+                }
                 Ok(Some(committed))
             }
             Err(error) => {
@@ -286,6 +291,8 @@ impl Writer {
                 let completions = completions.into_iter().zip(replies);
                 let completions =
                     completions.map(|(completion, reply)| Completed { completion, reply }).collect();
+                let damaged = damaged.into_iter().zip(aside);
+                let damaged = damaged.map(|(damaged, reply)| SetAside { damaged, reply }).collect();
                 self.unsaved.put_back(Unsaved { completions, seen, damaged });
                 Err(error)
             }

@@ -16,8 +16,8 @@ use hookgate::queue::event::{
 use hookgate::queue::handle::{self, Command, Handed, Queue, Refused, WriterEnd};
 use hookgate::queue::id::EventId;
 use hookgate::queue::store::{
-    Change, Class, Completion, DeliveryId, Destination, Detail, Due, DueDelivery, DueQuery, Filter, Job,
-    Next, Reader, Settled, State, Statistics, StoreError, Summary,
+    Change, Class, Completion, DamagedDelivery, DeadCause, DeliveryId, Destination, Detail, Due, DueDelivery,
+    DueQuery, Filter, Job, Next, Reader, Settled, State, Statistics, StoreError, Summary,
 };
 use hookgate::queue::time::Time;
 use hookgate::runtime::control::Control;
@@ -42,7 +42,11 @@ pub(crate) struct Row {
 pub(crate) struct Rows {
     rows: BTreeMap<i64, Row>,
     paused: Vec<RouteName>,
-    /// How many completions the store does not take.
+    /// The rows whose record is damaged.
+    damaged: Vec<i64>,
+    /// How often what is due was read.
+    reads: usize,
+    /// How many completions and damaged records the store does not take.
     refuses: usize,
     /// The order in which deliveries succeeded.
     delivered: Vec<i64>,
@@ -276,7 +280,27 @@ impl Deliveries {
         assert!(self.writer.hand(Handed::Look(destination)));
     }
 
-    /// Makes the store refuse this many completions.
+    /// Stores an event whose record is damaged, and says that something is due.
+    pub(crate) fn add_damaged(&self, path: &str, content: &[u8]) -> i64 {
+        let mut rows = self.shared.rows();
+        let (id, _) = Store(&mut rows).add(&main_of(path), None, head(path, content), content);
+        rows.damaged.push(id);
+        drop(rows);
+        self.look(path);
+        id
+    }
+
+    /// Says that something may be due.
+    pub(crate) fn look(&self, path: &str) {
+        assert!(self.writer.hand(Handed::Look(main_of(path))));
+    }
+
+    /// How often what is due was read.
+    pub(crate) fn reads(&self) -> usize {
+        self.shared.rows().reads
+    }
+
+    /// Makes the store refuse this many completions and damaged records.
     pub(crate) fn refuse(&self, completions: usize) {
         self.shared.rows().refuses = completions;
     }
@@ -346,7 +370,19 @@ fn write(
                 }
                 let _receiver_may_have_gone = reply.send(Ok(1));
             }
-            Command::Store { .. } | Command::Seen(..) | Command::SetAside(_) => panic!("not in these tests"),
+            Command::SetAside { damaged, reply } => {
+                let mut rows = shared.rows();
+                let done = if rows.refuses > 0 {
+                    rows.refuses -= 1;
+                    Err(Refused::Unavailable)
+                } else {
+                    rows.rows.get_mut(&damaged.0).unwrap().state = State::Dead(DeadCause::Damaged);
+                    Ok(())
+                };
+                drop(rows);
+                let _receiver_may_have_gone = reply.send(done);
+            }
+            Command::Store { .. } | Command::Seen(..) => panic!("not in these tests"),
         }
         shared.changed.notify_all();
     }
@@ -394,7 +430,9 @@ impl Reader for TestReader {
     }
 
     fn due(&mut self, query: &DueQuery<'_>) -> Result<Due, StoreError> {
-        let rows = self.0.rows();
+        let mut rows = self.0.rows();
+        rows.reads += 1;
+        self.0.changed.notify_all();
         let mut due = Due::default();
         let mut lanes = Vec::new();
         let mut found: Vec<(&i64, &Row)> = Vec::new();
@@ -421,6 +459,10 @@ impl Reader for TestReader {
             if due.deliveries.len() >= query.most {
                 due.has_more = true;
                 break;
+            }
+            if rows.damaged.contains(id) {
+                due.damaged.push(DamagedDelivery { id: DeliveryId(*id), event: Some(row.event.info().id) });
+                continue;
             }
             due.deliveries.push(DueDelivery {
                 id: DeliveryId(*id),
