@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http1::connection::{self, Scratch};
-use crate::queue::circuit::Turned;
 use crate::queue::counts::DeliveryCounts;
 use crate::queue::destination::{End, Now, Settings};
 use crate::queue::event::RouteName;
@@ -41,7 +40,7 @@ use crate::runtime::control::{Control, Generation};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker_view::View;
 
-use crate::queue::delivery::attempt_log::Teller;
+use crate::queue::delivery::attempt_log::{Published, Teller};
 use attempt::{Attempted, Sent};
 
 /// The time between two checks of which routes are paused.
@@ -266,12 +265,14 @@ impl Thread {
         if self.queue.is_paused(&destination.route) {
             self.paused.insert((**destination).clone());
             self.scheduler.cancel(destination, start.delivery.id);
+            self.publish(destination);
             return;
         }
         // A discard takes effect at its commit, too.
         let event = start.delivery.event.info().id;
         if self.queue.is_discarded(event) {
             self.scheduler.drop_discarded(destination, start.delivery.id);
+            self.publish(destination);
             return;
         }
         let destination = (**destination).clone();
@@ -314,6 +315,7 @@ impl Thread {
             // The panic hook has logged the panic. The store is read again.
             Err(_panic) => self.scheduler.read_failed(&asked, now),
         }
+        self.publish(&asked.destination);
     }
 
     /// Reports damaged deliveries, each once, and has them marked.
@@ -371,7 +373,6 @@ impl Thread {
         let access = self.view.gateway().access();
         self.teller.attempted(&delivered, &end, next, now, access);
         if let Some(turned) = turned {
-            self.queue.set_circuit(&delivered.destination, turned == Turned::Opened);
             self.teller.turned(&delivered, turned, now.instant);
         }
         self.publish(&delivered.destination);
@@ -406,9 +407,12 @@ impl Thread {
         self.publish(&destination);
     }
 
+    /// Publishes the state of a destination, and whether its circuit is open. One that the scheduler does not know any more would
+    /// begin anew.
     fn publish(&self, destination: &Destination) {
-        if let Some(deliveries) = self.scheduler.destination(destination) {
-            self.teller.publish(destination, deliveries);
+        let published = Published::of(self.scheduler.destination(destination));
+        if self.teller.publish(destination, published) {
+            self.queue.set_circuit(destination, published.is_open);
         }
     }
 
@@ -433,12 +437,10 @@ impl Thread {
                 settings.insert(destination, of_route.clone());
             }
         }
-        for open in self.queue.open_circuits() {
-            if !settings.contains_key(&open) {
-                self.queue.set_circuit(&open, false);
-            }
-        }
         self.scheduler.configure(settings, self.now());
+        for (destination, _) in self.queue.deliveries().all() {
+            self.publish(&destination);
+        }
         self.paused.clear();
         self.check_paused();
     }

@@ -252,6 +252,73 @@ fn an_app_in_trouble_is_spared_and_gets_everything_when_it_is_back() {
 }
 
 #[test]
+fn the_circuit_of_a_route_that_is_gone_is_closed() {
+    let upstream = Upstream::answering(UNAVAILABLE);
+    let routes = [(PATH, upstream.url(), with_schedule(&[10_000])), ("/b", upstream.url(), quick())];
+    let deliveries = Deliveries::of(&routes);
+    (0..5).for_each(|_| drop(deliveries.add(PATH, FIXTURE)));
+    let is_open =
+        || (deliveries.queue.is_circuit_open(&route(PATH)), deliveries.counts.is_open(&main_of(PATH)));
+    eventually("the circuit is open", || is_open() == (true, true));
+    deliveries.reload(&routes[1..]);
+    eventually("the circuit is closed", || is_open() == (false, false));
+}
+
+#[test]
+fn a_circuit_that_opens_after_its_route_was_removed_is_not_open_when_the_route_is_back() {
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            passed.pass();
+            connection.send(UNAVAILABLE);
+        }
+    });
+    let other = Upstream::ok();
+    let deliveries =
+        Deliveries::of(&[(PATH, upstream.url(), with_schedule(&[1])), ("/b", other.url(), quick())]);
+    let ids: Vec<_> = (0..5).map(|_| deliveries.add(PATH, FIXTURE)).collect();
+    upstream.wait_for(5);
+    deliveries.reload(&[("/b", other.url(), quick())]);
+    // The reload is in force when the next event of another route has been delivered.
+    let id = deliveries.add("/b", FIXTURE);
+    deliveries.wait_delivered(id);
+    drop(open);
+    ids.iter().for_each(|id| drop(deliveries.wait_attempts(*id, 1)));
+    let is_open =
+        || (deliveries.queue.is_circuit_open(&route(PATH)), deliveries.counts.is_open(&main_of(PATH)));
+    eventually("the circuit is closed", || is_open() == (false, false));
+    deliveries.reload(&[("/b", other.url(), quick()), (PATH, other.url(), quick())]);
+    ids.iter().for_each(|id| drop(deliveries.wait_delivered(*id)));
+    assert_eq!(is_open(), (false, false));
+}
+
+#[test]
+fn an_open_circuit_whose_probe_is_under_way_is_open_when_its_route_is_removed_and_comes_back() {
+    let answers = AtomicUsize::new(0);
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            if answers.fetch_add(1, Ordering::Relaxed) >= 5 {
+                passed.pass();
+            }
+            connection.send(UNAVAILABLE);
+        }
+    });
+    let other = Upstream::ok();
+    let routes = [(PATH, upstream.url(), with_schedule(&[1])), ("/b", other.url(), quick())];
+    let deliveries = Deliveries::of(&routes);
+    (0..5).for_each(|_| drop(deliveries.add(PATH, FIXTURE)));
+    upstream.wait_for(6);
+    for routes in [&routes[1..], &routes] {
+        deliveries.reload(routes);
+        let id = deliveries.add("/b", FIXTURE);
+        deliveries.wait_delivered(id);
+    }
+    assert!(deliveries.queue.is_circuit_open(&route(PATH)));
+    drop(open);
+}
+
+#[test]
 fn no_more_are_under_way_than_the_concurrency() {
     let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (open, passed) = gate();

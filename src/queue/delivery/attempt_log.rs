@@ -28,6 +28,26 @@ pub(super) struct Teller {
     not_read: Repeated,
 }
 
+/// What is published of a destination.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Published {
+    /// Whether its circuit is open.
+    pub(super) is_open: bool,
+    lanes_held: usize,
+    under_way: usize,
+}
+
+impl Published {
+    /// The state of a destination. `None` is one of which nothing is known.
+    pub(super) fn of(deliveries: Option<&Deliveries>) -> Self {
+        deliveries.map_or_else(Self::default, |deliveries| Self {
+            is_open: deliveries.is_open(),
+            lanes_held: deliveries.lanes_held(),
+            under_way: deliveries.under_way(),
+        })
+    }
+}
+
 impl Teller {
     pub(super) fn new(counts: Arc<DeliveryCounts>) -> Self {
         Self { counts, dead: BTreeMap::new(), opened: BTreeMap::new(), not_read: Repeated::default() }
@@ -73,7 +93,6 @@ impl Teller {
 
     /// Logs that a circuit has opened or closed.
     pub(super) fn turned(&mut self, sent: &Sent, turned: Turned, now: Instant) {
-        self.counts.of(&sent.destination).set_open(turned == Turned::Opened);
         let repeated = self.opened.entry((*sent.destination).clone()).or_default();
         let (route, upstream) = (&sent.destination.route, &*sent.address);
         match turned {
@@ -110,11 +129,12 @@ impl Teller {
         }
     }
 
-    /// Publishes the state of a destination.
-    pub(super) fn publish(&self, destination: &Destination, deliveries: &Deliveries) {
+    /// Publishes the state of a destination. Returns whether its circuit has turned.
+    pub(super) fn publish(&self, destination: &Destination, state: Published) -> bool {
+        let Published { is_open, lanes_held, under_way } = state;
         let counts = self.counts.of(destination);
-        counts.set_open(deliveries.is_open());
-        counts.set_now(deliveries.lanes_held(), deliveries.under_way());
+        counts.set_now(lanes_held, under_way);
+        counts.set_open(is_open)
     }
 
     /// Logs that the thread has ended, if it left deliveries unfinished.
