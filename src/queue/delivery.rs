@@ -275,8 +275,9 @@ impl Thread {
             self.publish(destination);
             return;
         }
-        let destination = (**destination).clone();
-        self.queue.attempt_begins(start.delivery.id, UnderWay { event, destination });
+        let under_way = UnderWay { event, destination: (**destination).clone() };
+        self.queue.attempt_begins(start.delivery.id, under_way);
+        self.publish(destination);
         let memory = self.control.budget().reservation(crate::admission::client::ClientAddress::Unix);
         let at = self.now().clocks.wall;
         self.attempts.spawn_local(attempt::attempt(Rc::clone(&self.view), start, memory, at));

@@ -256,7 +256,7 @@ fn the_circuit_of_a_route_that_is_gone_is_closed() {
     let upstream = Upstream::answering(UNAVAILABLE);
     let routes = [(PATH, upstream.url(), with_schedule(&[10_000])), ("/b", upstream.url(), quick())];
     let deliveries = Deliveries::of(&routes);
-    (0..5).for_each(|_| drop(deliveries.add(PATH, FIXTURE)));
+    let _ids: Vec<_> = (0..5).map(|_| deliveries.add(PATH, FIXTURE)).collect();
     let is_open =
         || (deliveries.queue.is_circuit_open(&route(PATH)), deliveries.counts.is_open(&main_of(PATH)));
     eventually("the circuit is open", || is_open() == (true, true));
@@ -307,7 +307,7 @@ fn an_open_circuit_whose_probe_is_under_way_is_open_when_its_route_is_removed_an
     let other = Upstream::ok();
     let routes = [(PATH, upstream.url(), with_schedule(&[1])), ("/b", other.url(), quick())];
     let deliveries = Deliveries::of(&routes);
-    (0..5).for_each(|_| drop(deliveries.add(PATH, FIXTURE)));
+    let _ids: Vec<_> = (0..5).map(|_| deliveries.add(PATH, FIXTURE)).collect();
     upstream.wait_for(6);
     for routes in [&routes[1..], &routes] {
         deliveries.reload(routes);
@@ -340,6 +340,28 @@ fn no_more_are_under_way_than_the_concurrency() {
     drop(open);
     ids.iter().for_each(|id| drop(deliveries.wait_delivered(*id)));
     assert_eq!(most.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+fn a_delivery_is_counted_as_under_way_from_its_start_on() {
+    let (open, passed) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            passed.pass();
+            connection.send(OK);
+        }
+    });
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);
+    let under_way = || deliveries.counts.of(&main_of(PATH)).snapshot().under_way;
+    for number in 1..=3 {
+        deliveries.add(PATH, FIXTURE);
+        upstream.wait_for(number);
+        eventually("it is counted", || under_way() == number);
+    }
+    // None of them has ended meanwhile.
+    assert_eq!(upstream.requests().len(), 3);
+    drop(open);
+    eventually("none is counted", || under_way() == 0);
 }
 
 #[test]
