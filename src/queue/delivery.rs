@@ -43,7 +43,7 @@ use crate::runtime::worker_view::View;
 use crate::queue::delivery::attempt_log::{Published, Teller};
 use attempt::{Attempted, Sent};
 
-/// The time between two checks of which routes are paused.
+/// How often it is checked which routes are paused, and which events were discarded.
 const CHECK_PAUSED: Duration = Duration::from_secs(1);
 
 /// How long what the store has not taken waits, before it is recorded again.
@@ -126,7 +126,7 @@ struct Thread {
     records: JoinSet<Recorded>,
     /// Damaged deliveries that are being marked. The store says that they are due until then.
     damaged: BTreeSet<DeliveryId>,
-    setting_aside: JoinSet<DeliveryId>,
+    setting_aside: JoinSet<(Destination, DeliveryId)>,
     /// The read that is under way.
     reading: Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
     /// The destinations that are held because their route is paused.
@@ -198,7 +198,10 @@ impl Thread {
                     self.recorded(recorded);
                 }
                 Some(marked) = self.setting_aside.join_next() => {
-                    self.damaged.remove(&intact(marked));
+                    let (destination, id) = intact(marked);
+                    self.damaged.remove(&id);
+                    self.scheduler.set_aside(&destination, id);
+                    self.publish(&destination);
                 }
                 read = was_read(&mut self.reading) => self.was_read(read),
                 changed = self.in_force.changed() => {
@@ -213,6 +216,7 @@ impl Thread {
                     if now.saturating_duration_since(check_paused) >= CHECK_PAUSED {
                         check_paused = now;
                         self.check_paused();
+                        self.check_discarded();
                     }
                 }
             }
@@ -327,12 +331,12 @@ impl Thread {
                 continue;
             }
             self.teller.damaged(destination, *found);
-            let (queue, id) = (self.queue.clone(), found.id);
+            let (queue, destination, id) = (self.queue.clone(), destination.clone(), found.id);
             self.setting_aside.spawn_local(async move {
                 while queue.set_aside(id).await.is_err() {
                     wait(RECORD_AGAIN).await;
                 }
-                id
+                (destination, id)
             });
         }
     }
@@ -446,7 +450,15 @@ impl Thread {
         self.check_paused();
     }
 
-    /// Holds the destinations of paused routes, and releases the others.
+    /// Lets go of lanes that were held by an event that was discarded.
+    fn check_discarded(&mut self) {
+        let mut changed = Vec::new();
+        let scheduler = &mut self.scheduler;
+        self.queue.with_discarded(|is_discarded| changed = scheduler.discarded(is_discarded));
+        changed.iter().for_each(|destination| self.publish(destination));
+    }
+
+    /// Holds the destinations of routes that are paused, and lets the others go on.
     fn check_paused(&mut self) {
         let is_paused = |route: &RouteName| self.queue.is_paused(route);
         let known = self.scheduler.destinations().map(|(destination, _)| destination);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::config::Retry;
 use crate::queue::circuit::{Circuit, Conditions, Kind, Sign, Turned};
 use crate::queue::event::OrderKey;
+use crate::queue::id::EventId;
 use crate::queue::pacing::Pacing;
 use crate::queue::retry::{Clocks, Ended, Spent, longest_wait, next};
 use crate::queue::store::{Class, DeliveryId, Due, DueDelivery, Next};
@@ -183,13 +184,14 @@ pub struct Deliveries {
     tried: VecDeque<DeliveryId>,
     /// The number of classes in which no delivery for a probe was found.
     without_probe: usize,
-    /// The lanes whose first delivery has failed and waits.
-    lanes_held: HashSet<OrderKey>,
+    /// Lanes whose first delivery has failed and waits, with that delivery and its event.
+    lanes_held: HashMap<OrderKey, (DeliveryId, EventId)>,
 }
 
 #[derive(Debug)]
 struct Known {
     bytes: u64,
+    event: EventId,
     lane: Option<OrderKey>,
 }
 
@@ -220,7 +222,7 @@ impl Deliveries {
             probe: None,
             tried: VecDeque::new(),
             without_probe: 0,
-            lanes_held: HashSet::new(),
+            lanes_held: HashMap::new(),
         }
     }
 
@@ -340,14 +342,15 @@ impl Deliveries {
     }
 
     fn remember(&mut self, delivery: &DueDelivery) -> bool {
-        let lane = delivery.event.info().order.clone();
+        let info = delivery.event.info();
+        let (event, lane) = (info.id, info.order.clone());
         let is_busy = lane.as_ref().is_some_and(|lane| self.lanes.contains(lane));
         if is_busy || self.known.contains_key(&delivery.id) {
             return false;
         }
         let bytes = size(delivery);
         self.lanes.extend(lane.clone());
-        self.known.insert(delivery.id, Known { bytes, lane });
+        self.known.insert(delivery.id, Known { bytes, event, lane });
         self.taken.deliveries = self.taken.deliveries.saturating_add(1);
         self.taken.bytes = self.taken.bytes.saturating_add(bytes);
         true
@@ -360,12 +363,24 @@ impl Deliveries {
         self.taken.bytes = self.taken.bytes.saturating_sub(std::mem::take(&mut known.bytes));
     }
 
-    fn forget(&mut self, id: DeliveryId) -> Option<OrderKey> {
-        let lane = self.known.remove(&id)?.lane;
-        if let Some(lane) = &lane {
-            self.lanes.remove(lane);
-        }
-        lane
+    /// Forgets a delivery. Returns its lane and its event.
+    fn forget(&mut self, id: DeliveryId) -> Option<(OrderKey, EventId)> {
+        let Known { lane, event, .. } = self.known.remove(&id)?;
+        let lane = lane?;
+        self.lanes.remove(&lane);
+        Some((lane, event))
+    }
+
+    /// Takes in that these events were discarded. Returns whether a lane was held by one of them.
+    pub fn discarded(&mut self, is_discarded: impl Fn(EventId) -> bool) -> bool {
+        let before = self.lanes_held.len();
+        self.lanes_held.retain(|_, (_, event)| !is_discarded(*event));
+        self.lanes_held.len() < before
+    }
+
+    /// Takes in that a delivery whose record is damaged is marked.
+    pub fn set_aside(&mut self, id: DeliveryId) {
+        self.lanes_held.retain(|_, (delivery, _)| *delivery != id);
     }
 
     /// Forgets the ready deliveries. They are still in the store.
@@ -602,14 +617,14 @@ impl Deliveries {
                     let queued = self.classes.of(class);
                     queued.due = Some(queued.due.map_or(due, |known| known.min(due)));
                 }
-                if let Some(lane) = lane
+                if let Some((lane, event)) = lane
                     && self.lanes_held.len() < MOST_LANES
                 {
-                    self.lanes_held.insert(lane);
+                    self.lanes_held.insert(lane, (id, event));
                 }
             }
             Next::Delivered | Next::Dead(_) => {
-                if let Some(lane) = lane {
+                if let Some((lane, _)) = lane {
                     self.lanes_held.remove(&lane);
                     // The next delivery of the lane is due now.
                     self.look();

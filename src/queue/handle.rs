@@ -341,6 +341,14 @@ impl Queue {
         discarded.ids.contains(&event)
     }
 
+    /// Works with the events that were discarded, as of the last commit, if there are any.
+    pub fn with_discarded(&self, work: impl FnOnce(&dyn Fn(EventId) -> bool)) {
+        let discarded = self.shared.discarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if !discarded.ids.is_empty() {
+            work(&|event| discarded.ids.contains(&event));
+        }
+    }
+
     /// Whether deliveries of a route are paused, as of the last commit.
     #[must_use]
     pub fn is_paused(&self, route: &RouteName) -> bool {

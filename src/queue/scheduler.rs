@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::queue::circuit::{Kind, Turned};
 use crate::queue::destination::{Deliveries, End, Now, Room, Settings, Taken, Wanted};
+use crate::queue::id::EventId;
 use crate::queue::store::{Class, DeliveryId, Destination, Due, DueDelivery, Next};
 
 /// The most deliveries in memory, for all destinations together.
@@ -268,7 +269,21 @@ impl Scheduler {
         self.drop_if_gone(destination);
     }
 
-    /// Notes that the outcome of an attempt is on disk.
+    /// Takes in that these events were discarded. Returns the destinations that had a lane held by one of them.
+    pub fn discarded(&mut self, is_discarded: impl Fn(EventId) -> bool) -> Vec<Arc<Destination>> {
+        let held = self.entries.iter_mut().filter(|(_, entry)| entry.deliveries.lanes_held() > 0);
+        let changed = held.filter_map(|(destination, entry)| {
+            entry.deliveries.discarded(&is_discarded).then(|| Arc::clone(destination))
+        });
+        changed.collect()
+    }
+
+    /// Takes in that a delivery whose record is damaged is marked.
+    pub fn set_aside(&mut self, destination: &Destination, id: DeliveryId) {
+        self.change(destination, |deliveries| deliveries.set_aside(id));
+    }
+
+    /// Takes in that the end of an attempt is on disk.
     pub fn settle(&mut self, destination: &Destination, id: DeliveryId, class: Class, next: Next) {
         self.change(destination, |deliveries| deliveries.settle(id, class, next));
         self.drop_if_gone(destination);

@@ -450,6 +450,19 @@ fn events_of_a_lane_are_delivered_one_after_the_other_in_the_order_of_their_comm
 }
 
 #[test]
+fn a_lane_whose_first_event_is_gone_is_not_held() {
+    let upstream = Upstream::answering(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+    let deliveries = Deliveries::of(&[(PATH, upstream.url(), with_schedule(&[3_600_000]))]);
+    let ids = ["a", "b", "c"].map(|lane| deliveries.add_ordered(PATH, lane, FIXTURE));
+    let held = || deliveries.counts.of(&main_of(PATH)).snapshot().lanes_held;
+    eventually("three lanes are held", || held() == 3);
+    deliveries.discard(ids[0]);
+    eventually("two lanes are held", || held() == 2);
+    deliveries.damage(ids[1]);
+    eventually("one lane is held", || held() == 1);
+}
+
+#[test]
 fn an_end_that_the_store_does_not_take_is_recorded_again_and_the_event_is_not_sent_again() {
     let upstream = Upstream::ok();
     let deliveries = Deliveries::of(&[(PATH, upstream.url(), quick())]);

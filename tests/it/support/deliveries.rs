@@ -280,6 +280,18 @@ impl Deliveries {
         assert!(self.writer.hand(Handed::Look(destination)));
     }
 
+    /// Discards an event, as a commit does.
+    pub(crate) fn discard(&self, id: i64) {
+        let row = self.shared.rows().rows.remove(&id).unwrap();
+        self.writer.note_discarded(row.event.info().id);
+    }
+
+    /// Damages the record of an event, makes it due, and says so.
+    pub(crate) fn damage(&self, id: i64) {
+        self.shared.rows().damaged.push(id);
+        self.replay(id);
+    }
+
     /// Stores an event whose record is damaged, and says that something is due.
     pub(crate) fn add_damaged(&self, path: &str, content: &[u8]) -> i64 {
         let mut rows = self.shared.rows();
