@@ -3,6 +3,7 @@
 //! The ballast is a file that only takes room. SQLite needs free room even to delete rows. On a full disk the ballast
 //! is removed, and its room is used to record deliveries and to remove delivered events.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -28,10 +29,13 @@ const FRESH: Duration = Duration::from_millis(200);
 /// How many bytes may be stored before the free bytes are measured again.
 const STORED: u64 = 16 << 20;
 
+/// Says how many bytes are free on the disk of a folder. `None` if that is not known.
+pub type Measure = Box<dyn Fn(&Path) -> Option<u64> + Send>;
+
 /// The disk of a store.
-#[derive(Debug)]
 pub struct Disk {
     folder: PathBuf,
+    measure: Measure,
     ballast: PathBuf,
     /// The size of the ballast. Zero if there is none.
     size: u64,
@@ -44,13 +48,23 @@ impl Disk {
     /// The disk of the store at `store`, which may grow to `max_bytes`. Makes the ballast if there is room.
     #[must_use]
     pub fn of(store: &Path, max_bytes: u64) -> Self {
+        Self::measured_by(
+            store,
+            max_bytes,
+            Box::new(|folder| statvfs(folder).ok().map(|disk| free_bytes(&disk))),
+        )
+    }
+
+    /// As [`Self::of`], with another way to learn the free bytes.
+    #[must_use]
+    pub fn measured_by(store: &Path, max_bytes: u64, measure: Measure) -> Self {
         let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new(".")).to_owned();
         let total = statvfs(&folder).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
         let size = max_bytes.min(total).checked_div(PART).unwrap_or(0).min(MOST_BALLAST);
         let size = if size < LEAST_BALLAST { 0 } else { size };
         let ballast = beside(store, ".ballast");
-        let mut disk = Self { folder, ballast, size, has_ballast: false, measured: None };
+        let mut disk = Self { folder, measure, ballast, size, has_ballast: false, measured: None };
         disk.restore_ballast(0);
         disk
     }
@@ -64,12 +78,17 @@ impl Disk {
         if let Some((free, _, stored)) = known {
             return Some(free.saturating_sub(stored));
         }
-        let free = statvfs(&self.folder).ok().map(|disk| free_bytes(&disk));
+        let free = (self.measure)(&self.folder);
         self.measured = free.map(|free| (free, now, 0));
         free
     }
 
-    /// Notes that `bytes` bytes were stored.
+    /// Has the free bytes measured the next time that they are asked for.
+    pub fn measure_again(&mut self) {
+        self.measured = None;
+    }
+
+    /// Notes that this many bytes were stored.
     pub fn note_stored(&mut self, bytes: u64) {
         if let Some((_, _, stored)) = &mut self.measured {
             *stored = stored.saturating_add(bytes);
@@ -100,6 +119,12 @@ impl Disk {
             let _gone = fs::remove_file(&self.ballast);
         }
         self.has_ballast
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("folder", &self.folder).field("size", &self.size).finish_non_exhaustive()
     }
 }
 

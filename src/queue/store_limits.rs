@@ -59,13 +59,18 @@ const BESIDES: u64 = 1024;
 /// The size of an ordinary event. A store without room for such an event is full.
 const ORDINARY: u64 = 64 * 1024;
 
-/// The free room in the store, until the next statistics.
+/// The part of `min_free` that must be free on the disk itself: an eighth. The store's log grows and shrinks in it.
+const LOG_PART: u64 = 8;
+
+/// How much room there is, until the next statistics.
 #[derive(Debug, Default)]
 pub struct Room {
     used: u64,
     /// The free bytes of the disk, if they are known.
     free: Option<u64>,
-    /// The undelivered bytes of each route, sorted by the routes' names.
+    /// The bytes that the store uses again before it takes more of the disk.
+    reusable: u64,
+    /// The undelivered bytes of routes, in the order of their names.
     queued: Vec<(RouteName, u64)>,
 }
 
@@ -74,7 +79,7 @@ pub struct Room {
 pub enum Lack {
     /// `max_bytes` is reached. Removing delivered events may help.
     Store,
-    /// `min_free` is reached.
+    /// `min_free` is reached. The removal of what has been delivered may help.
     Disk,
     /// The route's `max_queued` is reached.
     Route,
@@ -94,7 +99,8 @@ impl Room {
                 Some(_) | None => queued.push((destination.route.clone(), counts.queued_bytes)),
             }
         }
-        Self { used: statistics.bytes.saturating_sub(statistics.reusable), free, queued }
+        let reusable = statistics.reusable;
+        Self { used: statistics.bytes.saturating_sub(reusable), free, reusable, queued }
     }
 
     /// Takes the room of an event with head and content of `size` bytes.
@@ -119,15 +125,17 @@ impl Room {
             Err(at) => self.queued.insert(at, (route.clone(), queued)),
         }
         self.used = self.used.saturating_add(needed);
-        self.free = self.free.map(|free| free.saturating_sub(needed));
+        let more = needed.saturating_sub(self.reusable);
+        self.reusable = self.reusable.saturating_sub(needed);
+        self.free = self.free.map(|free| free.saturating_sub(more));
         Ok(())
     }
 
-    /// Whether the store lacks room for `events` events that have `sizes` bytes together.
+    /// Whether the store or its disk lacks room for so many events of `sizes` bytes in all.
     #[must_use]
     pub fn lacks(&self, sizes: u64, events: usize, limits: &Limits) -> bool {
         let besides = u64::try_from(events).unwrap_or(u64::MAX).saturating_mul(BESIDES);
-        self.used.saturating_add(needed(sizes)).saturating_add(besides) > limits.max_bytes
+        self.has(needed(sizes).saturating_add(besides), limits).is_err()
     }
 
     /// Whether the store or its disk has no room for an ordinary event. In a small store, an event of an
@@ -142,10 +150,13 @@ impl Room {
         if self.used.saturating_add(needed) > limits.max_bytes {
             return Err(Lack::Store);
         }
-        match self.free {
-            Some(free) if free < limits.min_free.saturating_add(needed) => Err(Lack::Disk),
-            Some(_) | None => Ok(()),
+        let Some(free) = self.free else { return Ok(()) };
+        // What is stored in room that is used again takes nothing of the disk but for the log, for a moment.
+        let of_log = limits.min_free.checked_div(LOG_PART).unwrap_or(0);
+        if free < of_log || free.saturating_add(self.reusable) < limits.min_free.saturating_add(needed) {
+            return Err(Lack::Disk);
         }
+        Ok(())
     }
 }
 
@@ -197,6 +208,35 @@ mod tests {
             let mut room = Room::of(&Statistics::default(), Some(free + needed(100)));
             assert_eq!(room.take(&route("/a"), 100, &limits), want, "{free}");
         }
+    }
+
+    #[test]
+    fn room_that_is_used_again_takes_nothing_of_the_disk_but_for_the_log() {
+        let limits = limits(u64::MAX, 8_000, u64::MAX);
+        let reusable = needed(100) * 2;
+        let free = 8_000 + needed(100) * 2;
+        for (free, reusable, want) in [
+            (free - reusable, reusable, [Ok(()), Ok(()), Err(Lack::Disk)]),
+            (free - 1 - reusable, reusable, [Ok(()), Err(Lack::Disk), Err(Lack::Disk)]),
+            (1_000, 1 << 20, [Ok(()); 3]),
+            (999, 1 << 20, [Err(Lack::Disk); 3]),
+            (free, 0, [Ok(()), Ok(()), Err(Lack::Disk)]),
+        ] {
+            let mut room = Room::of(&statistics(1 << 20, reusable, &[]), Some(free));
+            let taken = [100; 3].map(|size| room.take(&route("/a"), size, &limits));
+            assert_eq!(taken, want, "{free} {reusable}");
+        }
+    }
+
+    #[test]
+    fn events_that_the_disk_lacks_room_for_are_noticed() {
+        let limits = limits(u64::MAX, 8_000, u64::MAX);
+        let free = 8_000 + needed(1_000) + 2 * BESIDES;
+        for (free, reusable, want) in [(free, 0, false), (free - 1, 0, true), (free - 1, 1, false)] {
+            let room = Room::of(&statistics(1 << 20, reusable, &[]), Some(free));
+            assert_eq!(room.lacks(1_000, 2, &limits), want, "{free} {reusable}");
+        }
+        assert!(!Room::of(&statistics(1 << 20, 0, &[]), None).lacks(1_000, 2, &limits));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The writer of the queue: when it answers, what it does when its store fails or is full, and what it tells the deliveries.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -571,6 +572,49 @@ fn a_disk_that_must_stay_free_refuses_events() {
     let mut running = start(engine, Limits { min_free: u64::MAX, ..limits() }, Some(disk));
     assert_eq!(running.queue.health(), Health::Full);
     assert_eq!(running.store(make(0)), Err(Refused::Full));
+}
+
+#[test]
+fn delivered_content_makes_room_early_on_a_disk_that_must_stay_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.db");
+    let engine = Box::new(SqliteEngine::own(&path).unwrap());
+    // A disk of 6 MiB, of which the store may take 4.
+    let free = |folder: &Path| {
+        let files = std::fs::read_dir(folder).unwrap();
+        let taken: u64 = files.map(|file| file.unwrap().metadata().map_or(0, |file| file.len())).sum();
+        Some((6_u64 << 20).saturating_sub(taken))
+    };
+    let disk = Disk::measured_by(&path, 0, Box::new(free));
+    let mut running = start(engine, Limits { min_free: 2 << 20, ..limits() }, Some(disk));
+    let make = |n: u64| event("/a", 1_000 + n).content(vec![b'x'; 20_000]).make();
+    let log = folder.path().join("events.db-wal");
+    let mut ids = Vec::new();
+    // Until the log is empty and the disk is full nevertheless.
+    loop {
+        match running.store(make(u64::try_from(ids.len()).unwrap())) {
+            Ok(_) => ids.push(running.handed_due()),
+            Err(why) => {
+                assert_eq!(why, Refused::Full);
+                let is_full = running.queue.disk_free().unwrap() < (2 << 20) + 24_000;
+                if is_full && std::fs::metadata(&log).unwrap().len() == 0 {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+    }
+    assert_eq!(running.queue.health(), Health::Full);
+    for id in &ids {
+        running.complete(*id, Next::Delivered);
+    }
+    for n in 0..40 {
+        running.store_until_taken(|_| make(1_000 + n), Refused::Full);
+    }
+    // What was refused before it was delivered is still there.
+    assert_eq!(running.counts().1, u64::try_from(ids.len()).unwrap());
+    // An event is as large as the log that it needs.
+    assert!(free(folder.path()).unwrap() >= (256 << 10) - 24_000);
 }
 
 #[test]

@@ -387,8 +387,9 @@ impl Writer {
             return Ok(Vec::new());
         }
         let sizes = waiting.iter().map(|waiting| waiting.event.size()).fold(0, u64::saturating_add);
-        let lacks = Room::of(&self.statistics, None).lacks(sizes, waiting.len(), &self.limits);
-        if lacks && let Err(error) = self.reclaim(sizes, waiting.len()) {
+        if self.lacks(sizes, waiting.len())
+            && let Err(error) = self.reclaim(sizes, waiting.len())
+        {
             return Err((waiting, error));
         }
         let free = self.disk.as_mut().and_then(Disk::free);
@@ -403,7 +404,12 @@ impl Writer {
         Ok(admitted)
     }
 
-    /// Makes room: removes delivered events, and empties the log.
+    fn lacks(&mut self, sizes: u64, events: usize) -> bool {
+        let free = self.disk.as_mut().and_then(Disk::free);
+        Room::of(&self.statistics, free).lacks(sizes, events, &self.limits)
+    }
+
+    /// Makes room by removing what has been delivered, and by emptying the log.
     fn reclaim(&mut self, sizes: u64, events: usize) -> Result<(), EngineError> {
         if Instant::now() < self.reclaim_at {
             return Ok(());
@@ -419,7 +425,9 @@ impl Writer {
                 Ok(statistics) => self.statistics = statistics,
                 Err(error) => unless_full(error)?,
             }
-            if !Room::of(&self.statistics, None).lacks(sizes, events, &self.limits) {
+            // The log is empty now, and free pages may be the disk's again.
+            self.disk.as_mut().into_iter().for_each(Disk::measure_again);
+            if !self.lacks(sizes, events) {
                 return Ok(());
             }
             if removed == 0 {
