@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,6 +30,8 @@ use crate::support::{PATIENCE, gate};
 struct Faults {
     commits: Arc<Mutex<VecDeque<Fault>>>,
     opens: Arc<Mutex<VecDeque<Fault>>>,
+    /// The most rows that there is room to remove at once, if that is bounded.
+    removes: Arc<Mutex<Option<usize>>>,
     /// What was done: `open`, `check`, `commit 2+1` (events and records), or the fault instead.
     done: Arc<Mutex<Vec<String>>>,
 }
@@ -95,6 +98,9 @@ impl Store for Faulty {
     }
 
     fn purge(&mut self, now: Time, retention: Retention, most: usize) -> Result<usize, StoreError> {
+        if self.faults.removes.lock().unwrap().is_some_and(|bound| most > bound) {
+            return Err(StoreError::Full);
+        }
         self.memory.purge(now, retention, most)
     }
 
@@ -454,6 +460,42 @@ fn delivered_content_makes_room_early_and_undelivered_never() {
     let detail = running.queue.read(|reader| reader.detail(event("/a", 1_000).id())).unwrap().unwrap();
     assert!(detail.event.is_none() && detail.summary.length == 10_000);
     assert_eq!(running.counts(), (2, 1, 0));
+}
+
+#[test]
+fn delivered_content_goes_early_on_a_full_disk_in_steps_that_there_is_room_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = Arc::new(AtomicU64::new(1 << 40));
+    let measured = Arc::clone(&free);
+    let measure = Box::new(move |_: &Path| Some(measured.load(Ordering::Relaxed)));
+    let disk = Disk::measured_by(&folder.path().join("events.db"), 1 << 20, measure);
+    let faults = Faults::default();
+    let engine = Faulty { memory: Memory::new(), faults: faults.clone() };
+    let mut running = start(Box::new(engine), limits(), Some(disk));
+    let ids: Vec<_> = (0..9).map(|n| (running.store(make(n)).unwrap().id(), running.handed_due())).collect();
+    free.store(0, Ordering::Relaxed);
+    *faults.removes.lock().unwrap() = Some(2);
+    faults.commits(&[Fault::Full]);
+    assert_eq!(running.store(make(100)), Err(Refused::Full));
+    for (_, id) in &ids[..8] {
+        running.complete(*id, Next::Delivered);
+    }
+    // Senders come again, and make what was delivered go. What waits stays.
+    let mut kept = || {
+        assert_eq!(running.store(make(200)), Err(Refused::Full));
+        let all = ids.iter().map(|(id, _)| running.queue.read(|reader| reader.detail(*id)).unwrap().unwrap());
+        all.map(|detail| usize::from(detail.event.is_some())).collect::<Vec<_>>()
+    };
+    let mut of_nine = kept();
+    for _ in 0..200_000 {
+        if of_nine.iter().sum::<usize>() == 1 {
+            break;
+        }
+        of_nine = kept();
+    }
+    assert_eq!(of_nine, [0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    free.store(1 << 40, Ordering::Relaxed);
+    running.store_until_taken(|_| make(300), Refused::Full);
 }
 
 #[test]

@@ -59,7 +59,10 @@ const RECLAIM_INTERVAL: Duration = Duration::from_millis(200);
 /// The time between two checks of whether a full disk has room again.
 const FULL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The most records of one commit while the disk is full. The ballast has room for them.
+/// The part of the rows that is removed at once when there is no room to remove them: an eighth.
+const FEWER: usize = 8;
+
+/// The records of one commit while the disk is full. The ballast has room for them.
 const FEW: usize = 64;
 
 /// The largest event that is handed to the deliveries in memory. A larger event is read from the store.
@@ -382,15 +385,15 @@ impl Writer {
         if waiting.is_empty() {
             return Ok(waiting);
         }
-        if self.is_short && !self.restore_ballast() {
-            waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
-            return Ok(Vec::new());
-        }
         let sizes = waiting.iter().map(|waiting| waiting.event.size()).fold(0, u64::saturating_add);
         if self.lacks(sizes, waiting.len())
             && let Err(error) = self.reclaim(sizes, waiting.len())
         {
             return Err((waiting, error));
+        }
+        if self.is_short {
+            waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
+            return Ok(Vec::new());
         }
         let free = self.disk.as_mut().and_then(Disk::free);
         let mut room = Room::of(&self.statistics, free);
@@ -404,7 +407,11 @@ impl Writer {
         Ok(admitted)
     }
 
+    /// Whether there is no room for so many events of `sizes` bytes in all.
     fn lacks(&mut self, sizes: u64, events: usize) -> bool {
+        if self.is_short && !self.restore_ballast() {
+            return true;
+        }
         let free = self.disk.as_mut().and_then(Disk::free);
         Room::of(&self.statistics, free).lacks(sizes, events, &self.limits)
     }
@@ -415,11 +422,15 @@ impl Writer {
             return Ok(());
         }
         let early = Retention { delivered: Duration::ZERO, ..self.retention };
+        // On a full disk the log can grow only where the ballast was. Fewer rows need less of it.
+        let mut most = if self.is_short { FEW } else { PURGE_STEP };
         for _ in 0..RECLAIM_STEPS {
             let Some(store) = &mut self.store else { return Ok(()) };
-            // On a full disk the log cannot grow. Then delivered events are removed later, when there is
-            // room.
-            let removed = store.purge(now(), early, PURGE_STEP).or_else(unless_full)?;
+            let removed = match store.purge(now(), early, most) {
+                Ok(removed) => Some(removed),
+                Err(StoreError::Full) => None,
+                Err(StoreError::Failed(error)) => return Err(error),
+            };
             store.idle().or_else(unless_full)?;
             match store.statistics() {
                 Ok(statistics) => self.statistics = statistics,
@@ -430,8 +441,11 @@ impl Writer {
             if !self.lacks(sizes, events) {
                 return Ok(());
             }
-            if removed == 0 {
-                break;
+            match removed {
+                Some(0) => break,
+                Some(_) => {}
+                None if most > 1 => most = most.checked_div(FEWER).unwrap_or(1).max(1),
+                None => break,
             }
         }
         self.reclaim_at = later(RECLAIM_INTERVAL);
