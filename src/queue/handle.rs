@@ -88,14 +88,13 @@ pub enum Health {
 struct Shared {
     health: AtomicU8,
     statistics: Mutex<Statistics>,
-    reader: Mutex<Option<Box<dyn Reader>>>,
-    /// The number of open circuits. While it is zero, no lock is taken.
+    reader: Mutex<OpenReader>,
+    /// The number of open circuits, so that nearly always no lock is taken.
     open_circuits: AtomicUsize,
     circuits: Mutex<HashSet<Destination>>,
-    /// A reader for lists. Lists may take long, so they have their own: no request and no delivery waits for
-    /// a list.
-    list_reader: Mutex<Option<Box<dyn Reader>>>,
-    /// The discarded events. A discarded event may be ready to be delivered, or about to be read.
+    /// For lists, which may take long: no request and no delivery waits for one.
+    list_reader: Mutex<OpenReader>,
+    /// Events that were discarded. One may be ready to be delivered, or about to be read.
     discarded: Mutex<Discarded>,
     /// The deliveries whose attempt is under way. The routes' `concurrency` bounds their number.
     under_way: Mutex<HashMap<DeliveryId, UnderWay>>,
@@ -106,7 +105,11 @@ struct Shared {
     commits: Mutex<(Distribution, u64)>,
 }
 
-/// How many discarded events are remembered: many times the number of deliveries that can be ready.
+/// A view of the open store. Who reads holds the inner lock, for as long as the read takes, and the outer one only to find the
+/// view: the store is closed without waiting for a read.
+type OpenReader = Option<Arc<Mutex<Box<dyn Reader>>>>;
+
+/// How many discarded events are remembered: many times as many as can be ready to be delivered.
 const MOST_DISCARDED: usize = 65_536;
 
 /// The events that were discarded last.
@@ -411,22 +414,23 @@ impl WriterEnd {
         *self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
     }
 
-    /// Publishes readers for the threads that only read: one for short questions, one for lists. `None` while
-    /// the store is closed.
+    /// Publishes views of the store for the threads that only read: one for short questions, one for lists. `None` while the
+    /// store is not open. A read that is under way goes on with the view that it has.
     pub fn set_readers(&self, readers: Option<[Box<dyn Reader>; 2]>) {
-        let (reader, list_reader) = readers.map(|[reader, lists]| (reader, lists)).unzip();
+        let shared = |reader| Arc::new(Mutex::new(reader));
+        let (reader, list_reader) = readers.map(|readers| readers.map(shared).into()).unzip();
         *self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
         *self.shared.list_reader.lock().unwrap_or_else(PoisonError::into_inner) = list_reader;
     }
 }
 
 fn read<T>(
-    reader: &Mutex<Option<Box<dyn Reader>>>,
+    reader: &Mutex<OpenReader>,
     work: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-    match reader.as_deref_mut() {
-        Some(reader) => work(reader),
+    let reader = reader.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match reader {
+        Some(reader) => work(&mut **reader.lock().unwrap_or_else(PoisonError::into_inner)),
         None => Err(StoreError::Failed("the store is not open".into())),
     }
 }
@@ -439,5 +443,49 @@ impl Health {
             Self::Full => 1,
             Self::Well => 2,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel as pipe;
+    use std::thread;
+
+    use super::*;
+    use crate::queue::memory::Memory;
+    use crate::queue::store::{Filter, Store as _};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_store_is_closed_while_a_list_is_read() {
+        let (queue, end, _deliveries) = channel();
+        let readers = || [(); 2].map(|()| Memory::new().reader().unwrap());
+        let count = |queue: &Queue| queue.read_list(|reader| reader.count(&Filter::default(), 9));
+        end.set_readers(Some(readers()));
+        let ((begun, begins), (go_on, goes_on)) = (pipe(), pipe());
+        let of_list = queue.clone();
+        let list = thread::spawn(move || {
+            of_list.read_list(|reader| {
+                begun.send(()).unwrap();
+                goes_on.recv_timeout(PATIENCE * 3).unwrap();
+                reader.count(&Filter::default(), 9)
+            })
+        });
+        begins.recv_timeout(PATIENCE).unwrap();
+        let (closed, closes) = pipe();
+        let writer = thread::spawn(move || {
+            end.set_readers(None);
+            closed.send(()).unwrap();
+            end
+        });
+        assert_eq!(closes.recv_timeout(PATIENCE), Ok(()), "closing the store waits for the list");
+        assert!(count(&queue).is_err());
+        // The next list does not wait for it either.
+        let end = writer.join().unwrap();
+        end.set_readers(Some(readers()));
+        assert_eq!(count(&queue).unwrap(), 0);
+        go_on.send(()).unwrap();
+        assert_eq!(list.join().unwrap().unwrap(), 0);
     }
 }
