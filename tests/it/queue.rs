@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use hookgate::queue::event::RouteName;
 use hookgate::queue::store::Change;
 use hookgate::queue::time::Time;
 use serde_json::Value;
@@ -170,6 +171,27 @@ fn a_fallback_stores_what_finds_no_app() {
     store(&gateway, FIXTURE);
     gateway.reload(setup(&upstream.url()));
     assert_eq!(upstream.only_request().content, FIXTURE, "the address in force is the one that is used");
+}
+
+#[test]
+fn a_paused_fallback_delivers_nothing_stored_and_still_forwards_what_is_new() {
+    let (upstream, is_up) = mendable();
+    let gateway = gateway().queue(FAST).route_with(PATH, &upstream.url(), "delivery = \"fallback\"").start();
+    let queue = gateway.control().queue().unwrap().clone();
+    let change = |change: fn(RouteName) -> Change| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let route = RouteName { path: PATH.into(), model: None };
+        assert_eq!(runtime.block_on(queue.change(change(route))), Ok(1));
+    };
+    change(Change::Pause);
+    store(&gateway, "stored");
+    is_up.store(true, Ordering::SeqCst);
+    exchange(&gateway, &post("new")).assert_answer("ok");
+    assert_eq!(contents(&upstream.requests()), [&b"stored"[..], b"new"]);
+    wait_until_queued(&gateway, 1);
+    change(Change::Resume);
+    wait_until_queued(&gateway, 0);
+    assert_eq!(contents(&upstream.requests())[2..], [&b"stored"[..]]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) enum Verb {
     Discard(Discard),
     /// Print events with their content, one JSON document a line, the earliest first
     Export(Export),
-    /// Deliver nothing of a route until it is resumed
+    /// Deliver no stored event of a route until it is resumed; a route with fallback still forwards new ones
     Pause(Route),
     /// Resume the deliveries of a route
     Resume(Route),
