@@ -161,6 +161,8 @@ mod tests {
             false
         }
 
+        fn upstream_works(&self, _route: &RouteName) {}
+
         async fn is_waiting(&self, _route: &RouteName, _order: &OrderKey) -> bool {
             false
         }

@@ -82,6 +82,9 @@ pub trait Resources {
     /// Whether the circuit of a route's upstream is open. Then no direct attempt is made.
     fn is_circuit_open(&self, route: &RouteName) -> bool;
 
+    /// Records that the route's upstream has answered, and neither 429 nor 5xx. Waits for nothing.
+    fn upstream_works(&self, route: &RouteName);
+
     /// Whether an event of the route with this order key waits to be delivered.
     fn is_waiting(&self, route: &RouteName, order: &OrderKey) -> impl Future<Output = bool>;
 

@@ -132,6 +132,7 @@ async fn fall_back<R: Resources, C: Content>(
         if let Ok(response) = &result
             && !is_failure(response.head.status.as_u16())
         {
+            resources.upstream_works(&route.name);
             if let Some(claim) = claim.filter(|_| response.head.status.is_success()) {
                 claim.delivered().await;
             }

@@ -48,7 +48,19 @@ pub struct Conditions<'c> {
     pub random: u64,
 }
 
-/// How an attempt has changed the circuit.
+/// What a request must know of the circuit of its route's upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// It is closed, and a sign that the upstream works changes nothing.
+    #[default]
+    Calm,
+    /// It is closed. Failures have been counted, or the number of deliveries at once grows.
+    Counting,
+    /// It is open.
+    Open,
+}
+
+/// What an attempt has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
     /// The circuit has opened.
@@ -83,7 +95,17 @@ impl Circuit {
         matches!(self.state, State::Open { .. })
     }
 
-    /// How many deliveries may be under way at once. `concurrency` is the configured maximum.
+    /// What requests must know of it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match self.state {
+            State::Closed if self.run.is_empty() => Standing::Calm,
+            State::Closed | State::Ramp { .. } => Standing::Counting,
+            State::Open { .. } => Standing::Open,
+        }
+    }
+
+    /// How many deliveries may be under way at once, of the `concurrency` that is configured.
     #[must_use]
     pub fn allows(&self, concurrency: usize) -> usize {
         match self.state {
@@ -122,7 +144,8 @@ impl Circuit {
         }
     }
 
-    fn works(&mut self, concurrency: usize) -> Option<Turned> {
+    /// Takes in a sign that the upstream works.
+    pub fn works(&mut self, concurrency: usize) -> Option<Turned> {
         self.run.clear();
         match self.state {
             State::Closed => None,

@@ -95,9 +95,9 @@ impl DestinationCounts {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Publishes the state of the circuit. Returns whether it has changed.
-    pub fn set_open(&self, is_open: bool) -> bool {
-        self.is_open.swap(is_open, Ordering::Relaxed) != is_open
+    /// Publishes the state of the circuit.
+    pub fn set_open(&self, is_open: bool) {
+        self.is_open.store(is_open, Ordering::Relaxed);
     }
 
     /// Publishes the numbers of held lanes and of deliveries under way.

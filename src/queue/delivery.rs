@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http1::connection::{self, Scratch};
+use crate::queue::circuit::Turned;
 use crate::queue::counts::DeliveryCounts;
 use crate::queue::destination::{End, Now, Settings};
-use crate::queue::event::RouteName;
+use crate::queue::event::{RouteName, Upstream};
 use crate::queue::handle::{DeliveryEnd, Handed, Queue, UnderWay};
 use crate::queue::retry::Clocks;
 use crate::queue::scheduler::{Read, Scheduler, Start, Step};
@@ -177,9 +178,13 @@ impl Thread {
 
     async fn run(&mut self, end: DeliveryEnd, stop: CancellationToken) {
         let signals = self.control.signals().clone();
-        let DeliveryEnd { mut handed } = end;
+        let DeliveryEnd { mut handed, mut works } = end;
         let mut check_paused = Instant::now();
         loop {
+            // Nothing is started by an older configuration than the one in force.
+            if self.in_force.has_changed().unwrap_or(false) {
+                self.renew();
+            }
             self.step();
             let wake = self.scheduler.wake_at().map(Instant::from_std);
             let wake = wake.into_iter().chain(check_paused.checked_add(CHECK_PAUSED)).min();
@@ -211,6 +216,7 @@ impl Thread {
                     self.renew();
                 }
                 Some(first) = handed.recv() => self.take_over(first, &mut handed),
+                Some(route) = works.recv() => self.works_directly(route),
                 () = &mut timer => {
                     let now = Instant::now();
                     if now.saturating_duration_since(check_paused) >= CHECK_PAUSED {
@@ -358,6 +364,11 @@ impl Thread {
                     }
                     self.scheduler.look(&destination);
                 }
+                Handed::Failed(destination, id) => {
+                    let (now, random) = (self.now(), self.random());
+                    let turned = self.scheduler.failed_directly(&destination, id, now, random);
+                    self.turned_directly(&destination, turned);
+                }
             }
             left = left.saturating_sub(1);
             next = if left > 0 { handed.try_recv().ok() } else { None };
@@ -365,6 +376,24 @@ impl Thread {
         if was_full {
             self.scheduler.look_at_all();
         }
+    }
+
+    /// Takes in that the upstream of a route has answered a request that was forwarded directly.
+    fn works_directly(&mut self, route: RouteName) {
+        let destination = Destination { route, upstream: Upstream::Main };
+        let turned = self.scheduler.works_directly(&destination);
+        self.turned_directly(&destination, turned);
+    }
+
+    fn turned_directly(&mut self, destination: &Destination, turned: Option<Turned>) {
+        if let Some(turned) = turned {
+            let now = self.now().instant;
+            let route = self.view.gateway().delivery_route(&destination.route);
+            let upstream = route.and_then(|route| route.upstream(&destination.upstream));
+            let address = upstream.map_or("", |upstream| &upstream.address);
+            self.teller.turned(destination, address, turned, None, now);
+        }
+        self.publish(destination);
     }
 
     fn ended(&mut self, ended: Result<Attempted, JoinError>) {
@@ -378,7 +407,8 @@ impl Thread {
         let access = self.view.gateway().access();
         self.teller.attempted(&delivered, &end, next, now, access);
         if let Some(turned) = turned {
-            self.teller.turned(&delivered, turned, now.instant);
+            let by = Some(&delivered.attempt);
+            self.teller.turned(&delivered.destination, &delivered.address, turned, by, now.instant);
         }
         self.publish(&delivered.destination);
         self.record(delivered, &end, next);
@@ -414,10 +444,10 @@ impl Thread {
 
     /// Publishes the state of a destination, and whether its circuit is open. One that the scheduler does not know any more would
     /// begin anew.
-    fn publish(&self, destination: &Destination) {
+    fn publish(&mut self, destination: &Destination) {
         let published = Published::of(self.scheduler.destination(destination));
         if self.teller.publish(destination, published) {
-            self.queue.set_circuit(destination, published.is_open);
+            self.queue.set_circuit(destination, published.circuit);
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::config::Retry;
-use crate::queue::circuit::{Circuit, Conditions, Kind, Sign, Turned};
+use crate::queue::circuit::{Circuit, Conditions, Kind, Sign, Standing, Turned};
 use crate::queue::event::OrderKey;
 use crate::queue::id::EventId;
 use crate::queue::pacing::Pacing;
@@ -262,7 +262,13 @@ impl Deliveries {
         self.circuit.is_open()
     }
 
-    /// The memory that the destination takes.
+    /// What requests must know of the circuit.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.circuit.standing()
+    }
+
+    /// What it takes in memory.
     #[must_use]
     pub fn taken(&self) -> Taken {
         self.taken
@@ -573,13 +579,31 @@ impl Deliveries {
         let spent = Spent { attempts: end.attempts, since: end.since, spends };
         let next = next(&self.settings.retry, &end.ended, spent, now.clocks, random);
         let sign = if is_trouble { Sign::Trouble } else { Sign::Works };
+        let turned = self.record(end.id, end.kind, sign, now, random);
+        (next, turned)
+    }
+
+    fn record(&mut self, id: DeliveryId, kind: Kind, sign: Sign, now: Now, random: u64) -> Option<Turned> {
         let conditions = Conditions {
             concurrency: self.settings.concurrency,
             schedule: &self.settings.retry.schedule,
             now: now.instant,
             random,
         };
-        let turned = self.circuit.record(end.id, end.kind, sign, conditions);
+        let turned = self.circuit.record(id, kind, sign, conditions);
+        if self.circuit.is_open() && turned.is_none() {
+            self.tried.retain(|tried| *tried != id);
+            self.tried.push_back(id);
+            if self.tried.len() > MOST_TRIED {
+                self.tried.pop_front();
+            }
+            self.without_probe = 0;
+        }
+        self.turn(turned);
+        turned
+    }
+
+    fn turn(&mut self, turned: Option<Turned>) {
         match turned {
             Some(Turned::Opened) => {
                 self.tried = self.circuit.run().iter().copied().collect();
@@ -589,17 +613,20 @@ impl Deliveries {
                 self.tried.clear();
                 self.give_back();
             }
-            None if self.circuit.is_open() => {
-                self.tried.retain(|id| *id != end.id);
-                self.tried.push_back(end.id);
-                if self.tried.len() > MOST_TRIED {
-                    self.tried.pop_front();
-                }
-                self.without_probe = 0;
-            }
             None => {}
         }
-        (next, turned)
+    }
+
+    /// Takes in that a request was forwarded directly, in vain, and is stored as this delivery.
+    pub fn failed_directly(&mut self, id: DeliveryId, now: Now, random: u64) -> Option<Turned> {
+        self.record(id, Kind::Ordinary, Sign::Trouble, now, random)
+    }
+
+    /// Takes in that a request was forwarded directly, and the upstream works.
+    pub fn works_directly(&mut self) -> Option<Turned> {
+        let turned = self.circuit.works(self.settings.concurrency);
+        self.turn(turned);
+        turned
     }
 
     /// Notes that the outcome of an attempt is on disk.

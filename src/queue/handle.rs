@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::memory::Reservation;
+use crate::queue::circuit::Standing;
 use crate::queue::counts::DeliveryCounts;
 use crate::queue::event::{DuplicateKey, Event, Receipt, RouteName, Upstream};
 use crate::queue::id::EventId;
@@ -26,7 +27,10 @@ const MOST_COMMANDS: usize = 4096;
 /// How many handed-over deliveries may wait to be taken. Those that do not fit are read from the store later.
 const MOST_HANDED: usize = 1024;
 
-/// A command to the writer. All waiting commands are committed in one transaction.
+/// How many signs that an upstream works may wait for the deliveries. More say the same, and are dropped.
+const MOST_SIGNS: usize = 64;
+
+/// What the writer is asked to do. Everything that waits is committed in one transaction.
 #[derive(Debug)]
 pub enum Command {
     /// Store an event. Its memory reservation is held until the commit.
@@ -70,6 +74,8 @@ pub enum Handed {
     Due(Destination, DueDelivery),
     /// A delivery to this upstream may be due in the store.
     Look(Destination),
+    /// A request was forwarded directly to this upstream, in vain, and was committed as this delivery.
+    Failed(Destination, DeliveryId),
 }
 
 /// The state of the store.
@@ -89,9 +95,10 @@ struct Shared {
     health: AtomicU8,
     statistics: Mutex<Statistics>,
     reader: Mutex<OpenReader>,
-    /// The number of open circuits, so that nearly always no lock is taken.
-    open_circuits: AtomicUsize,
-    circuits: Mutex<HashSet<Destination>>,
+    /// The number of `circuits`, so that nearly always no lock is taken.
+    not_calm: AtomicUsize,
+    /// The circuits that are not [`Standing::Calm`].
+    circuits: Mutex<HashMap<Destination, Standing>>,
     /// For lists, which may take long: no request and no delivery waits for one.
     list_reader: Mutex<OpenReader>,
     /// Events that were discarded. One may be ready to be delivered, or about to be read.
@@ -138,6 +145,7 @@ impl fmt::Debug for Shared {
 #[derive(Clone, Debug)]
 pub struct Queue {
     commands: mpsc::Sender<Command>,
+    works: mpsc::Sender<RouteName>,
     shared: Arc<Shared>,
 }
 
@@ -154,6 +162,8 @@ pub struct WriterEnd {
 pub struct DeliveryEnd {
     /// The deliveries that are due.
     pub handed: mpsc::Receiver<Handed>,
+    /// Routes whose upstream has answered a request that was forwarded directly.
+    pub works: mpsc::Receiver<RouteName>,
 }
 
 /// Makes a handle, and the ends for the threads behind it.
@@ -161,9 +171,10 @@ pub struct DeliveryEnd {
 pub fn channel() -> (Queue, WriterEnd, DeliveryEnd) {
     let (commands, asked) = mpsc::channel(MOST_COMMANDS);
     let (hand, handed) = mpsc::channel(MOST_HANDED);
+    let (works, told) = mpsc::channel(MOST_SIGNS);
     let shared = Arc::new(Shared::default());
-    let queue = Queue { commands, shared: Arc::clone(&shared) };
-    (queue, WriterEnd { commands: asked, handed: hand, shared }, DeliveryEnd { handed })
+    let queue = Queue { commands, works, shared: Arc::clone(&shared) };
+    (queue, WriterEnd { commands: asked, handed: hand, shared }, DeliveryEnd { handed, works: told })
 }
 
 impl Queue {
@@ -274,32 +285,41 @@ impl Queue {
         read(&self.shared.list_reader, work)
     }
 
-    /// Records whether the circuit of an upstream is open.
-    pub fn set_circuit(&self, destination: &Destination, is_open: bool) {
+    /// Publishes the circuit of an upstream.
+    pub fn set_circuit(&self, destination: &Destination, standing: Standing) {
         let mut circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_open {
-            circuits.insert(destination.clone());
-        } else {
-            circuits.remove(destination);
-        }
-        self.shared.open_circuits.store(circuits.len(), Ordering::Relaxed);
+        match standing {
+            Standing::Calm => circuits.remove(destination),
+            Standing::Counting | Standing::Open => circuits.insert(destination.clone(), standing),
+        };
+        self.shared.not_calm.store(circuits.len(), Ordering::Relaxed);
     }
 
-    /// Whether the circuit of a route's upstream is open.
+    /// The circuit of a route's upstream.
     #[must_use]
-    pub fn is_circuit_open(&self, route: &RouteName) -> bool {
-        if self.shared.open_circuits.load(Ordering::Relaxed) == 0 {
-            return false;
+    pub fn circuit(&self, route: &RouteName) -> Standing {
+        if self.shared.not_calm.load(Ordering::Relaxed) == 0 {
+            return Standing::Calm;
         }
         let circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner);
-        circuits.contains(&Destination { route: route.clone(), upstream: Upstream::Main })
+        let main = Destination { route: route.clone(), upstream: Upstream::Main };
+        circuits.get(&main).copied().unwrap_or_default()
+    }
+
+    /// Records that the upstream of a route has answered a request that was forwarded directly. Waits for nothing.
+    pub fn works(&self, route: &RouteName) {
+        match self.circuit(route) {
+            Standing::Calm => {}
+            Standing::Counting | Standing::Open => drop(self.works.try_send(route.clone())),
+        }
     }
 
     /// The upstreams whose circuit is open.
     #[must_use]
     pub fn open_circuits(&self) -> Vec<Destination> {
         let circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner);
-        circuits.iter().cloned().collect()
+        let open = circuits.iter().filter(|(_, standing)| **standing == Standing::Open);
+        open.map(|(destination, _)| destination.clone()).collect()
     }
 
     /// Whether a delivery of the route waits, as of the last commit.

@@ -254,7 +254,24 @@ impl Scheduler {
         self.change(destination, |deliveries| deliveries.end(end, now, random))
     }
 
-    /// Takes back a delivery that was started but not attempted, because its destination is held.
+    /// Takes in that a request was forwarded directly, in vain, and is stored as this delivery. Returns whether the circuit has
+    /// turned.
+    pub fn failed_directly(
+        &mut self,
+        destination: &Destination,
+        id: DeliveryId,
+        now: Now,
+        random: u64,
+    ) -> Option<Turned> {
+        self.change(destination, |deliveries| deliveries.failed_directly(id, now, random))?
+    }
+
+    /// Takes in that a request was forwarded directly, and the upstream works. Returns whether the circuit has turned.
+    pub fn works_directly(&mut self, destination: &Destination) -> Option<Turned> {
+        self.change(destination, Deliveries::works_directly)?
+    }
+
+    /// Takes back a delivery that was started and not attempted, because its destination is held.
     pub fn cancel(&mut self, destination: &Destination, id: DeliveryId) {
         self.change(destination, |deliveries| {
             deliveries.cancel(id);

@@ -11,6 +11,7 @@ use tokio::task::{spawn_blocking, yield_now};
 
 use crate::admission::memory::Reservation;
 use crate::gateway::resources::{Claimed, Delivery, Resources, Timer, UpstreamResponse};
+use crate::queue::circuit::Standing;
 use crate::queue::duplicates::EventClaim;
 use crate::queue::event::{DuplicateKey, Event, OrderKey, Receipt, RouteName};
 use crate::queue::id::EventId;
@@ -123,7 +124,13 @@ impl Resources for Scope {
     }
 
     fn is_circuit_open(&self, route: &RouteName) -> bool {
-        self.worker.control().queue().is_some_and(|queue| queue.is_circuit_open(route))
+        self.worker.control().queue().is_some_and(|queue| queue.circuit(route) == Standing::Open)
+    }
+
+    fn upstream_works(&self, route: &RouteName) {
+        if let Some(queue) = self.worker.control().queue() {
+            queue.works(route);
+        }
     }
 
     async fn is_waiting(&self, route: &RouteName, order: &OrderKey) -> bool {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use hookgate::config::{DeliveryOptions, Retry};
+use hookgate::queue::circuit::Standing;
 use hookgate::queue::event::{AttemptOutcome, MOST_KEPT_OF_RESPONSE, Upstream as To};
 use hookgate::queue::store::{Change, DeadCause, Destination, State};
 
@@ -257,8 +258,9 @@ fn the_circuit_of_a_route_that_is_gone_is_closed() {
     let routes = [(PATH, upstream.url(), with_schedule(&[10_000])), ("/b", upstream.url(), quick())];
     let deliveries = Deliveries::of(&routes);
     let _ids: Vec<_> = (0..5).map(|_| deliveries.add(PATH, FIXTURE)).collect();
-    let is_open =
-        || (deliveries.queue.is_circuit_open(&route(PATH)), deliveries.counts.is_open(&main_of(PATH)));
+    let is_open = || {
+        (deliveries.queue.circuit(&route(PATH)) == Standing::Open, deliveries.counts.is_open(&main_of(PATH)))
+    };
     eventually("the circuit is open", || is_open() == (true, true));
     deliveries.reload(&routes[1..]);
     eventually("the circuit is closed", || is_open() == (false, false));
@@ -284,8 +286,9 @@ fn a_circuit_that_opens_after_its_route_was_removed_is_not_open_when_the_route_i
     deliveries.wait_delivered(id);
     drop(open);
     ids.iter().for_each(|id| drop(deliveries.wait_attempts(*id, 1)));
-    let is_open =
-        || (deliveries.queue.is_circuit_open(&route(PATH)), deliveries.counts.is_open(&main_of(PATH)));
+    let is_open = || {
+        (deliveries.queue.circuit(&route(PATH)) == Standing::Open, deliveries.counts.is_open(&main_of(PATH)))
+    };
     eventually("the circuit is closed", || is_open() == (false, false));
     deliveries.reload(&[("/b", other.url(), quick()), (PATH, other.url(), quick())]);
     ids.iter().for_each(|id| drop(deliveries.wait_delivered(*id)));
@@ -314,7 +317,7 @@ fn an_open_circuit_whose_probe_is_under_way_is_open_when_its_route_is_removed_an
         let id = deliveries.add("/b", FIXTURE);
         deliveries.wait_delivered(id);
     }
-    assert!(deliveries.queue.is_circuit_open(&route(PATH)));
+    assert!(deliveries.queue.circuit(&route(PATH)) == Standing::Open);
     drop(open);
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use hookgate::queue::circuit::Standing;
 use hookgate::queue::event::RouteName;
 use hookgate::queue::store::Change;
 use hookgate::queue::time::Time;
@@ -171,6 +172,48 @@ fn a_fallback_stores_what_finds_no_app() {
     store(&gateway, FIXTURE);
     gateway.reload(setup(&upstream.url()));
     assert_eq!(upstream.only_request().content, FIXTURE, "the address in force is the one that is used");
+}
+
+/// Waits until the circuit of the route is this.
+fn wait_for_circuit(gateway: &Gateway, wanted: Standing) {
+    let route = RouteName { path: PATH.into(), model: None };
+    let end = Instant::now() + PATIENCE;
+    while gateway.control().queue().unwrap().circuit(&route) != wanted {
+        assert!(Instant::now() < end, "the circuit is not {wanted:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn five_direct_attempts_of_a_fallback_that_fail_in_a_row_open_its_circuit() {
+    let (upstream, is_up) = mendable();
+    // Nothing is tried again in this test.
+    let retry = "[retry]\nschedule = [\"1h\"]";
+    let gateway = gateway().queue(retry).route_with(PATH, &upstream.url(), "delivery = \"fallback\"").start();
+    (0..4).for_each(|n| drop(store(&gateway, format!("{n}"))));
+    wait_for_circuit(&gateway, Standing::Counting);
+    // A success in between: the row begins anew.
+    is_up.store(true, Ordering::SeqCst);
+    exchange(&gateway, &post("good")).assert_answer("ok");
+    wait_for_circuit(&gateway, Standing::Calm);
+    is_up.store(false, Ordering::SeqCst);
+    (4..9).for_each(|n| drop(store(&gateway, format!("{n}"))));
+    wait_for_circuit(&gateway, Standing::Open);
+    let sent = upstream.requests().len();
+    is_up.store(true, Ordering::SeqCst);
+    store(&gateway, "stored at once");
+    wait_until_queued(&gateway, 10);
+    assert_eq!((sent, upstream.requests().len()), (10, 10));
+}
+
+#[test]
+fn what_a_fallback_passes_on_is_no_failure_of_its_app() {
+    let upstream = Upstream::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno");
+    let gateway = gateway().queue(FAST).route_with(PATH, &upstream.url(), "delivery = \"fallback\"").start();
+    for _ in 0..6 {
+        assert_eq!(exchange(&gateway, &post(FIXTURE)).status, 404);
+    }
+    wait_for_circuit(&gateway, Standing::Calm);
 }
 
 #[test]

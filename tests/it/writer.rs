@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hookgate::queue::disk::Disk;
-use hookgate::queue::event::{AttemptOutcome, Event, FirstAttempt, Receipt};
+use hookgate::queue::event::{AttemptOutcome, Event, FirstAttempt, Receipt, Upstream};
 use hookgate::queue::handle::{self, DeliveryEnd, Handed, Health, Queue, Refused};
 use hookgate::queue::memory::Memory;
 use hookgate::queue::sqlite::SqliteEngine;
@@ -220,7 +220,7 @@ impl Running {
     fn handed_due(&mut self) -> DeliveryId {
         match self.handed() {
             Handed::Due(_, delivery) => delivery.id,
-            other @ Handed::Look(_) => panic!("{other:?}"),
+            other @ (Handed::Look(_) | Handed::Failed(..)) => panic!("{other:?}"),
         }
     }
 
@@ -503,7 +503,7 @@ fn what_may_not_be_sent_at_once_is_left_to_the_store() {
     let (mut running, _) = faulty(limits());
     let look = |running: &mut Running, what: &str| match running.handed() {
         Handed::Look(destination) => destination,
-        Handed::Due(..) => panic!("{what} was handed over"),
+        Handed::Due(..) | Handed::Failed(..) => panic!("{what} was handed over"),
     };
     running.store(event("/ordered", 1_000).order("k").make()).unwrap();
     assert_eq!(look(&mut running, "an ordered event").route, route("/ordered", None));
@@ -514,6 +514,7 @@ fn what_may_not_be_sent_at_once_is_left_to_the_store() {
         due: Time::from_millis(u64::MAX),
     };
     running.store(event("/tried", 1_002).copy("http://c").make().after(first)).unwrap();
+    assert!(matches!(running.handed(), Handed::Failed(to, _) if to.upstream == Upstream::Main));
     // Its copy has not been tried.
     running.handed_due();
     assert_eq!(look(&mut running, "an attempted event").route, route("/tried", None));

@@ -8,11 +8,11 @@ use std::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::config::AccessLog;
-use crate::queue::circuit::{Kind, Turned};
+use crate::queue::circuit::{Kind, Standing, Turned};
 use crate::queue::counts::DeliveryCounts;
 use crate::queue::delivery::attempt::Sent;
 use crate::queue::destination::{Deliveries, End, Now};
-use crate::queue::event::Upstream;
+use crate::queue::event::{Attempt, Upstream};
 use crate::queue::store::{DamagedDelivery, DeadCause, Destination, Next};
 use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::log_line::beginning;
@@ -26,13 +26,15 @@ pub(super) struct Teller {
     dead: BTreeMap<Destination, Repeated>,
     opened: BTreeMap<Destination, Repeated>,
     not_read: Repeated,
+    /// What was published of circuits, but for those that are calm.
+    circuits: BTreeMap<Destination, Standing>,
 }
 
 /// What is published of a destination.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Published {
-    /// Whether its circuit is open.
-    pub(super) is_open: bool,
+    /// Its circuit.
+    pub(super) circuit: Standing,
     lanes_held: usize,
     under_way: usize,
 }
@@ -41,7 +43,7 @@ impl Published {
     /// The state of a destination. `None` is one of which nothing is known.
     pub(super) fn of(deliveries: Option<&Deliveries>) -> Self {
         deliveries.map_or_else(Self::default, |deliveries| Self {
-            is_open: deliveries.is_open(),
+            circuit: deliveries.standing(),
             lanes_held: deliveries.lanes_held(),
             under_way: deliveries.under_way(),
         })
@@ -50,7 +52,13 @@ impl Published {
 
 impl Teller {
     pub(super) fn new(counts: Arc<DeliveryCounts>) -> Self {
-        Self { counts, dead: BTreeMap::new(), opened: BTreeMap::new(), not_read: Repeated::default() }
+        Self {
+            counts,
+            dead: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            not_read: Repeated::default(),
+            circuits: BTreeMap::new(),
+        }
     }
 
     /// Logs and counts an attempt that has ended.
@@ -91,14 +99,22 @@ impl Teller {
         }
     }
 
-    /// Logs that a circuit has opened or closed.
-    pub(super) fn turned(&mut self, sent: &Sent, turned: Turned, now: Instant) {
-        let repeated = self.opened.entry((*sent.destination).clone()).or_default();
-        let (route, upstream) = (&sent.destination.route, &*sent.address);
+    /// A circuit has opened or closed, by this attempt, or by a request that was forwarded directly.
+    pub(super) fn turned(
+        &mut self,
+        destination: &Destination,
+        address: &str,
+        turned: Turned,
+        by: Option<&Attempt>,
+        now: Instant,
+    ) {
+        let repeated = self.opened.entry(destination.clone()).or_default();
+        let (route, upstream) = (&destination.route, address);
         match turned {
             Turned::Opened => {
                 if let Some(count) = repeated.count(now) {
-                    let (status, detail) = (sent.attempt.status, sent.attempt.detail.as_deref());
+                    let status = by.and_then(|attempt| attempt.status);
+                    let detail = by.and_then(|attempt| attempt.detail.as_deref());
                     warn!(
                         %route, upstream, status, detail, count,
                         "the circuit is open: the app is in trouble, and one event at a time is tried"
@@ -129,12 +145,21 @@ impl Teller {
         }
     }
 
-    /// Publishes the state of a destination. Returns whether its circuit has turned.
-    pub(super) fn publish(&self, destination: &Destination, state: Published) -> bool {
-        let Published { is_open, lanes_held, under_way } = state;
+    /// Publishes the state of a destination. Returns whether its circuit has changed.
+    pub(super) fn publish(&mut self, destination: &Destination, state: Published) -> bool {
+        let Published { circuit, lanes_held, under_way } = state;
         let counts = self.counts.of(destination);
         counts.set_now(lanes_held, under_way);
-        counts.set_open(is_open)
+        counts.set_open(circuit == Standing::Open);
+        let known = self.circuits.get(destination).copied().unwrap_or_default();
+        if known == circuit {
+            return false;
+        }
+        match circuit {
+            Standing::Calm => self.circuits.remove(destination),
+            Standing::Counting | Standing::Open => self.circuits.insert(destination.clone(), circuit),
+        };
+        true
     }
 
     /// Logs that the thread has ended, if it left deliveries unfinished.

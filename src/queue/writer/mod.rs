@@ -351,6 +351,10 @@ impl Writer {
         for ((upstream, was_attempted), id) in destinations.into_iter().zip(ids) {
             let waits = was_attempted && upstream == Upstream::Main;
             let destination = Destination { route: route.clone(), upstream };
+            if waits {
+                // One that has no room is not counted. That there are so many says enough.
+                let _no_room = self.end.hand(Handed::Failed(destination.clone(), *id));
+            }
             if is_due && !waits && !self.untold.contains(&destination) {
                 let event = stored.clone();
                 let delivery = DueDelivery { id: *id, class: Class::New, attempts: 0, since, event };
