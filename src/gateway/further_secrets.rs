@@ -145,6 +145,10 @@ mod tests {
             unreachable!("nothing is verified")
         }
 
+        async fn beginning(&self, _response: &mut (), _most: usize) -> Vec<u8> {
+            unreachable!("nothing is verified")
+        }
+
         fn next_event_id(&self, _at: SystemTime) -> EventId {
             unreachable!("nothing is verified")
         }

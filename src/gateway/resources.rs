@@ -67,6 +67,10 @@ pub trait Resources {
         delivery: Delivery<'_>,
     ) -> impl Future<Output = Result<UpstreamResponse<Self::Body>, ForwardError>>;
 
+    /// The first bytes of a streaming response, at most `most`, as far as they come within a short time. They are still part of
+    /// it.
+    fn beginning(&self, response: &mut Self::Body, most: usize) -> impl Future<Output = Vec<u8>>;
+
     /// An event id that no other event has.
     fn next_event_id(&self, at: SystemTime) -> EventId;
 

@@ -128,7 +128,7 @@ async fn fall_back<R: Resources, C: Content>(
             at: arrived.verified,
             event: Some(event.id),
         };
-        let result = forward(resources, content, delivery, None, record).await?;
+        let mut result = forward(resources, content, delivery, None, record).await?;
         if let Ok(response) = &result
             && !is_failure(response.head.status.as_u16())
         {
@@ -138,7 +138,8 @@ async fn fall_back<R: Resources, C: Content>(
             }
             return result.map(Served::Relayed).map_err(|error| undelivered(&error, record));
         }
-        let attempt = attempt(&result, Time::of(began), record.upstream_took.unwrap_or_default());
+        let took = record.upstream_took.unwrap_or_default();
+        let attempt = attempt(resources, &mut result, Time::of(began), took).await;
         match due(resources, route, &result, &attempt, arrived.received) {
             Some(due) => failed = Some((result, FirstAttempt { attempt, due })),
             // The route does not retry after such an answer, so the sender gets the answer.
@@ -190,20 +191,27 @@ fn is_failure(status: u16) -> bool {
     status == 429 || (500..=599).contains(&status)
 }
 
-/// The failed attempt, in the form that is kept with the event.
-fn attempt<B>(result: &Result<UpstreamResponse<B>, ForwardError>, at: Time, took: Duration) -> Attempt {
+/// The failed attempt, as it is kept with the event.
+async fn attempt<R: Resources>(
+    resources: &R,
+    result: &mut Result<UpstreamResponse<R::Body>, ForwardError>,
+    at: Time,
+    took: Duration,
+) -> Attempt {
     match result {
         Ok(response) => {
-            let content = match &response.content {
-                UpstreamContent::Whole(content) => content.get(..content.len().min(MOST_KEPT_OF_RESPONSE)),
-                UpstreamContent::Coming(_) => None,
+            let content = match &mut response.content {
+                UpstreamContent::Whole(content) => {
+                    content.get(..MOST_KEPT_OF_RESPONSE).unwrap_or(content).to_vec()
+                }
+                UpstreamContent::Coming(coming) => resources.beginning(coming, MOST_KEPT_OF_RESPONSE).await,
             };
             Attempt {
                 at,
                 took,
                 outcome: AttemptOutcome::Refused,
                 status: Some(response.head.status.as_u16()),
-                response: content.unwrap_or_default().to_vec(),
+                response: content,
                 detail: None,
             }
         }

@@ -105,6 +105,10 @@ impl Resources for Scope {
         upstream::deliver(self.view.pool(delivery.target.slot), delivery)
     }
 
+    fn beginning(&self, response: &mut ResponseBody, most: usize) -> impl Future<Output = Vec<u8>> {
+        response.read_ahead(most)
+    }
+
     fn next_event_id(&self, at: SystemTime) -> EventId {
         let mut random = [0; 10];
         let drawn = self.worker.random().to_be_bytes().into_iter().chain(self.worker.random().to_be_bytes());

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,13 +14,20 @@ use crate::upstream::error::ForwardError;
 use crate::upstream::pool::Pool;
 use crate::upstream::response::Framing;
 
-/// Response content in transit. When the content is complete, the connection returns to its pool.
+/// How long content is waited for that is read ahead.
+const AHEAD: Duration = Duration::from_millis(200);
+
+/// Response content in transit. Once it is complete, the connection returns to its pool.
 ///
 /// The content ends with an error if the upstream breaks off or stalls. The client's connection is then
 /// closed: a truncated response must not look complete. Bytes after the end are discarded.
 #[derive(Debug)]
 pub struct ResponseBody {
     connection: Option<Box<Connection>>,
+    /// What was read ahead, and comes before the rest.
+    ahead: Option<Bytes>,
+    /// How the response broke off while it was read ahead. That comes last.
+    broken: Option<ForwardError>,
     pool: Rc<Pool>,
     /// The bytes that are still to come, if their number is known.
     left: Option<u64>,
@@ -38,20 +45,66 @@ impl ResponseBody {
             Framing::Length(length) => Some(length),
             Framing::Chunked | Framing::Close => None,
         };
-        Self { connection: Some(connection), pool, left, has_surplus: false, patience }
+        Self {
+            connection: Some(connection),
+            ahead: None,
+            broken: None,
+            pool,
+            left,
+            has_surplus: false,
+            patience,
+        }
     }
 
     /// The next piece of content; `None` after the last piece.
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
+        let next = match self.ahead.take() {
+            Some(piece) => Some(Ok(piece)),
+            None => match self.broken.take() {
+                Some(error) => Some(Err(error)),
+                None => ready!(self.poll_arriving(cx)),
+            },
+        };
+        if let Some(Ok(piece)) = &next {
+            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            self.left = self.left.map(|left| left.saturating_sub(length));
+        }
+        Poll::Ready(next)
+    }
+
+    /// Reads `most` bytes ahead, or those that come within a short time, and one piece more at most. Returns the first `most` of
+    /// them. They are still part of the content.
+    pub async fn read_ahead(&mut self, most: usize) -> Vec<u8> {
+        let mut deadline = Deadline::default();
+        deadline.set(AHEAD);
+        let mut ahead = Vec::new();
+        poll_fn(|cx| {
+            while ahead.len() < most {
+                match self.poll_arriving(cx) {
+                    Poll::Ready(Some(Ok(piece))) => ahead.extend_from_slice(&piece),
+                    Poll::Ready(Some(Err(error))) => {
+                        self.broken = Some(error);
+                        break;
+                    }
+                    Poll::Ready(None) => break,
+                    Poll::Pending => return deadline.poll_passed(cx),
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let first = ahead.get(..most).unwrap_or(&ahead).to_vec();
+        self.ahead = Some(ahead).filter(|ahead| !ahead.is_empty()).map(Bytes::from);
+        first
+    }
+
+    fn poll_arriving(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_content(cx) {
             Poll::Ready(Ok(piece)) => {
                 if connection.is_complete() {
                     self.release();
                 }
-                let length = piece.as_ref().map_or(0, Bytes::len);
-                let length = u64::try_from(length).unwrap_or(u64::MAX);
-                self.left = self.left.map(|left| left.saturating_sub(length));
                 Poll::Ready(piece.map(Ok))
             }
             Poll::Ready(Err(error)) => {
@@ -65,7 +118,7 @@ impl ResponseBody {
     /// Whether all of the content has been relayed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.connection.is_none()
+        self.connection.is_none() && self.ahead.is_none() && self.broken.is_none()
     }
 
     /// Whether bytes have arrived after the content. Known only when the content is complete.

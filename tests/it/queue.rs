@@ -217,6 +217,37 @@ fn what_a_fallback_passes_on_is_no_failure_of_its_app() {
 }
 
 #[test]
+fn the_beginning_of_a_streamed_answer_is_kept_with_the_first_attempt_and_not_waited_for() {
+    let (release, gate) = gate();
+    let upstream = Upstream::scripted(move |connection| {
+        while connection.request().is_some() {
+            connection
+                .send("HTTP/1.1 503 Service Unavailable\r\ntransfer-encoding: chunked\r\n\r\n4\r\ndown\r\n");
+            // Its end does not come.
+            gate.pass();
+        }
+    });
+    let gateway = gateway().queue("").route_with(PATH, &upstream.url(), "delivery = \"fallback\"").start();
+    let id = store(&gateway, FIXTURE).parse().unwrap();
+    let detail = gateway.control().queue().unwrap().read(|store| store.detail(id)).unwrap().unwrap();
+    let attempt = &detail.attempts[0][0];
+    assert_eq!((attempt.status, attempt.response.as_slice()), (Some(503), &b"down"[..]));
+    drop(release);
+}
+
+#[test]
+fn a_streamed_answer_to_an_event_that_is_not_stored_is_passed_on_whole() {
+    let content: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let mut answer = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 300000\r\n\r\n".to_vec();
+    answer.extend(&content);
+    let upstream = Upstream::answering(answer);
+    let lines = "delivery = \"fallback\"\nmax_queued = 1";
+    let gateway = gateway().queue("").route_with(PATH, &upstream.url(), lines).start();
+    let response = exchange(&gateway, &post(FIXTURE));
+    assert_eq!((response.status, response.body == content), (500, true));
+}
+
+#[test]
 fn a_paused_fallback_delivers_nothing_stored_and_still_forwards_what_is_new() {
     let (upstream, is_up) = mendable();
     let gateway = gateway().queue(FAST).route_with(PATH, &upstream.url(), "delivery = \"fallback\"").start();
