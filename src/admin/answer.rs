@@ -162,6 +162,9 @@ fn queue_state(gateway: &Gateway, queue: &Queue) -> QueueState {
     for (destination, counts) in &statistics.counts {
         state.add_counts(destination, counts);
     }
+    for (route, count) in queue.removed_soon() {
+        state.add_removed_soon(&route, count);
+    }
     for (destination, counted) in queue.deliveries().all() {
         state.add_deliveries(&destination, &counted);
     }

@@ -110,6 +110,8 @@ struct Shared {
     disk_free: AtomicU64,
     /// How long commits took, and how many events they stored. Only the writer changes this.
     commits: Mutex<(Distribution, u64)>,
+    /// Events with dead letters that are removed soon, by route.
+    removed_soon: Mutex<Vec<(RouteName, u64)>>,
 }
 
 /// A view of the open store. Who reads holds the inner lock, for as long as the read takes, and the outer one only to find the
@@ -347,6 +349,12 @@ impl Queue {
         self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The number of events with dead letters that are removed soon, by route, as of a moment ago.
+    #[must_use]
+    pub fn removed_soon(&self) -> Vec<(RouteName, u64)> {
+        self.shared.removed_soon.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The state of the store.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -429,7 +437,12 @@ impl WriterEnd {
         commits.1 = commits.1.wrapping_add(u64::try_from(events).unwrap_or(u64::MAX));
     }
 
-    /// Publishes the store's statistics.
+    /// Publishes how many events with dead letters are removed soon, by route.
+    pub fn set_removed_soon(&self, counts: Vec<(RouteName, u64)>) {
+        *self.shared.removed_soon.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// Publishes what the store holds.
     pub fn set_statistics(&self, statistics: Statistics) {
         *self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
     }

@@ -13,7 +13,7 @@ use crate::queue::event::{
 };
 use crate::queue::id::EventId;
 use crate::queue::store::{
-    Batch, Change, Class, Committed, Completion, Counts, DamagedDelivery, DeadCause, DeliveryId,
+    Batch, Change, Class, Committed, Completion, Counts, DamagedDelivery, DeadCause, DeadLetter, DeliveryId,
     DeliverySummary, Destination, Detail, Due, DueDelivery, DueQuery, FIRST_ATTEMPTS, Filter, Job,
     LAST_ATTEMPTS, Next, Reader, Retention, Settled, State, Statistics, Store, StoreError, Summary,
     another_since,
@@ -119,6 +119,10 @@ impl Store for Memory {
 
     fn purge(&mut self, now: Time, retention: Retention, most: usize) -> Result<usize, StoreError> {
         Ok(self.tables().purge(now, retention, most))
+    }
+
+    fn dead_letters(&mut self, after: Time, until: Time, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        Ok(self.tables().dead_letters(after, until, most))
     }
 
     fn statistics(&mut self) -> Result<Statistics, StoreError> {
@@ -429,6 +433,28 @@ impl Tables {
             !goes
         });
         removed
+    }
+
+    fn dead_letters(&self, after: Time, until: Time, most: usize) -> Vec<DeadLetter> {
+        let mut letters = Vec::new();
+        for (event, row) in &self.events {
+            let states = || self.of_event(*event).map(|(_, delivery)| delivery.state);
+            let is_dead = states().any(|state| matches!(state, State::Dead(_)));
+            let ended = self.of_event(*event).filter_map(|(_, delivery)| delivery.ended).max();
+            if let Some(ended) = ended.filter(|ended| after < *ended && *ended <= until)
+                && is_dead
+                && !states().any(|state| state == State::Queued)
+            {
+                letters.push((ended, *event, row.info.id, &row.info.route));
+            }
+        }
+        letters.sort_unstable();
+        let letter = |(ended, _, event, route): (Time, u64, EventId, &RouteName)| DeadLetter {
+            event,
+            route: route.clone(),
+            ended,
+        };
+        letters.into_iter().take(most).map(letter).collect()
     }
 
     fn statistics(&self) -> Statistics {

@@ -21,6 +21,7 @@ pub mod id;
 pub mod memory;
 pub mod pacing;
 pub mod refresh;
+pub mod removal_notice;
 pub mod retry;
 pub mod scheduler;
 pub mod sqlite;

@@ -473,7 +473,18 @@ pub struct Statistics {
     pub paused: Vec<RouteName>,
 }
 
-/// How long events are kept.
+/// An event with a delivery that was given up, of which nothing waits. It is removed after [`Retention::dead`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The event.
+    pub event: EventId,
+    /// Its route.
+    pub route: RouteName,
+    /// When the last of its deliveries ended.
+    pub ended: Time,
+}
+
+/// How long things are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// How long the content of a delivered event is kept.
@@ -516,7 +527,13 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn purge(&mut self, now: Time, retention: Retention, most: usize) -> Result<usize, StoreError>;
 
-    /// The statistics. They are computed from counters, not from all rows.
+    /// Dead letters that ended after `after` and no later than `until`: the earliest first, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn dead_letters(&mut self, after: Time, until: Time, most: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// What it holds, from counters.
     ///
     /// # Errors
     /// [`StoreError`]

@@ -12,7 +12,7 @@ use prometheus_client::encoding::MetricEncoder;
 use super::family::{self, Family, Kind, Table, counter, gauge, histogram};
 use super::histogram::Distribution;
 use crate::queue::counts::Snapshot;
-use crate::queue::event::{AttemptOutcome, Upstream};
+use crate::queue::event::{AttemptOutcome, RouteName, Upstream};
 use crate::queue::store::{Counts, DeadCause, Destination};
 use crate::queue::time::Time;
 
@@ -54,6 +54,7 @@ struct OfDestination {
     oldest: Option<Time>,
     is_open: bool,
     lanes_held: u64,
+    removed_soon: u64,
     outcomes: BTreeMap<&'static str, u64>,
     causes: BTreeMap<&'static str, u64>,
 }
@@ -83,6 +84,12 @@ impl QueueState {
         of.delivered = of.delivered.saturating_add(counts.delivered);
         of.dead = of.dead.saturating_add(counts.dead);
         of.oldest = [of.oldest, counts.oldest].into_iter().flatten().min();
+    }
+
+    /// Adds the number of events of a route with dead letters that are removed soon.
+    pub fn add_removed_soon(&mut self, route: &RouteName, count: u64) {
+        let of = self.of(&Destination { route: route.clone(), upstream: Upstream::Main });
+        of.removed_soon = of.removed_soon.saturating_add(count);
     }
 
     /// Adds what was counted of the deliveries to a destination.
@@ -219,6 +226,18 @@ const FAMILIES: &[Family<QueueState>] = &[
         },
     },
     Family {
+        name: "hookgate_dead_letters_removed_soon",
+        help: "Events with dead letters that are removed within a day, by route",
+        kind: Kind::Gauge,
+        encode: |all, family| {
+            all.each(family, |of, samples| match samples.upstream {
+                None => samples.write(None, of.removed_soon, gauge),
+                // An event is removed with all its deliveries.
+                Some(_copy) => Ok(()),
+            })
+        },
+    },
+    Family {
         name: "hookgate_queue_bytes",
         help: "Bytes that the store of events takes",
         kind: Kind::Gauge,
@@ -265,7 +284,6 @@ const FAMILIES: &[Family<QueueState>] = &[
 mod tests {
     use super::*;
     use crate::queue::counts::DeliveryCounts;
-    use crate::queue::event::RouteName;
     use crate::telemetry::exposition::{Gauges, text};
     use crate::telemetry::labels::Labels as OfRoutes;
     use crate::telemetry::metric::Meters;
@@ -290,6 +308,7 @@ mod tests {
             "hookgate_queue_oldest_seconds{route=\"/a\"} 0",
             "hookgate_deliveries_total{route=\"/a\",outcome=\"timed_out\"} 0",
             "hookgate_dead_letters_total{route=\"/a\",cause=\"undeliverable\"} 0",
+            "hookgate_dead_letters_removed_soon{route=\"/a\"} 0",
             "hookgate_queue_bytes 0",
             "hookgate_queue_failing 0",
         ] {
@@ -311,6 +330,7 @@ mod tests {
         state.add_counts(&main, &counts(3, 1_000));
         state.add_counts(&destination("/a", Some("leads"), Upstream::Main), &counts(4, 2_000));
         state.add_counts(&destination("/a", None, Upstream::Copy("http://b:1".into())), &counts(1, 60_000));
+        state.add_removed_soon(&main.route, 2);
         let deliveries = DeliveryCounts::default();
         deliveries.of(&main).attempted(AttemptOutcome::Delivered);
         deliveries.of(&main).set_now(1, 2);
@@ -326,6 +346,7 @@ mod tests {
             "hookgate_queue_lanes_held{route=\"/a\"} 1",
             "hookgate_deliveries_total{route=\"/a\",outcome=\"delivered\"} 1",
             "hookgate_queue_disk_free_bytes 7",
+            "hookgate_dead_letters_removed_soon{route=\"/a\"} 2",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
         }

@@ -22,6 +22,7 @@ mod challenges;
 mod cli;
 mod config;
 mod connections;
+mod dead_letters;
 mod deliveries;
 mod diagnosis;
 mod doctor;

@@ -13,8 +13,8 @@ use hookgate::queue::handle::{self, DeliveryEnd, Handed, Health, Queue, Refused}
 use hookgate::queue::memory::Memory;
 use hookgate::queue::sqlite::SqliteEngine;
 use hookgate::queue::store::{
-    Batch, Change, Check, Class, Committed, Completion, DeadCause, DeliveryId, Engine, Filter, Next,
-    OpenError, Reader, Retention, Statistics, Store, StoreError,
+    Batch, Change, Check, Class, Committed, Completion, DeadCause, DeadLetter, DeliveryId, Engine, Filter,
+    Next, OpenError, Reader, Retention, Statistics, Store, StoreError,
 };
 use hookgate::queue::store_limits::Limits;
 use hookgate::queue::time::Time;
@@ -102,6 +102,10 @@ impl Store for Faulty {
             return Err(StoreError::Full);
         }
         self.memory.purge(now, retention, most)
+    }
+
+    fn dead_letters(&mut self, after: Time, until: Time, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.memory.dead_letters(after, until, most)
     }
 
     fn statistics(&mut self) -> Result<Statistics, StoreError> {
@@ -292,6 +296,14 @@ fn events_that_wait_together_are_one_commit() {
         }
         fn purge(&mut self, now: Time, retention: Retention, most: usize) -> Result<usize, StoreError> {
             self.0.purge(now, retention, most)
+        }
+        fn dead_letters(
+            &mut self,
+            after: Time,
+            until: Time,
+            most: usize,
+        ) -> Result<Vec<DeadLetter>, StoreError> {
+            self.0.dead_letters(after, until, most)
         }
         fn statistics(&mut self) -> Result<Statistics, StoreError> {
             self.0.statistics()

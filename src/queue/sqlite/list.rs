@@ -6,8 +6,10 @@ use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use crate::queue::event::Attempt;
 use crate::queue::id::EventId;
 use crate::queue::sqlite::error::is_of_value;
-use crate::queue::sqlite::value::{self, ATTEMPT, INFO, column, number, of_number, small};
-use crate::queue::store::{DeliveryId, DeliverySummary, Filter, Job, State, Summary};
+use crate::queue::sqlite::removal::Kind;
+use crate::queue::sqlite::value::{self, ATTEMPT, INFO, column, number, of_number, of_time, small};
+use crate::queue::store::{DeadLetter, DeliveryId, DeliverySummary, Filter, Job, State, Summary};
+use crate::queue::time::Time;
 
 /// The most milliseconds between the time in an event's id and the time of its receipt. Only the ids are in
 /// an index, so a filter by time searches the ids of a range that is wider by this time.
@@ -125,6 +127,27 @@ pub(super) fn ids(
     // An unreadable id is left out.
     let read = |id: rusqlite::Result<[u8; 16]>| whole(id.map(EventId::from_bytes)).transpose();
     rows.filter_map(read).collect()
+}
+
+/// Dead letters in the order of their ends. An event of which something cannot be read is left out.
+pub(super) fn dead_letters(
+    connection: &Connection,
+    after: Time,
+    until: Time,
+    most: usize,
+) -> rusqlite::Result<Vec<DeadLetter>> {
+    // The order of the tables is fixed: the first one has what is asked for in its key.
+    let sql = "select e.id, f.at, r.path, r.model from finished f cross join event e on e.seq = f.event \
+         cross join route r on r.number = e.route where f.kind = ?1 and f.at > ?2 and f.at <= ?3 \
+         order by f.at, f.event limit ?4";
+    let mut find = connection.prepare_cached(sql)?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let letters =
+        find.query_map(params![Kind::Dead.number(), of_time(after), of_time(until), most], |row| {
+            let (event, ended) = (EventId::from_bytes(row.get(0)?), value::time(row.get(1)?));
+            Ok(DeadLetter { event, route: value::route(row, 2)?, ended })
+        })?;
+    letters.filter_map(|letter| whole(letter).transpose()).collect()
 }
 
 /// The jobs, the earliest first.

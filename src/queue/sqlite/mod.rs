@@ -29,7 +29,7 @@ use crate::queue::sqlite::error::store_error;
 use crate::queue::sqlite::reader::SqliteReader;
 use crate::queue::sqlite::value::number;
 use crate::queue::store::{
-    Batch, Check, Committed, Engine, OpenError, Reader, Retention, Statistics, Store, StoreError,
+    Batch, Check, Committed, DeadLetter, Engine, OpenError, Reader, Retention, Statistics, Store, StoreError,
 };
 use crate::queue::time::Time;
 
@@ -166,6 +166,10 @@ impl Store for Sqlite {
 
     fn purge(&mut self, now: Time, retention: Retention, most: usize) -> Result<usize, StoreError> {
         self.transact(now, |work| work.purge(retention, most))
+    }
+
+    fn dead_letters(&mut self, after: Time, until: Time, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        list::dead_letters(&self.connection, after, until, most).map_err(store_error)
     }
 
     fn statistics(&mut self) -> Result<Statistics, StoreError> {

@@ -21,6 +21,7 @@ use crate::config::{self, StoreAddress};
 use crate::queue::disk::Disk;
 use crate::queue::event::{Event, Receipt, RouteName, Upstream};
 use crate::queue::handle::{Handed, Health, Refused, WriterEnd};
+use crate::queue::removal_notice::{self, RemovalNotice, RemovalNotices};
 use crate::queue::sqlite::SqliteEngine;
 use crate::queue::store::{
     Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
@@ -47,7 +48,10 @@ const REST: Duration = Duration::from_millis(200);
 /// The time between two purges.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most rows that one purge step removes.
+/// The time between two looks at the dead letters that are removed soon.
+const NOTICE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The rows of one step of that.
 const PURGE_STEP: usize = 200;
 
 /// The most purge steps that make room for events that do not fit.
@@ -109,7 +113,9 @@ pub struct Writer {
     is_short: bool,
     reclaim_at: Instant,
     purge_at: Instant,
-    /// When the work for an idle moment is due; `None` if there is none.
+    notices: RemovalNotices,
+    notice_at: Instant,
+    /// When the work for a moment without events is done; `None` if there is none.
     rest_at: Option<Instant>,
     reopen_at: Instant,
     back_off: Duration,
@@ -186,6 +192,8 @@ impl Writer {
             is_short: false,
             reclaim_at: now,
             purge_at: now,
+            notices: RemovalNotices::default(),
+            notice_at: now,
             rest_at: Some(now),
             reopen_at: now,
             back_off: BACK_OFF.0,
@@ -617,6 +625,12 @@ impl Writer {
         if at >= self.purge_at {
             self.purge();
         }
+        if at >= self.notice_at {
+            self.notice_at = later(NOTICE_INTERVAL);
+            if let Err(error) = self.give_notice(at) {
+                self.note(error);
+            }
+        }
         if self.rest_at.is_some_and(|rest| at >= rest) && self.inbox.is_empty() {
             self.rest();
         }
@@ -641,7 +655,34 @@ impl Writer {
         }
     }
 
-    /// Does the work for an idle moment. Repeats it as long as it frees room.
+    /// Counts the dead letters that are removed soon, and warns of those that have not been told.
+    fn give_notice(&mut self, at: Instant) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let (now, keep) = (now(), self.retention.dead);
+        let until = removal_notice::ended_by(now, keep);
+        let soon = store.dead_letters(Time::default(), until, removal_notice::MOST)?;
+        self.end.set_removed_soon(removal_notice::by_route(&soon));
+        if !self.notices.is_due(at) {
+            return Ok(());
+        }
+        let untold = store.dead_letters(self.notices.told(), until, removal_notice::MOST)?;
+        if let Some(RemovalNotice { count, routes, oldest, within }) =
+            self.notices.tell(&untold, now, keep, at)
+        {
+            warn!(
+                count,
+                may_be_more = count >= removal_notice::MOST,
+                routes,
+                %oldest,
+                oldest_removed_in_s = within.as_secs(),
+                "dead letters are removed soon, because `keep_dead` has nearly passed: `hookgate events list --state dead` \
+                 shows them, `hookgate events replay --state dead` sends them again"
+            );
+        }
+        Ok(())
+    }
+
+    /// Work for a moment without events. It goes on for as long as it gives room back.
     fn rest(&mut self) {
         let before = self.statistics.bytes;
         let Some(store) = &mut self.store else { return };

@@ -47,6 +47,7 @@ on_every_engine! {
     a_damaged_record_is_reported_and_never_due,
     content_goes_after_its_time_and_what_is_known_later,
     dead_letters_go_after_their_time,
+    dead_letters_are_found_by_their_end_while_nothing_waits,
     nothing_queued_is_ever_purged,
     a_purge_is_no_larger_than_asked_for,
     a_duplicate_key_counts_until_its_end,
@@ -510,6 +511,39 @@ fn dead_letters_go_after_their_time(place: &Place) {
     };
     assert_eq!(has(2_099), Some(true));
     assert_eq!(has(2_100), None);
+}
+
+fn dead_letters_are_found_by_their_end_while_nothing_waits(place: &Place) {
+    let mut opened = place.open();
+    let makes: Vec<_> =
+        (0..4).map(|n| event(["/a", "/b"][n % 2], 1_000 + n as u64).model("leases")).collect();
+    let ids: Vec<_> = makes.iter().map(|make| opened.store_one(1_000, make)).collect();
+    let copied = event("/c", 1_009).copy("http://c");
+    let both = opened.store(1_000, &[&copied.make()]).remove(0);
+    // Ended in another order than received; the third is delivered, and something waits of the copied one.
+    opened.complete(3_000, ids[0], Next::Dead(DeadCause::Refused));
+    opened.complete(2_000, ids[1], Next::Dead(DeadCause::Undeliverable));
+    opened.complete(2_500, ids[2], Next::Delivered);
+    opened.complete(4_000, ids[3], Next::Dead(DeadCause::Refused));
+    opened.complete(2_000, both[0], Next::Dead(DeadCause::Refused));
+    let mut found = |after, until, most| {
+        let letters =
+            opened.store.dead_letters(Time::from_millis(after), Time::from_millis(until), most).unwrap();
+        letters
+            .into_iter()
+            .map(|letter| (letter.event, letter.route, letter.ended.millis()))
+            .collect::<Vec<_>>()
+    };
+    let letter = |n: usize, ended| (makes[n].id(), makes[n].route(), ended);
+    assert_eq!(found(0, 4_000, 9), [letter(1, 2_000), letter(0, 3_000), letter(3, 4_000)]);
+    assert_eq!(found(2_000, 3_999, 9), [letter(0, 3_000)]);
+    assert_eq!(found(0, 4_000, 2), [letter(1, 2_000), letter(0, 3_000)]);
+    assert_eq!(found(4_000, u64::MAX, 9), []);
+    opened.complete(5_000, both[1], Next::Delivered);
+    assert_eq!(opened.change(6_000, Change::Replay(makes[3].id())), 1);
+    let letters = opened.store.dead_letters(Time::from_millis(3_000), Time::from_millis(9_000), 9).unwrap();
+    let letters: Vec<_> = letters.into_iter().map(|letter| (letter.event, letter.ended.millis())).collect();
+    assert_eq!(letters, [(copied.id(), 5_000)], "a replay takes a dead letter out");
 }
 
 fn nothing_queued_is_ever_purged(place: &Place) {
