@@ -2,6 +2,7 @@
 
 use crate::config::{AccessLog, DeliveryMode, LogFormat, LogLevel, Mode, Role};
 use crate::signature::Permit;
+use crate::signature::scheme::{Acknowledgment, AnswerUse};
 
 /// `format` of `[log]`
 pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] =
@@ -31,6 +32,18 @@ pub(super) enum Kind {
 /// `format` of a scheme
 pub(super) const FORMATS: [(&str, Kind); 3] =
     [("plain", Kind::Plain), ("pairs", Kind::Pairs), ("tagged", Kind::Tagged)];
+
+/// `acknowledgment` of a scheme, as a status code
+pub(super) const ACKNOWLEDGMENTS: [(u16, Acknowledgment); 3] =
+    [(200, Acknowledgment::Ok), (202, Acknowledgment::Accepted), (204, Acknowledgment::NoContent)];
+
+/// `acknowledgment` of a scheme, as a word
+pub(super) const EMPTY_ACKNOWLEDGMENTS: [(&str, Acknowledgment); 1] =
+    [("200-empty", Acknowledgment::EmptyOk)];
+
+/// `answer_use` of a scheme
+pub(super) const ANSWER_USES: [(&str, AnswerUse); 3] =
+    [("never", AnswerUse::Never), ("sometimes", AnswerUse::Sometimes), ("always", AnswerUse::Always)];
 
 /// `mode` of a route
 pub(super) const MODES: [(&str, Mode); 2] =

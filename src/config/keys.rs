@@ -6,7 +6,9 @@ mod forms;
 mod queue;
 
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
-use crate::config::choices::{ACCESS, FORMATS, LEVELS, LOG_FORMATS, MODES, ROLES};
+use crate::config::choices::{
+    ACCESS, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS, MODES, ROLES,
+};
 use crate::config::key_description::{Key, Value, has, names};
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::{Encoding, Separator};
@@ -246,6 +248,16 @@ pub(super) const SCHEME: &[Key] = &[
     Key::new("challenge", Value::Table(CHALLENGE)).about(
         "The sender's request before it delivers, and the answer. hookgate answers it if a signature has \
          challenge = \"answer\".",
+    ),
+    Key::new(
+        "acknowledgment",
+        Value::Either(&[Value::Status(&[200, 202, 204]), Value::Word(|| words(&EMPTY_ACKNOWLEDGMENTS))]),
+    )
+    .or("202")
+    .about("The answer to a stored event that the sender takes. 200-empty: 200 without content."),
+    Key::new("answer_use", Value::Word(|| words(&ANSWER_USES))).or("\"never\"").about(
+        "Whether the sender uses the app's answer beyond the status code. always: its events cannot have \
+         delivery = \"queue\"; sometimes: check warns of it.",
     ),
 ];
 

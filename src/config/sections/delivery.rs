@@ -80,6 +80,7 @@ impl Delivery {
             Acknowledgment::Accepted => (StatusCode::ACCEPTED, AckContent::EventId),
             Acknowledgment::Ok => (StatusCode::OK, AckContent::EventId),
             Acknowledgment::EmptyOk => (StatusCode::OK, AckContent::Empty),
+            Acknowledgment::NoContent => (StatusCode::NO_CONTENT, AckContent::Empty),
         };
         let ack_status = self.ack_status.unwrap_or(demanded);
         let is_empty = ack_status == StatusCode::NO_CONTENT;
@@ -214,8 +215,13 @@ mod tests {
 
     /// A configuration with `[queue]` and one route. The route has the given scheme and the given lines.
     fn config(scheme: &str, lines: &str) -> Result<Config, Vec<&'static str>> {
+        config_with("", scheme, lines)
+    }
+
+    /// A file with these tables as well.
+    fn config_with(tables: &str, scheme: &str, lines: &str) -> Result<Config, Vec<&'static str>> {
         let text = format!(
-            "[queue]\nstore = \"events.db\"\nmax_bytes = \"1GiB\"\n[retry]\nmax_attempts = 7\n\
+            "{tables}\n[queue]\nstore = \"events.db\"\nmax_bytes = \"1GiB\"\n[retry]\nmax_attempts = 7\n\
              [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:3000\"\npublic_url = \"https://a\"\n\
              signature = {{ scheme = \"{scheme}\", secrets = [{{ env = \"KEY\" }}] }}\n{lines}\n"
         );
@@ -257,6 +263,38 @@ mod tests {
             let options = options(scheme, &format!("delivery = \"queue\"\n{lines}"));
             let got = (options.ack_status.as_u16(), options.ack_content, options.duplicate_status.as_u16());
             assert_eq!(got, want, "{scheme} {lines}");
+        }
+    }
+
+    #[test]
+    fn an_own_scheme_says_how_its_events_are_acknowledged_and_whether_the_answer_is_used() {
+        use AckContent::{Empty, EventId};
+        let of = |key: &str, delivery: &str| {
+            let scheme = format!("[schemes.own]\nheader = \"x-sign\"\n{key}");
+            config_with(&scheme, "own", &format!("delivery = \"{delivery}\""))
+        };
+        for (key, want) in [
+            ("", (202, EventId)),
+            ("acknowledgment = 202", (202, EventId)),
+            ("acknowledgment = 200", (200, EventId)),
+            ("acknowledgment = \"200-empty\"", (200, Empty)),
+            ("acknowledgment = 204", (204, Empty)),
+        ] {
+            let delivery = of(key, "queue").unwrap().routes.pop().unwrap().delivery;
+            assert_eq!((delivery.ack_status.as_u16(), delivery.ack_content), want, "{key}");
+        }
+        for key in ["acknowledgment = 201", "acknowledgment = \"200\"", "answer_use = \"often\""] {
+            assert_eq!(of(key, "queue").unwrap_err(), ["bad_value"], "{key}");
+        }
+        for (answer_use, delivery, want) in [
+            ("never", "queue", &[][..]),
+            ("sometimes", "queue", &[]),
+            ("always", "queue", &["needs_answer"]),
+            ("always", "fallback", &[]),
+            ("always", "direct", &[]),
+        ] {
+            let errors = of(&format!("answer_use = \"{answer_use}\""), delivery).err().unwrap_or_default();
+            assert_eq!(errors, want, "{answer_use} {delivery}");
         }
     }
 

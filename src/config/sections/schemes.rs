@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::config::choices::{FORMATS, Kind};
+use crate::config::choices::{ACKNOWLEDGMENTS, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, Kind};
 use crate::config::json_pointer;
 use crate::config::keys;
 use crate::config::problem::{Problem, Problems};
@@ -76,6 +76,8 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     let model_pointers = pointers("model_pointers");
     let integration_pointers = pointers("integration_pointers");
     let challenge = table.get("challenge").and_then(|item| challenge::read(&item));
+    let acknowledgment = table.get("acknowledgment").and_then(|item| acknowledgment(&item));
+    let answer_use = table.choice("answer_use", &ANSWER_USES, AnswerUse::default());
     let errors = table.problems.len() > before;
     let (field, other_fields) = field?;
     let scheme = Scheme {
@@ -91,8 +93,8 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
         model_pointers,
         integration_pointers,
         challenge,
-        answer_use: AnswerUse::default(),
-        acknowledgment: Acknowledgment::default(),
+        answer_use,
+        acknowledgment: acknowledgment.unwrap_or_default(),
         redelivery: Redelivery::default(),
         source: Source::Configured,
     };
@@ -106,8 +108,24 @@ fn scheme(name: &str, table: &Table<'_>) -> Option<Scheme> {
     is_sound.then_some(scheme)
 }
 
-/// Reports fields that an app could confuse with each other, or with the fields that frame a request. A
-/// request with both fields of such a pair is refused.
+/// Reads `acknowledgment`: a status code, or a word.
+fn acknowledgment(item: &Item<'_>) -> Option<Acknowledgment> {
+    let found = match item.value.as_str() {
+        Some(text) => EMPTY_ACKNOWLEDGMENTS.iter().find(|(word, _)| *word == text).map(|(_, found)| *found),
+        None => {
+            let number = item.number("200")?;
+            ACKNOWLEDGMENTS.iter().find(|(status, _)| u64::from(*status) == number).map(|(_, found)| *found)
+        }
+    };
+    found.or_else(|| {
+        item.error("bad_value", "`acknowledgment` cannot be this")
+            .help("one of `200`, `202`, `204`, `\"200-empty\"`")
+            .refuse(item.problems)
+    })
+}
+
+/// Reports fields that an app could confuse with each other, or with the fields that frame a request: a request with both
+/// is refused.
 fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
     let others = || scheme.fields().chain(["content-length", "transfer-encoding"]);
     let (one, other) = scheme.fields().find_map(|one| {

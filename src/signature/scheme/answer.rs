@@ -22,6 +22,8 @@ pub enum Acknowledgment {
     Ok,
     /// 200 without content: it takes no content.
     EmptyOk,
+    /// 204.
+    NoContent,
 }
 
 /// Whether a sender sends an event again that was not taken.
