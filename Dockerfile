@@ -3,7 +3,8 @@
 #   docker build -t hookgate .
 #   docker run --rm --read-only -p 8080:8080 -v "$PWD/gateway.toml:/etc/hookgate/gateway.toml:ro" hookgate
 #
-# gateway.toml has to listen on "0.0.0.0:8080" there. docs/operations.md has more; deploy/ has examples.
+# gateway.toml has to listen on "0.0.0.0:8080" there. With [queue], events are stored in a volume: -v hookgate:/var/lib/hookgate. There
+# is no VOLUME here: an unnamed volume would be lost with the container. docs/operations.md has more; deploy/ has examples.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /hookgate
 COPY . .

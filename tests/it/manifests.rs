@@ -49,13 +49,20 @@ fn assert_fits(config: &Config, limit: u64) {
 }
 
 #[test]
-fn the_sidecar_may_have_more_memory_than_its_configuration_can_take() {
-    let manifest = fs::read_to_string("deploy/kubernetes/sidecar.yaml").unwrap();
+fn pods_may_have_more_memory_than_their_configuration_can_take() {
+    for name in ["sidecar", "queue"] {
+        let manifest = fs::read_to_string(format!("deploy/kubernetes/{name}.yaml")).unwrap();
+        pod_fits(&manifest);
+    }
+}
+
+#[track_caller]
+fn pod_fits(manifest: &str) {
     let (_, block) = manifest.split_once("  gateway.toml: |\n").unwrap();
     let lines = block.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
     let text: Vec<&str> = lines.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
     let config = read(&text.join("\n"), "/run/secrets/propify/current");
-    assert_fits(&config, bytes(behind(&manifest, "limits: { memory: ")));
+    assert_fits(&config, bytes(behind(manifest, "limits: { memory: ")));
 }
 
 #[test]
