@@ -21,8 +21,29 @@ pub trait Environment {
     /// [`FileError`] if it cannot be read.
     fn file(&self, path: &Path) -> Result<SecretFile, FileError>;
 
+    /// Whether this process may make and write a store of events at this path.
+    ///
+    /// # Errors
+    /// [`StoreFault`] if it may not.
+    fn store(&self, path: &Path) -> Result<(), StoreFault>;
+
     /// How many threads can run at once.
     fn cores(&self) -> NonZeroUsize;
+}
+
+/// Why a process cannot make or write a store of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// Its folder does not exist.
+    NoFolder,
+    /// What should be its folder is a file.
+    NotFolder,
+    /// This user may not write to its folder.
+    FolderDenied,
+    /// Its disk is mounted without permission to write.
+    ReadOnly,
+    /// This user may not read and write the store that is there.
+    Denied,
 }
 
 /// Whether a text can be the name of an environment variable (POSIX, section 8.1; lower case is allowed too).
@@ -83,6 +104,7 @@ impl std::error::Error for FileError {}
 pub struct Fixed {
     variables: BTreeMap<String, OsString>,
     files: BTreeMap<PathBuf, Result<SecretFile, FileError>>,
+    stores: BTreeMap<PathBuf, StoreFault>,
     cores: NonZeroUsize,
 }
 
@@ -90,7 +112,7 @@ impl Fixed {
     /// An environment without variables and files, and with this many cores.
     #[must_use]
     pub fn new(cores: NonZeroUsize) -> Self {
-        Self { variables: BTreeMap::new(), files: BTreeMap::new(), cores }
+        Self { variables: BTreeMap::new(), files: BTreeMap::new(), stores: BTreeMap::new(), cores }
     }
 
     /// Sets a variable.
@@ -126,6 +148,13 @@ impl Fixed {
         self.files.insert(path.into(), Err(error));
         self
     }
+
+    /// Adds a path at which no store can be. At all others one can.
+    #[must_use]
+    pub fn with_bad_store(mut self, path: impl Into<PathBuf>, fault: StoreFault) -> Self {
+        self.stores.insert(path.into(), fault);
+        self
+    }
 }
 
 /// Prints names only: the values are secrets.
@@ -134,6 +163,7 @@ impl fmt::Debug for Fixed {
         f.debug_struct("Fixed")
             .field("variables", &self.variables.keys())
             .field("files", &self.files.keys())
+            .field("stores", &self.stores)
             .field("cores", &self.cores)
             .finish()
     }
@@ -146,6 +176,10 @@ impl Environment for Fixed {
 
     fn file(&self, path: &Path) -> Result<SecretFile, FileError> {
         self.files.get(path).cloned().unwrap_or(Err(FileError::Missing))
+    }
+
+    fn store(&self, path: &Path) -> Result<(), StoreFault> {
+        self.stores.get(path).map_or(Ok(()), |fault| Err(*fault))
     }
 
     fn cores(&self) -> NonZeroUsize {

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Admin;
-use super::environment::{Environment, FileError, SecretFile};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+use super::environment::{Environment, FileError, SecretFile, StoreFault};
 use super::problem::{Report, Style};
 use crate::config::bounded_read::{self, Content, ReadError};
 use crate::config::reader::{Loaded, read, read_admin};
@@ -121,6 +124,27 @@ impl Environment for Machine<'_> {
         let content = bounded_read::read_regular(path, LARGEST_SECRET);
         (self.observer)(Read { path, seen: Seen::of(&content), limit: LARGEST_SECRET });
         secret_file(content)
+    }
+
+    fn store(&self, path: &Path) -> Result<(), StoreFault> {
+        // SQLite makes further files beside the store, so the folder must be writable even if the store is there.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match std::fs::metadata(folder) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_file) => return Err(StoreFault::NotFolder),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreFault::NoFolder),
+            Err(error) if is_absence(&error) => return Err(StoreFault::NotFolder),
+            Err(_denied) => return Err(StoreFault::FolderDenied),
+        }
+        match access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(()) => {}
+            Err(Errno::ROFS) => return Err(StoreFault::ReadOnly),
+            Err(_denied) => return Err(StoreFault::FolderDenied),
+        }
+        match access(path, Access::READ_OK | Access::WRITE_OK) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(_denied) => Err(StoreFault::Denied),
+        }
     }
 
     fn cores(&self) -> NonZeroUsize {
@@ -260,6 +284,18 @@ mod tests {
         assert_eq!(MACHINE.file(&large).unwrap().bytes.len(), LARGEST_SECRET);
         assert_eq!(MACHINE.file(folder.path()).unwrap_err(), FileError::NotFile("a folder"));
         assert_eq!(MACHINE.file(&folder.path().join("none")).unwrap_err(), FileError::Missing);
+    }
+
+    #[test]
+    fn a_store_needs_a_folder_that_this_process_may_write_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| MACHINE.store(&folder.path().join(name));
+        assert_eq!(at("events.db"), Ok(()));
+        assert_eq!(at("none/events.db"), Err(StoreFault::NoFolder));
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        assert_eq!(at("file/events.db"), Err(StoreFault::NotFolder));
+        assert_eq!(at("file"), Ok(()), "a store that is there");
+        assert_eq!(MACHINE.store(Path::new("events.db")), Ok(()), "the folder of this process");
     }
 
     #[test]

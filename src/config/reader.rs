@@ -116,7 +116,7 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
     let log = sections::log::read(&root);
     let declared = schemes::read(&root);
     let forward = sections::forward::read(&root, &declared);
-    let queue = sections::queue::read(&root, context.folder);
+    let queue = sections::queue::read(&root, context);
     let retry = sections::retry::common(&root);
     let context = Context { schemes: &declared, ..context };
     let common = Common {

@@ -4,19 +4,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::bounds::{KEPT, LITTLE_FREE, MOST_DISK, SMALLEST_STORE};
+use crate::config::environment::StoreFault;
 use crate::config::problem::Problem;
+use crate::config::sections::secret::Context;
 use crate::config::settings::DEFAULT_MAX_BYTES;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Queue, StoreAddress, keys, unit};
 
-/// Reads `[queue]`. `None` if the table or its `store` is missing. A relative path starts at `folder`.
-pub(crate) fn read(root: &Table<'_>, folder: &Path) -> Option<Queue> {
+/// Reads `[queue]`; `None` if it is missing, or has no store. A relative path starts at the context's folder.
+pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
     let table = root.section("queue", "`[queue]`", keys::QUEUE);
     if !table.is_present() {
         return None;
     }
-    let store = table.required("store", EXAMPLE).and_then(|item| store(&item, folder));
+    let store = table.required("store", EXAMPLE).and_then(|item| store(&item, context));
     let kept =
         |name, usual| table.get(name).and_then(|item| item.duration_within(KEPT, usual)).unwrap_or(usual);
     let max_bytes = table.size("max_bytes", DEFAULT_MAX_BYTES, SMALLEST_STORE..=MOST_DISK);
@@ -35,7 +37,7 @@ pub(crate) fn read(root: &Table<'_>, folder: &Path) -> Option<Queue> {
     Some(Queue { store: store?, max_bytes, min_free, keep_delivered, keep_dead })
 }
 
-fn store(item: &Item<'_>, folder: &Path) -> Option<StoreAddress> {
+fn store(item: &Item<'_>, context: Context<'_>) -> Option<StoreAddress> {
     let text = item.text(EXAMPLE)?;
     let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
     let fault = if begins("postgres://") || begins("postgresql://") {
@@ -47,9 +49,50 @@ fn store(item: &Item<'_>, folder: &Path) -> Option<StoreAddress> {
     } else if text.is_empty() || text.ends_with(['/', '.']) || text.contains(char::is_control) {
         "not the path of a file"
     } else {
-        return Some(StoreAddress::File(folder.join(text)));
+        let path = context.folder.join(text);
+        if let Err(fault) = context.environment.store(&path) {
+            warn_of(item, &path, fault);
+        }
+        return Some(StoreAddress::File(path));
     };
     item.error("bad_store", fault).help(item.write(EXAMPLE)).refuse(item.problems)
+}
+
+/// Warns of a path at which this process could not have its store. It is no error: the path may be right for the user or the
+/// container that hookgate runs as, and a reload must not fail for it.
+fn warn_of(item: &Item<'_>, path: &Path, fault: StoreFault) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (folder, path) = (folder.display(), path.display());
+    let (message, help) = match fault {
+        StoreFault::NoFolder => (
+            format!("the folder of the store does not exist: {folder}"),
+            format!(
+                "make it for the user that hookgate runs as: `install -d -m 0700 -o USER {folder}`; the systemd unit makes \
+                 /var/lib/hookgate"
+            ),
+        ),
+        StoreFault::NotFolder => {
+            (format!("the folder of the store is a file: {folder}"), item.write(EXAMPLE))
+        }
+        StoreFault::FolderDenied => (
+            format!("this user may not write to the folder of the store: {folder}"),
+            format!(
+                "hookgate makes files beside the store: `chown USER {folder}`, or run this command as the user that hookgate \
+                 runs as"
+            ),
+        ),
+        StoreFault::ReadOnly => (
+            format!("the disk of the store is read-only here: {folder}"),
+            "mount a volume there, or name a path on a disk that hookgate may write to".to_owned(),
+        ),
+        StoreFault::Denied => (
+            format!("this user may not read and write the store: {path}"),
+            format!(
+                "`chown USER {path}*`, with the user that hookgate runs as, or run this command as that user"
+            ),
+        ),
+    };
+    item.warning("store_unusable", message).help(help).report(item.problems);
 }
 
 const EXAMPLE: &str = "\"/var/lib/hookgate/events.db\"";
@@ -58,3 +101,40 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The advice for a file without `[queue]`.
 pub(crate) const HOW_TO_ADD: &str = "add\n[queue]\nstore = \"/var/lib/hookgate/events.db\"";
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::config::environment::Fixed;
+
+    #[test]
+    fn a_store_that_cannot_be_written_is_warned_about_with_what_to_do() {
+        let text = "[queue]\nstore = \"/data/hg/events.db\"\n\
+             [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\ndelivery = \"queue\"\n\
+             signature = { scheme = \"propify\", secrets = [{ env = \"KEY\" }] }\n";
+        let machine = || Fixed::new(NonZeroUsize::MIN).with_variable("KEY", "0123456789abcdef");
+        let read =
+            |machine| crate::config::read("gateway.toml", text, &machine, SystemTime::UNIX_EPOCH).unwrap();
+        assert!(read(machine()).report.problems.is_empty());
+        for (fault, message, help) in [
+            (StoreFault::NoFolder, "does not exist: /data/hg", "`install -d -m 0700 -o USER /data/hg`"),
+            (StoreFault::NotFolder, "is a file: /data/hg", "write `store = "),
+            (
+                StoreFault::FolderDenied,
+                "may not write to the folder of the store: /data/hg",
+                "`chown USER /data/hg`",
+            ),
+            (StoreFault::ReadOnly, "read-only here: /data/hg", "mount a volume"),
+            (StoreFault::Denied, "the store: /data/hg/events.db", "`chown USER /data/hg/events.db*`"),
+        ] {
+            let loaded = read(machine().with_bad_store("/data/hg/events.db", fault));
+            let [problem] = &loaded.report.problems[..] else { panic!("{fault:?}: {:?}", loaded.report) };
+            assert_eq!((problem.code, loaded.report.has_errors()), ("store_unusable", false));
+            assert!(problem.message.ends_with(message), "{}", problem.message);
+            assert!(problem.help.as_deref().is_some_and(|text| text.contains(help)), "{:?}", problem.help);
+        }
+    }
+}
