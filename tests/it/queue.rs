@@ -524,5 +524,5 @@ fn a_drain_delivers_nothing_more_and_loses_nothing() {
     let already = upstream.requests().len();
     let gateway = setup().start();
     wait_until_queued(&gateway, 0);
-    assert!(upstream.requests().len() - already >= 10 - already);
+    assert!(upstream.requests().len() - already >= 10_usize.saturating_sub(already));
 }
