@@ -261,6 +261,10 @@ impl Thread {
 
     /// Takes every step that the scheduler wants now.
     fn step(&mut self) {
+        // An event that comes after a reload is delivered by the new configuration, also if both are noticed at once.
+        if self.in_force.has_changed().unwrap_or(false) {
+            self.renew();
+        }
         while let Some(step) = self.scheduler.step(self.now()) {
             match step {
                 Step::Start(start) => self.start(start),
