@@ -5,16 +5,22 @@
 //!
 //! Three things are not included. The kernel's socket buffers: a container's limit counts them, and they shrink when memory
 //! is short. Heads of upstreams' responses over [`RESPONSE_HEAD`]: the operator controls what the app sends. Requests to
-//! the admin listener's `/verify` and `/state`: only the machine itself may use them.
+//! the admin listener's `/verify`, `/doctor` and `/api`: only the machine itself and operators may use them.
 
 use std::collections::HashSet;
 
 use crate::admission::memory::{FREE_HEAD, with_reserve};
-use crate::config::Config;
+use crate::config::{Config, DeliveryMode};
 use crate::diagnosis::sample::{LONGEST_CONTENT, LONGEST_HEAD};
 use crate::diagnosis::submitter::TOTAL_TOKENS;
 use crate::http1::connection::READ_SIZE;
 use crate::http1::writer::FULL;
+use crate::queue::destination::MOST_READY_BYTES;
+use crate::queue::event::MOST_KEPT_OF_RESPONSE;
+use crate::queue::handle::MOST_HANDED;
+use crate::queue::scheduler::{MOST_BYTES, MOST_DELIVERIES};
+use crate::queue::sqlite;
+use crate::queue::writer::{LARGEST_HANDED, MOST_UNSAVED};
 use crate::telemetry::sink;
 
 const KIB: u64 = 1 << 10;
@@ -57,6 +63,18 @@ pub const RESPONSE: u64 = RESPONSE_HEAD + bytes(FULL) + 2 * bytes(READ_SIZE);
 
 /// A sample under diagnosis, and the copies of its content: 1 MiB decompressed, and others of the sample.
 pub const DIAGNOSIS: u64 = 4 * MIB;
+/// The queue: events in memory, read from the store and handed over; attempts that wait to be recorded while the store fails; the
+/// pages that SQLite keeps; and what is known of deliveries, discarded events and duplicates.
+pub const QUEUE: u64 = MOST_BYTES
+    + MOST_READY_BYTES
+    + bytes(MOST_HANDED) * LARGEST_HANDED
+    + bytes(MOST_UNSAVED) * (bytes(MOST_KEPT_OF_RESPONSE) + KIB)
+    + sqlite::CACHES
+    + bytes(MOST_DELIVERIES) * KIB
+    + 16 * MIB;
+
+/// An attempt to deliver a stored event, besides the event: its task, the request's head and the response.
+pub const ATTEMPT: u64 = 2 * TASK + RESPONSE_HEAD;
 
 /// The allocator's overhead: one part in this many of all that is allocated and freed.
 pub const PACKING: u64 = 8;
@@ -85,6 +103,8 @@ pub struct Footprint {
     pub buffered: u64,
     /// The samples for diagnosis.
     pub diagnoses: u64,
+    /// The queue of stored events; nothing without `[queue]`.
+    pub queue: u64,
 }
 
 impl Footprint {
@@ -116,15 +136,32 @@ impl Footprint {
             connections: packed(connections),
             buffered: packed(with_reserve(config.limits.max_buffered)),
             diagnoses: if config.log.diagnose { packed(kept.saturating_add(DIAGNOSIS)) } else { 0 },
+            queue: if config.queue.is_some() { packed(QUEUE.saturating_add(delivering(config))) } else { 0 },
         }
     }
 
     /// The sum.
     #[must_use]
     pub fn most(&self) -> u64 {
-        let parts = [self.program, self.connections, self.buffered, self.diagnoses];
+        let parts = [self.program, self.connections, self.buffered, self.diagnoses, self.queue];
         parts.into_iter().fold(0, u64::saturating_add)
     }
+}
+
+/// What each destination of stored events may have in memory for itself: an event, however little room is left, and its attempts.
+fn delivering(config: &Config) -> u64 {
+    let storing = config.routes.iter().filter(|route| match route.delivery.mode {
+        DeliveryMode::Direct => false,
+        DeliveryMode::Fallback | DeliveryMode::Queue => true,
+    });
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let of_route = storing.map(|route| {
+        let attempts = ATTEMPT.saturating_mul(count(route.delivery.concurrency.get()));
+        let event = route.max_body.saturating_add(count(config.limits.max_header_bytes));
+        let destinations = count(route.delivery.copies.len()).saturating_add(1);
+        destinations.saturating_mul(attempts.saturating_add(event))
+    });
+    of_route.fold(0, u64::saturating_add)
 }
 
 fn packed(bytes: u64) -> u64 {
@@ -168,6 +205,8 @@ mod tests {
         assert_eq!(small.buffered, 72 * MIB / 8 * 9);
         assert_eq!(small.diagnoses, (8 * 272 * KIB + 4 * MIB) / 8 * 9);
         assert_eq!(small.most(), small.program + small.connections + small.buffered + small.diagnoses);
+        assert_eq!(QUEUE, (128 + 8 + 64 + 48 + 8 + 16) * MIB + 32_000 * KIB);
+        assert_eq!(ATTEMPT, 20 * KIB);
     }
 
     #[test]
@@ -182,6 +221,17 @@ mod tests {
         let admin =
             of("max_connections = 1000", "max_buffered = \"64MiB\"", "[admin]\nlisten = \"127.0.0.1:0\"");
         assert_eq!(admin.program - usual.program, ADMIN);
+        assert_eq!(usual.queue, 0);
+        let store = "[queue]\nstore = \"events.db\"";
+        let queue = of("max_connections = 1000", "max_buffered = \"64MiB\"", store);
+        assert_eq!(queue.queue, QUEUE / 8 * 9);
+        assert_eq!(queue.most() - usual.most(), queue.queue);
+        let route = "[[routes]]\npath = \"/q\"\nupstream = \"http://127.0.0.1:1\"\ndelivery = \"queue\"\nmax_body = \"2MiB\"\n\
+             copies = [\"http://127.0.0.1:2\"]\nconcurrency = 4\n\
+             signature = { scheme = \"propify\", secrets = [{ env = \"KEY\" }] }";
+        let storing = of("max_connections = 1000", "max_buffered = \"64MiB\"", &format!("{store}\n{route}"));
+        let each = 4 * ATTEMPT + 2 * MIB + 16 * KIB;
+        assert_eq!(storing.queue, (QUEUE + 2 * each) / 8 * 9);
     }
 
     #[test]

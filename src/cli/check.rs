@@ -40,13 +40,14 @@ fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
     let (ok, routes, memory, problems) = match load::load(file) {
         Ok(Loaded { config, report }) => {
             let ok = !(asked.strict && is_doubtful(&report));
-            let Footprint { program, connections, buffered, diagnoses } = Footprint::of(&config);
+            let Footprint { program, connections, buffered, diagnoses, queue } = Footprint::of(&config);
             let memory = json!({
                 "most": Footprint::of(&config).most(),
                 "program": program,
                 "connections": connections,
                 "buffered": buffered,
                 "diagnoses": diagnoses,
+                "queue": queue,
             });
             (ok, table::documents(&config.routes), memory, report.to_json())
         }
@@ -64,8 +65,12 @@ fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
 
 /// The most memory that the gateway can use, for operators who limit the process.
 fn memory(footprint: &Footprint) -> String {
+    let queue = match footprint.queue {
+        0 => String::new(),
+        queue => format!(", {} for the queue", in_mib(queue)),
+    };
     format!(
-        "memory: at most {}: {} for the program, {} for connections, {} for bodies and large heads, {} for diagnoses",
+        "memory: at most {}: {} for the program, {} for connections, {} for bodies and large heads, {} for diagnoses{queue}",
         in_mib(footprint.most()),
         in_mib(footprint.program),
         in_mib(footprint.connections),

@@ -24,8 +24,8 @@ use crate::telemetry::histogram::Distribution;
 /// this bounds the small ones.
 const MOST_COMMANDS: usize = 4096;
 
-/// How many handed-over deliveries may wait to be taken. Those that do not fit are read from the store later.
-const MOST_HANDED: usize = 1024;
+/// How many deliveries the writer hands over before they are taken. What does not fit is read from the store later.
+pub const MOST_HANDED: usize = 1024;
 
 /// How many signs that an upstream works may wait for the deliveries. More say the same, and are dropped.
 const MOST_SIGNS: usize = 64;

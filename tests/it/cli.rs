@@ -538,7 +538,7 @@ mod check {
         assert_eq!(route["secrets"], serde_json::json!(["current", "previous"]));
         assert!(document["problems"].is_array());
         let memory = &document["memory"];
-        let parts = ["program", "connections", "buffered", "diagnoses"];
+        let parts = ["program", "connections", "buffered", "diagnoses", "queue"];
         let sum: u64 = parts.iter().map(|part| memory[part].as_u64().unwrap()).sum();
         assert_eq!(memory["most"], sum);
     }

@@ -35,6 +35,7 @@ use crate::queue::time::Time;
 
 pub use lock::OwnerLock;
 pub(crate) use lock::{beside, create};
+pub use schema::CACHES;
 
 /// The length of the write-ahead log in pages that makes a checkpoint follow the commit.
 const LONG_LOG: i32 = 1000;

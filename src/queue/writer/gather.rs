@@ -13,9 +13,8 @@ pub(super) const MOST_COMMANDS: usize = 1024;
 /// The size of the gathered events that ends the gathering. The memory budget bounds these bytes.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 
-/// The most records that are kept while the store fails. Further records are lost, and their deliveries are
-/// made again.
-const MOST_UNSAVED: usize = 16 * 1024;
+/// The most records that are kept while the store fails. Those beyond are lost, and their deliveries made once more.
+pub const MOST_UNSAVED: usize = 16 * 1024;
 
 /// An event that waits for its commit.
 pub(super) struct Waiting {

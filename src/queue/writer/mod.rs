@@ -29,7 +29,8 @@ use crate::queue::store::{
 };
 use crate::queue::store_limits::{Limits, Room, Settings};
 use crate::queue::time::Time;
-use crate::queue::writer::gather::{Completed, Gathered, SetAside, Unsaved, Waiting};
+pub use crate::queue::writer::gather::MOST_UNSAVED;
+use crate::queue::writer::gather::{Completed, Gathered, Unsaved, Waiting};
 use crate::queue::writer::inbox::{Inbox, Woken};
 use crate::runtime::background::{self, Background};
 use crate::runtime::control::Control;
@@ -69,8 +70,8 @@ const FEWER: usize = 8;
 /// The records of one commit while the disk is full. The ballast has room for them.
 const FEW: usize = 64;
 
-/// The largest event that is handed to the deliveries in memory. A larger event is read from the store.
-const LARGEST_HANDED: u64 = 64 << 10;
+/// The largest event that is handed to its delivery in memory. Larger ones are read from the store.
+pub const LARGEST_HANDED: u64 = 64 << 10;
 
 /// The time after which a message is sent to the deliveries again, if they had no room for it.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
