@@ -240,6 +240,17 @@ pub enum XForwarded {
     Overwrite,
 }
 
+impl Config {
+    /// Whether a route stores events, or deduplicates.
+    #[must_use]
+    pub fn needs_store(&self) -> bool {
+        let needs = |delivery: &DeliveryOptions| {
+            delivery.mode != DeliveryMode::Direct || delivery.deduplicate.is_some()
+        };
+        self.routes.iter().any(|route| needs(&route.delivery))
+    }
+}
+
 /// One `[[routes]]`.
 #[derive(Debug)]
 pub struct Route {

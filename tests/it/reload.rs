@@ -263,6 +263,25 @@ fn a_hangup_reloads_at_once_and_says_what_takes_a_restart() {
     assert_eq!(running.ended(), Some(0), "{}", running.seen);
 }
 
+/// A route that has no store could only refuse its events.
+#[test]
+fn a_reload_that_needs_a_store_changes_nothing_if_the_process_has_none() {
+    let upstream = upstream();
+    let mounted = Mounted::new(&upstream, FIRST);
+    let (mut running, address) = mounted.start();
+    let text = fs::read_to_string(mounted.path("gateway.toml")).unwrap();
+    for needs in ["delivery = \"queue\"", "delivery = \"fallback\"", "deduplicate = \"1h\""] {
+        let text = format!("[queue]\nstore = \"events.db\"\n{text}{needs}\n");
+        replace(&mounted.path("gateway.toml"), &text);
+        running.signal("-HUP");
+        let line = running.wait_for("reloaded");
+        assert!(line.contains("\"ERROR\"") && line.contains("restart"), "{line}");
+        assert_eq!(send(address, FIRST).status, 200, "{needs}");
+    }
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+}
+
 fn make_fifo(path: &Path) {
     let _no_such_file = fs::remove_file(path);
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)

@@ -118,6 +118,16 @@ impl<T: FnMut(&Report)> Reloading<T> {
             }
         };
         (self.tell)(&loaded.report);
+        if loaded.config.needs_store() && self.control.queue().is_none() {
+            self.control.reload_failed();
+            let generation = self.control.number();
+            error!(
+                cause,
+                generation,
+                "not reloaded: this configuration stores events, and the process was started without `[queue]`; restart it"
+            );
+            return;
+        }
         match self.control.reload(&loaded.config) {
             Ok(fixed) => {
                 let (generation, routes) = (self.control.number(), loaded.config.routes.len());
