@@ -169,6 +169,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     if version > VERSION {
         return Err(OpenError::Newer(path.to_owned(), version));
     }
+    if is_foreign(&connection, version).map_err(failed)? {
+        return Err(OpenError::Failed(path.to_owned(), "it is the database of another program".into()));
+    }
     set_up(&connection, WRITER).map_err(failed)?;
     migrate(&mut connection, version).map_err(failed)?;
     Ok(connection)
@@ -190,6 +193,16 @@ fn set_up(connection: &Connection, settings: &str) -> rusqlite::Result<()> {
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("pragma user_version", [], |row| row.get(0))
+}
+
+/// Whether another program has made the tables of this database.
+fn is_foreign(connection: &Connection, version: i64) -> rusqlite::Result<bool> {
+    let sql = match version {
+        // A file without a version is a new store, which has no tables.
+        0 => "select count(*) > 0 from sqlite_schema",
+        _ => "select count(*) = 0 from sqlite_schema where type = 'table' and name = 'next_number'",
+    };
+    connection.query_row(sql, [], |row| row.get(0))
 }
 
 /// Migrates the tables from version `from` to the present version, in one transaction.

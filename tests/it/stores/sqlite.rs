@@ -63,6 +63,23 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn the_database_of_another_program_is_refused_and_left_as_it_is() {
+    for version in [0, 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(&folder);
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("create table customer (name text)").unwrap();
+        other.pragma_update(None, "user_version", version).unwrap();
+        drop(other);
+        let before = fs::read(&path).unwrap();
+        let error = open(&path, Check::No).unwrap_err();
+        let OpenError::Failed(_, cause) = &error else { panic!("{error:?}") };
+        assert_eq!(cause.to_string(), "it is the database of another program");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+}
+
+#[test]
 fn only_the_owner_may_read_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = path(&folder);
