@@ -557,6 +557,12 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`]
     fn idle(&mut self) -> Result<(), StoreError>;
+
+    /// Whether the next start finds at the store's address what is committed now. The files of a store can be moved,
+    /// replaced or removed while the process has them open.
+    fn is_in_place(&self) -> bool {
+        true
+    }
 }
 
 /// A read-only view of a store. It reads in short transactions.

@@ -57,7 +57,7 @@ impl fmt::Debug for Limits {
 const BESIDES: u64 = 1024;
 
 /// The size of an ordinary event. A store without room for such an event is full.
-const ORDINARY: u64 = 64 * 1024;
+pub const ORDINARY: u64 = 64 * 1024;
 
 /// The part of `min_free` that must be free on the disk itself: an eighth. The store's log grows and shrinks in it.
 const LOG_PART: u64 = 8;
@@ -83,6 +83,18 @@ pub enum Lack {
     Disk,
     /// The route's `max_queued` is reached.
     Route,
+}
+
+impl Lack {
+    /// The key of the limit.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Store => "max_bytes",
+            Self::Disk => "min_free",
+            Self::Route => "max_queued",
+        }
+    }
 }
 
 impl Room {
@@ -138,12 +150,12 @@ impl Room {
         self.has(needed(sizes).saturating_add(besides), limits).is_err()
     }
 
-    /// Whether the store or its disk has no room for an ordinary event. In a small store, an event of an
-    /// eighth of its size is ordinary.
+    /// The limit at which the store does not take an ordinary event, or one of a small store's size. `None` if the store
+    /// takes one.
     #[must_use]
-    pub fn is_full(&self, limits: &Limits) -> bool {
+    pub fn lack(&self, limits: &Limits) -> Option<Lack> {
         let ordinary = ORDINARY.min(limits.max_bytes.checked_div(8).unwrap_or(0));
-        self.has(ordinary, limits).is_err()
+        self.has(ordinary, limits).err()
     }
 
     fn has(&self, needed: u64, limits: &Limits) -> Result<(), Lack> {

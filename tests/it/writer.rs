@@ -1,8 +1,8 @@
 //! The writer of the queue: when it answers, what it does when its store fails or is full, and what it tells the deliveries.
 
 use std::collections::VecDeque;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,6 +29,8 @@ use crate::support::{PATIENCE, gate};
 #[derive(Clone, Default)]
 struct Faults {
     commits: Arc<Mutex<VecDeque<Fault>>>,
+    /// The most changes that one commit has room for; zero for any number.
+    most_changes: Arc<AtomicUsize>,
     opens: Arc<Mutex<VecDeque<Fault>>>,
     /// The most rows that there is room to remove at once, if that is bounded.
     removes: Arc<Mutex<Option<usize>>>,
@@ -86,7 +88,9 @@ impl Store for Faulty {
         let records = batch.completions.len() + batch.seen.len() + batch.damaged.len() + batch.changes.len();
         let fault = self.faults.commits.lock().unwrap().pop_front().unwrap_or(Fault::None);
         self.faults.note(&format!("commit {}+{records}", batch.events.len()), fault);
+        let most = self.faults.most_changes.load(Ordering::Relaxed);
         match fault {
+            Fault::None if most > 0 && batch.changes.len() > most => Err(StoreError::Full),
             Fault::None => self.memory.commit(batch),
             Fault::Full => Err(StoreError::Full),
             Fault::Failed => Err(StoreError::Failed("a fault of the test".into())),
@@ -419,6 +423,61 @@ fn completions_survive_several_failures_in_their_order() {
     assert_eq!(detail.summary.deliveries[0].attempts, 2);
 }
 
+/// Events are discarded to make room, and many discards need more room than a full disk has.
+#[test]
+fn many_changes_on_a_full_disk_are_made_in_few_at_a_time() {
+    let (mut running, faults) = faulty(limits());
+    let results = running.store_all((0..500).map(make).collect());
+    assert!(results.iter().all(Result::is_ok));
+    faults.most_changes.store(3, Ordering::Relaxed);
+    let queue = running.queue.clone();
+    let discards = (0..500).map(|n| Change::Discard(event("/a", 1_000 + n).id()));
+    assert_eq!(running.wait(queue.change_all(discards)), Ok(vec![1; 500]));
+    faults.most_changes.store(0, Ordering::Relaxed);
+    assert_eq!(running.counts(), (0, 0, 0));
+}
+
+/// What is committed to a file that no path leads to is lost with the process.
+#[test]
+fn nothing_is_acknowledged_while_a_file_of_the_store_is_not_in_its_place() {
+    for name in ["events.db", "events.db-wal", "events.db.lock"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, away) = (folder.path().join(name), folder.path().join("away"));
+        let engine = SqliteEngine::own(&folder.path().join("events.db")).unwrap();
+        let mut running = start(Box::new(engine), limits(), None);
+        running.store(make(0)).unwrap();
+        let first = running.handed_due();
+        fs::rename(&file, &away).unwrap();
+        assert_eq!(running.store(make(1)), Err(Refused::Unavailable), "{name}");
+        assert_eq!(running.queue.health(), Health::Failing, "{name}");
+        fs::copy(&away, &file).unwrap();
+        assert_eq!(running.store(make(1)), Err(Refused::Unavailable), "{name}: a copy is another file");
+        // What was stored before is delivered and recorded.
+        running.complete(first, Next::Delivered);
+        assert_eq!(running.counts(), (0, 1, 0), "{name}");
+        fs::rename(&away, &file).unwrap();
+        running.store(make(2)).unwrap();
+        assert_eq!(running.queue.health(), Health::Well, "{name}");
+    }
+}
+
+#[test]
+fn a_store_that_makes_room_by_itself_is_not_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = SqliteEngine::own(&folder.path().join("events.db")).unwrap();
+    let limits = Limits { max_bytes: 2 << 20, ..limits() };
+    let mut running = start(Box::new(engine), limits, None);
+    for n in 0..300 {
+        let event = event("/a", 1_000).number(n).content([b'a'; 20_000]).make();
+        running.store(event).unwrap();
+        assert_eq!(running.queue.health(), Health::Well, "{n}");
+        let id = running.handed_due();
+        running.complete(id, Next::Delivered);
+        running.counts();
+        assert_eq!(running.queue.health(), Health::Well, "{n}");
+    }
+}
+
 #[test]
 fn a_full_disk_refuses_events_and_still_records_deliveries() {
     let (mut running, faults) = faulty(limits());
@@ -591,7 +650,7 @@ fn what_has_come_before_the_end_is_committed() {
     assert_eq!(running.store(make(1)), Err(Refused::Unavailable));
     assert!(queue.read(|reader| reader.count(&Filter::default(), 9)).is_err());
     // The store has been given up, and all of it is in its file.
-    assert!(std::fs::metadata(folder.path().join("events.db-wal")).map_or(0, |log| log.len()) == 0);
+    assert!(fs::metadata(folder.path().join("events.db-wal")).map_or(0, |log| log.len()) == 0);
     let mut running = start(Box::new(SqliteEngine::own(&path).unwrap()), limits(), None);
     assert_eq!(running.counts(), (0, 1, 0));
 }
@@ -691,7 +750,7 @@ fn a_small_store_on_disk_fills_up_and_empties() {
         }
     }
     assert!((60..105).contains(&taken.len()), "{}", taken.len());
-    let size = || std::fs::metadata(&path).unwrap().len();
+    let size = || fs::metadata(&path).unwrap().len();
     assert!(size() <= 2 << 20, "{}", size());
     for _ in 0..taken.len() {
         let id = running.handed_due();
@@ -728,7 +787,7 @@ fn a_full_disk_loses_nothing_and_is_used_again_within_a_second() {
     let mut longest = Duration::ZERO;
     for round in 0..200 {
         // Another program takes all that is free.
-        let mut file = std::fs::File::create(&filler).unwrap();
+        let mut file = fs::File::create(&filler).unwrap();
         while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
         while store(&mut running, &mut acknowledged) == Ok(()) {}
         // On the full disk, everything can still be delivered and discarded.
@@ -746,7 +805,7 @@ fn a_full_disk_loses_nothing_and_is_used_again_within_a_second() {
             assert!(!matches!(is_there, Ok(None)), "round {round}: {id} is lost");
         }
         drop(file);
-        std::fs::remove_file(&filler).unwrap();
+        fs::remove_file(&filler).unwrap();
         let since = std::time::Instant::now();
         while store(&mut running, &mut acknowledged).is_err() {
             assert!(since.elapsed() < PATIENCE, "round {round}: {:?}", running.queue.health());

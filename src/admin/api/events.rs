@@ -246,7 +246,7 @@ impl Asking<'_> {
             match self.queue.change_all(ids.into_iter().map(Change::Discard)).await {
                 Ok(met) => discarded = met.iter().fold(discarded, |sum, met| sum.saturating_add(*met)),
                 Err(refused) => {
-                    failed = Some(Refusal::unavailable(refused.to_string()));
+                    failed = Some(Refusal::of_change(refused));
                     break;
                 }
             }

@@ -3,6 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::queue::store::Refused;
+
 /// Why a request is not answered as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -33,6 +35,14 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
 
+    /// The store did not make a change.
+    pub(super) fn of_change(refused: Refused) -> Self {
+        match refused {
+            Refused::Full => Self::unavailable(DISK_FULL),
+            Refused::Unavailable => Self::unavailable(refused.to_string()),
+        }
+    }
+
     /// The gateway has no queue.
     pub(super) fn no_queue() -> Self {
         Self { reason: Some("no_queue"), ..Self::not_found(NO_QUEUE) }
@@ -46,6 +56,10 @@ impl Refusal {
         }
     }
 }
+
+/// The message where the disk has no room to record a change.
+const DISK_FULL: &str = "the disk of the queue's store is full, and has no room to record this: remove other files from it, and \
+                         ask again";
 
 /// The message of a gateway without a queue.
 const NO_QUEUE: &str = "this gateway stores no events: add `[queue]` with `store = \"/var/lib/hookgate/events.db\"` \

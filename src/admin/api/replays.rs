@@ -117,7 +117,7 @@ impl Replays {
         changes.push(Change::SaveJob(replay.row(id)));
         if let Err(refused) = queue.change_all(changes).await {
             self.lock().all.remove(&id);
-            return Err(Refusal::unavailable(refused.to_string()));
+            return Err(Refusal::of_change(refused));
         }
         self.spawn(control, queue, id);
         Ok(replay.document(id))
@@ -152,7 +152,7 @@ impl Replays {
             entry.replay.clone()
         };
         let saved = queue.change(Change::SaveJob(replay.row(id))).await;
-        saved.map_err(|refused| Refusal::unavailable(refused.to_string()))?;
+        saved.map_err(Refusal::of_change)?;
         Ok(replay.document(id))
     }
 
@@ -226,7 +226,7 @@ impl Replays {
         }
         changes.push(Change::SaveJob(replay.row(id)));
         let met = queue.change_all(changes).await;
-        let met = met.map_err(|refused| Refusal::unavailable(refused.to_string()))?;
+        let met = met.map_err(Refusal::of_change)?;
         let gone = met.iter().take(events.len()).filter(|met| **met == 0).count();
         let mut inner = self.lock();
         if let Some(entry) = inner.all.get_mut(&id) {

@@ -40,7 +40,7 @@ impl Asking<'_> {
     ) -> Result<Value, Refusal> {
         let routes = self.named(&named)?;
         let met = self.queue.change_all(routes.iter().cloned().map(change)).await;
-        let met = met.map_err(|refused| Refusal::unavailable(refused.to_string()))?;
+        let met = met.map_err(Refusal::of_change)?;
         let changed = met.iter().fold(0_u64, |sum, met| sum.saturating_add(*met));
         let model = named.model.as_deref();
         info!(who = %self.who, route = named.route, model, changed, "deliveries of a route were {what}");

@@ -9,6 +9,7 @@ mod counts;
 mod error;
 mod list;
 mod lock;
+mod place;
 mod names;
 mod purge;
 mod reader;
@@ -26,6 +27,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::queue::sqlite::commit::{Memory, Work};
 use crate::queue::sqlite::error::store_error;
+use crate::queue::sqlite::place::Place;
 use crate::queue::sqlite::reader::SqliteReader;
 use crate::queue::sqlite::value::number;
 use crate::queue::store::{
@@ -60,6 +62,7 @@ pub struct Sqlite {
     /// The writer's state in memory. `None` after a failed transaction.
     memory: Option<Memory>,
     log: PathBuf,
+    place: Place,
     /// The pages of the write-ahead log after the last commit.
     log_pages: Arc<AtomicI32>,
 }
@@ -108,7 +111,9 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(failed)?;
         let log = beside(path, "-wal");
-        Ok(Self { lock: Arc::clone(lock), connection, memory: Some(memory), log, log_pages })
+        // SQLite has made the log by now.
+        let place = Place::of([path.to_owned(), log.clone(), beside(path, ".lock")]);
+        Ok(Self { lock: Arc::clone(lock), connection, memory: Some(memory), log, place, log_pages })
     }
 
     /// Runs `work` in one transaction. Returns when the transaction is on disk.
@@ -212,6 +217,10 @@ impl Store for Sqlite {
             self.connection.busy_timeout(schema::PATIENCE)
         };
         all().map_err(store_error)
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.place.is_unchanged()
     }
 }
 

@@ -7,7 +7,7 @@
 mod gather;
 mod inbox;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::io;
 use std::mem;
@@ -27,7 +27,7 @@ use crate::queue::store::{
     Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
     Retention, Settled, Statistics, Store, StoreError,
 };
-use crate::queue::store_limits::{Limits, Room, Settings};
+use crate::queue::store_limits::{Lack, Limits, ORDINARY, Room, Settings};
 use crate::queue::time::Time;
 pub use crate::queue::writer::gather::MOST_UNSAVED;
 use crate::queue::writer::gather::{Completed, Gathered, Unsaved, Waiting};
@@ -60,6 +60,9 @@ const RECLAIM_STEPS: usize = 20;
 
 /// The pause after an attempt to make room has failed.
 const RECLAIM_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long the log says nothing more of a route that is full.
+const TELL_ROUTE: Duration = Duration::from_secs(60);
 
 /// The time between two checks of whether a full disk has room again.
 const FULL_INTERVAL: Duration = Duration::from_millis(200);
@@ -112,6 +115,14 @@ pub struct Writer {
     untold: BTreeSet<Destination>,
     /// Whether the disk was full and the ballast was removed.
     is_short: bool,
+    /// Whether the removal of delivered content made too little room.
+    reclaimed_in_vain: bool,
+    /// The limit that is reached, while the store is full.
+    lack: Option<Lack>,
+    /// Whether the store's files were not at their place when last looked at.
+    was_away: bool,
+    /// When the log last said that a route is full.
+    told_routes: BTreeMap<RouteName, Instant>,
     reclaim_at: Instant,
     purge_at: Instant,
     notices: RemovalNotices,
@@ -191,6 +202,10 @@ impl Writer {
             health: Health::Failing,
             untold: BTreeSet::new(),
             is_short: false,
+            reclaimed_in_vain: false,
+            lack: None,
+            was_away: false,
+            told_routes: BTreeMap::new(),
             reclaim_at: now,
             purge_at: now,
             notices: RemovalNotices::default(),
@@ -398,13 +413,12 @@ impl Writer {
         if waiting.is_empty() {
             return Ok(waiting);
         }
-        let sizes = waiting.iter().map(|waiting| waiting.event.size()).fold(0, u64::saturating_add);
-        if self.lacks(sizes, waiting.len())
-            && let Err(error) = self.reclaim(sizes, waiting.len())
-        {
-            return Err((waiting, error));
+        if self.is_away() {
+            self.set_health(Health::Failing);
+            waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Unavailable));
+            return Ok(Vec::new());
         }
-        if self.is_short {
+        if self.is_short && !self.restore_ballast() {
             waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
             return Ok(Vec::new());
         }
@@ -414,7 +428,12 @@ impl Writer {
         for waiting in waiting {
             match room.take(&waiting.event.info().route, waiting.event.size(), &self.limits) {
                 Ok(()) => admitted.push(waiting),
-                Err(_lack) => waiting.refuse(Refused::Full),
+                Err(lack) => {
+                    if lack == Lack::Route {
+                        self.tell_route(&waiting.event.info().route);
+                    }
+                    waiting.refuse(Refused::Full);
+                }
             }
         }
         Ok(admitted)
@@ -449,9 +468,8 @@ impl Writer {
                 Ok(statistics) => self.statistics = statistics,
                 Err(error) => unless_full(error)?,
             }
-            // The log is empty now, and free pages may be the disk's again.
-            self.disk.as_mut().into_iter().for_each(Disk::measure_again);
-            if !self.lacks(sizes, events) {
+            if !Room::of(&self.statistics, None).lacks(sizes, events, &self.limits) {
+                self.reclaimed_in_vain = false;
                 return Ok(());
             }
             match removed {
@@ -462,6 +480,7 @@ impl Writer {
             }
         }
         self.reclaim_at = later(RECLAIM_INTERVAL);
+        self.reclaimed_in_vain = true;
         Ok(())
     }
 
@@ -475,16 +494,27 @@ impl Writer {
                 warn!("the disk of the queue's store is full: the ballast was removed to record deliveries");
             }
         }
-        let mut gathered = Gathered::of_changes(changes);
+        // Changes need room as well, so that few are made at once.
+        let (mut changes, mut at_once) = (changes, FEW);
         loop {
+            let rest = changes.split_off(at_once.min(changes.len()));
+            let mut gathered = Gathered::of_changes(changes);
+            changes = rest;
             match self.write(&gathered, FEW) {
-                Ok(Some(committed)) => self.answer(mem::take(&mut gathered), committed),
+                Ok(Some(committed)) => self.answer(gathered, committed),
                 Ok(None) => break,
+                Err(StoreError::Full) if gathered.changes.len() > 1 => {
+                    at_once = gathered.changes.len() / 2;
+                    gathered.changes.append(&mut changes);
+                    changes = gathered.changes;
+                }
                 Err(StoreError::Full) => {
+                    gathered.changes.append(&mut changes);
                     gathered.refuse(Refused::Full);
                     break;
                 }
                 Err(StoreError::Failed(error)) => {
+                    gathered.changes.append(&mut changes);
                     self.fail(gathered, error);
                     break;
                 }
@@ -580,14 +610,55 @@ impl Writer {
         }
         let free = self.disk.as_mut().and_then(Disk::free);
         self.end.set_disk_free(free);
-        let is_full = self.is_short || Room::of(&self.statistics, free).is_full(&self.limits);
-        self.set_health(if is_full { Health::Full } else { Health::Well });
+        if self.is_away() {
+            self.set_health(Health::Failing);
+            return;
+        }
+        let room = Room::of(&self.statistics, free).lack(&self.limits);
+        let lack = match room {
+            None => {
+                self.reclaimed_in_vain = false;
+                self.is_short.then_some(Lack::Disk)
+            }
+            // The content of delivered events is removed when an event needs the room.
+            Some(Lack::Store) if !self.reclaimed_in_vain => self.is_short.then_some(Lack::Disk),
+            Some(lack) => Some(lack),
+        };
+        self.lack = lack;
+        self.set_health(if lack.is_some() { Health::Full } else { Health::Well });
+    }
+
+    /// Whether the files of the open store are no longer at their place: a restart would not find what is committed now.
+    fn is_away(&mut self) -> bool {
+        let is_away = self.store.as_ref().is_some_and(|store| !store.is_in_place());
+        if is_away && !self.was_away {
+            error!(
+                "the files of the queue's store were moved, replaced or removed while they are in use: new events are refused \
+                 until the files are back; events that are stored are still delivered from the open files"
+            );
+        }
+        self.was_away = is_away;
+        is_away
+    }
+
+    /// Logs that a route has reached its `max_queued`, at most once in a while.
+    fn tell_route(&mut self, route: &RouteName) {
+        let now = Instant::now();
+        let told = self.told_routes.get(route);
+        if told.is_none_or(|told| now.saturating_duration_since(*told) >= TELL_ROUTE) {
+            self.told_routes.insert(route.clone(), now);
+            warn!(%route, limit = Lack::Route.key(), "the queue of a route is full: new events of the route are refused");
+        }
     }
 
     fn set_health(&mut self, health: Health) {
         if self.health != health {
             match health {
-                Health::Full => warn!("the queue is full: new events are refused"),
+                Health::Full => {
+                    let (limit, bytes) = (self.lack.map(Lack::key), self.statistics.bytes);
+                    let free = self.disk.as_mut().and_then(Disk::free);
+                    warn!(limit, bytes, free, "the queue is full: new events are refused");
+                }
                 Health::Well => info!("the queue takes events"),
                 // The failure was logged before.
                 Health::Failing => {}
@@ -618,6 +689,10 @@ impl Writer {
             if self.is_short && self.restore_ballast() {
                 info!("the disk of the queue's store has room again");
             }
+            if self.reclaimed_in_vain && let Err(error) = self.reclaim(ORDINARY, 1) {
+                self.fail(Gathered::default(), error);
+                return;
+            }
             self.judge();
             if !self.unsaved.is_empty() {
                 self.commit(Gathered::default());
@@ -625,6 +700,7 @@ impl Writer {
         }
         if at >= self.purge_at {
             self.purge();
+            self.judge();
         }
         if at >= self.notice_at {
             self.notice_at = later(NOTICE_INTERVAL);
