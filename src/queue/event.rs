@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::admission::client::ClientAddress;
 use crate::message::head::RequestHead;
 use crate::queue::id::EventId;
+use crate::queue::stored_head;
 use crate::queue::time::Time;
 use crate::signature::AuthenticRequest;
 use crate::upstream::error::ForwardError;
@@ -193,7 +194,7 @@ impl Event {
             origin,
             event: Some(id),
         };
-        let head = compose(request.head(), forward, &info);
+        let head = stored_head::without_tokens(request.verifier(), compose(request.head(), forward, &info));
         let (received_head, content) = request.into_parts();
         let info = EventInfo {
             id,

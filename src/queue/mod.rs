@@ -27,5 +27,6 @@ pub mod scheduler;
 pub mod sqlite;
 pub mod store;
 pub mod store_limits;
+pub mod stored_head;
 pub mod time;
 pub mod writer;

@@ -12,12 +12,13 @@ use memchr::memchr;
 
 use crate::message::head::is_same_name;
 use crate::queue::event::StoredEvent;
+use crate::queue::stored_head;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::scheme::Scheme;
 use crate::signature::sign::{Signature, Stamp};
 use crate::signature::{Context, Fields, Verifier};
 
-/// The head of a stored event with a new signature. Only [`refreshed`] makes it.
+/// The head of a stored event with a new signature, or with its shared token. Only [`refreshed`] and [`restored`] make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshedHead(Vec<u8>);
 
@@ -60,6 +61,12 @@ pub fn refreshed(
     let stamp = Stamp { timestamp: None, id: id.as_deref() };
     let signature = verifier.signature(Some(&info.secret), &context, stamp, event.content()).ok()?;
     replace(event.head(), scheme, &signature)
+}
+
+/// The head of an event with the shared token that its sender wrote into it. `None` if the stored head is the forwarded head.
+#[must_use]
+pub fn restored(verifier: &Verifier, event: &StoredEvent) -> Option<RefreshedHead> {
+    stored_head::with_tokens(verifier, event.head()).map(RefreshedHead)
 }
 
 /// The head with its signature lines replaced by those of the new signature.

@@ -22,6 +22,7 @@ pub mod private_key;
 pub mod probe;
 pub mod scheme;
 pub mod secret;
+pub mod shared_token;
 pub mod sign;
 pub mod template;
 pub mod window;

@@ -39,7 +39,7 @@ pub struct StoredAnswer {
 pub struct StoredDelivery {
     /// The event.
     pub event: StoredEvent,
-    /// The head to send instead of the stored head, if a new signature was made.
+    /// The head to send instead of the stored head, if a new signature was made or the stored head lacks a shared token.
     pub head: Option<RefreshedHead>,
     /// The event's part of the memory budget. Empty if the scheduler of deliveries bounds the memory.
     pub memory: Reservation,

@@ -90,6 +90,37 @@ fn a_stored_event_is_acknowledged_with_its_id_and_delivered_byte_for_byte() {
     wait_until_queued(&gateway, 0);
 }
 
+/// The token of GitLab is the key itself.
+#[test]
+fn a_shared_token_reaches_the_app_and_is_in_no_file_of_the_store() {
+    const TOKEN: &str = "a-shared-token-for-this-test";
+    let folder = Arc::new(TempDir::new().unwrap());
+    let failed = AtomicBool::new(false);
+    let upstream = Upstream::with_oracle(Oracle::default().observing(), move |connection| {
+        while connection.request().is_some() {
+            connection.send(if failed.swap(true, Ordering::SeqCst) { OK } else { BROKEN });
+        }
+    });
+    let gateway = gateway()
+        .queue_in(&folder, FAST)
+        .signature(&format!("scheme = \"gitlab\"\nsecrets = [{{ value = \"{TOKEN}\" }}]"))
+        .route_with(PATH, &upstream.url(), QUEUE)
+        .start();
+    let response = exchange(&gateway, &unsigned(FIXTURE).line(format!("X-Gitlab-Token: {TOKEN}")));
+    assert_eq!(response.status, 202);
+    // The first delivery is of the event in memory, and the second one of the record.
+    upstream.wait_for(2);
+    wait_until_queued(&gateway, 0);
+    for request in upstream.requests() {
+        assert_eq!(request.values("x-gitlab-token"), [TOKEN.as_bytes().to_vec()]);
+    }
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()), "{}", path.display());
+    }
+}
+
 #[test]
 fn an_event_is_delivered_when_the_app_is_up_again_with_one_id_in_all_attempts() {
     let (upstream, is_up) = mendable();

@@ -8,6 +8,7 @@ use super::filter::{millis, written};
 use super::live_state::{LiveState, Seen, of_event};
 use crate::queue::event::{Attempt, RouteName, StoredEvent, Upstream};
 use crate::queue::store::{Class, DeliverySummary, Detail, Summary};
+use crate::queue::stored_head;
 
 /// Whether the document of an event has its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +163,7 @@ fn fields(head: &[u8]) -> Value {
         let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii();
         let name = String::from_utf8_lossy(name);
         match std::str::from_utf8(value) {
-            Ok(value) => json!({ "name": name, "value": value }),
+            Ok(value) => json!({ "name": name, "value": stored_head::shown(value) }),
             Err(_binary) => json!({ "name": name, "base64": STANDARD.encode(value) }),
         }
     });

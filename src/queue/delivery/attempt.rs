@@ -13,7 +13,7 @@ use crate::queue::circuit::Kind;
 use crate::queue::destination::End;
 use crate::queue::event::{Attempt, AttemptOutcome, StoredEvent};
 use crate::queue::id::EventId;
-use crate::queue::refresh::{RefreshedHead, is_late, refreshed};
+use crate::queue::refresh::{RefreshedHead, is_late, refreshed, restored};
 use crate::queue::retry::{Ended, retry_after};
 use crate::queue::scheduler::Start;
 use crate::queue::store::{Class, DeliveryId, Destination};
@@ -76,7 +76,8 @@ pub(super) async fn attempt(view: Rc<View>, start: Start, memory: Reservation, b
     Attempted { destination, address, id, event: event_id, class, attempts, since, kind, began, took, result }
 }
 
-/// The head with a new signature, if the route asks for one and the delivery is late.
+/// The head to send instead of the stored head: with a new signature if the route asks for one and the delivery is late, or with the
+/// shared token.
 fn new_head(
     route: &DeliveryRoute,
     event: &StoredEvent,
@@ -84,9 +85,10 @@ fn new_head(
     now: SystemTime,
 ) -> Option<RefreshedHead> {
     if !route.options.refresh_signature || !is_late(&route.verifier, event, was_tried, now) {
-        return None;
+        return restored(&route.verifier, event);
     }
     refreshed(&route.verifier, route.public_url.as_deref(), event, now)
+        .or_else(|| restored(&route.verifier, event))
 }
 
 impl Attempted {

@@ -689,7 +689,9 @@ impl Writer {
             if self.is_short && self.restore_ballast() {
                 info!("the disk of the queue's store has room again");
             }
-            if self.reclaimed_in_vain && let Err(error) = self.reclaim(ORDINARY, 1) {
+            if self.reclaimed_in_vain
+                && let Err(error) = self.reclaim(ORDINARY, 1)
+            {
                 self.fail(Gathered::default(), error);
                 return;
             }

@@ -1,0 +1,55 @@
+//! Pure. Shared tokens in stored values. A shared token is the key itself, so a stored value has a mark in its place.
+
+use super::algorithm::Algorithm;
+use super::verifier::Verifier;
+
+/// The byte before and behind the name of a secret in a mark. No field value has this byte (RFC 9110, section 5.5).
+pub(crate) const MARK: u8 = 0;
+
+impl Verifier {
+    /// The value of an authentic request's signature field, with a mark in place of each shared token. `None` if the scheme
+    /// has no shared tokens.
+    #[must_use]
+    pub fn without_tokens(&self, value: &[u8]) -> Option<Vec<u8>> {
+        if self.scheme().algorithm != Algorithm::Token {
+            return None;
+        }
+        let mut out = Vec::with_capacity(value.len());
+        let mut rest = value;
+        while let Some((first, behind)) = rest.split_first() {
+            // The value has been verified, so the time of this comparison tells its sender nothing.
+            let tokens = self.keys.iter().filter_map(|key| Some((&key.name, key.mac.token()?.expose())));
+            let here = tokens.filter(|(_, token)| !token.is_empty() && rest.starts_with(token));
+            match here.max_by_key(|(_, token)| token.len()) {
+                Some((name, token)) => {
+                    out.extend_from_slice(&[&[MARK], name.as_bytes(), &[MARK]].concat());
+                    rest = rest.get(token.len()..).unwrap_or_default();
+                }
+                None => {
+                    out.push(*first);
+                    rest = behind;
+                }
+            }
+        }
+        Some(out)
+    }
+
+    /// The value with the shared tokens in place of their marks. If a secret is no longer in the configuration, its mark
+    /// becomes the token of the first secret. A mark becomes nothing if the scheme has no shared tokens.
+    #[must_use]
+    pub fn with_tokens(&self, value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(value.len().saturating_add(64));
+        let mut is_name = false;
+        for part in value.split(|byte| *byte == MARK) {
+            if is_name {
+                let named = self.keys.iter().find(|key| key.name.as_bytes() == part);
+                let token = named.or(self.keys.first()).and_then(|key| key.mac.token());
+                out.extend_from_slice(token.map(|token| token.expose()).unwrap_or_default());
+            } else {
+                out.extend_from_slice(part);
+            }
+            is_name = !is_name;
+        }
+        out
+    }
+}
