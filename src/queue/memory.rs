@@ -332,7 +332,17 @@ impl Tables {
             }
             Change::Replay(id) => {
                 let event = self.find(*id).filter(|(_, row)| row.bytes.is_some()).map(|(event, _)| event);
-                u64::from(event.map(|event| self.replay(event, now)).is_some())
+                u64::from(event.map(|event| self.replay(event, now, |_destination| true)).is_some())
+            }
+            Change::ReplayDead(id) => {
+                let event = self.find(*id).filter(|(_, row)| row.bytes.is_some()).map(|(event, _)| event);
+                let dead: BTreeSet<Destination> = event.map_or_else(BTreeSet::new, |event| {
+                    let dead = self.of_event(event).filter(|(_, d)| matches!(d.state, State::Dead(_)));
+                    dead.map(|(_, delivery)| delivery.destination.clone()).collect()
+                });
+                let event = event.filter(|_| !dead.is_empty());
+                let to = |destination: &Destination| dead.contains(destination);
+                u64::from(event.map(|event| self.replay(event, now, to)).is_some())
             }
             Change::Discard(id) => {
                 let event = self.find(*id).map(|(event, _)| event);
@@ -346,14 +356,14 @@ impl Tables {
         }
     }
 
-    fn replay(&mut self, event: u64, now: Time) {
+    fn replay(&mut self, event: u64, now: Time, to: impl Fn(&Destination) -> bool) {
         let all: Vec<_> = self.of_event(event).map(|(id, delivery)| (id, delivery.clone())).collect();
         let destinations: BTreeSet<&Destination> = all.iter().map(|(_, d)| &d.destination).collect();
         // In the order of each destination's first delivery, which is the order of the route's upstreams.
         let mut destinations: Vec<_> = destinations.into_iter().collect();
         let first = |destination: &Destination| all.iter().position(|(_, d)| d.destination == *destination);
         destinations.sort_by_key(|destination| first(destination));
-        for destination in destinations {
+        for destination in destinations.into_iter().filter(|destination| to(destination)) {
             self.ready.insert(destination.clone());
             let of = || all.iter().filter(|(_, delivery)| delivery.destination == *destination);
             if let Some((id, _)) = of().find(|(_, delivery)| delivery.state == State::Queued) {

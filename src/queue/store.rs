@@ -165,6 +165,8 @@ pub enum Change {
     /// that time already, so that no two budgets have the same. For the others a new delivery is made, which takes the place of
     /// a dead letter.
     Replay(EventId),
+    /// As [`Self::Replay`], but only to those upstreams for which the event is a dead letter.
+    ReplayDead(EventId),
     /// Removes the event, with all its deliveries.
     Discard(EventId),
     /// Writes the row of a job. It replaces an earlier row with the same id.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::filter::written;
 use crate::queue::id::EventId;
-use crate::queue::store::{Filter, Job};
+use crate::queue::store::{Change, Filter, Job};
 use crate::queue::time::Time;
 
 /// The rate of a replay that names none, in events a second.
@@ -110,6 +110,15 @@ impl Replay {
         self.cursor.as_deref().and_then(|id| id.parse().ok())
     }
 
+    /// What is done with an event. Dead letters are sent again to the upstreams that they are dead letters of: other upstreams
+    /// may have the event already.
+    pub(super) fn change(&self, event: EventId) -> Change {
+        match self.filter.state.as_deref() {
+            Some("dead") => Change::ReplayDead(event),
+            Some(_) | None => Change::Replay(event),
+        }
+    }
+
     /// How many events a step has.
     pub(super) fn step(&self) -> usize {
         let step = (self.rate / 5).clamp(1, MOST_IN_STEP);
@@ -209,6 +218,19 @@ mod tests {
             Replay::new(filter, 1, String::new(), 0, false, Time::from_millis(1000)).filter.until,
             Some(500)
         );
+    }
+
+    #[test]
+    fn dead_letters_are_sent_again_only_where_they_are_dead_letters() {
+        let event = EventId::from_bytes([1; 16]);
+        for (state, want) in [
+            (None, Change::Replay(event)),
+            (Some("delivered"), Change::Replay(event)),
+            (Some("dead"), Change::ReplayDead(event)),
+        ] {
+            let filter = Filter { state: state.map(str::to_owned), ..Filter::default() };
+            assert_eq!(Replay { filter, ..replay(1) }.change(event), want);
+        }
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl Replays {
         let events = store::read(queue, move |store| store.ids(&filter, cursor, most)).await?;
         let _writing = writing.lock().await;
         let Some((mut replay, _, _)) = self.running(id) else { return Ok(0) };
-        let mut changes: Vec<_> = events.iter().map(|event| Change::Replay(*event)).collect();
+        let mut changes: Vec<_> = events.iter().map(|event| replay.change(*event)).collect();
         match events.last() {
             // The row says what was sent before it. Where it says less, because the process has ended between two commits,
             // a few events are sent twice.

@@ -379,7 +379,19 @@ impl<'w> Work<'w> {
             }
             Change::Replay(id) => {
                 let Some((event, true)) = self.find_event(id.as_bytes())? else { return Ok(0) };
-                self.replay(event, *id)?;
+                let all = self.of_event(event)?;
+                self.replay(event, *id, &all, |_destination| true)?;
+                Ok(1)
+            }
+            Change::ReplayDead(id) => {
+                let Some((event, true)) = self.find_event(id.as_bytes())? else { return Ok(0) };
+                let all = self.of_event(event)?;
+                let dead = all.iter().filter(|delivery| matches!(delivery.state, State::Dead(_)));
+                let dead: BTreeSet<_> = dead.map(|delivery| delivery.destination).collect();
+                if dead.is_empty() {
+                    return Ok(0);
+                }
+                self.replay(event, *id, &all, |destination| dead.contains(&destination))?;
                 Ok(1)
             }
             Change::Discard(id) => {
@@ -431,14 +443,19 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    fn replay(&mut self, event: i64, id: EventId) -> rusqlite::Result<()> {
-        let all = self.of_event(event)?;
-        if let Some((_, at)) = finished(&all) {
+    fn replay(
+        &mut self,
+        event: i64,
+        id: EventId,
+        all: &[Stored],
+        to: impl Fn(i64) -> bool,
+    ) -> rusqlite::Result<()> {
+        if let Some((_, at)) = finished(all) {
             removal::unfinish(self.connection, at, event)?;
         }
         let mut seen = BTreeSet::new();
         for destination in all.iter().map(|delivery| delivery.destination) {
-            if !seen.insert(destination) {
+            if !to(destination) || !seen.insert(destination) {
                 continue;
             }
             self.ready.insert(destination);

@@ -105,6 +105,7 @@ impl Run {
             0 => Change::Pause(route(path, model)),
             1 | 2 => Change::Resume(route(path, model)),
             3 => Change::Discard(*self.random.of(&self.events)?),
+            4 | 5 => Change::ReplayDead(*self.random.of(&self.events)?),
             _ => Change::Replay(*self.random.of(&self.events)?),
         })
     }

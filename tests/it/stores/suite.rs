@@ -37,6 +37,7 @@ on_every_engine! {
     a_request_that_was_forwarded_directly_is_a_retry,
     nothing_of_a_paused_route_is_due,
     a_replay_of_a_delivered_event_is_a_new_delivery_with_a_fresh_budget,
+    a_replay_of_dead_letters_is_made_only_where_they_are_dead_letters,
     a_replay_takes_the_place_of_a_dead_letter_and_keeps_its_attempts,
     a_replay_of_a_queued_event_makes_it_due_and_does_not_double_it,
     a_failure_of_an_earlier_budget_neither_ends_nor_delays_a_replay,
@@ -340,6 +341,25 @@ fn a_replay_of_a_delivered_event_is_a_new_delivery_with_a_fresh_budget(place: &P
     assert_eq!(opened.change(4_000, Change::Replay(make.id())), 0);
     assert_eq!(opened.change(4_000, Change::Replay(event("/a", 7).id())), 0);
     assert!(opened.reader.detail(make.id()).unwrap().unwrap().event.is_none());
+}
+
+fn a_replay_of_dead_letters_is_made_only_where_they_are_dead_letters(place: &Place) {
+    let mut opened = place.open();
+    let make = event("/a", 1_000).copy("http://c");
+    let stored = opened.store(1_000, &[&make.make()]).remove(0);
+    opened.complete(1_100, stored[0], Next::Delivered);
+    assert_eq!(opened.change(1_200, Change::ReplayDead(make.id())), 0, "it is no dead letter yet");
+    opened.complete(1_300, stored[1], Next::Dead(DeadCause::Refused));
+    assert_eq!(opened.change(2_000, Change::ReplayDead(make.id())), 1);
+    assert_eq!(opened.due_ids("/a", Class::Replay, 2_000), []);
+    let copies = opened.ask(&copy("/a", "http://c"), Class::Replay, 2_000, &[], 9, u64::MAX);
+    opened.complete(2_100, copies.deliveries[0].id, Next::Delivered);
+    assert_eq!(opened.page(&Filter::default())[0].deliveries.len(), 2);
+    // What is delivered is not sent again, and is removed in time.
+    assert_eq!(opened.change(2_200, Change::ReplayDead(make.id())), 0);
+    assert_eq!(opened.store.purge(Time::from_millis(2_200), retention(0, 100, 100), 9).unwrap(), 1);
+    assert_eq!(opened.change(2_300, Change::ReplayDead(make.id())), 0);
+    assert_eq!(opened.change(2_300, Change::ReplayDead(event("/a", 7).id())), 0);
 }
 
 fn a_replay_takes_the_place_of_a_dead_letter_and_keeps_its_attempts(place: &Place) {

@@ -371,9 +371,11 @@ fn write(
                 match change {
                     Change::Pause(route) => rows.paused.push(route),
                     Change::Resume(route) => rows.paused.retain(|paused| *paused != route),
-                    Change::Replay(_) | Change::Discard(_) | Change::SaveJob(_) | Change::RemoveJob(_) => {
-                        panic!("not in these tests")
-                    }
+                    Change::Replay(_)
+                    | Change::ReplayDead(_)
+                    | Change::Discard(_)
+                    | Change::SaveJob(_)
+                    | Change::RemoveJob(_) => panic!("not in these tests"),
                 }
                 let statistics = Statistics { paused: rows.paused.clone(), ..Statistics::default() };
                 drop(rows);
