@@ -61,6 +61,8 @@ pub enum Rejection {
     QueueFull,
     /// The store fails.
     QueueUnavailable,
+    /// On a route that deduplicates, the first delivery of an equal event takes longer than `response_timeout`.
+    EqualUnderWay,
 }
 
 /// The part of a refusal that the sender gets.
@@ -242,6 +244,14 @@ impl Rejection {
                     "queue_unavailable"
                 )
             }
+            Self::EqualUnderWay => {
+                public!(
+                    "An equal event is being delivered; try again",
+                    503,
+                    QueueUnavailable,
+                    "queue_unavailable"
+                )
+            }
         }
     }
 
@@ -251,6 +261,9 @@ impl Rejection {
         match self {
             Self::Malformed(what) | Self::Ambiguous(what) | Self::MalformedContent(what) => Some(what),
             Self::ModelMismatch(why) => why.map(NoModel::as_str),
+            Self::EqualUnderWay => {
+                Some("the first delivery of an equal event takes longer than response_timeout")
+            }
             Self::TargetTooLong
             | Self::HeadTooLarge
             | Self::HeadTimeout
@@ -299,7 +312,8 @@ impl Rejection {
             | Self::UpstreamFailed
             | Self::UpstreamTimeout
             | Self::QueueFull
-            | Self::QueueUnavailable => false,
+            | Self::QueueUnavailable
+            | Self::EqualUnderWay => false,
         }
     }
 
@@ -321,7 +335,7 @@ impl Rejection {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature")))
             }
             Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
-            Self::QueueFull | Self::QueueUnavailable => {
+            Self::QueueFull | Self::QueueUnavailable | Self::EqualUnderWay => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("10")))
             }
             Self::Malformed(_)
@@ -399,6 +413,7 @@ mod tests {
             Rejection::UpstreamTimeout,
             Rejection::QueueFull,
             Rejection::QueueUnavailable,
+            Rejection::EqualUnderWay,
         ]
     }
 
@@ -433,6 +448,8 @@ mod tests {
             (502, "upstream_failed"),
             (504, "upstream_timeout"),
             (503, "queue_full"),
+            (503, "queue_unavailable"),
+            // An equal event is under way.
             (503, "queue_unavailable"),
         ];
         assert_eq!(rows, want);

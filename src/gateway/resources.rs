@@ -95,7 +95,7 @@ pub trait Resources {
     /// Claims an event. If an equal event is under way, waits at most `patience` for its outcome.
     ///
     /// # Errors
-    /// [`Refused`]: the outcome did not come in time, or the store does not answer.
+    /// [`Refused`]: the store does not answer.
     fn claim(
         &self,
         route: &RouteName,
@@ -134,6 +134,8 @@ pub enum Claimed<C> {
     First(C),
     /// An equal event was delivered or stored within the route's time.
     Duplicate,
+    /// The first delivery of an equal event is still under way.
+    UnderWay,
 }
 
 /// The provisional claim of the first event of its kind. Dropping the claim means that the event was neither

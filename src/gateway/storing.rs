@@ -56,6 +56,7 @@ pub(super) async fn serve<R: Resources, C: Content>(
     let claim = match duplicate {
         Some(key) => match resources.claim(&route.name, key, route.response_timeout).await? {
             Claimed::First(claim) => Some(claim),
+            Claimed::UnderWay => return Err(Rejection::EqualUnderWay),
             Claimed::Duplicate => {
                 record.reason = Some(Reason::Duplicate);
                 return Ok(Served::Own(Acknowledgement::of_duplicate(&route.delivery)));
