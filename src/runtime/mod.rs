@@ -5,6 +5,7 @@ pub mod control;
 pub mod deadline;
 pub mod error;
 pub mod front_end;
+mod held_events;
 pub mod process;
 pub mod queue_threads;
 pub mod reload;
@@ -113,6 +114,7 @@ pub fn start_with(
         handle.workers.push(started.map_err(StartError::Thread)?);
     }
     handle.control.set_ready(handle.addresses.clone());
+    held_events::tell(&control);
     Ok(handle)
 }
 

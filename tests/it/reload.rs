@@ -282,6 +282,30 @@ fn a_reload_that_needs_a_store_changes_nothing_if_the_process_has_none() {
     assert_eq!(running.ended(), Some(0), "{}", running.seen);
 }
 
+#[test]
+fn a_reload_that_holds_events_says_so_and_a_start_says_it_again() {
+    let upstream = upstream();
+    let mounted = Mounted::new(&upstream, FIRST);
+    let text = fs::read_to_string(mounted.path("gateway.toml")).unwrap();
+    // Nothing listens there.
+    let away = text.replace(&upstream.url(), "http://127.0.0.1:1");
+    let queue = "[queue]\nstore = \"events.db\"\nmin_free = 1\n";
+    let stores = format!("{queue}{away}delivery = \"queue\"\n");
+    replace(&mounted.path("gateway.toml"), &stores);
+    let (mut running, address) = mounted.start();
+    assert_eq!(send(address, FIRST).status, 202);
+    replace(&mounted.path("gateway.toml"), &stores.replace(PATH, "/elsewhere"));
+    running.signal("-HUP");
+    let line = running.wait_for("events wait for a route");
+    assert!(line.contains(PATH) && line.contains("\"queued\":1") && line.contains("WARN"), "{line}");
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+    let (mut running, _) = mounted.start();
+    assert!(running.seen.contains("events wait for a route"), "{}", running.seen);
+    running.signal("-TERM");
+    assert_eq!(running.ended(), Some(0), "{}", running.seen);
+}
+
 fn make_fifo(path: &Path) {
     let _no_such_file = fs::remove_file(path);
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
