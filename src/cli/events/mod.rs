@@ -109,11 +109,16 @@ async fn show(terminal: &mut Terminal, api: &Api, asked: &Show) -> Result<Exit, 
 
 async fn export(terminal: &mut Terminal, api: &Api, asked: &Export) -> Result<Exit, Failure> {
     let target = target("events/export", &asked.which.asked(), [("after", asked.after.clone())])?;
+    let mut is_empty = true;
     let take = |piece: &[u8]| {
+        is_empty &= piece.is_empty();
         terminal.out.bytes(piece);
         !terminal.out.is_gone()
     };
     api.lines(&target, take).await?;
+    if is_empty {
+        terminal.note("no event meets this");
+    }
     Ok(Exit::Done)
 }
 

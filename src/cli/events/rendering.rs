@@ -19,7 +19,11 @@ pub(super) fn list(page: &Value) -> Vec<String> {
 fn row(event: &Value) -> [String; 8] {
     let deliveries = entries(event, "deliveries");
     let attempts = deliveries.iter().filter_map(|delivery| at(delivery, ["attempts"]).as_u64());
-    let last = deliveries.iter().map(|delivery| at(delivery, ["last"])).find(|last| !last.is_null());
+    // The state of the event is that of one delivery: the last attempt is the attempt of that delivery.
+    let of_state = |delivery: &&Value| at(delivery, ["state"]) == at(event, ["state"]);
+    let (same, other): (Vec<_>, Vec<_>) = deliveries.iter().partition(of_state);
+    let mut in_order = same.into_iter().chain(other);
+    let last = in_order.find_map(|delivery| Some(at(delivery, ["last"])).filter(|last| !last.is_null()));
     [
         text(event, "id"),
         text(event, "received"),
