@@ -9,6 +9,7 @@ mod counts;
 mod error;
 mod list;
 mod lock;
+mod log;
 mod names;
 mod place;
 mod purge;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tracing::{error, warn};
 
 use crate::queue::sqlite::commit::{Memory, Work};
 use crate::queue::sqlite::error::store_error;
@@ -37,7 +39,7 @@ use crate::queue::time::Time;
 
 pub use lock::OwnerLock;
 pub(crate) use lock::{beside, create};
-pub use schema::CACHES;
+pub use log::is_log_damaged;
 
 /// The length of the write-ahead log in pages that makes a checkpoint follow the commit.
 const LONG_LOG: i32 = 1000;
@@ -97,6 +99,8 @@ impl Sqlite {
     pub fn open(lock: &Arc<OwnerLock>, check: Check) -> Result<Self, OpenError> {
         let path = lock.path();
         let failed = |error: rusqlite::Error| OpenError::Failed(path.to_owned(), Box::new(error));
+        let log = beside(path, "-wal");
+        report_damage(&log);
         let mut connection = schema::open_writer(path)?;
         if check == Check::Yes {
             quick_check(&mut connection).map_err(failed)?;
@@ -110,10 +114,7 @@ impl Sqlite {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(failed)?;
-        let log = beside(path, "-wal");
-        // SQLite has made the log by now.
-        let place = Place::of([path.to_owned(), log.clone(), beside(path, ".lock")]);
-        Ok(Self { lock: Arc::clone(lock), connection, memory: Some(memory), log, place, log_pages })
+        Ok(Self { lock: Arc::clone(lock), connection, memory: Some(memory), log, log_pages })
     }
 
     /// Runs `work` in one transaction. Returns when the transaction is on disk.
@@ -221,6 +222,19 @@ impl Store for Sqlite {
 
     fn is_in_place(&self) -> bool {
         self.place.is_unchanged()
+    }
+}
+
+/// SQLite drops the damaged end of a log without a word.
+fn report_damage(log: &Path) {
+    match is_log_damaged(log) {
+        Ok(false) => {}
+        Ok(true) => error!(
+            log = %log.display(),
+            "the end of the queue's log is damaged and is dropped: unless the machine has lost power, acknowledged events may be missing"
+        ),
+        // SQLite reports the same when it opens the log.
+        Err(error) => warn!(log = %log.display(), %error, "the queue's log cannot be checked"),
     }
 }
 

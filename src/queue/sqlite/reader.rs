@@ -74,7 +74,9 @@ impl Reader for SqliteReader {
             let Some((event, summary)) = list::find(connection, id)? else { return Ok(None) };
             let attempts = list::attempts(connection, &summary)?;
             let event = read_event(connection, event)?;
-            Ok(Some(Detail { summary, attempts, event: event.and_then(|(event, _)| event.ok()) }))
+            // A damaged index can lead to another event.
+            let event = event.and_then(|(event, _)| event.ok()).filter(|event| event.info().id == id);
+            Ok(Some(Detail { summary, attempts, event }))
         })
     }
 

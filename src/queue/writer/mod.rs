@@ -30,7 +30,7 @@ use crate::queue::store::{
 use crate::queue::store_limits::{Lack, Limits, ORDINARY, Room, Settings};
 use crate::queue::time::Time;
 pub use crate::queue::writer::gather::MOST_UNSAVED;
-use crate::queue::writer::gather::{Completed, Gathered, Unsaved, Waiting};
+use crate::queue::writer::gather::{Completed, Gathered, SetAside, Unsaved, Waiting};
 use crate::queue::writer::inbox::{Inbox, Woken};
 use crate::runtime::background::{self, Background};
 use crate::runtime::control::Control;

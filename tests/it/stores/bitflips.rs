@@ -1,0 +1,175 @@
+//! A store in which one bit was changed: nothing altered is delivered, and what is missing is reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use hookgate::queue::event::Event;
+use hookgate::queue::sqlite::{OwnerLock, Sqlite, is_log_damaged};
+use hookgate::queue::store::{
+    Check, Class, DeadCause, DueQuery, Filter, Next, State, Statistics, Store, StoreError,
+};
+use hookgate::queue::time::Time;
+
+use super::{Place, main};
+use crate::support::event::event;
+
+const PATHS: [&str; 2] = ["/a", "/b"];
+
+/// The files of a store, and the events of it by id. Those that wait are `queued`.
+struct Original {
+    files: [Vec<u8>; 2],
+    events: BTreeMap<String, Event>,
+    queued: BTreeSet<String>,
+}
+
+fn original(has_log: bool) -> Original {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.db");
+    let place = Place::File(folder);
+    let mut opened = place.open();
+    let (mut events, mut queued) = (BTreeMap::new(), BTreeSet::new());
+    for number in 0..12_u64 {
+        let length = [40, 400, 4_000][usize::try_from(number % 3).unwrap()];
+        let make = event(PATHS[usize::from(number % 4 == 3)], 1_000 + number).content(vec![b'x'; length]);
+        let id = opened.store_one(1_000 + number, &make);
+        match number {
+            0 => opened.complete(2_000, id, Next::Delivered),
+            1 => opened.complete(2_000, id, Next::Dead(DeadCause::Refused)),
+            2 => opened.complete(2_000, id, Next::Again { due: Time::from_millis(3_000), spends: true }),
+            _ => {}
+        }
+        events.insert(make.id().to_string(), make.make());
+        if number > 1 {
+            queued.insert(make.id().to_string());
+        }
+    }
+    if !has_log {
+        opened.store.idle().unwrap();
+    }
+    let log = fs::read(path.with_file_name("events.db-wal")).unwrap_or_default();
+    Original { files: [fs::read(&path).unwrap(), log], events, queued }
+}
+
+/// What one flip has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// Nothing is missing.
+    Whole,
+    /// A delivery is a dead letter of this cause.
+    SetAside,
+    /// The store says that it is damaged when it is opened or read.
+    Failed,
+    /// The log's check reports damage, and an event is missing.
+    Reported,
+    /// The event is listed, but no longer waits.
+    Listed,
+    /// An event that waited is neither delivered, nor a dead letter, nor in a list, and nothing says so.
+    Missing,
+}
+
+fn examine(original: &Original, path: &Path) -> Result<Found, String> {
+    let lock = Arc::new(OwnerLock::take(path).map_err(|error| error.to_string())?);
+    let is_log_damaged =
+        is_log_damaged(&path.with_file_name("events.db-wal")).map_err(|error| error.to_string())?;
+    let Ok(mut store) = Sqlite::open(&lock, Check::No) else { return Ok(Found::Failed) };
+    match read(original, &mut store) {
+        Ok(Ok(Found::Listed | Found::Missing)) if is_log_damaged => Ok(Found::Reported),
+        Ok(found) => found,
+        Err(StoreError::Failed(_) | StoreError::Full) => Ok(Found::Failed),
+    }
+}
+
+fn read(original: &Original, store: &mut Sqlite) -> Result<Result<Found, String>, StoreError> {
+    let Statistics { counts, .. } = store.statistics()?;
+    let mut reader = store.reader()?;
+    let (mut delivered, mut damaged) = (BTreeSet::new(), 0);
+    let mut destinations: BTreeSet<_> = counts.into_iter().map(|(destination, _)| destination).collect();
+    destinations.extend(PATHS.map(main));
+    for destination in &destinations {
+        for class in [Class::New, Class::Retry, Class::Replay] {
+            let now = Time::from_millis(u64::MAX >> 1);
+            let query = DueQuery { destination, class, now, except: &[], most: 100, most_bytes: u64::MAX };
+            let due = reader.due(&query)?;
+            damaged += due.damaged.len();
+            for delivery in due.deliveries {
+                let id = delivery.event.info().id.to_string();
+                let Some(sent) = original.events.get(&id) else { return Ok(Err(format!("{id} is unknown"))) };
+                if **delivery.event.info() != *sent.info()
+                    || delivery.event.head() != sent.head()
+                    || delivery.event.content() != sent.content()
+                    || destination.route != sent.info().route
+                {
+                    return Ok(Err(format!("{id} is delivered altered")));
+                }
+                delivered.insert(id);
+            }
+        }
+    }
+    let mut listed = BTreeSet::new();
+    for summary in reader.page(&Filter::default(), None, 1_000)? {
+        let id = summary.info.id.to_string();
+        damaged += summary
+            .deliveries
+            .iter()
+            .filter(|delivery| delivery.state == State::Dead(DeadCause::Damaged))
+            .count();
+        let detail = reader.detail(summary.info.id)?;
+        if let Some(event) = detail.and_then(|detail| detail.event)
+            && original.events.get(&id).is_none_or(|sent| event.content() != sent.content())
+        {
+            return Ok(Err(format!("{id} is shown altered")));
+        }
+        listed.insert(id);
+    }
+    let missing: BTreeSet<_> = original.queued.difference(&delivered).collect();
+    Ok(Ok(if missing.is_empty() {
+        Found::Whole
+    } else if damaged > 0 {
+        Found::SetAside
+    } else if missing.iter().all(|id| listed.contains(*id)) {
+        Found::Listed
+    } else {
+        Found::Missing
+    }))
+}
+
+/// `HOOKGATE_BIT_FLIPS` says how many: `tests/durability/bitflips` sets it.
+#[test]
+fn no_flipped_bit_alters_what_is_delivered() {
+    let asked = |name: &str, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
+    let (count, mut state) = (asked("HOOKGATE_BIT_FLIPS", 200), asked("HOOKGATE_BIT_FLIPS_SEED", 1_u64) | 1);
+    let mut random = |below: usize| {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
+    };
+    let originals = [original(true), original(false)];
+    let folder = tempfile::tempdir().unwrap();
+    let mut figures: BTreeMap<(&str, Found), u64> = BTreeMap::new();
+    for number in 0..count {
+        // A third of the flips each: in a log, in the file beside it, and in a file that has everything.
+        let (original, place) = [(0, 1), (0, 0), (1, 0)][random(3)];
+        let original = &originals[original];
+        let place = if original.files[place].is_empty() { 1 } else { place };
+        let mut files = original.files.clone();
+        let at = random(files[place].len());
+        let bit = random(8);
+        files[place][at] ^= 1 << bit;
+        let path = folder.path().join("events.db");
+        for (name, bytes) in ["events.db", "events.db-wal"].iter().zip(&files) {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let _none = fs::remove_file(folder.path().join("events.db-shm"));
+        let found = examine(original, &path)
+            .unwrap_or_else(|fault| panic!("flip {number}, file {place}, byte {at}, bit {bit}: {fault}"));
+        *figures.entry((["file", "log"][place], found)).or_default() += 1;
+    }
+    for found in [Found::Listed, Found::Missing] {
+        assert_eq!(figures.get(&("log", found)), None, "{figures:?}");
+    }
+    println!("{count} flips: {figures:?}; 0 altered");
+}
