@@ -83,7 +83,7 @@ impl Disk {
         free
     }
 
-    /// Has the free bytes measured the next time that they are asked for.
+    /// Has the free bytes measured when they are asked for next.
     pub fn measure_again(&mut self) {
         self.measured = None;
     }

@@ -32,8 +32,8 @@ struct Faults {
     /// The most changes that one commit has room for; zero for any number.
     most_changes: Arc<AtomicUsize>,
     opens: Arc<Mutex<VecDeque<Fault>>>,
-    /// The most rows that there is room to remove at once, if that is bounded.
-    removes: Arc<Mutex<Option<usize>>>,
+    /// Only those that a test has asked for are noted.
+    idles: Arc<Mutex<VecDeque<Fault>>>,
     /// What was done: `open`, `check`, `commit 2+1` (events and records), or the fault instead.
     done: Arc<Mutex<Vec<String>>>,
 }
@@ -125,7 +125,9 @@ impl Store for Faulty {
     }
 
     fn idle(&mut self) -> Result<(), StoreError> {
-        Ok(())
+        let Some(fault) = self.faults.idles.lock().unwrap().pop_front() else { return Ok(()) };
+        self.faults.note("idle", fault);
+        if fault == Fault::Full { Err(StoreError::Full) } else { Ok(()) }
     }
 }
 
@@ -495,6 +497,20 @@ fn a_full_disk_refuses_events_and_still_records_deliveries() {
     assert_eq!(running.change(Change::Discard(event("/a", 1_000).id())), Err(Refused::Full));
     assert_eq!(running.change(Change::Discard(event("/a", 1_000).id())), Ok(1));
     assert!(!faults.done().iter().any(|done| done.starts_with("check")), "a full store is not a failed one");
+}
+
+#[test]
+fn the_log_is_emptied_later_if_the_disk_has_no_room_for_that() {
+    let faults = Faults::default();
+    faults.idles.lock().unwrap().extend([Fault::Full, Fault::Full, Fault::None]);
+    let engine = Faulty { memory: Memory::new(), faults: faults.clone() };
+    let _running = start(Box::new(engine), limits(), None);
+    let end = std::time::Instant::now() + PATIENCE;
+    while faults.done.lock().unwrap().len() < 4 {
+        assert!(std::time::Instant::now() < end, "{:?}", faults.done());
+        std::thread::yield_now();
+    }
+    assert_eq!(faults.done(), ["open", "idle: Full", "idle: Full", "idle"]);
 }
 
 #[test]

@@ -211,11 +211,14 @@ impl Store for Sqlite {
 
     fn idle(&mut self) -> Result<(), StoreError> {
         let all = || {
-            self.vacuum()?;
+            // On a full disk it fails for want of room in the log. The checkpoint may then give some back.
+            let vacuumed = self.vacuum();
             self.connection.busy_timeout(CHECKPOINT_PATIENCE)?;
-            self.checkpoint("pragma wal_checkpoint(truncate)")?;
+            let emptied = self.checkpoint("pragma wal_checkpoint(truncate)");
+            self.connection.busy_timeout(schema::PATIENCE)?;
+            emptied?;
             self.log_pages.store(0, Ordering::Relaxed);
-            self.connection.busy_timeout(schema::PATIENCE)
+            vacuumed
         };
         all().map_err(store_error)
     }

@@ -413,10 +413,11 @@ impl Writer {
         if waiting.is_empty() {
             return Ok(waiting);
         }
-        if self.is_away() {
-            self.set_health(Health::Failing);
-            waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Unavailable));
-            return Ok(Vec::new());
+        let sizes = waiting.iter().map(|waiting| waiting.event.size()).fold(0, u64::saturating_add);
+        if self.lacks(sizes, waiting.len())
+            && let Err(error) = self.reclaim(sizes, waiting.len())
+        {
+            return Err((waiting, error));
         }
         if self.is_short && !self.restore_ballast() {
             waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
@@ -439,16 +440,13 @@ impl Writer {
         Ok(admitted)
     }
 
-    /// Whether there is no room for so many events of `sizes` bytes in all.
+    /// Whether the store or its disk lacks room for so many events of `sizes` bytes in all.
     fn lacks(&mut self, sizes: u64, events: usize) -> bool {
-        if self.is_short && !self.restore_ballast() {
-            return true;
-        }
         let free = self.disk.as_mut().and_then(Disk::free);
-        Room::of(&self.statistics, free).lacks(sizes, events, &self.limits)
+        self.is_short || Room::of(&self.statistics, free).lacks(sizes, events, &self.limits)
     }
 
-    /// Makes room by removing what has been delivered, and by emptying the log.
+    /// Makes room by removing what has been delivered, by emptying the log, and by giving room back to the disk.
     fn reclaim(&mut self, sizes: u64, events: usize) -> Result<(), EngineError> {
         if Instant::now() < self.reclaim_at {
             return Ok(());
@@ -468,8 +466,10 @@ impl Writer {
                 Ok(statistics) => self.statistics = statistics,
                 Err(error) => unless_full(error)?,
             }
-            if !Room::of(&self.statistics, None).lacks(sizes, events, &self.limits) {
-                self.reclaimed_in_vain = false;
+            if let Some(disk) = &mut self.disk {
+                disk.measure_again();
+            }
+            if !(self.is_short && !self.restore_ballast()) && !self.lacks(sizes, events) {
                 return Ok(());
             }
             match removed {
@@ -710,7 +710,9 @@ impl Writer {
                 self.note(error);
             }
         }
-        if self.rest_at.is_some_and(|rest| at >= rest) && self.inbox.is_empty() {
+        // While events are refused, commands need not wait for each other.
+        let may_rest = self.inbox.is_empty() || self.health == Health::Full;
+        if self.rest_at.is_some_and(|rest| at >= rest) && may_rest {
             self.rest();
         }
     }
@@ -773,6 +775,8 @@ impl Writer {
                 let gives_back = self.statistics.reusable > 0 && self.statistics.bytes < before;
                 self.rest_at = if gives_back { Some(later(TELL_AGAIN)) } else { None };
             }
+            // The disk may have room at any moment. Until then the log and free pages take room that events need.
+            Err(StoreError::Full) => self.rest_at = Some(later(FULL_INTERVAL)),
             Err(error) => self.note(error),
         }
     }
