@@ -149,6 +149,7 @@ fn queue_state(gateway: &Gateway, queue: &Queue) -> QueueState {
         disk_free: queue.disk_free(),
         is_full: health == Health::Full,
         is_failing: health == Health::Failing,
+        damage: queue.damage(),
         commits,
         committed,
         now: Time::of(SystemTime::now()),

@@ -106,7 +106,9 @@ struct Shared {
     /// The deliveries whose attempt is under way. The routes' `concurrency` bounds their number.
     under_way: Mutex<HashMap<DeliveryId, UnderWay>>,
     deliveries: Arc<DeliveryCounts>,
-    /// The free bytes of the disk plus one. Zero means that they are not known.
+    /// How often damage was found beside that of records.
+    damage: Arc<AtomicU64>,
+    /// The free bytes of the disk, and one more; zero if they are not known.
     disk_free: AtomicU64,
     /// How long commits took, and how many events they stored. Only the writer changes this.
     commits: Mutex<(Distribution, u64)>,
@@ -337,7 +339,13 @@ impl Queue {
         &self.shared.deliveries
     }
 
-    /// The free bytes of the store's disk, measured a short time ago. `None` if they are not known.
+    /// How often damage of the store was found, but for that of records, which become dead letters.
+    #[must_use]
+    pub fn damage(&self) -> u64 {
+        self.shared.damage.load(Ordering::Relaxed)
+    }
+
+    /// The free bytes of the store's disk, as of a moment ago, if they are known.
     #[must_use]
     pub fn disk_free(&self) -> Option<u64> {
         self.shared.disk_free.load(Ordering::Relaxed).checked_sub(1)
@@ -405,6 +413,12 @@ impl WriterEnd {
     /// the store.
     pub fn hand(&self, handed: Handed) -> bool {
         self.handed.try_send(handed).is_ok()
+    }
+
+    /// The count of damage that is found.
+    #[must_use]
+    pub fn damage(&self) -> &Arc<AtomicU64> {
+        &self.shared.damage
     }
 
     /// Publishes the state of the store.

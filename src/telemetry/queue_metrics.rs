@@ -34,6 +34,8 @@ pub struct Totals {
     pub is_full: bool,
     /// Whether the store fails.
     pub is_failing: bool,
+    /// How often damage of the store was found, but for that of records.
+    pub damage: u64,
     /// How long commits took.
     pub commits: Distribution,
     /// The number of events that were committed.
@@ -260,6 +262,14 @@ const FAMILIES: &[Family<QueueState>] = &[
         help: "Whether the store fails and nothing is acknowledged, 1 or 0",
         kind: Kind::Gauge,
         encode: |all, family| family.encode_gauge(&u64::from(all.totals.is_failing)),
+    },
+    Family {
+        name: "hookgate_queue_damage",
+        help: "Damage of the store that was found: in its log, its indexes or its rows. A damaged record is a dead letter",
+        kind: Kind::Counter,
+        encode: |all, family| {
+            family.encode_counter::<prometheus_client::encoding::NoLabelSet, _, u64>(&all.totals.damage, None)
+        },
     },
     Family {
         name: "hookgate_queue_commit_duration_seconds",

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use crate::queue::sqlite::log::Mark;
 use crate::queue::store::OpenError;
 
 /// The mode of every file of a store.
@@ -16,12 +17,12 @@ pub(super) const MODE: u32 = 0o600;
 
 /// The ownership of a store. It ends when this value is dropped, or with the process.
 ///
-/// Ownership is a lock on a file beside the store. SQLite's own locks are on the store itself. If this
-/// process opened and closed the store's file again, the system would release those locks.
+/// It is a lock on a file beside the store. SQLite's own locks are on the store itself, and the system would give them up if
+/// this process opened and closed that file once more. The file of the lock has the mark of the log.
 #[derive(Debug)]
 pub struct OwnerLock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl OwnerLock {
@@ -33,10 +34,22 @@ impl OwnerLock {
         let failed = |error: io::Error| OpenError::Failed(path.to_owned(), Box::new(error));
         let file = create(&beside(path, ".lock")).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _file: file }),
+            Ok(()) => Ok(Self { path: path.to_owned(), file }),
             Err(Errno::WOULDBLOCK) => Err(OpenError::InUse(path.to_owned())),
             Err(error) => Err(failed(error.into())),
         }
+    }
+
+    /// The mark of the log, if there is one.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        let mut bytes = [0; Mark::SIZE];
+        self.file.read_exact_at(&mut bytes, 0).ok()?;
+        Mark::of_bytes(&bytes)
+    }
+
+    /// Writes the mark of the log.
+    pub(super) fn set_mark(&self, mark: Mark) -> io::Result<()> {
+        self.file.write_all_at(&mark.to_bytes(), 0)
     }
 
     /// The path of the store.
@@ -53,7 +66,7 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens a file for writing, and creates it if it does not exist. Only the file's owner may read it.
+/// Opens a file that only its owner may read, and makes it if it does not exist.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(path)
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(MODE).open(path)
 }

@@ -18,10 +18,10 @@ mod removal;
 mod schema;
 mod value;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -29,7 +29,7 @@ use tracing::{error, warn};
 
 use crate::queue::sqlite::commit::{Memory, Work};
 use crate::queue::sqlite::error::store_error;
-use crate::queue::sqlite::place::Place;
+use crate::queue::sqlite::log::Mark;
 use crate::queue::sqlite::reader::SqliteReader;
 use crate::queue::sqlite::value::number;
 use crate::queue::store::{
@@ -39,7 +39,7 @@ use crate::queue::time::Time;
 
 pub use lock::OwnerLock;
 pub(crate) use lock::{beside, create};
-pub use log::is_log_damaged;
+pub use log::LogDamage;
 
 /// The length of the write-ahead log in pages that makes a checkpoint follow the commit.
 const LONG_LOG: i32 = 1000;
@@ -64,15 +64,22 @@ pub struct Sqlite {
     /// The writer's state in memory. `None` after a failed transaction.
     memory: Option<Memory>,
     log: PathBuf,
-    place: Place,
-    /// The pages of the write-ahead log after the last commit.
+    /// The log, open for its mark.
+    log_file: Option<File>,
+    /// The damage that the log had when the store was opened.
+    log_damage: Option<LogDamage>,
+    /// The pages of the write-ahead log after the last commit; zero once they are in the file.
     log_pages: Arc<AtomicI32>,
+    /// The frames of the log after the last commit; zero once they are in the mark.
+    unmarked: Arc<AtomicI32>,
 }
 
 /// Owns a store, and opens it.
 #[derive(Debug)]
 pub struct SqliteEngine {
     lock: Arc<OwnerLock>,
+    /// Counts the damage that is found.
+    damage: Arc<AtomicU64>,
 }
 
 impl SqliteEngine {
@@ -81,13 +88,23 @@ impl SqliteEngine {
     /// # Errors
     /// [`OpenError::InUse`] if another process owns the store.
     pub fn own(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self { lock: Arc::new(OwnerLock::take(path)?) })
+        Ok(Self { lock: Arc::new(OwnerLock::take(path)?), damage: Arc::default() })
+    }
+
+    /// Counts the damage that it finds here.
+    #[must_use]
+    pub fn counting(self, damage: Arc<AtomicU64>) -> Self {
+        Self { damage, ..self }
     }
 }
 
 impl Engine for SqliteEngine {
     fn open(&mut self, check: Check) -> Result<Box<dyn Store>, OpenError> {
-        Ok(Box::new(Sqlite::open(&self.lock, check)?))
+        let store = Sqlite::open(&self.lock, check)?;
+        if store.log_damage.is_some() {
+            self.damage.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Box::new(store))
     }
 }
 
@@ -100,7 +117,7 @@ impl Sqlite {
         let path = lock.path();
         let failed = |error: rusqlite::Error| OpenError::Failed(path.to_owned(), Box::new(error));
         let log = beside(path, "-wal");
-        report_damage(&log);
+        let log_damage = damage_of(&log, lock);
         let mut connection = schema::open_writer(path)?;
         if check == Check::Yes {
             quick_check(&mut connection).map_err(failed)?;
@@ -108,13 +125,35 @@ impl Sqlite {
         }
         let memory = Memory::load(&connection).map_err(failed)?;
         let log_pages = Arc::new(AtomicI32::new(0));
-        let count = Arc::clone(&log_pages);
+        let unmarked = Arc::new(AtomicI32::new(0));
+        let counts = [Arc::clone(&log_pages), Arc::clone(&unmarked)];
         let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
-            count.store(pages, Ordering::Relaxed);
+            counts.iter().for_each(|count| count.store(pages, Ordering::Relaxed));
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(failed)?;
-        Ok(Self { lock: Arc::clone(lock), connection, memory: Some(memory), log, log_pages })
+        let (lock, memory) = (Arc::clone(lock), Some(memory));
+        Ok(Self { lock, connection, memory, log, log_file: None, log_damage, log_pages, unmarked })
+    }
+
+    /// The damage that the log had when the store was opened. What was committed is missing then.
+    #[must_use]
+    pub fn log_damage(&self) -> Option<LogDamage> {
+        self.log_damage
+    }
+
+    /// Notes the length of the log after a commit, for the check of the next start. Without that the check sees less: no error.
+    fn mark_log(&mut self) {
+        let Some(frames) = u32::try_from(self.unmarked.swap(0, Ordering::Relaxed)).ok().filter(|n| *n > 0)
+        else {
+            return;
+        };
+        if self.log_file.is_none() {
+            self.log_file = File::open(&self.log).ok();
+        }
+        if let Some(log) = &self.log_file {
+            let _unmarked = Mark::of(log, frames).and_then(|mark| self.lock.set_mark(mark));
+        }
     }
 
     /// Runs `work` in one transaction. Returns when the transaction is on disk.
@@ -124,9 +163,10 @@ impl Sqlite {
         work: impl FnOnce(&mut Work<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let result = self.try_transact(now, work);
-        if result.is_err() {
-            // The state in memory may differ from the store.
-            self.memory = None;
+        match result {
+            Ok(_) => self.mark_log(),
+            // What is in memory may be ahead of the store.
+            Err(_) => self.memory = None,
         }
         result.map_err(store_error)
     }
@@ -228,17 +268,25 @@ impl Store for Sqlite {
     }
 }
 
-/// SQLite drops the damaged end of a log without a word.
-fn report_damage(log: &Path) {
-    match is_log_damaged(log) {
-        Ok(false) => {}
-        Ok(true) => error!(
-            log = %log.display(),
-            "the end of the queue's log is damaged and is dropped: unless the machine has lost power, acknowledged events may be missing"
-        ),
+/// Reports the damage of a log: SQLite drops its damaged end without a word.
+fn damage_of(path: &Path, lock: &OwnerLock) -> Option<LogDamage> {
+    let damage = match log::damage(path, lock.mark()) {
+        Ok(damage) => damage?,
         // SQLite reports the same when it opens the log.
-        Err(error) => warn!(log = %log.display(), %error, "the queue's log cannot be checked"),
-    }
+        Err(error) => {
+            warn!(log = %path.display(), %error, "the queue's log cannot be checked");
+            return None;
+        }
+    };
+    let whole_frames = match damage {
+        LogDamage::Header => 0,
+        LogDamage::Frames(whole) => whole,
+    };
+    error!(
+        log = %path.display(), whole_frames,
+        "the queue's write-ahead log is damaged: its last commits are lost, and with them acknowledged events or records of deliveries"
+    );
+    Some(damage)
 }
 
 fn loaded<'m>(memory: &'m mut Option<Memory>, connection: &Connection) -> rusqlite::Result<&'m mut Memory> {

@@ -148,7 +148,7 @@ pub fn open(
     let StoreAddress::File(path) = &settings.store;
     let Settings { max_bytes, min_free, retention } = Settings::of(settings);
     let engine = match SqliteEngine::own(path) {
-        Ok(engine) => engine,
+        Ok(engine) => engine.counting(Arc::clone(end.damage())),
         Err(error) => return Err((error, end)),
     };
     let plan = Plan {
@@ -469,7 +469,8 @@ impl Writer {
             if let Some(disk) = &mut self.disk {
                 disk.measure_again();
             }
-            if !(self.is_short && !self.restore_ballast()) && !self.lacks(sizes, events) {
+            let has_ballast = !self.is_short || self.restore_ballast();
+            if has_ballast && !self.lacks(sizes, events) {
                 return Ok(());
             }
             match removed {

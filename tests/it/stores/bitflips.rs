@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hookgate::queue::event::Event;
-use hookgate::queue::sqlite::{OwnerLock, Sqlite, is_log_damaged};
+use hookgate::queue::sqlite::{OwnerLock, Sqlite};
 use hookgate::queue::store::{
     Check, Class, DeadCause, DueQuery, Filter, Next, State, Statistics, Store, StoreError,
 };
@@ -21,6 +21,8 @@ const PATHS: [&str; 2] = ["/a", "/b"];
 /// The files of a store, and the events of it by id. Those that wait are `queued`.
 struct Original {
     files: [Vec<u8>; 2],
+    /// The file of the lock has the mark of the log.
+    lock: Vec<u8>,
     events: BTreeMap<String, Event>,
     queued: BTreeSet<String>,
 }
@@ -50,7 +52,8 @@ fn original(has_log: bool) -> Original {
         opened.store.idle().unwrap();
     }
     let log = fs::read(path.with_file_name("events.db-wal")).unwrap_or_default();
-    Original { files: [fs::read(&path).unwrap(), log], events, queued }
+    let lock = fs::read(path.with_file_name("events.db.lock")).unwrap();
+    Original { files: [fs::read(&path).unwrap(), log], lock, events, queued }
 }
 
 /// What one flip has led to.
@@ -72,9 +75,8 @@ enum Found {
 
 fn examine(original: &Original, path: &Path) -> Result<Found, String> {
     let lock = Arc::new(OwnerLock::take(path).map_err(|error| error.to_string())?);
-    let is_log_damaged =
-        is_log_damaged(&path.with_file_name("events.db-wal")).map_err(|error| error.to_string())?;
     let Ok(mut store) = Sqlite::open(&lock, Check::No) else { return Ok(Found::Failed) };
+    let is_log_damaged = store.log_damage().is_some();
     match read(original, &mut store) {
         Ok(Ok(Found::Listed | Found::Missing)) if is_log_damaged => Ok(Found::Reported),
         Ok(found) => found,
@@ -164,6 +166,7 @@ fn no_flipped_bit_alters_what_is_delivered() {
         for (name, bytes) in ["events.db", "events.db-wal"].iter().zip(&files) {
             fs::write(folder.path().join(name), bytes).unwrap();
         }
+        fs::write(folder.path().join("events.db.lock"), &original.lock).unwrap();
         let _none = fs::remove_file(folder.path().join("events.db-shm"));
         let found = examine(original, &path)
             .unwrap_or_else(|fault| panic!("flip {number}, file {place}, byte {at}, bit {bit}: {fault}"));
