@@ -13,8 +13,8 @@ use hookgate::queue::handle::{self, DeliveryEnd, Handed, Health, Queue, Refused}
 use hookgate::queue::memory::Memory;
 use hookgate::queue::sqlite::SqliteEngine;
 use hookgate::queue::store::{
-    Batch, Change, Check, Class, Committed, Completion, DeadCause, DeadLetter, DeliveryId, Engine, Filter,
-    Next, OpenError, Reader, Retention, Statistics, Store, StoreError,
+    Batch, Change, Check, Class, Committed, Completion, DeadCause, DeliveryId, Destination, DueQuery, Engine,
+    Filter, Next, OpenError, Reader, Retention, Statistics, Store, StoreError,
 };
 use hookgate::queue::store_limits::Limits;
 use hookgate::queue::time::Time;
@@ -882,4 +882,36 @@ fn a_discard_is_known_when_it_is_answered_though_deliveries_take_nothing() {
     assert!(!running.queue.is_discarded(last));
     assert_eq!(running.change(Change::Discard(last)), Ok(1));
     assert!(running.queue.is_discarded(last));
+}
+
+#[test]
+fn a_delivery_that_damage_hid_is_found_while_the_queue_runs_and_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.db");
+    let mut running = start(Box::new(SqliteEngine::own(&path).unwrap()), limits(), None);
+    running.store(make(1_000)).unwrap();
+    running.stop();
+    drop(running);
+    rusqlite::Connection::open(&path).unwrap().execute("update delivery set ready = 0", []).unwrap();
+    let damage = Arc::default();
+    let engine = SqliteEngine::own(&path).unwrap().counting(Arc::clone(&damage));
+    let mut running = start(Box::new(engine), limits(), None);
+    let destination = Destination { route: route("/a", None), upstream: Upstream::Main };
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        let now = Time::from_millis(u64::MAX >> 1);
+        let (class, destination, except) = (Class::New, &destination, &[][..]);
+        let query = DueQuery { destination, class, now, except, most: 10, most_bytes: u64::MAX };
+        // The store is closed for a moment.
+        if running.queue.read(|reader| reader.due(&query)).is_ok_and(|due| due.deliveries.len() == 1) {
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "{:?}", running.queue.statistics());
+        std::thread::yield_now();
+    }
+    // The deliveries are told at the start, and again.
+    for _ in 0..2 {
+        assert!(matches!(running.handed(), Handed::Look(told) if told == destination));
+    }
+    assert_eq!(damage.load(std::sync::atomic::Ordering::Relaxed), 1);
 }

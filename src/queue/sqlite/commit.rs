@@ -249,7 +249,7 @@ impl<'w> Work<'w> {
         self.connection.prepare_cached(&sql)?.query_row([id], stored).optional()
     }
 
-    fn of_event(&self, event: i64) -> rusqlite::Result<Vec<Stored>> {
+    pub(super) fn of_event(&self, event: i64) -> rusqlite::Result<Vec<Stored>> {
         let sql = select("where event = ?1 order by id");
         let mut find = self.connection.prepare_cached(&sql)?;
         find.query_map([event], stored)?.collect()
@@ -512,9 +512,8 @@ fn select(rows: &str) -> String {
     format!("select {STORED} from delivery {rows}")
 }
 
-/// How an event without queued deliveries is purged, and since when nothing is queued. `None` while a
-/// delivery is queued.
-fn finished(all: &[Stored]) -> Option<(Kind, i64)> {
+/// What purging an event means, and since when it has nothing queued. `None` while something is queued.
+pub(super) fn finished(all: &[Stored]) -> Option<(Kind, i64)> {
     if all.iter().any(|delivery| delivery.state == State::Queued) {
         return None;
     }

@@ -4,6 +4,7 @@
 //! connection later moves the log into the file: a part of it after a commit that makes the log long, all of
 //! it when no command waits.
 
+mod check;
 mod commit;
 mod counts;
 mod error;
@@ -21,12 +22,13 @@ mod value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tracing::{error, warn};
 
+use crate::queue::sqlite::check::{Looking, Mending};
 use crate::queue::sqlite::commit::{Memory, Work};
 use crate::queue::sqlite::error::store_error;
 use crate::queue::sqlite::log::Mark;
@@ -37,6 +39,7 @@ use crate::queue::store::{
 };
 use crate::queue::time::Time;
 
+pub use check::Findings;
 pub use lock::OwnerLock;
 pub(crate) use lock::{beside, create};
 pub use log::LogDamage;
@@ -59,6 +62,8 @@ const FREE_PART: u64 = 8;
 /// The store, and the connection that writes it.
 #[derive(Debug)]
 pub struct Sqlite {
+    /// The look for damage. It ends before the connection is closed.
+    looking: Option<Looking>,
     lock: Arc<OwnerLock>,
     connection: Connection,
     /// The writer's state in memory. `None` after a failed transaction.
@@ -72,6 +77,8 @@ pub struct Sqlite {
     log_pages: Arc<AtomicI32>,
     /// The frames of the log after the last commit; zero once they are in the mark.
     unmarked: Arc<AtomicI32>,
+    /// Whether the store is to be opened again, as damage was found that can be mended.
+    mending: Arc<Mending>,
 }
 
 /// Owns a store, and opens it.
@@ -80,6 +87,7 @@ pub struct SqliteEngine {
     lock: Arc<OwnerLock>,
     /// Counts the damage that is found.
     damage: Arc<AtomicU64>,
+    mending: Arc<Mending>,
 }
 
 impl SqliteEngine {
@@ -88,7 +96,7 @@ impl SqliteEngine {
     /// # Errors
     /// [`OpenError::InUse`] if another process owns the store.
     pub fn own(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self { lock: Arc::new(OwnerLock::take(path)?), damage: Arc::default() })
+        Ok(Self { lock: Arc::new(OwnerLock::take(path)?), damage: Arc::default(), mending: Arc::default() })
     }
 
     /// Counts the damage that it finds here.
@@ -100,10 +108,12 @@ impl SqliteEngine {
 
 impl Engine for SqliteEngine {
     fn open(&mut self, check: Check) -> Result<Box<dyn Store>, OpenError> {
-        let store = Sqlite::open(&self.lock, check)?;
+        let mut store = Sqlite::open_to(&self.lock, check, self.mending.begin())?;
         if store.log_damage.is_some() {
             self.damage.fetch_add(1, Ordering::Relaxed);
         }
+        store.mending = Arc::clone(&self.mending);
+        store.looking = Some(Looking::start(self.lock.path(), &self.damage, &self.mending));
         Ok(Box::new(store))
     }
 }
@@ -114,13 +124,23 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]
     pub fn open(lock: &Arc<OwnerLock>, check: Check) -> Result<Self, OpenError> {
+        Self::open_to(lock, check, false)
+    }
+
+    /// Opens the store, and mends it where that is asked for.
+    fn open_to(lock: &Arc<OwnerLock>, check: Check, mends: bool) -> Result<Self, OpenError> {
         let path = lock.path();
         let failed = |error: rusqlite::Error| OpenError::Failed(path.to_owned(), Box::new(error));
         let log = beside(path, "-wal");
         let log_damage = damage_of(&log, lock);
         let mut connection = schema::open_writer(path)?;
-        if check == Check::Yes {
+        if mends {
+            // It has not failed, and was looked through.
+            mend(&mut connection);
+        } else if check == Check::Yes {
             quick_check(&mut connection).map_err(failed)?;
+        }
+        if check == Check::Yes {
             empty_log(&connection).map_err(failed)?;
         }
         let memory = Memory::load(&connection).map_err(failed)?;
@@ -133,7 +153,37 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(failed)?;
         let (lock, memory) = (Arc::clone(lock), Some(memory));
-        Ok(Self { lock, connection, memory, log, log_file: None, log_damage, log_pages, unmarked })
+        let (mending, log_file, looking) = (Arc::default(), None, None);
+        Ok(Self {
+            looking,
+            lock,
+            connection,
+            memory,
+            log,
+            log_file,
+            log_damage,
+            log_pages,
+            unmarked,
+            mending,
+        })
+    }
+
+    /// Looks for damage by which a delivery would never be made.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn look_for_damage(&self) -> Result<Findings, StoreError> {
+        let mut connection = schema::open_reader(self.lock.path()).map_err(store_error)?;
+        check::look(&mut connection, &Arc::new(AtomicBool::new(false))).map_err(store_error)
+    }
+
+    /// Makes indexes, states and counters anew.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn mend(&mut self) -> Result<(), StoreError> {
+        self.memory = None;
+        check::mend(&mut self.connection).map_err(store_error)
     }
 
     /// The damage that the log had when the store was opened. What was committed is missing then.
@@ -212,6 +262,9 @@ impl Store for Sqlite {
     }
 
     fn purge(&mut self, now: Time, retention: Retention, most: usize) -> Result<usize, StoreError> {
+        if self.mending.is_wanted() {
+            return Err(StoreError::Failed("damage was found that can be mended".into()));
+        }
         self.transact(now, |work| work.purge(retention, most))
     }
 
@@ -287,6 +340,16 @@ fn damage_of(path: &Path, lock: &OwnerLock) -> Option<LogDamage> {
         "the queue's write-ahead log is damaged: its last commits are lost, and with them acknowledged events or records of deliveries"
     );
     Some(damage)
+}
+
+/// Mends what a look has found. Deliveries that stay damaged are found by the next look.
+fn mend(connection: &mut Connection) {
+    match check::mend(connection) {
+        Ok(()) => warn!(
+            "the queue's indexes, states and counters were made anew: what was damaged there may be delivered again"
+        ),
+        Err(error) => error!(%error, "the queue's store cannot be mended"),
+    }
 }
 
 fn loaded<'m>(memory: &'m mut Option<Memory>, connection: &Connection) -> rusqlite::Result<&'m mut Memory> {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::queue::sqlite::commit::Work;
+use tracing::error;
+
+use crate::queue::sqlite::commit::{Work, finished};
 use crate::queue::sqlite::removal::{self, Kind};
 use crate::queue::sqlite::value::of_time;
 use crate::queue::store::Retention;
@@ -18,14 +20,20 @@ impl Work<'_> {
         };
         let contents = over(Kind::Delivered, delivered)?;
         let left = most.saturating_sub(contents.len());
-        let events = [over(Kind::Known, info)?, over(Kind::Dead, dead)?].concat();
+        let of = |kind, rows: Vec<(i64, i64)>| rows.into_iter().map(move |(at, event)| (kind, at, event));
+        let known = of(Kind::Delivered, over(Kind::Known, info)?);
+        let events: Vec<_> = known.chain(of(Kind::Dead, over(Kind::Dead, dead)?)).collect();
         let events = events.get(..left).unwrap_or(&events);
         let mut removed = contents.len().saturating_add(events.len());
         for (at, event) in contents {
-            removal::remove_content(self.connection, at, event)?;
+            if self.is_finished(Kind::Delivered, at, event)? {
+                removal::remove_content(self.connection, at, event)?;
+            }
         }
-        for (_, event) in events {
-            self.remove(*event)?;
+        for (kind, at, event) in events {
+            if self.is_finished(*kind, *at, *event)? {
+                self.remove(*event)?;
+            }
         }
         let left = most.saturating_sub(removed);
         removed = removed.saturating_add(removal::forget_seen(self.connection, of_time(self.now), left)?);
@@ -36,7 +44,22 @@ impl Work<'_> {
         Ok(removed)
     }
 
-    /// The present time minus `age`. `None` if that is before 1970.
+    /// Whether nothing of an event is queued since this time, by its deliveries. A damaged row of `finished` may name another event:
+    /// such a row goes, and the event stays.
+    fn is_finished(&self, kind: Kind, at: i64, event: i64) -> rusqlite::Result<bool> {
+        let actual = finished(&self.of_event(event)?);
+        if actual == Some((kind, at)) {
+            return Ok(true);
+        }
+        error!(event, "the queue's list of what has been kept for long enough is damaged: an event is kept");
+        removal::unfinish(self.connection, at, event)?;
+        if let Some((kind, at)) = actual {
+            removal::finish(self.connection, kind, at, event)?;
+        }
+        Ok(false)
+    }
+
+    /// The time before now by an age. `None` if that is before all times.
     fn before(&self, age: Duration) -> Option<i64> {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         self.now.millis().checked_sub(age).map(Time::from_millis).map(of_time)

@@ -16,6 +16,8 @@ use hookgate::queue::time::Time;
 use super::{Place, main};
 use crate::support::event::event;
 
+const PAGE: usize = 4096;
+
 const PATHS: [&str; 2] = ["/a", "/b"];
 
 /// The files of a store, and the events of it by id. Those that wait are `queued`.
@@ -23,6 +25,8 @@ struct Original {
     files: [Vec<u8>; 2],
     /// The file of the lock has the mark of the log.
     lock: Vec<u8>,
+    /// The pages of what leads to deliveries: their table and its indexes, their destinations and routes. All of them are small.
+    leading: Vec<usize>,
     events: BTreeMap<String, Event>,
     queued: BTreeSet<String>,
 }
@@ -53,7 +57,12 @@ fn original(has_log: bool) -> Original {
     }
     let log = fs::read(path.with_file_name("events.db-wal")).unwrap_or_default();
     let lock = fs::read(path.with_file_name("events.db.lock")).unwrap();
-    Original { files: [fs::read(&path).unwrap(), log], lock, events, queued }
+    let sql = "select rootpage from sqlite_schema where tbl_name in ('delivery', 'destination', 'route')";
+    let schema = rusqlite::Connection::open(&path).unwrap();
+    let mut pages = schema.prepare(sql).unwrap();
+    let pages = pages.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+    let leading = pages.map(|page| usize::try_from(page.unwrap()).unwrap() - 1).collect();
+    Original { files: [fs::read(&path).unwrap(), log], lock, leading, events, queued }
 }
 
 /// What one flip has led to.
@@ -65,7 +74,9 @@ enum Found {
     SetAside,
     /// The store says that it is damaged when it is opened or read.
     Failed,
-    /// The log's check reports damage, and an event is missing.
+    /// Indexes, states or counters were damaged, and are made anew: nothing is missing.
+    Mended,
+    /// The check of the log or of the rows reports damage, and an event is missing.
     Reported,
     /// The event is listed, but no longer waits.
     Listed,
@@ -76,9 +87,12 @@ enum Found {
 fn examine(original: &Original, path: &Path) -> Result<Found, String> {
     let lock = Arc::new(OwnerLock::take(path).map_err(|error| error.to_string())?);
     let Ok(mut store) = Sqlite::open(&lock, Check::No) else { return Ok(Found::Failed) };
-    let is_log_damaged = store.log_damage().is_some();
+    let Ok(findings) = store.look_for_damage() else { return Ok(Found::Failed) };
+    let is_reported = store.log_damage().is_some() || !findings.is_empty();
+    let is_mended = findings.is_mendable() && store.mend().is_ok();
     match read(original, &mut store) {
-        Ok(Ok(Found::Listed | Found::Missing)) if is_log_damaged => Ok(Found::Reported),
+        Ok(Ok(Found::Whole)) if is_mended => Ok(Found::Mended),
+        Ok(Ok(Found::Listed | Found::Missing)) if is_reported => Ok(Found::Reported),
         Ok(found) => found,
         Err(StoreError::Failed(_) | StoreError::Full) => Ok(Found::Failed),
     }
@@ -154,12 +168,21 @@ fn no_flipped_bit_alters_what_is_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let mut figures: BTreeMap<(&str, Found), u64> = BTreeMap::new();
     for number in 0..count {
-        // A third of the flips each: in a log, in the file beside it, and in a file that has everything.
-        let (original, place) = [(0, 1), (0, 0), (1, 0)][random(3)];
+        // A quarter of the flips each: in a log, in the file beside it, in a file that has everything, and in what leads to
+        // deliveries there.
+        let kind = random(4);
+        let (original, place) = [(0, 1), (0, 0), (1, 0), (1, 0)][kind];
         let original = &originals[original];
         let place = if original.files[place].is_empty() { 1 } else { place };
         let mut files = original.files.clone();
-        let at = random(files[place].len());
+        let mut at = random(files[place].len());
+        // Not in the middle of free space.
+        let is_free = |at: usize| {
+            files[place][at.saturating_sub(8)..(at + 8).min(files[place].len())].iter().all(|byte| *byte == 0)
+        };
+        while kind == 3 && (is_free(at) || !original.leading.contains(&(at / PAGE))) {
+            at = original.leading[random(original.leading.len())] * PAGE + random(PAGE);
+        }
         let bit = random(8);
         files[place][at] ^= 1 << bit;
         let path = folder.path().join("events.db");
@@ -170,10 +193,13 @@ fn no_flipped_bit_alters_what_is_delivered() {
         let _none = fs::remove_file(folder.path().join("events.db-shm"));
         let found = examine(original, &path)
             .unwrap_or_else(|fault| panic!("flip {number}, file {place}, byte {at}, bit {bit}: {fault}"));
-        *figures.entry((["file", "log"][place], found)).or_default() += 1;
+        let place = if kind == 3 { "leading" } else { ["file", "log"][place] };
+        *figures.entry((place, found)).or_default() += 1;
     }
-    for found in [Found::Listed, Found::Missing] {
-        assert_eq!(figures.get(&("log", found)), None, "{figures:?}");
+    for (place, found) in
+        ["log", "file"].into_iter().flat_map(|place| [(place, Found::Listed), (place, Found::Missing)])
+    {
+        assert_eq!(figures.get(&(place, found)), None, "{figures:?}");
     }
     // For the script, which shows it.
     writeln!(std::io::stdout(), "{count} flips: {figures:?}; 0 altered").unwrap();

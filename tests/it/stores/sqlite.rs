@@ -4,14 +4,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hookgate::queue::sqlite::{OwnerLock, Sqlite};
-use hookgate::queue::store::{Change, Check, Class, Filter, Next, OpenError};
+use hookgate::queue::sqlite::{Findings, OwnerLock, Sqlite};
+use hookgate::queue::store::{
+    Batch, Change, Check, Class, DeadCause, Filter, Next, OpenError, Retention, Store as _,
+};
 use hookgate::queue::time::Time;
 use rusqlite::Connection;
 
 use super::Place;
-use crate::support::event::event;
+use crate::support::event::{Make, event};
 
 fn path(folder: &tempfile::TempDir) -> std::path::PathBuf {
     folder.path().join("events.db")
@@ -243,4 +246,79 @@ fn a_store_is_checked_after_a_failure() {
     }
     fs::write(&path, bytes).unwrap();
     assert!(matches!(open(&path, Check::Yes).unwrap_err(), OpenError::Failed(..)));
+}
+
+#[test]
+fn a_damaged_list_of_what_to_remove_removes_nothing_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    let place = Place::File(folder);
+    let mut opened = place.open();
+    let made = [1_000, 1_001, 1_002].map(|received| event("/a", received));
+    let ids = made.each_ref().map(|make| opened.store_one(1_000, make));
+    opened.complete(2_000, ids[0], Next::Delivered);
+    opened.complete(2_000, ids[1], Next::Dead(DeadCause::Refused));
+    // The row of the first event, with a flipped bit each.
+    let other = Connection::open(&path).unwrap();
+    for (kind, wrong) in [(0, 3), (1, 3), (2, 3), (0, 2), (2, 1), (0, 77)] {
+        let sql = "insert into finished (kind, at, event) values (?1, 2000, ?2)";
+        other.execute(sql, [kind, wrong]).unwrap();
+    }
+    drop(other);
+    let retention =
+        Retention { delivered: Duration::ZERO, info: Duration::ZERO, dead: Duration::from_secs(60) };
+    for _ in 0..3 {
+        opened.store.purge(Time::from_millis(3_000), retention, 100).unwrap();
+    }
+    let detail = |make: &Make| opened.store.reader().unwrap().detail(make.id()).unwrap();
+    assert!(detail(&made[0]).is_none(), "what was delivered goes");
+    assert!(detail(&made[1]).unwrap().event.is_some() && detail(&made[2]).unwrap().event.is_some());
+    // Each still goes at its own time.
+    opened.complete(4_000, ids[2], Next::Delivered);
+    for _ in 0..3 {
+        opened.store.purge(Time::from_millis(100_000), retention, 100).unwrap();
+    }
+    assert_eq!(opened.store.reader().unwrap().count(&Filter::default(), 10).unwrap(), 0);
+}
+
+#[test]
+fn what_leads_to_deliveries_is_looked_through_and_made_anew() {
+    for damage in [
+        "update delivery set state = 1 where id = 2",
+        "update delivery set ready = 0 where id = 2",
+        "update delivery set class = 5 where id = 2",
+        "update delivery set ready = 1 where id = 4",
+        "update delivery set ready = 0 where id = 3",
+        "update delivery set ended = 7 where id = 2",
+        "update destination set queued = 0",
+        "drop index delivery_due; \
+         create index delivery_due on delivery (destination, class, due) where ready = 1 and id > 3; \
+         pragma writable_schema = on; \
+         update sqlite_schema set sql = replace(sql, ' and id > 3', '') where name = 'delivery_due'",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(&folder);
+        let mut store = open(&path, Check::No).unwrap();
+        let plain = event("/a", 1_000).make();
+        let lane = [1_001, 1_002, 1_003].map(|received| event("/a", received).order("k").make());
+        let batch = Batch {
+            events: vec![&plain, &plain, &lane[0], &lane[1]],
+            now: Time::from_millis(1_000),
+            ..Batch::default()
+        };
+        store.commit(&batch).unwrap();
+        assert_eq!(store.look_for_damage().unwrap(), Findings::default());
+        drop(store);
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch(damage).unwrap();
+        drop(other);
+        let mut store = open(&path, Check::No).unwrap();
+        let found = store.look_for_damage().unwrap();
+        assert!(!found.is_empty() && found.is_mendable(), "{damage}: {found}");
+        store.mend().unwrap();
+        assert_eq!(store.look_for_damage().unwrap(), Findings::default(), "{damage}");
+        let counts = store.statistics().unwrap().counts[0].1;
+        let dead = u64::from(damage.contains("ended"));
+        assert_eq!((counts.queued, counts.dead), (4 - dead, dead), "{damage}");
+    }
 }
