@@ -523,7 +523,8 @@ pub trait Store: Send {
     /// [`StoreError`]. Then nothing of the batch is stored.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, StoreError>;
 
-    /// Removes at most `most` rows whose retention has ended. Returns how many were removed.
+    /// Removes what has been kept for long enough, in a step of at most `most` rows. Returns how many were removed; if none was, the
+    /// rows that were moved to free space, if there is more of that to do.
     ///
     /// # Errors
     /// [`StoreError`]

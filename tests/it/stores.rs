@@ -1,6 +1,7 @@
 //! The engines of the queue: one suite for all of them, and a comparison of what they do with the same commands.
 
 mod bitflips;
+mod disk;
 mod logs;
 mod model;
 mod sqlite;

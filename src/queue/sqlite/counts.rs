@@ -54,6 +54,13 @@ impl Counters {
         Ok(counters)
     }
 
+    /// The number of deliveries that are kept.
+    pub(super) fn kept(&self) -> u64 {
+        let kept =
+            |counts: &Counts| counts.queued.saturating_add(counts.delivered).saturating_add(counts.dead);
+        self.of.values().map(|counter| kept(&counter.counts)).fold(0, u64::saturating_add)
+    }
+
     /// Notes that a delivery with an event of `size` bytes has changed its state.
     pub(super) fn note(&mut self, destination: i64, delivery: i64, size: u64, change: Counted) {
         let counter = self.of.entry(destination).or_insert_with(|| Counter {

@@ -6,6 +6,7 @@
 
 mod check;
 mod commit;
+mod compact;
 mod counts;
 mod error;
 mod list;
@@ -25,12 +26,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tracing::{error, warn};
 
 use crate::queue::sqlite::check::{Looking, Mending};
 use crate::queue::sqlite::commit::{Memory, Work};
-use crate::queue::sqlite::error::store_error;
+use crate::queue::sqlite::compact::Compaction;
+use crate::queue::sqlite::error::{is_of_value, store_error};
 use crate::queue::sqlite::log::Mark;
 use crate::queue::sqlite::reader::SqliteReader;
 use crate::queue::sqlite::value::number;
@@ -56,8 +58,12 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 /// The most pages that one step returns to the disk.
 const VACUUM_STEP: u64 = 256;
 
-/// The fraction of a store's pages that may be free: an eighth. SQLite reuses free pages.
-const FREE_PART: u64 = 8;
+/// The part of a store's pages that may be free, and how many may always be. They are used again.
+const FREE_PART: u64 = 16;
+const FREE_PAGES: u64 = 64;
+
+/// How long a step moves rows together: in a moment without events, and between commits.
+const COMPACTION_STEP: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(5));
 
 /// The store, and the connection that writes it.
 #[derive(Debug)]
@@ -77,6 +83,7 @@ pub struct Sqlite {
     log_pages: Arc<AtomicI32>,
     /// The frames of the log after the last commit; zero once they are in the mark.
     unmarked: Arc<AtomicI32>,
+    compaction: Compaction,
     /// Whether the store is to be opened again, as damage was found that can be mended.
     mending: Arc<Mending>,
 }
@@ -153,7 +160,7 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(failed)?;
         let (lock, memory) = (Arc::clone(lock), Some(memory));
-        let (mending, log_file, looking) = (Arc::default(), None, None);
+        let (mending, compaction, log_file, looking) = (Arc::default(), Compaction::default(), None, None);
         Ok(Self {
             looking,
             lock,
@@ -164,6 +171,7 @@ impl Sqlite {
             log_damage,
             log_pages,
             unmarked,
+            compaction,
             mending,
         })
     }
@@ -242,12 +250,41 @@ impl Sqlite {
         self.connection.query_row(pragma, [], |_row| Ok(()))
     }
 
-    /// Returns some free pages to the disk, if many are free.
+    /// Moves rows together for a time, where many were removed. Returns how many were moved.
+    fn compact(&mut self, time: Duration) -> Result<usize, StoreError> {
+        if !self.compaction.is_under_way() {
+            return Ok(0);
+        }
+        let step = || -> rusqlite::Result<_> {
+            let transaction = self.connection.unchecked_transaction()?;
+            let step = self.compaction.step(&transaction, time)?;
+            transaction.commit()?;
+            Ok(step)
+        };
+        match step() {
+            Ok((moved, compaction)) => {
+                self.compaction = compaction;
+                self.mark_log();
+                Ok(moved)
+            }
+            // Nothing depends on it. Who needs what is damaged reports it.
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) || is_of_value(&error) =>
+            {
+                warn!(%error, "the queue's store is not made smaller: it is damaged");
+                self.compaction.give_up();
+                Ok(0)
+            }
+            Err(error) => Err(store_error(error)),
+        }
+    }
+
+    /// Gives some free pages back to the disk, if there are many.
     fn vacuum(&self) -> rusqlite::Result<()> {
         let free = self.ask("pragma freelist_count")?;
         let pages = self.ask("pragma page_count")?;
-        if free > VACUUM_STEP && free > pages.checked_div(FREE_PART).unwrap_or(0) {
-            // Each step of this statement returns one page.
+        if free > FREE_PAGES && free > pages.checked_div(FREE_PART).unwrap_or(0) {
+            // Each step of this statement gives one page back.
             let mut vacuum = self.connection.prepare(&format!("pragma incremental_vacuum({VACUUM_STEP})"))?;
             let mut steps = vacuum.query([])?;
             while steps.next()?.is_some() {}
@@ -265,7 +302,19 @@ impl Store for Sqlite {
         if self.mending.is_wanted() {
             return Err(StoreError::Failed("damage was found that can be mended".into()));
         }
-        self.transact(now, |work| work.purge(retention, most))
+        let removed = self.transact(now, |work| work.purge(retention, most))?;
+        if removed > 0 {
+            let kept = self.memory.as_ref().map_or(0, |memory| memory.counters.kept());
+            self.compaction.note_removed(removed, kept);
+        }
+        if removed >= most {
+            return Ok(removed);
+        }
+        // Here as well, as there may be no moment without events. On a full disk it is done later.
+        let moved = unless_full(self.compact(COMPACTION_STEP.1))?;
+        unless_full(self.vacuum().map_err(store_error))?;
+        let most_moved = most.checked_div(2).unwrap_or(0);
+        Ok(if removed > 0 { removed } else { moved.min(most_moved) })
     }
 
     fn dead_letters(&mut self, after: Time, until: Time, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
@@ -303,9 +352,10 @@ impl Store for Sqlite {
     }
 
     fn idle(&mut self) -> Result<(), StoreError> {
-        let all = || {
-            // On a full disk it fails for want of room in the log. The checkpoint may then give some back.
-            let vacuumed = self.vacuum();
+        // On a full disk these fail for want of room in the log. The checkpoint may then give some back.
+        let moved = self.compact(COMPACTION_STEP.0);
+        let vacuumed = self.vacuum();
+        let empty = || {
             self.connection.busy_timeout(CHECKPOINT_PATIENCE)?;
             let emptied = self.checkpoint("pragma wal_checkpoint(truncate)");
             self.connection.busy_timeout(schema::PATIENCE)?;
@@ -313,7 +363,8 @@ impl Store for Sqlite {
             self.log_pages.store(0, Ordering::Relaxed);
             vacuumed
         };
-        all().map_err(store_error)
+        empty().map_err(store_error)?;
+        moved.map(|_rows| ())
     }
 
     fn is_in_place(&self) -> bool {
@@ -352,6 +403,14 @@ fn mend(connection: &mut Connection) {
     }
 }
 
+/// Nothing, where the disk is full.
+fn unless_full<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreError> {
+    match result {
+        Err(StoreError::Full) => Ok(T::default()),
+        Ok(_) | Err(StoreError::Failed(_)) => result,
+    }
+}
+
 fn loaded<'m>(memory: &'m mut Option<Memory>, connection: &Connection) -> rusqlite::Result<&'m mut Memory> {
     match memory {
         Some(memory) => Ok(memory),
@@ -386,8 +445,8 @@ fn quick_check(connection: &mut Connection) -> rusqlite::Result<()> {
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
             Some(damage),
         )),
-        // The part of the store that was checked is intact.
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(()),
+        // As far as it has come, the store is whole.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(()),
         Err(error) => Err(error),
     }
 }
