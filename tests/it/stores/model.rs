@@ -1,11 +1,13 @@
 //! The same commands to both engines, with the same results: ten thousand events, in every order that a seed makes.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use hookgate::queue::event::{AttemptOutcome, Event, FirstAttempt, OrderKey};
 use hookgate::queue::id::EventId;
+use hookgate::queue::sqlite::{Findings, OwnerLock, Sqlite};
 use hookgate::queue::store::{
-    Batch, Change, Class, Completion, DeadCause, DeliveryId, Destination, Filter, Next,
+    Batch, Change, Check, Class, Completion, DeadCause, DeliveryId, Destination, Filter, Next,
 };
 use hookgate::queue::time::Time;
 
@@ -234,6 +236,12 @@ fn run(seed: u64, events: u64) {
             });
         }
     }
+    // Nothing of this looks like damage.
+    drop(stores);
+    let Place::File(folder) = &places[0] else { unreachable!() };
+    let lock = Arc::new(OwnerLock::take(&folder.path().join("events.db")).unwrap());
+    let found = Sqlite::open(&lock, Check::No).unwrap().look_for_damage().unwrap();
+    assert_eq!(found, Findings::default(), "seed {seed}");
 }
 
 #[test]
