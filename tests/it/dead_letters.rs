@@ -25,6 +25,7 @@ fn store(path: &Path, ages: &[Duration]) -> Vec<String> {
         let committed = store.commit(&Batch { events: vec![&event], now: then, ..Batch::default() }).unwrap();
         let completions = vec![Completion {
             id: committed.deliveries[0][0],
+            since: event.info().received,
             attempt: attempt(then.millis(), AttemptOutcome::Refused),
             next: Next::Dead(DeadCause::Refused),
         }];

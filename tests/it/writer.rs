@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use hookgate::queue::handle::{self, DeliveryEnd, Handed, Health, Queue, Refused}
 use hookgate::queue::memory::Memory;
 use hookgate::queue::sqlite::SqliteEngine;
 use hookgate::queue::store::{
-    Batch, Change, Check, Class, Committed, Completion, DeadCause, DeliveryId, Destination, DueQuery, Engine,
-    Filter, Next, OpenError, Reader, Retention, Statistics, Store, StoreError,
+    Batch, Change, Check, Class, Committed, Completion, DeadCause, DeadLetter, DeliveryId, Destination,
+    DueQuery, Engine, Filter, Next, OpenError, Reader, Retention, Statistics, Store, StoreError,
 };
 use hookgate::queue::store_limits::Limits;
 use hookgate::queue::time::Time;
@@ -32,6 +33,8 @@ struct Faults {
     /// The most changes that one commit has room for; zero for any number.
     most_changes: Arc<AtomicUsize>,
     opens: Arc<Mutex<VecDeque<Fault>>>,
+    /// The most rows that there is room to remove at once, if that is bounded.
+    removes: Arc<Mutex<Option<usize>>>,
     /// Only those that a test has asked for are noted.
     idles: Arc<Mutex<VecDeque<Fault>>>,
     /// What was done: `open`, `check`, `commit 2+1` (events and records), or the fault instead.
@@ -711,7 +714,7 @@ fn delivered_content_makes_room_early_on_a_disk_that_must_stay_free() {
     let engine = Box::new(SqliteEngine::own(&path).unwrap());
     // A disk of 6 MiB, of which the store may take 4.
     let free = |folder: &Path| {
-        let files = std::fs::read_dir(folder).unwrap();
+        let files = fs::read_dir(folder).unwrap();
         let taken: u64 = files.map(|file| file.unwrap().metadata().map_or(0, |file| file.len())).sum();
         Some((6_u64 << 20).saturating_sub(taken))
     };
@@ -727,7 +730,7 @@ fn delivered_content_makes_room_early_on_a_disk_that_must_stay_free() {
             Err(why) => {
                 assert_eq!(why, Refused::Full);
                 let is_full = running.queue.disk_free().unwrap() < (2 << 20) + 24_000;
-                if is_full && std::fs::metadata(&log).unwrap().len() == 0 {
+                if is_full && fs::metadata(&log).unwrap().len() == 0 {
                     break;
                 }
                 std::thread::yield_now();
@@ -913,5 +916,5 @@ fn a_delivery_that_damage_hid_is_found_while_the_queue_runs_and_made() {
     for _ in 0..2 {
         assert!(matches!(running.handed(), Handed::Look(told) if told == destination));
     }
-    assert_eq!(damage.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(damage.load(Ordering::Relaxed), 1);
 }

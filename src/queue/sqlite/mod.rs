@@ -34,6 +34,7 @@ use crate::queue::sqlite::commit::{Memory, Work};
 use crate::queue::sqlite::compact::Compaction;
 use crate::queue::sqlite::error::{is_of_value, store_error};
 use crate::queue::sqlite::log::Mark;
+use crate::queue::sqlite::place::Place;
 use crate::queue::sqlite::reader::SqliteReader;
 use crate::queue::sqlite::value::number;
 use crate::queue::store::{
@@ -45,6 +46,7 @@ pub use check::Findings;
 pub use lock::OwnerLock;
 pub(crate) use lock::{beside, create};
 pub use log::LogDamage;
+pub use schema::CACHES;
 
 /// The length of the write-ahead log in pages that makes a checkpoint follow the commit.
 const LONG_LOG: i32 = 1000;
@@ -75,6 +77,7 @@ pub struct Sqlite {
     /// The writer's state in memory. `None` after a failed transaction.
     memory: Option<Memory>,
     log: PathBuf,
+    place: Place,
     /// The log, open for its mark.
     log_file: Option<File>,
     /// The damage that the log had when the store was opened.
@@ -159,6 +162,8 @@ impl Sqlite {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(failed)?;
+        // SQLite has made the log by now.
+        let place = Place::of([path.to_owned(), log.clone(), beside(path, ".lock")]);
         let (lock, memory) = (Arc::clone(lock), Some(memory));
         let (mending, compaction, log_file, looking) = (Arc::default(), Compaction::default(), None, None);
         Ok(Self {
@@ -167,6 +172,7 @@ impl Sqlite {
             connection,
             memory,
             log,
+            place,
             log_file,
             log_damage,
             log_pages,

@@ -42,9 +42,11 @@ fn original(has_log: bool) -> Original {
         let make = event(PATHS[usize::from(number % 4 == 3)], 1_000 + number).content(vec![b'x'; length]);
         let id = opened.store_one(1_000 + number, &make);
         match number {
-            0 => opened.complete(2_000, id, Next::Delivered),
-            1 => opened.complete(2_000, id, Next::Dead(DeadCause::Refused)),
-            2 => opened.complete(2_000, id, Next::Again { due: Time::from_millis(3_000), spends: true }),
+            0 => drop(opened.complete(2_000, id, Next::Delivered)),
+            1 => drop(opened.complete(2_000, id, Next::Dead(DeadCause::Refused))),
+            2 => {
+                drop(opened.complete(2_000, id, Next::Again { due: Time::from_millis(3_000), spends: true }))
+            }
             _ => {}
         }
         events.insert(make.id().to_string(), make.make());

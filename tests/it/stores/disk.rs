@@ -58,8 +58,12 @@ fn taken(size: usize, count: u64, nth: u64) -> (u64, u64) {
 }
 
 fn complete(opened: &mut Opened, ids: &[DeliveryId]) {
-    let of =
-        |id| Completion { id, attempt: attempt(2_000, AttemptOutcome::Delivered), next: Next::Delivered };
+    let of = |id| Completion {
+        id,
+        since: Time::default(),
+        attempt: attempt(2_000, AttemptOutcome::Delivered),
+        next: Next::Delivered,
+    };
     let completions = ids.iter().copied().map(of).collect();
     opened.commit(Batch { completions, now: Time::from_millis(2_000), ..Batch::default() });
 }
