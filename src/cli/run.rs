@@ -16,6 +16,7 @@ use crate::config::load::Source;
 use crate::config::problem::{Report, Severity};
 use crate::config::{Address, Config};
 use crate::listen::inherit;
+use crate::queue::store::OpenError;
 use crate::runtime::front_end::FrontEnd;
 use crate::runtime::process;
 use crate::runtime::reload::watch::Watch;
@@ -139,6 +140,25 @@ fn tell(terminal: &mut Terminal, report: &Report) {
     }
 }
 
+/// What to do about a store that cannot be opened.
+const fn store_hint(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::InUse(_) => {
+            "stop the other one (`fuser` on the file beside it that ends in .lock says which), or set another `store` under \
+             [queue]; with `reuse_port` this process waits until the other one has drained"
+        }
+        OpenError::Newer(..) => {
+            "start the hookgate that wrote it: an older one cannot read its events. With another `store` under [queue], these \
+             events wait until then"
+        }
+        OpenError::OldLibrary(_) => "use a hookgate that was built with a newer SQLite",
+        OpenError::Failed(..) => {
+            "`store` under [queue] must be a store of hookgate or a new file, in a folder that exists and that this process may \
+             write to"
+        }
+    }
+}
+
 /// What to do about a server that does not start.
 fn start_hint(error: &StartError, config: &Config) -> String {
     let (address, kind) = match error {
@@ -146,10 +166,7 @@ fn start_hint(error: &StartError, config: &Config) -> String {
         StartError::Thread(_) | StartError::Routes(_) => {
             return "are threads and open files left for it? `ulimit -a` shows its limits".to_owned();
         }
-        StartError::Queue(_) => {
-            return "`store` under [queue] must be a file that only this process has open, in a folder that it may write to"
-                .to_owned();
-        }
+        StartError::Queue(error) => return store_hint(error).to_owned(),
     };
     let mut admin = config.admin.iter().flat_map(|admin| &admin.listen);
     let table = if admin.any(|own| own == address) { "[admin]" } else { "[server]" };
