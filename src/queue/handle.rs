@@ -237,18 +237,24 @@ impl Queue {
     /// # Errors
     /// [`Refused`], for the first change that was not made. Later changes may have been made.
     pub async fn change_all(&self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<u64>, Refused> {
+        self.change_each(changes).await.into_iter().collect()
+    }
+
+    /// As [`Self::change_all`], with the result of each change.
+    pub async fn change_each(&self, changes: impl IntoIterator<Item = Change>) -> Vec<Result<u64, Refused>> {
         let mut replies = Vec::new();
         for change in changes {
             let (reply, done) = oneshot::channel();
             let command = Command::Change { change, reply };
-            self.commands.send(command).await.map_err(|_ended| Refused::Unavailable)?;
+            // Where the writer has ended, the reply is dropped.
+            let _ended = self.commands.send(command).await;
             replies.push(done);
         }
         let mut met = Vec::with_capacity(replies.len());
         for done in replies {
-            met.push(done.await.unwrap_or(Err(Refused::Unavailable))?);
+            met.push(done.await.unwrap_or(Err(Refused::Unavailable)));
         }
-        Ok(met)
+        met
     }
 
     /// Records that an attempt of this delivery begins.

@@ -438,6 +438,9 @@ fn many_changes_on_a_full_disk_are_made_in_few_at_a_time() {
     let queue = running.queue.clone();
     let discards = (0..500).map(|n| Change::Discard(event("/a", 1_000 + n).id()));
     assert_eq!(running.wait(queue.change_all(discards)), Ok(vec![1; 500]));
+    // A step of a replay is made whole, or not at all.
+    let saved = (0..500).map(|n| Change::RemoveJob(event("/a", 1_000 + n).id()));
+    assert_eq!(running.wait(queue.change_all(saved)), Err(Refused::Full));
     faults.most_changes.store(0, Ordering::Relaxed);
     assert_eq!(running.counts(), (0, 0, 0));
 }

@@ -243,17 +243,24 @@ impl Asking<'_> {
             has_more = ids.len() >= DISCARDED_AT_ONCE;
             looked_at = looked_at.saturating_add(ids.len());
             after = ids.last().copied().or(after);
-            match self.queue.change_all(ids.into_iter().map(Change::Discard)).await {
-                Ok(met) => discarded = met.iter().fold(discarded, |sum, met| sum.saturating_add(*met)),
-                Err(refused) => {
-                    failed = Some(Refusal::of_change(refused));
-                    break;
+            for met in self.queue.change_each(ids.into_iter().map(Change::Discard)).await {
+                match met {
+                    Ok(met) => discarded = discarded.saturating_add(met),
+                    Err(refused) => failed = Some(Refusal::of_change(refused)),
                 }
+            }
+            if failed.is_some() {
+                break;
             }
         }
         let filter = replay::shown(&filter);
         info!(who = %self.who, %filter, discarded, has_more, "events were discarded: they are gone");
         match failed {
+            Some(refusal) if discarded > 0 => {
+                let error =
+                    format!("{discarded} events were removed, and others were not: {}", refusal.error);
+                Err(Refusal { error, ..refusal })
+            }
             Some(refusal) => Err(refusal),
             None => Ok(json!({ "discarded": discarded, "has_more": has_more })),
         }
