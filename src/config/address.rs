@@ -1,4 +1,4 @@
-//! Pure. The addresses to listen on.
+//! Pure. Reads the addresses to listen on.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -11,7 +11,8 @@ use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::upstream::origin::socket_path;
 
-/// Reads a table's `listen`: an address or a list of them, with their places; the default if the key is missing.
+/// Reads a table's `listen`: an address or a list of addresses, with their places in the file. If the key is
+/// missing, returns the default.
 pub(super) fn listen(table: &Table<'_>, default: SocketAddr) -> Vec<Listen> {
     let Some(item) = table.get("listen") else {
         return vec![Listen { address: Address::Tcp(default), span: None }];
@@ -47,7 +48,7 @@ pub(super) fn unix_mode(table: &Table<'_>, default: u32) -> u32 {
     })
 }
 
-/// Reports every address that is listed twice. Port 0 is another port each time.
+/// Reports every address that is listed twice. Port 0 means a new port each time, so it may be listed twice.
 pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: &Problems) {
     let mut seen: Vec<&Listen> = Vec::new();
     for later in all {
@@ -66,7 +67,7 @@ pub(super) fn distinct<'l>(all: impl IntoIterator<Item = &'l Listen>, problems: 
         problems.push(match (&later.span, &first.span) {
             (Some(later), Some(first)) => problem(later).related(first.clone(), "the first time"),
             (Some(place), None) | (None, Some(place)) => problem(place).label("and by default"),
-            // Two defaults are never the same.
+            // Two defaults are never equal.
             (None, None) => continue,
         });
     }
@@ -81,7 +82,7 @@ fn has_any_port(address: &Address) -> bool {
 pub(super) struct Listen {
     /// The address.
     pub(super) address: Address,
-    /// Where it is in the file; `None` for a default.
+    /// The address's place in the file; `None` for a default.
     pub(super) span: Option<Range<usize>>,
 }
 
@@ -113,7 +114,7 @@ fn read(item: &Item<'_>, default: SocketAddr) -> Option<Listen> {
         .refuse(item.problems)
 }
 
-/// What to write instead of a text that is not an address.
+/// The advice for a text that is not an address.
 fn instead(text: &str, default: SocketAddr) -> String {
     let bare = ["http://", "https://", "tcp://"].iter().find_map(|scheme| text.strip_prefix(scheme));
     let bare = bare.unwrap_or(text).trim().trim_end_matches('/');

@@ -1,10 +1,12 @@
-//! Shell. Reads files: a bounded number of bytes of each, without blocking for ever.
+//! Shell. Reads files. At most a bounded number of bytes is read, and no read blocks for ever.
 //!
-//! An ordinary `open` of a named pipe blocks until another process opens it for writing, and a device may have no end. The
-//! thread that reloads would be stuck there for ever. So every file is opened with `O_NONBLOCK`, and its type is read from
-//! the descriptor, as is its content: the name may be given to another file in between.
+//! An ordinary `open` of a named pipe blocks until another process opens the pipe for writing, and a device
+//! may have no end. The thread that reloads would be stuck for ever. So every file is opened with
+//! `O_NONBLOCK`. Type and content are read from the same descriptor, because the name may be given to another
+//! file in between.
 //!
-//! The content may be a secret. Its buffer is wiped when it is dropped and when it is replaced by a larger one.
+//! The content may be a secret. So the buffer is wiped when it is dropped, and when a larger buffer replaces
+//! it.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -17,19 +19,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-/// How long a pipe may deliver nothing. Guards against a pipe without a writer; long enough for a program that first
-/// asks its user something.
+/// How long a pipe may deliver no bytes. Guards against a pipe without a writer. The time is long enough for
+/// a program that asks its user a question first.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The initial size of the buffer: most files fit.
+/// The initial size of the buffer. Most files fit.
 const LEAST: usize = 4096;
 
 /// Why a file cannot be read.
 #[derive(Debug)]
 pub enum ReadError {
-    /// It is not a regular file but this.
+    /// The path is not a regular file. The text says what it is.
     NotFile(&'static str),
-    /// It has more than this many bytes.
+    /// The file has more bytes than this limit.
     TooLarge(usize),
     /// The system's error.
     Io(io::Error),
@@ -77,7 +79,8 @@ pub struct Content {
     pub metadata: Metadata,
 }
 
-/// Reads a regular file whole. It can be read again at any time, and never blocks for another process.
+/// Reads a whole regular file. Such a file can be read again at any time, and a read never waits for another
+/// process.
 ///
 /// # Errors
 /// [`ReadError`]
@@ -95,8 +98,8 @@ pub fn read_regular(path: &Path, limit: usize) -> Result<Content, ReadError> {
     Ok(Content { bytes, metadata })
 }
 
-/// Reads a file whole, or a pipe to its end. For files read once, on a user's request (a shell passes the output of a
-/// program as a pipe).
+/// Reads a whole file, or a pipe to its end. For a file that is read once, on a user's request: a shell may
+/// pass the output of a program as a pipe.
 ///
 /// # Errors
 /// [`ReadError`]
@@ -106,7 +109,7 @@ pub fn read_once(path: &Path, limit: usize) -> Result<Content, ReadError> {
     Ok(Content { bytes, metadata })
 }
 
-/// Opens a file, or the reading end of a pipe, under the rules of [`read_once`].
+/// Opens a file, or the reading end of a pipe, with the same rules as [`read_once`].
 ///
 /// # Errors
 /// [`ReadError`]
@@ -134,7 +137,7 @@ fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
     Ok((file, metadata))
 }
 
-/// The type of a file that is not a regular one.
+/// The type of a file that is not regular. `None` for a regular file.
 fn special(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     if kind.is_file() {
@@ -154,9 +157,10 @@ fn size(metadata: &Metadata) -> usize {
     usize::try_from(metadata.len()).unwrap_or(usize::MAX)
 }
 
-/// Reads to the end. `says` is the size in the metadata: a file of /proc, a pipe, or a file being written has more.
+/// Reads to the end. `says` is the size in the metadata. A file of /proc, a pipe, or a growing file has more
+/// bytes than it says.
 fn read_whole(mut from: impl Read, says: usize, limit: usize) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-    // One byte more than the limit shows that the file is too large.
+    // One byte above the limit shows that the file is too large.
     let most = limit.saturating_add(1);
     let mut bytes = Zeroizing::new(vec![0; says.saturating_add(1).max(LEAST).min(most)]);
     let mut len: usize = 0;
@@ -188,9 +192,9 @@ fn read_whole(mut from: impl Read, says: usize, limit: usize) -> Result<Zeroizin
 /// A file, or a pipe that is read with a time limit.
 struct Stream {
     file: File,
-    /// How long a pipe may deliver nothing; `None` for a regular file, which never blocks.
+    /// How long a pipe may deliver no bytes. `None` for a regular file, which never blocks.
     patience: Option<Duration>,
-    /// Whether the first bytes, or the end, have been seen.
+    /// Whether the first bytes or the end have been read.
     begun: bool,
 }
 
@@ -200,7 +204,7 @@ impl Read for Stream {
             let read = self.file.read(buffer);
             let Some(patience) = self.patience else { return read };
             match read {
-                // A pipe that has not been written to yet reads as if it were at its end.
+                // A pipe without any bytes so far reads as if it had ended.
                 Ok(0) if !self.begun && !buffer.is_empty() => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(_) | Err(_) => {
@@ -313,7 +317,7 @@ mod tests {
         });
         assert_eq!(read_once(&path, 90_000).unwrap().bytes.len(), 90_000);
         writer.join().unwrap();
-        // A shell passes the output of a program this way, when the program has ended.
+        // A shell passes the output of a program like this. The program has ended.
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"all of it").unwrap();
         drop(writer);

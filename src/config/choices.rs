@@ -1,4 +1,4 @@
-//! Pure. The words that some keys of gateway.toml choose from, with their meanings.
+//! Pure. The words that are the possible values of some keys of gateway.toml, with their meanings.
 
 use crate::config::{AccessLog, DeliveryMode, LogFormat, LogLevel, Mode, Role};
 use crate::signature::Permit;

@@ -15,7 +15,7 @@ use crate::routing::router::{ModelRule, Pattern, Router};
 /// A route whose path and model have no error.
 type Readable<'d> = (&'d Draft<'d>, &'d Pattern, &'d ModelRule);
 
-/// Checks the routes as a whole, given the signature of the whole file.
+/// Checks all routes together. `whole` is the file's `[signature]`.
 pub(super) fn check(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &Problems) {
     signatures(drafts, whole, root, problems);
     schemes(drafts, whole, problems);
@@ -58,7 +58,8 @@ fn signatures(drafts: &[Draft<'_>], whole: &Signs, root: &Table<'_>, problems: &
     Problem::error("missing_signature", first.table.span(), message).help(signature_help()).report(problems);
 }
 
-/// Reports routes that lack what their sender's scheme needs: a model, a `public_url`, the method of a challenge.
+/// Reports routes that lack something that their scheme needs: a model, a `public_url`, the method of a
+/// challenge.
 fn schemes(drafts: &[Draft<'_>], whole: &Signs, problems: &Problems) {
     for draft in drafts {
         let Some(signature) = effective(draft, whole) else { continue };
@@ -86,8 +87,9 @@ fn schemes(drafts: &[Draft<'_>], whole: &Signs, problems: &Problems) {
     }
 }
 
-/// Reports routes whose parameters match what an upstream may take for the path of another route with another signature.
-/// This guards against a holder of the first route's secret who reaches what only the second route may reach.
+/// Warns of a route whose parameters match a path that an app may take for the path of another route. If the
+/// two routes have different signatures, a sender with the secret of the first could reach the path of the
+/// second.
 fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &Problems) {
     let signed =
         || routes.iter().filter_map(|(draft, path, _)| Some((draft, path, effective(draft, whole)?)));
@@ -111,7 +113,7 @@ fn captures(routes: &[Readable<'_>], whole: &Signs, problems: &Problems) {
     }
 }
 
-/// Reports routes that would take the same requests. Returns those that conflict with an earlier route.
+/// Reports routes that take the same requests. Returns the routes that conflict with an earlier route.
 fn conflicts(routes: &[Readable<'_>], problems: &Problems) -> Vec<usize> {
     let Err(conflicts) = Router::build(routes.iter().map(|(_, pattern, model)| (*pattern, *model))) else {
         return Vec::new();
@@ -146,8 +148,8 @@ fn conflicts(routes: &[Readable<'_>], problems: &Problems) -> Vec<usize> {
     conflicts.iter().map(|conflict| conflict.later.0).collect()
 }
 
-/// Checks the settings in which routes with the same path must agree, because they apply before the model, and so the
-/// route, is known.
+/// Checks the settings in which all routes of one path must agree. These settings apply before the model is
+/// known, and so before the route is known.
 fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &Problems) {
     let mut methods = [&first.methods, &other.methods].map(|methods| methods.iter().collect::<Vec<_>>());
     for methods in &mut methods {
@@ -155,7 +157,7 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &Problem
     }
     let signatures = match (effective(first, whole), effective(other, whole)) {
         (Some(one), Some(other)) => std::ptr::eq(one, other) || one.agrees_with(other),
-        // That error has been reported already.
+        // The error in that signature has been reported already.
         (None, _) | (_, None) => true,
     };
     for (name, agreed) in [
@@ -178,7 +180,7 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &Problem
     }
 }
 
-/// The signature in force for a route, if it has no error.
+/// The signature that applies to a route, if it has no error.
 pub(super) fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'s Signature> {
     match (&draft.signature, whole) {
         (Signs::Here(signature), _) | (Signs::Absent, Signs::Here(signature)) => Some(signature),
@@ -186,7 +188,7 @@ pub(super) fn effective<'s>(draft: &'s Draft<'_>, whole: &'s Signs) -> Option<&'
     }
 }
 
-/// What to write where no signature is found.
+/// The advice for a route without a signature.
 fn signature_help() -> String {
     format!("for this route: `{}`\nfor every route: the same under `[signature]`", signature::EXAMPLE)
 }

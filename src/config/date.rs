@@ -15,10 +15,10 @@ pub(super) fn parse(text: &str) -> Result<SystemTime, DateError> {
     text.parse().map_err(|_why| DateError::NotDate).and_then(|date| moment(&date))
 }
 
-/// Converts a TOML date-time.
+/// Converts a date and time of TOML.
 ///
 /// # Errors
-/// [`DateError`] if a time or an offset is missing.
+/// [`DateError`] if the time or the offset is missing.
 pub(super) fn moment(date: &Datetime) -> Result<SystemTime, DateError> {
     let day = date.date.ok_or(DateError::NotDate)?;
     let time = date.time.ok_or(DateError::NoTime)?;
@@ -47,18 +47,18 @@ fn minute(day: Date, time: Time) -> Option<DateTime> {
     DateTime::new(year, month, day, time.hour.try_into().ok()?, time.minute.try_into().ok()?, 0, 0).ok()
 }
 
-/// The beginning of 1970. Times are counted from it and not as jiff's `Timestamp`, which ends a day before the year 9999
-/// does.
+/// The beginning of 1970. The time is computed from here, because jiff's `Timestamp` ends a day before the
+/// end of the year 9999.
 const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// Why a value is not a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DateError {
-    /// Not an RFC 3339 date.
+    /// The text is not an RFC 3339 date.
     NotDate,
-    /// A date without a time.
+    /// The date has no time.
     NoTime,
-    /// A date and a time without an offset.
+    /// The date and time have no offset.
     NoOffset,
 }
 
@@ -110,7 +110,7 @@ mod tests {
     }
 
     proptest! {
-        /// The dates of HTTP, parsed by another crate, are the same times.
+        /// Another crate parses dates of HTTP. Both parsers give the same times.
         #[test]
         fn moments_agree_with_httpdate(second in 0_u64..253_402_300_800) {
             let moment = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second)).unwrap();

@@ -1,4 +1,4 @@
-//! Pure. Checks of deliveries against the rest of the file: the store, the scheme, the mode.
+//! Pure. Checks the delivery settings against the rest of the file: the store, the scheme, the mode.
 
 use crate::config::problem::Problem;
 use crate::config::sections::queue;
@@ -35,7 +35,7 @@ fn delivers_late(draft: &Draft<'_>) -> bool {
     }
 }
 
-/// Reports a route that needs the store, where there is none.
+/// Reports a route that needs the store, if the file has no store.
 fn store(draft: &Draft<'_>, root: &Table<'_>) {
     if root.get("queue").is_some() {
         return;
@@ -52,7 +52,7 @@ fn store(draft: &Draft<'_>, root: &Table<'_>) {
         .report(root.problems);
 }
 
-/// Reports keys about stored events where none is stored, and copies where not all are.
+/// Reports keys for stored events if no event is stored, and copies if not every event is stored.
 fn keys_that_do_nothing(draft: &Draft<'_>) {
     let table = &draft.table;
     match draft.delivery.mode {
@@ -67,12 +67,12 @@ fn keys_that_do_nothing(draft: &Draft<'_>) {
                     .report(table.problems);
             }
         }
-        // A word that was meant otherwise has been reported.
+        // `delivery` has a wrong value, and that error has been reported.
         DeliveryMode::Direct
             if table.get("delivery").is_some_and(|item| item.value.as_str() != Some("direct")) => {}
         DeliveryMode::Direct => {
             for item in OF_STORED_EVENTS.iter().filter_map(|name| table.get(name)) {
-                // A duplicate is answered with it, too.
+                // A duplicate is answered with `ack_status`, too.
                 if item.name == "ack_status" && table.get("deduplicate").is_some() {
                     continue;
                 }
@@ -86,7 +86,7 @@ fn keys_that_do_nothing(draft: &Draft<'_>) {
     }
 }
 
-/// Reports sizes that do not go together.
+/// Reports sizes that contradict each other.
 fn sizes(draft: &Draft<'_>, common: &Common<'_>) {
     let Some(queue) = common.deliveries.queue.filter(|_| delivers_late(draft)) else { return };
     let max_queued = draft.delivery.max_queued;
@@ -107,7 +107,7 @@ fn sizes(draft: &Draft<'_>, common: &Common<'_>) {
     }
 }
 
-/// Checks what the sender does with the answer, and whether it signs a time.
+/// Checks how the sender treats the answer, and whether it signs a time.
 fn sender(draft: &Draft<'_>, scheme: &Scheme, root: &Table<'_>) {
     let name = &scheme.name;
     let place = || draft.table.place("delivery");
@@ -143,7 +143,8 @@ fn sender(draft: &Draft<'_>, scheme: &Scheme, root: &Table<'_>) {
     }
 }
 
-/// Reports late deliveries with a signed time, and signatures that cannot be refreshed.
+/// Reports late deliveries of a scheme that signs a time, and `refresh_signature` where a new signature
+/// cannot be made.
 fn signed_time(draft: &Draft<'_>, scheme: &Scheme) {
     let name = &scheme.name;
     let (signs_time, can_sign) = (scheme.timestamp.is_some(), scheme.algorithm.is_symmetric());
@@ -188,6 +189,6 @@ fn unused(drafts: &[Draft<'_>], root: &Table<'_>) {
     }
 }
 
-/// The keys of a route that are about stored events.
+/// The keys of a route that concern only stored events.
 const OF_STORED_EVENTS: [&str; 8] =
     ["ack_status", "order_by", "max_queued", "copies", "refresh_signature", "concurrency", "rate", "retry"];

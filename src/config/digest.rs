@@ -1,7 +1,7 @@
-//! Pure. Digests of the parts of a configuration: to compare two configurations without showing either.
+//! Pure. Digests of the parts of a configuration. They compare two configurations and show neither.
 //!
-//! The digests contain no key and nothing derived from one: a weak secret can be guessed from its
-//! digest. Whether two processes have the same keys is shown by signing (`hookgate doctor`).
+//! No digest contains a key, or a value derived from a key: a weak secret can be guessed from its digest. To
+//! find out whether two processes have the same keys, `hookgate doctor` compares signatures instead.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -12,15 +12,15 @@ use crate::routing::router::ModelRule;
 /// A part of a configuration: a table, or a route.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Part {
-    /// Its name: `[limits]`, `route /webhook/leases`.
+    /// The part's name, such as `[limits]` or `route /webhook/leases`.
     pub name: String,
-    /// The digest of its settings, defaults included, in hexadecimal.
+    /// The digest of the part's settings with the defaults, in hexadecimal.
     pub digest: String,
 }
 
 /// Computes the digests of a configuration's parts, in the order of gateway.toml.
 ///
-/// The digests depend on this version: those of two versions cannot be compared.
+/// The digests depend on the version of hookgate. Digests of two versions cannot be compared.
 #[must_use]
 pub fn parts(config: &Config) -> Vec<Part> {
     let Config { server, limits, admin, log, forward, queue, routes } = config;
@@ -36,8 +36,8 @@ pub fn parts(config: &Config) -> Vec<Part> {
     tables.chain(routes.iter().map(of_route)).collect()
 }
 
-/// All settings but the number of workers: its default is the number of cores, and the machine that compares may have
-/// another number than the gateway's.
+/// All settings except the number of workers. Its default is the number of cores, and the configurations may
+/// be read on machines with different numbers of cores.
 fn of_server(server: &Server) -> String {
     let Server {
         listen,
@@ -54,8 +54,8 @@ fn of_server(server: &Server) -> String {
     )
 }
 
-/// All settings but the folder of the store: a relative path begins at the folder of gateway.toml, which the process that
-/// compares may call by another name.
+/// All settings except the folder of the store. A relative path begins at the folder of gateway.toml, and the
+/// process that compares may know this folder by another name.
 fn of_queue(queue: Option<&Queue>) -> String {
     let Some(Queue { store, max_bytes, min_free, keep_delivered, keep_dead }) = queue else {
         return "none".to_owned();
@@ -93,7 +93,8 @@ fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text).get(..BYTES).unwrap_or_default())
 }
 
-/// Half of the digest: a collision of two configurations gains an attacker nothing.
+/// The length of a digest: half of a SHA-256 digest. An attacker gains nothing from two configurations with
+/// the same digest.
 const BYTES: usize = 16;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Pure. The interface to everything outside a configuration's file: secrets and the number of cores.
+//! Pure. The interface to the values outside a configuration's file: environment variables, secret files, the
+//! number of cores.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,17 +9,17 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// The environment that a configuration is read in.
+/// The environment in which a configuration is read.
 ///
-/// The real one is `load::Machine`; [`Fixed`] is made of values.
+/// `load::Machine` reads the environment of the process. [`Fixed`] holds given values.
 pub trait Environment {
-    /// The value of an environment variable, or `None` if it is not set.
+    /// The value of an environment variable. `None` if the variable is not set.
     fn variable(&self, name: &str) -> Option<OsString>;
 
     /// The content of a secret's file.
     ///
     /// # Errors
-    /// [`FileError`] if it cannot be read.
+    /// [`FileError`] if the file cannot be read.
     fn file(&self, path: &Path) -> Result<SecretFile, FileError>;
 
     /// Whether this process may make and write a store of events at this path.
@@ -56,13 +57,13 @@ pub(super) fn is_variable_name(text: &str) -> bool {
 /// The content of a secret's file.
 #[derive(Clone)]
 pub struct SecretFile {
-    /// The bytes. Wiped when dropped.
+    /// The bytes. They are wiped on drop.
     pub bytes: Zeroizing<Vec<u8>>,
     /// Whether every user of the machine can read the file.
     pub readable_by_everyone: bool,
 }
 
-/// Never prints the bytes, as for a key.
+/// Does not print the bytes, because they are a key.
 impl fmt::Debug for SecretFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretFile")
@@ -76,13 +77,13 @@ impl fmt::Debug for SecretFile {
 pub enum FileError {
     /// There is no such file.
     Missing,
-    /// This user may not read it.
+    /// The user of this process may not read the file.
     Denied,
-    /// It is not a regular file but this: a directory, a pipe, a device.
+    /// The path is not a regular file. The text says what it is: a directory, a pipe, a device.
     NotFile(&'static str),
-    /// It has more than this many bytes. No secret has as many.
+    /// The file has more bytes than this limit. No secret is so long.
     TooLarge(usize),
-    /// Another error, in the system's words.
+    /// Another error. The text is the system's.
     Other(String),
 }
 
@@ -100,7 +101,7 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// An environment made of values: for tests, and for configurations that must not depend on the machine.
+/// An environment with given values. For tests, and for configurations that must not depend on the machine.
 pub struct Fixed {
     variables: BTreeMap<String, OsString>,
     files: BTreeMap<PathBuf, Result<SecretFile, FileError>>,
@@ -109,7 +110,7 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    /// An environment without variables and files, and with this many cores.
+    /// An environment with `cores` cores, without variables and files.
     #[must_use]
     pub fn new(cores: NonZeroUsize) -> Self {
         Self { variables: BTreeMap::new(), files: BTreeMap::new(), stores: BTreeMap::new(), cores }
@@ -157,7 +158,7 @@ impl Fixed {
     }
 }
 
-/// Prints names only: the values are secrets.
+/// Prints only names, because the values are secrets.
 impl fmt::Debug for Fixed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fixed")

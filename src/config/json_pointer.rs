@@ -8,7 +8,7 @@ use crate::config::toml_value::Item;
 use crate::routing::signed_model::Requirement;
 use crate::signature::scheme::Scheme;
 
-/// Reads the pointers of an array.
+/// Reads an array of pointers.
 pub(super) fn list(item: &Item<'_>) -> Vec<String> {
     let Some(array) = item.array(&item.write("[\"/meta/object\"]")) else { return Vec::new() };
     let mut all = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn list(item: &Item<'_>) -> Vec<String> {
     all
 }
 
-/// Reads `require`: each pointer with the text required there; `None` if it has an error.
+/// Reads `require`: pointers, each with the text that the content must have there. `None` if it has an error.
 pub(super) fn required(table: &Table<'_>) -> Option<Vec<Requirement>> {
     let Some(item) = table.get("require") else { return Some(Vec::new()) };
     let before = table.problems.len();
@@ -37,7 +37,7 @@ pub(super) fn required(table: &Table<'_>) -> Option<Vec<Requirement>> {
     (table.problems.len() == before).then_some(all)
 }
 
-/// Reads `integration`: the identifier required where the scheme's events have theirs.
+/// Reads `integration`: the identifier that the content must have at the place that the scheme defines.
 pub(super) fn integration(item: &Item<'_>, scheme: &Scheme) -> Option<Requirement> {
     let text = item.text("\"cuid_...\"")?;
     if scheme.integration_pointers.is_empty() {
@@ -50,7 +50,7 @@ pub(super) fn integration(item: &Item<'_>, scheme: &Scheme) -> Option<Requiremen
     Some(Requirement::new(scheme.integration_pointers.iter().map(|pointer| &**pointer), text))
 }
 
-/// Whether a text is a JSON pointer; an error in it is reported.
+/// Whether a text is a JSON pointer. An error in the text is reported.
 pub(super) fn is_pointer(text: &str, span: Range<usize>, problems: &Problems) -> bool {
     let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     let depth = text.split('/').skip(1).count();
@@ -75,6 +75,6 @@ pub(super) fn bounded(item: &Item<'_>, many: usize) {
     }
 }
 
-/// Bounds on the comparisons for each event. No configuration in use needs more.
+/// Limits the comparisons for each event. No configuration in use needs more.
 const DEEPEST: usize = 16;
 const MOST: usize = 16;

@@ -1,7 +1,8 @@
-//! Pure. The JSON Schema of gateway.toml, made from the tables of keys.
+//! Pure. Makes the JSON Schema of gateway.toml from the tables of keys.
 //!
-//! It uses draft 7, which the TOML extensions of editors read. It describes the form of a file; checks of the whole file
-//! (routes that conflict, secrets that are missing) are left to `hookgate check`.
+//! The schema uses draft 7, which the TOML extensions of editors understand. It describes the form of a file.
+//! `hookgate check` makes the checks of the whole file, such as routes that conflict or secrets that are
+//! missing.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -18,27 +19,27 @@ pub fn schema() -> Json {
     schema.into()
 }
 
-/// A table of gateway.toml, for writing a reference.
+/// The description of one table of gateway.toml, for the reference in the manual.
 #[derive(Debug)]
 pub struct Reference {
-    /// Its title, with backticks around text of the file.
+    /// The table's title, with backticks around text of the file.
     pub title: &'static str,
-    /// Its keys, in the order of the reference.
+    /// The table's keys, in the order of the reference.
     pub keys: Vec<Explained>,
 }
 
 /// A key of a [`Reference`].
 #[derive(Debug)]
 pub struct Explained {
-    /// Its name.
+    /// The key's name.
     pub name: &'static str,
-    /// Its purpose.
+    /// The key's purpose.
     pub about: &'static str,
-    /// Its default, as written in the file.
+    /// The key's default, as it is written in the file.
     pub default: Option<&'static str>,
-    /// Whether its table must have it.
+    /// Whether the table must have the key.
     pub required: bool,
-    /// The words to choose from, if it has them.
+    /// The possible words, if the key has only certain words as values.
     pub words: Vec<&'static str>,
 }
 
@@ -67,14 +68,14 @@ fn table(keys: &[Key]) -> Map<String, Json> {
 fn property(key: &Key) -> Json {
     let mut property = object(value(&key.value));
     property.insert("description".to_owned(), key.about.into());
-    // TOML and JSON write these values the same; a test parses them all.
+    // TOML and JSON write these values in the same way. A test parses all of them.
     if let Some(default) = key.default.and_then(|text| serde_json::from_str(text).ok()) {
         property.insert("default".to_owned(), default);
     }
     property.into()
 }
 
-/// The members of what is an object.
+/// The members of a JSON object.
 fn object(value: Json) -> Map<String, Json> {
     if let Json::Object(members) = value { members } else { Map::new() }
 }
@@ -118,7 +119,7 @@ fn value(value: &Value) -> Json {
     }
 }
 
-/// The form that [`crate::config::unit`] parses, except zero.
+/// The form that [`crate::config::unit`] parses, without a duration of zero.
 const DURATION: &str = "^(?=.*[1-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 

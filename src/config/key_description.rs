@@ -1,17 +1,19 @@
 //! Pure. The description of a key of gateway.toml: its name, its type, and its purpose.
 
-/// A key. The reader accepts no others, and the schema and the manual page are made from the same tables.
+/// A key of gateway.toml. The reader accepts no other keys. The schema and the manual page are made from the
+/// same tables.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// Its name.
+    /// The key's name.
     pub(super) name: &'static str,
-    /// Its type.
+    /// The type of the key's value.
     pub(super) value: Value,
-    /// Its purpose, in a sentence or two.
+    /// The key's purpose, in a sentence or two.
     pub(super) about: &'static str,
-    /// Its default, in a notation valid in both TOML and JSON; `None` if it has none, or none that is the same everywhere.
+    /// The key's default, in a notation that is valid in TOML and in JSON. `None` if there is no default, or
+    /// if it depends on the machine or on other keys.
     pub(super) default: Option<&'static str>,
-    /// Whether its table must have it.
+    /// Whether the table must have the key.
     pub(super) required: bool,
 }
 
@@ -33,7 +35,7 @@ impl Key {
         self
     }
 
-    /// Makes it required.
+    /// Makes the key required.
     pub(super) const fn required(mut self) -> Self {
         self.required = true;
         self
@@ -45,31 +47,31 @@ impl Key {
 pub(super) enum Value {
     /// `true` or `false`.
     Flag,
-    /// A string that matches this regular expression, as far as one can express its form.
+    /// A string that matches this regular expression. The reader may check more than the expression can.
     Text(&'static str),
     /// One of these words.
     Word(fn() -> Vec<&'static str>),
     /// A string, usually one of these words.
     Known(fn() -> Vec<&'static str>),
-    /// `"10s"`, from a millisecond to a bound that the reader has.
+    /// A duration such as `"10s"`. The least is a millisecond. The reader sets the greatest.
     Duration,
     /// Bytes, as a number or as `"64KiB"`.
     Size {
-        /// In bytes.
+        /// The least number of bytes.
         least: u64,
-        /// In bytes.
+        /// The greatest number of bytes.
         most: u64,
     },
     /// A number.
     Count {
-        /// At least.
+        /// The least number.
         least: usize,
-        /// At most.
+        /// The greatest number.
         most: usize,
     },
     /// One of these status codes.
     Status(&'static [u16]),
-    /// A time: a TOML date with a time and an offset, or the same as a string.
+    /// A time: a TOML date with a time and an offset, or a string of that form.
     Moment,
     /// An array.
     List {
@@ -80,14 +82,14 @@ pub(super) enum Value {
     },
     /// A table with these keys.
     Table(&'static [Key]),
-    /// A table with exactly one of some of its keys.
+    /// A table that must have exactly one of certain keys.
     TableWithOne {
-        /// All its keys.
+        /// All keys of the table.
         keys: &'static [Key],
         /// The keys of which exactly one is required.
         of: &'static [&'static str],
     },
-    /// A table whose keys are names chosen in the file.
+    /// A table whose keys are names that the file chooses.
     Named {
         /// The form of a name.
         name: &'static str,
@@ -105,7 +107,7 @@ pub(super) fn has(keys: &[Key], name: &str) -> bool {
     keys.iter().any(|key| key.name == name)
 }
 
-/// The names of these keys.
+/// The names of all `keys`.
 pub(super) fn names(keys: &'static [Key]) -> impl Iterator<Item = &'static str> + Clone {
     keys.iter().map(|key| key.name)
 }

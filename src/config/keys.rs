@@ -1,6 +1,6 @@
 //! Pure. All keys of gateway.toml.
 //!
-//! A new key is one entry here. The reader, the schema and the manual page use these tables.
+//! To add a key, add an entry here. The reader, the schema and the manual page use these tables.
 
 mod forms;
 mod queue;
@@ -379,7 +379,8 @@ pub(super) const ROUTE: &[Key] = &[
     queue::OWN_RETRY,
 ];
 
-/// The tables, with their titles and keys: to say in which table a misplaced key belongs.
+/// The tables, with their titles and keys. The reader uses them to name the table that a misplaced key
+/// belongs to.
 pub(super) const TABLES: [(&str, &[Key]); 20] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
@@ -407,10 +408,11 @@ const SIGNED: Value = Value::Table(SIGNATURE);
 const TOLERATED: Value = Value::Either(&[Value::Duration, Value::Table(TOLERANCE)]);
 const POINTERS: Value = Value::List { of: &Value::Text("^/"), empty: true };
 
-/// A path as a request can carry it (RFC 3986, section 3.3), and parameters.
+/// A path with parameters. The other text is limited to the characters of a request's path (RFC 3986, section
+/// 3.3).
 const PATH: &str = "^(/(\\{\\*?[A-Za-z0-9_]+\\}|([A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})*))+$";
 
-/// An IP address and a port, as far as a regular expression can check.
+/// An IP address and a port. The regular expression does not check every detail.
 const TCP: Value = Value::Text("^(\\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]|[0-9.]+):[0-9]{1,5}$");
 const UNIX: Value = Value::Text("^unix:/.*[^/]$");
 const LISTENERS: Value = Value::Either(&[LISTENER, Value::List { of: &LISTENER, empty: false }]);
@@ -419,12 +421,12 @@ const LISTENER: Value = Value::Either(&[TCP, UNIX]);
 /// The name of a field (RFC 9110, section 5.1).
 const FIELD: Value = Value::Text("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$");
 
-/// A name that is valid as a label, as a log field and as a word of an HTTP field.
+/// A name that is valid as a label, in a log line, and as a word of an HTTP field.
 const LABEL: &str = "^[A-Za-z0-9_.-]+$";
 const LABELLED: Value = Value::Text(LABEL);
 
-/// The keys of a signature and its secrets whose values may be shown, because no secret belongs under them. A new key is
-/// hidden until it is listed here.
+/// The keys of a signature and its secrets whose values may be shown, because no secret belongs there. The
+/// value of a new key is hidden until the key is listed here.
 pub(super) const PUBLIC_IN_SIGNATURE: &[&str] = &[
     "scheme",
     "name",
@@ -440,7 +442,7 @@ pub(super) const PUBLIC_IN_SIGNATURE: &[&str] = &[
     "role",
 ];
 
-/// Whether a key is public wherever it occurs: no secret belongs under it.
+/// Whether a key is public in every table: no secret belongs there.
 pub(super) fn is_public(key: &str) -> bool {
     let elsewhere = [
         SERVER,
@@ -462,7 +464,7 @@ pub(super) fn is_public(key: &str) -> bool {
     PUBLIC_IN_SIGNATURE.contains(&key) || (elsewhere && !matches!(key, "signature" | "tokens"))
 }
 
-/// All keys; a key of several tables occurs several times.
+/// All keys. A key that several tables have occurs several times.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     TABLES.iter().flat_map(|(_, keys)| names(keys))
 }

@@ -1,4 +1,4 @@
-//! Shell. Loads a configuration file, with the machine's environment and the current time.
+//! Shell. Loads a configuration file with the environment of this process and the current time.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,19 +16,19 @@ use super::problem::{Report, Style};
 use crate::config::bounded_read::{self, Content, ReadError};
 use crate::config::reader::{Loaded, read, read_admin};
 
-/// Reads a configuration file and the secrets it names. The configuration may come from a pipe.
+/// Reads a configuration file and the secrets that it names. The file may be a pipe.
 ///
 /// # Errors
-/// [`LoadError`] if the file cannot be read, or if there is an error in it.
+/// [`LoadError`] if the file cannot be read, or if it has an error.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     load_observed(path, Source::FileOrPipe, &|_read| {})
 }
 
-/// As [`load`], and shows every file read to `observer`, also on failure: first the configuration file, then the files of
-/// its secrets.
+/// Loads as [`load`] does, and shows every file that it reads to `observer`: first the configuration file,
+/// then the files of its secrets. The observer sees the files even if loading fails.
 ///
 /// # Errors
-/// As [`load`].
+/// The errors of [`load`].
 pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -> Result<Loaded, LoadError> {
     let content = match source {
         Source::FileOrPipe => bounded_read::read_once(path, LARGEST_CONFIG),
@@ -41,7 +41,7 @@ pub fn load_observed(path: &Path, source: Source, observer: &dyn Fn(Read<'_>)) -
     read(&path.to_string_lossy(), text, &machine, SystemTime::now()).map_err(LoadError::Wrong)
 }
 
-/// Reads only `[admin]` of a configuration file, and no secret.
+/// Reads only `[admin]` of a configuration file, and none of its secrets.
 ///
 /// # Errors
 /// [`LoadError`] if the file cannot be read, or `[admin]` has an error.
@@ -61,32 +61,32 @@ fn unreadable(path: &Path, error: ReadError) -> LoadError {
     LoadError::Unreadable { path: path.to_owned(), source: error.into() }
 }
 
-/// The allowed kinds of configuration file.
+/// The kinds of configuration file that a caller allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file or a pipe, which can be read once: for reading on a user's request.
+    /// A regular file or a pipe. A pipe can be read only once, so this is for reading on a user's request.
     FileOrPipe,
-    /// Only a regular file, which can be read again: for a reload.
+    /// Only a regular file, which can be read again. This is for a reload.
     File,
 }
 
-/// A file that was read.
+/// A file that the process has read, or has tried to read.
 #[derive(Clone, Copy)]
 pub struct Read<'r> {
     /// The file.
     pub path: &'r Path,
-    /// What was found at its path.
+    /// What the process found at the path.
     pub seen: Seen<'r>,
-    /// The most bytes that it may have.
+    /// The most bytes that the file may have.
     pub limit: usize,
 }
 
-/// What was found at a file's path.
+/// What the process found at a file's path.
 #[derive(Clone, Copy)]
 pub enum Seen<'r> {
     /// The content of a regular file.
     Content(&'r [u8]),
-    /// No file, not a regular file, or too large.
+    /// No file, a file that is not regular, or a file that is too large.
     Nothing,
     /// Unknown: the process has no free descriptor, or no permission.
     Unknown,
@@ -98,7 +98,7 @@ impl<'r> Seen<'r> {
     pub fn of(read: &'r Result<Content, ReadError>) -> Self {
         match read {
             Ok(content) if content.metadata.is_file() => Self::Content(&content.bytes),
-            // A pipe is read once, and never again for a comparison.
+            // A pipe is read only once, so it is never read again for a comparison.
             Ok(_) | Err(ReadError::NotFile(_) | ReadError::TooLarge(_)) => Self::Nothing,
             Err(ReadError::Io(error)) if is_absence(error) => Self::Nothing,
             Err(ReadError::Io(_)) => Self::Unknown,
@@ -110,7 +110,7 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The environment of this process, with an observer of every file read.
+/// The environment of this process, with an observer of every file that is read.
 struct Machine<'o> {
     observer: &'o dyn Fn(Read<'_>),
 }
@@ -157,7 +157,7 @@ impl Environment for Machine<'_> {
 pub enum LoadError {
     /// The file cannot be read.
     Unreadable {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
         /// The cause.
         source: io::Error,
@@ -187,7 +187,7 @@ impl std::error::Error for LoadError {
     }
 }
 
-/// What to do when there is no configuration yet.
+/// The advice for a user without a configuration.
 const HOW_TO_START: &str = "\
 to see hookgate at work without one: hookgate demo
 to name another file: hookgate --config FILE
@@ -229,10 +229,10 @@ fn readable_by_everyone(metadata: &std::fs::Metadata) -> bool {
     metadata.permissions().mode() & 0o004 != 0
 }
 
-/// The most bytes of a configuration file. A larger one is the wrong file.
+/// The most bytes of a configuration file. A larger file is the wrong file.
 const LARGEST_CONFIG: usize = 4 << 20;
 
-/// The most bytes of a secret's file. A larger one is the wrong file.
+/// The most bytes of a secret's file. A larger file is the wrong file.
 const LARGEST_SECRET: usize = 64 << 10;
 
 #[cfg(test)]

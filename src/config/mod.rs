@@ -1,7 +1,7 @@
-//! Pure. The configuration: complete, checked, in its own types.
+//! Pure. The configuration: complete, checked, in types of its own.
 //!
-//! A [`Config`] is only made by [`read`], from the text of gateway.toml and its environment. Its holders need no further
-//! checks.
+//! Only [`read`] makes a [`Config`], from the text of gateway.toml and its environment. So code that has a
+//! `Config` checks nothing again.
 
 pub mod bounded_read;
 pub mod digest;

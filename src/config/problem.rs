@@ -1,6 +1,7 @@
 //! Pure. Problems of a configuration, with their places and remedies, for people and for programs.
 //!
-//! A [`Report`] holds the source with its secrets redacted (`redact`), so no rendering of it can show one.
+//! A [`Report`] holds the file's text with its secrets redacted (`redact`). So no rendering of a report shows
+//! a secret.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,15 +14,15 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// There is no configuration.
+    /// The file has an error, so there is no configuration.
     Error,
-    /// The configuration works and should be improved; `check --strict` fails.
+    /// The configuration works, but should be improved. `check --strict` fails.
     Warning,
-    /// Useful to know.
+    /// The note is only information.
     Note,
 }
 
-/// The problems found so far. Every table and value of a file refers to them.
+/// The problems found so far. All tables and values of a file add to the same list.
 #[derive(Debug, Default)]
 pub(super) struct Problems(RefCell<Vec<Problem>>);
 
@@ -45,13 +46,13 @@ impl Problems {
 /// One problem or note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// How bad it is.
+    /// The severity of the problem.
     pub severity: Severity,
     /// A stable short name for this kind of problem.
     pub code: &'static str,
-    /// The message; never a secret's text.
+    /// The message. It never contains a secret.
     pub message: String,
-    /// The place, in bytes of the file.
+    /// The place in the file, in bytes.
     pub span: Range<usize>,
     /// The text beside the underlined place.
     pub label: Option<String>,
@@ -62,13 +63,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// An error: without it there would be a configuration.
+    /// An error. With an error, there is no configuration.
     #[must_use]
     pub fn error(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, span, message.into())
     }
 
-    /// A warning: hookgate runs all the same.
+    /// A warning. hookgate runs nevertheless.
     #[must_use]
     pub fn warning(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, span, message.into())
@@ -87,7 +88,7 @@ impl Problem {
         self
     }
 
-    /// Adds a word that may have been meant.
+    /// Adds the word that the user may have meant.
     #[must_use]
     pub(super) fn meant(self, word: Option<&str>) -> Self {
         match word {
@@ -96,26 +97,26 @@ impl Problem {
         }
     }
 
-    /// Adds what to write instead.
+    /// Adds advice on what to write instead.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds another place.
+    /// Adds another place in the file.
     #[must_use]
     pub fn related(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.related.push((span, label.into()));
         self
     }
 
-    /// Adds it to the problems found so far.
+    /// Adds this problem to the list of problems.
     pub(super) fn report(self, problems: &Problems) {
         problems.push(self);
     }
 
-    /// Adds it to the problems found so far, where it leaves no value.
+    /// Adds this problem to the list of problems, and returns `None` because the key has no valid value.
     pub(super) fn refuse<T>(self, problems: &Problems) -> Option<T> {
         problems.push(self);
         None
@@ -147,7 +148,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Sorts the problems into the order of the file. The secrets in `source` must be redacted already.
+    /// Sorts the problems by their places in the file. The secrets in `source` must be redacted already.
     pub(super) fn new(name: &str, source: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.span.start, problem.severity, problem.span.end));
         Self { name: name.to_owned(), source, problems }
@@ -164,7 +165,7 @@ impl Report {
         self.of(Severity::Error)
     }
 
-    /// The warnings, on which `check --strict` fails too.
+    /// The warnings. `check --strict` fails on warnings.
     pub fn warnings(&self) -> impl Iterator<Item = &Problem> {
         self.of(Severity::Warning)
     }
@@ -173,8 +174,8 @@ impl Report {
         self.problems.iter().filter(move |problem| problem.severity == severity)
     }
 
-    /// Renders for people: each problem with file, line, column, the underlined text, and what to write instead. Empty
-    /// without problems; otherwise it ends with a line break.
+    /// Renders the problems for people: each with file, line, column, the underlined text, and advice. The
+    /// result is empty without problems. Otherwise it ends with a line break.
     #[must_use]
     pub fn render(&self, style: Style) -> String {
         let renderer = match style {
@@ -192,8 +193,8 @@ impl Report {
         text
     }
 
-    /// Renders for programs: an array with an object for each problem. Lines and columns count from 1, columns in
-    /// characters.
+    /// Renders the problems for programs: an array with an object for each problem. Lines and columns count
+    /// from 1. A column counts characters.
     #[must_use]
     pub fn to_json(&self) -> Value {
         self.problems.iter().map(|problem| self.problem_to_json(problem)).collect()
@@ -257,7 +258,7 @@ impl Report {
         (before.matches('\n').count().saturating_add(1), column.saturating_add(1))
     }
 
-    /// The span, extended to whole characters of the source, so that rendering never panics.
+    /// The span, extended to whole characters of the source. Otherwise rendering could panic.
     fn within(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.source.floor_char_boundary(span.start);
         start..self.source.ceil_char_boundary(span.end.max(start))

@@ -1,10 +1,11 @@
-//! Pure. A route's `public_url`: the origin that its sender sends to.
+//! Pure. Reads a route's `public_url`: the origin that the sender sends to.
 
 use http::Uri;
 
 use crate::config::toml_value::Item;
 
-/// Reads the origin (RFC 6454), as written and without a slash at the end: it is signed as text.
+/// Reads the origin (RFC 6454). The text is kept as written, without a slash at the end, because it is signed
+/// as text.
 pub(super) fn read(item: &Item<'_>) -> Option<String> {
     let text = item.text(EXAMPLE)?;
     let uri = text.parse::<Uri>().ok();

@@ -1,4 +1,4 @@
-//! Pure. Reads the text of gateway.toml into a [`Config`], or into a report of every problem.
+//! Pure. Reads the text of gateway.toml. The result is a [`Config`], or a report of every problem.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -22,15 +22,15 @@ use crate::config::{Admin, Config, address, keys, sections, sections::schemes, t
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Warnings and notes; no errors.
+    /// The warnings and notes. There are no errors.
     pub report: Report,
 }
 
-/// Reads the text of a configuration file. `name` is the file's path as given: relative paths in the file start at its
-/// directory. Every problem is reported at once, and no secret is shown.
+/// Reads the text of a configuration file. `name` is the file's path as given. Relative paths in the file
+/// start at the directory of the file. All problems are reported together, and no secret is shown.
 ///
 /// # Errors
-/// The [`Report`], if there is any error.
+/// The [`Report`], if it has an error.
 pub fn read(
     name: &str,
     text: &str,
@@ -48,12 +48,12 @@ pub fn read(
         return if report.has_errors() { Err(report) } else { Ok(Loaded { config, report }) };
     }
     let shown = redact_secrets(text, document.get_ref(), Syntax::Broken);
-    // A copy of the text, which contains the secrets.
+    // This copy of the text contains the secrets, so it is wiped on drop.
     let mut found = Vec::new();
     let sound = Zeroizing::new(toml_syntax::without_errors(text, &errors));
     if let Ok(document) = DeTable::parse(&sound) {
         compile(document.get_ref(), &sound, context, &problems);
-        // The rest of a broken file may be misread: what looks like a key may be a secret.
+        // The rest of a broken file may be misread: a text that looks like a key may be a secret.
         let hidden = |problem: &Problem| {
             problem.code == "unknown_key" && shown.get(problem.span.clone()) != text.get(problem.span.clone())
         };
@@ -66,11 +66,11 @@ pub fn read(
     Err(Report::new(name, shown, found))
 }
 
-/// Reads only `[admin]`, for commands that ask a running gateway: errors elsewhere and missing secrets do not matter to
-/// them. `None` if the admin listener is off.
+/// Reads only `[admin]`, for commands that ask a running gateway. Errors in other tables and missing secrets
+/// are ignored. `None` if the admin listener is off.
 ///
 /// # Errors
-/// The [`Report`], if the text is not TOML, or `[admin]` has an error.
+/// The [`Report`], if the text is not TOML or `[admin]` has an error.
 pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -88,7 +88,7 @@ pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report
     if report.has_errors() { Err(report) } else { Ok(admin) }
 }
 
-/// Problems that a file may only seem to have because lines with errors were removed.
+/// Problems that may be false: a file can seem to have them because lines with errors were removed.
 const OF_THE_WHOLE: [&str; 13] = [
     "missing_key",
     "missing_routes",
@@ -105,7 +105,7 @@ const OF_THE_WHOLE: [&str; 13] = [
     "direct_delivery",
 ];
 
-/// Compiles a document. The result is meaningless if the problems include an error.
+/// Compiles a document. If the problems include an error, the result must not be used.
 fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &Problems) -> Config {
     let end = text.trim_end().len();
     let root = Table::open("the file", end..end, document, keys::ROOT, problems);

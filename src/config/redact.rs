@@ -1,10 +1,11 @@
-//! Pure. Redacts the secrets in a configuration's text, before anything to be shown is made from it.
+//! Pure. Redacts the secrets in a configuration's text. A text that may be shown is made only from the
+//! redacted text.
 //!
-//! A credential in a URL is a secret too: its user information, query and fragment (`url`).
+//! A credential in a URL is also a secret: its user information, query and fragment (`url`).
 //!
-//! A redaction keeps the number of bytes, so that every place in the text stays the same. It is based on what may be shown
-//! (`shown`), not on what a secret looks like: values of keys under which no secret belongs, and no comments, because
-//! people keep secrets in comments.
+//! A redaction keeps the number of bytes, so every byte offset in the text stays correct. The rule is a list
+//! of what may be shown (`showable`), not a guess of what a secret looks like. Values are shown only under keys
+//! where no secret belongs. Comments are not shown, because people keep secrets in comments.
 
 mod broken;
 mod redaction;
@@ -22,13 +23,13 @@ use crate::config::{key_description, keys, showable};
 /// Whether the TOML parser accepted a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
-    /// It did: every secret is where the document has it.
+    /// The parser accepted the text, so the document has the place of every secret.
     Sound,
-    /// It did not: the document is incomplete, and the text is searched as well.
+    /// The parser found errors. The document is incomplete, so the text is searched line by line as well.
     Broken,
 }
 
-/// Redacts the secrets in a text. `document` is the parser's result.
+/// Redacts the secrets in a text. `document` is the parser's result for it.
 pub(super) fn redact_secrets(text: &str, document: &DeTable<'_>, syntax: Syntax) -> String {
     let mut values = Values { text, hidden: Vec::new(), all: Vec::new() };
     values.in_table(document, Place::Elsewhere);
@@ -59,16 +60,16 @@ struct Values<'t> {
     all: Vec<Range<usize>>,
 }
 
-/// The keys that are public at a value's place.
+/// Which keys are public at the place of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The public keys of a signature and its secrets.
     Signature,
-    /// None: the value is in a table with an unknown key.
+    /// No key: the value is in a table with an unknown key.
     Unknown,
     /// The names that the file gives to schemes.
     Schemes,
-    /// All keys of `keys`.
+    /// Every known key.
     Elsewhere,
 }
 
@@ -92,7 +93,8 @@ impl Values<'_> {
         self.in_value_of(key, meant, value, place);
     }
 
-    /// The same, for a key whose meaning is known. An array may have many values under one key.
+    /// Handles a value whose key has the meaning of the key `meant`. An array may have many values under one
+    /// key.
     fn in_value_of(&mut self, key: &str, meant: &str, value: &Spanned<DeValue<'_>>, place: Place) {
         let shown = match value.get_ref() {
             DeValue::Table(table) => return self.in_table(table, place.below(key)),
@@ -122,7 +124,8 @@ impl Values<'_> {
 }
 
 impl Values<'_> {
-    /// Redacts possible credentials in a value, if it has no escapes: its bytes are those of the file then.
+    /// Redacts possible credentials in a value. Returns whether it could: only a value without escapes has
+    /// the same bytes as the file.
     fn hides_credentials(&mut self, key: &str, content: &str, span: Range<usize>) -> bool {
         let inside = inside_quotes(self.text, span);
         if self.text.get(inside.clone()) != Some(content) {
@@ -146,7 +149,7 @@ impl Place {
         }
     }
 
-    /// The place of the values of a table under this key.
+    /// The place for the values of a table under this key.
     fn below(self, key: &str) -> Self {
         match (self, key) {
             (Self::Signature | Self::Elsewhere, "signature" | "secrets" | "verify_token" | "tokens") => {
@@ -167,7 +170,8 @@ fn inside_quotes(text: &str, span: Range<usize>) -> Range<usize> {
     if quoted { span.start.saturating_add(1)..span.end.saturating_sub(1) } else { span }
 }
 
-/// Collects the comments of a sound document. `values` are the places of its strings, where a `#` begins no comment.
+/// Collects the comments of a text without errors. `values` are the places of its strings, in which a `#`
+/// begins no comment.
 fn comments(text: &str, mut values: Vec<Range<usize>>, hidden: &mut Vec<Redaction>) {
     values.sort_by_key(|range| range.start);
     let mut values = values.into_iter().peekable();

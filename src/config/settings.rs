@@ -30,30 +30,32 @@ pub struct Config {
     pub log: Log,
     /// `[forward]`
     pub forward: Forward,
-    /// `[queue]`, if it is there. Without it no route stores events.
+    /// `[queue]`, if the file has it. Without `[queue]`, no route stores events.
     pub queue: Option<Queue>,
-    /// `[[routes]]`, in the order of the file. They do not conflict: [`crate::routing::router::Router::build`] takes them.
+    /// `[[routes]]`, in the order of the file. No two conflict, so [`crate::routing::router::Router::build`]
+    /// accepts them.
     pub routes: Vec<Route>,
 }
 
 /// `[server]`: the listeners, workers and connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// The addresses to listen on; at least one, no two the same.
+    /// The addresses to listen on: at least one, and none twice.
     pub listen: Vec<Address>,
     /// Whether other processes may listen on the same addresses.
     pub sharing: Sharing,
     /// The mode of a unix socket's file. A client needs write permission to connect.
     pub unix_mode: u32,
-    /// The listeners on which proxies announce the client, and the trusted proxies, if any.
+    /// The listeners on which proxies announce the client, and the trusted proxies.
     pub proxy_protocol: Option<ProxyProtocol>,
-    /// Threads, each with its own runtime, listener and connection pool.
+    /// The number of worker threads. Each has its own runtime, listener and connection pool.
     pub workers: NonZeroUsize,
-    /// The most connections at once over all workers; more wait in the kernel's queue.
+    /// The most connections at once, for all workers together. Further connections wait in the kernel's
+    /// queue.
     pub max_connections: NonZeroUsize,
     /// The delay between becoming unready and beginning a drain.
     pub drain_delay: Duration,
-    /// The longest that a drain may take before requests under way are cut off.
+    /// The longest drain. Then the requests under way are cut off.
     pub shutdown_grace: Duration,
 }
 
@@ -86,13 +88,13 @@ impl fmt::Display for Address {
     }
 }
 
-/// `proxy_protocol`: proxies that announce the client address at the beginning of each connection.
+/// `proxy_protocol`: trusted proxies announce the client address at the beginning of each connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyProtocol {
     /// The listeners on which proxies announce clients.
     pub listen: Vec<Address>,
-    /// The trusted proxies. They must announce the client. Connections from other addresses are read without an
-    /// announcement.
+    /// The trusted proxies. A trusted proxy must announce the client. A connection from any other address is
+    /// read without an announcement.
     pub trusted: Vec<Network>,
 }
 
@@ -101,16 +103,17 @@ pub struct ProxyProtocol {
 pub enum Sharing {
     /// Starting fails if another process listens there.
     Alone,
-    /// The kernel distributes connections over all listening processes; the file of a unix socket is replaced.
+    /// The kernel spreads connections over all listening processes. The file of a unix socket is replaced.
     WithOthers,
 }
 
-/// `[limits]`: what a client may use.
+/// `[limits]`: the limits of what a client may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most bytes of a request's content, unless its route sets another limit.
     pub max_body: u64,
-    /// The memory budget: bytes of content and of heads over 4 KiB in memory at once, over all connections.
+    /// The memory budget: the most bytes of content, and of heads over 4 KiB, in memory at once, for all
+    /// connections together.
     pub max_buffered: u64,
     /// The most bytes of the request line and field lines.
     pub max_header_bytes: usize,
@@ -118,12 +121,13 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// The time from the end of the field lines to the end of the content.
     pub body_timeout: Duration,
-    /// The least rate of content in bytes per second, averaged, after a grace of 5 s. It is also the least rate at which a
-    /// client must read a response, averaged over the time in which writing blocks, after a grace of `write_timeout`.
+    /// The least rate at which content must arrive, in bytes per second, averaged, after a grace of 5 s. A client
+    /// must also read its response at this rate, averaged over the time in which writing blocks, after a grace of
+    /// `write_timeout`.
     pub min_body_rate: u64,
     /// How long a connection may stay idle between requests.
     pub idle_timeout: Duration,
-    /// How long a client may read nothing of its response while bytes are waiting for it.
+    /// How long a client may read none of the response bytes that wait for it.
     pub write_timeout: Duration,
 }
 
@@ -141,9 +145,9 @@ pub struct Admin {
 /// A token of `[admin]`.
 #[derive(Debug)]
 pub struct Token {
-    /// Its name, for the log.
+    /// The token's name, for the log.
     pub name: Arc<str>,
-    /// What it allows.
+    /// Which requests the token allows.
     pub role: Role,
     key: Key,
 }
@@ -155,20 +159,20 @@ impl Token {
         Self { name, role, key }
     }
 
-    /// Whether a client presents this token. The comparison takes the same time wherever the two differ.
+    /// Whether a client presents this token. The comparison takes the same time wherever the two keys differ.
     #[must_use]
     pub fn is(&self, presented: &[u8]) -> bool {
         self.key.expose().ct_eq(presented).into()
     }
 }
 
-/// What a token allows.
+/// Which requests a token allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// To read.
+    /// The token allows reading.
     #[default]
     Read,
-    /// To read and to change.
+    /// The token allows reading and changing.
     Operate,
 }
 
@@ -181,7 +185,8 @@ pub struct Log {
     pub level: LogLevel,
     /// The requests that are logged.
     pub access: AccessLog,
-    /// The field with a request's id. An id is generated if this is `None`, or if a request has no valid id in it.
+    /// The field with a request's id. An id is generated if this is `None`, or if the field of a request has
+    /// no valid id.
     pub request_id_field: Option<HeaderName>,
     /// Whether a sample of signatures that do not verify is diagnosed.
     pub diagnose: bool,
@@ -192,16 +197,16 @@ pub struct Log {
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Pretty on a terminal, JSON otherwise.
+    /// Pretty on a terminal, and JSON otherwise.
     Auto,
-    /// For people.
+    /// A form for people.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object in each line.
     Json,
 }
 
-/// The levels of a log line. `error`: an operator must act; `warn`: an operator should look; `info`: ordinary events; `debug`
-/// and `trace`: what happens inside.
+/// The levels of a log line. `error`: an operator must act. `warn`: an operator should look. `info`: an
+/// ordinary event. `debug` and `trace`: details of the program's work.
 pub use tracing::Level as LogLevel;
 
 /// The requests that are logged. Metrics count all of them.
@@ -209,18 +214,19 @@ pub use tracing::Level as LogLevel;
 pub enum AccessLog {
     /// Every request.
     All,
-    /// Requests that did not receive their upstream's answer.
+    /// Requests that did not get their upstream's answer.
     Refused,
-    /// None.
+    /// No request.
     Off,
 }
 
-/// `[forward]`: fields added to forwarded requests; by default none.
+/// `[forward]`: fields that are added to forwarded requests. By default, none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forward {
     /// The handling of `x-forwarded-for`, `x-forwarded-proto` and `x-forwarded-host`.
     pub x_forwarded: XForwarded,
-    /// A field for the scheme and the secret that verified the request; never one that a sender may need.
+    /// A field for the scheme and the secret that verified the request. A field that a sender may need is
+    /// never allowed here.
     pub verified_field: Option<HeaderName>,
     /// Whether a `via` line is added (RFC 9110, section 7.6.3).
     pub via: bool,
@@ -228,10 +234,10 @@ pub struct Forward {
     pub event_id_field: Option<HeaderName>,
 }
 
-/// The handling of the `x-forwarded-*` fields.
+/// How the `x-forwarded-*` fields are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum XForwarded {
-    /// They are forwarded unchanged, as any other field.
+    /// They are forwarded unchanged, like any other field.
     #[default]
     Off,
     /// The gateway's values are appended. Only the last entry is the gateway's: the others are the client's claims.
@@ -256,13 +262,14 @@ impl Config {
 pub struct Route {
     /// `path`
     pub path: Pattern,
-    /// `model`, or the path's `{model}`.
+    /// `model`, or the `{model}` of the path.
     pub model: ModelRule,
     /// `require` and `integration`: further values required in the signed content.
     pub requirements: Vec<Requirement>,
     /// `upstream`, with the settings of `[upstream]` and of the route.
     pub upstream: Upstream,
-    /// `signature`. Routes with the signature of the whole file share it.
+    /// The verifier of the route's `signature`. Routes without their own share the verifier of the file's
+    /// `[signature]`.
     pub verifier: Arc<Verifier>,
     /// `public_url`: the origin that the sender sends to, without a slash at the end.
     pub public_url: Option<String>,
@@ -272,7 +279,7 @@ pub struct Route {
     pub max_body: u64,
     /// `mode`
     pub mode: Mode,
-    /// `delivery` and the keys that belong to it.
+    /// `delivery` and the keys that belong to `delivery`.
     pub delivery: DeliveryOptions,
 }
 
@@ -285,16 +292,17 @@ pub struct Queue {
     pub max_bytes: u64,
     /// The bytes of the disk that the store leaves free.
     pub min_free: u64,
-    /// How long the content of a delivered event is kept. Its other data are kept ten times as long.
+    /// How long the content of a delivered event is kept. The other facts of the event are kept ten times as
+    /// long.
     pub keep_delivered: Duration,
     /// How long a dead letter is kept.
     pub keep_dead: Duration,
 }
 
-/// Where a store is.
+/// The place of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreAddress {
-    /// A file of SQLite.
+    /// A database file of SQLite.
     File(PathBuf),
 }
 
@@ -303,32 +311,33 @@ pub enum StoreAddress {
 pub struct DeliveryOptions {
     /// `delivery`
     pub mode: DeliveryMode,
-    /// `ack_status`: the status code of our answer to a request that was stored.
+    /// `ack_status`: the status code of the gateway's answer to a stored request.
     pub ack_status: StatusCode,
-    /// Whether that answer has content. With 204 it has none.
+    /// The content of this answer. With the status code 204 there is none.
     pub ack_content: AckContent,
-    /// The status code of our answer to a duplicate: `ack_status` if the route names it, and 200 otherwise.
+    /// The status code of the gateway's answer to a duplicate: the `ack_status` that the route sets, or else
+    /// 200.
     pub duplicate_status: StatusCode,
     /// `order_by`: which events are delivered one after the other.
     pub order_by: Option<OrderBy>,
     /// `max_queued`: the most bytes of undelivered events of the route.
     pub max_queued: u64,
-    /// `deduplicate`: for how long an event like one that was delivered or stored is answered and not forwarded.
+    /// `deduplicate`: for how long the gateway answers a repeated event itself and does not forward it.
     pub deduplicate: Option<Duration>,
-    /// `copies`: further upstreams, each with deliveries of its own.
+    /// `copies`: further upstreams. Each gets its own delivery of every event.
     pub copies: Vec<Upstream>,
-    /// `refresh_signature`: whether a late delivery is signed anew with the present time.
+    /// `refresh_signature`: whether a late delivery gets a new signature with the present time.
     pub refresh_signature: bool,
     /// `[retry]` and the route's `retry`.
     pub retry: Retry,
-    /// `concurrency`: the most deliveries to one upstream at once.
+    /// `concurrency`: the most concurrent deliveries to one upstream.
     pub concurrency: NonZeroUsize,
-    /// `rate`: the least time between two attempts of one upstream. `None` without a limit.
+    /// `rate`: the least time between two attempts at one upstream. `None` if there is no limit.
     pub interval: Option<Duration>,
 }
 
 impl DeliveryOptions {
-    /// The options of a route that names none.
+    /// The options of a route that sets none.
     #[must_use]
     pub fn direct() -> Self {
         Self {
@@ -348,7 +357,7 @@ impl DeliveryOptions {
     }
 }
 
-/// The default of `[queue]` `max_bytes`.
+/// The default of `max_bytes` in `[queue]`.
 pub(super) const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 
 /// The default of `concurrency`.
@@ -359,39 +368,40 @@ pub(super) const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturatin
 pub enum AckContent {
     /// JSON with the event's id.
     EventId,
-    /// Nothing: 204, or a sender that takes no content.
+    /// Empty: for the status code 204, or for a sender that accepts no content.
     Empty,
 }
 
 /// Where an authentic request goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeliveryMode {
-    /// To the upstream, whose answer is passed on.
+    /// To the upstream. The client gets the upstream's answer.
     #[default]
     Direct,
-    /// To the upstream, or into the store if the upstream fails.
+    /// To the upstream. If the upstream fails, into the store.
     Fallback,
     /// Into the store.
     Queue,
 }
 
-/// Which events of a route are delivered one after the other.
+/// Which events of a route must wait for each other and are delivered one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrderBy {
-    /// All of the route.
+    /// All events of the route.
     Route,
-    /// Those with the same value at this JSON pointer (RFC 6901) into the signed content.
+    /// Events with the same value at this JSON pointer (RFC 6901) in the signed content.
     Pointer(String),
 }
 
 /// `[retry]`: when a failed delivery is tried again, and when it is given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// The waits after each failed attempt; the last one repeats. Not empty.
+    /// The waits after failed attempts, at least one. The last wait repeats.
     pub schedule: Vec<Duration>,
-    /// The age of an event after which a failed delivery is a dead letter.
+    /// The age of an event after which a failed delivery becomes a dead letter.
     pub max_age: Duration,
-    /// The attempts after which a failed delivery is a dead letter. `None` without a limit.
+    /// The number of attempts after which a failed delivery becomes a dead letter. `None` if there is no
+    /// limit.
     pub max_attempts: Option<NonZeroU32>,
     /// The status codes that make a delivery a dead letter at once.
     pub give_up_on: Vec<StatusCode>,
@@ -405,19 +415,19 @@ impl Default for Retry {
     }
 }
 
-/// An upstream with the settings of one route.
+/// An upstream, with the settings of one route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
-    /// Its origin.
+    /// The upstream's origin.
     pub origin: Origin,
-    /// The time to establish a connection.
+    /// How long establishing a connection may take.
     pub connect_timeout: Duration,
-    /// From the last byte of the request that is sent to the response's field lines; while the request is being sent, for each
-    /// further piece of it; and for each further piece of the response.
+    /// The time limit for three waits: from the last byte of the request to the head of the response; for
+    /// each further piece of the request while it is sent; and for each further piece of the response.
     pub response_timeout: Duration,
-    /// The most idle connections to it, over all workers.
+    /// The most idle connections to the upstream, for all workers together.
     pub max_idle: usize,
-    /// How long a connection may stay idle before it is closed: less than the upstream itself allows, so that no request is
-    /// sent on a connection that the upstream is closing.
+    /// How long a connection may stay idle before the gateway closes it. It must be less than the upstream's
+    /// own limit. Otherwise a request could be sent over a connection that the upstream is closing.
     pub idle_timeout: Duration,
 }

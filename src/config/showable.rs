@@ -1,5 +1,5 @@
-//! Pure. The parts of a configuration's text that may be shown, in a source line or a message: text known not to be a
-//! secret, and no possible credentials in a URL.
+//! Pure. The parts of a configuration's text that a source line or a message may show. Such a part is known
+//! not to be a secret, and has no possible credentials in a URL.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use crate::config::environment::is_variable_name;
 use crate::config::redact::url;
 use crate::config::{keys, suggest};
 
-/// Whether this text may be shown whole as the value of this key.
+/// Whether the whole text may be shown as the value of this key.
 pub(super) fn value(key: &str, content: &str) -> bool {
     is_no_secret(key, content) && credentials(key, content).is_empty()
 }
@@ -20,25 +20,27 @@ pub(super) fn credentials(key: &str, content: &str) -> Vec<Range<usize>> {
     if is_file { Vec::new() } else { url::credentials(content) }
 }
 
-/// Whether this text, except for credentials in it, may be shown as the value of this key. A value of a public key may hold
-/// more than was meant: a missing quotation mark joins this value, the next key and its value into one string.
+/// Whether this text may be shown as the value of this key, apart from credentials in it. Even the value of a
+/// public key may contain a secret: if a quotation mark is missing, the next key and its value become a part
+/// of the string.
 pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
     match key {
         "env" => is_variable_name(content),
-        // It stands beside the secret, which may be written here by mistake. The longest of its words has nine letters.
+        // These keys stand beside the secret, so a user may write the secret here by mistake. The longest
+        // valid word has nine letters.
         "encoding" | "role" => content.len() < 12 && is_plain(content),
         key if keys::PUBLIC_IN_SIGNATURE.contains(&key) => is_plain(content) && !content.contains(','),
         key => keys::is_public(key) && is_plain(content),
     }
 }
 
-/// Whether a key may be shown where it may be a piece of a secret: it is known, or one slip away from a known one. With
-/// more slips, pieces of secrets look like keys.
+/// Whether a key may be shown in a place where it may be a piece of a secret. It must be a known key, or
+/// differ from one by a single slip. With more slips allowed, pieces of secrets would look like keys.
 pub(super) fn key(key: &str) -> bool {
     keys::all().any(|known| known == key || (key.len() >= 4 && suggest::is_slip(key, known)))
 }
 
-/// The known key that this one may be a slip of; itself if there is none.
+/// The known key of which this key may be a misspelling. If there is none, the key itself.
 pub(super) fn meant(key: &str) -> &str {
     if keys::all().any(|known| known == key) {
         return key;
@@ -51,13 +53,13 @@ pub(super) fn is_plain_key(key: &str) -> bool {
     is_plain(key) && url::credentials(key).is_empty()
 }
 
-/// Whether a text is a single value, as opposed to a string that includes text after it by mistake.
+/// Whether a text is a single value. A string that includes the following text by mistake is not.
 pub(super) fn is_plain(text: &str) -> bool {
     let of_one = |c: char| !c.is_control() && !matches!(c, '"' | '\'' | '\\');
     text.chars().all(of_one) && !(text.contains('=') && text.contains([' ', ',']))
 }
 
-/// A text of the file for a message: without credentials; `...` if it is not plain.
+/// A text of the file, for a message: without credentials, and `...` if the text is not plain.
 pub(super) fn quote(text: &str) -> Cow<'_, str> {
     if is_plain(text) { url::redacted(text) } else { Cow::Borrowed("...") }
 }

@@ -13,13 +13,14 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Whether one slip turns `known` into `word`.
+/// Whether a single slip of typing turns `known` into `word`.
 pub(super) fn is_slip(word: &str, known: &str) -> bool {
     distance(word, known, 1) == Some(1)
 }
 
-/// The number of characters to insert, remove, replace or swap with their neighbour to turn one word into the other, if at
-/// most `most`. The work grows with the product of the lengths, so words longer than any key are not compared.
+/// How many characters must be inserted, removed, replaced or swapped with a neighbour to turn one word into
+/// the other. `None` if more than `most`. The work grows with the product of the lengths, so words longer
+/// than any key are not compared.
 fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
     let (from, to) = (a.chars().count(), b.chars().count());
     if from.max(to) > LONGEST || from.abs_diff(to) > most {

@@ -1,4 +1,4 @@
-//! Pure. Properties of every text read as a configuration, and tests of the example at the root.
+//! Pure. Properties that hold for every text read as a configuration, and tests of the example at the root.
 
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
@@ -51,7 +51,7 @@ fn collect_value<'t>(value: &'t DeValue<'_>, found: &mut Vec<&'t str>) {
     }
 }
 
-/// The example has every key but `value`: users would copy it with the secret in it.
+/// The example has every key except `value`: users would copy the key together with a secret.
 #[test]
 fn the_example_has_every_key() {
     let document = DeTable::parse(EXAMPLE).unwrap();
@@ -64,7 +64,7 @@ fn the_example_has_every_key() {
             None => collect(root, &mut found),
         }
         for key in key_description::names(known).filter(|key| *key != "value") {
-            // A key that conflicts with others of its table is shown as a comment.
+            // A key that conflicts with another key of its table is shown in a comment.
             let is_shown = found.contains(&key) || EXAMPLE.contains(&format!("\n# {key} = "));
             assert!(is_shown, "{title} has no {key} in gateway.toml");
         }
@@ -72,7 +72,7 @@ fn the_example_has_every_key() {
     assert!(EXAMPLE.contains("`value = \"...\"`"), "it is explained all the same");
 }
 
-/// The codes of the errors in a file with a route and these lines before it.
+/// The codes of the errors in a file that has these lines and then a route.
 fn errors_with(lines: &str) -> Vec<&'static str> {
     let text = format!(
         "{lines}\n[signature]\nscheme = \"acme\"\nsecrets = [{{ env = \"GITHUB_WEBHOOK_SECRET\" }}]\n\
@@ -142,7 +142,7 @@ path = "/webhook/{model}"
 upstream = "http://127.0.0.1:3000"
 "#;
 
-/// Fragments of configurations, so that random texts pass more than the first character.
+/// Pieces of configurations. With them, a random text is not already wrong at its first character.
 fn piece() -> impl Strategy<Value = String> {
     let words = [
         "[",
@@ -198,7 +198,7 @@ fn piece() -> impl Strategy<Value = String> {
     prop_oneof![4 => prop::sample::select(words.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
 }
 
-/// The characters of the test's secrets: all that may stand between quotes, most of them letters.
+/// The characters of the test's secrets: every character that may stand between quotes. Most are letters.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=_-.,:#[]{} '";
 
 /// Layouts of a secret in a configuration.
@@ -232,7 +232,7 @@ upstream = "http://127.0.0.1:3000"
 "#,
 ];
 
-/// A slip of typing: at a distance from the secret, some characters are removed and others inserted.
+/// A slip of typing: some characters are removed and others inserted, at a distance from the secret.
 #[derive(Clone, Debug)]
 struct Slip {
     distance: isize,
@@ -259,7 +259,8 @@ impl Slip {
     }
 }
 
-/// Puts a secret in place of each string and each key of the example, whole and with a quotation mark missing.
+/// Puts a secret in place of each string and each key of the example. Does this with both quotation marks,
+/// and with one missing.
 #[test]
 fn no_credential_of_a_url_is_in_any_rendering() {
     let mut places = Vec::new();
@@ -296,7 +297,7 @@ fn no_credential_of_a_url_is_in_any_rendering() {
     }
 }
 
-/// A secret that was written into the wrong key of its table.
+/// The secret is written as the value of the wrong key in its table.
 #[test]
 fn a_secret_in_the_place_of_a_word_is_not_shown() {
     let text = "[signature]\nscheme = \"propify\"\nsecrets = [{ value = \"0123456789abcdef\", encoding = \"hunter2hunter2\" }]";
@@ -315,7 +316,7 @@ proptest! {
         everything_about(&pieces.concat());
     }
 
-    /// Damages the lines around a secret, and its own line up to its key.
+    /// Damages the lines around a secret, and the secret's own line up to its key.
     #[test]
     fn a_secret_in_a_broken_file_is_in_no_rendering(
         at in 0..INLINE.len(), length in 0_usize..40, piece in piece()
@@ -329,7 +330,7 @@ proptest! {
         prop_assert!(!shown.contains("hunter2"), "{}", shown);
     }
 
-    /// Makes random slips, near the secret or far from it.
+    /// Makes random slips, near the secret and far from it.
     #[test]
     fn no_slip_shows_a_piece_of_a_secret(
         secret in prop::collection::vec(prop::sample::select(LETTERS.chars().collect::<Vec<_>>()), 12..40),

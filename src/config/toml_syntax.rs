@@ -1,4 +1,4 @@
-//! Pure. Text that is not TOML: its problems, and the part that can still be read.
+//! Pure. Handles text that is not TOML: finds its problems, and the part that can still be read.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue, Error};
 
 use crate::config::problem::Problem;
 
-/// The problems of the parser's errors, only the first of each line: the others follow from it. `shown` is the text with
-/// its secrets redacted, `document` the parser's result.
+/// The problems of a text with syntax errors. Only the first error of each line counts, because the others
+/// follow from it. `shown` is the text with its secrets redacted, and `document` is the parser's result.
 pub(super) fn problems(shown: &str, document: &DeTable<'_>, errors: &[Error]) -> Vec<Problem> {
     let mut sorted: Vec<(Range<usize>, &str)> =
         errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
@@ -25,8 +25,8 @@ pub(super) fn problems(shown: &str, document: &DeTable<'_>, errors: &[Error]) ->
     others.chain(opened.map(|at| unclosed(shown, at))).collect()
 }
 
-/// The text with every line that has an error blanked, or the whole table if its header has the error. If the rest is TOML,
-/// its own problems can be reported as well.
+/// The text with every line that has an error blanked. If the header of a table has the error, the whole
+/// table is blanked. If the rest is TOML, the problems in it can be reported as well.
 pub(super) fn without_errors(text: &str, errors: &[Error]) -> String {
     let mut blank: Vec<Range<usize>> = Vec::new();
     for error in errors {
@@ -82,13 +82,15 @@ fn unclosed(shown: &str, at: usize) -> Problem {
     Problem::error("syntax", bracket, "this is never closed").help(format!("write `{closing}` where it ends"))
 }
 
-/// The parser's messages at the end of an unclosed array or table. Errors after the opening bracket follow from it.
+/// The parser's messages at the end of an unclosed array or table. The errors after the opening bracket
+/// follow from this one.
 const UNCLOSED: [&str; 2] = ["unclosed array, ", "unclosed inline table"];
 
-/// The parser's messages for text without quotes; which one depends on how the text begins.
+/// The parser's messages for text without quotes. The first character of the text decides which message
+/// appears.
 const NO_NUMBER: [&str; 3] = ["string values must be quoted", "invalid float", "invalid boolean"];
 
-/// The start of the outermost array or inline table that extends to a place.
+/// The start of the outermost array or inline table that reaches to the place `at`.
 fn opened(text: &str, table: &DeTable<'_>, at: usize) -> Option<usize> {
     table.values().find_map(|value| opened_in(text, value, at))
 }
@@ -105,7 +107,7 @@ fn opened_in(text: &str, value: &Spanned<DeValue<'_>>, at: usize) -> Option<usiz
     }
 }
 
-/// The first occurrence of a duplicate key.
+/// The place where a duplicate key occurs first.
 fn earlier(shown: &str, document: &DeTable<'_>, key: &Range<usize>) -> Option<Range<usize>> {
     if is_header(shown, key.start) {
         return same_header(shown, key.start);
@@ -115,7 +117,7 @@ fn earlier(shown: &str, document: &DeTable<'_>, key: &Range<usize>) -> Option<Ra
     found.into_iter().filter(|place| place.end <= key.start).max_by_key(|place| place.start)
 }
 
-/// The header of the table that a key is in.
+/// The place of an earlier header of the same table that the key is in.
 fn same_header(text: &str, key: usize) -> Option<Range<usize>> {
     let (before, line) = text.split_at_checked(line_start(text, key))?;
     let header = line.get(..line.find(']')?.saturating_add(1))?.trim_start();
@@ -154,12 +156,12 @@ fn whole_word(text: &str, span: Range<usize>) -> Range<usize> {
     before.trim_end_matches(|c| !ends(c)).len()..span.end.saturating_add(more)
 }
 
-/// Whether the line of a place begins like a table's header.
+/// Whether the line of this place begins like the header of a table.
 fn is_header(text: &str, at: usize) -> bool {
     text.get(line_start(text, at)..).is_some_and(|line| line.trim_start().starts_with('['))
 }
 
-/// Whether a place is the first on its line.
+/// Whether only white space precedes this place on its line.
 fn starts_line(text: &str, at: usize) -> bool {
     text.get(line_start(text, at)..at).is_some_and(|before| before.trim().is_empty())
 }

@@ -1,6 +1,7 @@
-//! Pure. A table of gateway.toml, read key by key.
+//! Pure. A table of gateway.toml, which is read key by key.
 //!
-//! Every problem is recorded, and the key takes its default: one mistake does not hide the next.
+//! Every problem is recorded, and the wrong key gets its default. So one mistake does not hide the next
+//! mistake.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::config::problem::{Problem, Problems};
 use crate::config::toml_value::Item;
 use crate::config::{keys, showable, suggest, unit};
 
-/// A table whose keys are all known, or an absent table without keys.
+/// A table whose keys are all known. A missing table has no keys.
 #[derive(Clone, Debug)]
 pub(super) struct Table<'t> {
     title: &'static str,
@@ -24,7 +25,7 @@ pub(super) struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    /// Opens a table, and reports every key that is not in `known`. `title` is its name in messages.
+    /// Opens a table, and reports every key that is not in `known`. `title` is the table's name in messages.
     pub(super) fn open(
         title: &'static str,
         span: Range<usize>,
@@ -40,7 +41,7 @@ impl<'t> Table<'t> {
         Self { title, span, entries: Some(entries), known, problems }
     }
 
-    /// Opens the table under an item; `help` says how to write it.
+    /// Opens the table that is the value of an item. `help` says how to write it.
     pub(super) fn of(
         item: &Item<'t>,
         title: &'static str,
@@ -51,7 +52,7 @@ impl<'t> Table<'t> {
         Some(Self::open(title, item.span.clone(), entries, known, item.problems))
     }
 
-    /// The table under a key; an empty one if there is none.
+    /// The table under a key. If the key is missing, an empty table.
     pub(super) fn section(&self, name: &'static str, title: &'static str, known: &'static [Key]) -> Self {
         let help = format!("write its keys under {title}");
         let table = self.get(name).and_then(|item| Self::of(&item, title, &help, known));
@@ -64,7 +65,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// The place of the table: its header, or all of it if it is inline.
+    /// The place of the table: its header, or the whole table if it is inline.
     pub(super) fn span(&self) -> Range<usize> {
         self.span.clone()
     }
@@ -74,19 +75,19 @@ impl<'t> Table<'t> {
         self.entries.is_some()
     }
 
-    /// The value of a key, if present.
+    /// The value of a key, if the table has the key.
     pub(super) fn get(&self, name: &'static str) -> Option<Item<'t>> {
         let (key, value) = self.entries?.get_key_value(name)?;
         let (value, span) = (value.get_ref(), value.span());
         Some(Item { name, whole: true, key: key.span(), value, span, problems: self.problems })
     }
 
-    /// The place of a key's value, or of the table if the key is missing.
+    /// The place of a key's value. If the key is missing, the place of the table.
     pub(super) fn place(&self, name: &'static str) -> Range<usize> {
         self.get(name).map_or_else(|| self.span(), |item| item.span)
     }
 
-    /// The value of a required key; `example` is a value to copy.
+    /// The value of a required key. `example` is a value that the user can copy.
     pub(super) fn required(&self, name: &'static str, example: &str) -> Option<Item<'t>> {
         let item = self.get(name);
         if item.is_none() && !self.misspells(name) {
@@ -97,7 +98,7 @@ impl<'t> Table<'t> {
         item
     }
 
-    /// Whether an unknown key was reported for which `name` was suggested.
+    /// Whether an unknown key was reported for which this name was suggested.
     fn misspells(&self, name: &str) -> bool {
         self.entries.into_iter().flat_map(|entries| entries.keys()).any(|key| {
             let key: &str = key.get_ref();
@@ -153,7 +154,7 @@ impl<'t> Table<'t> {
 }
 
 fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) -> Problem {
-    // In the tables of secrets, a key that is not a slip of a known one may be a secret.
+    // In the tables of secrets, an unknown key may be a secret, unless it is a slip of a known key.
     let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN, keys::TOKEN]
         .iter()
         .any(|keys| key_description::names(keys).eq(key_description::names(known)));

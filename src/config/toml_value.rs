@@ -1,4 +1,4 @@
-//! Pure. One value of gateway.toml, and readers for its expected types.
+//! Pure. One value of gateway.toml, and functions that read the expected types.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::config::bounds::{Durations, TIMEOUT};
 use crate::config::problem::{Problem, Problems};
 use crate::config::{showable, suggest, unit};
 
-/// How many bytes longer than the right words a wrong one may be and still be shown.
+/// A wrong word is shown only if it is at most this many bytes longer than the longest right word.
 const LONGER: usize = 3;
 
 /// A value and its key, with their places.
@@ -18,30 +18,31 @@ const LONGER: usize = 3;
 pub(super) struct Item<'t> {
     /// The key.
     pub(super) name: &'static str,
-    /// Whether it is the key's whole value, as opposed to an element of it.
+    /// Whether this is the key's whole value. Otherwise it is an element of the value.
     pub(super) whole: bool,
-    /// Where the key is.
+    /// The place of the key.
     pub(super) key: Range<usize>,
     /// The value.
     pub(super) value: &'t DeValue<'t>,
-    /// Where the value is.
+    /// The place of the value.
     pub(super) span: Range<usize>,
     /// The problems of the file.
     pub(super) problems: &'t Problems,
 }
 
 impl<'t> Item<'t> {
-    /// Reads a string; `example` is one to copy, with its quotes.
+    /// Reads a string. `example` is a value that the user can copy, with its quotes.
     pub(super) fn text(&self, example: &str) -> Option<&'t str> {
         self.value.as_str().or_else(|| self.wrong_type("a string", &self.write(example)))
     }
 
-    /// Reads a table; `help` says how to write it.
+    /// Reads a table. `help` says how to write it.
     pub(super) fn table(&self, help: &str) -> Option<&'t DeTable<'t>> {
         self.value.as_table().or_else(|| self.wrong_type("a table", help))
     }
 
-    /// The entries of a table whose keys are chosen in the file, each an item under this key.
+    /// The entries of a table whose keys are chosen in the file. Each entry is an item with the name of this
+    /// key.
     pub(super) fn entries(&self, table: &'t DeTable<'t>) -> impl Iterator<Item = (&'t str, Self)> {
         let (name, problems) = (self.name, self.problems);
         table.iter().map(move |(key, value)| {
@@ -51,12 +52,12 @@ impl<'t> Item<'t> {
         })
     }
 
-    /// Reads an array; `help` says how to write it.
+    /// Reads an array. `help` says how to write it.
     pub(super) fn array(&self, help: &str) -> Option<&'t DeArray<'t>> {
         self.value.as_array().or_else(|| self.wrong_type("an array", help))
     }
 
-    /// The elements of an array, each an item under the array's key.
+    /// The elements of an array. Each element is an item with the name of the array's key.
     pub(super) fn elements(&self, array: &'t DeArray<'t>) -> impl Iterator<Item = Self> {
         let Self { name, key, problems, .. } = self.clone();
         array.iter().map(move |element| Self {
@@ -75,7 +76,7 @@ impl<'t> Item<'t> {
         flag.or_else(|| self.wrong_type("`true` or `false`", &self.write("true")))
     }
 
-    /// Reads a number that is not negative; `example` is one to copy.
+    /// Reads a number that is not negative. `example` is a number that the user can copy.
     pub(super) fn number(&self, example: &str) -> Option<u64> {
         let Some(integer) = self.value.as_integer() else {
             return self.wrong_type("an integer", &self.write(example));
@@ -108,7 +109,7 @@ impl<'t> Item<'t> {
         self.duration_within(TIMEOUT, default)
     }
 
-    /// Reads a duration within bounds. `usual` is the default, or where there is none an example.
+    /// Reads a duration within bounds. `usual` is the default, or an example if there is no default.
     pub(super) fn duration_within(&self, bounds: Durations, usual: Duration) -> Option<Duration> {
         let example = format!("\"{}\"", unit::write_duration(usual));
         let Some(text) = self.value.as_str() else {
@@ -146,7 +147,8 @@ impl<'t> Item<'t> {
         };
         let choice = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
         choice.or_else(|| {
-            // A text that is much longer than any of the words may be a secret that was written into the wrong key.
+            // A text much longer than every right word may be a secret, written as the value of the wrong
+            // key.
             let longest = words().map(str::len).max().unwrap_or(0).saturating_add(LONGER);
             let shown = if text.len() > longest { Cow::Borrowed("...") } else { showable::quote(text) };
             let problem = self.error("bad_value", format!("`{}` cannot be {shown:?}", self.name)).help(help);
@@ -169,14 +171,15 @@ impl<'t> Item<'t> {
         format!("write `{} = {value}`", self.name)
     }
 
-    /// The help text `write ...` for this value: with its key if it is the key's whole value.
+    /// The help text `write ...` for this value. It names the key if this is the key's whole value.
     pub(super) fn write_this(&self, value: &str) -> String {
         if self.whole { self.write(value) } else { format!("write `{value}`") }
     }
 
-    /// The place of a part of this string, as exactly as its notation in the file allows.
+    /// The place of a part of this string. If the string has escapes, the place of the whole string.
     pub(super) fn part(&self, text: &str, at: Range<usize>) -> Range<usize> {
-        // A string as long as its text and two quotes has no escapes, so its offsets are those of the file.
+        // If the string is as long as its text and two quotes, it has no escapes. Then its offsets are
+        // offsets in the file.
         if self.span.len() == text.len().saturating_add(2) && !at.is_empty() {
             let start = self.span.start.saturating_add(1);
             start.saturating_add(at.start)..start.saturating_add(at.end)

@@ -1,7 +1,7 @@
-//! Pure. Sizes and durations as gateway.toml writes them: `"64KiB"`, `"10s"`, `"1m30s"`.
+//! Pure. Reads and writes sizes and durations as in gateway.toml: `"64KiB"`, `"10s"`, `"1m30s"`.
 //!
-//! Crates for this accept too much: `5M` as five months, `64kB` as 64,000, `1.5MiB`, and numbers that overflow as the
-//! largest number.
+//! The crates for this accept too much: `5M` as five months, `64kB` as 64,000, `1.5MiB`. They read a number
+//! that is too large as the largest number.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Parses a number of bytes such as `64KiB`.
 ///
 /// # Errors
-/// [`UnitError`], which says what to write instead.
+/// [`UnitError`]. It says what to write instead.
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     read(text, &SIZES)
 }
@@ -17,18 +17,18 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
 /// Parses a duration such as `10s` or `1m30s`.
 ///
 /// # Errors
-/// [`UnitError`], which says what to write instead.
+/// [`UnitError`]. It says what to write instead.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     read(text, &DURATIONS).map(Duration::from_millis)
 }
 
-/// Formats a size as in gateway.toml, in the largest unit without a fraction.
+/// Formats a size as in gateway.toml, in the largest unit that needs no fraction.
 #[must_use]
 pub fn write_size(bytes: u64) -> String {
     write(bytes, SIZES.units)
 }
 
-/// Formats a duration as in gateway.toml; fractions of a millisecond are dropped.
+/// Formats a duration as in gateway.toml. Fractions of a millisecond are dropped.
 #[must_use]
 pub fn write_duration(duration: Duration) -> String {
     write(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATIONS.units)
@@ -42,7 +42,7 @@ pub struct UnitError {
 }
 
 impl UnitError {
-    /// What to write instead.
+    /// The advice for the user.
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
@@ -57,19 +57,19 @@ impl fmt::Display for UnitError {
 
 impl std::error::Error for UnitError {}
 
-/// The units that a number may have, and what is said of a text without them.
+/// The units that a number may have, and the messages for a wrong text.
 struct Scale {
     /// The units, from the smallest to the largest.
     units: &'static [(&'static str, u64)],
-    /// Common other spellings of a unit, in lower case, with the factor and the unit to write instead.
+    /// Other common spellings of a unit, in lower case. Each has a factor, and the unit to write instead.
     nearly: &'static [(&'static [&'static str], u64, &'static str)],
-    /// Whether several numbers may follow each other, each with a smaller unit than the one before.
+    /// Whether several numbers may follow each other. Each then has a smaller unit than the number before.
     compound: bool,
-    /// The message for a text that is not of this form.
+    /// The message for a text of another form.
     wrong: &'static str,
-    /// The message for more than 64 bits.
+    /// The message for a number of more than 64 bits.
     too_large: &'static str,
-    /// What to write instead, if nothing better is known.
+    /// The advice if no better advice is known.
     help: &'static str,
 }
 
@@ -83,7 +83,7 @@ fn read(text: &str, scale: &Scale) -> Result<u64, UnitError> {
     if parts.is_empty() || (parts.len() > 1 && !scale.compound) {
         return Err(form());
     }
-    // Units from the one found upwards cannot follow it.
+    // The units that may follow: only the smaller ones.
     let mut units = scale.units.iter().rev();
     parts.into_iter().try_fold(0_u64, |total, (number, unit)| {
         let number: u64 = number.parse().map_err(|_only_overflow_is_left| too_large())?;
@@ -92,7 +92,7 @@ fn read(text: &str, scale: &Scale) -> Result<u64, UnitError> {
     })
 }
 
-/// The numbers of a text, each with the text after it; empty if the text does not begin with a number.
+/// The numbers of a text, each with the text that follows it. Empty if the text does not begin with a number.
 fn parts(text: &str) -> Vec<(&str, &str)> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -109,7 +109,7 @@ fn split(text: &str, end: impl FnMut(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(end).unwrap_or(text.len()))
 }
 
-/// The text that was probably meant: with correct units, the largest first.
+/// The text that the user probably meant: with correct units, the largest first.
 fn meant(text: &str, scale: &Scale) -> Option<String> {
     let parts = parts(text);
     let mut meant: Vec<(u64, String)> = Vec::new();
@@ -152,7 +152,7 @@ const SIZES: Scale = Scale {
     help: "write a number of bytes, or a string with B, KiB, MiB or GiB: `\"1MiB\"`",
 };
 
-/// In milliseconds.
+/// The factors are milliseconds.
 const DURATIONS: Scale = Scale {
     units: &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)],
     nearly: &[

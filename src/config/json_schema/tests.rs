@@ -1,4 +1,4 @@
-//! Shell. Tests that the schema and the reader agree, on every key and on every file of the tests.
+//! Shell. Tests that the schema and the reader agree, for every key and for every file in `tests/config`.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -71,7 +71,7 @@ fn place(title: &str) -> &'static str {
     }
 }
 
-/// The base with the value of a table's key replaced or removed.
+/// The base, with the value of one key of one table replaced or removed.
 fn with(title: &str, key: &str, value: Option<Json>) -> Json {
     let mut all = base();
     let table = all.pointer_mut(place(title)).unwrap().as_object_mut().unwrap();
@@ -82,7 +82,7 @@ fn with(title: &str, key: &str, value: Option<Json>) -> Json {
     all
 }
 
-/// Writes TOML, all of it inline. It differs from JSON in its `=`.
+/// Writes a value as TOML in one line. The only difference from JSON is the `=`.
 fn toml(value: &Json) -> String {
     let pair = |(key, value): (&String, &Json)| format!("{} = {}", Json::from(key.as_str()), toml(value));
     match value {
@@ -145,7 +145,7 @@ fn a_default_means_what_leaving_the_key_out_means() {
         let Some(default) = key.default else { continue };
         let default = serde_json::from_str(default).unwrap_or_else(|error| panic!("{}: {error}", key.name));
         let (said, left_out) = (with(title, key.name, Some(default)), with(title, key.name, None));
-        // `{body}` alone conflicts with the base's timestamp.
+        // `{body}` without a time conflicts with the timestamp in the base.
         if key.name == "content" {
             continue;
         }
@@ -193,7 +193,7 @@ fn both_know_the_same_words() {
         let Value::Word(words) = key.value else { continue };
         let mut all = with(title, key.name, Some(json!("nonesuch")));
         if key.name == "separator" {
-            // A list requires one, and a plain signature has none.
+            // A list of signatures needs a tag. The base has the plain format, which has no tag.
             all["schemes"]["acme"]["format"] = json!("pairs");
             all["schemes"]["acme"]["tag"] = json!("v1");
         }
@@ -215,7 +215,7 @@ fn both_have_the_same_bounds() {
         };
         let takes = |number: u64| {
             let mut all = with(title, key.name, Some(json!(number)));
-            // Allows content of any size.
+            // Raises the memory budget, so that content of this size is allowed.
             if key.name == "max_body" {
                 all["limits"]["max_buffered"] = json!(most);
             }
@@ -291,14 +291,14 @@ fn addresses_and_origins_are_written_alike() {
     }
 }
 
-/// A document of the tests, as JSON; `None` if it is not TOML.
+/// A file of `tests/config` as JSON. `None` if the file is not TOML.
 fn document(path: &PathBuf) -> Option<Json> {
     let mut document = toml::from_str(&fs::read_to_string(path).unwrap()).ok()?;
     with_dates_as_text(&mut document);
     Some(document)
 }
 
-/// Converts dates, which the TOML crate serialises as a table with one key.
+/// Converts dates to text. The TOML crate serialises a date as a table with one key.
 fn with_dates_as_text(value: &mut Json) {
     if let Some(date) = value.get("$__toml_private_datetime") {
         *value = date.clone();
@@ -359,7 +359,7 @@ fn every_file_of_a_wrong_shape_does_not_fit_the_schema() {
     assert_eq!(takes, ONLY_THE_READER_SEES);
 }
 
-/// `BLESS=1` writes the file.
+/// `BLESS=1` writes the file instead of comparing it.
 #[test]
 fn the_schema_in_the_repository_is_the_one_that_is_printed() {
     let path = "deploy/gateway.schema.json";

@@ -1,11 +1,11 @@
-//! Pure. The forms of values that keys of several tables take.
+//! Pure. The value types of keys that occur in several tables.
 
 use crate::config::key_description::Value;
 
-/// An app: plain HTTP and nothing behind the port, or a unix socket.
+/// The URL of an app: plain HTTP without a path, or a unix socket.
 pub(crate) const ORIGIN: Value = Value::Text("^([Hh][Tt][Tt][Pp]://[^/?#@\\s]+/?|unix:/.*[^/])$");
 
-/// The words of a choice.
+/// The possible words of a key.
 pub(crate) fn words<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
     all.iter().map(|(word, _)| *word).collect()
 }

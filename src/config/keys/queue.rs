@@ -1,4 +1,4 @@
-//! Pure. The keys of the queue: `[queue]`, `[retry]`, and those of routes that deliver late.
+//! Pure. The keys of the queue: `[queue]`, `[retry]`, and the keys of a route about deliveries.
 
 use crate::config::bounds::{MOST_ATTEMPTS, MOST_CONCURRENCY, MOST_DISK, SMALLEST_STORE};
 use crate::config::choices::DELIVERIES;

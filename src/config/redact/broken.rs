@@ -1,8 +1,9 @@
 //! Pure. Redacts a text that is not TOML, line by line.
 //!
-//! The structure of such a text is unknown: a key may be half a key, and a string may end where another should begin. So
-//! each line is treated alone. Brackets, known keys and the single value of a public key are shown, and nothing else. A line
-//! with an `@` shows no value: what precedes it may be a credential whose beginning cannot be found.
+//! The structure of such a text is unknown: a key may be incomplete, and a string may end where another
+//! should begin. So each line is treated alone. Only brackets, known keys, and the single value of a public
+//! key are shown. If a line has an `@`, none of its values is shown: the text before the `@` may be a
+//! credential, and its beginning cannot be found.
 
 use crate::config::redact::redaction::Redaction;
 use crate::config::{keys, showable};
@@ -21,7 +22,7 @@ pub(super) fn hide(text: &str, hidden: &mut Vec<Redaction>) {
     }
 }
 
-/// Redacts `key = value` or the header of a table, which begins at this place.
+/// Redacts `key = value`, or the header of a table. `code` begins at the byte `at`.
 fn assignment(code: &str, at: usize, has_at_sign: bool, hidden: &mut Vec<Redaction>) {
     let inside = code.trim_start_matches(|c| OPENING.contains(&c) || c == '{');
     let at = at.saturating_add(code.len().saturating_sub(inside.len()));
@@ -40,7 +41,7 @@ fn assignment(code: &str, at: usize, has_at_sign: bool, hidden: &mut Vec<Redacti
     }
 }
 
-/// Redacts the unknown parts of a dotted key. Returns its last part, if all are known.
+/// Redacts the unknown parts of a dotted key. Returns the last part, if all parts are known.
 fn known_key<'t>(path: &'t str, mut at: usize, hidden: &mut Vec<Redaction>) -> Option<&'t str> {
     let mut are_known = true;
     let mut last = None;
@@ -58,7 +59,8 @@ fn known_key<'t>(path: &'t str, mut at: usize, hidden: &mut Vec<Redaction>) -> O
     last.filter(|_| are_known)
 }
 
-/// Whether a value may be shown: one word, or one string on this line, which may lack its second quote.
+/// Whether a value may be shown: it is one word, or one string on this line. The string may lack its closing
+/// quote.
 fn is_shown(key: &str, value: &str) -> bool {
     let Some(quote @ ('"' | '\'')) = value.chars().next() else {
         let ends_word = |c: char| c.is_whitespace() || "\"'=,[]{}".contains(c);
@@ -68,8 +70,8 @@ fn is_shown(key: &str, value: &str) -> bool {
     showable::value(key, content.strip_suffix(quote).unwrap_or(content))
 }
 
-/// What may precede a value or the name of a table.
+/// The characters that may precede a value or the name of a table.
 const OPENING: [char; 3] = ['[', ' ', '\t'];
 
-/// What may follow them.
+/// The characters that may follow a value or the name of a table.
 const CLOSING: [char; 7] = [']', '}', ',', ' ', '\t', '\r', '\n'];

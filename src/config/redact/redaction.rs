@@ -11,12 +11,13 @@ pub(super) struct Redaction {
 }
 
 impl Redaction {
-    /// The place of a secret, or of a possible one.
+    /// Redacts a secret, or a text that may be one.
     pub(super) fn secret(place: Range<usize>) -> Self {
         Self { place, with: '*' }
     }
 
-    /// A comment without its `#`. Replaced by white space: most comments are not secrets, and asterisks would suggest one.
+    /// Redacts a comment after its `#`. The replacement is white space: most comments are no secrets, and
+    /// asterisks would suggest one.
     pub(super) fn comment(place: Range<usize>) -> Self {
         Self { place: place.start.saturating_add(1)..place.end, with: ' ' }
     }

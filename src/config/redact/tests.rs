@@ -1,4 +1,4 @@
-//! No rendering of a configuration shows a secret.
+//! Tests that no rendering of a configuration shows a secret.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn a_secret_is_hidden_and_nothing_else() {
     assert_eq!(shown("[server]\nlisten = \"127.0.0.1:80\"\n"), "[server]\nlisten = \"127.0.0.1:80\"\n");
 }
 
-/// Every known way to write a secret, at the right place and at wrong ones.
+/// The test has every known way to write a secret, in right and in wrong places.
 #[test]
 fn a_secret_is_hidden_wherever_it_stands() {
     for text in [
@@ -64,7 +64,7 @@ fn a_secret_is_hidden_wherever_it_stands() {
         "[signature]\nsecrets = [{ name = \"a, value = hunter2\" }]",
         "[signature]\nsecrets = [{ name = \"\"\"a\", value = \"hunter2\"\"\"\" }]",
         "[sign]\nname = \"hunter2\"",
-        // From here on, not TOML.
+        // The texts from here on are not TOML.
         "value = hunter2",
         "value = hunter2 hunter2, hunter2",
         "value = \"hunter2",
@@ -104,7 +104,7 @@ fn a_secret_is_hidden_wherever_it_stands() {
         "secrets = [{ value = \"hunter\nhunter2#hunter2\" }]",
         "[hunter2",
         "hunter2",
-        // Credentials in URLs.
+        // The texts from here on have credentials in URLs.
         "[[routes]]\nupstream = \"http://me:hunter2@app\"",
         "[[routes]]\nupstream = \"http://hunter2@app\"",
         "[[routes]]\nupstream = 'http://me:hunter2'",

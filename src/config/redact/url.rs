@@ -1,12 +1,14 @@
-//! Pure. Redacts possible credentials of a URL in a text: user information, query, fragment.
+//! Pure. Redacts the possible credentials of a URL in a text: its user information, query and fragment.
 //!
-//! A reader of a message, a log or a terminal needs to see which URL is meant, but never its credentials. Messages are
-//! often about texts that are not valid URLs. So this looks for the delimiters of a URL, and in doubt redacts too much.
+//! The reader of a message, a log or a terminal must see which URL is meant, but never its credentials.
+//! Messages are often about texts that are not valid URLs. So this module searches for the delimiters of a
+//! URL, and in doubt redacts too much.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The places of possible credentials, in order; `text` is a single value, such as a string of gateway.toml or an argument.
+/// The places of possible credentials, in order. `text` is a single value: a string of gateway.toml, or an
+/// argument.
 #[must_use]
 pub fn credentials(text: &str) -> Vec<Range<usize>> {
     let scheme = text.find("://").map(|at| at.saturating_add(3));
@@ -14,7 +16,7 @@ pub fn credentials(text: &str) -> Vec<Range<usize>> {
     let is_socket = text.starts_with("unix:");
     let start = match scheme {
         Some(start) => start,
-        // Without a complete scheme: user:password@host, //user@host, http:/user@host.
+        // Forms without a complete scheme: user:password@host, //user@host, http:/user@host.
         None if text.contains('@') && !is_path && !is_socket => {
             text.len().saturating_sub(text.trim_start_matches('/').len())
         }
@@ -24,7 +26,8 @@ pub fn credentials(text: &str) -> Vec<Range<usize>> {
         None => return Vec::new(),
     };
     let rest = text.get(start..).unwrap_or_default();
-    // A password that is not encoded may have any character, so the user information ends at the last `@`.
+    // A password without percent-encoding may have any character, so the user information ends at the last
+    // `@`.
     let host = rest.rfind('@').map_or(start, |at| start.saturating_add(at));
     let mut found = Vec::new();
     if host > start {
@@ -43,13 +46,13 @@ pub fn credentials(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The text after the character at a place, if any.
+/// The place of the text after the character at `at`. `None` if there is no such text.
 fn behind(text: &str, at: usize) -> Option<Range<usize>> {
     let start = at.saturating_add(1);
     (start < text.len()).then_some(start..text.len())
 }
 
-/// A text that is not a port in a port's place: a password, where the host after it was forgotten.
+/// A text in the place of a port that is not a port. It may be a password whose host was forgotten.
 fn not_port(text: &str, start: usize) -> Option<Range<usize>> {
     let rest = text.get(start..)?;
     let authority = rest.get(..rest.find(['/', '?', '#']).unwrap_or(rest.len()))?;
@@ -80,7 +83,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A message with credentials redacted; `values` are the arguments that it may repeat.
+/// A message with its credentials redacted. `values` are the arguments that the message may repeat.
 #[must_use]
 pub fn redacted_in(message: &str, values: &[String]) -> String {
     let mut message = message.to_owned();
