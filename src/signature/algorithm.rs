@@ -11,16 +11,16 @@ pub enum Algorithm {
     HmacSha512,
     /// HMAC over SHA-1: tags of 20 bytes. Collisions of SHA-1 do not break it (RFC 6194, section 2.3).
     HmacSha1,
-    /// Ed25519 (RFC 8032): only the sender can sign; the secret here is its public key.
+    /// HMAC over SHA-1: tags of 20 bytes. Collisions of SHA-1 do not break HMAC (RFC 6194, section 2.3).
     Ed25519,
-    /// ECDSA over P-256 with SHA-256 (FIPS 186-5), in DER; the secret here is the sender's public key.
+    /// Ed25519 (RFC 8032). Only the sender can sign. The configured secret is the sender's public key.
     EcdsaP256,
-    /// The secret itself is the value of the field: it authenticates the sender, but not the content.
+    /// ECDSA over P-256 with SHA-256 (FIPS 186-5), in DER. The configured secret is the sender's public key.
     Token,
 }
 
 impl Algorithm {
-    /// Every algorithm, under the name it has in gateway.toml.
+    /// Every algorithm, with its name in gateway.toml.
     pub const ALL: [(&'static str, Self); 7] = [
         ("hmac-sha256", Self::HmacSha256),
         ("hmac-sha384", Self::HmacSha384),
@@ -31,7 +31,7 @@ impl Algorithm {
         ("token", Self::Token),
     ];
 
-    /// The length of a tag in the field, in bytes, if all tags have the same.
+    /// The length of a tag in the field, in bytes. `None` if it varies.
     #[must_use]
     pub fn tag_len(self) -> Option<usize> {
         match self {
@@ -43,7 +43,7 @@ impl Algorithm {
         }
     }
 
-    /// The usual name, for people.
+    /// The usual name of the algorithm, for people.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

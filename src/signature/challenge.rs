@@ -1,8 +1,9 @@
-//! Pure. Challenges: what a sender asks before it delivers, and the answer, as data.
+//! Pure. Challenges: a request with which a sender tests a URL before it delivers events, and the answer, as
+//! data.
 //!
-//! An answer repeats text that the sender of the challenge chooses, so an attacker could use it. A signed challenge is
-//! answered only with the proof that it is authentic. An unsigned one is answered only if the operator has asked for it. An
-//! answer repeats nothing but a [`Value`].
+//! The sender of a challenge chooses text that the answer repeats, so an attacker could use the answer. A
+//! signed challenge is answered only if it is authentic. An unsigned challenge is answered only if the
+//! operator asks for that. The only text that an answer repeats is a [`Value`].
 
 mod answers;
 pub(super) mod value;
@@ -18,16 +19,16 @@ use crate::routing::signed_model::{self, Scalar};
 pub use value::Value;
 use value::is_of_value;
 
-/// A challenge of a sender, and its answer.
+/// A sender's challenge, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
-    /// How a challenge differs from an event, and where its value is.
+    /// The features that distinguish a challenge from an event, and the place of the value.
     pub asks: Asks,
     /// The answer.
     pub reply: Reply,
 }
 
-/// The place of a challenge in a request.
+/// Where a request has its challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asks {
     /// In content, signed like an event.
@@ -57,21 +58,21 @@ pub enum Expected {
     Number(u64),
 }
 
-/// The content of an answer.
+/// The content of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// As text; without an insert, an answer without content.
+    /// A text. Without an insert, the answer has no content.
     Text(Insert),
-    /// As a JSON object with these members.
+    /// A JSON object with these members.
     Json(Vec<(Cow<'static, str>, Insert)>),
 }
 
 /// A part of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Insert {
-    /// `{value}`: the challenge's own value.
+    /// `{value}`: the value in the challenge.
     Value,
-    /// `{hmac}`: the HMAC of the value under the secret that signed the challenge, in hexadecimal.
+    /// `{hmac}`: the HMAC of the value in hexadecimal. The key is the secret that signed the challenge.
     Proof,
     /// This text.
     Text(Cow<'static, str>),
@@ -79,19 +80,20 @@ pub enum Insert {
     Number(u64),
 }
 
-/// The longest content that is parsed for a challenge, in bytes. Challenges are small, and large events are not parsed.
+/// The most bytes of content that is parsed in search of a challenge. Challenges are small. Larger content is
+/// an event.
 const LARGEST: usize = 8 * 1024;
 
-/// The answer to a challenge, with status 200.
+/// The answer to a challenge. Its status code is 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The media type; none if there is no content.
+    /// The media type. `None` if there is no content.
     pub media_type: Option<&'static str>,
     /// The content.
     pub content: String,
 }
 
-/// A challenge without the token that the sender has.
+/// The error for a challenge without the configured token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongToken;
 
@@ -106,13 +108,13 @@ impl WrongToken {
 /// Which challenges a verifier answers.
 #[derive(Debug)]
 pub(super) enum Answers {
-    /// None: the app answers them.
+    /// No challenges: the app answers them.
     Nothing,
-    /// Those of its scheme. If the scheme has a token, only those with this token.
+    /// The challenges of the scheme. If the scheme has a token, only challenges with this token.
     Challenges(Option<Keyed>),
 }
 
-/// How a challenge differs from an event, in one line.
+/// The features of a challenge, in one line.
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.asks {
@@ -136,14 +138,14 @@ impl Challenge {
         matches!(self.asks, Asks::Query { .. })
     }
 
-    /// Whether the challenge has a token, which must be configured.
+    /// Whether the challenge has a token. The token must then be configured.
     #[must_use]
     pub fn needs_token(&self) -> bool {
         matches!(self.asks, Asks::Query { token: Some(_), .. })
     }
 
-    /// Whether no answer to it can be the signature of an event. That holds if everything that is signed has a character
-    /// that a [`Value`] cannot have.
+    /// Whether an answer can never be the signature of an event. That is sure if every signed text has a
+    /// character that a [`Value`] cannot have.
     pub(super) fn is_safe(&self, algorithm: Algorithm, signed: &Template) -> bool {
         let proves = match &self.reply {
             Reply::Text(insert) => *insert == Insert::Proof,
@@ -153,7 +155,8 @@ impl Challenge {
         !proves || (self.asks_for_hmac_of(algorithm) && signed.parts().any(foreign))
     }
 
-    /// An unsigned challenge with an HMAC in its answer would give that HMAC to everybody.
+    /// Whether the answer may have an HMAC. The answer to an unsigned challenge may not: any client could ask
+    /// for the HMAC.
     fn asks_for_hmac_of(&self, algorithm: Algorithm) -> bool {
         !self.is_unsigned() && algorithm.is_symmetric() && algorithm != Algorithm::Token
     }

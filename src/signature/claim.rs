@@ -1,6 +1,7 @@
-//! Pure. The claim that a request's fields make: which tags, what is signed besides the content, and when it was signed.
+//! Pure. The claim that a request's fields make: its tags, the signed parts besides the content, and the
+//! signed time.
 //!
-//! All of it is read before any content.
+//! The whole claim is read before any content.
 
 use std::time::SystemTime;
 
@@ -16,53 +17,53 @@ use super::window::{Place, Timestamp};
 /// The parts of a request that schemes may sign besides the content.
 #[derive(Debug)]
 pub struct Context<'c, F> {
-    /// Its method.
+    /// The request's method.
     pub method: &'c str,
-    /// Path and query, as they were received.
+    /// The path and the query, as they were received.
     pub target: &'c [u8],
-    /// The URL that the sender sends to: scheme, host and port, without a slash at the end. Only schemes that sign the URL
-    /// need it.
+    /// The URL that the sender sends to: scheme, host and port, without a slash at the end. Only schemes that
+    /// sign the URL need it.
     pub origin: Option<&'c str>,
-    /// Its field lines.
+    /// The request's field lines.
     pub fields: &'c F,
-    /// The time at which the request is judged.
+    /// The time at which the request is verified.
     pub now: SystemTime,
 }
 
 impl<'c, F: Fields> Context<'c, F> {
-    /// The context for schemes that sign nothing of the request line.
+    /// The context for a scheme that signs nothing of the request line.
     pub fn of(fields: &'c F, now: SystemTime) -> Self {
         Self { method: "POST", target: b"/", origin: None, fields, now }
     }
 }
 
-/// A well-formed claim that a message is authentic, not yet checked.
+/// A well-formed claim that a message is authentic. The claim is not verified yet.
 #[derive(Debug)]
 pub struct Claim {
     pub(super) tags: Tags,
-    /// What is signed besides the content.
+    /// The signed parts besides the content.
     pub(super) besides: Option<Box<Besides>>,
 }
 
-/// What is signed besides the content.
+/// The signed parts besides the content.
 #[derive(Debug)]
 pub(super) struct Besides {
     pub(super) before: Vec<u8>,
     pub(super) after: Vec<u8>,
-    /// The digest that the content must have, if the digest is signed in place of the content.
+    /// The digest that the content must have, if the scheme signs the digest instead of the content.
     pub(super) digest: Option<[u8; 32]>,
 }
 
-/// Why the fields hold no well-formed claim. Each is the sender's fault.
+/// Why the fields hold no well-formed claim. Every variant is the sender's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// The signature field, or another signed field, is missing.
     #[error("there is no signature field")]
     Missing,
-    /// There are several signature field lines, or a list where the scheme allows none.
+    /// There are several lines of the signature field, or a list where the scheme allows only one signature.
     #[error("there is more than one signature")]
     Duplicate,
-    /// A field's value is not of the scheme's form.
+    /// The value of a field does not have the scheme's form.
     #[error("the signature is not of the scheme's form")]
     Malformed,
     /// The signed time is too long ago, or too far ahead.
@@ -71,7 +72,7 @@ pub enum ClaimError {
 }
 
 impl Claim {
-    /// Reads the claim of a request by this scheme.
+    /// Reads a request's claim as the scheme defines it.
     pub(super) fn read<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Result<Self, ClaimError> {
         let reading = signature(scheme, context.fields)?;
         if scheme.content.is_body() {
@@ -100,7 +101,8 @@ impl Claim {
         Ok(Self { tags: reading.tags, besides: Some(Box::new(Besides { before, after, digest })) })
     }
 
-    /// Whether a message is authentic. Its content has been hashed; what is signed behind the content is hashed here.
+    /// Whether a message is authentic. Its content was hashed before. The signed parts after the content are
+    /// hashed here.
     #[inline]
     pub(super) fn holds(&self, mut running: Running) -> bool {
         if let Some(besides) = &self.besides {
@@ -110,20 +112,20 @@ impl Claim {
     }
 }
 
-/// The SHA-256 that the query of a request target has under this name.
+/// The SHA-256 digest that the target's query has under this name.
 fn digest(target: &[u8], name: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(form::parameter(form::query(target), name)?, &mut digest).ok()?;
     Some(digest)
 }
 
-/// The time at which a request claims to be signed, even if its signature is wrong.
+/// The time at which a request claims to be signed. The signature may be wrong.
 pub(super) fn moment(scheme: &Scheme, fields: &impl Fields) -> Option<SystemTime> {
     let reading = signature(scheme, fields).ok()?;
     Some(time(scheme.timestamp.as_ref()?, fields, &reading).ok()?.1)
 }
 
-/// The text of the signed time, well-formed or not.
+/// The text of the signed time. It may be malformed.
 pub(crate) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Option<&'f [u8]> {
     match &scheme.timestamp.as_ref()?.place {
         Place::Field(name) => one(fields, name).ok(),
@@ -131,7 +133,7 @@ pub(crate) fn time_text<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Opti
     }
 }
 
-/// Reads the signature field, or all fields that may carry a signature.
+/// Reads the signature field. If several fields may carry a signature, reads all of them.
 fn signature<'f>(scheme: &'f Scheme, fields: &'f impl Fields) -> Result<Reading<'f>, ClaimError> {
     if scheme.other_fields.is_empty() {
         return read(scheme, one(fields, &scheme.field)?);
@@ -162,7 +164,7 @@ fn read<'v>(scheme: &Scheme, value: &'v [u8]) -> Result<Reading<'v>, ClaimError>
     })
 }
 
-/// The signed time: its text, and the moment that the text stands for.
+/// The signed time: its text, and the time that the text means.
 fn time<'f>(
     timestamp: &'f Timestamp,
     fields: &'f impl Fields,
@@ -186,7 +188,7 @@ fn one<'f>(fields: &'f impl Fields, name: &'f str) -> Result<&'f [u8], ClaimErro
 /// The values of a template's parts in one request.
 pub(super) struct Signed<'s, 'c, F> {
     pub(super) context: &'s Context<'c, F>,
-    /// The text of the timestamp, as received.
+    /// The text of the signed time, as it was received.
     pub(super) timestamp: Option<&'s [u8]>,
     pub(super) id: Option<&'s [u8]>,
 }
@@ -216,21 +218,22 @@ impl<F: Fields> Values for Signed<'_, '_, F> {
     }
 }
 
-/// Whether `id` can be an event's identifier. It has no white space, quotes or brackets, so that it cannot be confused with
-/// content that begins with one.
+/// Whether a text can be an event's identifier. An identifier has no white space, quotes or brackets. So it
+/// cannot be confused with content, even with content that begins with an identifier.
 fn is_id(id: &[u8]) -> bool {
     let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/~@".contains(byte);
     !id.is_empty() && id.len() <= LONGEST_ID && id.iter().all(fine)
 }
 
-/// Text that only has characters of a URI (RFC 3986, section 2), for the same reason.
+/// The text, if it has only characters of a URI (RFC 3986, section 2). So it cannot be confused with content
+/// either.
 fn uri(text: &[u8]) -> Option<&[u8]> {
     let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(byte);
     text.iter().all(fine).then_some(text)
 }
 
-/// Appends a URI's text, with the percent-encodings decoded that HubSpot decodes before it signs. Those of `&`, `=` and `#`
-/// stay.
+/// Appends the text of a URI. HubSpot decodes percent-encodings before it signs, except those of `&`, `=` and
+/// `#`. So these are decoded here as well.
 fn append_decoded(text: &[u8], to: &mut Vec<u8>) {
     let mut rest = text;
     while let Some((byte, tail)) = rest.split_first() {
@@ -242,7 +245,7 @@ fn append_decoded(text: &[u8], to: &mut Vec<u8>) {
     }
 }
 
-/// The longest identifier, in bytes. No sender's are longer.
+/// The longest identifier, in bytes. No sender uses longer ones.
 const LONGEST_ID: usize = 256;
 
 #[cfg(test)]

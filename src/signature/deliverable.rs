@@ -1,4 +1,5 @@
-//! Pure. What may reach an upstream: an authentic request, or an observed one that the operator permits.
+//! Pure. The requests that may reach an upstream: an authentic request, or an observed request that the
+//! operator permits.
 
 use std::sync::Arc;
 
@@ -6,45 +7,45 @@ use bytes::Bytes;
 
 use super::verification::{AuthenticRequest, Mismatch};
 
-/// What to do with a request that does not verify.
+/// How a request that does not verify is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Refuse it.
+    /// The request is refused.
     Enforce,
-    /// Forward it, and report it.
+    /// The request is forwarded and reported.
     Observe(Permit),
 }
 
-/// The operator's permission to forward a request that does not verify. Only a configuration makes one, for each route that
-/// asks for it.
+/// The operator's permission to forward a request that does not verify. Only a configuration makes it, for a
+/// route that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permit(());
 
 impl Permit {
-    /// The permission that a route's `mode = "observe"` gives.
+    /// The permission that `mode = "observe"` of a route gives.
     #[must_use]
     pub(crate) const fn of_configuration() -> Self {
         Self(())
     }
 }
 
-/// A request that did not verify, on a route in observe mode; it is forwarded.
+/// A request that did not verify, on a route in observe mode. It is forwarded.
 ///
-/// Only [`Mismatch::observe`] makes one, and only where the operator's configuration says so.
+/// Only [`Mismatch::observe`] makes it, and only if the operator's configuration permits it.
 #[derive(Debug)]
 pub struct ObservedRequest<H> {
     head: H,
     content: Bytes,
 }
 
-/// A request that may reach an upstream. Nothing else does.
+/// A request that may reach an upstream. No other type may.
 #[derive(Debug)]
 pub enum Deliverable<'v, H> {
     /// A request with the proof that it is authentic.
     Authentic(AuthenticRequest<'v, H>),
-    /// The same, on a route that stores the request if this attempt fails.
+    /// An authentic request on a route that stores the request if this attempt fails.
     Kept(&'v AuthenticRequest<'v, H>),
-    /// A request without a proof, which the operator permits.
+    /// A request without the proof. The operator permits it.
     Observed(ObservedRequest<H>),
 }
 
@@ -68,7 +69,7 @@ impl<H> Deliverable<'_, H> {
         }
     }
 
-    /// The name of the secret that verified, if one did.
+    /// The name of the secret that verified the request, if one did.
     #[must_use]
     pub fn secret(&self) -> Option<&Arc<str>> {
         match self {
@@ -78,13 +79,13 @@ impl<H> Deliverable<'_, H> {
         }
     }
 
-    /// Whether it is authentic.
+    /// Whether the request is authentic.
     #[must_use]
     pub fn is_authentic(&self) -> bool {
         matches!(self, Self::Authentic(_) | Self::Kept(_))
     }
 
-    /// The content, to be written to an upstream. The head is freed, unless it is kept.
+    /// Takes the content, which is written to an upstream. Frees the head, unless the request is kept.
     #[must_use]
     pub fn into_content(self) -> Bytes {
         match self {
@@ -96,7 +97,8 @@ impl<H> Deliverable<'_, H> {
 }
 
 impl<H> Mismatch<H> {
-    /// Permits the request to be forwarded, as the operator of the route allows.
+    /// Makes a request that may be forwarded although it did not verify. The operator of the route permits
+    /// that.
     #[must_use]
     pub fn observe(self, _permit: Permit) -> ObservedRequest<H> {
         ObservedRequest { head: self.head, content: self.content.into() }

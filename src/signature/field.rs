@@ -1,4 +1,4 @@
-//! Pure. The notation of a signature field's value: from text to claimed tags, and back.
+//! Pure. The notation of a signature field: parses the field's value into claimed tags, and writes it.
 
 use std::borrow::Cow;
 use std::iter;
@@ -11,7 +11,7 @@ use super::tag::{Tag, Tags};
 use super::window::Place;
 use crate::signature::secret::{BASE64, BASE64_URL};
 
-/// How tags are written in their field.
+/// How a field writes its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notation {
     /// The format of the field's value.
@@ -25,17 +25,17 @@ pub struct Notation {
 pub enum Format {
     /// One tag.
     Plain {
-        /// The prefix, byte for byte; often empty.
+        /// The text before the tag, byte for byte. Often empty.
         prefix: Cow<'static, str>,
     },
-    /// A list of named values. One name is the tags', and may occur several times: `t=1700000000,v1=ab,v1=cd`. White space
-    /// around entries is ignored, and so are other names.
+    /// A list of named values. The tags share one name, which may occur several times:
+    /// `t=1700000000,v1=ab,v1=cd`. White space around entries and values with other names are ignored.
     List {
         /// The separator between two entries.
         separator: Separator,
         /// The character between a name and its value: `=` or `,`.
         equals: char,
-        /// The tags' name.
+        /// The name of the tags.
         tag: Cow<'static, str>,
     },
 }
@@ -51,44 +51,45 @@ pub enum Separator {
     Space,
 }
 
-/// How a tag is written.
+/// How the bytes of a tag are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// In hexadecimal, in either case.
+    /// Hexadecimal, in upper or lower case.
     Hex,
-    /// In base64 (RFC 4648, section 4); padding is optional.
+    /// Base64 (RFC 4648, section 4). Padding is optional.
     Base64,
-    /// In base64 for URLs (RFC 4648, section 5); padding is optional, and none is written.
+    /// Base64 for URLs (RFC 4648, section 5). Padding is optional when it is read, and is not written.
     Base64Url,
 }
 
-/// The value of a signature field is not of its scheme's form.
+/// Why the value of a signature field does not have the form of its scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MisreadField {
-    /// A list (RFC 9110, section 5.6.1), where the scheme allows one value.
+    /// The value is a list (RFC 9110, section 5.6.1), but the scheme allows only one value.
     List,
-    /// Not the scheme's format, or no tag of its algorithm.
+    /// The value does not have the scheme's format, or it has no tag that the algorithm can make.
     Malformed,
 }
 
 /// A parsed signature field.
 #[derive(Debug)]
 pub struct Reading<'v> {
-    /// The claimed tags; at least one, at most [`MOST_TAGS`].
+    /// The claimed tags: at least one, and at most [`MOST_TAGS`].
     pub tags: Tags,
-    /// The value of the other name that was asked for.
+    /// The value that the list has under the requested other name.
     pub named: Option<&'v [u8]>,
 }
 
-/// More tags than this are refused. No sender has as many secrets. Guards against requests that make us compare many.
+/// The most tags of a request. No sender has so many secrets. Guards against requests that cost many
+/// comparisons.
 pub const MOST_TAGS: usize = 16;
 
 impl Notation {
-    /// Parses a field value: the tags that it claims, and the value that a list has under the name `other`.
+    /// Parses a field value: the claimed tags, and the value that a list has under the name `other`.
     ///
     /// # Errors
-    /// [`MisreadField`]. In a list, a value under the tags' name that is no tag is ignored, as senders' own libraries do.
-    /// But there must be at least one tag, and `other` at most once.
+    /// [`MisreadField`]. In a list, a value that has the tags' name but is no tag is ignored, as in the
+    /// senders' own libraries. There must be at least one tag, and `other` may occur at most once.
     pub fn read<'v>(
         &self,
         algorithm: Algorithm,
@@ -130,13 +131,13 @@ impl Notation {
         }
     }
 
-    /// The field value that a sender writes for this tag, behind the other entries of its list.
+    /// The field value that a sender writes for this tag. In a list, the other entries come first.
     #[must_use]
     pub fn write(&self, tag: &Tag, named: Option<(&str, &str)>) -> String {
         self.frame(&self.encoding.write(tag.as_bytes()), named)
     }
 
-    /// The field value, with this text in place of a tag.
+    /// The field value, with `text` in the place of a tag.
     pub(crate) fn frame(&self, text: &str, named: Option<(&str, &str)>) -> String {
         match &self.format {
             Format::Plain { prefix } => format!("{prefix}{text}"),
@@ -158,7 +159,7 @@ impl Notation {
     }
 }
 
-/// The most bytes of a written tag: ECDSA in DER has up to 72.
+/// The most bytes of a tag as it is written: an ECDSA signature in DER has up to 72 bytes.
 const LONGEST_DECODED: usize = 96;
 
 fn split_once(entry: &[u8], equals: char) -> Option<(&[u8], &[u8])> {
@@ -168,7 +169,7 @@ fn split_once(entry: &[u8], equals: char) -> Option<(&[u8], &[u8])> {
 }
 
 impl Format {
-    /// Whether a list has its tags under this place.
+    /// Whether the list has its tags under the same name as `place`.
     #[must_use]
     pub fn has_tags_under(&self, place: &Place) -> bool {
         match (self, place) {
@@ -179,11 +180,11 @@ impl Format {
 }
 
 impl Separator {
-    /// Every separator, under the name it has in gateway.toml.
+    /// Every separator, with its name in gateway.toml.
     pub const ALL: [(&'static str, Self); 3] =
         [(",", Self::Comma), (";", Self::Semicolon), (" ", Self::Space)];
 
-    /// As text.
+    /// The separator as text.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -195,15 +196,15 @@ impl Separator {
 }
 
 impl Encoding {
-    /// Every encoding, under the name it has in gateway.toml.
+    /// Every encoding, with its name in gateway.toml.
     pub const ALL: [(&'static str, Self); 3] =
         [("hex", Self::Hex), ("base64", Self::Base64), ("base64url", Self::Base64Url)];
 
-    /// Decodes a text. The result must have `len` bytes, if that is known, and must fit into the buffer.
+    /// Decodes a text. The result must have `len` bytes, if that is given, and must fit into the buffer.
     fn read<'b>(self, text: &[u8], len: Option<usize>, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let len = match self {
             Self::Hex => {
-                // An odd digit remains, and is refused below.
+                // If the number of digits is odd, a digit remains. The check below refuses that.
                 let len = len.unwrap_or(text.len() / 2);
                 hex::decode_to_slice(text, buffer.get_mut(..len)?).ok()?;
                 len
@@ -217,7 +218,7 @@ impl Encoding {
         buffer.get(..len)
     }
 
-    /// The text that a sender writes for these bytes.
+    /// The text that a sender writes for the bytes of a tag.
     #[must_use]
     pub fn write(self, bytes: &[u8]) -> String {
         match self {

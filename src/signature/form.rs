@@ -1,21 +1,24 @@
-//! Pure. Forms and queries (WHATWG URL, section 5.1), parsed strictly: text that can be parsed in two ways is no form.
+//! Pure. Parses forms and queries (WHATWG URL, section 5.1) strictly: a text that can be parsed in two ways
+//! is not a form.
 
 use std::borrow::Cow;
 
-/// The names and values of a form, decoded, in the order in which Twilio signs them: sorted by name, then by value, each
-/// pair once.
+/// The decoded names and values of a form, in the order in which Twilio signs them: sorted by name and then
+/// by value, each pair once.
 ///
-/// They are joined without a separator, so the signature does not cover where a name ends and its value begins. That is the
-/// sender's rule. To limit what a forger can do with it, only forms that can be parsed in one way are accepted.
+/// Twilio joins names and values without a separator. So its signature does not say where a name ends and its
+/// value begins. To limit what a forger can do with that, only forms that can be parsed in one way are
+/// accepted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Form<'c>(Vec<Pair<'c>>);
 
-/// Name, value, and the offset of the pair in the content.
+/// The name, the value, and the offset of the pair in the content.
 type Pair<'c> = (Cow<'c, [u8]>, Cow<'c, [u8]>, usize);
 
 impl<'c> Form<'c> {
-    /// Parses content. `None` if it is no form, or if it can be parsed in another way: a pair without `=` or without a
-    /// name, a malformed percent-encoding, text that is not UTF-8, characters that a form never has.
+    /// Parses content. `None` if the content is not a form, or if it can also be parsed in another way: a
+    /// pair without `=` or without a name, a malformed percent-encoding, text that is not UTF-8, characters
+    /// that a form never has.
     ///
     /// Empty content is an empty form.
     #[must_use]
@@ -40,35 +43,35 @@ impl<'c> Form<'c> {
         Some(Self(pairs))
     }
 
-    /// The offsets of its pairs in the content, for parsing them again.
+    /// The offsets of the pairs in the content. They allow reading the pairs again later.
     #[must_use]
     pub fn order(&self) -> Order {
         Order(self.0.iter().map(|(_, _, start)| *start).collect())
     }
 
-    /// The signed text, piece by piece.
+    /// The signed text, in pieces.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().flat_map(|(name, value, _)| [&**name, &**value])
     }
 }
 
-/// The offsets of a form's pairs in the content, in the order in which they are signed. It holds none of the content, and
-/// its size is bounded: forms with more pairs are refused.
+/// The offsets of a form's pairs in the content, in the order in which they are signed. This value holds none
+/// of the content. Its size is bounded, because a form with more pairs is refused.
 #[derive(Debug)]
 pub struct Order(Vec<usize>);
 
-/// How far the form has been read, in its [`Order`].
+/// The position in a form that has been reached, in terms of its [`Order`].
 #[derive(Debug, Default)]
 pub struct Place {
     pair: usize,
-    /// Bytes from the beginning of the pair.
+    /// The number of bytes after the beginning of the pair.
     at: usize,
     in_value: bool,
 }
 
 impl Order {
-    /// Reads on in the content that the order was made of: about `most` bytes. Gives back how many were read, and their
-    /// signed text, which is empty at the end.
+    /// Reads about `most` more bytes of the content that the order was made of. Returns how many bytes were
+    /// read, and their signed text. The text is empty at the end.
     pub fn next(&self, content: &[u8], place: &mut Place, most: usize) -> (usize, Vec<u8>) {
         let most = most.clamp(ENCODED, LONGEST_PIECE);
         let mut signed = Vec::with_capacity(most);
@@ -99,9 +102,9 @@ impl Order {
                     signed.extend_from_slice(&byte);
                     Some(ENCODED)
                 }
-                // The end of the form.
+                // This is the end of the form.
                 _ if plain.is_empty() => None,
-                // A percent-encoding that was cut off: it is read in the next piece.
+                // The piece ends within a percent-encoding. The next piece begins with it.
                 _ => Some(0),
             };
             read = read.saturating_add(plain.len()).saturating_add(taken.unwrap_or(1));
@@ -117,10 +120,10 @@ impl Order {
 /// The length of a percent-encoding.
 const ENCODED: usize = 3;
 
-/// The most bytes that are read at a time.
+/// The most bytes that one call reads.
 const LONGEST_PIECE: usize = 4096;
 
-/// The decoded value of a query parameter. `None` if it is missing, repeated or malformed.
+/// The decoded value of a query parameter. `None` if the parameter is missing, repeated or malformed.
 #[must_use]
 pub fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, [u8]>> {
     let pieces = query.split(|byte| *byte == b'&').map(halves);
@@ -130,7 +133,7 @@ pub fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, [u8]>> {
     if named.next().is_some() { None } else { decoded(value?) }
 }
 
-/// The query of a request target. It need not be UTF-8.
+/// The query of a request target. The target need not be UTF-8.
 #[must_use]
 pub fn query(target: &[u8]) -> &[u8] {
     target.get(path(target).len().saturating_add(1)..).unwrap_or_default()
@@ -142,13 +145,14 @@ pub fn path(target: &[u8]) -> &[u8] {
     target.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
-/// The name and value of a pair, still encoded. There is no value without a `=`.
+/// The encoded name and value of a pair. Without a `=` there is no value.
 fn halves(piece: &[u8]) -> (&[u8], Option<&[u8]>) {
     let mut halves = piece.splitn(2, |byte| *byte == b'=');
     (halves.next().unwrap_or_default(), halves.next())
 }
 
-/// Decodes a name or a value, which must be UTF-8. A raw `;` is refused, because some parsers split pairs there.
+/// Decodes a name or a value. The result must be UTF-8. A raw `;` is refused, because some parsers split
+/// pairs there.
 fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b';') {
         return None;
@@ -174,7 +178,8 @@ fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(bytes))
 }
 
-/// Decodes the percent-encoding (RFC 3986, section 2.1) behind a `%`: its byte, and the text that follows.
+/// Decodes the two digits after a `%` (RFC 3986, section 2.1). Returns the byte, and the text after the
+/// digits.
 pub(crate) fn percent_decoded(text: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, rest) = text.split_at_checked(2)?;
     let mut byte = [0];
@@ -183,7 +188,8 @@ pub(crate) fn percent_decoded(text: &[u8]) -> Option<(u8, &[u8])> {
     Some((byte, rest))
 }
 
-/// Guards against forms that take more memory to parse than they have bytes. No event has so many parameters.
+/// The most pairs of a form. No event has so many. Guards against forms whose parsing takes more memory than
+/// their content.
 const MOST_PAIRS: usize = 1000;
 
 #[cfg(test)]
@@ -263,7 +269,8 @@ mod tests {
     }
 
     proptest! {
-        /// Names and values survive the encoding of the senders of such forms (WHATWG URL, section 5.2).
+        /// Reading restores every name and value that a sender of such forms encodes (WHATWG URL, section
+        /// 5.2).
         #[test]
         fn what_is_written_reads_back(pairs in proptest::collection::vec(("[^\0]{1,9}", ".{0,9}"), 0..9)) {
             let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
@@ -293,7 +300,7 @@ mod tests {
         fn no_content_panics(content: Vec<u8>, query in "[a=&%+;0-9]{0,20}") {
             let _any = Form::read(&content);
             if let Some(form) = Form::read(query.as_bytes()) {
-                // Other content than the order was made of.
+                // This content differs from the content that the order was made of.
                 let (order, mut place) = (form.order(), Place::default());
                 while order.next(&content, &mut place, 5).0 > 0 {}
             }

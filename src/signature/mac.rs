@@ -1,7 +1,7 @@
 //! Pure. Message authentication codes (HMAC, RFC 2104), and the only comparison of tags.
 //!
-//! Only this file finalizes a MAC. Only [`Running::verifies`] compares a computed tag, in constant time. Secrets in this
-//! file are never printed, and are wiped when dropped.
+//! Only this file finalizes a MAC. Only [`Running::verifies`] compares a computed tag, and it does so in
+//! constant time. The secrets in this file are never printed, and are wiped on drop.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ use super::public_key::{self, PublicKey};
 pub use super::tag::{LONGEST_TAG, Tag, Tags};
 use crate::signature::secret::Key;
 
-/// An algorithm with its key, set up at start-up. Each request starts from a copy of its state.
+/// An algorithm with its key, prepared at start-up. Each request begins with a copy of the prepared state.
 ///
 /// The state is as secret as the key.
 pub struct Keyed(State);
 
-/// Boxed, as are the values made of them: a copy stays where it is made, and is never moved.
+/// The state is boxed, and so are the values made from it: a copy stays where it is made, and is never moved.
 enum State {
     Hmac(Box<dyn HmacState>),
     Token(Box<Token>),
@@ -35,17 +35,18 @@ struct Token {
     digest: Zeroizing<[u8; 32]>,
 }
 
-/// The check of one request's content, in progress.
+/// The check of one request's content, under way.
 pub struct Running(Progress);
 
-/// Boxed: a check is passed between functions, and a moved value would leave a copy of the key's state behind.
+/// The state is boxed, because a check is passed between functions. A moved value would leave a copy of the
+/// key's state behind.
 enum Progress {
     Hmac(Box<dyn HmacState>),
     Token(Zeroizing<[u8; 32]>),
     PublicKey(Box<public_key::Running>),
 }
 
-/// The state of an HMAC, whatever its hash.
+/// The state of an HMAC with any hash.
 trait HmacState: Send + Sync {
     fn copy(&self) -> Box<dyn HmacState>;
     fn hash(&mut self, piece: &[u8]);
@@ -61,7 +62,8 @@ impl<M: hmac::Mac + Clone + Send + Sync + 'static> HmacState for M {
         self.update(piece);
     }
 
-    /// Works on a copy, which is wiped when it is consumed; a moved value would leave a copy of the key's state behind.
+    /// Works on a copy, which is wiped at the end. A moved value would leave a copy of the key's state
+    /// behind.
     #[expect(clippy::disallowed_methods, reason = "the one place where a MAC is finalized")]
     fn tag(&self) -> Option<Tag> {
         Tag::of(&self.clone().finalize().into_bytes())
@@ -69,10 +71,11 @@ impl<M: hmac::Mac + Clone + Send + Sync + 'static> HmacState for M {
 }
 
 impl Keyed {
-    /// Sets up the algorithm with a key.
+    /// Prepares the algorithm with a key.
     ///
     /// # Errors
-    /// [`BadKey`] for bytes that are no public key. HMAC takes keys of any length.
+    /// [`BadKey`] if the algorithm needs a public key and the bytes are none. HMAC accepts keys of any
+    /// length.
     pub fn new(algorithm: Algorithm, key: &Key) -> Result<Self, BadKey> {
         let state = match algorithm {
             Algorithm::HmacSha256 => State::Hmac(keyed::<Hmac<Sha256>>(key)?),
@@ -89,7 +92,7 @@ impl Keyed {
         Ok(Self(state))
     }
 
-    /// Starts on a message that should have one of the `claimed` tags.
+    /// Begins with a message that should have one of the `claimed` tags.
     #[must_use]
     pub fn start(&self, claimed: &Tags) -> Running {
         Running(match &self.0 {
@@ -99,13 +102,13 @@ impl Keyed {
         })
     }
 
-    /// The HMAC of a challenge's value, in hexadecimal. This is the only computed tag that is sent out: Zoom asks for it
-    /// before it delivers.
+    /// The HMAC of a challenge's value, in hexadecimal. No other computed tag is ever sent to a client. Zoom
+    /// asks for this tag before it delivers events.
     ///
-    /// It cannot be used to forge a signature. Everything that the scheme signs has a character that a [`Value`] cannot
-    /// have; a scheme without such a character is refused
-    /// ([`ProofIsSignature`](crate::signature::scheme::SchemeFault::ProofIsSignature)). And only a challenge that is signed
-    /// with this same secret is answered.
+    /// The tag cannot be used to forge a signature. Every text that the scheme signs has a character that a
+    /// [`Value`] cannot have. A scheme without such a character is refused
+    /// ([`ProofIsSignature`](crate::signature::scheme::SchemeFault::ProofIsSignature)). Also, a challenge is
+    /// answered only if it is signed with the same secret.
     pub(super) fn proof(&self, value: &Value) -> Option<String> {
         let State::Hmac(hmac) = &self.0 else { return None };
         let mut hmac = hmac.copy();
@@ -113,7 +116,7 @@ impl Keyed {
         hmac.tag().map(|tag| hex::encode(tag.as_bytes()))
     }
 
-    /// The token that a sender of shared tokens writes into its field; for making signatures.
+    /// The token that a sender of shared tokens writes into the field. Used to make signatures.
     pub(super) fn token(&self) -> Option<&Key> {
         match &self.0 {
             State::Token(token) => Some(&token.text),
@@ -138,7 +141,8 @@ impl Running {
         }
     }
 
-    /// The cost of the decision after the message is hashed, as the number of bytes that could be hashed in the same time.
+    /// The cost of the decision after the message is hashed. The unit is the number of bytes that can be
+    /// hashed in the same time.
     pub(super) fn weight(&self, claimed: &Tags) -> usize {
         match &self.0 {
             Progress::Hmac(_) | Progress::Token(_) => LAST_BLOCKS,
@@ -158,8 +162,8 @@ impl Running {
         }
     }
 
-    /// Whether the message's tag is one of the claimed ones. Tags are compared whole and in constant time, with every
-    /// claimed tag, even after one is equal.
+    /// Whether the message's tag is one of the claimed tags. Tags are compared whole and in constant time.
+    /// Every claimed tag is compared, even after an equal one.
     #[must_use]
     pub fn verifies(self, claimed: &Tags) -> bool {
         if let Progress::PublicKey(running) = self.0 {
@@ -169,8 +173,8 @@ impl Running {
         claimed.iter().fold(Choice::from(0), |any, tag| any | are_same(&own, tag)).into()
     }
 
-    /// The tag, for making signatures (`hookgate sign`, tests). The gateway itself never calls this. `None` for
-    /// public-key algorithms: only the sender can sign.
+    /// The message's tag, for making signatures (`hookgate sign`, tests). The gateway never calls this for a
+    /// request. `None` for public-key algorithms, because only the sender can sign.
     #[must_use]
     pub fn tag(self) -> Option<Tag> {
         match self.0 {
@@ -181,8 +185,8 @@ impl Running {
     }
 }
 
-/// Compares two tags in constant time, word by word: `subtle` hides each compared value from the compiler, so that bytes would
-/// cost eight times as much.
+/// Compares two tags in constant time, word by word. `subtle` hides each compared value from the compiler, so
+/// a comparison byte by byte would cost eight times as much.
 fn are_same(own: &Tag, claimed: &Tag) -> Choice {
     let words = own.words().zip(claimed.words());
     words.fold(own.as_bytes().len().ct_eq(&claimed.as_bytes().len()), |same, (own, claimed)| {
@@ -190,12 +194,12 @@ fn are_same(own: &Tag, claimed: &Tag) -> Choice {
     })
 }
 
-/// The bytes that an HMAC hashes at its end: the padding, and the outer hash.
+/// The number of bytes that an HMAC hashes at its end: the padding and the outer hash.
 const LAST_BLOCKS: usize = 256;
 
 #[cfg(test)]
 thread_local! {
-    /// The bytes of messages that this thread has hashed so far.
+    /// The number of message bytes that this thread has hashed so far.
     pub(crate) static HASHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
@@ -225,7 +229,8 @@ mod tests {
         running.tag().unwrap()
     }
 
-    /// RFC 4231, sections 4.2 to 4.8 (4.6 truncates its output, so it has no whole tag to compare).
+    /// The test vectors of RFC 4231, sections 4.2 to 4.8. The one in 4.6 truncates its output, so there is no
+    /// whole tag to compare.
     #[test]
     fn the_test_vectors_of_rfc_4231_reproduce() {
         let vectors = include_str!("../../tests/vectors/rfc4231.txt");
@@ -248,7 +253,7 @@ mod tests {
         assert_eq!(seen, 6);
     }
 
-    /// RFC 4231, section 4.3, and RFC 2202, section 3, the second test case of each.
+    /// The second test case in RFC 4231, section 4.3, and in RFC 2202, section 3.
     #[test]
     fn the_other_hashes_reproduce_their_test_vectors() {
         let message = b"what do ya want for nothing?";

@@ -1,16 +1,18 @@
 //! Pure. Verification: the claim in the fields, the check of the content, and the proof.
 //!
-//! Types fix the order of the steps.
+//! The types fix the order of the steps.
 //!
 //! 1. [`Verifier::claim`] reads the claim from the fields, before any content is read.
-//! 2. [`Verifier::begin`] makes a [`Verification`] of the claim, which takes the content piece by piece and hashes it.
-//! 3. [`Verification::complete`] makes a [`Check`] of the complete content, which tries the other secrets in steps.
+//! 2. [`Verifier::begin`] makes a [`Verification`] of the claim. The verification takes the content piece by
+//!    piece and hashes it.
+//! 3. [`Verification::complete`] makes a [`Check`] of the complete content. The check tries the other secrets
+//!    in steps.
 //! 4. [`Check::finish`] makes the proof, an [`AuthenticRequest`], with exactly the bytes that were hashed.
 //!
-//! Only [`Check::finish`] makes an [`AuthenticRequest`], and nothing reaches an upstream without one, except in observe
-//! mode.
+//! Only [`Check::finish`] makes an [`AuthenticRequest`]. Without this proof nothing reaches an upstream,
+//! except in observe mode.
 //!
-//! Nothing here knows hyper: fields come in through [`Fields`], content as byte slices.
+//! No file here knows hyper: fields come in through [`Fields`], and content as byte slices.
 
 pub mod algorithm;
 pub mod challenge;

@@ -1,4 +1,4 @@
-//! Pure. The schemes that ship with hookgate, as data: a row for each sender, and no code.
+//! Pure. The schemes that ship with hookgate, as data: one row for each sender, and no code.
 
 mod row;
 mod rows;
@@ -12,18 +12,18 @@ use rows::rows;
 /// Every scheme that ships with hookgate.
 pub static PRESETS: LazyLock<Vec<Scheme>> = LazyLock::new(|| rows().into_iter().map(Row::scheme).collect());
 
-/// A sender whose rule no scheme can express.
+/// A sender whose rule for signing cannot be expressed as a scheme.
 #[derive(Clone, Copy, Debug)]
 pub struct Inexpressible {
-    /// Its usual name.
+    /// The sender's usual name.
     pub sender: &'static str,
-    /// Where its rule is documented; empty if the documentation is gone.
+    /// The URL of the sender's documentation. Empty if the documentation no longer exists.
     pub documentation: &'static str,
-    /// Why there is no scheme for it.
+    /// Why no scheme can express the rule.
     pub reason: &'static str,
 }
 
-/// The known senders whose rule no scheme can express.
+/// The known senders whose rule for signing cannot be expressed as a scheme.
 pub const INEXPRESSIBLE: &[Inexpressible] = &[
     Inexpressible {
         sender: "PayPal",
@@ -53,7 +53,7 @@ pub const INEXPRESSIBLE: &[Inexpressible] = &[
 ];
 
 impl Scheme {
-    /// The shipped scheme of this name.
+    /// The shipped scheme with this name.
     #[must_use]
     pub fn preset(name: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|scheme| scheme.name == name)

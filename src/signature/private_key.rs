@@ -1,4 +1,5 @@
-//! Pure. A sender's private key, for making signatures to try a gateway with. The gateway itself never has one.
+//! Pure. A sender's private key. It makes signatures with which a user tests a gateway. The gateway itself
+//! never has one.
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 use super::algorithm::Algorithm;
 use crate::signature::secret::{Key, SecretEncoding};
 
-/// The private half of a key pair. It never prints, and is wiped when dropped.
+/// The private half of a key pair. It is never printed, and is wiped on drop.
 pub struct PrivateKey(Kind);
 
 enum Kind {
@@ -20,17 +21,17 @@ enum Kind {
     P256(P256Key),
 }
 
-/// The bytes are no private key of the algorithm. The error says no more about them.
+/// The error for bytes that are no private key of the algorithm. It says nothing else about the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is no private key of this algorithm")]
 pub struct BadPrivateKey;
 
 impl PrivateKey {
-    /// Reads a key as `openssl genpkey` writes it (PEM, PKCS #8), or its bytes in hexadecimal or base64. A `whsk_` before
-    /// them is ignored.
+    /// Reads a key in the form that `openssl genpkey` writes (PEM, PKCS #8), or the key's bytes in
+    /// hexadecimal or base64. A prefix `whsk_` is ignored.
     ///
     /// # Errors
-    /// [`BadPrivateKey`], also where the algorithm has no private keys.
+    /// [`BadPrivateKey`], also if the algorithm has no private keys.
     pub fn read(algorithm: Algorithm, text: &[u8]) -> Result<Self, BadPrivateKey> {
         let text = text.trim_ascii();
         if let Some(armoured) = text.strip_prefix(PEM_BEGIN) {
@@ -47,8 +48,8 @@ impl PrivateKey {
         read(SecretEncoding::Hex).or_else(|| read(SecretEncoding::Base64)).ok_or(BadPrivateKey)
     }
 
-    /// The key with these bytes: PKCS #8 (RFC 5958), or the bare key. A bare Ed25519 key may have its public half behind
-    /// it.
+    /// The key with these bytes: PKCS #8 (RFC 5958), or the bare key. The public half may follow a bare
+    /// Ed25519 key.
     ///
     /// # Errors
     /// [`BadPrivateKey`]
@@ -68,7 +69,7 @@ impl PrivateKey {
         kind.map(Self).ok_or(BadPrivateKey)
     }
 
-    /// The public key, in the form that a secret of gateway.toml has.
+    /// The public key, in the form of a secret in gateway.toml.
     pub(super) fn public(&self) -> Key {
         Key::new(match &self.0 {
             Kind::Ed25519(key) => key.verifying_key().to_bytes().to_vec(),
@@ -76,7 +77,7 @@ impl PrivateKey {
         })
     }
 
-    /// The signature of a message, as the sender writes it: ECDSA's is in DER.
+    /// The signature of a message, in the sender's form: an ECDSA signature is in DER.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.0 {
             Kind::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
@@ -104,7 +105,7 @@ impl fmt::Debug for PrivateKey {
 const PEM_BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";
 const PEM_END: &[u8] = b"-----END PRIVATE KEY-----";
 
-/// The bytes before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
+/// The bytes that precede the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
 const ED25519_PKCS8: &[u8] =
     &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// RFC 8410, section 10.3, with the public key of section 10.1.
+    /// The private key in RFC 8410, section 10.3. Its public key is in section 10.1.
     const PEM: &str = "-----BEGIN PRIVATE KEY-----\n\
                        MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
                        -----END PRIVATE KEY-----\n";

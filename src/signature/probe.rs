@@ -1,4 +1,5 @@
-//! Pure. The probe of a verifier: it must accept what its own keys sign, and refuse everything else.
+//! Pure. The probe of a verifier. The verifier must accept messages signed with its own keys, and refuse all
+//! others.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,7 +8,8 @@ use super::claim::Context;
 use super::sign::{CannotSign, Stamp};
 use super::{Fields, Verifier};
 
-/// The content that the probe signs. No sender sends it. It is also a form, for the schemes that sign forms.
+/// The content that the probe signs. No sender sends it. It is also a valid form, for schemes that sign
+/// forms.
 const CONTENT: &[u8] = b"hookgate=readiness+probe";
 
 /// Why a verifier fails its probe.
@@ -22,8 +24,8 @@ pub enum Fault {
 }
 
 impl Verifier {
-    /// Signs a probe with each secret that is valid at `now`, and verifies it as any request: claim, content, decision.
-    /// Expired secrets are skipped: they verify nothing, as the operator asked.
+    /// Signs a message with each secret that is valid at `now`. Verifies the message as a request is
+    /// verified: claim, content, decision. Expired secrets are skipped, because they verify nothing.
     ///
     /// # Errors
     /// The first [`Fault`].
@@ -34,7 +36,7 @@ impl Verifier {
             let made = self.signature(Some(&key.name), &context(&target, &Lines(&[]), now), stamp, CONTENT);
             let signature = match made {
                 Ok(signature) => signature,
-                // Only the sender can sign, or the scheme signs fields that only a real event has.
+                // Either only the sender can sign, or the scheme signs fields that only a real event has.
                 Err(CannotSign::PublicKey | CannotSign::NotSignable) => continue,
                 Err(CannotSign::NoSecret | CannotSign::NoId | CannotSign::NotForm | CannotSign::NoDigest) => {
                     return Err(Fault::RefusesAuthentic(Arc::clone(&key.name)));
@@ -90,7 +92,7 @@ mod tests {
     fn every_scheme_takes_what_is_signed_with_any_of_its_secrets() {
         for scheme in PRESETS.iter() {
             let secrets = vec![secret("current", "key", None), secret("previous", "other key", None)];
-            // The scheme takes public keys, and the secret is none.
+            // The scheme needs a public key, and this secret is not one.
             let Ok(verifier) = Verifier::new(scheme.clone(), secrets) else { continue };
             assert_eq!(verifier.probe(SystemTime::UNIX_EPOCH), Ok(()), "{}", scheme.name);
         }

@@ -1,7 +1,7 @@
-//! Pure. Secrets and their keys. Keys are never printed or compared, and are wiped when dropped.
+//! Pure. Secrets and their keys. Keys are never printed or compared, and are wiped on drop.
 //!
-//! A [`Secret`] is configured by the operator. Its name may appear in logs and metrics. Its [`Key`] is the bytes that a MAC
-//! is keyed with, which appear nowhere.
+//! The operator configures a [`Secret`]. Its name may appear in logs and metrics. Its [`Key`] is the bytes
+//! that a MAC is keyed with. These bytes appear in no output.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 /// The bytes that a MAC is keyed with (RFC 2104's `K`).
 ///
-/// A key cannot be printed, cloned or compared. [`Key::expose`] is the only access to its bytes, and is easy to find in a
-/// review.
+/// A key cannot be printed, cloned or compared. Only [`Key::expose`] gives access to its bytes, so a review
+/// finds every use.
 pub struct Key(Zeroizing<Vec<u8>>);
 
 impl Key {
-    /// Makes a key of these bytes. They are wiped when it is dropped.
+    /// Makes a key from these bytes. They are wiped when the key is dropped.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The key's bytes, for keying a MAC only.
+    /// The key's bytes, which may only key a MAC.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -50,10 +50,11 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Overwrites what earlier calls have left on this thread's stack, below the caller. Called after work with secrets.
+/// Overwrites the bytes that earlier calls have left on this thread's stack, below the caller. Callers use it
+/// after work with secrets.
 ///
-/// A moved value leaves its bytes at its old place, and libraries that key a MAC or decode base64 keep copies of their own.
-/// No type can wipe those.
+/// A moved value leaves its bytes at the old place, and libraries that key a MAC or decode base64 keep
+/// copies. No type can wipe these copies.
 #[inline(never)]
 pub fn wipe_stack() {
     let mut area = [0_u64; STACK_TO_WIPE / 8];
@@ -61,34 +62,36 @@ pub fn wipe_stack() {
     std::hint::black_box(&area);
 }
 
-/// The bytes of stack to wipe: more than reading, decoding and keying a secret uses in a build without optimisation.
+/// How many bytes of the stack are wiped: more than reading, decoding and keying a secret uses in a build
+/// without optimisation.
 const STACK_TO_WIPE: usize = 96 << 10;
 
-/// A key with its name for logs and metrics, and its expiry.
+/// A key, with its name for logs and metrics and its time of expiry.
 #[derive(Debug)]
 pub struct Secret {
-    /// The name from the configuration: unique within a signature, and safe to print.
+    /// The name in the configuration. It is unique within a signature, and may be printed.
     pub name: Arc<str>,
-    /// The bytes.
+    /// The key's bytes.
     pub key: Key,
-    /// The time of expiry. From then on nothing verifies under this secret.
+    /// The time of expiry. From then on, the secret verifies nothing.
     pub not_after: Option<SystemTime>,
 }
 
-/// How the text of a secret encodes its key.
+/// How the text of a secret encodes the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecretEncoding {
-    /// The text's own bytes are the key.
+    /// The bytes of the text are the key.
     #[default]
     Utf8,
-    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding optional). A `whsec_` before it is ignored.
+    /// The text is the key in base64 (RFC 4648, section 4 or 5; padding is optional). A prefix `whsec_` is
+    /// ignored.
     Base64,
-    /// The text is the key in hexadecimal, in either case.
+    /// The text is the key in hexadecimal, in upper or lower case.
     Hex,
 }
 
 impl SecretEncoding {
-    /// Every encoding, under the name it has in gateway.toml.
+    /// Every encoding, with its name in gateway.toml.
     pub const ALL: [(&'static str, Self); 3] =
         [("utf8", Self::Utf8), ("base64", Self::Base64), ("hex", Self::Hex)];
 
@@ -107,7 +110,7 @@ impl SecretEncoding {
                 let text = bare.next().unwrap_or(text);
                 let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
                 let engine = if url_safe { &BASE64_URL } else { &BASE64 };
-                // The buffer is wiped even if the text turns out to be malformed.
+                // The buffer is wiped even if the text is malformed.
                 let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
                 let decoded = engine.decode_slice(text, &mut bytes);
                 let len = decoded.map_err(|_undisclosed| NotOfItsEncoding(self))?;
@@ -122,7 +125,7 @@ impl SecretEncoding {
         }
     }
 
-    /// The name in gateway.toml.
+    /// The encoding's name in gateway.toml.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -133,9 +136,9 @@ impl SecretEncoding {
     }
 }
 
-/// The text of a secret is not in its configured encoding.
+/// The error for a secret whose text is not in its configured encoding.
 ///
-/// The error does not say where the text is wrong: that would print a part of it.
+/// The error does not say where the text is wrong. That would print a part of the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the secret is not valid {}", match .0 {
     SecretEncoding::Utf8 => "UTF-8",
@@ -144,21 +147,22 @@ impl SecretEncoding {
 })]
 pub struct NotOfItsEncoding(pub SecretEncoding);
 
-/// Why a secret that works is still weak.
+/// Why a secret that works is weak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weakness {
-    /// The key has only this many bytes, fewer than [`SHORTEST_GOOD_KEY`].
+    /// The key has only this many bytes, which is fewer than [`SHORTEST_GOOD_KEY`].
     Short(usize),
-    /// The secret is a word that examples use and attackers try first.
+    /// The secret is a word from examples. Attackers try such words first.
     Sample,
 }
 
-/// A key with fewer bytes causes a warning.
+/// The length of a good key in bytes. A shorter key causes a warning.
 pub const SHORTEST_GOOD_KEY: usize = 16;
 
 /// Why the secret with this `text` and this `key` is weak.
 ///
-/// The comparison with the sample secrets need not take constant time: it runs at start-up, on the operator's own text.
+/// The comparison with the sample secrets need not take constant time. It runs at start-up, on the operator's
+/// own text.
 #[must_use]
 pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
     let is_same = |sample: &&str| {
@@ -177,16 +181,16 @@ pub fn weakness(text: &[u8], key: &Key) -> Option<Weakness> {
 
 const PADDED_OR_NOT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-/// Base64 (RFC 4648, section 4), decoded with or without padding.
+/// Base64 (RFC 4648, section 4). Padding is optional when it is decoded.
 pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDED_OR_NOT);
-/// Base64 for URLs (RFC 4648, section 5), decoded with or without padding, encoded without.
+/// Base64 for URLs (RFC 4648, section 5). Padding is optional when it is decoded, and is not written.
 pub(crate) const BASE64_URL: GeneralPurpose =
     GeneralPurpose::new(&alphabet::URL_SAFE, PADDED_OR_NOT.with_encode_padding(false));
 
 /// The prefixes that Standard Webhooks senders put before secrets and before public keys.
 const STANDARD_WEBHOOKS: [&[u8]; 2] = [b"whsec_", b"whpk_"];
 
-/// The placeholder secrets of documentation, in lower case, and with `-` for `_`.
+/// Placeholder secrets of documentation, in lower case, with `-` instead of `_`.
 const SAMPLES: [&str; 16] = [
     "changeme",
     "change-me",

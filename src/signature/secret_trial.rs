@@ -1,7 +1,7 @@
-//! Pure. The trial of a verifier's further secrets on complete content, in steps of bounded work.
+//! Pure. Tries a verifier's further secrets on complete content, in steps of bounded work.
 //!
-//! Work is counted in hashed bytes; other work counts as the bytes that could be hashed in the same time. The signed form
-//! of the content is computed once, for all secrets.
+//! Work is counted in hashed bytes. Other work counts as the number of bytes that can be hashed in the same
+//! time. The signed form of the content is computed only once, for all secrets.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use crate::signature::mac::Running;
 use crate::signature::template::Body;
 use crate::signature::verifier::{KeyedSecret, Verifier};
 
-/// A trial of secrets on a claim.
+/// A trial of several secrets on one claim.
 pub(crate) struct Trial<'v> {
     verifier: &'v Verifier,
     claim: Claim,
@@ -28,27 +28,27 @@ pub(crate) struct Trial<'v> {
     under_way: Option<UnderWay<'v>>,
 }
 
-/// How the content is signed.
+/// The form in which the content is signed.
 enum Signed {
-    /// As it is.
+    /// The content is signed unchanged.
     Whole,
-    /// As a form, not parsed yet.
+    /// The content is signed as a form. It is not parsed yet.
     Form,
-    /// As a form, with its pairs in this order.
+    /// The content is signed as a form. Its pairs have this order.
     Pairs(Order),
-    /// By its digest, of which this many bytes are hashed.
+    /// The content's digest is signed. This many bytes of the content are hashed so far.
     Hashing(Box<Sha256>, usize),
-    /// By its digest, which is right.
+    /// The content's digest is signed, and it is right.
     Digest,
 }
 
-/// The secret under trial.
+/// The secret that is being tried.
 struct UnderWay<'v> {
     key: &'v KeyedSecret,
     running: Running,
-    /// The bytes of content that are hashed.
+    /// How many bytes of the content are hashed.
     hashed: usize,
-    /// The same, in a form.
+    /// The position that has been reached in a form.
     place: Place,
 }
 
@@ -56,20 +56,20 @@ struct UnderWay<'v> {
 pub(crate) enum Tried<'v> {
     /// There is more work to do.
     More,
-    /// The claim holds under this secret.
+    /// The claim is authentic under this secret.
     Holds(&'v KeyedSecret),
-    /// It holds under none.
+    /// The claim is authentic under none of the secrets.
     Fails,
 }
 
-/// The result of a step, and its work.
+/// The result of a step, and the work that it took.
 pub(crate) struct Step<'v> {
     pub(crate) tried: Tried<'v>,
     pub(crate) work: usize,
 }
 
 impl<'v> Trial<'v> {
-    /// Tries every valid secret but the one with the index `except`. `None` if there are none.
+    /// Tries every valid secret except the one with the index `except`. `None` if there are no others.
     pub(crate) fn of(
         verifier: &'v Verifier,
         claim: Claim,
@@ -85,16 +85,16 @@ impl<'v> Trial<'v> {
         trial.key_from(0).is_some().then_some(trial)
     }
 
-    /// The first secret to try from this index on, with its index.
+    /// The next secret to try, with its index. The search begins at the index `number`.
     fn key_from(&self, number: usize) -> Option<(usize, &'v KeyedSecret)> {
         let mut keys = self.verifier.keys.iter().enumerate().skip(number);
         keys.find(|(index, key)| Some(*index) != self.except && key.counts(self.now))
     }
 
-    /// Does about `budget` of work: stops when it is done, or after the first small step that exceeds it. No small step
-    /// does more than parse a form once, or begin or decide with one secret.
+    /// Does about `budget` of work. Stops when the trial is done, or after the first small step that exceeds
+    /// the budget. A small step does no more than parse a form once, or begin or decide with one secret.
     ///
-    /// The content must be the same each time.
+    /// The content must be the same in every call.
     pub(crate) fn step(&mut self, content: &[u8], budget: usize) -> Step<'v> {
         let mut work: usize = 0;
         loop {
@@ -110,7 +110,7 @@ impl<'v> Trial<'v> {
         }
     }
 
-    /// Does the smallest step. Gives back its work.
+    /// Does one small step. Returns its work.
     fn advance(&mut self, content: &[u8], most: usize) -> (usize, ControlFlow<Tried<'v>>) {
         let go_on = ControlFlow::Continue(());
         let Some(UnderWay { key, running, hashed, place }) = &mut self.under_way else {
@@ -159,7 +159,7 @@ impl<'v> Trial<'v> {
                 hash.update(piece);
                 *hashed = hashed.saturating_add(piece.len());
                 if piece.is_empty() {
-                    // The digest is not secret: the query has it.
+                    // The digest is not secret, because the query contains it.
                     let digest: [u8; 32] = std::mem::take(&mut **hash).finalize().into();
                     if self.claim.besides.as_ref().and_then(|besides| besides.digest) != Some(digest) {
                         return (0, fails);
@@ -181,7 +181,7 @@ impl<'v> Trial<'v> {
     }
 }
 
-/// At most `most` bytes of the content, from this offset on.
+/// At most `most` bytes of the content, from the offset `from`.
 fn piece(content: &[u8], from: usize, most: usize) -> &[u8] {
     let rest = content.get(from..).unwrap_or_default();
     rest.get(..most).unwrap_or(rest)

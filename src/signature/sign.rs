@@ -1,5 +1,5 @@
-//! Pure. Making signatures as a sender does: for `hookgate sign`, `send` and tests, and for late deliveries of routes with
-//! `refresh_signature`. No request's path uses it.
+//! Pure. Makes signatures as a sender does: for `hookgate sign`, `send` and tests, and for late deliveries of
+//! routes with `refresh_signature`. A request's path never uses this file.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,28 +14,28 @@ use super::template::Body;
 use super::verifier::{KeyedSecret, Verifier};
 use super::window::Place;
 
-/// The signed values besides the body that the signer may choose.
+/// The signed values besides the body that the caller may choose.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stamp<'s> {
-    /// The text of the timestamp; if absent, it is made from the context's `now`.
+    /// The text of the timestamp. If it is missing, it is made from the context's `now`.
     pub timestamp: Option<&'s str>,
     /// The event's identifier.
     pub id: Option<&'s str>,
 }
 
-/// The field lines that a sender adds, and the secret that they are made with.
+/// The field lines that a sender adds, and the name of the secret that made them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The lower-case name of the signature field, and its value.
     pub field: (String, String),
-    /// The other lines that are signed: timestamp and identifier.
+    /// The other signed lines: timestamp and identifier.
     pub others: Vec<(String, String)>,
     /// The name of the secret.
     pub secret: Arc<str>,
 }
 
 impl Signature {
-    /// All lines, the signature field last.
+    /// All lines. The signature field is the last.
     pub fn lines(&self) -> impl Iterator<Item = &(String, String)> {
         self.others.iter().chain(std::iter::once(&self.field))
     }
@@ -44,28 +44,29 @@ impl Signature {
 /// Why no signature can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotSign {
-    /// There is no secret of this name, or none at all.
+    /// There is no secret with this name, or no secret at all.
     #[error("there is no such secret")]
     NoSecret,
-    /// Only the sender's private key can sign.
+    /// Only the sender's private key can make a signature.
     #[error("that takes the sender's private key")]
     PublicKey,
-    /// The scheme signs an identifier, and there is none.
+    /// The scheme signs an identifier, but the message has none.
     #[error("the scheme signs an identifier, and there is none")]
     NoId,
-    /// The scheme signs a form, and the content is none, or can be parsed in two ways.
+    /// The scheme signs a form. The content is not a form, or can be parsed in two ways.
     #[error("the scheme signs a form (`a=1&b=2`), and the body is none")]
     NotForm,
-    /// The scheme signs the content's digest in the target's query, and it is missing: [`Verifier::target`] adds it.
+    /// The scheme signs the content's digest in the target's query, but the query lacks it.
+    /// [`Verifier::target`] adds it.
     #[error("the scheme signs the body's SHA-256 in the query of the URL, and it is not there")]
     NoDigest,
-    /// A signed value besides the body is missing, or it is ambiguous where it ends.
+    /// A signed value besides the body is missing, or its end is ambiguous.
     #[error("what the scheme signs besides the body is missing, or has characters that it cannot have")]
     NotSignable,
 }
 
 impl Verifier {
-    /// Signs content as a sender would, with the secret of this name, or with the first.
+    /// Signs content as a sender does, with the secret of this name or else with the first secret.
     ///
     /// # Errors
     /// [`CannotSign`]
@@ -84,7 +85,8 @@ impl Verifier {
         self.signed_by(key.ok_or(CannotSign::NoSecret)?, context, stamp, content)
     }
 
-    /// The request target that a sender uses for this content: with its digest in the query, if the scheme signs that.
+    /// The request target that a sender uses for this content. If the scheme signs the content's digest in
+    /// the query, the target has it.
     #[must_use]
     pub fn target<'t>(&self, target: &'t str, content: &[u8]) -> Cow<'t, str> {
         match self.scheme.content.content() {
@@ -96,7 +98,8 @@ impl Verifier {
         }
     }
 
-    /// The field line that a sender adds to this content, made with the first secret, if the scheme signs only the content.
+    /// The field line that a sender adds to this content, made with the first secret. `None` if the scheme
+    /// also signs other parts.
     #[must_use]
     pub fn sign(&self, content: &[u8]) -> Option<(&str, String)> {
         if !self.scheme.content.is_body() {

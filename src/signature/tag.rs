@@ -1,21 +1,21 @@
-//! Pure. The tags of a message: those that a signature field claims, and the one that a MAC computes.
+//! Pure. The tags of a message: the tags that a signature field claims, and the tag that a MAC computes.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// A tag: the value of a MAC, as bytes. It has no `==`, and never prints.
+/// A tag: the value of a MAC, as bytes. It has no `==`, and is never printed.
 #[derive(Clone)]
 pub struct Tag {
     bytes: [u8; LONGEST_TAG],
     len: u8,
 }
 
-/// The longest tag in bytes: that of HMAC-SHA512 and of Ed25519.
+/// The longest tag in bytes: a tag of HMAC-SHA512, or of Ed25519.
 pub const LONGEST_TAG: usize = 64;
 
 impl Tag {
-    /// A tag with these bytes; `None` if they are more than [`LONGEST_TAG`].
+    /// The tag with these bytes. `None` if there are more than [`LONGEST_TAG`].
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
         let mut tag = Self { bytes: [0; LONGEST_TAG], len: u8::try_from(bytes.len()).ok()? };
@@ -23,19 +23,19 @@ impl Tag {
         Some(tag)
     }
 
-    /// The tag of a shared token. It has the same length for all tokens, so that a comparison does not reveal the length of
-    /// the right one.
+    /// The tag of a shared token. The tags of all tokens have the same length, so a comparison does not
+    /// reveal the length of the right token.
     #[must_use]
     pub fn of_token(text: &[u8]) -> Option<Self> {
         Self::of(&Sha256::digest(text))
     }
 
-    /// The bytes as words, with zeros behind them: for comparing tags.
+    /// The bytes as words, with zeros after them. Used to compare tags.
     pub(super) fn words(&self) -> impl Iterator<Item = u64> {
         self.bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word))
     }
 
-    /// The bytes, for encoding them into a field.
+    /// The bytes, which are encoded into a field.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
@@ -48,7 +48,7 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// The claimed tags of one request. A single tag takes no heap memory.
+/// The claimed tags of one request. A single tag needs no heap memory.
 #[derive(Debug, Default)]
 pub struct Tags {
     first: Option<Tag>,

@@ -1,15 +1,17 @@
-//! Pure. The template of what a sender signs: parsed once, then filled in as bytes.
+//! Pure. The template of the text that a sender signs. It is parsed once, and then filled with the bytes of
+//! each request.
 //!
-//! What a sender sends is never parsed as a template, and cannot move the boundaries between parts: in the signed text,
-//! each variable part ends where it ended in the request. An identifier or a field cannot contain the text that follows it
-//! in the template. Of two parts with nothing between them, at most one can have any length.
+//! Text from a sender is never parsed as a template, and cannot move the boundary between two parts. In the
+//! signed text, each variable part ends where it ended in the request. An identifier or a field cannot
+//! contain the text that follows it in the template. Of two parts with nothing between them, at most one can
+//! have any length.
 
 use std::ops::Range;
 
 #[cfg(doc)]
 use super::form::Form;
 
-/// The signed text: the content, and the parts before and behind it.
+/// The template of a signed text: the content, and the parts before and after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
@@ -18,18 +20,18 @@ pub struct Template {
     after: Vec<Part>,
 }
 
-/// How the content is signed.
+/// The form in which the content is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// `{body}`: the content as it is.
+    /// `{body}`: the content, unchanged.
     Whole,
     /// `{form}`: the content as a form, with decoded names and values, sorted and joined (see [`Form`]).
     Form,
-    /// `{digest:NAME}`: only the content's SHA-256, which the signed query has under this name, in hexadecimal.
+    /// `{digest:NAME}`: only the content's SHA-256. The signed query has it under this name, in hexadecimal.
     Digest(String),
 }
 
-/// A part of what is signed, besides the content.
+/// A part of the signed text besides the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Literal text.
@@ -46,7 +48,7 @@ pub enum Part {
     Query,
     /// `{url}`: the public origin and the request target.
     Url,
-    /// `{url:decoded}`: the URL, with the percent-encodings decoded that HubSpot decodes.
+    /// `{url:decoded}`: the URL, after the percent-encodings that HubSpot decodes are decoded.
     UrlDecoded,
     /// `{header:x}`: the value of the field with this lower-case name.
     Field(String),
@@ -54,12 +56,12 @@ pub enum Part {
 
 /// The values of a template's parts in one request.
 pub trait Values {
-    /// Appends the bytes of a part; `None` if the request has no valid value for it.
+    /// Appends the bytes of a part. `None` if the request has no valid value for the part.
     fn append(&self, part: &Part, to: &mut Vec<u8>) -> Option<()>;
 }
 
 impl Template {
-    /// The template of the content alone.
+    /// The template of a scheme that signs only the content.
     #[must_use]
     pub fn body() -> Self {
         Self { text: BODY.to_owned(), before: Vec::new(), body: Body::Whole, after: Vec::new() }
@@ -68,7 +70,7 @@ impl Template {
     /// Parses a template such as `{timestamp}.{body}`.
     ///
     /// # Errors
-    /// [`TemplateError`], with the place in the text.
+    /// [`TemplateError`], with the place of the error in the text.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut pieces: Vec<(Range<usize>, Piece)> = Vec::new();
         let mut at: usize = 0;
@@ -127,7 +129,7 @@ impl Template {
         self.before.is_empty() && self.after.is_empty() && self.body == Body::Whole
     }
 
-    /// How the content is signed.
+    /// The form in which the content is signed.
     #[must_use]
     pub fn content(&self) -> &Body {
         &self.body
@@ -139,18 +141,18 @@ impl Template {
         self.has(&Part::Url) || self.has(&Part::UrlDecoded)
     }
 
-    /// Whether a part is signed.
+    /// Whether the template contains a part.
     #[must_use]
     pub fn has(&self, part: &Part) -> bool {
         self.parts().any(|other| other == part)
     }
 
-    /// The parts besides the content.
+    /// The parts of the template, without the content.
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         self.before.iter().chain(&self.after)
     }
 
-    /// The signed bytes before and behind the content. Allocates nothing if the template has no parts there.
+    /// The signed bytes before and after the content. Allocates no memory for a side without parts.
     ///
     /// `None` if a value is missing, or if the end of a value is ambiguous.
     pub fn splice(&self, values: &impl Values) -> Option<(Vec<u8>, Vec<u8>)> {
@@ -159,15 +161,15 @@ impl Template {
     }
 }
 
-/// The bytes of `parts`. `follows` is the content, if it comes next as it is.
+/// The bytes of `parts`. `follows` is the content, if the content follows unchanged.
 fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let start = bytes.len();
         values.append(part, &mut bytes)?;
         let next = parts.get(index.saturating_add(1));
-        // URLs have no brackets here. One at the end of a URL could be the first byte of the content, which is most likely
-        // JSON.
+        // A URL before the content must not end with a bracket. The bracket could also be the first byte of
+        // the content, which is most likely JSON.
         if next.is_none()
             && follows.is_some()
             && part.is_of_url()
@@ -186,17 +188,17 @@ fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Opti
 }
 
 impl Part {
-    /// Whether the sender chooses its text and its length.
+    /// Whether the sender chooses the text and the length of this part.
     fn is_open(&self) -> bool {
         matches!(self, Self::Id | Self::Field(_) | Self::Query)
     }
 
-    /// Whether it is a URL, or the end of one.
+    /// Whether this part is a URL, or the end of a URL.
     fn is_of_url(&self) -> bool {
         matches!(self, Self::Path | Self::Query | Self::Url | Self::UrlDecoded)
     }
 
-    /// Whether its own text, or the route, determines where it ends.
+    /// Whether the text of this part, or the route, determines where the part ends.
     fn is_closed(&self) -> bool {
         matches!(self, Self::Literal(_) | Self::Timestamp | Self::Method)
     }
@@ -212,7 +214,7 @@ enum Piece {
 fn variable(text: &str) -> Result<Piece, TemplateFault> {
     let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
     if let Some(name) = name.strip_prefix("digest:") {
-        // Such a name has only one spelling in a query.
+        // A name with only these characters has only one spelling in a query.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let fine = !name.is_empty() && name.bytes().all(plain);
         return if fine {
@@ -238,7 +240,7 @@ fn variable(text: &str) -> Result<Piece, TemplateFault> {
     }))
 }
 
-/// Refuses two neighbouring pieces if it is ambiguous where the first ends.
+/// Refuses two neighbouring pieces if the end of the first is ambiguous.
 fn seams(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
     for pair in pieces.windows(2) {
         let [(_, first), (at, second)] = pair else { continue };
@@ -251,42 +253,42 @@ fn seams(pieces: &[(Range<usize>, Piece)]) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// An error in a template.
+/// An error in a template, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
 pub struct TemplateError {
-    /// The range in the text, in bytes.
+    /// The place in the text, in bytes.
     pub at: Range<usize>,
-    /// What is wrong.
+    /// The kind of error.
     pub fault: TemplateFault,
 }
 
-/// An error in a template.
+/// The kinds of errors in a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateFault {
-    /// There is no `{body}`, so that any content would verify.
+    /// There is no `{body}`. Then any content would verify.
     #[error("without `{{body}}`, any content at all would verify")]
     NoBody,
     /// There is a second `{body}`.
     #[error("the content is signed once")]
     SecondBody,
-    /// A brace without its counterpart.
+    /// A brace has no counterpart.
     #[error("this brace has no partner")]
     Brace,
     /// No part has this name.
     #[error("there is no such part")]
     Unknown,
-    /// Two parts of any length, with nothing between them.
+    /// Two parts can have any length, and nothing stands between them.
     #[error("nothing stands between these parts, so that a forger could move the border between them")]
     NothingBetween,
-    /// The content's digest is in a query that is not signed.
+    /// The query that has the content's digest is not signed.
     #[error("the query that has the digest is not signed, so that any content would verify")]
     DigestUnsigned,
 }
 
 const BODY: &str = "{body}";
 
-/// The variables of a template, for people.
+/// The variables of a template, as a text for people.
 pub const PARTS: &str = "`{body}` (or `{form}`, `{digest:NAME}`), `{timestamp}`, `{id}`, `{method}`, `{path}`, `{query}`, `{url}`, \
      `{url:decoded}`, `{header:NAME}`";
 
@@ -342,7 +344,7 @@ mod tests {
         assert_eq!(spliced("{query}.{body}", "a.b"), None);
     }
 
-    /// Otherwise `/p?q` before `[{}]` could be taken for `/p?q[` before `{}]`.
+    /// Otherwise `/p?q` before `[{}]` would sign the same text as `/p?q[` before `{}]`.
     #[test]
     fn a_url_that_stands_directly_before_the_content_has_no_bracket() {
         struct Bracket;

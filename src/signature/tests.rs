@@ -1,4 +1,4 @@
-//! Tests of what verification guarantees, as function calls.
+//! Tests of the guarantees that verification gives, as function calls.
 
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +39,7 @@ fn propify() -> Verifier {
     verifier("propify", vec![secret("current", "propify_test_secret")])
 }
 
-/// The name of the secret that verifies, if any.
+/// The name of the secret that verifies the content, if one does.
 fn verify(verifier: &Verifier, fields: &Lines, content: &[u8], now: SystemTime) -> Option<String> {
     let mut verification = verifier.begin(verifier.claim(&Context::of(fields, now)).unwrap(), now);
     verification.push(content);
@@ -170,7 +170,7 @@ fn receive_appends_at_most_its_limit_and_hashes_what_it_appended() {
 }
 
 proptest! {
-    /// The main guarantee: whatever is changed in content or claim, and however the content is split, it is refused.
+    /// The main guarantee: any change of content or claim is refused, however the content is split.
     #[test]
     fn exactly_the_signed_bytes_verify(
         content: Vec<u8>,

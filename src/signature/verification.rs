@@ -1,4 +1,4 @@
-//! Pure. The verification of a request: its content is hashed as it arrives, then it is decided.
+//! Pure. The verification of a request. The content is hashed as it arrives, and then the tag decides.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,11 +14,12 @@ use super::verifier::{KeyedSecret, Verifier};
 use crate::signature::secret_trial::{Trial, Tried};
 
 impl Verifier {
-    /// Starts to verify a request: reads the claim of its `head`, and keeps the head, so that the proof is about the same
-    /// head. `origin` is the URL that the sender sends to, `now` the time at which the request is judged.
+    /// Begins to verify a request: reads the claim of its `head`. The head is kept, so the proof later
+    /// concerns the same head. `origin` is the URL that the sender sends to. `now` is the time at which the
+    /// request is verified.
     ///
     /// # Errors
-    /// [`ClaimError`] if there is no well-formed claim, with the head.
+    /// [`ClaimError`] with the head, if there is no well-formed claim.
     pub fn receive<H: Signable>(
         &self,
         head: H,
@@ -32,16 +33,18 @@ impl Verifier {
         }
     }
 
-    /// Starts to verify a claim alone. The result is no proof of a request, because it has no head.
+    /// Begins to verify a claim alone. The result is no proof of a request, because it has no head.
     ///
-    /// Content is hashed under the first valid secret while it arrives; under the others only if the first does not verify.
-    /// So a good event costs one pass, however many secrets there are.
+    /// Content is hashed under the first valid secret while it arrives. The other secrets are tried only if
+    /// the first does not verify the content. So an authentic event usually costs one pass, however many
+    /// secrets there are.
     #[must_use]
     pub fn begin(&self, claim: Claim, now: SystemTime) -> Verification<'_, ()> {
         self.start(Some(claim), (), now)
     }
 
-    /// Starts to receive content without a claim, for routes in observe mode. It can only end as a [`Mismatch`].
+    /// Begins to receive content without a claim, on a route in observe mode. The only possible end is a
+    /// [`Mismatch`].
     #[must_use]
     pub fn receive_without_claim<H>(&self, head: H, now: SystemTime) -> Verification<'_, H> {
         self.start(None, head, now)
@@ -56,7 +59,7 @@ impl Verifier {
     }
 }
 
-/// A claim under verification: the content received so far, and the MAC over it.
+/// A claim that is being verified: the content received so far, and the MAC over it.
 #[derive(Debug)]
 pub struct Verification<'v, H> {
     verifier: &'v Verifier,
@@ -75,7 +78,7 @@ impl<'v, H> Verification<'v, H> {
         &self.head
     }
 
-    /// The bytes of content received so far.
+    /// The number of content bytes received so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.content.len()
@@ -87,23 +90,24 @@ impl<'v, H> Verification<'v, H> {
         self.content.is_empty()
     }
 
-    /// The bytes of memory that the content occupies: at least its length.
+    /// The memory that the content takes, in bytes. At least the length of the content.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.content.capacity()
     }
 
-    /// Makes the content's memory exactly `capacity` bytes, if it is less.
+    /// Grows the content's memory to exactly `capacity` bytes. Never shrinks it.
     pub fn grow_to(&mut self, capacity: usize) {
         if self.content.capacity() == 0 {
-            // Most content needs memory once, and allocating costs less than reallocating.
+            // Most content needs memory only once, and an allocation costs less than a reallocation.
             self.content = Vec::with_capacity(capacity);
         } else {
             self.content.reserve_exact(capacity.saturating_sub(self.content.len()));
         }
     }
 
-    /// Lets `read` append at most `limit` bytes of content, and hashes them while they are in the cache.
+    /// Lets `read` append at most `limit` bytes of content. Hashes these bytes while they are in the
+    /// processor's cache.
     ///
     /// `read` can only append: it cannot change the bytes that are already hashed.
     pub fn receive<T>(&mut self, limit: usize, read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> T) -> T {
@@ -125,7 +129,7 @@ impl<'v, H> Verification<'v, H> {
         self.hashed = self.content.len();
     }
 
-    /// Ends the content.
+    /// Ends the content, and begins the check.
     #[must_use]
     pub fn complete(self) -> Check<'v, H> {
         let Self { verifier, head, claim, now, first, running, content, hashed: _ } = self;
@@ -154,10 +158,10 @@ impl<'v, H> Verification<'v, H> {
     }
 }
 
-/// The check of complete content: which secret made its tag?
+/// The check of complete content: it finds the secret that made the tag.
 ///
-/// The content was hashed under one secret while it arrived. Further secrets are tried in steps of bounded work, so that
-/// the caller can do other work in between.
+/// The content was hashed under one secret while it arrived. Further secrets are tried in steps of bounded
+/// work. Between two steps, the caller can do other work.
 #[derive(Debug)]
 pub struct Check<'v, H> {
     verifier: &'v Verifier,
@@ -169,9 +173,9 @@ pub struct Check<'v, H> {
 
 #[derive(Debug)]
 enum State<'v> {
-    /// The claim holds under this secret.
+    /// The claim is authentic under this secret.
     Holds(&'v KeyedSecret),
-    /// It holds under none.
+    /// The claim is authentic under no secret.
     Fails,
     /// There are more secrets to try.
     Trying(Box<Trial<'v>>),
@@ -180,9 +184,9 @@ enum State<'v> {
 /// Whether there is more work to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stepped {
-    /// There is more.
+    /// There is more work to do.
     More,
-    /// It is done.
+    /// The check is done.
     Done,
 }
 
@@ -199,7 +203,7 @@ impl<'v, H> Check<'v, H> {
         self.content.is_empty()
     }
 
-    /// Works for as long as hashing about `budget` bytes takes.
+    /// Works for about the time that hashing `budget` bytes takes.
     #[must_use]
     pub fn step(&mut self, budget: usize) -> Stepped {
         let State::Trying(trial) = &mut self.state else { return Stepped::Done };
@@ -211,10 +215,11 @@ impl<'v, H> Check<'v, H> {
         Stepped::Done
     }
 
-    /// Decides, and does all work that is left for that. On success, the proof holds the head and the content.
+    /// Does the remaining work, and decides. On success, the proof holds the head and the content.
     ///
     /// # Errors
-    /// [`Mismatch`] if the claimed tag is not the content's under any valid secret. It gives back head and content.
+    /// [`Mismatch`] if no valid secret makes the claimed tag from the content. It returns the head and the
+    /// content.
     pub fn finish(mut self) -> Result<AuthenticRequest<'v, H>, Mismatch<H>> {
         while self.step(usize::MAX) == Stepped::More {}
         let Self { verifier, head, state, content, now } = self;
@@ -232,8 +237,8 @@ impl<'v, H> Check<'v, H> {
 
 /// The proof of authenticity: the content was signed with one of the route's secrets.
 ///
-/// Only [`Check::finish`] makes one, and `forward` takes nothing else, so that code which forgets the check does not
-/// compile.
+/// Only [`Check::finish`] makes this proof, and forwarding requires it. So code that forgets the check does
+/// not compile.
 #[derive(Debug)]
 pub struct AuthenticRequest<'v, H> {
     verifier: &'v Verifier,
@@ -254,37 +259,38 @@ impl<'v, H> AuthenticRequest<'v, H> {
         &self.head
     }
 
-    /// The signed bytes.
+    /// The content, which is exactly the signed bytes.
     #[must_use]
     pub fn content(&self) -> &[u8] {
         &self.content
     }
 
-    /// The name of the secret that verified.
+    /// The name of the secret that verified the content.
     #[must_use]
     pub fn secret(&self) -> &Arc<str> {
         &self.secret
     }
 
-    /// The signed bytes, without a copy.
+    /// The content as shared bytes, without a copy.
     #[must_use]
     pub fn share_content(&self) -> Bytes {
         self.content.clone()
     }
 
-    /// Splits it into head and content.
+    /// Splits the request into head and content.
     pub fn into_parts(self) -> (H, Bytes) {
         (self.head, self.content)
     }
 }
 
-/// The content does not verify. It is given back, for diagnosis or for observe mode.
+/// The error for content that does not verify. It returns the content, for the diagnosis and for observe
+/// mode.
 #[derive(Debug)]
 pub struct Mismatch<H> {
     /// The head.
     pub head: H,
     /// The content that does not verify.
     pub content: Vec<u8>,
-    /// The time at which it was judged.
+    /// The time at which the request was verified.
     pub now: SystemTime,
 }

@@ -1,4 +1,4 @@
-//! Pure. A scheme with the secrets of one sender, any of which may verify.
+//! Pure. A scheme with the secrets of one sender. Any of the secrets may verify a request.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,15 +12,16 @@ use super::scheme::Scheme;
 use super::secret::{Key, Secret};
 use crate::diagnosis::causes::cause::KeyChange;
 
-/// Verifies the signatures of one sender: a scheme, and secrets, any of which may verify.
+/// Verifies the signatures of one sender: a scheme with secrets, any of which may verify a request.
 #[derive(Debug)]
 pub struct Verifier {
     pub(super) scheme: Arc<Scheme>,
     pub(crate) keys: Vec<KeyedSecret>,
-    /// Verifiers with misread variants of a secret, for explaining a mismatch. They verify no request.
+    /// Verifiers with misread variants of a secret. The diagnosis uses them to explain a mismatch. They
+    /// verify no request.
     pub(crate) key_variants: Vec<(KeyChange, Verifier)>,
     pub(super) answers: Answers,
-    /// The private key, for signing, if the algorithm needs one. The gateway has none.
+    /// The private key that makes signatures, if the algorithm needs one. In the gateway, `None`.
     pub(super) private: Option<PrivateKey>,
 }
 
@@ -32,10 +33,11 @@ pub(crate) struct KeyedSecret {
 }
 
 impl Verifier {
-    /// Sets up the scheme's algorithm with each secret, once. The secrets' bytes are wiped on return.
+    /// Prepares the scheme's algorithm with each secret, once. The secrets' bytes are wiped when this
+    /// returns.
     ///
     /// # Errors
-    /// [`BadKey`] if a secret must be a public key and is none.
+    /// [`BadKey`] if a secret must be a public key and is not.
     pub fn new(scheme: impl Into<Arc<Scheme>>, secrets: Vec<Secret>) -> Result<Self, BadKey> {
         let scheme = scheme.into();
         let keyed = secrets.into_iter().map(|secret| {
@@ -46,10 +48,10 @@ impl Verifier {
         Ok(Self { scheme, keys, key_variants: Vec::new(), answers: Answers::Nothing, private: None })
     }
 
-    /// The sender of a scheme with public keys, with its private key; for trying a gateway.
+    /// A sender with its private key, for a scheme with public keys. Used to test a gateway.
     ///
     /// # Errors
-    /// [`BadKey`] if the scheme takes no such key.
+    /// [`BadKey`] if the scheme has no such key.
     pub fn of_sender(
         scheme: impl Into<Arc<Scheme>>,
         name: &str,
@@ -59,8 +61,9 @@ impl Verifier {
         Ok(Self { private: Some(private), ..Self::new(scheme, vec![secret])? })
     }
 
-    /// Adds variants of the key of this name, for [`causes`](crate::diagnosis::causes). They verify no request. A variant that is no
-    /// key of the scheme is skipped. The variants' bytes are wiped on return.
+    /// Adds variants of the key with this name, for [`causes`](crate::diagnosis::causes). They verify no
+    /// request. A variant that is not a key of the scheme is skipped. The variants' bytes are wiped when this
+    /// returns.
     #[must_use]
     pub fn suspecting(
         mut self,
@@ -82,7 +85,7 @@ impl Verifier {
         &self.scheme
     }
 
-    /// Whether it can make signatures.
+    /// Whether the verifier can make signatures.
     #[must_use]
     pub fn signs(&self) -> bool {
         self.private.is_some() || self.scheme.algorithm.is_symmetric()
@@ -93,12 +96,12 @@ impl Verifier {
         self.keys.iter().map(|key| &key.name)
     }
 
-    /// The expiry of each secret, if it has one, in the same order.
+    /// The time of expiry of each secret, if it has one, in the order of the configuration.
     pub fn ends(&self) -> impl ExactSizeIterator<Item = Option<SystemTime>> {
         self.keys.iter().map(|key| key.not_after)
     }
 
-    /// The names of the secrets, each with its expiry, if it has one.
+    /// The name of each secret, and its time of expiry if it has one.
     pub fn secrets(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, Option<SystemTime>)> {
         self.keys.iter().map(|key| (&key.name, key.not_after))
     }
@@ -111,7 +114,8 @@ impl Verifier {
         Claim::read(&self.scheme, context)
     }
 
-    /// The time at which a request claims to be signed, even if its signature is wrong; for explaining a refusal.
+    /// The time at which a request claims to be signed, even if its signature is wrong. Used to explain a
+    /// refusal.
     #[must_use]
     pub fn moment(&self, fields: &impl Fields) -> Option<SystemTime> {
         claim::moment(&self.scheme, fields)
@@ -119,7 +123,7 @@ impl Verifier {
 }
 
 impl KeyedSecret {
-    /// Starts on a message, and hashes what is signed before its content.
+    /// Begins with a message, and hashes the signed parts before its content.
     pub(super) fn start(&self, claim: &Claim) -> Running {
         let mut running = self.mac.start(&claim.tags);
         if let Some(besides) = &claim.besides {

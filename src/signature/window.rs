@@ -1,7 +1,7 @@
-//! Pure. The signed time: its place, its notation, and its permitted distance from now.
+//! Pure. The signed time: its place, its notation, and its permitted distance from the present.
 //!
-//! A moment has one text only in seconds or milliseconds. The signed text is the one received, never one made from the
-//! moment.
+//! Only in seconds and milliseconds does a time have a single text. So the signed text is always the received
+//! text, never a text that is made from the time.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -9,22 +9,22 @@ use std::time::{Duration, SystemTime};
 /// The signed time of a scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timestamp {
-    /// Its place.
+    /// The place of the timestamp.
     pub place: Place,
-    /// Its unit.
+    /// The unit of the timestamp.
     pub unit: Unit,
     /// The greatest age. Guards against the replay of captured requests.
     pub past: Duration,
-    /// The greatest distance into the future, as clocks differ.
+    /// The greatest distance into the future. It allows for clocks that differ.
     pub future: Duration,
 }
 
 /// The place of the timestamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A field of its own, with this lower-case name.
+    /// In a field of its own, with this lower-case name.
     Field(Cow<'static, str>),
-    /// The signature field, under this key.
+    /// In the signature field, under this name.
     Key(Cow<'static, str>),
 }
 
@@ -40,7 +40,7 @@ pub enum Unit {
 }
 
 impl Timestamp {
-    /// Whether a moment is within the window, edges included.
+    /// Whether a time is within the window. The edges belong to the window.
     #[must_use]
     pub fn admits(&self, moment: SystemTime, now: SystemTime) -> bool {
         match now.duration_since(moment) {
@@ -51,11 +51,11 @@ impl Timestamp {
 }
 
 impl Unit {
-    /// Every unit, under the name it has in gateway.toml.
+    /// Every unit, with its name in gateway.toml.
     pub const ALL: [(&'static str, Self); 3] =
         [("s", Self::Seconds), ("ms", Self::Milliseconds), ("rfc3339", Self::Rfc3339)];
 
-    /// The name in gateway.toml.
+    /// The unit's name in gateway.toml.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -65,8 +65,8 @@ impl Unit {
         }
     }
 
-    /// The moment of a text. Numbers have digits only: no sign, no leading zero, and no more digits than the year 2286
-    /// needs.
+    /// The time that a text means. A number has only digits: no sign, no leading zero, and no more digits
+    /// than the year 2286 needs.
     #[must_use]
     pub fn read(self, text: &[u8]) -> Option<SystemTime> {
         let since = match self {
@@ -77,7 +77,7 @@ impl Unit {
         SystemTime::UNIX_EPOCH.checked_add(since)
     }
 
-    /// The text that a sender writes for a moment. A moment before 1970 is written as 1970.
+    /// The text that a sender writes for a time. A time before 1970 is written as 1970.
     #[must_use]
     pub fn write(self, moment: SystemTime) -> String {
         let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -101,9 +101,10 @@ fn canonical(text: &[u8], most: usize) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// `date-time` (RFC 3339, section 5.6) from 1970 on, in upper case, with at most nine digits of a second.
+/// Reads a `date-time` (RFC 3339, section 5.6) from 1970 on. The letters are in upper case, and a second has
+/// at most nine decimals.
 fn rfc3339(text: &[u8]) -> Option<Duration> {
-    // jiff takes other notations of ISO 8601 too, so the form is checked before.
+    // jiff accepts other notations of ISO 8601 too, so the form is checked first.
     let form: Vec<u8> = text.iter().map(|byte| if byte.is_ascii_digit() { b'0' } else { *byte }).collect();
     let rest = form.strip_prefix(b"0000-00-00T00:00:00")?;
     let zone = match rest.strip_prefix(b".") {

@@ -12,20 +12,21 @@ use crate::signature::verification::AuthenticRequest;
 use crate::signature::verifier::Verifier;
 
 impl Verifier {
-    /// The same verifier, which also answers its scheme's challenges. If the scheme has a token, it must be `token`.
+    /// Makes this verifier answer its scheme's challenges as well. If the scheme has a token, a challenge
+    /// must have `token`.
     #[must_use]
     pub fn answering(self, token: Option<&Key>) -> Self {
         let token = token.and_then(|token| Keyed::new(Algorithm::Token, token).ok());
         Self { answers: Answers::Challenges(token), ..self }
     }
 
-    /// Whether it answers challenges itself.
+    /// Whether the verifier answers challenges itself.
     #[must_use]
     pub fn answers(&self) -> bool {
         matches!(self.answers, Answers::Challenges(_)) && self.scheme.challenge.is_some()
     }
 
-    /// The answer to an authentic request, if the request is a challenge that is answered here.
+    /// The answer to an authentic request, if the request is a challenge that the verifier answers.
     #[must_use]
     pub fn answer<H>(&self, request: &AuthenticRequest<H>) -> Option<Answer> {
         let (Answers::Challenges(_), Some(challenge)) = (&self.answers, &self.scheme.challenge) else {
@@ -36,7 +37,8 @@ impl Verifier {
         challenge.answer(value.as_ref(), key.map(|key| &key.mac))
     }
 
-    /// Whether an authentic request is a challenge of its scheme, which needs an answer at once. It may be answered here or by the app.
+    /// Whether an authentic request is a challenge of its scheme. A challenge needs an answer at once, by the
+    /// verifier or by the app.
     #[must_use]
     pub fn is_challenge<H>(&self, request: &AuthenticRequest<H>) -> bool {
         self.scheme
@@ -45,7 +47,8 @@ impl Verifier {
             .is_some_and(|challenge| challenge.in_content(request.content()).is_some())
     }
 
-    /// The answer to an unsigned request without content; `None` if the request is not a challenge that is answered here.
+    /// The answer to an unsigned request without content. `None` if the request is not a challenge that the
+    /// verifier answers.
     ///
     /// # Errors
     /// [`WrongToken`]

@@ -1,4 +1,4 @@
-//! Tests of challenges: what is answered, and to whom.
+//! Tests of challenges: which are answered, and which clients get the answer.
 
 use std::time::SystemTime;
 
@@ -33,7 +33,7 @@ fn preset(name: &str) -> Verifier {
     verifier(Scheme::preset(name).unwrap().clone())
 }
 
-/// The answer to this content, signed with the second secret.
+/// The answer to this content. The content is signed with the second secret.
 fn answer(verifier: &Verifier, content: &str) -> Option<Answer> {
     let stamp = Stamp { id: Some("id"), timestamp: None };
     let signed =
@@ -174,7 +174,7 @@ fn a_challenge_with_another_token_is_not_answered() {
     assert_eq!(unsigned(&without, "GET", &target(told)), Some(Err(WrongToken)));
 }
 
-/// Zoom's answer has an HMAC under the very key that events are signed with.
+/// Zoom's answer has an HMAC that is made with the same key as the signatures of events.
 #[test]
 fn no_answer_is_the_signature_of_an_event() {
     for scheme in PRESETS.iter() {

@@ -1,4 +1,4 @@
-//! Which field values are tags in a notation.
+//! Tests of the notations: which field values contain tags.
 
 use super::*;
 use proptest::prelude::*;

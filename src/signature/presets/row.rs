@@ -1,4 +1,4 @@
-//! Pure. A sender as a row, and the scheme made of it.
+//! Pure. A row that describes a sender, and the scheme made from it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::signature::secret::SecretEncoding;
 use crate::signature::template::Template;
 use crate::signature::window::{Place, Timestamp, Unit};
 
-/// A sender. A row only has what differs from the usual one.
+/// A sender. A row sets only what differs from the defaults.
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) sender: &'static str,
@@ -68,23 +68,23 @@ fn template(text: &str) -> Template {
     Template::parse(text).expect("the template of a preset is one")
 }
 
-/// A field with one tag, behind this prefix.
+/// A field with one tag after this prefix.
 pub(super) fn plain(prefix: &'static str) -> Format {
     Format::Plain { prefix: prefix.into() }
 }
 
-/// A field with a list: its separator, the character between name and value, and the tags' name.
+/// A field with a list: its separator, the character between name and value, and the name of the tags.
 pub(super) fn list(separator: Separator, equals: char, tag: &'static str) -> Format {
     Format::List { separator, equals, tag: tag.into() }
 }
 
-/// A signed time in a field of its own, and how many seconds it may be past or ahead.
+/// A signed time in a field of its own. It may be `tolerance` seconds in the past or in the future.
 pub(super) fn field_time(name: &'static str, unit: Unit, tolerance: u64) -> Option<Timestamp> {
     let tolerance = Duration::from_secs(tolerance);
     Some(Timestamp { place: Place::Field(name.into()), unit, past: tolerance, future: tolerance })
 }
 
-/// As [`field_time`], in the signature field, under this key.
+/// Like [`field_time`], but the time is in the signature field, under this name.
 pub(super) fn key_time(key: &'static str, unit: Unit, tolerance: u64) -> Option<Timestamp> {
     let time = field_time(key, unit, tolerance)?;
     Some(Timestamp { place: Place::Key(key.into()), ..time })
@@ -100,7 +100,8 @@ pub(super) fn content_challenge<const N: usize>(
     Some(Challenge { asks: Asks::Content { when, value: value.map(Into::into) }, reply })
 }
 
-/// A challenge in the query of an unsigned GET: the expected parameter, and the parameters with value and token.
+/// A challenge in the query of an unsigned GET: the expected parameter, the parameter with the value, and the
+/// one with the token.
 pub(super) fn query_challenge(
     when: Option<(&'static str, &'static str)>,
     value: &'static str,

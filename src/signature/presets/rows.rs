@@ -1,4 +1,4 @@
-//! Pure. The rows of all senders that hookgate knows, each with the documentation of its rule.
+//! Pure. The rows of all senders that hookgate knows. Each names the documentation of the sender's rule.
 
 use super::row::{Row, content_challenge, field_time, json, key_time, list, plain, query_challenge};
 use crate::signature::algorithm::Algorithm;
@@ -8,7 +8,7 @@ use crate::signature::scheme::{Acknowledgment, AnswerUse, Redelivery};
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
-/// The defaults of a row: hexadecimal HMAC-SHA256 of the body, keyed with the secret's text.
+/// The defaults of a row: HMAC-SHA256 of the body, in hexadecimal, keyed with the secret's text.
 fn usual() -> Row {
     Row {
         name: "",
@@ -34,7 +34,7 @@ fn usual() -> Row {
     }
 }
 
-/// The rule of Standard Webhooks, which many senders follow.
+/// The rule of Standard Webhooks. Many senders follow it.
 fn standard_webhooks() -> Row {
     Row {
         field: "webhook-signature",
@@ -48,7 +48,7 @@ fn standard_webhooks() -> Row {
     }
 }
 
-/// The same under Svix's field names.
+/// The rule of Standard Webhooks with Svix's field names.
 fn svix() -> Row {
     Row {
         field: "svix-signature",
@@ -129,7 +129,8 @@ pub(super) fn rows() -> Vec<Row> {
                 Some("/challenge"),
                 Reply::Text(Insert::Value),
             ),
-            // Slash commands and interactions, which it signs as it signs events.
+            // Slack signs slash commands and interactions in the same way as events, and uses the answers to
+            // them.
             answer_use: AnswerUse::Sometimes,
             documentation: "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
             ..usual()
@@ -150,7 +151,7 @@ pub(super) fn rows() -> Vec<Row> {
             algorithm: Algorithm::HmacSha1,
             encoding: Encoding::Base64,
             content: "{url}{form}",
-            // Calls and messages are answered in TwiML.
+            // Twilio uses the TwiML in the answer to a call or a message.
             answer_use: AnswerUse::Always,
             documentation: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
             note: "forms; the key is the auth token; the URL must be the one at Twilio, port and all; where a name ends and its value begins is not signed",
@@ -284,7 +285,7 @@ pub(super) fn rows() -> Vec<Row> {
             sender: "Xero",
             field: "x-xero-signature",
             encoding: Encoding::Base64,
-            // The sender's sequences begin with 1.
+            // The numbers of the sender's real events begin with 1.
             challenge: content_challenge(
                 [("/firstEventSequence", Expected::Number(0)), ("/lastEventSequence", Expected::Number(0))],
                 None,
@@ -382,7 +383,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{id}{timestamp}{body}",
             time: field_time("twitch-eventsub-message-timestamp", Unit::Rfc3339, 600),
             id: Some("twitch-eventsub-message-id"),
-            // The field that marks a challenge is not signed; this member is.
+            // The field that marks a challenge is not signed. This member of the content is.
             challenge: content_challenge(
                 [("/subscription/status", Expected::Text("webhook_callback_verification_pending".into()))],
                 Some("/challenge"),

@@ -1,37 +1,37 @@
-//! Pure. What a sender does with the answer to an event, and without one.
+//! Pure. How a sender treats the answer to an event, and how it treats a missing answer.
 
-/// Whether a sender uses what the app answers, beyond the status code.
+/// Whether a sender uses more of an app's answer than the status code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AnswerUse {
-    /// It only looks at the status code.
+    /// The sender uses only the status code.
     #[default]
     Never,
-    /// It uses the answer to some of its events. Nothing in the scheme says which.
+    /// The sender uses the answer to some of its events. The scheme does not say which.
     Sometimes,
-    /// It uses every answer: an answer in the place of the app's is of no use to it.
+    /// The sender uses every answer. An answer of the gateway's own would be of no use to it.
     Always,
 }
 
-/// The answer that a sender takes for an event which is stored and delivered later.
+/// The answer that a sender accepts for an event that is stored and delivered later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Acknowledgment {
-    /// 202 with content: it takes any 2xx.
+    /// 202 with content. The sender accepts any 2xx.
     #[default]
     Accepted,
-    /// 200 with content: it does not take every 2xx.
+    /// 200 with content. The sender does not accept every 2xx.
     Ok,
-    /// 200 without content: it takes no content.
+    /// 200 without content. The sender accepts no content.
     EmptyOk,
     /// 204.
     NoContent,
 }
 
-/// Whether a sender sends an event again that was not taken.
+/// Whether a sender repeats an event that was not accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redelivery {
-    /// It does, or nothing is known of it.
+    /// The sender repeats the event, or it is not known.
     #[default]
     Some,
-    /// It does not: an operator has to ask for it.
+    /// The sender does not repeat the event. An operator must ask for it.
     Never,
 }

@@ -1,5 +1,5 @@
-//! Pure. A scheme: how a sender signs, as data. It has the field, the algorithm, the notation, what is signed, and where
-//! the model is named.
+//! Pure. A scheme: how a sender signs, as data. It says which field, algorithm and notation the sender uses,
+//! which text it signs, and where the content names the model.
 
 use std::borrow::Cow;
 
@@ -11,40 +11,40 @@ use crate::signature::secret::SecretEncoding;
 use crate::signature::template::{Part, Template};
 use crate::signature::window::{Place, Timestamp};
 
-/// How a sender signs. A preset is a scheme, and so is a `[schemes.NAME]` of gateway.toml. There is no code for a single
-/// sender.
+/// How a sender signs. A preset is a scheme, and a `[schemes.NAME]` of gateway.toml is one too. No sender has
+/// code of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheme {
     /// The name in gateway.toml, for example `propify`.
     pub name: Cow<'static, str>,
     /// The field that carries the signature, in lower case.
     pub field: Cow<'static, str>,
-    /// Further fields that may carry a signature, in lower case; nearly always none.
+    /// Further fields that may carry a signature, in lower case. Nearly always empty.
     pub other_fields: Vec<Cow<'static, str>>,
     /// The algorithm that makes the tags.
     pub algorithm: Algorithm,
     /// The notation of the tags in their field.
     pub notation: Notation,
-    /// What is signed, as a template.
+    /// The template of the signed text.
     pub content: Template,
-    /// The signed time, if there is one.
+    /// The signed time, if the scheme signs a time.
     pub timestamp: Option<Timestamp>,
     /// The field with the event's identifier, in lower case, if the identifier is signed.
     pub id: Option<Cow<'static, str>>,
     /// The encoding of the sender's secrets, unless gateway.toml says otherwise.
     pub secret_encoding: SecretEncoding,
-    /// JSON pointers (RFC 6901) to the model's name in the content, in order of preference; empty if the sender has no
-    /// models.
+    /// JSON pointers (RFC 6901) to the model's name in the content, the preferred pointer first. Empty if the
+    /// sender has no models.
     pub model_pointers: Vec<Cow<'static, str>>,
-    /// JSON pointers to the integration's identifier in the content, likewise.
+    /// JSON pointers to the integration's identifier in the content, the preferred pointer first.
     pub integration_pointers: Vec<Cow<'static, str>>,
-    /// The sender's challenge, if it has one.
+    /// The sender's challenge, if it sends challenges.
     pub challenge: Option<Challenge>,
-    /// Whether the sender uses what the app answers.
+    /// Whether the sender uses more of the app's answer than the status code.
     pub answer_use: AnswerUse,
-    /// The answer that the sender takes for an event which is stored.
+    /// The answer that the sender accepts for a stored event.
     pub acknowledgment: Acknowledgment,
-    /// Whether the sender sends an event again that was not taken.
+    /// Whether the sender repeats an event that was not accepted.
     pub redelivery: Redelivery,
     /// Where the scheme is defined.
     pub source: Source,
@@ -59,17 +59,17 @@ pub enum Source {
     Shipped {
         /// The sender's usual name.
         sender: &'static str,
-        /// Where the sender documents it.
+        /// The URL at which the sender documents its rule.
         documentation: &'static str,
         /// Whether the rule is taken from the sender's own documentation or code.
         confirmed: bool,
-        /// What an operator has to know to use it; often nothing.
+        /// What an operator must know to use the scheme. Often empty.
         note: &'static str,
     },
 }
 
 impl Scheme {
-    /// Every field that verification reads, in lower case, the signature field first.
+    /// Every field that verification reads, in lower case. The signature field comes first.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let timestamp = self.timestamp.iter().filter_map(|timestamp| match &timestamp.place {
             Place::Field(name) => Some(&**name),
@@ -94,13 +94,14 @@ impl Scheme {
         std::iter::once(&*self.field).chain(self.other_fields.iter().map(|name| &**name))
     }
 
-    /// Whether the scheme signs the URL that the sender sends to. The route must have that URL then.
+    /// Whether the scheme signs the URL that the sender sends to. A route with such a scheme must know this
+    /// URL.
     #[must_use]
     pub fn signs_url(&self) -> bool {
         self.content.signs_url()
     }
 
-    /// The first fault of the scheme as a whole: a combination of parts that are each right.
+    /// The first fault of the scheme as a whole: parts that are valid alone but not together.
     #[must_use]
     pub fn fault(&self) -> Option<SchemeFault> {
         let key = self.timestamp.iter().any(|timestamp| matches!(timestamp.place, Place::Key(_)));
@@ -126,31 +127,31 @@ impl Scheme {
     }
 }
 
-/// A combination of parts that a scheme cannot have.
+/// Parts of a scheme that are not valid together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemeFault {
-    /// The timestamp has a key in the signature field, and the field is no list.
+    /// The timestamp is under a name in the signature field, but the field is not a list.
     #[error("a plain signature field has no keys, so no timestamp either")]
     KeyInPlain,
-    /// The timestamp has the same key as the tags.
+    /// The timestamp has the same name as the tags.
     #[error("one key of a list cannot have the tags and the timestamp")]
     KeyIsTag,
-    /// There is a timestamp, and it is not signed: a forger could change it.
+    /// The timestamp is not signed. A forger could change it.
     #[error("the timestamp is not signed, so that a forger could set it")]
     TimestampUnsigned,
-    /// A timestamp is signed, and the scheme does not say where it is.
+    /// A timestamp is signed, but the scheme does not say where it is.
     #[error("`{{timestamp}}` is signed, but nothing says where it stands")]
     NoTimestamp,
-    /// There is an identifier, and it is not signed.
+    /// The identifier is not signed.
     #[error("the identifier is not signed, so that it says nothing")]
     IdUnsigned,
-    /// An identifier is signed, and the scheme does not say where it is.
+    /// An identifier is signed, but the scheme does not say where it is.
     #[error("`{{id}}` is signed, but nothing says where it stands")]
     NoId,
-    /// The algorithm is a shared token, which signs nothing, and something is to be signed.
+    /// The algorithm is a shared token. A token signs nothing, but the scheme has a signed text.
     #[error("a shared token signs nothing")]
     TokenSignsNothing,
-    /// The timestamp has a key in the signature field, and there are several signature fields.
+    /// The timestamp is under a name in the signature field, but there are several signature fields.
     #[error("where there are several signature fields, the timestamp cannot be in them")]
     KeyInSeveral,
     /// The HMAC in the answer to a challenge could be the signature of an event.

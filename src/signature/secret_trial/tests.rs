@@ -1,4 +1,5 @@
-//! Tests of trials: with any budget the same secret is found, and no step exceeds its budget by more than its bound.
+//! Tests of trials: every budget finds the same secret, and no step exceeds its budget by more than its
+//! bound.
 
 use std::time::SystemTime;
 
@@ -15,7 +16,7 @@ use crate::signature::{Check, Context, Stepped, Verifier};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-/// Schemes for every way in which content is signed.
+/// One scheme for each way of signing content.
 const SCHEMES: [&str; 7] = ["propify", "stripe", "twilio", "twilio-json", "gitlab", "discord", "sendgrid"];
 
 fn context<'c>(fields: &'c Lines, target: &'c str) -> Context<'c, Lines> {
@@ -26,7 +27,7 @@ fn private(algorithm: Algorithm, number: u8) -> Option<PrivateKey> {
     PrivateKey::of_bytes(algorithm, &[number + 1; 32]).ok()
 }
 
-/// A verifier with the secrets of these numbers, which are also their names.
+/// A verifier with these numbered secrets. The number of a secret is also its name.
 fn verifier(scheme: &str, numbers: std::ops::Range<u8>) -> Verifier {
     let scheme = Scheme::preset(scheme).unwrap();
     let secret = |number: u8| {
@@ -37,7 +38,7 @@ fn verifier(scheme: &str, numbers: std::ops::Range<u8>) -> Verifier {
     Verifier::new(scheme.clone(), numbers.map(secret).collect()).unwrap()
 }
 
-/// Content signed with the secret of this number, received whole.
+/// Content that was received whole. It is signed with the secret of this number.
 fn received<'v>(verifier: &'v Verifier, number: u8, signed: &[u8], content: &[u8]) -> Check<'v, ()> {
     let scheme = verifier.scheme();
     let sender = match private(scheme.algorithm, number) {
@@ -59,7 +60,7 @@ fn hashed() -> usize {
     HASHED.get()
 }
 
-/// The name of the secret that is found in steps of this budget.
+/// The name of the secret that is found, in steps of this budget.
 fn found(mut check: Check<'_, ()>, budget: usize) -> Option<String> {
     while check.step(budget) == Stepped::More {}
     check.finish().ok().map(|authentic| authentic.secret().to_string())
@@ -68,7 +69,7 @@ fn found(mut check: Check<'_, ()>, budget: usize) -> Option<String> {
 #[test]
 fn no_step_hashes_more_than_its_budget_however_many_secrets_there_are() {
     const BUDGET: usize = 16 << 10;
-    // A form with long pairs and many pairs. Other schemes take it as plain content.
+    // A form with long pairs and many pairs. Schemes without forms treat it as plain content.
     let pairs: Vec<_> = (0..900).map(|n| format!("n{n}=a%20b+{}", "x".repeat(n))).collect();
     let content = pairs.join("&").into_bytes();
     for scheme in SCHEMES {
