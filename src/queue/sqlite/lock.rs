@@ -28,8 +28,8 @@ pub struct OwnerLock {
 impl OwnerLock {
     /// Becomes the owner of the store at this path.
     ///
+    /// # Errors
     /// [`OpenError::InUse`] if another process owns the store.
-    /// [`OpenError::InUse`] if another owner has it.
     pub fn take(path: &Path) -> Result<Self, OpenError> {
         let failed = |error: io::Error| OpenError::Failed(path.to_owned(), Box::new(error));
         let file = create(&beside(path, ".lock")).map_err(failed)?;
