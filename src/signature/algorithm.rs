@@ -9,13 +9,13 @@ pub enum Algorithm {
     HmacSha384,
     /// HMAC over SHA-512: tags of 64 bytes.
     HmacSha512,
-    /// HMAC over SHA-1: tags of 20 bytes. Collisions of SHA-1 do not break it (RFC 6194, section 2.3).
-    HmacSha1,
     /// HMAC over SHA-1: tags of 20 bytes. Collisions of SHA-1 do not break HMAC (RFC 6194, section 2.3).
-    Ed25519,
+    HmacSha1,
     /// Ed25519 (RFC 8032). Only the sender can sign. The configured secret is the sender's public key.
-    EcdsaP256,
+    Ed25519,
     /// ECDSA over P-256 with SHA-256 (FIPS 186-5), in DER. The configured secret is the sender's public key.
+    EcdsaP256,
+    /// The value of the field is the secret itself. It authenticates the sender, but not the content.
     Token,
 }
 

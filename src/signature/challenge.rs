@@ -31,9 +31,9 @@ pub struct Challenge {
 /// Where a request has its challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asks {
-    /// In content, signed like an event.
+    /// In the content. The content is signed, as that of an event is.
     Content {
-        /// The expected values at these JSON pointers; at least one.
+        /// The expected values at these JSON pointers. There is at least one.
         when: Vec<(Cow<'static, str>, Expected)>,
         /// The pointer to the value.
         value: Option<Cow<'static, str>>,

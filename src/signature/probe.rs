@@ -15,10 +15,10 @@ const CONTENT: &[u8] = b"hookgate=readiness+probe";
 /// Why a verifier fails its probe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It refuses content that was signed with the secret of this name.
+    /// The verifier refuses content that was signed with the secret of this name.
     #[error("a message signed with `{0}` does not verify")]
     RefusesAuthentic(Arc<str>),
-    /// It accepts content that was changed after it was signed with the secret of this name.
+    /// The verifier accepts content that was changed after it was signed with the secret of this name.
     #[error("what is forged verifies under `{0}`")]
     AcceptsForged(Arc<str>),
 }

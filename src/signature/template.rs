@@ -168,7 +168,7 @@ fn spliced(parts: &[Part], follows: Option<&Body>, values: &impl Values) -> Opti
         let start = bytes.len();
         values.append(part, &mut bytes)?;
         let next = parts.get(index.saturating_add(1));
-        // A URL before the content must not end with a bracket. The bracket could also be the first byte of
+        // A URL before the content must not have a bracket. A bracket at its end could also be the first byte of
         // the content, which is most likely JSON.
         if next.is_none()
             && follows.is_some()
