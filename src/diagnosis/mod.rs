@@ -1,11 +1,12 @@
-//! Shell. Diagnosis: a thread that finds the causes of signatures that do not verify, and the old secrets that are still in
-//! use. No request waits for it.
+//! Shell. The diagnosis: a thread that finds out why signatures do not verify, and which old secrets are
+//! still in use. No request waits for it.
 //!
-//! Clients can cause any number of mismatches, so the samples kept of them are bounded in bytes and in number. Diagnosing a
-//! mismatch takes a token, of which each route has a few in a period, and all routes together have few more. Without a token,
-//! nothing is copied or kept. The work for one sample is bounded in bytes and in time.
+//! Clients can cause any number of mismatches, so the kept samples are bounded in bytes and in number. A
+//! diagnosis costs a token. Each route has a few tokens in a period, and all routes together have only a few
+//! more. Without a token, nothing is copied or kept. The work for one sample is bounded in bytes and in time.
 //!
-//! The end of the process does not wait for the diagnosis: the current sample is given up, and the backlog is dropped.
+//! The end of the process does not wait for the diagnosis: the current sample is given up, and the backlog is
+//! dropped.
 
 pub mod causes;
 pub mod rate_limit;
@@ -32,10 +33,11 @@ use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::telemetry::identity::TraceId;
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
 
-/// The longest diagnosis of one sample. Guards against a slow or busy processor: [`sample::MOST_WORK`] takes a fifth of it.
+/// The longest time for one sample. Guards against a slow or busy processor: usually [`sample::MOST_WORK`]
+/// takes a fifth of it.
 const LONGEST: Duration = Duration::from_millis(250);
 
-/// How often, at least, the thread checks whether the next warning is due: a reload may change that time.
+/// The longest time between two checks of whether a warning is due. A reload may change when it is due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// The running diagnosis thread.
@@ -46,7 +48,7 @@ pub struct Diagnosis {
     thread: Option<Background>,
 }
 
-/// Starts the thread, which diagnoses the samples of `backlog`.
+/// Starts the thread. It diagnoses the samples of `backlog`.
 ///
 /// # Errors
 /// [`StartError::Thread`]
@@ -76,7 +78,7 @@ fn worker(control: &Arc<Control>, ends: &Arc<AtomicBool>) -> Thread {
     }
 }
 
-/// Ends the thread with the server, whatever its backlog.
+/// Ends the thread when the server ends, even if the backlog has samples.
 impl Drop for Diagnosis {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
@@ -87,12 +89,12 @@ impl Drop for Diagnosis {
 }
 
 struct Thread {
-    /// Set to end the thread.
+    /// Tells the thread to end.
     ends: Arc<AtomicBool>,
     control: Arc<Control>,
     tally: Tally,
     rotation: Rotation,
-    /// When the secrets in use were last checked.
+    /// When the thread last checked for old secrets in use.
     looked: Instant,
 }
 
@@ -120,7 +122,7 @@ impl Thread {
         }
     }
 
-    /// Warns of old secrets that are in use, if the warning is due. Returns the time until the next one.
+    /// Warns of old secrets that are in use, if the warning is due. Returns the time until the next check.
     fn look(&mut self, now: Instant) -> Duration {
         let generation = self.control.generation();
         let every = generation.old_secret_warning;
@@ -143,7 +145,7 @@ impl Thread {
     }
 }
 
-/// Logs the cause. A client can trigger this, so the level is `info` at most.
+/// Logs the cause. The level is `info` at most, because a client can cause the line.
 fn tell(sample: &Sample, found: &Result<Option<Cause>, GivenUp>) {
     let (request_id, trace_id, reason) = (
         sample.request_id(),
@@ -176,7 +178,7 @@ mod tests {
     use crate::signature::{Context, Fields};
     use crate::telemetry::record::{Record, RequestId};
 
-    /// Fields that must not be read.
+    /// Fields that a test forbids to read.
     struct Untouchable;
 
     impl Fields for Untouchable {

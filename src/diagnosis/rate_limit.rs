@@ -1,9 +1,9 @@
-//! Pure. Allowance: how often something may be done within a period of time.
+//! Pure. An allowance: how often an action is allowed within a period of time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// A number of tokens for each period. A period begins with the first token that is taken after the last period.
+/// A number of tokens for each period. A period begins when the first token after the last period is taken.
 #[derive(Debug)]
 pub struct Allowance {
     tokens: u32,
@@ -18,7 +18,7 @@ struct Period {
 }
 
 impl Allowance {
-    /// An allowance of this many tokens in each `period`.
+    /// An allowance of `tokens` tokens in each `period`.
     #[must_use]
     pub fn of(tokens: u32, period: Duration) -> Self {
         let current = Mutex::new(Period { begun: SystemTime::UNIX_EPOCH, taken: 0 });
@@ -32,7 +32,7 @@ impl Allowance {
         current.taken >= self.tokens && !self.is_over(&current, now)
     }
 
-    /// Takes a token; `false` if none is left.
+    /// Takes a token. Returns `false` if none is left.
     #[must_use]
     pub fn take(&self, now: SystemTime) -> bool {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +44,8 @@ impl Allowance {
         is_left
     }
 
-    /// A clock that was set back ends the period: otherwise no token would be left for as long as it was set back.
+    /// Whether the period has ended. A clock that was set back ends it: otherwise the period would last
+    /// longer by that time.
     fn is_over(&self, current: &Period, now: SystemTime) -> bool {
         now.duration_since(current.begun).map_or(true, |age| age >= self.period)
     }

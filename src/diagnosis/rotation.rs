@@ -1,4 +1,5 @@
-//! Pure. Old secrets that are still in use, by the number of events that each has verified since the last check.
+//! Pure. Finds old secrets that are still in use, by how many events each secret has verified since the last
+//! check.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,39 +13,39 @@ use crate::telemetry::metric::Sum;
 /// The counts of verified events at the last check.
 #[derive(Debug, Default)]
 pub struct Rotation {
-    /// By route path and secret name.
+    /// By the route's path and the secret's name.
     seen: BTreeMap<(Arc<str>, Arc<str>), u64>,
 }
 
 /// An old secret that has verified events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldSecret {
-    /// The `secret` label of its metrics.
+    /// The `secret` label in the metrics.
     pub label: String,
-    /// The routes where it verified events.
+    /// The routes where the secret verified events.
     pub routes: Vec<Arc<str>>,
     /// The number of events since the last check.
     pub events: u64,
-    /// Why it is old.
+    /// Why the secret is old.
     pub age: Age,
 }
 
 /// Why a secret is old.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// It is listed after the secret with this name, which has verified events too.
+    /// The secret is listed after the secret with this name. That secret has verified events too.
     Beside(Arc<str>),
-    /// It is listed after the secret with this name, which has verified none.
+    /// The secret is listed after the secret with this name. That secret has verified no event.
     Instead(Arc<str>),
-    /// It is valid until this moment (`not_after`).
+    /// The secret is valid until this time (`not_after`).
     Ending(SystemTime),
-    /// It was valid until this moment.
+    /// The secret was valid until this time.
     Ended(SystemTime),
 }
 
 impl Rotation {
-    /// The old secrets that have verified events since the last check: those listed after the first valid one, and those with a
-    /// `not_after`.
+    /// The old secrets that have verified events since the last check. A secret is old if it is listed after
+    /// the first valid secret, or if it has a `not_after`.
     pub fn look(&mut self, labels: &Labels, sum: &Sum, now: SystemTime) -> Vec<OldSecret> {
         let mut fresh: BTreeMap<(Arc<str>, Arc<str>), u64> = BTreeMap::new();
         for (path, route) in &sum.routes {
@@ -87,7 +88,7 @@ impl Rotation {
 }
 
 impl OldSecret {
-    /// What the operator should do about it.
+    /// What the operator should do about the old secret.
     #[must_use]
     pub fn advice(&self) -> String {
         let label = &self.label;

@@ -1,4 +1,4 @@
-//! Pure. Sample: what is kept of a request that did not verify, to find the cause.
+//! Pure. A sample: the parts of a request that did not verify, kept to find the cause.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,23 +13,24 @@ use crate::signature::{Context, Fields, Verifier};
 use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::record::{Record, RequestId, RouteLabel};
 
-/// Longer content is not diagnosed: it would be kept, and hashed some thirty times for each secret.
+/// The longest content that is diagnosed. A sample keeps its content, and hashes it some thirty times for
+/// each secret.
 pub const LONGEST_CONTENT: usize = 256 << 10;
 
-/// Requests with more bytes of target and of fields that any scheme signs are not diagnosed.
+/// The most bytes of the target and of the fields that any scheme signs. A longer request is not diagnosed.
 pub const LONGEST_HEAD: usize = 16 << 10;
 
-/// Bytes that are read, written or hashed for one sample, whatever its content and the number of secrets. With one secret and
-/// the longest content, the worst case takes a third of it.
+/// The most bytes that are read, written or hashed for one sample, with any content and any number of
+/// secrets. With one secret and the longest content, the worst case takes a third of this work.
 pub const MOST_WORK: usize = 64 << 20;
 
-/// The period for which a route has its tokens.
+/// The period in which a route has its tokens.
 pub const ROUTE_PERIOD: Duration = Duration::from_secs(40);
 
-/// The most other signatures that are tried.
+/// How many verifiers of other routes are tried, at most.
 const MOST_OTHERS: usize = 64;
 
-/// The signatures of a configuration, by route.
+/// The signature settings of a configuration, by route.
 #[derive(Debug)]
 pub struct RouteContexts {
     routes: Vec<Entry>,
@@ -46,7 +47,7 @@ struct Entry {
 }
 
 impl RouteContexts {
-    /// The contexts of a configuration, with an allowance of `tokens` in each [`ROUTE_PERIOD`] for each route.
+    /// The contexts of a configuration. Each route has an allowance of `tokens` in each [`ROUTE_PERIOD`].
     #[must_use]
     pub fn of(config: &Config, tokens: u32) -> Self {
         let routes = config.routes.iter().map(|route| Entry {
@@ -69,7 +70,7 @@ impl RouteContexts {
     }
 }
 
-/// A request's copy, reduced to what may be signed in it.
+/// A copy of a request, reduced to the parts that a scheme may sign.
 pub struct Sample {
     /// The route's number.
     route: usize,
@@ -79,7 +80,7 @@ pub struct Sample {
     given_id: Option<GivenId>,
     /// The trace id that the request carries.
     pub(crate) trace_id: Option<TraceId>,
-    /// Why the request was refused, or would have been.
+    /// Why the request was refused, or would be refused outside observe mode.
     pub(crate) reason: Option<Reason>,
     method: String,
     target: Vec<u8>,
@@ -89,7 +90,7 @@ pub struct Sample {
     contexts: Arc<RouteContexts>,
 }
 
-/// Shows neither content nor fields.
+/// Prints neither content nor fields.
 impl fmt::Debug for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sample").field("id", &self.id).field("label", &self.label).finish_non_exhaustive()
@@ -97,8 +98,8 @@ impl fmt::Debug for Sample {
 }
 
 impl Sample {
-    /// Copies the relevant parts of a request on the route with this number. `content` is `None` if the request was refused
-    /// before any was read. Returns `None` if the request is too long.
+    /// Copies the relevant parts of a request on the route with this number. `content` is `None` if the
+    /// request was refused before its content was read. Returns `None` if the request is too long.
     #[must_use]
     pub fn of<F: Fields>(
         contexts: &Arc<RouteContexts>,
@@ -133,8 +134,8 @@ impl Sample {
         })
     }
 
-    /// The cause, if a known mistake explains the mismatch. Gives up after [`MOST_WORK`], or when `goes_on`, which is called
-    /// often, returns `false`.
+    /// The cause, if a known mistake explains the mismatch. Gives up after [`MOST_WORK`], or when `goes_on`
+    /// returns `false`. `goes_on` is called often.
     ///
     /// # Errors
     /// [`GivenUp`]
@@ -161,7 +162,7 @@ impl Sample {
         likely_cause(&entry.verifier, &context, self.content.as_deref(), others, &mut work)
     }
 
-    /// The request id in the log.
+    /// The request's id, as the log shows it.
     #[must_use]
     pub fn request_id(&self) -> String {
         match &self.given_id {
@@ -171,7 +172,7 @@ impl Sample {
     }
 }
 
-/// The fields that were kept.
+/// The fields that the sample keeps.
 struct Kept(Vec<(String, Vec<u8>)>);
 
 impl Fields for Kept {

@@ -1,6 +1,6 @@
-//! Pure. Submitter: hands samples of mismatches to the diagnosis.
+//! Pure. The submitter: hands samples of mismatches to the diagnosis.
 //!
-//! The gateway holds this half. It never waits, and without a token it reads nothing.
+//! The gateway holds the submitter. Submitting never waits, and reads nothing if no token is left.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,21 +12,20 @@ use crate::gateway::reason::Reason;
 use crate::signature::{Context, Fields};
 use crate::telemetry::record::Record;
 
-/// Diagnoses of one route in each [`ROUTE_PERIOD`](crate::diagnosis::sample::ROUTE_PERIOD).
+/// How many diagnoses one route gets in each [`ROUTE_PERIOD`](crate::diagnosis::sample::ROUTE_PERIOD).
 pub const ROUTE_TOKENS: u32 = 4;
 
-/// The period for which all routes together have their tokens.
+/// The period in which all routes together have their tokens.
 pub const TOTAL_PERIOD: Duration = Duration::from_secs(15);
 
-/// Diagnoses of all routes together in each [`TOTAL_PERIOD`]. It also bounds the memory of samples: this many times
-/// [`sample::LONGEST_CONTENT`](crate::diagnosis::sample::LONGEST_CONTENT) and [`sample::LONGEST_HEAD`](crate::diagnosis::sample::LONGEST_HEAD), some
-/// 2 MiB.
+/// How many diagnoses all routes together get in each [`TOTAL_PERIOD`]. This also bounds the memory of samples, at
+/// some 2 MiB: this many times [`LONGEST_CONTENT`] plus [`LONGEST_HEAD`](crate::diagnosis::sample::LONGEST_HEAD).
 pub const TOTAL_TOKENS: u32 = 8;
 
-/// The capacity of the backlog: a sample for each token of a period. A sample that does not fit is dropped.
+/// The capacity of the backlog: one sample for each token of a period. A sample that does not fit is dropped.
 pub(crate) const WAITING: usize = 8;
 
-/// Submits samples, from any thread.
+/// Submits samples. Any thread may use it.
 #[derive(Clone, Debug)]
 pub struct Submitter {
     pub(crate) orders: SyncSender<Order>,
@@ -40,11 +39,11 @@ pub struct Backlog(pub(crate) Receiver<Order>);
 #[derive(Debug)]
 pub(crate) enum Order {
     Sample(Box<Sample>),
-    /// Wakes the thread so that it ends.
+    /// Wakes the thread, which then ends.
     End,
 }
 
-/// A submitter and its backlog.
+/// Makes a submitter and its backlog.
 #[must_use]
 pub fn channel() -> (Submitter, Backlog) {
     let (orders, backlog) = sync_channel(WAITING);
@@ -66,7 +65,7 @@ impl RouteSubmitter {
         Self { submitter: submitter.clone(), contexts: Arc::clone(contexts), route }
     }
 
-    /// Submits a sample of a request if a token is left. Never waits.
+    /// Submits a sample of a request, if a token is left. Never waits.
     pub fn open<F: Fields>(
         &self,
         record: &Record,
@@ -76,7 +75,7 @@ impl RouteSubmitter {
     ) {
         let (now, of_all) = (context.now, &self.submitter.allowance);
         let Some(of_route) = self.contexts.allowance(self.route) else { return };
-        // Content that is too long takes no token.
+        // A request with too long content costs no token.
         if content.is_some_and(|content| content.len() > LONGEST_CONTENT)
             || of_all.is_spent(now)
             || !of_route.take(now)

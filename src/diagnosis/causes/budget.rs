@@ -1,19 +1,20 @@
-//! Pure. The bound on a diagnosis: its work and its time. Guards against requests that are expensive to diagnose.
+//! Pure. The bound on the work and the time of a diagnosis. Guards against requests that are expensive to
+//! diagnose.
 
-/// The work that may still be done, in bytes that are read, written or hashed.
+/// The work that is still allowed, in bytes that are read, written or hashed.
 pub struct Work<'w> {
     left: usize,
     done: usize,
     goes_on: &'w mut dyn FnMut() -> bool,
 }
 
-/// The diagnosis takes more than its bound.
+/// The error for a diagnosis that takes more than its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GivenUp;
 
 impl<'w> Work<'w> {
-    /// Permits at most `most` bytes, while `goes_on` returns true. It is called often: at least every few hundred KiB of
-    /// hashing.
+    /// Allows at most `most` bytes, and only while `goes_on` returns true. `goes_on` is called often: at
+    /// least once for every few hundred KiB of hashing.
     pub fn new(most: usize, goes_on: &'w mut dyn FnMut() -> bool) -> Self {
         Self { left: most, done: 0, goes_on }
     }
@@ -21,7 +22,7 @@ impl<'w> Work<'w> {
     /// Counts work that has been done.
     ///
     /// # Errors
-    /// [`GivenUp`] if no more is permitted.
+    /// [`GivenUp`] if no more work is allowed.
     pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), GivenUp> {
         self.done = self.done.saturating_add(bytes);
         let left = self.left.checked_sub(bytes).filter(|_| (self.goes_on)());

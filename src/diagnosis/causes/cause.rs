@@ -1,7 +1,7 @@
 //! Pure. The causes of a mismatch, as data, and their descriptions.
 //!
-//! The gateway's log and `hookgate verify` print the same words. None has a byte of a key, of content or of a signature:
-//! only names from the configuration and from schemes, and numbers.
+//! The gateway's log and `hookgate verify` print the same texts. No text has a byte of a key, of content or
+//! of a signature. A text has only numbers, and names from the configuration and from schemes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,38 +14,38 @@ use crate::signature::window::Unit;
 /// The likely cause of a mismatch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
-    /// The tag is right, its notation is not.
+    /// The tag is right, but its notation is not.
     #[error("the tag is right, but {0}")]
     Notation(NotationError),
-    /// The notation is not the scheme's. Without the content it is unknown whether the tag is right.
+    /// The notation is not the scheme's. There is no content, so it is unknown whether the tag is right.
     #[error("{0}; whether it is right was not looked at")]
     Form(NotationError),
-    /// The field with this name occurs more than once, or is a list, with equal values.
+    /// The field with this name occurs more than once or is a list. All its values are equal.
     #[error("the field `{0}` came more than once, each time with the same value")]
     Doubled(String),
-    /// The signature of the route's scheme is missing, and that of another scheme is there.
+    /// The signature of the route's scheme is missing, but the request has the signature of another scheme.
     #[error("there is no field `{missing}`, but there is `{found}`, as the scheme {scheme} signs")]
     OtherScheme {
         /// The missing field.
         missing: String,
-        /// The field that is there instead.
+        /// The field that the request has instead.
         found: String,
         /// The other scheme.
         scheme: String,
-        /// The path of a route with the other scheme, if there is one.
+        /// The path of a route with the other scheme, if a route has it.
         path: Option<String>,
     },
     /// The signed time is outside its window.
     #[error("the signed time is {} {side}, where {} {} allowed: a clock is wrong, or the event came late or again", Span(*.off), Span(*.allowed), Span(*.allowed).verb())]
     SignedTime {
-        /// The difference from now.
+        /// How far the signed time is from the present.
         off: Duration,
-        /// The direction of the difference.
+        /// Whether the signed time is in the past or in the future.
         side: Side,
-        /// The permitted difference in this direction.
+        /// How far the signed time may be in this direction.
         allowed: Duration,
     },
-    /// The signed time is in this unit, which is not the scheme's.
+    /// The signed time is in this unit, but the scheme uses another one.
     #[error("the signed time is {}, which is not how this scheme writes it", written_as(*.0))]
     TimeUnit(Unit),
     /// The signature was made with this secret, which has expired.
@@ -54,12 +54,12 @@ pub enum Cause {
     /// The signature was made with the secret of another route.
     #[error("it was made with the secret `{secret}` of another route, {path}")]
     OtherRoute {
-        /// The path of that route.
+        /// The path of the other route.
         path: String,
-        /// The name of its secret.
+        /// The name of the other route's secret.
         secret: Arc<str>,
     },
-    /// The content was changed between sender and gateway.
+    /// The content was changed between the sender and the gateway.
     #[error("{0}")]
     Content(ContentChange),
     /// The configured secret differs from the sender's.
@@ -67,18 +67,18 @@ pub enum Cause {
     Key {
         /// The name of the secret.
         secret: Arc<str>,
-        /// The difference.
+        /// How the configured secret differs from the sender's.
         change: KeyChange,
     },
 }
 
-/// The direction in which a moment differs from now.
+/// The direction in which a time differs from the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Side {
-    /// Before now.
+    /// Before the present.
     #[error("ago")]
     Past,
-    /// After now.
+    /// After the present.
     #[error("ahead")]
     Future,
 }
@@ -86,19 +86,19 @@ pub enum Side {
 /// How a signature field's value differs from its scheme's form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotationError {
-    /// It is empty.
+    /// The value is empty.
     #[error("the signature is empty")]
     Empty,
-    /// It is a list.
+    /// The value is a list.
     #[error("the signature is a list, where one is allowed")]
     List,
-    /// It has white space or quotation marks around it.
+    /// The value has white space or quotation marks around it.
     #[error("there is white space or a quotation mark around the signature")]
     Wrapped,
     /// The scheme's prefix is missing.
     #[error("the signature lacks its prefix `{0}`")]
     PrefixMissing(String),
-    /// It has a prefix that is not the scheme's.
+    /// The value has a prefix that is not the scheme's.
     #[error("the signature has the prefix `{0}`, which this scheme does not write")]
     OtherPrefix(String),
     /// The tag is in base64, not in hexadecimal.
@@ -107,27 +107,27 @@ pub enum NotationError {
     /// The tag is in hexadecimal, not in base64.
     #[error("the signature is in hexadecimal, where this scheme writes base64")]
     Hexadecimal,
-    /// The tag has the first number of hexadecimal digits, and must have the second.
+    /// The tag has the first number of hexadecimal digits, but it must have the second number.
     #[error("the signature has {0} hexadecimal digits instead of {1}{hash}", hash = as_many_as(*.0))]
     Length(usize, usize),
-    /// The tag is base64 of the first number of bytes, and must have the second.
+    /// The tag is base64 of the first number of bytes, but it must have the second number.
     #[error("the signature is base64 of {0} bytes, where this scheme writes {1}")]
     Bytes(usize, usize),
-    /// It is not a list of the scheme's form.
+    /// The value is not a list of the scheme's form.
     #[error("the signature is not a list of the form that this scheme writes")]
     NotList,
-    /// The tag is not in this encoding, for none of the reasons above.
+    /// The tag is not in this encoding. None of the reasons above explains it.
     #[error("the signature is not {}", name_of(*.0))]
     NotEncoded(Encoding),
 }
 
-/// How the content differs from what was signed.
+/// How the content differs from the signed content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContentChange {
-    /// A newline was added at its end.
+    /// A newline was added at the end.
     #[error("the body ends in a newline that was not signed; without it, it verifies")]
     NewlineAdded,
-    /// A newline at its end was removed.
+    /// A newline at the end was removed.
     #[error("the body was signed with a newline at its end, which is gone")]
     NewlineLost,
     /// LF was changed to CR LF.
@@ -136,17 +136,17 @@ pub enum ContentChange {
     /// CR LF was changed to LF.
     #[error("the body has LF line ends; with CR LF, it verifies")]
     LfForCrlf,
-    /// A byte order mark was added before it.
+    /// A byte order mark was added at the beginning.
     #[error("the body begins with a byte order mark that was not signed")]
     ByteOrderMark,
     /// The JSON was serialized again, with other white space or other escapes.
     #[error("the body was parsed and written again; with other white space or escapes, it verifies")]
     Reserialized,
-    /// It was compressed after it was signed.
+    /// The content was compressed after it was signed.
     #[error("the body is compressed, and was signed as it is without; decompressed, it verifies")]
     Compressed,
-    /// It was decompressed after it was signed, although its fields say that it is compressed. The signed bytes cannot be
-    /// restored.
+    /// The content was decompressed after it was signed, but its fields still say that it is compressed. The
+    /// signed bytes cannot be restored.
     #[error(
         "the body is not compressed, though its `content-encoding` says so: it was decompressed on its way"
     )]
@@ -156,18 +156,18 @@ pub enum ContentChange {
 /// How the configured secret differs from the sender's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyChange {
-    /// It has white space around it that is not part of it.
+    /// The secret has white space around it that does not belong to it.
     Untrimmed,
-    /// It has quotation marks around it that are not part of it.
+    /// The secret has quotation marks around it that do not belong to it.
     Quoted,
-    /// It lacks the newline at the end of the sender's secret.
+    /// The sender's secret ends with a newline that is missing here.
     NewlineLost,
-    /// It should be decoded with this encoding.
+    /// The secret must be decoded with this encoding.
     Encoding(SecretEncoding),
 }
 
 impl KeyChange {
-    /// The description, for the secret of this name.
+    /// The description of the change, for the secret with this name.
     fn of_secret(self, secret: &str) -> String {
         match self {
             Self::Untrimmed => {
@@ -194,7 +194,7 @@ fn written_as(unit: Unit) -> &'static str {
     }
 }
 
-/// The hash that has this many hexadecimal digits.
+/// The hash function whose result has this many hexadecimal digits, as a text.
 fn as_many_as(digits: usize) -> &'static str {
     match digits {
         40 => " (as many as a SHA-1 has)",

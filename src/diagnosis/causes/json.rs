@@ -1,17 +1,20 @@
-//! Pure. The spellings of a JSON text: the same tokens in the same order, with other white space and other escapes.
+//! Pure. The spellings of a JSON text: the same tokens in the same order, with other white space and other
+//! escapes.
 //!
-//! Only strings, and the bytes between them, are parsed; content that is no JSON gives a text that does not verify. The
-//! content is read once for each spelling, from beginning to end.
+//! Only strings and the bytes between them are parsed. Content that is not JSON results in a text that does
+//! not verify. Each spelling reads the content once, from beginning to end.
 
 /// The content in another spelling.
 pub(crate) struct Spelling {
-    /// The text; `None` if the content cannot be spelled this way. At most [`GROWTH`] times as long, and a little.
+    /// The text. `None` if the content cannot be spelled in this way. The text is at most a little longer
+    /// than [`GROWTH`] times the content.
     pub(crate) text: Option<Vec<u8>>,
-    /// The bytes of content that were visited.
+    /// How many bytes of content were visited.
     pub(crate) visited: usize,
 }
 
-/// The content as widespread libraries write JSON, if it could be an object or an array. Each spelling is made on demand.
+/// The content as common libraries write JSON. Empty unless the content may be an object or an array. Each
+/// spelling is made when the caller asks for it.
 pub(crate) fn spellings(content: &[u8]) -> impl Iterator<Item = Spelling> {
     let is_json = matches!(content.trim_ascii_start().first(), Some(b'{' | b'['));
     let styles = STYLES.iter().filter(move |_| is_json);
@@ -28,23 +31,23 @@ pub(crate) const MOST: usize = STYLES.len();
 
 #[derive(Clone, Copy)]
 enum Space {
-    /// None.
+    /// No white space.
     Nothing,
-    /// One space behind each `:` and `,`, as Python writes it.
+    /// One space after each `:` and `,`, as Python writes it.
     Single,
-    /// Each value on its own line, indented by this many spaces a level.
+    /// Each value on its own line. Each level is indented by this many spaces.
     Lines(usize),
 }
 
 #[derive(Clone, Copy)]
 enum Escapes {
-    /// As received.
+    /// The escapes of the content.
     Kept,
-    /// Only where JSON requires them, as JavaScript, Go and Ruby write it.
+    /// Escapes only where JSON requires them, as JavaScript, Go and Ruby write them.
     Few,
-    /// For all characters outside ASCII, as Python writes it.
+    /// Escapes for all characters outside ASCII, as Python writes them.
     Ascii,
-    /// For those and for slashes, as PHP writes it.
+    /// Escapes for all characters outside ASCII and for slashes, as PHP writes them.
     AsciiAndSlash,
 }
 
@@ -59,10 +62,11 @@ const STYLES: [(Space, Escapes); 8] = [
     (Space::Lines(4), Escapes::Kept),
 ];
 
-/// The longest result, as a multiple of the content. Guards against deep nesting, which indentation multiplies.
+/// The longest result, as a multiple of the content. Guards against deep nesting: every level makes the
+/// indentation longer.
 const GROWTH: usize = 6;
 
-/// The rest of the content, and the number of visited bytes.
+/// The rest of the content, and how many bytes were visited.
 struct Reader<'c> {
     rest: &'c [u8],
     visited: usize,
@@ -80,7 +84,7 @@ impl<'c> Reader<'c> {
         Some(*byte)
     }
 
-    /// Takes a string, up to and including its quotation mark.
+    /// Reads a string, with its closing quotation mark.
     fn string(&mut self) -> Option<&'c [u8]> {
         let mut escaped = false;
         let end = self.rest.iter().position(|byte| {
@@ -99,7 +103,7 @@ fn spell(reader: &mut Reader<'_>, space: Space, escapes: Escapes) -> Option<Vec<
     let most = reader.rest.len().saturating_mul(GROWTH).saturating_add(64);
     let mut out = Vec::with_capacity(reader.rest.len().saturating_mul(2));
     let mut depth: usize = 0;
-    // Whether a bracket was just opened, and is still empty.
+    // Whether a bracket was opened and nothing has followed it yet.
     let mut is_empty = false;
     while let Some(byte) = reader.next() {
         if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
@@ -144,7 +148,7 @@ fn spell(reader: &mut Reader<'_>, space: Space, escapes: Escapes) -> Option<Vec<
     Some(out)
 }
 
-/// Begins a new line, if values have their own lines.
+/// Begins a new line, if each value has its own line.
 fn line(out: &mut Vec<u8>, space: Space, depth: usize, most: usize) {
     if let Space::Lines(width) = space {
         out.push(b'\n');
@@ -153,7 +157,7 @@ fn line(out: &mut Vec<u8>, space: Space, depth: usize, most: usize) {
     }
 }
 
-/// Appends a string with other escapes. `None` if what is between its quotation marks is no string of JSON.
+/// Appends a string with other escapes. `None` if the text between the quotation marks is not a JSON string.
 fn respell(out: &mut Vec<u8>, inside: &[u8], escapes: Escapes) -> Option<()> {
     let string = [b"\"", inside, b"\""].concat();
     if matches!(escapes, Escapes::Kept) {

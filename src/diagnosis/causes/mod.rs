@@ -1,8 +1,9 @@
-//! Pure. The diagnosis of a mismatch: the likely cause, in words that an operator can act on.
+//! Pure. The diagnosis of a mismatch: finds the likely cause, and describes it so that an operator can act.
 //!
-//! None of it may reach the sender; it is for the operator's terminal and log. The work is linear in the content: a small,
-//! fixed number of passes for each of the verifier's secrets, and one pass for each other secret. All work is counted, and
-//! the diagnosis is given up when it is too much ([`Work`]).
+//! The result may never reach the sender. It is for the operator's terminal and log. The work is linear in
+//! the content: a small, fixed number of passes for each of the verifier's secrets, and one pass for each
+//! secret of other routes. All work is counted. The diagnosis is given up when the work becomes too much
+//! ([`Work`]).
 
 pub(crate) mod cause;
 mod json;
@@ -24,7 +25,7 @@ use crate::signature::secret_trial::{Trial, Tried};
 use crate::signature::window::Unit;
 use crate::signature::{ClaimError, Context, Fields, Verifier, claim};
 
-/// The name of the secret that the content verifies under, if any.
+/// The name of the secret that verifies the content, if one does.
 #[must_use]
 pub fn verified_by<F: Fields>(
     verifier: &Verifier,
@@ -36,7 +37,8 @@ pub fn verified_by<F: Fields>(
     verified(verifier, context, content, context.now, &mut work).ok().flatten()
 }
 
-/// As [`verified_by`], with a bound on the work, and with the secrets that are valid at this moment.
+/// Finds the secret as [`verified_by`] does. The work is bounded, and only secrets that are valid at `now`
+/// are tried.
 fn verified<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -58,9 +60,9 @@ fn verified<F: Fields>(
     }
 }
 
-/// The likely cause of a request that does not verify, if one of the known changes explains it. `content` is `None` if the
-/// request was refused before its content was read; then only the fields are examined. `others` are the verifiers of other
-/// routes, each with its path.
+/// The likely cause of a request that does not verify, if one of the known changes explains it. `content` is
+/// `None` if the request was refused before its content was read; then only the fields are examined. `others`
+/// are the verifiers of other routes, each with the path of its route.
 ///
 /// # Errors
 /// [`GivenUp`] if the diagnosis takes more than `work`.
@@ -82,7 +84,7 @@ pub fn likely_cause<'o, F: Fields>(
     }
 }
 
-/// The cause for a well-formed claim: the secret or the content is wrong.
+/// The cause for a well-formed claim: either the secret or the content is wrong.
 fn of_content<'o, F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -90,7 +92,7 @@ fn of_content<'o, F: Fields>(
     others: impl IntoIterator<Item = (&'o str, &'o Verifier)>,
     work: &mut Work<'_>,
 ) -> Result<Option<Cause>, GivenUp> {
-    // Before the `not_after` of every secret.
+    // At this time, no secret's `not_after` has passed.
     if verifier.keys.iter().any(|key| !key.counts(context.now))
         && let Some(secret) = verified(verifier, context, content, SystemTime::UNIX_EPOCH, work)?
     {
@@ -118,8 +120,8 @@ fn of_content<'o, F: Fields>(
     Ok(decompressed.then_some(Cause::Content(ContentChange::Decompressed)))
 }
 
-/// The cause for a request without a signature: it may have that of another scheme. Schemes with tokens are skipped,
-/// because their field can be any field that clients send.
+/// The cause for a request without a signature: the request may have the signature of another scheme. Schemes
+/// with tokens are skipped, because their field can be any field that clients send.
 fn other_scheme<'o>(
     scheme: &Scheme,
     fields: &impl Fields,
@@ -153,8 +155,8 @@ fn other_scheme<'o>(
     Ok(None)
 }
 
-/// The cause for a signature, time or identifier that occurs several times: it may be one that was doubled in transit. If
-/// there is content, that one must be right.
+/// The cause for a signature, time or identifier that occurs several times: a field line may have been
+/// doubled in transit. If there is content, the request must verify with one of the equal values.
 fn doubled<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -174,7 +176,7 @@ fn doubled<F: Fields>(
     Ok(is_right.then(|| Cause::Doubled(name.to_owned())))
 }
 
-/// Whether the content verifies; if there is none, it is assumed to.
+/// Whether the content verifies. Missing content counts as content that verifies.
 fn right<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -187,8 +189,9 @@ fn right<F: Fields>(
     }
 }
 
-/// The cause for a signed time outside its window: its distance, or its unit. If there is content, the signature must be
-/// right apart from the time: the time of a forged event explains nothing.
+/// The cause for a signed time outside its window: the distance of the time, or its unit. If there is
+/// content, the signature must be right apart from the time, because the time of a forged event explains
+/// nothing.
 fn signed_time<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -210,7 +213,7 @@ fn signed_time<F: Fields>(
     }))
 }
 
-/// The unit, other than the scheme's, in which the signed time makes sense.
+/// The unit in which the signed time makes sense, if it is not the scheme's unit.
 fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Unit> {
     let window = scheme.timestamp.as_ref()?;
     let text = claim::time_text(scheme, context.fields)?;
@@ -218,7 +221,8 @@ fn time_unit<F: Fields>(scheme: &Scheme, context: &Context<'_, F>) -> Option<Uni
     others.into_iter().find(|unit| unit.read(text).is_some_and(|moment| window.admits(moment, context.now)))
 }
 
-/// The cause for a signature that is not of the scheme's form: its actual form. If there is content, its tag must be right.
+/// The cause for a signature without the scheme's form: the form that it has. If there is content, the tag
+/// must be right.
 fn malformed<F: Fields>(
     verifier: &Verifier,
     context: &Context<'_, F>,
@@ -233,7 +237,7 @@ fn malformed<F: Fields>(
     let rewritten = rewritten(scheme, value);
     let Some(content) = content else {
         let misread = misread(scheme, value);
-        // A value that is no tag in any notation is noise, or a guess.
+        // A value that is no tag in any notation is noise or a guess.
         let telling = rewritten.is_some()
             || matches!(
                 misread,
@@ -247,7 +251,7 @@ fn malformed<F: Fields>(
     Ok(is_right.then(|| Cause::Notation(misread(scheme, value))))
 }
 
-/// The same request with other fields.
+/// The same context with other fields.
 fn with<'c, F, G>(context: &Context<'c, F>, fields: &'c G) -> Context<'c, G> {
     let Context { method, target, origin, now, .. } = *context;
     Context { method, target, origin, fields, now }
@@ -268,10 +272,10 @@ impl<F: Fields> Fields for Replaced<'_, F> {
     }
 }
 
-/// The most values of a field that are compared. Guards against fields that consist of commas.
+/// The most values of a field that are compared. Guards against fields that have only commas.
 const MOST_VALUES: usize = 64;
 
-/// The bytes that are hashed between two checks whether to go on.
+/// How many bytes are hashed between two checks of whether to go on.
 const PIECE: usize = 64 * 1024;
 
 /// The work of reading a claim, in bytes.

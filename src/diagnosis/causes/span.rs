@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A time span in a readable unit, capped at a length beyond which it does not matter.
+/// A time span in a readable unit. A very long span is shown only as longer than a limit.
 pub struct Span(pub Duration);
 
 impl Span {
@@ -16,7 +16,7 @@ impl Span {
         }
     }
 
-    /// The verb behind it: `1 second is`, `2 seconds are`.
+    /// The verb after the span: `1 second is`, `2 seconds are`.
     pub(crate) fn verb(&self) -> &'static str {
         if self.parts().0 == 1 { "is" } else { "are" }
     }

@@ -1,4 +1,4 @@
-//! Tests of the diagnosis: the right cause is found, and none is invented.
+//! Tests of the diagnosis: it finds the right cause, and never a wrong cause.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -183,8 +183,8 @@ fn every_cause_has_words_a_label_and_advice() {
     }
 }
 
-/// Diagnoses content with a forged signature, within this much work. Gives back the cause, the work that was counted, and
-/// the bytes that were hashed.
+/// Diagnoses content with a forged signature, within this much work. Returns the cause, the counted work, and
+/// the number of hashed bytes.
 fn diagnosed(
     verifier: &Verifier,
     content: &[u8],
@@ -261,7 +261,7 @@ fn the_work_is_bounded_however_many_secrets_there_are() {
     let (found, work, hashed) = diagnosed(&verifier, &content, MOST);
     assert_eq!(found, Err(GivenUp));
     assert!(hashed <= work && work <= MOST + (1 << 20), "{hashed} of {work}");
-    // For ordinary content, the bound is enough.
+    // For ordinary content, the bound leaves enough work.
     let (found, work, _) = diagnosed(&verifier, br#"{"meta":{"object":"leases"}}"#, MOST);
     assert_eq!(found, Ok(None));
     assert!(work > 200 * 10 * 28, "each was tried: {work}");

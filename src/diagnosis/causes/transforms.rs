@@ -1,7 +1,7 @@
-//! Pure. The usual changes to a signature, a body or a secret, undone.
+//! Pure. Undoes the usual changes to a signature, a body or a secret.
 //!
-//! Each function tries a small, fixed number of changes. None reads a key or a computed tag: the caller checks whether a
-//! changed content or key verifies, once for each change.
+//! Each function tries a small, fixed number of changes. None of them reads a key or a computed tag. The
+//! caller checks, once for each change, whether the content or the key then verifies.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::signature::mac::Tag;
 use crate::signature::scheme::Scheme;
 use crate::signature::secret::{BASE64, BASE64_URL, Key, SecretEncoding};
 
-/// What is wrong with a field value that does not parse in the scheme's notation.
+/// The error in a field value that does not parse in the scheme's notation.
 #[must_use]
 pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
     match &scheme.notation.format {
@@ -28,7 +28,7 @@ pub fn misread(scheme: &Scheme, value: &[u8]) -> NotationError {
     }
 }
 
-/// What is wrong with a tag, before which the prefix `wanted` should be.
+/// The error in a tag. The prefix `wanted` should precede the tag.
 fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> NotationError {
     let bare = unwrapped(value);
     let (prefix, rest) = split_prefix(bare);
@@ -69,16 +69,17 @@ fn misread_tag(scheme: &Scheme, wanted: &str, value: &[u8]) -> NotationError {
     }
 }
 
-/// A list in which no value under the tags' name is a tag.
+/// A list in which no value with the tags' name is a tag.
 struct Entries<'v> {
     /// The first value that should be a tag.
     odd: &'v [u8],
-    /// The text before that value, and the text behind it.
+    /// The text before this value, and the text after it.
     around: [&'v [u8]; 2],
 }
 
 impl<'v> Entries<'v> {
-    /// `None` if the value is not a list of the scheme, or if it has a tag, so that something else is wrong.
+    /// `None` if the value is not a list of the scheme's form, or if the list has a tag. Then something else
+    /// is wrong.
     fn of(scheme: &Scheme, value: &'v [u8]) -> Option<Self> {
         let Format::List { separator, equals, tag } = &scheme.notation.format else { return None };
         let name = format!("{tag}{equals}");
@@ -104,8 +105,8 @@ impl<'v> Entries<'v> {
     }
 }
 
-/// The value rewritten in the scheme's notation, if it has a tag in some notation; to find out whether a malformed
-/// signature is right.
+/// The value in the scheme's notation, if it has a tag in any notation. With it, the caller can check whether
+/// the tag of a malformed signature is right.
 pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     let tag_of = |text| {
         let (_, rest) = split_prefix(unwrapped(text));
@@ -121,9 +122,9 @@ pub(crate) fn rewritten(scheme: &Scheme, value: &[u8]) -> Option<String> {
     }
 }
 
-/// The change to the content, if undoing it makes the content verify.
+/// The change to the content, if the content verifies after the change is undone.
 ///
-/// `verifies` is called about twenty times at most, with content that is at most a few times as long.
+/// `verifies` is called at most about twenty times. Its content is at most a few times as long as `content`.
 ///
 /// # Errors
 /// [`GivenUp`]
@@ -162,7 +163,7 @@ pub(crate) fn content_change(
     Ok(None)
 }
 
-/// The other keys that a secret's `text`, decoded here as `configured`, may stand for: at most six.
+/// Other keys that the `text` of a secret may mean, besides the key that `configured` decodes. At most six.
 pub fn key_changes(text: &[u8], configured: SecretEncoding) -> impl Iterator<Item = (KeyChange, Key)> {
     let trimmed = text.trim_ascii();
     let unquoted =
@@ -182,13 +183,14 @@ pub fn key_changes(text: &[u8], configured: SecretEncoding) -> impl Iterator<Ite
     meant.filter_map(|(change, key)| Some((change, key.filter(|key| !key.is_empty())?)))
 }
 
-/// The value without white space and one pair of quotation marks around it.
+/// The value without the white space around it, and without one pair of quotation marks.
 fn unwrapped(value: &[u8]) -> &[u8] {
     let trimmed = value.trim_ascii();
     trimmed.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(trimmed)
 }
 
-/// Splits off a prefix such as `sha256=`. Base64 can end in `=` too; a prefix is short, and has text behind it.
+/// Splits off a prefix such as `sha256=`. Base64 can also end with `=`. So a prefix must be short, and text
+/// must follow it.
 fn split_prefix(value: &[u8]) -> (&str, &[u8]) {
     let end = value.iter().take(LONGEST_PREFIX).position(|byte| *byte == b'=');
     let split = end.and_then(|end| value.split_at_checked(end.saturating_add(1)));
@@ -199,7 +201,7 @@ fn split_prefix(value: &[u8]) -> (&str, &[u8]) {
     }
 }
 
-/// The tag, and its encoding: hexadecimal or base64.
+/// The tag and its encoding, hexadecimal or base64.
 fn tag(algorithm: Algorithm, digits: &[u8]) -> Option<(Tag, Encoding)> {
     let len = algorithm.tag_len()?;
     let right = |bytes: Vec<u8>| Tag::of(&bytes).filter(|_| bytes.len() == len);
@@ -215,7 +217,7 @@ fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     BASE64.decode(text).or_else(|_| BASE64_URL.decode(text)).ok()
 }
 
-/// The content with this line end in the place of each of its own, if it has any.
+/// The content with every line end replaced by `end`. `None` if it has no line ends.
 fn with_line_ends(content: &[u8], end: &[u8]) -> Option<Vec<u8>> {
     let lines: Vec<_> =
         content.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();

@@ -1,14 +1,14 @@
-//! Pure. Decompression of unverified content, within bounds, and detection of content that was decompressed.
+//! Pure. Decompresses unverified content within bounds, and detects content that was decompressed on its way.
 
 use std::io::Read as _;
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
-/// Decompresses gzip or zlib content (RFC 1952, RFC 1950), if it is complete and not too long. Gives back the number of
-/// bytes that came out, in any case.
+/// Decompresses gzip or zlib content (RFC 1952, RFC 1950), if it is complete and not too long. Always returns
+/// the number of decompressed bytes.
 ///
-/// Content with several members is skipped: no sender compresses a body that way, and each member may be empty and cost as
-/// much as 32 KiB.
+/// Content with several members is skipped. No sender compresses a body in that way, and each member may be
+/// empty and still cost as much as 32 KiB.
 pub(crate) fn unpacked(content: &[u8]) -> (Option<Vec<u8>>, usize) {
     // One byte above the limit shows that the limit is exceeded.
     let limit = u64::try_from(LONGEST_UNPACKED).unwrap_or(u64::MAX).saturating_add(1);
@@ -29,20 +29,21 @@ pub(crate) fn unpacked(content: &[u8]) -> (Option<Vec<u8>>, usize) {
     (is_whole.then_some(unpacked), len)
 }
 
-/// Whether the fields say that the content is compressed, and it is not. The signed bytes cannot be restored: no compressor
-/// produces the same bytes as another one, or as another version of itself.
+/// Whether the fields say that the content is compressed although it is not. The signed bytes cannot be
+/// restored: two compressors, or two versions of one, produce different bytes.
 pub(crate) fn is_unpacked<'v>(mut encodings: impl Iterator<Item = &'v [u8]>, content: &[u8]) -> bool {
     let said = encodings.any(|encoding| CODINGS.iter().any(|coding| encoding.eq_ignore_ascii_case(coding)));
     said && matches!(content.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'))
 }
 
-/// Whether content begins as gzip: RFC 1952, section 2.3.1, two identifying bytes and the only method.
+/// Whether content begins like gzip (RFC 1952, section 2.3.1): two identifying bytes, and the only
+/// compression method.
 fn is_gzip(content: &[u8]) -> bool {
     content.starts_with(&[0x1f, 0x8b, 8])
 }
 
-/// Whether content begins as zlib: RFC 1950, section 2.2, the method and a check of two bytes. No text format begins with
-/// the first.
+/// Whether content begins like zlib (RFC 1950, section 2.2): the method, and a check of two bytes. No text
+/// format begins with the method's byte.
 fn is_zlib(content: &[u8]) -> bool {
     match content {
         [method @ 0x78, flags, ..] => u16::from_be_bytes([*method, *flags]) % 31 == 0,
@@ -53,7 +54,7 @@ fn is_zlib(content: &[u8]) -> bool {
 /// The content codings in use (RFC 9110, section 8.4.1).
 const CODINGS: [&[u8]; 5] = [b"gzip", b"x-gzip", b"deflate", b"br", b"zstd"];
 
-/// The most bytes of decompressed content. Guards against a few bytes that decompress to many.
+/// The most bytes of decompressed content. Guards against small content that decompresses to very much.
 const LONGEST_UNPACKED: usize = 1 << 20;
 
 #[cfg(test)]

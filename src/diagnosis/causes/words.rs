@@ -1,9 +1,9 @@
-//! Pure. The label of each cause, and its remedy.
+//! Pure. The label and the remedy of each cause.
 
 use crate::diagnosis::causes::cause::{Cause, ContentChange, KeyChange};
 
 impl Cause {
-    /// The labels of all causes, so that metrics begin at zero.
+    /// The labels of all causes. With them, every metric begins at zero.
     pub const LABELS: [&'static str; 18] = [
         "notation",
         "doubled",
@@ -25,7 +25,7 @@ impl Cause {
         "secret_encoding",
     ];
 
-    /// The label, for programs.
+    /// The cause's label, for programs.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl Cause {
         }
     }
 
-    /// The remedy.
+    /// The remedy for the cause.
     #[must_use]
     pub fn advice(&self) -> String {
         let text = match self {
