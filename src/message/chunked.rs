@@ -7,13 +7,14 @@ use std::ops::Range;
 use crate::message::chunked::extension::Extension;
 use crate::message::head::field_line;
 
-/// The most bytes of chunk extensions, over all chunks. More is taken for an attack: no sender uses extensions.
+/// The most bytes of chunk extensions, for all chunks together. No sender uses extensions, so more bytes are
+/// taken for an attack.
 const MAX_EXTENSION_BYTES: usize = 4096;
 
-/// The most digits of a chunk's size: as many as a `u64` may need.
+/// The most digits of a chunk's size: as many as a `u64` can have.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// Decodes the chunked coding, however it is split into pieces.
+/// Decodes the chunked coding. Works for any split of the input into pieces.
 #[derive(Debug)]
 pub struct Chunked {
     state: State,
@@ -25,51 +26,52 @@ pub struct Chunked {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// In the digits of a chunk's size.
+    /// Within the digits of a chunk's size.
     Size { value: u64, digits: usize },
-    /// In the chunk extensions.
+    /// Within the chunk extensions.
     Extension { size: u64, at: Extension },
-    /// Behind the CR of the size line.
+    /// After the CR of the size line.
     SizeLineFeed { size: u64 },
-    /// In a chunk's data.
+    /// Within a chunk's data.
     Data { left: u64 },
-    /// Behind a chunk's data.
+    /// After a chunk's data.
     DataCarriageReturn,
-    /// Behind the CR that follows a chunk's data.
+    /// After the CR that follows a chunk's data.
     DataLineFeed,
-    /// In the trailer section, behind the last chunk.
+    /// Within the trailer section, after the last chunk.
     Trailer,
-    /// Behind the empty line that ends the trailer section.
+    /// After the empty line that ends the trailer section.
     Done,
 }
 
 /// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// These bytes of the input are content; everything up to their end has been consumed.
+    /// These bytes of the input are content. All bytes up to the end of this range are consumed.
     Content(Range<usize>),
-    /// All of the input is consumed, and more is needed.
+    /// The whole input is consumed, and more input is needed.
     More,
-    /// The last chunk and the trailer section are complete; they end after this many bytes of the input.
+    /// The last chunk and the trailer section are complete. They end after this many bytes of the input.
     End(usize),
 }
 
-/// The coding is malformed; the text, for the log, says what is wrong.
+/// The error for a malformed coding. The text says what is wrong, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
 impl Chunked {
-    /// Starts before the first chunk. The trailer section is checked and discarded, and may have `max_trailer_bytes`.
+    /// A decoder before the first chunk. The trailer section is checked and discarded. It may have at most
+    /// `max_trailer_bytes`.
     #[must_use]
     pub fn new(max_trailer_bytes: usize) -> Self {
         let state = State::Size { value: 0, digits: 0 };
         Self { state, extension_bytes: 0, trailer_line: Vec::new(), trailer_bytes: 0, max_trailer_bytes }
     }
 
-    /// Decodes the next bytes. After [`Step::Content`], it is called again with the bytes behind that content.
+    /// Decodes the next bytes. After [`Step::Content`], the caller passes the bytes that follow that content.
     ///
     /// # Errors
-    /// [`Malformed`]. Nothing more can be read from the connection then.
+    /// [`Malformed`]. Then nothing more can be read from the connection.
     pub fn step(&mut self, input: &[u8]) -> Result<Step, Malformed> {
         for (at, byte) in input.iter().copied().enumerate() {
             self.state = match self.state {
@@ -118,13 +120,13 @@ impl Chunked {
         Ok(if let State::Done = self.state { Step::End(input.len()) } else { Step::More })
     }
 
-    /// The bytes still to come of the chunk under way, by its size.
+    /// How many bytes of the present chunk are still to come, by the chunk's size.
     #[must_use]
     pub fn announced(&self) -> u64 {
         if let State::Data { left } = self.state { left } else { 0 }
     }
 
-    /// Takes one byte of the chunk extensions (section 7.1.1), which are checked and ignored.
+    /// Takes one byte of the chunk extensions (section 7.1.1). Extensions are checked and ignored.
     fn extension(&mut self, size: u64, at: Extension) -> Result<State, Malformed> {
         self.extension_bytes = self.extension_bytes.saturating_add(1);
         if self.extension_bytes > MAX_EXTENSION_BYTES {
@@ -133,7 +135,7 @@ impl Chunked {
         Ok(State::Extension { size, at })
     }
 
-    /// Takes one byte of the trailer section (section 7.1.2): field lines, then an empty line.
+    /// Takes one byte of the trailer section (section 7.1.2): field lines, and then an empty line.
     fn trailer(&mut self, byte: u8) -> Result<State, Malformed> {
         self.trailer_bytes = self.trailer_bytes.saturating_add(1);
         if self.trailer_bytes > self.max_trailer_bytes {
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The content and the bytes behind its end, or the error; `None` if more is needed.
+    /// The content and the bytes after its end, or the error. `None` if more input is needed.
     fn decode(pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Malformed> {
         let mut chunked = Chunked::new(100);
         let mut content = Vec::new();

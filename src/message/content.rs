@@ -1,17 +1,18 @@
-//! Pure. The content of a request: the interface between a front end, which reads it, and the path of a request.
+//! Pure. The content of a request: the interface between the front end, which reads content, and the path of
+//! a request.
 
 use std::task::{Context, Poll};
 
 use bytes::buf::Limit;
 
-/// The length of a request's content, by its head.
+/// The length of a request's content, as the head gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// None.
+    /// There is no content.
     None,
     /// This many bytes.
     Known(u64),
-    /// Unknown until its end.
+    /// The length is unknown before the end.
     Unknown,
 }
 
@@ -20,7 +21,7 @@ pub enum Length {
 pub enum ContentError {
     /// The connection ended before the content did.
     Incomplete,
-    /// Its framing is malformed; the text, for the log, says what is wrong.
+    /// The framing is malformed. The text says what is wrong, for the log.
     Malformed(&'static str),
 }
 
@@ -29,31 +30,32 @@ pub enum ContentError {
 pub enum Progress {
     /// Some content was read.
     Some,
-    /// There is no capacity left: more must be made.
+    /// The buffer has no capacity left. The caller must make more.
     Full,
-    /// The last of the content was read.
+    /// The last content was read.
     Complete,
 }
 
 /// A buffer that content is read into.
 pub trait Append {
-    /// The bytes that fit now.
+    /// How many bytes fit now.
     fn room(&self) -> usize;
 
-    /// Appends a piece that fits whole.
+    /// Appends a piece. The whole piece must fit.
     fn push(&mut self, piece: &[u8]);
 
     /// Lets `read` append at most `limit` bytes, and no more than fit.
     fn receive<T>(&mut self, limit: usize, read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> T) -> T;
 }
 
-/// The content of one request, and the place of its connection. A front end makes one for each request.
+/// The content of one request, and the state of its connection in the connection limit. A front end makes one
+/// for each request.
 pub trait Content {
     /// The length of the content.
     fn length(&self) -> Length;
 
-    /// Asks the client for its content (RFC 9110, section 10.1.1). Done at once if the client does not wait for that, or
-    /// has begun.
+    /// Asks the client for its content (RFC 9110, section 10.1.1). Does nothing if the client does not wait
+    /// for that, or has begun to send.
     ///
     /// # Errors
     /// [`ContentError::Incomplete`] if the connection ended.
@@ -62,26 +64,27 @@ pub trait Content {
     /// Reads more content into `place`.
     ///
     /// # Errors
-    /// [`ContentError`]. Nothing more can be read then.
+    /// [`ContentError`]. Then nothing more can be read.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         place: &mut impl Append,
     ) -> Poll<Result<Progress, ContentError>>;
 
-    /// The bytes that are read from the client and not taken yet.
+    /// How many bytes have been read from the client but not taken yet.
     fn buffered(&self) -> usize;
 
-    /// The bytes that the client has announced besides those that arrived, if [`Self::length`] does not have them: the rest
-    /// of a chunk.
+    /// How many bytes the client has announced besides those that arrived, if [`Self::length`] does not know:
+    /// the rest of a chunk.
     fn announced(&self) -> u64;
 
-    /// Whether the connection is evicted: its request must end.
+    /// Whether the connection is evicted. Then its request must end.
     fn is_evicted(&self) -> bool;
 
-    /// Records that the request waits for more content, of which this many bytes have arrived.
+    /// Records that the request waits for more content. `received` is the number of content bytes that have
+    /// arrived.
     fn wait_for_more(&self, received: usize);
 
-    /// Records that the request waits for its upstream. It can still be evicted if it is not authentic.
+    /// Records that the request waits for its upstream. A request that is not authentic can still be evicted.
     fn wait_for_upstream(&self, is_authentic: bool);
 }

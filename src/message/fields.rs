@@ -1,4 +1,4 @@
-//! Pure. Which fields are forwarded, in both directions, and which belong to one connection only.
+//! Pure. Decides which fields are forwarded, in both directions, and which belong to only one connection.
 
 use http::header::HeaderName;
 
@@ -7,8 +7,9 @@ use crate::message::head::is_same_name;
 /// A field line: name and value, as received.
 pub type Line<'h> = (&'h [u8], &'h [u8]);
 
-/// Whether a field belongs to the connection, not to the message (RFC 9110, section 7.6.1; for `http2-settings`, RFC 7540,
-/// section 3.2.1). `trailer` counts too, because trailers are not forwarded.
+/// Whether a field belongs to the connection and not to the message (RFC 9110, section 7.6.1; for
+/// `http2-settings`, RFC 7540, section 3.2.1). This holds for `trailer` too, because trailers are not
+/// forwarded.
 fn is_hop_by_hop(name: &[u8]) -> bool {
     let is = |other: &[u8]| is_same_name(name, other);
     match name.len() {
@@ -22,26 +23,28 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
     }
 }
 
-/// Whether the message would change its meaning without this field. A `connection` line cannot remove it.
+/// Whether the message would have another meaning without this field. A `connection` line cannot remove such
+/// a field.
 fn is_needed(name: &[u8]) -> bool {
     [&b"host"[..], b"content-length", b"content-type"].iter().any(|needed| name.eq_ignore_ascii_case(needed))
 }
 
-/// The fields of a message that are not forwarded: the known ones, and all that its `connection` lines name.
+/// The fields of a message that are not forwarded: the known ones, and every field that a `connection` line
+/// names.
 #[derive(Debug)]
 pub struct HopByHop<'h> {
     named: Vec<&'h [u8]>,
 }
 
 impl<'h> HopByHop<'h> {
-    /// The fields of a message whose `connection` lines name none.
+    /// The fields that are not forwarded if no `connection` line names a field.
     #[must_use]
     pub fn usual() -> Self {
         Self { named: Vec::new() }
     }
 
-    /// Parses all `connection` lines (RFC 9110, section 7.6.1: there may be several, and all count). They cannot remove the
-    /// fields in `kept`.
+    /// Parses all `connection` lines (RFC 9110, section 7.6.1: there may be several, and all count). The
+    /// lines cannot remove the fields in `kept`.
     pub fn of(lines: impl Iterator<Item = Line<'h>>, kept: &[HeaderName]) -> Self {
         let mut named = Vec::new();
         for (name, value) in lines {
@@ -66,8 +69,8 @@ impl<'h> HopByHop<'h> {
     }
 }
 
-/// The seconds for which the other side keeps an idle connection: the `timeout` of its `keep-alive` field (RFC 2068,
-/// section 19.7.1.1).
+/// How many seconds the other side keeps an idle connection: the `timeout` of its `keep-alive` field (RFC
+/// 2068, section 19.7.1.1).
 #[must_use]
 pub fn keep_alive_seconds(value: &[u8]) -> Option<u64> {
     value.split(|byte| *byte == b',').find_map(|parameter| {

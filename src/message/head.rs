@@ -1,8 +1,8 @@
 //! Pure. A strict parser of request heads.
 //!
-//! HTTP libraries are lenient where two parsers of one message can disagree about where it ends or whom it is for. So every
-//! head is parsed here, byte by byte, against RFC 9112. A head that passes becomes a [`RequestHead`], which every later
-//! step uses.
+//! HTTP libraries are lenient in places where two parsers can disagree about a message: where it ends, or for
+//! which host it is. So every head is parsed here, byte by byte, against RFC 9112. A head that passes becomes
+//! a [`RequestHead`], which every later step uses.
 
 mod coding;
 mod facts;
@@ -29,7 +29,8 @@ pub(crate) use crate::message::head::token::is_token;
 /// The most field lines of a request.
 pub const MAX_FIELD_LINES: usize = 100;
 
-/// The most bytes of a request line, whatever the limit of the head: twice what RFC 9112, section 3, recommends to support.
+/// The most bytes of a request line, with any limit of the head: twice the length that RFC 9112, section 3,
+/// recommends to support.
 const MAX_REQUEST_LINE: usize = 16 * 1024;
 
 /// The result of parsing the bytes received so far.
@@ -39,12 +40,13 @@ pub enum Parsed {
     Partial,
     /// The head is complete and strict HTTP/1.x.
     Complete(Head),
-    /// The head is not served, whatever follows.
+    /// The head is refused, whatever bytes follow.
     Faulty(HeadError),
 }
 
-/// Parses the bytes received so far. `scanned` is how many of them an earlier call has searched for the head's end. It is
-/// updated, so that a head in many small pieces costs no more than one that arrives at once.
+/// Parses the bytes received so far. `scanned` is the number of bytes in which an earlier call has searched
+/// for the head's end. The call updates it. So a head in many small pieces costs no more than a head that
+/// arrives at once.
 #[must_use]
 pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     let start = leading_empty_lines(bytes);
@@ -52,7 +54,8 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     match message.first() {
         None => return if start > max_bytes { malformed(EMPTY_LINES) } else { Parsed::Partial },
         Some(b'\r') if message.len() == 1 => return Parsed::Partial,
-        // Bytes that are not HTTP/1.x, such as a TLS handshake, are refused at once, without waiting for the time-out.
+        // Bytes that cannot be HTTP/1.x are refused at once, without waiting for the time limit. A TLS
+        // handshake is an example.
         Some(first) if !is_token(*first) => {
             return malformed("the request line does not begin with a method");
         }
@@ -61,7 +64,7 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     let earlier = *scanned;
     match find_end(bytes, start, scanned) {
         End::Missing if bytes.len() > max_bytes => Parsed::Faulty(too_large(message, max_bytes)),
-        // The end of the line is searched once, when there are more bytes than the line may have.
+        // The end of the line is searched only once: when there are more bytes than the line may have.
         End::Missing
             if earlier.saturating_sub(start) <= MAX_REQUEST_LINE_WITH_END
                 && is_line_too_long(message, max_bytes) =>
@@ -80,18 +83,19 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     }
 }
 
-/// The error of more empty lines before a request line than a head may have bytes.
+/// The error for a request line after more empty lines than a head may have bytes.
 pub(crate) const EMPTY_LINES: &str = "there are too many empty lines before the request line";
 
 const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);
 
-/// Whether the first line, with its CRLF, is longer than permitted.
+/// Whether the first line, with its CRLF, is longer than the limit.
 fn is_line_too_long(message: &[u8], max_bytes: usize) -> bool {
     let most = MAX_REQUEST_LINE_WITH_END.min(max_bytes);
     message.len() > most && message.get(..most).is_some_and(|start| memchr(b'\n', start).is_none())
 }
 
-/// Which part of a head with too many bytes is too large.
+/// The error for a head with too many bytes: either the request line is too long, or the fields are too
+/// large.
 fn too_large(message: &[u8], max_bytes: usize) -> HeadError {
     if is_line_too_long(message, max_bytes) { HeadError::LineTooLong } else { HeadError::TooLarge }
 }
@@ -152,7 +156,7 @@ fn read(head: &[u8], len: usize) -> Result<Head, HeadError> {
         }
         read_field_line(line, &mut seen).map_err(HeadError::Malformed)?;
     }
-    // The target has the host, so the upstream's head gets a `host` line in addition.
+    // The target names the host, so the upstream's head will have one more line: `host`.
     let target_is_host = matches!(request_line.target, Target::Absolute { .. }) && seen.host.is_none();
     if target_is_host && seen.lines == MAX_FIELD_LINES {
         return Err(HeadError::TooLarge);
@@ -182,7 +186,7 @@ fn conclude(request_line: &RequestLine<'_>, seen: &Seen<'_>, len: usize) -> Resu
             return malformed("transfer-encoding in an HTTP/1.0 request");
         }
         (None, Codings::Chunked) => Framing::Chunked,
-        // RFC 9112, section 6.1.
+        // RFC 9112, section 6.1, requires this status code.
         (None, Codings::Others { .. }) => return Err(HeadError::UnknownCoding),
     };
     let expect = match version {
@@ -214,7 +218,7 @@ fn conclude(request_line: &RequestLine<'_>, seen: &Seen<'_>, len: usize) -> Resu
     })
 }
 
-/// The fields that decide where a message ends, whom it is for, and whether the connection stays open.
+/// The fields that decide where a message ends, for which host it is, and whether the connection stays open.
 #[derive(Clone, Copy)]
 pub(crate) enum Special {
     Host,
@@ -225,7 +229,7 @@ pub(crate) enum Special {
 }
 
 impl Special {
-    /// The one with this name, in any case.
+    /// The special field with this name, in upper or lower case.
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
         let is = |other: &[u8]| is_same_name(name, other);
         match name.len() {
@@ -286,7 +290,7 @@ fn read_field_line<'h>(line: &'h [u8], seen: &mut Seen<'h>) -> Result<(), &'stat
     Ok(())
 }
 
-/// `1*DIGIT`, and nothing else: no sign, no list.
+/// The number in `1*DIGIT`. A sign or a list is not allowed.
 pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;

@@ -1,37 +1,39 @@
-//! Pure. The extensions of a chunk (RFC 9112, section 7.1.1), parsed byte by byte: checked, then ignored.
+//! Pure. The extensions of a chunk (RFC 9112, section 7.1.1). They are parsed byte by byte, checked, and then
+//! ignored.
 
 use crate::message::head::is_token;
 
-/// The position in the extensions. White space is the grammar's `BWS`: around `;` and `=`, and nowhere else.
+/// The position within the extensions. White space is allowed where the grammar has `BWS`: around `;` and
+/// `=`, and nowhere else.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Extension {
-    /// Behind white space that follows the size or a value: only another extension may follow.
+    /// After white space that follows the size or a value. Only another extension may follow.
     Blank,
-    /// Behind `;`: a name must follow.
+    /// After `;`. A name must follow.
     Start,
-    /// In a name.
+    /// Within a name.
     Name,
-    /// Behind white space that follows a name.
+    /// After white space that follows a name.
     NameBlank,
-    /// Behind `=`: a value must follow.
+    /// After `=`. A value must follow.
     Equals,
-    /// In a value that is a token.
+    /// Within a value that is a token.
     Token,
-    /// In a quoted string.
+    /// Within a quoted string.
     Quoted,
-    /// Behind a backslash in a quoted string.
+    /// After a backslash within a quoted string.
     Escape,
-    /// Behind the quote that ends a quoted string.
+    /// After the quote that ends a quoted string.
     Closed,
 }
 
 impl Extension {
-    /// Starts with the byte behind a chunk's size, if it begins an extension.
+    /// The position after the byte that follows a chunk's size. `None` if this byte begins no extension.
     pub(crate) fn begin(byte: u8) -> Option<Self> {
         Self::Blank.next(byte)
     }
 
-    /// The position behind one more byte, if the byte is permitted here.
+    /// The position after one more byte. `None` if the byte is not allowed here.
     pub(crate) fn next(self, byte: u8) -> Option<Self> {
         let is_blank = matches!(byte, b' ' | b'\t');
         match self {
@@ -70,7 +72,7 @@ impl Extension {
     }
 }
 
-/// Whether a byte is permitted in a quoted string, by itself or behind a backslash (RFC 9110, section 5.6.4).
+/// Whether a byte is allowed in a quoted string, alone or after a backslash (RFC 9110, section 5.6.4).
 fn is_text(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

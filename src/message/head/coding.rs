@@ -1,17 +1,18 @@
-//! Pure. The transfer codings of a request (RFC 9112, section 7): whether they are exactly one `chunked`.
+//! Pure. The transfer codings of a request (RFC 9112, section 7). Decides whether they are exactly one
+//! `chunked`.
 
 use crate::message::head::lines::trim_start;
 use crate::message::head::token::is_token;
 
-/// The codings in the `transfer-encoding` lines so far, all lines together (RFC 9110, section 5.3).
+/// The codings in all `transfer-encoding` lines so far (RFC 9110, section 5.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Codings {
-    /// There is no such line.
+    /// There is no `transfer-encoding` line.
     #[default]
     None,
-    /// `chunked`, without parameters, and nothing else.
+    /// Only `chunked`, without parameters.
     Chunked,
-    /// Other codings, with `chunked` last or not at all.
+    /// Other codings. `chunked` is the last of them, or is missing.
     Others { then_chunked: bool },
 }
 
@@ -19,8 +20,8 @@ impl Codings {
     /// Adds the codings of one more line.
     ///
     /// # Errors
-    /// The line is no list of codings, or `chunked` is not the last, so that the end of the content is unknown (RFC 9112,
-    /// section 6.3).
+    /// The line is not a list of codings, or `chunked` is not the last coding. Then the end of the content is
+    /// unknown (RFC 9112, section 6.3).
     pub(crate) fn and(self, value: &[u8]) -> Result<Self, &'static str> {
         let mut codings = self;
         let mut rest = value;
@@ -43,8 +44,8 @@ impl Codings {
     }
 }
 
-/// Parses `transfer-coding = token *( OWS ";" OWS transfer-parameter )`. Gives back whether it is `chunked` without
-/// parameters, and the text behind the next comma, if there is one.
+/// Parses `transfer-coding = token *( OWS ";" OWS transfer-parameter )`. Returns whether the coding is
+/// `chunked` without parameters, and the text after the next comma, if there is one.
 fn coding(text: &[u8]) -> Option<(bool, Option<&[u8]>)> {
     let (name, mut rest) = token(trim_start(text))?;
     let mut is_plain = true;
@@ -63,7 +64,8 @@ fn coding(text: &[u8]) -> Option<(bool, Option<&[u8]>)> {
     }
 }
 
-/// Parses `transfer-parameter = token BWS "=" BWS ( token / quoted-string )`. Gives back the text behind it.
+/// Parses `transfer-parameter = token BWS "=" BWS ( token / quoted-string )`. Returns the text after the
+/// parameter.
 fn parameter(text: &[u8]) -> Option<&[u8]> {
     let (_, rest) = token(text)?;
     let value = trim_start(trim_start(rest).strip_prefix(b"=")?);
@@ -73,14 +75,14 @@ fn parameter(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The token at the beginning of a text, and the text behind it.
+/// The token at the beginning of a text, and the text after the token.
 fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|byte| !is_token(*byte)).unwrap_or(text.len());
     text.split_at_checked(end).filter(|(token, _)| !token.is_empty())
 }
 
-/// The text behind a quoted string, whose first quote is already consumed. A field value has no control characters but
-/// tabs.
+/// The text after a quoted string. The first quote is already consumed. A field value has no control
+/// characters except tabs.
 fn quoted_string(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {

@@ -1,32 +1,33 @@
-//! Pure. The facts of a parsed head: how its content is delimited, what its client expects, or why it is not served.
+//! Pure. The facts of a parsed head: how the content is delimited, and what the client expects. Also why a
+//! head is refused.
 
-/// Why a head is not served.
+/// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
-    /// It is not strict HTTP/1.x; the text, for the log, says what is wrong.
+    /// The head is not strict HTTP/1.x. The text says what is wrong, for the log.
     Malformed(&'static str),
-    /// Its request line has too many bytes.
+    /// The request line has too many bytes.
     LineTooLong,
-    /// It has too many bytes or lines.
+    /// The head has too many bytes or lines.
     TooLarge,
-    /// It did not arrive in time.
+    /// The head did not arrive in time.
     TimedOut,
     /// The memory budget is exhausted.
     Overloaded,
-    /// It has a transfer coding other than one `chunked`.
+    /// The head has a transfer coding other than one `chunked`.
     UnknownCoding,
-    /// It is HTTP, but not HTTP/1.x.
+    /// The version is a version of HTTP, but not HTTP/1.x.
     UnknownVersion,
-    /// It is `OPTIONS *`, which has no path.
+    /// The request is `OPTIONS *`, which has no path.
     Asterisk,
-    /// It is `CONNECT`, which asks for a tunnel.
+    /// The request is `CONNECT`, which asks for a tunnel.
     Tunnel,
 }
 
 /// The facts of a complete, strict head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The length in bytes, with the empty line at its end and any empty lines before it.
+    /// The length in bytes, with the empty lines before the head and the empty line at its end.
     pub len: usize,
     /// The protocol version.
     pub version: Version,
@@ -36,33 +37,34 @@ pub struct Head {
     pub expect: Expect,
     /// Whether the connection stays open after the response.
     pub persistence: Persistence,
-    /// Whether a `connection` line has other options, which are names of fields.
+    /// Whether a `connection` line has other options. Such options are names of fields.
     pub has_connection_options: bool,
-    /// Whether a field's name has other characters than letters, digits and `-`.
+    /// Whether the name of a field has other characters than letters, digits and `-`.
     pub has_unusual_names: bool,
-    /// The length of the method, and of the target if it is in origin-form.
+    /// The length of the method. If the target is in origin-form, also the length of the target.
     pub(super) request_line: (usize, Option<usize>),
 }
 
-/// What a client asks of the connection (RFC 9112, section 9.3).
+/// What a client asks for its connection (RFC 9112, section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
-    /// Nothing: HTTP/1.1 stays open, HTTP/1.0 closes.
+    /// The client asks for nothing. With HTTP/1.1 the connection stays open, and with HTTP/1.0 it closes.
     Default,
-    /// `keep-alive`, which only has a meaning in HTTP/1.0.
+    /// `keep-alive`, which has a meaning only in HTTP/1.0.
     KeepAlive,
     /// `close`
     Close,
 }
 
-/// What a response depends on in its request: whether it has content, and whether the connection stays open.
+/// The facts of a request on which its response depends: whether the response has content, and whether the
+/// connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseContext {
-    /// Whether the method is HEAD, to which no content is sent (RFC 9110, section 9.3.2).
+    /// Whether the method is HEAD. A response to HEAD has no content (RFC 9110, section 9.3.2).
     pub is_for_head: bool,
     /// The client's protocol version.
     pub version: Version,
-    /// What the client asked of the connection.
+    /// What the client asked for its connection.
     pub persistence: Persistence,
 }
 
@@ -91,21 +93,21 @@ pub enum Version {
 /// How a request's content is delimited (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// There is neither `content-length` nor `transfer-encoding`: no content.
+    /// There is no content, because there is neither `content-length` nor `transfer-encoding`.
     None,
-    /// By `content-length`, in bytes.
+    /// `content-length` gives the number of bytes.
     Length(u64),
-    /// By the chunked transfer coding.
+    /// The chunked transfer coding marks the end.
     Chunked,
 }
 
 /// The `expect` field (RFC 9110, section 10.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Absent, or in an HTTP/1.0 request, where it is ignored.
+    /// The field is absent, or it is in an HTTP/1.0 request, where it is ignored.
     Nothing,
     /// `100-continue`
     Continue,
-    /// Any other expectation, which cannot be met.
+    /// Any other expectation. The gateway cannot meet it.
     Unknown,
 }

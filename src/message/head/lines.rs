@@ -4,20 +4,21 @@ use memchr::memchr;
 
 use crate::message::head::token::{Name, are_field_value};
 
-/// The bytes of the empty lines before a request line, which are ignored (RFC 9112, section 2.2).
+/// The number of bytes of the empty lines before a request line. These lines are ignored (RFC 9112, section
+/// 2.2).
 pub(crate) fn leading_empty_lines(bytes: &[u8]) -> usize {
     let pairs = bytes.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count();
     pairs.saturating_mul(2)
 }
 
-/// The lines of a complete head, without CRLF, and without the empty line at the end.
+/// The lines of a complete head, without their CRLF. The empty line at the end is not one of them.
 #[derive(Clone)]
 pub(super) struct Lines<'h> {
     pub(super) rest: &'h [u8],
 }
 
 impl<'h> Lines<'h> {
-    /// The lines from `at` on, where a line must begin.
+    /// The lines from the offset `at`. A line must begin there.
     pub(super) fn from(head: &'h [u8], at: usize) -> Self {
         Self { rest: head.get(at..).unwrap_or_default() }
     }
@@ -34,7 +35,7 @@ impl<'h> Iterator for Lines<'h> {
     }
 }
 
-/// The name and value of a field line (RFC 9112, section 5); the value without the white space around it.
+/// The name and the value of a field line (RFC 9112, section 5). The white space around the value is removed.
 pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     parts_of_line(line).map(|(_, name, value)| (name, value))
 }
@@ -56,7 +57,7 @@ pub(super) fn parts_of_line(line: &[u8]) -> Result<(Name, &[u8], &[u8]), &'stati
     Ok((kind, name, value))
 }
 
-/// Removes the optional white space (RFC 9110, section 5.6.3) at the beginning.
+/// Removes the optional white space (RFC 9110, section 5.6.3) at the beginning of a text.
 pub(super) fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {
         text = rest;
@@ -64,7 +65,7 @@ pub(super) fn trim_start(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Removes the optional white space (RFC 9110, section 5.6.3) at both ends.
+/// Removes the optional white space (RFC 9110, section 5.6.3) at both ends of a text.
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

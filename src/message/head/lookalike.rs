@@ -1,10 +1,11 @@
-//! Pure. Lookalikes: field names that an app could mistake for another field.
+//! Pure. Lookalikes: field names that an app could mistake for the name of another field.
 //!
-//! Apps behind CGI, WSGI, uWSGI, Rack or PHP read fields as variables, and in their names `-`, `_` and `.` are the same
-//! (RFC 3875, section 4.1.18): `Content_Length` and `content-length` are both `CONTENT_LENGTH`.
+//! Apps behind CGI, WSGI, uWSGI, Rack or PHP read fields as variables. In the names of variables, `-`, `_`
+//! and `.` become the same character (RFC 3875, section 4.1.18): `Content_Length` and `content-length` both
+//! become `CONTENT_LENGTH`.
 
-/// Whether `name` is a lookalike of `field`: a different name that is equal once every byte other than letters and digits
-/// counts as `-`, and case is ignored.
+/// Whether `name` is a lookalike of `field`: it is a different name, but becomes equal when case is ignored
+/// and every byte that is not a letter or a digit counts as `-`.
 #[must_use]
 pub fn is_lookalike(name: &[u8], field: &[u8]) -> bool {
     let plain = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
@@ -13,17 +14,17 @@ pub fn is_lookalike(name: &[u8], field: &[u8]) -> bool {
         && !name.eq_ignore_ascii_case(field)
 }
 
-/// Fields whose lookalikes are refused.
+/// The fields whose lookalikes are refused.
 #[derive(Clone, Debug, Default)]
 pub struct Guarded {
     names: Vec<Box<str>>,
-    /// Whether one of them has another character than letters, digits and `-`, so that an ordinary name can be its
-    /// lookalike.
+    /// Whether one of these fields has other characters than letters, digits and `-`. Then an ordinary name
+    /// can be its lookalike.
     is_unusual: bool,
 }
 
 impl Guarded {
-    /// Guards these fields.
+    /// Guards the fields with these names.
     pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Self {
         let names: Vec<Box<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
         let is_unusual =
@@ -31,8 +32,9 @@ impl Guarded {
         Self { names, is_unusual }
     }
 
-    /// Whether one of the names is a lookalike of one of these fields. `has_unusual_names` says whether any name has other
-    /// characters than letters, digits and `-`; that is rare, and otherwise nothing is compared.
+    /// Whether one of `names` is a lookalike of one of these fields. `has_unusual_names` says whether any
+    /// name has other characters than letters, digits and `-`. This is rare. If it is false, usually nothing
+    /// needs to be compared.
     pub fn has_lookalike<'n>(
         &self,
         mut names: impl Iterator<Item = &'n [u8]>,

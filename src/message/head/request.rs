@@ -1,4 +1,5 @@
-//! Pure. The head of a request that passed the strict parser: every later step reads it, and it is forwarded.
+//! Pure. The head of a request that passed the strict parser. Every later step reads this head, and this head
+//! is forwarded.
 
 use memchr::memchr;
 
@@ -11,8 +12,8 @@ use crate::signature::{Fields, Signable};
 
 /// A request line and field lines, as received.
 ///
-/// Two things are normalised: empty lines before it are removed, and a target in absolute-form becomes origin-form (RFC
-/// 9112, section 3.2.2). Its authority becomes the `host` field if there was none.
+/// Two parts are normalised. Empty lines before the request line are removed. A target in absolute-form
+/// becomes origin-form (RFC 9112, section 3.2.2); its authority becomes the `host` field, if there was none.
 #[derive(Debug)]
 pub struct RequestHead {
     facts: Head,
@@ -25,13 +26,13 @@ pub struct RequestHead {
 const VERSION: usize = " HTTP/1.1\r\n".len();
 
 impl RequestHead {
-    /// The head with these facts; `raw` must be the bytes that were parsed.
+    /// The head with these facts. `raw` must be the bytes that were parsed.
     #[must_use]
     pub fn new(facts: Head, raw: &[u8]) -> Self {
         Self::owned(facts, raw.get(..facts.len).unwrap_or_default().to_vec())
     }
 
-    /// As [`Self::new`], without a copy: the bytes are exactly those of the head.
+    /// Makes the head as [`Self::new`] does, but without a copy. The bytes are exactly those of the head.
     #[must_use]
     pub fn owned(facts: Head, mut head: Vec<u8>) -> Self {
         head.drain(..leading_empty_lines(&head).min(head.len()));
@@ -65,7 +66,7 @@ impl RequestHead {
         self.raw.get(..self.method_end) == Some(b"HEAD")
     }
 
-    /// The request target in origin-form: path and query. A query may have any bytes from 0x80 on.
+    /// The request target in origin-form: path and query. A query may contain all bytes from 0x80 on.
     #[must_use]
     pub fn target(&self) -> &[u8] {
         self.raw.get(self.method_end.saturating_add(1)..self.target_end).unwrap_or_default()
@@ -79,7 +80,8 @@ impl RequestHead {
         self.text(start, query.map_or(self.target_end, |at| start.saturating_add(at)))
     }
 
-    /// The name and value of every field line, in the order received; values are without the white space around them.
+    /// The name and value of every field line, in the order received. The white space around a value is
+    /// removed.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.raw_lines().filter_map(|line| {
             let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
@@ -87,19 +89,19 @@ impl RequestHead {
         })
     }
 
-    /// Whether one of its fields is a lookalike of one of `fields`.
+    /// Whether one of the head's fields is a lookalike of one of `fields`.
     #[must_use]
     pub fn has_lookalike_of(&self, fields: &Guarded) -> bool {
         fields.has_lookalike(self.lines().map(|(name, _)| name), self.facts.has_unusual_names)
     }
 
-    /// The length in bytes.
+    /// The length of the head in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.raw.len()
     }
 
-    /// The memory that it occupies, in bytes.
+    /// The memory that the head takes, in bytes.
     #[must_use]
     pub fn footprint(&self) -> usize {
         self.raw.capacity()
@@ -109,7 +111,7 @@ impl RequestHead {
         Lines::from(&self.raw, self.target_end.saturating_add(VERSION))
     }
 
-    /// A part of the head as text. Method and path are ASCII.
+    /// A part of the head as text. Method and path are always ASCII.
     fn text(&self, start: usize, end: usize) -> &str {
         self.raw.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
@@ -135,7 +137,7 @@ impl Fields for RequestHead {
     }
 }
 
-/// The same head in origin-form, if it is in absolute-form.
+/// The head in origin-form. `None` if it was not in absolute-form.
 fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
     let mut lines = Lines::from(head, 0);
     let line = RequestLine::read(lines.next()?).ok()?;
@@ -153,7 +155,7 @@ fn in_origin_form(head: &[u8]) -> Option<Vec<u8>> {
     });
     let is_host = |line: &[u8]| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"));
     if !lines.clone().any(is_host) {
-        // HTTP/1.0 may lack the field; then the target has the host.
+        // An HTTP/1.0 request may lack the field. Then the target names the host.
         out.extend_from_slice(b"host: ");
         out.extend_from_slice(authority);
         out.extend_from_slice(b"\r\n");

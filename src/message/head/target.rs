@@ -19,9 +19,9 @@ pub(crate) enum Target<'h> {
         authority: &'h [u8],
         path_and_query: &'h [u8],
     },
-    /// `*`, for `OPTIONS`.
+    /// `*`, used with `OPTIONS`.
     Asterisk,
-    /// Host and port, for `CONNECT`.
+    /// Host and port, used with `CONNECT`.
     Authority,
 }
 
@@ -41,7 +41,8 @@ impl<'h> RequestLine<'h> {
     }
 }
 
-/// `HTTP-version` (RFC 9112, section 2.3). A higher minor version is served as HTTP/1.1 (RFC 9110, section 2.5).
+/// Reads `HTTP-version` (RFC 9112, section 2.3). A higher minor version is served as HTTP/1.1 (RFC 9110,
+/// section 2.5).
 fn read_version(text: &[u8]) -> Result<Version, HeadError> {
     match text.strip_prefix(b"HTTP/") {
         Some(b"1.1") => Ok(Version::Http11),
@@ -53,7 +54,8 @@ fn read_version(text: &[u8]) -> Result<Version, HeadError> {
 }
 
 impl<'h> Target<'h> {
-    /// Parses the form that the method requires (RFC 9112, section 3.2), without a fragment.
+    /// Parses the form of target that the method requires (RFC 9112, section 3.2). The target has no
+    /// fragment.
     fn read(method: &[u8], target: &'h [u8]) -> Result<Self, &'static str> {
         if method == b"CONNECT" {
             return if is_host_and_port(target) {
@@ -84,7 +86,7 @@ impl<'h> Target<'h> {
     }
 }
 
-/// The parts of a request line, with exactly one space between them.
+/// The three parts of a request line. Exactly one space is between two parts.
 fn parts(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (method, rest) = at_space(line)?;
     let (target, version) = at_space(rest)?;
@@ -96,9 +98,9 @@ fn at_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, rest.get(1..)?))
 }
 
-/// Checks the path and the query of a target. A path must match RFC 3986, section 3.3: apps decode paths, and may disagree
-/// about any other character. A query is forwarded as received, whatever senders write into it, but has no character that
-/// could end the target early.
+/// Checks the path and the query of a target. A path must match RFC 3986, section 3.3: apps decode paths, and
+/// may disagree about any other character. A query is forwarded as received, because senders write many
+/// things into it. Only characters that could end the target early are refused.
 fn is_path_and_query(text: &[u8]) -> Result<(), &'static str> {
     let (path, query) =
         text.split_at_checked(memchr(b'?', text).unwrap_or(text.len())).unwrap_or((text, b""));
@@ -111,7 +113,7 @@ fn is_path_and_query(text: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// `*( pchar / "/" )`
+/// Whether the path is `*( pchar / "/" )`.
 fn is_path(path: &[u8]) -> bool {
     let is_fine = |byte: u8| {
         byte.is_ascii_alphanumeric()
@@ -127,7 +129,8 @@ fn are_encodings(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'%').skip(1).all(is_encoding)
 }
 
-/// Visible ASCII except `#`, and bytes from 0x80 on, which need not be UTF-8.
+/// Whether a byte is allowed in a query: visible ASCII except `#`, and bytes from 0x80 on. The query need not
+/// be UTF-8.
 fn is_query_byte(byte: u8) -> bool {
     matches!(byte, b'!'..=b'"' | b'$'..=b'~' | 0x80..)
 }
@@ -137,14 +140,15 @@ fn strip_prefix_ignoring_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b 
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// `uri-host ":" port` (RFC 9112, section 3.2.3), with a port that is not empty.
+/// Whether a target is `uri-host ":" port` (RFC 9112, section 3.2.3). The port must not be empty.
 fn is_host_and_port(target: &[u8]) -> bool {
     let port = target.rsplit(|byte| *byte == b':').next().unwrap_or_default();
     let is_port = !port.is_empty() && port.len() < target.len() && port.iter().all(u8::is_ascii_digit);
     is_port && is_host(target)
 }
 
-/// `uri-host [ ":" port ]` (RFC 9110, section 7.2), not empty and without user information.
+/// Whether a value is `uri-host [ ":" port ]` (RFC 9110, section 7.2). It must not be empty, and has no user
+/// information.
 pub(crate) fn is_host(value: &[u8]) -> bool {
     let end = match value.first() {
         Some(b'[') => memchr(b']', value).map_or(value.len(), |bracket| bracket.saturating_add(1)),
@@ -165,7 +169,7 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
         }
 }
 
-/// `reg-name` (RFC 3986, section 3.2.2).
+/// Whether a name is `reg-name` (RFC 3986, section 3.2.2).
 fn is_reg_name(name: &[u8]) -> bool {
     let is_fine = |byte: &u8| {
         byte.is_ascii_alphanumeric()

@@ -145,7 +145,7 @@ fn a_request_line_is_bounded_whatever_the_head_may_have() {
         (MAX_REQUEST_LINE, 1 << 20, None),
         (MAX_REQUEST_LINE + 1, 1 << 20, Some(HeadError::LineTooLong)),
         (MAX_REQUEST_LINE + 10_000, 1 << 20, Some(HeadError::LineTooLong)),
-        // The fields are too large, because the line with its end would fit.
+        // Here the fields are too large: the line and its end would fit.
         (998, 1000, Some(HeadError::TooLarge)),
         (999, 1000, Some(HeadError::LineTooLong)),
     ] {
@@ -164,7 +164,7 @@ fn a_request_line_is_bounded_whatever_the_head_may_have() {
             assert_eq!(verdict, want, "{line} of {max}, {step} at a time");
             assert!(visited <= text.len(), "{visited} bytes were searched");
         }
-        // A line without an end can also be too long.
+        // A line whose end has not arrived can be too long as well.
         let most = line.min(max) + 3;
         let is_too_long = want == Some(HeadError::LineTooLong);
         let cut = parse(&text.as_bytes()[..text.len().min(most)], &mut 0, max);
@@ -390,7 +390,8 @@ fn the_size_of_a_head_is_bounded_at_its_limit_exactly() {
     assert_eq!(look_at(lines(MAX_FIELD_LINES + 1).as_bytes()), Parsed::Faulty(HeadError::TooLarge));
 }
 
-/// Found by the fuzzer: the `host` line made of the target was not counted, and hyper refused the head in its own way.
+/// The fuzzer found this case: the `host` line that is made from the target was not counted, and hyper
+/// refused the head with an answer of its own.
 #[test]
 fn a_host_that_the_target_says_is_a_field_line_like_any_other() {
     let lines = |n: usize| format!("POST http://a/ HTTP/1.0\r\n{}\r\n", "x:y\r\n".repeat(n));
@@ -398,7 +399,7 @@ fn a_host_that_the_target_says_is_a_field_line_like_any_other() {
     assert_eq!(look_at(lines(MAX_FIELD_LINES).as_bytes()), Parsed::Faulty(HeadError::TooLarge));
 }
 
-/// Bytes that often parse as heads.
+/// Generates bytes that often parse as heads.
 fn heads() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         8 => "(POST|GET) ?/[a-z?#\"]{0,4} HTTP/1.[01]\r\n".prop_map(String::into_bytes),
@@ -427,7 +428,7 @@ proptest! {
         }
     }
 
-    /// What passes here is never refused or parsed differently by a usual parser.
+    /// A usual parser neither refuses a head that passes here, nor parses it differently.
     #[test]
     fn what_passes_is_read_the_same_way_by_httparse(bytes in heads()) {
         if let Parsed::Complete(head) = look_at(&bytes) {

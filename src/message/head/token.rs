@@ -2,10 +2,10 @@
 
 /// The byte is permitted in a token.
 const TOKEN: u8 = 1;
-/// The byte is permitted in a token, and is no letter, digit or `-`.
+/// The byte is permitted in a token, but is not a letter, a digit or `-`.
 const UNUSUAL: u8 = 2;
 
-/// The class of each byte. Every byte of every name is looked up here.
+/// The class of each byte value. Every byte of every name is looked up here.
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -18,7 +18,7 @@ const CLASSES: [u8; 256] = {
     table
 };
 
-/// The class of a byte, by `tchar` (RFC 9110, section 5.6.2).
+/// The class of a byte according to `tchar` (RFC 9110, section 5.6.2).
 const fn class_of(byte: u8) -> u8 {
     match byte {
         b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' => TOKEN,
@@ -36,7 +36,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
     class(byte) & TOKEN != 0
 }
 
-/// Whether these bytes are a token.
+/// Whether all these bytes form a token.
 pub(crate) fn is_all_token(bytes: &[u8]) -> bool {
     Name::of(bytes).is_some()
 }
@@ -46,13 +46,14 @@ pub(crate) fn is_all_token(bytes: &[u8]) -> bool {
 pub(crate) enum Name {
     /// Letters, digits and `-`.
     Default,
-    /// Other characters, too, such as `_` and `.`.
+    /// Also other characters, such as `_` and `.`.
     Unusual,
 }
 
 impl Name {
-    /// `None` if the bytes are no token: at least one byte, and only permitted ones. Checks every byte without an early
-    /// exit, which is faster than testing for one.
+    /// The characters of a name. `None` if the bytes are not a token: a token has at least one byte, and only
+    /// permitted bytes. Every byte is checked, without an early exit, because that is faster than a test for
+    /// each byte.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let each = |(all, any), byte: &u8| (all & class(*byte), any | class(*byte));
         let (all, any) = bytes.iter().fold((TOKEN, 0), each);
@@ -65,15 +66,17 @@ impl Name {
     }
 }
 
-/// Whether all bytes are permitted in a field value (RFC 9110, section 5.5): tab, space, visible characters, and bytes from
-/// 0x80 on. Checks every byte without an early exit, so that the compiler can check many at once.
+/// Whether all bytes are permitted in a field value (RFC 9110, section 5.5): tab, space, visible characters,
+/// and bytes from 0x80 on. Every byte is checked, without an early exit, so the compiler can check many bytes
+/// at once.
 pub(crate) fn are_field_value(bytes: &[u8]) -> bool {
     let is_control = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f);
     !bytes.iter().fold(false, |found, byte| found | is_control(*byte))
 }
 
-/// Whether two field names are the same, ignoring case (RFC 9110, section 5.1). Not inlined where names are compared line
-/// by line: code that runs for the first time in a while has to be fetched, each copy by itself.
+/// Whether two field names are the same, ignoring case (RFC 9110, section 5.1). The function is not inlined.
+/// Names are compared in many places, and each inlined copy would have to be loaded into the processor's
+/// cache again.
 #[inline(never)]
 #[must_use]
 pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
