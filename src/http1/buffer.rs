@@ -1,11 +1,13 @@
-//! Pure. The buffer of a connection: bytes that are read and not parsed yet, or that are still to be written.
+//! Pure. The buffer of a connection: bytes that are read but not parsed yet, or bytes that are still to be
+//! written.
 
 use std::mem;
 
-/// The most memory that is allocated in advance when the buffer grows by appending, in bytes.
+/// The most memory that is allocated in advance when an append makes the buffer grow, in bytes.
 pub const AHEAD: usize = 8 * 1024;
 
-/// A queue of bytes: appended at the end, consumed from the front. It holds no memory while it is empty.
+/// A queue of bytes. Bytes are appended at the end and consumed from the front. An empty buffer holds no
+/// memory.
 #[derive(Debug, Default)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -51,7 +53,7 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Makes the capacity at least `capacity` bytes in all.
+    /// Grows the capacity to at least `capacity` bytes.
     pub fn reserve(&mut self, capacity: usize) {
         self.close_up();
         self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
@@ -65,8 +67,8 @@ impl Buffer {
         }
     }
 
-    /// Takes the first `n` bytes out. If they are all, or with `without_copy`, they are not copied; then the bytes behind
-    /// them are.
+    /// Takes the first `n` bytes. They are not copied if they are all bytes, or if `without_copy` is set. In
+    /// the second case, the remaining bytes are copied.
     pub fn take(&mut self, n: usize, without_copy: bool) -> Vec<u8> {
         if without_copy || n >= self.len() {
             self.close_up();
@@ -82,7 +84,7 @@ impl Buffer {
         taken
     }
 
-    /// Drops the first `n` bytes. The other bytes are not moved.
+    /// Drops the first `n` bytes. The remaining bytes are not moved.
     pub fn consume(&mut self, n: usize) {
         self.consumed = self.consumed.saturating_add(n).min(self.bytes.len());
         if self.is_empty() {
@@ -90,7 +92,7 @@ impl Buffer {
         }
     }
 
-    /// Shrinks the capacity to what the bytes need, because they will stay for a while.
+    /// Shrinks the capacity to the size of the bytes. Used when the bytes stay for a while.
     pub fn release(&mut self) {
         self.close_up();
         self.bytes.shrink_to_fit();

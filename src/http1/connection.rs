@@ -1,10 +1,11 @@
-//! Shell. The socket of one client connection: reading requests, and watching the progress of writes.
+//! Shell. The socket of one client connection: reads requests, and watches the progress of writes.
 //!
-//! The connection reads each head, which [`head::parse`] parses. Content is read straight into its final buffer. The next
-//! head is read only when the response before it has been written. So nothing is normalised before it is checked, nothing
-//! is buffered without need, and pipelined requests are answered one by one.
+//! The connection reads each head, and [`head::parse`] parses it. Content is read directly into its final
+//! buffer. The next head is read only after the response before it was written. So nothing is normalised
+//! before it is checked, no byte is buffered without need, and pipelined requests are answered one after the
+//! other.
 //!
-//! A head that cannot be served is handed over like any other, so that it is refused in its turn.
+//! A head that is refused is handed over like any other head. So its refusal is written in the right order.
 
 pub mod content;
 pub mod unsent_tail;
@@ -34,18 +35,19 @@ use crate::message::head::{
 };
 use crate::runtime::deadline::{Deadline, LazyNow};
 
-/// The bytes that are read at once if the size of what follows is unknown.
+/// How many bytes are read at once if the number of following bytes is unknown.
 ///
-/// A connection may hold this many unparsed bytes without counting them: a request that was read with the one before it, or
-/// a part of a head. A larger head needs more, and is counted towards the memory budget as a whole.
+/// A connection may hold this many unparsed bytes without counting them. They may be a request that arrived
+/// together with the request before it, or a part of a head. A larger head needs more memory. Its whole size
+/// counts towards the memory budget.
 pub const READ_SIZE: usize = buffer::AHEAD;
 
-/// The least number of bytes for a read that continues a head.
+/// The fewest bytes that a read allows for when it continues a head.
 const LEAST_READ: usize = 1024;
 
 /// The stream of a connection.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Whether closing should look like a failure to the client, if the stream can express that.
+    /// Sets whether the client should see the close as a failure, if the stream can express that.
     fn reset_on_close(&self, reset: bool);
 }
 
@@ -53,23 +55,24 @@ impl Transport for DuplexStream {
     fn reset_on_close(&self, _reset: bool) {}
 }
 
-/// The limits on the time and bytes of a client, for its connection.
+/// The limits on the time and the bytes of a client on its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The most bytes of a head.
     pub max_header_bytes: usize,
-    /// The time for a head: from accept, or from the first byte of the request, to its end.
+    /// The longest time for a head: from accept, or from the first byte of the request, to the end of the
+    /// head.
     pub header_timeout: Duration,
-    /// The time between two requests.
+    /// The longest time between two requests.
     pub idle_timeout: Duration,
-    /// The time in which a client must take some of a waiting response.
+    /// How long a client may read none of the response bytes that wait for it.
     pub write_timeout: Duration,
-    /// The least rate at which a client must take a response, in bytes per second, over the time that it makes us wait; 0
-    /// for any rate.
+    /// The least rate at which a client must read a response, in bytes per second. Only the time in which the
+    /// client makes the gateway wait counts. 0 allows any rate.
     pub min_write_rate: u64,
 }
 
-/// The read buffer that all connections of a worker share: a waiting connection holds none.
+/// The read buffer that all connections of a worker share. A connection that waits holds no read buffer.
 pub type Scratch = Rc<RefCell<Box<[u8]>>>;
 
 /// Makes the read buffer of a worker.
@@ -91,16 +94,16 @@ struct Inner<IO> {
     limits: Limits,
     scratch: Scratch,
     entry: Arc<Entry>,
-    /// The bytes that are read and not parsed yet.
+    /// The bytes that are read but not parsed yet.
     unread: Buffer,
-    /// How many of them have been searched for the end of a head.
+    /// How many unread bytes have been searched for the end of a head.
     scanned: usize,
-    /// Their memory reservation: empty, unless they are a part of a large head.
+    /// The memory reservation of the unread bytes. It is empty, unless they are a part of a large head.
     reservation: Reservation,
     /// The bytes of empty lines that were dropped before the next request line.
     empty: usize,
     phase: Phase,
-    /// What the request under way asks of its response.
+    /// What the present request asks of its response.
     asked: ResponseContext,
     /// Whether the request is authentic, once it has been verified.
     is_authentic: bool,
@@ -108,12 +111,12 @@ struct Inner<IO> {
     draining: bool,
     waiting: Deadline,
     first_request: bool,
-    /// When the client began to make us wait, if it does.
+    /// When the client began to make the gateway wait. `None` if it does not.
     stuck_since: Option<Instant>,
     writing: Deadline,
-    /// How the client takes the response.
+    /// How fast the client reads the response.
     uptake: Uptake,
-    /// The bytes of a response that the client has not taken yet.
+    /// The bytes of a response that the client has not read yet.
     unsent: Buffer,
     /// Whether the end of the connection is also the end of a response.
     ends_response: bool,
@@ -121,17 +124,17 @@ struct Inner<IO> {
 
 #[derive(Debug)]
 enum Phase {
-    /// It waits for a head, or for the rest of one.
+    /// The connection waits for a head, or for the rest of a head.
     Head,
-    /// A head has been handed over, and its content is not read to its end.
+    /// A head was handed over, and its content is not read to the end.
     Content(Remaining),
-    /// The request is read to its end.
+    /// The request is read to the end.
     Complete,
     /// Nothing more is read.
     Closed,
 }
 
-/// The rest of a content.
+/// The rest of the present content.
 #[derive(Debug)]
 enum Remaining {
     Length(u64),
@@ -141,7 +144,7 @@ enum Remaining {
 /// A request whose head has arrived.
 #[derive(Debug)]
 pub struct Received {
-    /// The head, or why it is not served.
+    /// The head, or the reason why the request is refused.
     pub head: Result<RequestHead, HeadError>,
     /// When the head was complete.
     pub at: Instant,
@@ -150,8 +153,8 @@ pub struct Received {
 }
 
 impl<IO: Transport> Connection<IO> {
-    /// Takes over an accepted connection, with the bytes that were already read of it. `reservation` is an empty one of its
-    /// client.
+    /// Takes an accepted connection, with the bytes that were already read from it. `reservation` is an empty
+    /// reservation for the same client.
     #[must_use]
     pub fn new(
         io: IO,
@@ -192,7 +195,7 @@ impl<IO: Transport> Connection<IO> {
         Rc::new(Self { entry, inner: RefCell::new(inner) })
     }
 
-    /// The connection's entry in the connection limit, which says what it waits for.
+    /// The connection's entry in the connection limit. It says what the connection waits for.
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
@@ -207,24 +210,24 @@ impl<IO: Transport> Connection<IO> {
 
     /// Reads the next request. `None` if the connection ends, or should end.
     ///
-    /// Called when the last response has been written, or its rest is unsent.
+    /// The caller must have written the last response, except for unsent bytes.
     ///
     /// # Errors
-    /// The connection failed, or the client does not take that response.
+    /// The connection failed, or the client does not read the last response.
     pub fn poll_received(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         let mut inner = self.inner.borrow_mut();
         ready!(inner.poll_unsent(cx))?;
         inner.poll_head(cx)
     }
 
-    /// What the request under way asks of its response.
+    /// What the present request asks of its response.
     pub fn asked(&self) -> ResponseContext {
         self.inner.borrow().asked
     }
 
-    /// Ends the connection after the request under way. A connection that waits for a request, or for the rest of a head,
-    /// stays open for `last_call`: closing at once would lose a request in transit. That request is answered, and the
-    /// answer says that the connection closes.
+    /// Ends the connection after the present request. A connection that waits for a request, or for the rest
+    /// of a head, stays open for `last_call`: an immediate close would lose a request in transit. Such a
+    /// request is answered, and the answer says that the connection closes.
     pub fn drain(&self, last_call: Duration) {
         let mut inner = self.inner.borrow_mut();
         inner.draining = true;
@@ -239,17 +242,17 @@ impl<IO: Transport> Connection<IO> {
         self.inner.borrow().draining
     }
 
-    /// Whether content of the request is unread, so that no other request can follow.
+    /// Whether content of the present request is unread. Then no other request can follow.
     pub fn has_unread_content(&self) -> bool {
         matches!(self.inner.borrow().phase, Phase::Content(_) | Phase::Closed)
     }
 
-    /// The bytes that are read and not taken yet, of the content or behind it.
+    /// How many bytes have been read but not taken yet. They belong to the content, or follow it.
     pub fn waiting(&self) -> usize {
         self.inner.borrow().unread.len()
     }
 
-    /// The length of the content of the request under way.
+    /// The length of the present request's content.
     fn content_length(&self) -> Length {
         match &self.inner.borrow().phase {
             Phase::Content(Remaining::Length(length)) => Length::Known(*length),
@@ -258,7 +261,7 @@ impl<IO: Transport> Connection<IO> {
         }
     }
 
-    /// The bytes still to come of the chunk under way, by its size.
+    /// How many bytes of the present chunk are still to come, by the chunk's size.
     pub fn announced(&self) -> u64 {
         match &self.inner.borrow().phase {
             Phase::Content(Remaining::Chunked(chunked)) => chunked.announced(),
@@ -266,21 +269,22 @@ impl<IO: Transport> Connection<IO> {
         }
     }
 
-    /// Asks the client for its content (100-continue), if it has not begun to send it (RFC 9110, section 10.1.1).
+    /// Asks the client for its content with 100 Continue, if the client has not begun to send it (RFC 9110,
+    /// section 10.1.1).
     ///
     /// # Errors
     /// The connection failed.
     pub async fn send_continue(&self) -> io::Result<()> {
         self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &mut 0).await?;
-        // The client waits for the interim response.
+        // The client waits for this interim response, so it is written at once.
         self.write_unsent().await
     }
 
-    /// Writes the last bytes of a response, and ends the connection unless `keeps_open`. `unwritten` is as in
-    /// [`Self::write_all`].
+    /// Writes the last bytes of a response, and ends the connection unless `keeps_open`. `unwritten` has the
+    /// same meaning as in [`Self::write_all`].
     ///
     /// # Errors
-    /// The connection failed, or the client does not take the response.
+    /// The connection failed, or the client does not read the response.
     pub async fn end(&self, bytes: &[u8], keeps_open: bool, unwritten: &mut usize) -> io::Result<()> {
         self.write_all(bytes, unwritten).await?;
         if !keeps_open {
@@ -289,12 +293,13 @@ impl<IO: Transport> Connection<IO> {
         Ok(())
     }
 
-    /// Writes a part of a response. Afterwards, the bytes that the client has not taken are unsent.
+    /// Writes a part of a response. Bytes that the client has not read are then unsent.
     ///
-    /// `unwritten` is kept at the number of bytes that the kernel does not have yet, also if the write fails.
+    /// `unwritten` always gives the number of bytes that the kernel does not have yet, even if the write
+    /// fails.
     ///
     /// # Errors
-    /// The connection failed, or the client does not take the response.
+    /// The connection failed, or the client does not read the response.
     pub async fn write_all(&self, mut rest: &[u8], unwritten: &mut usize) -> io::Result<()> {
         *unwritten = rest.len().saturating_add(self.unsent());
         while !rest.is_empty() {
@@ -306,7 +311,7 @@ impl<IO: Transport> Connection<IO> {
         Ok(())
     }
 
-    /// Records that the request waits for its upstream. It can still be evicted if it is not authentic.
+    /// Records that the request waits for its upstream. A request that is not authentic can still be evicted.
     pub fn wait_for_upstream(&self, is_authentic: bool) {
         self.inner.borrow_mut().is_authentic = is_authentic;
         if is_authentic {
@@ -335,12 +340,12 @@ impl<IO: Transport> Connection<IO> {
         Poll::Pending
     }
 
-    /// Reads more content into `append`: first the bytes that are already read, then from the socket.
+    /// Reads more content into `append`: first bytes that were read before, then bytes from the socket.
     ///
-    /// Gives back whether the content is complete.
+    /// Returns whether the content is complete.
     ///
     /// # Errors
-    /// [`ContentError`]. Nothing more can be read from the connection then.
+    /// [`ContentError`]. Then nothing more can be read from the connection.
     pub fn poll_content(
         &self,
         cx: &mut Context<'_>,
@@ -349,8 +354,9 @@ impl<IO: Transport> Connection<IO> {
         self.inner.borrow_mut().poll_content(cx, append)
     }
 
-    /// Reads and discards what the client still sends, until it ends the connection or `limit` has passed, so that the
-    /// client can read the response: closing at once would make the kernel discard the response.
+    /// Reads and discards the bytes that the client still sends. Stops when the client ends the connection,
+    /// or after `limit`. Meanwhile the client can read the response. An immediate close would make the kernel
+    /// discard the response.
     pub async fn linger(&self, limit: Duration) {
         let mut deadline = Deadline::default();
         deadline.set(limit);
@@ -370,16 +376,16 @@ impl<IO: Transport> Connection<IO> {
         .await;
     }
 
-    /// Prepares for a response that ends with the connection. If the connection ends earlier, it must not look like the end
-    /// of the response.
+    /// Prepares for a response that ends with the connection. If the connection ends too early, the client
+    /// must not take that for the end of the response.
     pub fn end_with_response(&self) {
         let mut inner = self.inner.borrow_mut();
         inner.io.reset_on_close(true);
         inner.ends_response = true;
     }
 
-    /// Whether bytes of the client are unread: closing would make the kernel discard what the client has not read of the
-    /// last response. Bytes in the kernel count, as far as they have arrived.
+    /// Whether bytes of the client are unread. A close would then make the kernel discard the part of the
+    /// last response that the client has not read. Bytes that have arrived in the kernel count.
     #[must_use]
     pub fn is_unread(&self) -> bool {
         let mut inner = self.inner.borrow_mut();
@@ -398,7 +404,7 @@ impl<IO: Transport> Connection<IO> {
 }
 
 impl<IO: Transport> Inner<IO> {
-    /// Ready with `None` at the end of the connection.
+    /// The next head. `None` at the end of the connection.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         loop {
             match self.phase {
@@ -410,7 +416,8 @@ impl<IO: Transport> Inner<IO> {
                         if self.entry.is_evicted() {
                             return Poll::Ready(Ok(None));
                         }
-                        // A client that pipelines requests yields before each, so that other connections have their turn.
+                        // A client that pipelines requests yields before each request, so other connections
+                        // get their turn.
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -455,7 +462,7 @@ impl<IO: Transport> Inner<IO> {
             let mut now = LazyNow::default();
             self.entry.wait_for_head(self.is_idle() && !self.first_request, &mut now);
             if has_room && self.reservation.bytes() > 0 {
-                // The client makes us wait, and holds memory meanwhile.
+                // The client makes the gateway wait, and holds memory meanwhile.
                 let moment = now.get().into_std();
                 if self.reservation.hold_while_waiting(cx, self.unread.len(), moment, moment).is_err() {
                     return Poll::Ready(Ok(Some(self.fail(HeadError::Overloaded))));
@@ -463,7 +470,8 @@ impl<IO: Transport> Inner<IO> {
             }
             ready!(self.poll_too_late(cx, &mut now));
             if self.unread.is_empty() {
-                // A client that sends only empty lines has requested nothing: it gets no answer, and nothing more is read.
+                // A client that sends only empty lines has made no request. It gets no answer, and nothing
+                // more is read.
                 self.eof |= self.empty > 0;
                 return Poll::Ready(Ok(None));
             }
@@ -471,7 +479,7 @@ impl<IO: Transport> Inner<IO> {
         }
     }
 
-    /// Reserves memory for a head of `len` bytes, if it is a large one.
+    /// Reserves memory for a head of `len` bytes, if the head is large.
     fn poll_hold(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<(), Exhausted>> {
         if len <= FREE_HEAD || len <= self.reservation.bytes() {
             return Poll::Ready(Ok(()));
@@ -479,14 +487,14 @@ impl<IO: Transport> Inner<IO> {
         self.reservation.poll_grow_to(cx, len, Instant::now().into_std())
     }
 
-    /// Makes capacity for more of an incomplete head. All memory for a large head is reserved first.
+    /// Makes capacity for more bytes of an incomplete head. The memory for a large head is reserved first.
     fn poll_reserve(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Exhausted>> {
         let len = self.unread.len();
         let spare = self.unread.capacity().saturating_sub(len);
         if len <= FREE_HEAD || (self.reservation.bytes() > 0 && spare >= LEAST_READ) {
             return Poll::Ready(Ok(()));
         }
-        // An incomplete head has at most its limit of bytes.
+        // The limit bounds the bytes of an incomplete head.
         let most = self.limits.max_header_bytes.max(len).saturating_add(LEAST_READ);
         let capacity = self.unread.capacity().saturating_mul(2).max(READ_SIZE).min(most);
         ready!(self.reservation.poll_grow_to(cx, capacity, Instant::now().into_std()))?;
@@ -494,7 +502,7 @@ impl<IO: Transport> Inner<IO> {
         Poll::Ready(Ok(()))
     }
 
-    /// Drops the unread bytes, frees their memory, and stops waiting for more.
+    /// Drops the unread bytes, frees their memory, and waits for no more bytes.
     fn discard_unread(&mut self) {
         self.unread.clear();
         if !self.reservation.is_empty() {
@@ -502,14 +510,14 @@ impl<IO: Transport> Inner<IO> {
         }
     }
 
-    /// Drops the empty lines before the next request line, so that they are neither held nor parsed again.
+    /// Drops the empty lines before the next request line. They are then neither held nor parsed again.
     fn drop_empty_lines(&mut self) {
         let empty = head::leading_empty_lines(self.unread.as_slice());
         self.empty = self.empty.saturating_add(empty);
         self.unread.consume(empty);
     }
 
-    /// Whether no byte has arrived behind the last request.
+    /// Whether no byte has arrived after the last request.
     fn is_idle(&self) -> bool {
         self.unread.is_empty() && self.empty == 0
     }
@@ -560,7 +568,7 @@ impl<IO: Transport> Inner<IO> {
         Received { head, at, reservation }
     }
 
-    /// Ready when the deadline has passed: for the first byte of a request, or for the last byte of its head.
+    /// Ready when the time for the first byte of a request, or for the last byte of its head, has passed.
     fn poll_too_late(&mut self, cx: &mut Context<'_>, now: &mut LazyNow) -> Poll<()> {
         if !self.waiting.is_set() {
             let limit = if self.is_idle() { self.limits.idle_timeout } else { self.limits.header_timeout };
@@ -571,7 +579,7 @@ impl<IO: Transport> Inner<IO> {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
-        // At most one read buffer is held, unless a head is larger and memory is reserved for it.
+        // At most one read buffer is held, unless memory for a larger head is reserved.
         let limit = if self.reservation.bytes() > 0 {
             self.unread.capacity().saturating_sub(self.unread.len())
         } else {
@@ -582,7 +590,8 @@ impl<IO: Transport> Inner<IO> {
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         if self.is_idle() && !filled.is_empty() && !self.first_request {
-            // The first byte of a request, or of an empty line before it: idle time ends, and the time for the head begins.
+            // This is the first byte of a request, or of an empty line before it. The idle time ends, and the
+            // time for the head begins.
             self.waiting.clear();
         }
         self.unread.append(filled);
@@ -596,7 +605,7 @@ impl<IO: Transport> Inner<IO> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Gives up a client that takes nothing of its response, or too little for too long.
+    /// Gives up if the client reads nothing of its response, or too little for too long.
     fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

@@ -1,4 +1,5 @@
-//! Pure. Responses as bytes: the gateway's own (refusals and the answers to challenges), and those of upstreams.
+//! Pure. Writes responses as bytes: the gateway's own responses (refusals and answers to challenges), and
+//! those of upstreams.
 
 use std::io::Write as _;
 
@@ -7,32 +8,33 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::message::head::{Persistence, ResponseContext, Version};
 
-/// A complete response. Cheap to clone.
+/// A complete response. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct WholeResponse {
     bytes: Bytes,
     keeps_open: bool,
 }
 
-/// The most bytes of framing besides fields and content, plus a few fields.
+/// The most bytes of a response besides fields and content, with room for a few fields.
 const FRAME: usize = 320;
 
 /// How the end of a streaming response is marked (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delimited {
-    /// By its fields, which have the length.
+    /// A field has the length.
     ByLength,
-    /// By the chunked transfer coding.
+    /// The chunked transfer coding marks the end.
     ByChunks,
-    /// By the end of the connection, if the client understands nothing else.
+    /// The end of the connection marks the end, if the client understands no other way.
     ByClosing,
 }
 
-/// The bytes behind the last chunk of content.
+/// The bytes after the last chunk of content.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Delimited {
-    /// The framing of a response to what was `asked`, with content of this length, if it is known.
+    /// The framing of a response. `asked` describes the request, and `length` is the length of the content,
+    /// if it is known.
     #[must_use]
     pub fn of(asked: ResponseContext, length: Option<u64>) -> Self {
         match (length, asked.version) {
@@ -42,10 +44,10 @@ impl Delimited {
         }
     }
 
-    /// Appends a piece of the content, framed.
+    /// Appends a piece of the content with its framing.
     pub fn append(self, piece: &[u8], bytes: &mut Vec<u8>) {
         match self {
-            // A chunk of length 0 would be the last.
+            // A chunk of length 0 would mean the end.
             Self::ByChunks if piece.is_empty() => {}
             Self::ByChunks => {
                 // Writing to a vector cannot fail.
@@ -65,10 +67,10 @@ impl Delimited {
     }
 }
 
-/// The version of every response: the gateway's own, not the request's (RFC 9110, section 6.2).
+/// The version in every response: the gateway's own version, not the request's (RFC 9110, section 6.2).
 const VERSION: &[u8] = b"HTTP/1.1 ";
 
-/// The `connection` field, if the outcome is not the default of HTTP/1.1 (RFC 9112, section 9.3).
+/// The `connection` field, if the connection does not follow the default of HTTP/1.1 (RFC 9112, section 9.3).
 fn connection(asked: ResponseContext, is_last: bool) -> &'static [u8] {
     match (asked.version, asked.persistence) {
         _ if is_last => b"connection: close\r\n",
@@ -79,8 +81,8 @@ fn connection(asked: ResponseContext, is_last: bool) -> &'static [u8] {
     }
 }
 
-/// The head of an upstream's response. `text` is its code, reason phrase and end-to-end fields. `extra` is the number of
-/// bytes that will be appended.
+/// The head of an upstream's response. `text` is the status code, the reason phrase and the end-to-end
+/// fields. `extra` is the number of bytes that the caller will append.
 #[must_use]
 pub fn head(
     asked: ResponseContext,
@@ -101,8 +103,8 @@ pub fn head(
 }
 
 impl WholeResponse {
-    /// A response of the gateway's own to what was `asked`, with these fields and its framing. `is_last` closes the
-    /// connection, whatever the client asked for.
+    /// A response of the gateway's own, with these fields and its framing. `asked` describes the request.
+    /// `is_last` closes the connection, whatever the client asked for.
     #[must_use]
     pub fn new<'f>(
         asked: ResponseContext,
@@ -133,8 +135,8 @@ impl WholeResponse {
         Self { bytes: bytes.into(), keeps_open: !is_last && asked.keeps_open() }
     }
 
-    /// A complete response of an upstream: its fields have its length, or it has no content. `text` is its code, reason
-    /// phrase and end-to-end fields.
+    /// A complete response of an upstream. Its fields give its length, or it has no content. `text` is the
+    /// status code, the reason phrase and the end-to-end fields.
     #[must_use]
     pub fn relayed(asked: ResponseContext, text: &[u8], content: &[u8], is_last: bool) -> Self {
         let mut bytes = head(asked, text, Delimited::ByLength, is_last, content.len());

@@ -21,15 +21,16 @@ use crate::http1::writer::{self, Guard};
 use crate::runtime::request_scope::Scope;
 use crate::runtime::worker::Worker;
 
-/// How long a client whose request was refused early may go on sending while it reads the answer.
+/// How long a client may continue to send after its request was refused early. It can read the answer
+/// meanwhile.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The same while the gateway drains, or while others wait for a place.
+/// The same time while the gateway drains, or while other connections wait for a place.
 const SHORT_LINGER: Duration = Duration::from_secs(1);
 /// How long an idle connection waits, during a drain, for a request in transit.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// Serves a connection until either side ends it. `drain` ends it after the request under way.
+/// Serves a connection until either side ends it. `drain` ends it after the present request.
 pub async fn serve<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
@@ -42,7 +43,8 @@ pub async fn serve<IO: Transport + 'static>(
     entry.watch(served).await;
 }
 
-/// As [`serve`], with a connection of which some bytes are already read. It must be polled under [`Entry::watch`].
+/// Serves a connection as [`serve`] does, after some of its bytes were already read. The future must be
+/// polled under [`Entry::watch`].
 pub async fn serve_rest<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,
@@ -68,7 +70,8 @@ pub async fn serve_rest<IO: Transport + 'static>(
         }
     };
     match ended {
-        // No lingering: the bytes that the client still sends would keep the place from the next connection.
+        // An evicted connection does not linger. The bytes that its client still sends would keep the place
+        // from the next connection.
         Ok(()) if entry.is_evicted() => debug!(peer = %client, "connection closed for another one"),
         Ok(()) if connection.is_unread() => {
             let limit = if connection.is_draining() || worker.connection_limit().is_wanting() {
@@ -83,8 +86,8 @@ pub async fn serve_rest<IO: Transport + 'static>(
     }
 }
 
-/// Serves one request after the other. The state of a request is in one box, which is freed when the request ends, so an
-/// idle connection costs little memory.
+/// Serves one request after the other. The state of a request is in one box, which is freed when the request
+/// ends. So an idle connection costs little memory.
 async fn exchanges<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     connection: &Rc<Connection<IO>>,
@@ -109,7 +112,7 @@ async fn exchanges<IO: Transport + 'static>(
     Ok(finished?)
 }
 
-/// Records how many bytes of a response are unsent. When none are left, the request has ended.
+/// Records how many bytes of a response are unsent. The request has ended when no bytes are left.
 fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, connection: &Connection<IO>) {
     if let Some(guard) = open {
         guard.unwritten = connection.unsent();
@@ -120,7 +123,7 @@ fn take_note<IO: Transport>(open: &mut Option<Box<Guard>>, connection: &Connecti
     }
 }
 
-/// No client is left to answer.
+/// The error that no client is left to answer.
 #[derive(Debug)]
 struct Abandoned;
 
@@ -132,8 +135,8 @@ impl std::fmt::Display for Abandoned {
 
 impl Error for Abandoned {}
 
-/// Serves one request. Returns whether another may follow on the connection, and the guard of the request if some of its
-/// response is unsent.
+/// Serves one request. Returns whether another request may follow on the connection. Also returns the guard
+/// of the request, if some bytes of its response are unsent.
 async fn exchange<IO: Transport + 'static>(
     worker: &Rc<Worker>,
     connection: &Rc<Connection<IO>>,
@@ -141,13 +144,14 @@ async fn exchange<IO: Transport + 'static>(
     received: Received,
 ) -> Result<(bool, Option<Box<Guard>>), Box<dyn Error>> {
     let (reply, guard) = {
-        // Not for longer than the request is served: a reload leaves no keys of the old configuration with idle connections.
+        // The view is held only while the request is served. So after a reload, no idle connection keeps keys
+        // of the old configuration.
         let view = worker.view();
         connection.set_limits(view.limits());
         let Received { head, at, reservation } = received;
         let content = RequestContent::new(connection);
         let incoming = Incoming { head, content, client, at: at.into_std(), memory: reservation };
-        // Pinned where it is made: passing it by value would move it twice, and it is large.
+        // The future is pinned where it is made. It is large, and passing it by value would move it twice.
         let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
         handled.await
     };
@@ -156,7 +160,7 @@ async fn exchange<IO: Transport + 'static>(
     Ok((keeps_open, guard.filter(|_| connection.has_unsent()).map(Box::new)))
 }
 
-/// At most half of the drain's time, so that an idle connection is not cut off.
+/// At most half of the drain's time. So the drain does not cut off an idle connection.
 pub(crate) fn last_call(worker: &Worker) -> Duration {
     let grace = worker.view().generation().grace;
     LAST_CALL.min(grace.checked_div(2).unwrap_or(Duration::ZERO))

@@ -1,7 +1,8 @@
 //! Pure. A future that is polled only after its own wake-up.
 //!
-//! A task that waits for several futures polls all of them at every wake-up. This one is polled only if it was woken
-//! itself: polling the shutdown future beside each request would cost as much as routing.
+//! A task that waits for several futures polls all of them at every wake-up. This wrapper polls its future
+//! only if the future itself was woken. Polling the shutdown future at every wake-up of a request would cost
+//! as much as routing the request.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +14,9 @@ use std::task::{Context, Poll, Wake, Waker};
 pub(crate) struct WakeGated<'f, F> {
     future: Pin<&'f mut F>,
     flag: Arc<WakeFlag>,
-    /// The flag, as the waker of the future.
+    /// The waker of the future. It sets the flag.
     waker: Waker,
-    /// The task's waker, which the flag wakes.
+    /// The task's waker. Setting the flag wakes it.
     listener: Option<Waker>,
 }
 
@@ -29,7 +30,7 @@ impl<'f, F: Future> WakeGated<'f, F> {
     /// Wraps `future`.
     #[must_use]
     pub(crate) fn new(future: Pin<&'f mut F>) -> Self {
-        // Set, so that the first poll polls the future.
+        // The flag is set at the beginning, so the first poll polls the future.
         let flag = Arc::new(WakeFlag { is_set: AtomicBool::new(true), listener: Mutex::new(None) });
         let waker = Arc::clone(&flag).into();
         Self { future, flag, waker, listener: None }

@@ -1,4 +1,5 @@
-//! Shell. The response writer of HTTP/1.1: complete replies in one write, an upstream's response as it streams.
+//! Shell. The response writer of HTTP/1.1. It writes a complete reply at once, and an upstream's response as
+//! it arrives.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -21,21 +22,21 @@ use crate::upstream::body::ResponseBody;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::response::{ResponseHead, SURPLUS};
 
-/// The bytes of a streaming response that are collected for one write, if they are there.
+/// How many bytes of a streaming response are collected for one write, if they have arrived.
 pub const FULL: usize = 8 * 1024;
 
-/// The most bytes around a chunk: its length in 16 digits, and two line ends.
+/// The most bytes around the data of a chunk: its length in 16 digits, and two line ends.
 const AROUND: usize = 20;
 
-/// The guard of a request, held by the writer of its response.
+/// The guard of a request. The writer of the response holds it.
 pub(crate) type Guard = RequestGuard<Scope>;
 
-/// Writes a reply, and ends the connection behind it if it is the last. Gives back whether another request may follow, and
-/// the request's guard: some of the response may be unsent.
+/// Writes a reply, and then ends the connection if the reply is the last. Returns whether another request may
+/// follow. Also returns the request's guard, because some bytes of the response may be unsent.
 ///
 /// # Errors
-/// The response broke off, the connection failed, or the client does not take the response. The connection must close then,
-/// because the response must not look complete.
+/// The response broke off, the connection failed, or the client does not read the response. Then the
+/// connection must close: the response must not look complete.
 pub(crate) async fn write<IO: Transport>(
     connection: &Rc<Connection<IO>>,
     reply: Reply<ResponseBody>,
@@ -56,7 +57,7 @@ pub(crate) async fn write<IO: Transport>(
     Ok((message.keeps_open(), Some(guard)))
 }
 
-/// A response of the gateway's own, with its date.
+/// A response of the gateway's own, with its `date` field.
 fn own<IO: Transport>(
     asked: ResponseContext,
     reply: &OwnReply,
@@ -73,7 +74,7 @@ fn own<IO: Transport>(
     WholeResponse::new(asked, reply.status, fields, reply.content.as_bytes(), is_last)
 }
 
-/// Whether no other request can follow, or should.
+/// Whether no other request can follow on this connection, or none should.
 fn ends_here<IO: Transport>(guard: &Guard, connection: &Connection<IO>) -> bool {
     connection.is_draining()
         || connection.has_unread_content()
@@ -102,7 +103,7 @@ async fn stream<IO: Transport>(
     let mut bytes = response::head(asked, &head.text, delimited, is_last, 0);
     let mut content = Streamed { relay: Some(relay), guard: Some(guard), connection: Rc::clone(connection) };
     loop {
-        // What has arrived is written at once, and does not wait for more.
+        // Bytes that have arrived are written at once. They do not wait for more bytes.
         let next = poll_fn(|cx| match content.poll_piece(cx) {
             Poll::Ready(piece) => Poll::Ready(Ok(Some(piece))),
             Poll::Pending if !bytes.is_empty() => Poll::Ready(Ok(None)),
@@ -116,7 +117,7 @@ async fn stream<IO: Transport>(
         match next.await? {
             Some(Some(Ok(piece))) => {
                 if bytes.len().saturating_add(piece.len()) >= FULL {
-                    // It is written next, so no more capacity is needed.
+                    // This piece is written next, so no further capacity is needed.
                     bytes.reserve_exact(piece.len().saturating_add(AROUND));
                 }
                 delimited.append(&piece, &mut bytes);
@@ -132,10 +133,10 @@ async fn stream<IO: Transport>(
             None => {}
         }
         connection.write_all(&bytes, content.unwritten().unwrap_or(&mut 0)).await?;
-        // Freed, so that it is not held while nothing arrives.
+        // The memory is freed, so it is not held while no byte arrives.
         bytes = Vec::new();
     }
-    // Only the bytes that are written now are left.
+    // Only the bytes of this write are left.
     let mut guard = mem::take(&mut content.guard);
     delimited.finish(&mut bytes);
     let unwritten = guard.as_mut().map(|guard| &mut guard.unwritten);
@@ -143,24 +144,24 @@ async fn stream<IO: Transport>(
     Ok((keeps_open, guard))
 }
 
-/// The content of an upstream's response on its way to the client. If it is dropped early, the request has ended; otherwise
-/// its guard goes to the writer of its last bytes.
+/// The content of an upstream's response on its way to the client. If it is dropped early, the request has
+/// ended. Otherwise the guard passes to the writer of the last bytes.
 struct Streamed<IO: Transport> {
-    /// `None` when nothing more follows.
+    /// `None` when no content follows.
     relay: Option<Box<ResponseBody>>,
     guard: Option<Guard>,
     connection: Rc<Connection<IO>>,
 }
 
 impl<IO: Transport> Streamed<IO> {
-    /// The guard's count of unwritten bytes, for the writer.
+    /// The guard's count of unwritten bytes. The writer updates it.
     fn unwritten(&mut self) -> Option<&mut usize> {
         self.guard.as_mut().map(|guard| &mut guard.unwritten)
     }
 
-    /// The next piece; `None` behind the last.
+    /// The next piece of content; `None` after the last piece.
     ///
-    /// An error is the last item: the response has broken off.
+    /// An error is the last item. It means that the response has broken off.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ForwardError>>> {
         let Some(relay) = &mut self.relay else { return Poll::Ready(None) };
         let next = ready!(relay.poll_piece(cx));

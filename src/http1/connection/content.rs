@@ -1,4 +1,4 @@
-//! Shell. The content of a request, read from its connection: counted, or decoded from chunks.
+//! Shell. Reads the content of a request from its connection: by its length, or by decoding chunks.
 
 use std::io;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use crate::http1::connection::{Connection, Inner, Phase, Remaining, Transport};
 use crate::message::chunked::{Malformed, Step};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
 
-/// The content of the request under way.
+/// The content of the present request.
 #[derive(Debug)]
 pub struct RequestContent<IO> {
     connection: Rc<Connection<IO>>,
@@ -96,7 +96,7 @@ impl<IO: Transport> Inner<IO> {
         let Phase::Content(Remaining::Length(left)) = &mut self.phase else { return Poll::Pending };
         let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(append.room());
         if limit == 0 {
-            // No memory is reserved before there are bytes for it.
+            // Memory is reserved only when there are bytes for it.
             if self.unread.is_empty() {
                 match ready!(self.poll_fill(cx)) {
                     Ok(n) if n > 0 => {}
@@ -135,7 +135,7 @@ impl<IO: Transport> Inner<IO> {
                 }
             }
             let Phase::Content(Remaining::Chunked(chunked)) = &mut self.phase else { return Poll::Pending };
-            // Only what fits of a piece is decoded; the rest is decoded when there is capacity.
+            // Only the bytes that fit are decoded. The rest is decoded when there is capacity.
             let waiting = self.unread.as_slice();
             let input = waiting.get(..append.room()).unwrap_or(waiting);
             if input.is_empty() {
@@ -224,14 +224,14 @@ mod tests {
         for byte in b"\r\n".repeat(500) {
             client.write_all(&[byte]).await.unwrap();
             assert!(look().is_pending());
-            // All held bytes are parsed.
+            // Every held byte has been parsed.
             assert_eq!(connection.waiting(), usize::from(byte == b'\r'));
         }
         client.write_all(b"\r\n").await.unwrap();
         assert!(matches!(look(), Poll::Ready(Ok(Some(received))) if received.head.is_err()));
     }
 
-    /// Memory is reserved for as long as the request waits, so nothing is reserved after a refusal.
+    /// While a request waits, memory is reserved for it. After the refusal, nothing is reserved.
     #[tokio::test(start_paused = true)]
     async fn a_head_that_timed_out_waits_for_no_memory() {
         const MIB: usize = 1 << 20;
@@ -273,7 +273,8 @@ mod tests {
         assert_eq!(grown, Poll::Ready(Ok(())));
     }
 
-    /// Even with more capacity than content, the bytes behind the content are left: they are another request.
+    /// Even if the capacity is larger than the content, the bytes after the content are not taken: they
+    /// belong to another request.
     #[tokio::test]
     async fn no_more_is_taken_for_content_than_its_length_says() {
         let second = "POST /two HTTP/1.1\r\nhost: a\r\n\r\n";

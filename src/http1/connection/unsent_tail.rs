@@ -1,7 +1,7 @@
-//! Shell. The unsent tail of a response: bytes that the client has not taken yet.
+//! Shell. The unsent tail of a response: bytes that the client has not read yet.
 //!
-//! A small tail is kept here, so that the response writer can free all it holds, and need not wait for a client that
-//! perhaps never reads.
+//! The connection keeps a small tail. So the response writer can free everything that it holds, and need not
+//! wait for a client that perhaps never reads.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,11 +11,11 @@ use std::task::{Context, Poll, ready};
 
 use crate::http1::connection::{Connection, Inner, Transport};
 
-/// The most bytes of an unsent tail: any response of the gateway's own, and the end of every other.
+/// The most bytes of an unsent tail: any response of the gateway's own, or the end of another response.
 const MOST: usize = 2 * 1024;
 
 impl<IO: Transport> Connection<IO> {
-    /// Whether there are unsent bytes. The client must take them before its next request.
+    /// Whether there are unsent bytes. They must be written before the client's next request is read.
     pub fn has_unsent(&self) -> bool {
         self.unsent() > 0
     }
@@ -25,7 +25,7 @@ impl<IO: Transport> Connection<IO> {
         self.inner.borrow().unsent.len()
     }
 
-    /// Writes a part of a response, or keeps it as unsent. A client that takes nothing for too long is given up.
+    /// Writes a part of a response, or keeps it as unsent. Gives up if the client reads nothing for too long.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut inner = self.inner.borrow_mut();
         ready!(inner.poll_unsent(cx))?;
@@ -33,7 +33,7 @@ impl<IO: Transport> Connection<IO> {
         inner.unsent_or(cx, written, bytes)
     }
 
-    /// Flushes the stream. Unsent bytes do not delay the writer, unless the client's time has passed.
+    /// Flushes the stream. Does not wait for unsent bytes, unless the client's time has passed.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner.borrow_mut();
         if let Poll::Ready(written) = inner.poll_unsent(cx) {
@@ -42,7 +42,7 @@ impl<IO: Transport> Connection<IO> {
         Pin::new(&mut inner.io).poll_flush(cx)
     }
 
-    /// Ends this side of the connection, or leaves that to [`Self::finish`].
+    /// Ends this side of the connection. If bytes are unsent, [`Self::finish`] does that later.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner.borrow_mut();
         if !inner.unsent.is_empty() {
@@ -57,7 +57,7 @@ impl<IO: Transport> Connection<IO> {
     /// Writes the unsent bytes.
     ///
     /// # Errors
-    /// The connection failed, or the client does not take them.
+    /// The connection failed, or the client does not read the bytes.
     pub(crate) async fn write_unsent(&self) -> io::Result<()> {
         poll_fn(|cx| self.inner.borrow_mut().poll_unsent(cx)).await
     }
@@ -65,7 +65,7 @@ impl<IO: Transport> Connection<IO> {
     /// Ends this side of the connection after the unsent bytes of the last response.
     ///
     /// # Errors
-    /// The connection failed, or the client does not take the response.
+    /// The connection failed, or the client does not read the response.
     pub async fn finish(&self) -> io::Result<()> {
         if self.has_unsent() {
             self.write_unsent().await?;
@@ -76,7 +76,8 @@ impl<IO: Transport> Connection<IO> {
 }
 
 impl<IO: Transport> Inner<IO> {
-    /// Writes the unsent bytes. Before that is done, nothing else is written, and no other request is parsed.
+    /// Writes the unsent bytes. Until they are written, nothing else is written and no other request is
+    /// parsed.
     pub(crate) fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
             let written = Pin::new(&mut self.io).poll_write(cx, self.unsent.as_slice());

@@ -22,7 +22,7 @@ fn worker() -> Rc<Worker> {
     worker_before("127.0.0.1:9")
 }
 
-/// A worker with one route, which forwards both signed and unsigned requests.
+/// A worker with one route. The route forwards signed and unsigned requests.
 fn worker_before(upstream: &str) -> Rc<Worker> {
     worker_among(&format!("http://{upstream}"), ConnectionLimit::new(10))
 }
@@ -54,12 +54,12 @@ fn config_before(upstream: &str) -> Config {
     crate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH).unwrap().config
 }
 
-/// The number of requests that have ended.
+/// How many requests have ended.
 fn ended(control: &Control) -> u64 {
     control.meters().sum().took.count()
 }
 
-/// Otherwise the keys of a secret that has been removed stay in memory for as long as a client keeps its connection idle.
+/// Otherwise the keys of a removed secret would stay in memory as long as a client keeps its connection idle.
 #[tokio::test]
 async fn an_idle_connection_keeps_no_configuration_that_has_been_replaced() {
     let run = async {
@@ -75,7 +75,7 @@ async fn an_idle_connection_keeps_no_configuration_that_has_been_replaced() {
         }
         settle().await;
         worker.control().reload(&config_before("http://127.0.0.1:10")).unwrap();
-        // The worker takes the new configuration when it is asked for the view.
+        // The worker takes the new configuration when the view is read.
         assert!(!std::rc::Weak::ptr_eq(&first, &Rc::downgrade(&worker.view())));
         assert_eq!(first.strong_count(), 0);
         drop(client);
@@ -84,7 +84,8 @@ async fn an_idle_connection_keeps_no_configuration_that_has_been_replaced() {
     LocalSet::new().run_until(run).await;
 }
 
-/// For each kind of answer: the end that the client has not taken is unsent, or the writer waits.
+/// The test has each kind of answer. If the client has not read the end of an answer, that end is unsent, or
+/// the writer waits.
 #[tokio::test]
 async fn a_request_has_not_ended_before_its_answer_is_written_to_the_last_byte() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -223,7 +224,7 @@ enum Waiting {
     ForTheClientToReadTheLast,
 }
 
-/// A drain ends a connection in every state, long before the limits of that state.
+/// A drain ends a connection in every state, long before the time limits of the state.
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_a_connection_in_every_state() {
     use Waiting::*;
@@ -237,7 +238,7 @@ async fn a_drain_ends_a_connection_in_every_state() {
         ForTheClientToReadTheLast,
     ] {
         let run = async {
-            // An answer has more than 100 bytes.
+            // An answer has more than 100 bytes, so the smaller capacity makes the writer wait.
             let capacity = if state == ForTheClientToReadTheLast { 100 } else { 4096 };
             let (mut client, gateway) = tokio::io::duplex(capacity);
             let drain = CancellationToken::new();
@@ -262,7 +263,7 @@ async fn a_drain_ends_a_connection_in_every_state() {
                 }
             }
             let settle = if state == AtRest { Duration::from_secs(3) } else { Duration::from_millis(1) };
-            // The clock is paused: it advances when all tasks wait.
+            // The clock is paused. It advances only when all tasks wait.
             assert!(timeout(settle, std::future::pending::<()>()).await.is_err());
             let begin = tokio::time::Instant::now();
             drain.cancel();
@@ -274,7 +275,7 @@ async fn a_drain_ends_a_connection_in_every_state() {
             let rest = String::from_utf8(rest).unwrap();
             match state {
                 ForTheFirstByte | BehindAnAnswer | AtRest => assert_eq!(rest, "", "{state:?}"),
-                // The answer was already being written, without `connection: close`.
+                // The answer was already being written, so it has no `connection: close`.
                 ForTheClientToReadTheLast => assert!(rest.ends_with("}\n"), "{state:?}: {rest}"),
                 ForTheRestOfAHead | ForContent | ForTheClientToRead => {
                     let last = rest.rsplit("HTTP/1.1 ").next().unwrap();
@@ -289,7 +290,7 @@ async fn a_drain_ends_a_connection_in_every_state() {
     }
 }
 
-/// Field names are written with the spelling of their own upstream, in however small steps the client reads.
+/// Field names keep the spelling of their own upstream, even if the client reads in tiny steps.
 #[tokio::test]
 async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
     let answer = |n: usize| {
@@ -332,7 +333,7 @@ async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
     upstream.join().unwrap();
 }
 
-/// If another connection waits for the place, it is given up as soon as that is fair.
+/// If another connection waits for the place, this connection is given up as soon as that is fair.
 #[tokio::test(start_paused = true)]
 async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
     let large = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\n";
@@ -343,7 +344,7 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
         let run = async {
             let connection_limit = ConnectionLimit::new(1);
             let place = connection_limit.enter(ClientAddress::Unix).await;
-            // Its request waits for its upstream, so that it is not evicted itself.
+            // The request of this connection waits for its upstream, so the connection itself is not evicted.
             place.entry().wait_for_upstream();
             let worker = worker_among("http://127.0.0.1:9", Arc::clone(&connection_limit));
             let waits = tokio::task::spawn_local(async move {
@@ -371,7 +372,7 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
     }
 }
 
-/// A client that sends nothing for a while has no more time for its first head than others.
+/// A client that sends nothing at first gets no more time for its first head than other clients.
 #[tokio::test(start_paused = true)]
 async fn the_time_for_the_first_head_begins_with_the_connection() {
     let run = async {
@@ -390,7 +391,7 @@ async fn the_time_for_the_first_head_begins_with_the_connection() {
     LocalSet::new().run_until(run).await;
 }
 
-/// The system knows that the connection is closed, and only a write reveals it.
+/// The system knows that the connection is closed, but only a write shows it.
 #[tokio::test]
 async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     let directory = tempfile::tempdir().unwrap();
@@ -425,7 +426,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
                 text.push(timeout(Duration::from_secs(30), client.read_u8()).await.unwrap().unwrap());
             }
             assert!(text.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", text.escape_ascii());
-            // Without an await, so that the runtime does not poll its sockets.
+            // There is no await here, so the runtime does not poll its sockets.
             close.send(()).unwrap();
             is_closed.recv().unwrap();
         }
@@ -436,7 +437,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     upstream.join().unwrap();
 }
 
-/// An evicted connection ends at once in every state, long before the limits of that state.
+/// An evicted connection ends at once in every state, long before the time limits of the state.
 #[tokio::test(start_paused = true)]
 async fn an_evicted_connection_ends_at_once_in_every_state() {
     let request = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -445,7 +446,8 @@ async fn an_evicted_connection_ends_at_once_in_every_state() {
     let chunked = "POST /w HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
     let large = "POST /no HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
     let many = request.repeat(100);
-    // What the client sends, how many bytes of its answers fit, and the status that it gets in the end.
+    // Each row has the bytes that the client sends, how many bytes of its answers fit, and the status that
+    // the client gets at the end.
     for (sent, capacity, expected) in [
         ("", 4096, None),
         (&request[..9], 4096, None),
@@ -492,7 +494,8 @@ async fn an_evicted_connection_ends_at_once_in_every_state() {
     }
 }
 
-/// Its upstream would answer in time, but its place is wanted. An authentic request would stay.
+/// The upstream would answer in time, but another connection needs the place. An authentic request would not
+/// be evicted.
 #[tokio::test]
 async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

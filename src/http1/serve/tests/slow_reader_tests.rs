@@ -1,8 +1,9 @@
-//! Shell. Clients that take their answers slowly, late, or not at all.
+//! Shell. Tests with clients that read their answers slowly, late, or not at all.
 
 use super::*;
 
-/// A client that pipelines requests and never reads makes the gateway hold a response or two, not a full buffer.
+/// A client that pipelines requests and never reads makes the gateway hold one or two responses, but not a
+/// full buffer.
 #[tokio::test(start_paused = true)]
 async fn no_request_is_taken_from_a_client_that_does_not_take_its_answers() {
     let local = LocalSet::new();
@@ -67,7 +68,8 @@ async fn the_writer_does_not_wait_for_a_client_that_leaves_the_rest_unread() {
         });
         for round in 0..ROUNDS {
             let sent_away = async {
-                // References: this one and the connection's own. A waiting writer would be a third.
+                // There are two references: this one and the connection's own. A writer that waits would hold
+                // a third.
                 while !(known.has_unsent() && Rc::strong_count(&known) == 2) {
                     settle().await;
                 }
@@ -124,7 +126,7 @@ async fn a_client_that_leaves_the_unsent_tail_is_given_up_within_the_limit() {
             ));
             let begin = tokio::time::Instant::now();
             let request = format!("POST /no HTTP/1.1\r\nhost: a\r\n{last}\r\n").repeat(2);
-            // More than it reads at once, so that it reads several times.
+            // The request is longer than one read, so the gateway reads several times.
             assert!(timeout(limit / 2, client.write_all(request.as_bytes())).await.is_ok());
             let ended = timeout(2 * limit, served).await;
             assert!(ended.is_ok_and(|ended| ended.is_ok()), "{last:?}");
@@ -135,7 +137,7 @@ async fn a_client_that_leaves_the_unsent_tail_is_given_up_within_the_limit() {
     }
 }
 
-/// Taking a byte now and then gives a client no more time than taking nothing.
+/// A client that reads a byte now and then gets no more time than a client that reads nothing.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_less_than_the_least_rate_is_given_up_within_the_limit() {
     let limit = *worker().view().limits();
@@ -168,7 +170,7 @@ async fn a_client_that_takes_less_than_the_least_rate_is_given_up_within_the_lim
     }
 }
 
-/// At the least rate or above it, an answer may take any time.
+/// A client that reads at the least rate or faster may take any time for an answer.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_the_least_rate_gets_all_of_its_answers() {
     let run = async {
@@ -176,7 +178,7 @@ async fn a_client_that_takes_the_least_rate_gets_all_of_its_answers() {
         let served =
             tokio::task::spawn_local(serve(worker(), gateway, ClientAddress::Unix, CancellationToken::new()));
         let begin = tokio::time::Instant::now();
-        // Each answer is measured by itself: together they take longer than the limit.
+        // Each answer is measured alone: all together take longer than the limit.
         for _ in 0..20 {
             client.write_all(b"POST /no HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
             let mut text = Vec::new();
@@ -227,7 +229,7 @@ async fn parts_arrive(reads_at_once: bool) {
         };
         if !reads_at_once {
             go_on.send(()).unwrap();
-            // A second part that arrives while the first is unsent does not show.
+            // The client does not see a second part that arrives while the first is unsent.
             for _ in 0..50 {
                 settle().await;
             }
