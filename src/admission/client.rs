@@ -1,4 +1,4 @@
-//! Pure. The client at the other end of a connection: its address, and the group that it counts in.
+//! Pure. The client at the other end of a connection: its address, and the client group to which it belongs.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 /// The address of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAddress {
-    /// An IP address. An IPv4 address that is mapped into IPv6 is an IPv4 address.
+    /// An IP address. An IPv4 address in its IPv6-mapped form is stored as IPv4.
     Ip(IpAddr),
     /// A process on this machine, over a unix socket.
     Unix,
@@ -21,7 +21,7 @@ impl ClientAddress {
         Self::Ip(address.to_canonical())
     }
 
-    /// The group that it counts in.
+    /// The client group to which this client belongs.
     #[must_use]
     pub fn group(self) -> ClientGroup {
         ClientGroup(match self {
@@ -33,11 +33,11 @@ impl ClientAddress {
     }
 }
 
-/// The bits of an IPv6 group, a /64: a client with one of its addresses has 2^64 of them.
+/// The bits that name an IPv6 group, a /64. A client with one address of a /64 can use all 2^64 of them.
 const IPV6_GROUP: u128 = u128::MAX << 64;
 
-/// Clients that count as one in the connection limit and the memory budget: an IPv4 address, an IPv6 /64, or all unix
-/// sockets of this machine together.
+/// Clients that count as one in the connection limit and the memory budget: an IPv4 address, an IPv6 /64, or
+/// all unix sockets of this machine together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientGroup(ClientAddress);
 
@@ -60,8 +60,8 @@ pub enum Network {
 }
 
 impl Network {
-    /// Parses `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32` or `unix`. The bits behind the prefix must be 0: otherwise the
-    /// operator probably means another network.
+    /// Parses `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32` or `unix`. The bits after the prefix must be 0.
+    /// Otherwise the operator probably means another network.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text == "unix" {
@@ -75,7 +75,7 @@ impl Network {
         sound.then_some(Self::Ip(network))
     }
 
-    /// Whether it contains a client.
+    /// Whether the network contains a client.
     #[must_use]
     pub fn contains(&self, client: ClientAddress) -> bool {
         match (*self, client) {

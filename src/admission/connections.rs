@@ -1,8 +1,9 @@
-//! Shell. Connection limit and eviction: at `max_connections`, a connection that waits for its client is closed to admit a
-//! new one.
+//! Shell. The connection limit and eviction: at `max_connections`, a connection that waits for its client is
+//! closed to admit a new connection.
 //!
-//! All workers share one registry. A connection records in its [`Entry`] what it waits for, with a few stores and without a
-//! lock. The lock is taken when a connection opens or closes, or when a connection needs a place and none is free.
+//! All workers share one registry. A connection records in its [`Entry`] what it waits for. This takes a few
+//! atomic stores and no lock. The lock is taken when a connection opens or closes, or when a connection needs
+//! a place and none is free.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -19,32 +20,33 @@ use crate::admission::client::{ClientAddress, ClientGroup};
 use crate::admission::eviction::{Rank, Standing, Waits};
 use crate::runtime::deadline::LazyNow;
 
-/// The time after which the search for a connection to evict is repeated, if none could be evicted.
+/// If no connection could be evicted, the search is repeated after this time.
 const RECALL: Duration = Duration::from_millis(250);
 
-/// The most connections that are compared to find the one to evict. More are compared only if none of these can be evicted.
+/// How many connections are compared to find the one to evict. If none of them can be evicted, more are
+/// compared.
 const LOOKED_AT: usize = 512;
 
-/// The connection limit of all workers: the open connections, and those that wait for a place.
+/// The connection limit of all workers: the open connections, and the connections that wait for a place.
 #[derive(Debug)]
 pub struct ConnectionLimit {
     registry: Mutex<Registry>,
-    /// How many connections wait for a place. Kept beside the registry, so that it is read without the lock.
+    /// How many connections wait for a place. It is kept outside the registry, so reading it takes no lock.
     waiting: AtomicUsize,
-    /// The origin of the times in the entries.
+    /// The time from which the times in the entries are counted.
     epoch: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Registry {
-    /// Free places.
+    /// The number of free places.
     free: usize,
     members: Vec<Member>,
     /// The number of places that each client group holds.
     places: HashMap<ClientGroup, usize>,
-    /// The connections that wait for a place, in the order in which they arrived.
+    /// The connections that wait for a place, in the order of their arrival.
     waiters: VecDeque<oneshot::Sender<Permit>>,
-    /// The number of evicted connections that are not closed yet.
+    /// How many evicted connections are not closed yet.
     evicting: usize,
     /// The index at which the next search begins.
     next: usize,
@@ -64,8 +66,8 @@ impl ConnectionLimit {
         Arc::new(Self { registry, waiting: AtomicUsize::new(0), epoch: Instant::now() })
     }
 
-    /// Waits for a place for a connection of `client`. If none is free, one connection is evicted. While none can be
-    /// evicted, nothing is accepted, and new connections wait in the kernel's queue.
+    /// Waits for a place for a connection of `client`. If no place is free, one connection is evicted. While
+    /// no connection can be evicted, nothing is accepted, and new connections wait in the kernel's queue.
     pub async fn enter(self: &Arc<Self>, client: ClientAddress) -> Place {
         let waiting = {
             let mut registry = self.registry();
@@ -82,8 +84,8 @@ impl ConnectionLimit {
         self.place(permit, client)
     }
 
-    /// Evicts a connection even if places are free, and waits until one has closed. Used to get back other resources of a
-    /// connection, such as its descriptor.
+    /// Evicts a connection even if places are free, and waits until a connection has closed. Used to get back
+    /// another resource of a connection, such as its descriptor.
     pub async fn make_room(self: &Arc<Self>) {
         let waiting = self.wait(self.registry());
         drop(waiting.permit().await);
@@ -108,7 +110,7 @@ impl ConnectionLimit {
         Waiting { connection_limit: Arc::clone(self), receiver }
     }
 
-    /// Evicts connections until as many are closing as wait for a place.
+    /// Evicts connections until as many are being evicted as connections wait for a place.
     fn evict(&self, registry: &mut Registry) {
         self.waiting.store(registry.waiters.len(), Ordering::Relaxed);
         let now = self.since_epoch(Instant::now());
@@ -121,7 +123,7 @@ impl ConnectionLimit {
         self.registry().free
     }
 
-    /// Whether connections wait for a place, so that idle ones should close.
+    /// Whether connections wait for a place. Then idle connections should close.
     #[must_use]
     pub fn is_wanting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
@@ -179,12 +181,12 @@ impl Registry {
         self.count(client);
     }
 
-    /// Gives a place to the first waiting connection; if none waits, the place is free.
+    /// Gives a place to the first connection that waits. If none waits, the place becomes free.
     fn give(&mut self, mut permit: Permit) {
         while let Some(waiter) = self.waiters.pop_front() {
             match waiter.send(permit) {
                 Ok(()) => return,
-                // That connection does not wait any more.
+                // That connection no longer waits.
                 Err(back) => permit = back,
             }
         }
@@ -192,9 +194,10 @@ impl Registry {
         self.free = self.free.saturating_add(1);
     }
 
-    /// Evicts the connection with the lowest rank. `false` if none can be evicted.
+    /// Evicts the connection with the lowest rank. Returns `false` if no connection can be evicted.
     fn evict_one(&mut self, now: u64) -> bool {
-        // A connection that became authentic just now is not evicted; another one is searched for, a few times at most.
+        // A connection that has just become authentic is not evicted. Then another connection is searched
+        // for, at most a few times.
         for _ in 0..4 {
             let Some(entry) = self.least(now) else { return false };
             if entry.evict() {
@@ -239,7 +242,7 @@ impl Registry {
     }
 }
 
-/// A connection that waits for a place.
+/// A connection's wait for a place.
 #[derive(Debug)]
 struct Waiting {
     connection_limit: Arc<ConnectionLimit>,
@@ -247,7 +250,8 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for the place. It always comes in the end: each place is passed on when it is dropped.
+    /// Waits for the place. A place always comes at some time, because every place is passed on when it is
+    /// dropped.
     async fn permit(mut self) -> Option<Permit> {
         loop {
             match timeout(RECALL, &mut self.receiver).await {
@@ -265,12 +269,12 @@ impl Drop for Waiting {
         registry.waiters.retain(|waiter| !waiter.is_closed());
         self.connection_limit.waiting.store(registry.waiters.len(), Ordering::Relaxed);
         drop(registry);
-        // A place that arrived too late is passed on.
+        // If a place arrives too late, dropping it passes it on.
         drop(self.receiver.try_recv());
     }
 }
 
-/// The right to one place. It is passed on when it is dropped.
+/// The right to one place. Dropping it passes it to another connection.
 #[derive(Debug)]
 struct Permit(Option<Arc<ConnectionLimit>>);
 
@@ -279,7 +283,7 @@ impl Permit {
         Self(Some(Arc::clone(connection_limit)))
     }
 
-    /// Drops the place without passing it to another connection: it is free.
+    /// Drops the place without passing it on. The place is then free.
     fn give_up(mut self) {
         self.0 = None;
     }
@@ -295,7 +299,7 @@ impl Drop for Permit {
     }
 }
 
-/// The place of one connection. It is passed on when it is dropped.
+/// The place of one connection. Dropping it passes it to another connection.
 #[derive(Debug)]
 pub struct Place {
     connection_limit: Arc<ConnectionLimit>,
@@ -305,13 +309,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// The connection's entry, which says what it waits for.
+    /// The connection's entry. It says what the connection waits for.
     #[must_use]
     pub fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }
 
-    /// Moves the connection to another client, once the PROXY protocol has announced it.
+    /// Moves the connection to another client, after the PROXY protocol has announced that client.
     pub fn belongs_to(&self, client: ClientAddress) {
         self.connection_limit.registry().rename(&self.entry, client.group());
     }
@@ -320,7 +324,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut registry = self.connection_limit.registry();
-        // Both under the lock, so that the evicted connection is removed and its place passed on together.
+        // Both steps are under one lock. So the evicted connection is removed and its place is passed on at
+        // the same time.
         registry.remove(&self.entry);
         if let Some(permit) = self.permit.take() {
             registry.give(permit);
@@ -331,24 +336,24 @@ impl Drop for Place {
 
 /// The state of a connection, as eviction reads it.
 ///
-/// Only the connection itself writes what it waits for, and since when. Eviction reads it without a lock, so it may be
-/// outdated for a moment; but an authentic request that waits for its upstream is never evicted.
+/// Only the connection itself writes what it waits for, and since when. Eviction reads this without a lock,
+/// so it may be outdated for a moment. But an authentic request that waits for its upstream is never evicted.
 #[derive(Debug)]
 pub struct Entry {
     connection_limit: Weak<ConnectionLimit>,
     epoch: Instant,
-    /// Its index in the registry; guarded by the registry's lock.
+    /// The entry's index in the registry. The registry's lock guards it.
     index: AtomicUsize,
-    /// When it was opened.
+    /// When the connection was opened.
     opened: u64,
     waits: AtomicU8,
-    /// When that wait began, in microseconds since the epoch.
+    /// When the present wait began, in microseconds since the epoch.
     since: AtomicU64,
-    /// When the client began to leave a response unread; [`NEVER`] if all is read.
+    /// When the client began to leave a response unread; [`NEVER`] if the client has read everything.
     unread_since: AtomicU64,
     /// When the head of the last request arrived.
     arrived: AtomicU64,
-    /// The bytes of that request's content that have arrived.
+    /// How many bytes of the last request's content have arrived.
     received: AtomicU64,
     has_proved: AtomicBool,
     evicted: AtomicBool,
@@ -381,7 +386,7 @@ impl Entry {
         Waits::of(self.waits.load(Ordering::Acquire))
     }
 
-    /// A thread that reads this also sees the stores before it.
+    /// A thread that reads this value also sees the stores before it.
     fn set(&self, waits: Waits) {
         self.waits.store(waits.number(), Ordering::Release);
     }
@@ -395,10 +400,10 @@ impl Entry {
         micros(moment.saturating_duration_since(self.epoch))
     }
 
-    /// Records that the connection waits for a head. `is_idle` says that it has had a request before, and no byte of
-    /// another one.
+    /// Records that the connection waits for a head. `is_idle` says that the connection has had a request
+    /// before, and that no byte of the next request has arrived.
     ///
-    /// The time for a head begins with the wait for it, not with its first byte.
+    /// The time for a head begins with this wait, not with the first byte of the head.
     pub fn wait_for_head(&self, is_idle: bool, now: &mut LazyNow) {
         let waits = if is_idle { Waits::Idle } else { Waits::Head };
         match self.waits() {
@@ -413,7 +418,7 @@ impl Entry {
         }
     }
 
-    /// Records that a head arrived at this time. The connection waits for content now, if there is any.
+    /// Records that a head arrived at this time. If the request has content, the connection now waits for it.
     pub fn wait_for_content(&self, at: Instant) {
         let at = self.since_epoch(at);
         self.arrived.store(at, Ordering::Relaxed);
@@ -421,7 +426,8 @@ impl Entry {
         self.set_since(Waits::Content, at);
     }
 
-    /// Records that the connection waits for more content, with this many bytes received since the head.
+    /// Records that the connection waits for more content. `received` is the number of content bytes that
+    /// have arrived.
     pub fn wait_for_more_content(&self, received: usize) {
         self.received.store(u64::try_from(received).unwrap_or(u64::MAX), Ordering::Relaxed);
         if self.waits() != Waits::Content {
@@ -436,10 +442,11 @@ impl Entry {
         }
     }
 
-    /// Records that the connection waits for the upstream of an authentic request. If it was just evicted, another one is
-    /// evicted instead.
+    /// Records that the connection waits for the upstream of an authentic request. If the connection was just
+    /// evicted, another connection is evicted instead.
     pub fn wait_for_upstream(&self) {
-        // Sequentially consistent, as in `evict`, so that at least one of the two sees the other.
+        // The order is sequentially consistent, here and in `evict`. So at least one of the two threads sees
+        // the other's store.
         self.waits.store(Waits::Upstream.number(), Ordering::SeqCst);
         if self.evicted.load(Ordering::SeqCst)
             && let Some(connection_limit) = self.connection_limit.upgrade()
@@ -459,8 +466,8 @@ impl Entry {
         }
     }
 
-    /// Records that the connection waits for its client to take a response. Taking a little now and then does not restart
-    /// the wait.
+    /// Records that the connection waits for its client to read a response. If the client reads a little now
+    /// and then, the wait does not begin again.
     pub fn wait_for_reader(&self) {
         if self.waits() == Waits::Unread {
             return;
@@ -482,7 +489,7 @@ impl Entry {
         self.evicted.load(Ordering::Relaxed) && self.waits().is_evictable()
     }
 
-    /// Ready when the connection is evicted. To be awaited inside the future that [`Self::watch`] polls.
+    /// Ready when the connection is evicted. It must be awaited inside the future that [`Self::watch`] polls.
     pub async fn evicted(&self) {
         poll_fn(|_| if self.is_evicted() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
@@ -520,8 +527,8 @@ impl Entry {
     }
 }
 
-/// A connection's future, with the waker for its eviction. The future is pinned where it is: moving it would copy it, and
-/// it is large.
+/// A connection's future, with the waker for its eviction. The future is pinned in place: it is large, and a
+/// move would copy it.
 struct Watched<'e, F> {
     entry: &'e Entry,
     future: Pin<&'e mut F>,

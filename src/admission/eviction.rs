@@ -1,30 +1,33 @@
-//! Pure. Eviction: which connection is closed for another one, by what each waits for, and for how long.
+//! Pure. Eviction: decides which connection is closed for another one, by what each connection waits for, and
+//! for how long.
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
-/// A connection is fresh for this long: see `Class`.
+/// How long a connection is fresh: see `Class`.
 pub const FRESH: Duration = Duration::from_secs(1);
 
-/// Content at this rate, in bytes a second, is not slow: an ordinary event arrives within [`FRESH`].
+/// Content at this rate or faster, in bytes a second, is not slow. An ordinary event arrives within
+/// [`FRESH`].
 const FAST: u64 = 64 * 1024;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waits {
-    /// For the client to read a refusal. Its request is not read to the end, so no other one can follow.
+    /// The connection waits for the client to read a refusal. The request was not read to its end, so no
+    /// other request can follow.
     Lingering,
-    /// For another request, of which no byte has arrived.
+    /// The connection waits for another request, and no byte of it has arrived.
     Idle,
-    /// For the client to take a response.
+    /// The connection waits for the client to read a response.
     Unread,
-    /// For the first request, for the rest of a head, or for a PROXY protocol header.
+    /// The connection waits for the first request, for the rest of a head, or for a PROXY protocol header.
     Head,
-    /// For the content of a request.
+    /// The connection waits for the content of a request.
     Content,
-    /// For the upstream, with an observed request that is not verified.
+    /// The connection waits for the upstream of an observed request, which is not verified.
     Observed,
-    /// For the upstream, with an authentic request.
+    /// The connection waits for the upstream of an authentic request.
     Upstream,
 }
 
@@ -41,7 +44,7 @@ impl Waits {
         (0..).zip(Self::ALL).find(|(_, waits)| *waits == self).map_or(u8::MAX, |(number, _)| number)
     }
 
-    /// The variant of a number.
+    /// The variant with this number.
     #[must_use]
     pub fn of(number: u8) -> Self {
         Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::Upstream)
@@ -57,27 +60,28 @@ impl Waits {
     }
 }
 
-/// What the rank of a connection depends on.
+/// The facts that decide the rank of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
-    /// What it waits for.
+    /// What the connection waits for.
     pub waits: Waits,
-    /// For how long it has waited for that.
+    /// How long the connection has waited for this.
     pub waited: Duration,
-    /// How long it has been open.
+    /// How long the connection has been open.
     pub age: Duration,
-    /// The bytes of content that have arrived.
+    /// How many bytes of content have arrived.
     pub received: u64,
-    /// Whether it has had an authentic request.
+    /// Whether the connection has had an authentic request.
     pub has_proved: bool,
     /// The number of places that its client holds.
     pub places: usize,
 }
 
-/// The rank of a connection: the lowest rank is evicted first.
+/// The rank of a connection. The connection with the lowest rank is evicted first.
 ///
-/// Order: the class; then connections of clients that hold more places; then those that never had an authentic request;
-/// then the slowest, and those that have waited longest.
+/// The class comes first. Within a class, connections of clients that hold more places are evicted first.
+/// Then come connections that have never had an authentic request. Then come the slowest connections, and
+/// those that have waited longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     class: Class,
@@ -87,14 +91,16 @@ pub struct Rank {
     waited: Reverse<Duration>,
 }
 
-/// The class of a connection, which does not depend on the client.
+/// The class of a connection. It does not depend on the client.
 ///
-/// A connection is fresh for one second: when it was just opened, or when it has had authentic requests and begins another
-/// one. All others are evicted before the fresh ones, whatever they wait for. Otherwise a new connection would lose to any
-/// that once got further and then stopped. If all are fresh, one of them is evicted.
+/// A connection is fresh for one second in two cases: when it was just opened, or when it has had authentic
+/// requests and begins another request. All other evictable connections are evicted before fresh connections.
+/// Otherwise a new connection would always lose to a connection that once got further and then stopped. If
+/// all connections are fresh, one of them is evicted.
 ///
-/// Content that arrives fast is evicted late, but before fresh connections: an ordinary event arrives whole within the
-/// first second. Otherwise an attacker could send all content but its last byte at once, and count as fast for a long time.
+/// Content that arrives fast is evicted late, but before fresh connections. An ordinary event arrives whole
+/// within the first second. Otherwise an attacker could send all content except its last byte at once, and
+/// count as fast for a long time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     Lingering,
@@ -108,10 +114,10 @@ enum Class {
 }
 
 impl Standing {
-    /// The rank of the connection; `None` if it may not be evicted.
+    /// The rank of the connection. `None` if the connection may not be evicted.
     #[must_use]
     pub fn rank(&self) -> Option<Rank> {
-        // Otherwise a client that sends one refused request after the other would always be fresh.
+        // Without this, a client that sends one refused request after the other would always be fresh.
         let time = if self.has_proved { self.waited } else { self.age };
         let is_fresh = time < FRESH;
         let (class, rate) = match self.waits {
@@ -223,7 +229,8 @@ mod tests {
         assert!(goes_before(Standing { places: 2, has_proved: true, ..slow }, slow));
         assert!(goes_before(received(900), received(1000)));
         assert!(goes_before(slow, Standing { waited: slow.waited - MILLI, ..slow }));
-        // A byte counts over the whole time of the content, not at its arrival.
+        // The rate is an average over the whole time of the content. It does not depend on when a byte
+        // arrived.
         assert!(goes_before(Standing { waited: FRESH * 60, ..received(2000) }, received(1000)));
     }
 
@@ -235,7 +242,7 @@ mod tests {
         assert!(goes_before(observed, at(FAST * 2)) && goes_before(observed, at(FAST * 2 + 2)));
     }
 
-    /// Otherwise content without its last byte would hold a place for longer than new connections.
+    /// Otherwise content without its last byte would hold a place longer than new connections do.
     #[test]
     fn fast_content_is_evicted_before_new_connections() {
         let all_at_once = Standing { received: 1 << 20, ..standing(Waits::Content, FRESH) };

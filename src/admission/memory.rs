@@ -1,16 +1,17 @@
-//! Pure. The memory budget: how many bytes of unverified content, and of request heads over [`FREE_HEAD`], are held at
-//! once, over all connections and workers.
+//! Pure. The memory budget: how many bytes of unverified content, and of request heads over [`FREE_HEAD`],
+//! are held at once, for all connections and workers together.
 //!
-//! Clients make us hold memory before anything is verified, so an attacker may try to exhaust it. A request that arrives at
-//! once is only counted. A request that makes us wait becomes a holder (see [`Holders`]), which can be shed for a request
-//! with more progress.
+//! Clients make the gateway hold memory before anything is verified, so an attacker may try to exhaust it. A
+//! request that arrives at once is only counted. A request that makes the gateway wait becomes a holder (see
+//! [`Holders`]). A holder can be shed for a request with more progress.
 //!
-//! Ordinary events that arrive at once may use a reserve above the budget, while they are verified. So they are served even
-//! if the budget is full. Only authentic events shed holders for that.
+//! While ordinary events are verified, they may use a reserve above the budget if they arrive at once. So
+//! they are served even if the budget is full. Only for authentic events are holders shed to refill the
+//! reserve.
 //!
-//! Memory is given out in order. Free memory that the waiters are not owed goes to any request, and memory that is freed
-//! for the waiters goes to the first of them. So free memory is used before a holder is shed, and no waiter is overtaken
-//! for good.
+//! Memory is given out in order. Free memory that is not owed to a waiter goes to any request. Memory that is
+//! freed for the waiters goes to the first waiter. So free memory is used before a holder is shed, and no
+//! waiter is overtaken for ever.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,13 +21,13 @@ use std::time::Instant;
 use crate::admission::client::ClientAddress;
 use crate::admission::memory::holders::{Holder, Holders, Rank};
 
-/// The most bytes of a head that is not counted. The heads of real senders are smaller.
+/// The largest head that is not counted, in bytes. The heads of real senders are smaller.
 pub const FREE_HEAD: usize = 4 * 1024;
 
-/// The most bytes of a request that may use the reserve: content, and a counted head.
+/// The largest request that may use the reserve, in bytes: the content and a counted head.
 pub const ORDINARY: u64 = 64 * 1024;
 
-/// The reserve is the budget divided by this, and at least one ordinary event.
+/// The size of the reserve is the budget divided by this number, but at least one ordinary event.
 const RESERVE: u64 = 8;
 
 /// The memory budget: how many bytes may be held, and how many are held.
@@ -34,7 +35,7 @@ const RESERVE: u64 = 8;
 pub struct Budget {
     max: AtomicU64,
     held: AtomicU64,
-    /// How many requests wait for memory. Kept beside the lock, so that it is read without it.
+    /// How many requests wait for memory. It is kept outside the lock, so reading it takes no lock.
     waiting: AtomicUsize,
     holders: Mutex<Holders>,
 }
@@ -47,7 +48,8 @@ impl Budget {
         Arc::new(Self { max, held, waiting, holders: Mutex::default() })
     }
 
-    /// Changes how many bytes may be held. Held bytes stay held, even if they are more.
+    /// Changes how many bytes may be held. Bytes that are held already stay held, even if they exceed the new
+    /// limit.
     pub fn set_max(&self, max: u64) {
         self.max.store(max, Ordering::Relaxed);
         self.holders().wake_all();
@@ -57,7 +59,7 @@ impl Budget {
         self.max.load(Ordering::Relaxed)
     }
 
-    /// The bytes that are held.
+    /// How many bytes are held.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
@@ -78,12 +80,12 @@ impl Budget {
         with_reserve(self.max())
     }
 
-    /// The bytes that are held of the reserve.
+    /// How many bytes of the reserve are held.
     fn over(&self) -> u64 {
         self.held.load(Ordering::SeqCst).saturating_sub(self.max())
     }
 
-    /// The bytes that `more` lacks, once all shed holders have freed their memory.
+    /// How many bytes are missing for `more` bytes, once all shed holders have freed their memory.
     fn missing(&self, holders: &Holders, more: u64) -> u64 {
         let wanted = self.held.load(Ordering::SeqCst).saturating_add(more);
         wanted.saturating_sub(self.max().saturating_add(holders.promised()))
@@ -93,7 +95,7 @@ impl Budget {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the waiters for which there may be enough memory.
+    /// Wakes the waiters for which there may now be enough memory.
     fn call_waiters(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.wake_first(&self.holders());
@@ -105,21 +107,21 @@ impl Budget {
     }
 }
 
-/// The most bytes that are held under a budget of `max` bytes: the budget and its reserve.
+/// The most bytes that are held under a budget of `max` bytes: the budget plus its reserve.
 #[must_use]
 pub fn with_reserve(max: u64) -> u64 {
     max.saturating_add(max.checked_div(RESERVE).unwrap_or(0).max(ORDINARY))
 }
 
-/// The bytes of a [`Budget`] that one request holds. They are given back on drop, so a reservation must live as long as the
-/// memory that it counts.
+/// The bytes of a [`Budget`] that one request holds. Dropping the reservation gives them back. So a
+/// reservation must live as long as the memory that it counts.
 #[derive(Debug)]
 pub struct Reservation {
     budget: Arc<Budget>,
     client: ClientAddress,
     bytes: u64,
     holder: Option<Arc<Holder>>,
-    /// Its ticket, while it waits for memory.
+    /// The reservation's ticket, while it waits for memory.
     ticket: Option<u64>,
 }
 
@@ -130,24 +132,25 @@ impl Reservation {
         self.budget.reservation(self.client)
     }
 
-    /// Whether it neither holds nor waits for memory.
+    /// Whether the reservation neither holds memory nor waits for it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0 && self.ticket.is_none()
     }
 
-    /// The bytes that it holds.
+    /// How many bytes the reservation holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         usize::try_from(self.bytes).unwrap_or(usize::MAX)
     }
 
-    /// Makes the reservation `bytes` large, if it is smaller.
+    /// Grows the reservation to `bytes`, if it is smaller.
     ///
-    /// If less is free, holders are shed, and it waits until they have freed their memory.
+    /// If too little memory is free, holders are shed. The call waits until they have freed their memory.
     ///
     /// # Errors
-    /// [`Exhausted`] if no holder can be shed for it, or if it is shed itself. The reservation is unchanged then.
+    /// [`Exhausted`] if no holder can be shed for this request, or if this request itself is shed. Then the
+    /// reservation is unchanged.
     pub fn poll_grow_to(
         &mut self,
         cx: &mut Context<'_>,
@@ -173,7 +176,7 @@ impl Reservation {
         }
         let budget = Arc::clone(&self.budget);
         let mut holders = budget.holders();
-        // What earlier waiters are owed is left for them. A new request waits behind all of them.
+        // Memory that is owed to earlier waiters is left for them. A new request waits after all of them.
         let owed = holders.owed_before(self.ticket);
         let limit = budget.max().saturating_sub(owed);
         let mut taken = budget.try_take(more, limit);
@@ -192,7 +195,7 @@ impl Reservation {
                     budget.waiting.fetch_add(1, Ordering::SeqCst);
                 }
             }
-            // Memory may have been freed between the try and the wait.
+            // Memory may have been freed between the first attempt and the registration as a waiter.
             taken = budget.try_take(more, limit);
         }
         drop(holders);
@@ -218,7 +221,8 @@ impl Reservation {
         }
     }
 
-    /// Makes the reservation `bytes` large, if it is larger and not a holder, after that memory has been freed.
+    /// Shrinks the reservation to `bytes`, if it is larger and not a holder. The caller has freed the memory
+    /// before.
     pub fn shrink_to(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let Some(less) = self.bytes.checked_sub(bytes).filter(|less| *less > 0) else { return };
@@ -234,17 +238,17 @@ impl Reservation {
             self.budget.waiting.fetch_sub(1, Ordering::SeqCst);
             let mut holders = self.budget.holders();
             holders.stop_waiting(ticket);
-            // There may be enough for the next waiters.
+            // There may now be enough memory for the next waiters.
             self.budget.wake_first(&holders);
         }
     }
 
-    /// Makes it a holder: the request makes us wait for more content, with `received` bytes since `since`. From now on it
-    /// can be shed, and is woken then.
+    /// Makes the request a holder, because it makes the gateway wait for more content. `received` bytes of
+    /// content have arrived since `since`. From now on, the request can be shed, and is then woken.
     ///
     /// # Errors
-    /// [`Exhausted`] if it uses the reserve, which is for requests that do not make us wait, and no other holder can be
-    /// shed.
+    /// [`Exhausted`] if the request uses the reserve and no other holder can be shed. The reserve is for
+    /// requests that do not make the gateway wait.
     pub fn hold_while_waiting(
         &mut self,
         cx: &Context<'_>,
@@ -257,7 +261,7 @@ impl Reservation {
             return Ok(());
         }
         if self.bytes == 0 {
-            // It holds nothing that could be shed.
+            // The request holds no memory that shedding could free.
             return Ok(());
         }
         let holder = Holder::new(self.client, since, self.bytes, received, cx.waker());
@@ -268,7 +272,7 @@ impl Reservation {
         if self.budget.over() == 0 { Ok(()) } else { self.make_up(holders, u64::MAX, rank, now) }
     }
 
-    /// Sheds holders for what is used of the reserve, for at most `most` bytes.
+    /// Sheds holders to refill the part of the reserve that is used, at most `most` bytes.
     fn make_up(
         &self,
         mut holders: MutexGuard<'_, Holders>,
@@ -276,40 +280,43 @@ impl Reservation {
         rank: Rank,
         now: Instant,
     ) -> Result<(), Exhausted> {
-        // Holders that are already shed are enough, unless others wait for their memory.
+        // The holders that are shed already are enough, unless other requests wait for their memory.
         let missing = self.budget.missing(&holders, holders.owed_before(None)).min(most);
         if missing == 0 || holders.shed(missing, rank, now) { Ok(()) } else { Err(Exhausted) }
     }
 
-    /// The holder, for watching whether the request is shed while its reservation is elsewhere.
+    /// The holder. With it, the caller can see whether the request is shed while the reservation is
+    /// elsewhere.
     #[must_use]
     pub fn holder(&self) -> Option<Arc<Holder>> {
         self.holder.clone()
     }
 
-    /// Whether the request is shed: it must end, and its memory must be freed.
+    /// Whether the request is shed. Then the request must end, and its memory must be freed.
     #[must_use]
     pub fn is_shed(&self) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.is_shed())
     }
 
-    /// Records that all of the content has arrived. It can no longer be shed.
+    /// Records that all content has arrived. From now on, the request cannot be shed.
     pub fn complete_content(&mut self) {
         self.stop_waiting();
         if let Some(holder) = self.holder.take() {
             let mut holders = self.budget.holders();
             holders.remove(&holder);
             if holder.is_shed() {
-                // The requests that wait for its memory do not get it, and must try again.
+                // The requests that wait for this memory will not get it. They must try again.
                 holders.wake_all();
             }
         }
     }
 
-    /// Records that the content is authentic. It is held until its delivery ends, and holders are shed for it if necessary.
+    /// Records that the content is authentic. The content is held until its delivery ends. Holders are shed
+    /// for it if necessary.
     ///
     /// # Errors
-    /// [`Exhausted`] if it uses the reserve and no holder can be shed: authentic content takes all memory.
+    /// [`Exhausted`] if the request uses the reserve and no holder can be shed, because authentic content
+    /// takes all memory.
     pub fn authenticate(&mut self, now: Instant) -> Result<(), Exhausted> {
         if self.budget.over() == 0 {
             return Ok(());
@@ -319,10 +326,10 @@ impl Reservation {
         self.make_up(holders, self.bytes, rank, now)
     }
 
-    /// Records that the content is not authentic, and is delivered in observe mode. No holder is shed for it.
+    /// Records that the content is not authentic but is delivered in observe mode. No holder is shed for it.
     ///
     /// # Errors
-    /// [`Exhausted`] if it may use the reserve, which is for authentic content.
+    /// [`Exhausted`] if the request may use the reserve. The reserve is for authentic content.
     pub fn stay_unauthenticated(&self) -> Result<(), Exhausted> {
         if self.bytes == 0 || self.budget.over() == 0 { Ok(()) } else { Err(Exhausted) }
     }
@@ -332,7 +339,8 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         self.stop_waiting();
         if let Some(holder) = self.holder.take() {
-            // Both under the lock: otherwise its bytes would be counted twice, or not at all, for a moment.
+            // Both steps are under one lock. Otherwise the holder's bytes would be counted twice, or not at
+            // all, for a moment.
             let mut holders = self.budget.holders();
             holders.remove(&holder);
             self.budget.held.fetch_sub(self.bytes, Ordering::SeqCst);
@@ -344,7 +352,7 @@ impl Drop for Reservation {
     }
 }
 
-/// The memory budget is exhausted.
+/// The error that the memory budget is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted;
 

@@ -1,6 +1,7 @@
-//! Pure. The memory bound of a configuration: `hookgate check` prints it, and a container's limit must be above it.
+//! Pure. The most memory that a configuration can take. `hookgate check` prints it, and a container's memory
+//! limit must be above it.
 //!
-//! Each part is a bound that the code enforces, by constants in the files that enforce it. Parts without a constant are
+//! The code enforces each part, with constants in the file that enforces it. Parts without a constant are
 //! measured (docs/security.md, "What attacks cost") and rounded up.
 //!
 //! Three things are not included. The kernel's socket buffers: a container's limit counts them, and they shrink when memory
@@ -26,15 +27,16 @@ use crate::telemetry::sink;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// The program, its libraries and its threads without connections (measured: 6 MiB with two workers), and what the
-/// allocator keeps after start-up.
+/// The program with its libraries and threads, but without connections (measured: 6 MiB with two workers).
+/// Also the memory that the allocator keeps after start-up.
 pub const PROGRAM: u64 = 12 * MIB;
 
-/// A worker: a stack, an event queue, an allocator's arena (measured: 0.05 MiB each at the start). It includes the second
-/// copy of a head while the upstream's head is built from it.
+/// A worker: a stack, an event queue, an allocator's arena (measured: 0.05 MiB each at the start). Also the
+/// second copy of a head, while the upstream's head is built from it.
 pub const WORKER: u64 = MIB;
 
-/// A route and its secrets, twice, because a reload builds the next configuration beside the current one (measured: 5 KiB).
+/// A route with its secrets. It counts twice, because a reload builds the next configuration beside the
+/// present one (measured: 5 KiB).
 pub const ROUTE: u64 = 16 * KIB;
 
 /// The metrics of a route in one worker.
@@ -43,7 +45,7 @@ pub const ROUTE_OF_WORKER: u64 = 4 * KIB;
 /// An idle connection to an upstream.
 pub const IDLE_UPSTREAM: u64 = KIB;
 
-/// Log lines that wait, and log lines that are being written.
+/// The log lines that wait, and the log lines that are being written.
 pub const LOG: u64 = 2 * bytes(sink::CAPACITY);
 
 /// The admin listener: 64 connections, each with a head of 8 KiB and an answer.
@@ -52,16 +54,18 @@ pub const ADMIN: u64 = 4 * MIB;
 /// The task of a connection, and the state of a request besides heads and content (measured: 7 KiB).
 pub const TASK: u64 = 8 * KIB;
 
-/// The head of an upstream's response, up to this size.
+/// The largest head of an upstream's response that this bound includes.
 pub const RESPONSE_HEAD: u64 = 4 * KIB;
 
-/// A connection: its task, its read buffer, and the larger of two: a small head with its upstream's head, or a response.
+/// A connection: its task, its read buffer, and the larger of two sizes. One is a small head with its
+/// upstream's head, the other is a response.
 pub const CONNECTION: u64 = TASK + bytes(READ_SIZE) + larger(2 * bytes(FREE_HEAD), RESPONSE);
 
-/// A response, as far as a connection holds it: its head, the bytes being written, and the next piece.
+/// The part of a response that a connection holds: its head, the bytes that are being written, and the next
+/// piece.
 pub const RESPONSE: u64 = RESPONSE_HEAD + bytes(FULL) + 2 * bytes(READ_SIZE);
 
-/// A sample under diagnosis, and the copies of its content: 1 MiB decompressed, and others of the sample.
+/// A sample in diagnosis with the copies of its content: 1 MiB of decompressed content, and further copies.
 pub const DIAGNOSIS: u64 = 4 * MIB;
 /// The queue: events in memory, read from the store and handed over; attempts that wait to be recorded while the store fails; the
 /// pages that SQLite keeps; and what is known of deliveries, discarded events and duplicates.
@@ -76,11 +80,11 @@ pub const QUEUE: u64 = MOST_BYTES
 /// An attempt to deliver a stored event, besides the event: its task, the request's head and the response.
 pub const ATTEMPT: u64 = 2 * TASK + RESPONSE_HEAD;
 
-/// The allocator's overhead: one part in this many of all that is allocated and freed.
+/// The allocator's overhead, as a fraction of all memory that is allocated and freed: an eighth.
 pub const PACKING: u64 = 8;
 
 const fn bytes(size: usize) -> u64 {
-    // No other conversion can be called in a constant. No constant is larger than either type.
+    // This is the only conversion that a constant can use. No constant exceeds either type.
     #[expect(clippy::as_conversions, reason = "from a constant of the program")]
     {
         size as u64
@@ -94,10 +98,10 @@ const fn larger(a: u64, b: u64) -> u64 {
 /// The most memory that a configuration can take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// What is used without connections: the program, workers, routes, waiting log lines, the admin listener, idle
-    /// connections to upstreams.
+    /// The memory without connections: the program, workers, routes, waiting log lines, the admin listener,
+    /// and idle connections to upstreams.
     pub program: u64,
-    /// The memory that connections hold outside the memory budget.
+    /// The memory of connections that the memory budget does not count.
     pub connections: u64,
     /// The memory budget, `max_buffered`, and its reserve.
     pub buffered: u64,
@@ -140,7 +144,7 @@ impl Footprint {
         }
     }
 
-    /// The sum.
+    /// The sum of all parts.
     #[must_use]
     pub fn most(&self) -> u64 {
         let parts = [self.program, self.connections, self.buffered, self.diagnoses, self.queue];
@@ -193,7 +197,7 @@ mod tests {
         )
     }
 
-    /// The numbers themselves, so that a changed bound shows its result.
+    /// The test states the numbers, so a change of a bound shows its result here.
     #[test]
     fn a_footprint_is_the_sum_of_what_the_constants_say() {
         assert_eq!(CONNECTION, (8 + 8 + 4 + 8 + 16) * KIB);

@@ -1,8 +1,9 @@
-//! Pure. The least rates: when content that arrives, or a response that is taken, has become too slow.
+//! Pure. The least rates: when the content of a request arrives too slowly, or a client reads a response too
+//! slowly.
 
 use std::time::Duration;
 
-/// The rate of content is measured only after this time.
+/// The time after which the rate of content is measured.
 pub const GRACE: Duration = Duration::from_secs(5);
 
 /// The limits on the arrival of content.
@@ -10,12 +11,13 @@ pub const GRACE: Duration = Duration::from_secs(5);
 pub struct Pace {
     /// The time from the end of the head to the end of the content.
     pub timeout: Duration,
-    /// The least rate in bytes per second, averaged from the end of the head; 0 for any rate.
+    /// The least rate in bytes per second, averaged from the end of the head. 0 allows any rate.
     pub min_rate: u64,
 }
 
 impl Pace {
-    /// How long after the end of the head a request is given up if it still has only `received` bytes of content.
+    /// The time from the end of the head after which a request is given up, if only `received` bytes of
+    /// content have arrived.
     #[must_use]
     pub fn patience(&self, received: usize) -> Duration {
         if self.min_rate == 0 {
@@ -26,19 +28,20 @@ impl Pace {
     }
 }
 
-/// The time that this many bytes take at a rate in bytes per second. Unlimited at rate 0.
+/// The time that `bytes` bytes take at a rate in bytes per second. Unlimited if the rate is 0.
 fn time_at(rate: u64, bytes: u64) -> Duration {
     bytes.saturating_mul(1000).checked_div(rate).map_or(Duration::MAX, Duration::from_millis)
 }
 
-/// The total time that a client which has taken this many bytes may make the writer wait: `limit`, or the time of these
-/// bytes at the least rate, if that is longer. Unlimited if the least rate is 0.
+/// The total time for which a client may make the writer wait, after it has read `taken` bytes. It is
+/// `limit`, or the time for these bytes at the least rate if that is longer. Unlimited if the least rate is
+/// 0.
 #[must_use]
 pub fn longest_wait(taken: u64, limit: Duration, min_rate: u64) -> Duration {
     time_at(min_rate, taken).max(limit)
 }
 
-/// How a client takes a response. Only the time in which the client makes the writer wait counts.
+/// How fast a client reads a response. Only the time in which the client makes the writer wait counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Uptake {
     taken: u64,
@@ -46,18 +49,19 @@ pub struct Uptake {
 }
 
 impl Uptake {
-    /// Records that it has taken more bytes.
+    /// Records that the client has read more bytes.
     pub fn take(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
-    /// Records that it has made the writer wait for longer.
+    /// Records that the client has made the writer wait for a further time.
     pub fn wait(&mut self, time: Duration) {
         self.waited = self.waited.saturating_add(time);
     }
 
-    /// How long it may take nothing from now on: at most `limit` at a time, and in total what the least rate allows.
-    /// Otherwise taking a byte now and then would hold a response, and all its memory, for any time.
+    /// How long the client may read nothing from now on: at most `limit` at a time, and in total the time
+    /// that the least rate allows. Otherwise a client that reads a byte now and then could hold a response
+    /// and its memory for ever.
     #[must_use]
     pub fn patience(&self, limit: Duration, min_rate: u64) -> Duration {
         longest_wait(self.taken, limit, min_rate).saturating_sub(self.waited).min(limit)
@@ -87,12 +91,12 @@ mod tests {
         let (limit, seconds) = (Duration::from_secs(30), Duration::from_secs);
         let mut uptake = Uptake::default();
         assert_eq!(uptake.patience(limit, 1024), limit);
-        // One byte does not restart the time.
+        // Reading one byte does not restart the time.
         uptake.wait(seconds(29));
         uptake.take(1);
         assert_eq!(uptake.patience(limit, 1024), seconds(1));
         assert_eq!(uptake.patience(limit, 0), limit, "any rate will do");
-        // Bytes that it takes without making the writer wait count for it.
+        // Bytes that the client reads without making the writer wait count in its favour.
         uptake.take(50 * 1024 - 1);
         assert_eq!(uptake.patience(limit, 1024), seconds(21));
         uptake.take(1 << 20);

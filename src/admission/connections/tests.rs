@@ -1,4 +1,4 @@
-//! Tests of who is evicted for whom, with a controlled clock.
+//! Tests of eviction with a controlled clock: which connection is evicted for which.
 
 use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time::advance;
@@ -60,7 +60,7 @@ async fn exactly_one_is_evicted_for_each_that_waits_however_long_it_takes() {
         assert_eq!(leaving.len(), 2);
         for index in leaving.iter().rev() {
             drop(places.remove(*index));
-            // Before the connection that got the place runs.
+            // This runs before the connection that got the place.
             let registry = connection_limit.registry();
             assert_eq!(registry.evicting, registry.waiters.len());
         }
@@ -124,7 +124,7 @@ async fn who_gives_up_waiting_leaves_nothing_behind() {
         assert!(connection_limit.registry().waiters.is_empty());
         let waits = newcomer(&connection_limit);
         yield_now().await;
-        // It has the place, and ends before it runs.
+        // The connection has got the place, and ends before it runs.
         drop(place);
         waits.abort();
         assert!(waits.await.is_err());
@@ -153,7 +153,7 @@ async fn one_is_evicted_for_its_descriptor_even_if_places_are_free() {
     .await;
 }
 
-/// The order in which these clients' places are evicted, all in the same state.
+/// The order in which the places of these clients are evicted. All are in the same state.
 async fn order(clients: &[&str]) -> Vec<usize> {
     let connection_limit = ConnectionLimit::new(clients.len());
     let mut places = Vec::new();
@@ -202,7 +202,7 @@ async fn a_connection_counts_for_the_client_that_its_proxy_announces() {
     assert!(connection_limit.registry().places.is_empty());
 }
 
-/// What the registry has: what a connection waits for, and for how long.
+/// The registry's data: what the connection waits for, and for how long.
 fn known(place: &Place) -> (Waits, Duration) {
     let standing = place.entry().standing(place.connection_limit.since_epoch(Instant::now()), 1);
     (standing.waits, standing.waited)
@@ -227,7 +227,7 @@ async fn one_byte_does_not_make_a_connection_younger() {
     advance(second).await;
     entry.wait_for_head(false, &mut LazyNow::default());
     assert_eq!(known(&place), (Waits::Head, second), "the time for a head begins with the wait for it");
-    // A client that pipelines takes an answer now and then.
+    // A client that pipelines requests reads an answer now and then.
     for round in 0..3 {
         entry.wait_for_content(Instant::now());
         entry.wait_for_reader();
@@ -239,7 +239,7 @@ async fn one_byte_does_not_make_a_connection_younger() {
     entry.wait_for_content(Instant::now());
     entry.wait_for_reader();
     assert_eq!(known(&place), (Waits::Unread, Duration::ZERO), "it has taken all in between");
-    // The upstream pauses between pieces that the client does not take.
+    // The upstream pauses between two pieces. The client does not read the first.
     advance(second).await;
     entry.wait_for_observed();
     assert_eq!(known(&place), (Waits::Observed, second));

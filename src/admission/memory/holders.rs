@@ -1,4 +1,5 @@
-//! Pure. Holders: requests that hold memory and make us wait for their content, and which of them is shed first.
+//! Pure. Holders: requests that hold memory and make the gateway wait for their content. Decides which holder
+//! is shed first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -10,38 +11,40 @@ use std::time::{Duration, Instant};
 
 use crate::admission::client::{ClientAddress, ClientGroup};
 
-/// The most holders that are compared to find which is shed. The comparison holds a lock that all workers share.
+/// How many holders are compared to find the one to shed. The comparison holds a lock that all workers share.
 const LOOKED_AT: usize = 512;
 
-/// A holder is not shed within this time while there are older ones, so that it has a chance to finish.
+/// How long a holder is fresh. A fresh holder is not shed while there are older ones. So it has time to
+/// finish.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// All holders, and all requests that wait for memory.
 #[derive(Debug, Default)]
 pub struct Holders {
-    /// Without gaps, so that comparing some of them always costs the same.
+    /// The holders, without gaps in the list. So comparing a fixed number of them always costs the same.
     holders: Vec<Arc<Holder>>,
     /// The number of holders of each client group.
     by_client: HashMap<ClientGroup, usize>,
-    /// The requests that wait for memory, in the order in which they arrived.
+    /// The requests that wait for memory, in the order of their arrival.
     waiters: BTreeMap<u64, Waiter>,
     last_ticket: u64,
-    /// The bytes that all waiters wait for.
+    /// How many bytes all waiters together wait for.
     owed: u64,
-    /// The bytes of shed holders that are not freed yet.
+    /// How many bytes of shed holders are not freed yet.
     promised: u64,
-    /// The index at which the next search begins, so that every holder is compared in its turn.
+    /// The index at which the next search begins. Searches begin at different places, so every holder is
+    /// compared at some time.
     next: usize,
 }
 
-/// A request that waits for this many bytes.
+/// A request that waits for memory, and how many bytes it waits for.
 #[derive(Debug)]
 struct Waiter {
     bytes: u64,
     waker: Waker,
 }
 
-/// A request that holds memory and has made us wait.
+/// A request that holds memory and has made the gateway wait.
 #[derive(Debug)]
 pub struct Holder {
     client: ClientGroup,
@@ -50,15 +53,15 @@ pub struct Holder {
     received: AtomicUsize,
     shed: AtomicBool,
     left: AtomicBool,
-    /// Its index among the holders, guarded by the lock of [`Holders`].
+    /// The holder's index in the list of holders. The lock of [`Holders`] guards it.
     index: AtomicUsize,
     waker: Mutex<Waker>,
 }
 
-/// The rank of a holder: the lowest rank is shed first.
+/// The rank of a holder. The holder with the lowest rank is shed first.
 ///
-/// Order: older holders before fresh ones; then those whose client has the most holders; then those that have received the
-/// least for their time.
+/// Older holders are shed before fresh ones. Then come holders whose client has the most holders. Then come
+/// holders that have received the fewest bytes for their time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     fresh: bool,
@@ -67,7 +70,8 @@ pub struct Rank {
 }
 
 impl Holder {
-    /// A request that holds `bytes`, and has received `received` bytes of content since `since`.
+    /// A holder for a request that holds `bytes` bytes, and has received `received` bytes of content since
+    /// `since`.
     #[must_use]
     pub fn new(
         client: ClientAddress,
@@ -88,7 +92,7 @@ impl Holder {
         })
     }
 
-    /// Records how much content has arrived.
+    /// Records how many bytes of content have arrived.
     pub fn advance(&self, cx: &Context<'_>, received: usize) {
         self.received.store(received, Ordering::Relaxed);
         let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,18 +101,18 @@ impl Holder {
         }
     }
 
-    /// Records how many bytes it holds.
+    /// Records how many bytes the holder holds.
     pub fn hold(&self, bytes: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether it is shed: its request must end.
+    /// Whether the holder is shed. Then its request must end.
     #[must_use]
     pub fn is_shed(&self) -> bool {
         self.shed.load(Ordering::Relaxed)
     }
 
-    /// Whether it has freed its memory.
+    /// Whether the holder has freed its memory.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.left.load(Ordering::SeqCst)
@@ -160,7 +164,7 @@ impl Holders {
         Rank { fresh, of_client: self.of_client(holder.client), progress: holder.progress(now) }
     }
 
-    /// The rank of a request that has not made us wait.
+    /// The rank of a request that has not made the gateway wait.
     #[must_use]
     pub fn rank_of_newcomer(&self, client: ClientAddress) -> Rank {
         Rank { fresh: true, of_client: self.of_client(client.group()), progress: u128::MAX }
@@ -170,7 +174,7 @@ impl Holders {
         Reverse(self.by_client.get(&client).copied().unwrap_or(0))
     }
 
-    /// The indices of the holders to compare next, in two ranges.
+    /// The indices of the holders to compare next, as two ranges.
     fn window(&mut self) -> (Range<usize>, Range<usize>) {
         let count = self.holders.len();
         let begin = if self.next < count { self.next } else { 0 };
@@ -179,8 +183,8 @@ impl Holders {
         (begin..end.min(count), 0..begin.min(end.saturating_sub(count)))
     }
 
-    /// Sheds the holders with the lowest rank, all below `rank`, until `bytes` will be free. `false` if that is not enough;
-    /// then none is shed.
+    /// Sheds holders whose rank is below `rank`, the lowest rank first, until `bytes` bytes will be free.
+    /// Returns `false` if this cannot be reached. Then no holder is shed.
     pub fn shed(&mut self, bytes: u64, rank: Rank, now: Instant) -> bool {
         let (from, wrapped) = self.window();
         let places = from.chain(wrapped);
@@ -189,7 +193,7 @@ impl Holders {
             let theirs = self.rank(holder, now);
             (theirs < rank).then_some(Reverse((theirs, index)))
         });
-        // One or two are usually enough, so the others are not sorted.
+        // Usually one or two holders are enough, so the others are not sorted.
         let mut seen = BinaryHeap::from(seen.collect::<Vec<_>>());
         let mut victims = Vec::new();
         let mut freed: u64 = 0;
@@ -207,20 +211,21 @@ impl Holders {
         true
     }
 
-    /// The bytes that will be free once all shed holders have freed their memory.
+    /// How many bytes become free once all shed holders have freed their memory.
     #[must_use]
     pub fn promised(&self) -> u64 {
         self.promised
     }
 
-    /// The bytes that the waiters before this ticket wait for. Without a ticket: all waiters.
+    /// How many bytes the waiters with an earlier ticket wait for. Without a ticket, the bytes of all
+    /// waiters.
     #[must_use]
     pub fn owed_before(&self, ticket: Option<u64>) -> u64 {
         let Some(ticket) = ticket else { return self.owed };
         self.waiters.range(..ticket).fold(0, |sum, (_, waiter)| sum.saturating_add(waiter.bytes))
     }
 
-    /// Adds a waiter for this many bytes. Gives back its ticket.
+    /// Adds a waiter for `bytes` bytes. Returns its ticket.
     pub fn wait(&mut self, bytes: u64, waker: &Waker) -> u64 {
         self.last_ticket = self.last_ticket.saturating_add(1);
         self.owed = self.owed.saturating_add(bytes);
@@ -244,7 +249,7 @@ impl Holders {
         }
     }
 
-    /// Wakes the first waiter, and the next ones for which `free` bytes are enough.
+    /// Wakes the first waiter, and the following waiters for which `free` bytes are enough.
     pub fn wake_first(&self, free: u64) {
         let mut wanted: u64 = 0;
         for (index, waiter) in self.waiters.values().enumerate() {
@@ -272,7 +277,7 @@ impl Holders {
 mod tests {
     use super::*;
 
-    /// Sheds one after the other. Gives back the order.
+    /// Sheds the holders one after the other. Returns their order.
     fn order(holders: &[(u8, u64, usize)]) -> Vec<usize> {
         let start = Instant::now();
         let now = start + Duration::from_secs(100);

@@ -1,4 +1,4 @@
-//! What the memory budget gives, to whom, and who is shed for it.
+//! Tests of the memory budget: which request gets memory, and which holder is shed for it.
 
 use super::*;
 use std::task::Waker;
@@ -129,11 +129,11 @@ fn a_newcomer_takes_free_memory_before_a_holder_is_shed() {
         reservation
     };
     let mut holding: Vec<Reservation> = [(1, 300), (2, 300)].map(holder).into();
-    // A request waits for 500 KiB, and 424 are free.
+    // A request waits for 500 KiB, and 424 KiB are free.
     let mut waiting = reservation(&budget, 3);
     assert_eq!(grow(&mut waiting, 500, now), Poll::Pending);
     assert_eq!(holding.iter().filter(|reservation| reservation.is_shed()).count(), 1, "76 KiB were missing");
-    // When the shed holder has freed its memory, 724 are free, and 224 of them are owed to no waiter.
+    // When the shed holder has freed its memory, 724 KiB are free. 224 KiB of them are owed to no waiter.
     holding.retain(|reservation| !reservation.is_shed());
     let (mut large, mut larger) = (reservation(&budget, 4), reservation(&budget, 5));
     assert_eq!(grow(&mut large, 224, now), GROWN);
@@ -145,7 +145,7 @@ fn a_newcomer_takes_free_memory_before_a_holder_is_shed() {
     assert_eq!(grow(&mut larger, 70, now), GROWN);
 }
 
-/// A later request must not take what is freed for the waiters, however often it tries.
+/// Memory that is freed for the waiters must not go to a later request, however often that request tries.
 #[test]
 fn memory_goes_to_the_waiters_in_the_order_of_arrival() {
     let (budget, start) = (budget(), Instant::now());
@@ -216,7 +216,7 @@ fn a_waiter_is_woken_when_there_is_enough_for_it_and_those_before_it() {
     assert_eq!(woken(), [2, 1, 0], "768 KiB are enough for two");
     assert_eq!(poll(&mut waiting[0], &calls[0]), GROWN);
     assert_eq!(woken(), [0, 1, 0], "the next is the first now");
-    // A waiter that gives up leaves its memory to the next ones.
+    // When a waiter gives up, its memory goes to the next waiters.
     drop(waiting.remove(1));
     assert_eq!(woken(), [0, 0, 1]);
     assert_eq!(poll(&mut waiting[1], &calls[2]), GROWN);
@@ -253,7 +253,8 @@ fn unverified_content_sheds_no_holder_and_uses_no_reserve() {
     assert_eq!(grow(&mut event, 16, now), GROWN);
     assert_eq!(event.stay_unauthenticated(), Err(Exhausted));
     assert!(!other.is_shed());
-    // While its delivery makes us wait, it is shed like any other unverified request.
+    // While the delivery of the request makes the gateway wait, the request can be shed like any other
+    // unverified request.
     drop(event);
     assert_eq!(hold_while_waiting(&mut observed, 64 * 1024, start, now), Ok(()));
     let holder = observed.holder().unwrap();
