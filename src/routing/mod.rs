@@ -1,4 +1,4 @@
-//! Pure. Routing: from a path, and if configured from signed content, to a route.
+//! Pure. Routing: finds the route for a path and, if configured, for the signed content.
 
 pub mod router;
 pub mod signed_model;

@@ -1,8 +1,9 @@
-//! Pure. Router: from a path, and if configured the signed model, to a route.
+//! Pure. The router: finds the route for a path and, if configured, for the signed model.
 //!
-//! Paths are compared as received, byte for byte: no decoding, no merging of slashes, no dot-segment removal. The client
-//! chooses what a parameter matches, so a match that an app could decode or normalise to another path is refused
-//! ([`Matched::check`]). A literal segment takes precedence over `{name}`, which takes precedence over `{*rest}`.
+//! Paths are compared as received, byte for byte: no decoding, no merging of slashes, no removal of dot
+//! segments. The client chooses the text that a parameter matches. So a match is refused if an app could
+//! decode or normalise it to another path ([`Matched::check`]). A literal segment takes precedence over
+//! `{name}`, and `{name}` takes precedence over `{*rest}`.
 
 mod segment;
 
@@ -15,8 +16,8 @@ use memchr::memchr;
 
 pub use crate::routing::router::segment::Ambiguity;
 
-/// A route's path as configured: literal segments, `{name}` for one segment, a final `{*rest}` for the remaining segments,
-/// which may be empty.
+/// A route's path as configured. It has literal segments, `{name}` for one segment, and at its end perhaps
+/// `{*rest}` for the remaining segments, of which there may be none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -24,14 +25,14 @@ pub struct Pattern {
     binds_model: bool,
 }
 
-/// The parameter whose segment must equal the signed model.
+/// The parameter whose segment must be the signed model.
 const MODEL_PARAMETER: &str = "{model}";
 
 impl Pattern {
     /// Parses a path from the configuration.
     ///
     /// # Errors
-    /// [`PatternError`], with its position in the text.
+    /// [`PatternError`], with the place of the error in the text.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let error = |at, fault| Err(PatternError { at, fault });
         if !text.starts_with('/') {
@@ -95,13 +96,13 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), shape, binds_model })
     }
 
-    /// The path as configured; safe to print and to use as a label.
+    /// The path as configured. It may be printed and used as a label.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The path without its parameters' names: patterns of one shape match the same paths.
+    /// The path without the names of its parameters. Patterns of the same shape match the same paths.
     #[must_use]
     pub fn shape(&self) -> &str {
         &self.shape
@@ -119,7 +120,8 @@ impl Pattern {
         !self.shape.contains('{')
     }
 
-    /// The first literal segment that an app could decode or normalise to another one: its byte range in the text, and why.
+    /// The first literal segment that an app could decode or normalise to another segment: its byte range in
+    /// the text, and the reason.
     #[must_use]
     pub fn ambiguity(&self) -> Option<(Range<usize>, Ambiguity)> {
         let mut start: usize = 1;
@@ -130,9 +132,9 @@ impl Pattern {
         })
     }
 
-    /// Whether an app may take a path of this pattern for one of `other`: one of this pattern's parameters stands where `other`
-    /// has a literal segment or ends, and everything else is the same. Apps that ignore case, a trailing slash or everything
-    /// after a `;` do so.
+    /// Whether an app may take a path of this pattern for a path of `other`. This is possible if this pattern
+    /// has a parameter where `other` has a literal segment or ends, and the rest is the same. Some apps
+    /// ignore case, a slash at the end, or everything after a `;`.
     #[must_use]
     pub fn can_pass_for(&self, other: &Self) -> bool {
         let (mut own, mut others) = (self.shape.split('/').skip(1), other.shape.split('/').skip(1));
@@ -155,7 +157,7 @@ impl Pattern {
     }
 }
 
-/// Whether other routers read a segment as a parameter, while it would be literal text here: `*`, `:id`, `<id>`, `[id]`.
+/// Whether other routers read a segment as a parameter that is literal text here: `*`, `:id`, `<id>`, `[id]`.
 fn is_other_routers(segment: &str) -> bool {
     let is_within = |start, end| segment.starts_with(start) && segment.ends_with(end);
     let mut chars = segment.chars();
@@ -164,7 +166,8 @@ fn is_other_routers(segment: &str) -> bool {
     segment.contains('*') || is_named || is_within('<', '>') || is_within('[', ']')
 }
 
-/// Whether a character can be part of a request's path (RFC 3986, section 3.3). `%` counts only if it begins an encoding.
+/// Whether a character can be part of a request's path (RFC 3986, section 3.3). A `%` is allowed only at the
+/// beginning of an encoding.
 fn is_path_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@%".contains(c)
 }
@@ -175,32 +178,32 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// An invalid path in the configuration.
+/// The error for an invalid path in the configuration, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
 pub struct PatternError {
-    /// The byte range in the text.
+    /// The place in the text, as a range of bytes.
     pub at: Range<usize>,
     /// The kind of the error.
     pub fault: PatternFault,
 }
 
-/// Why a path in the configuration is invalid.
+/// The kinds of errors in a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternFault {
-    /// It does not begin with `/`.
+    /// The path does not begin with `/`.
     #[error("a path begins with `/`")]
     NoLeadingSlash,
-    /// A character that a path cannot have (RFC 3986, section 3.3).
+    /// The path has a character that no path can have (RFC 3986, section 3.3).
     #[error("this character cannot be part of a path")]
     NotPath,
-    /// A `%` that two hexadecimal digits do not follow.
+    /// The two hexadecimal digits after a `%` are missing.
     #[error("this `%` begins no encoding")]
     BarePercent,
-    /// A parameter in the syntax of other routers: `*`, `:id`, `<id>`, `[id]`.
+    /// The path has a parameter in the notation of other routers: `*`, `:id`, `<id>`, `[id]`.
     #[error("this is a parameter to other routers, and plain text here")]
     OtherRouters,
-    /// `{` or `}` in a segment that is not entirely `{name}`.
+    /// A segment has `{` or `}`, but is not entirely `{name}`.
     #[error("a parameter takes a whole segment")]
     NotWholeSegment,
     /// A parameter's name is empty or has characters other than letters, digits and `_`.
@@ -212,7 +215,7 @@ pub enum PatternFault {
     /// `{*rest}` is not the last segment.
     #[error("a `{{*rest}}` parameter stands at the end")]
     RestNotLast,
-    /// `{*model}`: a model is one segment.
+    /// The path has `{*model}`, but a model is one segment.
     #[error("a model is one segment")]
     ModelIsOneSegment,
 }
@@ -220,19 +223,20 @@ pub enum PatternFault {
 /// The signed models that a route accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelRule {
-    /// Any model or none, also content that is not JSON. If it is the only route of its path, content is not parsed.
+    /// Any model, no model, or content that is not JSON. If this route is the only one of its path, the
+    /// content is not parsed.
     Any,
     /// This model only.
     Named(String),
-    /// The model that the path has in its `{model}` segment.
+    /// The model in the `{model}` segment of the path.
     Segment,
 }
 
-/// A route's position in the configuration, from 0.
+/// The number of a route in the configuration, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub usize);
 
-/// The routing table: a tree with one node per segment; literal segments are hashed.
+/// The routing table: a tree with one node for each segment. Literal segments are found by their hash.
 #[derive(Debug)]
 pub struct Router {
     nodes: Vec<Node>,
@@ -254,27 +258,27 @@ struct Entry {
     any: Option<RouteId>,
     first: RouteId,
     model_segment: Option<usize>,
-    /// The indexes of the `{name}` segments.
+    /// The indices of the `{name}` segments.
     names: Vec<usize>,
     /// The index of the `{*rest}` segment.
     rest: Option<usize>,
 }
 
-/// Two routes that would match the same requests.
+/// Two routes that match the same requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The route that came first and stays.
+    /// The route that is listed first. It stays.
     pub earlier: RouteId,
-    /// The later route, which would never be reached.
+    /// The later route. No request would ever reach it.
     pub later: RouteId,
 }
 
 impl Router {
-    /// Builds the table from each route's pattern and model rule, in configuration order.
+    /// Builds the table from the pattern and the model rule of each route, in the order of the configuration.
     ///
     /// # Errors
-    /// Every [`Conflict`]: routes of the same path shape and model rule, and routes of one shape with different parameter
-    /// names.
+    /// Every [`Conflict`]: two routes with the same path shape and model rule, or two routes with one shape
+    /// and different parameter names.
     pub fn build<'r>(
         routes: impl IntoIterator<Item = (&'r Pattern, &'r ModelRule)>,
     ) -> Result<Self, Vec<Conflict>> {
@@ -345,7 +349,7 @@ impl Router {
         entry
     }
 
-    /// The routes of a path, which is exactly as received, without its query.
+    /// The routes of a path. `path` is the path exactly as received, without the query.
     #[must_use]
     pub fn find<'r, 'p>(&'r self, path: &'p str) -> Option<Matched<'r, 'p>> {
         let path = path.strip_prefix('/')?;
@@ -354,8 +358,8 @@ impl Router {
         Some(Matched { router: self, number, entry, path })
     }
 
-    /// The entry for `rest` of a path, from the node `at`. A search visits a node at most once, and recurses as deep as the
-    /// longest route.
+    /// The entry for the rest of a path, from the node `at`. A search visits each node at most once. Its
+    /// recursion is at most as deep as the longest route.
     fn descend(&self, at: usize, rest: Option<&str>) -> Option<usize> {
         let node = self.nodes.get(at)?;
         let Some(rest) = rest else { return node.entry };
@@ -389,7 +393,7 @@ pub struct Matched<'r, 'p> {
 }
 
 impl<'r> Matched<'r, '_> {
-    /// Checks that an app cannot decode or normalise what the parameters match to another path.
+    /// Checks that no app can decode or normalise the matched parameters to another path.
     ///
     /// # Errors
     /// [`Ambiguity`]: the request must be refused.
@@ -411,7 +415,8 @@ impl<'r> Matched<'r, '_> {
         }
     }
 
-    /// The path with consecutive slashes merged from segment `rest` on; a trailing slash stays. `None` if there are none.
+    /// The path with consecutive slashes merged, from segment `rest` on. A slash at the end stays. `None` if
+    /// there are no consecutive slashes.
     fn with_slashes_merged(&self, rest: usize) -> Option<String> {
         if !self.path.starts_with('/') && !self.path.contains("//") {
             return None;
@@ -436,19 +441,22 @@ pub struct Candidates<'r> {
 }
 
 impl Candidates<'_> {
-    /// The first of the routes. The settings that all must share (signature, body limit, methods, mode) are read from it.
+    /// The first of the routes. Some settings must be the same for all of them (signature, body limit,
+    /// methods, mode). These settings are read from the first.
     #[must_use]
     pub fn first(&self) -> RouteId {
         self.entry.first
     }
 
-    /// Whether the signed model selects the route, or rejects the request.
+    /// Whether the routes depend on the signed model. The model then selects a route, or the request is
+    /// refused.
     #[must_use]
     pub fn asks_for_model(&self) -> bool {
         !self.entry.named.is_empty() || self.entry.segment.is_some()
     }
 
-    /// The route for content sent to `path` that names `model`, or names none. `None` is a model mismatch.
+    /// The route for content that was sent to `path`. `model` is the model that the content names, if it
+    /// names one. `None` is a model mismatch.
     #[must_use]
     pub fn select(&self, path: &str, model: Option<&str>) -> Option<RouteId> {
         let named = self.entry.named.iter().find(|(name, _)| Some(name.as_str()) == model).map(|(_, id)| *id);

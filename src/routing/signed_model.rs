@@ -1,14 +1,15 @@
-//! Pure. Reads the signed model and the values that a route requires from authentic content.
+//! Pure. Reads authentic content: the signed model, and the values that a route requires.
 //!
-//! The model is the string at the scheme's JSON pointers (RFC 6901). JSON that two parsers could read differently names no
-//! trustworthy model. So a repeated key on a pointer's path, pointers that disagree, a value that is not a string and content
-//! that is not JSON (RFC 8259) are refused.
+//! The model is the string at the scheme's JSON pointers (RFC 6901). If two parsers could read JSON
+//! differently, no model in it can be trusted. So content is refused if it is not JSON (RFC 8259), if a key
+//! on a pointer's path is repeated, if the pointers disagree, or if a value is not a string.
 //!
-//! Some parsers ignore the case of keys: Go's encoding/json, and ASP.NET Core by default. So two keys that differ only in case
-//! count as one key, and a key on a pointer's path that differs in case from the pointer is refused too.
+//! Some parsers ignore the case of keys: Go's encoding/json, and ASP.NET Core by default. So two keys that
+//! differ only in case count as one key. A key on a pointer's path is also refused if it differs from the
+//! pointer in case.
 //!
-//! The work is linear in the content: each key on a pointer's path is compared once with each pointer, and everything else is
-//! skipped without recursion.
+//! The work is linear in the content. Each key on a pointer's path is compared once with each pointer. The
+//! other values are skipped without recursion.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +18,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The model that authentic content names, or `None` if it names none.
+/// The model that authentic content names. `None` if it names no model.
 ///
 /// # Errors
 /// [`NoModel`] if the content is ambiguous.
@@ -25,17 +26,17 @@ pub fn read(content: &[u8], pointers: &[impl AsRef<str>]) -> Result<Option<Strin
     Questions::new(pointers, &[]).read(content)?.model()
 }
 
-/// Everything that the routes of one path read from content, answered in one pass over it.
+/// The values that the routes of one path need from the content. One pass over the content reads all of them.
 #[derive(Debug)]
 pub struct Questions {
     /// The pointers to the model.
     model: Vec<Vec<String>>,
-    /// The requirements of each route.
+    /// The values that each route requires.
     required: Vec<Vec<Requirement>>,
 }
 
 impl Questions {
-    /// Reads the model at these pointers, and the requirements of each route.
+    /// Creates the questions for the model at the pointers `model`, and for the requirements of each route.
     #[must_use]
     pub fn new(model: &[impl AsRef<str>], required: &[&[Requirement]]) -> Self {
         Self {
@@ -44,7 +45,7 @@ impl Questions {
         }
     }
 
-    /// Whether there are no questions, so that content is not parsed.
+    /// Whether there are no questions. Then the content need not be parsed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.model.is_empty() && self.required.iter().all(Vec::is_empty)
@@ -53,7 +54,7 @@ impl Questions {
     /// Reads authentic content.
     ///
     /// # Errors
-    /// [`NoModel::NotJson`]. Ambiguity is reported by [`Facts`], where the value matters.
+    /// [`NoModel::NotJson`]. An ambiguous value is reported later by [`Facts`], if the value is used.
     pub fn read(&self, content: &[u8]) -> Result<Facts<'_>, NoModel> {
         let required = self.required.iter().flatten().map(|requirement| requirement.paths.as_slice());
         let queries: Vec<_> = std::iter::once(self.model.as_slice()).chain(required).collect();
@@ -62,7 +63,7 @@ impl Questions {
     }
 }
 
-/// The answers of one content to [`Questions`].
+/// The answers that a content gives to [`Questions`].
 #[derive(Debug)]
 pub struct Facts<'q> {
     questions: &'q Questions,
@@ -82,7 +83,7 @@ impl Facts<'_> {
     /// Whether the content meets the requirements of the route with this number.
     ///
     /// # Errors
-    /// [`NoModel`]: why it does not.
+    /// [`NoModel`]. It says why the content does not meet the requirements.
     pub fn met_by(mut self, route: usize) -> Result<(), NoModel> {
         for (index, required) in self.questions.required.iter().enumerate() {
             for (requirement, found) in required.iter().zip(self.required.by_ref()) {
@@ -95,17 +96,17 @@ impl Facts<'_> {
     }
 }
 
-/// A string, or a number that is an integer and not negative.
+/// A string, or an integer that is not negative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scalar {
-    /// A string, unescaped.
+    /// A string, with its escapes decoded.
     Text(String),
-    /// A number, as written, for example `1`.
+    /// A number, for example `1`.
     Number(u64),
 }
 
-/// The scalar at each of these pointers in authentic content. `None` where there is no value, or it is ambiguous or not a
-/// scalar.
+/// The scalar at each of these pointers in authentic content. `None` if the value is missing, ambiguous, or
+/// not a scalar.
 ///
 /// # Errors
 /// [`NoModel::NotJson`]
@@ -120,7 +121,7 @@ pub fn scalars<'p>(
     Ok(found.map(undoubted).collect())
 }
 
-/// Text that authentic content must have at a pointer.
+/// A text that authentic content must have at one of several pointers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     paths: Vec<Vec<String>>,
@@ -128,13 +129,13 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// The `text` must stand at one of the pointers at least, and no other value at any of them.
+    /// The content must have `text` at one or more of the pointers, and no other value at any of them.
     pub fn new<'p>(pointers: impl IntoIterator<Item = &'p str>, text: &str) -> Self {
         Self { paths: pointers.into_iter().map(tokens).collect(), text: text.to_owned() }
     }
 }
 
-/// The values at each query's paths, found in one pass over the content.
+/// The values at the paths of each query. One pass over the content finds all of them.
 fn find(content: &[u8], queries: &[&[Vec<String>]]) -> Result<Vec<Found>, NoModel> {
     let mut findings = Findings::of(queries.len());
     walk(content, queries, &mut findings)?;
@@ -145,23 +146,23 @@ fn walk(content: &[u8], queries: &[&[Vec<String>]], findings: &mut Findings) -> 
     let paths =
         queries.iter().enumerate().flat_map(|(query, paths)| paths.iter().map(move |path| (query, path)));
     let wanted = paths.map(|(query, path)| Wanted::new(query, path)).collect();
-    // Skipped values are not decoded, so UTF-8 is checked here: invalid UTF-8 can be read in several ways (RFC 8259, section
-    // 8.1).
+    // Skipped values are not decoded, so UTF-8 is checked here. Parsers read invalid UTF-8 in different ways
+    // (RFC 8259, section 8.1).
     let text = std::str::from_utf8(content).map_err(|_where| NoModel::NotJson)?;
     let mut json = serde_json::Deserializer::from_str(text);
     let walk = Walk { wanted, findings };
     walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|_where| NoModel::NotJson)
 }
 
-/// Why content does not name its model unambiguously.
+/// Why content does not name its model clearly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.as_str())]
 pub enum NoModel {
     /// The content is not JSON.
     NotJson,
-    /// A key on the path to the model is repeated, in any case.
+    /// A key on the path to the model is repeated, perhaps in another case.
     RepeatedKey,
-    /// A key on the path to the model differs in case from the pointer.
+    /// A key on the path to the model differs from the pointer in case.
     OtherCase,
     /// Two pointers lead to different models.
     Disagreement,
@@ -191,28 +192,28 @@ fn tokens(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect()
 }
 
-/// Whether a reference token is this number as RFC 6901 writes it: digits without a leading zero.
+/// Whether a reference token is this number in the form of RFC 6901: digits without a leading zero.
 fn is_number(token: &str, number: usize) -> bool {
     let canonical = token == "0" || !token.starts_with('0');
     canonical && token.bytes().all(|byte| byte.is_ascii_digit()) && token.parse() == Ok(number)
 }
 
-/// Whether two keys are the same to a parser that ignores case.
+/// Whether a parser that ignores case takes two keys for the same key.
 fn is_same_key(one: &str, other: &str) -> bool {
     if let (Some(first), Some(other)) = (one.bytes().next(), other.bytes().next())
         && first.is_ascii()
         && other.is_ascii()
         && !first.eq_ignore_ascii_case(&other)
     {
-        // Fast path: most keys already differ here.
+        // The fast path: most keys differ in their first byte.
         return false;
     }
     one == other || one.chars().map(folded).eq(other.chars().map(folded))
 }
 
-/// Maps characters that differ only in case to one (Unicode, simple case folding): `K` and the Kelvin sign to `k`, the long s
-/// to `s`. It also maps a few characters that Unicode keeps apart, such as the dotless i to `i`, because some parsers do; no
-/// known sender's event is refused for it.
+/// Maps characters that differ only in case to one character (Unicode, simple case folding): `K` and the
+/// Kelvin sign to `k`, the long s to `s`. It also maps a few characters that Unicode keeps apart, such as the
+/// dotless i to `i`, because some parsers do. No event of a known sender is refused for this reason.
 fn folded(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_lowercase();
@@ -277,7 +278,7 @@ impl Found {
         }
     }
 
-    /// The string at the paths, if there is one.
+    /// The string at the paths. `None` if there is no value.
     fn text(self) -> Result<Option<String>, NoModel> {
         match (self.fault, self.value.map(Rc::unwrap_or_clone)) {
             (Some(fault), _) => Err(fault),
@@ -288,12 +289,12 @@ impl Found {
     }
 }
 
-/// The rest of a path through a value, and the query that it belongs to.
+/// The rest of a path through a value, and the query to which the path belongs.
 #[derive(Clone, Copy)]
 struct Wanted<'w> {
     query: usize,
     rest: &'w [String],
-    /// Whether the path's next key has already occurred in this object.
+    /// Whether the next key of the path has already occurred in this object.
     seen: bool,
 }
 
@@ -303,7 +304,7 @@ impl<'w> Wanted<'w> {
     }
 }
 
-/// One value of the document, and the rest of every path through it.
+/// A value of the document, and the rest of every path through the value.
 struct Walk<'w, 'f> {
     wanted: Vec<Wanted<'w>>,
     findings: &'f mut Findings,
@@ -315,7 +316,7 @@ impl Walk<'_, '_> {
         self.wanted.iter().any(|wanted| wanted.rest.is_empty())
     }
 
-    /// Records a scalar. However many queries read it, it is stored once.
+    /// Records a scalar. It is stored once, even if several queries read it.
     fn is(self, value: impl FnOnce() -> Scalar) {
         if !self.is_wanted() {
             return;
@@ -370,7 +371,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
         Ok(())
     }
 
-    /// Array elements are addressed by their index (RFC 6901, section 4).
+    /// The index of an array element is its name in a pointer (RFC 6901, section 4).
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         self.is_no_text();
         for number in 0_usize.. {
@@ -413,7 +414,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 }
 
-/// An object's key, unescaped.
+/// A key of an object, with its escapes decoded.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Key<'k>(#[serde(borrow)] Cow<'k, str>);

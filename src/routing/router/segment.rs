@@ -1,27 +1,29 @@
-//! Pure. Ambiguity of a path segment: what an app that decodes or normalises paths could read it as.
+//! Pure. The ambiguity of a path segment: how an app that decodes or normalises paths could read the segment.
 
 use std::fmt;
 
 use crate::signature::form::percent_decoded;
 
-/// Why an app could read a segment as another one, or as several.
+/// Why an app could read a segment as another segment, or as several segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguity {
-    /// `.` or `..`, also with parameters (`;x`) after it, which Tomcat and Jetty remove first.
+    /// The segment is `.` or `..`. Parameters (`;x`) may follow: Tomcat and Jetty remove them first.
     Dots,
-    /// `%2F` or `%5C`
+    /// The segment has `%2F` or `%5C`.
     EncodedSlash,
-    /// `\`, which some apps take for `/`.
+    /// The segment has `\`, which some apps take for `/`.
     Backslash,
-    /// The encoding of a letter, a digit, `-`, `.`, `_` or `~`, which need no encoding (RFC 3986, section 2.3).
+    /// The segment encodes a letter, a digit, `-`, `.`, `_` or `~`. These need no encoding (RFC 3986, section
+    /// 2.3).
     EncodedUnreserved,
-    /// The encoding of a control character.
+    /// The segment encodes a control character.
     EncodedControl,
-    /// A `%` that two hexadecimal digits do not follow.
+    /// The two hexadecimal digits after a `%` are missing.
     BarePercent,
-    /// An ASCII character encoded in more than one byte (RFC 3629, section 3), such as `%C0%AE` for `.`.
+    /// The segment encodes an ASCII character in more than one byte (RFC 3629, section 3), such as `%C0%AE`
+    /// for `.`.
     Overlong,
-    /// Consecutive slashes, which nginx merges, where the merged path belongs to another route.
+    /// The path has consecutive slashes. nginx merges them, and the merged path belongs to another route.
     Slashes,
 }
 
@@ -50,15 +52,15 @@ impl fmt::Display for Ambiguity {
     }
 }
 
-/// Why an app could read this segment as another one, if it could. The segment is decoded once: the result of `%25` is not
-/// decoded again.
+/// Why an app could read this segment as another one. `None` if no app could. The segment is decoded once:
+/// the result of `%25` is not decoded again.
 pub(crate) fn ambiguity(segment: &str) -> Option<Ambiguity> {
     let bytes = segment.as_bytes();
     if is_dots(bytes) {
         return Some(Ambiguity::Dots);
     }
     let mut rest = bytes;
-    // The preceding encoded byte, if there is one.
+    // The encoded byte before this byte, if there is one.
     let mut before = None;
     while let Some((byte, tail)) = rest.split_first() {
         rest = tail;
@@ -85,7 +87,7 @@ pub(crate) fn ambiguity(segment: &str) -> Option<Ambiguity> {
     None
 }
 
-/// The position of the first `%` that begins no encoding.
+/// The position of the first `%` that does not begin an encoding.
 pub(crate) fn bare_percent(text: &str) -> Option<usize> {
     let mut percents = text.match_indices('%');
     let is_bare = |at: usize| {
@@ -94,7 +96,7 @@ pub(crate) fn bare_percent(text: &str) -> Option<usize> {
     percents.find(|(at, _)| is_bare(*at)).map(|(at, _)| at)
 }
 
-/// Whether it is one or two dots, with or without parameters after them.
+/// Whether a segment is one or two dots. Parameters may follow them.
 fn is_dots(segment: &[u8]) -> bool {
     let rest = segment.strip_prefix(b"..").or_else(|| segment.strip_prefix(b"."));
     rest.is_some_and(|rest| match rest {
@@ -110,7 +112,7 @@ fn of_encoded(byte: u8, before: Option<u8>) -> Option<Ambiguity> {
         b'/' | b'\\' => Some(Ambiguity::EncodedSlash),
         b'-' | b'.' | b'_' | b'~' => Some(Ambiguity::EncodedUnreserved),
         other if other.is_ascii_alphanumeric() => Some(Ambiguity::EncodedUnreserved),
-        // The second byte decides: 0xC0 and 0xC1 begin no valid character.
+        // Only the second byte shows the error: 0xC0 and 0xC1 begin no valid character.
         0x80..=0xbf if matches!(before, Some(0xc0 | 0xc1)) => Some(Ambiguity::Overlong),
         0x80..=0x9f if before == Some(0xe0) => Some(Ambiguity::Overlong),
         0x80..=0x8f if before == Some(0xf0) => Some(Ambiguity::Overlong),
@@ -185,7 +187,7 @@ mod tests {
         }
     }
 
-    /// The contract's rule, for every byte.
+    /// The documented rule, checked for every byte.
     #[test]
     fn each_encoded_byte_is_clear_or_not_as_the_contract_says() {
         for byte in 0..=u8::MAX {
@@ -218,7 +220,8 @@ mod tests {
     }
 
     proptest! {
-        /// Holds whether an app removes parameters before or after decoding, and whether or not it then resolves dots.
+        /// This holds for apps that remove parameters before or after decoding, and for apps that then
+        /// resolve dots or do not.
         #[test]
         fn what_is_clear_decodes_to_one_segment_that_is_no_dots(segment in "([%.;a\\\\2eEfF5cC3bB0]|%2e|%2F|%25|%3b|\\.\\.){0,5}") {
             if ambiguity(&segment).is_none() {

@@ -1,4 +1,4 @@
-//! Which route a path leads to, and which routes cannot stand side by side.
+//! Tests of the router: which route a path leads to, and which routes conflict.
 
 use super::*;
 
@@ -199,7 +199,8 @@ fn an_invalid_pattern_is_reported_with_its_position() {
     assert!(Pattern::parse("/webhook/{model}").unwrap().binds_model());
 }
 
-/// All combinations of literals, names and a rest in two segments: patterns of different shapes never conflict.
+/// The test has all combinations of literals, names and a rest in two segments. Patterns of different shapes
+/// never conflict.
 #[test]
 fn patterns_of_different_shapes_never_conflict() {
     let paths = [

@@ -1,4 +1,5 @@
-//! Which models and required values are read, and which content is refused.
+//! Tests of the values that are read from content: which models and required values are accepted, and which
+//! content is refused.
 
 use super::*;
 
@@ -71,7 +72,7 @@ fn json_that_can_be_read_in_two_ways_is_refused() {
     }
 }
 
-/// Case folding as in Go (encoding/json, `foldName`), and slightly more.
+/// Case is folded as Go folds it (encoding/json, `foldName`), and slightly more.
 #[test]
 fn a_key_in_another_case_is_the_same_key_to_some_readers() {
     for (token, key) in [
@@ -100,7 +101,7 @@ fn a_key_in_another_case_is_the_same_key_to_some_readers() {
     assert_eq!(model(off_the_way), named("a"));
 }
 
-/// Each key on a path is compared once with each pointer, however often it is repeated.
+/// Each key on a path is compared once with each pointer, even if the key is repeated many times.
 #[test]
 fn the_work_is_linear_in_the_content_whatever_it_holds() {
     let pointers = ["/meta/object", "/data/object"].map(tokens);
@@ -121,7 +122,7 @@ fn the_work_is_linear_in_the_content_whatever_it_holds() {
         let (once, many) = (work(&object(pair, 1)), work(&object(pair, 1000)));
         assert_eq!(many, once * 1000, "{pair}");
     }
-    // Quadratic comparison of keys takes seconds for a megabyte.
+    // A quadratic comparison of keys would take seconds for a megabyte.
     let both =
         |many: usize| object(r#""meta":1"#, many).replace('}', ",") + &object(r#""data":1"#, many)[1..];
     assert_eq!(work(&both(1000)), work(&both(1)) * 1000);
@@ -161,7 +162,7 @@ fn repeated_keys_outside_the_paths_are_accepted() {
     );
 }
 
-/// Other values are skipped without recursion, so deep nesting cannot exhaust the stack.
+/// Values that no query reads are skipped without recursion. So deep nesting cannot exhaust the stack.
 #[test]
 fn nesting_costs_no_stack() {
     for depth in [100, 100_000] {
@@ -173,7 +174,7 @@ fn nesting_costs_no_stack() {
     }
 }
 
-/// RFC 8259, section 6, sets no limit on numbers. A number that no query reads need not fit any type.
+/// RFC 8259, section 6, sets no limit on numbers. So a number that no query reads need not fit into any type.
 #[test]
 fn a_number_off_the_way_may_have_any_size() {
     let long = "9".repeat(400);
