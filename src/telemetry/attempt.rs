@@ -1,4 +1,5 @@
-//! Pure. The record of an attempt to deliver a stored event. Each attempt leaves one, when it has really ended.
+//! Pure. The record of an attempt to deliver a stored event. Each attempt writes one record when it has
+//! ended.
 
 use std::time::Duration;
 
@@ -16,26 +17,26 @@ pub struct AttemptRecord<'a> {
     pub route: &'a RouteName,
     /// The address of the upstream.
     pub upstream: &'a str,
-    /// The number of the attempt, from 1.
+    /// The number of the attempt, counted from 1.
     pub number: u32,
-    /// Whether it was made while the circuit was open. It does not count then.
+    /// Whether the attempt was a probe: it was made while the circuit was open, and does not count.
     pub is_probe: bool,
-    /// How it ended.
+    /// The outcome.
     pub outcome: AttemptOutcome,
     /// The status code of the answer, if there was one.
     pub status: Option<u16>,
-    /// Why it failed, for people.
+    /// Why the attempt failed, as a text for people.
     pub detail: Option<&'a str>,
-    /// How long it took.
+    /// How long the attempt took.
     pub took: Duration,
-    /// When the delivery is tried again, if it is.
+    /// The time until the delivery is tried again, if it is.
     pub again_in: Option<Duration>,
     /// Why the delivery was given up, if it was.
     pub dead: Option<DeadCause>,
 }
 
 impl AttemptRecord<'_> {
-    /// Whether the log includes it.
+    /// Whether the access log includes this record.
     #[must_use]
     pub fn is_wanted(&self, access: AccessLog) -> bool {
         match access {

@@ -1,8 +1,9 @@
 //! Pure. The metrics in the Prometheus text format.
 //!
-//! `prometheus-client` writes OpenMetrics, where the `_total` of a counter belongs to its samples and not to its name. The
-//! gateway serves the older Prometheus text format (0.0.4), which every scraper reads: its descriptions name the samples,
-//! so `classic` adds the suffix to them.
+//! `prometheus-client` writes OpenMetrics. There, the `_total` of a counter belongs to the names of its
+//! samples, but not to the metric's own name. The gateway serves the older Prometheus text format (0.0.4),
+//! which every scraper reads. In that format the descriptions name the samples. So `classic` adds the suffix
+//! to the descriptions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,18 +24,18 @@ use crate::telemetry::labels::Labels;
 /// The media type of [`text()`].
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The state of the process, as opposed to counts of requests.
+/// The state of the process. It is not about single requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
-    /// Bytes of content in memory.
+    /// The bytes of content in memory.
     pub buffered_bytes: u64,
-    /// Reloads that put a new configuration in force.
+    /// How many reloads applied a new configuration.
     pub reloads: u64,
-    /// Reloads that failed and changed nothing.
+    /// How many reloads failed and changed nothing.
     pub failed_reloads: u64,
-    /// The number of the configuration in force, from 1.
+    /// The number of the present configuration, counted from 1.
     pub generation: u64,
-    /// Log lines dropped since the process began.
+    /// How many log lines were dropped since the process began.
     pub log_dropped: u64,
     /// Whether the gateway is ready.
     pub ready: bool,
@@ -42,8 +43,9 @@ pub struct Gauges {
     pub started: u64,
 }
 
-/// Renders all metrics. Series for everything in the configuration in force exist from the start, at zero: otherwise the
-/// first event after a start would not be an increase. `further` are the metrics of other parts.
+/// Renders all metrics. Every series that the present configuration can have exists from the start, with the
+/// value zero. Otherwise the first event after a start would not appear as an increase. `further` are the
+/// metrics of other parts.
 #[must_use]
 pub fn text(
     sum: Sum,
@@ -86,7 +88,8 @@ fn zeroes(rejections: &[Rejection]) -> RouteSum {
     RouteSum { outcomes: rejections.iter().map(outcome).collect(), ..RouteSum::default() }
 }
 
-/// Converts OpenMetrics: descriptions get the counters' full names, and the end mark is removed.
+/// Converts OpenMetrics to the older format: descriptions get the full names of counters, and the end mark is
+/// removed.
 fn classic(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut lines = open_metrics.lines().filter(|line| *line != "# EOF").peekable();
@@ -109,7 +112,7 @@ fn classic(open_metrics: &str) -> String {
     text
 }
 
-/// The full name of every metric, used to check the documentation.
+/// The full name of every metric. Used to check the documentation.
 pub fn names() -> impl Iterator<Item = String> {
     let text = text(Sum::default(), Labels::default(), Gauges::default(), []);
     let name = |line: &str| Some(line.strip_prefix("# TYPE ")?.split(' ').next()?.to_owned());
@@ -202,7 +205,7 @@ fn own<const N: usize>(labels: [(&'static str, &str); N]) -> LabelSet {
     labels.map(|(name, value)| (name, value.to_owned())).into()
 }
 
-/// Writes metrics, each with its samples.
+/// Writes metrics with their samples.
 struct Writer<'e, 'd>(&'e mut DescriptorEncoder<'d>);
 
 impl Writer<'_, '_> {
@@ -233,7 +236,7 @@ impl Writer<'_, '_> {
         self.gauges(name, help, [(own([]), value)])
     }
 
-    /// The encoder cumulates the buckets itself.
+    /// The encoder adds up the buckets, so they are passed as single counts.
     fn histograms<'s>(
         &mut self,
         name: &str,
@@ -260,7 +263,7 @@ fn sample(
     if labels.is_empty() { encode(metric) } else { encode(&mut metric.encode_family(labels)?) }
 }
 
-/// Exact for every total that a gateway can reach in a century.
+/// The conversion is exact for every total that a gateway can reach in a century.
 #[expect(
     clippy::as_conversions,
     clippy::cast_precision_loss,

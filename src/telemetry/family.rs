@@ -1,4 +1,4 @@
-//! Pure. Tables of metrics that are read from a state, for the exposition.
+//! Pure. Tables of metrics whose values are read from a state.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::histogram::{BOUNDS, Distribution};
 /// A metric: its name without `_total`, its help text, and a function that writes its samples.
 pub(super) struct Family<T> {
     pub(super) name: &'static str,
-    /// The encoder adds a full stop.
+    /// The help text, without the final full stop: the encoder adds it.
     pub(super) help: &'static str,
     pub(super) kind: Kind,
     pub(super) encode: fn(&T, &mut MetricEncoder<'_>) -> fmt::Result,
@@ -72,7 +72,7 @@ pub(super) fn gauge(encoder: MetricEncoder<'_>, value: u64) -> fmt::Result {
     ConstGauge::new(value).encode(encoder)
 }
 
-/// Writes a histogram without labels. The encoder cumulates the buckets itself.
+/// Writes a histogram without labels. The encoder adds up the buckets, so they are passed as single counts.
 pub(super) fn histogram(encoder: &mut MetricEncoder<'_>, distribution: &Distribution) -> fmt::Result {
     let mut buckets: Vec<(f64, u64)> =
         BOUNDS.iter().map(|bound| seconds(*bound)).zip(distribution.buckets).collect();
@@ -80,7 +80,7 @@ pub(super) fn histogram(encoder: &mut MetricEncoder<'_>, distribution: &Distribu
     encoder.encode_histogram::<NoLabelSet>(seconds(distribution.micros), distribution.count(), &buckets, None)
 }
 
-/// Exact for every total that a gateway can reach in a century.
+/// The conversion is exact for every total that a gateway can reach in a century.
 #[expect(
     clippy::as_conversions,
     clippy::cast_precision_loss,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The inclusive upper bounds of the buckets, in microseconds. A rejection takes well under a millisecond, an upstream that
-/// works synchronously takes seconds, and the longest time-outs in use are a minute.
+/// The inclusive upper bounds of the buckets, in microseconds. A refusal takes much less than a millisecond.
+/// An upstream that works while the client waits takes seconds. The longest time limits in use are a minute.
 pub const BOUNDS: [u64; 16] = [
     250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     10_000_000, 30_000_000, 60_000_000,
@@ -12,9 +12,9 @@ pub const BOUNDS: [u64; 16] = [
 /// A histogram of durations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distribution {
-    /// The durations in each bucket, not cumulated.
+    /// The number of durations in each bucket. A bucket does not include the buckets below it.
     pub buckets: [u64; BOUNDS.len()],
-    /// The durations above the last bound.
+    /// The number of durations above the last bound.
     pub beyond: u64,
     /// The sum of all durations, in microseconds.
     pub micros: u64,
@@ -30,7 +30,7 @@ impl Distribution {
         self.micros = self.micros.wrapping_add(micros);
     }
 
-    /// Adds the durations of another.
+    /// Adds the durations of another histogram.
     pub fn add(&mut self, other: &Self) {
         for (total, count) in self.buckets.iter_mut().zip(&other.buckets) {
             *total = total.wrapping_add(*count);

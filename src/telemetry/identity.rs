@@ -1,14 +1,15 @@
 //! Pure. The id and the trace id that a request carries.
 //!
-//! Both come from unverified clients. A value is accepted only if it is short and every byte is harmless. It is never cut
-//! or cleaned: the result would match the id in no other log.
+//! Both come from unverified clients. A value is accepted only if it is short and every byte is harmless. A
+//! value is never shortened or changed: a changed id would match no other log.
 
 use std::fmt;
 
 /// The most bytes that an id may have.
 pub const LONGEST_ID: usize = 128;
 
-/// The id of a request, from a field: letters, digits and `-_.:/+=@,`, at most [`LONGEST_ID`] of them.
+/// The id of a request, from a field. It has at most [`LONGEST_ID`] characters, which are letters, digits and
+/// `-_.:/+=@,`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenId(Box<str>);
 
@@ -34,8 +35,8 @@ impl GivenId {
 pub struct TraceId([u8; 32]);
 
 impl TraceId {
-    /// Parses the trace id from the lines of `traceparent`. There must be exactly one line, in the form of this version of
-    /// the standard or of a later one.
+    /// Parses the trace id from the lines of `traceparent`. There must be exactly one line. It must have the
+    /// form of this version of the standard, or of a later version.
     #[must_use]
     pub fn read<'v>(values: impl Iterator<Item = &'v [u8]>) -> Option<Self> {
         let mut parts = std::str::from_utf8(only(values)?).ok()?.splitn(5, '-');

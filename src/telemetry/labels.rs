@@ -9,13 +9,13 @@ use crate::signature::Verifier;
 /// The labels of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
-    /// The paths of the routes, each once, in the order of the file.
+    /// The paths of the routes, each once, in the order of the configuration.
     pub routes: Vec<RouteName>,
-    /// The secrets, in the order of their signatures.
+    /// The secrets, in the order of their signatures in the configuration.
     pub secrets: Vec<SecretName>,
 }
 
-/// The path of a route.
+/// The path of a route, and its mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteName {
     /// The path, as configured.
@@ -24,22 +24,22 @@ pub struct RouteName {
     pub mode: Mode,
 }
 
-/// The names of a secret.
+/// The names of a secret in the metrics and in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretName {
-    /// The `secret` label of its metrics: the secret's name. If a signature earlier in the file has a secret of that name,
-    /// the label is `name@path`, with the path of its first route. No name has an `@`. So adding a signature at the end of
-    /// the file changes no label.
+    /// The `secret` label in the metrics: the secret's name. If an earlier signature of the file has a secret
+    /// with the same name, the label is `name@path`, with the path of the secret's first route. No name has
+    /// an `@`. So a new signature at the end of the file changes no label.
     pub label: String,
-    /// Its name, which is unique in its signature.
+    /// The secret's name. It is unique within its signature.
     pub name: Arc<str>,
-    /// The scheme of its signature.
+    /// The scheme of the signature.
     pub scheme: String,
-    /// The number of its signature, from 0.
+    /// The number of the signature, counted from 0.
     pub signature: usize,
-    /// The time from which it verifies nothing.
+    /// The time from which the secret verifies nothing.
     pub not_after: Option<SystemTime>,
-    /// The paths of the routes whose events it verifies.
+    /// The paths of the routes whose events the secret verifies.
     pub routes: Vec<Arc<str>>,
 }
 

@@ -1,7 +1,7 @@
-//! Pure. Writes a record as a line of JSON.
+//! Pure. Writes the record of a request as a line of JSON.
 //!
-//! This is the only event written on a request's path, so it is written directly, without `tracing`. A test checks that its
-//! form is that of `tracing-subscriber`.
+//! No other log line is written for every request. So this line is written directly, without `tracing`. A
+//! test checks that its form is the same as that of `tracing-subscriber`.
 
 use crate::gateway::reason::Reason;
 use std::io::Write as _;
@@ -12,10 +12,10 @@ use jiff::fmt::temporal::DateTimePrinter;
 
 use crate::telemetry::record::Record;
 
-/// The most bytes written of a text whose length a client controls.
+/// The most bytes that are written of a text, if a client controls the length of the text.
 pub const LONGEST_TEXT: usize = 256;
 
-/// Appends the line, with its line break, of a request that ended at `now`.
+/// Appends the line of a request that ended at `now`, with a line break.
 pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.extend_from_slice(b"{\"timestamp\":\"");
     timestamp(out, now);
@@ -31,7 +31,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.push(b'"');
     text(out, "trace_id", record.trace_id.as_ref().map(|id| id.as_str()));
     key(out, "peer");
-    // Digits, dots and colons need no escaping.
+    // An address has only digits, letters, dots and colons, so it needs no escapes.
     let _infallible = write!(out, "\"{}\"", record.peer);
     text(out, "route", record.path());
     text(out, "model", record.model.as_deref());
@@ -52,7 +52,8 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Writes a time as RFC 3339, in UTC, to the microsecond. A time before 1970 is written as its beginning.
+/// Writes a time as RFC 3339, in UTC, with microseconds. A time before 1970 is written as the beginning of
+/// 1970.
 fn timestamp(out: &mut Vec<u8>, now: SystemTime) {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
     let now = Timestamp::try_from(now.max(SystemTime::UNIX_EPOCH)).unwrap_or(Timestamp::MAX);
@@ -92,7 +93,8 @@ fn millis(out: &mut Vec<u8>, name: &str, value: Option<Duration>) {
     let _infallible = write!(out, "{}.{:03}", micros / 1000, micros % 1000);
 }
 
-/// Escapes the inside of a JSON string, and also characters that a terminal interprets, though JSON allows them.
+/// Escapes the inside of a JSON string. Also escapes characters that a terminal interprets, although JSON
+/// allows them.
 fn escape(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {
@@ -111,7 +113,7 @@ fn escape(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Line separators outside ASCII, and marks that change the direction of text.
+/// Whether a character is a line separator outside ASCII, or changes the direction of text.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -222,7 +224,7 @@ mod tests {
             prop_assert_eq!(time(now), want);
         }
 
-        /// Parses the line as a program would: one object on one line, with every text unchanged.
+        /// Parses the line as a program would. It must be one object on one line, with every text unchanged.
         #[test]
         fn every_line_is_one_json_object(model: String, detail in "\\PC*|.*", micros: u64) {
             let mut record = record();

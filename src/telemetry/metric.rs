@@ -1,8 +1,9 @@
-//! Pure. Metrics: one tally for each worker, updated from the record of each request, and the sum of all tallies.
+//! Pure. Metrics: one tally for each worker, and the sum of all tallies. The record of each request updates
+//! the worker's tally.
 //!
-//! A worker counts in its own memory, under a lock that only a reading of the metrics contends for. A label comes from the
-//! configuration or from an enum, never from a client's bytes: routes are numbered when a gateway is built, and a record
-//! carries its route's number.
+//! A worker counts in its own memory. Only a reading of the metrics ever competes for the lock of this
+//! memory. A label comes from the configuration or from an enum, never from a client's bytes. Routes are
+//! numbered when a gateway is built, and a record has the number of its route.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ use crate::telemetry::route_slot::Slot;
 /// The metrics of a server. They outlive reloads of the configuration.
 #[derive(Debug)]
 pub struct Meters {
-    /// The path of each number. The first is for requests without a route.
+    /// The path for each number. The first entry is for requests without a route.
     paths: Mutex<Vec<Arc<str>>>,
     shards: Mutex<Vec<Arc<Shard>>>,
 }
@@ -28,18 +29,18 @@ pub struct Meters {
 /// The label of a diagnosis that found no cause.
 pub const UNEXPLAINED: &str = "unexplained";
 
-/// The labels that tell the ends of requests apart.
+/// The labels that distinguish the outcomes of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outcome {
-    /// The status code of the answer; 0 without an answer, and [`Outcome::UNREGISTERED`] for an unregistered code, so that
-    /// not even an upstream can create labels without bound.
+    /// The status code of the answer. 0 without an answer, and [`Outcome::UNREGISTERED`] for a code that is
+    /// not registered. So not even an upstream can create labels without a bound.
     pub status: u16,
     /// [`crate::gateway::rejection::Rejection::reason`], if there is one.
     pub reason: Option<Reason>,
 }
 
 impl Outcome {
-    /// The label value for every status code that is not registered.
+    /// The label value for all status codes that are not registered.
     pub const UNREGISTERED: u16 = 999;
 
     fn of(record: &Record) -> Self {
@@ -76,7 +77,7 @@ impl Meters {
         Tally(shard)
     }
 
-    /// The sum of all counts so far.
+    /// The sum of the counts of all workers.
     #[must_use]
     pub fn sum(&self) -> Sum {
         let mut sum = Sum::default();
@@ -97,7 +98,7 @@ impl Meters {
 /// The counts of one worker.
 #[derive(Debug, Default)]
 struct Shard {
-    /// Open connections.
+    /// The number of open connections.
     connections: AtomicU64,
     counts: Mutex<Counts>,
 }
@@ -108,12 +109,12 @@ struct Counts {
     routes: BTreeMap<Slot, RouteSum>,
 }
 
-/// The writing side of one worker's counts.
+/// The writing side of the counts of one worker.
 #[derive(Debug)]
 pub struct Tally(Arc<Shard>);
 
 impl Tally {
-    /// Counts a request that ended at `now`.
+    /// Counts a request that has ended at `now`.
     pub fn count(&self, record: &Record, now: SystemTime) {
         let mut counts = lock(&self.0.counts);
         counts.took.observe(record.took);
@@ -133,7 +134,7 @@ impl Tally {
         }
     }
 
-    /// Counts a diagnosis of a route's request under the label of its cause.
+    /// Counts a diagnosis of a route's request, under the label of the cause.
     pub fn diagnosed(&self, slot: Slot, cause: &'static str) {
         count(&mut lock(&self.0.counts).routes.entry(slot).or_default().diagnosed, cause, 1);
     }
@@ -169,16 +170,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The sum of the tallies of all workers.
 #[derive(Clone, Debug, Default)]
 pub struct Sum {
-    /// By the path of the route; the empty path is for requests without a route.
+    /// The counts by the path of the route. The empty path is for requests without a route.
     pub routes: BTreeMap<Arc<str>, RouteSum>,
-    /// Durations of requests.
+    /// The durations of requests.
     pub took: Distribution,
-    /// Open connections.
+    /// The number of open connections.
     pub connections: u64,
 }
 
 impl Sum {
-    /// Events verified by a secret, over all its routes.
+    /// The events that a secret has verified on all its routes.
     #[must_use]
     pub fn seen(&self, secret: &SecretName) -> Seen {
         let routes = secret.routes.iter().filter_map(|path| self.routes.get(path));
@@ -191,20 +192,20 @@ impl Sum {
 /// The counts of one route.
 #[derive(Clone, Debug, Default)]
 pub struct RouteSum {
-    /// Requests by outcome.
+    /// The number of requests, by outcome.
     pub outcomes: BTreeMap<Outcome, u64>,
-    /// Requests that an enforcing route would have refused, by reason.
+    /// The number of observed requests that an enforcing route would have refused, by reason.
     pub would_refuse: BTreeMap<Reason, u64>,
-    /// Diagnoses of unverified requests, by cause.
+    /// The number of diagnoses of unverified requests, by cause.
     pub diagnosed: BTreeMap<&'static str, u64>,
-    /// Events verified by each secret, by the secret's name.
+    /// The events that each secret has verified, by the secret's name.
     pub verified: BTreeMap<Arc<str>, Seen>,
-    /// Durations of the upstream.
+    /// How long the upstream took.
     pub upstream: Distribution,
 }
 
 impl RouteSum {
-    /// Adds other counts. Counts of zero become entries, too.
+    /// Adds other counts. A count of zero becomes an entry, too.
     pub(super) fn add(&mut self, other: &Self) {
         other.outcomes.iter().for_each(|(outcome, n)| count(&mut self.outcomes, *outcome, *n));
         other.would_refuse.iter().for_each(|(reason, n)| count(&mut self.would_refuse, *reason, *n));
@@ -221,7 +222,7 @@ impl RouteSum {
 pub struct Seen {
     /// The number of events.
     pub count: u64,
-    /// When it last verified an event, in seconds since 1970; 0 if never.
+    /// When the secret last verified an event, in seconds since 1970; 0 if never.
     pub last: u64,
 }
 
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(sum.took.count(), 5);
     }
 
-    /// The number of series is bounded, whatever an upstream answers and however often a configuration is reloaded.
+    /// The number of series is bounded. Neither an upstream's answers nor reloads can exceed the bound.
     #[test]
     fn there_are_no_more_series_than_status_codes_that_exist() {
         let meters = Meters::default();

@@ -1,4 +1,4 @@
-//! Shell. Telemetry: one event for each request, events of the process, and metrics.
+//! Shell. Telemetry: one log line for each request, log lines about the process, and metrics.
 
 pub mod attempt;
 pub mod exposition;
@@ -27,10 +27,10 @@ use crate::gateway::reason::Reason;
 use record::Record;
 use sink::Sink;
 
-/// How long the last log lines may take to be written when the process ends.
+/// How long the last log lines may take when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The log output of the process, once [`init`] has run.
+/// The log output of the process. [`init`] sets it.
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 
 struct Output {
@@ -39,7 +39,7 @@ struct Output {
     level: Level,
 }
 
-/// Starts writing events to standard output, as configured. A second call has no effect.
+/// Starts writing log lines to standard output, in the configured form. A second call has no effect.
 pub fn init(log: &Log) {
     if OUTPUT.get().is_some() {
         warn!("logging was set up before");
@@ -51,7 +51,7 @@ pub fn init(log: &Log) {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    // If the system has no thread for the log, it has none for the workers, and that error is reported.
+    // If the system has no thread for the log, it has none for the workers either. That error is reported.
     let Ok(sink) = Sink::start(io::stdout()) else { return };
     let output = OUTPUT.get_or_init(|| Output { sink, json, level: log.level });
     let lines = fmt().with_max_level(log.level).with_target(false).with_writer(|| &output.sink);
@@ -65,17 +65,17 @@ pub fn init(log: &Log) {
     }
 }
 
-/// Registers a callback for an unexpected end of the thread that writes the log.
+/// Registers a callback for the case that the thread that writes the log ends unexpectedly.
 pub fn at_end(call: impl FnOnce() + Send + 'static) {
     if let Some(output) = OUTPUT.get() {
         output.sink.at_end(call);
     }
 }
 
-/// Waits, for a bounded time, until all events are written. Used at the end of the process.
+/// Waits for a bounded time until all log lines are written. Used when the process ends.
 pub fn flush() {
     if let Some(output) = OUTPUT.get() {
-        // Lines lost here cannot be reported anywhere.
+        // Lines that are lost here cannot be reported anywhere.
         let _whole = output.sink.flush(LAST_WORDS);
     }
 }
@@ -86,9 +86,10 @@ pub fn dropped() -> u64 {
     OUTPUT.get().map_or(0, |output| output.sink.dropped())
 }
 
-/// Writes the event of a request that ended at `now`. `buffer` is scratch memory.
+/// Writes the log line of a request that ended at `now`. `buffer` is scratch memory.
 ///
-/// JSON is written directly, because every request pays for it. The form for a terminal goes through `tracing`.
+/// JSON is written directly, because the cost arises for every request. The form for a terminal is written
+/// through `tracing`.
 pub fn emit(record: &Record, access: AccessLog, now: SystemTime, buffer: &mut Vec<u8>) {
     if !record.is_wanted(access) {
         return;

@@ -8,17 +8,17 @@ use super::family::{self, Family, Kind, Table, gauge, seconds};
 /// The resource use of the process. A value that the system does not give is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessState {
-    /// The CPU time of all its threads, in microseconds.
+    /// The CPU time of all threads, in microseconds.
     pub cpu_micros: Option<u64>,
-    /// Its resident memory, in bytes.
+    /// The resident memory, in bytes.
     pub resident_bytes: Option<u64>,
-    /// Its virtual memory, in bytes.
+    /// The virtual memory, in bytes.
     pub virtual_bytes: Option<u64>,
-    /// Its open descriptors.
+    /// The number of open descriptors.
     pub open_descriptors: Option<u64>,
     /// The limit on descriptors.
     pub most_descriptors: Option<u64>,
-    /// When it was started, in seconds since 1970.
+    /// When the process was started, in seconds since 1970.
     pub started: u64,
 }
 
@@ -28,7 +28,7 @@ pub fn collector(state: ProcessState) -> Box<dyn Collector> {
     Box::new(Table { state, families: FAMILIES })
 }
 
-/// The full name of every metric of the process, used to check the documentation.
+/// The full name of every metric of the process. Used to check the documentation.
 pub fn names() -> impl Iterator<Item = String> {
     family::names(FAMILIES)
 }

@@ -1,7 +1,7 @@
 //! Pure. The metrics of the queue.
 //!
-//! Samples of a route's upstream have the label `route` alone, and those of a copy `upstream` as well. Routes that share a path
-//! are counted together.
+//! Samples of a route's main upstream have only the label `route`. Samples of a copy have the label
+//! `upstream` as well. Routes that share a path are counted together.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,12 +23,12 @@ pub struct QueueState {
     totals: Totals,
 }
 
-/// The state of the queue as a whole.
+/// The state of the whole queue.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
-    /// The bytes that the store takes.
+    /// The bytes that the store takes on disk.
     pub bytes: u64,
-    /// The free bytes of its disk, if they are known.
+    /// The free bytes of the store's disk, if they are known.
     pub disk_free: Option<u64>,
     /// Whether a limit of the store is reached.
     pub is_full: bool,
@@ -44,7 +44,7 @@ pub struct Totals {
     pub now: Time,
 }
 
-/// A path, and the address of a copy.
+/// The path of a route, and the address of the copy.
 type Labels = (String, Option<String>);
 
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl QueueState {
         Self { destinations: BTreeMap::new(), totals }
     }
 
-    /// Shows a destination, at zero until something is counted of it.
+    /// Adds a destination. Its samples are zero until something is counted.
     pub fn add_destination(&mut self, destination: &Destination) {
         let of = self.of(destination);
         for outcome in AttemptOutcome::ALL {
@@ -79,7 +79,7 @@ impl QueueState {
         }
     }
 
-    /// Adds what is stored for a destination.
+    /// Adds the counts of the stored deliveries to a destination.
     pub fn add_counts(&mut self, destination: &Destination, counts: &Counts) {
         let of = self.of(destination);
         of.queued = of.queued.saturating_add(counts.queued);
@@ -119,7 +119,7 @@ impl QueueState {
         self.destinations.entry((destination.route.path.to_string(), upstream)).or_default()
     }
 
-    /// Writes a sample for each destination, with the labels of it and `own`.
+    /// Writes a sample for each destination. It has the labels of the destination and the labels `own`.
     fn each(
         &self,
         family: &mut MetricEncoder<'_>,
@@ -131,7 +131,7 @@ impl QueueState {
     }
 }
 
-/// Where the samples of a destination are written.
+/// The place where the samples of a destination are written.
 struct Samples<'a, 'f> {
     family: &'a mut MetricEncoder<'f>,
     route: &'a str,
@@ -157,7 +157,7 @@ pub fn collector(state: QueueState) -> Box<dyn Collector> {
     Box::new(Table { state, families: FAMILIES })
 }
 
-/// The full name of every metric of the queue, used to check the documentation.
+/// The full name of every metric of the queue. Used to check the documentation.
 pub fn names() -> impl Iterator<Item = String> {
     family::names(FAMILIES)
 }

@@ -1,4 +1,4 @@
-//! Pure. The record of a request: what the log and the metrics say of it.
+//! Pure. The record of a request: the facts for its log line and its metrics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::gateway::reason::Reason;
 use crate::queue::id::EventId;
 use crate::telemetry::route_slot::Slot;
 
-/// A number unique to each request, for finding it in the log.
+/// A number that no other request of the process has. The log shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(pub u64);
 
@@ -32,14 +32,14 @@ pub struct RouteLabel {
     pub slot: Slot,
 }
 
-/// The record of a request that has ended. It holds no byte of its content and nothing of a key.
+/// The record of a request that has ended. It holds no byte of the content, and nothing of a key.
 #[derive(Debug)]
 pub struct Record {
     /// The number of the request.
     pub id: RequestId,
-    /// The id from the sender or a proxy, from the configured field.
+    /// The id that the sender or a proxy has given, from the configured field.
     pub given_id: Option<GivenId>,
-    /// The trace id that the request carries.
+    /// The trace id in the request.
     pub trace_id: Option<TraceId>,
     /// The client address.
     pub peer: ClientAddress,
@@ -47,31 +47,31 @@ pub struct Record {
     pub route: Option<RouteLabel>,
     /// The signed model, if the route requires one.
     pub model: Option<String>,
-    /// The status code of the answer; 0 without an answer.
+    /// The status code of the answer. 0 if there was no answer.
     pub status: u16,
-    /// Whether the gateway refused it: answered it itself, without the upstream.
+    /// Whether the gateway refused the request: it answered itself, without the upstream.
     pub refused: bool,
-    /// Why it was refused, or why its answer was cut off.
+    /// Why the request was refused, or why the answer was cut off.
     pub reason: Option<Reason>,
-    /// The event that was stored, if one was.
+    /// The event, if the request was stored.
     pub stored: Option<EventId>,
-    /// The result of a challenge that was answered by the gateway.
+    /// The result of a challenge that the gateway answered.
     pub challenge: Option<&'static str>,
-    /// Why it would have been refused, on a route that only observes.
+    /// Why the request would have been refused on a route that enforces.
     pub observed: Option<Reason>,
-    /// More on the reason, for people.
+    /// Details of the reason, as a text for people.
     pub detail: Option<String>,
-    /// The name of the secret that verified.
+    /// The name of the secret that verified the request.
     pub secret: Option<Arc<str>>,
-    /// Bytes of content received.
+    /// How many bytes of content were received.
     pub received: usize,
-    /// Bytes of content sent.
+    /// How many bytes of content were sent.
     pub sent: u64,
-    /// From the end of the head to the end of verification.
+    /// The time from the end of the head to the end of verification.
     pub verified_after: Option<Duration>,
-    /// From the start of forwarding to the head of the upstream's response.
+    /// The time from the start of forwarding to the head of the upstream's response.
     pub upstream_took: Option<Duration>,
-    /// From the end of the head to the end of the answer.
+    /// The time from the end of the head to the end of the answer.
     pub took: Duration,
 }
 
@@ -102,7 +102,7 @@ impl Record {
         }
     }
 
-    /// Whether the access log includes it.
+    /// Whether the access log includes this record.
     #[must_use]
     pub fn is_wanted(&self, access: AccessLog) -> bool {
         match access {
@@ -119,8 +119,8 @@ impl Record {
         }
     }
 
-    /// The log level: `warn` if an upstream fails, at which an operator should look. Nothing that an unverified client can
-    /// cause is above `info`.
+    /// The log level. It is `warn` if an upstream fails, because an operator should look. An unverified
+    /// client can cause no level above `info`.
     #[must_use]
     pub fn level(&self) -> Level {
         if self.reason.is_some_and(Reason::is_ours) { Level::WARN } else { Level::INFO }

@@ -1,8 +1,8 @@
-//! Pure. Rate limit for log lines about events that clients can cause at will: one line a minute, with a count.
+//! Pure. Limits log lines about events that clients can cause at will: one line a minute, with a count.
 
 use std::time::{Duration, Instant};
 
-/// The time between two lines. Guards the log against a client that causes the event repeatedly.
+/// The time between two lines. Guards the log against a client that causes the event again and again.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// The number of events since the last log line.
@@ -13,7 +13,7 @@ pub struct Repeated {
 }
 
 impl Repeated {
-    /// Counts an event. If a line is due, returns the number of events since the last one.
+    /// Counts an event. If a line is due, returns the number of events since the last line.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.since = self.since.saturating_add(1);
         if self.said.is_some_and(|said| now.saturating_duration_since(said) < PAUSE) {

@@ -1,6 +1,6 @@
 //! Pure. The number that a route has in the metrics.
 
-/// The number of a route's path, the same in every configuration of a server.
+/// The number of a route's path. It is the same in every configuration of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(pub(super) usize);
 
