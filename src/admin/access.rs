@@ -1,7 +1,7 @@
-//! Pure. Access control of the admin listener: where a request comes from, and what it may read.
+//! Pure. Access control of the admin listener: decides by the origin of a request what the client may read.
 //!
-//! The address does not identify the program: a page in a browser on the gateway's machine runs another party's code. Such
-//! a page is recognised by fields that a browser always sends.
+//! An address alone does not identify a program: a page in a browser on the gateway's machine runs code of
+//! another party. Such a page is recognised by fields that a browser always sends.
 
 use std::net::IpAddr;
 
@@ -14,8 +14,8 @@ use crate::admission::client::ClientAddress;
 /// Where the client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// On the gateway's own machine, or in its container; with the local address of the connection, if that is not
-    /// loopback.
+    /// The client is on the gateway's own machine, or in its container. The address is the local address of
+    /// the connection, unless it is a loopback address.
     Here(Option<IpAddr>),
     /// On the gateway's own machine, over a unix socket. The mode of the socket's file says who may connect.
     Socket,
@@ -34,11 +34,12 @@ impl Asker {
         if ip.is_loopback() || local == Some(ip) { Self::Here(local) } else { Self::Elsewhere }
     }
 
-    /// Why the client may not try signatures or compare configurations, if it may not: only a program on the gateway's own
-    /// machine may, and no page in a browser there.
+    /// Why the client may not try signatures or compare configurations. `None` if it may: it must be a
+    /// program on the gateway's own machine, and not a page in a browser there.
     ///
-    /// `host` is checked because an attacker can make the name of a site resolve to this machine (DNS rebinding). The
-    /// site's page then sends requests to its own origin, and a browser adds no `origin` to GET and HEAD.
+    /// `host` is checked because an attacker can make the name of a site resolve to this machine (DNS
+    /// rebinding). The site's page then sends requests to its own origin, and a browser adds no `origin` to
+    /// GET and HEAD.
     pub(super) fn may_look_closer(self, target: &Uri, fields: &HeaderMap) -> Option<&'static str> {
         let own = match self {
             Self::Elsewhere => return Some("only from the gateway's own machine"),
@@ -58,14 +59,15 @@ impl Asker {
         (!by_host || !by_target).then_some("ask by an address of this machine, or as localhost")
     }
 
-    /// Whether a page in a browser sent the request. Browsers send `origin` with every method but GET and HEAD (Fetch,
-    /// section 3.2), and no other client does.
+    /// Whether a page in a browser sent the request. Browsers send `origin` with every method except GET and
+    /// HEAD (Fetch, section 3.2). Other clients never send it.
     pub(super) fn is_a_page(fields: &HeaderMap) -> bool {
         fields.contains_key(ORIGIN) || is_of_a_page(fields)
     }
 
-    /// Why the client may not read the names of the gateway's secrets, if it may not. An attacker's page can make the name
-    /// of its own site resolve to this machine (DNS rebinding) and read the answer; that name is in `host`.
+    /// Why the client may not read the names of the gateway's secrets. `None` if it may. An attacker's page
+    /// can make the name of its own site resolve to this machine (DNS rebinding), and read the answer. Then
+    /// `host` has the name of that site.
     pub(super) fn may_read(self, fields: &HeaderMap) -> Option<&'static str> {
         match self {
             Self::Elsewhere => None,
@@ -79,15 +81,15 @@ impl Asker {
     }
 }
 
-/// Whether a browser says that a page sent the request, as opposed to its user (Fetch Metadata). It says so for loopback
-/// addresses.
+/// Whether the browser says that a page sent the request, and not the user (Fetch Metadata). Browsers say
+/// this for loopback addresses.
 fn is_of_a_page(fields: &HeaderMap) -> bool {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     fields.get_all(SEC_FETCH_SITE).iter().any(|site| site != "none")
 }
 
-/// Whether a `host` is a loopback address, the local address, or `localhost` (RFC 6761, section 6.3): no site's name can be
-/// one. Only the usual notation is accepted; others, such as `127.1`, are not.
+/// Whether a `host` is a loopback address, the local address, or `localhost` (RFC 6761, section 6.3). No site
+/// can have such a name. Only the usual notation is accepted, and no other notation such as `127.1`.
 fn leads_here(host: &[u8], own: Option<IpAddr>) -> bool {
     let Ok(text) = std::str::from_utf8(host) else { return false };
     let (name, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
@@ -108,8 +110,8 @@ fn leads_here(host: &[u8], own: Option<IpAddr>) -> bool {
         }
 }
 
-/// Whether this cannot be a site's name: an address, or a name without a dot, which only this machine or its network
-/// resolves.
+/// Whether a host cannot be the name of a site. It is an address, or a name without a dot, which only this
+/// machine or its network resolves.
 fn is_ours(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else { return false };
     let name = authority.host();

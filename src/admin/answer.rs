@@ -56,14 +56,14 @@ pub(super) async fn answer(
         // Supervisors, load balancers and scrapers may use any host name.
         Page::Health | Page::Readiness | Page::Metrics => None,
         Page::Secrets => asker.may_read(request.headers()),
-        // No scheme signs `host`, so an event may be sent without the one that its sender wrote.
+        // No scheme signs `host`. So an event can be sent here without the `host` of its sender.
         Page::Verify | Page::Doctor => asker.may_look_closer(request.uri(), request.headers()),
     };
     if let Some(why) = refused {
         return document(StatusCode::FORBIDDEN, &json!({ "status": why }));
     }
     match page {
-        // An answer is all that liveness needs: a failing upstream is no reason to restart the gateway.
+        // Any answer shows that the gateway is alive. A failing upstream is no reason to restart the gateway.
         Page::Health => document(StatusCode::OK, &json!({ "status": "alive" })),
         Page::Readiness => readiness(control),
         Page::Metrics => respond(StatusCode::OK, exposition::MEDIA_TYPE, metrics(control)),
@@ -83,14 +83,14 @@ enum Page {
 }
 
 impl Page {
-    /// The allowed methods, if this is none of them. The content of a refused request is not read.
+    /// The allowed methods, if `method` is not one of them. The content of a refused request is not read.
     fn refuses(&self, method: &Method) -> Option<&'static str> {
         match self {
             Self::Health | Self::Readiness | Self::Metrics | Self::Secrets => {
                 (!matches!(*method, Method::GET | Method::HEAD)).then_some("GET, HEAD")
             }
             Self::Doctor => (*method != Method::POST).then_some("POST"),
-            // The methods of the event's route apply.
+            // The allowed methods are those of the event's route.
             Self::Verify => None,
         }
     }
@@ -113,7 +113,7 @@ fn readiness(control: &Control) -> Response<Full<Bytes>> {
     }
 }
 
-/// Why a gateway is not ready whose store fails.
+/// Why a gateway is not ready if its store fails.
 const STORE_FAILS: &str = "the queue's store fails: nothing is acknowledged until it is open again";
 
 fn metrics(control: &Control) -> String {
@@ -179,26 +179,27 @@ pub struct SecretsReport {
     pub now: u64,
     /// When the gateway was started, in seconds since 1970.
     pub started: u64,
-    /// Its secrets, in the order of the configuration.
+    /// The gateway's secrets, in the order of the configuration.
     pub secrets: Vec<SecretReport>,
 }
 
 /// One secret of the report.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct SecretReport {
-    /// The `secret` label of its metrics.
+    /// The `secret` label in the metrics.
     pub label: String,
-    /// Its name.
+    /// The secret's name.
     pub name: String,
-    /// The scheme of its signature.
+    /// The scheme of the signature.
     pub scheme: String,
-    /// The paths of the routes whose events it verifies.
+    /// The paths of the routes whose events the secret verifies.
     pub routes: Vec<String>,
-    /// The number of events verified since the start.
+    /// How many events the secret has verified since the start.
     pub verified: u64,
-    /// When it last verified an event, in seconds since 1970.
+    /// When the secret last verified an event, in seconds since 1970.
     pub last_seen: Option<u64>,
-    /// The time from which it verifies nothing, in seconds since 1970. `None` from a gateway without this field.
+    /// The time from which the secret verifies nothing, in seconds since 1970. An older gateway does not send
+    /// this field.
     #[serde(default)]
     pub not_after: Option<u64>,
 }

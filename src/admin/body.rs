@@ -1,14 +1,14 @@
-//! Shell. Reads the content of a hyper message under a bound: for the admin listener's requests and the command line's
-//! responses.
+//! Shell. Reads the content of a hyper message up to a bound: for requests to the admin listener, and for
+//! responses to the command line.
 
 use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
-/// Reads the first `limit` bytes of a body, and whether there are more.
+/// Reads the first `limit` bytes of a body. Returns also whether the body is longer.
 ///
 /// # Errors
-/// The body's own.
+/// The error of the body.
 pub async fn read_bounded<B>(mut body: B, limit: usize) -> Result<(Vec<u8>, bool), B::Error>
 where
     B: Body<Data = Bytes> + Unpin,

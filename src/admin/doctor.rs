@@ -1,7 +1,8 @@
 //! Shell. `/doctor`: the state of the gateway, and the differences between its configuration and the client's.
 //!
-//! The client sends digests of its configuration, and the answer names the parts that differ. The gateway never sends its
-//! own digests: they would allow an offline search for the file's values, such as an upstream's address.
+//! The client sends digests of its configuration, and the answer names the parts that differ. The gateway
+//! never sends its own digests. With them, values of the file such as an upstream's address could be guessed
+//! offline.
 
 use std::time::SystemTime;
 
@@ -26,38 +27,38 @@ pub struct Compared {
     pub parts: Vec<Part>,
 }
 
-/// A part that differs.
+/// A part of the configuration that differs.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
-    /// Both have it, with different settings.
+    /// Both configurations have the part, with different settings.
     Changed(String),
-    /// Only the client has it.
+    /// Only the client's configuration has the part.
     OnlyAsked(String),
-    /// Only the gateway has it.
+    /// Only the gateway's configuration has the part.
     OnlyRunning(String),
 }
 
 /// The state of the gateway.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct State {
-    /// Its version.
+    /// The gateway's version.
     pub version: String,
-    /// The number of the configuration in force.
+    /// The number of the present configuration.
     pub generation: u64,
-    /// The differences from the client's configuration; `None` if the versions differ.
+    /// The differences from the client's configuration. `None` if the versions differ.
     pub differences: Option<Vec<Difference>>,
     /// The keys whose new values take effect only after a restart.
     pub restart: Vec<String>,
     /// Whether the last reload failed.
     pub outdated: bool,
-    /// The addresses listened on.
+    /// The addresses on which the gateway listens.
     pub listening: Vec<String>,
-    /// Its clock, in seconds since 1970.
+    /// The gateway's clock, in seconds since 1970.
     pub now: u64,
-    /// The limit on descriptors; `None` is without limit.
+    /// The limit on descriptors. `None` if there is no limit.
     pub descriptors_allowed: Option<u64>,
-    /// Descriptors that the configuration may need.
+    /// How many descriptors the configuration may need.
     pub descriptors_needed: u64,
 }
 
@@ -72,7 +73,7 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
     }
 }
 
-/// The most bytes of a request: some thousand routes.
+/// The most bytes of a request. Some thousand routes fit.
 const MAX_CONTENT: usize = 1 << 20;
 
 fn state(control: &Control, asked: &Compared) -> State {
@@ -91,7 +92,7 @@ fn state(control: &Control, asked: &Compared) -> State {
     }
 }
 
-/// This version, for the comparison.
+/// The version of this program, for the comparison.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn differences(asked: &[Part], running: &[Part]) -> Vec<Difference> {

@@ -1,4 +1,4 @@
-//! Shell. The content of requests to the admin listener, and the documents in its answers.
+//! Shell. Reads the content of requests to the admin listener, and writes the documents in its answers.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::admin::body;
 
-/// Reads the content of a request, if it is not too large. The connection's deadline bounds the time.
+/// Reads the content of a request, unless it is too large. The time limit of the connection bounds the time.
 pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Response<Full<Bytes>>> {
     match body::read_bounded(&mut body, limit).await {
         Ok((content, false)) => Ok(content),
         Ok((_, true)) => {
-            // Closing a connection with unread content would make the kernel discard the answer.
+            // If a connection with unread content were closed, the kernel would discard the answer.
             while let Some(Ok(_discarded)) = body.frame().await {}
             Err(document(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "status": "too large" })))
         }
@@ -24,7 +24,7 @@ pub(super) async fn content(mut body: Incoming, limit: usize) -> Result<Vec<u8>,
     }
 }
 
-/// A time in documents: seconds since 1970.
+/// A time in a document: seconds since 1970.
 pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
@@ -34,7 +34,7 @@ pub(super) fn document(status: StatusCode, document: &Value) -> Response<Full<By
     respond(status, "application/json", format!("{document}\n"))
 }
 
-/// An answer with this text, which must not be cached.
+/// An answer with this text. It must not be cached.
 pub(super) fn respond(status: StatusCode, media_type: &'static str, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;

@@ -1,8 +1,8 @@
 //! Shell. The admin listener: a small server on its own thread, for the operators of the gateway.
 //!
-//! It listens before the workers accept and until they have drained, and nothing on their threads blocks it. It is meant
-//! for a trusted network. A client that misbehaves can still use little: a few connections, each for one request and a
-//! short time.
+//! The listener is open before the workers accept and until they have drained. Nothing on the workers'
+//! threads can block it. It is meant for a trusted network. Even so, a client can use little: few
+//! connections, one request on each, and a short time.
 
 pub mod access;
 mod answer;
@@ -48,13 +48,14 @@ pub use crate::admin::doctor::{Compared, Difference, State};
 pub use crate::admin::verify::Examination;
 pub use answer::{SecretReport, SecretsReport};
 
-/// Connections served at once. Others wait until one ends; each ends within [`TIME_LIMIT`].
+/// The most connections that are served at once. Others wait until one ends. Each ends within [`TIME_LIMIT`].
 const MAX_CONNECTIONS: usize = 64;
 
-/// The time for a connection, from accept to close: its request and the answer. Some answers of the API may take longer.
+/// The time for a connection from accept to close, with its request and its answer. Some answers of the API
+/// may take longer.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The most bytes of a request's head; the least that hyper accepts.
+/// The most bytes of a request's head. hyper accepts no lower limit.
 const MAX_HEAD: usize = 8 * 1024;
 
 /// The pause after a failed accept.
@@ -141,14 +142,14 @@ impl Bound {
 }
 
 impl Admin {
-    /// The addresses listened on.
+    /// The addresses on which the listener listens.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 }
 
-/// It ends with the server. Answers under way are cut off.
+/// The listener ends with the server. Answers that are under way are cut off.
 impl Drop for Admin {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -179,7 +180,7 @@ async fn accept(listener: Listener, shared: Shared, permits: Arc<Semaphore>) {
                     warn!(%error, "the admin listener cannot accept");
                 }
                 drop(permit);
-                // This waits for the time alone.
+                // This waits only for the time to pass.
                 let _elapsed = timeout(BACKOFF, std::future::pending::<()>()).await;
             }
         }

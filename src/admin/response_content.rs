@@ -1,4 +1,4 @@
-//! Shell. The content of an answer: whole, or sent as it is made.
+//! Shell. The content of an answer. It is either complete, or it is sent while it is made.
 
 use std::io;
 use std::pin::Pin;
@@ -13,14 +13,15 @@ use tokio::sync::mpsc::Receiver;
 /// The content of an answer.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// It is there.
+    /// The content is complete.
     Whole(Full<Bytes>),
-    /// Its pieces come one after the other. An error breaks the answer off, so that it does not look complete.
+    /// The pieces follow one after the other. An error breaks off the answer, so the answer does not look
+    /// complete.
     Pieces(Receiver<io::Result<Bytes>>),
 }
 
 impl Content {
-    /// The answer with its content.
+    /// The answer, with its complete content.
     pub(super) fn whole(answer: Response<Full<Bytes>>) -> Response<Self> {
         answer.map(Self::Whole)
     }

@@ -5,17 +5,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// The limit of a connection, which the answer to a long request extends.
+/// The time limit of a connection. The answer to a long request extends it.
 #[derive(Clone, Debug)]
 pub(super) struct TimeLimit(watch::Sender<Duration>);
 
 impl TimeLimit {
-    /// A limit from the accept on.
+    /// A limit that begins at the accept.
     pub(super) fn new(limit: Duration) -> Self {
         Self(watch::Sender::new(limit))
     }
 
-    /// Extends the limit to this time from the accept on.
+    /// Extends the limit to `limit`, counted from the accept.
     pub(super) fn extend(&self, limit: Duration) {
         self.0.send_if_modified(|known| {
             let is_longer = limit > *known;
@@ -24,7 +24,7 @@ impl TimeLimit {
         });
     }
 
-    /// Waits for the work, but no longer than the limit allows. `None` if it took too long.
+    /// Waits for `work`, at most until the limit. `None` if the work took too long.
     pub(super) async fn bound<T>(&self, began: Instant, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         let mut limit = self.0.subscribe();
@@ -33,7 +33,7 @@ impl TimeLimit {
             tokio::select! {
                 done = &mut work => return Some(done),
                 () = sleep_until(end) => return None,
-                // The sender is `self`.
+                // `self` holds the sender, so this never fails.
                 _extended = limit.changed() => {}
             }
         }

@@ -1,7 +1,8 @@
-//! Shell. `/verify/PATH`: whether the running gateway would accept an event, without forwarding it.
+//! Shell. `/verify/PATH`: says whether the running gateway would accept an event. The event is not forwarded.
 //!
-//! The event is sent as its sender would send it, with `/verify` before its path. It passes through the router and the
-//! verifier in force, and no further: this code has no access to an upstream.
+//! The event is sent as its sender would send it, with `/verify` before its path. It passes through the
+//! router and the verifier of the present configuration. It goes no further, because this code has no access
+//! to an upstream.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -21,10 +22,10 @@ use crate::runtime::control::Control;
 /// The prefix of an event's path.
 const PREFIX: &str = "/verify";
 
-/// The most bytes of content that are read. They are not part of the memory budget.
+/// The most bytes of content that are read. The memory budget does not count them.
 const MAX_CONTENT: usize = 64 * 1024;
 
-/// Whether a path of the admin listener is an event's path with the prefix.
+/// Whether a path of the admin listener is this prefix with an event's path after it.
 pub(super) fn is_asked_about(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|path| path.starts_with('/'))
 }
@@ -32,17 +33,18 @@ pub(super) fn is_asked_about(path: &str) -> bool {
 /// The result of examining an event.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Examination {
-    /// Whether its signature verifies.
+    /// Whether the event's signature verifies.
     pub verifies: bool,
-    /// The path of its route, as configured; `None` if there is none.
+    /// The path of the event's route, as configured. `None` if no route has it.
     pub route: Option<String>,
-    /// The name of the secret that verifies it.
+    /// The name of the secret that verifies the event.
     pub secret: Option<String>,
-    /// Why it would be refused.
+    /// Why the event would be refused.
     pub reason: Option<String>,
-    /// Whether its route would forward it although it does not verify, because the route only observes.
+    /// Whether the route would forward the event although it does not verify, because the route is in observe
+    /// mode.
     pub observed: bool,
-    /// The number of the configuration in force.
+    /// The number of the present configuration.
     pub generation: u64,
 }
 
@@ -64,7 +66,7 @@ pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Res
         Ok(secret) => (StatusCode::OK, Some(&**secret), None),
         Err(rejection) => (rejection.status(), None, rejection.reason().map(Reason::as_str)),
     };
-    // Attempts to try signatures here are logged, as on the public listeners.
+    // A client may try signatures here. So each attempt is logged, as on the public listeners.
     info!(route, secret, reason, "an event was examined on the admin listener");
     let examination = Examination {
         verifies: secret.is_some(),

@@ -1,4 +1,5 @@
-//! Pure. Access control of `/api`: who asks, and what it allows.
+//! Pure. Access control of `/api`: identifies the client of a request, and decides whether the client has the
+//! required role.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::config::{Role, Token};
 pub(super) enum Who {
     /// A program on the gateway's own machine, without a token.
     Local,
-    /// The holder of the token of this name.
+    /// The holder of the token with this name.
     Token(Arc<str>),
 }
 
@@ -28,10 +29,10 @@ impl fmt::Display for Who {
     }
 }
 
-/// Decides whether a request may do what needs this role.
+/// Decides whether the client of a request has the required role.
 ///
-/// A token is accepted from anywhere. Without one, the request must come from a program on the gateway's own machine: see
-/// [`Asker::may_look_closer`] for how a page in a browser is told apart.
+/// A token is accepted from any address. A request without a token must come from a program on the gateway's
+/// own machine. [`Asker::may_look_closer`] explains how a page in a browser is recognised.
 pub(super) fn admit(
     asker: Asker,
     target: &Uri,
@@ -48,7 +49,7 @@ pub(super) fn admit(
         (Some(value), None) => bearer(value.as_bytes()),
         (Some(_), Some(_)) => None,
     };
-    // Each token is compared, so that the time says nothing of their order.
+    // Every token is compared. So the time of the answer does not depend on the order of the tokens.
     let mut found = None;
     for token in tokens {
         if presented.is_some_and(|presented| token.is(presented)) {
@@ -89,7 +90,8 @@ fn has_passed_a_proxy(fields: &HeaderMap) -> bool {
     [FORWARDED, VIA, X_FORWARDED_FOR].iter().any(|name| fields.contains_key(name))
 }
 
-/// The token of an `authorization` field (RFC 6750, section 2.1). The scheme's case does not matter (RFC 9110, section 11.1).
+/// The token of an `authorization` field (RFC 6750, section 2.1). The scheme may be in upper or lower case
+/// (RFC 9110, section 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let at = value.iter().position(|byte| *byte == b' ')?;
     let (scheme, token) = value.split_at(at);

@@ -1,4 +1,4 @@
-//! Shell. Events: listed, counted, shown, discarded, and sent again.
+//! Shell. Requests about events: list, count, show, discard, replay.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::SystemTime;
@@ -20,19 +20,19 @@ use crate::queue::store::{Change, Filter, Summary};
 /// The most events on a page.
 const MOST_ON_PAGE: usize = 1000;
 
-/// The events on a page that names no limit.
+/// The events on a page, if the request names no limit.
 const ON_PAGE: usize = 50;
 
-/// Events are counted up to this number.
+/// The greatest count of events. Counting stops there.
 const MOST_COUNTED: u64 = 10_000;
 
-/// The most pages of the store that are read for a page of the list.
+/// The most pages that are read from the store for one page of the list.
 const MOST_READS: usize = 4;
 
 /// The most events that one request discards.
 const MOST_DISCARDED: usize = 10_000;
 
-/// The events that are discarded by one transaction, about.
+/// About how many events one transaction discards.
 const DISCARDED_AT_ONCE: usize = 256;
 
 /// The document of a request to discard events.
@@ -45,7 +45,7 @@ pub(super) struct Discard {
     dry_run: bool,
 }
 
-/// The document of a request to send events again.
+/// The document of a request to replay events.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StartReplay {
@@ -67,7 +67,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Reads a query of a filter and of the `own` parameters of the request.
+    /// Reads a query. It may have the parameters of a filter, and the parameters `own` of this request.
     pub(super) fn read(text: &str, own: &[&str]) -> Result<Self, Refusal> {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
@@ -102,7 +102,8 @@ pub(super) fn not_understood(error: FilterError) -> Refusal {
 }
 
 impl Asking<'_> {
-    /// The filter of the store. Which deliveries are under way is known here and not there.
+    /// The filter for the store. The store does not know which deliveries are under way, so the caller checks
+    /// that.
     pub(super) fn filter(&self, asked: &Asked) -> Result<Filter, Refusal> {
         let mut filter = asked.filter(self.now).map_err(not_understood)?;
         if filter.state.as_deref() == Some("delivering") {
@@ -112,7 +113,7 @@ impl Asking<'_> {
                 ids.retain(|id| filter.ids.contains(id));
             }
             if ids.is_empty() {
-                // No event has this id.
+                // This id belongs to no event.
                 ids.push(EventId::from_bytes([0; 16]).to_string());
             }
             filter.state = Some("queued".to_owned());
@@ -121,7 +122,7 @@ impl Asking<'_> {
         Ok(filter)
     }
 
-    /// What a change is asked for: the filter, from ids or from a filter.
+    /// The events that a change is about: a filter made from ids, or from another filter.
     fn selection(&self, ids: Option<Vec<String>>, filter: Option<Asked>) -> Result<Filter, Refusal> {
         match (ids, filter) {
             (Some(texts), None) if texts.is_empty() => Err(Refusal::bad("`ids` is empty")),
@@ -131,7 +132,7 @@ impl Asking<'_> {
             }
             (None, Some(asked)) => {
                 let filter = self.filter(&asked)?;
-                // Events received from now on do not match.
+                // Events that are received from now on do not match.
                 let until = filter.until.unwrap_or(u64::MAX).min(self.now.millis().saturating_add(1));
                 Ok(Filter { until: Some(until), ..filter })
             }
@@ -155,13 +156,13 @@ impl Asking<'_> {
                 break;
             }
             let filter = filter.clone();
-            // One more than there is room for says whether there are more.
+            // One more event is read than the page has room for. It shows whether there are more events.
             let read = room.saturating_add(1);
             let page = store::read(&self.queue, move |store| store.page(&filter, before, read)).await?;
             has_more = page.len() > room;
             let page: Vec<Summary> = page.into_iter().take(room).collect();
             before = page.last().map_or(before, |last| Some(last.info.id));
-            // A store does not tell deliveries that wait from those under way.
+            // A store cannot distinguish deliveries that wait from deliveries that are under way.
             let meets = |event: &Summary| {
                 let mut deliveries = event.deliveries.iter();
                 let route = &event.info.route;
@@ -175,7 +176,7 @@ impl Asking<'_> {
         Ok(json!({ "events": events, "next": next }))
     }
 
-    /// How many events meet a filter.
+    /// How many events match a filter.
     pub(super) async fn count(&self, query: &str) -> Result<Value, Refusal> {
         let query = Query::read(query, &[])?;
         let filter = self.filter(&query.filter)?;
@@ -266,7 +267,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Starts to send events again.
+    /// Starts a replay of events.
     pub(super) async fn start_replay(&self, asked: StartReplay) -> Result<(StatusCode, Value), Refusal> {
         let rate = asked.rate.unwrap_or(DEFAULT_RATE);
         if !(1..=HIGHEST_RATE).contains(&rate) {
@@ -304,7 +305,7 @@ impl Asking<'_> {
     }
 }
 
-/// The id of a replay. It need not be secret.
+/// A new id for a replay. It need not be secret.
 fn new_id() -> EventId {
     let state = RandomState::new();
     let drawn = [0_u8, 1].map(|number| state.hash_one(number).to_be_bytes());

@@ -1,4 +1,5 @@
-//! Shell. The export of events: one JSON document a line, the earliest event first, each with its head and content.
+//! Shell. The export of events: one JSON document on each line, the earliest event first. Each has the
+//! event's head and content.
 
 use std::io;
 use std::sync::Arc;
@@ -22,24 +23,24 @@ use crate::queue::handle::Queue;
 use crate::queue::id::EventId;
 use crate::queue::store::Filter;
 
-/// How long an export may take. A client gets the rest with `after`.
+/// How long an export may take. A client can request the rest with `after`.
 const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// How long a client may take for each line.
+/// How long a client may take to read a line.
 const STALL: Duration = Duration::from_secs(30);
 
-/// The ids that are read at once.
+/// How many ids are read at once.
 const IDS_AT_ONCE: usize = 256;
 
-/// The media type of lines of JSON.
+/// The media type of JSON documents on lines.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 impl Asking<'_> {
-    /// The events of a filter, sent as they are read.
+    /// Exports the events that match a filter. Each is sent when it is read.
     pub(super) fn export(&self, query: &str) -> Result<Response<Content>, Refusal> {
         let query = Query::read(query, &["after"])?;
         let filter = self.filter(&query.filter)?;
-        // An export ends although further events come.
+        // Events that arrive later are left out. Otherwise an export might never end.
         let until = filter.until.unwrap_or(u64::MAX).min(self.now.millis().saturating_add(1));
         let filter = Filter { until: Some(until), ..filter };
         let place = Arc::clone(&self.api.exports).try_acquire_owned().map_err(|_taken| {
@@ -47,13 +48,13 @@ impl Asking<'_> {
         })?;
         self.time_limit.extend(TIME_LIMIT);
         info!(who = %self.who, filter = %super::replay::shown(&filter), "events are exported");
-        // One line may be large.
+        // The capacity is one line, because a line may be large.
         let (lines, content) = channel(1);
         let (queue, live) = (self.queue.clone(), Arc::new(self.live()));
         tokio::spawn(async move {
             let sent = send(&queue, &live, &filter, query.after, &lines).await;
             if let Err(refusal) = sent {
-                // The answer breaks off, so it does not look complete.
+                // The error breaks off the answer, so it does not look complete.
                 let _gone = timeout(STALL, lines.send(Err(io::Error::other(refusal.error)))).await;
             }
             ended(place);
@@ -65,7 +66,7 @@ impl Asking<'_> {
     }
 }
 
-/// Gives the place of an export to the next.
+/// Gives the place of an ended export to the next export.
 fn ended(place: OwnedSemaphorePermit) {
     drop(place);
 }
@@ -88,7 +89,7 @@ async fn send(
                 let found = reader.read_list(|store| store.detail(id))?;
                 Ok(found.map(|event| format!("{}\n", view::exported(&event, &live))))
             });
-            // An event that was removed meanwhile is left out.
+            // An event that was removed in the meantime is left out.
             let Some(line) = store::found(line.await)? else { continue };
             match timeout(STALL, lines.send(Ok(line.into()))).await {
                 Ok(Ok(())) => {}

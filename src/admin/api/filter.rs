@@ -1,4 +1,4 @@
-//! Pure. Filters of events, as they are asked for in a query or in a document.
+//! Pure. Filters of events, in the form of a query or of a document.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::queue::time::Time;
 /// The most ids in one request.
 pub const MOST_IDS: usize = 1000;
 
-/// The most ids in a query, whose length is bounded with the head of the request.
+/// The most ids in a query. A query is a part of the request's head, whose size is bounded.
 pub const MOST_IDS_IN_QUERY: usize = 100;
 
-/// The states of a delivery, as they are named in filters and documents.
+/// The names of a delivery's states, in filters and documents.
 pub const STATES: [&str; 4] = ["queued", "delivering", "delivered", "dead"];
 
 /// The longest value of a filter, in bytes.
 const LONGEST: usize = 4096;
 
-/// A filter as an operator writes it. A key that is left out matches all events.
+/// A filter as an operator writes it. A missing key excludes no event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asked {
@@ -33,10 +33,10 @@ pub struct Asked {
     /// The path of a route, as configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// Received at this time or later: RFC 3339, or a duration before now such as `2h`.
+    /// The event was received at this time or later: RFC 3339, or a duration before the present such as `2h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// Received before this time.
+    /// The event was received before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// The signed model.
@@ -47,24 +47,24 @@ pub struct Asked {
     pub ids: Vec<String>,
 }
 
-/// Why a filter is not understood.
+/// Why a filter is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterError {
-    /// There is no such state.
+    /// No state has this name.
     State(String),
-    /// It is no time.
+    /// The text is not a time.
     Time(&'static str, String),
-    /// It is no id of an event.
+    /// The text is not the id of an event.
     Id(String),
     /// There are more than [`MOST_IDS`] ids.
     TooManyIds,
     /// There are more than [`MOST_IDS_IN_QUERY`] ids in a query.
     TooManyInQuery,
-    /// A value is longer than any that there is.
+    /// The value is longer than every valid value.
     TooLong(&'static str),
-    /// There is no such filter.
+    /// No filter has this name.
     Unknown(String),
-    /// A filter is there twice.
+    /// A filter occurs twice.
     Twice(&'static str),
 }
 
@@ -91,7 +91,7 @@ impl fmt::Display for FilterError {
 impl std::error::Error for FilterError {}
 
 impl Asked {
-    /// Takes a parameter of a query. Returns whether it is one of a filter.
+    /// Takes a parameter of a query. Returns whether the parameter belongs to a filter.
     ///
     /// # Errors
     /// [`FilterError::Twice`], [`FilterError::TooManyInQuery`]
@@ -118,13 +118,13 @@ impl Asked {
         Ok(true)
     }
 
-    /// Whether all events pass.
+    /// Whether the filter excludes no event.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The filter of the store.
+    /// The filter in the form that the store takes.
     ///
     /// # Errors
     /// [`FilterError`]
@@ -151,7 +151,7 @@ impl Asked {
     }
 }
 
-/// Reads ids of events, each once.
+/// Reads the ids of events. A repeated id is returned once.
 ///
 /// # Errors
 /// [`FilterError::Id`], [`FilterError::TooManyIds`]
@@ -174,11 +174,11 @@ pub fn when(text: &str, now: Time) -> Option<Time> {
         return Some(Time::from_millis(now.millis().saturating_sub(millis)));
     }
     let time: Timestamp = text.parse().ok()?;
-    // A time before 1970 is before every event.
+    // A time before 1970 is before every event, so 1970 has the same effect.
     Some(Time::from_millis(u64::try_from(time.as_millisecond()).unwrap_or(0)))
 }
 
-/// A time as RFC 3339, in UTC, to the millisecond.
+/// A time as RFC 3339, in UTC, with milliseconds.
 #[must_use]
 pub fn written(time: Time) -> String {
     let time = i64::try_from(time.millis()).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
@@ -191,7 +191,7 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The beginning of a text, to be repeated in a message.
+/// The beginning of a text that a message repeats.
 fn beginning(text: &str) -> String {
     text.get(..text.floor_char_boundary(64)).unwrap_or_default().to_owned()
 }

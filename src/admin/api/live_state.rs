@@ -1,4 +1,5 @@
-//! Pure. The state of deliveries that the store does not have: which are under way, and which are held.
+//! Pure. The state of deliveries that only the memory has: which deliveries are under way, and which are
+//! held.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,14 +8,14 @@ use crate::queue::event::{RouteName, Upstream};
 use crate::queue::handle::UnderWay;
 use crate::queue::store::{DeliveryId, DeliverySummary, State};
 
-/// The state of deliveries that is in memory only: which are under way, and which are held because of their route.
+/// The state that only the memory has: deliveries under way, and the settings of their routes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LiveState {
     /// The deliveries whose attempt is under way.
     pub(super) under_way: HashMap<DeliveryId, UnderWay>,
     /// The routes that are paused.
     pub(super) paused: HashSet<RouteName>,
-    /// The routes of the configuration, with the addresses of their copies.
+    /// The routes of the configuration, with the addresses of each route's copies.
     pub(super) routes: HashMap<RouteName, Vec<Arc<str>>>,
 }
 
@@ -23,9 +24,9 @@ pub(super) struct LiveState {
 pub(super) struct Seen {
     /// One of [`super::filter::STATES`].
     pub(super) state: &'static str,
-    /// What holds it, if it waits and something does.
+    /// What holds the delivery, if it waits and is held.
     pub(super) held: Option<&'static str>,
-    /// Why it was given up, if it was.
+    /// Why the delivery was given up, if it was.
     pub(super) cause: Option<&'static str>,
 }
 
@@ -41,7 +42,7 @@ impl LiveState {
         }
     }
 
-    /// What holds the deliveries to an upstream, if something does.
+    /// What holds the deliveries to an upstream. `None` if they are not held.
     pub(super) fn held(&self, route: &RouteName, upstream: &Upstream) -> Option<&'static str> {
         let is_there = self.routes.get(route).is_some_and(|copies| match upstream {
             Upstream::Main => true,
@@ -51,7 +52,7 @@ impl LiveState {
     }
 }
 
-/// The state of an event: that of its delivery which needs most attention.
+/// The state of an event: the state of the delivery that needs most attention.
 pub(super) fn of_event(deliveries: &[Seen]) -> Seen {
     let order = ["delivering", "queued", "dead", "delivered"];
     let first = order.iter().find_map(|state| deliveries.iter().find(|seen| seen.state == *state));

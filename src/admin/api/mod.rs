@@ -1,6 +1,7 @@
-//! Shell. `/api/v1`: what is stored, and what an operator does with it. docs/api.md describes it for its users.
+//! Shell. `/api/v1`: operators read and change stored events. docs/api.md describes the API for its users.
 //!
-//! Everything here is bounded: pages, documents, ids in a request, work at once, and the time for each of them.
+//! Every part is bounded: pages, documents, ids in a request, concurrent requests, and the time for each
+//! request.
 
 mod access;
 mod events;
@@ -46,25 +47,25 @@ use refusal::Refusal;
 use replays::Replays;
 use trend::Trend;
 
-/// The most bytes of a request's document: a thousand ids fit.
+/// The most bytes of a request's document. A thousand ids fit.
 const MAX_CONTENT: usize = 128 * 1024;
 
-/// How long the answer to a request may take that changes or counts many events.
+/// How long the answer may take if the request changes or counts many events.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Events with their content that are shown at once.
+/// The most events that are shown with their content at once.
 const MOST_SHOWN_AT_ONCE: usize = 4;
 
-/// Exports at once.
+/// The most exports at once.
 const MOST_EXPORTS: usize = 2;
 
-/// Requests at once that count or discard many events.
+/// The most requests at once that count or discard many events.
 const MOST_LONG: usize = 4;
 
-/// How often the backlog is looked at.
+/// The time between two samples of the backlog.
 const SAMPLE: Duration = Duration::from_secs(5);
 
-/// The pause before the rows of replays are asked for again, where the store could not be read.
+/// The pause before the rows of replays are read again, if the store could not be read.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// The state that requests to the API share.
@@ -79,7 +80,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    /// The API of the server with these controls.
+    /// The API for the server with these controls.
     pub(super) fn new(control: &Arc<Control>) -> Self {
         Self {
             control: Arc::clone(control),
@@ -91,7 +92,8 @@ impl Api {
         }
     }
 
-    /// Goes on with replays of earlier runs, and looks at the backlog from time to time. Runs until it is dropped.
+    /// Continues the replays of earlier runs, and takes samples of the backlog. Runs until the future is
+    /// dropped.
     pub(super) async fn watch(&self) {
         loop {
             let pause = match self.control.queue() {
@@ -106,7 +108,7 @@ impl Api {
                 }
                 None => SAMPLE,
             };
-            // This waits for the time alone.
+            // This waits only for the time to pass.
             let _elapsed = timeout(pause, pending::<()>()).await;
         }
     }
@@ -176,7 +178,7 @@ impl Api {
     }
 }
 
-/// One request, and what it is answered with.
+/// One request, and the state that its answer needs.
 struct Asking<'a> {
     api: &'a Api,
     queue: Queue,
@@ -186,7 +188,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// The state of deliveries that the store does not have.
+    /// The state of deliveries that only the memory has.
     fn live(&self) -> LiveState {
         let generation = self.api.control.generation();
         let routes = generation.gateway.stored_names();
@@ -223,7 +225,7 @@ impl Asking<'_> {
         self.api.replays.get(id).ok_or_else(|| Refusal::not_found("there is no such replay"))
     }
 
-    /// A place among the requests that may take long.
+    /// Takes a place among the requests that may take long.
     fn may_take_long(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         let place = self.api.long.try_acquire().map_err(|_taken| {
             Refusal::unavailable(format!("{MOST_LONG} requests of this kind are under way: try again"))
@@ -233,7 +235,7 @@ impl Asking<'_> {
     }
 }
 
-/// Reads the document of a request. Its type must be JSON: a form in a browser cannot send that.
+/// Reads the document of a request. The media type must be JSON: a form in a browser cannot send it.
 async fn asked_for<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
     if !is_json(request.headers()) {
         return Err(Refusal::new(

@@ -19,7 +19,7 @@ pub(super) struct Overview<'o> {
     pub(super) health: Health,
     pub(super) statistics: &'o Statistics,
     pub(super) live: &'o LiveState,
-    /// The routes that store events, which are shown also where nothing of them is stored.
+    /// The routes that store events. They are shown even if they have no stored event.
     pub(super) storing: Vec<(RouteName, Vec<std::sync::Arc<str>>)>,
     pub(super) open_circuits: HashSet<Destination>,
     pub(super) trend: &'o Trend,

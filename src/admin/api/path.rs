@@ -5,7 +5,7 @@ use http::Method;
 use crate::config::Role;
 use crate::queue::id::EventId;
 
-/// What a path asks for.
+/// The action that a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Queue,
@@ -22,13 +22,13 @@ pub(super) enum Call {
     Resume,
 }
 
-/// The hint for an unknown path: the paths that exist.
+/// The text for an unknown path: it lists the paths that exist.
 pub(super) const MISSING: &str = "there is no such path: GET /api/v1/queue, /api/v1/events, /api/v1/events/count, /api/v1/events/export, \
      /api/v1/events/ID, /api/v1/replays, /api/v1/replays/ID; POST /api/v1/events/discard, /api/v1/events/replay, \
      /api/v1/replays/ID/cancel, /api/v1/routes/pause, /api/v1/routes/resume";
 
 impl Call {
-    /// What a path asks for. `None` if there is no such path.
+    /// The action that a path names. `None` if there is no such path.
     pub(super) fn of(path: &str) -> Option<Self> {
         let id = |text: &str| text.parse().ok();
         let mut parts = path.strip_prefix("/api/v1/")?.split('/');
@@ -50,7 +50,7 @@ impl Call {
         }
     }
 
-    /// The method that it needs: POST for every change.
+    /// The method of the action. Every change needs POST.
     pub(super) const fn method(&self) -> Method {
         match self.role() {
             Role::Read => Method::GET,
@@ -58,7 +58,7 @@ impl Call {
         }
     }
 
-    /// The role that it needs.
+    /// The role that the action needs.
     pub(super) const fn role(&self) -> Role {
         match self {
             Self::Queue

@@ -10,7 +10,7 @@ use crate::queue::store::Refused;
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) error: String,
-    /// A word for programs, where the status code says too little.
+    /// A word for programs, if the status code alone is not specific enough.
     pub(super) reason: Option<&'static str>,
 }
 
@@ -20,17 +20,17 @@ impl Refusal {
         Self { status, error: error.into(), reason: None }
     }
 
-    /// The request is not understood.
+    /// The request is not valid.
     pub(super) fn bad(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error)
     }
 
-    /// There is no such thing.
+    /// The requested thing does not exist.
     pub(super) fn not_found(error: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, error)
     }
 
-    /// The store does not answer, or the gateway has too much of this to do.
+    /// The store does not answer, or the gateway is too busy for this request.
     pub(super) fn unavailable(error: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }

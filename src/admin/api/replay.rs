@@ -1,4 +1,4 @@
-//! Pure. A replay: events that are sent again, at a rate of their own, and how far that is.
+//! Pure. A replay: sends stored events again at a rate of its own, and records its progress.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::queue::id::EventId;
 use crate::queue::store::{Change, Filter, Job};
 use crate::queue::time::Time;
 
-/// The rate of a replay that names none, in events a second.
+/// The rate of a replay whose request names no rate, in events a second.
 pub(super) const DEFAULT_RATE: u32 = 50;
 
 /// The highest rate, in events a second.
@@ -19,44 +19,44 @@ pub(super) const HIGHEST_RATE: u32 = 1000;
 /// The most events of one step.
 const MOST_IN_STEP: u32 = 256;
 
-/// A replay, as its row in the store has it.
+/// A replay in the form of its row in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Replay {
     /// The version of this document.
     version: u32,
-    /// The events: all that met it when the replay was started.
+    /// The events of the replay: all events that matched this filter when the replay was started.
     pub(super) filter: Filter,
-    /// Events a second.
+    /// The rate, in events a second.
     pub(super) rate: u32,
-    /// The operator who started it.
+    /// The operator who started the replay.
     pub(super) by: String,
-    /// When, in milliseconds since 1970.
+    /// When the replay was started, in milliseconds since 1970.
     started: u64,
-    /// When it ended.
+    /// When the replay ended.
     ended: Option<u64>,
-    /// How many events it had at its start; at least so many, if `is_capped`.
+    /// How many events matched at the start. If `is_capped`, there were at least this many.
     total: u64,
     is_capped: bool,
-    /// The last event that was replayed.
+    /// The id of the last event that was replayed.
     cursor: Option<String>,
     /// How many events were replayed.
     pub(super) replayed: u64,
-    /// How many events were gone when their turn came.
+    /// How many events no longer existed when their turn came.
     gone: u64,
     pub(super) state: Progress,
-    /// Why it does not get on, if it does not.
+    /// Why the replay makes no progress, if it makes none.
     pub(super) waits: Option<String>,
 }
 
-/// Whether a replay goes on.
+/// Whether a replay runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Progress {
-    /// It goes on, also after a restart.
+    /// The replay runs. It continues after a restart.
     Running,
-    /// All its events were replayed.
+    /// All events were replayed.
     Done,
-    /// An operator has ended it.
+    /// An operator has cancelled the replay.
     Cancelled,
 }
 
@@ -70,11 +70,11 @@ impl Progress {
     }
 }
 
-/// The version of the document that this hookgate writes.
+/// The version of the document that this program writes.
 const VERSION: u32 = 1;
 
 impl Replay {
-    /// A replay that begins now. Events that are received later are none of it.
+    /// A replay that begins now. Events that are received later do not belong to it.
     pub(super) fn new(filter: Filter, rate: u32, by: String, total: u64, is_capped: bool, now: Time) -> Self {
         let until = filter.until.unwrap_or(u64::MAX).min(now.millis().saturating_add(1));
         Self {
@@ -94,18 +94,18 @@ impl Replay {
         }
     }
 
-    /// Reads a row of the store. `None` if it is the row of something else.
+    /// Reads a row of the store. `None` if the row is not a replay.
     pub(super) fn read(job: &Job) -> Option<Self> {
         serde_json::from_slice(&job.document).ok().filter(|replay: &Self| replay.version == VERSION)
     }
 
-    /// Its row in the store.
+    /// The row of the replay in the store.
     pub(super) fn row(&self, id: EventId) -> Job {
-        // A document without maps and floating numbers is written without an error.
+        // The document has no maps and no floating-point numbers, so writing it cannot fail.
         Job { id, document: serde_json::to_vec(self).unwrap_or_default() }
     }
 
-    /// The last event that was replayed.
+    /// The id of the last event that was replayed.
     pub(super) fn cursor(&self) -> Option<EventId> {
         self.cursor.as_deref().and_then(|id| id.parse().ok())
     }
@@ -125,33 +125,33 @@ impl Replay {
         usize::try_from(step).unwrap_or(1)
     }
 
-    /// How long a step of this many events takes.
+    /// How long a step with this many events takes.
     pub(super) fn pause(&self, events: usize) -> Duration {
         let events = u32::try_from(events).unwrap_or(u32::MAX);
         Duration::from_secs(1).checked_div(self.rate).unwrap_or_default().saturating_mul(events)
     }
 
-    /// Records a step: the last event of it, and how many events it had.
+    /// Records a step: its last event, and the number of its events.
     pub(super) fn advance(&mut self, last: EventId, events: u64) {
         self.cursor = Some(last.to_string());
         self.replayed = self.replayed.saturating_add(events);
         self.waits = None;
     }
 
-    /// Records that of the last step so many events were gone.
+    /// Records that `gone` events of the last step no longer existed.
     pub(super) fn correct(&mut self, gone: u64) {
         self.replayed = self.replayed.saturating_sub(gone);
         self.gone = self.gone.saturating_add(gone);
     }
 
-    /// Ends it.
+    /// Ends the replay.
     pub(super) fn end(&mut self, state: Progress, now: Time) {
         self.state = state;
         self.ended = Some(now.millis());
         self.waits = None;
     }
 
-    /// The document for operators.
+    /// The document that operators get.
     pub(super) fn document(&self, id: EventId) -> Value {
         json!({
             "id": id.to_string(),
@@ -170,7 +170,7 @@ impl Replay {
     }
 }
 
-/// A filter for operators and for the log. Of many ids the number is shown.
+/// A filter, for operators and for the log. If the filter has many ids, only their number is shown.
 pub(super) fn shown(filter: &Filter) -> Value {
     let Filter { state, route, since, until, ids, model } = filter;
     let time = |millis: &Option<u64>| millis.map(|millis| written(Time::from_millis(millis)));

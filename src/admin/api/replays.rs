@@ -1,4 +1,5 @@
-//! Shell. The replays of the gateway: each is a task that sends events again at its own rate, and goes on after a restart.
+//! Shell. The replays of the gateway. Each replay is a task that sends events again at its own rate. It
+//! continues after a restart.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,10 +23,10 @@ use crate::runtime::control::Control;
 /// The most replays that run at once.
 const MOST_RUNNING: usize = 8;
 
-/// The most replays that are remembered. The oldest that has ended is forgotten first.
+/// The most replays that are remembered. Of the ended replays, the oldest is forgotten first.
 const MOST_KEPT: usize = 100;
 
-/// The pause after the store has refused a step.
+/// The pause after the store has refused a step of a replay.
 const BACKOFF: Duration = Duration::from_secs(1);
 
 /// The replays of the gateway.
@@ -34,7 +35,7 @@ pub(super) struct Replays(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Whether the rows of the store were read.
+    /// Whether the rows in the store were read.
     loaded: bool,
     all: BTreeMap<EventId, Entry>,
 }
@@ -43,7 +44,7 @@ struct Inner {
 struct Entry {
     replay: Replay,
     cancelled: CancellationToken,
-    /// Held while a row of the replay is written, so that rows are written in the order of what they say.
+    /// The lock for writing the replay's row. With it, rows are written in the right order.
     writing: Arc<AsyncMutex<()>>,
 }
 
@@ -58,7 +59,8 @@ impl Replays {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the replays from the store, and goes on with those that had not ended. Returns whether that was possible.
+    /// Reads the replays from the store, and continues those that had not ended. Returns whether the store
+    /// could be read.
     pub(super) async fn load(&self, control: &Arc<Control>, queue: &Queue) -> bool {
         if self.lock().loaded {
             return true;
@@ -111,7 +113,8 @@ impl Replays {
                 inner.all.remove(&oldest);
                 changes.push(Change::RemoveJob(oldest));
             }
-            // It has its place before its row is written, so that no others take it meanwhile.
+            // The replay gets its place before its row is written, so no other replay takes the place
+            // meanwhile.
             inner.all.insert(id, Entry::new(replay.clone()));
         }
         changes.push(Change::SaveJob(replay.row(id)));
@@ -128,12 +131,12 @@ impl Replays {
         self.lock().all.get(&id).map(|entry| entry.replay.document(id))
     }
 
-    /// All of them, the latest first.
+    /// All replays, the latest first.
     pub(super) fn list(&self) -> Vec<Value> {
         self.lock().all.iter().rev().map(|(id, entry)| entry.replay.document(*id)).collect()
     }
 
-    /// Ends a replay. What it has sent again stays so.
+    /// Cancels a replay. Events that it has sent again stay so.
     pub(super) async fn cancel(&self, queue: &Queue, id: EventId) -> Result<Value, Refusal> {
         let not_there = || Refusal::not_found("there is no such replay");
         let (cancelled, writing) = {
@@ -161,7 +164,7 @@ impl Replays {
         tokio::spawn(async move {
             tokio::select! {
                 () = replays.run(&queue, id) => {}
-                // The row says that it runs, so it goes on after the start.
+                // The row says that the replay runs, so the replay continues after the next start.
                 () = control.ending() => {}
             }
         });
@@ -171,7 +174,7 @@ impl Replays {
         let mut next = Instant::now();
         loop {
             let Some((replay, cancelled, writing)) = self.running(id) else { return };
-            // The replay is cancelled, or its next step is due.
+            // Either the replay is cancelled, or its next step is due.
             if timeout_at(next, cancelled.cancelled()).await.is_ok() {
                 return;
             }
@@ -180,7 +183,7 @@ impl Replays {
                 Ok(events) => {
                     let pause = replay.pause(events);
                     let planned = next.checked_add(pause).unwrap_or(next);
-                    // A store that was slow is not made up for by a burst.
+                    // If the store was slow, the lost time is not made up by a burst.
                     next = planned.max(Instant::now().checked_sub(pause).unwrap_or(planned));
                 }
                 Err(refusal) => {
@@ -202,7 +205,7 @@ impl Replays {
         Some((entry.replay.clone(), entry.cancelled.clone(), Arc::clone(&entry.writing)))
     }
 
-    /// Sends the next events again. Returns how many there were; none at the end.
+    /// Sends the next events again. Returns how many events there were; zero at the end.
     async fn step(
         &self,
         queue: &Queue,
@@ -216,8 +219,8 @@ impl Replays {
         let Some((mut replay, _, _)) = self.running(id) else { return Ok(0) };
         let mut changes: Vec<_> = events.iter().map(|event| replay.change(*event)).collect();
         match events.last() {
-            // The row says what was sent before it. Where it says less, because the process has ended between two commits,
-            // a few events are sent twice.
+            // The row says which events were sent before. If the process ended between two commits, the row
+            // is behind. Then a few events are sent twice.
             Some(last) => {
                 let all = u64::try_from(events.len()).unwrap_or(u64::MAX);
                 replay.advance(*last, all);

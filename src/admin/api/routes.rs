@@ -1,4 +1,4 @@
-//! Shell. Routes: paused and resumed.
+//! Shell. Requests about routes: pause and resume.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,12 @@ use crate::queue::store::Change;
 pub(super) struct Named {
     /// The path, as configured.
     route: String,
-    /// The `model` of the route. Without it, all routes of the path are meant.
+    /// The `model` of the route. Without it, the request means all routes of the path.
     model: Option<String>,
 }
 
 impl Asking<'_> {
-    /// Pauses the routes: nothing of them is delivered until they are resumed.
+    /// Pauses the routes: none of their events is delivered until the routes are resumed.
     pub(super) async fn pause(&self, named: Named) -> Result<Value, Refusal> {
         self.change(named, "paused", Change::Pause).await
     }
@@ -47,7 +47,7 @@ impl Asking<'_> {
         Ok(json!({ "routes": routes.iter().map(view::route).collect::<Vec<_>>(), "changed": changed }))
     }
 
-    /// The routes with this name that store events, or of which something is stored.
+    /// The routes with this name that store events, or that have stored events.
     fn named(&self, named: &Named) -> Result<BTreeSet<RouteName>, Refusal> {
         let generation = self.api.control.generation();
         let statistics = self.queue.statistics();

@@ -1,4 +1,4 @@
-//! Shell. Reads from the store, on a thread that may block.
+//! Shell. Reads from the store on a thread that may block.
 
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -10,7 +10,7 @@ use crate::upstream::error::chain;
 /// Reads from the store in one short transaction.
 ///
 /// # Errors
-/// 503, if the store does not answer.
+/// 503 if the store does not answer.
 pub(super) async fn read<T: Send + 'static>(
     queue: &Queue,
     work: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
@@ -19,10 +19,10 @@ pub(super) async fn read<T: Send + 'static>(
     found(spawn_blocking(move || queue.read_list(work)).await)
 }
 
-/// What was read on a thread that may block.
+/// The result of a read on a thread that may block.
 ///
 /// # Errors
-/// 503, if the store does not answer.
+/// 503 if the store does not answer.
 pub(super) fn found<T>(read: Result<Result<T, StoreError>, JoinError>) -> Result<T, Refusal> {
     match read {
         Ok(Ok(found)) => Ok(found),

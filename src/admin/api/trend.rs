@@ -1,11 +1,11 @@
-//! Pure. How fast the backlog of each upstream shrinks, from samples of it.
+//! Pure. Computes how fast the backlog of each upstream shrinks, from samples of the backlog.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::queue::store::{Destination, Statistics};
 
-/// How far back the samples reach.
+/// The time that the samples cover.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The most samples that are kept.
@@ -14,7 +14,7 @@ const MOST_SAMPLES: usize = 16;
 /// The most upstreams in a sample.
 const MOST_DESTINATIONS: usize = 1024;
 
-/// The numbers of waiting deliveries, as they were over the last minute.
+/// The numbers of waiting deliveries in the last minute.
 #[derive(Debug, Default)]
 pub(super) struct Trend(VecDeque<(Instant, Vec<(Destination, u64)>)>);
 
@@ -30,8 +30,8 @@ impl Trend {
         self.0.push_back((now, waiting.map(|(to, counts)| (to.clone(), counts.queued)).collect()));
     }
 
-    /// In how many seconds nothing waits for the upstream, at the pace of the last minute. `None` if the backlog does not
-    /// shrink, or is not known for long enough.
+    /// After how many seconds no delivery waits for the upstream, at the rate of the last minute. `None` if
+    /// the backlog does not shrink, or if the samples do not cover enough time.
     pub(super) fn seconds_to_empty(
         &self,
         destination: &Destination,

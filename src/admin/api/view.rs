@@ -1,4 +1,4 @@
-//! Pure. Events as documents.
+//! Pure. Writes events as documents.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,12 +10,12 @@ use crate::queue::event::{Attempt, RouteName, StoredEvent, Upstream};
 use crate::queue::store::{Class, DeliverySummary, Detail, Summary};
 use crate::queue::stored_head;
 
-/// Whether the document of an event has its content.
+/// Whether the document of an event has the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// It has.
+    /// The document has the content.
     Shown,
-    /// It has not.
+    /// The document has no content.
     LeftOut,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn summary(event: &Summary, live: &LiveState) -> Value {
     document.into()
 }
 
-/// An event with everything that is kept of it. The content is left out unless asked for.
+/// An event with everything that is kept. The content is left out unless `content` requests it.
 pub(super) fn detail(event: &Detail, live: &LiveState, content: Content) -> Value {
     let (mut document, mut deliveries) = begun(&event.summary, live);
     for (delivery, attempts) in deliveries.iter_mut().zip(&event.attempts) {
@@ -45,7 +45,7 @@ pub(super) fn detail(event: &Detail, live: &LiveState, content: Content) -> Valu
     document.into()
 }
 
-/// An event as it is exported: everything, with the head and the content as they are stored.
+/// An event in an export: everything that is kept, with the head and the content as they are stored.
 pub(super) fn exported(event: &Detail, live: &LiveState) -> Value {
     let mut document = detail(event, live, Content::LeftOut);
     if let Some(document) = document.as_object_mut() {
@@ -115,7 +115,7 @@ fn delivery(delivery: &DeliverySummary, seen: Seen) -> Value {
     })
 }
 
-/// An attempt in a list: without the answer's content.
+/// An attempt in a list. The content of its answer is left out.
 fn last(attempt: &Attempt) -> Value {
     json!({
         "at": written(attempt.at),
@@ -135,12 +135,12 @@ fn attempt(attempt: &Attempt) -> Value {
     document
 }
 
-/// The forms in which bytes are shown.
+/// The forms in which a document has bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Forms {
-    /// As text if they are text, otherwise as base64.
+    /// As text if the bytes are text, and as base64 otherwise.
     Either,
-    /// As base64, and if they are text also as text.
+    /// As base64. If the bytes are text, also as text.
     Both,
 }
 use Forms::{Both, Either};
@@ -154,7 +154,7 @@ fn bytes(bytes: &[u8], forms: Forms) -> Value {
     }
 }
 
-/// The field lines of a head, in their order. A value that is no UTF-8 is base64.
+/// The field lines of a head, in their order. A value that is not UTF-8 is written as base64.
 fn fields(head: &[u8]) -> Value {
     let lines = head.split(|byte| *byte == b'\n').skip(1).map(<[u8]>::trim_ascii_end);
     let fields = lines.take_while(|line| !line.is_empty()).map(|line| {
