@@ -1,19 +1,20 @@
-//! Shell. A thread beside the workers. Shutdown waits for it only for a bounded time, so that it cannot delay the end of
-//! the process.
+//! Shell. A thread besides the workers. Shutdown waits for it only for a bounded time, so the thread cannot
+//! delay the end of the process.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long shutdown waits for such a thread after asking it to end. Each of them checks every few milliseconds.
+/// How long shutdown waits for such a thread after asking it to end. Each thread checks for this request
+/// every few milliseconds.
 pub const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A running thread.
 #[derive(Debug)]
 pub struct Background {
     thread: JoinHandle<()>,
-    /// Nothing is ever sent. A disconnected channel means that the thread has ended.
+    /// Nothing is ever sent over this channel. When it is disconnected, the thread has ended.
     ended: Receiver<()>,
 }
 
@@ -32,11 +33,12 @@ pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Bac
 }
 
 impl Background {
-    /// Waits at most `limit` for the thread to end, and returns whether it has. Otherwise the thread ends with the process.
+    /// Waits until the thread has ended, at most for `limit`. Returns whether it has. If not, the thread ends
+    /// with the process.
     pub fn wait(self, limit: Duration) -> bool {
         let has_ended = self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected);
         if has_ended {
-            // The only result is a panic, which the panic hook has logged.
+            // The only possible result is a panic. The panic hook has logged it.
             drop(self.thread.join());
         }
         has_ended

@@ -1,7 +1,8 @@
-//! Shell. The controls of a running server, usable from any thread: reload, drain, abort, and its state.
+//! Shell. The controls of a running server. Any thread may use them to reload, drain and abort, and to read
+//! the server's state.
 //!
-//! The configuration in force is one [`Generation`], replaced whole. Workers watch it: a request compares versions, and
-//! takes the lock around the generation only after a reload.
+//! The present configuration is one [`Generation`], which a reload replaces as a whole. Workers watch it. A
+//! request compares version numbers, and takes the lock around the generation only after a reload.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -27,18 +28,18 @@ use crate::runtime::server_part::ServerPart;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::repeated_event::Repeated;
 
-/// A compiled configuration and its number: 1 for the first, one more for each reload.
+/// A compiled configuration and its number. The first has the number 1, and each reload adds one.
 #[derive(Debug)]
 pub struct Generation {
-    /// Its number.
+    /// The number of the configuration.
     pub number: u64,
-    /// How requests are served.
+    /// The gateway that serves requests.
     pub gateway: Gateway,
     /// The limits of a client connection.
     pub limits: connection::Limits,
     /// The delay between becoming unready and beginning a drain.
     pub drain_delay: Duration,
-    /// The longest that a drain may take.
+    /// The longest time for a drain.
     pub grace: Duration,
     /// How often the log warns that an old secret is in use; zero for never.
     pub old_secret_warning: Duration,
@@ -46,11 +47,11 @@ pub struct Generation {
     pub parts: Vec<Part>,
     /// The keys whose new values take effect only after a restart.
     pub fixed: Vec<&'static str>,
-    /// Descriptors that the configuration may need.
+    /// How many descriptors the configuration may need.
     pub descriptors: u64,
     /// The tokens of `[admin]`.
     pub tokens: Arc<[Token]>,
-    /// The limits and times of `[queue]`, if it is there.
+    /// The limits and times in `[queue]`, if the configuration has that table.
     pub queue: Option<store_limits::Settings>,
 }
 
@@ -88,23 +89,23 @@ impl Generation {
     }
 }
 
-/// The signals from outside to a worker.
+/// The signals that a worker gets from outside.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
-    /// Stop accepting, and finish requests under way.
+    /// The worker stops accepting, and finishes the requests under way.
     pub drain: CancellationToken,
-    /// End at once.
+    /// The worker ends at once.
     pub abort: CancellationToken,
 }
 
 /// The reloads so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reloads {
-    /// The number of those that put a new generation in force.
+    /// How many reloads applied a new generation.
     pub ok: u64,
-    /// The number of those that changed nothing because the configuration had an error.
+    /// How many reloads changed nothing because the configuration had an error.
     pub failed: u64,
-    /// Whether the last one failed, so that the generation in force differs from the file.
+    /// Whether the last reload failed. Then the present generation differs from the file.
     pub is_outdated: bool,
 }
 
@@ -128,10 +129,11 @@ pub struct Control {
 }
 
 impl Control {
-    /// Creates the controls of a server that starts with this configuration. Events that do not verify go to `submitter`.
+    /// Creates the controls of a server that starts with this configuration. Samples of events that do not
+    /// verify go to `submitter`.
     ///
     /// # Errors
-    /// The routes that conflict. A configuration made by [`crate::config::read`] has none.
+    /// The routes that conflict. A configuration from [`crate::config::read`] has no conflicts.
     pub fn new(config: &Config, submitter: Submitter) -> Result<Arc<Self>, Vec<Conflict>> {
         let budget = Budget::new(config.limits.max_buffered);
         let meters = Meters::default();
@@ -153,13 +155,13 @@ impl Control {
         }))
     }
 
-    /// Puts a configuration in force for every request that begins from now on, on every worker. Requests under way finish
-    /// under the one that they began with.
+    /// Applies a configuration to every request that begins from now on, on every worker. A request under way
+    /// keeps the configuration with which it began.
     ///
     /// Returns the keys whose new values take effect only after a restart.
     ///
     /// # Errors
-    /// The routes that conflict. A configuration made by [`crate::config::read`] has none.
+    /// The routes that conflict. A configuration from [`crate::config::read`] has no conflicts.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
         let fixed = self.started.differs_from(config);
         let number = self.number().saturating_add(1);
@@ -174,14 +176,14 @@ impl Control {
         Ok(fixed)
     }
 
-    /// Records that a configuration could not be put in force.
+    /// Records that a configuration could not be applied.
     pub fn reload_failed(&self) {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         reloads.failed = reloads.failed.saturating_add(1);
         reloads.is_outdated = true;
     }
 
-    /// Connections of trusted proxies that did not announce their client.
+    /// Counts connections of trusted proxies that did not announce their client.
     pub(crate) fn unannounced(&self) -> &Mutex<Repeated> {
         &self.unannounced
     }
@@ -192,60 +194,62 @@ impl Control {
         *self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the generation in force.
+    /// The number of the present generation.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.in_force.borrow().number
     }
 
-    /// The generation in force.
+    /// The present generation.
     #[must_use]
     pub fn generation(&self) -> Arc<Generation> {
         Arc::clone(&self.in_force.borrow())
     }
 
-    /// A receiver of the generation in force, notified by each reload.
+    /// A receiver of the present generation. Each reload notifies it.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Generation>> {
         self.in_force.subscribe()
     }
 
-    /// Whether a load balancer should send requests here: everything listens, and no drain has begun.
+    /// Whether a load balancer should send requests here. True once every listener is open, until a drain
+    /// begins.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// The addresses listened on, as bound: with ports chosen by the system, and inherited sockets.
+    /// The addresses on which the server listens. If the system chose a port, the address has that port.
+    /// Inherited sockets are included.
     #[must_use]
     pub fn listening(&self) -> &[Address] {
         self.listening.get().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Records that everything listens, at these addresses.
+    /// Records that every listener is open, at these addresses.
     pub(crate) fn set_ready(&self, listening: Vec<Address>) {
         self.listening.get_or_init(|| listening);
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Makes readiness checks fail. Requests are served as before.
+    /// Makes readiness checks fail. Requests are still served.
     pub fn set_not_ready(&self) {
         self.ready.store(false, Ordering::Relaxed);
     }
 
-    /// Bytes of content and of large heads held in memory now.
+    /// How many bytes of content and of large heads are held in memory now.
     #[must_use]
     pub fn buffered_bytes(&self) -> u64 {
         self.budget.held()
     }
 
-    /// The memory budget in which they are counted.
+    /// The memory budget that counts these bytes.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
-    /// The metrics, which cover the whole life of the server.
+    /// The metrics since the server was started.
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.meters
@@ -263,7 +267,7 @@ impl Control {
         self.queue.get().map(|(_, duplicates)| duplicates)
     }
 
-    /// Gives the server its queue. A second one is ignored.
+    /// Gives the server its queue. A second queue is ignored.
     pub fn set_queue(&self, queue: Queue) {
         self.queue.get_or_init(|| (queue, Duplicates::default()));
     }
@@ -274,13 +278,13 @@ impl Control {
         self.started_at
     }
 
-    /// Stops accepting, and lets requests under way finish within the grace period. Returns at once.
+    /// Stops accepting, and lets the requests under way finish within the grace period. Returns at once.
     pub fn drain(&self) {
         self.set_not_ready();
         self.signals.drain.cancel();
     }
 
-    /// Ends at once, and cuts off requests under way.
+    /// Ends the server at once. Requests under way are cut off.
     pub fn abort(&self) {
         self.set_not_ready();
         self.signals.abort.cancel();
@@ -295,7 +299,7 @@ impl Control {
         self.drain();
     }
 
-    /// The part of the server whose failure began the drain, if one did.
+    /// The part of the server whose failure began the drain. `None` if no part failed.
     #[must_use]
     pub fn failed(&self) -> Option<ServerPart> {
         self.failed.get().copied()

@@ -1,7 +1,7 @@
 //! Shell. A deadline that is cheap to move.
 //!
-//! Most deadlines never pass: each request sets them again. So moving one later leaves its timer as it is, and the timer is
-//! corrected when it fires.
+//! Most deadlines never pass, because each request sets them again. So a later deadline leaves the timer
+//! unchanged. When the timer fires too early, it is corrected.
 
 use std::future::Future as _;
 use std::pin::{Pin, pin};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A deadline, set or not.
+/// A deadline that may be set or not.
 #[derive(Debug, Default)]
 pub struct Deadline {
     at: Option<Instant>,
@@ -26,7 +26,7 @@ impl Deadline {
         self.set_at(Instant::now(), after);
     }
 
-    /// Sets the deadline to `after` from `start`. A moment that overflows is never.
+    /// Sets the deadline to `after` from `start`. If that time overflows, the deadline never passes.
     pub fn set_at(&mut self, start: Instant, after: Duration) {
         self.at = start.checked_add(after);
     }
@@ -42,7 +42,7 @@ impl Deadline {
         self.at.is_some()
     }
 
-    /// Ready when the deadline has passed; pending while none is set.
+    /// Ready when the deadline has passed. Never ready if no deadline is set.
     pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
@@ -56,8 +56,8 @@ impl Deadline {
         if !is_soon_enough {
             timer.as_mut().reset(at);
         }
-        // A busy connection can use up the task's cooperative budget for this turn. The timer must not starve because of
-        // that.
+        // A busy connection may use up the task's cooperative budget for this turn. The timer must fire
+        // nevertheless.
         while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if Instant::now() >= at {
                 return Poll::Ready(());
@@ -69,12 +69,12 @@ impl Deadline {
     }
 }
 
-/// The current time for several readers: the clock is read on the first call.
+/// The current time for several readers. The clock is read only on the first call.
 #[derive(Debug, Default)]
 pub struct LazyNow(Option<Instant>);
 
 impl LazyNow {
-    /// A time that is known already.
+    /// A time that is already known.
     #[must_use]
     pub fn known(now: Instant) -> Self {
         Self(Some(now))
@@ -115,7 +115,7 @@ mod tests {
         let mut deadline = Deadline::default();
         deadline.set(seconds(5));
         assert!(deadline.poll_passed(&mut Context::from_waker(Waker::noop())).is_pending());
-        // The deadline moves later, and another task polls it.
+        // The deadline moves to a later time, and another task polls it.
         deadline.set(seconds(7));
         for _ in 0..2 {
             assert!(poll_fn(|cx| Poll::Ready(deadline.poll_passed(cx).is_pending())).await);

@@ -9,13 +9,13 @@ use crate::routing::router::Conflict;
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be bound.
+    /// The server cannot listen on this address.
     #[error("cannot listen on {0}")]
     Bind(Address, #[source] io::Error),
     /// The system cannot provide a thread or an event queue.
     #[error("cannot start a worker thread")]
     Thread(#[source] io::Error),
-    /// Routes conflict. A configuration made by [`crate::config::read`] has none that do.
+    /// Routes conflict. A configuration from [`crate::config::read`] has no conflicts.
     #[error("some routes would take the same requests")]
     Routes(Vec<Conflict>),
     /// The store of the queue cannot be opened.

@@ -1,4 +1,5 @@
-//! Shell. Who serves the connections that are accepted: our own HTTP/1, unless the caller that starts the server names another.
+//! Shell. The front end that serves accepted connections: hookgate's own HTTP/1, unless the caller that
+//! starts the server gives another one.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,20 +13,20 @@ use crate::http1::buffer::Buffer;
 use crate::listen::stream::Stream;
 use crate::runtime::worker::Worker;
 
-/// A connection that has been accepted and has a place.
+/// A connection that has been accepted and has a place in the connection limit.
 #[derive(Debug)]
 pub struct AcceptedConnection {
-    /// The worker of the thread that serves it.
+    /// The worker of the thread that serves the connection.
     pub worker: Rc<Worker>,
     /// The socket.
     pub stream: Stream,
-    /// The bytes that have been read from it already.
+    /// The bytes that have already been read from the socket.
     pub unread: Buffer,
     /// The address of the client.
     pub peer: ClientAddress,
-    /// Ends it after the request under way.
+    /// Ends the connection after the present request.
     pub drain: CancellationToken,
-    /// Its place.
+    /// The connection's entry in the connection limit.
     pub entry: Arc<Entry>,
 }
 
@@ -35,9 +36,9 @@ pub type Serve = fn(AcceptedConnection) -> Pin<Box<dyn Future<Output = ()>>>;
 /// The front end that serves connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum FrontEnd {
-    /// Our own HTTP/1. It is not called through a pointer.
+    /// hookgate's own HTTP/1. It is called directly, not through a pointer.
     #[default]
     Http1,
-    /// Another one. It is polled again when the connection is evicted.
+    /// Another front end. Its future is polled again when the connection is evicted.
     Other(Serve),
 }

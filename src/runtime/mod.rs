@@ -45,7 +45,8 @@ pub struct Handle {
     addresses: Vec<Address>,
     workers: Vec<JoinHandle<usize>>,
     control: Arc<Control>,
-    /// Dropped before the admin listener, which shows what waits to the end.
+    /// The queue is dropped before the admin listener. So the admin listener shows the waiting deliveries to
+    /// the end.
     queue: Option<QueueThreads>,
     admin: Option<Admin>,
     diagnosis: Option<Diagnosis>,
@@ -58,23 +59,23 @@ pub enum Ended {
     Drained,
     /// This many connections were cut off.
     CutOff(usize),
-    /// This part of the server failed first, without a request to end.
+    /// This part of the server failed first, before the server was asked to end.
     Failed(ServerPart),
 }
 
-/// Binds every listener, and serves on its own threads.
+/// Binds every listener, and serves requests on threads of its own.
 ///
 /// # Errors
-/// [`StartError`]. Nothing runs in that case.
+/// [`StartError`]. Then nothing runs.
 pub fn start(config: &Config) -> Result<Handle, StartError> {
     start_with(config, Vec::new(), FrontEnd::default())
 }
 
-/// As [`start`], with sockets that listen already in the place of those that the configuration names, and with another front
-/// end.
+/// Starts as [`start`] does, with another front end. If `inherited` has listening sockets, they replace those
+/// of the configuration.
 ///
 /// # Errors
-/// [`StartError`]. Nothing runs in that case.
+/// [`StartError`]. Then nothing runs.
 pub fn start_with(
     config: &Config,
     inherited: Vec<Inherited>,
@@ -119,30 +120,30 @@ pub fn start_with(
 }
 
 impl Handle {
-    /// The addresses listened on, with the ports that the system chose for port 0.
+    /// The addresses on which the server listens. For port 0, with the port that the system chose.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// The addresses of the admin listener; empty if it is off.
+    /// The addresses of the admin listener. Empty if the admin listener is off.
     #[must_use]
     pub fn admin_addresses(&self) -> &[Address] {
         self.admin.as_ref().map(Admin::addresses).unwrap_or_default()
     }
 
-    /// The controls, which any thread may hold.
+    /// The controls. Any thread may hold them.
     #[must_use]
     pub fn control(&self) -> &Arc<Control> {
         &self.control
     }
 
-    /// Stops accepting, and lets requests under way finish within the grace period. Returns at once.
+    /// Stops accepting, and lets the requests under way finish within the grace period. Returns at once.
     pub fn drain(&self) {
         self.control.drain();
     }
 
-    /// Waits until every worker has ended, and after them the admin listener and the diagnosis thread.
+    /// Waits until every worker has ended. Then waits for the admin listener and the diagnosis thread.
     #[must_use]
     pub fn wait(self) -> Ended {
         let cut_off =
@@ -155,7 +156,7 @@ impl Handle {
     }
 }
 
-/// What a worker thread starts with.
+/// The inputs of a worker thread.
 struct WorkerPlan {
     control: Arc<Control>,
     connection_limit: Arc<ConnectionLimit>,
@@ -181,7 +182,7 @@ impl WorkerPlan {
             self.run(runtime, listeners)
         };
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
-        // The thread reports success or an error, unless it has panicked.
+        // The thread reports success or an error, unless it panicked.
         reported.recv().map_err(|_silent| io::Error::other("the thread has ended"))??;
         Ok(thread)
     }
@@ -194,13 +195,13 @@ impl WorkerPlan {
             crate::listen::accept::run(worker, self.front_end, listeners, signals).await
         });
         guard.end();
-        // A name lookup under way is not waited for.
+        // The shutdown does not wait for a name lookup that is under way.
         runtime.shutdown_background();
         cut_off
     }
 }
 
-/// The runtime of this thread, and the listeners that belong to it.
+/// The runtime of this thread, with its listeners.
 fn begin(listening: Vec<Listening>) -> io::Result<(LocalRuntime, Vec<Listener>)> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let listeners = {
@@ -210,8 +211,9 @@ fn begin(listening: Vec<Listening>) -> io::Result<(LocalRuntime, Vec<Listener>)>
     Ok((runtime, listeners))
 }
 
-/// The proxies that announce clients at an address. An address with a port chosen by the system, or an inherited one, is
-/// not in the configuration as it stands; with such addresses the setting applies to all listeners or to none.
+/// The proxies that announce clients at an address. If the system chose the port, or if the socket is
+/// inherited, the configuration does not contain this address. For such addresses, the setting applies to all
+/// listeners or to none.
 fn proxies<'c>(server: &'c config::Server, address: &Address) -> &'c [Network] {
     let Some(protocol) = &server.proxy_protocol else { return &[] };
     let all = protocol.listen == server.listen;

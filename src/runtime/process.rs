@@ -1,7 +1,7 @@
-//! Shell. Process-wide setup: the limit on descriptors, no core dumps, and a panic hook that logs.
+//! Shell. Sets up the process: the limit on descriptors, no core dumps, and a panic hook that logs.
 //!
-//! The process holds keys and content in memory. So no other process may read that memory, and a crash writes none of it to
-//! disk.
+//! The process holds keys and content in memory. So no other process may read its memory, and a crash must
+//! not write memory to disk.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -13,10 +13,11 @@ use tracing::{error, warn};
 use crate::config::Config;
 use crate::telemetry;
 
-/// Descriptors for everything else: listeners, event queues, standard streams, and a secret's file while it is read.
+/// The descriptors that are not for connections: listeners, event queues, standard streams, and a secret's
+/// file while it is read.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// The part of them that every process needs.
+/// The part of these descriptors that every process needs.
 const FEWEST_DESCRIPTORS: u64 = 16;
 
 /// Protects the memory of the process, and raises the limit on descriptors.
@@ -45,9 +46,10 @@ pub fn prepare(config: &Config) {
     }
 }
 
-/// Installs a panic hook that writes one log line and nothing else.
+/// Installs a panic hook. It writes one log line and nothing else.
 ///
-/// The line has the place. It has the message only if that is a constant: a formatted message may quote a client's content.
+/// The line has the place of the panic. It has the message only if the message is a constant, because a
+/// formatted message may contain a client's content.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
@@ -65,13 +67,14 @@ pub fn log_panics() {
     }));
 }
 
-/// A panic's message, if it was not formatted at run time.
+/// The message of a panic, if it was not formatted at run time.
 fn constant_text(payload: &dyn Any) -> Option<&'static str> {
     payload.downcast_ref::<&'static str>().copied()
 }
 
-/// Turns off core dumps to a file (by the limit) and to a program that collects them, which ignores the limit (core(5)).
-/// The dumpable flag also keeps other processes of this user from reading the memory.
+/// Turns off core dumps. The limit turns off dumps to a file. A program that collects dumps ignores the limit
+/// (core(5)), so the dumpable flag is cleared too. Without this flag, no other process of the same user can
+/// read the memory.
 fn forbid_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, NO_DUMPS)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
@@ -80,41 +83,42 @@ fn forbid_dumps() -> io::Result<()> {
 
 const NO_DUMPS: Rlimit = Rlimit { current: Some(0), maximum: Some(0) };
 
-/// The limit on descriptors of this process; `None` is without limit.
+/// The limit on the descriptors of this process. `None` if there is no limit.
 #[must_use]
 pub fn descriptors_allowed() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Raises the limit on descriptors to the hard limit, and returns it; `None` is without limit.
+/// Raises the limit on descriptors to the hard limit, and returns it. `None` if there is no limit.
 fn raise_descriptors() -> io::Result<Option<u64>> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     Ok(maximum)
 }
 
-/// The connection limit: `max_connections`, or fewer where there are not enough descriptors for the clients and for their
-/// upstream connections. `allowed` is what [`descriptors_allowed`] returns.
+/// The connection limit: `max_connections`, or less if there are not enough descriptors for the clients and
+/// their upstream connections. `allowed` is the result of [`descriptors_allowed`].
 ///
-/// This guards against unverified clients that hold every descriptor, so that an authentic request could not be forwarded.
+/// Guards against unverified clients that hold every descriptor. Then an authentic request could not be
+/// forwarded.
 #[must_use]
 pub fn places(config: &Config, allowed: Option<u64>) -> usize {
     let most = config.server.max_connections.get();
     let Some(allowed) = allowed else { return most };
     let wanted = u64::try_from(most).unwrap_or(u64::MAX);
     let others = descriptors_needed(config).saturating_sub(wanted);
-    // With very few descriptors, half of those that the process does not need itself.
+    // If there are very few descriptors: half of those that the process does not need itself.
     let own = u64::try_from(listening(config)).unwrap_or(u64::MAX).saturating_add(FEWEST_DESCRIPTORS);
     let half = allowed.saturating_sub(own).checked_div(2).unwrap_or(0);
     let available = allowed.saturating_sub(others).max(half).max(1);
     usize::try_from(available).unwrap_or(usize::MAX).min(most)
 }
 
-/// The descriptors needed: one for each client, each idle upstream connection, each delivery at once of stored events, and each
-/// listener of each worker.
+/// How many descriptors are needed: one for each client, each idle upstream connection, each concurrent
+/// delivery of a stored event, and each listener of each worker.
 ///
-/// Requests under way may need one more each. They are verified, so a client cannot exploit this; it is left to the
-/// operator.
+/// A request under way may need one more. Such requests are verified, so a client cannot exploit this. The
+/// operator has to allow for it.
 #[must_use]
 pub fn descriptors_needed(config: &Config) -> u64 {
     let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
@@ -124,7 +128,8 @@ pub fn descriptors_needed(config: &Config) -> u64 {
     u64::try_from(all).unwrap_or(u64::MAX).saturating_add(SPARE_DESCRIPTORS)
 }
 
-/// Descriptors of the delivery thread: a connection for each delivery that may be under way, idle ones included.
+/// The descriptors of the delivery thread: a connection for each delivery that may be under way. Idle
+/// connections are included.
 fn of_deliveries(config: &Config) -> usize {
     let routes = config.routes.iter().map(|route| {
         let copies = route.delivery.copies.iter();
@@ -136,7 +141,7 @@ fn of_deliveries(config: &Config) -> usize {
     routes.fold(0, usize::saturating_add)
 }
 
-/// Descriptors of the workers: their listeners, and about three for each event queue.
+/// The descriptors of the workers: their listeners, and about three for each event queue.
 fn listening(config: &Config) -> usize {
     config.server.workers.get().saturating_mul(config.server.listen.len().saturating_add(3))
 }

@@ -1,4 +1,4 @@
-//! Shell. The threads of the queue: the writer, which owns the store, and the deliveries.
+//! Shell. The threads of the queue: the writer's thread, which owns the store, and the delivery thread.
 
 use std::sync::Arc;
 use std::thread;
@@ -17,13 +17,14 @@ use crate::runtime::background::Background;
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 
-/// The time between two looks whether another process has released the store.
+/// The time between two checks of whether another process has released the store.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How much longer than its own grace period this process waits for another one to release the store.
+/// This process waits for another process to release the store, for this time longer than its own grace
+/// period.
 const LONGER: Duration = Duration::from_secs(30);
 
-/// How long the end of the process waits for the last commit.
+/// How long the process waits for the last commit when it ends.
 const LAST_COMMIT: Duration = Duration::from_secs(10);
 
 /// The running threads of the queue.
@@ -34,8 +35,9 @@ pub struct QueueThreads {
     writer: Option<Background>,
 }
 
-/// Opens the store of a configuration, if it has one, and starts the threads. While another process owns the store and both share
-/// their addresses, it is waited for: that process is told to drain, and releases the store at its end.
+/// Opens the store of a configuration, if it has one, and starts the threads. Another process may still own
+/// the store. If the two processes share their addresses, this process waits: the other process is told to
+/// drain, and releases the store at its end.
 ///
 /// # Errors
 /// [`StartError`]
@@ -66,7 +68,7 @@ fn open(
     let mut waits = false;
     loop {
         let known = Arc::clone(control);
-        // The limit of the configuration in force. What a removed route has queued is limited by the store alone.
+        // The limit in the present configuration. Events of a removed route are limited only by the store.
         let max_queued = Box::new(move |route: &RouteName| {
             let generation = known.generation();
             generation.gateway.delivery_route(route).map_or(u64::MAX, |route| route.options.max_queued)
@@ -88,7 +90,8 @@ fn open(
     }
 }
 
-/// Deliveries under way end first, so that their ends are recorded; then the writer commits what has come, and releases the store.
+/// The deliveries under way end first, so their outcomes are recorded. Then the writer commits the waiting
+/// commands, and releases the store.
 impl Drop for QueueThreads {
     fn drop(&mut self) {
         self.deliveries = None;

@@ -1,4 +1,4 @@
-//! Shell. The resources of one request: its worker, and the configuration in force when it began.
+//! Shell. The resources of one request: its worker, and the configuration with which the request began.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Scope {
         self.worker.connection_limit().is_wanting()
     }
 
-    /// Runs a future to its end in the background, for work that nothing awaits.
+    /// Runs a future to its end in the background. No caller awaits it.
     pub fn finish(&self, work: impl Future<Output = ()> + 'static) {
         self.worker.finish(work);
     }
@@ -143,7 +143,8 @@ impl Resources for Scope {
         };
         let (queue, route, order) = (queue.clone(), route.clone(), order.clone());
         let read = spawn_blocking(move || queue.read(|store| store.is_waiting(&route, &order)));
-        // A store that does not answer may hold events with this key. To deliver past them would break their order.
+        // If the store does not answer, it may hold events with this key. A delivery past them would break
+        // their order.
         read.await.is_ok_and(|waiting| waiting.unwrap_or(true))
     }
 
@@ -169,6 +170,6 @@ impl Resources for Scope {
     }
 }
 
-/// The permit of a request that has much content to hash.
+/// The permit of a request that hashes much content.
 #[derive(Debug)]
 pub struct Turn(#[expect(dead_code, reason = "held until it is dropped")] Option<OwnedSemaphorePermit>);

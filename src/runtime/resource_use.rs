@@ -1,24 +1,25 @@
-//! Shell. What the process uses of CPU time, memory and descriptors, as the system says.
+//! Shell. The CPU time, memory and descriptors of this process, as the system reports them.
 
 use std::fs;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The resource use of the process. `None` if the system does not give it.
+/// The resource use of the process. A value is `None` if the system does not report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceUse {
-    /// The CPU time of all its threads, in microseconds.
+    /// The CPU time of all threads, in microseconds.
     pub cpu_micros: Option<u64>,
-    /// Its resident memory, in bytes.
+    /// The resident memory, in bytes.
     pub resident_bytes: Option<u64>,
-    /// Its virtual memory, in bytes.
+    /// The virtual memory, in bytes.
     pub virtual_bytes: Option<u64>,
-    /// Its open descriptors.
+    /// The number of open descriptors.
     pub open_descriptors: Option<u64>,
 }
 
 impl ResourceUse {
-    /// Asks the system. The files of `/proc` (proc(5)) are made from counters and wait for no disk.
+    /// Reads the values from the system. The files in `/proc` (proc(5)) are made from counters, so reading
+    /// them waits for no disk.
     #[must_use]
     pub fn now() -> Self {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
@@ -33,7 +34,7 @@ impl ResourceUse {
         let page = u64::try_from(rustix::param::page_size()).unwrap_or(0);
         let mut bytes = || pages.next().flatten().map(|pages| pages.saturating_mul(page));
         let (virtual_bytes, resident_bytes) = (bytes(), bytes());
-        // The folder that is read is open itself.
+        // The folder that is read is itself an open descriptor.
         let open = fs::read_dir("/proc/self/fd").ok().map(|open| open.count().saturating_sub(1));
         let open_descriptors = open.and_then(|open| u64::try_from(open).ok());
         Self { cpu_micros, resident_bytes, virtual_bytes, open_descriptors }

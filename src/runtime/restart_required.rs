@@ -2,7 +2,7 @@
 
 use crate::config::{Address, Admin, Config, Log, Queue, Server, StoreAddress};
 
-/// The part of a configuration that is fixed when a server starts.
+/// The part of a configuration that does not change after a server has started.
 #[derive(Debug)]
 pub(crate) struct Fixed {
     server: Server,
@@ -12,7 +12,7 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
-    /// Takes that part of a configuration.
+    /// Takes this part of a configuration.
     pub(crate) fn of(config: &Config) -> Self {
         Self {
             server: config.server.clone(),
@@ -22,9 +22,9 @@ impl Fixed {
         }
     }
 
-    /// The keys that have another value in `config`, as named in gateway.toml.
+    /// The keys that have another value in `config`, by their names in gateway.toml.
     pub(crate) fn differs_from(&self, config: &Config) -> Vec<&'static str> {
-        // Destructured, so that a new key has to be considered here.
+        // The struct is destructured, so a new key does not compile until it is considered here.
         let Server {
             listen,
             workers,
@@ -59,7 +59,7 @@ fn admin(config: &Config) -> Option<(Vec<Address>, u32)> {
     config.admin.as_ref().map(|Admin { listen, unix_mode, tokens: _ }| (listen.clone(), *unix_mode))
 }
 
-/// The store. Its limits need no restart.
+/// The place of the store. A change of its limits needs no restart.
 fn store(config: &Config) -> Option<StoreAddress> {
     let store =
         |Queue { store, max_bytes: _, min_free: _, keep_delivered: _, keep_dead: _ }: &Queue| store.clone();

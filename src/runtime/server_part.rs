@@ -1,8 +1,8 @@
-//! Pure. The parts without which a server cannot run.
+//! Pure. The parts that a server needs in order to run.
 
 use std::fmt;
 
-/// A part without which a server cannot run.
+/// A part that a server needs in order to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerPart {
     /// A worker's thread.
@@ -17,7 +17,7 @@ pub enum ServerPart {
     Diagnosis,
     /// The admin listener.
     Admin,
-    /// The writer of the queue.
+    /// The thread that writes the queue's store.
     Queue,
     /// The thread that delivers stored events.
     Delivery,

@@ -1,7 +1,8 @@
-//! Shell. Supervision of threads and tasks: if one ends unexpectedly, the server drains.
+//! Shell. Supervises threads and tasks: if one of them ends unexpectedly, the server drains.
 //!
-//! Without this, a server that has lost a part would go on and be reported as ready. Instead it becomes unready, finishes
-//! requests under way, and returns [`Ended::Failed`](crate::runtime::Ended::Failed).
+//! Without this, a server that has lost a part would continue to run and report that it is ready. Instead,
+//! the server becomes unready, finishes the requests under way, and returns
+//! [`Ended::Failed`](crate::runtime::Ended::Failed).
 
 use std::sync::Arc;
 use std::thread;
@@ -9,8 +10,8 @@ use std::thread;
 use crate::runtime::control::Control;
 pub use crate::runtime::server_part::ServerPart;
 
-/// A guard held by a part while it runs. If it is dropped by a panic, or before the server was asked to end, the part has
-/// failed.
+/// A guard that a part of the server holds while it runs. If a panic drops the guard, or if it is dropped
+/// before the server was asked to end, the part has failed.
 #[derive(Debug)]
 pub struct PartGuard {
     control: Arc<Control>,

@@ -1,4 +1,4 @@
-//! Shell. The state of one worker thread, shared by its connections.
+//! Shell. The state of one worker thread. Its connections share it.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher as _, RandomState};
@@ -20,7 +20,7 @@ use crate::telemetry;
 use crate::telemetry::metric::Tally;
 use crate::telemetry::record::{Record, RequestId};
 
-/// The state of one worker thread. It shares counters and the configuration in force with other threads, and nothing else.
+/// The state of one worker thread. It shares only counters and the present configuration with other threads.
 #[derive(Debug)]
 pub struct Worker {
     control: Arc<Control>,
@@ -34,16 +34,17 @@ pub struct Worker {
     /// A buffer for log lines.
     line: RefCell<Vec<u8>>,
     last_id: Cell<u64>,
-    /// Keys of a hash that no other process knows, and how many numbers were drawn of it.
+    /// The keys of a hash that no other process knows. The next field counts the random numbers that were
+    /// made with it.
     randomness: RandomState,
     drawn: Cell<u64>,
     date: RefCell<(u64, HeaderValue)>,
-    /// A permit, one at a time, for a request with much content to hash that has arrived already.
+    /// A permit for hashing much content that has already arrived. Only one request has it at a time.
     turn: Arc<Semaphore>,
 }
 
 impl Worker {
-    /// Creates a worker of a server that has `workers` of them.
+    /// Creates a worker for a server with `workers` workers.
     #[must_use]
     pub fn new(control: Arc<Control>, connection_limit: Arc<ConnectionLimit>, workers: usize) -> Rc<Self> {
         let tracker = TaskTracker::new();
@@ -53,7 +54,7 @@ impl Worker {
         let view = View::new(generation, workers, tracker.clone(), Rc::clone(&scratch), &[]);
         let view = RefCell::new(view);
         let tally = control.meters().tally();
-        // The ids of a process begin at a random number and count up from there.
+        // The ids of a process begin at a random number, and count up from there.
         let randomness = RandomState::new();
         let first_id = randomness.hash_one(0u8);
         Rc::new(Self {
@@ -74,9 +75,9 @@ impl Worker {
         })
     }
 
-    /// The configuration in force. A request takes it once, when it begins, and keeps it to its end.
+    /// The present configuration. A request takes it once when it begins, and keeps it to its end.
     ///
-    /// It costs one comparison, unless the configuration has just been reloaded.
+    /// This costs one comparison, unless the configuration has just been reloaded.
     #[must_use]
     pub fn view(&self) -> Rc<View> {
         if self.in_force.borrow().has_changed().unwrap_or(false) {
@@ -92,8 +93,8 @@ impl Worker {
         let _past = self.view.replace(view);
     }
 
-    /// Follows each reload at once, also without requests: an old configuration and its keys live no longer than the
-    /// requests that began with it. Never ends.
+    /// Follows each reload at once, even if no request arrives. So an old configuration and its keys live no
+    /// longer than the requests that began with it. Never ends.
     pub async fn follow(&self) {
         let mut in_force = self.control.watch();
         loop {
@@ -110,7 +111,7 @@ impl Worker {
         self.control.budget()
     }
 
-    /// The buffers to read into.
+    /// The buffers that connections read into.
     #[must_use]
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
@@ -122,7 +123,7 @@ impl Worker {
         &self.control
     }
 
-    /// The connections of all threads.
+    /// The connection limit, which all threads share.
     #[must_use]
     pub fn connection_limit(&self) -> &Arc<ConnectionLimit> {
         &self.connection_limit
@@ -134,7 +135,7 @@ impl Worker {
         &self.tracker
     }
 
-    /// Runs a future to its end in the background, for work that nothing awaits.
+    /// Runs a future to its end in the background. No caller awaits it.
     pub fn finish(&self, work: impl Future<Output = ()> + 'static) {
         self.tracker.spawn_local(work);
     }
@@ -147,7 +148,7 @@ impl Worker {
         RequestId(id)
     }
 
-    /// A random number. Successive ones have nothing in common.
+    /// A random number. Successive numbers are independent.
     #[must_use]
     pub fn random(&self) -> u64 {
         let drawn = self.drawn.get().wrapping_add(1);
@@ -161,7 +162,7 @@ impl Worker {
         self.control.signals().drain.is_cancelled()
     }
 
-    /// Records a request that has ended now, in the log and the metrics.
+    /// Writes a request that has just ended to the log and the metrics.
     pub fn ended(&self, view: &View, record: &Record, now: SystemTime) {
         self.tally.count(record, now);
         telemetry::emit(record, view.gateway().access(), now, &mut self.line.borrow_mut());
@@ -173,13 +174,13 @@ impl Worker {
         &self.tally
     }
 
-    /// The permit for requests of this thread that have much content to hash.
+    /// The permit for requests of this thread that hash much content.
     #[must_use]
     pub fn turn(&self) -> &Arc<Semaphore> {
         &self.turn
     }
 
-    /// The current time in the form of a `date` field (RFC 9110, section 5.6.7); made once a second.
+    /// The current time in the form of a `date` field (RFC 9110, section 5.6.7). It is made once a second.
     #[must_use]
     pub fn date(&self, now: SystemTime) -> HeaderValue {
         let second = second(now);

@@ -1,4 +1,4 @@
-//! Shell. A generation together with one thread's connections to its upstreams.
+//! Shell. A generation, and one thread's connections to its upstreams.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ pub struct View {
 }
 
 impl View {
-    /// The view of one of `workers` threads. Each keeps its part of the idle upstream connections. Of the `known` pools, those
-    /// of the same upstreams are used.
+    /// The view of one of `workers` threads. Each thread keeps its part of the idle upstream connections. If
+    /// `known` has a pool for the same upstream, that pool is used.
     #[must_use]
     pub fn new(
         generation: Arc<Generation>,
@@ -64,7 +64,7 @@ impl View {
         self.pools.get(upstream)
     }
 
-    /// What a client connection may use.
+    /// The limits of a client connection.
     #[must_use]
     pub fn limits(&self) -> &connection::Limits {
         &self.generation.limits

@@ -1,8 +1,9 @@
-//! Shell. Reloading: on SIGHUP, and when the configuration or a secret's file has changed.
+//! Shell. Reloading: on SIGHUP, and when the configuration or the file of a secret has changed.
 //!
-//! One thread compares the content of the files twice a second. This costs a few microseconds and detects every kind of
-//! change, also those without a notification (a mounted volume whose directory is swapped, a network file system, a chain
-//! of symbolic links). A change is loaded and checked as at the start, and put in force whole or not at all.
+//! One thread compares the content of the files twice a second. This costs a few microseconds and detects
+//! every change, even if the system sends no notification: a mounted volume whose directory is replaced, a
+//! network file system, a chain of symbolic links. A change is loaded and checked as at the start. It is
+//! applied as a whole, or not at all.
 
 pub mod systemd;
 pub mod watch;
@@ -23,19 +24,21 @@ use crate::runtime::held_events;
 use crate::runtime::reload::watch::{Look, Watch};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 
-/// The interval between checks of the files. A change is loaded at the check after the one that found it, which gives a
-/// writer in several steps time to finish: a change is in force after twice this time.
+/// The time between two checks of the files. A change is loaded at the check after the one that found it. So
+/// a program that writes in several steps has time to finish. A change is applied after at most twice this
+/// time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Requests reloads. When it is dropped, no more can be requested.
+/// Requests reloads. After it is dropped, no reload can be requested.
 #[derive(Debug)]
 pub struct Reloader {
     orders: SyncSender<()>,
 }
 
-/// Starts reloading `file` on its own thread. `watch` has loaded it before. `tell` receives the report on each file read.
+/// Starts reloading `file` on a thread of its own. `watch` has loaded the file before. `tell` receives the
+/// report on each reading of the file.
 ///
-/// The thread is never joined: it may be blocked by a file system that does not answer.
+/// The thread is never joined, because a file system that does not answer may block it.
 ///
 /// # Errors
 /// The system cannot start a thread.
@@ -45,7 +48,7 @@ pub fn start(
     watch: Watch,
     tell: impl FnMut(&Report) + Send + 'static,
 ) -> io::Result<Reloader> {
-    // One waiting order suffices: it covers every change so far.
+    // One waiting request is enough: it covers every change so far.
     let (sender, orders) = sync_channel(1);
     let guard = PartGuard::over(ServerPart::Reload, &control);
     let reloading = Reloading { control, file, watch, tell };
@@ -58,7 +61,7 @@ pub fn start(
 }
 
 impl Reloader {
-    /// Requests a reload, whether or not anything has changed. Returns at once.
+    /// Requests a reload, even if nothing has changed. Returns at once.
     pub fn reload(&self) {
         let _one_waits_already = self.orders.try_send(());
     }
@@ -144,8 +147,8 @@ impl<T: FnMut(&Report)> Reloading<T> {
     }
 }
 
-/// Logs once that a file cannot be read, and once that all files can be read again. `before` is the state at the previous
-/// check.
+/// Logs once that a file cannot be read, and once that all files can be read again. `before` is the state at
+/// the previous check.
 fn tell_unreadable(look: &Look, before: &mut bool) {
     match look {
         Look::Unreadable(file, error) if !*before => {

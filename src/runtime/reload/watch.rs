@@ -1,4 +1,4 @@
-//! Shell. Digests of the files read for a configuration, to detect changes.
+//! Shell. Digests of the files that a configuration was read from. They detect changes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ use crate::signature::secret::wipe_stack;
 
 /// The files of a configuration: gateway.toml and the files of its secrets.
 ///
-/// Only a digest of each content is kept, salted for this process. It tells whether two contents are the same and reveals
-/// nothing else.
+/// Only a digest of each content is kept. The digests have a salt that only this process has. A digest shows
+/// whether two contents are the same, and nothing else.
 #[derive(Debug)]
 pub struct Watch {
     salt: [u8; 8],
@@ -26,14 +26,14 @@ pub struct Watch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     sight: Sight,
-    /// The most bytes that are read of the file.
+    /// The most bytes of the file that are read.
     limit: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sight {
     Content([u8; 32]),
-    /// No file, too large, or not a regular file.
+    /// There is no file, or it is too large or not a regular file.
     Nothing,
     /// The file could not be read.
     Unknown,
@@ -46,7 +46,7 @@ pub enum Look {
     Same,
     /// A file has changed.
     Changed,
-    /// No readable file has changed, and this one cannot be read.
+    /// No readable file has changed, but this file cannot be read.
     Unreadable(PathBuf, ReadError),
 }
 
@@ -57,11 +57,11 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// Loads a configuration, and remembers the files read for it. After a failure, the files of the configuration in force
-    /// stay remembered as well.
+    /// Loads a configuration, and remembers the files that were read for it. If that fails, the files of the
+    /// present configuration stay remembered as well.
     ///
     /// # Errors
-    /// As [`load::load`].
+    /// The errors of [`load::load`].
     pub fn load(&mut self, path: &Path, source: Source) -> Result<Loaded, LoadError> {
         let read = RefCell::new(BTreeMap::new());
         let loaded = load::load_observed(path, source, &|file: Read<'_>| {
@@ -77,8 +77,8 @@ impl Watch {
         loaded
     }
 
-    /// Compares every file with its remembered state. A file that cannot be read now, for want of a descriptor for example,
-    /// does not count as changed.
+    /// Compares every file with its remembered state. A file that cannot be read now does not count as
+    /// changed: the process may lack a descriptor, for example.
     #[must_use]
     pub fn look(&self) -> Look {
         let look = self.look_at_all();
@@ -110,8 +110,8 @@ impl Watch {
         }
     }
 
-    /// Digests bytes. The hash is not moved once it has read a secret: it holds up to a block of it, and a move leaves a
-    /// copy behind. It is wiped when dropped.
+    /// Computes the digest of bytes. The hash is not moved after it has read a secret. It holds up to a block
+    /// of the secret, and a move would leave a copy behind. It is wiped on drop.
     fn digest(&self, bytes: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.salt);
