@@ -1,23 +1,28 @@
 //! hookgate: a reverse proxy that verifies webhooks.
 //!
-//! It reads the whole content of each request, checks the sender's MAC over those exact bytes, refuses what does not verify,
-//! and forwards what does, unchanged, to the upstream configured for the path.
+//! hookgate reads the whole content of each request and checks the sender's signature over exactly these
+//! bytes. A request that does not verify is refused. A request that verifies is forwarded unchanged to the
+//! upstream that is configured for its path.
 //!
 //! # The path of a request
 //!
-//! [`listen`] accepts a connection and [`http1`] serves it. [`message`] reads the head, strictly. [`gateway::handle`] is where
-//! each request begins: [`routing`] finds its route, [`signature`] reads what its fields claim, the content is received and
-//! hashed, [`signature`] decides, and [`upstream`] delivers it. [`admission`] bounds what clients may take meanwhile. Each way
-//! to fail is a [`gateway::rejection::Rejection`]. Each request leaves one [`telemetry::record::Record`]. A thread of its own
-//! finds out why a signature does not verify: [`diagnosis`].
+//! [`listen`] accepts a connection, and [`http1`] serves it. [`message`] parses each head strictly. Each
+//! request begins in [`gateway::handle`]. [`routing`] finds its route, and [`signature`] reads the claim in
+//! its fields. Then the content is received and hashed. [`signature`] decides whether the request is
+//! authentic, and [`upstream`] delivers it. [`admission`] limits what a client may use meanwhile. Each way to
+//! fail is a [`gateway::rejection::Rejection`]. Each request leaves one [`telemetry::record::Record`]. A
+//! separate thread finds out why a signature does not verify: [`diagnosis`].
 //!
 //! # The invariants
 //!
-//! 1. Nothing reaches an upstream but a [`signature::Deliverable`], and only [`signature`] makes one.
-//! 2. What was hashed is what is forwarded: the bytes belong to the verification from their arrival on.
-//! 3. A [`gateway::Gateway`] never changes. To reconfigure is to build another: [`runtime::reload`] does, and
-//!    [`runtime::control`] puts it in force.
-//! 4. Pure files (their first line says so) know no runtime, network, file system, environment or clock.
+//! 1. Only a [`signature::Deliverable`] or a [`queue::event::StoredEvent`] reaches an upstream. Only
+//!    [`signature`] makes the first, and only [`queue`] makes the second.
+//! 2. The forwarded bytes are the hashed bytes: the verification owns them from their arrival on.
+//! 3. A [`gateway::Gateway`] never changes. A new configuration needs a new gateway: [`runtime::reload`]
+//!    builds it, and [`runtime::control`] applies it.
+//! 4. Pure files know no runtime, network, file system, environment or clock. Their first line says that they
+//!    are pure.
+//! 5. Every wait has a deadline, and every buffer has a bound.
 //! 5. Every wait has a deadline, every buffer a bound.
 
 #![cfg_attr(

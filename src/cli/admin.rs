@@ -1,4 +1,4 @@
-//! Shell. Requests of the commands to the admin listener of a running gateway.
+//! Shell. Requests that commands make to the admin listener of a running gateway.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::config::{Address, Admin, load};
 use crate::upstream::origin::Origin;
 
-/// The address of the admin listener: `named`, or else that of `[admin]` in the configuration, of which nothing else is
-/// read. Secrets, and errors elsewhere in the file, do not matter here.
+/// The address of the admin listener: `named`, or else the address of `[admin]` in the configuration. Nothing
+/// else in the configuration is read, so missing secrets and errors in other tables do not matter.
 ///
 /// # Errors
-/// A [`Failure`] with exit code 78, if the configuration has none.
+/// A [`Failure`] with exit code 78, if the configuration has no admin listener.
 pub(super) fn origin(
     terminal: &mut Terminal,
     file: &Path,
@@ -51,7 +51,7 @@ pub(super) fn of_config(admin: Option<&Admin>) -> Option<Origin> {
     }
 }
 
-/// Asks for a page of the admin listener.
+/// Requests a page of the admin listener.
 ///
 /// # Errors
 /// [`NoAnswer`]
@@ -59,7 +59,7 @@ pub(super) fn page(admin: &Origin, path: &'static str, limit: Duration) -> Resul
     http_exchange::now(Outgoing::get(admin, PathAndQuery::from_static(path), Patience::of(limit)))
 }
 
-/// The reason for a refusal, in the gateway's words, if the answer is one.
+/// The reason for a refusal in the gateway's words. `None` if the answer is not a refusal.
 pub(super) fn refusal(answer: &Answer) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal {

@@ -18,7 +18,7 @@ use crate::upstream::origin::Origin;
 #[derive(Debug, Parser)]
 #[command(name = "hookgate", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 100)]
 pub(super) struct Typed {
-    /// The configuration
+    /// The configuration file
     #[arg(long, short, global = true, value_name = "FILE", default_value = "gateway.toml")]
     pub(super) config: PathBuf,
     #[command(subcommand)]
@@ -30,7 +30,7 @@ pub(super) enum Command {
     /// Serve (the default command)
     #[command(after_help = SIGNALS)]
     Run,
-    /// Read the configuration and print its routes, or every problem it has; or ask a running gateway whether it is ready
+    /// Read the configuration and print its routes, or every problem in it. With --live, ask a running gateway whether it is ready
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Print the signature field(s) that a sender would add to a body
@@ -39,7 +39,7 @@ pub(super) enum Command {
     /// Say whether a body and its signature verify, and if not, why
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(Verify),
-    /// Send a signed event through a running gateway, or a forged one
+    /// Send a signed event, or a forged event, through a running gateway
     #[command(after_help = SEND_EXAMPLES)]
     Send(Send),
     /// Say which secrets a running gateway still needs, and which are safe to remove
@@ -51,10 +51,10 @@ pub(super) enum Command {
         #[command(subcommand)]
         verb: events::Verb,
     },
-    /// Find the problems of a running gateway and its surroundings: configuration, upstreams, secrets, clocks, ways around it
+    /// Find problems of a running gateway: its configuration, upstreams, secrets, clocks, and apps that are reachable without it
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
-    /// Show how it works: a sender, the gateway and an app in one process, with nothing to set up
+    /// Show how hookgate works: a sender, the gateway and an app in one process, with nothing to set up
     Demo(Demo),
     /// List the senders that hookgate knows, and how they sign
     Schemes {
@@ -81,7 +81,7 @@ pub(super) struct Check {
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
-    /// Ask the running gateway's admin listener whether it is ready; of the configuration only `[admin]` is read
+    /// Ask the running gateway's admin listener whether the gateway is ready. Only `[admin]` of the configuration is read
     #[arg(long, conflicts_with = "strict", help_heading = LIVE)]
     pub(super) live: bool,
     /// The admin listener, also as unix:/PATH; default: the first address of `[admin]` in the configuration
@@ -121,13 +121,13 @@ pub(super) struct Sign {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) whose: Whose,
-    /// Sign with the secret of this name, not with the route's first
+    /// Sign with the secret of this name, and not with the route's first secret
     #[arg(long, value_name = "NAME", conflicts_with = "scheme", help_heading = WHOSE)]
     pub(super) secret: Option<String>,
-    /// The sender's private key (PEM, hexadecimal or base64), to sign by a scheme that has the public one as its secret
+    /// The sender's private key (PEM, hexadecimal or base64), for a scheme whose secret is the public key
     #[arg(long, value_name = "FILE", help_heading = WHOSE)]
     pub(super) private_key_file: Option<PathBuf>,
-    /// A field that comes with the body (repeatable): some schemes sign one
+    /// A field that comes with the body (repeatable). Some schemes sign fields
     #[arg(long = "field", value_name = "NAME: VALUE", value_parser = FieldLine::parse, help_heading = BESIDES)]
     pub(super) fields: Vec<FieldLine>,
     #[command(flatten)]
@@ -179,10 +179,10 @@ pub(super) struct Send {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) whose: Whose,
-    /// Sign with the secret of this name, not with the route's first
+    /// Sign with the secret of this name, and not with the route's first secret
     #[arg(long, value_name = "NAME", conflicts_with = "scheme", help_heading = WHOSE)]
     pub(super) secret: Option<String>,
-    /// The sender's private key (PEM, hexadecimal or base64), to sign by a scheme that has the public one as its secret
+    /// The sender's private key (PEM, hexadecimal or base64), for a scheme whose secret is the public key
     #[arg(long, value_name = "FILE", help_heading = WHOSE)]
     pub(super) private_key_file: Option<PathBuf>,
     #[command(flatten)]
@@ -206,7 +206,7 @@ pub(super) struct Demo {
     pub(super) once: bool,
 }
 
-/// Whose signature: scheme and secret.
+/// The options for the signature: its scheme and its secret.
 #[derive(Debug, Args)]
 #[command(next_help_heading = WHOSE)]
 #[group(id = "whose", multiple = true)]
@@ -215,7 +215,7 @@ pub(super) struct Whose {
     /// The scheme and secrets of this route of the configuration
     #[arg(long, value_name = "PATH", conflicts_with = "scheme")]
     pub(super) route: Option<String>,
-    /// This scheme, without a configuration
+    /// This scheme. No configuration is read
     #[arg(long, value_name = "NAME", requires = "text", value_parser = scheme_parser())]
     pub(super) scheme: Option<&'static Scheme>,
     /// The environment variable with the secret
@@ -224,12 +224,12 @@ pub(super) struct Whose {
     /// The file with the secret
     #[arg(long, value_name = "FILE", requires = "scheme")]
     pub(super) secret_file: Option<PathBuf>,
-    /// How the secret's text stands for its bytes [default: as the scheme says]
+    /// How the secret's text encodes its bytes [default: the scheme's encoding]
     #[arg(long, value_name = "ENCODING", requires = "scheme", value_parser = encoding_parser())]
     pub(super) secret_encoding: Option<SecretEncoding>,
 }
 
-/// What some schemes sign besides the body.
+/// The options for the parts that some schemes sign besides the body.
 #[derive(Debug, Args)]
 #[command(next_help_heading = BESIDES)]
 pub(super) struct Besides {
@@ -254,12 +254,12 @@ pub(super) struct Stamp {
     pub(super) id: Option<String>,
 }
 
-/// The origin of scheme and secret.
+/// Where the scheme and the secret come from.
 #[derive(Clone, Debug)]
 pub(super) enum Origins<'a> {
-    /// A route of the configuration, or without a route, its only signature.
+    /// From a route of the configuration. Without a route, from the only signature of the configuration.
     Config { route: Option<&'a str> },
-    /// The command line.
+    /// From the command line.
     Flags { scheme: &'static Scheme, secret: SecretPlace<'a>, encoding: SecretEncoding },
 }
 
@@ -271,7 +271,7 @@ pub(super) enum SecretPlace<'a> {
 }
 
 impl Whose {
-    /// Combines the flags.
+    /// Combines the options.
     pub(super) fn means(&self) -> Origins<'_> {
         let env = self.secret_env.as_deref().map(SecretPlace::Env);
         let place = env.or(self.secret_file.as_ref().map(SecretPlace::File));
@@ -280,13 +280,13 @@ impl Whose {
                 let encoding = self.secret_encoding.unwrap_or(scheme.secret_encoding);
                 Origins::Flags { scheme, secret, encoding }
             }
-            // The parser requires both or neither.
+            // The parser requires both options or neither.
             (Some(_), None) | (None, _) => Origins::Config { route: self.route.as_deref() },
         }
     }
 }
 
-/// A field line as given: `NAME: VALUE`.
+/// A field line as it is given: `NAME: VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FieldLine {
     pub(super) name: http::HeaderName,
@@ -303,7 +303,7 @@ impl FieldLine {
     }
 }
 
-/// Parses a duration as in gateway.toml, more than zero.
+/// Parses a duration as in gateway.toml. It must be longer than zero.
 fn time(text: &str) -> Result<Duration, String> {
     match unit::parse_duration(text) {
         Ok(Duration::ZERO) => Err("the time must be more than zero".to_owned()),

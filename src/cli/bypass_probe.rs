@@ -1,4 +1,4 @@
-//! Pure. A URL at which an app may be reachable around the gateway.
+//! Pure. A URL at which an app may be reachable without the gateway.
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -6,16 +6,16 @@ use http::uri::PathAndQuery;
 use crate::config::redact::url;
 use crate::upstream::origin::Origin;
 
-/// A URL at which attackers may reach the app.
+/// A URL at which an attacker may reach the app.
 #[derive(Clone, Debug)]
 pub(super) struct BypassProbe {
-    /// The URL for display: without possible credentials.
+    /// The URL as it is shown: without possible credentials.
     pub(super) text: String,
-    /// Its origin.
+    /// The origin of the URL.
     pub(super) origin: Origin,
-    /// Its path and query.
+    /// The path and the query of the URL.
     pub(super) target: PathAndQuery,
-    /// Whether it needs TLS, which hookgate does not speak.
+    /// Whether the URL needs TLS, which hookgate does not support.
     pub(super) is_tls: bool,
 }
 
@@ -23,7 +23,7 @@ impl BypassProbe {
     /// Parses a URL.
     ///
     /// # Errors
-    /// What is wrong with the URL.
+    /// The error in the URL, as a text.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no URL: write it as http://HOST:PORT/PATH");
         let uri: Uri = text.parse().map_err(|_why| wrong())?;

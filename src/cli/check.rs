@@ -1,4 +1,4 @@
-//! Shell. `hookgate check`: prints the routes of the configuration, or every problem it has.
+//! Shell. `hookgate check`: prints the routes of the configuration, or every problem in it.
 
 use std::path::Path;
 
@@ -63,7 +63,7 @@ fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
     if ok { Exit::Done } else { Exit::Config }
 }
 
-/// The most memory that the gateway can use, for operators who limit the process.
+/// The most memory that the gateway can use. Operators need it to limit the process.
 fn memory(footprint: &Footprint) -> String {
     let queue = match footprint.queue {
         0 => String::new(),

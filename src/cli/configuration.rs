@@ -10,7 +10,7 @@ use crate::config::problem::Report;
 use crate::config::{Config, Loaded, Route};
 use crate::routing::router::Router;
 
-/// Loads gateway.toml, and prints every error. Warnings are left to the caller.
+/// Loads gateway.toml. Prints every error, but no warning: the caller prints warnings.
 ///
 /// # Errors
 /// A [`Failure`] with exit code 78.
@@ -18,7 +18,7 @@ pub(super) fn load(terminal: &mut Terminal, path: &Path) -> Result<Loaded, Failu
     load::load(path).map_err(|error| failure(terminal, path, &error))
 }
 
-/// Prints every problem of a configuration that could not be loaded, and returns the failure.
+/// Prints every problem of a configuration that could not be loaded. Returns the failure.
 pub(super) fn failure(terminal: &mut Terminal, path: &Path, error: &LoadError) -> Failure {
     match error {
         LoadError::Wrong(report) => {
@@ -29,7 +29,7 @@ pub(super) fn failure(terminal: &mut Terminal, path: &Path, error: &LoadError) -
     }
 }
 
-/// Prints every problem, with an empty line after them.
+/// Prints every problem, and an empty line after them.
 pub(super) fn render(terminal: &mut Terminal, report: &Report) {
     let text = report.render(terminal.err.style());
     if !text.is_empty() {
@@ -37,12 +37,12 @@ pub(super) fn render(terminal: &mut Terminal, report: &Report) {
     }
 }
 
-/// The failure for a configuration that cannot be read. The error has its cause and what to do.
+/// The failure for a configuration that cannot be read. The error contains the cause and the advice.
 pub(super) fn unreadable(error: &LoadError) -> Failure {
     Failure::config(error.to_string())
 }
 
-/// The number of errors and warnings.
+/// The number of errors and warnings, as a text.
 pub(super) fn summary(path: &Path, report: &Report) -> String {
     let (errors, warnings) = (report.errors().count(), report.warnings().count());
     let errors = (errors > 0).then(|| counted(errors, "error"));
@@ -55,7 +55,7 @@ pub(super) fn summary(path: &Path, report: &Report) -> String {
     )
 }
 
-/// `1 route`, `2 routes`.
+/// A number with its noun: `1 route`, `2 routes`.
 pub(super) fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
@@ -63,16 +63,16 @@ pub(super) fn counted(number: usize, noun: &str) -> String {
 /// The router of the configuration's routes.
 ///
 /// # Errors
-/// None in practice: a [`Config`] has no conflicting routes.
+/// Never fails in practice, because a [`Config`] has no conflicting routes.
 pub(super) fn router(config: &Config) -> Result<Router, Failure> {
     let routes = config.routes.iter().map(|route| (&route.path, &route.model));
     Router::build(routes).map_err(|conflicts| Failure::config(format!("the routes conflict: {conflicts:?}")))
 }
 
-/// The route for `path`: a path as in the configuration, or one that a sender would use.
+/// The route for `path`. The path is written as in the configuration, or as a sender uses it.
 ///
 /// # Errors
-/// Wrong usage, with the paths of all routes.
+/// Wrong usage. The message has the paths of all routes.
 pub(super) fn route<'c>(config: &'c Config, path: &str) -> Result<&'c Route, Failure> {
     let literally = config.routes.iter().find(|route| route.path.as_str() == path);
     let route = match literally {
@@ -86,14 +86,14 @@ pub(super) fn route<'c>(config: &'c Config, path: &str) -> Result<&'c Route, Fai
     })
 }
 
-/// The paths of all routes, each once.
+/// The paths of all routes. Each path occurs once.
 pub(super) fn paths(config: &Config) -> String {
     let mut paths: Vec<_> = config.routes.iter().map(|route| route.path.as_str()).collect();
     paths.dedup();
     paths.join(", ")
 }
 
-/// The address for a client on this machine: an unspecified address is replaced by loopback.
+/// The address that a client on this machine connects to. A loopback address replaces an unspecified address.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,5 @@
-//! Shell. The scheme and secret with which a command signs or verifies, from a route or from the command line.
+//! Shell. The scheme and the secret with which a command signs or verifies. They come from a route or from
+//! the command line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,13 +18,13 @@ use crate::signature::secret::Secret;
 use crate::signature::sign::{CannotSign, Signature};
 use crate::signature::{Verifier, sign};
 
-/// A verifier and its origin.
+/// A verifier, and where it comes from.
 pub(super) struct Identity {
     /// Makes and verifies signatures.
     pub(super) verifier: Arc<Verifier>,
-    /// The configuration, if it came from one.
+    /// The configuration, if the verifier comes from one.
     pub(super) config: Option<Config>,
-    /// The public origin and the path of the route that was named.
+    /// The public origin and the path of the route, if a route was named.
     pub(super) place: Option<(Option<String>, String)>,
 }
 
@@ -58,10 +59,11 @@ pub(super) fn resolve(terminal: &mut Terminal, file: &Path, whose: &Whose) -> Re
     }
 }
 
-/// The verifier that signs: with the private key of this file, or without a file, with the secret that verifies.
+/// The verifier that makes signatures. It uses the private key in `file`. Without a file, it uses the secret
+/// that also verifies.
 ///
 /// # Errors
-/// Wrong usage if the scheme has no private keys, or the file is not one.
+/// Wrong usage if the scheme has no private keys, or if the file has no such key.
 pub(super) fn signer(verifier: &Arc<Verifier>, file: Option<&Path>) -> Result<Arc<Verifier>, Failure> {
     let Some(file) = file else { return Ok(Arc::clone(verifier)) };
     let (scheme, shown) = (verifier.scheme(), file.display().to_string());
@@ -82,8 +84,8 @@ pub(super) fn signer(verifier: &Arc<Verifier>, file: Option<&Path>) -> Result<Ar
     Ok(Arc::new(signer.map_err(|error| unusable().because(error))?))
 }
 
-/// Signs content with the secret of this name, or with the first. An identifier is generated if the scheme signs one and
-/// none is given.
+/// Signs content with the secret of this name, or else with the first secret. If the scheme signs an
+/// identifier and none is given, generates one.
 ///
 /// # Errors
 /// Wrong usage if the secret does not exist, or the scheme cannot sign the content.
@@ -138,7 +140,7 @@ fn event_id() -> Result<String, Failure> {
     Ok(format!("msg_{}", random.get(..24).unwrap_or_default()))
 }
 
-/// Notes the flags without effect: those that the scheme does not sign.
+/// Prints a note about options without effect: the scheme does not sign their values.
 pub(super) fn note_unsigned(
     terminal: &mut Terminal,
     verifier: &Verifier,
@@ -168,7 +170,7 @@ fn the_only_one(config: &Config) -> Result<Arc<Verifier>, Failure> {
         .hint(format!("say --route PATH, one of {}", configuration::paths(config))))
 }
 
-/// A name for the secret that is safe to print.
+/// A name for the secret. It may be printed.
 fn place_name(place: SecretPlace<'_>) -> String {
     match place {
         SecretPlace::Env(name) => name.to_owned(),

@@ -1,4 +1,4 @@
-//! Pure. How a command ends: exit codes, and failures as printed for a person.
+//! Pure. How a command ends: its exit code, and the text of a failure.
 
 use std::error::Error;
 use std::fmt;
@@ -53,28 +53,28 @@ impl Failure {
         Self { exit: Exit::Config, ..Self::failed(what) }
     }
 
-    /// Adds the error that caused it.
+    /// Adds the error that caused the failure.
     pub(super) fn because(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// Adds what to do about it.
+    /// Adds advice.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The exit of the command.
+    /// How the command ends after this failure.
     pub(super) fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// What to do about it, if known.
+    /// The advice, if there is any.
     pub(super) fn to_do(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 }
 
-/// Prints the whole chain of causes: this is where errors become text.
+/// Prints the whole chain of causes. Errors become text only here.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;

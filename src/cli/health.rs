@@ -1,7 +1,9 @@
-//! Shell. `hookgate check --live`: whether a running gateway is ready, for health checks of containers.
+//! Shell. `hookgate check --live`: says whether a running gateway is ready. Used for the health checks of
+//! containers.
 //!
-//! It must not report a healthy gateway as unhealthy, so it reads only the admin listener's address from the configuration.
-//! An error in the file after the start is reported elsewhere, and does not affect the configuration in force.
+//! The check must not report a working gateway as broken. So it reads only the admin listener's address from
+//! the configuration. An error that is made in the file after the start does not affect the running
+//! configuration, and is reported elsewhere.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use crate::cli::http_exchange::{Answer, NoAnswer};
 use crate::cli::terminal::{Terminal, printable};
 use crate::upstream::origin::Origin;
 
-/// Asks `/readyz`.
+/// Requests `/readyz`.
 ///
 /// # Errors
 /// A [`Failure`] if the configuration has no admin listener, or the gateway is not ready.
@@ -40,12 +42,12 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
 /// Whether the gateway with this admin listener is ready, as a sentence.
 ///
 /// # Errors
-/// A sentence that says why it is not ready.
+/// A sentence that says why the gateway is not ready.
 pub(super) fn readiness(admin: &Origin, limit: Duration) -> Result<String, String> {
     standing(admin, admin::page(admin, "/readyz", limit))
 }
 
-/// A sentence for an answer: `Ok` for a gateway that is ready, `Err` for one that is not.
+/// The result as a sentence: `Ok` if the gateway is ready, and `Err` if it is not.
 fn standing(admin: &Origin, answer: Result<Answer, NoAnswer>) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Readiness {

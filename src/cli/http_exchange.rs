@@ -20,43 +20,43 @@ use crate::config::unit::write_duration;
 use crate::upstream::dial::dial;
 use crate::upstream::origin::Origin;
 
-/// A request to be sent.
+/// A request that is to be sent.
 pub(super) struct Outgoing<'a> {
     pub(super) gateway: &'a Origin,
     pub(super) method: Method,
     pub(super) target: PathAndQuery,
-    /// Its field lines. Those that every request has are added unless they are among these.
+    /// The request's own field lines. Default fields are added if they are not among these.
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) content: Vec<u8>,
     pub(super) patience: Patience,
-    /// Bytes to send before the request: a proxy's announcement, where the listener expects one.
+    /// Bytes that are sent before the request: a PROXY protocol header, if the listener expects one.
     pub(super) preface: &'static [u8],
 }
 
 impl<'a> Outgoing<'a> {
-    /// A GET without fields and content of its own.
+    /// A GET without own fields and without content.
     pub(super) fn get(gateway: &'a Origin, target: PathAndQuery, patience: Patience) -> Self {
         let (fields, content) = (Vec::new(), Vec::new());
         Self { gateway, method: Method::GET, target, fields, content, patience, preface: &[] }
     }
 }
 
-/// The time-outs of an exchange.
+/// The time limits of an exchange.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// For establishing a connection.
+    /// The time for establishing a connection.
     pub(super) connect: Duration,
-    /// For the whole answer.
+    /// The time for the whole answer.
     pub(super) answer: Duration,
 }
 
 impl Patience {
-    /// For a request that may wait for an app. A gateway is near; and its 504, which by default comes earlier, should be
-    /// seen.
+    /// The limits for a request that may wait for an app. The gateway is near, so connecting is fast. The
+    /// gateway's 504 should arrive before the limit; by default it does.
     pub(super) const WITH_AN_APP: Self =
         Self { connect: Duration::from_secs(5), answer: Duration::from_secs(60) };
 
-    /// The same limit for both.
+    /// Limits that are equal for the connection and for the answer.
     pub(super) fn of(limit: Duration) -> Self {
         Self { connect: limit, answer: limit }
     }
@@ -67,7 +67,7 @@ pub(super) struct Answer {
     pub(super) version: Version,
     pub(super) status: StatusCode,
     pub(super) fields: HeaderMap,
-    /// The content; only the first [`MAX_ANSWER`] bytes are kept.
+    /// The content. Only the first [`MAX_ANSWER`] bytes are kept.
     pub(super) content: Vec<u8>,
     pub(super) cut: bool,
 }
@@ -77,9 +77,9 @@ pub(super) struct Answer {
 pub(super) enum NoAnswer {
     /// No connection could be established.
     Unreachable(io::Error),
-    /// The time is over.
+    /// The time limit has passed.
     TimedOut(Duration),
-    /// The exchange was cut off.
+    /// The exchange broke off.
     Broken(hyper::Error),
 }
 
@@ -103,7 +103,7 @@ impl std::error::Error for NoAnswer {
     }
 }
 
-/// The fields of a request: its own, and the default ones that it does not have.
+/// The fields of a request: its own fields, and the default fields that it lacks.
 fn fields(gateway: &Origin, own: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for (name, value) in own {
@@ -119,7 +119,7 @@ fn fields(gateway: &Origin, own: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
     fields
 }
 
-/// As [`exchange`], on this thread.
+/// Makes the exchange as [`exchange`] does, but blocks this thread.
 ///
 /// # Errors
 /// [`NoAnswer`]
@@ -127,7 +127,7 @@ pub(super) fn now(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer> {
     signals::runtime().map_err(NoAnswer::Unreachable)?.block_on(exchange(outgoing))
 }
 
-/// Sends a request on its own connection, and reads the whole answer.
+/// Sends a request on a connection of its own, and reads the whole answer.
 ///
 /// # Errors
 /// [`NoAnswer`]
@@ -141,7 +141,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
         Err(_elapsed) => return Err(NoAnswer::Unreachable(io::ErrorKind::TimedOut.into())),
     };
-    // The announcement fits into the send buffer, whose minimum is larger.
+    // The PROXY protocol header is shorter than any send buffer, so this write does not wait.
     stream.write_all(outgoing.preface).await.map_err(NoAnswer::Unreachable)?;
     let both = async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -150,7 +150,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
             let (content, cut) = read_bounded(body, MAX_ANSWER).await?;
             Ok(Answer { version: head.version, status: head.status, fields: head.headers, content, cut })
         };
-        // The connection future does the I/O. Its errors are those of the answer.
+        // The future of the connection does the I/O. Its errors also appear in the answer.
         let (answer, _connection) = tokio::join!(answer, connection);
         answer
     };
@@ -160,7 +160,7 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
     }
 }
 
-/// The most bytes kept of an answer. Guards the terminal against an endless one.
+/// The most bytes of an answer that are kept. Guards the terminal against an answer without an end.
 const MAX_ANSWER: usize = 1 << 20;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Shell. Reads the inputs of the commands: bodies and secrets, from files, standard input and the environment.
+//! Shell. Reads the inputs of the commands: bodies and secrets. They come from files, standard input and the
+//! environment.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
@@ -11,10 +12,10 @@ use super::exit::Failure;
 use super::terminal::Terminal;
 use crate::config::bounded_read;
 
-/// Reads a body: from a file, or from standard input for `-` and without a file.
+/// Reads a body from a file. If the file is `-` or missing, reads it from standard input.
 ///
 /// # Errors
-/// A [`Failure`] if it cannot be read, or is longer than [`MAX_BODY`].
+/// A [`Failure`] if the body cannot be read, or is longer than [`MAX_BODY`].
 pub(super) fn body(terminal: &mut Terminal, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let named = file.filter(|file| *file != Path::new("-"));
     let mut content = Vec::new();
@@ -36,11 +37,11 @@ pub(super) fn body(terminal: &mut Terminal, file: Option<&Path>) -> Result<Vec<u
     }
 }
 
-/// Reads a secret's text that the command line refers to. One newline at the end of a file is dropped, as for a secret of
-/// the configuration, with a note.
+/// Reads the text of a secret that the command line names. Removes one newline at the end of a file and
+/// prints a note, as for a secret of the configuration.
 ///
 /// # Errors
-/// Wrong usage if it is unset, unreadable or empty.
+/// Wrong usage if the secret is not set, not readable, or empty.
 pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let (name, text) = match place {
         SecretPlace::Env(name) => {
@@ -70,7 +71,7 @@ pub(super) fn secret(terminal: &mut Terminal, place: SecretPlace<'_>) -> Result<
 /// Reads the text of a private key.
 ///
 /// # Errors
-/// Wrong usage if it is unreadable.
+/// Wrong usage if the file is not readable.
 pub(super) fn private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     small_file(path, "the private key")
 }
@@ -91,7 +92,7 @@ pub(super) fn random<const N: usize>() -> io::Result<Zeroizing<[u8; N]>> {
     Ok(bytes)
 }
 
-/// A secret for this run only, as text: 48 hexadecimal digits.
+/// A secret that is used only in this run: a text of 48 hexadecimal digits.
 ///
 /// # Errors
 /// The system has no random numbers.
@@ -108,10 +109,10 @@ fn bounded(from: impl Read, limit: usize, into: &mut Vec<u8>) -> io::Result<()> 
     Ok(())
 }
 
-/// The most bytes of a body. Guards this machine's memory against a device or an endless pipe.
+/// The most bytes of a body. Guards the memory of this machine against a device or a pipe without an end.
 const MAX_BODY: usize = 1 << 30;
 
-/// The most bytes of a secret's file. A larger one was named by mistake.
+/// The most bytes of a secret's file. A larger file was named by mistake.
 const MAX_SECRET: usize = 64 << 10;
 
 #[cfg(test)]

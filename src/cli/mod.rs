@@ -1,7 +1,7 @@
 //! Shell. The command line: parses the arguments, runs a command, and returns its exit code.
 //!
-//! Each command has its own file and returns an exit code or a failure. All output goes through `terminal`, so a closed
-//! reader causes no panic, and only terminals get colours.
+//! Each command has its own file. It returns an exit code or a failure. All output goes through `terminal`.
+//! So a closed reader causes no panic, and only terminals get colours.
 
 mod admin;
 mod args;
@@ -45,7 +45,7 @@ use crate::config::problem::Style;
 use crate::config::redact::url;
 use crate::telemetry;
 
-/// Runs the command of these arguments, the first of which is the program's name.
+/// Runs the command that the arguments name. The first argument is the program's name.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut terminal = Terminal::of_process();
     let argv: Vec<OsString> = argv.into_iter().collect();
@@ -66,13 +66,13 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// The definition of the command line, for writing a manual page.
+/// The definition of the command line. The manual page is made from it.
 #[must_use]
 pub fn definition() -> clap::Command {
     Typed::command()
 }
 
-/// The parts of the arguments that a message may repeat: each argument, and the value of `--option=value`.
+/// The parts of the arguments that a message may repeat: each argument, and the value in `--option=value`.
 fn repeated(argv: &[OsString]) -> Vec<String> {
     let texts = argv.iter().map(|argument| argument.to_string_lossy().into_owned());
     texts
@@ -113,7 +113,7 @@ fn run_command(terminal: &mut Terminal, typed: &Typed, repeated: &[String]) -> E
     result.unwrap_or_else(|failure| complain(terminal, &failure, repeated))
 }
 
-/// Prints a failure, without possible credentials in URLs of the arguments.
+/// Prints a failure. Possible credentials in URLs of the arguments are left out.
 fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> Exit {
     let label = terminal.err.paint(Paint::Bad, "error");
     let message = url::redacted_in(&failure.to_string(), repeated);
@@ -126,7 +126,7 @@ fn complain(terminal: &mut Terminal, failure: &Failure, repeated: &[String]) -> 
     failure.exit()
 }
 
-/// Prints the parser's own output: help and version on standard output, wrong usage on standard error.
+/// Prints the parser's own output: help and version to standard output, wrong usage to standard error.
 fn answered(terminal: &mut Terminal, answer: &clap::Error, repeated: &[String]) -> Exit {
     let (stream, exit) = match answer.use_stderr() {
         true => (&mut terminal.err, Exit::Usage),
@@ -150,7 +150,8 @@ fn known_schemes(terminal: &mut Terminal, json: bool) {
     terminal.out.table(&schemes::missing());
 }
 
-/// Prints a completion script. It is written to memory first: the generator panics if a write fails.
+/// Prints a completion script. The script is first written to memory, because the generator panics if a write
+/// fails.
 fn completions(terminal: &mut Terminal, shell: Shell) {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Typed::command(), "hookgate", &mut script);

@@ -1,4 +1,5 @@
-//! Pure. The signed parts of a request besides the content, from the flags and the route: method, target, origin, fields.
+//! Pure. The signed parts of a request besides the content: method, target, origin, fields. They come from
+//! the options and the route.
 
 use std::time::SystemTime;
 
@@ -11,7 +12,7 @@ use crate::signature::template::Part;
 use crate::signature::window::Place;
 use crate::signature::{Context, Fields};
 
-/// A request to sign or to verify, without its content.
+/// A request that is to be signed or verified, without its content.
 #[derive(Debug)]
 pub(super) struct RequestArgs {
     pub(super) method: String,
@@ -21,10 +22,10 @@ pub(super) struct RequestArgs {
 }
 
 impl RequestArgs {
-    /// Takes the flags, and for missing ones the route's public origin and path.
+    /// Takes the options. If options are missing, takes the route's public origin and path.
     ///
     /// # Errors
-    /// Wrong usage if `--url` is not a URL, or the scheme signs a URL and none is known.
+    /// Wrong usage if `--url` is not a URL, or if the scheme signs a URL and none is known.
     pub(super) fn new(
         besides: &Besides,
         scheme: &Scheme,
@@ -66,7 +67,7 @@ fn signs_target(scheme: &Scheme) -> bool {
     scheme.content.parts().any(of_target)
 }
 
-/// The given flags that the scheme does not use.
+/// The given options that the scheme does not use.
 pub(super) fn unsigned(scheme: &Scheme, stamp: &Stamp, url: bool, method: bool) -> Vec<&'static str> {
     [
         ("--timestamp", stamp.timestamp.is_some() && scheme.timestamp.is_none()),
@@ -95,7 +96,7 @@ impl Lines {
         self.0.push((name.to_owned(), value.trim_matches([' ', '\t']).as_bytes().to_vec()));
     }
 
-    /// Adds the lines of `--timestamp` and `--id` in this scheme.
+    /// Adds the lines of `--timestamp` and `--id` in the form of this scheme.
     pub(super) fn push_stamp(&mut self, scheme: &Scheme, stamp: &Stamp) {
         if let (Some(timestamp), Some(text)) = (&scheme.timestamp, &stamp.timestamp)
             && let Place::Field(name) = &timestamp.place

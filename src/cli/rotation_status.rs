@@ -1,43 +1,45 @@
-//! Pure. Whether a secret is still needed, as far as one gateway can tell.
+//! Pure. Decides whether a secret is still needed, by the counts of one gateway.
 
 use crate::admin::{SecretReport, SecretsReport};
 
-/// How long a secret must have verified nothing before it counts as unused. A sender that delivers once a day has delivered
-/// by then, and one that retries a refused event (Propify: for 2.5 hours) has given up.
+/// How long a secret must have verified no event before it counts as unused. In this time, a sender that
+/// delivers once a day has delivered. A sender that retries a refused event has given up (Propify after 2.5
+/// hours).
 pub(super) const QUIET: u64 = 24 * 3600;
 
 /// The status of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RotationStatus {
-    /// It has expired and verifies nothing.
+    /// The secret has expired and verifies nothing.
     Ended,
-    /// Events need it, and it expires in this many seconds.
+    /// Events need the secret, and it expires in this many seconds.
     Ending(u64),
-    /// Events need it.
+    /// Events need the secret.
     InUse,
-    /// Its signature has no other secret, or no other that does not expire.
+    /// The signature has no other secret, or no other secret that does not expire.
     TheOnlyOne,
-    /// It was in use, and for long enough only others have verified events.
+    /// The secret was in use. For long enough, only other secrets have verified events.
     Replaced,
-    /// It has never been in use; another is.
+    /// The secret has never been in use, but another secret is.
     Unused,
-    /// No other secret has verified an event since it did.
+    /// The secret was in use, and no other secret has verified an event since then.
     NotReplaced,
-    /// It has never been in use, and neither has another.
+    /// The secret has never been in use, and no other secret has either.
     NothingCame,
-    /// It may be unused, but the gateway has not run long enough. This many seconds are missing.
+    /// The secret may be unused, but the gateway has not run long enough to say so. This many seconds are
+    /// missing.
     TooEarly(u64),
 }
 
 impl RotationStatus {
-    /// The status of one secret of the report.
+    /// The status of a secret in the report.
     pub(super) fn of(secret: &SecretReport, report: &SecretsReport) -> Self {
         let idle = |since: u64| report.now.saturating_sub(since);
         let left = secret.not_after.map(|end| end.saturating_sub(report.now));
         if left == Some(0) {
             return Self::Ended;
         }
-        // A secret that has expired, or will expire, replaces none.
+        // A secret that has expired or will expire cannot replace another one.
         let mut others = report.secrets.iter().filter(|other| {
             other.routes == secret.routes && other.name != secret.name && other.not_after.is_none()
         });
@@ -66,7 +68,7 @@ impl RotationStatus {
         }
     }
 
-    /// Whether it can be removed without a rejection of an event.
+    /// Whether the secret can be removed and no event is refused because of that.
     pub(super) fn is_safe_to_remove(self) -> bool {
         match self {
             Self::Ended | Self::Replaced | Self::Unused => true,
@@ -99,7 +101,7 @@ impl RotationStatus {
     }
 }
 
-/// When a secret last verified an event, in words.
+/// When a secret last verified an event, as a text.
 pub(super) fn seen(secret: &SecretReport, report: &SecretsReport) -> String {
     let ago = |moment: u64| span(report.now.saturating_sub(moment));
     match secret.last_seen {
@@ -160,7 +162,7 @@ mod tests {
         assert_eq!(pair(30 * DAY, None, None), [NothingCame, NothingCame]);
     }
 
-    /// Removing the only secret that does not expire would leave a signature that verifies nothing.
+    /// If the only secret without an expiry were removed, the signature would at some time verify nothing.
     #[test]
     fn a_secret_is_not_replaced_by_one_that_expires() {
         use RotationStatus::*;

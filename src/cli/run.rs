@@ -1,4 +1,4 @@
-//! Shell. `hookgate run`: serves and reloads until a signal, then drains.
+//! Shell. `hookgate run`: serves and reloads until a signal arrives, and then drains.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::{self, Ended, StartError};
 use crate::telemetry;
 
-/// Serves. Returns after a signal, when the drain is over.
+/// Serves. Returns when the drain after a signal has ended.
 ///
 /// # Errors
 /// A [`Failure`] if the configuration has errors or an address cannot be bound.
@@ -51,7 +51,8 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
         let hint = start_hint(&error, &loaded.config);
         Failure::failed("cannot start").because(error).hint(hint)
     })?;
-    // The server has its keys now, and drops them when a reload removes them. A copy here would stay until the end.
+    // The server has its own copy of the keys, and drops a key when a reload removes it. This copy would stay
+    // until the end.
     drop(loaded);
     let log = PartGuard::over(ServerPart::Log, handle.control());
     telemetry::at_end(move || drop(log));
@@ -72,7 +73,7 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
         loop {
             tokio::select! {
                 stop = signals.stop() => break Some(stop),
-                // Without a signal, only a failure of the server begins this drain.
+                // If no signal has arrived, a failure of the server has begun this drain.
                 () = handle.control().ending() => break None,
                 _ = hangup.recv() => reloader.reload(),
             }
@@ -94,11 +95,11 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     ended(handle.wait())
 }
 
-/// Converts the end of the server to the end of the command.
+/// Converts how the server ended into how the command ends.
 fn ended(how: Ended) -> Result<Exit, Failure> {
     match how {
         Ended::Drained => info!("drained"),
-        // A request that was cut off got no answer, so its sender retries. The shutdown itself succeeded.
+        // A request that was cut off got no answer, so its sender repeats it. The shutdown itself succeeded.
         Ended::CutOff(connections) => {
             warn!(connections, "cut off what was still under way after shutdown_grace");
         }
@@ -108,8 +109,8 @@ fn ended(how: Ended) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Makes the next signal end the process at once. The thread is never joined: usually no second signal arrives, and the
-/// thread ends with the process.
+/// Makes the next signal end the process at once. The thread is never joined. Usually no second signal
+/// arrives, and the thread ends with the process.
 fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
     let wait = move || {
         let second: Stop = runtime.block_on(signals.stop());
@@ -122,7 +123,7 @@ fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
     }
 }
 
-/// Reports warnings about the configuration: rendered for a person, an event each for a log.
+/// Reports warnings about the configuration. A person gets them rendered. A log gets one line for each.
 fn tell(terminal: &mut Terminal, report: &Report) {
     if terminal.err.is_terminal() {
         configuration::render(terminal, report);

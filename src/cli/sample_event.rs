@@ -1,4 +1,4 @@
-//! Pure. The events of `send` and `demo`: a sample, its signed form, and the ways to forge it.
+//! Pure. The events of `send` and `demo`: a sample, its signed form, and the ways of forging it.
 
 use clap::ValueEnum;
 
@@ -23,7 +23,7 @@ pub(super) enum Forgery {
 }
 
 impl Forgery {
-    /// The reason for which it must be refused.
+    /// The reason with which the gateway must refuse the event.
     pub(super) fn expected_reason(self) -> &'static str {
         match self {
             Self::Missing => "signature_missing",
@@ -34,7 +34,7 @@ impl Forgery {
         }
     }
 
-    /// What was done to the event.
+    /// A text that says how the event was forged.
     pub(super) fn describe(self) -> &'static str {
         match self {
             Self::Missing => "without a signature",
@@ -47,16 +47,17 @@ impl Forgery {
     }
 }
 
-/// An event to send: the values of the signature field, one for each line, and the content.
+/// An event that is to be sent: the values of the signature field, one for each field line, and the content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) signatures: Vec<String>,
     pub(super) content: Vec<u8>,
 }
 
-/// Prepares an event: `content` with the `signature` made over it, forged in the requested way.
+/// Prepares an event with `content` and the `signature` over it. Forges the event in the requested way.
 ///
-/// The caller uses a wrong secret or an old time; here the signature is like any other.
+/// A wrong secret and an old time are the caller's work. For this function, such a signature is like any
+/// other.
 pub(super) fn prepare(content: Vec<u8>, mut signature: String, forgery: Option<Forgery>) -> Event {
     match forgery {
         None | Some(Forgery::WrongSecret | Forgery::Expired) => {
@@ -64,7 +65,7 @@ pub(super) fn prepare(content: Vec<u8>, mut signature: String, forgery: Option<F
         }
         Some(Forgery::Missing) => Event { signatures: Vec::new(), content },
         Some(Forgery::Malformed) => {
-            // Padding does not count, so more than the padding has to be removed.
+            // Base64 is valid without its padding, so more than the padding must be removed.
             signature.truncate(signature.trim_end_matches('=').len());
             signature.pop();
             Event { signatures: vec![signature], content }
@@ -74,7 +75,7 @@ pub(super) fn prepare(content: Vec<u8>, mut signature: String, forgery: Option<F
     }
 }
 
-/// Replaces the last letter or digit: the length stays, and usually the form.
+/// Replaces the last letter or digit. The length stays the same, and usually the form too.
 fn tampered(mut content: Vec<u8>) -> Vec<u8> {
     match content.iter_mut().rev().find(|byte| byte.is_ascii_alphanumeric()) {
         Some(byte) => *byte = if *byte == b'0' { b'1' } else { b'0' },
@@ -83,14 +84,14 @@ fn tampered(mut content: Vec<u8>) -> Vec<u8> {
     content
 }
 
-/// A sample event of this scheme for this model.
+/// A sample event in this scheme, for this model.
 pub(super) fn sample(scheme: &Scheme, model: &str) -> Vec<u8> {
     if *scheme.content.content() == Body::Form {
         return b"MessageSid=SM00000000000000000000000000000001&From=%2B15005550006&To=%2B15005550010&Body=Hello+there"
             .to_vec();
     }
     if scheme.model_pointers.is_empty() {
-        // The event that GitHub sends first to a new webhook.
+        // The first event that GitHub sends to a new webhook.
         return br#"{"zen":"Keep it logically awesome.","hook_id":1}"#.to_vec();
     }
     let model = serde_json::Value::from(model);
@@ -100,7 +101,7 @@ pub(super) fn sample(scheme: &Scheme, model: &str) -> Vec<u8> {
     event.into_bytes()
 }
 
-/// The media type that senders of this scheme use: a form, or JSON.
+/// The media type that senders with this scheme use: a form, or JSON.
 pub(super) fn media_type(scheme: &Scheme) -> &'static str {
     match scheme.content.content() {
         Body::Form => "application/x-www-form-urlencoded",

@@ -9,7 +9,7 @@ use crate::signature::field::Format;
 use crate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};
 use crate::signature::window::{Place, Timestamp};
 
-/// The table: a heading, then a line for each sender.
+/// The lines of the table: a heading, and a line for each sender.
 pub(super) fn lines() -> Vec<String> {
     let headings =
         ["SCHEME", "FIELD", "ALGORITHM", "SIGNED", "TOLERANCE", "CHALLENGE", "CONFIRMED", "DOCUMENTATION"];
@@ -18,7 +18,7 @@ pub(super) fn lines() -> Vec<String> {
     aligned(&rows)
 }
 
-/// The unsupported senders, with reasons: a heading, then a line for each.
+/// The senders that are not supported, with the reasons: a heading, and a line for each.
 pub(super) fn missing() -> Vec<String> {
     let row = |sender: &Inexpressible| [sender.sender.to_owned(), sender.reason.to_owned()];
     let headings = ["NO SCHEME CAN EXPRESS", "WHY"].map(str::to_owned);
@@ -26,7 +26,7 @@ pub(super) fn missing() -> Vec<String> {
     aligned(&rows)
 }
 
-/// The senders, one document for each.
+/// The supported senders, with a document for each.
 pub(super) fn documents() -> Vec<Value> {
     PRESETS.iter().filter_map(document).collect()
 }
@@ -80,7 +80,7 @@ fn document(scheme: &Scheme) -> Option<Value> {
     }))
 }
 
-/// A shared token signs nothing.
+/// The signed text. `None` for a shared token, which signs nothing.
 fn signed(scheme: &Scheme) -> Option<&str> {
     (scheme.algorithm != Algorithm::Token).then_some(scheme.content.as_str())
 }

@@ -1,4 +1,4 @@
-//! Shell. `hookgate secrets`: which secrets a running gateway still needs.
+//! Shell. `hookgate secrets`: prints which secrets a running gateway still needs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::admin::SecretsReport;
 use crate::cli::rotation_status::{self, RotationStatus};
 use crate::upstream::origin::Origin;
 
-/// Asks the gateway's admin listener, and prints the status of each secret.
+/// Requests the secrets from the gateway's admin listener, and prints the status of each.
 ///
 /// # Errors
 /// A [`Failure`] if there is no answer.
@@ -45,7 +45,7 @@ fn fetch(admin: &Origin) -> Result<SecretsReport, Failure> {
     serde_json::from_slice(&answer.content).map_err(|error| other_server().because(error))
 }
 
-/// The time-outs of the admin listener itself are no longer.
+/// The time limit for the answer. The admin listener's own limits are not longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn print(terminal: &mut Terminal, report: &SecretsReport) {

@@ -83,12 +83,12 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
     Ok(if verdict.as_it_should { Exit::Done } else { Exit::Failed })
 }
 
-/// The destination, the verifier and the model of an event.
+/// Where an event is sent, and the verifier and the model with which it is made.
 struct Plan {
     gateway: Origin,
     verifier: Arc<Verifier>,
     model: String,
-    /// The gateway's URL for the sender.
+    /// The gateway's URL as the sender knows it.
     public_url: String,
 }
 
@@ -98,7 +98,7 @@ fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuer
         Origins::Config { .. } => None,
     };
     if let (Some(verifier), Some(gateway)) = (&named, &asked.url) {
-        // The arguments suffice, so the configuration is not read.
+        // The arguments are sufficient, so the configuration is not read.
         let (verifier, public_url) = (Arc::clone(verifier), gateway.to_string());
         return Ok(Plan { gateway: gateway.clone(), verifier, model: SAMPLE_MODEL.to_owned(), public_url });
     }
@@ -111,7 +111,7 @@ fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuer
     Ok(Plan { gateway, verifier, model, public_url })
 }
 
-/// Makes and signs an event, and forges it in the requested way.
+/// Makes and signs an event. Forges it in the requested way.
 ///
 /// # Errors
 /// A [`Failure`] if the secret does not exist, or the scheme does not support the forgery.
@@ -135,7 +135,7 @@ pub(super) fn make(
         Some(Forgery::Expired) => stamp.timestamp = Some(stale(scheme)?),
         None | Some(_) => {}
     }
-    // A forgery that is refused before its content is verified may be signed with any key.
+    // A forged event may be refused before its content is verified. Then any key may sign it.
     let any_key = match forgery {
         Some(Forgery::WrongSecret) => true,
         Some(Forgery::Missing | Forgery::Malformed | Forgery::Duplicate | Forgery::Expired) => {
@@ -150,7 +150,7 @@ pub(super) fn make(
     Ok((sample_event::prepare(content, signature.field.1.clone(), forgery), signature))
 }
 
-/// A time of signing that is too old.
+/// The text of a signing time that is too old.
 fn stale(scheme: &Scheme) -> Result<String, Failure> {
     let written = scheme.timestamp.as_ref().and_then(|timestamp| {
         let moment = SystemTime::now().checked_sub(timestamp.past)?.checked_sub(STALE)?;
@@ -160,10 +160,10 @@ fn stale(scheme: &Scheme) -> Result<String, Failure> {
         .ok_or_else(|| Failure::usage(format!("the scheme {} signs no time that could expire", scheme.name)))
 }
 
-/// How much older than allowed a stale event is: clocks do not differ by as much unnoticed.
+/// How much older than allowed a stale event is. Clocks that differ by so much would be noticed.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// The lines of the other signed fields and of the signature.
+/// The lines of the other signed fields, and the line of the signature.
 pub(super) fn signature_lines<'e>(
     signature: &'e Signature,
     event: &'e Event,
@@ -173,7 +173,7 @@ pub(super) fn signature_lines<'e>(
     lines.filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?)))
 }
 
-/// The failure for a gateway that does not answer.
+/// The failure if the gateway does not answer.
 pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
     let address = match gateway {
         Origin::Tcp(_) => gateway.authority(),
@@ -212,7 +212,7 @@ fn gateway(config: &Config) -> Result<Origin, Failure> {
     })
 }
 
-/// The model that the path's route requires.
+/// The model that the route of the path requires.
 fn model(config: &Config, path: &str) -> Result<String, Failure> {
     let router = configuration::router(config)?;
     let matched = router.find(path).and_then(|matched| config.routes.get(matched.candidates().first().0));

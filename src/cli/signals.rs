@@ -14,7 +14,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// SIGTERM and SIGINT. None is lost once this exists.
+/// SIGTERM and SIGINT. From the creation of this value on, no signal is lost.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -23,7 +23,7 @@ pub(super) struct Signals {
 /// A signal that ends the server.
 pub(super) struct Stop {
     name: &'static str,
-    /// The exit code of a process ended by such a signal: 128 plus the signal's number.
+    /// The exit code of a process that such a signal ends: 128 plus the signal's number.
     pub(super) code: i32,
 }
 
@@ -36,7 +36,8 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next signal. Deliberately without a deadline: a server's main thread waits for this alone.
+    /// Waits for the next signal. There is no deadline on purpose: the main thread of a server waits only for
+    /// this.
     pub(super) async fn stop(&mut self) -> Stop {
         tokio::select! {
             _ = self.terminate.recv() => Stop { name: "SIGTERM", code: 143 },

@@ -6,14 +6,14 @@ use crate::config::unit::write_size;
 use crate::config::{DeliveryMode, Mode, Route};
 use crate::routing::router::ModelRule;
 
-/// The table: a heading, then a line for each route.
+/// The lines of the table: a heading, and a line for each route.
 pub(super) fn lines(routes: &[Route]) -> Vec<String> {
     let headings = ["PATH", "MODEL", "SCHEME", "SECRETS", "METHODS", "MAX BODY", "UPSTREAM", "MODE"];
     let rows: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(routes.iter().map(row)).collect();
     aligned(&rows)
 }
 
-/// The routes, one document for each.
+/// The routes, with a document for each.
 pub(super) fn documents(routes: &[Route]) -> Vec<Value> {
     routes.iter().map(document).collect()
 }

@@ -1,7 +1,7 @@
 //! Shell. Standard output and standard error of the commands.
 //!
-//! A closed reader (`hookgate check | head -1`) is not a failure: the rest of the output is dropped, and the exit code
-//! still says how the command ended. Any other error is kept, and reported once at the end.
+//! A closed reader is not a failure, as in `hookgate check | head -1`. The rest of the output is dropped, and
+//! the exit code still says how the command ended. Any other error is kept, and is reported once at the end.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
@@ -10,9 +10,9 @@ use crate::config::problem::Style;
 
 /// The two streams.
 pub(super) struct Terminal {
-    /// Standard output: the result.
+    /// Standard output. It gets the result.
     pub(super) out: Stream,
-    /// Standard error: remarks on it.
+    /// Standard error. It gets remarks about the result.
     pub(super) err: Stream,
 }
 
@@ -30,7 +30,7 @@ enum State {
     Failed(io::Error),
 }
 
-/// The meaning of a text, which decides its colour.
+/// The meaning of a text. It decides the colour.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Paint {
     /// Success.
@@ -44,7 +44,7 @@ pub(super) enum Paint {
 }
 
 impl Terminal {
-    /// The streams of this process. Colours are for terminals, unless `NO_COLOR` is set (<https://no-color.org>).
+    /// The streams of this process. Terminals get colours, unless `NO_COLOR` is set (<https://no-color.org>).
     pub(super) fn of_process() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
@@ -62,7 +62,7 @@ impl Terminal {
         self.err.line(format_args!("{label}: {text}"));
     }
 
-    /// Writes what is still buffered.
+    /// Writes the buffered text.
     ///
     /// # Errors
     /// The first error of standard output. Errors of standard error cannot be reported.
@@ -90,7 +90,7 @@ impl Stream {
         }
     }
 
-    /// Writes the lines of a table, the first of which is its heading.
+    /// Writes the lines of a table. The first line is the heading.
     pub(super) fn table(&mut self, lines: &[String]) {
         if let Some((heading, lines)) = lines.split_first() {
             self.line(self.paint(Paint::Faint, heading));
@@ -111,7 +111,7 @@ impl Stream {
         self.line(format_args!("{document:#}"));
     }
 
-    /// The text with the colours of this stream.
+    /// The text in the colour of its meaning, if this stream has colours.
     pub(super) fn paint(&self, paint: Paint, text: impl Display) -> String {
         let code = match (self.style, paint) {
             (Style::Plain, _) => return text.to_string(),
@@ -147,8 +147,8 @@ impl Stream {
     }
 }
 
-/// Text from the network, made safe for a terminal: invalid UTF-8, and control characters but newline and tab, are escaped,
-/// so that no answer can move the cursor or colour later text.
+/// Text from the network in a form that is safe for a terminal. Invalid UTF-8 and control characters except
+/// newline and tab are escaped. So no answer can move the cursor or colour later text.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -1,4 +1,5 @@
-//! Pure. Judges the answer to an event: delivered or refused, and whether that is expected.
+//! Pure. Judges the answer to an event: whether the event was delivered or refused, and whether that is
+//! expected.
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -8,9 +9,9 @@ use crate::cli::sample_event::Forgery;
 /// The result of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// Whether it is the expected one.
+    /// Whether the result is the expected result.
     pub(super) as_it_should: bool,
-    /// The gateway's reason, if it refused.
+    /// The gateway's reason, if the gateway refused the event.
     pub(super) reason: Option<String>,
     /// The result as a sentence.
     pub(super) words: String,
@@ -53,7 +54,7 @@ pub(super) fn judge(
     Verdict { as_it_should, reason, words }
 }
 
-/// The `reason` of the gateway's problem details (RFC 9457).
+/// The `reason` in the gateway's problem details (RFC 9457).
 pub(super) fn reason(media_type: Option<&[u8]>, content: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {
@@ -61,11 +62,11 @@ pub(super) fn reason(media_type: Option<&[u8]>, content: &[u8]) -> Option<String
     }
     let is_problem = media_type.is_some_and(|media_type| media_type.starts_with(b"application/problem+json"));
     let problem: Problem = serde_json::from_slice(content).ok().filter(|_| is_problem)?;
-    // The reason is printed within our own text, so its characters are checked.
+    // The reason is printed within the command's own text, so its characters are checked.
     problem.reason.filter(|reason| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
 }
 
-/// The likely cause for which a good event was refused.
+/// The likely cause if an authentic event was refused.
 fn explain(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "no_route" => "it has no route for this path; does it run with this configuration?",

@@ -1,4 +1,4 @@
-//! Shell. `hookgate verify`: whether a body and its signature verify, and if not, why.
+//! Shell. `hookgate verify`: says whether a body and its signature verify, and if not, why.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,10 +45,10 @@ pub(super) fn verify(terminal: &mut Terminal, file: &Path, asked: &Verify) -> Re
 }
 
 enum Verdict {
-    /// It verifies with the secret of this name.
+    /// The body verifies with the secret of this name.
     Verified(Arc<str>),
     Refused {
-        /// The reason, as in the gateway's rejection.
+        /// The reason in the gateway's rejection.
         reason: &'static str,
         why: String,
         cause: Option<Cause>,
@@ -72,7 +72,7 @@ fn judge<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
         Err(ClaimError::Expired) => ("timestamp_expired", expired(verifier, context, content)),
         Err(ClaimError::Malformed) => {
             let value = context.fields.values(&scheme.field).next().unwrap_or_default();
-            // If the notation of the field is valid, the signed content differs.
+            // If the field has the right notation, the signed content differs.
             let named = scheme.notation.read(scheme.algorithm, value, None).is_ok();
             let why = match named {
                 true => format!(
@@ -100,7 +100,8 @@ fn not_signed_with(verifier: &Verifier) -> String {
     format!("{what} not signed with the secret {names}")
 }
 
-/// Explains a signed time outside its window, and says whether the signature is valid otherwise.
+/// Explains why a signed time is outside its window. Also says whether the signature is valid apart from
+/// that.
 fn expired<F: Fields>(verifier: &Verifier, context: &Context<'_, F>, content: &[u8]) -> String {
     let Some(moment) = verifier.moment(context.fields) else { return ClaimError::Expired.to_string() };
     let (off, side) = match context.now.duration_since(moment) {
@@ -122,7 +123,7 @@ fn cause<F: Fields>(identity: &Identity, context: &Context<'_, F>, content: &[u8
     let others = routes
         .filter(|route| !Arc::ptr_eq(&route.verifier, verifier))
         .map(|route| (route.path.as_str(), &*route.verifier));
-    // A diagnosis here has no time limit: the user waits for it.
+    // This diagnosis has no time limit, because the user waits for it.
     let mut goes_on = || true;
     let mut work = Work::new(usize::MAX, &mut goes_on);
     causes::likely_cause(verifier, context, Some(content), others, &mut work).ok().flatten()

@@ -73,8 +73,8 @@ fn constant_text(payload: &dyn Any) -> Option<&'static str> {
 }
 
 /// Turns off core dumps. The limit turns off dumps to a file. A program that collects dumps ignores the limit
-/// (core(5)), so the dumpable flag is cleared too. Without this flag, no other process of the same user can
-/// read the memory.
+/// (core(5)), so the dumpable flag is cleared too. Then no other process of the same user can read the memory
+/// either.
 fn forbid_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, NO_DUMPS)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;

@@ -32,7 +32,7 @@ use crate::telemetry;
 use crate::upstream::origin::Origin;
 use upstream::{Received, Upstream};
 
-/// Shows a good event and a forged one, then serves until a signal.
+/// Shows an authentic event and a forged event. Then serves until a signal arrives.
 ///
 /// # Errors
 /// A [`Failure`] if a part does not start, or an event does not end as expected.
@@ -50,14 +50,14 @@ pub(super) fn demo(terminal: &mut Terminal, asked: &Demo) -> Result<Exit, Failur
         invite(out, &gateway, &secret);
         runtime.block_on(serve(out, &mut signals, &mut upstream));
     }
-    // A stopped app cannot delay the gateway's drain.
+    // The app is stopped at the same time, so it cannot delay the gateway's drain.
     gateway.handle.drain();
     drop(runtime);
     let _nothing_of_value = gateway.handle.wait();
     Ok(if shown? { Exit::Done } else { Exit::Failed })
 }
 
-/// The gateway, and the data that its sender has.
+/// The gateway, and the data that the sender has.
 struct Gateway {
     handle: Handle,
     origin: Origin,
@@ -65,7 +65,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// Listens on the usual port, or if it is taken, on a free one.
+    /// Listens on the usual port. If that port is taken, listens on a free port.
     fn start(upstream: SocketAddr, secret: &str) -> Result<Self, Failure> {
         let config = configuration(USUAL, upstream, secret)?;
         telemetry::init(&config.log);
@@ -79,12 +79,12 @@ impl Gateway {
         let address = handle.addresses().first().map(|address| format!("http://{address}"));
         let origin = address.and_then(|address| Origin::parse(&address).ok());
         let origin = origin.ok_or_else(|| Failure::failed("the gateway does not listen"))?;
-        // This verifier has the same secret as the first configuration's.
+        // This verifier has the same secret as the verifier of the first configuration.
         Ok(Self { handle, origin, verifier })
     }
 }
 
-/// A configuration as a user would write it, with its secret in the environment.
+/// The configuration that a user would write. The secret is in the environment.
 fn configuration(listen: &str, upstream: SocketAddr, secret: &str) -> Result<Config, Failure> {
     let text = format!(
         r#"
@@ -112,7 +112,8 @@ fn configuration(listen: &str, upstream: SocketAddr, secret: &str) -> Result<Con
     loaded.map(|loaded| loaded.config).map_err(wrong)
 }
 
-/// Sends a good event and a forged one, and shows the results. Returns whether both ended as expected.
+/// Sends an authentic event and a forged event, and shows the results. Returns whether both results are as
+/// expected.
 fn show(
     out: &mut Stream,
     runtime: &Runtime,
@@ -217,8 +218,8 @@ fn detail(out: &mut Stream, label: &str, text: &str) {
     out.line(format_args!("    {label}{text}"));
 }
 
-/// Prints commands to paste. They need only the secret of this process. They have no comments, which an interactive zsh
-/// would run as commands.
+/// Prints commands that the user can paste. The commands need only the secret of this process. They have no
+/// comments, because an interactive zsh would run comments as commands.
 fn invite(out: &mut Stream, gateway: &Gateway, secret: &str) {
     let (origin, field) = (&gateway.origin, &gateway.verifier.scheme().field);
     let this = std::env::current_exe().ok().map(|path| quoted(&path.display().to_string()));
@@ -256,7 +257,7 @@ fn quoted(word: &str) -> String {
 /// The gateway's usual address.
 const USUAL: &str = "127.0.0.1:8080";
 
-/// The address if the usual one is taken.
+/// The address that is used if the usual address is taken.
 const FREE: &str = "127.0.0.1:0";
 
 /// The name of the secret's environment variable.

@@ -1,4 +1,4 @@
-//! Shell. The demo's app: answers every event with 200 and reports it.
+//! Shell. The app in the demo: it answers every event with 200, and reports the event.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +23,7 @@ use crate::admin::body::read_bounded;
 /// The app. It ends with its runtime.
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
-    /// The received events. If they are not read, the newest are dropped.
+    /// The received events. If no task reads them, the newest are dropped.
     pub(super) events: mpsc::Receiver<Received>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Received {
 }
 
 impl Upstream {
-    /// Starts the app on a free port of loopback. It serves while the runtime is waited for.
+    /// Starts the app on a free loopback port. The app serves while a thread waits for the runtime.
     ///
     /// # Errors
     /// The system's error.
@@ -54,7 +54,7 @@ async fn serve(listener: TcpListener, events: mpsc::Sender<Received>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(connection(stream, events.clone()))),
-            // The process may have no free descriptor: the app waits for one instead of ending.
+            // The process may have no free descriptor. The app then waits, and does not end.
             Err(_) => drop(timeout(PAUSE, std::future::pending::<()>()).await),
         }
     }
@@ -63,7 +63,7 @@ async fn serve(listener: TcpListener, events: mpsc::Sender<Received>) {
 async fn connection(stream: TcpStream, events: mpsc::Sender<Received>) {
     let service = service_fn(|request| take(request, &events));
     let mut server = http1::Builder::new();
-    // The gateway has seen any error here, and reports it.
+    // The gateway sees every error of this connection, and reports it.
     drop(server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await);
 }
 
@@ -82,7 +82,7 @@ async fn take(
         digest: hex::encode(Sha256::digest(&content)),
     };
     let text = format!("{{\"received\":{}}}\n", received.bytes);
-    // When the channel is full, the terminal has more lines than anyone can read.
+    // If the channel is full, the terminal has more lines than a person can read.
     drop(events.try_send(received));
     Ok(answer(StatusCode::OK, text.into()))
 }
@@ -95,10 +95,10 @@ fn answer(status: StatusCode, content: Bytes) -> Response<Full<Bytes>> {
     response
 }
 
-/// Events that may wait to be printed.
+/// How many events may wait to be printed.
 const EVENTS: usize = 1024;
 
-/// The most bytes of one event: more than the gateway lets through.
+/// The most bytes of one event. The gateway's limit is lower.
 const MAX_CONTENT: usize = 16 << 20;
 
 /// The pause after a failed accept.

@@ -1,4 +1,4 @@
-//! Pure. Judges the answer at a URL at which an app may be reachable around the gateway.
+//! Pure. Judges the answer at a URL at which an app may be reachable without the gateway.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -20,16 +20,16 @@ pub(super) fn is_loopback(origin: &Origin) -> bool {
     }
 }
 
-/// The answer at the URL.
+/// The result of a request to the URL.
 #[derive(Debug)]
 pub(super) enum Behind {
-    /// No connection.
+    /// No connection could be established.
     NoConnection(io::Error),
-    /// Connections are accepted, but no request was sent, or the answer is not HTTP.
+    /// The server accepts connections, but no request could be sent, or the answer is not HTTP.
     Silent,
-    /// A hookgate refuses, for this reason.
+    /// A hookgate refuses the request, for this reason.
     Hookgate(String),
-    /// Another server answers, with this status.
+    /// Another server answers, with this status code.
     Other(StatusCode),
 }
 
@@ -86,7 +86,7 @@ pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Find
 
 const BYPASS: &str = "bypass";
 
-/// What to do about a way around the gateway.
+/// The advice if an app is reachable without the gateway.
 const CLOSE_IT: &str = "bind the app to 127.0.0.1 or to a unix socket, or let a firewall keep others than the \
                                    gateway from its port; then point senders at the gateway alone";
 

@@ -1,4 +1,4 @@
-//! Pure. Judges the observations of `hookgate doctor`: a finding for each.
+//! Pure. Judges the observations of `hookgate doctor`. Each observation gives a finding.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &io::Result<()
     finding.of(origin.to_string())
 }
 
-/// Whether the gateway runs with the configuration of the file.
+/// Whether the gateway runs with the configuration in the file.
 pub(super) fn configuration(state: &State, version: &str, file: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let generation = state.generation;
@@ -82,7 +82,7 @@ fn names(differences: &[Difference]) -> String {
     differences.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether the limit on descriptors suffices for the configuration.
+/// Whether the limit on descriptors is high enough for the configuration.
 pub(super) fn descriptors(state: &State) -> Finding {
     let needed = state.descriptors_needed;
     match state.descriptors_allowed {
@@ -98,8 +98,8 @@ pub(super) fn descriptors(state: &State) -> Finding {
     }
 }
 
-/// Whether the clocks agree. `ahead` is the gateway's time minus ours, in seconds, and `windows` are the routes that depend on
-/// it, with their tolerances.
+/// Whether the clocks agree. `ahead` is the gateway's time minus this machine's time, in seconds. `windows`
+/// are the routes whose schemes sign the time, with their tolerances.
 pub(super) fn clock(ahead: i64, windows: &[String]) -> Finding {
     let off = ahead.unsigned_abs();
     let direction = if ahead < 0 { "behind" } else { "ahead of" };
@@ -132,20 +132,20 @@ pub(super) fn clock(ahead: i64, windows: &[String]) -> Finding {
 /// The most seconds by which two clocks may differ when they are read one after the other.
 const CLOCKS_AGREE: u64 = 2;
 
-/// The result for an event signed with one of a route's secrets.
+/// The result of examining an event that was signed with one of a route's secrets.
 #[derive(Debug)]
 pub(super) enum Probed {
-    /// The gateway has examined it.
+    /// The gateway has examined the event.
     Examined(Examination),
-    /// It could not be signed: only the sender has the private key.
+    /// The event could not be signed, because only the sender has the private key.
     OnlySenderSigns,
-    /// It is a token, and the connection to the gateway leaves this machine.
+    /// The secret is a token. It is not sent, because the connection to the gateway leaves this machine.
     TokenStaysHere,
-    /// The gateway's admin listener did not answer, or not as expected.
+    /// The gateway's admin listener did not answer, or its answer was not as expected.
     NoAnswer(String),
 }
 
-/// Whether the gateway verifies with the file's secret of this name.
+/// Whether the gateway has the secret that the file has under this name.
 pub(super) fn secret(path: &str, name: &str, probed: &Probed) -> Finding {
     let finding = match probed {
         Probed::Examined(examination) => examined(name, examination),
@@ -197,16 +197,16 @@ fn examined(name: &str, examination: &Examination) -> Finding {
     }
 }
 
-/// A listener's answer to a request that no route takes.
+/// The answer of a listener to a request that no route accepts.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// The expected refusal: the route is there.
+    /// The listener refuses the request as expected, so it has the route.
     Refused,
-    /// A hookgate refuses for another reason.
+    /// A hookgate refuses the request for another reason.
     RefusedAs(String),
-    /// Another server answers, with this status.
+    /// Another server answers, with this status code.
     OtherServer(u16),
-    /// No answer.
+    /// The listener does not answer.
     NoAnswer(String),
 }
 
@@ -233,7 +233,7 @@ pub(super) fn route(path: &str, listener: &str, heard: &Heard) -> Finding {
     finding.of(path)
 }
 
-/// The finding for an admin listener at an address that is not loopback.
+/// The finding for an admin listener whose address is not a loopback address.
 pub(super) fn admin_is_open(address: &str) -> Finding {
     Finding::warning(
         "admin",
@@ -243,7 +243,7 @@ pub(super) fn admin_is_open(address: &str) -> Finding {
     .of(address)
 }
 
-/// What to do about an upstream that cannot be reached.
+/// The advice for an upstream that cannot be reached.
 const START_IT: &str = "start the app, or correct `upstream`; until then a direct event is answered with 502, and only some \
                         senders send it again (GitHub never does)";
 

@@ -1,4 +1,4 @@
-//! Pure. The findings of `hookgate doctor`, as lines and as JSON.
+//! Pure. The findings of `hookgate doctor`, written as lines and as JSON.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
-    /// As it should be.
+    /// The checked part is as it should be.
     Ok,
-    /// An operator should look at it.
+    /// An operator should look at the finding.
     Warning,
     /// Events are lost, or unverified requests get through.
     Problem,
 }
 
 impl Level {
-    /// Its name.
+    /// The name of the severity.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -30,13 +30,13 @@ impl Level {
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) level: Level,
-    /// The kind of check: `upstream`, `route`.
+    /// The kind of check, such as `upstream` or `route`.
     pub(super) check: &'static str,
-    /// The subject of the check, where there are several.
+    /// The subject of the check, if there are several subjects.
     pub(super) subject: Option<String>,
     /// The result.
     pub(super) what: String,
-    /// What to do about it.
+    /// What the operator should do.
     pub(super) to_do: Option<String>,
 }
 
@@ -46,12 +46,12 @@ impl Finding {
         Self { level: Level::Ok, check, subject: None, what: what.into(), to_do: None }
     }
 
-    /// A warning, with what to do.
+    /// A warning, with advice.
     pub(super) fn warning(check: &'static str, what: impl Into<String>, to_do: impl Into<String>) -> Self {
         Self { level: Level::Warning, to_do: Some(to_do.into()), ..Self::ok(check, what) }
     }
 
-    /// A problem, with what to do.
+    /// A problem, with advice.
     pub(super) fn problem(check: &'static str, what: impl Into<String>, to_do: impl Into<String>) -> Self {
         Self { level: Level::Problem, to_do: Some(to_do.into()), ..Self::ok(check, what) }
     }
@@ -61,7 +61,7 @@ impl Finding {
         Self { subject: Some(subject.into()), ..self }
     }
 
-    /// The subject and the result.
+    /// The subject and the result, as a text.
     pub(super) fn text(&self) -> String {
         match &self.subject {
             Some(subject) => format!("{} {subject}: {}", self.check, self.what),
@@ -70,12 +70,12 @@ impl Finding {
     }
 }
 
-/// The number of findings of a level.
+/// The number of findings with a severity.
 pub(super) fn count(findings: &[Finding], level: Level) -> usize {
     findings.iter().filter(|finding| finding.level == level).count()
 }
 
-/// Whether there is no problem, and if `strict`, no warning.
+/// Whether there are no problems. If `strict`, also whether there are no warnings.
 pub(super) fn is_good(findings: &[Finding], strict: bool) -> bool {
     let bad = if strict { Level::Warning } else { Level::Problem };
     findings.iter().all(|finding| finding.level < bad)

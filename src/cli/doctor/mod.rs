@@ -1,8 +1,9 @@
 //! Shell. `hookgate doctor`: checks a running gateway and its surroundings.
 //!
-//! No request reaches an app, except those of `--bypass`. Whether the gateway has the secrets of the file is shown by
-//! signing an event with each, which the admin listener examines: no secret leaves this process, and nothing derived from
-//! one but a signature over meaningless content.
+//! No request reaches an app, except the requests of `--bypass`. To find out whether the gateway has the
+//! secrets of the file, this command signs an event with each secret, and the admin listener examines the
+//! event. No secret leaves this process. The only text derived from a secret is a signature over meaningless
+//! content.
 
 mod bypass;
 mod checks;
@@ -57,7 +58,7 @@ pub(super) fn doctor(terminal: &mut Terminal, file: &Path, asked: &Doctor) -> Re
     Ok(if finding::is_good(&findings, asked.strict) { Exit::Done } else { Exit::Failed })
 }
 
-/// The findings of `check` for the file.
+/// The findings that `check` has for the file.
 fn of_report(file: &Path, report: &Report) -> Vec<Finding> {
     let of = |problem: &Problem| {
         let to_do = problem.help.clone().unwrap_or_else(|| "`hookgate check` shows the place".to_owned());
@@ -78,7 +79,7 @@ fn of_report(file: &Path, report: &Report) -> Vec<Finding> {
     findings
 }
 
-/// The inputs of all checks.
+/// The inputs that all checks share.
 struct Round<'r> {
     file: &'r Path,
     config: &'r Config,
@@ -100,7 +101,7 @@ impl Round<'_> {
         findings
     }
 
-    /// The admin listener, if it answers, and the state of the gateway.
+    /// The admin listener and the state of the gateway, if the listener answers.
     fn admin(&self, findings: &mut Vec<Finding>) -> Option<(Origin, State)> {
         let configured = self.config.admin.as_ref();
         for address in configured.iter().flat_map(|admin| &admin.listen).filter_map(Address::tcp) {
@@ -149,7 +150,7 @@ impl Round<'_> {
         findings.push(checks::clock(ahead, &windows));
     }
 
-    /// One route for each path: routes with the same path agree on all that is checked here.
+    /// One route for each path. Routes with the same path agree in everything that is checked here.
     fn paths(&self) -> impl Iterator<Item = &Route> {
         let routes = &self.config.routes;
         let is_first = |(index, route): &(usize, &Route)| {
@@ -158,15 +159,15 @@ impl Round<'_> {
         routes.iter().enumerate().filter(is_first).map(|(_, route)| route)
     }
 
-    /// The addresses that the gateway listens on: as it reports them, because it may have inherited its sockets; otherwise
-    /// as in the file.
+    /// The addresses on which the gateway listens. The gateway reports them, because it may have inherited
+    /// its sockets. If it does not report them, the addresses in the file.
     fn listening(&self, state: Option<&State>) -> Vec<Address> {
         let reported: Vec<_> =
             state.iter().flat_map(|state| &state.listening).filter_map(|text| probe::address(text)).collect();
         if reported.is_empty() { self.config.server.listen.clone() } else { reported }
     }
 
-    /// Probes every path at the first listener, and one path at each other listener.
+    /// Probes every path at the first listener, and one path at every other listener.
     fn routes(&self, listening: &[Address], findings: &mut Vec<Finding>) {
         for (index, listen) in listening.iter().enumerate() {
             if listen.tcp().is_some_and(|address| address.port() == 0) {
@@ -178,7 +179,7 @@ impl Round<'_> {
                 let heard = probe::listener(self.config, listen, &target(route), self.asked.timeout);
                 findings.push(checks::route(route.path.as_str(), &listen.to_string(), &heard));
                 if matches!(heard, Heard::NoAnswer(_) | Heard::OtherServer(_)) {
-                    // The listener is wrong: all paths would give the same finding.
+                    // The listener is wrong, so every path would give the same finding.
                     break;
                 }
             }
@@ -187,7 +188,7 @@ impl Round<'_> {
 
     fn secrets(&self, admin: &Origin, findings: &mut Vec<Finding>) {
         for route in self.paths() {
-            // An expired secret verifies nothing, as it should: `check` warns about it.
+            // An expired secret verifies nothing, and `check` warns about it.
             let counts = |end: Option<SystemTime>| end.is_none_or(|end| SystemTime::now() < end);
             for (name, _) in route.verifier.secrets().filter(|(_, not_after)| counts(*not_after)) {
                 let probed = self.probe(admin, route, name);
@@ -196,13 +197,13 @@ impl Round<'_> {
         }
     }
 
-    /// Signs an event with a secret of the file, and asks the gateway to examine it.
+    /// Signs an event with a secret of the file. Asks the gateway to examine the event.
     fn probe(&self, admin: &Origin, route: &Route, secret: &str) -> Probed {
         if route.verifier.scheme().algorithm == Algorithm::Token && !bypass::is_loopback(admin) {
             return Probed::TokenStaysHere;
         }
         let scheme = route.verifier.scheme();
-        // The content has the type that the scheme signs: a form, for a scheme of forms.
+        // A scheme that signs forms gets a form as content.
         let content = if *scheme.content.content() == Body::Form { FORM } else { CONTENT };
         let target = target(route);
         let target = route.verifier.target(&target, content);
@@ -243,7 +244,7 @@ impl Round<'_> {
     }
 }
 
-/// A path that the route takes.
+/// A path that the route accepts.
 fn target(route: &Route) -> String {
     let filled = |segment: &str| match segment.starts_with('{') {
         true => "hookgate-doctor".to_owned(),
@@ -282,7 +283,7 @@ fn print(terminal: &mut Terminal, findings: &[Finding]) {
     out.line(format_args!("{problems}, {warnings}, of {} things looked at", findings.len()));
 }
 
-/// The signed content: no sender would send it, and no app could mistake it for an event.
+/// The signed content. No sender would send it, and no app could take it for an event.
 const FORM: &[u8] = b"hookgate=doctor";
 const CONTENT: &[u8] = br#"{"hookgate":"doctor"}"#;
 

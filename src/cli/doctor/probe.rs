@@ -1,5 +1,5 @@
-//! Shell. The probes of `hookgate doctor`: connections, requests and their answers. `checks` and `bypass` judge the
-//! results.
+//! Shell. The probes of `hookgate doctor`: they connect, send requests and read answers. `checks` and
+//! `bypass` judge the results.
 
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::signature::sign::Signature;
 use crate::upstream::dial::dial;
 use crate::upstream::origin::Origin;
 
-/// Connects to an origin and closes the connection without sending a byte.
+/// Connects to an origin, and closes the connection without sending a byte.
 pub(super) fn reach(origin: &Origin, limit: Duration) -> io::Result<()> {
     signals::runtime().and_then(|runtime| {
         runtime.block_on(async {
@@ -35,10 +35,10 @@ pub(super) fn reach(origin: &Origin, limit: Duration) -> io::Result<()> {
     })
 }
 
-/// The state of the gateway, compared with this configuration.
+/// The state of the gateway, and how its configuration differs from this one.
 ///
 /// # Errors
-/// What answers instead, or why there is no answer.
+/// The text says which server answers instead, or why there is no answer.
 pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<State, String> {
     let asked = Compared { version: env!("CARGO_PKG_VERSION").to_owned(), parts: digest::parts(config) };
     let content = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
@@ -58,7 +58,7 @@ pub(super) fn state(admin: &Origin, config: &Config, limit: Duration) -> Result<
 /// The gateway's examination of an event.
 ///
 /// # Errors
-/// What answers instead, or why there is no answer.
+/// The text says which server answers instead, or why there is no answer.
 pub(super) fn examination(
     admin: &Origin,
     method: &Method,
@@ -79,8 +79,8 @@ pub(super) fn examination(
     serde_json::from_slice(&answer.content).map_err(|_other| format!("it answers {}", answer.status.as_u16()))
 }
 
-/// A method that no route takes: the request is refused once its route is found, whatever else the route's settings are,
-/// and so reaches no app.
+/// A method that no route accepts. The request is refused as soon as its route is found. So it reaches no
+/// app, whatever the route's settings are.
 const METHOD: &[u8] = b"HOOKGATE-DOCTOR";
 
 /// Probes a listener of the gateway.
@@ -107,7 +107,7 @@ pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: D
     }
 }
 
-/// Parses an address as the gateway writes it.
+/// Parses an address in the gateway's notation.
 pub(super) fn address(text: &str) -> Option<Address> {
     match text.strip_prefix("unix:") {
         Some(path) => Some(Address::Unix(path.into())),
@@ -115,7 +115,7 @@ pub(super) fn address(text: &str) -> Option<Address> {
     }
 }
 
-/// The origin of a listener from this machine, and the client address that a connection then has.
+/// The origin of a listener, seen from this machine. Also the client address of a connection to it.
 fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
     match listen {
         Address::Unix(path) => Some((Origin::Unix(path.clone()), ClientAddress::Unix)),
@@ -128,7 +128,7 @@ fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
     }
 }
 
-/// Sends an unsigned event to a URL, to find out what answers there.
+/// Sends an unsigned event to a URL, to find out which server answers.
 pub(super) fn behind(url: &BypassProbe, limit: Duration) -> Behind {
     if let Err(error) = reach(&url.origin, limit) {
         return Behind::NoConnection(error);
@@ -155,7 +155,7 @@ fn ask(
     http_exchange::now(Outgoing { method, preface, ..Outgoing::get(gateway, target, Patience::of(limit)) })
 }
 
-/// The reason for a refusal, if a hookgate answered.
+/// The reason for a refusal, if the server is a hookgate.
 fn reason(answer: &Answer) -> Option<String> {
     let media_type = answer.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     verdict::reason(media_type, &answer.content)

@@ -10,14 +10,14 @@ use crate::queue::id::EventId;
 use crate::queue::time::Time;
 use crate::upstream::origin::Origin;
 
-/// What to do with stored events.
+/// The actions on stored events.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// List events, the latest first
     List(List),
-    /// Show events: their fields, every attempt that is kept, and their content
+    /// Show events: their fields, their content, and every attempt that is kept
     Show(Show),
-    /// Send events again, as new deliveries with a fresh retry budget; Ctrl-C stops waiting, not the replay
+    /// Send events again, with a new budget of retries. Ctrl-C ends the waiting, but not the replay
     Replay(Replay),
     /// List the replays of the gateway, or cancel one
     Replays(Replays),
@@ -38,7 +38,7 @@ pub(crate) struct List {
     /// The most events to list
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) limit: u16,
-    /// List only events before this one: the next page
+    /// List only events before the event with this id: the next page
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(super) before: Option<String>,
     /// Print one JSON document
@@ -50,13 +50,13 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The events
+    /// The ids of the events
     #[arg(value_name = "ID", value_parser = id)]
     pub(super) positional: Vec<String>,
-    /// The same (repeatable)
+    /// The id of an event (repeatable)
     #[arg(long = "id", value_name = "ID", value_parser = id, required_unless_present = "positional")]
     pub(super) ids: Vec<String>,
-    /// Write the content of the one event, byte for byte, and nothing else
+    /// Write only the content of a single event, byte for byte
     #[arg(long, conflicts_with = "json")]
     pub(super) content: bool,
     /// Print one JSON document for each event
@@ -70,16 +70,16 @@ pub(crate) struct Show {
 pub(crate) struct Replay {
     #[command(flatten)]
     pub(super) which: Which,
-    /// Events a second
+    /// The rate, in events a second
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) rate: u16,
-    /// Only say how many events there are
+    /// Only print how many events there are
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub(super) yes: bool,
-    /// Do not wait for the end
+    /// Do not wait for the end of the replay
     #[arg(long)]
     pub(super) detach: bool,
     /// Print one JSON document
@@ -91,7 +91,7 @@ pub(crate) struct Replay {
 
 #[derive(Debug, Args)]
 pub(crate) struct Replays {
-    /// End this replay; what it has sent again stays so
+    /// Cancel this replay. Events that it has sent again stay so
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(super) cancel: Option<String>,
     /// Print one JSON document
@@ -105,10 +105,10 @@ pub(crate) struct Replays {
 pub(crate) struct Discard {
     #[command(flatten)]
     pub(super) which: Which,
-    /// Only say how many events there are
+    /// Only print how many events there are
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub(super) yes: bool,
     /// Print one JSON document
@@ -122,7 +122,7 @@ pub(crate) struct Discard {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(super) which: Which,
-    /// Print only events after this one: the rest of an export that broke off
+    /// Print only events after the event with this id: the rest of an export that broke off
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(super) after: Option<String>,
     #[command(flatten)]
@@ -134,10 +134,10 @@ pub(crate) struct Route {
     /// The path of the route, as configured
     #[arg(value_name = "ROUTE")]
     pub(super) positional: Option<String>,
-    /// The same
+    /// The path of the route, as configured
     #[arg(long, value_name = "ROUTE", required_unless_present = "positional", conflicts_with = "positional")]
     pub(super) route: Option<String>,
-    /// Only the route of the path with this `model`
+    /// Only the route with this path and this `model`
     #[arg(long)]
     pub(super) model: Option<String>,
     /// Print one JSON document
@@ -147,41 +147,41 @@ pub(crate) struct Route {
     pub(super) gateway: Gateway,
 }
 
-/// Which events.
+/// The options that select events.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which events")]
 pub(crate) struct Which {
-    /// These events
+    /// The events with these ids
     #[arg(value_name = "ID", value_parser = id)]
     positional: Vec<String>,
-    /// The same (repeatable)
+    /// The id of an event (repeatable)
     #[arg(long = "id", value_name = "ID", value_parser = id)]
     ids: Vec<String>,
-    /// Those in this state
+    /// The events in this state
     #[arg(long, value_parser = PossibleValuesParser::new(STATES))]
     state: Option<String>,
-    /// Those of this route: its path, as configured
+    /// The events of the route with this path, as configured
     #[arg(long, value_name = "PATH")]
     route: Option<String>,
-    /// Those received at this time or later: 2026-11-30T12:00:00Z, or 2h (ago)
+    /// The events received at this time or later: 2026-11-30T12:00:00Z, or 2h (ago)
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<String>,
-    /// Those received before this time
+    /// The events received before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<String>,
-    /// Those with this signed model
+    /// The events with this signed model
     #[arg(long)]
     model: Option<String>,
 }
 
-/// The gateway that is asked.
+/// The options that select the gateway.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The gateway")]
 pub(crate) struct Gateway {
     /// Its admin listener, also as unix:/PATH; default: the first address of `[admin]` in the configuration
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) admin: Option<Origin>,
-    /// The environment variable with a token of `[admin]`; none is needed on the gateway's own machine
+    /// The environment variable with a token of `[admin]`. On the gateway's own machine, no token is needed
     #[arg(long, value_name = "NAME", conflicts_with = "token_file")]
     pub(super) token_env: Option<String>,
     /// The file with a token of `[admin]`
@@ -190,18 +190,18 @@ pub(crate) struct Gateway {
 }
 
 impl Which {
-    /// The ids that are named, in either way.
+    /// The ids in the arguments, with and without `--id`.
     pub(super) fn ids(&self) -> Vec<String> {
         self.positional.iter().chain(&self.ids).cloned().collect()
     }
 
-    /// Whether events are named by their ids alone.
+    /// Whether only ids select the events.
     pub(super) fn is_of_ids(&self) -> bool {
         let asked = self.asked();
         !asked.ids.is_empty() && Asked { ids: Vec::new(), ..asked }.is_empty()
     }
 
-    /// The filter.
+    /// The filter that the options describe.
     pub(super) fn asked(&self) -> Asked {
         Asked {
             state: self.state.clone(),
@@ -215,7 +215,7 @@ impl Which {
 }
 
 impl Route {
-    /// The path.
+    /// The path of the route.
     pub(super) fn path(&self) -> &str {
         self.positional.as_deref().or(self.route.as_deref()).unwrap_or_default()
     }
@@ -233,12 +233,12 @@ fn time(text: &str) -> Result<String, String> {
     when(text, Time::default()).map(|_time| text.to_owned()).ok_or_else(why)
 }
 
-/// The sentence for more ids than the gateway takes at once.
+/// The error if there are more ids than one request may have.
 pub(super) fn too_many(most: usize) -> String {
     format!("at most {most} ids at once")
 }
 
-/// The end of the command's help.
+/// The examples at the end of the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Examples (beside a running gateway with [admin] and [queue]):
   hookgate events list --state dead --since 1d

@@ -26,14 +26,14 @@ use crate::config::bounded_read;
 use crate::upstream::dial::dial;
 use crate::upstream::origin::Origin;
 
-/// How long a connection may take.
+/// How long establishing a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long the gateway may take for the head of an answer, and for each piece of its content. Its
-/// slowest answer takes at most a minute.
+/// How long the gateway may take for the head of an answer, and for each piece of its content. The gateway
+/// needs at most a minute for its slowest answer.
 const ANSWER: Duration = Duration::from_secs(70);
 
-/// The most bytes of a document: an event with the largest content that a route can allow, twice.
+/// The most bytes of a document: twice the largest content that a route can allow.
 const LARGEST: usize = 1 << 30;
 
 /// The most bytes of a refusal.
@@ -48,7 +48,7 @@ pub(super) struct Api {
     authorization: Option<HeaderValue>,
 }
 
-/// A refusal, as the gateway words it.
+/// A refusal in the gateway's words.
 #[derive(Debug, Deserialize)]
 struct Refused {
     error: String,
@@ -56,7 +56,7 @@ struct Refused {
 }
 
 impl Api {
-    /// The API of the gateway that is named, or else of the configuration.
+    /// The API of the gateway in the options, or else of the gateway in the configuration.
     pub(super) fn of(terminal: &mut Terminal, file: &Path, gateway: &Gateway) -> Result<Self, Failure> {
         let origin = admin::origin(terminal, file, gateway.admin.as_ref())?;
         let token = match (&gateway.token_env, &gateway.token_file) {
@@ -81,12 +81,12 @@ impl Api {
         Ok(Self { origin, authorization })
     }
 
-    /// Asks for a document.
+    /// Requests a document.
     pub(super) async fn get(&self, target: &str) -> Result<Value, Failure> {
         self.document(Method::GET, target, None).await
     }
 
-    /// Asks for a change.
+    /// Requests a change.
     pub(super) async fn post(&self, target: &str, document: &Value) -> Result<Value, Failure> {
         self.document(Method::POST, target, Some(document)).await
     }
@@ -108,7 +108,7 @@ impl Api {
         serde_json::from_slice(&content).map_err(|error| self.no_gateway().because(error))
     }
 
-    /// Asks for lines, which `take` gets in pieces as they come. It returns whether it takes further ones.
+    /// Requests lines. `take` gets them in pieces as they arrive. It returns whether it takes further pieces.
     pub(super) async fn lines(
         &self,
         target: &str,
@@ -131,7 +131,8 @@ impl Api {
         }
     }
 
-    /// Sends a request on a connection of its own. Returns the task of the connection, and the content of a good answer.
+    /// Sends a request on a connection of its own. Returns the task of the connection, and the content of a
+    /// successful answer.
     async fn ask(
         &self,
         method: Method,
@@ -153,7 +154,7 @@ impl Api {
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken().because(error))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            // Its errors are those of the answer.
+            // The errors of the connection also appear in the answer.
             let _ended = connection.await;
         });
         let answer = match timeout(ANSWER, sender.send_request(request)).await {

@@ -1,4 +1,4 @@
-//! Shell. `hookgate events`: what a running gateway stores, and what an operator does with it.
+//! Shell. `hookgate events`: shows and changes the events that a running gateway stores.
 
 pub(super) mod args;
 mod client;
@@ -22,13 +22,13 @@ use args::{Discard, Export, List, Replay, Replays, Route, Show, Verb, Which, too
 use client::Api;
 use rendering::at;
 
-/// The pause between two questions for the progress of a replay.
+/// The time between two requests for the progress of a replay.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Does what the verb says.
+/// Runs the action that the arguments name.
 ///
 /// # Errors
-/// A [`Failure`] if the gateway does not answer, or refuses.
+/// A [`Failure`] if the gateway does not answer, or refuses the request.
 pub(super) fn events(terminal: &mut Terminal, file: &Path, verb: &Verb) -> Result<Exit, Failure> {
     let gateway = match verb {
         Verb::List(List { gateway, .. })
@@ -266,7 +266,7 @@ async fn route(terminal: &mut Terminal, api: &Api, asked: &Route, verb: &str) ->
     Ok(Exit::Done)
 }
 
-/// No event is met. Ids that are not stored are a failure, a filter that meets nothing is none.
+/// The result if no event matches. Ids that are not stored are a failure. A filter without matches is not.
 fn nothing(terminal: &mut Terminal, which: &Which) -> Result<Exit, Failure> {
     if which.is_of_ids() {
         return Err(Failure::failed("there is no such event"));
@@ -275,7 +275,8 @@ fn nothing(terminal: &mut Terminal, which: &Which) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The events of a change, as the gateway is asked for them. What comes while it is made is none of it.
+/// The events of a change, in the form of the request. Events that arrive during the change do not belong to
+/// it.
 async fn selection(api: &Api, which: &Which) -> Result<Value, Failure> {
     let asked = which.asked();
     if asked.ids.len() > MOST_IDS {
@@ -287,7 +288,7 @@ async fn selection(api: &Api, which: &Which) -> Result<Value, Failure> {
     if asked.is_empty() {
         return Err(Failure::usage("say which events: their ids, or a filter such as `--state dead`"));
     }
-    // By the gateway's clock, which set the times of the events.
+    // The time is taken from the gateway's clock, which also sets the times of the events.
     let now = api.get("queue").await?;
     let now = at(&now, ["now"]).as_str().and_then(|now| when(now, Time::default())).unwrap_or_default();
     let time = |text: &str| when(text, now).map(written);
@@ -296,10 +297,10 @@ async fn selection(api: &Api, which: &Which) -> Result<Value, Failure> {
     Ok(json!({ "filter": Asked { since, until, ..asked } }))
 }
 
-/// Asks the person at the terminal.
+/// Asks the person at the terminal for confirmation.
 ///
 /// # Errors
-/// Wrong usage, if there is no terminal to ask on, or the answer is not `y` or `yes`.
+/// Wrong usage if there is no terminal, or if the answer is not `y` or `yes`.
 fn ask(terminal: &mut Terminal, question: &str, otherwise: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(format!(
@@ -317,7 +318,7 @@ fn ask(terminal: &mut Terminal, question: &str, otherwise: &str) -> Result<(), F
     }
 }
 
-/// A target with the parameters of a filter and others.
+/// A request target, with the parameters of a filter and further parameters.
 fn target<const N: usize>(
     path: &str,
     asked: &Asked,
@@ -342,7 +343,7 @@ fn target<const N: usize>(
     Ok(format!("{path}?{}", query.finish()))
 }
 
-/// The document with one more member.
+/// The document, with one more member.
 fn with(mut document: Value, name: &str, value: Value) -> Value {
     if let Some(members) = document.as_object_mut() {
         members.insert(name.to_owned(), value);

@@ -1,4 +1,4 @@
-//! Pure. Events for people: a table, or one event as text.
+//! Pure. Writes events for people: a list as a table, and one event as text.
 
 use serde_json::Value;
 
@@ -36,14 +36,14 @@ fn row(event: &Value) -> [String; 8] {
     ]
 }
 
-/// The state, with what holds the event or why it was given up.
+/// The state. In parentheses, what holds the event or why it was given up.
 fn state(of: &Value) -> String {
     let why = at(of, ["held"]).as_str().or(at(of, ["cause"]).as_str());
     let state = text(of, "state");
     why.map_or(state.clone(), |why| format!("{state} ({})", one_line(why)))
 }
 
-/// The status code of an attempt, or how else it ended.
+/// The status code of an attempt. Without a status code, the outcome as a word.
 fn outcome(attempt: &Value) -> String {
     at(attempt, ["status"]).as_u64().map_or_else(|| text(attempt, "outcome"), |status| status.to_string())
 }
@@ -120,7 +120,7 @@ fn attempt(attempt: &Value) -> Vec<String> {
     lines
 }
 
-/// The lines of a text from the network, escaped and cut.
+/// The lines of a text from the network. The text is escaped and shortened.
 fn shown(text: &str) -> Vec<String> {
     let cut = text.floor_char_boundary(MOST_SHOWN);
     let beginning = printable(text.get(..cut).unwrap_or_default().as_bytes());
@@ -148,7 +148,7 @@ pub(super) fn replays(replays: &Value) -> Vec<String> {
     aligned(&rows)
 }
 
-/// How far a replay is.
+/// The progress of a replay, as a text.
 pub(super) fn progress(replay: &Value) -> String {
     format!(
         "{} of {}",
@@ -157,17 +157,17 @@ pub(super) fn progress(replay: &Value) -> String {
     )
 }
 
-/// A number of events, in words.
+/// A number of events, with its noun.
 pub(super) fn counted(number: &Value, is_capped: &Value) -> String {
     format!("{} event{}", count(number, is_capped), if *number == 1 { "" } else { "s" })
 }
 
-/// A number of events, which may be capped.
+/// A number of events. A number that is capped ends with `+`.
 fn count(count: &Value, is_capped: &Value) -> String {
     format!("{count}{}", if is_capped.as_bool().unwrap_or(false) { "+" } else { "" })
 }
 
-/// A member of a document, below others; null if there is none.
+/// A member of a document, at this path of names. Null if there is no such member.
 pub(super) fn at<'v, const N: usize>(document: &'v Value, names: [&str; N]) -> &'v Value {
     static NOTHING: Value = Value::Null;
     names.iter().try_fold(document, |document, name| document.get(name)).unwrap_or(&NOTHING)
@@ -181,7 +181,7 @@ fn text(document: &Value, name: &str) -> String {
     at(document, [name]).as_str().map_or_else(dash, one_line)
 }
 
-/// A text from the network, made safe for a line of a terminal.
+/// A text from the network, in a form that is safe for one line of a terminal.
 fn one_line(text: &str) -> String {
     printable(text.as_bytes()).replace('\n', "\\n").replace('\t', "\\t")
 }

@@ -1,4 +1,4 @@
-//! Each row of the tables.
+//! Tests for each row of the tables of findings.
 
 use super::*;
 use crate::cli::doctor::finding::Level;
