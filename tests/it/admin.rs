@@ -38,14 +38,15 @@ pub(crate) fn metrics(gateway: &Gateway) -> String {
     answer.body
 }
 
-/// The value of the series that is written exactly like this.
+/// The value of the series with exactly this name and these labels.
 #[track_caller]
 pub(crate) fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
 }
 
-/// Waits for a value: a response is counted once the gateway has written it, which may be after the client has read it.
+/// Waits until a series has the value `want`. The gateway counts a response when it is written, perhaps after
+/// the client has read it.
 #[track_caller]
 pub(crate) fn await_value(gateway: &Gateway, series: &str, want: f64) -> String {
     let end = std::time::Instant::now() + PATIENCE;

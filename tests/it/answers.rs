@@ -1,4 +1,4 @@
-//! Upstream answers arrive unchanged and in order, however slowly and in whatever pieces the two sides read and write.
+//! Upstream answers arrive unchanged and in order, at any speed and with any sizes of reads and writes.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn answered(answer: impl AsRef<[u8]>) -> Response {
     Client::to(&gateway).send(post(FIXTURE).bytes()).response()
 }
 
-/// A field name whose case encodes `n`: different for each of the first 1024 numbers.
+/// A field name whose upper-case letters encode `n`. The names of the first 1024 numbers differ.
 fn spelled(n: usize) -> String {
     let case = |(place, letter): (usize, char)| {
         if n >> place & 1 == 1 { letter.to_ascii_uppercase() } else { letter }
@@ -30,7 +30,8 @@ fn each_pipelined_answer_has_its_own_spelling_however_slowly_the_client_reads() 
             let n: usize = String::from_utf8(request.content).unwrap().parse().unwrap();
             let name = spelled(n);
             let body = format!("{n:05}").repeat(SIZE / 5);
-            // Every third answer keeps the usual spelling, and some fit into one piece with their head.
+            // Every third answer has the usual spelling. Some answers are so short that they arrive with
+            // their head.
             let size = if n % 4 == 1 { 5 } else { SIZE };
             let framing = if n.is_multiple_of(3) { "content-length" } else { "Content-Length" };
             connection.send(format!(
@@ -44,7 +45,7 @@ fn each_pipelined_answer_has_its_own_spelling_however_slowly_the_client_reads() 
     let requests: Vec<u8> = (0..COUNT).flat_map(|n| post(n.to_string()).bytes()).collect();
     client.send(requests);
     for n in 0..COUNT {
-        // The gateway has more to write than the kernel accepts.
+        // The gateway now has more bytes to write than the kernel accepts.
         client.read_some(1 + n * 100);
         let response = client.response();
         assert!(response.complete);
@@ -207,7 +208,8 @@ fn an_answer_that_comes_byte_by_byte_is_the_same() {
 
 #[test]
 fn a_refusal_is_heard_though_the_upstream_resets_the_connection_behind_it() {
-    // The upstream reads only the head, so its close makes the kernel reset the connection while the gateway is still writing.
+    // The upstream reads only the head. So its close makes the kernel reset the connection while the gateway
+    // is still writing.
     let upstream = Upstream::scripted(|connection| {
         connection.request_head();
         connection.send("HTTP/1.1 413 Too Much\r\ncontent-length: 4\r\nconnection: close\r\n\r\nlate");
@@ -240,7 +242,7 @@ fn an_event_whose_answer_came_early_is_still_delivered_whole() {
         Client::to(&gateway).send(post(&large).bytes()).response().assert_answer("ok");
         open.open();
         assert_eq!(upstream.only_request().content.len(), large.len());
-        // It answered before it had read the request, so its connection is not reused.
+        // The upstream answered before it had read the request, so its connection is not reused.
         upstream.wait_closed(1);
     }
 }
@@ -268,7 +270,7 @@ fn an_event_that_is_answered_early_is_delivered_though_its_sender_goes_away() {
 
 #[test]
 fn the_request_is_written_on_while_its_answer_is_passed_on() {
-    // An echoing upstream reads no more of the request than the gateway reads of its answer.
+    // An upstream that echoes reads no more of the request than the gateway reads of the answer.
     let upstream = Upstream::scripted(|connection| {
         if connection.request_head() {
             connection.send("HTTP/1.1 200 OK\r\ncontent-length: 12000000\r\n\r\n");
@@ -301,7 +303,7 @@ fn a_limit_that_a_reload_brings_is_that_of_the_next_head_on_an_open_connection()
     gateway.reload(with(9000));
     let mut other = Client::to(&gateway);
     assert_eq!(other.send(&large).response().status, 431);
-    // An open connection uses the new limit from its next request on.
+    // For an open connection, the new limit applies from the next request on.
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     assert_eq!(client.send(&large).response().status, 431);
     gateway.reload(with(20_000));
@@ -315,7 +317,7 @@ fn an_upstream_that_trickles_nothing_but_framing_is_cut() {
     let upstream = Upstream::scripted(|connection| {
         connection.request();
         connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;");
-        // The sleep is the slowness itself; no test waits for it.
+        // The sleep makes the upstream slow. No test waits for the sleep itself.
         while connection.send("x") {
             std::thread::sleep(Duration::from_millis(20));
         }

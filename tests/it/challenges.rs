@@ -1,5 +1,5 @@
-//! Challenges: a sender's requests before it delivers. The gateway answers them where it is configured to; otherwise the app
-//! does.
+//! Challenges: requests with which a sender tests a URL before it delivers events. The gateway answers them
+//! if it is configured to do so. Otherwise the app answers them.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::support::{
 
 const TOKEN: &str = "told to the sender & nobody else";
 
-/// Each signed challenge, and the media type and content of its answer. `HMAC` is a placeholder.
+/// Each signed challenge, with the media type and the content of its answer. `HMAC` stands for the HMAC.
 const SIGNED: [(&str, &str, Option<&str>, &str); 5] = [
     (
         "slack",
@@ -43,7 +43,7 @@ fn app() -> Upstream {
     Upstream::ok_under(Oracle::default().observing())
 }
 
-/// The configuration of a preset's signature, with the key of this sender.
+/// The `[signature]` of a preset, with this sender's key.
 fn signs(sender: &Sender, lines: &str) -> String {
     let key = base64::engine::general_purpose::STANDARD.encode(&sender.key);
     format!(
@@ -60,7 +60,7 @@ fn sender(scheme: &str) -> Sender {
     Sender::new(Scheme::preset(scheme).unwrap(), 0)
 }
 
-/// A request with this content, as the sender of this seed signs it.
+/// A request with this content. The sender with this seed signs it.
 fn event(scheme: &str, seed: u8, content: &str) -> Post {
     let request = Sender::new(Scheme::preset(scheme).unwrap(), seed).request_of(
         "/hook",
@@ -140,7 +140,8 @@ fn an_event_goes_to_the_app_where_challenges_are_answered() {
     }
 }
 
-/// A challenge has no model, so a route that requires one could not answer it.
+/// A challenge names no model. So a route that requires a model would refuse it, if it were not answered
+/// before.
 #[test]
 fn a_challenge_is_answered_before_the_route_requires_anything() {
     let (app, sender) = (app(), sender("slack"));
@@ -153,7 +154,7 @@ fn a_challenge_is_answered_before_the_route_requires_anything() {
     nothing_reached(gateway, app);
 }
 
-/// A request that a route in observe mode forwards is not verified: the gateway must not sign anything for it.
+/// A request that a route in observe mode forwards may be forged. The gateway must not sign anything for it.
 #[test]
 fn on_a_route_that_observes_a_forged_challenge_is_forwarded_and_not_answered() {
     let (app, sender) = (app(), sender("zoom"));
@@ -231,7 +232,7 @@ fn only_a_request_with_the_verify_token_is_answered() {
 fn a_scheme_of_ones_own_can_have_a_challenge() {
     let app = app();
     let setup = gateway()
-        // These lines follow another table, so they begin one of their own.
+        // These lines follow another table, so they begin with a table header.
         .forward(
             "[schemes.acme]\nheader = \"x-acme\"\ncontent = \"{header:x-time}.{body}\"\n\
              challenge = { when = { \"/kind\" = \"hello\", \"/n\" = 1 }, value = \"/say\", answer = { said = \"{value}\", proof = \"{hmac}\", ok = 1 } }\n",

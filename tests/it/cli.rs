@@ -1,4 +1,4 @@
-//! The command line as a shell sees it: exit codes, output, signals.
+//! The command line as a user of a shell sees it: exit codes, output, signals.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -29,7 +29,7 @@ fn run(args: &[&str], stdin: &[u8]) -> Output {
 fn run_command(command: &mut Command, stdin: &[u8]) -> Output {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that fails early does not read its input.
+    // A command that fails early may leave its input unread.
     let _unread = child.stdin.take().unwrap().write_all(stdin);
     child.wait_with_output().unwrap()
 }
@@ -76,7 +76,7 @@ impl Folder {
     }
 }
 
-/// Two routes that share a signature with two secrets.
+/// A configuration with two routes. They share a signature with two secrets.
 fn config(listen: &str, upstream: &str) -> String {
     format!(
         r#"
@@ -100,7 +100,7 @@ fn usual() -> Folder {
     Folder::new(&config("127.0.0.1:0", "http://127.0.0.1:9"))
 }
 
-/// As [`usual`], plus a route with a signature of its own.
+/// The folder of [`usual`], with one more route that has its own signature.
 fn two_signatures() -> Folder {
     Folder::new(&format!(
         r#"{}
@@ -143,7 +143,7 @@ mod usage {
         }
     }
 
-    /// Runs every example that needs no gateway, in a shell.
+    /// In a shell, runs every example of the help that needs no gateway.
     #[test]
     fn the_examples_of_the_help_work_when_pasted() {
         let binary = Path::new(env!("CARGO_BIN_EXE_hookgate")).parent().unwrap();
@@ -582,7 +582,7 @@ fn gateway(folder: &Folder) -> (Running, SocketAddr) {
     (running, address_in(&line))
 }
 
-/// A request whose body is incomplete, and which the gateway is already serving.
+/// A request with an incomplete body. The gateway is already serving it.
 fn half_a_request(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -646,7 +646,7 @@ mod run {
         assert_eq!(running.ended(), Some(0), "{}", running.seen);
     }
 
-    /// Each binds its sockets with `SO_REUSEPORT`, but only for its own workers.
+    /// Each gateway binds its sockets with `SO_REUSEPORT`, but only for its own workers.
     #[test]
     fn two_gateways_do_not_share_an_address() {
         let (mut running, address) = gateway(&usual());
@@ -803,7 +803,7 @@ mod send {
         }
     }
 
-    /// The whole path: sender, gateway, app.
+    /// The test covers the whole path: sender, gateway, app.
     #[test]
     fn through_a_gateway_good_events_arrive_and_forged_ones_do_not() {
         for (path, model) in [("/webhook/leads", "leads"), ("/webhook/jobs", "jobs")] {
@@ -816,7 +816,7 @@ mod send {
                 assert_code(&output, 0);
                 assert!(out(&output).contains("stopped, as it must be"), "{}", out(&output));
             }
-            // The app answers only one request, so this must be the first that reaches it.
+            // The app answers only one request, so this must be the first request that reaches it.
             let output = folder.run(&["send", path, "--url", &url, "--secret", "previous"], b"");
             assert_code(&output, 0);
             let received = received.join().unwrap();
@@ -826,7 +826,7 @@ mod send {
         }
     }
 
-    /// `presets` tries every sender.
+    /// The tests in `presets` cover every sender.
     #[test]
     fn a_scheme_that_signs_more_than_the_body_can_be_tried_with_good_and_with_forged_events() {
         let usual = ["missing", "malformed", "tampered", "wrong-secret", "duplicate"];
@@ -872,7 +872,7 @@ mod demo {
 
     #[test]
     fn where_the_usual_port_is_taken_it_takes_another() {
-        // The port is taken, by this listener or by another process.
+        // The port is taken: by this listener, or by another process.
         let _taken = TcpListener::bind("127.0.0.1:8080");
         let output = run(&["demo", "--once"], b"");
         assert_code(&output, 0);
@@ -932,7 +932,7 @@ mod demo {
     }
 }
 
-/// Whatever is mistyped or misconfigured, neither the terminal nor the log shows a URL's credentials.
+/// After any typing or configuration error, neither the terminal nor the log shows a URL's credentials.
 #[test]
 fn no_credential_of_a_url_is_ever_printed() {
     let folder = Folder::new(

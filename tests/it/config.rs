@@ -1,4 +1,4 @@
-//! Configuration files: every file under tests/config has its exact report in a file beside it.
+//! Configuration files: every file in tests/config has its exact report in a file beside it.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use hookgate::config::environment::{FileError, Fixed};
 use hookgate::config::problem::{Severity, Style};
 use hookgate::config::{self, Address, Loaded};
 
-/// The environment in which the files under tests/config are read.
+/// The environment in which the files in tests/config are read.
 fn environment() -> Fixed {
     Fixed::new(NonZeroUsize::new(4).unwrap())
         .with_variable("PROPIFY_WEBHOOK_SECRET", "5d1c4ca6d2a94b6c8e1f0a7b9c3d2e1f")
@@ -59,7 +59,7 @@ fn read(path: &Path) -> Result<Loaded, config::problem::Report> {
     config::read(path.to_str().unwrap(), &fs::read_to_string(path).unwrap(), &environment(), now())
 }
 
-/// Compares with the expected report; `BLESS=1` writes it.
+/// Compares a report with the expected report. With `BLESS=1`, writes the expected report instead.
 fn expect(path: &Path, got: &str) {
     let beside = path.with_extension("stderr");
     if std::env::var_os("BLESS").is_some() {
@@ -99,7 +99,7 @@ fn five_mistakes_are_five_problems_each_on_its_line() {
     assert_eq!(lines, [3, 7, 11, 16, 20]);
 }
 
-/// JSON and text name the same places.
+/// The JSON form and the text form name the same places.
 #[test]
 fn both_renderings_agree_on_the_place() {
     for path in files("tests/config/invalid") {
@@ -189,7 +189,7 @@ fn the_keys_of_the_queue_mean_what_they_say() {
     );
 }
 
-/// Unset keys have the contract's defaults, which are also all in its example.
+/// Missing keys have the documented defaults. The example in the documentation sets every key to its default.
 #[test]
 fn a_minimal_file_has_the_defaults_of_the_contract() {
     let minimal = read(Path::new("tests/config/valid/minimal.toml")).unwrap().config;

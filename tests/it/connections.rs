@@ -1,4 +1,5 @@
-//! The connection limit, and clients that hold a connection up by not reading or by going away.
+//! The connection limit, and clients that delay a connection because they do not read or because they
+//! disconnect.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ fn a_connection_over_the_limit_waits_and_is_served_in_turn() {
     upstream.wait_for(2);
     let mut third = Client::to(&gateway);
     third.send(post("the third").bytes());
-    // That nothing happens can only be observed over some time.
+    // Only a wait can show that nothing happens.
     third.assert_silent(Duration::from_millis(100));
     assert_eq!(upstream.requests().len(), 2, "the third was let in beside them");
     drop(open);
@@ -40,7 +41,7 @@ fn a_connection_over_the_limit_waits_and_is_served_in_turn() {
 #[test]
 fn idle_connections_are_evicted_for_new_ones() {
     let upstream = Upstream::ok();
-    // Without eviction they would stay for an hour.
+    // Without eviction, these connections would stay for an hour.
     let setup = gateway().server("max_connections = 2").limits("idle_timeout = \"1h\"");
     let gateway = setup.route(PATH, &upstream.url()).start();
     let mut idle: Vec<_> = (0..2).map(|_| Client::to(&gateway)).collect();
@@ -94,7 +95,8 @@ fn an_answer_to_a_client_that_reads_slowly_is_not_cut() {
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes());
     let begin = Instant::now();
-    // Ten megabytes a second: the whole answer takes longer than the limit, each of the kernel's buffers does not.
+    // At ten megabytes a second, the whole answer takes longer than the limit. One of the kernel's buffers
+    // takes less.
     while begin.elapsed() < Duration::from_millis(1400) {
         client.read_some(512 * 1024);
         std::thread::sleep(Duration::from_millis(50));
@@ -103,7 +105,8 @@ fn an_answer_to_a_client_that_reads_slowly_is_not_cut() {
     assert_eq!((response.complete, response.body.len()), (true, length));
 }
 
-/// Each piece is read in time, but the whole answer would take a minute and hold the upstream's connection as long.
+/// Each piece is read in time. But the whole answer would take a minute, and would hold the upstream's
+/// connection for so long.
 #[test]
 fn a_client_that_takes_its_answer_below_the_least_rate_is_cut_off_though_it_takes_some_all_the_time() {
     let body = vec![b'z'; 128 << 20];
@@ -119,15 +122,15 @@ fn a_client_that_takes_its_answer_below_the_least_rate_is_cut_off_though_it_take
     client.send(post(FIXTURE).bytes()).until("\r\n\r\n");
     while upstream.closed() == 0 {
         client.read_some(64 * 1024);
-        // The sleep is the slowness itself.
+        // The sleep makes the client slow.
         std::thread::sleep(Duration::from_millis(20));
     }
     let response = client.response();
     assert!(!response.complete && response.body.len() < 64 << 20, "{} bytes", response.body.len());
 }
 
-/// At this rate, emptying a third of the kernel's largest buffer, after which the kernel asks for more, takes longer than the
-/// limit.
+/// The kernel asks for more bytes when a third of its largest buffer is empty. At this rate, that takes
+/// longer than the limit.
 #[test]
 fn an_answer_to_a_client_that_reads_steadily_is_not_cut_however_much_the_kernel_would_take() {
     let length = 16 * 1024 * 1024;
@@ -150,7 +153,7 @@ fn an_answer_to_a_client_that_reads_steadily_is_not_cut_however_much_the_kernel_
     assert_eq!((response.complete, response.body.len()), (true, length));
 }
 
-/// Requests of two kinds in an order without period, so that a swapped answer is noticed.
+/// Requests of two kinds, in an order without a period. So the test notices if two answers are swapped.
 fn nth_request(n: usize) -> String {
     let method = if n.count_ones().is_multiple_of(2) { "POST /nowhere" } else { "GET /webhook/leases" };
     format!("{method} HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -240,7 +243,7 @@ fn the_last_answer_is_complete_though_the_client_has_sent_bytes_that_are_not_rea
         }
     });
     let gateway = Gateway::before(&upstream);
-    // Larger than one read: the bytes after its content stay in the kernel.
+    // The request is larger than one read, so the bytes after its content stay in the kernel.
     let request = post([b'q'; 70_000]).line("connection: close").bytes();
     for _ in 0..5 {
         let mut client = Client::to(&gateway);

@@ -28,7 +28,7 @@ fn outcomes(deliveries: &Deliveries, id: i64) -> Vec<(AttemptOutcome, Option<u16
     deliveries.row(id).attempts.iter().map(|attempt| (attempt.outcome, attempt.status)).collect()
 }
 
-/// Waits until `is` holds. What it looks at is not signalled.
+/// Waits until `is` returns true. No signal tells when the state changes, so this polls.
 fn eventually(what: &str, is: impl Fn() -> bool) {
     let (never, wake) = (Mutex::new(()), Condvar::new());
     let mut guard = never.lock().unwrap();
@@ -86,7 +86,7 @@ fn a_failed_attempt_is_made_again_and_what_the_app_answered_is_kept() {
     let requests = upstream.wait_for(2);
     assert_eq!(requests[0].fields, requests[1].fields);
     assert_eq!(requests[1].content, FIXTURE);
-    // The rest of the first answer was read, and the connection used again.
+    // The rest of the first answer was read, and the connection was used again.
     assert_eq!(upstream.connections(), 1);
     let counts = deliveries.counts.of(&main_of(PATH)).snapshot();
     assert_eq!(counts.outcomes.map(|(_, count)| count), [1, 1, 0, 0, 0]);
@@ -205,7 +205,7 @@ fn nothing_that_an_app_sends_ends_the_thread() {
 
 #[test]
 fn the_head_of_an_answer_decides_whatever_becomes_of_its_content() {
-    // Content that breaks off, and content without an end.
+    // One answer has content that breaks off, the other has content without an end.
     for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nok", "HTTP/1.1 200 OK\r\n\r\nok"] {
         let is_endless = !answer.contains("length");
         let upstream = Upstream::scripted(move |connection| {
@@ -240,14 +240,14 @@ fn an_app_in_trouble_is_spared_and_gets_everything_when_it_is_back() {
         Deliveries::of(&[(PATH, upstream.url(), with_schedule(&[50, 100])), ("/b", healthy.url(), quick())]);
     let ids: Vec<_> = (0..40).map(|_| deliveries.add(PATH, FIXTURE)).collect();
     eventually("the circuit is open", || deliveries.counts.is_open(&main_of(PATH)));
-    // Another route is not touched.
+    // The other route is not affected.
     let other = deliveries.add("/b", FIXTURE);
     deliveries.wait_delivered(other);
     assert!(!deliveries.counts.is_open(&main_of("/b")));
     is_up.store(true, Ordering::Relaxed);
     let rows: Vec<_> = ids.iter().map(|id| deliveries.wait_delivered(*id)).collect();
     assert!(!deliveries.counts.is_open(&main_of(PATH)));
-    // At most those that were under way when the circuit opened have spent an attempt.
+    // Only deliveries that were under way when the circuit opened have spent an attempt.
     let spent = rows.iter().map(|row| row.spent).sum::<u32>();
     assert!((5..=16 + 5).contains(&spent), "{spent}");
 }
@@ -375,7 +375,7 @@ fn attempts_are_spaced_evenly_at_the_rate() {
     let ids: Vec<_> = (0..10).map(|_| deliveries.add(PATH, FIXTURE)).collect();
     let mut starts: Vec<_> = ids.iter().map(|id| deliveries.wait_delivered(*id).attempts[0].at).collect();
     starts.sort_unstable();
-    // By the delivery thread's own clock, less a millisecond of rounding.
+    // These times come from the delivery thread's clock. A millisecond is allowed for rounding.
     for pair in starts.windows(2) {
         assert!(pair[1].since(pair[0]) >= Duration::from_millis(44), "{starts:?}");
     }
@@ -407,7 +407,7 @@ fn a_paused_route_is_held_from_the_pauses_commit_on_and_goes_on_when_it_is_resum
     let held: Vec<_> = (0..3).map(|_| deliveries.add(PATH, FIXTURE)).collect();
     let id = deliveries.add("/b", FIXTURE);
     deliveries.wait_delivered(id);
-    // A reload does not end the pause.
+    // A reload does not end the pause of a route.
     deliveries.reload(&[(PATH, upstream.url(), quick()), ("/b", other.url(), quick())]);
     let id = deliveries.add("/b", FIXTURE);
     deliveries.wait_delivered(id);

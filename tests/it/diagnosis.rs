@@ -1,5 +1,5 @@
-//! The log's diagnosis of signatures that do not verify: each known mistake is reported as its own cause and no other, only to
-//! the operator.
+//! The log's diagnosis of signatures that do not verify. Each known mistake is reported as its own cause, and
+//! as no other cause. Only the operator sees the cause.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -21,15 +21,15 @@ use crate::support::{
     signature_with, unsigned,
 };
 
-/// Part of every body, and never of a log line.
+/// A text in every body. No log line may contain it.
 const MARK: &str = "mark-of-the-content";
 
-/// A body as Propify writes it.
+/// A body in the form that Propify writes.
 fn body() -> String {
     format!(r#"{{"meta":{{"object":"leases"}},"text":"{MARK}","list":[1,2]}}"#)
 }
 
-/// A gateway whose secret is this text in an environment variable.
+/// A gateway whose secret is `secret`, in an environment variable.
 struct Setup {
     secret: String,
     entry: &'static str,
@@ -48,7 +48,7 @@ impl Setup {
         Self { secret: text.into(), ..Self::new() }
     }
 
-    /// Starts it without an upstream and sends it this request. Returns the log lines.
+    /// Starts the gateway without an upstream, and sends it this request. Returns the log lines.
     fn refuses(&self, request: &Post) -> Vec<Value> {
         let folder = tempfile::tempdir().unwrap();
         let (mut running, address) = self.start(folder.path());
@@ -86,7 +86,7 @@ impl Setup {
 
 const OTHER: &str = "another secret, that is long enough";
 
-/// The one cause in the log.
+/// The only cause in the log.
 #[track_caller]
 fn cause(log: &[Value]) -> String {
     let causes: Vec<_> = log.iter().filter(|line| line["message"] == "likely cause").collect();
@@ -102,7 +102,7 @@ fn cause(log: &[Value]) -> String {
     line["cause"].as_str().unwrap().to_owned()
 }
 
-/// A request signed over one body, with another.
+/// A request that was signed over one body and has another body.
 fn changed(signed: &[u8], arrives: &[u8]) -> Post {
     post(signed).forged(arrives)
 }
@@ -128,7 +128,8 @@ fn a_mistake_in_the_secret_is_named() {
     }
     let newline = signed_with(&format!("{SECRET}\n"));
     assert_eq!(cause(&Setup::new().refuses(&newline)), "secret_newline");
-    // The reverse: the gateway decodes the secret from base64 or hexadecimal, and the sender uses the text.
+    // The reverse case: the gateway decodes the secret from base64 or hexadecimal, but the sender uses the
+    // text.
     for (text, entry) in [
         (STANDARD.encode(SECRET), "{ env = \"KEY\", encoding = \"base64\" }"),
         (hex::encode(SECRET), "{ env = \"KEY\", encoding = \"hex\" }"),
@@ -202,7 +203,7 @@ fn a_signature_of_another_form_is_named_though_no_body_was_read() {
         assert_eq!(cause(&Setup::new().refuses(&request)), want, "{request:?}");
         assert_eq!(cause(&Setup::new().refuses(&declared(request))), want, "with its body not even sent");
     }
-    // In a list, the tag is examined.
+    // In a list, the tag is examined alone.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let tag = hex::decode(signature(format!("{now}.{}", body()).as_bytes())).unwrap();
     let listed = unsigned(body()).line(format!("stripe-signature: t={now},v1={}", STANDARD.encode(tag)));
@@ -251,7 +252,8 @@ fn a_well_formed_forgery_has_no_likely_cause() {
     }
 }
 
-/// Guards against quadratic work: for each of these bodies, a search at every byte for the next non-space would take minutes.
+/// Guards against quadratic work. For each of these bodies, a search from every byte to the next non-space
+/// would take minutes.
 #[test]
 fn a_running_diagnosis_does_not_delay_the_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -267,7 +269,7 @@ fn a_running_diagnosis_does_not_delay_the_end() {
     assert_eq!(running.ended(), Some(0));
 }
 
-/// With this many secrets, trying everything exceeds the work limit of one sample.
+/// With so many secrets, the work for one sample exceeds its limit.
 #[test]
 fn a_diagnosis_beyond_the_work_limit_is_given_up_and_the_log_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -290,7 +292,7 @@ fn it_can_be_turned_off() {
     assert!(log.iter().all(|line| line["message"].as_str() != Some("likely cause")), "{log:?}");
 }
 
-/// In observe mode the body is read though the signature is malformed, so its tag is tried too.
+/// In observe mode, the body is read even if the signature is malformed. So the tag is tried too.
 #[test]
 fn a_route_that_observes_is_told_why_it_would_have_refused() {
     let upstream = Upstream::ok_under(Oracle::default().observing());
@@ -313,13 +315,14 @@ fn a_route_that_observes_is_told_why_it_would_have_refused() {
     }
 }
 
-/// The number of diagnosed samples, whatever the result.
+/// The number of diagnosed samples, with any result.
 fn diagnosed(metrics: &str) -> f64 {
     let lines = metrics.lines().filter(|line| line.starts_with("hookgate_diagnosed_total{"));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
-/// Waits until `tokens` samples are diagnosed. There may be more only if enough time has passed for tokens to come back.
+/// Waits until `tokens` samples are diagnosed. More are allowed only if enough time has passed for new
+/// tokens.
 #[track_caller]
 fn assert_diagnosed(gateway: &Gateway, begin: Instant, tokens: u32, rest: Duration) {
     let end = Instant::now() + PATIENCE;
@@ -381,7 +384,7 @@ fn a_body_that_is_too_long_is_not_diagnosed() {
         let request = changed(&content, &arrives);
         assert_eq!(Client::to(&gateway).send(request.bytes()).response().status, 401);
     }
-    // Samples are diagnosed in order of arrival.
+    // Samples are diagnosed in the order of their arrival.
     let text = await_value(&gateway, &series("newline_added"), 1.0);
     assert_eq!(value(&text, &series("byte_order_mark")), 0.0);
     nothing_reached(gateway, upstream);

@@ -1,4 +1,5 @@
-//! `hookgate doctor` and `check --live` against a real gateway: no problems, and each problem once.
+//! `hookgate doctor` and `check --live` with a real gateway: once without problems, and once for each
+//! problem.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -23,7 +24,7 @@ fn hookgate(folder: &TempDir, args: &[&str]) -> Command {
     command
 }
 
-/// A gateway in its own process, on the ports of its gateway.toml.
+/// A gateway in a process of its own. It listens on the ports of its gateway.toml.
 struct Setup {
     folder: TempDir,
     listen: Reserved,
@@ -38,7 +39,8 @@ impl Setup {
         Self { folder, listen: Reserved::new(), admin: Reserved::new(), running: None }
     }
 
-    /// The text of a gateway.toml with these lines in `[server]`, and `rest` after `[admin]`.
+    /// The text of a gateway.toml. It has the lines `server` in `[server]`, and the text `rest` after
+    /// `[admin]`.
     fn text(&self, server: &str, rest: &str) -> String {
         format!(
             "[server]\nlisten = \"{}\"\nreuse_port = true\nmax_connections = 100\n{server}\n[admin]\nlisten = \"{}\"\n{rest}",
@@ -59,7 +61,7 @@ impl Setup {
         self
     }
 
-    /// The usual gateway: a route, with a secret from the environment.
+    /// The usual gateway: one route, with a secret from the environment.
     fn usual(upstream: &str) -> Self {
         let setup = Self::new();
         let text = setup.text("", &routes(upstream));
@@ -268,7 +270,7 @@ fn ways_around_the_gateway_are_told_apart() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup::usual(&upstream.url());
     let url = |address: SocketAddr| format!("http://{address}/webhook/leases");
-    // 0.0.0.0 is no machine's address: connecting to it reaches this machine.
+    // No machine has the address 0.0.0.0. A connection to it reaches this machine.
     let open = format!("http://0.0.0.0:{}/", app.port());
     let report = setup.doctor(&[
         "--timeout",
@@ -298,7 +300,7 @@ fn ways_around_the_gateway_are_told_apart() {
     assert_eq!(upstream.bytes(), 0);
 }
 
-/// An address of this machine other than loopback; `None` without a network.
+/// An address of this machine other than loopback. `None` without a network.
 fn outside() -> Option<std::net::IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("192.0.2.1:9").ok()?;
@@ -323,7 +325,7 @@ fn an_admin_listener_that_is_missing_or_open_to_others_is_told() {
     report.assert("admin listener", "problem", "is the gateway running");
 }
 
-/// No file has a port that the system chose, or the address of an inherited socket.
+/// A configuration contains neither a port that the system chose nor the address of an inherited socket.
 #[test]
 fn the_gateway_says_itself_where_it_listens() {
     let upstream = Upstream::ok();
@@ -355,7 +357,8 @@ fn what_is_no_hookgate_is_not_taken_for_one() {
     assert_eq!(live.status.code(), Some(1));
 }
 
-/// A server that is not hookgate: answers everything with 200, and the doctor's question with this.
+/// A server that is not hookgate. It answers `hookgate doctor` with `state`, and every other request with
+/// 200.
 fn pretender(state: Value) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -367,7 +370,7 @@ fn pretender(state: Value) -> SocketAddr {
             while !read.windows(4).any(|window| window == b"\r\n\r\n") {
                 match stream.read(&mut piece) {
                     Ok(n) if n > 0 => read.extend_from_slice(&piece[..n]),
-                    // Some clients only test whether somebody listens.
+                    // Some clients only test whether a server listens.
                     _ => break,
                 }
             }
@@ -415,7 +418,7 @@ mod live {
         assert_eq!(code(&output), Some(0));
         assert!(String::from_utf8_lossy(&output.stdout).starts_with("ready: "));
         let text = setup.text("", &routes(&upstream.url()));
-        // An invalid value, and a secret that is missing.
+        // The file has an invalid value, and a secret is missing.
         setup.write("gateway.toml", &text.replace("propify", "nonesuch").replace("KEY", "NO_SUCH_KEY"));
         setup.wait_for("not reloaded");
         assert_eq!(code(&setup.ask(&["check", "--live"])), Some(0));
@@ -423,7 +426,7 @@ mod live {
         assert_eq!(code(&setup.ask(&["check"])), Some(78));
         let output = setup.ask(&["check", "--live", "--json"]);
         assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["ready"], true);
-        // Not TOML: only `--admin` with an address still gets an answer.
+        // The file is not TOML. Then only `--admin` with an address gets an answer.
         setup.write("gateway.toml", "[admin\n");
         assert_eq!(code(&setup.ask(&["check", "--live"])), Some(78));
         let admin = format!("http://{}", setup.admin.address());
@@ -482,14 +485,14 @@ mod examined {
 
     const PATH: &str = "/webhook/leases";
 
-    /// Sends an event to the admin listener's `/verify`.
+    /// Sends an event to `/verify` of the admin listener.
     fn examine(gateway: &Gateway, request: &[u8]) -> (u16, Value) {
         let mut client = Client::connect(gateway.admin());
         let response = client.send(request).response();
         (response.status, serde_json::from_slice(&response.body).unwrap())
     }
 
-    /// The request as `hookgate doctor` sends it: to the listener's address.
+    /// The request with the `host` that `hookgate doctor` sends: the listener's address.
     fn asked(request: crate::support::Post) -> Vec<u8> {
         request.without("host").line("host: 127.0.0.1:9901").bytes()
     }
@@ -608,8 +611,8 @@ mod examined {
         nothing_reached(gateway, upstream);
     }
 
-    /// A page in a browser on the gateway's machine also comes over loopback. `origin` shows that it is a page, and `host`
-    /// shows DNS rebinding.
+    /// A page in a browser on the gateway's machine also connects over loopback. `origin` shows that it is a
+    /// page, and `host` shows DNS rebinding.
     #[test]
     fn a_page_in_a_browser_on_the_gateways_machine_sees_no_more_than_a_scraper() {
         let upstream = Upstream::ok();
@@ -625,7 +628,7 @@ mod examined {
         };
         assert_eq!(status(&event("host: evil.example:9901\r\norigin: http://evil.example:9901\r\n")), 403);
         assert_eq!(status(&event("host: 127.0.0.1:9901\r\norigin: null\r\n")), 403);
-        // DNS rebinding: the page asks its own origin, and for GET a browser sends no `origin`.
+        // DNS rebinding: the page sends requests to its own origin, and for GET a browser sends no `origin`.
         let rebound = |host: &str| {
             let get = format!("GET /verify{PATH} HTTP/1.1\r\n{host}\r\n");
             (status(&event(host)), status(&get))
@@ -663,7 +666,7 @@ mod examined {
         nothing_reached(gateway, upstream);
     }
 
-    /// The answer would tell whether a guessed secret is right, so it must not allow unlimited guesses.
+    /// The answer would show whether a guessed secret is right. So it must not allow unlimited guesses.
     #[test]
     fn the_gateway_gives_out_no_digest_of_its_configuration() {
         let upstream = Upstream::ok();

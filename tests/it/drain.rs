@@ -1,4 +1,4 @@
-//! The drain: requests under way are finished, and no new ones begin.
+//! The drain: requests under way are finished, and no new requests begin.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Upstream, gate, gateway
 
 const PATH: &str = "/webhook/leases";
 
-/// Waits until the gateway accepts no more connections.
+/// Waits until the gateway accepts no connection any more.
 fn assert_refuses_connections(gateway: &Gateway) {
     let deadline = Instant::now() + PATIENCE;
-    // A refusal or no answer: both will do.
+    // The connection may be refused, or may get no answer.
     while TcpStream::connect_timeout(&gateway.address(), Duration::from_millis(100)).is_ok() {
         assert!(Instant::now() < deadline, "it still accepts");
         std::thread::yield_now();
@@ -59,7 +59,7 @@ fn a_drain_waits_for_a_body_that_is_still_arriving() {
     let gateway = Gateway::before(&upstream);
     let request = post(FIXTURE).line("expect: 100-continue");
     let mut client = Client::to(&gateway);
-    // The 100 (Continue) shows that the request is under way.
+    // The interim response 100 shows that the request is under way.
     assert_eq!(client.send(request.head()).response().status, 100);
     client.send(&request.body()[..50]);
     gateway.drain();
@@ -88,8 +88,8 @@ fn a_drain_finishes_an_answer_that_is_being_streamed() {
     assert_refuses_connections(&gateway);
     open.open();
     client.response().assert_answer("helloworld");
-    // The head was sent before the drain and could not announce the close. The connection is closed all the same, without
-    // waiting out its timeout.
+    // The head was sent before the drain, so it could not announce the close. The connection is closed
+    // nevertheless, without waiting for its time limit.
     let begin = Instant::now();
     client.assert_closed();
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
@@ -144,7 +144,7 @@ fn a_drain_takes_no_longer_than_its_grace() {
     gateway.wait();
     let took = begin.elapsed();
     assert!(took >= Duration::from_millis(250) && took < Duration::from_millis(1500), "{took:?}");
-    // Both connections end, whatever was sent on them.
+    // Both connections end, whichever bytes were sent on them.
     drop((waiting.rest(), sending.rest()));
 }
 

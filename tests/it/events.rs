@@ -1,4 +1,4 @@
-//! Stored events over the admin listener: as a program asks for them, and as `hookgate events` does.
+//! Stored events over the admin listener: the API as a program uses it, and `hookgate events`.
 
 mod command;
 
@@ -82,7 +82,8 @@ fn change(gateway: &Gateway, target: &str, document: &Value) -> Answer {
     ask(gateway, "POST", &format!("/api/v1/{target}"), JSON, &document.to_string())
 }
 
-/// A gateway with five events: 0 and 1 wait, 2 is delivered, 3 is dead, and 4 is of a route that is gone.
+/// A gateway with five events. Events 0 and 1 wait, 2 is delivered, 3 is dead, and 4 belongs to a route that
+/// no longer exists.
 fn five() -> (Gateway, Shelf, Upstream) {
     let memory = Memory::new();
     let refused = Next::Dead(DeadCause::Refused);
@@ -425,7 +426,7 @@ fn ten_thousand_events_are_counted_and_no_further() {
     let upstream = Upstream::ok();
     let gateway = gateway().admin().route(PATH, &upstream.url()).start();
     gateway.control().set_queue(shelf.queue.clone());
-    // Events are made once and stored many times: their ids may repeat, their rows do not.
+    // Each event is made once and stored many times. So ids may repeat, but rows do not.
     let made: Vec<_> = (0..10).map(|number| event(PATH, 1_000).number(number).make()).collect();
     use hookgate::queue::store::{Batch, Store as _};
     let batch = || Batch { events: made.iter().collect(), ..Batch::default() };
@@ -443,7 +444,7 @@ fn exports_are_few_at_a_time() {
         put(&memory, &event(PATH, 1_000).number(number).content(vec![b'x'; 1 << 20]));
     }
     let (gateway, _shelf, _upstream) = before(&memory);
-    // Clients that do not read.
+    // These clients do not read.
     let held: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = TcpStream::connect_timeout(&gateway.admin(), PATIENCE).unwrap();

@@ -25,7 +25,8 @@ fn answered(answer: impl AsRef<[u8]>) -> Response {
     exchange(&gateway, &post(FIXTURE))
 }
 
-/// The lines sorted by name in lower case: the order of fields with different names has no meaning (RFC 9110, section 5.3).
+/// The lines, sorted by name in lower case. The order of fields with different names has no meaning (RFC
+/// 9110, section 5.3).
 fn by_name(fields: &[Field]) -> Vec<Field> {
     let mut sorted = fields.to_vec();
     sorted.sort_by_key(|field| field.name.to_ascii_lowercase());
@@ -79,7 +80,7 @@ fn the_upstream_gets_the_fields_that_were_sent_and_no_others() {
     let mut expected = sent.to_vec();
     expected.push(("content-length", b"162"));
     let normal = |mut field: Field| {
-        // Framing is rewritten, in any spelling.
+        // The gateway rewrites the framing, so its spelling may change.
         if field.is("content-length") {
             field.name = "content-length".to_owned();
         }
@@ -144,7 +145,7 @@ fn hop_by_hop_fields_of_a_request_are_removed() {
             .line("Upgrade: websocket")
             .line("X-Stays: yes"),
     );
-    // The oracle checks the other fields.
+    // The upstream's oracle checks the other fields.
     let mut names: Vec<_> = got.fields.iter().map(|field| field.name.to_ascii_lowercase()).collect();
     names.sort_unstable();
     assert_eq!(names, ["content-length", "content-type", "host", "propify-signature", "x-stays"]);
@@ -264,7 +265,7 @@ fn a_connection_of_http_1_0_is_closed_unless_the_client_asks_to_keep_it() {
     }
 }
 
-/// The contract does not mention it: RFC 9112, section 3.2, requires `host` of HTTP/1.1 only.
+/// RFC 9112, section 3.2, requires `host` only in HTTP/1.1. No document of hookgate says more.
 #[test]
 fn a_client_of_http_1_0_needs_no_host() {
     let upstream = Upstream::ok();
@@ -323,7 +324,7 @@ fn forwarded_fields_are_appended_where_they_are_asked_for() {
     assert_eq!(requests[0].values("x-forwarded-for"), [b"127.0.0.1"]);
     assert_eq!(requests[0].values("x-forwarded-proto"), [b"http"]);
     assert_eq!(requests[0].values("x-forwarded-host"), [HOST.as_bytes()]);
-    // The same list, in one line or in two (RFC 9110, section 5.3).
+    // The list is the same in one line or in two lines (RFC 9110, section 5.3).
     let list = requests[1].values("x-forwarded-for").join(b", ".as_slice());
     assert_eq!(list, b"192.0.2.1, 127.0.0.1");
 }

@@ -1,4 +1,5 @@
-//! Strict framing: a request that two parsers could read differently is refused, and the upstream hears nothing of it.
+//! Strict framing: a request that two parsers could read differently is refused, and no byte of it reaches
+//! the upstream.
 
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use crate::support::{
     unsigned,
 };
 
-/// Asserts that each of these raw requests is answered with 400, and its connection is closed.
+/// Asserts that each of these raw requests is answered with 400, and that its connection is closed.
 fn all_malformed(requests: &[(&str, Vec<u8>)]) {
     all_refused(400, requests);
 }
 
-/// Asserts that each of these raw requests is refused with this status, and its connection is closed.
+/// Asserts that each of these raw requests is refused with this status, and that its connection is closed.
 fn all_refused(status: u16, requests: &[(&str, Vec<u8>)]) {
     let upstream = Upstream::ok();
     let gateway = gateway().route("/{*any}", &upstream.url()).start();
@@ -40,7 +41,7 @@ fn all_refused(status: u16, requests: &[(&str, Vec<u8>)]) {
     assert_eq!(upstream.bytes(), 0);
 }
 
-/// A signed event in which `from` is replaced by `to`; its signature stays valid.
+/// A signed event in which `to` replaces `from`. Its signature stays valid.
 fn with(from: &str, to: impl AsRef<[u8]>) -> Vec<u8> {
     let bytes = post(FIXTURE).line("x-a: b").bytes();
     let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).expect("it is in there");
@@ -56,7 +57,7 @@ fn fixture() -> &'static str {
     std::str::from_utf8(FIXTURE).unwrap()
 }
 
-/// The fixture as one chunk.
+/// The fixture's body as one chunk.
 fn chunk() -> String {
     format!("a2\r\n{}\r\n0\r\n\r\n", fixture())
 }
@@ -199,7 +200,7 @@ fn a_later_version_of_http_1_is_served_as_http_1_1() {
             assert_eq!(response.version, "HTTP/1.1");
         }
     }
-    // The upstream's oracle requires HTTP/1.1 of every request.
+    // The upstream's oracle requires every request to be HTTP/1.1.
     assert_eq!(upstream.requests().len(), 6);
 }
 
@@ -363,7 +364,7 @@ fn a_request_target_is_a_path_and_a_query_or_a_url_of_the_host() {
     ]);
 }
 
-/// Apps and senders put raw characters into queries, and all parsers of a request read them alike.
+/// Apps and senders put raw characters into queries. All parsers of requests read them in the same way.
 #[test]
 fn a_query_is_forwarded_unchanged() {
     let upstream = Upstream::ok();
@@ -376,7 +377,7 @@ fn a_query_is_forwarded_unchanged() {
             let target = [start.as_bytes(), b"?", query].concat();
             let request = with(&format!("POST {PATH} "), [b"POST ", &target[..], b" "].concat());
             Client::to(&gateway).send(request).response().assert_answer("ok");
-            // Each byte as the character of that code.
+            // Each byte becomes the character with this code.
             let got = upstream.requests().pop().unwrap().target;
             let want: String = [PATH.as_bytes(), b"?", query].concat().into_iter().map(char::from).collect();
             assert_eq!(got, want);
@@ -399,7 +400,8 @@ fn a_request_for_no_path_is_well_formed_and_reaches_nobody() {
         (connect.target("[2001:db8::1]:443"), 405, "method_not_allowed"),
     ] {
         let mut client = Client::to(&gateway);
-        // The bytes after it look like another request, but are its content, or a tunnel's.
+        // The bytes after the request look like another request. They are its content, or the content of a
+        // tunnel.
         client.offer([request.bytes(), post(FIXTURE).bytes()].concat());
         let response = client.response();
         assert_refused(&response, status, Some(reason));
@@ -424,7 +426,7 @@ fn a_request_line_that_is_too_long_is_told_apart_from_fields_that_are() {
         (&at_default, line(16_385, PATH), 414),
         (&at_default, line(40_000, PATH), 414),
         (&at_default, line(40_000, "/nowhere"), 414),
-        // Refused even without the end of the line.
+        // The request is refused even though the end of the line has not arrived.
         (&at_default, line(16_500, PATH)[..16_400].to_vec(), 414),
         (&at_default, with("x-a: b", format!("x-a: {}", "b".repeat(40_000))), 431),
         (&small, line(2001, PATH), 414),
@@ -636,7 +638,8 @@ fn a_malformed_request_behind_a_good_one_is_refused_all_the_same() {
     assert_eq!(upstream.requests().len(), 10);
 }
 
-/// A response has the version of its sender (RFC 9110, section 6.2); it announces the close to a client of HTTP/1.0.
+/// A response has the version of the gateway, which sends it (RFC 9110, section 6.2). To an HTTP/1.0 client,
+/// it announces the close.
 #[test]
 fn every_response_is_http_1_1_whatever_its_request_claims() {
     let gateway = Gateway::before(&Upstream::ok());
@@ -697,7 +700,7 @@ fn a_connection_of_empty_lines_ends_with_the_time_for_a_head() {
         .route(PATH, &upstream.url())
         .start();
     for is_first in [true, false] {
-        // All at once, or one after each pause.
+        // The lines are sent all at once, or one after each pause.
         for (lines, pause) in [(2000, None), (1, None), (0, Some(Duration::from_millis(50)))] {
             let mut client = Client::to(&gateway);
             if !is_first {
@@ -705,7 +708,7 @@ fn a_connection_of_empty_lines_ends_with_the_time_for_a_head() {
             }
             client.send(b"\r\n".repeat(lines));
             let trickle = pause.map(|pause| client.trickle_of(b"\r\n", pause));
-            // No request was begun, so there is no response.
+            // No request has begun, so there is no response.
             client.assert_gone();
             drop(trickle);
         }
@@ -751,7 +754,7 @@ fn a_client_that_expects_100_continue_gets_it_once_its_claim_is_read() {
         assert_eq!((interim.version.as_str(), interim.status), ("HTTP/1.1", 100));
         assert_eq!(interim.fields, []);
         client.send(request.body()).response().assert_answer("ok");
-        // The connection stays usable.
+        // The connection can still be used.
         client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     }
 }
@@ -810,7 +813,7 @@ fn a_client_that_half_closes_after_its_request_is_answered() {
     for (count, request) in [(1, post(FIXTURE)), (2, post(FIXTURE).chunked(&[9]))] {
         let mut client = Client::to(&gateway);
         client.send(request.bytes()).half_close();
-        // By now the gateway has had time to notice the end of the client's side.
+        // By now, the gateway has had time to notice that the client has ended its side.
         upstream.wait_for(count);
         open.open();
         client.response().assert_answer("ok");
@@ -836,7 +839,8 @@ fn a_client_that_only_closes_gets_nothing_and_costs_nothing() {
 fn a_refusal_reaches_a_client_that_has_sent_all_of_a_large_body() {
     let upstream = Upstream::ok();
     let gateway = gateway().limits("max_body = \"4MiB\"").route(PATH, &upstream.url()).start();
-    // More than the kernel's buffers hold: the client is still writing when its rejection is sent.
+    // The content is larger than the kernel's buffers. So the client is still writing when its rejection is
+    // sent.
     let large = vec![b'x'; 16 * 1024 * 1024];
     for (request, status, reason) in [
         (unsigned(&large), 401, "signature_missing"),
@@ -864,7 +868,8 @@ fn an_upgrade_is_not_honoured() {
             .line("http2-settings: AAMAAABkAAQAAP__");
         Client::to(&gateway).send(request.bytes()).response().assert_answer("ok");
     }
-    // The settings are not forwarded either if `connection` does not name them (obsolete since RFC 9113, section 3.1).
+    // The HTTP/2 settings are not forwarded either, even if `connection` does not name them (obsolete since
+    // RFC 9113, section 3.1).
     let request = post(FIXTURE).line("HTTP2-Settings: AAMAAABkAAQAAP__");
     Client::to(&gateway).send(request.bytes()).response().assert_answer("ok");
     assert!(upstream.requests().iter().all(|request| !request.has("http2-settings")));

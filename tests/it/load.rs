@@ -33,7 +33,8 @@ fn every_event_of_many_connections_is_answered_and_arrives_once() {
     assert_eq!(different.len(), EVENTS);
 }
 
-/// A gateway that accepts bodies of up to 16 MiB and tries each with 200 secrets: refusing one takes seconds.
+/// A gateway that accepts bodies of up to 16 MiB. It tries each body with 200 secrets, so a refusal takes
+/// seconds.
 fn many_secrets(upstream: &Upstream) -> Setup {
     let secrets = (0..200).map(|n| format!(", {{ name = \"{n}\", value = \"another secret, number {n}\" }}"));
     let secrets: String = secrets.collect();
@@ -49,7 +50,7 @@ fn forged() -> Vec<u8> {
     post(b"signed").forged(vec![b'x'; 16 << 20]).bytes()
 }
 
-/// It is verified piece by piece, so requests that arrive meanwhile are answered first.
+/// The forgery is verified piece by piece. So requests that arrive meanwhile are answered first.
 #[test]
 fn a_forgery_tried_with_many_secrets_delays_no_other_request() {
     let upstream = Upstream::ok();
@@ -63,7 +64,7 @@ fn a_forgery_tried_with_many_secrets_delays_no_other_request() {
     assert_eq!(upstream.requests().len(), 3);
 }
 
-/// It is complete but not verified, so it is shed for an ordinary event that is.
+/// The forgery is complete but not verified. So it is shed for an ordinary event that is verified.
 #[test]
 fn a_forgery_tried_with_many_secrets_is_shed_for_an_event() {
     let upstream = Upstream::ok();

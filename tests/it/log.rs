@@ -1,4 +1,4 @@
-//! The log of a running gateway: the content of each line, and that no request waits for the log to be read.
+//! The log of a running gateway: the content of each line. No request waits until the log is read.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ impl Setup {
     }
 }
 
-/// Ends the gateway. Returns the access lines.
+/// Ends the gateway, and returns the access lines.
 fn access_lines(mut running: Running) -> Vec<Value> {
     running.signal("-TERM");
     assert_eq!(running.ended(), Some(0));
@@ -128,7 +128,8 @@ fn the_access_log_can_be_refusals_only_or_off() {
     }
 }
 
-/// Bytes that the kernel accepted count as sent. So the log must state that the rest of the answer was not sent.
+/// Bytes that the kernel has accepted count as sent. So the log must say that the rest of the answer was not
+/// sent.
 #[test]
 fn an_answer_that_its_client_does_not_take_to_the_end_is_logged_as_that() {
     let setup = Setup::new("http://127.0.0.1:9", "");
@@ -136,7 +137,7 @@ fn an_answer_that_its_client_does_not_take_to_the_end_is_logged_as_that() {
     let mut client = std::net::TcpStream::connect(address).unwrap();
     client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let requests = b"POST /nowhere HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100);
-    // Write until nothing more is accepted, because the client reads nothing.
+    // The client reads nothing. So write until no more bytes are accepted.
     while client.write(&requests).is_ok() {}
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);
@@ -152,7 +153,7 @@ fn an_answer_that_its_client_does_not_take_to_the_end_is_logged_as_that() {
     assert!(lines.iter().all(|line| sent(line) == whole || line == short));
 }
 
-/// A pipe holds 64 KiB; these requests produce several times as many log lines.
+/// A pipe holds 64 KiB. These requests produce several times as many bytes of log lines.
 #[test]
 fn requests_are_answered_though_nobody_reads_the_log() {
     let upstream = Upstream::ok();
@@ -180,7 +181,8 @@ fn requests_are_answered_though_nobody_reads_the_log() {
     child.wait().unwrap();
 }
 
-/// The operator should know; the upstream decides how often it occurs, so the separate line is rate limited.
+/// The operator should know of this. The upstream decides how often it occurs, so the separate line is rate
+/// limited.
 #[test]
 fn an_upstream_that_sends_more_than_its_answer_is_named_in_each_line_and_once_besides() {
     let upstream = Upstream::scripted(|connection| {

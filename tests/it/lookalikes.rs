@@ -1,5 +1,5 @@
-//! Lookalike field names. Apps behind CGI, WSGI, uWSGI, Rack or PHP read `X_Y`, `X.Y` and `x-y` as one variable. So a field
-//! whose name is spelled like one that matters, but is not that field, is refused.
+//! Lookalike field names. Apps behind CGI, WSGI, uWSGI, Rack or PHP read `X_Y`, `X.Y` and `x-y` as the same
+//! variable. So a field is refused if an app could take its name for the name of an important field.
 
 use hookgate::signature::scheme::PRESETS;
 
@@ -9,7 +9,7 @@ use crate::support::{
     nothing_reached, post, signature, unsigned,
 };
 
-/// Asserts that the request is refused with 400 and its connection is closed.
+/// Asserts that the request is refused with 400, and that its connection is closed.
 fn assert_malformed(gateway: &Gateway, request: &Post) {
     let mut client = Client::to(gateway);
     client.offer(request.bytes());
@@ -17,7 +17,7 @@ fn assert_malformed(gateway: &Gateway, request: &Post) {
     client.assert_closed();
 }
 
-/// Three names that an app could read as this one, which contains a `-`.
+/// Three names that an app could read as `name`. `name` contains a `-`.
 fn spelled_otherwise(name: &str) -> [String; 3] {
     [name.replace('-', "_"), name.replacen('-', ".", 1).to_uppercase(), name.replace('-', "~")]
 }
@@ -58,7 +58,8 @@ fn a_lookalike_of_a_field_that_the_gateway_sets_is_refused_before_its_route_is_l
                 }
             }
         }
-        // Fields that hookgate sets are accepted in any case: their values are replaced.
+        // Fields that hookgate sets are accepted with any case of letters, because hookgate replaces their
+        // values.
         let request = post(FIXTURE).line("X-Hookgate-Verified: x").line("X-FORWARDED-for: 1.1.1.1");
         exchange(&gateway, &request).assert_answer("ok");
     }
@@ -137,7 +138,8 @@ fn a_name_that_is_only_odd_passes_unchanged() {
         .forward("verified_field = \"x-hookgate-verified\"\nx_forwarded = true")
         .route("/webhook/leases", &upstream.url())
         .start();
-    // Longer, shorter, without the `-`, with two of them, and fields that matter only to an app.
+    // Names that are longer or shorter, without the `-`, or with two of them. Also fields that matter only to
+    // an app.
     let lines = [
         "X_Custom: 1",
         "x.y~z!: 2",

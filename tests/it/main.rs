@@ -1,7 +1,7 @@
 //! Integration tests: real sockets and raw bytes on both sides of a gateway.
 //!
-//! Every scripted upstream records all it receives. When a test ends, its oracle checks that each request is strict RFC 9112
-//! and has a valid signature over exactly its content.
+//! Every scripted upstream records each byte that it receives. When a test ends, the upstream's oracle checks
+//! each request: it must be strict RFC 9112, and have a valid signature over exactly its content.
 
 #![allow(
     clippy::unwrap_used,

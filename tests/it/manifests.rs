@@ -1,4 +1,4 @@
-//! The manifests in deploy/: their memory limits fit their configurations.
+//! The manifests in deploy/: their memory limits are high enough for their configurations.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -9,11 +9,11 @@ use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Config};
 
-/// A manifest's memory limit must exceed the most that its configuration takes by one part in this many, for the kernel's
-/// socket buffers.
+/// A manifest's memory limit must exceed its configuration's bound by a quarter. The kernel's socket buffers
+/// need this part.
 const MARGIN: u64 = 4;
 
-/// Reads the configuration for a machine with many cores, where it must not take more memory.
+/// Reads the configuration for a machine with many cores. It must not take more memory there.
 fn read(text: &str, secret: &str) -> Config {
     let machine =
         Fixed::new(NonZeroUsize::new(128).unwrap()).with_file(secret, "3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7");
@@ -23,7 +23,7 @@ fn read(text: &str, secret: &str) -> Config {
     }
 }
 
-/// A manifest's quantity in bytes: `256Mi`, `512m`.
+/// A quantity in a manifest, in bytes: `256Mi`, `512m`.
 fn bytes(text: &str) -> u64 {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap();
     let (number, unit) = text.split_at(digits);
@@ -35,7 +35,7 @@ fn bytes(text: &str) -> u64 {
     number.parse::<u64>().unwrap() << shift
 }
 
-/// The word after `mark`.
+/// The word that follows `mark`.
 fn behind<'t>(text: &'t str, mark: &str) -> &'t str {
     let (_, rest) = text.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
     rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap()

@@ -1,4 +1,5 @@
-//! The manual pages are generated from the command line's definition and the configuration's tables, and are committed.
+//! The manual pages. They are generated from the definition of the command line and from the tables of keys,
+//! and are committed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +9,7 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 use hookgate::cli::definition;
 use hookgate::config::json_schema::{Explained, reference};
 
-/// Compares a page with the committed file; `BLESS=1` writes it.
+/// Compares a page with the committed file. With `BLESS=1`, writes the file instead.
 fn expect(path: &str, page: &str) {
     if std::env::var_os("BLESS").is_some() {
         fs::write(path, page).unwrap();
@@ -62,12 +63,13 @@ fn hookgate_1() -> String {
         .replace("@COMMANDS@\n", &commands)
 }
 
-/// The hand-written template, with placeholders for what is generated.
+/// The template that is written by hand, with placeholders for the generated parts.
 fn template(path: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// A command and those below it, each with its synopsis and options, one heading level below the generator's.
+/// A command with its subcommands. Each has its synopsis and options, one heading level below the generator's
+/// level.
 fn subcommand(command: &clap::Command, above: &str) -> String {
     let name = format!("{above} {}", command.get_name());
     let below: String = command.get_subcommands().map(|command| subcommand(command, &name)).collect();
@@ -88,9 +90,9 @@ fn subcommand(command: &clap::Command, above: &str) -> String {
         title + &verbatim(&usage) + ".PP\n" + &Roff::new().text([roman(format!("{about}."))]).to_roff();
     for line in rendered.lines() {
         match line {
-            // The generator's definitions are kept once, at the beginning of the page.
+            // The generator's definitions are needed only once, at the beginning of the page.
             ".ie \\n(.g .ds Aq \\(aq" | ".el .ds Aq '" | ".PP" => {}
-            // Option groups have no headings, so that each command has one list.
+            // Option groups get no headings, so each command has one list.
             line if line.starts_with(".SH") => {}
             line => {
                 text.push_str(line);
@@ -105,7 +107,7 @@ fn subcommand(command: &clap::Command, above: &str) -> String {
     text + &below
 }
 
-/// Text as it is, in a fixed-width font.
+/// The text unchanged, in a fixed-width font.
 fn verbatim(text: &str) -> String {
     format!(".EX\n{}\n.EE\n", escaped(text))
 }
@@ -145,7 +147,8 @@ fn entry(key: &Explained) -> String {
     Roff::new().control("TP", []).text(head).text([roman(about)]).to_roff()
 }
 
-/// Lists an option's values in its help line, unless there are so many that a command prints them.
+/// Lists the values of an option in its help line. An option with very many values has a command that prints
+/// them.
 fn with_few_values(arg: clap::Arg) -> clap::Arg {
     let values: Vec<String> =
         arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
@@ -158,5 +161,5 @@ fn with_few_values(arg: clap::Arg) -> clap::Arg {
     }
 }
 
-/// More values than this are not listed.
+/// The most values of an option that are listed.
 const MANY: usize = 8;

@@ -12,7 +12,7 @@ use crate::support::{
 const PATH: &str = "/webhook/leases";
 const KIB: usize = 1024;
 
-/// The reserved bytes, which must never exceed `max_buffered`.
+/// How many bytes are reserved. They must never exceed `max_buffered`.
 fn held(gateway: &Gateway, max_buffered: usize) -> usize {
     let held = gateway.control().buffered_bytes();
     let most = with_reserve(u64::try_from(max_buffered).unwrap());
@@ -92,7 +92,7 @@ fn half_a_large_head_counts_and_whoever_has_made_the_least_progress_goes_first()
         Client::to(&gateway).send(post(vec![b'x'; size]).bytes()).response().assert_answer("ok");
         held(&gateway, MAX);
     }
-    // Most connections were shed, and get the answer.
+    // Most connections were shed. They get the answer 503.
     let rest = &head[head.len() - 10..];
     let mut overloaded = 0;
     for client in &mut strangers {
@@ -122,13 +122,13 @@ fn a_head_counts_from_one_byte_over_its_bound_on_and_until_the_request_has_gone(
         for piece in [1000, size] {
             let mut client = Client::to(&gateway);
             let event = with_head(&post(FIXTURE).line("expect: 100-continue"), size);
-            // 100 (Continue) shows that the gateway has the head and waits for content.
+            // The interim response 100 shows that the gateway has the head and waits for content.
             client.send_in_pieces(&event.head(), piece).until("100 Continue\r\n\r\n");
             assert_eq!(held(&gateway, MAX), counted, "{size} in pieces of {piece}");
             assert_eq!(client.send(FIXTURE).response().status, 100);
             client.response().assert_answer("ok");
             await_held(&gateway, MAX, |held| held == 0);
-            // The connection stays open and holds no reservation.
+            // The connection stays open, but holds no reservation.
             let two = [with_head(&post(FIXTURE), size).bytes(), post(FIXTURE).bytes()].concat();
             client.send(two);
             client.response().assert_answer("ok");
@@ -153,7 +153,8 @@ fn a_head_in_absolute_form_counts_too() {
     await_held(&gateway, 256 << 20, |held| held == 0);
 }
 
-/// A client that has reserved all of `max_buffered`, 64 KiB, on the enforcing route, with content that is not verified.
+/// A client that has reserved the whole `max_buffered` of 64 KiB on the enforcing route, with unverified
+/// content.
 fn holder(gateway: &Gateway, event: &Post) -> Client {
     let mut holder = Client::to(gateway);
     holder.send(event.head()).send(&event.body()[..63 * KIB]);
@@ -197,7 +198,7 @@ fn a_request_that_is_only_observed_is_shed_for_others_while_its_upstream_lets_it
         .route(PATH, &upstream.url())
         .route_with("/observed", &slow.url(), "mode = \"observe\"")
         .start();
-    // More than the kernel buffers for an app that does not read.
+    // The content is larger than the buffers of the kernel for an app that does not read.
     let mut observed = Client::to(&gateway);
     observed.send(unsigned(vec![b'y'; MAX]).target("/observed").bytes());
     begun.pass();
@@ -244,7 +245,7 @@ fn an_events_content_that_comes_after_its_head_holds_no_memory_meanwhile() {
         .limits("max_body = \"64KiB\"\nmax_buffered = \"64KiB\"")
         .route(PATH, &upstream.url())
         .start();
-    // Many more than the memory budget would allow, if each held a reservation.
+    // There are many more requests than the memory budget would allow if each held a reservation.
     let mut waiting: Vec<(Client, Vec<u8>)> = (0..40)
         .map(|number| {
             let event = post(format!("{number}").repeat(2000));

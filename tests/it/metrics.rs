@@ -18,7 +18,7 @@ fn names() -> BTreeSet<String> {
     all.collect()
 }
 
-/// Every word of a text that looks like a metric's name, without a histogram's suffix.
+/// Every word of a text that looks like the name of a metric. Suffixes of histograms are removed.
 fn mentioned(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let metrics = words.filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix)));
@@ -64,7 +64,7 @@ fn every_alert_is_documented_and_tested() {
     }
 }
 
-/// The keys that Grafana needs to load a dashboard and show each panel.
+/// Grafana needs these keys to load a dashboard and to show each panel.
 #[test]
 fn the_dashboard_is_one_that_loads() {
     let dashboard: Value = serde_json::from_str(&read(DASHBOARD)).unwrap();

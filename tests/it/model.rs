@@ -110,7 +110,7 @@ const AMBIGUOUS: [&str; 20] = [
     r#"{"meta":{"object":"leads","\u006fbject":"leads"}}"#,
     r#"{"meta":{"object":"leads"},"meta":{"object":"leads"}}"#,
     r#"{"meta":{"object":"leads"},"meta":{}}"#,
-    // Go and ASP.NET Core read keys that differ only in case as one key: the last one counts.
+    // Go and ASP.NET Core read keys that differ only in case as the same key. The last value counts.
     r#"{"meta":{"object":"leads"},"Meta":{"object":"leases"}}"#,
     r#"{"Meta":{"object":"leases"},"meta":{"object":"leads"}}"#,
     r#"{"meta":{"object":"leads","Object":"leases"}}"#,
@@ -146,7 +146,7 @@ fn content_that_does_not_say_its_model_plainly_is_a_mismatch_where_a_model_is_as
     nothing_reached(gateway, upstream);
 }
 
-/// The contract: "a body that is no JSON ... refused". A route without a model still requires that the body is unambiguous.
+/// Content that is not JSON is refused. A route without a model also requires content that is not ambiguous.
 #[test]
 fn content_that_is_ambiguous_is_a_mismatch_even_where_a_route_takes_the_rest() {
     let upstream = Upstream::ok();
@@ -195,7 +195,7 @@ fn deep_nesting_is_read_over_or_refused_but_harms_nothing() {
     exchange(&gateway, &post(meta("leads")).target("/hook")).assert_answer("ok");
 }
 
-/// A gateway in observe mode, and an upstream that accepts requests that are not authentic.
+/// A gateway in observe mode, with an upstream that accepts requests that are not authentic.
 fn observing(limits: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::ok_under(Oracle::default().observing());
     let gateway = gateway()

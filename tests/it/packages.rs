@@ -8,7 +8,7 @@ use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Address, Loaded};
 
-/// The configuration that the Debian package installs, read with this secret's file.
+/// The configuration that the Debian package installs. `secret` is the content of its secret's file.
 fn installed(secret: Option<&str>) -> Result<Loaded, config::problem::Report> {
     let machine = Fixed::new(NonZeroUsize::new(4).unwrap());
     let machine = match secret {
@@ -41,7 +41,7 @@ fn without_one_that_is_all_there_is_to_say() {
     assert!(text.contains("/etc/hookgate/secrets/propify"), "{text}");
 }
 
-/// systemd must not stop the service before the configured drain is over.
+/// systemd must not stop the service before the configured time for a drain has passed.
 #[test]
 fn systemd_waits_for_longer_than_a_drain_may_take() {
     let server = installed(Some("3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7")).unwrap().config.server;
@@ -51,7 +51,7 @@ fn systemd_waits_for_longer_than_a_drain_may_take() {
     assert!(waits > server.drain_delay + server.shutdown_grace, "{waits:?}");
 }
 
-/// Every file that states the version states the same one.
+/// Every file that states the version states the same version.
 #[test]
 fn the_changelogs_know_this_version() {
     let version = env!("CARGO_PKG_VERSION");
@@ -61,7 +61,7 @@ fn the_changelogs_know_this_version() {
     assert!(changelog.contains(&format!("\n## {version} ")), "CHANGELOG.md");
 }
 
-/// Every file that states the oldest supported Rust states the tested one.
+/// Every file that states the oldest supported Rust states the version that the tests use.
 #[test]
 fn the_oldest_rust_that_is_promised_is_the_one_that_is_tested() {
     let promised = env!("CARGO_PKG_RUST_VERSION");

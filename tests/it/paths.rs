@@ -1,4 +1,5 @@
-//! Path parameters: what `{name}` or `{*rest}` matches must not be another path to an app that decodes or normalises paths.
+//! Path parameters. The text that `{name}` or `{*rest}` matches must not become another path in an app that
+//! decodes or normalises paths.
 
 use crate::support::process::{Running, address_in};
 use crate::support::{
@@ -6,7 +7,7 @@ use crate::support::{
     post, unsigned,
 };
 
-/// Asserts that the request is refused with 400 and its connection is closed.
+/// Asserts that the request is refused with 400, and that its connection is closed.
 fn assert_malformed(gateway: &Gateway, request: &Post) {
     let mut client = Client::to(gateway);
     client.offer(request.bytes());
@@ -31,7 +32,7 @@ fn captures(upstream: &Upstream) -> Gateway {
 
 /// Segments that a parameter must not match.
 const AMBIGUOUS: [&str; 29] = [
-    // Dot segments, also with the parameters that Tomcat and Jetty remove.
+    // Dot segments, alone and with the parameters that Tomcat and Jetty remove.
     ".",
     "..",
     "%2e",
@@ -48,7 +49,7 @@ const AMBIGUOUS: [&str; 29] = [
     "x%5Cy",
     "x\\y",
     "..%2fadmin",
-    // Encodings of characters that need none.
+    // Encodings of characters that need no encoding.
     "%61dmin",
     "admi%6e",
     "%41dmin",
@@ -61,13 +62,13 @@ const AMBIGUOUS: [&str; 29] = [
     "x%0d%0A",
     "x%1f",
     "x%7f",
-    // A `%` that begins no encoding.
+    // A `%` that does not begin an encoding.
     "x%",
     "x%4",
     "x%zz",
 ];
 
-/// Segments that a parameter may match: `%25` is decoded at most once.
+/// Segments that a parameter may match. `%25` is decoded at most once.
 const PLAIN: [&str; 16] = [
     "admin2",
     "Admin",

@@ -1,5 +1,5 @@
-//! Connection places: a client that sends no verified event does not keep a place from one that does, whatever it makes the
-//! gateway wait for.
+//! Places in the connection limit. A client that sends no verified event cannot keep a place from a client
+//! that does. It does not matter what the gateway waits for.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,18 +12,18 @@ use crate::support::{
 
 const PATH: &str = "/webhook/leases";
 
-/// Time limits that do not pass while a test runs.
+/// Time limits that are longer than every test.
 const FAR_OFF: &str = "header_timeout = \"1h\"\nbody_timeout = \"1h\"\nmin_body_rate = 0\nidle_timeout = \"1h\"\n\
                        write_timeout = \"1h\"";
 
-/// Five times as many clients as places.
+/// The number of clients: five for each place.
 const CLIENTS: usize = 10;
 
 fn before(upstream: &Upstream) -> Setup {
     gateway().server("max_connections = 2").limits(FAR_OFF).route(PATH, &upstream.url())
 }
 
-/// Opens one connection after the other, keeps them all, and sends an event beside each.
+/// Opens one connection after the other and keeps all of them. Sends an event while each is open.
 fn events_are_served_beside(occupy: impl Fn(&Gateway) -> Client) {
     for workers in [1, 2] {
         let upstream = Upstream::ok();
@@ -103,7 +103,7 @@ fn nth_request(_: usize) -> String {
     "GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100)
 }
 
-/// A client that pipelines as many requests as are accepted and reads no answer.
+/// A client that pipelines as many requests as the gateway accepts. It reads no answer.
 fn never_reading(gateway: &Gateway) -> Client {
     let mut client = Client::to(gateway);
     client.send_until_stuck(nth_request, Duration::from_millis(200));
@@ -151,7 +151,7 @@ fn clients_in_the_middle_of_many_refusals_do_not_keep_the_places() {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let mut client = Client::connect(address);
-                    // Until the gateway closes the connection.
+                    // The loop runs until the gateway closes the connection.
                     while !stop.load(Ordering::Relaxed) && client.offer(nth_request(0)) {
                         if client.try_read_some(64 * 1024).is_err() {
                             break;
@@ -184,7 +184,7 @@ fn a_proxys_announcement_that_does_not_come_does_not_keep_the_places() {
 #[test]
 fn observed_requests_whose_upstream_hangs_do_not_keep_the_places() {
     let upstream = Upstream::ok();
-    // The kernel accepts connections for it, but the app never answers.
+    // The kernel accepts connections for this app, but the app never answers.
     let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", hangs.local_addr().unwrap());
     let gateway = before(&upstream).route_with("/observed", &url, "mode = \"observe\"").start();
@@ -230,7 +230,7 @@ fn a_request_whose_content_does_not_come_is_answered_503_when_its_place_is_wante
     let gateway = before(&upstream).start();
     let mut waiting: Vec<Client> = (0..2).map(|_| sending(post([b'x'; 100]).head())(&gateway)).collect();
     Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    // It has waited longest, so it is evicted first.
+    // This connection has waited longest, so it is evicted first.
     let response = waiting[0].response();
     assert_refused(&response, 503, Some("overloaded"));
     assert!(response.value("retry-after").is_some());
@@ -258,7 +258,7 @@ fn a_new_connection_costs_one_place_however_many_workers_there_are() {
 #[test]
 fn clients_that_never_finish_a_head_do_not_keep_the_places() {
     let upstream = Upstream::ok();
-    // Without eviction they would keep the places for an hour.
+    // Without eviction, these connections would keep the places for an hour.
     let setup = gateway().server("max_connections = 4").limits("header_timeout = \"1h\"");
     let gateway = setup.route(PATH, &upstream.url()).start();
     let mut half: Vec<Client> = (0..6).map(|_| Client::to(&gateway)).collect();

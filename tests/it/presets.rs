@@ -1,4 +1,4 @@
-//! Every preset through a gateway: its sender's events arrive, and forged ones do not.
+//! Every preset, through a gateway: authentic events of its sender arrive, and forged events do not.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -105,7 +105,7 @@ fn an_event_of_every_sender_arrives_with_all_its_fields_and_no_forged_one_does()
     }
 }
 
-/// A gateway.toml with a route for each preset, run by the command.
+/// A folder with a gateway.toml that has a route for each preset. The command runs it.
 struct Folder(tempfile::TempDir);
 
 const KEY: &[u8] = b"a secret that is long enough";
@@ -147,7 +147,7 @@ impl Folder {
     }
 }
 
-/// The private key files of the presets that need one, and the byte they are made of.
+/// The private key files of the presets that need one. Each key consists of this byte.
 const PRIVATE_KEYS: [(&str, u8); 2] = [("ed25519.key", 7), ("p256.key", 8)];
 
 fn private_key(scheme: &Scheme) -> Option<&'static str> {
@@ -173,7 +173,7 @@ fn variable(scheme: &Scheme) -> &'static str {
     }
 }
 
-/// The ways to forge a sender's events.
+/// The ways in which events of a sender can be forged.
 fn forgeries(scheme: &Scheme) -> Vec<&'static str> {
     let mut all = vec!["missing", "wrong-secret", "duplicate"];
     if scheme.algorithm != Algorithm::Token {
@@ -197,7 +197,7 @@ fn every_sender_can_be_tried_from_the_command_with_good_and_with_forged_events()
     let text =
         |output: &Output| String::from_utf8_lossy(&[&*output.stdout, &output.stderr].concat()).into_owned();
     let (schemes, send, text): (Vec<_>, _, _) = (PRESETS.iter().collect(), &send, &text);
-    // In parallel: most of the time passes while processes start.
+    // The commands run in parallel, because most of the time passes while processes start.
     std::thread::scope(|scope| {
         for schemes in schemes.chunks(schemes.len().div_ceil(4)) {
             scope.spawn(move || {
@@ -205,7 +205,7 @@ fn every_sender_can_be_tried_from_the_command_with_good_and_with_forged_events()
                     let key: Vec<&str> =
                         private_key(scheme).iter().flat_map(|file| ["--private-key-file", file]).collect();
                     for forgery in forgeries(scheme) {
-                        // Without the private key, only forgeries that any key would do for can be made.
+                        // Without the private key, only forgeries that any key can sign are possible.
                         let own = if forgery == "tampered" { &*key } else { &[] };
                         let output = send(scheme, &[&["--forge", forgery], own].concat());
                         let says = text(&output);

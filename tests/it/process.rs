@@ -1,4 +1,5 @@
-//! The process as the system sees it: its limits, who may inspect it, what a panic leaves behind.
+//! The process as the system sees it: its limits, the access of other processes to it, and the traces of a
+//! panic.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -21,10 +22,10 @@ signature = { scheme = "propify", secrets = [{ env = "KEY" }] }
 routes = [{ path = "/", upstream = "http://127.0.0.1:9", max_idle = 20 }]
 "#;
 
-/// A running gateway, started by a shell command that may set limits first.
+/// A running gateway. A shell command starts it, and may set limits first.
 struct Gateway {
     child: Child,
-    /// Its log output until it served.
+    /// The log output up to the moment when the gateway served.
     log: String,
     _folder: TempDir,
 }
@@ -59,7 +60,7 @@ impl Gateway {
         format!("/proc/{}/{name}", self.child.id()).into()
     }
 
-    /// The soft and the hard limit.
+    /// The soft limit and the hard limit.
     fn limit(&self, name: &str) -> (String, String) {
         let limits = fs::read_to_string(self.proc("limits")).unwrap();
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).expect("a limit of that name");
@@ -81,7 +82,7 @@ fn the_process_leaves_no_core_dump() {
     assert_eq!(gateway.limit("Max core file size"), ("0".to_owned(), "0".to_owned()));
 }
 
-/// A process that must not be inspected (not dumpable) has its memory's files in /proc owned by root.
+/// A process that is not dumpable cannot be inspected: root owns the files of its memory in /proc.
 #[test]
 fn no_other_process_of_the_same_user_can_look_into_it() {
     let me = fs::metadata("/proc/self").unwrap().uid();
@@ -141,7 +142,7 @@ fn clients_that_hold_all_free_descriptors_do_not_keep_events_from_the_app() {
     assert!(!running.seen.contains("cannot accept"), "{}", running.seen);
 }
 
-/// The system has no descriptors left: fewer than at the start.
+/// The process has no descriptor left, because its limit is now lower than at the start.
 #[test]
 fn without_a_descriptor_another_connection_is_evicted_and_that_is_logged_once() {
     let (upstream, folder) = (Upstream::ok(), tempfile::tempdir().unwrap());
@@ -161,8 +162,8 @@ fn without_a_descriptor_another_connection_is_evicted_and_that_is_logged_once() 
     assert_eq!(running.seen.matches("cannot accept connections").count(), 1, "{}", running.seen);
 }
 
-/// Without a descriptor, and without a connection to evict, clients wait in the kernel's queue. A plain retry loop would use a
-/// whole core meanwhile.
+/// Without a descriptor and without a connection to evict, clients wait in the kernel's queue. A loop that
+/// only retries would use a whole core meanwhile.
 #[test]
 fn without_descriptors_nobody_is_accepted_and_no_time_is_spent_until_there_are_some_again() {
     let (open, passed) = gate();
@@ -197,7 +198,7 @@ fn without_descriptors_nobody_is_accepted_and_no_time_is_spent_until_there_are_s
     }
 }
 
-/// Run by the test below in its own process: a panic hook is global to the process.
+/// The test below runs this in a process of its own, because a panic hook applies to the whole process.
 #[test]
 #[ignore = "no test, but a process that panics"]
 fn panic_as_a_child() {

@@ -1,7 +1,7 @@
-//! The fuzz targets' properties (`fuzz/src/properties`), checked briefly: on their seeds, and on random changes of them in each
-//! run.
+//! A short check of the fuzz targets' properties (`fuzz/src/properties`): on their seeds, and on seeds that
+//! are changed at random in each run.
 //!
-//! `PROPERTY_SECONDS=20 cargo test --test it properties` runs each for that long.
+//! `PROPERTY_SECONDS=20 cargo test --test it properties` checks each property for 20 seconds.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use proptest::test_runner::TestRunner;
 #[path = "../../fuzz/src/properties/mod.rs"]
 mod held;
 
-/// Changed seeds per property, without `PROPERTY_SECONDS`.
+/// How many changed seeds are checked for each property, without `PROPERTY_SECONDS`.
 const CASES: usize = 500;
 
 #[test]
@@ -74,7 +74,8 @@ fn no_challenge_is_answered_but_an_authentic_one_or_a_query_that_asks_as_its_sen
     hold("challenge", held::challenge::holds);
 }
 
-/// Without this test, the one of responses would pass for a gateway that relays nothing and reuses no connection.
+/// Without this test, the property of responses would also hold for a gateway that relays nothing and reuses
+/// no connection.
 #[test]
 fn a_well_formed_answer_is_relayed_and_its_connection_reused() {
     for (seed, is_relayed, is_reused) in [
@@ -118,7 +119,7 @@ fn a_well_formed_answer_is_relayed_and_its_connection_reused() {
     }
 }
 
-/// Without this test, the one above would pass for a gateway that forwards nothing.
+/// Without this test, the property above would also hold for a gateway that forwards nothing.
 #[test]
 fn what_is_authentic_reaches_the_upstream_over_a_connection_in_memory() {
     for (seed, want) in
@@ -132,7 +133,7 @@ fn what_is_authentic_reaches_the_upstream_over_a_connection_in_memory() {
 
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds");
 
-/// Checks a property on each seed and on changed ones.
+/// Checks a property on each seed and on changed seeds.
 fn hold(target: &str, holds: fn(&[u8])) {
     let folder = fs::read_dir(Path::new(SEEDS).join(target)).expect("a folder of seeds");
     let seeds: Vec<Vec<u8>> =

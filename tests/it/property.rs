@@ -1,6 +1,7 @@
-//! For any bytes and any change, no request with a wrong HMAC reaches the upstream.
+//! For any bytes and for any change, no request with a wrong HMAC reaches the upstream.
 //!
-//! The upstream's oracle checks this; each case also asserts that there is an answer, and that an unchanged event passes.
+//! The upstream's oracle checks this. Each case also asserts that there is an answer, and that an unchanged
+//! event is forwarded.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -8,7 +9,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::support::{Client, Gateway, Post, Upstream, post};
 
-/// Cases per property: about a second in a debug build.
+/// The number of cases for each property. They take about a second in a debug build.
 const CASES: u32 = 2000;
 
 /// The longest search for a smaller counterexample, in milliseconds.
@@ -59,7 +60,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// The changed request, and whether it is still authentic.
+/// The changed request. Also whether it is still authentic.
 fn changed(content: &[u8], change: &Change, chunks: Option<&[usize]>) -> (Post, bool) {
     let mut altered = content.to_vec();
     let mut request = post(content);
@@ -154,7 +155,7 @@ fn whatever_happens_to_the_bytes_of_a_request_the_oracle_holds() {
     outcome.unwrap();
 }
 
-/// Fragments used in request smuggling.
+/// Pieces of text that are used in request smuggling.
 const SNIPPETS: [&[u8]; 16] = [
     b"\r\n",
     b"\n",

@@ -22,7 +22,7 @@ const BROKEN: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\
 const QUEUE: &str = "delivery = \"queue\"";
 const FAST: &str = "[retry]\nschedule = [\"50ms\"]";
 
-/// An upstream that fails until it is mended.
+/// An upstream that fails until the test mends it.
 fn mendable() -> (Upstream, Arc<AtomicBool>) {
     let is_up = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_up);
@@ -34,7 +34,7 @@ fn mendable() -> (Upstream, Arc<AtomicBool>) {
     (upstream, is_up)
 }
 
-/// Sends an event that must be stored. Returns its id.
+/// Sends an event. It must be stored. Returns its id.
 fn store(gateway: &Gateway, content: impl AsRef<[u8]>) -> String {
     let response = exchange(gateway, &post(content));
     assert_eq!((response.status, response.value("content-type").as_deref()), (202, Some("application/json")));
@@ -43,7 +43,7 @@ fn store(gateway: &Gateway, content: impl AsRef<[u8]>) -> String {
     answer["id"].as_str().unwrap().to_owned()
 }
 
-/// Waits until the number of queued deliveries is this.
+/// Waits until `count` deliveries are queued.
 fn wait_until_queued(gateway: &Gateway, count: u64) {
     let queue = gateway.control().queue().unwrap();
     let end = Instant::now() + PATIENCE;
@@ -467,7 +467,7 @@ fn an_event_that_was_discarded_is_not_delivered_though_it_was_ready() {
     assert_eq!(contents(&upstream.requests()), [&b"first"[..], b"last"]);
 }
 
-/// An operator whose queue is full raises the limit, and senders are served without a restart.
+/// An operator whose queue is full raises the limit. Senders are then served without a restart.
 #[test]
 fn a_larger_store_is_in_force_after_a_reload() {
     let (upstream, _) = mendable();
@@ -540,7 +540,7 @@ fn an_event_is_delivered_though_its_sender_has_gone_while_it_was_stored() {
     assert_eq!(upstream.only_request().content, FIXTURE);
 }
 
-/// The wait for the store is a wait like any other: a drain does not cut it off.
+/// A request that waits for the store is like any other request: a drain does not cut it off.
 #[test]
 fn a_drain_delivers_nothing_more_and_loses_nothing() {
     let (upstream, is_up) = mendable();

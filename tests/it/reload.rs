@@ -1,4 +1,4 @@
-//! Reloading: the configuration is replaced as a whole, and unaffected connections do not notice.
+//! Reloading: the configuration is replaced as a whole, and connections that it does not affect continue.
 
 use std::fs;
 use std::io::Write as _;
@@ -36,7 +36,7 @@ fn send(address: SocketAddr, secret: &str) -> Response {
     Client::connect(address).send(signed_with(secret).bytes()).response()
 }
 
-/// Waits until the condition holds. Returns how long that took.
+/// Waits until the condition is true. Returns how long that took.
 #[track_caller]
 fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     let begin = Instant::now();
@@ -47,7 +47,7 @@ fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     begin.elapsed()
 }
 
-/// In the test's own process, where a reload is a function call.
+/// Tests within one process, where a reload is a function call.
 mod in_force {
     use super::*;
 
@@ -140,7 +140,7 @@ mod in_force {
     }
 }
 
-/// A folder with a configuration, and a secret beside it, mounted as Kubernetes does.
+/// A folder with a configuration. A secret is mounted in it in the way of Kubernetes.
 struct Mounted {
     folder: TempDir,
     upstream: String,
@@ -161,7 +161,8 @@ impl Mounted {
         self.folder.path().join(name)
     }
 
-    /// Swaps the secret as the kubelet's atomic writer does: a new folder, and a link to it that replaces the old link.
+    /// Replaces the secret as the kubelet's atomic writer does: it makes a new folder, and a link to that
+    /// folder replaces the old link.
     fn swap(&mut self, secret: &str) {
         self.swaps += 1;
         let data = format!("..2026_11_23_{}", self.swaps);
@@ -200,7 +201,7 @@ impl Mounted {
     }
 }
 
-/// Replaces a file as editors and configuration managers do.
+/// Replaces a file in the way of editors and configuration managers.
 fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).unwrap();
@@ -312,7 +313,7 @@ fn make_fifo(path: &Path) {
         .unwrap();
 }
 
-/// Opening a named pipe waits for a writer.
+/// Opening a named pipe waits until a process writes to it.
 #[test]
 fn a_file_that_becomes_a_pipe_does_not_hold_up_the_reload() {
     let upstream = upstream();
@@ -346,7 +347,7 @@ fn a_file_that_cannot_be_read_is_said_once_and_changes_nothing() {
     let upstream = upstream();
     let mounted = Mounted::new(&upstream, FIRST);
     let (mut running, address) = mounted.start();
-    // A link to itself cannot be read. It replaces the file atomically, so that the file is never missing.
+    // A link to itself cannot be read. The link replaces the file atomically, so the file is never missing.
     symlink("propify", mounted.path("secrets/new")).unwrap();
     fs::rename(mounted.path("secrets/new"), mounted.path("secrets/propify")).unwrap();
     let warning = running.wait_for("cannot read a file to see whether it has changed");
@@ -361,7 +362,8 @@ fn a_file_that_cannot_be_read_is_said_once_and_changes_nothing() {
     assert!(!running.seen.contains("reloaded"), "{}", running.seen);
 }
 
-/// Run by the test below in its own process: the descriptor limit is per process.
+/// The test below runs this in a process of its own, because the descriptor limit applies to the whole
+/// process.
 #[test]
 #[ignore = "no test, but a process without descriptors"]
 fn look_without_descriptors_as_a_child() {
@@ -410,7 +412,7 @@ fn a_secrets_file_that_is_no_file_is_a_problem_of_the_configuration() {
     assert_eq!((code, &*told), (Some(78), "error: secrets cannot be read: it is a folder, not a file\n"));
 }
 
-/// As with `hookgate check --config <(program)` in a shell.
+/// This happens with `hookgate check --config <(program)` in a shell.
 #[test]
 fn a_configuration_may_come_from_a_pipe_when_it_is_read_once() {
     let mounted = Mounted::new(&upstream(), FIRST);

@@ -1,4 +1,4 @@
-//! Rotating secrets while events arrive: no event is refused, and hookgate reports the progress.
+//! Rotation of secrets while events arrive. No event is refused, and hookgate reports the progress.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Setup {
         self.folder.path()
     }
 
-    /// Starts it. Returns the process, its address and its admin address.
+    /// Starts the gateway. Returns the process, its address, and its admin address.
     fn start(&self) -> (Running, SocketAddr, SocketAddr) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
         command.current_dir(self.path()).stdin(Stdio::null());
@@ -75,7 +75,7 @@ fn secrets(admin: SocketAddr) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Senders that send without pause and can switch secrets at any moment.
+/// Senders that send without a pause. They can switch to another secret at any moment.
 #[derive(Default)]
 struct Senders {
     uses_new: AtomicBool,
@@ -84,7 +84,7 @@ struct Senders {
 }
 
 impl Senders {
-    /// Sends events, over a kept-alive connection if `keeps_alive`.
+    /// Sends events. If `keeps_alive`, all events use one connection.
     fn send(&self, address: SocketAddr, keeps_alive: bool) {
         let mut client = Client::connect(address);
         while !self.over.load(Ordering::SeqCst) {
@@ -98,7 +98,7 @@ impl Senders {
         }
     }
 
-    /// Waits for more events under this secret.
+    /// Waits for more events that are signed with this secret.
     fn more(&self, new: bool) {
         let sent = &self.sent[usize::from(new)];
         let (enough, end) = (sent.load(Ordering::SeqCst) + 50, Instant::now() + PATIENCE);
@@ -109,7 +109,7 @@ impl Senders {
     }
 }
 
-/// Stops the senders even if a test fails.
+/// Stops the senders, even if a test fails.
 struct End<'s>(&'s Senders);
 
 impl Drop for End<'_> {

@@ -1,4 +1,4 @@
-//! Schemes that sign more than the body, and routes that require more than a signature, through a gateway.
+//! Schemes that sign more than the body, through a gateway. Also routes that require more than a signature.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,7 @@ impl Fields for NoFields {
     }
 }
 
-/// An event to `target`, as this preset's sender signs it at `moment`.
+/// An event to `target`. The preset's sender has signed it at `moment`.
 fn signed(scheme: &str, target: &str, moment: SystemTime) -> Post {
     let secret = Secret { name: "current".into(), key: Key::new(KEY.into()), not_after: None };
     let verifier = Verifier::new(Scheme::preset(scheme).unwrap().clone(), vec![secret]).unwrap();
@@ -58,7 +58,7 @@ fn an_event_that_was_signed_too_long_ago_is_refused_before_its_body() {
     for moment in [SystemTime::now() - Duration::from_secs(400), SystemTime::now() + Duration::from_secs(400)]
     {
         let event = signed("stripe", "/hook", moment);
-        // The body is never sent.
+        // The client never sends the body.
         let response = Client::to(&gateway).send(event.head()).response();
         assert_refused(&response, 401, Some("timestamp_expired"));
         assert_eq!(response.value("www-authenticate").as_deref(), Some("Signature"));
@@ -128,7 +128,7 @@ fn one_integrations_secret_does_not_speak_for_another() {
     assert_refused(&unsigned_one, 401, Some("signature_missing"));
 }
 
-/// The table in docs/schemes.md between its two marks. `BLESS=1` writes it.
+/// The table in docs/schemes.md between its two marks. With `BLESS=1`, the test writes the table.
 #[test]
 fn the_documented_table_of_senders_is_what_ships() {
     const FILE: &str = "docs/schemes.md";
@@ -197,7 +197,8 @@ fn table() -> String {
     )
 }
 
-/// The query is forwarded unchanged. But a signed URL must not contain what could begin a body, or invalid text.
+/// The query is forwarded unchanged. But a signed URL must have neither invalid text nor a character that
+/// could begin a body.
 #[test]
 fn a_query_that_no_uri_has_is_refused_where_the_url_is_signed() {
     let upstream = upstream();

@@ -1,4 +1,5 @@
-//! Secrets in the gateway's memory: nothing of a withdrawn secret, and of one in force only its keyed state.
+//! Secrets in the gateway's memory. No piece of a removed secret may remain. Of a present secret, only its
+//! keyed state may be there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -16,20 +17,20 @@ use tempfile::TempDir;
 use crate::support::process::{PATIENCE, Running, address_in};
 use crate::support::{Client, unsigned};
 
-/// The number of times the secrets are changed.
+/// How often the secrets are changed.
 const RELOADS: usize = 4;
 
-/// This many consecutive bytes of a secret count as a piece of it.
+/// The length in bytes from which a part of a secret counts as a piece.
 const PIECE: usize = 8;
 
-/// A secret of 64 characters that occurs nowhere else.
+/// A secret of 64 characters. The same text occurs nowhere else.
 fn secret(name: &str, generation: usize) -> String {
     let digest = Sha384::digest(format!("{name} {generation} {}", std::process::id()));
     STANDARD.encode(digest)
 }
 
-/// The secrets of a configuration, named by their use. The files are read in the order of their names, and the last one is the
-/// most likely to remain in memory.
+/// The secrets of a configuration. Their names say how they are used. The files are read in the order of the
+/// names. The last secret is the most likely to remain in memory.
 const NAMES: [&str; 4] = ["base64", "token", "verify", "zhmac"];
 
 const CONFIG: &str = r#"
@@ -61,8 +62,8 @@ verify_token = { file = "verify" }
 
 fn write(folder: &TempDir, generation: usize) {
     for name in NAMES {
-        // White space makes the gateway keep two variants of the secret: as written, and trimmed. The line break is not part of
-        // either.
+        // Because of the white space, the gateway keeps two variants of the secret: as written, and without
+        // the white space. Neither has the line break.
         let text = match name {
             "zhmac" => format!(" {}\r\n", secret(name, generation)),
             _ => format!("{}\n", secret(name, generation)),
@@ -73,7 +74,7 @@ fn write(folder: &TempDir, generation: usize) {
     }
 }
 
-/// Events that do not verify, so that the diagnosis uses every key.
+/// Sends events that do not verify, so the diagnosis uses every key.
 fn send_forgeries(address: SocketAddr) {
     for (path, line) in [
         ("/hmac", format!("propify-signature: {}", "ab".repeat(32))),
@@ -85,13 +86,13 @@ fn send_forgeries(address: SocketAddr) {
     }
 }
 
-/// The pieces of secrets to search for, and the secret of each.
+/// The pieces that are searched for, with the secret of each piece.
 #[derive(Default)]
 struct Wanted(BTreeMap<[u8; PIECE], String>);
 
 impl Wanted {
     fn add(&mut self, what: &str, text: &[u8]) {
-        // As it is, and XORed with the pads of RFC 2104.
+        // The secret itself, and the secret XORed with the pads of RFC 2104.
         for (form, pad) in [("", 0), (" ^ ipad", 0x36), (" ^ opad", 0x5c)] {
             let text: Vec<u8> = text.iter().map(|byte| byte ^ pad).collect();
             for piece in text.windows(PIECE) {
@@ -100,7 +101,7 @@ impl Wanted {
         }
     }
 
-    /// The pieces in the writable memory of a process, outside the given range.
+    /// The pieces that are in the writable memory of a process, except in the range `but`.
     fn found_in(&self, process: u32, but: std::ops::Range<u64>) -> io::Result<BTreeSet<String>> {
         let mut first = vec![false; 1 << 16];
         self.0.keys().for_each(|piece| first[usize::from(u16::from_le_bytes([piece[0], piece[1]]))] = true);
@@ -137,7 +138,8 @@ impl Wanted {
     }
 }
 
-/// The address range of a process's environment, which stays in memory (proc_pid_stat(5), fields 50 and 51).
+/// The address range of a process's environment. The environment stays in memory (proc_pid_stat(5), fields 50
+/// and 51).
 fn environment(process: u32) -> std::ops::Range<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let numbers = stat.rsplit(')').next().unwrap().split_whitespace().skip(50 - 3).take(2);
@@ -158,7 +160,7 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
     let mut running = Running::start(&mut command);
     let address = address_in(&running.wait_for("\"listening\""));
     if let Err(error) = File::open(Path::new("/proc").join(running.id().to_string()).join("mem")) {
-        // Unlike `println!`, the test runner does not capture this.
+        // The test runner captures `println!`, but not this.
         let skipped = "SKIPPED: whether secrets stay in memory. That of the gateway is only for root to see";
         writeln!(io::stderr(), "{skipped}: {error}").unwrap();
         return;
@@ -175,7 +177,7 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
     for generation in 0..=RELOADS {
         for name in NAMES {
             let text = secret(name, generation);
-            // Tokens in force are kept as they are, because they are compared.
+            // Present tokens are kept unchanged, because they are compared.
             let into = if generation == RELOADS && matches!(name, "token" | "verify") {
                 &mut kept
             } else {
@@ -190,7 +192,8 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
     gone.add("env", secret("env", 0).as_bytes());
     let begin = Instant::now();
     loop {
-        // Stopped, so that its memory does not change during the search: it checks its files twice a second.
+        // The process is stopped, so its memory does not change during the search. A running gateway checks
+        // its files twice a second.
         running.signal("-STOP");
         let found = gone.found_in(running.id(), environment.clone()).unwrap();
         let sees = kept.found_in(running.id(), environment.clone()).unwrap();

@@ -1,4 +1,5 @@
-//! The presets: each sender's published examples, and every way in which its events can be wrong.
+//! The presets: the published examples of each sender, and every way in which the sender's events can be
+//! wrong.
 
 #![allow(
     clippy::unwrap_used,
@@ -103,11 +104,11 @@ fn judge(verifier: &Verifier, request: &Request, now: SystemTime) -> Outcome {
     }
 }
 
-/// A sender: a key, and a way to sign.
+/// A sender: a key, and the scheme with which it signs.
 pub(crate) struct Sender {
     pub(crate) scheme: &'static Scheme,
     pub(crate) verifier: Verifier,
-    /// The receiver's key: the same, or the sender's public key.
+    /// The receiver's key: either the same key, or the sender's public key.
     pub(crate) key: Vec<u8>,
 }
 
@@ -126,7 +127,7 @@ impl Sender {
         Self { scheme, verifier: Verifier::new(scheme.clone(), vec![secret]).unwrap(), key }
     }
 
-    /// A request as this sender makes it at `moment`, by its own clock.
+    /// A request that this sender makes at `moment`, by the sender's clock.
     pub(crate) fn request(&self, seed: u8, moment: SystemTime) -> Request {
         self.request_to(TARGET, seed, moment)
     }
@@ -244,7 +245,7 @@ fn a_signed_time_counts_within_its_window_and_as_it_is_written() {
             cases.push((bad.to_owned(), Refused(ClaimError::Malformed)));
         }
         if timestamp.unit == Unit::Rfc3339 {
-            // The same moment in another notation, which was not signed.
+            // The same time in another notation. The sender has not signed this notation.
             cases.push((text.replace('Z', "+00:00"), Mismatch));
             cases.push((text.replace('Z', ".0Z"), Mismatch));
         }
@@ -310,7 +311,7 @@ fn a_signature_in_another_encoding_is_refused() {
             let written = encoding.write(&bytes);
             let mut request = good.clone();
             *request.value(&scheme.field) = format!("{frame}{written}");
-            // If no character is specific to one alphabet, both kinds of base64 are the same text.
+            // If no character belongs to only one of the alphabets, both kinds of base64 give the same text.
             let same = written.trim_end_matches('=') == tag.trim_end_matches('=');
             let want = if same { Verified } else { Refused(ClaimError::Malformed) };
             assert_eq!(judge(verifier, &request, now()), want, "{} {encoding:?}", scheme.name);
@@ -318,7 +319,7 @@ fn a_signature_in_another_encoding_is_refused() {
     });
 }
 
-/// The last tag in a field's value, as written.
+/// The last tag in a field's value, in the form in which it is written.
 fn tag_in<'v>(scheme: &Scheme, value: &'v str) -> &'v str {
     match &scheme.notation.format {
         Format::Plain { prefix } => &value[prefix.len()..],
@@ -383,7 +384,7 @@ fn in_a_list_the_valid_entry_may_stand_anywhere() {
     });
 }
 
-/// First, in the middle and last, as in a list.
+/// The valid signature is the first, one in the middle, and the last, as in a list.
 #[test]
 fn where_several_fields_may_carry_a_signature_any_may_be_the_valid_one() {
     assert!(PRESETS.iter().any(|scheme| scheme.other_fields.len() > 1));
@@ -419,7 +420,7 @@ fn where_several_fields_may_carry_a_signature_any_may_be_the_valid_one() {
     });
 }
 
-/// HubSpot's events are arrays, and the signed content has no separator between URL and body.
+/// HubSpot's events are arrays. The signed text has no separator between the URL and the body.
 #[test]
 fn content_that_is_an_array_cannot_be_taken_for_the_end_of_the_url() {
     let array = b"[{\"eventId\":1}]";
@@ -469,7 +470,7 @@ struct Vector {
     also_valid: Vec<String>,
 }
 
-/// Published examples verify, and signing them gives the published signature.
+/// The published examples verify. Signing their content gives the published signature.
 #[test]
 fn every_published_example_reproduces() {
     let vectors: Vec<Vector> = serde_json::from_str(include_str!("../vectors/senders.json")).unwrap();

@@ -1,5 +1,5 @@
-//! Listening and connecting: unix sockets on both sides, addresses shared with a successor, inherited sockets, the PROXY
-//! protocol.
+//! Listening and connecting: unix sockets on both sides, addresses that are shared with a successor,
+//! inherited sockets, and the PROXY protocol.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -75,7 +75,7 @@ fn closing() -> crate::support::Post {
     post(FIXTURE).line("connection: close")
 }
 
-/// An app on a unix socket that answers one request per connection. Returns the requests.
+/// An app on a unix socket. It answers one request on each connection. Returns the requests.
 fn app(path: &Path) -> Receiver<String> {
     let listener = UnixListener::bind(path).unwrap();
     let (sender, received) = channel();
@@ -160,7 +160,8 @@ fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
     assert_eq!(left, 2, "nothing temporary is left");
 }
 
-/// In a container every process has the id 1. One that was killed before it listened has left its temporary socket.
+/// In a container, every process has the id 1. A process that was killed before it listened has left its
+/// temporary socket.
 #[test]
 fn a_socket_left_by_a_process_with_the_same_id_does_no_harm() {
     let folder = Folder::new();
@@ -214,7 +215,7 @@ fn two_gateways_that_may_share_an_address_both_serve_it() {
     stop(second);
 }
 
-/// A command with the socket as descriptor 3, as systemd starts it.
+/// A command that gets the socket as descriptor 3, as from systemd.
 fn activation(folder: &Folder, socket: OwnedFd) -> Command {
     let mut command = Command::new("/bin/sh");
     command
@@ -246,7 +247,7 @@ fn an_inherited_socket_outlives_the_gateway_with_all_that_waits_in_it() {
     let first = activated(&folder, listener.try_clone().unwrap().into());
     Client::connect(address).send(closing().bytes()).response().assert_answer("ok");
     stop(first);
-    // The connection is neither accepted nor refused now.
+    // At this moment, the connection is neither accepted nor refused.
     let mut waiting = Client::connect(address);
     waiting.send(closing().bytes());
     let second = activated(&folder, listener.try_clone().unwrap().into());
@@ -284,7 +285,7 @@ fn an_inherited_socket_that_does_not_listen_is_why_it_does_not_start() {
 #[test]
 fn it_listens_on_ipv6_and_on_several_addresses_at_once() {
     if TcpListener::bind("[::1]:0").is_err() {
-        // This machine has no IPv6.
+        // Without IPv6 on this machine, there is nothing to test.
         return;
     }
     let upstream = Upstream::ok();
@@ -334,7 +335,7 @@ mod proxy {
     #[test]
     fn a_trusted_proxy_that_does_not_is_not_served() {
         let (mut running, address, _upstream, _folder) = behind("127.0.0.1");
-        // Health checks of a balancer: over HTTP, and one that only connects.
+        // Two kinds of health checks of a balancer: over HTTP, and a connection without a request.
         for _ in 0..20 {
             Client::connect(address).send(closing().bytes()).assert_gone();
             drop(Client::connect(address));

@@ -1,4 +1,5 @@
-//! The engines of the queue: one suite for all of them, and a comparison of what they do with the same commands.
+//! The stores of the queue. All stores pass the same suite of tests. Another test compares what two stores do
+//! with the same commands.
 
 mod bitflips;
 mod disk;
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 
 use crate::support::event::{Make, attempt, route};
 
-/// Where a store is kept while it is not open.
+/// The place of a store while it is not open.
 enum Place {
     File(TempDir),
     Memory(Memory),
@@ -52,7 +53,7 @@ impl Place {
     }
 }
 
-/// An open store and a view of it.
+/// An open store, and a view of it.
 struct Opened {
     store: Box<dyn Store>,
     reader: Box<dyn Reader>,
@@ -65,7 +66,7 @@ impl Opened {
         self.store.commit(&batch).unwrap()
     }
 
-    /// Stores events at this time. Returns their deliveries.
+    /// Stores events at the time `now`. Returns their deliveries.
     fn store(&mut self, now: u64, events: &[&Event]) -> Vec<Vec<DeliveryId>> {
         let committed =
             self.commit(Batch { events: events.to_vec(), now: Time::from_millis(now), ..Batch::default() });
@@ -131,7 +132,7 @@ impl Opened {
         self.reader.page(filter, None, 1000).unwrap()
     }
 
-    /// The numbers of a destination as text: queued, their bytes, the oldest, delivered, dead.
+    /// The counts of the destinations as text: queued, queued bytes, the oldest, delivered, dead.
     fn counts(&mut self) -> String {
         let mut text = String::new();
         for (destination, counts) in self.store.statistics().unwrap().counts {
@@ -154,7 +155,7 @@ fn ids(due: &Due) -> Vec<DeliveryId> {
     due.deliveries.iter().map(|delivery| delivery.id).collect()
 }
 
-/// The upstream of a route without a model.
+/// The main upstream of a route without a model.
 fn main(path: &str) -> Destination {
     Destination { route: route(path, None), upstream: Upstream::Main }
 }
@@ -167,7 +168,8 @@ const fn again(due: u64) -> Next {
     Next::Again { due: Time::from_millis(due), spends: true }
 }
 
-/// How long the content of delivered events, what is known of them, and dead letters are kept, in milliseconds.
+/// The retention in milliseconds: of delivered content, of the facts of delivered events, and of dead
+/// letters.
 fn retention(delivered: u64, info: u64, dead: u64) -> Retention {
     let [delivered, info, dead] = [delivered, info, dead].map(Duration::from_millis);
     Retention { delivered, info, dead }

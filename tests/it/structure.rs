@@ -1,11 +1,12 @@
-//! The structure of the sources: which files are pure, and that no files import each other in a circle.
+//! The structure of the source files: which files are pure. Also that no files import each other in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What only a shell file may name: the runtime, the network, the file system, the environment, a clock, and hyper, on which
-/// the rules must not depend. A name ends here or with `::`; one with a final `*` may also continue.
+/// Names that only a shell file may use: the runtime, the network, the file system, the environment, a clock,
+/// and hyper. The rules in pure files must not depend on them. A name matches if it ends here or continues
+/// with `::`. With a final `*`, it may continue in any way.
 const FORBIDDEN: [&str; 13] = [
     "tokio::*",
     "tokio_util::*",
@@ -22,7 +23,7 @@ const FORBIDDEN: [&str; 13] = [
     "Instant::now",
 ];
 
-/// A longer file has more than one responsibility.
+/// The most lines of a file. A longer file has more than one responsibility.
 const LONGEST: usize = 800;
 
 #[test]
@@ -44,7 +45,8 @@ fn pure_files_name_no_runtime_network_file_system_environment_or_clock() {
     assert!(wrong.is_empty(), "pure files that are not:\n{}", wrong.join("\n"));
 }
 
-/// The path of a request, what it reads and what it proves: no version of HTTP, no socket and no runtime has a part in them.
+/// The path of a request, the types that it reads, and the proof. No version of HTTP, no socket and no
+/// runtime may occur there.
 #[test]
 fn the_path_of_a_request_names_no_front_end_no_socket_and_no_runtime() {
     let outside = ["crate::http1", "crate::listen", "crate::runtime", "crate::admin", "crate::cli"];
@@ -74,7 +76,8 @@ fn the_path_of_a_request_names_no_front_end_no_socket_and_no_runtime() {
 #[test]
 fn every_file_says_first_whether_it_is_pure_or_shell() {
     for file in sources() {
-        // lib.rs and main.rs are exempt, and so are tests, which belong to the file that they test.
+        // lib.rs and main.rs are exempt. Tests are exempt too, because they belong to the file that they
+        // test.
         if matches!(file.name.as_str(), "lib.rs" | "main.rs") || file.name.ends_with("tests.rs") {
             continue;
         }
@@ -103,7 +106,7 @@ fn a_circle_is_found_through_groups_reexports_and_bare_names_of_children() {
     ] {
         assert_eq!(circles_of(&[lib(), file("a.rs", a), file("b.rs", b)]), want, "{a} {b}");
     }
-    // `a` re-exports what `c` defines: who imports that imports `c`.
+    // `a` re-exports what `c` defines. A file that imports it from `a` imports `c`.
     let a = file("a.rs", "mod c;\npub use c::C;\n");
     for (c, b, want) in [("", "use crate::a::C;", 0), ("use crate::b::B;", "use crate::a::C;", 1)] {
         assert_eq!(
@@ -112,7 +115,7 @@ fn a_circle_is_found_through_groups_reexports_and_bare_names_of_children() {
             "{c}"
         );
     }
-    // `a` passes on what `c` defines, and needs `b` itself.
+    // `a` re-exports what `c` defines, and imports from `b` itself.
     let a = file("a.rs", "mod c;\npub use c::C;\nuse crate::b::B;\n");
     assert_eq!(circles_of(&[lib(), a, file("a/c.rs", ""), file("b.rs", "use crate::a::C;")]), 1);
     let parent = [lib(), file("a.rs", "mod c;\nfn f() { c::f(); }"), file("a/c.rs", "use super::A;")];
@@ -158,7 +161,8 @@ fn a_forbidden_name_is_found_however_it_is_written() {
     }
 }
 
-/// What each file imports, by the files' names. Tests are left out, and so is `lib.rs`, which names everything.
+/// The imports of each file, by the names of the files. Tests are left out. `lib.rs` is left out, because it
+/// names everything.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 fn imports(files: &[Source]) -> Imports {
@@ -193,7 +197,7 @@ fn module(name: &str) -> String {
     name.strip_suffix("/mod").unwrap_or(name).replace('/', "::")
 }
 
-/// A path from the crate's root, without `crate`. `None` if it leads out of the crate.
+/// A path from the root of the crate, without `crate`. `None` if the path leads out of the crate.
 fn absolute(path: &str, here: &str, modules: &BTreeMap<String, &Source>) -> Option<String> {
     let mut base: Vec<&str> = here.split("::").collect();
     let mut names: Vec<&str> = path.trim_start_matches("::").split("::").collect();
@@ -215,8 +219,8 @@ fn absolute(path: &str, here: &str, modules: &BTreeMap<String, &Source>) -> Opti
     Some([base, names].concat().join("::"))
 }
 
-/// The file that defines what a path leads to: the module with the longest name that the path begins with, or where that
-/// passes on what another defines (`pub use`), the other.
+/// The file that defines a path's last name. It is the module with the longest matching name. If that module
+/// only re-exports the name (`pub use`), it is the module that defines the name.
 fn definer<'s>(path: &str, modules: &BTreeMap<String, &'s Source>, depth: usize) -> Option<&'s Source> {
     let names: Vec<&str> = path.split("::").collect();
     let (at, file) =
@@ -231,15 +235,16 @@ fn definer<'s>(path: &str, modules: &BTreeMap<String, &'s Source>, depth: usize)
     Some(passed_on.unwrap_or(file))
 }
 
-/// How many files may pass a name on, one to the next.
+/// How many files may re-export a name, one from the next.
 const MOST_STEPS: usize = 4;
 
-/// Whether a file only passes on what others define. A file that also does something is imported by whoever takes a name from it.
+/// Whether a file only re-exports names. If a file has code of its own, whoever imports a name from it
+/// imports the file.
 fn only_passes_on(file: &Source) -> bool {
     !rules(&file.text).lines().any(|line| line.starts_with("use ") || line.contains("fn "))
 }
 
-/// The groups of files of which each leads to each other one.
+/// The groups of files in which each file leads to each other file.
 fn circles(imports: &Imports) -> Vec<Vec<String>> {
     let reach = |from: &String| {
         let mut reached = BTreeSet::new();
@@ -268,7 +273,7 @@ fn describe(circles: &[Vec<String>]) -> String {
     circles.iter().map(|circle| format!("  {}\n", circle.join(", "))).collect()
 }
 
-/// A file without its tests, which stand last: those may need a clock to have a moment at all.
+/// A file without its tests, which are at the end. Tests may use a clock, because they need a time.
 fn rules(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default()
 }
@@ -289,7 +294,8 @@ fn is_forbidden(path: &str) -> bool {
     })
 }
 
-/// Every path of two or more names in a file's code, with `use` groups expanded. Comments are ignored.
+/// Every path of two or more names in the code of a file. Groups in `use` are expanded, and comments are
+/// ignored.
 fn paths(text: &str) -> Vec<String> {
     let code = text.lines().map(without_comment).collect::<Vec<_>>().join("\n");
     let mut paths = Vec::new();
@@ -302,7 +308,7 @@ fn paths(text: &str) -> Vec<String> {
     paths
 }
 
-/// Records the path that begins with `prefix` and continues with `after`. Returns the text after it.
+/// Records each path that begins with `prefix` and continues with `after`. Returns the text after it.
 fn expand<'t>(prefix: &str, after: &'t str, paths: &mut Vec<String>) -> &'t str {
     let Some(after) = after.strip_prefix("::") else {
         paths.push(prefix.to_owned());
@@ -320,7 +326,7 @@ fn expand<'t>(prefix: &str, after: &'t str, paths: &mut Vec<String>) -> &'t str 
         }
         let end = group.find(|c: char| !is_name(c)).unwrap_or(group.len());
         if end == 0 {
-            // Not the group of a `use`.
+            // This is not the group of a `use`.
             return group;
         }
         let (name, after) = group.split_at(end);
@@ -331,7 +337,7 @@ fn expand<'t>(prefix: &str, after: &'t str, paths: &mut Vec<String>) -> &'t str 
     }
 }
 
-/// A line without its comment. The `//` of a URL in a string begins none.
+/// A line without its comment. The `//` of a URL within a string does not begin a comment.
 fn without_comment(line: &str) -> &str {
     let mut from = 0;
     while let Some(at) = line[from..].find("//").map(|at| from + at) {
@@ -349,9 +355,9 @@ fn is_name(c: char) -> bool {
 
 /// A source file.
 struct Source {
-    /// Its path below `src/`.
+    /// The path of the file below `src/`.
     name: String,
-    /// Its text.
+    /// The text of the file.
     text: String,
 }
 

@@ -1,4 +1,5 @@
-//! Supervision: a server whose part ends unexpectedly becomes unready, finishes what is under way, and reports the failure.
+//! Supervision: if a part of a server ends unexpectedly, the server becomes unready, finishes the requests
+//! under way, and reports the failure.
 
 use hookgate::runtime::Ended;
 use hookgate::runtime::supervise::{PartGuard, ServerPart};
@@ -35,7 +36,7 @@ fn a_part_that_panics_makes_the_server_unready_and_ends_it_behind_what_is_under_
     drop(open);
     client.response().assert_answer("ok");
     client.assert_closed();
-    // Nobody has told it to end.
+    // No one has told the server to end.
     assert_eq!(gateway.wait(), Ended::Failed(ServerPart::AcceptLoop));
 }
 

@@ -1,4 +1,5 @@
-//! The answer to each request: the rows of the contract's table in order, cheapest check first.
+//! The answer to each request: the rows of the documented table in their order. The cheapest check comes
+//! first.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::support::{
 
 const PATH: &str = "/webhook/leases";
 
-/// Sends only the head, and asserts that the rejection does not wait for more.
+/// Sends only the head. Asserts that the refusal does not wait for more bytes.
 fn refused_at_the_head(gateway: &Gateway, request: &Post, status: u16, reason: &str) -> Response {
     let mut client = Client::to(gateway);
     client.send(request.clone().line("expect: 100-continue").head());
@@ -151,7 +152,7 @@ fn a_body_that_is_not_complete_in_time_is_refused() {
     nothing_reached(gateway, upstream);
 }
 
-/// The grace of five seconds is not configurable, so this test is the slowest.
+/// The grace of five seconds cannot be configured, so this test is the slowest.
 #[test]
 fn a_body_that_trickles_below_the_least_rate_is_refused_after_the_grace() {
     let upstream = Upstream::ok();
@@ -216,7 +217,7 @@ fn bodies_beyond_the_memory_for_them_are_refused_and_asked_to_come_back() {
         client.assert_closed();
     }
     assert!(overloaded >= 8, "{overloaded} of 12 were shed, and only 4 fit");
-    // All reservations have been released.
+    // Every reservation has been released.
     exchange(&gateway, &post(vec![b'x'; 64 * 1024])).assert_answer("ok");
     assert_eq!(upstream.only_request().content.len(), 64 * 1024);
 }
@@ -305,7 +306,8 @@ fn a_head_of_the_limit_passes_and_one_over_it_does_not() {
     for size in [1000, 4095, 4096] {
         exchange(&gateway, &head_of(size)).assert_answer("ok");
     }
-    // The contract does not say whether the empty line counts: these exceed the limit by one byte without it.
+    // The documentation does not say whether the empty line counts. These heads exceed the limit by one byte
+    // without it.
     for size in [4096 + 3, 8000, 30_000] {
         let mut client = Client::to(&gateway);
         client.offer(head_of(size).bytes());
@@ -389,10 +391,10 @@ fn a_second_request_has_its_header_time_from_its_own_first_byte() {
         .start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    // The connection is idle for longer than a head may take: this is what the test is about.
+    // The connection is idle longer than a head may take. The test is about this case.
     std::thread::sleep(Duration::from_millis(400));
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    // Lets the gateway begin to wait for the head.
+    // In this time, the gateway begins to wait for the head.
     std::thread::sleep(Duration::from_millis(100));
     let begin = Instant::now();
     client.send("POST");
@@ -415,7 +417,8 @@ fn an_answer_that_leaves_content_unread_says_that_it_is_the_last() {
         let mut client = Client::to(&gateway);
         let response = client.send(request.head()).response();
         assert_eq!((response.status, response.value("connection").as_deref()), (status, Some("close")));
-        // At once, though the client may still be sending and the gateway reads for a while.
+        // The connection must close at once. The client may still be sending, and the gateway reads for a
+        // while.
         let begin = Instant::now();
         client.assert_closed();
         assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());

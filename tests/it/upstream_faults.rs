@@ -1,4 +1,4 @@
-//! Faults of an upstream: the sender never gets an answer that looks complete but is not.
+//! Faults of an upstream. The sender never gets an answer that looks complete but is not.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ fn exchange(gateway: &Gateway) -> Response {
     Client::to(gateway).send(post(FIXTURE).bytes()).response()
 }
 
-/// Runs this on the first connection, and serves correctly on all others.
+/// Runs `fault` on the first connection. Serves correctly on all other connections.
 fn once(fault: impl Fn(&mut Connection) + Send + Sync + 'static) -> Upstream {
     Upstream::scripted(move |connection| {
         if connection.index() == 0 {
@@ -28,7 +28,7 @@ fn once(fault: impl Fn(&mut Connection) + Send + Sync + 'static) -> Upstream {
     })
 }
 
-/// Answers the first request with these bytes and closes the connection.
+/// Answers the first request with these bytes, and closes the connection.
 fn once_answering(answer: impl AsRef<[u8]>) -> Upstream {
     let answer = answer.as_ref().to_vec();
     once(move |connection| {
@@ -37,7 +37,7 @@ fn once_answering(answer: impl AsRef<[u8]>) -> Upstream {
     })
 }
 
-/// Answers the first request with these bytes and waits for the gateway to close the connection.
+/// Answers the first request with these bytes. Then waits for the gateway to close the connection.
 fn once_answering_and_waiting(answer: impl AsRef<[u8]>) -> Upstream {
     let answer = answer.as_ref().to_vec();
     once(move |connection| {
@@ -47,7 +47,8 @@ fn once_answering_and_waiting(answer: impl AsRef<[u8]>) -> Upstream {
     })
 }
 
-/// Asserts that a request fails with this, and that the next one is answered over another connection.
+/// Asserts that a request fails with this status and reason, and that the next request is answered over
+/// another connection.
 fn fails_once(upstream: &Upstream, status: u16, reason: &str) {
     let gateway = gateway().upstream("response_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
     assert_refused(&exchange(&gateway), status, Some(reason));
@@ -77,7 +78,7 @@ fn a_name_that_does_not_resolve_is_unreachable() {
 
 #[test]
 fn one_that_never_accepts_is_unreachable_after_the_time_for_connecting() {
-    // A listener whose queue is full: the kernel drops further handshakes.
+    // The queue of this listener is full, so the kernel drops further handshakes.
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     listener.listen(0).unwrap();
@@ -119,7 +120,7 @@ fn one_that_resets_as_it_accepts_is_a_502() {
     let upstream = once(Connection::reset);
     let gateway = Gateway::before(&upstream);
     let response = exchange(&gateway);
-    // Whether the connection counts as established before the reset is a matter of timing.
+    // It depends on timing whether the connection is established before the reset.
     let reached = response.text().contains("upstream_failed");
     let reason = if reached { "upstream_failed" } else { "upstream_unreachable" };
     assert_refused(&response, 502, Some(reason));
@@ -201,7 +202,7 @@ fn a_gigantic_head_is_a_failure() {
     }
 }
 
-/// Answers that break off in their body, and the most that the sender may receive of it.
+/// Answers that break off within their body, and the most bytes of the body that the sender may receive.
 const BROKEN_OFF: [(&str, &str); 7] = [
     ("content-length: 10\r\n\r\nhello", "hello"),
     ("content-length: 10\r\n\r\n", ""),
@@ -212,7 +213,7 @@ const BROKEN_OFF: [(&str, &str); 7] = [
     ("transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nhel", "hellohel"),
 ];
 
-/// Asserts that no sender, of HTTP/1.1 or 1.0, could take the answer to the first request for complete.
+/// Asserts that no sender could take the answer to the first request as complete, with HTTP/1.1 or HTTP/1.0.
 fn never_looks_complete(answer: &str, may_be_seen: &str, how: &str, upstream: impl Fn(&str) -> Upstream) {
     for version in ["HTTP/1.1", "HTTP/1.0"] {
         let upstream = upstream(&format!("HTTP/1.1 200 OK\r\n{answer}"));
@@ -229,7 +230,7 @@ fn never_looks_complete(answer: &str, may_be_seen: &str, how: &str, upstream: im
             assert!(may_be_seen.starts_with(&response.text()), "{what}: {response:?}");
             let (rest, end) = client.rest();
             assert_eq!(rest, b"", "{what}");
-            // Without a length, only a reset tells a client of HTTP/1.0 that something is missing.
+            // If there is no length, only a reset tells an HTTP/1.0 client that something is missing.
             let framed = response.value("content-length").is_some() || version == "HTTP/1.1";
             assert!(framed || end == End::Reset, "{what}: {end:?}");
         }
@@ -255,7 +256,7 @@ fn an_answer_that_breaks_off_never_looks_complete() {
 
 #[test]
 fn an_answer_that_stalls_is_cut_and_never_looks_complete() {
-    // Each takes as long as an upstream may stall, so they run in parallel.
+    // Each case takes as long as an upstream may stall, so the cases run in parallel.
     std::thread::scope(|scope| {
         for (answer, may_be_seen) in BROKEN_OFF.into_iter().chain([("\r\nhello", "hello")]) {
             scope.spawn(move || {
@@ -283,7 +284,7 @@ fn an_answer_until_the_close_that_is_reset_never_looks_complete() {
     });
 }
 
-/// An answer delimited by the end of the connection, larger than any client reads.
+/// An answer whose end is the end of the connection. It is larger than any client reads.
 fn endless() -> Upstream {
     Upstream::scripted(|connection| {
         connection.request();
@@ -303,7 +304,7 @@ fn an_answer_until_the_close_that_its_client_does_not_take_in_time_never_looks_c
     let gateway = gateway().limits("write_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).version("HTTP/1.0").bytes());
-    // The gateway discards the rest of it after it has given the client up.
+    // The gateway discards the rest of the answer after it has given up the client.
     upstream.wait_for(1);
     upstream.wait_closed(1);
     looks_cut_off(&mut client);
@@ -337,8 +338,8 @@ fn an_answer_with_malformed_chunks_never_looks_complete() {
     }
 }
 
-/// Complete answers followed by more bytes: the request's method, the answer, the content that the client gets, and the surplus
-/// bytes.
+/// Complete answers with more bytes after them. A row has the method of the request, the answer, the content
+/// that the client gets, and the surplus bytes.
 const SURPLUS: [(&str, &str, &str, &str); 14] = [
     ("POST", "200 OK\r\ncontent-length: 2\r\n\r\nok", "ok", "\n"),
     ("POST", "200 OK\r\ncontent-length: 2\r\n\r\nok", "ok", " and more"),
@@ -356,11 +357,12 @@ const SURPLUS: [(&str, &str, &str, &str); 14] = [
     ("POST", "200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "", "0\r\n\r\n"),
 ];
 
-/// Must not answer any request.
+/// Bytes that must not answer any request.
 const EVIL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
 
-/// Asserts that an answer is relayed, and that the surplus bytes after it answer no request, where `send` sends the two. Calls
-/// `answered` when the client has its answer, and then waits until everything is sent.
+/// Asserts that an answer is relayed, and that the surplus bytes after it answer no request. `send` sends the
+/// answer and the surplus bytes. It calls `answered` when the client has its answer, and then waits until
+/// everything is sent.
 fn is_passed_on_alone(
     (method, answer, content, surplus): (&str, &str, &str, &str),
     how: &str,
@@ -385,7 +387,8 @@ fn is_passed_on_alone(
     assert!(response.complete, "{what}");
     answered();
     is_sent.recv_timeout(PATIENCE).unwrap();
-    // All surplus bytes are in the kernel by now. An HTTP/1.1 connection stays open, which shows that nothing else was relayed.
+    // By now, all surplus bytes are in the kernel. An HTTP/1.1 connection stays open. That shows that nothing
+    // else was relayed.
     if version == "HTTP/1.1" {
         client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     } else {
@@ -466,7 +469,7 @@ fn bytes_on_an_idle_connection_when_it_is_reused_answer_no_request() {
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     open.open();
     told.recv_timeout(PATIENCE).unwrap();
-    // The bytes are in the kernel's buffer by now, whether or not the gateway has read them.
+    // By now, the bytes are in the kernel's buffer. The gateway may have read them or not.
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     assert_eq!(upstream.connections(), 2);
 }
@@ -556,7 +559,7 @@ fn an_upstream_that_does_not_take_the_request_is_a_504() {
         .upstream("response_timeout = \"300ms\"")
         .route(PATH, &upstream.url())
         .start();
-    // More than the kernel's buffers hold.
+    // The content is larger than the kernel's buffers.
     let large = vec![b'x'; 16 * 1024 * 1024];
     let begin = Instant::now();
     let response = Client::to(&gateway).send(post(&large).bytes()).response();
@@ -566,15 +569,15 @@ fn an_upstream_that_does_not_take_the_request_is_a_504() {
     exchange(&gateway).assert_answer("ok");
 }
 
-/// The whole event takes four times the limit. The kernel's buffers must be small: if they took megabytes at once, the last
-/// byte would seem to be sent long before the upstream can have read it.
+/// The whole event takes four times the limit. The kernel's buffers must be small. If they took megabytes at
+/// once, the last byte would seem to be sent long before the upstream can have read it.
 #[test]
 fn an_upstream_that_takes_a_large_event_slowly_is_waited_for() {
     const SIZE: usize = 8 << 20;
     let upstream = Upstream::scripted(|connection| {
         for taken in (0..SIZE).step_by(SIZE / 64) {
             connection.read_at_least(taken);
-            // The sleep is the slowness itself.
+            // The sleep makes the upstream slow.
             std::thread::sleep(Duration::from_millis(60));
         }
         connection.request();
@@ -595,7 +598,7 @@ fn an_answer_that_goes_on_slowly_is_not_cut() {
         connection.request();
         connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
         for byte in b"hello" {
-            // Each piece is in time, but all of them together exceed the limit.
+            // Each piece arrives in time, but all pieces together exceed the limit.
             std::thread::sleep(Duration::from_millis(250));
             connection.send([*byte]);
         }
@@ -610,7 +613,7 @@ fn an_answer_before_the_body_is_read_is_passed_on() {
         connection.request_head();
         connection.send("HTTP/1.1 413 Too Much\r\ncontent-length: 4\r\n\r\nlate");
         connection.request();
-        // If it has read all of the request by the time its answer arrives, the connection is reused.
+        // If the upstream has read the whole request when its answer arrives, the connection is reused.
         while connection.request().is_some() {
             connection.send(OK);
         }
@@ -685,7 +688,7 @@ fn a_kept_connection_that_was_closed_while_idle_is_replaced_silently() {
     });
     let gateway = Gateway::before(&upstream);
     exchange(&gateway).assert_answer("ok");
-    // The gateway has noticed the close, and closed its side.
+    // The gateway has noticed that the connection was closed, and has closed its side.
     upstream.wait_closed(1);
     let content = b"the second event";
     Client::to(&gateway).send(post(content).bytes()).response().assert_answer("ok");
@@ -696,7 +699,8 @@ fn a_kept_connection_that_was_closed_while_idle_is_replaced_silently() {
 #[test]
 fn a_kept_connection_that_closes_at_any_moment_costs_at_most_a_502_and_never_a_second_delivery() {
     let upstream = Upstream::scripted(|connection| {
-        // Each connection closes right after its first answer, so the next request meets the close.
+        // Each connection closes right after its first answer. So the next request finds the connection
+        // closed.
         if connection.request().is_some() {
             connection.send(OK);
         }
@@ -764,7 +768,8 @@ fn an_event_is_delivered_though_its_sender_has_gone() {
             let mut client = Client::to(&gateway);
             client.send(post(FIXTURE).bytes());
             if how == "reset" {
-                // A reset may overtake the bytes sent before it, so the gateway must have read them first.
+                // A reset may overtake the bytes that were sent before it. So the gateway must have read
+                // these bytes first.
                 upstream.wait_for(n);
                 client.reset();
             }
@@ -793,7 +798,7 @@ fn a_sender_that_leaves_does_not_break_off_what_the_upstream_is_working_on() {
     client.send(post(FIXTURE).bytes());
     upstream.wait_for(1);
     client.reset();
-    // Once these are answered, the only worker has noticed that the other client left.
+    // When these requests are answered, the only worker has noticed that the other client has disconnected.
     for _ in 0..5 {
         Client::to(&gateway).send(post("another").bytes()).response().assert_answer("ok");
     }
@@ -827,7 +832,7 @@ fn an_answer_is_read_to_its_end_though_nobody_waits_for_it_any_more() {
     client.send(post(FIXTURE).bytes()).until("\r\n\r\n");
     client.reset();
     for piece in ["first", "second", "third"] {
-        // Once these are answered, the only worker has dealt with everything before them.
+        // When these requests are answered, the only worker has handled everything before them.
         for _ in 0..5 {
             Client::to(&gateway).send(post("another").bytes()).response().assert_answer("ok");
         }
@@ -902,7 +907,7 @@ fn an_answer_without_end_that_nobody_waits_for_is_not_read_for_ever() {
     let upstream = Upstream::scripted(move |connection| {
         connection.request();
         connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-        // The sleep is the slowness itself.
+        // The sleep makes the upstream slow.
         while connection.send("1\r\nx\r\n") {
             std::thread::sleep(Duration::from_millis(20));
         }

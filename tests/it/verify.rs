@@ -1,4 +1,4 @@
-//! Verification: every authentic event passes, whatever its bytes, and nothing else does.
+//! Verification: every authentic event is forwarded, whatever its bytes, and nothing else is.
 
 use crate::support::upstream::Oracle;
 use crate::support::{
@@ -54,7 +54,7 @@ fn white_space_around_the_signature_is_not_part_of_it() {
     exchange(&gateway, &request).assert_answer("ok");
 }
 
-/// Bytes that some step on the path could be tempted to change.
+/// Bytes that a step on the path might wrongly change.
 const DELICATE: [(&str, &[u8]); 7] = [
     ("invalid UTF-8", b"{\"a\":\"\xff\xfe\xc3\x28\"}"),
     ("NUL", b"\0{\"a\":\"\0\"}\0"),
@@ -133,7 +133,7 @@ fn chunked_content_is_refused_when_it_passes_the_limit_and_not_when_it_ends() {
     nothing_reached(gateway, upstream);
 }
 
-/// A captured event, and the ways to change it into another.
+/// The test has a captured event, and the ways of changing it into another event.
 #[test]
 fn no_change_of_a_signed_body_is_ever_forwarded() {
     let upstream = Upstream::ok();
@@ -211,13 +211,14 @@ fn a_signed_body_that_ends_before_its_length_is_not_forwarded() {
 fn what_follows_a_signed_body_is_no_part_of_it() {
     let upstream = Upstream::ok();
     let gateway = Gateway::before(&upstream);
-    // Appended without a change of the length: the next request, which is malformed.
+    // The content is appended but the length is unchanged. So the added bytes are the next request, which is
+    // malformed.
     let mut client = Client::to(&gateway);
     client.send([post(FIXTURE).bytes(), br#"{"meta":{}}"#.to_vec(), b"\r\n\r\n".to_vec()].concat());
     client.response().assert_answer("ok");
     assert_refused(&client.response(), 400, None);
     client.assert_closed();
-    // A whole request appended: it is verified on its own.
+    // A whole request is appended. It is verified on its own.
     let mut client = Client::to(&gateway);
     client.send([post(FIXTURE).bytes(), post(FIXTURE).forged("{}").bytes()].concat());
     client.response().assert_answer("ok");
@@ -285,7 +286,7 @@ fn a_route_may_have_a_sender_of_its_own() {
     to(PATH, format!("propify-signature: {tag}")).assert_answer("ok");
     to("/github", format!("X-Hub-Signature-256: sha256={tag}")).assert_answer("ok");
     to("/propexo", format!("propexo-signature: {tag}")).assert_answer("ok");
-    // GitHub's digits may have either case, but its prefix only one.
+    // GitHub's digits may be in upper or lower case, but its prefix has only one form.
     to("/github", format!("x-hub-signature-256: sha256={}", tag.to_uppercase())).assert_answer("ok");
     for line in [
         format!("x-hub-signature-256: {tag}"),
@@ -310,7 +311,7 @@ fn a_route_may_have_a_sender_of_its_own() {
     );
 }
 
-/// Signature fields that are not a claim, and the reason of each rejection.
+/// Signature fields that form no claim, with the reason of each refusal.
 fn no_claims() -> Vec<(Vec<String>, &'static str)> {
     let tag = signature(FIXTURE);
     let field = |value: &str| format!("propify-signature: {value}");

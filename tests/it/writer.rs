@@ -1,4 +1,5 @@
-//! The writer of the queue: when it answers, what it does when its store fails or is full, and what it tells the deliveries.
+//! The writer of the queue: when it answers, what it does if its store fails or is full, and which deliveries
+//! it hands over.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -26,7 +27,7 @@ use crate::support::event::{Make, attempt, event, reservation, route};
 use crate::support::gate::Gate;
 use crate::support::{PATIENCE, gate};
 
-/// How the next calls of a store end. An empty list is a store without faults.
+/// How the next calls of a store end. With an empty list, the store has no faults.
 #[derive(Clone, Default)]
 struct Faults {
     commits: Arc<Mutex<VecDeque<Fault>>>,
@@ -46,7 +47,7 @@ enum Fault {
     None,
     Full,
     Failed,
-    /// The transaction is on disk, and the answer is an error all the same.
+    /// The transaction is on disk, but the call returns an error.
     FailedAfterwards,
 }
 
@@ -69,7 +70,7 @@ impl Faults {
     }
 }
 
-/// A store in memory with faults.
+/// A store in memory that has faults.
 struct Faulty {
     memory: Memory,
     faults: Faults,
@@ -134,7 +135,7 @@ impl Store for Faulty {
     }
 }
 
-/// A writer that runs, and its handle.
+/// A running writer, and its handle.
 struct Running {
     queue: Queue,
     delivery: DeliveryEnd,
@@ -179,7 +180,7 @@ impl Running {
         self.wait(queue.store(event, reservation()))
     }
 
-    /// Stores events that wait together.
+    /// Stores events that wait at the same time.
     fn store_all(&mut self, events: Vec<Event>) -> Vec<Result<Receipt, Refused>> {
         let queue = self.queue.clone();
         self.wait(async {
@@ -195,7 +196,8 @@ impl Running {
         })
     }
 
-    /// Stores events one after the other until one is taken. Returns how many were not, all for the same reason.
+    /// Stores events one after the other until one is accepted. Returns how many were refused, all for the
+    /// same reason.
     fn store_until_taken(&mut self, make: impl Fn(u64) -> Event, why: Refused) -> u64 {
         for refused in 0.. {
             match self.store(make(refused)) {
@@ -213,7 +215,7 @@ impl Running {
         let since = Time::from_millis(1_000);
         let completion = Completion { id, since, attempt: attempt(1_000, AttemptOutcome::Delivered), next };
         let queue = self.queue.clone();
-        // It is on disk only when the store works again, so the test goes on without its answer.
+        // The record is on disk only when the store works again. So the test continues without the answer.
         self.runtime.spawn(async move { queue.complete(completion).await });
         self.wait(tokio::task::yield_now());
     }
@@ -237,9 +239,9 @@ impl Running {
         }
     }
 
-    /// Deliveries that are queued, delivered and dead.
+    /// The numbers of deliveries that are queued, delivered and dead.
     fn counts(&mut self) -> (u64, u64, u64) {
-        // What is answered is published before the next command is.
+        // An answered change is published before the next command.
         assert_eq!(self.change(Change::Discard(event("/none", 1).id())), Ok(0));
         let counts = self.queue.statistics().counts;
         let all = counts.iter().map(|(_, counts)| (counts.queued, counts.delivered, counts.dead));
@@ -291,7 +293,7 @@ fn events_that_wait_together_are_one_commit() {
     struct Slow(Faulty, Arc<Gate>);
     impl Engine for Slow {
         fn open(&mut self, check: Check) -> Result<Box<dyn Store>, OpenError> {
-            // The store is open, and its first commit waits for the gate.
+            // The store is open. Its first commit waits for the gate.
             drop(self.0.open(check)?);
             let faulty = Faulty { memory: self.0.memory.clone(), faults: self.0.faults.clone() };
             Ok(Box::new(SlowStore(faulty, Arc::clone(&self.1))))
@@ -337,7 +339,7 @@ fn events_that_wait_together_are_one_commit() {
             let queue = queue.clone();
             all.spawn_local_on(async move { queue.store(make(n), reservation()).await.is_ok() }, &local);
         }
-        // All have been sent: the channel is longer than that. Now the first commit may end.
+        // All commands have been sent, because the channel has room for them. Now the first commit may end.
         local
             .run_until(async {
                 for _ in 0..1_000 {
@@ -369,7 +371,7 @@ fn nothing_is_acknowledged_between_a_failed_commit_and_the_reopening() {
         assert_eq!(running.store(make(1)), Err(Refused::Unavailable));
         assert_eq!(running.queue.health(), Health::Failing);
         assert!(running.queue.read(|reader| reader.count(&Filter::default(), 9)).is_err());
-        // A completion is kept meanwhile, and so is what an operator asks for not.
+        // While the store fails, a completion is kept. A change by an operator is not.
         running.complete(first, Next::Delivered);
         assert_eq!(running.change(Change::Discard(event("/a", 1_000).id())), Err(Refused::Unavailable));
         let refused = running.store_until_taken(|n| make(100 + n), Refused::Unavailable);
@@ -385,7 +387,7 @@ fn nothing_is_acknowledged_between_a_failed_commit_and_the_reopening() {
                 "check: Failed".to_owned(),
             ]
         );
-        // The completion goes before everything that comes after the reopening.
+        // The completion is written before all commands that arrive after the reopening.
         assert_eq!(done[5..7], ["check", "commit 0+1"], "{done:?}");
         assert_eq!(running.queue.health(), Health::Well);
         let kept = u64::from(fault == Fault::FailedAfterwards);
@@ -404,7 +406,7 @@ fn all_events_of_a_failed_commit_are_refused() {
     let taken = results.iter().filter(|result| result.is_ok()).count();
     let refused = results.iter().filter(|result| **result == Err(Refused::Unavailable)).count();
     assert_eq!(taken + refused, 20);
-    // What was committed is exactly what was acknowledged.
+    // The committed events are exactly the acknowledged events.
     let committed: usize = done
         .iter()
         .filter(|done| !done.contains(':'))
@@ -496,7 +498,7 @@ fn a_full_disk_refuses_events_and_still_records_deliveries() {
     running.complete(id, Next::Delivered);
     running.store(make(2)).unwrap();
     assert_eq!(running.counts(), (1, 1, 0));
-    // A change that makes room goes through even where the events beside it do not.
+    // A change that makes room is made, even if the events of the same commit do not fit.
     faults.commits(&[Fault::Full]);
     assert_eq!(running.change(Change::Discard(event("/a", 1_002).id())), Ok(1));
     faults.commits(&[Fault::Full, Fault::Full]);
@@ -532,13 +534,13 @@ fn only_what_does_not_fit_is_refused() {
     let results: Vec<_> = results.into_iter().map(|result| result.map(|receipt| receipt.id())).collect();
     let id = event("/small", 1_000).id();
     assert_eq!(results, [Ok(id), Err(Refused::Full), Ok(id)]);
-    // A route's limit does not make the store a full one.
+    // A full route does not mean that the store is full.
     assert_eq!(running.queue.health(), Health::Well);
 }
 
 #[test]
 fn delivered_content_makes_room_early_and_undelivered_never() {
-    // Room for two events with their records.
+    // The store has room for two events with their records.
     let content = "x".repeat(10_000);
     let make = |n| event("/a", 1_000 + n).content(content.clone()).make();
     let (mut running, _) = faulty(Limits { max_bytes: 23_000, ..limits() });
@@ -639,7 +641,8 @@ fn deliveries_that_had_no_room_are_told_again() {
     while let Handed::Due(..) = running.handed() {
         due += 1;
     }
-    // The first that did not fit was told as something to look for, and so is everything after it.
+    // The first delivery that did not fit was announced as something to look for. Everything after it was
+    // announced in the same way.
     assert!((1..1_100).contains(&due), "{due}");
 }
 
@@ -778,15 +781,16 @@ fn a_small_store_on_disk_fills_up_and_empties() {
         let id = running.handed_due();
         running.complete(id, Next::Delivered);
     }
-    // Nearly all of them fit again, in the room of those that were delivered: what is known of those stays.
+    // Nearly all events fit again, in the room of the delivered events. Only the facts of the delivered
+    // events stay.
     for n in 0..taken.len() as u64 - 10 {
         running.store_until_taken(|_| make(1_000 + n).make(), Refused::Full);
     }
     assert!(size() <= 2 << 20, "{}", size());
 }
 
-/// Run by hand, as it needs a small disk: `mount -t tmpfs -o size=2m none DIR`, then `SMALL_DISK=DIR cargo test --test it
-/// a_full_disk_loses_nothing -- --ignored`.
+/// Run by hand, because it needs a small disk: `mount -t tmpfs -o size=2m none DIR`, then `SMALL_DISK=DIR
+/// cargo test --test it a_full_disk_loses_nothing -- --ignored`.
 #[test]
 #[ignore = "needs a disk of about 2 MiB, in SMALL_DISK"]
 fn a_full_disk_loses_nothing_and_is_used_again_within_a_second() {
@@ -812,7 +816,7 @@ fn a_full_disk_loses_nothing_and_is_used_again_within_a_second() {
         let mut file = fs::File::create(&filler).unwrap();
         while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
         while store(&mut running, &mut acknowledged) == Ok(()) {}
-        // On the full disk, everything can still be delivered and discarded.
+        // On the full disk, every event can still be delivered and discarded.
         let mut due = Vec::new();
         while let Ok(handed) = running.delivery.handed.try_recv() {
             if let Handed::Due(_, delivery) = handed {
@@ -841,8 +845,8 @@ fn a_full_disk_loses_nothing_and_is_used_again_within_a_second() {
     assert!(longest < Duration::from_secs(1), "{longest:?}");
 }
 
-/// Run by hand, under `strace -f -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when=N`: whichever sync fails,
-/// what was acknowledged is there.
+/// Run by hand, under `strace -f -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when=N`.
+/// Whichever sync fails, every acknowledged event is there.
 #[test]
 #[ignore = "a sync should fail while it runs"]
 fn what_was_acknowledged_before_and_after_a_failed_sync_is_there() {
@@ -878,7 +882,7 @@ fn what_was_acknowledged_before_and_after_a_failed_sync_is_there() {
     assert!(refused <= 1, "{refused}");
 }
 
-/// Deliveries may be far behind: a discard that is answered must not wait for room to tell them.
+/// The deliveries may be far behind. An answered discard must not wait for room to tell them.
 #[test]
 fn a_discard_is_known_when_it_is_answered_though_deliveries_take_nothing() {
     let (mut running, _) = faulty(limits());

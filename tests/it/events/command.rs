@@ -1,4 +1,4 @@
-//! `hookgate events` against a gateway with stored events.
+//! `hookgate events` with a gateway that has stored events.
 
 use std::process::{Command, Output, Stdio};
 

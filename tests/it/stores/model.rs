@@ -1,4 +1,5 @@
-//! The same commands to both engines, with the same results: ten thousand events, in every order that a seed makes.
+//! Gives the same commands to two stores, and compares the results: ten thousand events, in an order that a
+//! seed determines.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use hookgate::queue::time::Time;
 use super::{Opened, Place, copy, main, retention};
 use crate::support::event::{Make, attempt, event, route};
 
-/// A small generator of numbers (xorshift), so that a seed repeats a run.
+/// A small generator of random numbers (xorshift). The same seed repeats a run.
 struct Random(u64);
 
 impl Random {
@@ -42,10 +43,10 @@ impl Random {
 const PATHS: [&str; 3] = ["/a", "/b", "/c"];
 const COPY: &str = "http://127.0.0.1:4000";
 const NOTHING: &str = ": 0 queued (0 bytes, None), 0 delivered, 0 dead";
-/// Deliveries of a batch that is looked at, at most.
+/// The most deliveries of one query.
 const MOST: usize = 7;
 
-/// What the run knows of the stores.
+/// The state of a test run.
 struct Run {
     random: Random,
     now: u64,
@@ -126,7 +127,7 @@ impl Run {
     }
 }
 
-/// Asks both stores the same, and compares the answers.
+/// Puts the same question to both stores, and compares the answers.
 fn same<T: PartialEq + std::fmt::Debug>(stores: &mut [Opened; 2], ask: impl Fn(&mut Opened) -> T) -> T {
     let [one, other] = stores;
     let (one, other) = (ask(one), ask(other));
@@ -229,7 +230,7 @@ fn run(seed: u64, events: u64) {
         }
         if run.random.one_in(10) {
             same(&mut stores, |opened| {
-                // A destination that has nothing any more may be there or not.
+                // A destination without deliveries may be listed or not.
                 let counts = opened.counts();
                 let counts = counts.lines().filter(|line| !line.ends_with(NOTHING)).map(str::to_owned);
                 (counts.collect::<Vec<_>>(), opened.store.statistics().unwrap().paused)

@@ -1,4 +1,4 @@
-//! What the engine on SQLite does besides.
+//! Tests of the store on SQLite that other stores do not need.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -110,12 +110,13 @@ fn the_settings_are_those_that_durability_needs() {
     let ask =
         |pragma: &str| other.query_row(pragma, [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     assert_eq!(ask("pragma journal_mode"), rusqlite::types::Value::Text("wal".to_owned()));
-    // 2 is incremental.
+    // The value 2 means incremental.
     assert_eq!(ask("pragma auto_vacuum"), rusqlite::types::Value::Integer(2));
     assert_eq!(ask("pragma page_size"), rusqlite::types::Value::Integer(4096));
 }
 
-/// A change of any byte of what a delivery depends on makes its record a damaged one, or changes nothing.
+/// The test changes each byte that a delivery depends on. A change makes the record a damaged one, or has no
+/// effect.
 #[test]
 fn a_record_that_was_changed_anywhere_is_never_delivered() {
     let changes = [
@@ -158,7 +159,7 @@ fn a_record_that_was_changed_anywhere_is_never_delivered() {
         opened.store(1_000, &events.iter().collect::<Vec<_>>());
         let other = Connection::open(&path).unwrap();
         if let Err(error) = other.execute(change, []) {
-            // A constraint of the table is in the way of this change.
+            // A constraint of the table forbids this change.
             assert!(error.to_string().contains("constraint"), "{change}: {error}");
             continue;
         }
@@ -176,11 +177,11 @@ fn a_record_that_was_changed_anywhere_is_never_delivered() {
             }
         }
         delivered.sort_unstable();
-        // What belongs to a renamed route is no longer found under its old name.
+        // The events of a renamed route are no longer found under its old name.
         let all_damaged = change.starts_with("update route");
         let want: &[usize] = if all_damaged { &[2] } else { &[1, 2] };
         assert_eq!((&delivered[..], damaged), (want, 3 - want.len()), "{change}");
-        // The rest of the store can be read.
+        // The rest of the store is readable.
         opened.page(&Filter::default());
         opened.store.statistics().unwrap();
     }

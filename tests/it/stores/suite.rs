@@ -1,4 +1,4 @@
-//! What every engine does.
+//! The tests that every store passes.
 
 use hookgate::queue::event::{AttemptOutcome, FirstAttempt, OrderKey};
 use hookgate::queue::store::{
@@ -9,7 +9,7 @@ use hookgate::queue::time::Time;
 use super::{Place, again, copy, ids, main, retention};
 use crate::support::event::{attempt, event, route};
 
-/// Each test as one test an engine.
+/// Makes each of these tests a test for each store.
 macro_rules! on_every_engine {
     ($($name:ident),* $(,)?) => {
         mod on_sqlite {
@@ -81,7 +81,7 @@ fn a_stored_event_is_due_and_comes_back_byte_for_byte(place: &Place) {
         (0, Time::from_millis(1_000), Class::New)
     );
     assert!(!due.has_more && due.damaged.is_empty() && due.next.is_none());
-    // Another route and another upstream have nothing.
+    // The other route and the other upstream have no delivery.
     assert!(opened.due("/a", Class::New, 2_000).deliveries.is_empty());
     let other = opened.ask(&copy("/a", "http://b"), Class::New, 2_000, &[], 10, u64::MAX);
     assert!(other.deliveries.is_empty());
@@ -236,16 +236,16 @@ fn of_a_lane_only_the_first_is_due(place: &Place) {
         (0..3).map(|n| opened.store_one(1_000, &event("/a", 1_000 - n).number(n).order("k"))).collect();
     let free = opened.store_one(1_000, &event("/a", 5));
     assert_eq!(opened.due_ids("/a", Class::New, 1_000), [stored[0], free]);
-    // What is under way still is the first.
+    // A delivery that is under way is still the first of its lane.
     let due = opened.ask(&main("/a"), Class::New, 1_000, &[stored[0]], 9, u64::MAX);
     assert_eq!(ids(&due), [free]);
-    // So is what waits for its retry.
+    // A delivery that waits for its retry is also still the first.
     opened.complete(1_100, stored[0], again(5_000));
     assert_eq!(opened.due_ids("/a", Class::New, 4_000), [free]);
     assert_eq!(opened.due_ids("/a", Class::Retry, 5_000), [stored[0]]);
     opened.complete(5_100, stored[0], Next::Delivered);
     assert_eq!(opened.due_ids("/a", Class::New, 5_100), [stored[1], free]);
-    // A replay comes after those that wait.
+    // A replay comes after the deliveries that wait.
     assert_eq!(opened.change(6_000, Change::Replay(event("/a", 1_000).id())), 1);
     assert_eq!(opened.due_ids("/a", Class::Replay, 6_000), []);
     opened.complete(6_100, stored[1], Next::Delivered);
@@ -334,7 +334,7 @@ fn a_replay_of_a_delivered_event_is_a_new_delivery_with_a_fresh_budget(place: &P
     let copies = opened.ask(&copy("/a", "http://c"), Class::Replay, 3_000, &[], 9, u64::MAX);
     assert_eq!(copies.deliveries.len(), 1);
     assert_eq!(opened.page(&Filter::default())[0].deliveries.len(), 4);
-    // Once its content is gone, there is nothing to send.
+    // When the content is gone, nothing is left to send.
     opened.complete(3_100, replay.id, Next::Delivered);
     opened.complete(3_100, copies.deliveries[0].id, Next::Delivered);
     assert_eq!(opened.store.purge(Time::from_millis(3_100), retention(0, 100, 100), 9).unwrap(), 1);
@@ -375,7 +375,7 @@ fn a_replay_takes_the_place_of_a_dead_letter_and_keeps_its_attempts(place: &Plac
     let detail = opened.reader.detail(make.id()).unwrap().unwrap();
     assert_eq!(detail.summary.deliveries.len(), 1);
     assert_eq!((detail.summary.deliveries[0].attempts, detail.attempts[0].len()), (2, 2));
-    // A late completion of the dead letter meets nothing.
+    // A late completion finds no dead letter any more, and changes nothing.
     opened.complete(2_200, id, again(1));
     assert!(opened.counts().ends_with("1 delivered, 0 dead\n"), "{}", opened.counts());
 }
@@ -454,7 +454,7 @@ fn a_discarded_event_is_gone(place: &Place) {
     assert!(opened.reader.detail(makes[0].id()).unwrap().is_none());
     assert_eq!(opened.page(&Filter::default()).len(), 1);
     assert_eq!(opened.due_ids("/a", Class::New, 1_100), [stored[1][0]]);
-    // The numbers of what is gone are not used again: a late completion meets nothing.
+    // The numbers of removed deliveries are not used again. So a late completion changes nothing.
     assert_eq!(opened.change(1_200, Change::Discard(makes[1].id())), 1);
     drop(opened);
     let mut opened = place.open();
@@ -599,7 +599,7 @@ fn a_duplicate_key_counts_until_its_end(place: &Place) {
     assert!(is_seen("/a", 1, 4_999) && !is_seen("/a", 1, 5_000));
     assert!(is_seen("/b", 2, 5_999) && !is_seen("/b", 2, 6_000));
     assert!(!is_seen("/b", 1, 1_000) && !is_seen("/a", 2, 1_000) && !is_seen("/c", 1, 1_000));
-    // A later end counts, an earlier one does not.
+    // Of two ends, the later one counts.
     opened.store_one(1_000, &event("/a", 1_001).duplicate([1; 32], 8_000));
     opened.store_one(1_000, &event("/a", 1_002).duplicate([1; 32], 2_000));
     assert!(opened.reader.is_seen(&route("/a", None), &[1; 32], Time::from_millis(7_999)).unwrap());
@@ -749,7 +749,7 @@ fn a_commit_says_where_something_has_become_due(place: &Place) {
     assert_eq!(ready(completed(of_b, Next::Delivered)), []);
     assert_eq!(ready(Batch { damaged: vec![stored[1]], ..Batch::default() }), a);
     assert_eq!(ready(changed(Change::Discard(makes[2].id()))), a);
-    // It was the last of its lane.
+    // This delivery was the last of its lane.
     assert_eq!(ready(completed(stored[3], Next::Delivered)), []);
     assert_eq!(ready(changed(Change::Replay(free.id()))), b);
     assert_eq!(ready(changed(Change::Pause(route("/b", None)))), []);

@@ -43,16 +43,16 @@ impl Drop for Trickle {
     }
 }
 
-/// How a connection ended.
+/// How the gateway ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// FIN.
+    /// With a FIN.
     Fin,
-    /// Reset.
+    /// With a reset.
     Reset,
 }
 
-/// A response, as far as it was received.
+/// A response, up to the point where it was received.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) version: String,
@@ -61,9 +61,9 @@ pub(crate) struct Response {
     pub(crate) fields: Vec<Field>,
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Vec<Field>,
-    /// Whether a client would take the response for complete.
+    /// Whether a client would take the response as complete.
     pub(crate) complete: bool,
-    /// Head and body as received.
+    /// The head and the body, as they were received.
     pub(crate) raw: Vec<u8>,
 }
 
@@ -90,13 +90,14 @@ impl Client {
         self
     }
 
-    /// Writes what the gateway accepts: it may have closed the connection. `false` if it did not accept everything.
+    /// Writes what the gateway accepts, because it may have closed the connection. Returns `false` if it did
+    /// not accept every byte.
     pub(crate) fn offer(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Writes `request(0)`, `request(1)` and so on until no bytes are accepted for `time`. Returns the number of requests; a
-    /// thread completes the last one when the gateway reads again.
+    /// Writes `request(0)`, `request(1)` and so on, until no byte is accepted for `time`. Returns the number
+    /// of requests. A thread completes the last request when the gateway reads again.
     pub(crate) fn send_until_stuck(&mut self, request: fn(usize) -> String, time: Duration) -> usize {
         self.stream.set_write_timeout(Some(time)).unwrap();
         for n in 0.. {
@@ -118,7 +119,8 @@ impl Client {
         unreachable!("there is no end of numbers")
     }
 
-    /// Writes the same bytes repeatedly until the gateway resets the connection. Returns how long it had accepted nothing.
+    /// Writes the same bytes again and again, until the gateway resets the connection. Returns how long the
+    /// gateway had accepted no byte.
     pub(crate) fn send_until_reset(&mut self, bytes: &[u8]) -> Duration {
         let mut last = Instant::now();
         loop {
@@ -132,7 +134,7 @@ impl Client {
         }
     }
 
-    /// Writes in pieces, each in its own packet if the kernel does not merge them.
+    /// Writes in pieces. Each piece is a packet of its own, unless the kernel merges them.
     pub(crate) fn send_in_pieces(&mut self, bytes: &[u8], size: usize) -> &mut Self {
         for piece in bytes.chunks(size) {
             if !self.offer(piece) {
@@ -142,7 +144,8 @@ impl Client {
         self
     }
 
-    /// Writes a byte after each pause until the trickle is dropped. The sleep is the slowness itself; no test waits for it.
+    /// Writes a byte after each pause, until the trickle is dropped. The sleep makes the client slow; no test
+    /// waits for the sleep itself.
     pub(crate) fn trickle(&self, pause: Duration) -> Trickle {
         self.trickle_of(b"x", pause)
     }
@@ -159,7 +162,7 @@ impl Client {
         Trickle { stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Shuts down the writing direction.
+    /// Ends the writing side of the connection.
     pub(crate) fn half_close(&mut self) -> &mut Self {
         // The gateway may have closed the connection already.
         drop(self.stream.shutdown(Shutdown::Write));
@@ -171,7 +174,7 @@ impl Client {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
-    /// Reads once. `false` at the end of the connection.
+    /// Reads once. Returns `false` at the end of the connection.
     fn read_more(&mut self) -> bool {
         if self.end.is_some() {
             return false;
@@ -183,7 +186,8 @@ impl Client {
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 self.end = Some(End::Reset);
             }
-            // A signal such as SIGCHLD interrupts the read: the kernel does not restart a read with a timeout.
+            // A signal such as SIGCHLD interrupts the read. The kernel does not restart a read that has a
+            // time limit.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 panic!("nothing more comes ({error}) after {:?}", self.buffer.escape_ascii().to_string())
@@ -199,7 +203,7 @@ impl Client {
         self.buffer.extend_from_slice(&piece[..n]);
     }
 
-    /// As [`Self::read_some`], but returns errors, and the end of the connection is not a failure.
+    /// Reads as [`Self::read_some`] does, but returns errors. The end of the connection is not a failure.
     pub(crate) fn try_read_some(&mut self, limit: usize) -> std::io::Result<()> {
         let n = self.stream.read(&mut vec![0; limit])?;
         if n == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
@@ -221,7 +225,7 @@ impl Client {
         assert!(peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "something came");
     }
 
-    /// Reads until the bytes received and not yet consumed contain `needle`.
+    /// Reads until the received bytes that are not consumed yet contain `needle`.
     pub(crate) fn until(&mut self, needle: &str) -> &mut Self {
         let needle = needle.as_bytes();
         while !self.buffer.windows(needle.len()).any(|window| window == needle) {
@@ -235,17 +239,17 @@ impl Client {
         self
     }
 
-    /// The next response to a request of any method but HEAD.
+    /// The next response to a request. The method of the request is not HEAD.
     pub(crate) fn response(&mut self) -> Response {
         self.response_to("POST")
     }
 
-    /// The next response, interim ones included.
+    /// The next response. It may be an interim response.
     pub(crate) fn response_to(&mut self, method: &str) -> Response {
         self.maybe_response_to(method).expect("the connection ended without a response")
     }
 
-    /// The next response, or `None` if the connection ends without the first byte of one.
+    /// The next response. `None` if the connection ends before its first byte.
     pub(crate) fn maybe_response(&mut self) -> Option<Response> {
         self.maybe_response_to("POST")
     }
@@ -280,7 +284,8 @@ impl Client {
         Some(response)
     }
 
-    /// Reads a body as its head frames it (RFC 9112, section 6.3). Returns the bytes consumed.
+    /// Reads a body with the framing that its head gives (RFC 9112, section 6.3). Returns the number of
+    /// consumed bytes.
     fn read_body(&mut self, at: usize, method: &str, response: &mut Response) -> usize {
         let length = message::content_length(&response.fields).expect("an unambiguous length");
         let codings: Vec<_> = response.values("transfer-encoding");
@@ -312,19 +317,19 @@ impl Client {
         len
     }
 
-    /// Everything up to the end of the connection, and how it ended.
+    /// All bytes up to the end of the connection, and how it ended.
     pub(crate) fn rest(&mut self) -> (Vec<u8>, End) {
         while self.read_more() {}
         (std::mem::take(&mut self.buffer), self.end.expect("it has ended"))
     }
 
-    /// Asserts that nothing more arrives and the connection ends with a FIN.
+    /// Asserts that no further byte arrives, and that the connection ends with a FIN.
     pub(crate) fn assert_closed(&mut self) {
         let (rest, end) = self.rest();
         assert_eq!((rest.escape_ascii().to_string().as_str(), end), ("", End::Fin));
     }
 
-    /// Asserts that the connection ends, in any way, without another byte.
+    /// Asserts that the connection ends without another byte, with a FIN or with a reset.
     pub(crate) fn assert_gone(&mut self) {
         let (rest, _) = self.rest();
         assert_eq!(rest.escape_ascii().to_string(), "");
@@ -350,7 +355,7 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Asserts that this is the upstream's answer, complete.
+    /// Asserts that this is the upstream's answer, and that it is complete.
     pub(crate) fn assert_answer(&self, body: &str) -> &Self {
         assert_eq!((self.status, self.text().as_str(), self.complete), (200, body, true), "{self:?}");
         self
@@ -362,9 +367,9 @@ pub(crate) fn exchange(gateway: &Gateway, request: &Post) -> Response {
     Client::to(gateway).send(request.bytes()).response()
 }
 
-/// Asserts that a response is hookgate's own rejection with this status and reason, and discloses nothing else.
+/// Asserts that a response is hookgate's own refusal with this status and reason, and shows nothing else.
 ///
-/// Malformed HTTP has no `reason` in the contract's table; a body is then optional.
+/// The refusal of malformed HTTP has no `reason`. Then it need not have a body.
 pub(crate) fn assert_refused<'r>(response: &'r Response, status: u16, reason: Option<&str>) -> &'r Response {
     assert_eq!(response.status, status, "{}", response.raw.escape_ascii());
     assert!(response.complete, "{}", response.raw.escape_ascii());

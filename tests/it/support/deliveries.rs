@@ -1,4 +1,4 @@
-//! A delivery thread with a store in memory, whose rows a test adds and looks at.
+//! A delivery thread with a store in memory. Tests add rows to the store and read them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -48,11 +48,11 @@ pub(crate) struct Rows {
     reads: usize,
     /// How many completions and damaged records the store does not take.
     refuses: usize,
-    /// The order in which deliveries succeeded.
+    /// The deliveries that succeeded, in order.
     delivered: Vec<i64>,
 }
 
-/// The rows, to which events are added.
+/// The rows of the store, to which a test adds events.
 pub(crate) struct Store<'r>(&'r mut Rows);
 
 #[derive(Default)]
@@ -78,10 +78,10 @@ pub(crate) struct Deliveries {
     writing: Option<JoinHandle<()>>,
 }
 
-/// The writer's end of the handle, without its commands.
+/// The writer's end of the handle, from which the commands were taken.
 type WriterHand = WriterEnd;
 
-/// A route of a test: its path, its upstream's URL, and its options.
+/// A route of a test: its path, the URL of its upstream, and its options.
 pub(crate) type RouteOf<'a> = (&'a str, String, DeliveryOptions);
 
 /// Options with short waits.
@@ -90,7 +90,7 @@ pub(crate) fn quick() -> DeliveryOptions {
     DeliveryOptions { retry, ..DeliveryOptions::direct() }
 }
 
-/// A configuration with these routes, and `signature` lines.
+/// A configuration with these routes. `signature` has the lines of `[signature]`.
 pub(crate) fn config_with(routes: &[RouteOf<'_>], signature: &str) -> Config {
     let tables: String = routes
         .iter()
@@ -125,7 +125,7 @@ pub(crate) fn main_of(path: &str) -> Destination {
     Destination { route: route(path), upstream: Upstream::Main }
 }
 
-/// The head that the gateway stores for this content.
+/// The head that the gateway stores for a request with this content.
 pub(crate) fn head(path: &str, content: &[u8]) -> Vec<u8> {
     let (signature, length) = (signature(content), content.len());
     format!(
@@ -201,7 +201,7 @@ impl Deliveries {
         Self::start_with(config, |_| {})
     }
 
-    /// As [`Self::start`], with what `add` stores before.
+    /// Starts as [`Self::start`] does. Before the start, `add` stores events.
     pub(crate) fn start_with(config: &Config, add: impl FnOnce(&mut Store)) -> Self {
         let control = Control::new(config, hookgate::diagnosis::submitter::channel().0).unwrap();
         control.set_not_ready();
@@ -209,7 +209,7 @@ impl Deliveries {
         let shared = Arc::new(Shared::default());
         add(&mut Store(&mut shared.rows()));
         end.set_readers(Some([0, 1].map(|_| Box::new(TestReader(Arc::clone(&shared))) as Box<dyn Reader>)));
-        // The commands are taken on a thread of their own, and the test hands deliveries over.
+        // A thread of its own takes the commands. The test itself hands deliveries over.
         let commands = end.take_commands();
         let writer = Arc::new(end);
         let writing = std::thread::spawn({
@@ -226,7 +226,7 @@ impl Deliveries {
         self.add_to(&main_of(path), None, head(path, content), content)
     }
 
-    /// As [`Self::add`], with an order key.
+    /// Stores an event as [`Self::add`] does, with an order key.
     pub(crate) fn add_ordered(&self, path: &str, order: &str, content: &[u8]) -> i64 {
         self.add_to(&main_of(path), Some(order), head(path, content), content)
     }
@@ -243,7 +243,7 @@ impl Deliveries {
         id
     }
 
-    /// Waits until a row is as wanted.
+    /// Waits until `is` returns true for a row.
     pub(crate) fn wait(&self, id: i64, what: &str, is: impl Fn(&Row) -> bool) -> Row {
         let rows = self.shared.rows();
         let waited = self.shared.changed.wait_timeout_while(rows, PATIENCE, |rows| !is(&rows.rows[&id]));
@@ -264,7 +264,7 @@ impl Deliveries {
         self.shared.rows().rows[&id].clone()
     }
 
-    /// The ids in the order in which they were delivered.
+    /// The ids of the deliveries, in the order in which they succeeded.
     pub(crate) fn delivered(&self) -> Vec<i64> {
         self.shared.rows().delivered.clone()
     }
@@ -317,7 +317,7 @@ impl Deliveries {
         self.shared.rows().refuses = completions;
     }
 
-    /// Makes a change, as an operator does.
+    /// Makes a change in the way of an operator.
     pub(crate) fn change(&self, change: Change) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert_eq!(runtime.block_on(self.queue.change(change)), Ok(1));
@@ -339,7 +339,7 @@ impl Drop for Deliveries {
         self.control.abort();
         self.thread = None;
         assert!(std::thread::panicking() || self.control.failed().is_none(), "the thread has failed");
-        // The thread that writes ends with the last handle.
+        // The thread that stands for the writer ends with the last handle.
         let (queue, _, _) = handle::channel();
         self.queue = queue;
         if let Some(writing) = self.writing.take() {

@@ -1,4 +1,4 @@
-//! Events for the tests of the queue, each made of a request that verifies.
+//! Events for the tests of the queue. Each is made from a request that verifies.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ use hookgate::upstream::request::ForwardOptions;
 
 use crate::support::{SECRET, SECRET_NAME, signature};
 
-/// What an event is made of.
+/// The parts from which an event is made.
 #[derive(Clone, Debug)]
 pub(crate) struct Make {
     pub(crate) path: String,
@@ -27,13 +27,13 @@ pub(crate) struct Make {
     pub(crate) copies: Vec<Arc<str>>,
     pub(crate) order: Option<String>,
     pub(crate) duplicate: Option<DuplicateKey>,
-    /// Milliseconds since 1970.
+    /// When the event is received, in milliseconds since 1970.
     pub(crate) received: u64,
-    /// Makes its id differ from others of its millisecond.
+    /// A number that makes the id unique among the events of the same millisecond.
     pub(crate) number: u64,
 }
 
-/// An event of a route, received at this time.
+/// An event of a route that is received at this time.
 pub(crate) fn event(path: &str, received: u64) -> Make {
     Make {
         path: path.to_owned(),
@@ -87,7 +87,7 @@ impl Make {
         SystemTime::UNIX_EPOCH + Duration::from_millis(self.received)
     }
 
-    /// Signs a request, verifies it, and makes an event of the proof.
+    /// Signs a request, verifies it, and makes an event from the proof.
     pub(crate) fn make(&self) -> Event {
         let verifier = verifier();
         let mut verification = verifier.receive(head(&self.path, &self.content), None, self.at()).unwrap();
@@ -139,7 +139,7 @@ pub(crate) fn route(path: &str, model: Option<&str>) -> RouteName {
     RouteName { path: path.into(), model: model.map(Arc::from) }
 }
 
-/// An attempt at this time.
+/// An attempt at the time `at`.
 pub(crate) fn attempt(at: u64, outcome: AttemptOutcome) -> Attempt {
     let status = match outcome {
         AttemptOutcome::Delivered => Some(200),
@@ -156,7 +156,7 @@ pub(crate) fn attempt(at: u64, outcome: AttemptOutcome) -> Attempt {
     }
 }
 
-/// An empty part of a memory budget.
+/// An empty reservation in a memory budget.
 pub(crate) fn reservation() -> Reservation {
     Budget::new(1 << 20).reservation(ClientAddress::Unix)
 }

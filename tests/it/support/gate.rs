@@ -1,4 +1,4 @@
-//! A gate where a script waits until the test opens it: the tests' replacement for sleeping.
+//! A gate at which a script waits until the test opens it. Tests use it instead of a sleep.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -18,7 +18,7 @@ pub(crate) fn gate() -> (Release, Gate) {
 }
 
 impl Gate {
-    /// Waits until the gate is opened once more.
+    /// Waits until the gate is opened again.
     pub(crate) fn pass(&self) {
         match self.0.lock().unwrap().recv_timeout(PATIENCE) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}

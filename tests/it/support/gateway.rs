@@ -1,4 +1,4 @@
-//! A gateway on its own port, started from the text of a configuration.
+//! A gateway on a port of its own, started from the text of a configuration.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -27,7 +27,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// The usual gateway: one route, `/webhook/leases`, to this upstream.
+    /// The usual gateway: one route, `/webhook/leases`, which forwards to this upstream.
     pub(crate) fn before(upstream: &Upstream) -> Self {
         gateway().route(PATH, &upstream.url()).start()
     }
@@ -76,7 +76,7 @@ pub(crate) const VIEWER: &str = "0123456789abcdef-read";
 /// The value of the environment variable `OPERATOR`.
 pub(crate) const OPERATOR: &str = "0123456789abcdef-operate";
 
-/// Builds a configuration.
+/// Builds the text of a configuration.
 pub(crate) struct Setup {
     server: String,
     limits: String,
@@ -84,13 +84,13 @@ pub(crate) struct Setup {
     forward: String,
     admin: String,
     queue: String,
-    /// The folder of the store. It lives as long as the gateway.
+    /// The folder of the store. It must live as long as the gateway.
     folder: Option<Arc<TempDir>>,
     signature: String,
     routes: String,
 }
 
-/// A configuration with a secret, which still needs a route.
+/// A configuration with a secret. It still needs a route.
 pub(crate) fn gateway() -> Setup {
     Setup {
         server: String::new(),
@@ -143,7 +143,7 @@ impl Setup {
         self
     }
 
-    /// Adds a store of its own, with further lines of `[queue]` and the tables behind it.
+    /// Adds a store in a folder of its own. `lines` are further lines of `[queue]`, and tables that follow.
     pub(crate) fn queue(self, lines: &str) -> Self {
         let folder = Arc::new(TempDir::new().unwrap());
         self.queue_in(&folder, lines)
@@ -164,7 +164,7 @@ impl Setup {
         with
     }
 
-    /// Replaces the scheme and the secret of `[signature]` by these lines.
+    /// Replaces the scheme and the secret of `[signature]` with these lines.
     pub(crate) fn signature(mut self, lines: &str) -> Self {
         self.signature = lines.to_owned();
         self

@@ -1,11 +1,11 @@
-//! The tests' own parser of HTTP/1.1 (RFC 9112), strict and independent of hookgate's.
+//! The tests' own parser of HTTP/1.1 (RFC 9112). It is strict, and independent of hookgate's parser.
 
 use std::fmt;
 
 /// A field line, as received.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Field {
-    /// The name, as spelled.
+    /// The name in the spelling of the message.
     pub(crate) name: String,
     /// The value without surrounding white space.
     pub(crate) value: Vec<u8>,
@@ -87,7 +87,7 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// The value of `content-length`, which may occur once.
+/// The value of `content-length`. The field may occur once.
 pub(crate) fn content_length(fields: &[Field]) -> Result<Option<usize>, Violation> {
     let mut values = fields.iter().filter(|field| field.is("content-length"));
     let Some(field) = values.next() else { return Ok(None) };
@@ -99,14 +99,14 @@ pub(crate) fn content_length(fields: &[Field]) -> Result<Option<usize>, Violatio
     number.map(Some).ok_or_else(|| format!("not a length: {field:?}"))
 }
 
-/// A chunked body (RFC 9112, section 7.1), decoded as far as it was received.
+/// A chunked body (RFC 9112, section 7.1), decoded up to the last received byte.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chunked {
-    /// The content so far.
+    /// The content that is decoded so far.
     pub(crate) content: Vec<u8>,
-    /// The trailer section once it is complete, which also completes the body.
+    /// The trailer section, once it is complete. Then the body is complete, too.
     pub(crate) trailers: Option<Vec<Field>>,
-    /// The number of bytes parsed.
+    /// How many bytes were parsed.
     pub(crate) len: usize,
 }
 
@@ -122,7 +122,8 @@ pub(crate) fn chunked(bytes: &[u8]) -> Result<Chunked, Violation> {
         };
         let data = &rest[end + 2..];
         if size == 0 {
-            // A trailer section is parsed as a head with a made-up start line (RFC 9112, section 7.1.2).
+            // A trailer section is parsed like a head. A start line is put before it (RFC 9112, section
+            // 7.1.2).
             let first = b"first\r\n".as_slice();
             let Some(trailers) = head(&[first, data].concat())? else { return Ok(decoded) };
             decoded.len += end + 2 + trailers.len - first.len();

@@ -25,10 +25,10 @@ pub(crate) use reserved::Reserved;
 pub(crate) use sign::{SECRET, SECRET_NAME, digest, signature, signature_with};
 pub(crate) use upstream::Upstream;
 
-/// The time limit of every wait. A passing test never uses it up.
+/// The time limit of every wait. A test that passes never needs all of it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The body whose signature the contract states.
+/// The body of the published example signature.
 pub(crate) const FIXTURE: &[u8] = br#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
 
 /// Stops the gateway, and asserts that no byte has reached the upstream.

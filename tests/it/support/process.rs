@@ -1,4 +1,4 @@
-//! A hookgate in its own process.
+//! A hookgate in a process of its own.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         let child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
-        // The command would keep its ends of the pipe, and so the pipe, open.
+        // Otherwise the command would keep its ends of the pipe, and the pipe would stay open.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -46,12 +46,13 @@ impl Running {
     /// The CPU time of the process on all cores, in hundredths of a second.
     pub(crate) fn ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // After the name: the state, ten numbers, then user and system time (proc_pid_stat(5)).
+        // The name is followed by the state, ten numbers, and then user time and system time
+        // (proc_pid_stat(5)).
         let fields = stat.rsplit(')').next().unwrap().split_whitespace();
         fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
-    /// Sets the soft limit on open files. The hard limit stays.
+    /// Sets the soft limit on open files. The hard limit does not change.
     pub(crate) fn limit_descriptors(&self, count: u64) {
         let pid = rustix::process::Pid::from_child(&self.child);
         let limit = rustix::process::Rlimit { current: Some(count), maximum: Some(400) };
@@ -67,7 +68,7 @@ impl Running {
         assert!(status.success());
     }
 
-    /// Its exit code, once it has ended.
+    /// Waits for the end of the process. Returns its exit code.
     #[track_caller]
     pub(crate) fn ended(&mut self) -> Option<i32> {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {

@@ -1,4 +1,4 @@
-//! Requests as a sender writes them; the test controls every byte.
+//! Requests in the form that a sender writes. The test controls every byte.
 
 use crate::support::sign::signature;
 
@@ -21,15 +21,15 @@ pub(crate) struct Post {
 
 #[derive(Clone, Debug)]
 enum Framing {
-    /// A `content-length`, as the last line.
+    /// A `content-length` line, as the last line.
     Length,
-    /// Chunks of these sizes, the remaining content in a last one, then the trailer lines.
+    /// Chunks of these sizes, a last chunk with the rest of the content, and then the trailer lines.
     Chunked(Vec<usize>, Vec<u8>),
-    /// No framing line; these bytes follow the head.
+    /// No framing line. These bytes follow the head.
     Raw(Vec<u8>),
 }
 
-/// A signed event, as Propify sends it.
+/// A signed event, in the form that Propify sends.
 pub(crate) fn post(content: impl AsRef<[u8]>) -> Post {
     let content = content.as_ref();
     unsigned(content).line(format!("propify-signature: {}", signature(content)))
@@ -65,7 +65,7 @@ impl Post {
         self
     }
 
-    /// Adds a line as given.
+    /// Adds this line unchanged.
     pub(crate) fn line(mut self, line: impl AsRef<[u8]>) -> Self {
         self.lines.push(line.as_ref().to_vec());
         self
@@ -97,13 +97,13 @@ impl Post {
         self
     }
 
-    /// Adds no framing line; these bytes follow the head.
+    /// Adds no framing line. These bytes follow the head.
     pub(crate) fn raw(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.framing = Framing::Raw(bytes.as_ref().to_vec());
         self
     }
 
-    /// Adds a `content-length` that may be false; the content is unchanged.
+    /// Adds a `content-length` that may be wrong. The content is unchanged.
     pub(crate) fn claiming(self, length: usize) -> Self {
         let content = self.content.clone();
         self.line(format!("content-length: {length}")).raw(content)

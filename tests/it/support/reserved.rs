@@ -1,11 +1,11 @@
-//! A reserved port: nobody listens on it until a gateway with `reuse_port` does.
+//! A reserved port. No process listens on it until a gateway with `reuse_port` does.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// A port on loopback, held by a socket that never listens. Only a gateway with `reuse_port` can listen there, and the system
-/// assigns it to no other process.
+/// A loopback port that is held by a socket that never listens. Only a gateway with `reuse_port` can listen
+/// there. The system gives the port to no other process.
 pub(crate) struct Reserved(Socket);
 
 impl Reserved {

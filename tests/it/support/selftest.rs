@@ -1,4 +1,4 @@
-//! Tests of the test support itself: client against upstream, without a gateway.
+//! Tests of the test support itself: the client with the upstream, without a gateway.
 
 use crate::support::upstream::{OK, Oracle};
 use crate::support::{Client, End, FIXTURE, Post, Upstream, gate, post, unsigned};

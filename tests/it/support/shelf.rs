@@ -1,4 +1,4 @@
-//! A queue over the engine in memory, with a writer of the test's own, for the admin listener.
+//! A queue on the store in memory, for the admin listener. The test has a writer of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ impl Shelf {
         writer.set_statistics(store.statistics().unwrap());
         let fails = Arc::clone(&health);
         std::thread::spawn(move || {
-            // It ends with the last handle of the queue.
+            // The thread ends with the last handle of the queue.
             while let Some(command) = commands.blocking_recv() {
                 let Command::Change { change, reply } = command else { panic!("{command:?}") };
                 if fails.load(Ordering::Relaxed) {
@@ -41,14 +41,14 @@ impl Shelf {
                 let now = Time::of(std::time::SystemTime::now());
                 let committed = store.commit(&Batch { changes: vec![change], now, ..Batch::default() });
                 writer.set_statistics(store.statistics().unwrap());
-                // A client that has gone does not wait for it.
+                // A client that has disconnected does not wait for the answer.
                 let _gone = reply.send(Ok(committed.unwrap().changed[0]));
             }
         });
         Self { memory: memory.clone(), queue, health }
     }
 
-    /// Makes every further change fail, and the store with it.
+    /// Makes every further change fail. The store then counts as failing.
     pub(crate) fn fail(&self) {
         self.health.store(true, Ordering::Relaxed);
     }

@@ -1,12 +1,13 @@
-//! The sender's side of the schemes, and digests for comparing content. Independent of hookgate's code.
+//! The sender's side of the schemes, and digests that compare content. This code is independent of hookgate's
+//! code.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-/// The secret of the contract's fixture.
+/// The secret of the published example signature.
 pub(crate) const SECRET: &str = "propify_test_secret";
 
-/// The secret's name in the tests' configurations. No response may contain it.
+/// The secret's name in the configurations of tests. No response may contain it.
 pub(crate) const SECRET_NAME: &str = "name-of-the-secret";
 
 /// The value of `propify-signature` for this content.
@@ -26,7 +27,7 @@ pub(crate) fn signature_with(secret: &str, content: &[u8]) -> String {
     hex::encode(tag)
 }
 
-/// The SHA-256 of some bytes, for comparing large content.
+/// The SHA-256 digest of bytes. It compares large content.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

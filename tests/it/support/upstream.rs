@@ -1,4 +1,5 @@
-//! A scripted upstream that records every byte, parses requests strictly, and checks the oracle when it is dropped.
+//! A scripted upstream. It records every byte and parses requests strictly. When it is dropped, it checks the
+//! oracle.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,14 +13,14 @@ use crate::support::PATIENCE;
 use crate::support::message::{self, Field, Violation};
 use crate::support::sign::{SECRET, signature_with};
 
-/// An upstream on its own port.
+/// An upstream on a port of its own.
 pub(crate) struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
 
-/// What the oracle requires of requests, besides strict HTTP.
+/// The requirements that the oracle makes on requests, besides strict HTTP.
 #[derive(Clone)]
 pub(crate) struct Oracle {
     field: &'static str,
@@ -35,19 +36,19 @@ impl Default for Oracle {
 }
 
 impl Oracle {
-    /// Sets another scheme: the field of the signature, and the prefix of its digits.
+    /// Sets another scheme: the name of the signature field, and the prefix of its digits.
     pub(crate) fn scheme(mut self, field: &'static str, prefix: &'static str) -> Self {
         (self.field, self.prefix) = (field, prefix);
         self
     }
 
-    /// Accepts a signature by any of these secrets.
+    /// Accepts a signature that is made with any of these secrets.
     pub(crate) fn secrets(mut self, secrets: &[&'static str]) -> Self {
         self.secrets = secrets.to_vec();
         self
     }
 
-    /// Accepts requests that are not authentic: for a gateway that observes.
+    /// Accepts requests that are not authentic. For a gateway in observe mode.
     pub(crate) fn observing(mut self) -> Self {
         self.authentic = false;
         self
@@ -58,7 +59,7 @@ impl Oracle {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
-    /// Each byte as the character of that code.
+    /// Each byte of the target, as the character with this code.
     pub(crate) target: String,
     pub(crate) fields: Vec<Field>,
     pub(crate) content: Vec<u8>,
@@ -89,7 +90,7 @@ struct Record {
     /// The number of connections that the gateway has closed.
     closed: usize,
     bytes: usize,
-    /// The address of the test's own connection, which is the last.
+    /// The address of the test's own connection. It is the last connection.
     last: Option<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -123,12 +124,13 @@ impl Upstream {
         Self::answering(OK)
     }
 
-    /// Runs the script on each connection. When it returns, the upstream's side is closed, and what still arrives is recorded.
+    /// Runs the script on each connection. When the script returns, the upstream's side is closed. Bytes that
+    /// still arrive are recorded.
     pub(crate) fn scripted(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
         Self::with_oracle(Oracle::default(), script)
     }
 
-    /// Answers 200 and `ok`, with another oracle.
+    /// Answers every request with 200 and `ok`. Uses another oracle.
     pub(crate) fn ok_under(oracle: Oracle) -> Self {
         Self::with_oracle(oracle, |connection| {
             while connection.request().is_some() {
@@ -170,7 +172,7 @@ impl Upstream {
         self.wait(|record| record.requests.len() >= count, "requests").requests.clone()
     }
 
-    /// The only request; fails if there is another number.
+    /// The only request. Fails if there is more than one.
     pub(crate) fn only_request(&self) -> Request {
         let mut requests = self.wait_for(1);
         assert_eq!(requests.len(), 1, "{requests:?}");
@@ -205,15 +207,15 @@ impl Upstream {
         self.shared.record().bytes
     }
 
-    /// Takes what the oracle has found.
+    /// Takes the violations that the oracle has found.
     pub(crate) fn take_violations(&self) -> Vec<Violation> {
         std::mem::take(&mut self.shared.record().violations)
     }
 
-    /// Records what is still in flight. The gateway should have ended before.
+    /// Records the bytes that are still in flight. The gateway should have ended before.
     pub(crate) fn settle(&mut self) {
         let Some(acceptor) = self.acceptor.take() else { return };
-        // Connections are accepted in order, so all of the gateway's come before this one.
+        // Connections are accepted in order. So every connection of the gateway comes before this one.
         let last = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         last.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         self.shared.change(|record| record.last = last.local_addr().unwrap().as_socket());
@@ -267,7 +269,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, oracle: &Oracle, script:
     }
 }
 
-/// A connection from the gateway, as a script sees it.
+/// A connection from the gateway, which a script uses.
 pub(crate) struct Connection {
     stream: Option<TcpStream>,
     index: usize,
@@ -292,18 +294,18 @@ impl Connection {
         }
     }
 
-    /// The connection's number, from 0.
+    /// The number of the connection, counted from 0.
     pub(crate) fn index(&self) -> usize {
         self.index
     }
 
-    /// The next complete request; `None` if no further one comes.
+    /// The next complete request. `None` if no further request arrives.
     pub(crate) fn request(&mut self) -> Option<Request> {
         while self.pending.is_empty() && self.read_more() {}
         self.pending.pop_front()
     }
 
-    /// Waits until the head of the next request has arrived, and reads little more.
+    /// Waits until the head of the next request has arrived. Reads few bytes more.
     pub(crate) fn request_head(&mut self) -> bool {
         while self.pending.is_empty() && !self.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
             if !self.read_more() {
@@ -313,12 +315,12 @@ impl Connection {
         true
     }
 
-    /// Writes bytes. `false` if the gateway does not accept them.
+    /// Writes bytes. Returns `false` if the gateway does not accept them.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.as_mut().is_some_and(|stream| stream.write_all(bytes.as_ref()).is_ok())
     }
 
-    /// Whether the gateway's side is open, and nothing unread has arrived.
+    /// Whether the gateway's side is open and has sent no unread byte.
     pub(crate) fn is_open(&self) -> bool {
         let Some(stream) = &self.stream else { return false };
         stream.set_nonblocking(true).unwrap();
@@ -339,19 +341,20 @@ impl Connection {
         }
     }
 
-    /// Closes the connection at once, without reading what has arrived.
+    /// Closes the connection at once. Bytes that have arrived are not read.
     pub(crate) fn reset(&mut self) {
         if let Some(stream) = self.stream.take() {
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         }
     }
 
-    /// Closes the connection after what was sent, without reading what has arrived: the kernel then sends a reset.
+    /// Closes the connection after the bytes that were sent, without reading the bytes that have arrived. The
+    /// kernel then sends a reset.
     pub(crate) fn reset_in_good_time(&mut self) {
         self.stream = None;
     }
 
-    /// Reads until `count` bytes have arrived beyond complete requests.
+    /// Reads until `count` bytes have arrived that belong to no complete request.
     pub(crate) fn read_at_least(&mut self, count: usize) {
         while self.pending.is_empty() && self.buffer.len() < count && self.read_more() {}
     }
@@ -386,7 +389,7 @@ impl Connection {
                 Err(violation) => {
                     let read = self.buffer[..self.buffer.len().min(2000)].escape_ascii().to_string();
                     self.shared.change(|record| record.violations.push(format!("{violation} in {read}")));
-                    // The test has failed: do not make it wait for an answer.
+                    // The test has failed, so it should not wait for an answer.
                     self.stream = None;
                     return;
                 }
@@ -394,14 +397,14 @@ impl Connection {
         }
     }
 
-    /// Closes the upstream's side, and records what still arrives.
+    /// Closes the upstream's side, and records the bytes that still arrive.
     fn finish(mut self) {
         self.half_close();
         self.wait_closed();
     }
 }
 
-/// Parses one request and checks it against the oracle.
+/// Parses one request, and checks it with the oracle.
 fn read_request(bytes: &[u8], oracle: &Oracle) -> Result<Option<(Request, usize)>, Violation> {
     let Some(head) = message::head(bytes)? else { return Ok(None) };
     let (method, target) = request_line(&head.start)?;
@@ -414,7 +417,7 @@ fn read_request(bytes: &[u8], oracle: &Oracle) -> Result<Option<(Request, usize)
     }
     let length = match message::content_length(&head.fields)? {
         Some(length) => length,
-        // RFC 9110, section 8.6: a method that anticipates no content may omit a length of 0.
+        // A method that usually has no content may omit a length of 0 (RFC 9110, section 8.6).
         None if matches!(method.as_str(), "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE") => 0,
         None => return Err("no content-length".to_owned()),
     };
@@ -452,7 +455,8 @@ fn authentic(fields: &[Field], content: &[u8], oracle: &Oracle) -> Result<(), Vi
     if good { Ok(()) } else { Err(format!("{line:?} is no signature of the {} bytes", content.len())) }
 }
 
-/// Fields that must never be forwarded: RFC 9110, section 7.6.1, and what the contract adds.
+/// The fields that must never be forwarded: those of RFC 9110, section 7.6.1, and those that hookgate's
+/// documentation adds.
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",

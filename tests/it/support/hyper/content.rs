@@ -1,4 +1,4 @@
-//! What hyper reads of a request's content, as the path of a request takes it.
+//! The content that hyper reads, in the form that the path of a request takes.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ pub(super) struct RequestContent {
     entry: Arc<Entry>,
     body: Incoming,
     length: Length,
-    /// What hyper has given and nobody has taken.
+    /// The bytes that hyper has given and that no caller has taken yet.
     piece: Bytes,
     taken: u64,
     is_complete: Rc<Cell<bool>>,
@@ -52,7 +52,7 @@ impl Content for RequestContent {
         self.length
     }
 
-    /// hyper does it when it is asked for content for the first time.
+    /// hyper asks the client for its content when the content is read for the first time.
     async fn ask_for(&mut self) -> Result<(), ContentError> {
         Ok(())
     }

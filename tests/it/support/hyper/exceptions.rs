@@ -1,12 +1,12 @@
-//! The tests that hold for our own HTTP/1 and not for hyper, each with its reason.
+//! The tests that hold for hookgate's own HTTP/1 but not for hyper, each with the reason.
 //!
-//! With hyper they are run as well, but with our own front end. No test is left out.
+//! In a run with hyper, these tests use hookgate's own front end. No test is left out.
 
 use std::fs;
 use std::path::Path;
 use std::thread;
 
-/// Tests that keep our own front end, and why.
+/// The tests that use hookgate's own front end, and why.
 const EXCEPTIONS: [(&str, &str); 12] = [
     ("answers::a_head_as_large_as_it_may_be_is_passed_on_line_by_line", SPELLING),
     ("answers::an_answer_that_comes_byte_by_byte_is_the_same", SPELLING),
@@ -40,10 +40,10 @@ const EXCEPTIONS: [(&str, &str); 12] = [
     ),
 ];
 
-/// Why a test of how an upstream spells its fields is not for hyper.
+/// Why hyper cannot pass a test about the spelling of an upstream's field names.
 const SPELLING: &str = "hyper writes the names of response fields in lower case";
 
-/// Whether the test that runs on this thread is one of those.
+/// Whether the test on this thread is one of the exceptions.
 #[allow(clippy::print_stdout, reason = "shown with --nocapture: which front end the test has")]
 pub(crate) fn is_excepted() -> bool {
     let thread = thread::current();
@@ -63,7 +63,7 @@ pub(crate) fn is_excepted() -> bool {
     }
 }
 
-/// A test that is renamed must not lose its row.
+/// If a test is renamed, its row must be renamed too.
 #[test]
 fn each_exception_is_a_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");

@@ -1,5 +1,5 @@
-//! The socket as hyper sees it: each head is judged before hyper gets a byte of it, and the next one is held back until the
-//! response before it is written.
+//! The socket in the form that hyper sees. Each head is judged before hyper gets a byte of it. The next head
+//! is held back until the response before it is written.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,14 +27,14 @@ use tokio::time::Instant;
 /// How many bytes are read at once.
 const READ_SIZE: usize = 8 * 1024;
 
-/// For how many bytes more there is to be memory, where a part of a large head has come.
+/// When a part of a large head has arrived, memory for this many further bytes must be reserved.
 const LEAST_READ: usize = 1024;
 
-/// What hyper gets to read in the place of a head that is refused, so that the refusal is answered in its turn.
+/// The bytes that hyper reads instead of a refused head. So the refusal is answered in the right order.
 const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\n\r\n";
 const REFUSED_HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nhost: refused\r\n\r\n";
 
-/// A connection whose heads are judged.
+/// A connection whose heads are judged before hyper reads them.
 pub(super) struct Gate {
     entry: Arc<Entry>,
     inner: RefCell<Inner>,
@@ -45,14 +45,14 @@ struct Inner {
     entry: Arc<Entry>,
     limits: Limits,
     reservation: Reservation,
-    /// What has been read and hyper has not got.
+    /// Bytes that have been read and that hyper does not have yet.
     unread: VecDeque<u8>,
-    /// How much of it hyper may have.
+    /// How many unread bytes hyper may have.
     passed: usize,
     scanned: usize,
     phase: Phase,
     received: Option<Received>,
-    /// How much content the request under way has had so far, by our own reading.
+    /// How many bytes of the present request's content have been read, by hookgate's own count.
     content: u64,
     malformed: Option<&'static str>,
     is_authentic: bool,
@@ -60,7 +60,7 @@ struct Inner {
     has_ended: bool,
     is_draining: bool,
     waiting: Deadline,
-    /// The end of a request whose response is not flushed yet.
+    /// The guard of a request whose response is not flushed yet.
     ended: Option<RequestGuard<Scope>>,
     reader: Option<Waker>,
     stuck_since: Option<Instant>,
@@ -69,15 +69,15 @@ struct Inner {
 }
 
 enum Phase {
-    /// The next head is looked for.
+    /// The gate searches for the next head.
     Head,
-    /// So much content is to come.
+    /// This many bytes of content are still to come.
     Counted(u64),
-    /// Content in chunks is to come.
+    /// Content in chunks is still to come.
     Chunked(Chunked),
-    /// The request is complete, and its response is not.
+    /// The request is complete, but its response is not.
     Complete,
-    /// Nothing more is to be read.
+    /// Nothing more is read.
     Failed,
 }
 
@@ -117,7 +117,7 @@ impl Gate {
         Rc::new(Self { entry, inner: RefCell::new(inner) })
     }
 
-    /// The request that was judged last, once.
+    /// The request that was judged last. It can be taken only once.
     pub(super) fn received(&self) -> Option<Received> {
         self.inner.borrow_mut().received.take()
     }
@@ -152,7 +152,7 @@ impl Gate {
         self.entry.is_evicted()
     }
 
-    /// Whether the client has ended its side.
+    /// Whether the client has ended its side of the connection.
     pub(super) fn has_ended(&self) -> bool {
         self.inner.borrow().has_ended
     }
@@ -188,17 +188,19 @@ impl Gate {
         }
     }
 
-    /// The client is to see that the response is broken, even where only the end of the connection ends it.
+    /// Lets the client see that the response is broken, even if only the end of the connection marks the end
+    /// of the response.
     pub(super) fn reset_on_close(&self) {
         self.inner.borrow().stream.reset_on_close(true);
     }
 
-    /// hyper has taken the last of a response. When that is flushed, the request has ended.
+    /// Notes that hyper has taken the last bytes of a response. When they are flushed, the request has ended.
     pub(super) fn end_response(&self, guard: RequestGuard<Scope>) {
         self.inner.borrow_mut().ended = Some(guard);
     }
 
-    /// Lets a client that is still sending read its response. The kernel would discard it at once otherwise.
+    /// Lets a client that is still sending read its response. Otherwise the kernel would discard the response
+    /// at once.
     pub(super) async fn linger(&self, limit: Duration) {
         let mut deadline = Deadline::default();
         deadline.set(limit);
@@ -221,7 +223,7 @@ impl Gate {
         .await;
     }
 
-    /// Whether the client has sent what nobody has read.
+    /// Whether the client has sent bytes that were not read.
     pub(super) fn is_unread(&self) -> bool {
         let mut inner = self.inner.borrow_mut();
         if inner.has_ended {
@@ -247,7 +249,7 @@ impl Inner {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut bytes = [0; READ_SIZE];
-        // Of a large head no more is held than the budget has been asked for.
+        // A large head holds no more bytes than the budget has reserved.
         let room = match self.reservation.bytes() {
             0 => READ_SIZE,
             held => held.saturating_sub(self.unread.len()).min(READ_SIZE),
@@ -262,13 +264,15 @@ impl Inner {
         Poll::Ready(Ok(()))
     }
 
-    /// Lets hyper have more of what has come. Ready with nothing passed at the end.
+    /// Gives hyper more of the bytes that have arrived. At the end of the connection, it is ready without
+    /// bytes.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.passed == 0 {
             match &mut self.phase {
                 Phase::Complete | Phase::Failed => {
                     self.reader = Some(cx.waker().clone());
-                    // The end of a request that is not complete is the end of the connection to hyper.
+                    // If a request is incomplete, hyper must take the end of it for the end of the
+                    // connection.
                     return if self.malformed.is_some() { Poll::Ready(Ok(())) } else { Poll::Pending };
                 }
                 Phase::Head => {
@@ -361,7 +365,7 @@ impl Inner {
         }
     }
 
-    /// Asks the budget for the memory of a large head before more of it is read.
+    /// Reserves memory for a large head before more of the head is read.
     fn poll_make_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Exhausted>> {
         let (len, held) = (self.unread.len(), self.reservation.bytes());
         if len <= FREE_HEAD || held >= len + LEAST_READ {
@@ -372,7 +376,7 @@ impl Inner {
         self.reservation.poll_grow_to(cx, wanted, Instant::now().into_std())
     }
 
-    /// Waits no longer for a head than it may take.
+    /// Ready with an error when the time for a head has passed.
     fn poll_too_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.entry.is_evicted() {
             self.has_ended = true;
@@ -434,7 +438,7 @@ impl Inner {
         self.received = Some(Received { head, at, reservation });
     }
 
-    /// A client that takes nothing of its response for too long is given up.
+    /// Gives up if the client reads nothing of its response for too long.
     fn watched<T: Into<usize> + Copy>(
         &mut self,
         cx: &mut Context<'_>,
@@ -465,7 +469,7 @@ impl Inner {
     }
 }
 
-/// What hyper reads from and writes to.
+/// The stream that hyper reads from and writes to.
 pub(super) struct Judged(pub(super) Rc<Gate>);
 
 impl AsyncRead for Judged {

@@ -1,7 +1,7 @@
-//! The front end on hyper (docs/decisions/0001-http1.md): with `HOOKGATE_TEST_FRONT_END=hyper` the gateways that the tests
-//! start in process are served by it.
+//! The front end on hyper (docs/decisions/0001-http1.md). With `HOOKGATE_TEST_FRONT_END=hyper`, it serves the
+//! gateways that tests start in their own process.
 //!
-//! Each head is judged by hookgate's parser before hyper gets to see it ([`gate`]), and hyper has to read the same request.
+//! hookgate's parser judges each head before hyper sees it ([`gate`]). hyper must then read the same request.
 
 mod content;
 mod exceptions;
@@ -30,8 +30,8 @@ use content::RequestContent;
 use exceptions::is_excepted;
 use gate::{Gate, Judged};
 
-/// How long an idle connection waits at the end for a request, and how long a client that was refused may go on sending. Both
-/// as with our own front end.
+/// How long an idle connection waits for a request at the end, and how long a refused client may continue to
+/// send. hookgate's own front end has the same limits.
 const LAST_CALL: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -44,7 +44,7 @@ pub(crate) fn is_chosen() -> bool {
     }
 }
 
-/// The front end that the tests' gateways are served by.
+/// The front end that serves the gateways of the tests.
 pub(crate) fn chosen() -> FrontEnd {
     if is_chosen() && !is_excepted() {
         FrontEnd::Other(|accepted| Box::pin(serve(accepted)))
@@ -53,7 +53,7 @@ pub(crate) fn chosen() -> FrontEnd {
     }
 }
 
-/// Why a request has no response, or not all of it.
+/// Why a request has no response, or only a part of it.
 type Fault = Box<dyn Error + Send + Sync>;
 
 async fn serve(accepted: AcceptedConnection) {
@@ -120,7 +120,7 @@ async fn serve(accepted: AcceptedConnection) {
     }
 }
 
-/// Panics if hyper has read another request than the one that was judged.
+/// Panics if hyper reads a request that differs from the judged one.
 fn agrees(head: &RequestHead, request: &Request<HyperBody>) {
     assert_eq!(request.method().as_str(), head.method(), "hyper reads another method");
     let (path, query) = (request.uri().path(), request.uri().query());

@@ -1,4 +1,4 @@
-//! A reply as hyper writes it.
+//! A reply in the form that hyper writes.
 
 use std::mem;
 use std::pin::Pin;
@@ -23,11 +23,11 @@ use hyper::ext::ReasonPhrase;
 use super::Fault;
 use super::gate::Gate;
 
-/// What is left of a response's content.
+/// The rest of a response's content.
 enum Left {
     Whole(Bytes),
     Coming(Box<ResponseBody>),
-    /// The upstream has broken off. What hyper has got already is to go out before it learns of that.
+    /// The upstream has broken off. hyper must write the bytes that it has before it gets this error.
     Broken(Fault),
     Nothing,
 }
@@ -36,12 +36,12 @@ enum Left {
 pub(super) struct Relayed {
     left: Left,
     guard: Option<RequestGuard<Scope>>,
-    /// Whether only the end of the connection ends it.
+    /// Whether only the end of the connection marks the end of the content.
     is_by_closing: bool,
     gate: Rc<Gate>,
 }
 
-/// What hyper is to write.
+/// The response that hyper writes.
 pub(super) fn of(
     reply: Reply<ResponseBody>,
     mut guard: RequestGuard<Scope>,
@@ -171,7 +171,7 @@ impl Body for Relayed {
 }
 
 impl Drop for Relayed {
-    /// hyper has done with it: what it has not flushed is not written yet.
+    /// hyper is finished with the content. Bytes that it has not flushed are not written yet.
     fn drop(&mut self) {
         let mut guard = self.guard.take().unwrap();
         if let Left::Coming(body) = mem::replace(&mut self.left, Left::Nothing)
