@@ -44,7 +44,7 @@ pub enum Difference {
 pub struct State {
     /// The gateway's version.
     pub version: String,
-    /// The number of the present configuration.
+    /// The number of the current configuration.
     pub generation: u64,
     /// The differences from the client's configuration. `None` if the versions differ.
     pub differences: Option<Vec<Difference>>,

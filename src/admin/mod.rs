@@ -48,7 +48,8 @@ pub use crate::admin::doctor::{Compared, Difference, State};
 pub use crate::admin::verify::Examination;
 pub use answer::{SecretReport, SecretsReport};
 
-/// The most connections that are served at once. Others wait until one ends. Each ends within [`TIME_LIMIT`].
+/// The most connections that are served at the same time. Others wait until one ends. Each ends within
+/// [`TIME_LIMIT`].
 const MAX_CONNECTIONS: usize = 64;
 
 /// The time for a connection from accept to close, with its request and its answer. Some answers of the API
@@ -180,7 +181,7 @@ async fn accept(listener: Listener, shared: Shared, permits: Arc<Semaphore>) {
                     warn!(%error, "the admin listener cannot accept");
                 }
                 drop(permit);
-                // This waits only for the time to pass.
+                // The wait ends only when the time has passed.
                 let _elapsed = timeout(BACKOFF, std::future::pending::<()>()).await;
             }
         }

@@ -1,7 +1,7 @@
 //! Shell. `/verify/PATH`: says whether the running gateway would accept an event. The event is not forwarded.
 //!
 //! The event is sent as its sender would send it, with `/verify` before its path. It passes through the
-//! router and the verifier of the present configuration. It goes no further, because this code has no access
+//! router and the verifier of the current configuration. It goes no further, because this code has no access
 //! to an upstream.
 
 use bytes::Bytes;
@@ -44,7 +44,7 @@ pub struct Examination {
     /// Whether the route would forward the event although it does not verify, because the route is in observe
     /// mode.
     pub observed: bool,
-    /// The number of the present configuration.
+    /// The number of the current configuration.
     pub generation: u64,
 }
 

@@ -1,9 +1,9 @@
 //! Shell. The connection limit and eviction: at `max_connections`, a connection that waits for its client is
 //! closed to admit a new connection.
 //!
-//! All workers share one registry. A connection records in its [`Entry`] what it waits for. This takes a few
-//! atomic stores and no lock. The lock is taken when a connection opens or closes, or when a connection needs
-//! a place and none is free.
+//! All workers share one registry. A connection records in its [`Entry`] what it waits for. The record takes
+//! a few atomic stores and no lock. The lock is taken when a connection opens or closes, or when a connection
+//! needs a place and none is free.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -31,7 +31,8 @@ const LOOKED_AT: usize = 512;
 #[derive(Debug)]
 pub struct ConnectionLimit {
     registry: Mutex<Registry>,
-    /// How many connections wait for a place. It is kept outside the registry, so reading it takes no lock.
+    /// How many connections wait for a place. The number is kept outside the registry, so reading it takes no
+    /// lock.
     waiting: AtomicUsize,
     /// The time from which the times in the entries are counted.
     epoch: Instant,
@@ -309,7 +310,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The connection's entry. It says what the connection waits for.
+    /// The connection's entry. The entry says what the connection waits for.
     #[must_use]
     pub fn entry(&self) -> &Arc<Entry> {
         &self.entry
@@ -347,7 +348,7 @@ pub struct Entry {
     /// When the connection was opened.
     opened: u64,
     waits: AtomicU8,
-    /// When the present wait began, in microseconds since the epoch.
+    /// When the current wait began, in microseconds since the epoch.
     since: AtomicU64,
     /// When the client began to leave a response unread; [`NEVER`] if the client has read everything.
     unread_since: AtomicU64,

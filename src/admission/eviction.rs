@@ -99,8 +99,8 @@ pub struct Rank {
 /// all connections are fresh, one of them is evicted.
 ///
 /// Content that arrives fast is evicted late, but before fresh connections. An ordinary event arrives whole
-/// within the first second. Otherwise an attacker could send all content except its last byte at once, and
-/// count as fast for a long time.
+/// within the first second. If fast content were never evicted, an attacker could send all content except the
+/// last byte, and keep the place for a long time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     Lingering,

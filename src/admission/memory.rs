@@ -1,13 +1,13 @@
 //! Pure. The memory budget: how many bytes of unverified content, and of request heads over [`FREE_HEAD`],
-//! are held at once, for all connections and workers together.
+//! are held at the same time, for all connections and workers together.
 //!
 //! Clients make the gateway hold memory before anything is verified, so an attacker may try to exhaust it. A
-//! request that arrives at once is only counted. A request that makes the gateway wait becomes a holder (see
-//! [`Holders`]). A holder can be shed for a request with more progress.
+//! request that arrives without a delay is only counted. A request that makes the gateway wait becomes a
+//! holder (see [`Holders`]). A holder can be shed for a request with more progress.
 //!
-//! While ordinary events are verified, they may use a reserve above the budget if they arrive at once. So
-//! they are served even if the budget is full. Only for authentic events are holders shed to refill the
-//! reserve.
+//! While ordinary events are verified, they may use a reserve above the budget, if they arrive without a
+//! delay. So they are served even if the budget is full. Holders are shed to refill the reserve, but only for
+//! authentic events.
 //!
 //! Memory is given out in order. Free memory that is not owed to a waiter goes to any request. Memory that is
 //! freed for the waiters goes to the first waiter. So free memory is used before a holder is shed, and no

@@ -35,8 +35,8 @@ pub const PROGRAM: u64 = 12 * MIB;
 /// second copy of a head, while the upstream's head is built from it.
 pub const WORKER: u64 = MIB;
 
-/// A route with its secrets. It counts twice, because a reload builds the next configuration beside the
-/// present one (measured: 5 KiB).
+/// A route with its secrets. It counts twice: a reload builds the next configuration while the current one is
+/// still in use (measured: 5 KiB).
 pub const ROUTE: u64 = 16 * KIB;
 
 /// The metrics of a route in one worker.

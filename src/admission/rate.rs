@@ -33,9 +33,9 @@ fn time_at(rate: u64, bytes: u64) -> Duration {
     bytes.saturating_mul(1000).checked_div(rate).map_or(Duration::MAX, Duration::from_millis)
 }
 
-/// The total time for which a client may make the writer wait, after it has read `taken` bytes. It is
-/// `limit`, or the time for these bytes at the least rate if that is longer. Unlimited if the least rate is
-/// 0.
+/// The total time for which a client may make the writer wait, after it has read `taken` bytes. The result is
+/// the longer of two times: `limit`, and the time for these bytes at the least rate. Unlimited if the least
+/// rate is 0.
 #[must_use]
 pub fn longest_wait(taken: u64, limit: Duration, min_rate: u64) -> Duration {
     time_at(min_rate, taken).max(limit)

@@ -2,8 +2,8 @@
 //!
 //! An ordinary `open` of a named pipe blocks until another process opens the pipe for writing, and a device
 //! may have no end. The thread that reloads would be stuck for ever. So every file is opened with
-//! `O_NONBLOCK`. Type and content are read from the same descriptor, because the name may be given to another
-//! file in between.
+//! `O_NONBLOCK`. Type and content are read from the same descriptor, because another file may get the name in
+//! the meantime.
 //!
 //! The content may be a secret. So the buffer is wiped when it is dropped, and when a larger buffer replaces
 //! it.

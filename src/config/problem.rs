@@ -54,7 +54,7 @@ pub struct Problem {
     pub message: String,
     /// The place in the file, in bytes.
     pub span: Range<usize>,
-    /// The text beside the underlined place.
+    /// The text next to the underlined place.
     pub label: Option<String>,
     /// What to write or to do instead.
     pub help: Option<String>,
@@ -81,7 +81,7 @@ impl Problem {
         Self::new(Severity::Note, code, span, message.into())
     }
 
-    /// Adds a text beside the underlined place.
+    /// Adds a text next to the underlined place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());

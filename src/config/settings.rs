@@ -50,8 +50,7 @@ pub struct Server {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// The number of worker threads. Each has its own runtime, listener and connection pool.
     pub workers: NonZeroUsize,
-    /// The most connections at once, for all workers together. Further connections wait in the kernel's
-    /// queue.
+    /// The most open connections, for all workers together. Further connections wait in the kernel's queue.
     pub max_connections: NonZeroUsize,
     /// The delay between becoming unready and beginning a drain.
     pub drain_delay: Duration,
@@ -112,8 +111,8 @@ pub enum Sharing {
 pub struct Limits {
     /// The most bytes of a request's content, unless its route sets another limit.
     pub max_body: u64,
-    /// The memory budget: the most bytes of content, and of heads over 4 KiB, in memory at once, for all
-    /// connections together.
+    /// The memory budget: the most bytes of content, and of heads over 4 KiB, in memory at the same time, for
+    /// all connections together.
     pub max_buffered: u64,
     /// The most bytes of the request line and field lines.
     pub max_header_bytes: usize,
@@ -326,7 +325,7 @@ pub struct DeliveryOptions {
     pub deduplicate: Option<Duration>,
     /// `copies`: further upstreams. Each gets its own delivery of every event.
     pub copies: Vec<Upstream>,
-    /// `refresh_signature`: whether a late delivery gets a new signature with the present time.
+    /// `refresh_signature`: whether a late delivery gets a new signature with the current time.
     pub refresh_signature: bool,
     /// `[retry]` and the route's `retry`.
     pub retry: Retry,
@@ -403,7 +402,7 @@ pub struct Retry {
     /// The number of attempts after which a failed delivery becomes a dead letter. `None` if there is no
     /// limit.
     pub max_attempts: Option<NonZeroU32>,
-    /// The status codes that make a delivery a dead letter at once.
+    /// The status codes that make a delivery a dead letter immediately, without a retry.
     pub give_up_on: Vec<StatusCode>,
 }
 

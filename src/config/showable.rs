@@ -26,7 +26,7 @@ pub(super) fn credentials(key: &str, content: &str) -> Vec<Range<usize>> {
 pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
     match key {
         "env" => is_variable_name(content),
-        // These keys stand beside the secret, so a user may write the secret here by mistake. The longest
+        // These keys are next to the secret, so a user may write the secret here by mistake. The longest
         // valid word has nine letters.
         "encoding" | "role" => content.len() < 12 && is_plain(content),
         key if keys::PUBLIC_IN_SIGNATURE.contains(&key) => is_plain(content) && !content.contains(','),

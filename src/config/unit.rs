@@ -1,7 +1,7 @@
 //! Pure. Reads and writes sizes and durations as in gateway.toml: `"64KiB"`, `"10s"`, `"1m30s"`.
 //!
-//! The crates for this accept too much: `5M` as five months, `64kB` as 64,000, `1.5MiB`. They read a number
-//! that is too large as the largest number.
+//! The crates for this accept too much: `5M` as five months, `64kB` as 64,000, `1.5MiB`. They also read a
+//! number that is too large as the largest number.
 
 use std::fmt;
 use std::time::Duration;

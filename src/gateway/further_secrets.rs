@@ -18,8 +18,8 @@ use crate::signature::{Check, Stepped};
 /// without.
 const PIECE: usize = 64 * 1024;
 
-/// The longest wait for the requests that came before. Guards against a queue of forged content that takes
-/// longer than senders wait.
+/// The longest time that a request waits for earlier requests. Guards against a queue of forged content that
+/// takes longer than senders wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Finds the secret that verifies the content, if one does. A check with little left to hash is completed at

@@ -35,11 +35,11 @@ use crate::message::head::{
 };
 use crate::runtime::deadline::{Deadline, LazyNow};
 
-/// How many bytes are read at once if the number of following bytes is unknown.
+/// How many bytes one read may take if the number of following bytes is unknown.
 ///
-/// A connection may hold this many unparsed bytes without counting them. They may be a request that arrived
-/// together with the request before it, or a part of a head. A larger head needs more memory. Its whole size
-/// counts towards the memory budget.
+/// A connection may hold this many unparsed bytes without counting them. These bytes are a request that
+/// arrived together with the request before it, or a part of a head. A larger head needs more memory. Its
+/// whole size counts towards the memory budget.
 pub const READ_SIZE: usize = buffer::AHEAD;
 
 /// The fewest bytes that a read allows for when it continues a head.
@@ -103,7 +103,7 @@ struct Inner<IO> {
     /// The bytes of empty lines that were dropped before the next request line.
     empty: usize,
     phase: Phase,
-    /// What the present request asks of its response.
+    /// What the current request asks of its response.
     asked: ResponseContext,
     /// Whether the request is authentic, once it has been verified.
     is_authentic: bool,
@@ -134,7 +134,7 @@ enum Phase {
     Closed,
 }
 
-/// The rest of the present content.
+/// The rest of the current content.
 #[derive(Debug)]
 enum Remaining {
     Length(u64),
@@ -195,7 +195,7 @@ impl<IO: Transport> Connection<IO> {
         Rc::new(Self { entry, inner: RefCell::new(inner) })
     }
 
-    /// The connection's entry in the connection limit. It says what the connection waits for.
+    /// The connection's entry in the connection limit. The entry says what the connection waits for.
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
@@ -220,12 +220,12 @@ impl<IO: Transport> Connection<IO> {
         inner.poll_head(cx)
     }
 
-    /// What the present request asks of its response.
+    /// What the current request asks of its response.
     pub fn asked(&self) -> ResponseContext {
         self.inner.borrow().asked
     }
 
-    /// Ends the connection after the present request. A connection that waits for a request, or for the rest
+    /// Ends the connection after the current request. A connection that waits for a request, or for the rest
     /// of a head, stays open for `last_call`: an immediate close would lose a request in transit. Such a
     /// request is answered, and the answer says that the connection closes.
     pub fn drain(&self, last_call: Duration) {
@@ -242,17 +242,18 @@ impl<IO: Transport> Connection<IO> {
         self.inner.borrow().draining
     }
 
-    /// Whether content of the present request is unread. Then no other request can follow.
+    /// Whether content of the current request is unread. Then no other request can follow.
     pub fn has_unread_content(&self) -> bool {
         matches!(self.inner.borrow().phase, Phase::Content(_) | Phase::Closed)
     }
 
-    /// How many bytes have been read but not taken yet. They belong to the content, or follow it.
+    /// How many bytes have been read but not taken yet. The bytes belong to the content, or follow the
+    /// content.
     pub fn waiting(&self) -> usize {
         self.inner.borrow().unread.len()
     }
 
-    /// The length of the present request's content.
+    /// The length of the current request's content.
     fn content_length(&self) -> Length {
         match &self.inner.borrow().phase {
             Phase::Content(Remaining::Length(length)) => Length::Known(*length),
@@ -261,7 +262,7 @@ impl<IO: Transport> Connection<IO> {
         }
     }
 
-    /// How many bytes of the present chunk are still to come, by the chunk's size.
+    /// How many bytes of the current chunk are still to come, by the chunk's size.
     pub fn announced(&self) -> u64 {
         match &self.inner.borrow().phase {
             Phase::Content(Remaining::Chunked(chunked)) => chunked.announced(),

@@ -21,7 +21,7 @@ use crate::http1::writer::{self, Guard};
 use crate::runtime::request_scope::Scope;
 use crate::runtime::worker::Worker;
 
-/// How long a client may continue to send after its request was refused early. It can read the answer
+/// How long a client may continue to send after its request was refused early. The client can read the answer
 /// meanwhile.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -30,7 +30,7 @@ const SHORT_LINGER: Duration = Duration::from_secs(1);
 /// How long an idle connection waits, during a drain, for a request in transit.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// Serves a connection until either side ends it. `drain` ends it after the present request.
+/// Serves a connection until either side ends it. `drain` ends it after the current request.
 pub async fn serve<IO: Transport + 'static>(
     worker: Rc<Worker>,
     io: IO,

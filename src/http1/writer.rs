@@ -1,5 +1,5 @@
-//! Shell. The response writer of HTTP/1.1. It writes a complete reply at once, and an upstream's response as
-//! it arrives.
+//! Shell. The response writer of HTTP/1.1. It writes a complete reply in one write, and an upstream's
+//! response as it arrives.
 
 use std::error::Error;
 use std::future::poll_fn;

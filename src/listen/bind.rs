@@ -198,8 +198,8 @@ fn new(address: SocketAddr) -> io::Result<Socket> {
 /// Limits the unsent bytes that the kernel buffers for each connection. A connection inherits the limit from
 /// its listener.
 ///
-/// Without the limit, the kernel takes megabytes of a response at once, and more only when a third of them is
-/// sent. A client that reads steadily but slowly would seem to make no progress for that long, and
+/// Without the limit, the kernel takes megabytes of a response in one write, and more only when a third of
+/// them is sent. A client that reads steadily but slowly would seem to make no progress for that long, and
 /// `write_timeout` would cut it off. A client that reads nothing would hold megabytes of kernel memory.
 fn shorten_queue<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.into().set_tcp_notsent_lowat(UNSENT)

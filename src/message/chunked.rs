@@ -120,7 +120,7 @@ impl Chunked {
         Ok(if let State::Done = self.state { Step::End(input.len()) } else { Step::More })
     }
 
-    /// How many bytes of the present chunk are still to come, by the chunk's size.
+    /// How many bytes of the current chunk are still to come, by the chunk's size.
     #[must_use]
     pub fn announced(&self) -> u64 {
         if let State::Data { left } = self.state { left } else { 0 }

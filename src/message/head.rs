@@ -46,7 +46,7 @@ pub enum Parsed {
 
 /// Parses the bytes received so far. `scanned` is the number of bytes in which an earlier call has searched
 /// for the head's end. The call updates it. So a head in many small pieces costs no more than a head that
-/// arrives at once.
+/// arrives in one piece.
 #[must_use]
 pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     let start = leading_empty_lines(bytes);

@@ -348,7 +348,7 @@ mod tests {
         let turned = this.record_as(6, Kind::Probe, Sign::Works, 1);
         assert_eq!(turned, Some(Turned::Closed));
         assert_eq!(this.circuit.allows(1), 1);
-        // A greater concurrency, set by a reload, applies at once.
+        // A greater concurrency, set by a reload, applies immediately.
         assert_eq!(this.circuit.allows(16), 16);
     }
 }

@@ -106,7 +106,7 @@ impl DestinationCounts {
         self.under_way.store(under_way, Ordering::Relaxed);
     }
 
-    /// The present counts.
+    /// The current counts.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut outcomes = AttemptOutcome::ALL.map(|outcome| (outcome, 0));

@@ -43,7 +43,8 @@ const CLASSES: [Class; 3] = [Class::New, Class::Retry, Class::Replay];
 /// The pause before the next read, after a read that has failed or has returned nothing new.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Limits one read of deliveries whose due times are implausible: only deliveries due within this time are read.
+/// A due time is implausible if a clock was wrong. One read of such deliveries goes at most this far beyond
+/// the earliest due time.
 const AT_ONCE: Duration = Duration::from_secs(3600);
 
 /// How far the clock may differ from the clock that a due time was computed with.
@@ -55,7 +56,7 @@ const LATEST: Time = Time::from_millis(253_402_300_799_000);
 /// The most lanes that are counted as held.
 const MOST_LANES: usize = 10_000;
 
-/// The present time, by each clock that the rules need.
+/// The current time, by each clock that the rules need.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// The monotonic time.
@@ -67,7 +68,7 @@ pub struct Now {
 /// The settings of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The most deliveries at once.
+    /// The most concurrent deliveries.
     pub concurrency: usize,
     /// The least time between two attempts.
     pub interval: Option<Duration>,

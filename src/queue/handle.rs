@@ -170,7 +170,7 @@ pub struct DeliveryEnd {
     pub works: mpsc::Receiver<RouteName>,
 }
 
-/// Makes a handle, and the ends for the threads behind it.
+/// Makes a handle, and the ends for the writer's thread and the delivery thread.
 #[must_use]
 pub fn channel() -> (Queue, WriterEnd, DeliveryEnd) {
     let (commands, asked) = mpsc::channel(MOST_COMMANDS);
@@ -491,7 +491,7 @@ fn read<T>(
 impl Health {
     const fn number(self) -> u8 {
         match self {
-            // This is the state until the store is open.
+            // The store has this state until it is open.
             Self::Failing => 0,
             Self::Full => 1,
             Self::Well => 2,

@@ -1,8 +1,8 @@
 //! Pure. The store in memory: the same rules over plain collections. The events are lost when the process
 //! ends.
 //!
-//! It is the model for the test suite: another store must behave like it. Each question examines all rows, so
-//! it suits few events.
+//! This store is the model for the test suite: every other store must behave like this one. Each question
+//! examines all rows, so this store suits few events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Pure. A new signature for a late delivery: with the same secret and the present time, in the scheme's own
+//! Pure. A new signature for a late delivery: with the same secret and the current time, in the scheme's own
 //! fields.
 //!
 //! An app that verifies requests itself refuses a signature that is older than its tolerance. If the route
@@ -95,8 +95,8 @@ struct StoredFields<'h>(&'h [u8]);
 
 impl Fields for StoredFields<'_> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        // The first line is the request line. It gives no field: the text before its first colon contains a
-        // space.
+        // The first line is the request line. The request line is not taken for a field: a field name has no
+        // space, and the text before the line's first colon has one.
         self.0.split(|byte| *byte == b'\n').skip(1).filter_map(move |line| {
             let (field, value) = line.split_at_checked(memchr(b':', line)?)?;
             is_same_name(field, name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())

@@ -36,7 +36,8 @@ pub enum Class {
 }
 
 impl Class {
-    /// The class of a delivery after a failed attempt. A replay stays behind other retries.
+    /// The class of a delivery after a failed attempt. A replay stays a replay, so it comes after other
+    /// retries.
     #[must_use]
     pub const fn after_failure(self) -> Self {
         match self {
@@ -209,8 +210,8 @@ pub struct Batch<'b> {
 /// The results of a commit.
 #[derive(Debug, Default)]
 pub struct Committed {
-    /// The deliveries of each new event, in the order of the batch. Those of one event are in the order of
-    /// its upstreams.
+    /// The deliveries of each new event, in the order of the batch. The deliveries of one event are in the
+    /// order of its upstreams.
     pub deliveries: Vec<Vec<DeliveryId>>,
     /// Completions of an earlier budget of retries, which did not settle their delivery: it waits as the replay has made it.
     pub superseded: Vec<DeliveryId>,

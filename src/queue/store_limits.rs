@@ -39,7 +39,7 @@ pub struct Limits {
     pub max_bytes: u64,
     /// The bytes of the disk that the store leaves free.
     pub min_free: u64,
-    /// The most undelivered bytes of a route, in the present configuration.
+    /// The most undelivered bytes of a route, in the current configuration.
     pub max_queued: Box<dyn Fn(&RouteName) -> u64 + Send>,
 }
 

@@ -16,8 +16,8 @@ use memchr::memchr;
 
 pub use crate::routing::router::segment::Ambiguity;
 
-/// A route's path as configured. It has literal segments, `{name}` for one segment, and at its end perhaps
-/// `{*rest}` for the remaining segments, of which there may be none.
+/// A route's path as configured. It has literal segments, `{name}` for one segment, and may end with
+/// `{*rest}`, which matches all remaining segments, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -267,9 +267,9 @@ struct Entry {
 /// Two routes that match the same requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The route that is listed first. It stays.
+    /// The route that is listed first. This route stays valid.
     pub earlier: RouteId,
-    /// The later route. No request would ever reach it.
+    /// The later route. No request would ever reach this route.
     pub later: RouteId,
 }
 

@@ -1,7 +1,7 @@
 //! Shell. The controls of a running server. Any thread may use them to reload, drain and abort, and to read
 //! the server's state.
 //!
-//! The present configuration is one [`Generation`], which a reload replaces as a whole. Workers watch it. A
+//! The current configuration is one [`Generation`], which a reload replaces as a whole. Workers watch it. A
 //! request compares version numbers, and takes the lock around the generation only after a reload.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,7 +105,7 @@ pub struct Reloads {
     pub ok: u64,
     /// How many reloads changed nothing because the configuration had an error.
     pub failed: u64,
-    /// Whether the last reload failed. Then the present generation differs from the file.
+    /// Whether the last reload failed. Then the current generation differs from the file.
     pub is_outdated: bool,
 }
 
@@ -194,19 +194,19 @@ impl Control {
         *self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the present generation.
+    /// The number of the current generation.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.in_force.borrow().number
     }
 
-    /// The present generation.
+    /// The current generation.
     #[must_use]
     pub fn generation(&self) -> Arc<Generation> {
         Arc::clone(&self.in_force.borrow())
     }
 
-    /// A receiver of the present generation. Each reload notifies it.
+    /// A receiver of the current generation. Each reload notifies it.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<Generation>> {
         self.in_force.subscribe()

@@ -24,7 +24,7 @@ pub struct AcceptedConnection {
     pub unread: Buffer,
     /// The address of the client.
     pub peer: ClientAddress,
-    /// Ends the connection after the present request.
+    /// Ends the connection after the current request.
     pub drain: CancellationToken,
     /// The connection's entry in the connection limit.
     pub entry: Arc<Entry>,

@@ -20,8 +20,8 @@ use crate::runtime::error::StartError;
 /// The time between two checks of whether another process has released the store.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// This process waits for another process to release the store, for this time longer than its own grace
-/// period.
+/// Another process may take up to its grace period to release the store. This process waits longer than its
+/// own grace period, by this time.
 const LONGER: Duration = Duration::from_secs(30);
 
 /// How long the process waits for the last commit when it ends.
@@ -68,7 +68,7 @@ fn open(
     let mut waits = false;
     loop {
         let known = Arc::clone(control);
-        // The limit in the present configuration. Events of a removed route are limited only by the store.
+        // The limit in the current configuration. Events of a removed route are limited only by the store.
         let max_queued = Box::new(move |route: &RouteName| {
             let generation = known.generation();
             generation.gateway.delivery_route(route).map_or(u64::MAX, |route| route.options.max_queued)

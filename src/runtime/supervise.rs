@@ -1,4 +1,4 @@
-//! Shell. Supervises threads and tasks: if one of them ends unexpectedly, the server drains.
+//! Shell. Supervises threads and tasks: if a thread or task ends unexpectedly, the server drains.
 //!
 //! Without this, a server that has lost a part would continue to run and report that it is ready. Instead,
 //! the server becomes unready, finishes the requests under way, and returns

@@ -20,7 +20,7 @@ use crate::telemetry;
 use crate::telemetry::metric::Tally;
 use crate::telemetry::record::{Record, RequestId};
 
-/// The state of one worker thread. It shares only counters and the present configuration with other threads.
+/// The state of one worker thread. It shares only counters and the current configuration with other threads.
 #[derive(Debug)]
 pub struct Worker {
     control: Arc<Control>,
@@ -75,7 +75,7 @@ impl Worker {
         })
     }
 
-    /// The present configuration. A request takes it once when it begins, and keeps it to its end.
+    /// The current configuration. A request takes it once when it begins, and keeps it to its end.
     ///
     /// This costs one comparison, unless the configuration has just been reloaded.
     #[must_use]

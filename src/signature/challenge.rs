@@ -144,7 +144,7 @@ impl Challenge {
         matches!(self.asks, Asks::Query { token: Some(_), .. })
     }
 
-    /// Whether an answer can never be the signature of an event. That is sure if every signed text has a
+    /// Whether an answer can never be the signature of an event. This is certain if every signed text has a
     /// character that a [`Value`] cannot have.
     pub(super) fn is_safe(&self, algorithm: Algorithm, signed: &Template) -> bool {
         let proves = match &self.reply {

@@ -15,7 +15,7 @@ pub struct Timestamp {
     pub unit: Unit,
     /// The greatest age. Guards against the replay of captured requests.
     pub past: Duration,
-    /// The greatest distance into the future. It allows for clocks that differ.
+    /// The greatest distance into the future. The tolerance allows for clocks that differ.
     pub future: Duration,
 }
 

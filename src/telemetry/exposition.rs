@@ -24,7 +24,7 @@ use crate::telemetry::labels::Labels;
 /// The media type of [`text()`].
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The state of the process. It is not about single requests.
+/// The values that describe the whole process, and not single requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// The bytes of content in memory.
@@ -33,7 +33,7 @@ pub struct Gauges {
     pub reloads: u64,
     /// How many reloads failed and changed nothing.
     pub failed_reloads: u64,
-    /// The number of the present configuration, counted from 1.
+    /// The number of the current configuration, counted from 1.
     pub generation: u64,
     /// How many log lines were dropped since the process began.
     pub log_dropped: u64,
@@ -43,7 +43,7 @@ pub struct Gauges {
     pub started: u64,
 }
 
-/// Renders all metrics. Every series that the present configuration can have exists from the start, with the
+/// Renders all metrics. Every series that the current configuration can have exists from the start, with the
 /// value zero. Otherwise the first event after a start would not appear as an increase. `further` are the
 /// metrics of other parts.
 #[must_use]

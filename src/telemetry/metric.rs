@@ -276,7 +276,8 @@ mod tests {
         assert_eq!(sum.took.count(), 5);
     }
 
-    /// The number of series is bounded. Neither an upstream's answers nor reloads can exceed the bound.
+    /// The number of series is bounded. Neither an upstream's answers nor reloads can raise it above the
+    /// bound.
     #[test]
     fn there_are_no_more_series_than_status_codes_that_exist() {
         let meters = Meters::default();

@@ -40,7 +40,7 @@ pub struct Totals {
     pub commits: Distribution,
     /// The number of events that were committed.
     pub committed: u64,
-    /// The present time.
+    /// The current time.
     pub now: Time,
 }
 

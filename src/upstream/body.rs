@@ -134,8 +134,8 @@ impl ResponseBody {
     }
 
     /// Reads and discards the rest of the response after the client has disconnected. Otherwise the upstream
-    /// would see an accepted delivery break off. Gives up when the rest takes longer than one piece may. That
-    /// time begins when the upstream has taken the whole request, or should have taken it.
+    /// would see an accepted delivery break off. Gives up when the rest takes longer than one piece may. The
+    /// time begins when the upstream has read the whole request, or should have read it.
     pub async fn drain(mut self) {
         let mut deadline = Deadline::default();
         deadline.set(self.patience);

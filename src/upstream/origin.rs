@@ -46,7 +46,7 @@ impl Origin {
 }
 
 /// The path of a unix socket, if it is valid. A valid path is absolute: a relative path would depend on the
-/// working directory. It is also short enough for the kernel (unix(7): 108 bytes with the final NUL).
+/// working directory. The path is also short enough for the kernel (unix(7): 108 bytes with the final NUL).
 #[must_use]
 pub fn socket_path(text: &str) -> Option<PathBuf> {
     let good =

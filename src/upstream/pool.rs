@@ -29,7 +29,7 @@ pub struct Pool {
     #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
     idle: RefCell<Vec<Box<Connection>>>,
     swept: Cell<bool>,
-    /// Counts responses with bytes behind them, for the log. The upstream decides how often they occur.
+    /// Counts responses that surplus bytes follow, for the log. The upstream decides how often they occur.
     surplus: RefCell<Repeated>,
     tracker: TaskTracker,
     scratch: Scratch,

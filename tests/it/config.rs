@@ -1,4 +1,4 @@
-//! Configuration files: every file in tests/config has its exact report in a file beside it.
+//! Configuration files: every file in tests/config has its exact report in a second file.
 
 #![allow(
     clippy::unwrap_used,

@@ -700,7 +700,7 @@ fn a_connection_of_empty_lines_ends_with_the_time_for_a_head() {
         .route(PATH, &upstream.url())
         .start();
     for is_first in [true, false] {
-        // The lines are sent all at once, or one after each pause.
+        // The lines are sent all together, or one after each pause.
         for (lines, pause) in [(2000, None), (1, None), (0, Some(Duration::from_millis(50)))] {
             let mut client = Client::to(&gateway);
             if !is_first {

@@ -1,4 +1,4 @@
-//! Secrets in the gateway's memory. No piece of a removed secret may remain. Of a present secret, only its
+//! Secrets in the gateway's memory. No piece of a removed secret may remain. Of a current secret, only its
 //! keyed state may be there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,7 +177,7 @@ fn a_withdrawn_secret_is_nowhere_in_memory_and_one_in_force_only_as_a_key() {
     for generation in 0..=RELOADS {
         for name in NAMES {
             let text = secret(name, generation);
-            // Present tokens are kept unchanged, because they are compared.
+            // Current tokens are kept unchanged, because they are compared.
             let into = if generation == RELOADS && matches!(name, "token" | "verify") {
                 &mut kept
             } else {

@@ -569,8 +569,8 @@ fn an_upstream_that_does_not_take_the_request_is_a_504() {
     exchange(&gateway).assert_answer("ok");
 }
 
-/// The whole event takes four times the limit. The kernel's buffers must be small. If they took megabytes at
-/// once, the last byte would seem to be sent long before the upstream can have read it.
+/// The whole event takes four times the limit. The kernel's buffers must be small. If they took megabytes in
+/// one write, the last byte would seem to be sent long before the upstream can have read it.
 #[test]
 fn an_upstream_that_takes_a_large_event_slowly_is_waited_for() {
     const SIZE: usize = 8 << 20;

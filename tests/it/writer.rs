@@ -882,7 +882,8 @@ fn what_was_acknowledged_before_and_after_a_failed_sync_is_there() {
     assert!(refused <= 1, "{refused}");
 }
 
-/// The deliveries may be far behind. An answered discard must not wait for room to tell them.
+/// The delivery thread may be slow. The answer to a discard must not wait until the delivery thread takes a
+/// message.
 #[test]
 fn a_discard_is_known_when_it_is_answered_though_deliveries_take_nothing() {
     let (mut running, _) = faulty(limits());

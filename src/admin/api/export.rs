@@ -29,7 +29,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// How long a client may take to read a line.
 const STALL: Duration = Duration::from_secs(30);
 
-/// How many ids are read at once.
+/// How many ids one read returns.
 const IDS_AT_ONCE: usize = 256;
 
 /// The media type of JSON documents on lines.

@@ -53,13 +53,13 @@ const MAX_CONTENT: usize = 128 * 1024;
 /// How long the answer may take if the request changes or counts many events.
 const LONG: Duration = Duration::from_secs(60);
 
-/// The most events that are shown with their content at once.
+/// The most events that are shown with their content at the same time.
 const MOST_SHOWN_AT_ONCE: usize = 4;
 
-/// The most exports at once.
+/// The most exports at the same time.
 const MOST_EXPORTS: usize = 2;
 
-/// The most requests at once that count or discard many events.
+/// The most requests at the same time that count or discard many events.
 const MOST_LONG: usize = 4;
 
 /// The time between two samples of the backlog.
@@ -108,7 +108,7 @@ impl Api {
                 }
                 None => SAMPLE,
             };
-            // This waits only for the time to pass.
+            // The wait ends only when the time has passed.
             let _elapsed = timeout(pause, pending::<()>()).await;
         }
     }

@@ -20,7 +20,7 @@ use crate::queue::store::Change;
 use crate::queue::time::Time;
 use crate::runtime::control::Control;
 
-/// The most replays that run at once.
+/// The most replays that run at the same time.
 const MOST_RUNNING: usize = 8;
 
 /// The most replays that are remembered. Of the ended replays, the oldest is forgotten first.
@@ -220,7 +220,7 @@ impl Replays {
         let mut changes: Vec<_> = events.iter().map(|event| replay.change(*event)).collect();
         match events.last() {
             // The row says which events were sent before. If the process ended between two commits, the row
-            // is behind. Then a few events are sent twice.
+            // lacks the last events. In that case, a few events are sent twice.
             Some(last) => {
                 let all = u64::try_from(events.len()).unwrap_or(u64::MAX);
                 replay.advance(*last, all);

@@ -32,7 +32,7 @@ impl Settings {
         defaults.overridden(&table)
     }
 
-    /// These settings, with the keys of a table in place of the common values.
+    /// These settings, after the keys of a table have replaced the common values.
     pub(crate) fn overridden(&self, table: &Table<'_>) -> Self {
         Self {
             connect_timeout: table.duration("connect_timeout", self.connect_timeout),

@@ -12,7 +12,7 @@ use crate::http1::connection::{Connection, Inner, Phase, Remaining, Transport};
 use crate::message::chunked::{Malformed, Step};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
 
-/// The content of the present request.
+/// The content of the current request.
 #[derive(Debug)]
 pub struct RequestContent<IO> {
     connection: Rc<Connection<IO>>,

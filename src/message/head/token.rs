@@ -68,7 +68,7 @@ impl Name {
 
 /// Whether all bytes are permitted in a field value (RFC 9110, section 5.5): tab, space, visible characters,
 /// and bytes from 0x80 on. Every byte is checked, without an early exit, so the compiler can check many bytes
-/// at once.
+/// in one instruction.
 pub(crate) fn are_field_value(bytes: &[u8]) -> bool {
     let is_control = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f);
     !bytes.iter().fold(false, |found, byte| found | is_control(*byte))

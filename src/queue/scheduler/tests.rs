@@ -373,7 +373,7 @@ fn an_app_that_was_down_for_two_hours_is_drained_at_its_concurrency_and_no_other
     let took = simulation.delivered[0].last().unwrap().0 - HOUR * 2;
     assert!(took < SECOND * (360_000 / 280 + 60), "{took:?}");
     assert!(simulation.most_taken.deliveries <= 3 * MOST_READY + 16 + 16, "{:?}", simulation.most_taken);
-    // The other app has received each event at once.
+    // The other app has received each event without a delay.
     simulation.assert_each_delivered_once(1, 2 * 3600);
     for (n, (at, _)) in simulation.delivered[1].iter().enumerate() {
         let late = *at - SECOND * u32::try_from(n).unwrap();
@@ -505,7 +505,7 @@ fn probes_take_each_event_in_turn_the_one_not_tried_for_longest_first() {
     simulation.run(HOUR);
     let probed: Vec<_> = simulation.probes.iter().map(|(_, id)| *id).collect();
     // Five deliveries have opened the circuit. The probes begin with the untried deliveries. The others
-    // follow, the one tried longest ago first.
+    // follow in the order of their last attempts.
     assert_eq!(probed[..11], [6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8], "{probed:?}");
     for pair in simulation.probes.windows(2) {
         assert!(pair[1].0 - pair[0].0 <= SECOND * 30 + MILLI * 100, "{pair:?}");
@@ -705,7 +705,7 @@ fn a_store_that_cannot_be_read_is_read_again_after_a_pause() {
     let now = simulation.now();
     let Some(Step::Read(read)) = simulation.scheduler.step(now) else { panic!("nothing is read") };
     simulation.scheduler.read_failed(&read, now);
-    // The other classes are read at once; this class is read later.
+    // The other classes are read immediately, and this class is read later.
     let mut classes = vec![];
     while let Some(Step::Read(read)) = simulation.scheduler.step(now) {
         classes.push(read.wanted.class);

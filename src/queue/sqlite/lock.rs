@@ -59,7 +59,7 @@ impl OwnerLock {
     }
 }
 
-/// The path of a file beside the store: the store's name with `ending` added.
+/// The path of a file in the folder of the store: the store's name with `ending` added.
 pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);

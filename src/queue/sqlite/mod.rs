@@ -252,7 +252,8 @@ impl Sqlite {
     }
 
     fn checkpoint(&self, pragma: &str) -> rusqlite::Result<()> {
-        // The result says whether a reader was in the way. That is no error: the next checkpoint continues.
+        // The result says whether a reader was in the way. A reader in the way is no error: the next
+        // checkpoint continues.
         self.connection.query_row(pragma, [], |_row| Ok(()))
     }
 

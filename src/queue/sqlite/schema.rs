@@ -217,8 +217,8 @@ fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Creates the store's file if there is none, and lets only its owner read it. SQLite gives the files beside
-/// it the same mode.
+/// Creates the store's file if there is none, and lets only its owner read it. SQLite gives the files of its
+/// log the same mode.
 fn make_private(path: &Path) -> io::Result<()> {
     if !path.try_exists()? {
         // No connection has opened the store yet, so closing the file releases no lock.

@@ -74,7 +74,7 @@ pub struct Plan {
     pub limits: Limits,
     /// How long events are kept.
     pub retention: Retention,
-    /// The present limits and times of the configuration; `None` leaves them unchanged.
+    /// The current limits and times of the configuration; `None` leaves them unchanged.
     pub in_force: Box<dyn Fn() -> Option<Settings> + Send>,
     /// The disk, if the store is on a disk of this machine.
     pub disk: Option<Disk>,
@@ -119,7 +119,7 @@ pub struct Writer {
 }
 
 /// Opens the store of `[queue]`. `max_queued` gives the most queued bytes of a route. `in_force` gives the
-/// limits. Both follow the present configuration. The writer ends after `stop`, or when every handle is gone.
+/// limits. Both follow the current configuration. The writer ends after `stop`, or when every handle is gone.
 ///
 /// # Errors
 /// [`OpenError`], with the writer's end of the handle.
@@ -314,7 +314,8 @@ impl Writer {
     /// Answers the committed commands, and tells the deliveries.
     fn answer(&mut self, gathered: Gathered, committed: Committed) {
         let Gathered { events, changes, .. } = gathered;
-        // This comes before the answers: a request that follows an answer finds that events wait.
+        // The statistics are published before the answers. So a request that follows an answer finds that
+        // events wait.
         self.publish();
         let mut stored = Vec::with_capacity(events.len());
         for (waiting, ids) in events.into_iter().zip(committed.deliveries) {
@@ -508,7 +509,8 @@ impl Writer {
 
     /// Closes the store after a failure. Refuses the waiting commands, and keeps the unsaved records.
     fn fail(&mut self, gathered: Gathered, error: EngineError) {
-        // This comes before the answers: a request that hears of the failure finds it published.
+        // The failure is published before the answers. So a request that gets such an answer finds the
+        // store's health already changed.
         self.close();
         error!(
             error = chain(&*error),

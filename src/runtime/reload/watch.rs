@@ -58,7 +58,7 @@ impl Default for Watch {
 
 impl Watch {
     /// Loads a configuration, and remembers the files that were read for it. If that fails, the files of the
-    /// present configuration stay remembered as well.
+    /// current configuration stay remembered as well.
     ///
     /// # Errors
     /// The errors of [`load::load`].

@@ -383,7 +383,7 @@ pub(super) fn rows() -> Vec<Row> {
             content: "{id}{timestamp}{body}",
             time: field_time("twitch-eventsub-message-timestamp", Unit::Rfc3339, 600),
             id: Some("twitch-eventsub-message-id"),
-            // The field that marks a challenge is not signed. This member of the content is.
+            // The field that marks a challenge is not signed. This member of the content is signed.
             challenge: content_challenge(
                 [("/subscription/status", Expected::Text("webhook_callback_verification_pending".into()))],
                 Some("/challenge"),

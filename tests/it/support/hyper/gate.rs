@@ -24,7 +24,7 @@ use hookgate::runtime::request_scope::Scope;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// How many bytes are read at once.
+/// How many bytes one read may take.
 const READ_SIZE: usize = 8 * 1024;
 
 /// When a part of a large head has arrived, memory for this many further bytes must be reserved.
@@ -52,7 +52,7 @@ struct Inner {
     scanned: usize,
     phase: Phase,
     received: Option<Received>,
-    /// How many bytes of the present request's content have been read, by hookgate's own count.
+    /// How many bytes of the current request's content have been read, by hookgate's own count.
     content: u64,
     malformed: Option<&'static str>,
     is_authentic: bool,
