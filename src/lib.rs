@@ -23,7 +23,6 @@
 //! 4. Pure files know no runtime, network, file system, environment or clock. Their first line says that they
 //!    are pure.
 //! 5. Every wait has a deadline, and every buffer has a bound.
-//! 5. Every wait has a deadline, every buffer a bound.
 
 #![cfg_attr(
     test,

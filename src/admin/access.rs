@@ -14,8 +14,8 @@ use crate::admission::client::ClientAddress;
 /// Where the client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// The client is on the gateway's own machine, or in its container. The address is the local address of
-    /// the connection, unless it is a loopback address.
+    /// The client is on the gateway's own machine, or in its container. The value is the local address of the
+    /// connection. `None` if that is a loopback address.
     Here(Option<IpAddr>),
     /// On the gateway's own machine, over a unix socket. The mode of the socket's file says who may connect.
     Socket,
@@ -110,8 +110,8 @@ fn leads_here(host: &[u8], own: Option<IpAddr>) -> bool {
         }
 }
 
-/// Whether a host cannot be the name of a site. It is an address, or a name without a dot, which only this
-/// machine or its network resolves.
+/// Whether a host cannot be the name of a site. Such a host is an address, or a name without a dot: only this
+/// machine or its network resolves such a name.
 fn is_ours(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else { return false };
     let name = authority.host();

@@ -251,8 +251,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for the place. A place always comes at some time, because every place is passed on when it is
-    /// dropped.
+    /// Waits for the place. The wait always ends, because every place is passed on when it is dropped.
     async fn permit(mut self) -> Option<Permit> {
         loop {
             match timeout(RECALL, &mut self.receiver).await {

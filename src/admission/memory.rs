@@ -85,7 +85,7 @@ impl Budget {
         self.held.load(Ordering::SeqCst).saturating_sub(self.max())
     }
 
-    /// How many bytes are missing for `more` bytes, once all shed holders have freed their memory.
+    /// How many bytes must be freed before `more` bytes fit, once all shed holders have freed their memory.
     fn missing(&self, holders: &Holders, more: u64) -> u64 {
         let wanted = self.held.load(Ordering::SeqCst).saturating_add(more);
         wanted.saturating_sub(self.max().saturating_add(holders.promised()))

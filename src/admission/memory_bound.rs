@@ -1,8 +1,8 @@
 //! Pure. The most memory that a configuration can take. `hookgate check` prints it, and a container's memory
 //! limit must be above it.
 //!
-//! The code enforces each part, with constants in the file that enforces it. Parts without a constant are
-//! measured (docs/security.md, "What attacks cost") and rounded up.
+//! The code enforces each part. The constants are in the files that enforce them. Parts without a constant
+//! are measured (docs/security.md, "What attacks cost") and rounded up.
 //!
 //! Three things are not included. The kernel's socket buffers: a container's limit counts them, and they shrink when memory
 //! is short. Heads of upstreams' responses over [`RESPONSE_HEAD`]: the operator controls what the app sends. Requests to
@@ -31,8 +31,8 @@ const MIB: u64 = 1 << 20;
 /// Also the memory that the allocator keeps after start-up.
 pub const PROGRAM: u64 = 12 * MIB;
 
-/// A worker: a stack, an event queue, an allocator's arena (measured: 0.05 MiB each at the start). Also the
-/// second copy of a head, while the upstream's head is built from it.
+/// A worker: a stack, an event queue, an allocator's arena (measured: 0.05 MiB for each worker at the start).
+/// Also the second copy of a head, while the upstream's head is built from it.
 pub const WORKER: u64 = MIB;
 
 /// A route with its secrets. It counts twice: a reload builds the next configuration while the current one is

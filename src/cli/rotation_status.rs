@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(pair(30 * DAY, None, None), [NothingCame, NothingCame]);
     }
 
-    /// If the only secret without an expiry were removed, the signature would at some time verify nothing.
+    /// If the only secret without an expiry were removed, the signature would verify nothing after some time.
     #[test]
     fn a_secret_is_not_replaced_by_one_that_expires() {
         use RotationStatus::*;

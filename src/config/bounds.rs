@@ -62,7 +62,7 @@ pub(super) const MOST_WAITS: usize = 100;
 pub(super) const MOST_ATTEMPTS: usize = 1_000_000;
 /// The most concurrent deliveries to one app. Each of them takes a connection, and the memory of its event.
 pub(super) const MOST_CONCURRENCY: usize = 1024;
-/// The most attempts in a unit of time that a `rate` may name. A larger number would be no limit.
+/// The most attempts in a unit of time that a `rate` may name. A larger number would limit nothing.
 pub(super) const MOST_RATE: u32 = 100_000;
 /// The most copies of a route. Each copy is another delivery of every event.
 pub(super) const MOST_COPIES: usize = 16;

@@ -36,8 +36,8 @@ pub fn parts(config: &Config) -> Vec<Part> {
     tables.chain(routes.iter().map(of_route)).collect()
 }
 
-/// All settings except the number of workers. Its default is the number of cores, and the configurations may
-/// be read on machines with different numbers of cores.
+/// All settings except the number of workers. The default is the number of cores, and the two configurations
+/// may be read on machines with different numbers of cores.
 fn of_server(server: &Server) -> String {
     let Server {
         listen,

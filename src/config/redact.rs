@@ -124,8 +124,8 @@ impl Values<'_> {
 }
 
 impl Values<'_> {
-    /// Redacts possible credentials in a value. Returns whether it could: only a value without escapes has
-    /// the same bytes as the file.
+    /// Redacts possible credentials in a value. Returns `false` if it cannot, because the value has escapes:
+    /// its bytes are then not the bytes of the file.
     fn hides_credentials(&mut self, key: &str, content: &str, span: Range<usize>) -> bool {
         let inside = inside_quotes(self.text, span);
         if self.text.get(inside.clone()) != Some(content) {

@@ -120,9 +120,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// The time from the end of the field lines to the end of the content.
     pub body_timeout: Duration,
-    /// The least rate at which content must arrive, in bytes per second, averaged, after a grace of 5 s. A client
-    /// must also read its response at this rate, averaged over the time in which writing blocks, after a grace of
-    /// `write_timeout`.
+    /// The least rate at which content must arrive, in bytes per second. The rate is an average, and is
+    /// checked only after a grace of 5 s. A client must also read its response at this rate. This average
+    /// covers only the time in which writing blocks, and is checked only after a grace of `write_timeout`.
     pub min_body_rate: u64,
     /// How long a connection may stay idle between requests.
     pub idle_timeout: Duration,
@@ -267,7 +267,7 @@ pub struct Route {
     pub requirements: Vec<Requirement>,
     /// `upstream`, with the settings of `[upstream]` and of the route.
     pub upstream: Upstream,
-    /// The verifier of the route's `signature`. Routes without their own share the verifier of the file's
+    /// The verifier of the route's `signature`. Routes without a `signature` share the verifier of the file's
     /// `[signature]`.
     pub verifier: Arc<Verifier>,
     /// `public_url`: the origin that the sender sends to, without a slash at the end.

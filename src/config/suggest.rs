@@ -19,8 +19,8 @@ pub(super) fn is_slip(word: &str, known: &str) -> bool {
 }
 
 /// How many characters must be inserted, removed, replaced or swapped with a neighbour to turn one word into
-/// the other. `None` if more than `most`. The work grows with the product of the lengths, so words longer
-/// than any key are not compared.
+/// the other. `None` if there are more than `most`. The work grows with the product of the lengths, so words
+/// longer than any key are not compared.
 fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
     let (from, to) = (a.chars().count(), b.chars().count());
     if from.max(to) > LONGEST || from.abs_diff(to) > most {

@@ -83,7 +83,7 @@ fn unclosed(shown: &str, at: usize) -> Problem {
 }
 
 /// The parser's messages at the end of an unclosed array or table. The errors after the opening bracket
-/// follow from this one.
+/// follow from this error.
 const UNCLOSED: [&str; 2] = ["unclosed array, ", "unclosed inline table"];
 
 /// The parser's messages for text without quotes. The first character of the text decides which message

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// A number of tokens for each period. A period begins when the first token after the last period is taken.
+/// A number of tokens for each period. When a token is taken after the end of a period, a new period begins.
 #[derive(Debug)]
 pub struct Allowance {
     tokens: u32,
@@ -44,8 +44,8 @@ impl Allowance {
         is_left
     }
 
-    /// Whether the period has ended. A clock that was set back ends it: otherwise the period would last
-    /// longer by that time.
+    /// Whether the period has ended. A clock that is set back ends the period, too. Otherwise the period
+    /// would become longer by the time that the clock was set back.
     fn is_over(&self, current: &Period, now: SystemTime) -> bool {
         now.duration_since(current.begun).map_or(true, |age| age >= self.period)
     }

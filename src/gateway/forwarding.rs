@@ -19,7 +19,8 @@ use crate::upstream::response::SURPLUS;
 /// Forwards a request, and records how its upstream answered.
 ///
 /// # Errors
-/// The outer error is that the request was given up for another one. The inner error is the upstream's.
+/// The outer error means that the request was given up for another request. The inner error means that the
+/// upstream failed.
 pub(super) async fn forward<R: Resources>(
     resources: &R,
     content: &impl Content,

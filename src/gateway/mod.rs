@@ -84,7 +84,7 @@ pub struct Unfit {
 /// The field that carries the trace context (W3C Trace Context). It is forwarded like any other.
 const TRACEPARENT: &str = "traceparent";
 
-/// The log text for a field name that an app could read as a name of a field that the gateway sets.
+/// The log text for a field name that an app could confuse with the name of a field that the gateway sets.
 const LIKE_SET_FIELD: &str = "an app could read a field's name as that of one the gateway sets";
 const LIKE_SIGNED_FIELD: &str = "an app could read a field's name as that of one the signature needs";
 

@@ -178,8 +178,9 @@ fn due<R: Resources>(
         retry_after: asked.and_then(|value| retry_after(value, now)),
     };
     let spent = Spent { attempts: 0, since: Time::of(received), spends: true };
-    // A direct attempt ends soon after the receipt, so the wall clock serves as the steady clock too. If it
-    // jumps forward meanwhile, the request may seem too old to be tried again. Then the sender gets the failure.
+    // A direct attempt ends soon after the receipt, so the wall clock serves as the steady clock too. If the
+    // wall clock jumps forward meanwhile, the request may seem too old to be tried again. Then the sender
+    // gets the failure.
     let clocks = Clocks { wall: Time::of(now), steady: Time::of(now) };
     match retry::next(&route.delivery.retry, &ended, spent, clocks, resources.random()) {
         Next::Again { due, .. } => Some(due),

@@ -67,8 +67,8 @@ impl Buffer {
         }
     }
 
-    /// Takes the first `n` bytes. They are not copied if they are all bytes, or if `without_copy` is set. In
-    /// the second case, the remaining bytes are copied.
+    /// Takes the first `n` bytes. They are not copied if the buffer has no other bytes. If `without_copy` is
+    /// set, the remaining bytes are copied instead of the first.
     pub fn take(&mut self, n: usize, without_copy: bool) -> Vec<u8> {
         if without_copy || n >= self.len() {
             self.close_up();

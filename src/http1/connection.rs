@@ -98,7 +98,8 @@ struct Inner<IO> {
     unread: Buffer,
     /// How many unread bytes have been searched for the end of a head.
     scanned: usize,
-    /// The memory reservation of the unread bytes. It is empty, unless they are a part of a large head.
+    /// The memory reservation of the unread bytes. The reservation is empty, unless the bytes are a part of a
+    /// large head.
     reservation: Reservation,
     /// The bytes of empty lines that were dropped before the next request line.
     empty: usize,

@@ -148,7 +148,8 @@ struct Outage {
 
 impl Outage {
     /// Records a failed accept. Logs it at most once per [`REPORT`], because clients can cause it. Returns
-    /// how long to wait: nothing after the first failure, because a descriptor may be freed at once.
+    /// how long to wait. After the first failure there is no wait, because a descriptor may be freed
+    /// immediately.
     fn failed(&mut self, error: &io::Error, now: Instant) -> Option<Duration> {
         let is_recent = self.logged_at.is_some_and(|at| now.saturating_duration_since(at) < REPORT);
         if !is_recent {

@@ -171,8 +171,8 @@ fn tcp(address: SocketAddr, workers: usize, sharing: Sharing) -> io::Result<Clai
 /// Binds the first socket of an address. Fails if another process listens there.
 ///
 /// If all sockets had `SO_REUSEPORT`, a second hookgate of the same user could bind too, and the kernel would
-/// spread connections over both. So the first socket is bound without it. It is set afterwards, for the
-/// sockets of the other workers.
+/// spread connections over both. So the first socket is bound without it. The option is set afterwards, so
+/// the sockets of the other workers can be bound.
 fn bind_alone(address: SocketAddr) -> io::Result<Socket> {
     let socket = new(address)?;
     socket.bind(&address.into())?;

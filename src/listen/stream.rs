@@ -12,8 +12,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::http1::connection::Transport;
 
-/// A connection over either transport. One type keeps the callers from being generic. The match is cheap next
-/// to the system call.
+/// A connection over either transport. One type keeps the callers from being generic. Compared with the
+/// system call, the match is cheap.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.

@@ -7,8 +7,8 @@ use std::ops::Range;
 use crate::message::chunked::extension::Extension;
 use crate::message::head::field_line;
 
-/// The most bytes of chunk extensions, for all chunks together. No sender uses extensions, so more bytes are
-/// taken for an attack.
+/// The most bytes of chunk extensions, for all chunks together. No sender uses extensions, so more bytes
+/// count as an attack.
 const MAX_EXTENSION_BYTES: usize = 4096;
 
 /// The most digits of a chunk's size: as many as a `u64` can have.

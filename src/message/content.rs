@@ -74,8 +74,8 @@ pub trait Content {
     /// How many bytes have been read from the client but not taken yet.
     fn buffered(&self) -> usize;
 
-    /// How many bytes the client has announced besides those that arrived, if [`Self::length`] does not know:
-    /// the rest of a chunk.
+    /// How many further bytes the client has announced: the rest of a chunk. Zero if [`Self::length`] gives
+    /// the length.
     fn announced(&self) -> u64;
 
     /// Whether the connection is evicted. Then its request must end.

@@ -29,8 +29,8 @@ pub(crate) use crate::message::head::token::is_token;
 /// The most field lines of a request.
 pub const MAX_FIELD_LINES: usize = 100;
 
-/// The most bytes of a request line, with any limit of the head: twice the length that RFC 9112, section 3,
-/// recommends to support.
+/// The most bytes of a request line, whatever the limit of the head is: twice the length that RFC 9112,
+/// section 3, recommends to support.
 const MAX_REQUEST_LINE: usize = 16 * 1024;
 
 /// The result of parsing the bytes received so far.

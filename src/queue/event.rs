@@ -271,7 +271,7 @@ impl Event {
 }
 
 /// The proof that an event is on disk. Only a commit makes a receipt. The gateway's own 2xx answer for a
-/// stored event needs one.
+/// stored event needs a receipt.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Receipt {
     id: EventId,

@@ -20,8 +20,8 @@ use crate::queue::store::{
 };
 use crate::telemetry::histogram::Distribution;
 
-/// How many commands may wait for the writer. The memory budget bounds the large ones, which carry events;
-/// this bounds the small ones.
+/// How many commands may wait for the writer. The memory budget bounds the large ones, which carry events.
+/// This constant bounds the small ones.
 const MOST_COMMANDS: usize = 4096;
 
 /// How many deliveries the writer hands over before they are taken. What does not fit is read from the store later.

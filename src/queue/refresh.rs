@@ -2,9 +2,9 @@
 //! fields.
 //!
 //! An app that verifies requests itself refuses a signature that is older than its tolerance. If the route
-//! asks for it, a late delivery gets a head with a new signature and a new signed time. The rest of the head
-//! and the content are unchanged, and the stored original too. This works only for schemes that sign a time
-//! with a key that the gateway has.
+//! asks for it, a late delivery gets a head with a new signature and a new signed time. The rest of the head,
+//! the content, and the stored original are unchanged. This works only for schemes that sign a time with a
+//! key that the gateway has.
 
 use std::time::SystemTime;
 

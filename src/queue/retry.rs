@@ -1,8 +1,9 @@
 //! Pure. What follows a failed attempt: when the delivery is tried again, or why it is given up.
 //!
-//! The wall clock may jump. After a jump forward, an event looks older than it is; after a jump back,
-//! younger. So the age is also measured by the steady clock ([`Clocks::steady`]), and the lesser age counts.
-//! A jump may delay the end of a delivery. A jump never ends a delivery early, and never stops its retries.
+//! The wall clock may jump. After a jump forward, an event looks older than it is. After a jump back, it
+//! looks younger. So the age is also measured by the steady clock ([`Clocks::steady`]), and the lesser age
+//! counts. A jump may delay the end of a delivery. A jump never ends a delivery early, and never stops its
+//! retries.
 
 use std::time::{Duration, SystemTime};
 
@@ -92,7 +93,7 @@ fn age(since: Time, now: Clocks) -> Duration {
 fn wait(schedule: &[Duration], attempts: u32, asked: Option<Duration>, random: u64) -> Duration {
     let own = varied(step(schedule, attempts), random);
     // The upstream may ask for a wait longer than ours, up to the schedule's longest step. The variation
-    // never makes it shorter.
+    // never shortens such a wait.
     asked.map_or(own, |asked| own.max(asked.min(longest(schedule))))
 }
 

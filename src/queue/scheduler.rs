@@ -3,7 +3,7 @@
 //! Each destination has its own concurrency, rate, circuit and ready deliveries. Destinations share only two
 //! things, each fairly. First, the store is read for one destination after the other. Second, the memory of
 //! all destinations together is bounded. When that memory is full, a destination with no delivery in memory
-//! may still have one there.
+//! may still load one delivery.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,8 +21,9 @@ pub const MOST_DELIVERIES: usize = 8192;
 /// delivery.
 pub const MOST_BYTES: u64 = 128 << 20;
 
-/// The longest time between two searches of the store for one destination. Guards against a jump of the wall
-/// clock, which due times are compared with, and against a change of the store that was not announced.
+/// The longest time between two searches of the store for one destination. Due times are compared with the
+/// wall clock, so this guards against jumps of that clock. It also guards against a change of the store that
+/// was not announced.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// The next step.

@@ -99,7 +99,7 @@ fn raise_descriptors() -> io::Result<Option<u64>> {
 /// The connection limit: `max_connections`, or less if there are not enough descriptors for the clients and
 /// their upstream connections. `allowed` is the result of [`descriptors_allowed`].
 ///
-/// Guards against unverified clients that hold every descriptor. Then an authentic request could not be
+/// Guards against unverified clients: if they held every descriptor, an authentic request could not be
 /// forwarded.
 #[must_use]
 pub fn places(config: &Config, allowed: Option<u64>) -> usize {

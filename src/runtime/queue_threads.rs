@@ -20,8 +20,8 @@ use crate::runtime::error::StartError;
 /// The time between two checks of whether another process has released the store.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Another process may take up to its grace period to release the store. This process waits longer than its
-/// own grace period, by this time.
+/// Another process may take up to its grace period to release the store. This process waits for its own grace
+/// period and this time.
 const LONGER: Duration = Duration::from_secs(30);
 
 /// How long the process waits for the last commit when it ends.

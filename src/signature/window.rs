@@ -1,7 +1,7 @@
 //! Pure. The signed time: its place, its notation, and its permitted distance from the present.
 //!
-//! Only in seconds and milliseconds does a time have a single text. So the signed text is always the received
-//! text, never a text that is made from the time.
+//! A time has a single text only if it is written in seconds or milliseconds. So the signed text is always
+//! the received text, never a text that is made from the time.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};

@@ -65,7 +65,7 @@ pub fn init(log: &Log) {
     }
 }
 
-/// Registers a callback for the case that the thread that writes the log ends unexpectedly.
+/// Registers a callback. It is called if the thread that writes the log ends unexpectedly.
 pub fn at_end(call: impl FnOnce() + Send + 'static) {
     if let Some(output) = OUTPUT.get() {
         output.sink.at_end(call);

@@ -523,8 +523,8 @@ impl Connection {
     /// sent over it. Such bytes would be taken for the answer to that request.
     fn complete(&mut self) {
         let is_quiet = self.unread.is_empty() && {
-            // The read needs no waker. It is unconstrained: a task whose cooperative budget is used up would
-            // see no bytes, because the runtime would not read the socket.
+            // The read needs no waker. The read is unconstrained. Otherwise a task whose cooperative budget
+            // is used up would see no bytes, because the runtime would not read the socket.
             let parse = pin!(unconstrained(poll_fn(|cx| self.poll_fill(cx))));
             parse.poll(&mut Context::from_waker(Waker::noop())).is_pending()
         };

@@ -158,7 +158,7 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 
-/// Whether this method usually has content. If such a request has none, that is stated by a length of 0 (RFC
+/// Whether this method usually has content. If such a request has no content, a length of 0 says so (RFC
 /// 9110, section 8.6).
 fn anticipates_content(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE")

@@ -30,8 +30,8 @@ impl Trend {
         self.0.push_back((now, waiting.map(|(to, counts)| (to.clone(), counts.queued)).collect()));
     }
 
-    /// After how many seconds no delivery waits for the upstream, at the rate of the last minute. `None` if
-    /// the backlog does not shrink, or if the samples do not cover enough time.
+    /// The number of seconds until no delivery waits for the upstream, at the rate of the last minute. `None`
+    /// if the backlog does not shrink, or if the samples do not cover enough time.
     pub(super) fn seconds_to_empty(
         &self,
         destination: &Destination,

@@ -52,7 +52,8 @@ fn behind(text: &str, at: usize) -> Option<Range<usize>> {
     (start < text.len()).then_some(start..text.len())
 }
 
-/// A text in the place of a port that is not a port. It may be a password whose host was forgotten.
+/// A text that stands where a port should be, but is not a port. It may be a password whose host was
+/// forgotten.
 fn not_port(text: &str, start: usize) -> Option<Range<usize>> {
     let rest = text.get(start..)?;
     let authority = rest.get(..rest.find(['/', '?', '#']).unwrap_or(rest.len()))?;

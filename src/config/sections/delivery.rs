@@ -19,8 +19,8 @@ use crate::config::{
 use crate::signature::scheme::{Acknowledgment, Scheme};
 use crate::upstream::origin::Origin;
 
-/// The delivery settings that the route sets itself. Its scheme adds the rest: the route may use the file's
-/// common `[signature]`.
+/// The delivery settings that the route sets itself. The scheme adds the rest later, because the scheme may
+/// come from the file's `[signature]`.
 pub(crate) struct Delivery {
     /// `delivery`
     pub(crate) mode: DeliveryMode,

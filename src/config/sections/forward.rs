@@ -37,9 +37,9 @@ fn x_forwarded(item: &Item<'_>) -> Option<XForwarded> {
     }
 }
 
-/// Reads the name of a field that the gateway sets itself. Requests lose a client's field of this name, and
-/// are refused if they have a lookalike of it. So a name is refused if a message or an app may need the
-/// field, or if it is a lookalike of such a name.
+/// Reads the name of a field that the gateway sets itself. A client's field of this name is removed from
+/// requests, and a request with a lookalike of the name is refused. So a field that a message or an app may
+/// need cannot be chosen, and neither can a lookalike of such a field.
 fn own_field(item: &Item<'_>, example: &str, declared: &[Declared]) -> Option<HeaderName> {
     let text = item.text(example)?;
     let problem = |message| item.error("bad_field", message).help(format!("for example `{example}`"));

@@ -213,7 +213,8 @@ fn path_help(text: &str, error: &PatternError) -> String {
     }
 }
 
-/// The parameter that the notation of another router means. It keeps the name if the name is valid here.
+/// The parameter that the notation of another router means. The parameter keeps its name if the name is valid
+/// here.
 fn parameter_like(text: &str, at: &Range<usize>) -> String {
     let segment = text.get(at.clone()).unwrap_or_default();
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';

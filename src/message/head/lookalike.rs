@@ -33,8 +33,8 @@ impl Guarded {
     }
 
     /// Whether one of `names` is a lookalike of one of these fields. `has_unusual_names` says whether any
-    /// name has other characters than letters, digits and `-`. This is rare. If it is false, usually nothing
-    /// needs to be compared.
+    /// name has other characters than letters, digits and `-`. Such names are rare. Without them, usually no
+    /// comparison is needed.
     pub fn has_lookalike<'n>(
         &self,
         mut names: impl Iterator<Item = &'n [u8]>,

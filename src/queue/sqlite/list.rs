@@ -12,7 +12,7 @@ use crate::queue::store::{DeadLetter, DeliveryId, DeliverySummary, Filter, Job, 
 use crate::queue::time::Time;
 
 /// The most milliseconds between the time in an event's id and the time of its receipt. Only the ids are in
-/// an index, so a filter by time searches the ids of a range that is wider by this time.
+/// an index, so a filter by time searches a range of ids that is wider by this much.
 const APART: u64 = 24 * 3600 * 1000;
 
 /// The SQL conditions of a filter, with their values.

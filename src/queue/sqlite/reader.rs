@@ -1,4 +1,4 @@
-//! Shell. The read-only view: due deliveries, and the questions that serving a request asks.
+//! Shell. The read-only view: due deliveries, and the reads that serving a request needs.
 
 use std::collections::HashSet;
 

@@ -53,10 +53,10 @@ const READER: &str = "
 
 /// The tables of version 1.
 ///
-/// Columns that change are in other tables than columns that do not. Content has its own table: a list reads
-/// no content, and a change rewrites none. `delivery.ready` is 1 for a queued delivery that is the first of
-/// its lane or has no lane. Only ready deliveries can become due, and their indexes are small. `finished`
-/// lists the events without queued deliveries, by the kind of their next removal.
+/// Columns that change and columns that do not change are in separate tables. Content has its own table: a
+/// list reads no content, and a change rewrites none. `delivery.ready` is 1 for a queued delivery that is the
+/// first of its lane or has no lane. Only ready deliveries can become due, and their indexes are small.
+/// `finished` lists the events without queued deliveries, by the kind of their next removal.
 const TABLES: &str = "
     create table route (
         number integer primary key,

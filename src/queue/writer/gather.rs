@@ -10,7 +10,8 @@ use crate::queue::store::{Change, Completion, DeliveryId, Settled};
 /// The most commands of one commit.
 pub(super) const MOST_COMMANDS: usize = 1024;
 
-/// The size of the gathered events that ends the gathering. The memory budget bounds these bytes.
+/// When the events of a commit have this many bytes, the commit takes no more. The memory budget bounds these
+/// bytes.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 
 /// The most records that are kept while the store fails. Those beyond are lost, and their deliveries made once more.

@@ -220,8 +220,8 @@ mod tests {
     }
 
     proptest! {
-        /// This holds for apps that remove parameters before or after decoding, and for apps that then
-        /// resolve dots or do not.
+        /// This holds for apps that remove parameters before or after decoding, and for apps that do or do
+        /// not resolve dots afterwards.
         #[test]
         fn what_is_clear_decodes_to_one_segment_that_is_no_dots(segment in "([%.;a\\\\2eEfF5cC3bB0]|%2e|%2F|%25|%3b|\\.\\.){0,5}") {
             if ambiguity(&segment).is_none() {
