@@ -34,8 +34,8 @@ impl Asker {
         if ip.is_loopback() || local == Some(ip) { Self::Here(local) } else { Self::Elsewhere }
     }
 
-    /// Why the client may not try signatures or compare configurations. `None` if it may: it must be a
-    /// program on the gateway's own machine, and not a page in a browser there.
+    /// Why the client may not try signatures or compare configurations. `None` for a program on the gateway's
+    /// own machine: such a client is allowed. A page in a browser on that machine is refused.
     ///
     /// `host` is checked because an attacker can make the name of a site resolve to this machine (DNS
     /// rebinding). The site's page then sends requests to its own origin, and a browser adds no `origin` to

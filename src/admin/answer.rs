@@ -90,7 +90,7 @@ impl Page {
                 (!matches!(*method, Method::GET | Method::HEAD)).then_some("GET, HEAD")
             }
             Self::Doctor => (*method != Method::POST).then_some("POST"),
-            // The allowed methods are those of the event's route.
+            // The allowed methods are the methods of the event's route.
             Self::Verify => None,
         }
     }

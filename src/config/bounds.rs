@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The bounds of a duration.
 #[derive(Clone, Copy)]
 pub(super) struct Durations {
-    /// The longest duration. A longer one is a typing error. A duration near the greatest time would make
-    /// sums overflow.
+    /// The longest duration. A longer duration is a typing error. A duration near the greatest time would
+    /// make sums overflow.
     pub(super) most: Duration,
     /// Why the duration cannot be zero.
     pub(super) not_zero: &'static str,

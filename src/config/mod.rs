@@ -1,4 +1,4 @@
-//! Pure. The configuration: complete, checked, in types of its own.
+//! Pure. The complete and checked configuration, in its own types.
 //!
 //! Only [`read`] makes a [`Config`], from the text of gateway.toml and its environment. So code that has a
 //! `Config` checks nothing again.

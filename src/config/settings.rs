@@ -204,8 +204,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The levels of a log line. `error`: an operator must act. `warn`: an operator should look. `info`: an
-/// ordinary event. `debug` and `trace`: details of the program's work.
+/// The levels of a log line. `error`: an operator must act. `warn`: an operator should check something.
+/// `info`: an ordinary event. `debug` and `trace`: details of the program's work.
 pub use tracing::Level as LogLevel;
 
 /// The requests that are logged. Metrics count all of them.

@@ -13,7 +13,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Whether a single slip of typing turns `known` into `word`.
+/// Whether a single typing error turns `known` into `word`.
 pub(super) fn is_slip(word: &str, known: &str) -> bool {
     distance(word, known, 1) == Some(1)
 }

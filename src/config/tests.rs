@@ -232,7 +232,7 @@ upstream = "http://127.0.0.1:3000"
 "#,
 ];
 
-/// A slip of typing: some characters are removed and others inserted, at a distance from the secret.
+/// A typing error: some characters are removed and others inserted, at a distance from the secret.
 #[derive(Clone, Debug)]
 struct Slip {
     distance: isize,
@@ -330,7 +330,7 @@ proptest! {
         prop_assert!(!shown.contains("hunter2"), "{}", shown);
     }
 
-    /// Makes random slips, near the secret and far from it.
+    /// Makes random typing errors, near the secret and far from it.
     #[test]
     fn no_slip_shows_a_piece_of_a_secret(
         secret in prop::collection::vec(prop::sample::select(LETTERS.chars().collect::<Vec<_>>()), 12..40),

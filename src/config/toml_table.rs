@@ -154,7 +154,7 @@ impl<'t> Table<'t> {
 }
 
 fn unknown(title: &str, key: &str, span: Range<usize>, known: &'static [Key]) -> Problem {
-    // In the tables of secrets, an unknown key may be a secret, unless it is a slip of a known key.
+    // In the tables of secrets, an unknown key may be a secret, unless it is a misspelling of a known key.
     let among_secrets = [keys::SIGNATURE, keys::SECRET, keys::VERIFY_TOKEN, keys::TOKEN]
         .iter()
         .any(|keys| key_description::names(keys).eq(key_description::names(known)));

@@ -1,5 +1,5 @@
-//! Pure. Finds old secrets that are still in use, by how many events each secret has verified since the last
-//! check.
+//! Pure. Finds old secrets that are still in use, from the number of events that each secret has verified
+//! since the last check.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -127,8 +127,8 @@ impl Plan {
         }
     }
 
-    /// The next capacity, with `waiting` bytes to store. If no more bytes follow, exactly the size of the
-    /// content; otherwise some memory for the bytes that follow.
+    /// The next capacity, with `waiting` bytes to store. If no more bytes follow, this is exactly the size of
+    /// the content. Otherwise it includes some memory for the bytes that follow.
     fn capacity_after(self, capacity: usize, waiting: usize) -> usize {
         let held = capacity.max(waiting);
         let most = match self {

@@ -1,9 +1,9 @@
 //! Shell. The socket of one client connection: reads requests, and watches the progress of writes.
 //!
 //! The connection reads each head, and [`head::parse`] parses it. Content is read directly into its final
-//! buffer. The next head is read only after the response before it was written. So nothing is normalised
-//! before it is checked, no byte is buffered without need, and pipelined requests are answered one after the
-//! other.
+//! buffer. The next head is read only after the response to the previous request was written. So nothing is
+//! normalised before it is checked, no byte is buffered without need, and pipelined requests are answered one
+//! after the other.
 //!
 //! A head that is refused is handed over like any other head. So its refusal is written in the right order.
 
@@ -295,7 +295,7 @@ impl<IO: Transport> Connection<IO> {
         Ok(())
     }
 
-    /// Writes a part of a response. Bytes that the client has not read are then unsent.
+    /// Writes a part of a response. From then on, its bytes count as unsent until the client has read them.
     ///
     /// `unwritten` always gives the number of bytes that the kernel does not have yet, even if the write
     /// fails.

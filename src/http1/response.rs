@@ -1,5 +1,5 @@
-//! Pure. Writes responses as bytes: the gateway's own responses (refusals and answers to challenges), and
-//! those of upstreams.
+//! Pure. Writes responses as bytes: the gateway's own responses (refusals and answers to challenges), and the
+//! responses of upstreams.
 
 use std::io::Write as _;
 
@@ -15,7 +15,7 @@ pub struct WholeResponse {
     keeps_open: bool,
 }
 
-/// The most bytes of a response besides fields and content, with room for a few fields.
+/// The most bytes of a response in addition to fields and content, with room for a few fields.
 const FRAME: usize = 320;
 
 /// How the end of a streaming response is marked (RFC 9112, section 6.3).
@@ -25,7 +25,7 @@ pub enum Delimited {
     ByLength,
     /// The chunked transfer coding marks the end.
     ByChunks,
-    /// The end of the connection marks the end, if the client understands no other way.
+    /// The end of the connection marks the end of the content, if the client supports no other framing.
     ByClosing,
 }
 

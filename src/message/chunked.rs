@@ -71,7 +71,7 @@ impl Chunked {
     /// Decodes the next bytes. After [`Step::Content`], the caller passes the bytes that follow that content.
     ///
     /// # Errors
-    /// [`Malformed`]. Then nothing more can be read from the connection.
+    /// [`Malformed`]. After this error, no further message can be read from the connection.
     pub fn step(&mut self, input: &[u8]) -> Result<Step, Malformed> {
         for (at, byte) in input.iter().copied().enumerate() {
             self.state = match self.state {

@@ -53,7 +53,7 @@ impl fmt::Debug for Limits {
     }
 }
 
-/// The bytes that a stored event takes besides head and content: its columns and index entries.
+/// The bytes that a stored event takes in addition to its head and content: its columns and index entries.
 const BESIDES: u64 = 1024;
 
 /// The size of an ordinary event. A store without room for such an event is full.

@@ -198,7 +198,7 @@ fn is_number(token: &str, number: usize) -> bool {
     canonical && token.bytes().all(|byte| byte.is_ascii_digit()) && token.parse() == Ok(number)
 }
 
-/// Whether a parser that ignores case takes two keys for the same key.
+/// Whether two keys are the same key for a parser that ignores case.
 fn is_same_key(one: &str, other: &str) -> bool {
     if let (Some(first), Some(other)) = (one.bytes().next(), other.bytes().next())
         && first.is_ascii()

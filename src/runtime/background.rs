@@ -1,4 +1,4 @@
-//! Shell. A thread besides the workers. Shutdown waits for it only for a bounded time, so the thread cannot
+//! Shell. A thread that is not a worker. Shutdown waits for it only for a bounded time, so the thread cannot
 //! delay the end of the process.
 
 use std::io;

@@ -13,9 +13,9 @@ pub struct Timestamp {
     pub place: Place,
     /// The unit of the timestamp.
     pub unit: Unit,
-    /// The greatest age. Guards against the replay of captured requests.
+    /// The greatest age that is accepted. Guards against the replay of captured requests.
     pub past: Duration,
-    /// The greatest distance into the future. The tolerance allows for clocks that differ.
+    /// How far in the future a time may be. The tolerance allows for clocks that differ.
     pub future: Duration,
 }
 

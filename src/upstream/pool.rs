@@ -29,7 +29,8 @@ pub struct Pool {
     #[expect(clippy::vec_box, reason = "a connection goes in and out with each request, and is large")]
     idle: RefCell<Vec<Box<Connection>>>,
     swept: Cell<bool>,
-    /// Counts responses that surplus bytes follow, for the log. The upstream decides how often they occur.
+    /// Counts the responses with surplus bytes after them, for the log. The upstream decides how often such
+    /// responses occur.
     surplus: RefCell<Repeated>,
     tracker: TaskTracker,
     scratch: Scratch,

@@ -27,8 +27,8 @@ pub struct ForwardOptions {
     pub event_id_field: Option<HeaderName>,
     /// The scheme's name, for that field.
     pub scheme: Cow<'static, str>,
-    /// The fields that a `connection` line cannot remove: those of the signature, and everything else that is
-    /// signed.
+    /// The fields that a `connection` line cannot remove: the fields of the signature, and everything else
+    /// that is signed.
     pub kept: Vec<HeaderName>,
 }
 

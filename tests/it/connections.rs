@@ -95,8 +95,8 @@ fn an_answer_to_a_client_that_reads_slowly_is_not_cut() {
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes());
     let begin = Instant::now();
-    // At ten megabytes a second, the whole answer takes longer than the limit. One of the kernel's buffers
-    // takes less.
+    // At ten megabytes a second, the whole answer takes longer than the limit. Filling one of the kernel's
+    // buffers takes less time.
     while begin.elapsed() < Duration::from_millis(1400) {
         client.read_some(512 * 1024);
         std::thread::sleep(Duration::from_millis(50));

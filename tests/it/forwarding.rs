@@ -265,7 +265,8 @@ fn a_connection_of_http_1_0_is_closed_unless_the_client_asks_to_keep_it() {
     }
 }
 
-/// RFC 9112, section 3.2, requires `host` only in HTTP/1.1. No document of hookgate says more.
+/// RFC 9112, section 3.2, requires `host` only in HTTP/1.1. The documents of hookgate do not require it in
+/// HTTP/1.0 either.
 #[test]
 fn a_client_of_http_1_0_needs_no_host() {
     let upstream = Upstream::ok();

@@ -138,8 +138,8 @@ fn a_name_that_is_only_odd_passes_unchanged() {
         .forward("verified_field = \"x-hookgate-verified\"\nx_forwarded = true")
         .route("/webhook/leases", &upstream.url())
         .start();
-    // Names that are longer or shorter, without the `-`, or with two of them. Also fields that matter only to
-    // an app.
+    // Names that are longer or shorter, that lack the `-`, or that have two of them. Also names that only an
+    // app interprets.
     let lines = [
         "X_Custom: 1",
         "x.y~z!: 2",

@@ -238,8 +238,8 @@ fn definer<'s>(path: &str, modules: &BTreeMap<String, &'s Source>, depth: usize)
 /// How many files may re-export a name, one from the next.
 const MOST_STEPS: usize = 4;
 
-/// Whether a file only re-exports names. If a file has code of its own, whoever imports a name from it
-/// imports the file.
+/// Whether a file only re-exports names. If a file also has code, an import of a name from it counts as an
+/// import of that file too.
 fn only_passes_on(file: &Source) -> bool {
     !rules(&file.text).lines().any(|line| line.starts_with("use ") || line.contains("fn "))
 }

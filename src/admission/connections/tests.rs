@@ -60,7 +60,7 @@ async fn exactly_one_is_evicted_for_each_that_waits_however_long_it_takes() {
         assert_eq!(leaving.len(), 2);
         for index in leaving.iter().rev() {
             drop(places.remove(*index));
-            // This runs before the connection that got the place.
+            // The check runs before the connection that got the place runs.
             let registry = connection_limit.registry();
             assert_eq!(registry.evicting, registry.waiters.len());
         }

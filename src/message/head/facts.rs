@@ -45,7 +45,7 @@ pub struct Head {
     pub(super) request_line: (usize, Option<usize>),
 }
 
-/// What a client asks for its connection (RFC 9112, section 9.3).
+/// What a client wants to happen to its connection after the response (RFC 9112, section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
     /// The client asks for nothing. With HTTP/1.1 the connection stays open, and with HTTP/1.0 it closes.

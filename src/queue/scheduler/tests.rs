@@ -369,7 +369,7 @@ fn an_app_that_was_down_for_two_hours_is_drained_at_its_concurrency_and_no_other
     simulation.run(HOUR * 4);
     simulation.assert_each_delivered_once(0, 2 * 3600 * 50);
     assert_eq!(simulation.most_under_way[0], 16);
-    // 16 concurrent deliveries of 50 ms each are 320 a second. Records and reads take some time besides.
+    // 16 concurrent deliveries of 50 ms each are 320 a second. Records and reads take additional time.
     let took = simulation.delivered[0].last().unwrap().0 - HOUR * 2;
     assert!(took < SECOND * (360_000 / 280 + 60), "{took:?}");
     assert!(simulation.most_taken.deliveries <= 3 * MOST_READY + 16 + 16, "{:?}", simulation.most_taken);

@@ -533,7 +533,7 @@ impl Writer {
         self.set_health(Health::Failing);
     }
 
-    /// Handles an error of work besides a commit.
+    /// Handles an error of work other than a commit.
     fn note(&mut self, error: StoreError) {
         match error {
             // The checkpoint continues when there is room.

@@ -52,8 +52,8 @@ impl fmt::Display for Ambiguity {
     }
 }
 
-/// Why an app could read this segment as another one. `None` if no app could. The segment is decoded once:
-/// the result of `%25` is not decoded again.
+/// Why an app could read this segment as another segment. `None` if no app could. The segment is decoded
+/// once: the result of `%25` is not decoded again.
 pub(crate) fn ambiguity(segment: &str) -> Option<Ambiguity> {
     let bytes = segment.as_bytes();
     if is_dots(bytes) {

@@ -1,4 +1,5 @@
-//! A queue on the store in memory, for the admin listener. The test has a writer of its own.
+//! A queue on the store in memory, for the admin listener. The queue's own writer is replaced by a writer of
+//! the test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
