@@ -124,7 +124,7 @@ impl ConnectionLimit {
         self.registry().free
     }
 
-    /// Whether connections wait for a place. Then idle connections should close.
+    /// Whether connections wait for a place. If so, idle connections should close.
     #[must_use]
     pub fn is_wanting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0

@@ -292,7 +292,7 @@ impl Reservation {
         self.holder.clone()
     }
 
-    /// Whether the request is shed. Then the request must end, and its memory must be freed.
+    /// Whether the request is shed. If so, the request must end, and its memory must be freed.
     #[must_use]
     pub fn is_shed(&self) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.is_shed())

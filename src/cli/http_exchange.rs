@@ -34,7 +34,7 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// A GET without own fields and without content.
+    /// A GET without fields of its own and without content.
     pub(super) fn get(gateway: &'a Origin, target: PathAndQuery, patience: Patience) -> Self {
         let (fields, content) = (Vec::new(), Vec::new());
         Self { gateway, method: Method::GET, target, fields, content, patience, preface: &[] }

@@ -1,4 +1,4 @@
-//! Pure. Decides whether a secret is still needed, by the counts of one gateway.
+//! Pure. Decides whether a secret is still needed, from the counts of one gateway.
 
 use crate::admin::{SecretReport, SecretsReport};
 
@@ -39,7 +39,7 @@ impl RotationStatus {
         if left == Some(0) {
             return Self::Ended;
         }
-        // A secret that has expired or will expire cannot replace another one.
+        // A secret that has expired or will expire cannot replace another secret.
         let mut others = report.secrets.iter().filter(|other| {
             other.routes == secret.routes && other.name != secret.name && other.not_after.is_none()
         });
@@ -68,7 +68,7 @@ impl RotationStatus {
         }
     }
 
-    /// Whether the secret can be removed and no event is refused because of that.
+    /// Whether the secret can be removed without making the gateway refuse an event.
     pub(super) fn is_safe_to_remove(self) -> bool {
         match self {
             Self::Ended | Self::Replaced | Self::Unused => true,

@@ -109,7 +109,7 @@ fn ended(how: Ended) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Makes the next signal end the process at once. The thread is never joined. Usually no second signal
+/// Makes the next signal end the process immediately. The thread is never joined. Usually no second signal
 /// arrives, and the thread ends with the process.
 fn end_at_second_signal(runtime: Runtime, mut signals: Signals) {
     let wait = move || {

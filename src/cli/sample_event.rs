@@ -18,7 +18,7 @@ pub(super) enum Forgery {
     WrongSecret,
     /// The signature twice
     Duplicate,
-    /// Signed rightly, but too long ago
+    /// Signed correctly, but too long ago
     Expired,
 }
 

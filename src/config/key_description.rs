@@ -53,7 +53,8 @@ pub(super) enum Value {
     Word(fn() -> Vec<&'static str>),
     /// A string, usually one of these words.
     Known(fn() -> Vec<&'static str>),
-    /// A duration such as `"10s"`. The least is a millisecond. The reader sets the greatest.
+    /// A duration such as `"10s"`. The shortest duration is a millisecond. The reader sets the longest
+    /// duration.
     Duration,
     /// Bytes, as a number or as `"64KiB"`.
     Size {

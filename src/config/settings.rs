@@ -126,7 +126,7 @@ pub struct Limits {
     pub min_body_rate: u64,
     /// How long a connection may stay idle between requests.
     pub idle_timeout: Duration,
-    /// How long a client may read none of the response bytes that wait for it.
+    /// How long a client may stop reading while bytes of a response wait for it.
     pub write_timeout: Duration,
 }
 

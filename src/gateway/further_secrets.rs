@@ -22,8 +22,8 @@ const PIECE: usize = 64 * 1024;
 /// takes longer than senders wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Finds the secret that verifies the content, if one does. A check with little left to hash is completed at
-/// once.
+/// Finds the secret that verifies the content, if one does. A check with little left to hash is completed
+/// immediately.
 ///
 /// The content is complete but not verified yet. Until it is verified, the request can be shed and its
 /// connection evicted.

@@ -67,7 +67,7 @@ impl Reason {
         }
     }
 
-    /// Whether an operator should look into it, because the sender has done nothing wrong.
+    /// Whether an operator should look for the cause, because the sender has done nothing wrong.
     #[must_use]
     pub const fn is_ours(self) -> bool {
         match self {

@@ -83,7 +83,7 @@ pub trait Resources {
     /// [`Refused`]. Then the event is not stored.
     fn store(&self, event: Event, memory: Reservation) -> impl Future<Output = Result<Receipt, Refused>>;
 
-    /// Whether the circuit of a route's upstream is open. Then no direct attempt is made.
+    /// Whether the circuit of a route's upstream is open. If so, no direct attempt is made.
     fn is_circuit_open(&self, route: &RouteName) -> bool;
 
     /// Records that the route's upstream has answered, and neither 429 nor 5xx. Waits for nothing.

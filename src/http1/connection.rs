@@ -65,7 +65,7 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// The longest time between two requests.
     pub idle_timeout: Duration,
-    /// How long a client may read none of the response bytes that wait for it.
+    /// How long a client may stop reading while bytes of a response wait for it.
     pub write_timeout: Duration,
     /// The least rate at which a client must read a response, in bytes per second. Only the time in which the
     /// client makes the gateway wait counts. 0 allows any rate.
@@ -243,7 +243,7 @@ impl<IO: Transport> Connection<IO> {
         self.inner.borrow().draining
     }
 
-    /// Whether content of the current request is unread. Then no other request can follow.
+    /// Whether content of the current request is unread. If so, no other request can follow.
     pub fn has_unread_content(&self) -> bool {
         matches!(self.inner.borrow().phase, Phase::Content(_) | Phase::Closed)
     }
@@ -278,7 +278,7 @@ impl<IO: Transport> Connection<IO> {
     /// The connection failed.
     pub async fn send_continue(&self) -> io::Result<()> {
         self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &mut 0).await?;
-        // The client waits for this interim response, so it is written at once.
+        // The client waits for this interim response, so it is written immediately.
         self.write_unsent().await
     }
 
@@ -379,7 +379,7 @@ impl<IO: Transport> Connection<IO> {
     }
 
     /// Prepares for a response that ends with the connection. If the connection ends too early, the client
-    /// must not take that for the end of the response.
+    /// must not take this for the end of the response.
     pub fn end_with_response(&self) {
         let mut inner = self.inner.borrow_mut();
         inner.io.reset_on_close(true);

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 pub(crate) struct WakeGated<'f, F> {
     future: Pin<&'f mut F>,
     flag: Arc<WakeFlag>,
-    /// The waker of the future. It sets the flag.
+    /// The waker that the future gets. Waking it sets the flag.
     waker: Waker,
     /// The task's waker. Setting the flag wakes it.
     listener: Option<Waker>,

@@ -103,7 +103,7 @@ async fn stream<IO: Transport>(
     let mut bytes = response::head(asked, &head.text, delimited, is_last, 0);
     let mut content = Streamed { relay: Some(relay), guard: Some(guard), connection: Rc::clone(connection) };
     loop {
-        // Bytes that have arrived are written at once. They do not wait for more bytes.
+        // Bytes that have arrived are written immediately. They do not wait for more bytes.
         let next = poll_fn(|cx| match content.poll_piece(cx) {
             Poll::Ready(piece) => Poll::Ready(Ok(Some(piece))),
             Poll::Pending if !bytes.is_empty() => Poll::Ready(Ok(None)),

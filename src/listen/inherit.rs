@@ -29,8 +29,8 @@ impl Inherited {
 }
 
 /// Takes every inherited socket. Returns an empty list if no socket was passed to this process. Must be
-/// called once, before other threads start: it removes the environment variables, so no child process takes
-/// the sockets for its own.
+/// called once, before other threads start: it removes the environment variables, so no child process uses
+/// the sockets as its own.
 ///
 /// # Errors
 /// A descriptor is not a listening socket.

@@ -34,7 +34,7 @@ pub enum Arrived {
 }
 
 impl Stream {
-    /// Sends written bytes at once (`TCP_NODELAY`), without waiting for more bytes.
+    /// Sends written bytes immediately (`TCP_NODELAY`), without waiting for more bytes.
     ///
     /// # Errors
     /// The system's error: the connection has ended.

@@ -78,7 +78,7 @@ pub trait Content {
     /// the length.
     fn announced(&self) -> u64;
 
-    /// Whether the connection is evicted. Then its request must end.
+    /// Whether the connection is evicted. If so, its request must end.
     fn is_evicted(&self) -> bool;
 
     /// Records that the request waits for more content. `received` is the number of content bytes that have

@@ -54,7 +54,7 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
     match message.first() {
         None => return if start > max_bytes { malformed(EMPTY_LINES) } else { Parsed::Partial },
         Some(b'\r') if message.len() == 1 => return Parsed::Partial,
-        // Bytes that cannot be HTTP/1.x are refused at once, without waiting for the time limit. A TLS
+        // Bytes that cannot be HTTP/1.x are refused immediately, without waiting for the time limit. A TLS
         // handshake is an example.
         Some(first) if !is_token(*first) => {
             return malformed("the request line does not begin with a method");

@@ -45,7 +45,7 @@ impl Questions {
         }
     }
 
-    /// Whether there are no questions. Then the content need not be parsed.
+    /// Whether there are no questions. If so, the content need not be parsed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.model.is_empty() && self.required.iter().all(Vec::is_empty)

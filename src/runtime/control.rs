@@ -94,7 +94,7 @@ impl Generation {
 pub struct Signals {
     /// The worker stops accepting, and finishes the requests under way.
     pub drain: CancellationToken,
-    /// The worker ends at once.
+    /// The worker ends immediately.
     pub abort: CancellationToken,
 }
 
@@ -105,7 +105,7 @@ pub struct Reloads {
     pub ok: u64,
     /// How many reloads changed nothing because the configuration had an error.
     pub failed: u64,
-    /// Whether the last reload failed. Then the current generation differs from the file.
+    /// Whether the last reload failed. If so, the current generation differs from the file.
     pub is_outdated: bool,
 }
 
@@ -278,13 +278,13 @@ impl Control {
         self.started_at
     }
 
-    /// Stops accepting, and lets the requests under way finish within the grace period. Returns at once.
+    /// Stops accepting, and lets the requests under way finish within the grace period. Returns immediately.
     pub fn drain(&self) {
         self.set_not_ready();
         self.signals.drain.cancel();
     }
 
-    /// Ends the server at once. Requests under way are cut off.
+    /// Ends the server immediately. Requests under way are cut off.
     pub fn abort(&self) {
         self.set_not_ready();
         self.signals.abort.cancel();

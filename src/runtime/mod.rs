@@ -138,7 +138,7 @@ impl Handle {
         &self.control
     }
 
-    /// Stops accepting, and lets the requests under way finish within the grace period. Returns at once.
+    /// Stops accepting, and lets the requests under way finish within the grace period. Returns immediately.
     pub fn drain(&self) {
         self.control.drain();
     }

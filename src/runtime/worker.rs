@@ -93,8 +93,8 @@ impl Worker {
         let _past = self.view.replace(view);
     }
 
-    /// Follows each reload at once, even if no request arrives. So an old configuration and its keys live no
-    /// longer than the requests that began with it. Never ends.
+    /// Follows each reload immediately, even if no request arrives. So an old configuration and its keys live
+    /// no longer than the requests that began with it. Never ends.
     pub async fn follow(&self) {
         let mut in_force = self.control.watch();
         loop {

@@ -31,7 +31,7 @@ pub struct Challenge {
 /// Where a request has its challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asks {
-    /// In the content. The content is signed, as that of an event is.
+    /// In the content. The content is signed, like the content of an event.
     Content {
         /// The expected values at these JSON pointers. There is at least one.
         when: Vec<(Cow<'static, str>, Expected)>,

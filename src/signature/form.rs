@@ -60,7 +60,7 @@ impl<'c> Form<'c> {
 #[derive(Debug)]
 pub struct Order(Vec<usize>);
 
-/// The position in a form that has been reached, in terms of its [`Order`].
+/// How far a form has been read: a position in its [`Order`].
 #[derive(Debug, Default)]
 pub struct Place {
     pair: usize,

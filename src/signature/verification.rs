@@ -149,7 +149,7 @@ impl<'v, H> Verification<'v, H> {
         Check { verifier, head, state, content, now }
     }
 
-    /// Decides at once: [`Self::complete`], then [`Check::finish`].
+    /// Decides immediately: [`Self::complete`], then [`Check::finish`].
     ///
     /// # Errors
     /// [`Mismatch`]

@@ -115,7 +115,7 @@ impl Sink {
     }
 
     /// Registers a callback for the end of the thread that writes. If the thread has ended already, the
-    /// callback is called at once. Only one callback is kept.
+    /// callback is called immediately. Only one callback is kept.
     pub fn at_end(&self, call: impl FnOnce() + Send + 'static) {
         let mut end = self.0.end();
         match &mut *end {

@@ -364,7 +364,7 @@ impl Connection {
     }
 
     /// When the upstream must have read the whole request; `None` if it has. The time grows with each byte
-    /// that the upstream reads, at [`LEAST_UPLOAD_RATE`].
+    /// that the upstream reads, at `LEAST_UPLOAD_RATE`.
     #[must_use]
     pub fn upload_end(&self) -> Option<Instant> {
         if !self.is_writing() {

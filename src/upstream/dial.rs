@@ -47,7 +47,7 @@ async fn dial_one_of(addresses: &[SocketAddr], limit: Duration) -> io::Result<Tc
     Err(last)
 }
 
-/// Connects to a unix socket. Tries again while its queue is full, because a full queue refuses at once,
+/// Connects to a unix socket. Tries again while its queue is full, because a full queue refuses immediately,
 /// where TCP would wait (connect(2), EAGAIN).
 async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
     loop {

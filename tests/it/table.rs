@@ -417,7 +417,7 @@ fn an_answer_that_leaves_content_unread_says_that_it_is_the_last() {
         let mut client = Client::to(&gateway);
         let response = client.send(request.head()).response();
         assert_eq!((response.status, response.value("connection").as_deref()), (status, Some("close")));
-        // The connection must close at once. The client may still be sending, and the gateway reads for a
+        // The connection must close immediately. The client may still be sending, and the gateway reads for a
         // while.
         let begin = Instant::now();
         client.assert_closed();

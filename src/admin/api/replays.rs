@@ -136,7 +136,7 @@ impl Replays {
         self.lock().all.iter().rev().map(|(id, entry)| entry.replay.document(*id)).collect()
     }
 
-    /// Cancels a replay. Events that it has sent again stay so.
+    /// Cancels a replay. Events that were already replayed are not affected.
     pub(super) async fn cancel(&self, queue: &Queue, id: EventId) -> Result<Value, Refusal> {
         let not_there = || Refusal::not_found("there is no such replay");
         let (cancelled, writing) = {

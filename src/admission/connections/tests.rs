@@ -1,4 +1,4 @@
-//! Tests of eviction with a controlled clock: which connection is evicted for which.
+//! Tests of eviction with a controlled clock: which connection is evicted for which other connection.
 
 use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time::advance;

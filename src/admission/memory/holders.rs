@@ -106,7 +106,7 @@ impl Holder {
         self.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether the holder is shed. Then its request must end.
+    /// Whether the holder is shed. If so, its request must end.
     #[must_use]
     pub fn is_shed(&self) -> bool {
         self.shed.load(Ordering::Relaxed)

@@ -283,7 +283,7 @@ fn print(terminal: &mut Terminal, findings: &[Finding]) {
     out.line(format_args!("{problems}, {warnings}, of {} things looked at", findings.len()));
 }
 
-/// The signed content. No sender would send it, and no app could take it for an event.
+/// The signed content. No sender would send it, and no app could mistake it for an event.
 const FORM: &[u8] = b"hookgate=doctor";
 const CONTENT: &[u8] = br#"{"hookgate":"doctor"}"#;
 

@@ -91,7 +91,7 @@ pub(crate) struct Replay {
 
 #[derive(Debug, Args)]
 pub(crate) struct Replays {
-    /// Cancel this replay. Events that it has sent again stay so
+    /// Cancel this replay. Events that were already replayed are not affected
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(super) cancel: Option<String>,
     /// Print one JSON document

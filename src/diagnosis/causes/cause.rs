@@ -45,7 +45,7 @@ pub enum Cause {
         /// How far the signed time may be in this direction.
         allowed: Duration,
     },
-    /// The signed time is in this unit, but the scheme uses another one.
+    /// The signed time is in this unit, but the scheme uses another unit.
     #[error("the signed time is {}, which is not how this scheme writes it", written_as(*.0))]
     TimeUnit(Unit),
     /// The signature was made with this secret, which has expired.
@@ -62,7 +62,7 @@ pub enum Cause {
     /// The content was changed between the sender and the gateway.
     #[error("{0}")]
     Content(ContentChange),
-    /// The configured secret differs from the sender's.
+    /// The configured secret differs from the sender's secret.
     #[error("{}", .change.of_secret(.secret))]
     Key {
         /// The name of the secret.

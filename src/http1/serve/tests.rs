@@ -437,7 +437,7 @@ async fn a_request_that_a_dead_connection_did_not_take_is_sent_over_another() {
     upstream.join().unwrap();
 }
 
-/// An evicted connection ends at once in every state, long before the time limits of the state.
+/// An evicted connection ends immediately in every state, long before the time limits of the state.
 #[tokio::test(start_paused = true)]
 async fn an_evicted_connection_ends_at_once_in_every_state() {
     let request = "POST /no HTTP/1.1\r\nhost: a\r\n\r\n";

@@ -18,7 +18,7 @@ pub fn is_lookalike(name: &[u8], field: &[u8]) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct Guarded {
     names: Vec<Box<str>>,
-    /// Whether one of these fields has other characters than letters, digits and `-`. Then an ordinary name
+    /// Whether one of these fields has other characters than letters, digits and `-`. If so, an ordinary name
     /// can be its lookalike.
     is_unusual: bool,
 }

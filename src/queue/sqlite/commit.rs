@@ -483,7 +483,7 @@ impl<'w> Work<'w> {
             };
             let number = self.deliver(&new)?;
             if let Some(dead) = dead {
-                // The new delivery replaces the dead letter, and keeps the attempts of it.
+                // The new delivery replaces the dead letter, and takes over its attempts.
                 let sql = "update attempt set delivery = ?2 where delivery = ?1";
                 self.connection.prepare_cached(sql)?.execute([dead.id, number])?;
                 self.connection.prepare_cached("delete from delivery where id = ?1")?.execute([dead.id])?;

@@ -33,7 +33,7 @@ pub(super) fn finish(connection: &Connection, kind: Kind, at: i64, event: i64) -
     Ok(())
 }
 
-/// Removes the note that [`finish`] made, whichever kind it has by now.
+/// Removes the note that [`finish`] made, even if its kind has changed since then.
 pub(super) fn unfinish(connection: &Connection, at: i64, event: i64) -> rusqlite::Result<()> {
     let sql = "delete from finished where kind = ?1 and at = ?2 and event = ?3";
     for kind in Kind::ALL {

@@ -57,17 +57,17 @@ pub(super) const fn class(number: i64) -> Class {
     }
 }
 
-/// The number for a column. A number that does not fit becomes the greatest one.
+/// The number for a column. A number that does not fit becomes the greatest number.
 pub(super) fn of_number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The number of a column. A negative number becomes zero: a counter has none.
+/// The number of a column. A negative number becomes zero, because a counter is never negative.
 pub(super) fn number(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// The number of a column, in 32 bits. A number that does not fit becomes the greatest one.
+/// The number of a column, in 32 bits. A number that does not fit becomes the greatest number.
 pub(super) fn small(wide: i64) -> u32 {
     u32::try_from(number(wide)).unwrap_or(u32::MAX)
 }

@@ -27,7 +27,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Refuses the event.
     pub(super) fn refuse(self, why: Refused) {
-        // A request that was given up hears nothing.
+        // A request that was given up gets no answer.
         let _gone = self.reply.send(Err(why));
     }
 }
@@ -66,7 +66,7 @@ pub(super) struct Gathered {
     bytes: u64,
 }
 
-/// Records that are not on disk yet. Each is kept until it is.
+/// Records that are not on disk yet. Each record is kept until it is on disk.
 #[derive(Default)]
 pub(super) struct Unsaved {
     pub(super) completions: Vec<Completed>,

@@ -11,7 +11,7 @@ pub enum Ambiguity {
     Dots,
     /// The segment has `%2F` or `%5C`.
     EncodedSlash,
-    /// The segment has `\`, which some apps take for `/`.
+    /// The segment has `\`, which some apps treat as `/`.
     Backslash,
     /// The segment encodes a letter, a digit, `-`, `.`, `_` or `~`. These need no encoding (RFC 3986, section
     /// 2.3).

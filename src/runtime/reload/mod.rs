@@ -61,7 +61,7 @@ pub fn start(
 }
 
 impl Reloader {
-    /// Requests a reload, even if nothing has changed. Returns at once.
+    /// Requests a reload, even if nothing has changed. Returns immediately.
     pub fn reload(&self) {
         let _one_waits_already = self.orders.try_send(());
     }

@@ -37,8 +37,8 @@ impl Verifier {
         challenge.answer(value.as_ref(), key.map(|key| &key.mac))
     }
 
-    /// Whether an authentic request is a challenge of its scheme. A challenge needs an answer at once, by the
-    /// verifier or by the app.
+    /// Whether an authentic request is a challenge of its scheme. A challenge needs an answer immediately, by
+    /// the verifier or by the app.
     #[must_use]
     pub fn is_challenge<H>(&self, request: &AuthenticRequest<H>) -> bool {
         self.scheme

@@ -441,7 +441,7 @@ async fn the_time_for_the_response_begins_with_the_last_byte_of_the_request() {
     assert!(is_timed_out(&now(&mut sending).await));
 }
 
-/// An upstream that answers at once and then reads the request does not count as stalled.
+/// An upstream that answers immediately and then reads the request does not count as stalled.
 #[tokio::test(start_paused = true)]
 async fn a_response_does_not_stall_while_the_request_is_taken() {
     let (mut connection, mut peer) = connection().await;
@@ -529,7 +529,7 @@ async fn an_abandoned_answer_is_read_for_as_long_as_the_request_is_written() {
         peer.write_all(b"1\r\nx\r\n").unwrap();
         taken += take(&mut peer).await;
     }
-    // From here on, the rest of the answer has its full time, and no more.
+    // From here on, the rest of the answer has its full time limit, but no extension.
     let begin = Instant::now();
     while now(&mut draining).await.is_pending() {
         advance(LIMIT / 10).await;

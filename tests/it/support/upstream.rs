@@ -341,7 +341,7 @@ impl Connection {
         }
     }
 
-    /// Closes the connection at once. Bytes that have arrived are not read.
+    /// Closes the connection immediately. Bytes that have arrived are not read.
     pub(crate) fn reset(&mut self) {
         if let Some(stream) = self.stream.take() {
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

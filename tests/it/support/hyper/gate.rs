@@ -200,7 +200,7 @@ impl Gate {
     }
 
     /// Lets a client that is still sending read its response. Otherwise the kernel would discard the response
-    /// at once.
+    /// immediately.
     pub(super) async fn linger(&self, limit: Duration) {
         let mut deadline = Deadline::default();
         deadline.set(limit);
