@@ -24,7 +24,7 @@ pub(super) use queue::{QUEUE, RETRY, ROUTE_RETRY};
 pub(super) const ROOT: &[Key] = &[
     Key::new("server", Value::Table(SERVER)).about("The listeners, the workers, and the shutdown."),
     Key::new("limits", Value::Table(LIMITS)).about("Limits on the memory and time that clients use."),
-    Key::new("upstream", Value::Table(UPSTREAM)).about("Connections to every upstream; a route may set its own."),
+    Key::new("upstream", Value::Table(UPSTREAM)).about("Connections to upstreams. A route may override these settings."),
     Key::new("admin", Value::Table(ADMIN))
         .about("Health, readiness and metrics. Without this table they are off."),
     Key::new("log", Value::Table(LOG)).about("Log lines, on standard output."),
@@ -33,42 +33,42 @@ pub(super) const ROOT: &[Key] = &[
     Key::new("queue", Value::Table(QUEUE))
         .about("The store of events that are delivered later. Needed if a route stores events."),
     Key::new("retry", Value::Table(RETRY))
-        .about("When a failed delivery is tried again, and when it is given up; a route may set its own."),
+        .about("When a failed delivery is tried again, and when it is given up. A route may override these settings."),
     Key::new("schemes", Value::Named { name: LABEL, value: &Value::Table(SCHEME) })
         .about("Schemes of senders that hookgate does not know, each under its own name."),
     Key::new("signature", SIGNED).about("The scheme and secrets of every route that has no signature of its own."),
     Key::new("routes", Value::List { of: &Value::Table(ROUTE), empty: false })
         .required()
-        .about("Paths and the upstreams that they lead to. A literal path wins over {name}, which wins over {*rest}."),
+        .about("Paths and their upstreams. A literal segment takes precedence over {name}, and {name} over {*rest}."),
 ];
 
 /// `[server]`
 pub(super) const SERVER: &[Key] = &[
-    Key::new("listen", LISTENERS)
-        .or("\"127.0.0.1:8080\"")
-        .about("An address or a list of them: IP and port, or unix:/path. 0.0.0.0:8080 is every interface."),
+    Key::new("listen", LISTENERS).or("\"127.0.0.1:8080\"").about(
+        "An address or a list of addresses: IP and port, or unix:/path. 0.0.0.0:8080 is every interface.",
+    ),
     Key::new("reuse_port", Value::Flag)
         .or("false")
         .about("Whether a second hookgate may listen on the same addresses, for an upgrade."),
     Key::new("unix_mode", Value::Text("^0?[0-7]{3}$"))
         .or("\"0660\"")
-        .about("The mode of the unix sockets' files, in octal: a user who may write to one may connect."),
+        .about("The mode of the unix sockets' files, in octal. A client needs write permission to connect."),
     Key::new("proxy_protocol", Value::Table(PROXY_PROTOCOL)).about(
         "Proxies that announce the client at the beginning of each connection (PROXY protocol, version 1 \
-         or 2). They must announce it; no other client is believed.",
+         or 2). A trusted proxy must announce it. Announcements of other clients are not accepted.",
     ),
     Key::new("workers", Value::Count { least: 1, most: MOST_WORKERS }).about(
-        "Threads, each with its own listener and its own connections to the upstreams. Default: one per \
-         core.",
+        "The number of threads. Each has its own listener and its own connections to the upstreams. \
+         Default: one per core.",
     ),
     Key::new("max_connections", Value::Count { least: 1, most: MOST_CONNECTIONS }).or("10000").about(
-        "Connections served at once. At the limit, a connection that waits for its client is closed for \
-         a new one; a connection whose authentic event waits for the app is not.",
+        "The most connections at the same time. At the limit, a connection that waits for its client is \
+         closed for a new connection. A connection whose authentic event waits for the app is not closed.",
     ),
     Key::new("drain_delay", Value::Duration)
-        .about("After SIGTERM, how long to serve as before while readiness fails. Default: none."),
+        .about("How long requests are still accepted after SIGTERM, while readiness fails. Default: none."),
     Key::new("shutdown_grace", Value::Duration).or("\"30s\"").about(
-        "After SIGTERM and drain_delay, how long requests under way may take before they are cut off.",
+        "How long requests under way may take after SIGTERM and drain_delay, before they are cut off.",
     ),
 ];
 
@@ -84,40 +84,41 @@ pub(super) const PROXY_PROTOCOL: &[Key] = &[
          socket.",
     ),
     Key::new("listen", LISTENERS)
-        .about("The listeners on which they do so, as written in [server]. Default: all."),
+        .about("The listeners on which proxies announce clients, as written in [server]. Default: all."),
 ];
 
 /// `[limits]`
 pub(super) const LIMITS: &[Key] = &[
-    Key::new("max_body", Value::Size { least: 1, most: MOST_MEMORY })
-        .or("\"1MiB\"")
-        .about("Against huge bodies: bytes that one may have. A route may set its own. 413, body_too_large."),
+    Key::new("max_body", Value::Size { least: 1, most: MOST_MEMORY }).or("\"1MiB\"").about(
+        "Against huge bodies: the most bytes of a body. A route may set its own limit. 413, body_too_large.",
+    ),
     Key::new("max_buffered", Value::Size { least: 1, most: MOST_MEMORY }).or("\"256MiB\"").about(
-        "Against many bodies and large heads at once: bytes of all request bodies, and of request heads \
-         over 4 KiB, in memory. Never less than any max_body. 503, overloaded.",
+        "Against many bodies and large heads at the same time: the most bytes in memory of all request \
+         bodies, and of request heads over 4 KiB. Never less than any max_body. 503, overloaded.",
     ),
     Key::new("max_header_bytes", Value::Size { least: 1 << 10, most: 1 << 20 }).or("\"32KiB\"").about(
-        "Against endless header fields: bytes of request line and fields together. 431, or 414 for a \
-         request line that alone is over it or over 16 KiB.",
+        "Against endless header fields: the most bytes of request line and fields together. 431. 414 if \
+         the request line alone exceeds this limit or 16 KiB.",
     ),
     Key::new("header_timeout", Value::Duration).or("\"10s\"").about(
-        "Against connections that send nothing: time to the end of the header fields. 408, or closed.",
+        "Against connections that send nothing: the time to the end of the header fields. 408. A \
+         connection on which nothing has arrived is closed without an answer.",
     ),
     Key::new("body_timeout", Value::Duration).or("\"30s\"").about(
-        "Against bodies that never end: time from the end of the header fields to the end of the body. 408, \
-         body_timeout.",
+        "Against bodies that never end: the time from the end of the header fields to the end of the body. \
+         408, body_timeout.",
     ),
     Key::new("min_body_rate", Value::Size { least: 0, most: MOST_MEMORY }).or("\"1KiB\"").about(
-        "Against bodies that trickle in: bytes per second, on average, after a grace of 5 s. 408, \
-         body_timeout. Also against clients that take their response as slowly, on average over the time \
-         that they make us wait. 0 turns both off.",
+        "Against slow bodies: the least average rate after the first 5 s, in bytes per second. 408, \
+         body_timeout. Also against clients that read their response slowly: the least average rate over \
+         the time that the client makes the gateway wait. 0 turns both limits off.",
     ),
     Key::new("idle_timeout", Value::Duration)
         .or("\"75s\"")
-        .about("Against idle connections: time between two requests."),
+        .about("Against idle connections: the time between two requests."),
     Key::new("write_timeout", Value::Duration).or("\"30s\"").about(
-        "Against clients that do not take their response: how long one may take nothing of it at a time; \
-         all in all, min_body_rate bounds it.",
+        "Against clients that do not read their response: the longest time without progress. The total time \
+         is limited by min_body_rate.",
     ),
 ];
 
@@ -130,16 +131,18 @@ pub(super) const UPSTREAM: &[Key] = &[
 ];
 
 const CONNECT_TIMEOUT: Key = Key::new("connect_timeout", Value::Duration)
-    .about("Against apps that are down: time to connect. 502, upstream_unreachable.");
+    .about("Against apps that are down: the time to connect. 502, upstream_unreachable.");
 const RESPONSE_TIMEOUT: Key = Key::new("response_timeout", Value::Duration).about(
-    "Against apps that hang: time from the last byte of the request to the response's header fields (504, \
-         upstream_timeout); for each further piece of a request that is being sent, and of the response.",
+    "Against apps that hang: the time from the last byte of the request to the response's header fields. \
+         504, upstream_timeout. Also the time for each further piece of a request that is being sent, and \
+         for each further piece of the response.",
 );
-const MAX_IDLE: Key = Key::new("max_idle", Value::Count { least: 0, most: MOST_IDLE })
-    .about("Connections that are kept open to an upstream for the next request, all workers together.");
+const MAX_IDLE: Key = Key::new("max_idle", Value::Count { least: 0, most: MOST_IDLE }).about(
+    "The most idle connections to an upstream that all workers together keep open for the next request.",
+);
 const IDLE_TIMEOUT: Key = Key::new("idle_timeout", Value::Duration).about(
     "How long an idle connection to an upstream is kept. It must be less than the upstream's own \
-         limit, or a request may be sent over a connection that is being closed.",
+         limit. Otherwise a request may be sent over a connection that is being closed.",
 );
 
 /// `[admin]`
@@ -154,7 +157,10 @@ pub(super) const ADMIN: &[Key] = &[
         "tokens",
         Value::List { of: &Value::TableWithOne { keys: TOKEN, of: &["env", "file"] }, empty: true },
     )
-    .about("Tokens to read and manage events. Without one, only programs on the gateway's own machine may."),
+    .about(
+        "Tokens to read and manage events. Without a token, only programs on the gateway's own machine may \
+     do this.",
+    ),
 ];
 
 /// An element of `tokens` of `[admin]`.
@@ -173,15 +179,15 @@ pub(super) const LOG: &[Key] = &[
         .or("\"auto\"")
         .about("pretty for people, json for programs, auto: pretty on a terminal and json otherwise."),
     Key::new("level", Value::Word(|| words(&LEVELS))).or("\"info\"").about(
-        "error: an operator must act; warn: an operator should look; info: what happens; debug and trace: what \
-         happens inside.",
+        "error: an operator must act. warn: an operator should check something. info: ordinary events. debug \
+         and trace: details of the program's work.",
     ),
     Key::new("access", Value::Word(|| words(&ACCESS)))
         .or("\"all\"")
-        .about("Which requests leave a line: all, refused (requests that did not get the app's answer), off."),
+        .about("Which requests are logged: all, refused (requests that did not get the app's answer), off."),
     Key::new("request_id_field", FIELD).about(
-        "The field that a request's id in the log is taken from, if its value can be an id. Default: an id \
-         is generated.",
+        "The field with the request's id for the log, if its value is valid as an id. Default: an id is \
+         generated.",
     ),
     Key::new("diagnose", Value::Flag)
         .or("true")
@@ -198,15 +204,13 @@ pub(super) const FORWARD: &[Key] = &[
          overwrite replaces the client's values with hookgate's.",
     ),
     Key::new("verified_field", FIELD).about(
-        "A field that says by which scheme and secret the request was verified; whatever a client sends \
-         under this name is removed, and what looks like it is refused. Default: none.",
+        "A field that says which scheme and secret verified the request. A client's field of this name is \
+         removed. A request with a field of a similar name is refused. Default: none.",
     ),
-    Key::new("via", Value::Flag)
-        .or("false")
-        .about("true adds a via field, as RFC 9110, section 7.6.3, asks of gateways."),
+    Key::new("via", Value::Flag).or("false").about("true adds a via field (RFC 9110, section 7.6.3)."),
     Key::new("event_id_field", FIELD).about(
-        "A field with the event's id, on routes that store events: the same in every attempt. Whatever a \
-         client sends under this name is removed. Default: none.",
+        "A field with the event's id, on routes that store events. The id is the same in every attempt. A \
+         client's field of this name is removed. Default: none.",
     ),
 ];
 
@@ -214,10 +218,10 @@ pub(super) const FORWARD: &[Key] = &[
 pub(super) const SCHEME: &[Key] = &[
     Key::new("algorithm", Value::Word(|| words(&Algorithm::ALL)))
         .or("\"hmac-sha256\"")
-        .about("The algorithm that it signs with."),
+        .about("The algorithm of the signature."),
     Key::new("header", Value::Either(&[FIELD, Value::List { of: &FIELD, empty: false }]))
         .required()
-        .about("The field with the signature, or several, any of which may have one that verifies."),
+        .about("The field with the signature, or a list of fields. A valid signature in one of them is enough."),
     Key::new("format", Value::Word(|| words(&FORMATS)))
         .or("\"plain\"")
         .about("plain: the signature alone; pairs: t=1700000000,v1=ab; tagged: v1,ab v1,cd."),
@@ -226,28 +230,29 @@ pub(super) const SCHEME: &[Key] = &[
         "The separator between the entries of a list. Default: a comma for pairs, a space for tagged.",
     ),
     Key::new("tag", Value::Text("^[!-~]+$"))
-        .about("The tag of the entries of a list that are signatures; any may verify."),
+        .about("The name of the entries of a list that are signatures. One valid signature is enough."),
     Key::new("encoding", Value::Word(|| words(&Encoding::ALL)))
         .or("\"hex\"")
         .about("The encoding of the signature."),
     Key::new("secret_encoding", Value::Word(|| words(&SecretEncoding::ALL)))
         .or("\"utf8\"")
-        .about("The encoding of the key's bytes in a secret's text; a secret may set its own."),
+        .about("The encoding of the key's bytes in a secret's text. A secret may set its own encoding."),
     Key::new("content", Value::Text("\\{(body|form|digest:[^}]+)\\}")).or("\"{body}\"").about(
         "The signed text: a template of {body}, {timestamp}, {id}, {method}, {path}, {query}, {url} and \
-         {header:x}; {form} or {digest:name} instead of {body} for senders that sign those.",
+         {header:x}. Instead of {body}: {form} if a form is signed, {digest:name} if a digest is signed.",
     ),
     Key::new("timestamp", Value::TableWithOne { keys: TIMESTAMP, of: &["header", "key"] })
         .about("The place of the signed time."),
-    Key::new("tolerance", TOLERATED).about("How far the signed time may be from now. Default: 5m both ways."),
+    Key::new("tolerance", TOLERATED).about("How far the signed time may be from now. Default: 5m in the past and 5m in the future."),
     Key::new("id", FIELD).about("The field with the event's identifier, if it is signed."),
     Key::new("model_pointers", POINTERS)
-        .about("JSON pointers (RFC 6901) to the model of an event. Values at several of them must agree."),
+        .about("JSON pointers (RFC 6901) to the model of an event. If several of them have a value, the values must be \
+             equal."),
     Key::new("integration_pointers", POINTERS)
-        .about("JSON pointers (RFC 6901) to the integration that an event is from."),
+        .about("JSON pointers (RFC 6901) to the integration that an event belongs to."),
     Key::new("challenge", Value::Table(CHALLENGE)).about(
-        "The sender's request before it delivers, and the answer. hookgate answers it if a signature has \
-         challenge = \"answer\".",
+        "The sender's challenge: a request that it sends before its first event, and the required answer. \
+         hookgate answers it if a signature has challenge = \"answer\".",
     ),
     Key::new(
         "acknowledgment",
@@ -264,26 +269,27 @@ pub(super) const SCHEME: &[Key] = &[
 /// A scheme's `challenge`.
 pub(super) const CHALLENGE: &[Key] = &[
     Key::new("when", Value::Named { name: "", value: &TEXT_OR_NUMBER })
-        .about("Values that a challenge has and an event has not: by JSON pointer in the content, by name in the query."),
-    Key::new("value", Value::Text("^/")).about("The JSON pointer to the value in the content that the answer repeats."),
+        .about("Values that distinguish a challenge from an event: by JSON pointer in the content, or by name in the query."),
+    Key::new("value", Value::Text("^/")).about("The JSON pointer to the value in the content. The answer repeats this value."),
     Key::new("query", Value::Text("."))
-        .about("The parameter of the query that is answered with, of an unsigned GET."),
+        .about("The parameter in the query of an unsigned GET. The answer repeats its value."),
     Key::new("token", Value::Text("."))
-        .about("The parameter of the query that verify_token is compared with."),
+        .about("The parameter of the query that must be equal to verify_token."),
     Key::new("answer", Value::Either(&[Value::Text(""), Value::Named { name: "", value: &TEXT_OR_NUMBER }]))
         .required()
-        .about("The answer: {value}, {hmac} of it, or a text; a table for JSON."),
+        .about("The answer: {value}, {hmac} (the HMAC of the value), or another text. A table makes a JSON object."),
 ];
 
 const TEXT_OR_NUMBER: Value = Value::Either(&[Value::Text(""), Value::Count { least: 0, most: usize::MAX }]);
 
 /// A scheme's `timestamp`.
 pub(super) const TIMESTAMP: &[Key] = &[
-    Key::new("header", FIELD).about("The field that the time is in."),
-    Key::new("key", Value::Text("")).about("Its key in the list that the signature field is."),
+    Key::new("header", FIELD).about("The field with the time."),
+    Key::new("key", Value::Text(""))
+        .about("The name of the time in the signature field, if this field is a list."),
     Key::new("unit", Value::Word(|| words(&Unit::ALL)))
         .or("\"s\"")
-        .about("Seconds, milliseconds, or a date as RFC 3339 writes it."),
+        .about("Seconds, milliseconds, or a date in the form of RFC 3339."),
 ];
 
 /// A scheme's `tolerance`, with separate values for past and future.
@@ -296,7 +302,7 @@ pub(super) const TOLERANCE: &[Key] = &[
 pub(super) const SIGNATURE: &[Key] = &[
     Key::new("scheme", Value::Known(|| PRESETS.iter().map(|scheme| &*scheme.name).collect()))
         .required()
-        .about("The scheme by which the sender signs: one that `hookgate schemes` lists, or one of [schemes.NAME]."),
+        .about("The sender's scheme: a scheme that `hookgate schemes` lists, or a scheme of [schemes.NAME]."),
     Key::new(
         "secrets",
         Value::List {
@@ -305,12 +311,15 @@ pub(super) const SIGNATURE: &[Key] = &[
         },
     )
     .required()
-    .about("Any of them may verify, so that they can be changed without losing an event."),
+    .about(
+        "The sender's secrets. Each of them may verify a request. So a secret can be replaced without losing \
+             an event.",
+    ),
     Key::new("tolerance", TOLERATED)
-        .about("How far a signed time may be from now. Default: as the scheme says."),
+        .about("How far a signed time may be from now. Default: the tolerance of the scheme."),
     Key::new("challenge", Value::Word(|| vec!["forward", "answer"])).or("\"forward\"").about(
-        "The challenges that the sender sends before it delivers. forward: the app answers them. answer: \
-         hookgate answers them.",
+        "Who answers the challenges that the sender sends before its first event. forward: the app. answer: \
+         hookgate.",
     ),
     Key::new("verify_token", Value::TableWithOne { keys: VERIFY_TOKEN, of: &["env", "file", "value"] })
         .about("The token that some challenges carry instead of a signature."),
@@ -328,14 +337,14 @@ pub(super) const SECRET: &[Key] = &[
     FILE,
     Key::new("value", Value::Text(".")).about("The secret itself, for tests only."),
     Key::new("encoding", Value::Word(|| words(&SecretEncoding::ALL)))
-        .about("The encoding of the key's bytes in the text. Default: as the scheme says."),
+        .about("The encoding of the key's bytes in the text. Default: the encoding of the scheme."),
     Key::new("not_after", Value::Moment).about("The time from which the secret verifies nothing."),
 ];
 
 const ENV: Key = Key::new("env", Value::Text("^[A-Za-z_][A-Za-z0-9_]*$"))
-    .about("The environment variable that contains it.");
+    .about("The environment variable that contains the secret or token.");
 const FILE: Key = Key::new("file", Value::Text("."))
-    .about("The file that contains it; a relative path begins at gateway.toml's folder.");
+    .about("The file that contains the secret or token. A relative path begins at gateway.toml's folder.");
 
 /// `[[routes]]`
 pub(super) const ROUTE: &[Key] = &[
@@ -346,26 +355,26 @@ pub(super) const ROUTE: &[Key] = &[
         .required()
         .about("The app: http://host:port without a path, or unix:/path."),
     Key::new("model", Value::Text("."))
-        .about("Only events whose signed model is this one. Others: 403, model_mismatch."),
+        .about("The signed model of the events that the route accepts. Others: 403, model_mismatch."),
     Key::new("require", Value::Named { name: "^/", value: &Value::Text("") })
         .about("Further values that the signed JSON must have, by JSON pointer (RFC 6901). Others: 403, model_mismatch."),
     Key::new("integration", Value::Text(""))
-        .about("Only events of this integration of the sender. Others: 403, model_mismatch."),
+        .about("The sender's integration whose events the route accepts. Others: 403, model_mismatch."),
     Key::new("signature", SIGNED).about("The scheme and secrets of this route. Default: [signature]."),
     Key::new("public_url", Value::Text("^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?$"))
-        .about("The origin that the sender calls, where the scheme signs the URL."),
+        .about("The origin that the sender sends to. Needed if the scheme signs the URL."),
     Key::new("methods", Value::List { of: &Value::Text("^[-!#$%&'*+.^_`|~0-9A-Z]+$"), empty: false })
         .or("[\"POST\"]")
-        .about("The methods it takes. Others: 405."),
+        .about("The methods that the route accepts. Others: 405."),
     Key::new("max_body", Value::Size { least: 1, most: MOST_MEMORY })
-        .about("Bytes that a body may have. Default: that of [limits]."),
+        .about("The most bytes of a body. Default: max_body of [limits]."),
     CONNECT_TIMEOUT,
     RESPONSE_TIMEOUT,
     MAX_IDLE,
     IDLE_TIMEOUT,
     Key::new("mode", Value::Word(|| words(&MODES))).or("\"enforce\"").about(
-        "enforce refuses requests that do not verify. observe forwards them, too, and logs the reason \
-         under would_refuse.",
+        "enforce: requests that do not verify are refused. observe: they are forwarded, and the reason is \
+         logged as would_refuse.",
     ),
     queue::DELIVERY.or("\"direct\""),
     queue::ACK_STATUS,

@@ -23,7 +23,7 @@ pub(super) fn read(item: &Item<'_>) -> Option<String> {
     let message = match uri {
         Some(_) if text.contains('@') => "an origin has no user name",
         Some(uri) if uri.authority().is_some() && uri.scheme().is_some() => {
-            "path and query are those of each request: this is their origin alone"
+            "write only the origin: path and query are taken from each request"
         }
         Some(_) | None => "not the origin of a URL",
     };

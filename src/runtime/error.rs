@@ -16,7 +16,7 @@ pub enum StartError {
     #[error("cannot start a worker thread")]
     Thread(#[source] io::Error),
     /// Routes conflict. A configuration from [`crate::config::read`] has no conflicts.
-    #[error("some routes would take the same requests")]
+    #[error("some routes match the same requests")]
     Routes(Vec<Conflict>),
     /// The store of the queue cannot be opened.
     #[error(transparent)]

@@ -19,7 +19,7 @@ pub enum Fault {
     #[error("a message signed with `{0}` does not verify")]
     RefusesAuthentic(Arc<str>),
     /// The verifier accepts content that was changed after it was signed with the secret of this name.
-    #[error("what is forged verifies under `{0}`")]
+    #[error("a forged message verifies under `{0}`")]
     AcceptsForged(Arc<str>),
 }
 

@@ -48,7 +48,7 @@ pub enum CannotSign {
     #[error("there is no such secret")]
     NoSecret,
     /// Only the sender's private key can make a signature.
-    #[error("that takes the sender's private key")]
+    #[error("this needs the sender's private key")]
     PublicKey,
     /// The scheme signs an identifier, but the message has none.
     #[error("the scheme signs an identifier, and there is none")]
@@ -61,7 +61,7 @@ pub enum CannotSign {
     #[error("the scheme signs the body's SHA-256 in the query of the URL, and it is not there")]
     NoDigest,
     /// A signed value besides the body is missing, or its end is ambiguous.
-    #[error("what the scheme signs besides the body is missing, or has characters that it cannot have")]
+    #[error("a signed value other than the body is missing, or has characters that it cannot have")]
     NotSignable,
 }
 

@@ -279,10 +279,10 @@ pub enum TemplateFault {
     #[error("there is no such part")]
     Unknown,
     /// Two parts can have any length, and nothing stands between them.
-    #[error("nothing stands between these parts, so that a forger could move the border between them")]
+    #[error("nothing stands between these parts, so a forger could move the border between them")]
     NothingBetween,
     /// The query that has the content's digest is not signed.
-    #[error("the query that has the digest is not signed, so that any content would verify")]
+    #[error("the query with the digest is not signed, so any content would verify")]
     DigestUnsigned,
 }
 

@@ -25,7 +25,7 @@ pub enum ProtocolError {
     #[error("the connection to it failed")]
     Io(#[source] io::Error),
     /// The upstream's bytes are not an HTTP/1.x response.
-    #[error("it sent what is not HTTP")]
+    #[error("it sent bytes that are not HTTP")]
     Malformed(#[source] httparse::Error),
     /// The chunked coding is malformed. The text says what is wrong.
     #[error("{0}")]

@@ -845,8 +845,8 @@ fn a_full_disk_loses_nothing_and_is_used_again_within_a_second() {
     assert!(longest < Duration::from_secs(1), "{longest:?}");
 }
 
-/// Run by hand, under `strace -f -e trace=fsync,fdatasync -e inject=fsync,fdatasync:error=EIO:when=N`.
-/// Whichever sync fails, every acknowledged event is there.
+/// This test is run by hand, under `strace -f -e trace=fsync,fdatasync -e
+/// inject=fsync,fdatasync:error=EIO:when=N`. Whichever sync fails, every acknowledged event is in the store.
 #[test]
 #[ignore = "a sync should fail while it runs"]
 fn what_was_acknowledged_before_and_after_a_failed_sync_is_there() {

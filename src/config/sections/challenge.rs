@@ -85,8 +85,7 @@ fn in_content(table: &Table<'_>) -> Option<Asks> {
         when.push((place.to_owned().into(), expected));
     }
     if when.is_empty() {
-        let message =
-            "nothing tells this challenge from an event, so that every event would be answered as one";
+        let message = "nothing distinguishes this challenge from an event, so every event would be answered as a challenge";
         return Problem::error("bad_challenge", table.span(), message)
             .help(format!("add `when = {WHEN}`"))
             .refuse(table.problems);

@@ -25,7 +25,7 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
     let min_free = table.size("min_free", MIN_FREE, 0..=MOST_DISK);
     if min_free < LITTLE_FREE {
         let message = format!(
-            "with less than {} free, other programs fail for want of disk before the store stops",
+            "with less than {} free, other programs run out of disk space before the store stops",
             unit::write_size(LITTLE_FREE)
         );
         Problem::warning("little_free", table.place("min_free"), message)

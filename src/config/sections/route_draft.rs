@@ -104,7 +104,7 @@ impl<'t> Draft<'t> {
         if matches!(mode, Mode::Observe(_)) {
             let message = "this route forwards requests that do not verify, too";
             Problem::warning("observing", table.place("mode"), message)
-                .help("once its log shows no more refusals that should not be: `mode = \"enforce\"`")
+                .help("when its log shows no more wrong refusals, write `mode = \"enforce\"`")
                 .report(table.problems);
         }
         let methods = table.get("methods").and_then(|item| methods(&item));
@@ -163,7 +163,7 @@ fn path(item: &Item<'_>) -> Option<Pattern> {
         }
     };
     if let Some((at, ambiguity)) = pattern.ambiguity() {
-        let message = "an app that decodes or normalises paths reads another one here";
+        let message = "an app that decodes or normalises paths would read another path here";
         let label = match ambiguity {
             Ambiguity::Dots => "this segment is resolved",
             Ambiguity::EncodedSlash | Ambiguity::Backslash => "this becomes two segments",
@@ -172,7 +172,7 @@ fn path(item: &Item<'_>) -> Option<Pattern> {
                 "this is decoded"
             }
         };
-        let help = "have the sender send the plain path, and write that: hookgate compares paths as they are received";
+        let help = "configure the sender to send the plain path, and write this path: hookgate compares paths as they are received";
         let problem = Problem::warning("ambiguous_path", item.part(text, at), message);
         problem.label(label).help(help).report(item.problems);
     }

@@ -46,8 +46,9 @@ fn is_name(name: &str, span: Range<usize>, problems: &Problems) -> bool {
         Problem::error("bad_name", span, "a scheme's name is made of letters, digits, `_`, `.` and `-`")
             .help("for example `[schemes.acme]`")
     } else if Scheme::preset(name).is_some() {
-        Problem::error("duplicate_name", span, format!("a scheme called `{name}` ships with hookgate"))
-            .help("call this one otherwise, or use the one that is there: `hookgate schemes` shows it")
+        Problem::error("duplicate_name", span, format!("a scheme called `{name}` ships with hookgate")).help(
+            "choose another name, or use the scheme that ships with hookgate: `hookgate schemes` shows it",
+        )
     } else {
         return true;
     };
@@ -146,7 +147,7 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
         }
         SchemeFault::KeyIsTag => (
             "timestamp",
-            "`tag` is what stands before the signatures, as in `v1=...`, and this what stands before the time",
+            "`tag` is the name of the signatures, as in `v1=...`, and `key` is the name of the time",
         ),
         SchemeFault::TimestampUnsigned => ("timestamp", "write it into `content`: `\"{timestamp}.{body}\"`"),
         SchemeFault::NoTimestamp => {
@@ -159,7 +160,7 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
         }
         SchemeFault::ProofIsSignature => (
             "challenge",
-            "only what has a sign of its own in `content`, such as the `:` of `v0:{timestamp}:{body}`, can be told from it",
+            "write `content` with a character that no challenge's value has, such as the `:` of `v0:{timestamp}:{body}`",
         ),
         SchemeFault::TokenSignsNothing => ("content", "remove `content`, or choose another `algorithm`"),
     };

@@ -258,9 +258,7 @@ fn key(source: &Source<'_>, text: &[u8], encoding: SecretEncoding) -> Option<Key
         Ok(key) => key,
         Err(error) => {
             let help = match encoding {
-                SecretEncoding::Utf8 => {
-                    "keep a key that is no text in base64 or hex: `encoding = \"base64\"`"
-                }
+                SecretEncoding::Utf8 => "write a binary key in base64 or hex: `encoding = \"base64\"`",
                 SecretEncoding::Base64 | SecretEncoding::Hex if stray => {
                     "there is white space at its beginning or end: remove it"
                 }

@@ -103,7 +103,7 @@ fn challenges(table: &Table<'_>, scheme: Option<&Scheme>, context: Context<'_>) 
     let name = &scheme.name;
     let needs_token = scheme.challenge.as_ref().is_some_and(Challenge::needs_token);
     if let (true, None, Some(item)) = (answered, &scheme.challenge, table.get("challenge")) {
-        let message = format!("the sender of scheme `{name}` asks nothing before it delivers");
+        let message = format!("the sender of scheme `{name}` sends no challenges");
         return item.error("no_challenge", message).help("remove it").refuse(table.problems);
     }
     if let (Some(item), false) = (&token, answered && needs_token) {
@@ -215,7 +215,7 @@ fn repeats(later: &Named, earlier: &Named) -> Option<Problem> {
         return Some(
             Problem::error("duplicate_name", later.span.clone(), message)
                 .related(earlier.span.clone(), "the first of them")
-                .help("give each its own `name`: the log says by it which one verified"),
+                .help("give each secret its own `name`: the log shows by this name which secret verified"),
         );
     }
     let (later_key, earlier_key) = (&later.secret.as_ref()?.key, &earlier.secret.as_ref()?.key);

@@ -61,7 +61,7 @@ impl Read {
             let message = format!("two tokens are called `{}`", self.name);
             Some(
                 problem("duplicate_name", message)
-                    .help("give each its own `name`: the log says by it who acted"),
+                    .help("give each token its own `name`: the log shows by this name who acted"),
             )
         } else if bool::from(self.key.expose().ct_eq(earlier.key.expose())) {
             let message = format!("the tokens `{}` and `{}` are the same", earlier.name, self.name);

@@ -18,7 +18,7 @@ pub enum Cause {
     #[error("the tag is right, but {0}")]
     Notation(NotationError),
     /// The notation is not the scheme's. There is no content, so it is unknown whether the tag is right.
-    #[error("{0}; whether it is right was not looked at")]
+    #[error("{0}; whether the signature is right was not checked")]
     Form(NotationError),
     /// The field with this name occurs more than once or is a list. All its values are equal.
     #[error("the field `{0}` came more than once, each time with the same value")]
@@ -143,7 +143,7 @@ pub enum ContentChange {
     #[error("the body was parsed and written again; with other white space or escapes, it verifies")]
     Reserialized,
     /// The content was compressed after it was signed.
-    #[error("the body is compressed, and was signed as it is without; decompressed, it verifies")]
+    #[error("the body was compressed after it was signed; decompressed, it verifies")]
     Compressed,
     /// The content was decompressed after it was signed, but its fields still say that it is compressed. The
     /// signed bytes cannot be restored.

@@ -333,7 +333,7 @@ async fn an_answer_is_spelled_right_though_it_is_written_byte_by_byte() {
     upstream.join().unwrap();
 }
 
-/// If another connection waits for the place, this connection is given up as soon as that is fair.
+/// If another connection waits for the place, this connection waits for its client for a shorter time.
 #[tokio::test(start_paused = true)]
 async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
     let large = "POST /w HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\n";

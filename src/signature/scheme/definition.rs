@@ -137,13 +137,13 @@ pub enum SchemeFault {
     #[error("one key of a list cannot have the tags and the timestamp")]
     KeyIsTag,
     /// The timestamp is not signed. A forger could change it.
-    #[error("the timestamp is not signed, so that a forger could set it")]
+    #[error("the timestamp is not signed, so a forger could set it")]
     TimestampUnsigned,
     /// A timestamp is signed, but the scheme does not say where it is.
     #[error("`{{timestamp}}` is signed, but nothing says where it stands")]
     NoTimestamp,
     /// The identifier is not signed.
-    #[error("the identifier is not signed, so that it says nothing")]
+    #[error("the identifier is not signed, so a forger could set it")]
     IdUnsigned,
     /// An identifier is signed, but the scheme does not say where it is.
     #[error("`{{id}}` is signed, but nothing says where it stands")]
