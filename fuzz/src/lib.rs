@@ -1,7 +1,8 @@
-//! What has to hold whatever the bytes: a module for each fuzz target, and `holds` in each panics where it does not.
+//! Properties that hold for all bytes. Each fuzz target has a module. Its function `holds` panics if the
+//! property does not hold.
 //!
-//! The fuzz targets call them with what libFuzzer comes up with. The ordinary test suite has the same modules
-//! (`tests/it/properties.rs`) and calls them with the seeds and with changes of those.
+//! The fuzz targets call these functions with libFuzzer's inputs. The ordinary test suite has the same
+//! modules (`tests/it/properties.rs`). It calls them with the seeds and with mutations of the seeds.
 
 mod properties;
 

@@ -387,8 +387,8 @@ fn is_passed_on_alone(
     assert!(response.complete, "{what}");
     answered();
     is_sent.recv_timeout(PATIENCE).unwrap();
-    // By now, all surplus bytes are in the kernel. An HTTP/1.1 connection stays open. That shows that nothing
-    // else was relayed.
+    // By now, all surplus bytes are in the kernel. An HTTP/1.1 connection stays open, so nothing else was
+    // relayed.
     if version == "HTTP/1.1" {
         client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
     } else {

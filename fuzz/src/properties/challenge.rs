@@ -1,8 +1,8 @@
-//! Challenges: the gateway answers what is authentic and asks in the sender's way, or a query that asks so without a
-//! signature, as a plain reading of it says; and nothing else.
+//! Challenges: the gateway answers authentic challenges in the sender's form, and unsigned queries in the
+//! sender's form. A simple implementation determines the right answers. Nothing else is answered.
 //!
-//! The first byte chooses the sender, the second the method, whether a signature is there and whether it is right. The
-//! rest is the content, or the target of a query.
+//! The first byte selects the sender. The second byte selects the method, and whether there is a signature
+//! and whether it is right. The rest is the content, or the target of a query.
 
 use std::time::SystemTime;
 
@@ -19,10 +19,11 @@ use super::{SECRET, choice, tag};
 const TOKEN: &str = "told to the sender";
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-/// Those that ask in content, those that ask in a query, and one that does not ask.
+/// Senders with challenges in the content, senders with challenges in a query, and a sender without
+/// challenges.
 const SENDERS: [&str; 7] = ["slack", "zoom", "xero", "twitch", "dropbox", "meta", "propify"];
 
-/// The keys on the way to what is asked for in content.
+/// The keys in the pointers of challenges in content.
 const KEYS: [&str; 9] = [
     "type",
     "challenge",
@@ -35,13 +36,13 @@ const KEYS: [&str; 9] = [
     "lastEventSequence",
 ];
 
-/// As `signature::challenge` has it.
+/// The same limit as in `signature::challenge`.
 const LONGEST_VALUE: usize = 256;
 
-/// As serde_json has it.
+/// serde_json's limit on nesting.
 const DEEPEST: i32 = 128;
 
-/// More than a `u64` can have.
+/// More digits than a `u64` can have.
 const MOST_DIGITS: usize = 21;
 
 struct Lines(Vec<(String, String)>);
@@ -62,7 +63,7 @@ thread_local! {
     };
 }
 
-/// Panics if anything else is answered, or in another way, or not answered that should be.
+/// Panics if an answer is missing, is wrong, or is given to something that is not a challenge.
 pub fn holds(data: &[u8]) {
     let (sender, data) = choice(data);
     let (kind, data) = choice(data);
@@ -83,8 +84,8 @@ fn signed(verifier: &Verifier, sender: &str, content: &[u8], kind: u8) {
     if let Some(answer) = answer {
         assert_eq!(Some(plain(&answer)), asks.clone().map(|asks| plain(&asks)), "it answers {sender}");
     }
-    // Of a member that is there twice, readers make what they like. Written anew it is there once. A key that only some
-    // readers take for one of those that are asked for makes it no challenge.
+    // Parsers disagree about a repeated member, so the content is serialized again: then each member occurs
+    // once. Content with a key that only some parsers treat as a key of the challenge is no challenge.
     if let Some(asks) = asks
         && let Some(value) = value
         && kind & 1 == 0
@@ -95,7 +96,7 @@ fn signed(verifier: &Verifier, sender: &str, content: &[u8], kind: u8) {
     }
 }
 
-/// Whether a key anywhere differs in case only from one that a sender's challenge has.
+/// Whether any key differs only in case from a key of a sender's challenge.
 fn has_lookalike(value: &Value) -> bool {
     let fold = |key: &str| key.to_uppercase().to_lowercase();
     let is_lookalike = |key: &String| KEYS.iter().any(|asked| key != asked && fold(key) == fold(asked));
@@ -106,13 +107,14 @@ fn has_lookalike(value: &Value) -> bool {
     }
 }
 
-/// Content that is too deep for the reference, and not for the gateway, which skips what is off its way.
+/// The error for content that is nested too deeply for serde_json. The gateway can read such content, because
+/// it skips values that it does not need.
 struct TooDeep;
 
-/// What content says, if it is JSON.
+/// The value of the content, if it is JSON.
 ///
-/// The grammar has numbers of any size (RFC 8259, section 6), the reference only those that a double holds. The few that
-/// matter are short, so the others lose digits, and exponents all but one.
+/// The grammar allows numbers of any size (RFC 8259, section 6). serde_json only parses numbers that fit into
+/// a double. The relevant numbers are short. So long numbers are shortened, and an exponent keeps one digit.
 fn reading(content: &[u8]) -> Result<Option<Value>, TooDeep> {
     let mut tame = Vec::with_capacity(content.len());
     let (mut is_text, mut depth) = (false, 0_i32);
@@ -148,7 +150,7 @@ fn reading(content: &[u8]) -> Result<Option<Value>, TooDeep> {
     Ok(serde_json::from_slice(&tame).ok())
 }
 
-/// What a request with this content is answered, if it verifies.
+/// The answer to a request with this content, if the request verifies.
 fn answer(verifier: &Verifier, content: &[u8], is_forged: bool) -> Option<Answer> {
     let stamp = Stamp { id: Some("id"), timestamp: None };
     let none = Lines(Vec::new());
@@ -166,7 +168,7 @@ fn answer(verifier: &Verifier, content: &[u8], is_forged: bool) -> Option<Answer
     verifier.answer(&verified.ok()?)
 }
 
-/// By the senders' documentation.
+/// The answer according to the senders' documentation.
 fn asked(sender: &str, content: &Value) -> Option<Answer> {
     let text = |pointer: &str| content.pointer(pointer)?.as_str().map(str::to_owned);
     let is = |pointer: &str, wanted: &str| text(pointer).as_deref() == Some(wanted);
@@ -216,14 +218,14 @@ fn unsigned(verifier: &Verifier, sender: &str, target: &str, kind: u8) {
     assert_eq!(answer, want.map(|want| want.map(as_text)), "{sender}, {method}");
 }
 
-/// Short, and nothing that could be markup, or end a string.
+/// Whether a text is short, and cannot contain markup or end a string.
 #[allow(clippy::ptr_arg, reason = "as Option::filter has it")]
 fn is_value(text: &String) -> bool {
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+/=".contains(&byte);
     (1..=LONGEST_VALUE).contains(&text.len()) && text.bytes().all(fine)
 }
 
-/// An answer, whatever the order of its members.
+/// An answer in a form that does not depend on the order of its members.
 fn plain(answer: &Answer) -> (Option<&'static str>, Result<Value, String>) {
     let json =
         serde_json::from_str(&answer.content).ok().filter(|_| answer.media_type == Some("application/json"));

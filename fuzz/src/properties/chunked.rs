@@ -1,4 +1,4 @@
-//! The chunked coding, compared with a plain reading of its grammar, whatever the pieces it comes in.
+//! The chunked coding, compared with a simple parser of its grammar, for any sizes of the pieces.
 //!
 //! The first byte is the size of the pieces.
 
@@ -7,10 +7,10 @@ use hookgate::message::chunked::{Chunked, Malformed, Step};
 use super::{choice, strict};
 
 const MAX_TRAILER: usize = 64;
-/// As `server::chunked` has it: no client uses extensions.
+/// The same limit as in `message::chunked`.
 const MAX_EXTENSION: usize = 4096;
 
-/// Panics if it makes something else of the bytes than the grammar does, or if the pieces made a difference.
+/// Panics if the result differs from the grammar, or depends on the sizes of the pieces.
 pub fn holds(data: &[u8]) {
     let (size, data) = choice(data);
     let whole = decode(data, data.len().max(1));
@@ -22,7 +22,7 @@ pub fn holds(data: &[u8]) {
     assert_eq!(whole.unwrap_or(None), want);
 }
 
-/// Content, and where it ends; `None` if more is needed.
+/// The content and the place where it ends; `None` if more input is needed.
 fn decode(data: &[u8], size: usize) -> Result<Option<(Vec<u8>, usize)>, Malformed> {
     let mut chunked = Chunked::new(MAX_TRAILER);
     let (mut content, mut at) = (Vec::new(), 0);

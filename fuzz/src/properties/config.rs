@@ -1,4 +1,4 @@
-//! The configuration: any text is either read or told what is wrong with it, and where.
+//! The configuration: any text is either accepted, or refused with problems and their places.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime};
@@ -8,8 +8,8 @@ use hookgate::config::problem::{Report, Style};
 use hookgate::config::read;
 use hookgate::routing::router::Router;
 
-/// Panics if reading does, if a problem points at a place that the text does not have, if what is shown of the text is not
-/// of its shape, or if a configuration comes out that cannot be served.
+/// Panics if the reader panics, if a problem's place is outside the text, if the redacted text has another
+/// shape than the text, or if an accepted configuration cannot be served.
 pub fn holds(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let environment = Fixed::new(NonZeroUsize::MIN)

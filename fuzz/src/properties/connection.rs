@@ -1,9 +1,10 @@
-//! A whole connection: whatever a client sends, every request that reaches the upstream carries a valid signature over
-//! exactly its content, and is strict RFC 9112.
+//! A whole connection: whatever a client sends, every request that reaches the upstream has a valid signature
+//! over exactly its content, and conforms to RFC 9112 strictly.
 //!
-//! The client's end is in memory; the upstream's is a socket on loopback, kept from one run to the next as the gateway
-//! keeps its connections. The first three bytes say how the client's bytes are cut, what the upstream answers, and whether
-//! the client's bytes are a text in which some control characters stand for what no mutation would come up with.
+//! The client's connection is in memory. The upstream is a socket on loopback. It is kept from one run to the
+//! next, because the gateway keeps its connections. The first three bytes determine how the client's bytes
+//! are cut, what the upstream answers, and whether the client's bytes are a text with placeholders: control
+//! characters stand for texts that no mutation would produce.
 
 use std::cell::{Cell, RefCell};
 use std::net::Ipv4Addr;
@@ -21,12 +22,12 @@ thread_local! {
     static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
 }
 
-/// Panics if anything reaches the upstream that should not.
+/// Panics if a request reaches the upstream that must not reach it.
 pub fn holds(data: &[u8]) {
     let _reached = reached(data);
 }
 
-/// As [`holds`], and says how many requests reached the upstream.
+/// Does the same as [`holds`]. Returns how many requests reached the upstream.
 pub fn reached(data: &[u8]) -> usize {
     STAGE.with_borrow_mut(|stage| stage.run(data))
 }
@@ -108,7 +109,7 @@ fn worker(upstream: u16) -> Rc<Worker> {
     ))
 }
 
-/// What control characters stand for in a text.
+/// The texts for which control characters stand.
 fn expand(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() * 2);
     let signature = |content: &[u8]| format!("propify-signature: {}\r\n", hex::encode(tag(content)));
@@ -141,14 +142,15 @@ impl Upstream {
     async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
             if let Ok((stream, _)) = listener.accept().await {
-                // Thousands a second would leave no port: a reset leaves none waiting.
+                // Thousands of connections a second would use up all ports. A reset frees the port
+                // immediately.
                 let _any = stream.set_zero_linger();
                 spawn_local(Rc::clone(&self).serve(stream));
             }
         }
     }
 
-    /// Reads requests, checks each, and answers as it was told.
+    /// Reads requests, checks each request, and answers as the run determines.
     async fn serve(self: Rc<Self>, mut stream: TcpStream) {
         let mut unread = Vec::new();
         loop {
@@ -163,7 +165,7 @@ impl Upstream {
                     Ok(Some(len)) => {
                         unread.drain(..len);
                         self.requests.set(self.requests.get() + 1);
-                        // The gateway waits for an answer before it sends another.
+                        // The gateway waits for an answer before it sends another request.
                         if !unread.is_empty() {
                             self.violations.borrow_mut().push("bytes behind the request".to_owned());
                         }
@@ -206,7 +208,7 @@ enum Then {
     Close,
 }
 
-/// The oracle. The length of the request that the bytes begin with; `None` if it is not complete.
+/// The oracle. Returns the length of the first request in the bytes; `None` if it is not complete.
 fn request(bytes: &[u8]) -> Result<Option<usize>, String> {
     let Some((request, head)) = strict::head(bytes)? else { return Ok(None) };
     let length = request.content_length()?.ok_or("no content-length")?;

@@ -1,6 +1,6 @@
-//! The signature field: what is read as a claim, and that only the right one verifies.
+//! The signature field: which values are claims, and that only the right claim verifies.
 //!
-//! The first byte chooses the scheme; each further line is the value of one signature field line.
+//! The first byte selects the scheme. Each further line is the value of one signature field line.
 
 use std::time::SystemTime;
 
@@ -21,9 +21,9 @@ impl Fields for Lines<'_> {
 }
 
 struct Known {
-    /// Those whose whole rule is written down below.
+    /// The verifiers of the schemes whose complete rule is in this file.
     verifiers: Vec<Verifier>,
-    /// All others that have a key and not a public one.
+    /// The verifiers of all other schemes that have a symmetric key.
     others: Vec<Verifier>,
     tag: Vec<u8>,
 }
@@ -40,7 +40,7 @@ thread_local! {
     };
 }
 
-/// Hexadecimal HMAC-SHA256 of the body, perhaps behind a prefix.
+/// Hexadecimal HMAC-SHA256 of the body, with or without a prefix.
 fn is_plain(scheme: &Scheme) -> bool {
     scheme.algorithm == Algorithm::HmacSha256
         && scheme.notation.encoding == Encoding::Hex
@@ -48,7 +48,8 @@ fn is_plain(scheme: &Scheme) -> bool {
         && scheme.content.is_body()
 }
 
-/// Panics if a value is read as a claim that is not one, or the other way round; or if anything but the tag verifies.
+/// Panics if an invalid value is accepted as a claim, if a valid claim is refused, or if anything but the
+/// right tag verifies.
 pub fn holds(data: &[u8]) {
     KNOWN.with(|known| check(known, data));
 }
@@ -83,7 +84,8 @@ fn check(known: &Known, data: &[u8]) {
     }
 }
 
-/// The same text in every field that the scheme reads. No key made it, so whatever it is, it must not verify.
+/// Puts the same text into every field that the scheme reads. The text was not made with the key, so it must
+/// not verify.
 fn never_verifies(verifier: &Verifier, lines: &[&[u8]]) {
     struct Everywhere<'l>(&'l [&'l [u8]]);
     impl Fields for Everywhere<'_> {

@@ -1,4 +1,5 @@
-//! Field handling: which fields go through, compared with a plain reading of RFC 9110, section 7.6.1.
+//! Field handling: which fields are forwarded, compared with a simple implementation of RFC 9110, section
+//! 7.6.1.
 //!
 //! Each line is a field, `name: value`.
 
@@ -30,7 +31,7 @@ const KEPT: [&str; 4] = ["host", "content-length", "content-type", "propify-sign
 
 const SET: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
 
-/// Panics if a hop-by-hop field remains, another one does not, or anything about those that remain has changed.
+/// Panics if a hop-by-hop field remains, if another field is removed, or if a remaining field has changed.
 pub fn holds(data: &[u8]) {
     let lines: Vec<Line> = data.split(|byte| *byte == b'\n').take(60).filter_map(line).collect();
     let named: Vec<String> = lines
@@ -52,7 +53,7 @@ pub fn holds(data: &[u8]) {
     answer(&lines, &goes);
 }
 
-/// As a request.
+/// Checks the fields of a request.
 fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
     let raw = message(b"POST /w HTTP/1.1\r\n", lines);
     let Parsed::Complete(head) = parse(&raw, &mut 0, usize::MAX) else { return };
@@ -93,7 +94,7 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
     }
 }
 
-/// As a response.
+/// Checks the fields of a response.
 fn answer(lines: &[Line], goes: &impl Fn(&str) -> bool) {
     let raw = message(b"HTTP/1.1 200 OK\r\n", lines);
     let Ok(response::Parsed::Complete(_, head)) =
@@ -121,7 +122,7 @@ fn answer(lines: &[Line], goes: &impl Fn(&str) -> bool) {
 
 type Line = (String, Vec<u8>);
 
-/// A field line that is one.
+/// A valid field line.
 fn line(line: &[u8]) -> Option<Line> {
     let mut parts = line.splitn(2, |byte| *byte == b':');
     let (name, value) = (parts.next()?, parts.next()?.trim_ascii());

@@ -1,6 +1,7 @@
-//! Forms, as Twilio signs them, compared with a plain reading; and queries, which are read by the same rules.
+//! Forms as Twilio signs them, and queries, which have the same rules. Both are compared with a simple
+//! parser.
 //!
-//! The first byte chooses the name that a query is asked for.
+//! The first byte selects the name of the parameter that is looked up in a query.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -15,7 +16,7 @@ use hookgate::signature::{Context, Fields, Verifier};
 
 use super::{SECRET, choice};
 
-/// As `signature::form` has it.
+/// The same limit as in `signature::form`.
 const MOST_PAIRS: usize = 1000;
 
 const ORIGIN: &str = "https://a.example";
@@ -37,7 +38,7 @@ thread_local! {
     };
 }
 
-/// Panics if anything else is taken for a form, or read out of one, or signed of one.
+/// Panics if other content is accepted as a form, or if a form is parsed or signed in another way.
 pub fn holds(data: &[u8]) {
     let (which, content) = choice(data);
     let pairs = form(content);
@@ -50,7 +51,7 @@ pub fn holds(data: &[u8]) {
     verifies(content, signed.as_deref());
 
     let Ok(text) = std::str::from_utf8(content) else { return };
-    // The names that stand there, and those that senders use.
+    // The names in the query, and the names that senders use.
     let names = text.split('&').filter_map(|piece| decoded(piece.split('=').next()?.as_bytes()));
     let names: Vec<String> = names.filter_map(|name| String::from_utf8(name).ok()).collect();
     let name = match names.get(usize::from(which)) {
@@ -61,7 +62,7 @@ pub fn holds(data: &[u8]) {
     assert_eq!(query(content), text.find('?').map_or("", |at| &text[at + 1..]).as_bytes());
 }
 
-/// The signature that a sender makes of the plain reading verifies; and where there is none, none does.
+/// A signature over the simple parser's result verifies. If the content is no form, no signature verifies.
 fn verifies(content: &[u8], signed: Option<&[u8]>) {
     let mut mac = Hmac::<sha1::Sha1>::new_from_slice(SECRET.as_bytes()).expect("HMAC takes any key");
     mac.update(ORIGIN.as_bytes());
@@ -107,7 +108,8 @@ pub(super) fn only(query: &str, name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// By the table: a plus is a space, a percent sign and two digits a byte, and what else a form may have is itself.
+/// Decodes a text: a plus is a space, a percent sign with two digits is a byte, and every other permitted
+/// character is itself.
 fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| u8::try_from(digit).expect("below 16"));
     let (mut bytes, mut at) = (Vec::new(), 0);

@@ -1,5 +1,5 @@
-//! The head of a request: what passes is read the same by httparse, by the `http` crate and by a strict reading of the
-//! grammar, whatever the pieces it comes in.
+//! The head of a request: httparse, the `http` crate and a strict parser of the grammar parse an accepted
+//! head in the same way, for any sizes of the pieces.
 
 use hookgate::message::head::{Expect, Framing, MAX_FIELD_LINES, Parsed, RequestHead, Version, parse};
 use hookgate::signature::Fields as _;
@@ -8,7 +8,8 @@ use super::strict;
 
 const MAX: usize = 2048;
 
-/// Panics if two readers disagree about a head that passes, or if the pieces it came in made a difference.
+/// Panics if two parsers disagree about an accepted head, or if the result depends on the sizes of the
+/// pieces.
 pub fn holds(data: &[u8]) {
     let whole = parse(data, &mut 0, MAX);
     in_pieces(data, &whole);
@@ -42,7 +43,7 @@ pub fn holds(data: &[u8]) {
         assert!(matches!(strict.all("expect")[..], [one] if one.eq_ignore_ascii_case(b"100-continue")));
     }
 
-    // httparse knows no later minor version, and no target that is not UTF-8.
+    // httparse supports no later minor version, and no target that is not UTF-8.
     let mut known = message.to_vec();
     let start = strict.method.len() + 1;
     let (target, rest) = known[start..].split_at_mut(strict.target.len());
@@ -57,7 +58,7 @@ pub fn holds(data: &[u8]) {
     kept(&RequestHead::new(head, data), &strict);
 }
 
-/// What every later step reads has the same method, path and fields.
+/// Checks that the parsed head has the same method, path and fields. Every later step uses this head.
 fn kept(request: &RequestHead, strict: &strict::Request) {
     assert_eq!(request.method(), strict.method);
     assert!(request.target().starts_with(b"/"));
@@ -74,7 +75,7 @@ fn kept(request: &RequestHead, strict: &strict::Request) {
             assert_eq!(whole, Some(request.target()), "the http crate cuts the target");
             assert_eq!(uri.path(), path);
         }
-        // Of what a query may have here, the http crate takes neither these characters nor what is not UTF-8.
+        // hookgate accepts these characters and invalid UTF-8 in a query. The `http` crate does not.
         Err(_) => {
             let query = &request.target()[path.len()..];
             let is_known =
@@ -85,7 +86,7 @@ fn kept(request: &RequestHead, strict: &strict::Request) {
     let is_absolute = !strict.target.starts_with(b"/");
     let host = strict.all("host");
     if is_absolute {
-        // What the upstream is sent is the end of it, or the root.
+        // The upstream gets the end of the target, or the root path.
         let path = request.target().strip_prefix(b"/").unwrap_or_default();
         assert!(strict.target.ends_with(path));
         if let [host] = host[..] {
@@ -101,7 +102,8 @@ fn kept(request: &RequestHead, strict: &strict::Request) {
     }
     let mut lines = request.lines().peekable();
     if host.is_empty() && is_absolute {
-        // HTTP/1.0 has said in its target whom it is for, and says it in a field from now on.
+        // An HTTP/1.0 request names the host only in its target. In the forwarded head, a field names the
+        // host.
         assert!(lines.next_if(|(name, value)| *name == b"host" && !value.is_empty()).is_some());
     }
     assert!(
@@ -117,7 +119,7 @@ fn kept(request: &RequestHead, strict: &strict::Request) {
     }
 }
 
-/// A verdict must not depend on how the bytes were cut; only what is wrong first may.
+/// The verdict must not depend on how the bytes are cut. Only the reported error may depend on it.
 fn in_pieces(data: &[u8], whole: &Parsed) {
     let step = 1 + data.len() % 7;
     let (mut scanned, mut end) = (0, 0);

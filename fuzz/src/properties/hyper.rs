@@ -1,8 +1,9 @@
-//! A request that our parser takes is the same request to hyper's server: method, target, version, field lines, framing,
-//! content, and where the next request begins.
+//! hyper's server parses each request that our parser accepts as the same request: method, target, version,
+//! field lines, framing, content, and the start of the next request.
 //!
-//! What follows the head in the data is its content, where it has one and that is complete. What hyper refuses by itself is
-//! left out of the head first: a later minor version, and the characters of a query that no `http::Uri` has.
+//! The data after the head is the content, if the head announces content and the content is complete. hyper
+//! refuses later minor versions, and characters of a query that no `http::Uri` can have. These are replaced
+//! in the head first.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -26,16 +27,16 @@ use super::strict;
 
 const MAX: usize = 2048;
 
-/// No more content than this is made up for a head.
+/// The most content that is generated for a head.
 const MOST_CONTENT: u64 = 4096;
 
-/// What comes behind each request.
+/// The request that follows each request.
 const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nhost: next.test\r\n\r\n";
 
-/// No run needs more looks at it.
+/// The most polls of hyper's connection. No run needs more.
 const MOST_POLLS: usize = 100_000;
 
-/// Panics if hyper reads another request, or none, where our parser takes one.
+/// Panics if our parser accepts a request, and hyper parses it as another request or as none.
 pub fn holds(data: &[u8]) {
     let Parsed::Complete(facts) = parse(data, &mut 0, MAX) else { return };
     let (head, rest) = data.split_at(facts.len);
@@ -80,7 +81,7 @@ pub fn holds(data: &[u8]) {
     let Some(content) = content else { return };
     assert_eq!(first.content.as_deref(), Some(&content[..]), "other content");
 
-    // To hyper, too, what comes behind it is the next request.
+    // For hyper, too, the next request begins after this request.
     let next: Vec<_> = seen[1..].iter().map(|next| (next.method.as_str(), next.target.as_str())).collect();
     assert!(matches!(next[..], [] | [("GET", "/next")]), "another request behind it: {next:?}");
     let asked = ResponseContext {
@@ -88,7 +89,7 @@ pub fn holds(data: &[u8]) {
         version: facts.version,
         persistence: facts.persistence,
     };
-    // hyper passes over a whole line of options if one of them is not ASCII.
+    // hyper ignores a whole line of options if one of the options is not ASCII.
     if first.fields.get_all(CONNECTION).iter().any(|value| value.to_str().is_err()) {
         return;
     }
@@ -98,7 +99,7 @@ pub fn holds(data: &[u8]) {
     }
 }
 
-/// The head without what hyper does not know.
+/// The head in a form that hyper supports.
 fn known_to_hyper(head: &[u8]) -> Vec<u8> {
     let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(head.len());
     let mut message = head[start..].to_vec();
@@ -114,14 +115,15 @@ fn known_to_hyper(head: &[u8]) -> Vec<u8> {
     message
 }
 
-/// Whether a target in absolute-form has a host with percent-encoded bytes (RFC 3986, section 3.2.2): no `http::Uri` has.
+/// Whether a target in absolute-form has a host with percent-encoded bytes (RFC 3986, section 3.2.2). No
+/// `http::Uri` can have such a host.
 fn has_encoded_host(target: &[u8]) -> bool {
     let authority = target.splitn(3, |byte| *byte == b'/').nth(2).unwrap_or_default();
     let end = authority.iter().position(|byte| b"/?".contains(byte)).unwrap_or(authority.len());
     !target.starts_with(b"/") && authority[..end].contains(&b'%')
 }
 
-/// The bytes of content in chunks that is complete, and what it says.
+/// The bytes of complete chunked content, and the decoded content.
 fn unchunked(bytes: &[u8]) -> Option<(&[u8], Vec<u8>)> {
     let (mut chunked, mut at, mut content) = (Chunked::new(MAX), 0, Vec::new());
     loop {
@@ -136,7 +138,7 @@ fn unchunked(bytes: &[u8]) -> Option<(&[u8], Vec<u8>)> {
     }
 }
 
-/// Panics unless hyper has these fields, those of a name in their order.
+/// Panics unless hyper has the same fields. The lines of one name must have the same order.
 fn same_fields(fields: &HeaderMap, strict: &strict::Request) {
     assert_eq!(fields.len(), strict.fields.len(), "more or fewer field lines");
     for (name, _) in &strict.fields {
@@ -153,11 +155,11 @@ struct Seen {
     is_10: bool,
     fields: HeaderMap,
     length: Option<u64>,
-    /// None, if it broke off.
+    /// `None` if the content is incomplete.
     content: Option<Vec<u8>>,
 }
 
-/// What hyper reads of a connection's bytes, which come in pieces of this size.
+/// The requests that hyper parses from a connection's bytes. The bytes arrive in pieces of `step` bytes.
 fn read_by_hyper(input: Vec<u8>, step: usize) -> Vec<Seen> {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let service = service_fn(|request: Request<Incoming>| {
@@ -195,7 +197,7 @@ fn read_by_hyper(input: Vec<u8>, step: usize) -> Vec<Seen> {
     {
         let mut served = pin!(builder.serve_connection(Canned { input, at: 0, step }, service));
         let mut cx = Context::from_waker(Waker::noop());
-        // Nothing is waited for: whoever is not ready only lets others go first.
+        // Nothing waits for an event: a pending future only lets other futures run first.
         let is_over = (0..MOST_POLLS).any(|_| served.as_mut().poll(&mut cx).is_ready());
         assert!(is_over, "hyper comes to no end");
     }
@@ -220,7 +222,7 @@ impl Body for NoContent {
     }
 }
 
-/// A connection whose client has sent all already, and reads nothing.
+/// A connection whose client has already sent everything, and reads nothing.
 struct Canned {
     input: Vec<u8>,
     at: usize,

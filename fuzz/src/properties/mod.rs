@@ -1,4 +1,5 @@
-//! The properties. They take any bytes, and share a reading of HTTP that owes nothing to hookgate's.
+//! The properties. Each takes any bytes. They share a parser of HTTP that is independent of hookgate's
+//! parser.
 
 pub mod challenge;
 pub mod chunked;
@@ -14,7 +15,7 @@ pub mod router;
 mod stage;
 mod strict;
 
-/// The secret of everything signed here, and the contract's fixture for it.
+/// The secret of all signatures here, and the content of the published example.
 const SECRET: &str = "propify_test_secret";
 const FIXTURE: &str = r#"{"meta":{"object":"leases","integration_id":"cuid_1234567890"},"record_id":"cuid_1234567890","diff":{"previous":{"status":"pending"},"new":{"status":"approved"}}}"#;
 
@@ -27,7 +28,7 @@ fn tag(content: &[u8]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// Splits off the first byte, which chooses; none is 0.
+/// Splits off the first byte, which selects a case. If there is no byte, the result is 0.
 fn choice(data: &[u8]) -> (u8, &[u8]) {
     data.split_first().map_or((0, data), |(first, rest)| (*first, rest))
 }

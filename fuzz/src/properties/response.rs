@@ -1,10 +1,11 @@
-//! The way back: whatever an upstream answers, the client gets strict HTTP/1.1, which says what a plain reading of the
-//! upstream's bytes says, or does not parse complete; what stands behind a complete answer changes nothing of it, however the
-//! bytes are cut; and the connection to the upstream is used again only where that reading ends with the last of them.
+//! Responses: whatever an upstream answers, the client gets strict HTTP/1.1. The client's response is the
+//! response that a simple parser finds in the upstream's bytes, or it is incomplete. Bytes after a complete
+//! response do not change it, however the bytes are cut. The connection to the upstream is used again only if
+//! no bytes follow the response.
 //!
-//! The first three bytes say in which pieces the upstream writes, what the client asks, and when the upstream writes and
-//! closes. The rest is what it writes, or a text in which some control characters stand for what no mutation would come up
-//! with.
+//! The first three bytes determine the size of the upstream's pieces, the client's request, and when the
+//! upstream writes and closes. The rest is the upstream's bytes, or a text with placeholders: control
+//! characters stand for texts that no mutation would produce.
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -25,30 +26,30 @@ thread_local! {
     static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
 }
 
-/// As `forward` has them.
+/// The same limits as in `upstream` and `message::chunked`.
 const MAX_INTERIM: usize = 64;
 const MAX_FIELD_LINES: usize = 100;
 const MAX_EXTENSION: usize = 4096;
 
-/// Half of what a head may have.
+/// Half of the largest head.
 const LONGEST: usize = 32 * 1024;
 
-/// Panics if the client gets anything else.
+/// Panics if the client gets another response.
 pub fn holds(data: &[u8]) {
     let _ends = ends(data);
 }
 
-/// As [`holds`], and says what became of it.
+/// Does the same as [`holds`]. Returns the result for the answer.
 pub fn ends(data: &[u8]) -> Ends {
     STAGE.with_borrow_mut(|stage| stage.run(data))
 }
 
-/// What became of an upstream's answer.
+/// The result for an upstream's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// Whether the client has all of it.
+    /// Whether the client got all of the answer.
     pub is_relayed: bool,
-    /// Whether the connection that it came over was used again.
+    /// Whether the connection of the answer was used again.
     pub is_reused: bool,
 }
 
@@ -72,11 +73,11 @@ struct Upstream {
     plan: RefCell<Plan>,
     is_written: Cell<bool>,
     connections: Cell<usize>,
-    /// On which connection each request came.
+    /// The connection on which each request arrived.
     requests: RefCell<Vec<usize>>,
 }
 
-/// What the upstream does with the first request of a run; it answers the second in the plainest way.
+/// How the upstream answers the first request of a run. It answers the second request in the simplest way.
 #[derive(Clone, Default)]
 struct Plan {
     bytes: Vec<u8>,
@@ -87,7 +88,7 @@ struct Plan {
 
 impl Stage {
     fn new() -> Self {
-        // Each thread of the tests has one.
+        // Each thread of the tests has its own socket.
         static STAGES: AtomicUsize = AtomicUsize::new(0);
         let number = STAGES.fetch_add(1, Ordering::Relaxed);
         let socket = std::env::temp_dir().join(format!("hookgate-response-{}-{number}", std::process::id()));
@@ -129,7 +130,8 @@ impl Stage {
             _ => ("HEAD", 0, "connection: keep-alive\r\n"),
         };
         let said = read(&bytes, method == "HEAD");
-        // An upstream that says less than it should, and does not close, is a matter of deadlines.
+        // An upstream that sends less than it announced and does not close would only be ended by a deadline.
+        // So it closes here.
         let can_stay = matches!(&said, Ok(Some(Response { end: End::Said(_), .. })));
         let piece = match usize::from(cut) {
             0 => bytes.len().max(1),
@@ -152,7 +154,7 @@ impl Stage {
             while !upstream.is_written.get() {
                 yield_now().await;
             }
-            // What has been written has arrived when the runtime has looked at its sockets once more.
+            // The written bytes have arrived after the runtime has polled its sockets once more.
             yield_now().await;
             let after = if plan.closes { None } else { Some(stage::converse(worker(), second, 0).await) };
             (heard, after)
@@ -166,7 +168,7 @@ impl Stage {
             assert_eq!(after.received, b"HTTP/1.1 204 No Content\r\n\r\n", "{text}");
             let may_be = said.end == End::Said(0) && said.is_persistent();
             assert!(may_be || !is_reused, "reused after {said:?}");
-            // Content that a 204 announces may come yet.
+            // Content that a 204 announces may still arrive.
             let announces =
                 ["content-length", "transfer-encoding"].iter().any(|name| !said.all(name).is_empty());
             let is_in_doubt = said.status == 204 && announces;
@@ -178,13 +180,14 @@ impl Stage {
     }
 }
 
-/// Whether the client was told what the upstream said. Panics if it was told anything else.
+/// Whether the client got the upstream's response. Panics if the client got a wrong response.
 fn judge(heard: &Heard, said: &Result<Option<Response>, String>, plan: &Plan, is_for_head: bool) -> bool {
     let text = heard.received.escape_ascii();
     let told = read(&heard.received, is_for_head).expect("what the client gets is strict HTTP");
     let is_clear = said.as_ref().is_ok_and(|said| said.as_ref().is_some_and(|said| must_pass(said, plan)));
     let Some(told) = told else {
-        // Where it breaks off at once, a client that takes little may not even have all of the head.
+        // If the response breaks off immediately, a client with a small buffer may not even have the whole
+        // head.
         assert!(!is_clear, "no whole head: {text}, where the upstream said {said:?}");
         return false;
     };
@@ -215,7 +218,7 @@ fn judge(heard: &Heard, said: &Result<Option<Response>, String>, plan: &Plan, is
             }
             return false;
         }
-        // What is left behind it is nobody's, and no reason to cut it.
+        // Surplus bytes belong to no response, and are no reason to cut the response off.
         End::Said(_) | End::Closed => {}
     }
     assert!(is_complete || !is_clear, "it breaks off: {text}, where the upstream said {said:?}");
@@ -225,7 +228,7 @@ fn judge(heard: &Heard, said: &Result<Option<Response>, String>, plan: &Plan, is
     is_complete
 }
 
-/// Whether nothing about a response gives a reason not to pass it on.
+/// Whether the gateway must relay the response, because nothing in it permits a refusal.
 fn must_pass(said: &Response, plan: &Plan) -> bool {
     let is_all = match said.end {
         End::Said(_) | End::Closed => true,
@@ -243,7 +246,7 @@ fn is_ours(told: &Response) -> bool {
     matches!(told.status, 502 | 504) && told.all("content-type") == [b"application/problem+json"]
 }
 
-/// Fields that are about a connection, and those that a `connection` line cannot take away.
+/// Hop-by-hop fields, and the fields that a `connection` line cannot remove.
 const HOP_BY_HOP: [&str; 7] =
     ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 const KEPT: [&str; 4] = ["host", "content-length", "content-type", "propify-signature"];
@@ -253,12 +256,12 @@ fn is_same_head(said: &Response, told: &Response) -> bool {
     let named = said.options();
     let goes = |name: &str| {
         let is_named = named.iter().any(|other| other == name && name != "close" && name != "keep-alive");
-        // RFC 9110, section 8.6: a 204 has none.
+        // A 204 has no `content-length` (RFC 9110, section 8.6).
         let is_idle = said.status == 204 && name == "content-length";
         is_idle || HOP_BY_HOP.contains(&name) || (is_named && !KEPT.contains(&name))
     };
     let want = said.fields.iter().filter(|(name, _)| !goes(&name.to_ascii_lowercase()));
-    // What frames it, and what becomes of the connection, is said anew.
+    // The gateway writes its own framing, and its own `connection` field.
     let got = told.fields.iter().filter(|(name, value)| match &name[..] {
         "connection" => !(value == b"close" || value == b"keep-alive"),
         "transfer-encoding" => value != b"chunked",
@@ -267,7 +270,7 @@ fn is_same_head(said: &Response, told: &Response) -> bool {
     told.status == said.status && told.reason == reason && got.eq(want)
 }
 
-/// What control characters stand for in a text.
+/// The texts for which control characters stand.
 fn expand(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() * 2);
     for byte in text {
@@ -338,9 +341,9 @@ impl Upstream {
         }
     }
 
-    /// The gateway may have had enough before the end.
+    /// Writes the answer. The gateway may close the connection before the end.
     async fn write(&self, stream: &mut UnixStream, plan: &Plan) {
-        // Each piece takes a parse at the sockets; the first few decide.
+        // Each piece makes the runtime poll its sockets. The first pieces are enough for the test.
         let (first, rest) = plan.bytes.split_at((plan.piece * MAX_PIECES).min(plan.bytes.len()));
         for piece in first.chunks(plan.piece).chain([rest]) {
             if piece.is_empty() || stream.write_all(piece).await.is_err() {

@@ -1,13 +1,15 @@
-//! The router against the plainest reading of its rules: try every route, and take the most literal.
+//! The router, compared with a simple implementation of its rules: it tries every route, and takes the most
+//! literal match.
 //!
-//! Lines up to an empty one are routes (`path`, or `path=model`); the lines after it are paths to be found.
+//! The lines before the first empty line are routes (`path`, or `path=model`). The lines after it are paths
+//! to find.
 
 use hookgate::routing::router::{ModelRule, Pattern, Router};
 
 use super::strict;
 
-/// Panics if the router panics, errors point outside of their text, a path leads elsewhere than by the rules, or what its
-/// parameters match passes though it could be read otherwise.
+/// Panics if the router panics, if an error's place is outside its text, if a path leads to another route
+/// than by the rules, or if a match is accepted although an app could read it as another path.
 pub fn holds(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (routes, paths) = text.split_once("\n\n").unwrap_or((text, "/"));
@@ -45,7 +47,7 @@ pub fn holds(data: &[u8]) {
 
 type Table = Vec<(Pattern, ModelRule)>;
 
-/// The route whose path is the most literal from the left among those that match.
+/// Of the matching routes, the route whose path is the most literal, compared from the left.
 fn best(table: &Table, path: &str) -> Option<usize> {
     let ranked = table.iter().enumerate().filter_map(|(index, (pattern, _))| {
         let rank = rank(pattern.as_str(), path)?;
@@ -54,7 +56,8 @@ fn best(table: &Table, path: &str) -> Option<usize> {
     ranked.min().map(|(_, index)| index)
 }
 
-/// Whether each captured segment is what it says, and the path is no other route's with its captured slashes merged.
+/// Whether each captured segment is unambiguous, and the path still leads to the same route when repeated
+/// slashes in the captured part are merged.
 fn is_clear(table: &Table, index: usize, path: &str) -> bool {
     let pattern: Vec<&str> = table[index].0.as_str().split('/').collect();
     let segments: Vec<&str> = path.split('/').collect();
@@ -81,7 +84,7 @@ fn is_clear(table: &Table, index: usize, path: &str) -> bool {
     best(table, &merged).map(shape) == Some(shape(index))
 }
 
-/// How literal each segment of the pattern is, if it matches.
+/// How literal each segment of the pattern is. `None` if the pattern does not match.
 fn rank(pattern: &str, path: &str) -> Option<Vec<u8>> {
     let mut rank = Vec::new();
     let mut segments = path.strip_prefix('/')?.split('/');
@@ -105,7 +108,8 @@ fn rank(pattern: &str, path: &str) -> Option<Vec<u8>> {
     segments.next().is_none().then_some(rank)
 }
 
-/// Among the routes of one shape: by the model's name, by the path's segment, then any.
+/// Selects among the routes of one shape: first by the model's name, then by the path's segment, then a route
+/// for any model.
 fn select(table: &Table, shape: &str, segments: &[&str], model: Option<&str>) -> Option<usize> {
     let same = || table.iter().enumerate().filter(|(_, (pattern, _))| pattern.shape() == shape);
     let named =

@@ -22,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::SECRET;
 
-/// What everything of one stage runs in.
+/// The runtime of one stage.
 pub fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// A worker with this configuration, in which `KEY` is the secret.
+/// A worker with this configuration. The secret is in the variable `KEY`.
 pub fn worker(text: &str) -> Rc<Worker> {
     let environment = Fixed::new(NonZeroUsize::MIN).with_variable("KEY", SECRET);
     let loaded = hookgate::config::read("gateway.toml", text, &environment, SystemTime::UNIX_EPOCH);
@@ -37,21 +37,21 @@ pub fn worker(text: &str) -> Rc<Worker> {
     Worker::new(control, ConnectionLimit::new(10), 1)
 }
 
-/// So many pieces are as small as they were to be, and those behind them so many times as large: each costs a look at
-/// everything.
+/// The first `MANY_PIECES` pieces have the chosen size. The later pieces are `LARGER` times as large, because
+/// each piece makes the runtime poll every task.
 const MANY_PIECES: usize = 128;
 const LARGER: usize = 8;
 
-/// What a client has of a connection.
+/// What a client receives on a connection.
 pub struct Heard {
-    /// All that was sent to it.
+    /// All received bytes.
     pub received: Vec<u8>,
-    /// Whether the end was made to look like a failure.
+    /// Whether the gateway asked for a reset of the connection.
     pub is_reset: bool,
 }
 
-/// Serves a client that sends these bytes, then closes its side, and reads all the while. `cut` says in which pieces it
-/// sends, and how much the connection takes before somebody reads.
+/// Serves a client that sends these bytes, closes its side, and reads all the time. `cut` determines the size
+/// of the sent pieces, and how many unread bytes the connection can hold.
 pub async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Heard {
     let (client, gateway) = tokio::io::duplex(if cut % 2 == 1 { 64 } else { 64 * 1024 });
     let is_reset = Rc::new(Cell::new(false));
@@ -63,10 +63,10 @@ pub async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Heard {
     };
     let turns = Turns::default();
     let write = async {
-        // A head is mostly shorter; where one begins behind so many pieces, it is still cut.
+        // Most heads are shorter than these pieces together. A head that begins later is still cut.
         let (first, rest) = sent.split_at((piece * MANY_PIECES).min(sent.len()));
         for piece in first.chunks(piece).chain(rest.chunks(piece * LARGER)) {
-            // The gateway may have had enough.
+            // The gateway may have closed the connection.
             if write.write_all(piece).await.is_err() {
                 break;
             }
@@ -87,7 +87,8 @@ pub async fn converse(worker: Rc<Worker>, sent: Vec<u8>, cut: u8) -> Heard {
     Heard { received: turns.take(all).await, is_reset: is_reset.get() }
 }
 
-/// The gateway's end of the connection. It keeps in mind whether the gateway wanted it reset, which memory cannot be.
+/// The gateway's end of the connection. A connection in memory cannot be reset, so this type records whether
+/// the gateway asked for a reset.
 struct Wired(DuplexStream, Rc<Cell<bool>>);
 
 impl Transport for Wired {
@@ -132,14 +133,15 @@ impl AsyncWrite for Wired {
     }
 }
 
-/// Turns within one task: whoever has written a piece lets the others of a `join!` look at it, and goes on.
+/// Turns within one task: a future of a `join!` that has written a piece lets the other futures run, and then
+/// continues.
 ///
-/// The runtime's own `yield_now` looks at clocks and sockets each time, which took nine tenths of a run.
+/// The runtime's own `yield_now` polls clocks and sockets each time. This took nine tenths of a run.
 #[derive(Default)]
 struct Turns(Cell<bool>);
 
 impl Turns {
-    /// Lets the others go first, once.
+    /// Lets the other futures run once.
     async fn pass(&self) {
         let mut has_passed = false;
         poll_fn(|_| {
@@ -153,7 +155,7 @@ impl Turns {
         .await;
     }
 
-    /// Drives them all, and again as long as anybody has only passed.
+    /// Polls all futures. Polls them again as long as one of them has only yielded its turn.
     async fn take<T>(&self, all: impl Future<Output = T>) -> T {
         let mut all = pin!(all);
         poll_fn(|cx| {

@@ -1,18 +1,19 @@
-//! A strict reading of HTTP/1.1 messages (RFC 9112), written from the grammar and not from hookgate's code.
+//! A strict parser of HTTP/1.1 messages (RFC 9112), written from the grammar and not from hookgate's code.
 //!
-//! It is slow and simple: a message is cut into lines, a line at its colon, and everything else is an error.
+//! The parser is slow and simple: it splits a message into lines, and a line at its colon. Everything else is
+//! an error.
 
 pub mod response;
 
-/// A request, whole.
+/// A complete request.
 pub struct Request {
     /// The method.
     pub method: String,
-    /// The request target, as it stands.
+    /// The request target, as received.
     pub target: Vec<u8>,
     /// HTTP/1.x
     pub minor: u8,
-    /// Names and values of the field lines, white space around values taken off.
+    /// Names and values of the field lines, without white space around the values.
     pub fields: Vec<(String, Vec<u8>)>,
 }
 
@@ -23,7 +24,7 @@ impl Request {
         lines.map(|(_, value)| value.as_slice()).collect()
     }
 
-    /// The names that an app behind CGI could read as this one, though they are not it.
+    /// The other names that an app behind CGI could mistake for this name.
     pub fn lookalikes(&self, name: &str) -> Vec<&str> {
         let variable =
             |name: &str| name.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
@@ -44,7 +45,8 @@ impl Request {
     }
 }
 
-/// Reads the head of a request, and how many bytes it has. `None` if it is not complete.
+/// Parses the head of a request. Returns the head and its length in bytes; `None` if the head is not
+/// complete.
 pub fn head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let text = &bytes[..end];
@@ -92,11 +94,12 @@ fn field(line: &[u8]) -> Result<(String, Vec<u8>), String> {
     Ok((String::from_utf8_lossy(name).into_owned(), value.to_vec()))
 }
 
-/// Whether a target, a path or a URL, has a path by RFC 3986, section 3.3, and a query in which nothing divides it.
+/// Whether a target, which is a path or a URL, has a path by RFC 3986, section 3.3, and a query without
+/// control characters, spaces and `#`.
 fn is_target(target: &[u8]) -> bool {
     let (before, query) =
         target.split_at(target.iter().position(|byte| *byte == b'?').unwrap_or(target.len()));
-    // Of a URL, what stands before the path is not looked at here.
+    // The part of a URL before the path is not checked here.
     let path = if before.starts_with(b"/") {
         before
     } else {
@@ -115,7 +118,8 @@ fn is_target(target: &[u8]) -> bool {
     })
 }
 
-/// Whether a segment of a path is one segment, and the same, to whoever decodes it once and then resolves dots.
+/// Whether a segment of a path stays the same single segment if an app decodes it once and then resolves dot
+/// segments.
 pub fn is_clear(segment: &str) -> bool {
     let pieces: Vec<&str> = segment.split('%').collect();
     let mut decoded = pieces[0].as_bytes().to_vec();
@@ -133,7 +137,7 @@ pub fn is_clear(segment: &str) -> bool {
         decoded.push(byte);
         decoded.extend_from_slice(&piece.as_bytes()[2..]);
     }
-    // An ASCII character in two, three or four bytes.
+    // An ASCII character that is encoded in two, three or four bytes.
     let encoded = segment.to_ascii_lowercase();
     let is_overlong = |at: usize, lead: &str, last: u8| {
         let next = encoded.get(at + lead.len()..at + lead.len() + 3).and_then(|next| next.strip_prefix('%'));
@@ -155,8 +159,7 @@ fn is_tchar(byte: u8) -> bool {
     b"!#$%&'*+-.^_`|~".contains(&byte) || byte.is_ascii_alphanumeric()
 }
 
-/// Undoes the chunked coding (RFC 9112, section 7.1). Content, the bytes that chunk extensions take, the bytes of the
-/// trailer section, and how long all of it is. `None` if it is incomplete or malformed.
+/// Decodes the chunked coding (RFC 9112, section 7.1). `None` if it is incomplete or malformed.
 pub fn chunked(bytes: &[u8]) -> Option<Chunks> {
     let mut chunks = Chunks::default();
     loop {
@@ -218,7 +221,8 @@ fn without_blank(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()..]
 }
 
-/// The length of the `quoted-string` (RFC 9110, section 5.6.4) that the text begins with; 0 if it begins with none.
+/// The length of the `quoted-string` (RFC 9110, section 5.6.4) at the beginning of the text; 0 if there is
+/// none.
 fn quoted_string(text: &[u8]) -> usize {
     let is_text = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
     let mut at = 1;
@@ -232,7 +236,7 @@ fn quoted_string(text: &[u8]) -> usize {
     }
 }
 
-/// What [`chunked`] found.
+/// The result of [`chunked`].
 #[derive(Default)]
 pub struct Chunks {
     pub content: Vec<u8>,
@@ -241,7 +245,7 @@ pub struct Chunks {
     pub len: usize,
 }
 
-/// The bytes before the next CRLF, in which there is neither CR nor LF.
+/// The bytes before the next CRLF. They contain neither CR nor LF.
 fn line(bytes: &[u8]) -> Option<&[u8]> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let line = bytes[..end].strip_suffix(b"\r")?;

@@ -1,8 +1,8 @@
-//! A plain reading of responses: a request's answer, out of the bytes that its connection ended with.
+//! A simple parser of responses: it finds the answer to a request in all bytes of a connection.
 
 use super::{chunked, field};
 
-/// A response, as far as it goes.
+/// A response, perhaps incomplete.
 #[derive(Debug)]
 pub struct Response {
     /// HTTP/1.x
@@ -13,24 +13,25 @@ pub struct Response {
     pub reason: Vec<u8>,
     /// Names and values of the field lines.
     pub fields: Vec<(String, Vec<u8>)>,
-    /// What there is of the content.
+    /// The content that has arrived.
     pub content: Vec<u8>,
-    /// How it ends.
+    /// How the content ends.
     pub end: End,
-    /// How many interim responses came before it.
+    /// How many interim responses precede the response.
     pub interim: usize,
-    /// What no gateway has to take, though it may: a line that ends with LF alone, empty lines before the first.
+    /// Whether the response has a form that a gateway may refuse or accept: a line that ends with LF alone,
+    /// or empty lines before the first line.
     pub is_sloppy: bool,
 }
 
 /// How the content of a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Where it says, and so many bytes of the input are left.
+    /// At the announced length. This many bytes of the input are left.
     Said(usize),
-    /// With the connection.
+    /// At the end of the connection.
     Closed,
-    /// It does not.
+    /// The content is incomplete.
     Missing,
 }
 
@@ -55,7 +56,8 @@ impl Response {
     }
 }
 
-/// Reads the answer to a request, behind its interim answers. `None` if not even its head is complete.
+/// Parses the answer to a request, after its interim responses. `None` if the head of the answer is
+/// incomplete.
 pub fn read(bytes: &[u8], is_for_head: bool) -> Result<Option<Response>, String> {
     let (mut rest, mut interim, mut is_sloppy) = (bytes, 0, false);
     loop {
@@ -87,7 +89,7 @@ pub fn read(bytes: &[u8], is_for_head: bool) -> Result<Option<Response>, String>
     }
 }
 
-/// RFC 9112, section 6.3, where whatever is not clear is an error.
+/// The framing by RFC 9112, section 6.3. Ambiguous framing is an error.
 fn content(response: &mut Response, rest: &[u8], is_for_head: bool) -> Result<(), String> {
     let length = match response.all("content-length")[..] {
         [] => None,
@@ -111,7 +113,7 @@ fn content(response: &mut Response, rest: &[u8], is_for_head: bool) -> Result<()
     }
     match length {
         _ if is_chunked => {
-            // Where it is broken or breaks off, what there was of it is not looked at.
+            // If the content is malformed or incomplete, the content that has arrived is ignored.
             if let Some(chunks) = chunked(rest) {
                 response.content = chunks.content;
                 response.end = End::Said(rest.len() - chunks.len);
@@ -141,7 +143,7 @@ struct Head {
     is_sloppy: bool,
 }
 
-/// A head, line by line. RFC 9112, section 2.2, lets a recipient take LF alone for the end of a line.
+/// The lines of a head. RFC 9112, section 2.2, permits a recipient to accept LF alone as the end of a line.
 fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
     let (mut at, mut is_sloppy) = (0, false);
     let mut next = || -> Result<Option<&[u8]>, String> {
