@@ -80,7 +80,7 @@ pub trait Resources {
     /// Stores an event. The memory reservation is held until the event is on disk.
     ///
     /// # Errors
-    /// [`Refused`]. Then the event is not stored.
+    /// [`Refused`]. In this case, the event is not stored.
     fn store(&self, event: Event, memory: Reservation) -> impl Future<Output = Result<Receipt, Refused>>;
 
     /// Whether the circuit of a route's upstream is open. If so, no direct attempt is made.

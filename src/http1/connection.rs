@@ -347,7 +347,7 @@ impl<IO: Transport> Connection<IO> {
     /// Returns whether the content is complete.
     ///
     /// # Errors
-    /// [`ContentError`]. Then nothing more can be read from the connection.
+    /// [`ContentError`]. After an error, nothing more can be read from the connection.
     pub fn poll_content(
         &self,
         cx: &mut Context<'_>,

@@ -64,7 +64,7 @@ pub trait Content {
     /// Reads more content into `place`.
     ///
     /// # Errors
-    /// [`ContentError`]. Then nothing more can be read.
+    /// [`ContentError`]. After an error, nothing more can be read.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

@@ -185,7 +185,7 @@ impl Queue {
     /// Stores an event. Returns when the event is on disk.
     ///
     /// # Errors
-    /// [`Refused`]. Then the event is not stored.
+    /// [`Refused`]. In this case, the event is not stored.
     pub async fn store(&self, event: Event, memory: Reservation) -> Result<Receipt, Refused> {
         let (reply, receipt) = oneshot::channel();
         let command = Command::Store { event: Box::new(event), memory, reply };

@@ -521,7 +521,7 @@ pub trait Store: Send {
     /// Commits a batch in one transaction. Returns when everything is on disk.
     ///
     /// # Errors
-    /// [`StoreError`]. Then nothing of the batch is stored.
+    /// [`StoreError`]. After an error, no part of the batch is stored.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, StoreError>;
 
     /// Removes what has been kept for long enough, in a step of at most `most` rows. Returns how many were removed; if none was, the

@@ -66,7 +66,7 @@ pub enum Ended {
 /// Binds every listener, and serves requests on threads of its own.
 ///
 /// # Errors
-/// [`StartError`]. Then nothing runs.
+/// [`StartError`]. After an error, no thread runs.
 pub fn start(config: &Config) -> Result<Handle, StartError> {
     start_with(config, Vec::new(), FrontEnd::default())
 }
@@ -75,7 +75,7 @@ pub fn start(config: &Config) -> Result<Handle, StartError> {
 /// of the configuration.
 ///
 /// # Errors
-/// [`StartError`]. Then nothing runs.
+/// [`StartError`]. After an error, no thread runs.
 pub fn start_with(
     config: &Config,
     inherited: Vec<Inherited>,
