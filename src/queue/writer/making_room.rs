@@ -7,9 +7,9 @@ use tracing::{error, info, warn};
 use crate::queue::disk::Disk;
 use crate::queue::event::RouteName;
 use crate::queue::handle::{Health, Refused};
-use crate::queue::store::{Retention, StoreError};
+use crate::queue::store::{Change, Retention, StoreError};
 use crate::queue::store_limits::{Lack, Room};
-use crate::queue::writer::gather::{Gathered, Waiting};
+use crate::queue::writer::gather::{Asked, Gathered, Waiting};
 use crate::queue::writer::{EngineError, PURGE_STEP, Writer, later, now};
 
 /// The most purge steps that make room for events that do not fit.
@@ -124,31 +124,40 @@ impl Writer {
                 warn!("the disk of the queue's store is full: the ballast was removed to record deliveries");
             }
         }
-        // Changes need room as well, so that few are made at once.
-        let (mut changes, mut at_once) = (changes, FEW);
+        // Discards make room in the end, but need some first: few are made at a time. Other changes are made together or not
+        // at all, so that no step of a replay is made in part.
+        let is_discard = |asked: &Asked| matches!(asked.change, Change::Discard(_));
+        let (mut discards, others): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_discard);
+        let (mut gathered, mut at_once) = (Gathered::of_changes(others), FEW);
         loop {
-            let rest = changes.split_off(at_once.min(changes.len()));
-            let mut gathered = Gathered::of_changes(changes);
-            changes = rest;
             match self.write(&gathered, FEW) {
                 Ok(Some(committed)) => self.answer(gathered, committed),
-                Ok(None) => break,
-                Err(StoreError::Full) if gathered.changes.len() > 1 => {
-                    at_once = gathered.changes.len() / 2;
-                    gathered.changes.append(&mut changes);
-                    changes = gathered.changes;
-                }
+                Ok(None) if discards.is_empty() => break,
+                Ok(None) => {}
                 Err(StoreError::Full) => {
-                    gathered.changes.append(&mut changes);
-                    gathered.refuse(Refused::Full);
-                    break;
+                    let may_be_fewer = gathered.changes.len() > 1 && gathered.changes.iter().all(is_discard);
+                    if may_be_fewer {
+                        at_once = gathered.changes.len() / 2;
+                        gathered.changes.append(&mut discards);
+                        discards = gathered.changes;
+                    } else {
+                        let was_discard = gathered.changes.iter().any(is_discard);
+                        gathered.refuse(Refused::Full);
+                        if was_discard || discards.is_empty() {
+                            Gathered::of_changes(discards).refuse(Refused::Full);
+                            break;
+                        }
+                    }
                 }
                 Err(StoreError::Failed(error)) => {
-                    gathered.changes.append(&mut changes);
+                    gathered.changes.append(&mut discards);
                     self.fail(gathered, error);
                     break;
                 }
             }
+            let rest = discards.split_off(at_once.min(discards.len()));
+            gathered = Gathered::of_changes(discards);
+            discards = rest;
         }
         self.judge();
     }

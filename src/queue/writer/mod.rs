@@ -30,7 +30,8 @@ use crate::queue::store::{
 };
 use crate::queue::store_limits::{Lack, Limits, ORDINARY, Settings};
 use crate::queue::time::Time;
-use crate::queue::writer::gather::{Asked, Completed, Gathered, Unsaved, Waiting};
+pub use crate::queue::writer::gather::MOST_UNSAVED;
+use crate::queue::writer::gather::{Completed, Gathered, SetAside, Unsaved, Waiting};
 use crate::queue::writer::inbox::{Inbox, Woken};
 use crate::runtime::background::{self, Background};
 use crate::runtime::control::Control;
@@ -74,7 +75,7 @@ pub struct Plan {
     pub limits: Limits,
     /// How long events are kept.
     pub retention: Retention,
-    /// The current limits and times of the configuration; `None` leaves them unchanged.
+    /// The present limits and times of the configuration; `None` leaves them unchanged.
     pub in_force: Box<dyn Fn() -> Option<Settings> + Send>,
     /// The disk, if the store is on a disk of this machine.
     pub disk: Option<Disk>,
@@ -119,7 +120,7 @@ pub struct Writer {
 }
 
 /// Opens the store of `[queue]`. `max_queued` gives the most queued bytes of a route. `in_force` gives the
-/// limits. Both follow the current configuration. The writer ends after `stop`, or when every handle is gone.
+/// limits. Both follow the present configuration. The writer ends after `stop`, or when every handle is gone.
 ///
 /// # Errors
 /// [`OpenError`], with the writer's end of the handle.
@@ -314,8 +315,7 @@ impl Writer {
     /// Answers the committed commands, and tells the deliveries.
     fn answer(&mut self, gathered: Gathered, committed: Committed) {
         let Gathered { events, changes, .. } = gathered;
-        // The statistics are published before the answers. So a request that follows an answer finds that
-        // events wait.
+        // This comes before the answers: a request that follows an answer finds that events wait.
         self.publish();
         let mut stored = Vec::with_capacity(events.len());
         for (waiting, ids) in events.into_iter().zip(committed.deliveries) {
@@ -394,123 +394,9 @@ impl Writer {
         }
     }
 
-    /// Admits the events that fit, and refuses the others.
-    fn admit(&mut self, waiting: Vec<Waiting>) -> Result<Vec<Waiting>, (Vec<Waiting>, EngineError)> {
-        if waiting.is_empty() {
-            return Ok(waiting);
-        }
-        if self.is_away() {
-            self.set_health(Health::Failing);
-            waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Unavailable));
-            return Ok(Vec::new());
-        }
-        if self.is_short && !self.restore_ballast() {
-            waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
-            return Ok(Vec::new());
-        }
-        let sizes = waiting.iter().map(|waiting| waiting.event.size()).fold(0, u64::saturating_add);
-        let lacks = Room::of(&self.statistics, None).lacks(sizes, waiting.len(), &self.limits);
-        if lacks && let Err(error) = self.reclaim(sizes, waiting.len()) {
-            return Err((waiting, error));
-        }
-        let free = self.disk.as_mut().and_then(Disk::free);
-        let mut room = Room::of(&self.statistics, free);
-        let mut admitted = Vec::with_capacity(waiting.len());
-        for waiting in waiting {
-            match room.take(&waiting.event.info().route, waiting.event.size(), &self.limits) {
-                Ok(()) => admitted.push(waiting),
-                Err(lack) => {
-                    if lack == Lack::Route {
-                        self.tell_route(&waiting.event.info().route);
-                    }
-                    waiting.refuse(Refused::Full);
-                }
-            }
-        }
-        Ok(admitted)
-    }
-
-    /// Makes room: removes delivered events, and empties the log.
-    fn reclaim(&mut self, sizes: u64, events: usize) -> Result<(), EngineError> {
-        if Instant::now() < self.reclaim_at {
-            return Ok(());
-        }
-        let early = Retention { delivered: Duration::ZERO, ..self.retention };
-        for _ in 0..RECLAIM_STEPS {
-            let Some(store) = &mut self.store else { return Ok(()) };
-            // On a full disk the log cannot grow. Then delivered events are removed later, when there is
-            // room.
-            let removed = store.purge(now(), early, PURGE_STEP).or_else(unless_full)?;
-            store.idle().or_else(unless_full)?;
-            match store.statistics() {
-                Ok(statistics) => self.statistics = statistics,
-                Err(error) => unless_full(error)?,
-            }
-            if !Room::of(&self.statistics, None).lacks(sizes, events, &self.limits) {
-                self.reclaimed_in_vain = false;
-                return Ok(());
-            }
-            if removed == 0 {
-                break;
-            }
-        }
-        self.reclaim_at = later(RECLAIM_INTERVAL);
-        self.reclaimed_in_vain = true;
-        Ok(())
-    }
-
-    /// Records as much as possible on a full disk, in the room of the ballast. Refuses new events.
-    fn make_do(&mut self, gathered: Gathered) {
-        let Gathered { events, changes, .. } = gathered;
-        events.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
-        if let Some(disk) = &mut self.disk {
-            self.is_short = true;
-            if disk.free_ballast() {
-                warn!("the disk of the queue's store is full: the ballast was removed to record deliveries");
-            }
-        }
-        // Discards make room in the end, but need some first: few are made at once. Other changes are made together or not at
-        // all, so that no step of a replay is made in part.
-        let is_discard = |asked: &Asked| matches!(asked.change, Change::Discard(_));
-        let (mut discards, others): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_discard);
-        let (mut gathered, mut at_once) = (Gathered::of_changes(others), FEW);
-        loop {
-            match self.write(&gathered, FEW) {
-                Ok(Some(committed)) => self.answer(gathered, committed),
-                Ok(None) if discards.is_empty() => break,
-                Ok(None) => {}
-                Err(StoreError::Full) => {
-                    let may_be_fewer = gathered.changes.len() > 1 && gathered.changes.iter().all(is_discard);
-                    if may_be_fewer {
-                        at_once = gathered.changes.len() / 2;
-                        gathered.changes.append(&mut discards);
-                        discards = gathered.changes;
-                    } else {
-                        let was_discard = gathered.changes.iter().any(is_discard);
-                        gathered.refuse(Refused::Full);
-                        if was_discard || discards.is_empty() {
-                            Gathered::of_changes(discards).refuse(Refused::Full);
-                            break;
-                        }
-                    }
-                }
-                Err(StoreError::Failed(error)) => {
-                    gathered.changes.append(&mut discards);
-                    self.fail(gathered, error);
-                    break;
-                }
-            }
-            let rest = discards.split_off(at_once.min(discards.len()));
-            gathered = Gathered::of_changes(discards);
-            discards = rest;
-        }
-        self.judge();
-    }
-
     /// Closes the store after a failure. Refuses the waiting commands, and keeps the unsaved records.
     fn fail(&mut self, gathered: Gathered, error: EngineError) {
-        // The failure is published before the answers. So a request that gets such an answer finds the
-        // store's health already changed.
+        // This comes before the answers: a request that hears of the failure finds it published.
         self.close();
         error!(
             error = chain(&*error),
@@ -533,7 +419,7 @@ impl Writer {
         self.set_health(Health::Failing);
     }
 
-    /// Handles an error of work other than a commit.
+    /// Handles an error of work besides a commit.
     fn note(&mut self, error: StoreError) {
         match error {
             // The checkpoint continues when there is room.
