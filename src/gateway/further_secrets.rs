@@ -157,7 +157,13 @@ mod tests {
             0
         }
 
-        async fn store(&self, _event: Event, _memory: Reservation) -> Result<Receipt, Refused> {
+        async fn store(
+            &self,
+            _event: Event,
+            _memory: Reservation,
+            _claim: Option<Infallible>,
+            _patience: Duration,
+        ) -> Result<Receipt, Refused> {
             unreachable!("nothing is verified")
         }
 
@@ -188,8 +194,6 @@ mod tests {
     }
 
     impl Claim for Infallible {
-        fn stored(self) {}
-
         async fn delivered(self) {}
     }
 

@@ -77,11 +77,18 @@ pub trait Resources {
     /// A random number, for the wait before an event is tried again.
     fn random(&self) -> u64;
 
-    /// Stores an event. The memory reservation is held until the event is on disk.
+    /// Stores an event. Its memory reservation and its claim are held until it is on disk, also if the request is gone before.
+    /// Waits at most `patience`.
     ///
     /// # Errors
-    /// [`Refused`]. In this case, the event is not stored.
-    fn store(&self, event: Event, memory: Reservation) -> impl Future<Output = Result<Receipt, Refused>>;
+    /// [`Refused`]. Then the event is not acknowledged.
+    fn store(
+        &self,
+        event: Event,
+        memory: Reservation,
+        claim: Option<Self::Claim>,
+        patience: Duration,
+    ) -> impl Future<Output = Result<Receipt, Refused>>;
 
     /// Whether the circuit of a route's upstream is open. If so, no direct attempt is made.
     fn is_circuit_open(&self, route: &RouteName) -> bool;
@@ -138,12 +145,9 @@ pub enum Claimed<C> {
     UnderWay,
 }
 
-/// The provisional claim of the first event of its kind. Dropping the claim means that the event was neither
-/// delivered nor stored. The next equal event is then the first.
+/// The provisional claim of an event that is the first of its kind. It ends when it is dropped: if the event was neither delivered
+/// nor stored by then, the next one like it is the first.
 pub trait Claim {
-    /// The event was stored, together with its duplicate key.
-    fn stored(self);
-
     /// The upstream has answered 2xx to the event.
     fn delivered(self) -> impl Future<Output = ()>;
 }

@@ -84,10 +84,8 @@ pub(super) async fn serve<R: Resources, C: Content>(
             Ok(Served::Relayed(response))
         }
         DeliveryMode::Queue => {
-            let receipt = store(resources, route, arrived, event, None, record).await?;
-            if let Some(claim) = claim {
-                claim.stored();
-            }
+            let receipt =
+                store(resources, route, arrived, event, Before { claim, first: None }, record).await?;
             Ok(acknowledged(route, &receipt))
         }
         DeliveryMode::Fallback => fall_back(resources, content, route, arrived, event, claim, record).await,
@@ -148,14 +146,9 @@ async fn fall_back<R: Resources, C: Content>(
         }
     }
     let (result, first) = failed.unzip();
-    match (store(resources, route, arrived, event, first, record).await, result) {
-        (Ok(receipt), _) => {
-            if let Some(claim) = claim {
-                claim.stored();
-            }
-            Ok(acknowledged(route, &receipt))
-        }
-        // The event is not stored, so the sender gets the answer that it would get without a store.
+    match (store(resources, route, arrived, event, Before { claim, first }, record).await, result) {
+        (Ok(receipt), _) => Ok(acknowledged(route, &receipt)),
+        // It is not stored: the sender gets what it would have got without a store.
         (Err(_), Some(Ok(response))) => Ok(Served::Relayed(response)),
         (Err(_), Some(Err(error))) => Err(undelivered(&error, record)),
         (Err(refused), None) => Err(refused),
@@ -228,14 +221,21 @@ async fn attempt<R: Resources>(
     }
 }
 
+/// What came before an event is stored.
+struct Before<C> {
+    claim: Option<C>,
+    first: Option<FirstAttempt>,
+}
+
 async fn store<R: Resources>(
     resources: &R,
     route: &Route,
     arrived: Arrived<'_>,
     event: NewEvent,
-    first: Option<FirstAttempt>,
+    before: Before<R::Claim>,
     record: &mut Record,
 ) -> Result<Receipt, Rejection> {
+    let Before { claim, first } = before;
     let Arrived { request, client, origin, memory, received, verified: _ } = arrived;
     let NewEvent { id, order, duplicate, model } = event;
     let intake = Intake {
@@ -255,7 +255,7 @@ async fn store<R: Resources>(
         Some(first) => event.after(first),
         None => event,
     };
-    let receipt = resources.store(event, memory).await?;
+    let receipt = resources.store(event, memory, claim, route.response_timeout).await?;
     record.stored = Some(receipt.id());
     record.reason = None;
     record.detail = None;

@@ -119,10 +119,6 @@ pub struct EventClaim {
 }
 
 impl Claim for EventClaim {
-    fn stored(self) {
-        // The commit has recorded the duplicate key, so the requests that wait find it in the store.
-    }
-
     async fn delivered(self) {
         let now = Instant::now();
         {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::admission::memory::Reservation;
 use crate::queue::circuit::Standing;
@@ -27,19 +28,23 @@ const MOST_COMMANDS: usize = 4096;
 /// How many deliveries the writer hands over before they are taken. What does not fit is read from the store later.
 pub const MOST_HANDED: usize = 1024;
 
+/// How long a request waits for room to record that its event was delivered directly. What is not recorded is remembered in
+/// memory for a while.
+const RECORD_SEEN: Duration = Duration::from_secs(1);
+
 /// How many signs that an upstream works may wait for the deliveries. More say the same, and are dropped.
 const MOST_SIGNS: usize = 64;
 
 /// What the writer is asked to do. Everything that waits is committed in one transaction.
 #[derive(Debug)]
 pub enum Command {
-    /// Store an event. Its memory reservation is held until the commit.
+    /// Store an event.
     Store {
         /// The event.
         event: Box<Event>,
-        /// The event's part of the memory budget.
-        memory: Reservation,
-        /// Receives the receipt.
+        /// What is held until the commit.
+        held: Held,
+        /// Where the receipt goes.
         reply: oneshot::Sender<Result<Receipt, Refused>>,
     },
     /// Record a finished attempt.
@@ -67,7 +72,21 @@ pub enum Command {
     },
 }
 
-/// A message from the writer to the deliveries.
+/// What is held until an event is committed, whatever becomes of its request.
+pub struct Held {
+    /// Its part of the memory budget.
+    pub memory: Reservation,
+    /// Its claim, on a route that deduplicates.
+    pub claim: Option<Box<dyn Send>>,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
+/// What the writer tells the deliveries.
 #[derive(Debug)]
 pub enum Handed {
     /// An event was committed, and this delivery of it is due now.
@@ -185,12 +204,16 @@ impl Queue {
     /// Stores an event. Returns when the event is on disk.
     ///
     /// # Errors
-    /// [`Refused`]. In this case, the event is not stored.
-    pub async fn store(&self, event: Event, memory: Reservation) -> Result<Receipt, Refused> {
+    /// [`Refused`]. Then the event is not acknowledged. If the store has not answered for as long as `patience`, the event may be
+    /// stored later all the same.
+    pub async fn store(&self, event: Event, held: Held, patience: Duration) -> Result<Receipt, Refused> {
         let (reply, receipt) = oneshot::channel();
-        let command = Command::Store { event: Box::new(event), memory, reply };
-        self.commands.send(command).await.map_err(|_ended| Refused::Unavailable)?;
-        receipt.await.unwrap_or(Err(Refused::Unavailable))
+        let command = Command::Store { event: Box::new(event), held, reply };
+        let stored = async {
+            self.commands.send(command).await.map_err(|_ended| Refused::Unavailable)?;
+            receipt.await.unwrap_or(Err(Refused::Unavailable))
+        };
+        timeout(patience, stored).await.unwrap_or(Err(Refused::Unavailable))
     }
 
     /// Records a finished attempt. Returns when it is on disk: until then the store still says that the delivery is due. Says
@@ -205,9 +228,10 @@ impl Queue {
         done.await.unwrap_or(Err(Refused::Unavailable))
     }
 
-    /// Records that an event was delivered directly, on a route that deduplicates.
+    /// Records that an event was delivered directly, on a route that deduplicates. Waits for a store that is behind, but not for
+    /// long: the sender waits for its answer.
     pub async fn record_seen(&self, route: RouteName, key: DuplicateKey) {
-        let _ended = self.commands.send(Command::Seen(route, key)).await;
+        let _too_late = timeout(RECORD_SEEN, self.commands.send(Command::Seen(route, key))).await;
     }
 
     /// Marks a delivery whose record is damaged. Returns when it is on disk: until then the store still says that it is due.

@@ -14,6 +14,7 @@ use crate::gateway::resources::{Claimed, Delivery, Resources, Timer, UpstreamRes
 use crate::queue::circuit::Standing;
 use crate::queue::duplicates::EventClaim;
 use crate::queue::event::{DuplicateKey, Event, OrderKey, Receipt, RouteName};
+use crate::queue::handle::Held;
 use crate::queue::id::EventId;
 use crate::queue::store::Refused;
 use crate::queue::time::Time;
@@ -120,9 +121,16 @@ impl Resources for Scope {
         self.worker.random()
     }
 
-    async fn store(&self, event: Event, memory: Reservation) -> Result<Receipt, Refused> {
+    async fn store(
+        &self,
+        event: Event,
+        memory: Reservation,
+        claim: Option<EventClaim>,
+        patience: Duration,
+    ) -> Result<Receipt, Refused> {
+        let claim = claim.map(|claim| -> Box<dyn Send> { Box::new(claim) });
         match self.worker.control().queue() {
-            Some(queue) => queue.store(event, memory).await,
+            Some(queue) => queue.store(event, Held { memory, claim }, patience).await,
             None => Err(Refused::Unavailable),
         }
     }

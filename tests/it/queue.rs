@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use hookgate::gateway::resources::Claimed;
 use hookgate::queue::circuit::Standing;
-use hookgate::queue::event::RouteName;
-use hookgate::queue::store::Change;
+use hookgate::queue::duplicates::Duplicates;
+use hookgate::queue::event::{DuplicateKey, RouteName};
+use hookgate::queue::handle::{self, Held, Refused};
+use hookgate::queue::memory::Memory;
+use hookgate::queue::store::{Change, Store as _};
 use hookgate::queue::time::Time;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::event::{event, held};
 use crate::support::upstream::{Oracle, Request};
 use crate::support::{
     Client, FIXTURE, Gateway, PATIENCE, Upstream, assert_refused, exchange, gate, gateway, post, unsigned,
@@ -385,6 +390,29 @@ fn the_claim_of_an_event_that_failed_makes_no_duplicate_of_the_next() {
     let again = exchange(&gateway, &post("same"));
     assert_eq!((again.status, again.text().as_str()), (200, "{\"status\":\"duplicate\"}\n"));
     assert_eq!(upstream.requests().len(), 2);
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_waited_for_no_longer_than_asked_and_its_event_stays_claimed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (queue, mut writer, _deliveries) = handle::channel();
+    let mut commands = writer.take_commands();
+    let reader = || Memory::new().reader().unwrap();
+    writer.set_readers(Some([reader(), reader()]));
+    let (claims, route) = (Duplicates::default(), RouteName { path: PATH.into(), model: None });
+    let (now, patience) = (Time::from_millis(1_000), Duration::from_millis(20));
+    let key = DuplicateKey { digest: [7; 32], until: Time::from_millis(9_000) };
+    let claim = async || claims.claim(&queue, &route, key, now, patience).await;
+    runtime.block_on(async {
+        let Ok(Claimed::First(first)) = claim().await else { panic!("it is the first") };
+        let held = Held { claim: Some(Box::new(first)), ..held() };
+        let stored = queue.store(event(PATH, 1_000).make(), held, patience).await;
+        assert_eq!(stored, Err(Refused::Unavailable));
+        // It may be committed yet: one like it waits.
+        assert_eq!(claim().await.err(), Some(Refused::Unavailable));
+        drop(commands.recv().await.unwrap());
+        assert!(matches!(claim().await, Ok(Claimed::First(_))));
+    });
 }
 
 #[test]

@@ -23,7 +23,7 @@ use hookgate::queue::time::Time;
 use hookgate::queue::writer::{Plan, Writer};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::event::{Make, attempt, event, reservation, route};
+use crate::support::event::{Make, attempt, event, held, route};
 use crate::support::gate::Gate;
 use crate::support::{PATIENCE, gate};
 
@@ -177,7 +177,7 @@ impl Running {
 
     fn store(&mut self, event: Event) -> Result<Receipt, Refused> {
         let queue = self.queue.clone();
-        self.wait(queue.store(event, reservation()))
+        self.wait(queue.store(event, held(), PATIENCE))
     }
 
     /// Stores events that wait at the same time.
@@ -188,7 +188,7 @@ impl Running {
             let local = tokio::task::LocalSet::new();
             for (at, event) in events.into_iter().enumerate() {
                 let queue = queue.clone();
-                all.spawn_local_on(async move { (at, queue.store(event, reservation()).await) }, &local);
+                all.spawn_local_on(async move { (at, queue.store(event, held(), PATIENCE).await) }, &local);
             }
             let mut results = local.run_until(all.join_all()).await;
             results.sort_by_key(|(at, _)| *at);
@@ -337,7 +337,7 @@ fn events_that_wait_together_are_one_commit() {
         let mut all = tokio::task::JoinSet::new();
         for n in 0..3_000 {
             let queue = queue.clone();
-            all.spawn_local_on(async move { queue.store(make(n), reservation()).await.is_ok() }, &local);
+            all.spawn_local_on(async move { queue.store(make(n), held(), PATIENCE).await.is_ok() }, &local);
         }
         // All commands have been sent, because the channel has room for them. Now the first commit may end.
         local

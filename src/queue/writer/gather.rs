@@ -2,9 +2,8 @@
 
 use tokio::sync::oneshot;
 
-use crate::admission::memory::Reservation;
 use crate::queue::event::{DuplicateKey, Event, Receipt, RouteName};
-use crate::queue::handle::{Command, Refused};
+use crate::queue::handle::{Command, Held, Refused};
 use crate::queue::store::{Change, Completion, DeliveryId, Settled};
 
 /// The most commands of one commit.
@@ -20,7 +19,7 @@ pub const MOST_UNSAVED: usize = 16 * 1024;
 /// An event that waits for its commit.
 pub(super) struct Waiting {
     pub(super) event: Box<Event>,
-    pub(super) memory: Reservation,
+    pub(super) held: Held,
     pub(super) reply: oneshot::Sender<Result<Receipt, Refused>>,
 }
 
@@ -84,9 +83,9 @@ impl Gathered {
     pub(super) fn add(&mut self, command: Command, unsaved: &mut Unsaved) {
         self.commands = self.commands.saturating_add(1);
         match command {
-            Command::Store { event, memory, reply } => {
+            Command::Store { event, held, reply } => {
                 self.bytes = self.bytes.saturating_add(event.size());
-                self.events.push(Waiting { event, memory, reply });
+                self.events.push(Waiting { event, held, reply });
             }
             Command::Complete { completion, reply } => {
                 if let Err(Completed { reply, .. }) =

@@ -21,8 +21,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, StoreAddress};
 use crate::queue::disk::Disk;
 use crate::queue::event::{Event, Receipt, RouteName, Upstream};
-use crate::queue::handle::{Handed, Health, Refused, WriterEnd};
-use crate::queue::removal_notice::{self, RemovalNotice, RemovalNotices};
+use crate::queue::handle::{Handed, Health, Held, Refused, WriterEnd};
 use crate::queue::sqlite::SqliteEngine;
 use crate::queue::store::{
     Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
@@ -319,7 +318,9 @@ impl Writer {
         self.publish();
         let mut stored = Vec::with_capacity(events.len());
         for (waiting, ids) in events.into_iter().zip(committed.deliveries) {
-            let Waiting { event, memory, reply } = waiting;
+            let Waiting { event, held: Held { memory, claim }, reply } = waiting;
+            // One like it finds it in the store.
+            drop(claim);
             let _gone = reply.send(Ok(Receipt::of_commit(event.info().id)));
             if let Some(disk) = &mut self.disk {
                 disk.note_stored(event.size());

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hookgate::admission::client::ClientAddress;
-use hookgate::admission::memory::{Budget, Reservation};
+use hookgate::admission::memory::Budget;
 use hookgate::config::XForwarded;
 use hookgate::message::head::{Parsed, RequestHead, parse};
 use hookgate::queue::event::{Attempt, AttemptOutcome, DuplicateKey, Event, Intake, OrderKey, RouteName};
+use hookgate::queue::handle::Held;
 use hookgate::queue::id::EventId;
 use hookgate::queue::time::Time;
 use hookgate::signature::Verifier;
@@ -156,7 +157,7 @@ pub(crate) fn attempt(at: u64, outcome: AttemptOutcome) -> Attempt {
     }
 }
 
-/// An empty reservation in a memory budget.
-pub(crate) fn reservation() -> Reservation {
-    Budget::new(1 << 20).reservation(ClientAddress::Unix)
+/// An empty part of a memory budget, and no claim.
+pub(crate) fn held() -> Held {
+    Held { memory: Budget::new(1 << 20).reservation(ClientAddress::Unix), claim: None }
 }
