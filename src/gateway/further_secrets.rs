@@ -173,7 +173,7 @@ mod tests {
 
         fn upstream_works(&self, _route: &RouteName) {}
 
-        async fn is_waiting(&self, _route: &RouteName, _order: &OrderKey) -> bool {
+        async fn is_waiting(&self, _route: &RouteName, _order: &OrderKey, _patience: Duration) -> bool {
             false
         }
 

@@ -96,8 +96,14 @@ pub trait Resources {
     /// Records that the route's upstream has answered, and neither 429 nor 5xx. Waits for nothing.
     fn upstream_works(&self, route: &RouteName);
 
-    /// Whether an event of the route with this order key waits to be delivered.
-    fn is_waiting(&self, route: &RouteName, order: &OrderKey) -> impl Future<Output = bool>;
+    /// Whether an event of the route with this order key waits to be delivered. One may, if the store has not answered for as
+    /// long as `patience`.
+    fn is_waiting(
+        &self,
+        route: &RouteName,
+        order: &OrderKey,
+        patience: Duration,
+    ) -> impl Future<Output = bool>;
 
     /// Claims an event. If an equal event is under way, waits at most `patience` for its outcome.
     ///

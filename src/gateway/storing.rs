@@ -112,7 +112,7 @@ async fn fall_back<R: Resources, C: Content>(
     record: &mut Record,
 ) -> Result<Served<R::Body>, Rejection> {
     let waits_behind = match &event.order {
-        Some(order) => resources.is_waiting(&route.name, order).await,
+        Some(order) => resources.is_waiting(&route.name, order, route.response_timeout).await,
         None => false,
     };
     let mut failed = None;

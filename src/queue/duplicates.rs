@@ -46,7 +46,7 @@ impl fmt::Debug for Duplicates {
 }
 
 impl Duplicates {
-    /// Claims an event. If an equal event is under way, waits until `deadline` for its outcome.
+    /// Claims an event. Waits at most `patience` for the outcome of one like it that is under way, and for the store.
     ///
     /// # Errors
     /// [`Refused`]: the store does not answer.
@@ -73,11 +73,11 @@ impl Duplicates {
         };
         // This request holds the claim during the read, so no other request asks for the same event.
         let (reader, route) = (queue.clone(), route.clone());
-        let seen = spawn_blocking(move || reader.read(|store| store.is_seen(&route, &key.digest, now))).await;
-        match seen {
-            Ok(Ok(true)) => Ok(Claimed::Duplicate),
-            Ok(Ok(false)) => Ok(Claimed::First(claim)),
-            Ok(Err(_)) | Err(_) => Err(Refused::Unavailable),
+        let seen = spawn_blocking(move || reader.read(|store| store.is_seen(&route, &key.digest, now)));
+        match timeout_at(deadline, seen).await {
+            Ok(Ok(Ok(true))) => Ok(Claimed::Duplicate),
+            Ok(Ok(Ok(false))) => Ok(Claimed::First(claim)),
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(Refused::Unavailable),
         }
     }
 
@@ -159,7 +159,30 @@ mod tests {
         (queue, end)
     }
 
-    /// If the key counted for longer, the second event would be answered as a duplicate, and be lost.
+    #[tokio::test]
+    async fn a_store_that_does_not_answer_is_waited_for_no_longer_than_asked() {
+        let (queue, _end) = queue();
+        let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let reading = queue.clone();
+        let read = spawn_blocking(move || {
+            reading.read(|_reader| {
+                begun.send(()).unwrap();
+                let _ended = goes_on.recv();
+                Ok(())
+            })
+        });
+        begins.await.unwrap();
+        let route = RouteName { path: "/a".into(), model: None };
+        let key = DuplicateKey { digest: [7; 32], until: Time::from_millis(9_000) };
+        let claims = Duplicates::default();
+        let claimed = claims.claim(&queue, &route, key, Time::default(), Duration::from_millis(20)).await;
+        assert_eq!(claimed.err(), Some(Refused::Unavailable));
+        drop(go_on);
+        read.await.unwrap().unwrap();
+    }
+
+    /// Otherwise the second event would be answered as a duplicate, and be lost.
     #[tokio::test]
     async fn a_direct_delivery_counts_until_its_end_and_no_longer() {
         let (queue, _end) = queue();

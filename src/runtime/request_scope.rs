@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderValue;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{spawn_blocking, yield_now};
+use tokio::time::timeout;
 
 use crate::admission::memory::Reservation;
 use crate::gateway::resources::{Claimed, Delivery, Resources, Timer, UpstreamResponse};
@@ -145,15 +146,17 @@ impl Resources for Scope {
         }
     }
 
-    async fn is_waiting(&self, route: &RouteName, order: &OrderKey) -> bool {
+    async fn is_waiting(&self, route: &RouteName, order: &OrderKey, patience: Duration) -> bool {
         let Some(queue) = self.worker.control().queue().filter(|queue| queue.has_backlog(route)) else {
             return false;
         };
         let (queue, route, order) = (queue.clone(), route.clone(), order.clone());
         let read = spawn_blocking(move || queue.read(|store| store.is_waiting(&route, &order)));
-        // If the store does not answer, it may hold events with this key. A delivery past them would break
-        // their order.
-        read.await.is_ok_and(|waiting| waiting.unwrap_or(true))
+        // A store that does not answer may hold events with this key. To deliver past them would break their order.
+        match timeout(patience, read).await {
+            Ok(Ok(Ok(is_waiting))) => is_waiting,
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => true,
+        }
     }
 
     async fn claim(

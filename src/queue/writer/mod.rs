@@ -22,6 +22,7 @@ use crate::config::{self, StoreAddress};
 use crate::queue::disk::Disk;
 use crate::queue::event::{Event, Receipt, RouteName, Upstream};
 use crate::queue::handle::{Handed, Health, Held, Refused, WriterEnd};
+use crate::queue::removal_notice::{self, RemovalNotice, RemovalNotices};
 use crate::queue::sqlite::SqliteEngine;
 use crate::queue::store::{
     Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
