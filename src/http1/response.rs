@@ -126,9 +126,13 @@ impl WholeResponse {
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(connection(asked, is_last));
-        bytes.extend_from_slice(b"content-length: ");
-        bytes.extend_from_slice(itoa::Buffer::new().format(content.len()).as_bytes());
-        bytes.extend_from_slice(b"\r\n\r\n");
+        // A 204 has no length (RFC 9110, section 8.6).
+        if status != StatusCode::NO_CONTENT {
+            bytes.extend_from_slice(b"content-length: ");
+            bytes.extend_from_slice(itoa::Buffer::new().format(content.len()).as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
         if !asked.is_for_head {
             bytes.extend_from_slice(content);
         }
@@ -182,6 +186,15 @@ mod tests {
         let want = "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain\r\nallow: POST, PUT\r\n\
                     content-length: 7\r\n\r\nnot so\n";
         assert_eq!((text.as_str(), keeps_open), (want, true));
+    }
+
+    #[test]
+    fn a_204_has_neither_length_nor_content() {
+        let message = WholeResponse::new(POST, StatusCode::NO_CONTENT, &[], b"", false);
+        assert_eq!(
+            (message.bytes(), message.keeps_open()),
+            (&b"HTTP/1.1 204 No Content\r\n\r\n"[..], true)
+        );
     }
 
     #[test]
