@@ -1,7 +1,7 @@
 //! Shell. The lock that makes one process the owner of a store.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,8 @@ impl OwnerLock {
     /// # Errors
     /// [`OpenError::InUse`] if another process owns the store.
     pub fn take(path: &Path) -> Result<Self, OpenError> {
+        // The files beside the store are beside the file that a link leads to, as SQLite's own are.
+        let path = &fs::canonicalize(path).unwrap_or_else(|_not_there| path.to_owned());
         let failed = |error: io::Error| OpenError::Failed(path.to_owned(), Box::new(error));
         let file = create(&beside(path, ".lock")).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

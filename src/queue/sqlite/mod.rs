@@ -114,6 +114,12 @@ impl SqliteEngine {
     pub fn counting(self, damage: Arc<AtomicU64>) -> Self {
         Self { damage, ..self }
     }
+
+    /// The path of the store, which is no link.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.lock.path()
+    }
 }
 
 impl Engine for SqliteEngine {

@@ -137,13 +137,14 @@ pub fn open(
         Ok(engine) => engine.counting(Arc::clone(end.damage())),
         Err(error) => return Err((error, end)),
     };
+    let disk = Disk::of(engine.path(), max_bytes);
     let plan = Plan {
         engine: Box::new(engine),
         end,
         limits: Limits { max_bytes, min_free, max_queued },
         retention,
         in_force,
-        disk: Some(Disk::of(path, max_bytes)),
+        disk: Some(disk),
         stop,
     };
     Writer::open(plan)

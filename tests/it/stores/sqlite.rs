@@ -37,6 +37,19 @@ fn a_store_has_one_owner() {
 }
 
 #[test]
+fn a_link_to_a_store_is_the_same_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let first = open(&path, Check::No).unwrap();
+    assert!(matches!(open(&link, Check::No).unwrap_err(), OpenError::InUse(_)));
+    drop(first);
+    drop(open(&link, Check::No).unwrap());
+    assert!(!folder.path().join("link.db.lock").exists());
+}
+
+#[test]
 fn a_newer_store_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = path(&folder);
