@@ -15,8 +15,8 @@ use rusqlite::{Connection, ErrorCode, params};
 use tracing::{error, warn};
 
 use crate::queue::id::EventId;
-use crate::queue::sqlite::schema;
 use crate::queue::sqlite::value::number;
+use crate::queue::sqlite::{reader, schema};
 use crate::runtime::background::{self, Background};
 
 /// The deliveries of one step. Each is a short transaction, so that checkpoints go on.
@@ -39,14 +39,15 @@ const TABLES: [&str; 3] = ["delivery", "destination", "route"];
 
 /// Deliveries that contradict themselves, and queued ones that nothing would find.
 const WRONG: &str = "
-    select d.id, e.id from delivery d
+    select n.route is e.route and r.number is not null, e.id from delivery d
     left join event e on e.seq = d.event
     left join destination n on n.number = d.destination
+    left join route r on r.number = n.route
     where d.id > ?1 and d.id <= ?2 and (
         ifnull(d.state, -1) not in (0, 1, 2, 3, 4)
         or (d.state = 0) <> (d.ended is null)
         or d.state = 0 and (
-            n.number is null
+            r.number is null
             or n.route <> e.route
             or ifnull(d.class, -1) not in (0, 1, 2)
             or ifnull(d.ready, -1) not in (0, 1)
@@ -57,6 +58,13 @@ const WRONG: &str = "
             or d.ready = 1 and not exists (
                 select 1 from delivery f indexed by delivery_due
                 where f.ready = 1 and f.destination = d.destination and f.class = d.class and f.due = d.due and f.id = d.id)))";
+
+/// The events of the first and the last queued delivery of each destination that has several.
+const ENDS: &str = "
+    select first.event, last.event from (
+        select min(id) as first, max(id) as last from delivery indexed by delivery_queued where state = 0 group by destination
+    ) ends join delivery first on first.id = ends.first join delivery last on last.id = ends.last
+    where ends.first < ends.last";
 
 /// Destinations whose counter is not the number of their queued deliveries.
 const MISCOUNTED: &str = "
@@ -90,6 +98,8 @@ const MEND: &str = "
 pub struct Findings {
     /// How many deliveries contradict themselves or would never be made.
     pub deliveries: u64,
+    /// How many deliveries or destinations have lost their route.
+    pub routes: u64,
     /// The events of the first of them, where they can be read.
     pub events: Vec<EventId>,
     /// How many destinations have another number of queued deliveries than they count.
@@ -102,8 +112,8 @@ impl Findings {
     /// Whether nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { deliveries, events: _, miscounted, structure } = self;
-        *deliveries == 0 && *miscounted == 0 && structure.is_empty()
+        let Self { deliveries, routes, events: _, miscounted, structure } = self;
+        *deliveries == 0 && *routes == 0 && *miscounted == 0 && structure.is_empty()
     }
 
     /// Whether indexes, states and counters can be made anew: not if the tables themselves are damaged.
@@ -111,14 +121,15 @@ impl Findings {
     pub fn is_mendable(&self) -> bool {
         let is_of_index =
             |message: &String| message.contains("missing from index") || message.contains("entries in index");
-        !self.is_empty() && self.structure.iter().all(is_of_index)
+        let has_any = self.deliveries > 0 || self.miscounted > 0 || !self.structure.is_empty();
+        has_any && self.structure.iter().all(is_of_index)
     }
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { deliveries, events, miscounted, structure } = self;
-        write!(f, "{deliveries} deliveries, {miscounted} counters")?;
+        let Self { deliveries, routes, events, miscounted, structure } = self;
+        write!(f, "{deliveries} deliveries, {routes} routes, {miscounted} counters")?;
         if !events.is_empty() {
             let events: Vec<String> = events.iter().map(ToString::to_string).collect();
             write!(f, "; events {}", events.join(" "))?;
@@ -136,6 +147,8 @@ pub(super) fn look(connection: &mut Connection, stop: &Arc<AtomicBool>) -> rusql
     watch(connection, stop, None)?;
     let rows = look_at_rows(connection, stop, &mut found);
     note_structure(rows, &mut found)?;
+    let ends = look_at_ends(connection, &mut found);
+    note_structure(ends, &mut found)?;
     let miscounted = connection.query_row(MISCOUNTED, [], |row| row.get(0)).map(number);
     found.miscounted = note_structure(miscounted, &mut found)?.unwrap_or(0);
     watch(connection, stop, Instant::now().checked_add(STRUCTURE_PATIENCE))?;
@@ -180,7 +193,9 @@ fn look_at_rows(connection: &Connection, stop: &AtomicBool, found: &mut Findings
         let until = first.saturating_add(STEP);
         let mut rows = wrong.query(params![first.saturating_sub(1), until])?;
         while let Some(row) = rows.next()? {
-            found.deliveries = found.deliveries.saturating_add(1);
+            let has_route: bool = row.get(0)?;
+            let count = if has_route { &mut found.deliveries } else { &mut found.routes };
+            *count = count.saturating_add(1);
             if let (true, Ok(id)) = (found.events.len() < MOST_NAMED, row.get(1)) {
                 found.events.push(EventId::from_bytes(id));
             }
@@ -191,6 +206,20 @@ fn look_at_rows(connection: &Connection, stop: &AtomicBool, found: &mut Findings
             break;
         }
         thread::park_timeout(began.elapsed().min(LONGEST_PAUSE));
+    }
+    Ok(())
+}
+
+/// The name of a route is in the checksum of its events. If neither the first nor the last of a destination can be read, the name
+/// is damaged, and nothing would ask for them.
+fn look_at_ends(connection: &Connection, found: &mut Findings) -> rusqlite::Result<()> {
+    let mut ends = connection.prepare(ENDS)?;
+    let mut rows = ends.query([])?;
+    while let Some(row) = rows.next()? {
+        let is_damaged = |event| Ok::<_, rusqlite::Error>(!reader::is_whole(connection, row.get(event)?)?);
+        if is_damaged(0)? && is_damaged(1)? {
+            found.routes = found.routes.saturating_add(1);
+        }
     }
     Ok(())
 }

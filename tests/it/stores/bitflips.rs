@@ -198,8 +198,9 @@ fn no_flipped_bit_alters_what_is_delivered() {
         let place = if kind == 3 { "leading" } else { ["file", "log"][place] };
         *figures.entry((place, found)).or_default() += 1;
     }
-    for (place, found) in
-        ["log", "file"].into_iter().flat_map(|place| [(place, Found::Listed), (place, Found::Missing)])
+    for (place, found) in ["log", "file", "leading"]
+        .into_iter()
+        .flat_map(|place| [(place, Found::Listed), (place, Found::Missing)])
     {
         assert_eq!(figures.get(&(place, found)), None, "{figures:?}");
     }

@@ -296,6 +296,28 @@ fn a_damaged_list_of_what_to_remove_removes_nothing_that_waits() {
 }
 
 #[test]
+fn a_route_that_is_lost_or_renamed_is_found() {
+    for (damage, lost) in [
+        ("update route set number = 66", 2),
+        ("update route set path = '/c'", 1),
+        ("update destination set route = 7", 2),
+        ("update destination set number = 7", 2),
+        ("update content set content = x'00' where seq = 1", 0),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(&folder);
+        let mut store = open(&path, Check::No).unwrap();
+        let events = [event("/a", 1_000).make(), event("/a", 1_001).make()];
+        store.commit(&Batch { events: events.iter().collect(), ..Batch::default() }).unwrap();
+        drop(store);
+        Connection::open(&path).unwrap().execute(damage, []).unwrap();
+        let found = open(&path, Check::No).unwrap().look_for_damage().unwrap();
+        assert_eq!(found.is_empty(), lost == 0, "{damage}: {found}");
+        assert!(found.routes >= lost, "{damage}: {found}");
+    }
+}
+
+#[test]
 fn what_leads_to_deliveries_is_looked_through_and_made_anew() {
     for damage in [
         "update delivery set state = 1 where id = 2",
