@@ -23,6 +23,7 @@ pub mod pacing;
 pub mod refresh;
 pub mod removal_notice;
 pub mod retry;
+pub(crate) mod row_values;
 pub mod scheduler;
 pub mod sqlite;
 pub mod store;
