@@ -153,6 +153,14 @@ const fn store_hint(error: &OpenError) -> &'static str {
              events wait until then"
         }
         OpenError::OldLibrary(_) => "use a hookgate that was built with a newer SQLite",
+        OpenError::OldServer(..) => "use a server of version 12 or later",
+        OpenError::Unreachable(..) => {
+            "does the server run, and may this machine reach it? `psql` with the same URL says"
+        }
+        OpenError::Server(..) => {
+            "the error above is the server's: the database must exist, and the user of the URL must be able to sign in and to \
+             make a schema in it"
+        }
         OpenError::Failed(..) => {
             "`store` under [queue] must be a store of hookgate or a new file, in a folder that exists and that this process may \
              write to"

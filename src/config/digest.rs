@@ -57,11 +57,14 @@ fn of_server(server: &Server) -> String {
 /// All settings except the folder of the store. A relative path begins at the folder of gateway.toml, and the
 /// process that compares may know this folder by another name.
 fn of_queue(queue: Option<&Queue>) -> String {
-    let Some(Queue { store, max_bytes, min_free, keep_delivered, keep_dead }) = queue else {
+    let Some(Queue { store, max_bytes, min_free, keep_delivered, keep_dead, lease }) = queue else {
         return "none".to_owned();
     };
-    let StoreAddress::File(path) = store;
-    format!("{:?} {max_bytes} {min_free} {keep_delivered:?} {keep_dead:?}", path.file_name())
+    let store = match store {
+        StoreAddress::File(path) => format!("{:?}", path.file_name()),
+        StoreAddress::Postgres(address) => address.shown.clone(),
+    };
+    format!("{store} {max_bytes} {min_free} {keep_delivered:?} {keep_dead:?} {lease:?}")
 }
 
 fn of_route(route: &Route) -> Part {

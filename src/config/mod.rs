@@ -36,7 +36,7 @@ pub use crate::signature::Mode;
 pub use reader::{Loaded, read};
 pub use settings::{AccessLog, AckContent, Address, Admin, Config, DeliveryMode, DeliveryOptions, Forward};
 pub use settings::{Limits, Log, LogFormat, LogLevel, OrderBy, ProxyProtocol, Queue, Retry, Role, Route};
-pub use settings::{Server, Sharing, StoreAddress, Token, Upstream, XForwarded};
+pub use settings::{PostgresAddress, Server, ServerTls, Sharing, StoreAddress, Token, Upstream, XForwarded};
 
 #[cfg(test)]
 mod tests;

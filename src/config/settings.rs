@@ -296,6 +296,8 @@ pub struct Queue {
     pub keep_delivered: Duration,
     /// How long a dead letter is kept.
     pub keep_dead: Duration,
+    /// `lease`: how long the others that share the store wait for a gateway that is lost.
+    pub lease: Duration,
 }
 
 /// The place of a store.
@@ -303,6 +305,44 @@ pub struct Queue {
 pub enum StoreAddress {
     /// A database file of SQLite.
     File(PathBuf),
+    /// A server of PostgreSQL, which several gateways share.
+    Postgres(Box<PostgresAddress>),
+}
+
+/// A store on a server of PostgreSQL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresAddress {
+    /// How the server is reached: hosts, database, user, password.
+    pub connection: tokio_postgres::Config,
+    /// `sslmode`
+    pub tls: ServerTls,
+    /// `sslrootcert`: the authorities that the server's certificate may come from. `None`: the system's.
+    pub roots: Option<PathBuf>,
+    /// `passfile`: a file with the password, if the URL has none.
+    pub password_file: Option<PathBuf>,
+    /// The URL without credentials.
+    pub shown: String,
+}
+
+impl fmt::Debug for PostgresAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Whether the connection to a server is encrypted, and what is asked of its certificate: the values of libpq's `sslmode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerTls {
+    /// `disable`: it is not encrypted.
+    Disable,
+    /// `prefer`, the default: it is encrypted if the server can. The certificate is not looked at.
+    Prefer,
+    /// `require`: it is encrypted. The certificate is not looked at, unless `sslrootcert` names authorities.
+    Require,
+    /// `verify-ca`: the certificate comes from a known authority.
+    VerifyCa,
+    /// `verify-full`: the certificate comes from a known authority, and is for this host.
+    VerifyFull,
 }
 
 /// How a route's authentic requests are delivered.

@@ -191,10 +191,7 @@ mod tests {
     #[test]
     fn a_204_has_neither_length_nor_content() {
         let message = WholeResponse::new(POST, StatusCode::NO_CONTENT, &[], b"", false);
-        assert_eq!(
-            (message.bytes(), message.keeps_open()),
-            (&b"HTTP/1.1 204 No Content\r\n\r\n"[..], true)
-        );
+        assert_eq!((message.bytes(), message.keeps_open()), (&b"HTTP/1.1 204 No Content\r\n\r\n"[..], true));
     }
 
     #[test]

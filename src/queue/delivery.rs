@@ -276,7 +276,7 @@ impl Thread {
     fn start(&mut self, start: Start) {
         let destination = &start.destination;
         // A pause takes effect at its commit.
-        if self.queue.is_paused(&destination.route) {
+        if !self.queue.may_deliver(&destination.route) {
             self.paused.insert((**destination).clone());
             self.scheduler.cancel(destination, start.delivery.id);
             self.publish(destination);
@@ -494,7 +494,7 @@ impl Thread {
 
     /// Holds the destinations of routes that are paused, and lets the others go on.
     fn check_paused(&mut self) {
-        let is_paused = |route: &RouteName| self.queue.is_paused(route);
+        let is_paused = |route: &RouteName| !self.queue.may_deliver(route);
         let known = self.scheduler.destinations().map(|(destination, _)| destination);
         let paused: BTreeSet<Destination> = known
             .filter(|destination| is_paused(&destination.route))

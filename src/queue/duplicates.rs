@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::gateway::resources::{Claim, Claimed};
 use crate::queue::event::{DuplicateKey, RouteName};
-use crate::queue::handle::Queue;
-use crate::queue::store::Refused;
+use crate::queue::handle::{HeldClaim, Queue};
+use crate::queue::store::{Claiming, Refused};
 use crate::queue::time::Time;
 
 /// How long a direct delivery is remembered in memory. The writer has committed it long before this time ends.
@@ -22,6 +22,9 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// The most direct deliveries that are remembered in memory. The oldest is forgotten first: most likely the writer
 /// has committed it.
 const MOST_REMEMBERED: usize = 65_536;
+
+/// How often the store is asked for the outcome of an event that another gateway serves.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 type Key = (RouteName, [u8; 32]);
 
@@ -71,13 +74,22 @@ impl Duplicates {
                 }
             }
         };
-        // This request holds the claim during the read, so no other request asks for the same event.
-        let (reader, route) = (queue.clone(), route.clone());
-        let seen = spawn_blocking(move || reader.read(|store| store.is_seen(&route, &key.digest, now)));
-        match timeout_at(deadline, seen).await {
-            Ok(Ok(Ok(true))) => Ok(Claimed::Duplicate),
-            Ok(Ok(Ok(false))) => Ok(Claimed::First(claim)),
-            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(Refused::Unavailable),
+        let mut claim = claim;
+        // This request holds the claim during the read, so no other request of this gateway asks for the same event.
+        loop {
+            let (reader, asked) = (queue.clone(), route.clone());
+            let claimed = spawn_blocking(move || reader.read(|store| store.claim(&asked, &key.digest, now)));
+            match timeout_at(deadline, claimed).await {
+                Ok(Ok(Ok(Claiming::First))) => {
+                    claim.is_shared = queue.is_shared();
+                    return Ok(Claimed::First(claim));
+                }
+                Ok(Ok(Ok(Claiming::Duplicate))) => return Ok(Claimed::Duplicate),
+                Ok(Ok(Ok(Claiming::UnderWay))) if Instant::now() < deadline => sleep(ASK_AGAIN).await,
+                Ok(Ok(Ok(Claiming::UnderWay) | Err(_)) | Err(_)) | Err(_) => {
+                    return Err(Refused::Unavailable);
+                }
+            }
         }
     }
 
@@ -93,7 +105,14 @@ impl Duplicates {
         let (until_end, ended) = watch::channel(());
         inner.claims.insert(key.clone(), ended);
         let claims = self.clone();
-        Tried::Claimed(EventClaim { claims, queue: queue.clone(), key, duplicate, _until_end: until_end })
+        Tried::Claimed(EventClaim {
+            claims,
+            queue: queue.clone(),
+            key,
+            duplicate,
+            is_shared: false,
+            _until_end: until_end,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -114,12 +133,23 @@ pub struct EventClaim {
     queue: Queue,
     key: Key,
     duplicate: DuplicateKey,
+    /// Whether the store has the claim as well, against other gateways.
+    is_shared: bool,
     /// This field is dropped after the claim is removed. The drop wakes the requests that wait.
     _until_end: watch::Sender<()>,
 }
 
+impl HeldClaim for EventClaim {
+    fn recorded(mut self: Box<Self>) {
+        // The commit that has recorded the key has ended the claim in the store.
+        self.is_shared = false;
+    }
+}
+
 impl Claim for EventClaim {
-    async fn delivered(self) {
+    async fn delivered(mut self) {
+        // The commit that records the key ends the claim in the store.
+        self.is_shared = false;
         let now = Instant::now();
         {
             let mut inner = self.claims.lock();
@@ -141,6 +171,9 @@ impl Claim for EventClaim {
 
 impl Drop for EventClaim {
     fn drop(&mut self) {
+        if self.is_shared {
+            self.queue.release(self.key.0.clone(), self.key.1);
+        }
         self.claims.lock().claims.remove(&self.key);
     }
 }

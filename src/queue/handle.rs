@@ -3,10 +3,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -63,6 +64,8 @@ pub enum Command {
         /// Told when it is on disk, or that it is not.
         reply: oneshot::Sender<Result<(), Refused>>,
     },
+    /// End a claim of this gateway on a duplicate key, on a store that several gateways share. Nothing was delivered.
+    Release(RouteName, [u8; 32]),
     /// Make a change for an operator.
     Change {
         /// The change.
@@ -72,12 +75,18 @@ pub enum Command {
     },
 }
 
+/// A claim on a duplicate key that is held until the event is committed.
+pub trait HeldClaim: Send {
+    /// Ends the claim after the commit that has recorded the key.
+    fn recorded(self: Box<Self>);
+}
+
 /// What is held until an event is committed, whatever becomes of its request.
 pub struct Held {
     /// Its part of the memory budget.
     pub memory: Reservation,
     /// Its claim, on a route that deduplicates.
-    pub claim: Option<Box<dyn Send>>,
+    pub claim: Option<Box<dyn HeldClaim>>,
 }
 
 impl fmt::Debug for Held {
@@ -127,7 +136,12 @@ struct Shared {
     deliveries: Arc<DeliveryCounts>,
     /// How often damage was found beside that of records.
     damage: Arc<AtomicU64>,
-    /// The free bytes of the disk, and one more; zero if they are not known.
+    is_shared: AtomicBool,
+    /// Until when other gateways leave to this one what it has in memory.
+    lease: Mutex<Option<Instant>>,
+    /// Claims that have ended while the channel of commands was full.
+    released: Mutex<Vec<(RouteName, [u8; 32])>>,
+    /// The free bytes of the disk plus one. Zero means that they are not known.
     disk_free: AtomicU64,
     /// How long commits took, and how many events they stored. Only the writer changes this.
     commits: Mutex<(Distribution, u64)>,
@@ -139,7 +153,10 @@ struct Shared {
 /// view: the store is closed without waiting for a read.
 type OpenReader = Option<Arc<Mutex<Box<dyn Reader>>>>;
 
-/// How many discarded events are remembered: many times as many as can be ready to be delivered.
+/// How many ended claims wait beside the channel of commands. Others end with this gateway.
+const MOST_RELEASED: usize = 4096;
+
+/// How many discarded events are remembered: many times the number of deliveries that can be ready.
 const MOST_DISCARDED: usize = 65_536;
 
 /// The events that were discarded last.
@@ -418,11 +435,39 @@ impl Queue {
         }
     }
 
-    /// Whether deliveries of a route are paused, as of the last commit.
+    /// Whether deliveries of a route may begin: it is not paused, as of the last commit, and no other gateway may take what this
+    /// one has in memory.
     #[must_use]
-    pub fn is_paused(&self, route: &RouteName) -> bool {
+    pub fn may_deliver(&self, route: &RouteName) -> bool {
+        if self.is_shared() && !self.has_lease() {
+            return false;
+        }
         let statistics = self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner);
-        statistics.paused.contains(route)
+        !statistics.paused.contains(route)
+    }
+
+    fn has_lease(&self) -> bool {
+        let lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        lease.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether several gateways share the store.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_shared.load(Ordering::Acquire)
+    }
+
+    /// Ends a claim on a duplicate key without a delivery.
+    pub fn release(&self, route: RouteName, digest: [u8; 32]) {
+        if let Err(TrySendError::Full(Command::Release(route, digest))) =
+            self.commands.try_send(Command::Release(route, digest))
+        {
+            // The writer is at work, and takes it with its next commit.
+            let mut released = self.shared.released.lock().unwrap_or_else(PoisonError::into_inner);
+            if released.len() < MOST_RELEASED {
+                released.push((route, digest));
+            }
+        }
     }
 
     /// The store's statistics, as of the last commit.
@@ -449,6 +494,18 @@ impl WriterEnd {
     #[must_use]
     pub fn damage(&self) -> &Arc<AtomicU64> {
         &self.shared.damage
+    }
+
+    /// Publishes that several gateways share the store, and until when the others leave to this one what it has in memory.
+    pub fn set_lease(&self, until: Instant) {
+        *self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        self.shared.is_shared.store(true, Ordering::Release);
+    }
+
+    /// Takes the claims that have ended while the channel of commands was full.
+    #[must_use]
+    pub fn take_released(&self) -> Vec<(RouteName, [u8; 32])> {
+        std::mem::take(&mut *self.shared.released.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Publishes the state of the store.

@@ -20,6 +20,7 @@ pub mod handle;
 pub mod id;
 pub mod memory;
 pub mod pacing;
+pub mod postgres;
 pub mod refresh;
 pub mod removal_notice;
 pub mod retry;

@@ -203,6 +203,8 @@ pub struct Batch<'b> {
     /// Deliveries with a damaged record. They become dead letters with the cause `damaged`, without an
     /// attempt.
     pub damaged: Vec<DeliveryId>,
+    /// Claims of this gateway that end without a delivery: the route and the digest of the duplicate key.
+    pub released: Vec<(RouteName, [u8; 32])>,
     /// The time of the commit.
     pub now: Time,
 }
@@ -269,6 +271,17 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
+/// The result of a claim of an event on a route that deduplicates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claiming {
+    /// The claim is this gateway's. It ends with a commit that records the key, or by [`Batch::released`].
+    First,
+    /// Such an event was stored or delivered before.
+    Duplicate,
+    /// Another gateway has the claim. The outcome is open.
+    UnderWay,
+}
+
 /// Why a store cannot be opened.
 #[derive(Debug)]
 pub enum OpenError {
@@ -278,6 +291,12 @@ pub enum OpenError {
     Newer(PathBuf, i64),
     /// The linked library of the store is too old to be safe. The text is its version.
     OldLibrary(&'static str),
+    /// The server of the store is too old. The text is its version.
+    OldServer(PathBuf, String),
+    /// The server of the store cannot be reached at the moment.
+    Unreachable(PathBuf, Box<dyn Error + Send + Sync>),
+    /// The server of the store refused what was asked for.
+    Server(PathBuf, Box<dyn Error + Send + Sync>),
     /// The store's library failed.
     Failed(PathBuf, Box<dyn Error + Send + Sync>),
 }
@@ -292,7 +311,13 @@ impl fmt::Display for OpenError {
             Self::OldLibrary(version) => {
                 write!(f, "SQLite {version} is too old: its write-ahead log can lose what was committed")
             }
-            Self::Failed(path, _) => write!(f, "cannot open the store {}", path.display()),
+            Self::OldServer(store, version) => {
+                write!(f, "{} is PostgreSQL {version}: hookgate needs version 12 or later", store.display())
+            }
+            Self::Unreachable(store, _) => write!(f, "cannot reach the store {}", store.display()),
+            Self::Server(store, _) | Self::Failed(store, _) => {
+                write!(f, "cannot open the store {}", store.display())
+            }
         }
     }
 }
@@ -300,8 +325,8 @@ impl fmt::Display for OpenError {
 impl Error for OpenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::InUse(_) | Self::Newer(..) | Self::OldLibrary(_) => None,
-            Self::Failed(_, error) => Some(&**error),
+            Self::InUse(_) | Self::Newer(..) | Self::OldLibrary(_) | Self::OldServer(..) => None,
+            Self::Unreachable(_, error) | Self::Server(_, error) | Self::Failed(_, error) => Some(&**error),
         }
     }
 }
@@ -556,6 +581,15 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn between_commits(&mut self) -> Result<(), StoreError>;
 
+    /// Says that this gateway lives, to the others that share the store. Returns for how long from the call on they leave to it
+    /// what it has in memory, or `None` if no other gateway can share the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn keep_alive(&mut self) -> Result<Option<Duration>, StoreError> {
+        Ok(None)
+    }
+
     /// One step of the work for an idle moment: a full checkpoint, or the return of free pages to the disk.
     ///
     /// # Errors
@@ -623,6 +657,14 @@ pub trait Reader: Send {
     /// # Errors
     /// [`StoreError`]
     fn is_seen(&mut self, route: &RouteName, key: &[u8; 32], now: Time) -> Result<bool, StoreError>;
+
+    /// Claims the events with this duplicate key, against other gateways that share the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn claim(&mut self, route: &RouteName, key: &[u8; 32], now: Time) -> Result<Claiming, StoreError> {
+        Ok(if self.is_seen(route, key, now)? { Claiming::Duplicate } else { Claiming::First })
+    }
 
     /// Whether a delivery of the route with this order key waits.
     ///

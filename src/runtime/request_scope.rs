@@ -15,7 +15,7 @@ use crate::gateway::resources::{Claimed, Delivery, Resources, Timer, UpstreamRes
 use crate::queue::circuit::Standing;
 use crate::queue::duplicates::EventClaim;
 use crate::queue::event::{DuplicateKey, Event, OrderKey, Receipt, RouteName};
-use crate::queue::handle::Held;
+use crate::queue::handle::{Held, HeldClaim};
 use crate::queue::id::EventId;
 use crate::queue::store::Refused;
 use crate::queue::time::Time;
@@ -129,7 +129,7 @@ impl Resources for Scope {
         claim: Option<EventClaim>,
         patience: Duration,
     ) -> Result<Receipt, Refused> {
-        let claim = claim.map(|claim| -> Box<dyn Send> { Box::new(claim) });
+        let claim = claim.map(|claim| -> Box<dyn HeldClaim> { Box::new(claim) });
         match self.worker.control().queue() {
             Some(queue) => queue.store(event, Held { memory, claim }, patience).await,
             None => Err(Refused::Unavailable),
@@ -147,7 +147,9 @@ impl Resources for Scope {
     }
 
     async fn is_waiting(&self, route: &RouteName, order: &OrderKey, patience: Duration) -> bool {
-        let Some(queue) = self.worker.control().queue().filter(|queue| queue.has_backlog(route)) else {
+        // What other gateways have stored is not counted here.
+        let queue = self.worker.control().queue();
+        let Some(queue) = queue.filter(|queue| queue.is_shared() || queue.has_backlog(route)) else {
             return false;
         };
         let (queue, route, order) = (queue.clone(), route.clone(), order.clone());

@@ -62,7 +62,9 @@ fn admin(config: &Config) -> Option<(Vec<Address>, u32)> {
 /// The place of the store. A change of its limits needs no restart.
 fn store(config: &Config) -> Option<StoreAddress> {
     let store =
-        |Queue { store, max_bytes: _, min_free: _, keep_delivered: _, keep_dead: _ }: &Queue| store.clone();
+        |Queue { store, max_bytes: _, min_free: _, keep_delivered: _, keep_dead: _, lease: _ }: &Queue| {
+            store.clone()
+        };
     config.queue.as_ref().map(store)
 }
 

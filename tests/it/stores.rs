@@ -5,6 +5,7 @@ mod bitflips;
 mod disk;
 mod logs;
 mod model;
+mod postgres;
 mod sqlite;
 mod suite;
 
@@ -23,12 +24,14 @@ use hookgate::queue::store::{
 use hookgate::queue::time::Time;
 use tempfile::TempDir;
 
+use self::postgres::Database;
 use crate::support::event::{Make, attempt, route};
 
 /// The place of a store while it is not open.
 enum Place {
     File(TempDir),
     Memory(Memory),
+    Postgres(Database),
 }
 
 impl Place {
@@ -40,6 +43,11 @@ impl Place {
         Self::Memory(Memory::new())
     }
 
+    /// A database of its own, on the server that `tests/postgres/run` names.
+    fn postgres() -> Self {
+        Self::Postgres(Database::new())
+    }
+
     fn open(&self) -> Opened {
         let store: Box<dyn Store> = match self {
             Self::File(folder) => {
@@ -47,6 +55,7 @@ impl Place {
                 Box::new(Sqlite::open(&lock, Check::No).unwrap())
             }
             Self::Memory(memory) => Box::new(memory.clone()),
+            Self::Postgres(database) => database.gateway(1),
         };
         let reader = store.reader().unwrap();
         Opened { store, reader, since: BTreeMap::new() }

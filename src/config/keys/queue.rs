@@ -8,8 +8,8 @@ use crate::config::keys::forms::{ORIGIN, words};
 /// `[queue]`
 pub(crate) const QUEUE: &[Key] = &[
     Key::new("store", Value::Text(".")).required().about(
-        "The file in which events are kept. A relative path begins at gateway.toml's folder. A change \
-         needs a restart.",
+        "The file in which events are kept. A relative path begins at gateway.toml's folder. Or the URL of a \
+         PostgreSQL server that several gateways share: postgres://user@host/database. A change needs a restart.",
     ),
     Key::new("max_bytes", Value::Size { least: SMALLEST_STORE, most: MOST_DISK })
         .or("\"10GiB\"")
@@ -22,6 +22,9 @@ pub(crate) const QUEUE: &[Key] = &[
          long.",
     ),
     Key::new("keep_dead", Value::Duration).or("\"30d\"").about("How long a dead letter is kept."),
+    Key::new("lease", Value::Duration).or("\"30s\"").about(
+        "The longest time after which the others deliver what a lost gateway had in memory. Only for a store on PostgreSQL.",
+    ),
 ];
 
 const SCHEDULE: Key = Key::new("schedule", Value::List { of: &Value::Duration, empty: false })

@@ -6,6 +6,7 @@ pub(super) mod delivery;
 pub(super) mod forward;
 pub(super) mod limits;
 pub(super) mod log;
+mod postgres_url;
 pub(super) mod proxy_protocol;
 pub(super) mod queue;
 pub(super) mod retry;

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::bounds::{KEPT, LITTLE_FREE, MOST_DISK, SMALLEST_STORE};
+use crate::config::bounds::{KEPT, LEASE, LITTLE_FREE, MOST_DISK, SHORTEST_LEASE, SMALLEST_STORE};
 use crate::config::environment::StoreFault;
 use crate::config::problem::Problem;
+use crate::config::sections::postgres_url;
 use crate::config::sections::secret::Context;
 use crate::config::settings::DEFAULT_MAX_BYTES;
 use crate::config::toml_table::Table;
@@ -34,16 +35,36 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
     }
     let keep_delivered = kept("keep_delivered", DAY);
     let keep_dead = kept("keep_dead", DAY.saturating_mul(30));
-    Some(Queue { store: store?, max_bytes, min_free, keep_delivered, keep_dead })
+    let lease_item = table.get("lease");
+    let lease =
+        lease_item.as_ref().and_then(|item| item.duration_within(LEASE, USUAL_LEASE)).unwrap_or(USUAL_LEASE);
+    if let Some(item) = &lease_item
+        && lease < SHORTEST_LEASE
+    {
+        let message = format!("`lease` is {} at least", unit::write_duration(SHORTEST_LEASE));
+        item.error("out_of_range", message).help("the default is `\"30s\"`").report(table.problems);
+    }
+    if let Some(StoreAddress::File(_)) = store
+        && let Some(item) = &lease_item
+    {
+        item.error("lease_alone", "one process owns a store in a file: it leases nothing to others")
+            .help("remove `lease`: it is for a store on PostgreSQL, which several gateways share")
+            .report(table.problems);
+    }
+    Some(Queue { store: store?, max_bytes, min_free, keep_delivered, keep_dead, lease })
 }
 
 fn store(item: &Item<'_>, context: Context<'_>) -> Option<StoreAddress> {
     let text = item.text(EXAMPLE)?;
     let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
-    let fault = if begins("postgres://") || begins("postgresql://") {
-        "this version keeps events in a file, and not in PostgreSQL"
-    } else if text.contains("://") || begins("sqlite:") || begins("file:") {
-        "a store is the path of a file, not a URL"
+    if postgres_url::is_url(text) {
+        return match postgres_url::read(text) {
+            Ok(address) => Some(StoreAddress::Postgres(Box::new(address))),
+            Err(fault) => item.error("bad_store", fault).help(item.write(URL)).refuse(item.problems),
+        };
+    }
+    let fault = if text.contains("://") || begins("sqlite:") || begins("file:") {
+        "a store is the path of a file, or the URL of a PostgreSQL server"
     } else if begins(":memory:") {
         "events in memory would be lost when the process ends"
     } else if text.is_empty() || text.ends_with(['/', '.']) || text.contains(char::is_control) {
@@ -96,7 +117,9 @@ fn warn_of(item: &Item<'_>, path: &Path, fault: StoreFault) {
 }
 
 const EXAMPLE: &str = "\"/var/lib/hookgate/events.db\"";
+const URL: &str = "\"postgres://hookgate@db.example.org/hookgate?sslmode=verify-full\"";
 const MIN_FREE: u64 = 256 << 20;
+const USUAL_LEASE: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The advice for a file without `[queue]`.

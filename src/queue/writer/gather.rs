@@ -71,6 +71,7 @@ pub(super) struct Unsaved {
     pub(super) completions: Vec<Completed>,
     pub(super) seen: Vec<(RouteName, DuplicateKey)>,
     pub(super) damaged: Vec<SetAside>,
+    pub(super) released: Vec<(RouteName, [u8; 32])>,
 }
 
 impl Gathered {
@@ -100,6 +101,7 @@ impl Gathered {
                     let _gone = reply.send(Err(Refused::Unavailable));
                 }
             }
+            Command::Release(route, digest) => drop(push(&mut unsaved.released, (route, digest))),
             Command::Change { change, reply } => self.changes.push(Asked { change, reply }),
         }
     }
@@ -123,8 +125,8 @@ impl Gathered {
 impl Unsaved {
     /// Whether there is nothing to record.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { completions, seen, damaged } = self;
-        completions.is_empty() && seen.is_empty() && damaged.is_empty()
+        let Self { completions, seen, damaged, released } = self;
+        completions.is_empty() && seen.is_empty() && damaged.is_empty() && released.is_empty()
     }
 
     /// Takes the first `most` records of each kind.
@@ -133,15 +135,17 @@ impl Unsaved {
             completions: take(&mut self.completions, most),
             seen: take(&mut self.seen, most),
             damaged: take(&mut self.damaged, most),
+            released: take(&mut self.released, most),
         }
     }
 
     /// Puts records that were not committed back, before the other records.
     pub(super) fn put_back(&mut self, records: Self) {
-        let Self { completions, seen, damaged } = records;
+        let Self { completions, seen, damaged, released } = records;
         self.completions.splice(..0, completions);
         self.seen.splice(..0, seen);
         self.damaged.splice(..0, damaged);
+        self.released.splice(..0, released);
     }
 }
 

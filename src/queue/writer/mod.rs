@@ -7,9 +7,11 @@
 mod gather;
 mod inbox;
 mod making_room;
+mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::config::{self, StoreAddress};
 use crate::queue::disk::Disk;
 use crate::queue::event::{Event, Receipt, RouteName, Upstream};
 use crate::queue::handle::{Handed, Health, Held, Refused, WriterEnd};
+use crate::queue::postgres::PostgresEngine;
 use crate::queue::removal_notice::{self, RemovalNotice, RemovalNotices};
 use crate::queue::sqlite::SqliteEngine;
 use crate::queue::store::{
@@ -117,6 +120,10 @@ pub struct Writer {
     rest_at: Option<Instant>,
     reopen_at: Instant,
     back_off: Duration,
+    /// When this gateway says again that it lives. `None` if no other gateway can share the store.
+    keep_alive_at: Option<Instant>,
+    /// When the statistics of a shared store are read again.
+    publish_at: Instant,
 }
 
 /// Opens the store of `[queue]`. `max_queued` gives the most queued bytes of a route. `in_force` gives the
@@ -131,20 +138,26 @@ pub fn open(
     end: WriterEnd,
     stop: CancellationToken,
 ) -> Result<Writer, (OpenError, WriterEnd)> {
-    let StoreAddress::File(path) = &settings.store;
     let Settings { max_bytes, min_free, retention } = Settings::of(settings);
-    let engine = match SqliteEngine::own(path) {
-        Ok(engine) => engine.counting(Arc::clone(end.damage())),
-        Err(error) => return Err((error, end)),
+    let (engine, disk): (Box<dyn Engine>, _) = match &settings.store {
+        StoreAddress::File(path) => match SqliteEngine::own(path) {
+            Ok(engine) => {
+                let disk = Disk::of(engine.path(), max_bytes);
+                (Box::new(engine.counting(Arc::clone(end.damage()))), Some(disk))
+            }
+            Err(error) => return Err((error, end)),
+        },
+        StoreAddress::Postgres(address) => {
+            (Box::new(PostgresEngine::new(address, settings.lease, gateway_number())), None)
+        }
     };
-    let disk = Disk::of(engine.path(), max_bytes);
     let plan = Plan {
-        engine: Box::new(engine),
+        engine,
         end,
         limits: Limits { max_bytes, min_free, max_queued },
         retention,
         in_force,
-        disk: Some(disk),
+        disk,
         stop,
     };
     Writer::open(plan)
@@ -171,7 +184,12 @@ impl Writer {
     pub fn open(plan: Plan) -> Result<Self, (OpenError, WriterEnd)> {
         let Plan { mut engine, mut end, limits, retention, in_force, disk, stop } = plan;
         let store = match engine.open(Check::No) {
-            Ok(store) => store,
+            Ok(store) => Some(store),
+            Err(error @ OpenError::Unreachable(..)) => {
+                // Direct routes need no store, so the gateway starts. Until the server is back, what would be stored is refused.
+                error!(error = chain(&error), "the queue's store cannot be reached: it is tried again");
+                None
+            }
             Err(error) => return Err((error, end)),
         };
         let now = Instant::now();
@@ -198,10 +216,14 @@ impl Writer {
             notices: RemovalNotices::default(),
             notice_at: now,
             rest_at: Some(now),
-            reopen_at: now,
+            reopen_at: later(BACK_OFF.0),
             back_off: BACK_OFF.0,
+            keep_alive_at: None,
+            publish_at: now,
         };
-        writer.use_store(store);
+        if let Some(store) = store {
+            writer.use_store(store);
+        }
         Ok(writer)
     }
 
@@ -241,7 +263,8 @@ impl Writer {
         let rest = self.rest_at.filter(|_| self.store.is_some());
         let tell = if self.untold.is_empty() { None } else { after(TELL_AGAIN) };
         let full = if self.health == Health::Full { after(FULL_INTERVAL) } else { None };
-        [of_store, rest, tell, full].into_iter().flatten().min()
+        let shared = self.keep_alive_at.map(|at| at.min(self.publish_at)).filter(|_| self.store.is_some());
+        [of_store, rest, tell, full, shared].into_iter().flatten().min()
     }
 
     /// Commits the gathered commands and the unsaved records, and answers.
@@ -272,7 +295,8 @@ impl Writer {
         if gathered.events.is_empty() && gathered.changes.is_empty() && self.unsaved.is_empty() {
             return Ok(None);
         }
-        let Unsaved { completions, seen, damaged } = self.unsaved.take(most);
+        let Unsaved { completions, seen, damaged, mut released } = self.unsaved.take(most);
+        released.extend(self.end.take_released());
         let (completions, replies): (Vec<_>, Vec<_>) =
             completions.into_iter().map(|completed| (completed.completion, completed.reply)).unzip();
         let (damaged, aside): (Vec<_>, Vec<_>) =
@@ -283,6 +307,7 @@ impl Writer {
             seen,
             changes: gathered.changes.iter().map(|asked| asked.change.clone()).collect(),
             damaged,
+            released,
             now: now(),
         };
         let began = Instant::now();
@@ -301,13 +326,13 @@ impl Writer {
                 Ok(Some(committed))
             }
             Err(error) => {
-                let Batch { completions, seen, damaged, .. } = batch;
+                let Batch { completions, seen, damaged, released, .. } = batch;
                 let completions = completions.into_iter().zip(replies);
                 let completions =
                     completions.map(|(completion, reply)| Completed { completion, reply }).collect();
                 let damaged = damaged.into_iter().zip(aside);
                 let damaged = damaged.map(|(damaged, reply)| SetAside { damaged, reply }).collect();
-                self.unsaved.put_back(Unsaved { completions, seen, damaged });
+                self.unsaved.put_back(Unsaved { completions, seen, damaged, released });
                 Err(error)
             }
         }
@@ -316,13 +341,18 @@ impl Writer {
     /// Answers the committed commands, and tells the deliveries.
     fn answer(&mut self, gathered: Gathered, committed: Committed) {
         let Gathered { events, changes, .. } = gathered;
-        // This comes before the answers: a request that follows an answer finds that events wait.
-        self.publish();
+        // This comes before the answers: a request that follows an answer finds that events wait. On a shared store such a
+        // request asks the store, and the statistics need not be those of this moment.
+        if self.keep_alive_at.is_none() || !changes.is_empty() {
+            self.publish();
+        }
         let mut stored = Vec::with_capacity(events.len());
         for (waiting, ids) in events.into_iter().zip(committed.deliveries) {
             let Waiting { event, held: Held { memory, claim }, reply } = waiting;
-            // One like it finds it in the store.
-            drop(claim);
+            // An event like it is found in the store from now on.
+            if let Some(claim) = claim {
+                claim.recorded();
+            }
             let _gone = reply.send(Ok(Receipt::of_commit(event.info().id)));
             if let Some(disk) = &mut self.disk {
                 disk.note_stored(event.size());
@@ -458,7 +488,13 @@ impl Writer {
             }
         }
         self.store = Some(store);
+        self.keep_alive();
         self.publish();
+        self.look_at_all();
+    }
+
+    /// Tells the deliveries to look for everything that waits.
+    fn look_at_all(&mut self) {
         let waits = self.statistics.counts.iter().filter(|(_, counts)| counts.queued > 0);
         let waits: Vec<_> = waits.map(|(destination, _)| destination.clone()).collect();
         waits.into_iter().for_each(|destination| self.look(destination));
@@ -487,6 +523,7 @@ impl Writer {
             }
             return;
         }
+        self.share(at);
         if self.health == Health::Full {
             if self.is_short && self.restore_ballast() {
                 info!("the disk of the queue's store has room again");
@@ -598,6 +635,12 @@ impl Writer {
         }
         self.end.set_health(Health::Failing);
     }
+}
+
+/// A number that no other gateway has.
+fn gateway_number() -> i64 {
+    let random = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
+    i64::try_from(random >> 1).unwrap_or(i64::MAX).max(1)
 }
 
 /// An error of a store's library.

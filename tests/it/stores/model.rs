@@ -147,8 +147,8 @@ fn destinations() -> Vec<Destination> {
     all
 }
 
-fn run(seed: u64, events: u64) {
-    let places = [Place::file(), Place::memory()];
+fn run(seed: u64, events: u64, engine: fn() -> Place) {
+    let places = [engine(), Place::memory()];
     let open = || [places[0].open(), places[1].open()];
     let mut stores = open();
     let mut run =
@@ -245,9 +245,19 @@ fn run(seed: u64, events: u64) {
     assert_eq!(found, Findings::default(), "seed {seed}");
 }
 
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
 #[test]
 fn both_engines_do_the_same_with_ten_thousand_events() {
     for seed in 1..=10 {
-        run(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed), 1_000);
+        run(SEED.wrapping_mul(seed), 1_000, Place::file);
+    }
+}
+
+#[test]
+#[ignore = "needs a server: tests/postgres/run"]
+fn postgres_does_the_same_as_the_engine_in_memory_with_ten_thousand_events() {
+    for seed in 1..=10 {
+        run(SEED.wrapping_mul(seed), 1_000, Place::postgres);
     }
 }

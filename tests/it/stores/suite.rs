@@ -15,6 +15,16 @@ macro_rules! on_every_engine {
         mod on_sqlite {
             $(#[test] fn $name() { super::$name(&super::Place::file()); })*
         }
+        /// `tests/postgres/run` runs these against a server.
+        mod on_postgres {
+            $(
+                #[test]
+                #[ignore = "needs a server: tests/postgres/run"]
+                fn $name() {
+                    super::$name(&super::Place::postgres());
+                }
+            )*
+        }
         mod in_memory {
             $(#[test] fn $name() { super::$name(&super::Place::memory()); })*
         }
@@ -470,6 +480,9 @@ fn a_damaged_record_is_reported_and_never_due(place: &Place) {
     let stored: Vec<_> = makes.iter().map(|make| opened.store_one(1_000, make)).collect();
     match place {
         Place::Memory(memory) => memory.damage(makes[1].id()),
+        Place::Postgres(database) => database.execute(
+            "update hookgate.content set head = set_byte(head, 0, get_byte(head, 0) # 1) where seq = 2",
+        ),
         Place::File(folder) => {
             let other = rusqlite::Connection::open(folder.path().join("events.db")).unwrap();
             let sql = "update content set content = content || x'00' where seq = 2";

@@ -396,7 +396,7 @@ fn write(
                 drop(rows);
                 let _receiver_may_have_gone = reply.send(done);
             }
-            Command::Store { .. } | Command::Seen(..) => panic!("not in these tests"),
+            Command::Store { .. } | Command::Seen(..) | Command::Release(..) => panic!("not in these tests"),
         }
         shared.changed.notify_all();
     }

@@ -1,0 +1,84 @@
+//! Pure. How errors of the server are told apart.
+
+use thiserror::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::queue::store::StoreError;
+
+/// Why a statement was not done.
+#[derive(Debug, Error)]
+pub(super) enum Error {
+    /// The server refused it, or the connection broke.
+    #[error("PostgreSQL")]
+    Server(#[from] tokio_postgres::Error),
+    /// The server did not answer in time.
+    #[error("PostgreSQL did not answer in time")]
+    TimedOut,
+    /// A thread of this process has no runtime for the connection.
+    #[error("no runtime for the connection to PostgreSQL")]
+    Runtime(#[source] std::io::Error),
+    /// The files for TLS cannot be read, or are of no use.
+    #[error("TLS to PostgreSQL")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The file with the password cannot be read.
+    #[error("cannot read the password for PostgreSQL from {}", .0.display())]
+    Password(std::path::PathBuf, #[source] std::io::Error),
+    /// A value is not what this code has written.
+    #[error("a row of the store has an unknown value")]
+    Value,
+}
+
+/// The result of work on the server.
+pub(super) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    fn state(&self) -> Option<&SqlState> {
+        match self {
+            Self::Server(error) => error.code(),
+            Self::TimedOut | Self::Runtime(_) | Self::Tls(_) | Self::Password(..) | Self::Value => None,
+        }
+    }
+
+    /// Whether the same transaction may succeed if it is tried again: another one was in its way.
+    pub(super) fn is_conflict(&self) -> bool {
+        let conflicts = [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::T_R_SERIALIZATION_FAILURE];
+        self.state().is_some_and(|state| conflicts.contains(&state))
+    }
+
+    /// Whether it is about one value that cannot be read, on a connection that is whole.
+    pub(super) fn is_of_value(&self) -> bool {
+        match self {
+            Self::Value => true,
+            // An error of the server has a code, and a broken connection has a source of its own: what is left is a column that
+            // this code cannot read.
+            Self::Server(error) => error.code().is_none() && !error.is_closed() && is_conversion(error),
+            Self::TimedOut | Self::Runtime(_) | Self::Tls(_) | Self::Password(..) => false,
+        }
+    }
+
+    /// Whether the server cannot be reached, or is starting or stopping.
+    pub(super) fn is_unreachable(&self) -> bool {
+        let starting = [
+            &SqlState::CANNOT_CONNECT_NOW,
+            &SqlState::ADMIN_SHUTDOWN,
+            &SqlState::CRASH_SHUTDOWN,
+            &SqlState::TOO_MANY_CONNECTIONS,
+        ];
+        match self {
+            Self::TimedOut => true,
+            Self::Server(error) => error.code().is_none_or(|state| starting.contains(&state)),
+            Self::Runtime(_) | Self::Tls(_) | Self::Password(..) | Self::Value => false,
+        }
+    }
+}
+
+fn is_conversion(error: &tokio_postgres::Error) -> bool {
+    error.to_string().starts_with("error deserializing column")
+}
+
+impl From<Error> for StoreError {
+    /// A full disk of the server leaves the store whole; any other error is a failure.
+    fn from(error: Error) -> Self {
+        if error.state() == Some(&SqlState::DISK_FULL) { Self::Full } else { Self::Failed(Box::new(error)) }
+    }
+}

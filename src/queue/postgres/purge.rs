@@ -1,0 +1,59 @@
+//! Shell. The removal of what has been kept for long enough, in bounded steps.
+
+use std::time::Duration;
+
+use crate::queue::postgres::commit::Work;
+use crate::queue::postgres::error::Result;
+use crate::queue::postgres::value::count_of;
+use crate::queue::row_values::of_time;
+use crate::queue::store::Retention;
+use crate::queue::time::Time;
+
+/// `finished.kind` of an event that was delivered, whose content is kept.
+const DELIVERED: i64 = 0;
+/// Of one that was delivered, whose content is gone.
+const KNOWN: i64 = 1;
+/// Of one with a dead letter.
+pub(super) const DEAD: i64 = 2;
+
+impl Work<'_> {
+    /// Removes at most `most` rows of what has been kept for long enough. The caller commits.
+    pub(super) async fn purge(&mut self, retention: Retention, most: usize) -> Result<usize> {
+        let Retention { delivered, info, dead } = retention;
+        let contents = self.over(DELIVERED, delivered, most).await?;
+        let mut removed = contents.len();
+        let mut events = self.over(KNOWN, info, most.saturating_sub(removed)).await?;
+        removed = removed.saturating_add(events.len());
+        let dead = self.over(DEAD, dead, most.saturating_sub(removed)).await?;
+        removed = removed.saturating_add(dead.len());
+        events.extend(dead);
+        if !contents.is_empty() {
+            let seqs: Vec<i64> = contents.iter().map(|(_, event)| *event).collect();
+            self.drop_contents(&seqs).await?;
+            let sql = "update finished set kind = $2 where kind = $3 and event = any($1)";
+            self.call.execute(sql, &[&seqs, &KNOWN, &DELIVERED]).await?;
+        }
+        if !events.is_empty() {
+            let seqs: Vec<i64> = events.iter().map(|(_, event)| *event).collect();
+            self.remove(&seqs).await?;
+        }
+        let left = count_of(most.saturating_sub(removed));
+        let sql = "delete from seen where (route, key) in \
+            (select route, key from seen where until <= $1 limit $2 for update skip locked)";
+        let forgotten = self.call.execute(sql, &[&of_time(self.now), &left]).await?;
+        self.tally.write(self.call, self.gateway).await?;
+        Ok(removed.saturating_add(usize::try_from(forgotten).unwrap_or(usize::MAX)))
+    }
+
+    /// The events of a kind for longer than an age, the first ones first: the time and the event. Another gateway removes those
+    /// that it has locked.
+    async fn over(&self, kind: i64, age: Duration, most: usize) -> Result<Vec<(i64, i64)>> {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let Some(until) = self.now.millis().checked_sub(age) else { return Ok(Vec::new()) };
+        let until = of_time(Time::from_millis(until));
+        let sql = "select at, event from finished where kind = $1 and at <= $2 order by at, event limit $3 \
+            for update skip locked";
+        let rows = self.call.query(sql, &[&kind, &until, &count_of(most)]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+}

@@ -1,0 +1,252 @@
+//! Shell. The view of the threads that read: what is due, which this gateway takes, and what is asked of a request's path.
+
+use tokio_postgres::Row;
+
+use crate::queue::event::{OrderKey, RouteName, StoredEvent};
+use crate::queue::id::EventId;
+use crate::queue::postgres::error::{Error, Result};
+use crate::queue::postgres::list;
+use crate::queue::postgres::names::Names;
+use crate::queue::postgres::schema::READER;
+use crate::queue::postgres::server::Server;
+use crate::queue::postgres::session::{Call, Session};
+use crate::queue::postgres::value::{self, INFO, column, count_of};
+use crate::queue::row_values::{of_class, of_number, of_time, small, time};
+use crate::queue::store::{
+    Claiming, DamagedDelivery, DeliveryId, Detail, Due, DueDelivery, DueQuery, Filter, Job, Reader,
+    StoreError, Summary,
+};
+use crate::queue::time::Time;
+
+/// A session that reads. It connects anew after its connection has broken.
+#[derive(Debug)]
+pub(super) struct PostgresReader {
+    server: Server,
+    gateway: i64,
+    session: Option<Session>,
+    names: Names,
+}
+
+impl PostgresReader {
+    pub(super) fn open(server: &Server, gateway: i64) -> Result<Self> {
+        let session = Some(Session::open(server, READER)?);
+        Ok(Self { server: server.clone(), gateway, session, names: Names::default() })
+    }
+
+    fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&Call, &mut Names, i64) -> Result<T>,
+    ) -> std::result::Result<T, StoreError> {
+        let session = match self.session.take().filter(|session| !session.is_closed()) {
+            Some(session) => session,
+            None => Session::open(&self.server, READER)?,
+        };
+        let (names, gateway) = (&mut self.names, self.gateway);
+        let result = session.run(async |call| work(call, names, gateway).await);
+        // After a deadline the answer may still come, and would be that of the next statement.
+        if !matches!(result, Err(Error::TimedOut)) {
+            self.session = Some(session);
+        }
+        result.map_err(StoreError::from)
+    }
+}
+
+impl Reader for PostgresReader {
+    fn due(&mut self, query: &DueQuery<'_>) -> std::result::Result<Due, StoreError> {
+        self.run(async |call, names, gateway| due(call, names, gateway, query).await)
+    }
+
+    fn page(
+        &mut self,
+        filter: &Filter,
+        before: Option<EventId>,
+        most: usize,
+    ) -> std::result::Result<Vec<Summary>, StoreError> {
+        self.run(async |call, _, _| list::page(call, filter, before, most).await)
+    }
+
+    fn ids(
+        &mut self,
+        filter: &Filter,
+        after: Option<EventId>,
+        most: usize,
+    ) -> std::result::Result<Vec<EventId>, StoreError> {
+        self.run(async |call, _, _| list::ids(call, filter, after, most).await)
+    }
+
+    fn jobs(&mut self) -> std::result::Result<Vec<Job>, StoreError> {
+        self.run(async |call, _, gateway| list::take_jobs(call, gateway).await)
+    }
+
+    fn count(&mut self, filter: &Filter, most: u64) -> std::result::Result<u64, StoreError> {
+        self.run(async |call, _, _| list::count(call, filter, most).await)
+    }
+
+    fn detail(&mut self, id: EventId) -> std::result::Result<Option<Detail>, StoreError> {
+        self.run(async |call, _, _| {
+            let Some((event, summary)) = list::find(call, id).await? else { return Ok(None) };
+            let attempts = list::attempts(call, &summary).await?;
+            let sql = format!(
+                "select {INFO}, c.head, c.content from event e join route r on r.number = e.route \
+                join content c on c.seq = e.seq where e.seq = $1"
+            );
+            let row = call.first(&sql, &[&event]).await?;
+            let event = row.and_then(|row| value::record(&row, 0).ok()?.check().ok());
+            Ok(Some(Detail { summary, attempts, event }))
+        })
+    }
+
+    fn is_seen(
+        &mut self,
+        route: &RouteName,
+        key: &[u8; 32],
+        now: Time,
+    ) -> std::result::Result<bool, StoreError> {
+        self.run(async |call, names, _| match names.find_route(call, route).await? {
+            Some(route) => is_seen(call, route, key, now).await,
+            None => Ok(false),
+        })
+    }
+
+    fn claim(
+        &mut self,
+        route: &RouteName,
+        key: &[u8; 32],
+        now: Time,
+    ) -> std::result::Result<Claiming, StoreError> {
+        self.run(async |call, names, gateway| {
+            let route = names.route(call, route).await?;
+            // A claim of a gateway that is gone has no outcome.
+            let sql = "insert into claim (route, key, owner) values ($1, $2, $3) on conflict (route, key) do update \
+                set owner = excluded.owner where not exists \
+                (select 1 from gateway g where g.id = claim.owner and g.alive_until > clock_timestamp()) returning 1";
+            if call.first(sql, &[&route, &&key[..], &gateway]).await?.is_none() {
+                return Ok(Claiming::UnderWay);
+            }
+            // Asked while the claim is held: its last holder has recorded what it delivered before it gave the claim up.
+            if is_seen(call, route, key, now).await? {
+                release(call, route, key, gateway).await?;
+                return Ok(Claiming::Duplicate);
+            }
+            Ok(Claiming::First)
+        })
+    }
+
+    fn is_waiting(&mut self, route: &RouteName, order: &OrderKey) -> std::result::Result<bool, StoreError> {
+        self.run(async |call, names, _| {
+            let Some(route) = names.find_route(call, route).await? else { return Ok(false) };
+            let sql = "select 1 from destination n join delivery d on d.destination = n.number \
+                where n.route = $1 and d.lane = $2 and d.state = 0 and d.lane is not null limit 1";
+            Ok(call.first(sql, &[&route, &order.as_str().as_bytes()]).await?.is_some())
+        })
+    }
+}
+
+async fn is_seen(call: &Call, route: i64, key: &[u8; 32], now: Time) -> Result<bool> {
+    let sql = "select 1 from seen where route = $1 and key = $2 and until > $3";
+    Ok(call.first(sql, &[&route, &&key[..], &of_time(now)]).await?.is_some())
+}
+
+/// Gives a claim of this gateway up.
+pub(super) async fn release(call: &Call, route: i64, key: &[u8; 32], gateway: i64) -> Result<()> {
+    let sql = "delete from claim where route = $1 and key = $2 and owner = $3";
+    call.execute(sql, &[&route, &&key[..], &gateway]).await?;
+    Ok(())
+}
+
+/// The deliveries that are due and that no other gateway has in memory. They are this gateway's from then on, for as long as it
+/// counts as alive.
+async fn due(call: &Call, names: &mut Names, gateway: i64, query: &DueQuery<'_>) -> Result<Due> {
+    let mut due = Due::default();
+    let Some((destination, route)) = names.find_destination(call, query.destination).await? else {
+        return Ok(due);
+    };
+    let sql = format!(
+        "with free as ( \
+            select d.id, d.due, d.size from delivery d \
+            where d.ready and d.destination = $1 and d.class = $2 and d.due <= $3 and not (d.id = any($4)) \
+                and (d.owner is null or d.owner = $5 or not exists \
+                    (select 1 from gateway g where g.id = d.owner and g.alive_until > clock_timestamp())) \
+                and not exists (select 1 from paused p where p.route = $8) \
+            order by d.due, d.id limit $6::bigint + 1 for update of d skip locked \
+        ), numbered as ( \
+            select id, row_number() over first_first as place, sum(size) over first_first as bytes \
+            from free window first_first as (order by due, id) \
+        ), taken as ( \
+            update delivery d set owner = $5 from numbered n \
+            where d.id = n.id and n.place <= $6 and (n.place = 1 or n.bytes <= $7::bigint) \
+            returning d.id, d.event, d.event_id, d.spent, d.since, d.due \
+        ) \
+        select f.found, t.id, t.event_id, t.spent, t.since, e.seq is not null and c.seq is not null, \
+            {INFO}, c.head, c.content \
+        from (select count(*) as found from free) f left join taken t on true \
+            left join event e on e.seq = t.event left join route r on r.number = e.route \
+            left join content c on c.seq = t.event \
+        order by t.due, t.id"
+    );
+    let except: Vec<i64> = query.except.iter().map(|DeliveryId(id)| *id).collect();
+    let most = count_of(query.most);
+    let most_bytes = of_number(query.most_bytes);
+    let rows = call
+        .query(
+            &sql,
+            &[
+                &destination,
+                &of_class(query.class),
+                &of_time(query.now),
+                &except,
+                &gateway,
+                &most,
+                &most_bytes,
+                &route,
+            ],
+        )
+        .await?;
+    let mut found = 0_i64;
+    for row in &rows {
+        found = row.try_get(0)?;
+        let Some(id) = row.try_get::<_, Option<i64>>(1)? else { continue };
+        match read_delivery(row, route)? {
+            Ok(event) => due.deliveries.push(DueDelivery {
+                id: DeliveryId(id),
+                class: query.class,
+                attempts: small(row.try_get(3)?),
+                since: time(row.try_get(4)?),
+                event,
+            }),
+            Err(event) => due.damaged.push(DamagedDelivery { id: DeliveryId(id), event }),
+        }
+    }
+    let taken = count_of(due.deliveries.len().saturating_add(due.damaged.len()));
+    due.has_more = found > taken;
+    if due.deliveries.is_empty() && !due.has_more {
+        let sql = "select min(due) from delivery where ready and destination = $1 and class = $2 and due > $3 \
+            and not exists (select 1 from paused p where p.route = $4)";
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+            [&destination, &of_class(query.class), &of_time(query.now), &route];
+        let next = call.first(sql, &values).await?;
+        let next: Option<i64> = next.map(|row| row.try_get(0)).transpose()?.flatten();
+        due.next = next.map(time);
+    }
+    Ok(due)
+}
+
+/// The columns of [`INFO`] in a row of [`due`].
+const FIRST: usize = 6;
+
+/// The event of a delivery, if it is whole and belongs to it. Otherwise the id of the event, if it can be read.
+fn read_delivery(row: &Row, route: i64) -> Result<std::result::Result<StoredEvent, Option<EventId>>> {
+    let event_id = row.try_get::<_, &[u8]>(2)?;
+    let named = value::id(event_id).ok();
+    let is_there: bool = row.try_get(5)?;
+    if !is_there {
+        return Ok(Err(named));
+    }
+    let of_route: i64 = row.try_get(FIRST.saturating_add(column::ROUTE))?;
+    let event = match value::record(row, FIRST) {
+        Ok(record) => record.check().ok(),
+        Err(error) if error.is_of_value() => None,
+        Err(error) => return Err(error),
+    };
+    Ok(event.filter(|event| Some(event.info().id) == named && of_route == route).ok_or(named))
+}

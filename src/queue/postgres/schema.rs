@@ -1,0 +1,256 @@
+//! Shell. The tables of the store, and what the server must promise.
+
+use tracing::warn;
+
+use crate::queue::postgres::error::{Error, Result};
+use crate::queue::postgres::session::Call;
+
+/// The version of the schema that this code reads and writes.
+pub(super) const VERSION: i64 = 1;
+
+/// The oldest version of the server whose SQL this code needs: 12.
+const OLDEST_SERVER: i32 = 120_000;
+
+/// The first statements of the session that commits.
+pub(super) const WRITER: &str = "
+    set search_path = hookgate, pg_catalog;
+    set statement_timeout = '30s';
+    set lock_timeout = '10s';
+    set idle_in_transaction_session_timeout = '30s';
+    set default_transaction_isolation = 'read committed';
+    set timezone = 'UTC';
+";
+
+/// The first statements of a session that reads, and takes deliveries. What it takes need not be on disk: after a crash of the
+/// server it is taken again.
+pub(super) const READER: &str = "
+    set search_path = hookgate, pg_catalog;
+    set statement_timeout = '30s';
+    set lock_timeout = '10s';
+    set idle_in_transaction_session_timeout = '30s';
+    set default_transaction_isolation = 'read committed';
+    set synchronous_commit = off;
+    set timezone = 'UTC';
+";
+
+/// The tables of version 1.
+///
+/// They are those of the SQLite store, with three differences. `delivery.owner` is the gateway that has a delivery in memory;
+/// `gateway` says until when each gateway counts as alive. Numbers of deliveries are kept in `tally` by gateway, so that no two
+/// gateways wait for the same row. `claim` has the events on routes that deduplicate whose outcome is open; it is unlogged,
+/// because no request survives a crash of the server.
+///
+/// What a client can choose is `bytea`: text of PostgreSQL cannot hold a zero byte.
+const TABLES: &str = "
+    create table store (version bigint not null);
+    create table gateway (
+        id bigint primary key,
+        alive_until timestamptz not null
+    );
+    create table route (
+        number bigint generated always as identity primary key,
+        path text not null,
+        model bytea
+    );
+    create unique index route_name on route (path, (coalesce(model, '')), (model is null));
+    create table destination (
+        number bigint generated always as identity primary key,
+        route bigint not null,
+        upstream text not null,
+        unique (route, upstream)
+    );
+    create sequence event_seq cache 1;
+    create sequence delivery_id cache 1;
+    create table event (
+        seq bigint primary key,
+        id bytea not null unique,
+        received bigint not null,
+        route bigint not null,
+        scheme text not null,
+        secret bytea not null,
+        model bytea,
+        client bytea not null,
+        method bytea not null,
+        target bytea not null,
+        digest bytea not null,
+        lane bytea,
+        duplicate bytea,
+        duplicate_until bigint,
+        length bigint not null,
+        checksum bytea not null
+    );
+    create table content (
+        seq bigint primary key,
+        head bytea not null,
+        content bytea not null
+    );
+    alter table content alter column head set storage external;
+    alter table content alter column content set storage external;
+    create table delivery (
+        id bigint primary key,
+        event bigint not null,
+        event_id bytea not null,
+        destination bigint not null,
+        state bigint not null,
+        ready boolean not null,
+        class bigint not null,
+        due bigint not null,
+        since bigint not null,
+        spent bigint not null,
+        attempts bigint not null,
+        lane bytea,
+        ended bigint,
+        size bigint not null,
+        owner bigint
+    ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+    create index delivery_event on delivery (event);
+    create index delivery_due on delivery (destination, class, due, id) where ready;
+    create index delivery_queued on delivery (destination, id) where state = 0;
+    create index delivery_dead on delivery (event) where state > 1;
+    create index delivery_lane on delivery (destination, lane, id) where state = 0 and lane is not null;
+    create table attempt (
+        delivery bigint not null,
+        number bigint not null,
+        at bigint not null,
+        took bigint not null,
+        outcome text not null,
+        status bigint,
+        response bytea not null,
+        detail text,
+        primary key (delivery, number)
+    );
+    create table finished (
+        kind bigint not null,
+        at bigint not null,
+        event bigint not null,
+        primary key (kind, at, event)
+    ) with (autovacuum_vacuum_scale_factor = 0.02);
+    create table seen (
+        route bigint not null,
+        key bytea not null,
+        until bigint not null,
+        primary key (route, key)
+    );
+    create index seen_until on seen (until);
+    create unlogged table claim (
+        route bigint not null,
+        key bytea not null,
+        owner bigint not null,
+        primary key (route, key)
+    );
+    create table paused (
+        route bigint primary key
+    );
+    create table job (
+        id bytea primary key,
+        document bytea not null,
+        owner bigint
+    );
+    create table tally (
+        destination bigint not null,
+        gateway bigint not null,
+        queued bigint not null,
+        queued_bytes bigint not null,
+        delivered bigint not null,
+        dead bigint not null,
+        kept bigint not null,
+        kept_bytes bigint not null,
+        primary key (destination, gateway)
+    ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+    insert into store (version) values (1);
+";
+
+/// The first number of the advisory locks of this program.
+const LOCKS: i32 = 0x686f_6f6b;
+
+/// Locks the lanes of routes until the end of the transaction, so that their numbers are in the order of commits. The routes are
+/// locked in their order, so that no two gateways wait for each other.
+pub(super) async fn lock_lanes(call: &Call, routes: impl IntoIterator<Item = i64>) -> Result<()> {
+    for route in routes {
+        let number = i32::try_from(route).map_err(|_too_many| Error::Value)?;
+        call.query("select pg_advisory_xact_lock($1, $2)", &[&LOCKS, &number]).await?;
+    }
+    Ok(())
+}
+
+/// Makes the tables if there are none. Returns the version of the schema. The caller has begun a transaction.
+pub(super) async fn prepare(call: &Call) -> Result<i64> {
+    // Two gateways that start together make the tables once.
+    call.query("select pg_advisory_xact_lock($1, 0)", &[&LOCKS]).await?;
+    let is_there = "select to_regclass('hookgate.store') is not null";
+    let is_there: bool = match call.first(is_there, &[]).await? {
+        Some(row) => row.try_get(0)?,
+        None => false,
+    };
+    if !is_there {
+        call.batch("create schema if not exists hookgate").await?;
+        call.batch(TABLES).await?;
+    }
+    match call.first("select version from hookgate.store", &[]).await? {
+        Some(row) => Ok(row.try_get(0)?),
+        None => Err(Error::Value),
+    }
+}
+
+/// What a server promises of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Promises {
+    /// Its version, as a number: 150004 is 15.4.
+    pub(super) version: i32,
+    /// Its version, as text.
+    pub(super) name: String,
+    /// `synchronous_commit`
+    pub(super) synchronous_commit: String,
+    /// `fsync`
+    pub(super) fsync: bool,
+    /// `full_page_writes`
+    pub(super) full_page_writes: bool,
+}
+
+impl Promises {
+    /// Asks the server.
+    pub(super) async fn of(call: &Call) -> Result<Self> {
+        let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), \
+            current_setting('synchronous_commit'), current_setting('fsync')::bool, \
+            current_setting('full_page_writes')::bool";
+        let row = call.first(sql, &[]).await?.ok_or(Error::Value)?;
+        Ok(Self {
+            version: row.try_get(0)?,
+            name: row.try_get(1)?,
+            synchronous_commit: row.try_get(2)?,
+            fsync: row.try_get(3)?,
+            full_page_writes: row.try_get(4)?,
+        })
+    }
+
+    /// Whether the version of the server is too old.
+    pub(super) fn is_too_old(&self) -> bool {
+        self.version < OLDEST_SERVER
+    }
+
+    /// The settings by which a crash of the server can lose what was acknowledged.
+    pub(super) fn broken(&self) -> Vec<&'static str> {
+        let settings = [
+            ("synchronous_commit", self.synchronous_commit == "off"),
+            ("fsync", !self.fsync),
+            ("full_page_writes", !self.full_page_writes),
+        ];
+        settings.into_iter().filter(|(_, is_broken)| *is_broken).map(|(name, _)| name).collect()
+    }
+}
+
+/// Asks the server to sync each commit of this session, whatever its default is, and warns of what this session cannot change.
+pub(super) async fn insist(call: &Call, promises: &Promises) -> Result<()> {
+    for setting in promises.broken() {
+        if setting == "synchronous_commit" {
+            call.batch("set synchronous_commit = on").await?;
+            warn!("synchronous_commit is off on the PostgreSQL server: this session sets it to on");
+        } else {
+            warn!(
+                setting,
+                "a setting of the PostgreSQL server is off: a crash of the server can lose events"
+            );
+        }
+    }
+    Ok(())
+}
