@@ -27,7 +27,7 @@ use crate::queue::time::Time;
 use crate::routing::signed_model::{Scalar, scalars};
 use crate::signature::{AuthenticRequest, Deliverable, Fields as _};
 use crate::telemetry::record::Record;
-use crate::upstream::error::{ForwardError, chain};
+use crate::upstream::error::ForwardError;
 use crate::upstream::origin::Origin;
 
 /// An authentic request, and the facts of its arrival.
@@ -216,7 +216,7 @@ async fn attempt<R: Resources>(
             outcome: AttemptOutcome::of(error),
             status: None,
             response: Vec::new(),
-            detail: Some(chain(error)),
+            detail: Some(Attempt::detail_of(error)),
         },
     }
 }

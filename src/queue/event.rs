@@ -13,7 +13,7 @@ use crate::queue::id::EventId;
 use crate::queue::stored_head;
 use crate::queue::time::Time;
 use crate::signature::AuthenticRequest;
-use crate::upstream::error::ForwardError;
+use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::origin::Origin;
 use crate::upstream::request::{ForwardOptions, RequestInfo, compose};
 
@@ -413,7 +413,20 @@ pub struct Attempt {
     pub detail: Option<String>,
 }
 
-/// The most bytes of an answer's content that are kept.
+/// The most bytes that are kept of the reason of a failure.
+const MOST_DETAIL: usize = 512;
+
+impl Attempt {
+    /// Why an attempt failed that had no answer, for people.
+    #[must_use]
+    pub fn detail_of(error: &ForwardError) -> String {
+        let mut text = chain(error);
+        text.truncate(text.floor_char_boundary(MOST_DETAIL));
+        text
+    }
+}
+
+/// The most bytes that are kept of the content of an upstream's answer.
 pub const MOST_KEPT_OF_RESPONSE: usize = 2048;
 
 /// How an attempt ended.
@@ -462,5 +475,20 @@ impl AttemptOutcome {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn of_a_long_reason_the_beginning_is_kept() {
+        let error = ForwardError::Unreachable(io::Error::other("é".repeat(600)));
+        let detail = Attempt::detail_of(&error);
+        assert!((MOST_DETAIL - 1..=MOST_DETAIL).contains(&detail.len()), "{}", detail.len());
+        assert!(chain(&error).starts_with(&detail));
     }
 }

@@ -19,11 +19,8 @@ use crate::queue::scheduler::Start;
 use crate::queue::store::{Class, DeliveryId, Destination};
 use crate::queue::time::Time;
 use crate::runtime::worker_view::View;
-use crate::upstream::error::{ForwardError, chain};
+use crate::upstream::error::ForwardError;
 use crate::upstream::stored_delivery::{StoredAnswer, StoredDelivery, deliver_stored};
-
-/// The most bytes of a failure's reason that are kept.
-const MOST_DETAIL: usize = 512;
 
 /// An attempt that has ended.
 #[derive(Debug)]
@@ -102,7 +99,9 @@ impl Attempted {
                     if status.is_success() { AttemptOutcome::Delivered } else { AttemptOutcome::Refused };
                 (outcome, Some(status.as_u16()), retry_after, content, None)
             }
-            Err(error) => (AttemptOutcome::of(&error), None, None, Vec::new(), Some(detail(&error))),
+            Err(error) => {
+                (AttemptOutcome::of(&error), None, None, Vec::new(), Some(Attempt::detail_of(&error)))
+            }
         };
         let retry_after = asked.and_then(|value| retry_after(&value, SystemTime::now()));
         let ended = Ended { outcome, status, retry_after };
@@ -110,10 +109,4 @@ impl Attempted {
         let sent = Sent { destination, address, event, class, attempt };
         (sent, End { id, attempts, since, kind, ended })
     }
-}
-
-fn detail(error: &ForwardError) -> String {
-    let mut text = chain(error);
-    text.truncate(text.floor_char_boundary(MOST_DETAIL));
-    text
 }
