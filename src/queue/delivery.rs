@@ -33,7 +33,7 @@ use crate::queue::handle::{DeliveryEnd, Handed, Queue, UnderWay};
 use crate::queue::retry::Clocks;
 use crate::queue::scheduler::{Read, Scheduler, Start, Step};
 use crate::queue::store::{
-    Class, Completion, DamagedDelivery, DeliveryId, Destination, Due, DueQuery, Next, Settled, StoreError,
+    Completion, DamagedDelivery, DeliveryId, Destination, Due, DueQuery, Next, Settled, StoreError,
 };
 use crate::queue::time::Time;
 use crate::runtime::background::{self, Background, LAST_WAIT};
@@ -140,9 +140,8 @@ struct Thread {
 
 /// An outcome that is on disk.
 struct Recorded {
-    destination: Arc<Destination>,
+    sent: Sent,
     id: DeliveryId,
-    class: Class,
     next: Next,
     settled: Settled,
 }
@@ -421,7 +420,7 @@ impl Thread {
     /// Has an end recorded. While the store does not take it, it is tried again: otherwise the event would be sent twice.
     fn record(&mut self, delivered: Sent, end: &End, next: Next) {
         let End { id, since, .. } = *end;
-        let Sent { destination, class, attempt, .. } = delivered;
+        let Sent { destination, address, event, class, attempt } = delivered;
         let completion = Completion { id, since, attempt, next };
         let queue = self.queue.clone();
         self.records.spawn_local(async move {
@@ -431,19 +430,23 @@ impl Thread {
                     Err(_refused) => wait(RECORD_AGAIN).await,
                 }
             };
-            Recorded { destination, id, class, next, settled }
+            let sent = Sent { destination, address, event, class, attempt: completion.attempt };
+            Recorded { sent, id, next, settled }
         });
     }
 
     fn recorded(&mut self, recorded: Result<Recorded, JoinError>) {
-        let Recorded { destination, id, class, next, settled } = intact(recorded);
+        let Recorded { sent, id, next, settled } = intact(recorded);
+        let destination = &sent.destination;
         self.queue.attempt_ended(id);
-        self.scheduler.settle(&destination, id, class, next);
-        if settled == Settled::No {
+        self.scheduler.settle(destination, id, sent.class, next);
+        match (settled, next) {
+            (Settled::Yes, Next::Dead(cause)) => self.teller.gave_up(&sent, cause, self.now().instant),
+            (Settled::Yes, Next::Delivered | Next::Again { .. }) => {}
             // It is due by the replay that came meanwhile.
-            self.scheduler.look(&destination);
+            (Settled::No, _) => self.scheduler.look(destination),
         }
-        self.publish(&destination);
+        self.publish(destination);
     }
 
     /// Publishes the state of a destination, and whether its circuit is open. One that the scheduler does not know any more would

@@ -86,16 +86,19 @@ impl Teller {
         if record.is_wanted(access) {
             attempt(&record);
         }
-        if let Some(cause) = dead {
-            counts.gave_up(cause);
-            let repeated = self.dead.entry((*sent.destination).clone()).or_default();
-            if let Some(count) = repeated.count(now.instant) {
-                let (route, upstream) = (&record.route, record.upstream);
-                warn!(
-                    event = %record.event, %route, upstream, cause = cause.as_str(), status = record.status,
-                    detail = record.detail, count, "an event could not be delivered and is a dead letter"
-                );
-            }
+    }
+
+    /// A delivery was given up, and that is on disk.
+    pub(super) fn gave_up(&mut self, sent: &Sent, cause: DeadCause, now: Instant) {
+        self.counts.of(&sent.destination).gave_up(cause);
+        let repeated = self.dead.entry((*sent.destination).clone()).or_default();
+        if let Some(count) = repeated.count(now) {
+            let (route, upstream) = (&sent.destination.route, &*sent.address);
+            let (status, detail) = (sent.attempt.status, sent.attempt.detail.as_deref());
+            warn!(
+                event = %sent.event, %route, upstream, cause = cause.as_str(), status, detail, count,
+                "an event could not be delivered and is a dead letter"
+            );
         }
     }
 
