@@ -10,7 +10,7 @@ use crate::queue::handle::{Health, Refused};
 use crate::queue::store::{Change, Retention, StoreError};
 use crate::queue::store_limits::{Lack, Room};
 use crate::queue::writer::gather::{Asked, Gathered, Waiting};
-use crate::queue::writer::{EngineError, PURGE_STEP, Writer, later, now};
+use crate::queue::writer::{EngineError, Writer, later, now};
 
 /// The most purge steps that make room for events that do not fit.
 const RECLAIM_STEPS: usize = 20;
@@ -81,11 +81,21 @@ impl Writer {
         }
         let early = Retention { delivered: Duration::ZERO, ..self.retention };
         // On a full disk the log can grow only where the ballast was. Fewer rows need less of it.
-        let mut most = if self.is_short { FEW } else { PURGE_STEP };
+        let mut most = self.removal_pace.rows();
+        if self.is_short {
+            most = most.min(FEW);
+        }
         for _ in 0..RECLAIM_STEPS {
             let Some(store) = &mut self.store else { return Ok(()) };
+            let began = Instant::now();
             let removed = match store.purge(now(), early, most) {
-                Ok(removed) => Some(removed),
+                Ok(removed) => {
+                    self.removal_pace.took(removed, began.elapsed());
+                    if !self.is_short {
+                        most = self.removal_pace.rows();
+                    }
+                    Some(removed)
+                }
                 Err(StoreError::Full) => None,
                 Err(StoreError::Failed(error)) => return Err(error),
             };

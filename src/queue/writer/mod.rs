@@ -6,7 +6,9 @@
 
 mod gather;
 mod inbox;
+mod making_room;
 mod removal_pace;
+mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -53,13 +55,10 @@ const REST: Duration = Duration::from_millis(200);
 /// The time between two purges.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The steps by which room is made for events that do not fit.
-const RECLAIM_STEPS: usize = 20;
+/// The time between two looks at the dead letters that are removed soon.
+const NOTICE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How long after room could not be made it is not tried again.
-const RECLAIM_INTERVAL: Duration = Duration::from_millis(200);
-
-/// The time between two looks whether a full disk has room again.
+/// The time between two checks of whether a full disk has room again.
 const FULL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The largest event that is handed to its delivery in memory. Larger ones are read from the store.
@@ -115,6 +114,8 @@ pub struct Writer {
     reclaim_at: Instant,
     purge_at: Instant,
     removal_pace: RemovalPace,
+    notices: RemovalNotices,
+    notice_at: Instant,
     /// When the work for a moment without events is done; `None` if there is none.
     rest_at: Option<Instant>,
     reopen_at: Instant,
@@ -213,6 +214,8 @@ impl Writer {
             reclaim_at: now,
             purge_at: now,
             removal_pace: RemovalPace::default(),
+            notices: RemovalNotices::default(),
+            notice_at: now,
             rest_at: Some(now),
             reopen_at: later(BACK_OFF.0),
             back_off: BACK_OFF.0,
@@ -425,117 +428,7 @@ impl Writer {
         }
     }
 
-    /// Lets the events through that fit, and refuses the others.
-    fn admit(&mut self, waiting: Vec<Waiting>) -> Result<Vec<Waiting>, (Vec<Waiting>, EngineError)> {
-        if waiting.is_empty() {
-            return Ok(waiting);
-        }
-        let sizes = waiting.iter().map(|waiting| waiting.event.size()).fold(0, u64::saturating_add);
-        if self.lacks(sizes, waiting.len())
-            && let Err(error) = self.reclaim(sizes, waiting.len())
-        {
-            return Err((waiting, error));
-        }
-        if self.is_short {
-            waiting.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
-            return Ok(Vec::new());
-        }
-        let free = self.disk.as_mut().and_then(Disk::free);
-        let mut room = Room::of(&self.statistics, free);
-        let mut admitted = Vec::with_capacity(waiting.len());
-        for waiting in waiting {
-            match room.take(&waiting.event.info().route, waiting.event.size(), &self.limits) {
-                Ok(()) => admitted.push(waiting),
-                Err(_lack) => waiting.refuse(Refused::Full),
-            }
-        }
-        Ok(admitted)
-    }
-
-    /// Whether there is no room for so many events of `sizes` bytes in all.
-    fn lacks(&mut self, sizes: u64, events: usize) -> bool {
-        if self.is_short && !self.restore_ballast() {
-            return true;
-        }
-        let free = self.disk.as_mut().and_then(Disk::free);
-        Room::of(&self.statistics, free).lacks(sizes, events, &self.limits)
-    }
-
-    /// Makes room by removing what has been delivered, and by emptying the log.
-    fn reclaim(&mut self, sizes: u64, events: usize) -> Result<(), EngineError> {
-        if Instant::now() < self.reclaim_at {
-            return Ok(());
-        }
-        let early = Retention { delivered: Duration::ZERO, ..self.retention };
-        // On a full disk the log can grow only where the ballast was. Fewer rows need less of it.
-        let mut most = self.removal_pace.rows();
-        if self.is_short {
-            most = most.min(FEW);
-        }
-        for _ in 0..RECLAIM_STEPS {
-            let Some(store) = &mut self.store else { return Ok(()) };
-            let began = Instant::now();
-            let removed = match store.purge(now(), early, most) {
-                Ok(removed) => {
-                    self.removal_pace.took(removed, began.elapsed());
-                    if !self.is_short {
-                        most = self.removal_pace.rows();
-                    }
-                    Some(removed)
-                }
-                Err(StoreError::Full) => None,
-                Err(StoreError::Failed(error)) => return Err(error),
-            };
-            store.idle().or_else(unless_full)?;
-            match store.statistics() {
-                Ok(statistics) => self.statistics = statistics,
-                Err(error) => unless_full(error)?,
-            }
-            // The log is empty now, and free pages may be the disk's again.
-            self.disk.as_mut().into_iter().for_each(Disk::measure_again);
-            if !self.lacks(sizes, events) {
-                return Ok(());
-            }
-            match removed {
-                Some(0) => break,
-                Some(_) => {}
-                None if most > 1 => most = most.checked_div(FEWER).unwrap_or(1).max(1),
-                None => break,
-            }
-        }
-        self.reclaim_at = later(RECLAIM_INTERVAL);
-        Ok(())
-    }
-
-    /// Records what it can on a full disk: the ballast makes room for that. New events are refused.
-    fn make_do(&mut self, gathered: Gathered) {
-        let Gathered { events, changes, .. } = gathered;
-        events.into_iter().for_each(|waiting| waiting.refuse(Refused::Full));
-        if let Some(disk) = &mut self.disk {
-            self.is_short = true;
-            if disk.free_ballast() {
-                warn!("the disk of the queue's store is full: the ballast was removed to record deliveries");
-            }
-        }
-        let mut gathered = Gathered::of_changes(changes);
-        loop {
-            match self.write(&gathered, FEW) {
-                Ok(Some(committed)) => self.answer(mem::take(&mut gathered), committed),
-                Ok(None) => break,
-                Err(StoreError::Full) => {
-                    gathered.refuse(Refused::Full);
-                    break;
-                }
-                Err(StoreError::Failed(error)) => {
-                    self.fail(gathered, error);
-                    break;
-                }
-            }
-        }
-        self.judge();
-    }
-
-    /// Closes the store after a failure. What waits is refused, and what has happened is kept.
+    /// Closes the store after a failure. Refuses the waiting commands, and keeps the unsaved records.
     fn fail(&mut self, gathered: Gathered, error: EngineError) {
         // This comes before the answers: a request that hears of the failure finds it published.
         self.close();
