@@ -11,7 +11,8 @@ use super::{configuration, table};
 use crate::admission::memory_bound::{Footprint, in_mib};
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, StoreAddress};
+use crate::queue::postgres;
 
 /// Checks the configuration.
 ///
@@ -23,11 +24,16 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
     }
     let loaded = configuration::load(terminal, file)?;
     configuration::render(terminal, &loaded.report);
+    let doubts = store_doubts(&loaded.config);
+    for doubt in &doubts {
+        let warning = terminal.out.paint(Paint::Strong, "warning");
+        terminal.out.line(format_args!("{warning}: {doubt}"));
+    }
     terminal.out.table(&table::lines(&loaded.config.routes));
     terminal.out.line("");
     let memory = terminal.out.paint(Paint::Faint, memory(&Footprint::of(&loaded.config)));
     terminal.out.line(memory);
-    if asked.strict && is_doubtful(&loaded.report) {
+    if asked.strict && (is_doubtful(&loaded.report) || !doubts.is_empty()) {
         let failure = Failure::config(configuration::summary(file, &loaded.report));
         return Err(failure.hint("--strict makes warnings fail"));
     }
@@ -39,7 +45,8 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
 fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
     let (ok, routes, memory, problems) = match load::load(file) {
         Ok(Loaded { config, report }) => {
-            let ok = !(asked.strict && is_doubtful(&report));
+            let doubts = store_doubts(&config);
+            let ok = !(asked.strict && (is_doubtful(&report) || !doubts.is_empty()));
             let Footprint { program, connections, buffered, diagnoses, queue } = Footprint::of(&config);
             let memory = json!({
                 "most": Footprint::of(&config).most(),
@@ -49,7 +56,14 @@ fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
                 "diagnoses": diagnoses,
                 "queue": queue,
             });
-            (ok, table::documents(&config.routes), memory, report.to_json())
+            let mut problems = report.to_json();
+            if let Value::Array(problems) = &mut problems {
+                let file = file.display().to_string();
+                problems.extend(doubts.into_iter().map(
+                    |message| json!({ "severity": "warning", "code": "store_server", "file": file, "message": message }),
+                ));
+            }
+            (ok, table::documents(&config.routes), memory, problems)
         }
         Err(LoadError::Wrong(report)) => (false, Vec::new(), Value::Null, report.to_json()),
         Err(error @ LoadError::Unreadable { .. }) => {
@@ -61,6 +75,14 @@ fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
     };
     terminal.out.json(&json!({ "ok": ok, "routes": routes, "memory": memory, "problems": problems }));
     if ok { Exit::Done } else { Exit::Config }
+}
+
+/// What the server of the store says of itself, if the store is on one.
+fn store_doubts(config: &Config) -> Vec<String> {
+    match config.queue.as_ref().map(|queue| &queue.store) {
+        Some(StoreAddress::Postgres(address)) => postgres::doubts(address),
+        Some(StoreAddress::File(_)) | None => Vec::new(),
+    }
 }
 
 /// The most memory that the gateway can use. Operators need it to limit the process.

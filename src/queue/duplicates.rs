@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::gateway::resources::{Claim, Claimed};
 use crate::queue::event::{DuplicateKey, RouteName};
 use crate::queue::handle::{HeldClaim, Queue};
-use crate::queue::store::{Claiming, Refused};
+use crate::queue::store::{Claiming, Refused, StoreError};
 use crate::queue::time::Time;
 
 /// How long a direct delivery is remembered in memory. The writer has committed it long before this time ends.
@@ -77,18 +77,15 @@ impl Duplicates {
         let mut claim = claim;
         // This request holds the claim during the read, so no other request of this gateway asks for the same event.
         loop {
-            let (reader, asked) = (queue.clone(), route.clone());
-            let claimed = spawn_blocking(move || reader.read(|store| store.claim(&asked, &key.digest, now)));
-            match timeout_at(deadline, claimed).await {
-                Ok(Ok(Ok(Claiming::First))) => {
+            match timeout_at(deadline, StoreClaim::ask(queue, route, key.digest, now).outcome()).await {
+                Ok(Some(Claiming::First)) => {
                     claim.is_shared = queue.is_shared();
                     return Ok(Claimed::First(claim));
                 }
-                Ok(Ok(Ok(Claiming::Duplicate))) => return Ok(Claimed::Duplicate),
-                Ok(Ok(Ok(Claiming::UnderWay))) if Instant::now() < deadline => sleep(ASK_AGAIN).await,
-                Ok(Ok(Ok(Claiming::UnderWay) | Err(_)) | Err(_)) | Err(_) => {
-                    return Err(Refused::Unavailable);
-                }
+                Ok(Some(Claiming::Duplicate)) => return Ok(Claimed::Duplicate),
+                Ok(Some(Claiming::UnderWay)) if Instant::now() >= deadline => return Ok(Claimed::UnderWay),
+                Ok(Some(Claiming::UnderWay)) => sleep(ASK_AGAIN).await,
+                Ok(None) | Err(_) => return Err(Refused::Unavailable),
             }
         }
     }
@@ -117,6 +114,44 @@ impl Duplicates {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A claim that the store is asked for. If nothing waits for the outcome any more, a claim that is made all the same is given up.
+struct StoreClaim {
+    asked: Option<JoinHandle<Result<Claiming, StoreError>>>,
+    queue: Queue,
+    key: Key,
+}
+
+impl StoreClaim {
+    fn ask(queue: &Queue, route: &RouteName, digest: [u8; 32], now: Time) -> Self {
+        let (reader, asked) = (queue.clone(), route.clone());
+        let asked = spawn_blocking(move || reader.read(|store| store.claim(&asked, &digest, now)));
+        Self { asked: Some(asked), queue: queue.clone(), key: (route.clone(), digest) }
+    }
+
+    /// The store's answer; `None` if it failed.
+    async fn outcome(mut self) -> Option<Claiming> {
+        let answer = match &mut self.asked {
+            Some(asked) => asked.await,
+            None => return None,
+        };
+        self.asked = None;
+        answer.ok()?.ok()
+    }
+}
+
+impl Drop for StoreClaim {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take().filter(|_| self.queue.is_shared()) {
+            let (queue, (route, digest)) = (self.queue.clone(), self.key.clone());
+            let _detached = spawn(async move {
+                if let Ok(Ok(Claiming::First)) = asked.await {
+                    queue.release(route, digest);
+                }
+            });
+        }
     }
 }
 

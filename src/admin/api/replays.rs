@@ -29,6 +29,9 @@ const MOST_KEPT: usize = 100;
 /// The pause after the store has refused a step of a replay.
 const BACKOFF: Duration = Duration::from_secs(1);
 
+/// The time between two looks for replays of gateways that are lost.
+const LOAD_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The replays of the gateway.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Replays(Arc<Mutex<Inner>>);
@@ -37,6 +40,8 @@ pub(super) struct Replays(Arc<Mutex<Inner>>);
 struct Inner {
     /// Whether the rows in the store were read.
     loaded: bool,
+    /// When the rows of a store that several gateways share are read again.
+    load_again: Option<Instant>,
     all: BTreeMap<EventId, Entry>,
 }
 
@@ -59,20 +64,28 @@ impl Replays {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the replays from the store, and continues those that had not ended. Returns whether the store
-    /// could be read.
+    /// Reads the replays from the store, and continues those that had not ended. On a store that several gateways share, this
+    /// gateway also takes the replays of a gateway that is lost. Returns whether the store could be read.
     pub(super) async fn load(&self, control: &Arc<Control>, queue: &Queue) -> bool {
-        if self.lock().loaded {
-            return true;
+        let now = Instant::now();
+        {
+            let mut inner = self.lock();
+            if inner.loaded && (!queue.is_shared() || inner.load_again.is_some_and(|again| now < again)) {
+                return true;
+            }
+            inner.load_again = now.checked_add(LOAD_INTERVAL);
         }
         let Ok(rows) = store::read(queue, |store| store.jobs()).await else { return false };
         let mut running = Vec::new();
         {
             let mut inner = self.lock();
-            if std::mem::replace(&mut inner.loaded, true) {
+            if std::mem::replace(&mut inner.loaded, true) && !queue.is_shared() {
                 return true;
             }
             for row in rows {
+                if inner.all.contains_key(&row.id) {
+                    continue;
+                }
                 let Some(replay) = Replay::read(&row) else { continue };
                 if replay.state == Progress::Running {
                     running.push(row.id);
@@ -81,7 +94,7 @@ impl Replays {
             }
         }
         for id in running {
-            info!(replay = %id, "a replay goes on after the restart");
+            info!(replay = %id, "a replay continues after a restart");
             self.spawn(control, queue, id);
         }
         true

@@ -44,13 +44,6 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
         let message = format!("`lease` is {} at least", unit::write_duration(SHORTEST_LEASE));
         item.error("out_of_range", message).help("the default is `\"30s\"`").report(table.problems);
     }
-    if let Some(StoreAddress::File(_)) = store
-        && let Some(item) = &lease_item
-    {
-        item.error("lease_alone", "one process owns a store in a file: it leases nothing to others")
-            .help("remove `lease`: it is for a store on PostgreSQL, which several gateways share")
-            .report(table.problems);
-    }
     Some(Queue { store: store?, max_bytes, min_free, keep_delivered, keep_dead, lease })
 }
 

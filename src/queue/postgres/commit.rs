@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::queue::event::{Attempt, DuplicateKey, Event, FirstAttempt, RouteName, Upstream};
+use crate::queue::postgres::claim::release;
 use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::names::Names;
-use crate::queue::postgres::reader::release;
 use crate::queue::postgres::schema::lock_lanes;
 use crate::queue::postgres::session::Call;
 use crate::queue::postgres::tally::{Counted, Tally};

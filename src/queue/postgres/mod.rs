@@ -5,8 +5,10 @@
 //! takes it. So a gateway that is lost loses nothing, and while all live, each event is delivered once.
 
 mod change;
+mod claim;
 mod commit;
 mod error;
+mod kind;
 mod list;
 mod names;
 mod password;
@@ -37,6 +39,7 @@ use crate::queue::store::{
     Batch, Check, Committed, DeadLetter, Engine, OpenError, Reader, Retention, Statistics, Store, StoreError,
 };
 use crate::queue::time::Time;
+use crate::upstream::error::chain;
 
 /// How often a transaction is tried that another one was in the way of.
 const TRIES: usize = 5;
@@ -91,6 +94,35 @@ impl PostgresEngine {
         store.say_alive().map_err(failed)?;
         info!(store = %self.shown.display(), server = promises.name, "the store on PostgreSQL is open");
         Ok(store)
+    }
+}
+
+/// What an operator should know of the server before events are stored there: why the store cannot be opened, or the settings by
+/// which a crash of the server can lose events. Makes nothing there. Waits for a few seconds at most.
+#[must_use]
+pub fn doubts(address: &PostgresAddress) -> Vec<String> {
+    let server = Server::of(address);
+    let asked =
+        Session::open(&server, WRITER).and_then(|session| session.run(async |call| Promises::of(call).await));
+    let store = &address.shown;
+    match asked {
+        Err(error) => vec![format!("the store {store} cannot be opened from here: {}", chain(&error))],
+        Ok(promises) if promises.is_too_old() => {
+            vec![OpenError::OldServer(PathBuf::from(store), promises.name).to_string()]
+        }
+        Ok(promises) => {
+            let doubt = |setting: &str| match setting {
+                "synchronous_commit" => {
+                    format!(
+                        "{setting} is off on the server of {store}: hookgate sets it to on in its own sessions"
+                    )
+                }
+                _ => format!(
+                    "{setting} is off on the server of {store}: a crash of the server can lose events that were acknowledged"
+                ),
+            };
+            promises.broken().into_iter().map(doubt).collect()
+        }
     }
 }
 

@@ -4,17 +4,11 @@ use std::time::Duration;
 
 use crate::queue::postgres::commit::Work;
 use crate::queue::postgres::error::Result;
+use crate::queue::postgres::kind::{DEAD, DELIVERED, KNOWN};
 use crate::queue::postgres::value::count_of;
 use crate::queue::row_values::of_time;
 use crate::queue::store::Retention;
 use crate::queue::time::Time;
-
-/// `finished.kind` of an event that was delivered, whose content is kept.
-const DELIVERED: i64 = 0;
-/// Of one that was delivered, whose content is gone.
-const KNOWN: i64 = 1;
-/// Of one with a dead letter.
-pub(super) const DEAD: i64 = 2;
 
 impl Work<'_> {
     /// Removes at most `most` rows of what has been kept for long enough. The caller commits.

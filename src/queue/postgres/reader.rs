@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 
 use crate::queue::event::{OrderKey, RouteName, StoredEvent};
 use crate::queue::id::EventId;
+use crate::queue::postgres::claim;
 use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::list;
 use crate::queue::postgres::names::Names;
@@ -103,7 +104,7 @@ impl Reader for PostgresReader {
         now: Time,
     ) -> std::result::Result<bool, StoreError> {
         self.run(async |call, names, _| match names.find_route(call, route).await? {
-            Some(route) => is_seen(call, route, key, now).await,
+            Some(route) => claim::is_seen(call, route, key, now).await,
             None => Ok(false),
         })
     }
@@ -116,19 +117,7 @@ impl Reader for PostgresReader {
     ) -> std::result::Result<Claiming, StoreError> {
         self.run(async |call, names, gateway| {
             let route = names.route(call, route).await?;
-            // A claim of a gateway that is gone has no outcome.
-            let sql = "insert into claim (route, key, owner) values ($1, $2, $3) on conflict (route, key) do update \
-                set owner = excluded.owner where not exists \
-                (select 1 from gateway g where g.id = claim.owner and g.alive_until > clock_timestamp()) returning 1";
-            if call.first(sql, &[&route, &&key[..], &gateway]).await?.is_none() {
-                return Ok(Claiming::UnderWay);
-            }
-            // Asked while the claim is held: its last holder has recorded what it delivered before it gave the claim up.
-            if is_seen(call, route, key, now).await? {
-                release(call, route, key, gateway).await?;
-                return Ok(Claiming::Duplicate);
-            }
-            Ok(Claiming::First)
+            claim::take(call, route, key, now, gateway).await
         })
     }
 
@@ -140,18 +129,6 @@ impl Reader for PostgresReader {
             Ok(call.first(sql, &[&route, &order.as_str().as_bytes()]).await?.is_some())
         })
     }
-}
-
-async fn is_seen(call: &Call, route: i64, key: &[u8; 32], now: Time) -> Result<bool> {
-    let sql = "select 1 from seen where route = $1 and key = $2 and until > $3";
-    Ok(call.first(sql, &[&route, &&key[..], &of_time(now)]).await?.is_some())
-}
-
-/// Gives a claim of this gateway up.
-pub(super) async fn release(call: &Call, route: i64, key: &[u8; 32], gateway: i64) -> Result<()> {
-    let sql = "delete from claim where route = $1 and key = $2 and owner = $3";
-    call.execute(sql, &[&route, &&key[..], &gateway]).await?;
-    Ok(())
 }
 
 /// The deliveries that are due and that no other gateway has in memory. They are this gateway's from then on, for as long as it
