@@ -1,4 +1,4 @@
-//! Shell. Sets up the process: the limit on descriptors, no core dumps, and a panic hook that logs.
+//! Shell. Sets up the process: the limit on descriptors, no core dumps, what the allocator keeps, and a panic hook that logs.
 //!
 //! The process holds keys and content in memory. So no other process may read its memory, and a crash must
 //! not write memory to disk.
@@ -20,10 +20,24 @@ const SPARE_DESCRIPTORS: u64 = 64;
 /// The part of these descriptors that every process needs.
 const FEWEST_DESCRIPTORS: u64 = 16;
 
+/// The block by which the allocator learns how much freed memory to keep.
+const LEARNT_BLOCK: usize = 1 << 20;
+
+/// Has the allocator of glibc keep up to two of these blocks at the end of each of its heaps.
+///
+/// By default, an allocator gives memory back to the system when 128 KiB at the end of a heap are free, and takes the memory again
+/// for the next content. glibc raises this threshold when a larger block is freed that had its own mapping. This function frees
+/// such a block. `bench/queue --only fallback`, 64 senders of 16 KiB: 26.9 µs of CPU per request without this function, 25.5 with
+/// it. Other allocators only make and free a block.
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LEARNT_BLOCK)));
+}
+
 /// Protects the memory of the process, and raises the limit on descriptors.
 ///
 /// A failure is logged and does not stop the start.
 pub fn prepare(config: &Config) {
+    keep_freed_memory();
     if let Err(error) = forbid_dumps() {
         warn!(%error, "core dumps cannot be switched off: a crash may write keys to disk");
     }
