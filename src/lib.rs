@@ -49,4 +49,5 @@ pub mod routing;
 pub mod runtime;
 pub mod signature;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;

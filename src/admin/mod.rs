@@ -192,7 +192,8 @@ async fn accept(listener: Listener, shared: Shared, permits: Arc<Semaphore>) {
 fn local_ip(stream: &Stream) -> Option<IpAddr> {
     match stream {
         Stream::Tcp(stream) => stream.local_addr().ok().map(|local| local.ip()),
-        Stream::Unix(_) => None,
+        // The admin listener does not speak TLS.
+        Stream::Unix(_) | Stream::Tls(_) => None,
     }
 }
 

@@ -175,10 +175,22 @@ fn start_hint(error: &StartError, config: &Config) -> String {
         StartError::Thread(_) | StartError::Routes(_) => {
             return "are threads and open files left for it? `ulimit -a` shows its limits".to_owned();
         }
+        StartError::NoTlsSocket => {
+            return "pass a socket with an address of [tls] `listen` (ListenStream= in a systemd .socket), or remove [tls]"
+                .to_owned();
+        }
+        StartError::Tls(_) => return "does this system have randomness (getrandom)?".to_owned(),
         StartError::Queue(error) => return store_hint(error).to_owned(),
     };
     let mut admin = config.admin.iter().flat_map(|admin| &admin.listen);
-    let table = if admin.any(|own| own == address) { "[admin]" } else { "[server]" };
+    let mut tls = config.tls.iter().flat_map(|tls| &tls.listen);
+    let table = if admin.any(|own| own == address) {
+        "[admin]"
+    } else if tls.any(|own| own == address) {
+        "[tls]"
+    } else {
+        "[server]"
+    };
     let to_do = match address {
         Address::Unix(_) if kind == ErrorKind::AddrInUse => {
             "another process listens on this socket (`ss -lxp` says which): stop it, or set another `listen`"

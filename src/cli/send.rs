@@ -176,7 +176,7 @@ pub(super) fn signature_lines<'e>(
 /// The failure if the gateway does not answer.
 pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
     let address = match gateway {
-        Origin::Tcp(_) => gateway.authority(),
+        Origin::Tcp(_) | Origin::Tls(_) => gateway.authority(),
         Origin::Unix(_) => gateway.to_string(),
     };
     match error {

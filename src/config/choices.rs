@@ -3,6 +3,7 @@
 use crate::config::{AccessLog, DeliveryMode, LogFormat, LogLevel, Mode, Role};
 use crate::signature::Permit;
 use crate::signature::scheme::{Acknowledgment, AnswerUse};
+use crate::tls::server_config::MinVersion;
 
 /// `format` of `[log]`
 pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] =
@@ -55,3 +56,11 @@ pub(super) const DELIVERIES: [(&str, DeliveryMode); 3] =
 
 /// `role` of a token
 pub(super) const ROLES: [(&str, Role); 2] = [("read", Role::Read), ("operate", Role::Operate)];
+
+/// `min_version` of `[tls]`
+pub(super) const TLS_VERSIONS: [(&str, MinVersion); 2] =
+    [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
+
+/// `client_certificate` of a route: names of known senders. Meta's is from
+/// <https://developers.facebook.com/docs/graph-api/webhooks/getting-started#mtls-for-webhooks>.
+pub(super) const CLIENT_SETS: [(&str, &[&str]); 1] = [("meta", &["client.webhooks.fbclientcerts.com"])];

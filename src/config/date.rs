@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
+use jiff::{SignedDuration, Timestamp, Unit};
 use toml::value::{Date, Datetime, Offset, Time};
 
 /// Parses an RFC 3339 text such as `2026-03-01T00:00:00Z`.
@@ -39,6 +39,12 @@ pub(super) fn moment(date: &Datetime) -> Result<SystemTime, DateError> {
         SystemTime::UNIX_EPOCH.checked_add(since.unsigned_abs())
     };
     moment.ok_or(DateError::NotDate)
+}
+
+/// Writes a time as RFC 3339, to the second.
+pub(super) fn show(moment: SystemTime) -> String {
+    let whole = Timestamp::try_from(moment).and_then(|moment| moment.round(Unit::Second));
+    whole.map_or_else(|_beyond| "a time beyond the year 9999".to_owned(), |moment| moment.to_string())
 }
 
 fn minute(day: Date, time: Time) -> Option<DateTime> {

@@ -23,9 +23,10 @@ pub struct Part {
 /// The digests depend on the version of hookgate. Digests of two versions cannot be compared.
 #[must_use]
 pub fn parts(config: &Config) -> Vec<Part> {
-    let Config { server, limits, admin, log, forward, queue, routes } = config;
+    let Config { server, tls, limits, admin, log, forward, queue, routes } = config;
     let tables = [
         ("[server]", of_server(server)),
+        ("[tls]", format!("{tls:?}")),
         ("[limits]", format!("{limits:?}")),
         ("[admin]", format!("{admin:?}")),
         ("[log]", format!("{log:?}")),
@@ -78,6 +79,7 @@ fn of_route(route: &Route) -> Part {
         methods,
         max_body,
         mode,
+        client_names,
         delivery,
     } = route;
     let name = match model {
@@ -86,7 +88,7 @@ fn of_route(route: &Route) -> Part {
     };
     let secrets: Vec<_> = verifier.secrets().collect();
     let text = format!(
-        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {delivery:?}",
+        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {client_names:?} {delivery:?}",
         verifier.scheme()
     );
     Part { name, digest: digest(&text) }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 /// The environment in which a configuration is read.
@@ -27,6 +28,15 @@ pub trait Environment {
     /// # Errors
     /// [`StoreFault`] if it may not.
     fn store(&self, path: &Path) -> Result<(), StoreFault>;
+
+    /// The content of a file with certificates, which may be larger than a secret's.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be read.
+    fn certificates(&self, path: &Path) -> Result<SecretFile, FileError>;
+
+    /// The root certificates that the system trusts.
+    fn system_roots(&self) -> Vec<CertificateDer<'static>>;
 
     /// How many threads can run at once.
     fn cores(&self) -> NonZeroUsize;
@@ -106,6 +116,7 @@ pub struct Fixed {
     variables: BTreeMap<String, OsString>,
     files: BTreeMap<PathBuf, Result<SecretFile, FileError>>,
     stores: BTreeMap<PathBuf, StoreFault>,
+    roots: Vec<CertificateDer<'static>>,
     cores: NonZeroUsize,
 }
 
@@ -113,7 +124,13 @@ impl Fixed {
     /// An environment with `cores` cores, without variables and files.
     #[must_use]
     pub fn new(cores: NonZeroUsize) -> Self {
-        Self { variables: BTreeMap::new(), files: BTreeMap::new(), stores: BTreeMap::new(), cores }
+        Self {
+            variables: BTreeMap::new(),
+            files: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            roots: Vec::new(),
+            cores,
+        }
     }
 
     /// Sets a variable.
@@ -130,6 +147,13 @@ impl Fixed {
             path.into(),
             Ok(SecretFile { bytes: Zeroizing::new(bytes.into()), readable_by_everyone: false }),
         );
+        self
+    }
+
+    /// Adds a root certificate of the system.
+    #[must_use]
+    pub fn with_system_root(mut self, certificate: CertificateDer<'static>) -> Self {
+        self.roots.push(certificate);
         self
     }
 
@@ -181,6 +205,14 @@ impl Environment for Fixed {
 
     fn store(&self, path: &Path) -> Result<(), StoreFault> {
         self.stores.get(path).map_or(Ok(()), |fault| Err(*fault))
+    }
+
+    fn certificates(&self, path: &Path) -> Result<SecretFile, FileError> {
+        self.file(path)
+    }
+
+    fn system_roots(&self) -> Vec<CertificateDer<'static>> {
+        self.roots.clone()
     }
 
     fn cores(&self) -> NonZeroUsize {

@@ -4,6 +4,7 @@
 
 mod forms;
 mod queue;
+mod tls;
 
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use crate::config::choices::{
@@ -16,13 +17,15 @@ use crate::signature::scheme::PRESETS;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;
 
-use forms::{ORIGIN, words};
+use forms::{LISTENERS, ORIGIN, words};
 
 pub(super) use queue::{QUEUE, RETRY, ROUTE_RETRY};
+pub(super) use tls::{CLIENT_NAMES, KEY_PAIR, TLS};
 
 /// The top level.
 pub(super) const ROOT: &[Key] = &[
     Key::new("server", Value::Table(SERVER)).about("The listeners, the workers, and the shutdown."),
+    Key::new("tls", Value::Table(TLS)).about("Listeners that speak TLS. Without this table there are none."),
     Key::new("limits", Value::Table(LIMITS)).about("Limits on the memory and time that clients use."),
     Key::new("upstream", Value::Table(UPSTREAM)).about("Connections to upstreams. A route may override these settings."),
     Key::new("admin", Value::Table(ADMIN))
@@ -128,6 +131,8 @@ pub(super) const UPSTREAM: &[Key] = &[
     RESPONSE_TIMEOUT.or("\"30s\""),
     MAX_IDLE.or("64"),
     IDLE_TIMEOUT.or("\"4s\""),
+    tls::CA,
+    tls::OWN_CERTIFICATE,
 ];
 
 const CONNECT_TIMEOUT: Key = Key::new("connect_timeout", Value::Duration)
@@ -208,6 +213,11 @@ pub(super) const FORWARD: &[Key] = &[
          removed. A request with a field of a similar name is refused. Default: none.",
     ),
     Key::new("via", Value::Flag).or("false").about("true adds a via field (RFC 9110, section 7.6.3)."),
+    Key::new("client_certificate_field", FIELD).about(
+        "A field with a name of the client's certificate. On routes with client_certificate, the field has the \
+         name that the route requires. On other routes, the field has the first name of the certificate. A \
+         client's field of this name is removed. Default: none.",
+    ),
     Key::new("event_id_field", FIELD).about(
         "A field with the event's id, on routes that store events. The id is the same in every attempt. A \
          client's field of this name is removed. Default: none.",
@@ -353,7 +363,7 @@ pub(super) const ROUTE: &[Key] = &[
         .about("The path, compared byte for byte as received: /exact, /any/{name}, /all/{*rest}."),
     Key::new("upstream", ORIGIN)
         .required()
-        .about("The app: http://host:port without a path, or unix:/path."),
+        .about("The app: http://host:port or https://host without a path, or unix:/path."),
     Key::new("model", Value::Text("."))
         .about("The signed model of the events that the route accepts. Others: 403, model_mismatch."),
     Key::new("require", Value::Named { name: "^/", value: &Value::Text("") })
@@ -372,6 +382,8 @@ pub(super) const ROUTE: &[Key] = &[
     RESPONSE_TIMEOUT,
     MAX_IDLE,
     IDLE_TIMEOUT,
+    tls::CA,
+    tls::CLIENT_CERTIFICATE,
     Key::new("mode", Value::Word(|| words(&MODES))).or("\"enforce\"").about(
         "enforce: requests that do not verify are refused. observe: they are forwarded, and the reason is \
          logged as would_refuse.",
@@ -390,10 +402,12 @@ pub(super) const ROUTE: &[Key] = &[
 
 /// The tables, with their titles and keys. The reader uses them to name the table that a misplaced key
 /// belongs to.
-pub(super) const TABLES: [(&str, &[Key]); 20] = [
+pub(super) const TABLES: [(&str, &[Key]); 23] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),
+    ("`[tls]`", TLS),
+    ("an element of `certificates`", KEY_PAIR),
     ("`[limits]`", LIMITS),
     ("`[upstream]`", UPSTREAM),
     ("`[admin]`", ADMIN),
@@ -409,6 +423,7 @@ pub(super) const TABLES: [(&str, &[Key]); 20] = [
     ("a route's `retry`", ROUTE_RETRY),
     ("`[signature]`", SIGNATURE),
     ("an element of `secrets`", SECRET),
+    ("a route's `client_certificate`", CLIENT_NAMES),
     ("`verify_token`", VERIFY_TOKEN),
     ("an element of `tokens`", TOKEN),
 ];
@@ -420,12 +435,6 @@ const POINTERS: Value = Value::List { of: &Value::Text("^/"), empty: true };
 /// A path with parameters. The other text is limited to the characters of a request's path (RFC 3986, section
 /// 3.3).
 const PATH: &str = "^(/(\\{\\*?[A-Za-z0-9_]+\\}|([A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})*))+$";
-
-/// An IP address and a port. The regular expression does not check every detail.
-const TCP: Value = Value::Text("^(\\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]|[0-9.]+):[0-9]{1,5}$");
-const UNIX: Value = Value::Text("^unix:/.*[^/]$");
-const LISTENERS: Value = Value::Either(&[LISTENER, Value::List { of: &LISTENER, empty: false }]);
-const LISTENER: Value = Value::Either(&[TCP, UNIX]);
 
 /// The name of a field (RFC 9110, section 5.1).
 const FIELD: Value = Value::Text("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$");
@@ -456,6 +465,9 @@ pub(super) fn is_public(key: &str) -> bool {
     let elsewhere = [
         SERVER,
         PROXY_PROTOCOL,
+        TLS,
+        KEY_PAIR,
+        CLIENT_NAMES,
         LIMITS,
         UPSTREAM,
         ADMIN,

@@ -7,6 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustls::pki_types::CertificateDer;
+
 use super::Admin;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
@@ -147,6 +149,16 @@ impl Environment for Machine<'_> {
         }
     }
 
+    fn certificates(&self, path: &Path) -> Result<SecretFile, FileError> {
+        let content = bounded_read::read_regular(path, MOST_CERTIFICATES);
+        (self.observer)(Read { path, seen: Seen::of(&content), limit: MOST_CERTIFICATES });
+        secret_file(content)
+    }
+
+    fn system_roots(&self) -> Vec<CertificateDer<'static>> {
+        rustls_native_certs::load_native_certs().certs
+    }
+
     fn cores(&self) -> NonZeroUsize {
         std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
     }
@@ -234,6 +246,9 @@ const LARGEST_CONFIG: usize = 4 << 20;
 
 /// The most bytes of a secret's file. A larger file is the wrong file.
 const LARGEST_SECRET: usize = 64 << 10;
+
+/// The most bytes of a file with certificates: all roots of a system are a few hundred KiB.
+const MOST_CERTIFICATES: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {

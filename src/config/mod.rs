@@ -27,6 +27,7 @@ mod sections;
 mod settings;
 mod showable;
 mod suggest;
+mod tls_checks;
 mod toml_syntax;
 mod toml_table;
 mod toml_value;
@@ -36,7 +37,8 @@ pub use crate::signature::Mode;
 pub use reader::{Loaded, read};
 pub use settings::{AccessLog, AckContent, Address, Admin, Config, DeliveryMode, DeliveryOptions, Forward};
 pub use settings::{Limits, Log, LogFormat, LogLevel, OrderBy, ProxyProtocol, Queue, Retry, Role, Route};
-pub use settings::{PostgresAddress, Server, ServerTls, Sharing, StoreAddress, Token, Upstream, XForwarded};
+pub use settings::{PostgresAddress, Server, ServerTls, Sharing, StoreAddress};
+pub use settings::{Tls, Token, Upstream, XForwarded};
 
 #[cfg(test)]
 mod tests;

@@ -89,7 +89,8 @@ pub(super) fn read_admin(name: &str, text: &str) -> Result<Option<Admin>, Report
 }
 
 /// Problems that may be false: a file can seem to have them because lines with errors were removed.
-const OF_THE_WHOLE: [&str; 13] = [
+const OF_THE_WHOLE: [&str; 14] = [
+    "missing_client_ca",
     "missing_key",
     "missing_routes",
     "missing_signature",
@@ -109,7 +110,9 @@ const OF_THE_WHOLE: [&str; 13] = [
 fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &Problems) -> Config {
     let end = text.trim_end().len();
     let root = Table::open("the file", end..end, document, keys::ROOT, problems);
-    let (server, listen) = sections::server::read(&root, context.environment.cores());
+    let (tls, tls_listen) = sections::tls::read(&root, context);
+    let (server, mut listen) = sections::server::read(&root, context.environment.cores(), &tls_listen);
+    listen.extend(tls_listen);
     let limits = sections::limits::read(&root);
     let (admin, admin_listen) = sections::admin::read(&root, Some(context));
     address::distinct(listen.iter().chain(&admin_listen), problems);
@@ -121,12 +124,13 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
     let context = Context { schemes: &declared, ..context };
     let common = Common {
         limits: &limits,
-        upstream: Settings::common(&root),
+        upstream: Settings::common(&root, context),
+        tls: tls.as_ref(),
         listen: &listen,
         signature: Signs::read(&root, context),
         context,
         deliveries: delivery::Common { queue: queue.as_ref(), retry: &retry },
     };
     let routes = routes::read(&root, end, common);
-    Config { server, limits, admin, log, forward, queue, routes }
+    Config { server, tls, limits, admin, log, forward, queue, routes }
 }

@@ -15,6 +15,8 @@ use crate::routing::router::{ModelRule, Pattern};
 use crate::routing::signed_model::Requirement;
 use crate::signature::secret::Key;
 use crate::signature::{Mode, Verifier};
+use crate::tls::client_config::Connector;
+use crate::tls::server_config;
 use crate::upstream::origin::Origin;
 
 /// All settings of gateway.toml, with the defaults filled in.
@@ -22,6 +24,8 @@ use crate::upstream::origin::Origin;
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`, if it is on.
+    pub tls: Option<Tls>,
     /// `[limits]`
     pub limits: Limits,
     /// `[admin]`, if it is on.
@@ -35,6 +39,13 @@ pub struct Config {
     /// `[[routes]]`, in the order of the file. No two conflict, so [`crate::routing::router::Router::build`]
     /// accepts them.
     pub routes: Vec<Route>,
+}
+
+impl Config {
+    /// The addresses that clients connect to: those of `[server]`, then those of `[tls]`.
+    pub fn listen(&self) -> impl Iterator<Item = &Address> {
+        self.server.listen.iter().chain(self.tls.iter().flat_map(|tls| &tls.listen))
+    }
 }
 
 /// `[server]`: the listeners, workers and connections.
@@ -56,6 +67,17 @@ pub struct Server {
     pub drain_delay: Duration,
     /// The longest drain. Then the requests under way are cut off.
     pub shutdown_grace: Duration,
+}
+
+/// `[tls]`: the listeners that speak TLS, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The addresses to listen on; at least one, and none of `[server]`.
+    pub listen: Vec<Address>,
+    /// The other settings.
+    pub settings: server_config::Settings,
+    /// Whether the file names authorities of clients. If their file cannot be read, that is an error of its own.
+    pub(super) names_authorities: bool,
 }
 
 /// The address of a listener.
@@ -231,6 +253,8 @@ pub struct Forward {
     pub via: bool,
     /// A field for the event's id on routes that store events.
     pub event_id_field: Option<HeaderName>,
+    /// A field for the name in the client's certificate.
+    pub client_certificate_field: Option<HeaderName>,
 }
 
 /// How the `x-forwarded-*` fields are treated.
@@ -278,6 +302,9 @@ pub struct Route {
     pub max_body: u64,
     /// `mode`
     pub mode: Mode,
+    /// `client_certificate`: a client's certificate must have one of these names. `None` if the route needs no
+    /// client certificate.
+    pub client_names: Option<Arc<[Arc<str>]>>,
     /// `delivery` and the keys that belong to `delivery`.
     pub delivery: DeliveryOptions,
 }
@@ -469,4 +496,6 @@ pub struct Upstream {
     /// How long a connection may stay idle before the gateway closes it. It must be less than the upstream's
     /// own limit. Otherwise a request could be sent over a connection that the upstream is closing.
     pub idle_timeout: Duration,
+    /// How it is reached over TLS, if it is: its origin is an `https://` URL.
+    pub tls: Option<Connector>,
 }

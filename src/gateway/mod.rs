@@ -44,8 +44,10 @@ use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::labels::Labels;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::record::{Record, RouteLabel};
+use crate::tls::authorities::Authorities;
+use crate::tls::session::Session;
 use crate::upstream::origin::Origin;
-use crate::upstream::request::{ForwardOptions, set_fields};
+use crate::upstream::request::{Channel, ForwardOptions, set_fields};
 use delivery_routes::DeliveryRoute;
 use forwarding::{ObservedHold, forward, undelivered};
 use receive::Bounds;
@@ -68,6 +70,8 @@ pub struct Gateway {
     set_fields: Guarded,
     labels: Labels,
     budget: Arc<Budget>,
+    /// The authorities of client certificates.
+    client_ca: Option<Authorities>,
     /// The routes, in the form that deliveries of stored events need.
     deliveries: HashMap<RouteName, DeliveryRoute>,
 }
@@ -97,6 +101,8 @@ pub struct Incoming<C> {
     pub content: C,
     /// The client address.
     pub client: ClientAddress,
+    /// The TLS connection that it came over, if it did.
+    pub session: Option<Arc<Session>>,
     /// When the head was complete.
     pub at: Instant,
     /// The memory reservation of the head, if the head is large.
@@ -157,7 +163,7 @@ async fn walk<R: Resources, C: Content>(
 ) -> Result<Served<R::Body>, Rejection> {
     let now = guard.begun_at();
     let (record, resources) = guard.parts();
-    let Incoming { head, mut content, client, at, memory } = incoming;
+    let Incoming { head, mut content, client, session, at, memory } = incoming;
     let head = head.map_err(unserved)?;
     gateway.identify(&head, record);
     if head.has_lookalike_of(&gateway.set_fields) {
@@ -171,6 +177,10 @@ async fn walk<R: Resources, C: Content>(
     if head.has_lookalike_of(&route.signed_fields) {
         return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
     }
+    let channel = match session {
+        Some(session) => gateway.secured(&session, route, &head, now, record)?,
+        None => Channel { is_tls: false, client_certificate: route.admits(None)? },
+    };
     route.allows(head.method())?;
     if head.facts().expect == Expect::Unknown {
         return Err(Rejection::ExpectationFailed);
@@ -202,7 +212,8 @@ async fn walk<R: Resources, C: Content>(
     let request = match request {
         Deliverable::Authentic(request) if route.stores() && !route.verifier.is_challenge(&request) => {
             let origin = gateway.origin(route)?;
-            let arrived = storing::Arrived { request, client, origin, memory, received: now, verified };
+            let arrived =
+                storing::Arrived { request, client, channel, origin, memory, received: now, verified };
             // Boxed, because this future would enlarge the future of every other request.
             return Box::pin(storing::serve(resources, &content, route, arrived, record)).await;
         }
@@ -213,7 +224,8 @@ async fn walk<R: Resources, C: Content>(
     } else {
         Some(ObservedHold::new(&mut memory, request.content().len(), at, verified).await?)
     };
-    let delivery = Delivery { request, target: &route.target, client, memory, at: verified, event: None };
+    let target = &route.target;
+    let delivery = Delivery { request, target, client, channel, memory, at: verified, event: None };
     let answer = forward(resources, &content, delivery, holder, record).await?;
     answer.map(Served::Relayed).map_err(|error| undelivered(&error, record))
 }
@@ -267,6 +279,7 @@ impl Gateway {
                 signed_fields: Guarded::new(route.verifier.scheme().fields()),
                 questions: questions(if number == 0 { siblings } else { &[] }),
                 number,
+                client_names: route.client_names.clone(),
                 public_url: route.public_url.clone(),
                 submitter: contexts.as_ref().map(|contexts| RouteSubmitter::new(submitter, contexts, index)),
             });
@@ -286,6 +299,7 @@ impl Gateway {
             set_fields,
             labels,
             budget,
+            client_ca: config.tls.as_ref().and_then(|tls| tls.settings.client_ca.clone()),
             deliveries,
         }
     }
@@ -320,6 +334,24 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// Checks what a TLS connection says of the client and of the host against a request (RFC 9110, section 7.4).
+    fn secured(
+        &self,
+        session: &Session,
+        route: &Route,
+        head: &RequestHead,
+        now: SystemTime,
+        record: &mut Record,
+    ) -> Result<Channel, Rejection> {
+        let client_certificate = route.admits(session.client(self.client_ca.as_ref(), now))?;
+        record.client_certificate.clone_from(&client_certificate);
+        // A request of HTTP/1.0 may name no host.
+        if head.values("host").any(|host| !session.covers(host)) {
+            return Err(Rejection::Misdirected);
+        }
+        Ok(Channel { is_tls: true, client_certificate })
     }
 
     /// Reads the request's identifiers, for the log.

@@ -5,6 +5,8 @@
 pub enum Reason {
     /// `no_route`
     NoRoute,
+    /// `client_certificate`
+    ClientCertificate,
     /// `method_not_allowed`
     MethodNotAllowed,
     /// `signature_missing`
@@ -47,6 +49,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoRoute => "no_route",
+            Self::ClientCertificate => "client_certificate",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::SignatureMissing => "signature_missing",
             Self::SignatureDuplicate => "signature_duplicate",
@@ -77,6 +80,7 @@ impl Reason {
             | Self::QueueFull
             | Self::QueueUnavailable => true,
             Self::NoRoute
+            | Self::ClientCertificate
             | Self::MethodNotAllowed
             | Self::SignatureMissing
             | Self::SignatureDuplicate

@@ -33,6 +33,10 @@ pub enum Rejection {
     ExpectationFailed,
     /// No route has this path.
     NoRoute,
+    /// The route requires a client certificate, and this connection has none of the required names.
+    ClientCertificate,
+    /// No certificate of the TLS connection covers the request's host.
+    Misdirected,
     /// The route does not allow this method. The text lists the allowed methods, for `allow`.
     MethodNotAllowed(String),
     /// The fields have no well-formed claim of authenticity.
@@ -127,7 +131,9 @@ impl Rejection {
     ];
 
     /// The rejections of a request that has a route, one for each pair of status code and reason.
-    pub const OF_ROUTES: [Self; 18] = [
+    pub const OF_ROUTES: [Self; 20] = [
+        Self::ClientCertificate,
+        Self::Misdirected,
         Self::ExpectationFailed,
         Self::MethodNotAllowed(String::new()),
         Self::Unsigned(ClaimError::Missing),
@@ -185,6 +191,15 @@ impl Rejection {
             Self::UnknownVersion => public!("The version of HTTP is not supported", 505),
             Self::ExpectationFailed => public!("The expectation cannot be met", 417),
             Self::NoRoute => public!("Nothing is served at this path", 404, NoRoute, "no_route"),
+            Self::ClientCertificate => {
+                public!(
+                    "A client certificate is required at this path",
+                    403,
+                    ClientCertificate,
+                    "client_certificate"
+                )
+            }
+            Self::Misdirected => public!("This host is not served over this connection", 421),
             Self::MethodNotAllowed(_) => {
                 public!("This method is not served at this path", 405, MethodNotAllowed, "method_not_allowed")
             }
@@ -271,6 +286,8 @@ impl Rejection {
             | Self::UnknownVersion
             | Self::ExpectationFailed
             | Self::NoRoute
+            | Self::ClientCertificate
+            | Self::Misdirected
             | Self::MethodNotAllowed(_)
             | Self::Unsigned(_)
             | Self::BodyTooLarge
@@ -300,6 +317,8 @@ impl Rejection {
             | Self::UnknownVersion => true,
             Self::ExpectationFailed
             | Self::NoRoute
+            | Self::ClientCertificate
+            | Self::Misdirected
             | Self::MethodNotAllowed(_)
             | Self::Unsigned(_)
             | Self::BodyTooLarge
@@ -348,6 +367,8 @@ impl Rejection {
             | Self::UnknownVersion
             | Self::ExpectationFailed
             | Self::NoRoute
+            | Self::ClientCertificate
+            | Self::Misdirected
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::BodyIncomplete
@@ -396,6 +417,8 @@ mod tests {
             Rejection::UnknownVersion,
             Rejection::ExpectationFailed,
             Rejection::NoRoute,
+            Rejection::ClientCertificate,
+            Rejection::Misdirected,
             Rejection::MethodNotAllowed("POST".to_owned()),
             Rejection::Unsigned(ClaimError::Missing),
             Rejection::Unsigned(ClaimError::Duplicate),
@@ -432,6 +455,8 @@ mod tests {
             (505, "-"),
             (417, "-"),
             (404, "no_route"),
+            (403, "client_certificate"),
+            (421, "-"),
             (405, "method_not_allowed"),
             (401, "signature_missing"),
             (401, "signature_duplicate"),

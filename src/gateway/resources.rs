@@ -16,6 +16,7 @@ use crate::queue::store::Refused;
 use crate::signature::Deliverable;
 use crate::telemetry::record::{Record, RequestId};
 use crate::upstream::error::ForwardError;
+use crate::upstream::request::Channel;
 use crate::upstream::response::ResponseHead;
 
 /// A deadline.
@@ -132,6 +133,8 @@ pub struct Delivery<'d> {
     pub target: &'d Target,
     /// The client address.
     pub client: ClientAddress,
+    /// How the request came.
+    pub channel: Channel,
     /// The request's memory reservation. It is given back when the memory of the content is freed.
     pub memory: Reservation,
     /// When the time limit for the upstream begins.

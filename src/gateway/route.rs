@@ -15,6 +15,7 @@ use crate::routing::router::ModelRule;
 use crate::routing::signed_model::{Questions, Requirement};
 use crate::signature::{Check, Context, Deliverable, Mode, Verification, Verifier, challenge};
 use crate::telemetry::record::{Record, RouteLabel};
+use crate::tls::session::ClientCertificate;
 use crate::upstream::request::ForwardOptions;
 
 /// A route, with everything that can be computed at start-up.
@@ -42,6 +43,8 @@ pub(super) struct Route {
     pub(super) questions: Questions,
     /// The route's number among the routes of its path, from 0.
     pub(super) number: usize,
+    /// A client's certificate must have one of these names. `None` if the route needs no client certificate.
+    pub(super) client_names: Option<Arc<[Arc<str>]>>,
     /// The URL that senders send to. Only schemes that sign the URL need it.
     pub(super) public_url: Option<String>,
     /// The submitter for diagnosis, if diagnosis is on.
@@ -73,6 +76,17 @@ impl Route {
     /// duplicate.
     pub(super) fn stores(&self) -> bool {
         self.delivery.mode != DeliveryMode::Direct || self.delivery.deduplicate.is_some()
+    }
+
+    /// The name in the client's certificate that the route requires; without a requirement, the certificate's first.
+    pub(super) fn admits(&self, client: Option<&ClientCertificate>) -> Result<Option<Arc<str>>, Rejection> {
+        match &self.client_names {
+            None => Ok(client.and_then(ClientCertificate::name).map(Arc::from)),
+            Some(names) => {
+                let name = client.and_then(|client| client.one_of(names));
+                name.map(|name| Some(Arc::clone(name))).ok_or(Rejection::ClientCertificate)
+            }
+        }
     }
 
     pub(super) fn allows(&self, method: &str) -> Result<(), Rejection> {

@@ -29,11 +29,14 @@ use crate::signature::{AuthenticRequest, Deliverable, Fields as _};
 use crate::telemetry::record::Record;
 use crate::upstream::error::ForwardError;
 use crate::upstream::origin::Origin;
+use crate::upstream::request::Channel;
 
 /// An authentic request, and the facts of its arrival.
 pub(super) struct Arrived<'a> {
     pub(super) request: AuthenticRequest<'a, RequestHead>,
     pub(super) client: ClientAddress,
+    /// How it came.
+    pub(super) channel: Channel,
     /// The origin of the route's upstream.
     pub(super) origin: &'a Origin,
     /// The request's memory reservation.
@@ -72,10 +75,17 @@ pub(super) async fn serve<R: Resources, C: Content>(
     };
     match route.delivery.mode {
         DeliveryMode::Direct => {
-            let Arrived { request, client, memory, verified, .. } = arrived;
+            let Arrived { request, client, channel, memory, verified, .. } = arrived;
             let request = Deliverable::Authentic(request);
-            let delivery =
-                Delivery { request, target: &route.target, client, memory, at: verified, event: None };
+            let delivery = Delivery {
+                request,
+                target: &route.target,
+                client,
+                channel,
+                memory,
+                at: verified,
+                event: None,
+            };
             let response = forward(resources, content, delivery, None, record).await?;
             let response = response.map_err(|error| undelivered(&error, record))?;
             if let Some(claim) = claim.filter(|_| response.head.status.is_success()) {
@@ -122,6 +132,7 @@ async fn fall_back<R: Resources, C: Content>(
             request: Deliverable::Kept(&arrived.request),
             target: &route.target,
             client: arrived.client,
+            channel: arrived.channel.clone(),
             // The request keeps its reservation. Forwarding copies no content, so it needs none.
             memory: arrived.memory.another(),
             at: arrived.verified,
@@ -236,7 +247,7 @@ async fn store<R: Resources>(
     record: &mut Record,
 ) -> Result<Receipt, Rejection> {
     let Before { claim, first } = before;
-    let Arrived { request, client, origin, memory, received, verified: _ } = arrived;
+    let Arrived { request, client, channel, origin, memory, received, verified: _ } = arrived;
     let NewEvent { id, order, duplicate, model } = event;
     let intake = Intake {
         id,
@@ -244,6 +255,7 @@ async fn store<R: Resources>(
         route: &route.name,
         model,
         client,
+        channel: &channel,
         forward: &route.target.forward,
         origin,
         copies: &route.copies,

@@ -34,6 +34,7 @@ use crate::message::head::{
     self, Framing, Head, HeadError, Parsed, Persistence, RequestHead, ResponseContext, Version,
 };
 use crate::runtime::deadline::{Deadline, LazyNow};
+use crate::tls::session::Session;
 
 /// How many bytes one read may take if the number of following bytes is unknown.
 ///
@@ -49,6 +50,11 @@ const LEAST_READ: usize = 1024;
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Sets whether the client should see the close as a failure, if the stream can express that.
     fn reset_on_close(&self, reset: bool);
+
+    /// What requests may know of the TLS connection, if it is one.
+    fn session(&self) -> Option<&Arc<Session>> {
+        None
+    }
 }
 
 impl Transport for DuplexStream {
@@ -199,6 +205,11 @@ impl<IO: Transport> Connection<IO> {
     /// The connection's entry in the connection limit. The entry says what the connection waits for.
     pub fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    /// What requests may know of the TLS connection, if it is one.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.inner.borrow().io.session().cloned()
     }
 
     /// Changes the limits of a connection that was accepted before a reload.

@@ -1,6 +1,7 @@
 //! Shell. One worker: accepts connections and serves them on its own thread.
 
 use std::io;
+use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,19 +10,21 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::admission::client::{ClientAddress, Network};
 use crate::admission::connections::{ConnectionLimit, Place};
 use crate::http1::buffer::Buffer;
 use crate::http1::serve;
-use crate::listen::listener::Listener;
+use crate::listen::listener::{Listener, Speaks};
 use crate::listen::proxy_header::{self, Patience};
 use crate::listen::stream::Stream;
 use crate::runtime::control::Signals;
 use crate::runtime::front_end::{AcceptedConnection, FrontEnd};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker::Worker;
+use crate::tls::failure::Outcome;
+use crate::tls::handshake::{self, Failed};
 
 /// How many connections beyond the free places are accepted when a drain begins.
 const EXTRA_ACCEPTS: usize = 64;
@@ -83,7 +86,7 @@ async fn accept(worker: Rc<Worker>, front_end: FrontEnd, listener: Listener, sig
         };
         match accepted {
             Ok(accepted) => {
-                let accepted = Accepted::new(accepted, listener.proxies());
+                let accepted = Accepted::new(accepted, listener.proxies(), listener.speaks());
                 outage.ended();
                 // Wait for a place before the next connection is accepted. Until then, further clients wait
                 // in the kernel's queue.
@@ -115,14 +118,19 @@ async fn accept(worker: Rc<Worker>, front_end: FrontEnd, listener: Listener, sig
                 && let Ok(accepted) = listener.accept().await
             {
                 most = most.saturating_sub(1);
-                serve_in_turn(&worker, front_end, Accepted::new(accepted, listener.proxies()), &signals);
+                serve_in_turn(
+                    &worker,
+                    front_end,
+                    Accepted::new(accepted, listener.proxies(), listener.speaks()),
+                    &signals,
+                );
             }
         };
         let _time_is_up = timeout(handshakes(&worker), rest).await;
     }
-    let proxies = listener.proxies().to_vec();
+    let (proxies, speaks) = (listener.proxies().to_vec(), listener.speaks());
     for accepted in listener.close(most) {
-        serve_in_turn(&worker, front_end, Accepted::new(accepted, &proxies), &signals);
+        serve_in_turn(&worker, front_end, Accepted::new(accepted, &proxies, speaks), &signals);
     }
 }
 
@@ -156,7 +164,7 @@ impl Outage {
             self.logged_at = Some(now);
             error!(%error, "cannot accept connections; raise the limit on open files, or lower max_connections");
         }
-        if std::mem::replace(&mut self.has_failed, true) {
+        if mem::replace(&mut self.has_failed, true) {
             self.backoff = Some(next_backoff(self.backoff));
         }
         self.backoff
@@ -181,17 +189,18 @@ fn handshakes(worker: &Worker) -> Duration {
     HANDSHAKES.min(grace.checked_div(4).unwrap_or(Duration::ZERO))
 }
 
-/// An accepted connection, its remote address, and whether that address is a proxy that announces the client
-/// (PROXY protocol).
+/// An accepted connection, its remote address, whether that address is a proxy that announces the client
+/// (PROXY protocol), and whether the client speaks TLS.
 struct Accepted {
     stream: Stream,
     peer: ClientAddress,
     announces: bool,
+    speaks: Speaks,
 }
 
 impl Accepted {
-    fn new((stream, peer): (Stream, ClientAddress), proxies: &[Network]) -> Self {
-        Self { stream, peer, announces: proxies.iter().any(|proxy| proxy.contains(peer)) }
+    fn new((stream, peer): (Stream, ClientAddress), proxies: &[Network], speaks: Speaks) -> Self {
+        Self { stream, peer, announces: proxies.iter().any(|proxy| proxy.contains(peer)), speaks }
     }
 }
 
@@ -229,12 +238,12 @@ async fn connect_at(
     drain: CancellationToken,
     place: &Place,
 ) {
-    let Accepted { mut stream, peer, announces } = accepted;
+    let Accepted { mut stream, peer, announces, speaks: secured } = accepted;
     // Nagle's algorithm would hold back the end of a response until the client acknowledges the rest.
     if stream.send_at_once().is_err() {
         return;
     }
-    let (peer, unread) = if announces {
+    let (peer, mut unread) = if announces {
         let limit = worker.view().limits().header_timeout;
         let patience = Patience { limit, last_call: serve::last_call(&worker) };
         let announced = tokio::select! {
@@ -248,11 +257,61 @@ async fn connect_at(
     } else {
         (peer, Buffer::default())
     };
+    let stream = match secured {
+        Speaks::Plain => stream,
+        Speaks::Tls => {
+            // Boxed: it would enlarge the future of every plain connection.
+            let shaken = Box::pin(shake_hands(&worker, stream, mem::take(&mut unread), peer, &drain, place));
+            let Some(stream) = shaken.await else { return };
+            stream
+        }
+    };
     match front_end {
         FrontEnd::Http1 => serve::serve_rest(worker, stream, unread, peer, drain, place.entry()).await,
         FrontEnd::Other(serve) => {
             let entry = Arc::clone(place.entry());
             serve(AcceptedConnection { worker, stream, unread, peer, drain, entry }).await;
+        }
+    }
+}
+
+/// Shakes hands with the client of a TLS listener. `None` if that fails; the connection is then closed.
+async fn shake_hands(
+    worker: &Worker,
+    stream: Stream,
+    unread: Buffer,
+    peer: ClientAddress,
+    drain: &CancellationToken,
+    place: &Place,
+) -> Option<Stream> {
+    let acceptor = worker.view().generation().acceptor.clone()?;
+    let reservation = worker.budget().reservation(peer);
+    let limit = acceptor.settings().handshake_timeout;
+    let accepting = handshake::accept(&acceptor, stream, unread, reservation);
+    let too_late = async {
+        drain.cancelled().await;
+        let _time_is_up = timeout(serve::last_call(worker), std::future::pending::<()>()).await;
+    };
+    let failed = |outcome| Failed { outcome, error: None };
+    let shaken = tokio::select! {
+        biased;
+        shaken = timeout(limit, accepting) => shaken.unwrap_or_else(|_elapsed| Err(failed(Outcome::TimedOut))),
+        () = place.entry().evicted() => Err(failed(Outcome::Evicted)),
+        () = too_late => Err(failed(Outcome::TimedOut)),
+    };
+    let outcome = shaken.as_ref().map_or_else(|failed| failed.outcome, |(_, outcome)| *outcome);
+    let handshakes = worker.control().meters().handshakes();
+    let repeated = handshakes.count(outcome, Instant::now().into_std());
+    match shaken {
+        Ok((stream, _outcome)) => Some(Stream::Tls(Box::new(stream))),
+        Err(Failed { error, .. }) => {
+            let error = error.as_ref().map(ToString::to_string);
+            debug!(%peer, outcome = outcome.as_str(), error, "handshake failed");
+            if let (Some(advice), Some(connections)) = (outcome.advice(), repeated) {
+                // Clients can cause this at will, so the log has a line a minute of each kind.
+                info!(%peer, outcome = outcome.as_str(), error, connections, "{advice}");
+            }
+            None
         }
     }
 }

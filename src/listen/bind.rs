@@ -13,9 +13,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use crate::config::{Address, Server, Sharing};
+use crate::config::{Address, Server, Sharing, Tls};
 use crate::listen::inherit::Inherited;
-use crate::listen::listener::{Listening, Queue, SocketFile};
+use crate::listen::listener::{Listening, Queue, SocketFile, Speaks};
 use crate::runtime::error::StartError;
 
 /// How many bytes of a response the kernel buffers for a connection, besides the bytes in flight.
@@ -44,18 +44,31 @@ pub(crate) enum Found {
     Replaceable,
 }
 
-/// Binds every configured address. If there are inherited sockets, they replace all these addresses.
+/// Binds every configured address, and returns with each whether clients speak TLS there. If there are inherited
+/// sockets, they replace all these addresses.
 ///
 /// # Errors
-/// [`StartError::Bind`]
-pub(crate) fn claim(server: &Server, inherited: Vec<Inherited>) -> Result<Vec<Claim>, StartError> {
+/// [`StartError::Bind`]; [`StartError::NoTlsSocket`] if `[tls]` is configured, and no inherited socket is one of its addresses.
+pub(crate) fn claim(
+    server: &Server,
+    tls: Option<&Tls>,
+    inherited: Vec<Inherited>,
+) -> Result<Vec<(Claim, Speaks)>, StartError> {
+    let over_tls = tls.map(|tls| tls.listen.as_slice()).unwrap_or_default();
     if !inherited.is_empty() {
-        return Ok(inherited.into_iter().map(Claim::Inherited).collect());
+        let speaks = |inherited: &Inherited| inherited_speaks(&inherited.address(), &server.listen, over_tls);
+        let all: Vec<_> = inherited.into_iter().map(|one| (speaks(&one), Claim::Inherited(one))).collect();
+        if !over_tls.is_empty() && all.iter().all(|(speaks, _)| *speaks == Speaks::Plain) {
+            return Err(StartError::NoTlsSocket);
+        }
+        return Ok(all.into_iter().map(|(speaks, claim)| (claim, speaks)).collect());
     }
-    let claimed = server
-        .listen
-        .iter()
-        .map(|address| claim_one(address, server.workers.get(), server.unix_mode, server.sharing));
+    let plain = server.listen.iter().map(|address| (address, Speaks::Plain));
+    let claimed =
+        plain.chain(over_tls.iter().map(|address| (address, Speaks::Tls))).map(|(address, speaks)| {
+            let claim = claim_one(address, server.workers.get(), server.unix_mode, server.sharing)?;
+            Ok((claim, speaks))
+        });
     claimed.collect()
 }
 
@@ -74,6 +87,18 @@ pub(crate) fn claim_one(
         Address::Unix(path) => unix(path, unix_mode, sharing),
     }
     .map_err(|error| StartError::Bind(address.clone(), error))
+}
+
+/// What clients speak on an inherited socket: TLS if its address is one of `[tls]`. An address of another interface counts if
+/// the port is one of `[tls]` and not one of `[server]`: a service manager often listens on all interfaces.
+fn inherited_speaks(address: &Address, plain: &[Address], over_tls: &[Address]) -> Speaks {
+    let has_port = |all: &[Address]| {
+        let port = address.tcp().map(|address| address.port());
+        port.is_some() && all.iter().any(|other| other.tcp().map(|other| other.port()) == port)
+    };
+    let is_tls =
+        over_tls.contains(address) || (!plain.contains(address) && has_port(over_tls) && !has_port(plain));
+    if is_tls { Speaks::Tls } else { Speaks::Plain }
 }
 
 impl Claim {
@@ -249,6 +274,27 @@ fn refuse_if_taken(path: &Path, sharing: Sharing) -> io::Result<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_inherited_socket_speaks_tls_if_its_address_or_its_port_alone_is_one_of_tls() {
+        let tcp = |text: &str| Address::Tcp(text.parse().unwrap());
+        let unix = |path: &str| Address::Unix(path.into());
+        let plain = [tcp("127.0.0.1:8080"), tcp("127.0.0.1:443"), unix("/run/a")];
+        let over_tls = [tcp("0.0.0.0:8443"), tcp("0.0.0.0:443"), unix("/run/b")];
+        for (address, want) in [
+            (tcp("0.0.0.0:8443"), Speaks::Tls),
+            (tcp("[::]:8443"), Speaks::Tls),
+            (tcp("0.0.0.0:443"), Speaks::Tls),
+            (tcp("127.0.0.1:443"), Speaks::Plain),
+            (tcp("[::]:443"), Speaks::Plain),
+            (tcp("[::]:8080"), Speaks::Plain),
+            (tcp("[::]:1"), Speaks::Plain),
+            (unix("/run/a"), Speaks::Plain),
+            (unix("/run/b"), Speaks::Tls),
+        ] {
+            assert_eq!(inherited_speaks(&address, &plain, &over_tls), want, "{address}");
+        }
+    }
 
     #[test]
     fn a_path_that_another_process_took_since_is_not_replaced() {

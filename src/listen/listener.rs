@@ -19,6 +19,16 @@ pub struct Listener {
     socket: Socket,
     queue: Queue,
     proxies: Vec<Network>,
+    speaks: Speaks,
+}
+
+/// What clients of a listener speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// HTTP.
+    Plain,
+    /// HTTP over TLS.
+    Tls,
 }
 
 #[derive(Debug)]
@@ -43,6 +53,7 @@ pub(crate) struct Listening {
     socket: StdSocket,
     queue: Queue,
     proxies: Vec<Network>,
+    speaks: Speaks,
 }
 
 #[derive(Debug)]
@@ -54,17 +65,23 @@ enum StdSocket {
 impl Listening {
     /// A TCP listener. Its calls do not block.
     pub(crate) fn tcp(listener: std::net::TcpListener, queue: Queue) -> Self {
-        Self { socket: StdSocket::Tcp(listener), queue, proxies: Vec::new() }
+        Self { socket: StdSocket::Tcp(listener), queue, proxies: Vec::new(), speaks: Speaks::Plain }
     }
 
     /// A listener on a unix socket. Its calls do not block.
     pub(crate) fn unix(listener: std::os::unix::net::UnixListener, queue: Queue) -> Self {
-        Self { socket: StdSocket::Unix(listener), queue, proxies: Vec::new() }
+        Self { socket: StdSocket::Unix(listener), queue, proxies: Vec::new(), speaks: Speaks::Plain }
     }
 
     /// Sets the trusted proxies. A trusted proxy announces the client at the start of each connection.
     pub(crate) fn behind(mut self, proxies: &[Network]) -> Self {
         self.proxies = proxies.to_vec();
+        self
+    }
+
+    /// Sets what clients speak.
+    pub(crate) fn speaking(mut self, speaks: Speaks) -> Self {
+        self.speaks = speaks;
         self
     }
 
@@ -77,7 +94,7 @@ impl Listening {
             StdSocket::Tcp(listener) => Socket::Tcp(TcpListener::from_std(listener)?),
             StdSocket::Unix(listener) => Socket::Unix(UnixListener::from_std(listener)?),
         };
-        Ok(Listener { socket, queue: self.queue, proxies: self.proxies })
+        Ok(Listener { socket, queue: self.queue, proxies: self.proxies, speaks: self.speaks })
     }
 }
 
@@ -85,6 +102,11 @@ impl Listener {
     /// The trusted proxies.
     pub(crate) fn proxies(&self) -> &[Network] {
         &self.proxies
+    }
+
+    /// What clients speak.
+    pub(crate) fn speaks(&self) -> Speaks {
+        self.speaks
     }
 
     /// The next connection.

@@ -1,18 +1,23 @@
-//! Shell. A connection to a client or an upstream, over TCP or a unix socket.
+//! Shell. A connection to a client or an upstream, over TCP, a unix socket, or TLS on one of them.
 
+use std::future::{Future as _, poll_fn};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop::unconstrained;
 
 use crate::http1::connection::Transport;
+use crate::tls::session::Session;
+use crate::tls::stream::TlsStream;
 
-/// A connection over either transport. One type keeps the callers from being generic. Compared with the
+/// A connection over any of the transports. One type keeps the callers from being generic. Compared with the
 /// system call, the match is cheap.
 #[derive(Debug)]
 pub enum Stream {
@@ -20,6 +25,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// TLS. Boxed, as it is large, and the others should not be.
+    Tls(Box<TlsStream<Self>>),
 }
 
 /// What has arrived on a connection but has not been read yet.
@@ -42,6 +49,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
             Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => stream.socket().send_at_once(),
         }
     }
 
@@ -53,16 +61,42 @@ impl Stream {
             Self::Tcp(stream) => drop(SockRef::from(stream).set_tcp_notsent_lowat(most)),
             // A unix socket writes directly into the receiver's buffer.
             Self::Unix(_) => {}
+            Self::Tls(stream) => stream.socket().limit_unsent(most),
         }
     }
 
     /// What has arrived, according to the kernel. When the runtime is busy, its own state may be older.
     #[must_use]
-    pub fn arrived(&self) -> Arrived {
+    pub fn arrived(&mut self) -> Arrived {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => self.in_kernel(),
+            Self::Tls(stream) => Self::arrived_over_tls(stream),
+        }
+    }
+
+    /// Records may have arrived that carry nothing, such as tickets for another session. They are taken in.
+    fn arrived_over_tls(stream: &mut TlsStream<Self>) -> Arrived {
+        match stream.socket().in_kernel() {
+            Arrived::Bytes => {}
+            known @ (Arrived::Nothing | Arrived::End) => return known,
+        }
+        let mut bytes = [MaybeUninit::uninit()];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
+        let read = pin!(unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut buffer))));
+        match read.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => Arrived::Bytes,
+            Poll::Ready(_) => Arrived::End,
+            // What the runtime does not know of yet is still in the kernel.
+            Poll::Pending => stream.socket().in_kernel(),
+        }
+    }
+
+    fn in_kernel(&self) -> Arrived {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = match self {
             Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
             Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Tls(stream) => return stream.socket().in_kernel(),
         };
         match peeked {
             Ok(0) => Arrived::End,
@@ -79,6 +113,14 @@ impl Transport for Stream {
             // An error means that the connection has already ended.
             Self::Tcp(stream) => drop(SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO))),
             Self::Unix(_) => {}
+            Self::Tls(stream) => stream.socket().reset_on_close(reset),
+        }
+    }
+
+    fn session(&self) -> Option<&Arc<Session>> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tls(stream) => stream.session(),
         }
     }
 }
@@ -92,6 +134,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -101,6 +144,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -112,6 +156,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
         }
     }
 
@@ -119,6 +164,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -126,6 +172,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -133,6 +180,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

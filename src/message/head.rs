@@ -56,6 +56,7 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
         Some(b'\r') if message.len() == 1 => return Parsed::Partial,
         // Bytes that cannot be HTTP/1.x are refused immediately, without waiting for the time limit. A TLS
         // handshake is an example.
+        Some(&TLS_HANDSHAKE) => return malformed(TLS_ON_PLAIN),
         Some(first) if !is_token(*first) => {
             return malformed("the request line does not begin with a method");
         }
@@ -85,6 +86,11 @@ pub fn parse(bytes: &[u8], scanned: &mut usize, max_bytes: usize) -> Parsed {
 
 /// The error for a request line after more empty lines than a head may have bytes.
 pub(crate) const EMPTY_LINES: &str = "there are too many empty lines before the request line";
+
+/// The first byte of a TLS connection (RFC 8446, section 5.1), and what the log says of one on a plain listener.
+const TLS_HANDSHAKE: u8 = 0x16;
+const TLS_ON_PLAIN: &str =
+    "TLS came to a plain HTTP listener: the URL must begin with http://, or use a port of [tls] listen";
 
 const MAX_REQUEST_LINE_WITH_END: usize = MAX_REQUEST_LINE.saturating_add(2);
 

@@ -15,7 +15,7 @@ use crate::queue::time::Time;
 use crate::signature::AuthenticRequest;
 use crate::upstream::error::{ForwardError, chain};
 use crate::upstream::origin::Origin;
-use crate::upstream::request::{ForwardOptions, RequestInfo, compose};
+use crate::upstream::request::{Channel, ForwardOptions, RequestInfo, compose};
 
 /// The name of a route: its path, and its model if several routes share the path. The name survives a reload.
 ///
@@ -169,6 +169,8 @@ pub struct Intake<'i> {
     pub model: Option<String>,
     /// The client address.
     pub client: ClientAddress,
+    /// How it came.
+    pub channel: &'i Channel,
     /// How the route forwards.
     pub forward: &'i ForwardOptions,
     /// The route's upstream, for the `host` of a request that has none.
@@ -186,9 +188,11 @@ impl Event {
     #[must_use]
     pub fn of(request: AuthenticRequest<'_, RequestHead>, intake: Intake<'_>) -> Self {
         let secret = Arc::clone(request.secret());
-        let Intake { id, received, route, model, client, forward, origin, copies, order, duplicate } = intake;
+        let Intake { id, received, route, model, client, channel, forward, origin, copies, order, duplicate } =
+            intake;
         let info = RequestInfo {
             peer: client,
+            channel,
             length: request.content().len(),
             secret: Some(&secret),
             origin,

@@ -27,6 +27,7 @@ use crate::runtime::restart_required;
 use crate::runtime::server_part::ServerPart;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::repeated_event::Repeated;
+use crate::tls::server_config::Acceptor;
 
 /// A compiled configuration and its number. The first has the number 1, and each reload adds one.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Generation {
     pub fixed: Vec<&'static str>,
     /// How many descriptors the configuration may need.
     pub descriptors: u64,
+    /// What clients of TLS listeners shake hands with, if there are such listeners.
+    pub acceptor: Option<Arc<Acceptor>>,
     /// The tokens of `[admin]`.
     pub tokens: Arc<[Token]>,
     /// The limits and times in `[queue]`, if the configuration has that table.
@@ -63,8 +66,18 @@ impl Generation {
         budget: &Arc<Budget>,
         meters: &Meters,
         submitter: &Submitter,
-    ) -> Result<Arc<Self>, Vec<Conflict>> {
-        let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))?;
+        before: Option<&Arc<Acceptor>>,
+    ) -> Result<Arc<Self>, CompileError> {
+        let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))
+            .map_err(CompileError::Routes)?;
+        let acceptor = match &config.tls {
+            // The listeners remain until a restart, and so do their certificates.
+            None => before.cloned(),
+            Some(tls) => {
+                let made = Acceptor::new(tls.settings.clone(), before.map(Arc::as_ref));
+                Some(Arc::new(made.map_err(CompileError::Tls)?))
+            }
+        };
         let limits = connection::Limits {
             max_header_bytes: config.limits.max_header_bytes,
             header_timeout: config.limits.header_timeout,
@@ -84,9 +97,19 @@ impl Generation {
             fixed,
             descriptors: process::descriptors_needed(config),
             queue: config.queue.as_ref().map(store_limits::Settings::of),
+            acceptor,
             tokens: config.admin.as_ref().map(|admin| Arc::clone(&admin.tokens)).unwrap_or_default(),
         }))
     }
+}
+
+/// Why a configuration cannot be compiled. A configuration from [`crate::config::read`] has no conflicts.
+#[derive(Debug)]
+pub enum CompileError {
+    /// Routes conflict.
+    Routes(Vec<Conflict>),
+    /// TLS cannot be set up: the system has no randomness.
+    Tls(rustls::Error),
 }
 
 /// The signals that a worker gets from outside.
@@ -133,11 +156,11 @@ impl Control {
     /// verify go to `submitter`.
     ///
     /// # Errors
-    /// The routes that conflict. A configuration from [`crate::config::read`] has no conflicts.
-    pub fn new(config: &Config, submitter: Submitter) -> Result<Arc<Self>, Vec<Conflict>> {
+    /// [`CompileError`]
+    pub fn new(config: &Config, submitter: Submitter) -> Result<Arc<Self>, CompileError> {
         let budget = Budget::new(config.limits.max_buffered);
         let meters = Meters::default();
-        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &submitter)?;
+        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &submitter, None)?;
         Ok(Arc::new(Self {
             in_force: watch::Sender::new(generation),
             budget,
@@ -161,13 +184,21 @@ impl Control {
     /// Returns the keys whose new values take effect only after a restart.
     ///
     /// # Errors
-    /// The routes that conflict. A configuration from [`crate::config::read`] has no conflicts.
-    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Vec<Conflict>> {
+    /// [`CompileError`]
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, CompileError> {
         let fixed = self.started.differs_from(config);
         let number = self.number().saturating_add(1);
-        let compiled =
-            Generation::compile(config, number, fixed.clone(), &self.budget, &self.meters, &self.submitter);
-        let next = compiled.inspect_err(|_conflicts| self.reload_failed())?;
+        let before = self.generation();
+        let compiled = Generation::compile(
+            config,
+            number,
+            fixed.clone(),
+            &self.budget,
+            &self.meters,
+            &self.submitter,
+            before.acceptor.as_ref(),
+        );
+        let next = compiled.inspect_err(|_error| self.reload_failed())?;
         self.budget.set_max(config.limits.max_buffered);
         self.in_force.send_replace(next);
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,13 +26,13 @@ use tokio::runtime::{self, LocalOptions, LocalRuntime};
 
 use crate::admin::{self, Admin};
 use crate::admission::client::Network;
-use crate::config::{self, Address, Config};
+use crate::config::{Address, Config};
 use crate::diagnosis::{self, Diagnosis};
 
 use crate::admission::connections::ConnectionLimit;
 use crate::listen::inherit::Inherited;
 use crate::listen::listener::{Listener, Listening};
-use crate::runtime::control::Control;
+use crate::runtime::control::{CompileError, Control};
 pub use crate::runtime::error::StartError;
 use crate::runtime::front_end::FrontEnd;
 use crate::runtime::queue_threads::QueueThreads;
@@ -82,10 +82,14 @@ pub fn start_with(
     front_end: FrontEnd,
 ) -> Result<Handle, StartError> {
     let (submitter, backlog) = diagnosis::submitter::channel();
-    let control = Control::new(config, submitter.clone()).map_err(StartError::Routes)?;
+    let control = Control::new(config, submitter.clone());
+    let control = control.map_err(|error| match error {
+        CompileError::Routes(conflicts) => StartError::Routes(conflicts),
+        CompileError::Tls(error) => StartError::Tls(error),
+    })?;
     let workers = config.server.workers.get();
-    let claims = crate::listen::bind::claim(&config.server, inherited)?;
-    let addresses = claims.iter().map(crate::listen::bind::Claim::address).collect();
+    let claims = crate::listen::bind::claim(&config.server, config.tls.as_ref(), inherited)?;
+    let addresses = claims.iter().map(|(claim, _)| claim.address()).collect();
     let admin = config.admin.as_ref().map(|admin| admin::bind(admin, config.server.sharing));
     let admin = admin.transpose()?;
     let connection_limit = ConnectionLimit::new(process::places(config, process::descriptors_allowed()));
@@ -98,10 +102,10 @@ pub fn start_with(
         diagnosis: None,
     };
     let mut listening: Vec<Vec<Listening>> = (0..workers).map(|_| Vec::new()).collect();
-    for claim in claims {
-        let proxies = proxies(&config.server, &claim.address());
+    for (claim, speaks) in claims {
+        let proxies = proxies(config, &claim.address());
         for (of_worker, socket) in listening.iter_mut().zip(claim.listen(workers)?) {
-            of_worker.push(socket.behind(proxies));
+            of_worker.push(socket.behind(proxies).speaking(speaks));
         }
     }
     // Clients that connect from now on wait until the store is open.
@@ -214,8 +218,8 @@ fn begin(listening: Vec<Listening>) -> io::Result<(LocalRuntime, Vec<Listener>)>
 /// The proxies that announce clients at an address. If the system chose the port, or if the socket is
 /// inherited, the configuration does not contain this address. For such addresses, the setting applies to all
 /// listeners or to none.
-fn proxies<'c>(server: &'c config::Server, address: &Address) -> &'c [Network] {
-    let Some(protocol) = &server.proxy_protocol else { return &[] };
-    let all = protocol.listen == server.listen;
+fn proxies<'c>(config: &'c Config, address: &Address) -> &'c [Network] {
+    let Some(protocol) = &config.server.proxy_protocol else { return &[] };
+    let all = config.listen().eq(&protocol.listen);
     if all || protocol.listen.contains(address) { &protocol.trusted } else { &[] }
 }

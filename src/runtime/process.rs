@@ -157,7 +157,7 @@ fn of_deliveries(config: &Config) -> usize {
 
 /// The descriptors of the workers: their listeners, and about three for each event queue.
 fn listening(config: &Config) -> usize {
-    config.server.workers.get().saturating_mul(config.server.listen.len().saturating_add(3))
+    config.server.workers.get().saturating_mul(config.listen().count().saturating_add(3))
 }
 
 #[cfg(test)]

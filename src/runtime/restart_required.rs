@@ -6,6 +6,7 @@ use crate::config::{Address, Admin, Config, Log, Queue, Server, StoreAddress};
 #[derive(Debug)]
 pub(crate) struct Fixed {
     server: Server,
+    tls: Option<Vec<Address>>,
     admin: Option<(Vec<Address>, u32)>,
     store: Option<StoreAddress>,
     log: Log,
@@ -16,6 +17,7 @@ impl Fixed {
     pub(crate) fn of(config: &Config) -> Self {
         Self {
             server: config.server.clone(),
+            tls: tls(config),
             admin: admin(config),
             store: store(config),
             log: config.log.clone(),
@@ -45,6 +47,7 @@ impl Fixed {
             ("server.unix_mode", *unix_mode != server.unix_mode),
             ("server.reuse_port", *sharing != server.sharing),
             ("server.proxy_protocol", *proxy_protocol != server.proxy_protocol),
+            ("tls.listen", self.tls != tls(config)),
             ("admin", self.admin != admin(config)),
             ("queue.store", self.store != store(config)),
             ("log.format", *format != log.format),
@@ -52,6 +55,11 @@ impl Fixed {
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
+}
+
+/// The addresses where clients speak TLS. Certificates need no restart.
+fn tls(config: &Config) -> Option<Vec<Address>> {
+    config.tls.as_ref().map(|tls| tls.listen.clone())
 }
 
 /// The addresses of the admin listener, and the mode of its sockets. Its tokens need no restart.

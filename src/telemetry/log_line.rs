@@ -44,6 +44,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     text(out, "would_refuse", record.observed.map(Reason::as_str));
     text(out, "detail", record.detail.as_deref());
     text(out, "secret", record.secret.as_deref());
+    text(out, "client_certificate", record.client_certificate.as_deref());
     number(out, "bytes_in", u64::try_from(record.received).unwrap_or(u64::MAX));
     number(out, "bytes_out", record.sent);
     millis(out, "duration_ms", Some(record.took));

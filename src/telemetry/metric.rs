@@ -15,6 +15,7 @@ use http::StatusCode;
 use super::histogram::Distribution;
 use super::record::Record;
 use crate::gateway::reason::Reason;
+use crate::telemetry::handshakes::Handshakes;
 use crate::telemetry::labels::SecretName;
 use crate::telemetry::route_slot::Slot;
 
@@ -24,6 +25,7 @@ pub struct Meters {
     /// The path for each number. The first entry is for requests without a route.
     paths: Mutex<Vec<Arc<str>>>,
     shards: Mutex<Vec<Arc<Shard>>>,
+    handshakes: Handshakes,
 }
 
 /// The label of a diagnosis that found no cause.
@@ -53,7 +55,11 @@ impl Outcome {
 
 impl Default for Meters {
     fn default() -> Self {
-        Self { paths: Mutex::new(vec!["".into()]), shards: Mutex::default() }
+        Self {
+            paths: Mutex::new(vec!["".into()]),
+            shards: Mutex::default(),
+            handshakes: Handshakes::default(),
+        }
     }
 }
 
@@ -67,6 +73,12 @@ impl Meters {
             paths.push(path.into());
             paths.len().saturating_sub(1)
         }))
+    }
+
+    /// The TLS handshakes with clients.
+    #[must_use]
+    pub fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
     }
 
     /// Creates the tally of one more worker.

@@ -3,6 +3,7 @@
 pub mod attempt;
 pub mod exposition;
 mod family;
+pub mod handshakes;
 pub mod histogram;
 pub mod identity;
 pub mod labels;

@@ -63,6 +63,8 @@ pub struct Record {
     pub detail: Option<String>,
     /// The name of the secret that verified the request.
     pub secret: Option<Arc<str>>,
+    /// The name in the client's certificate.
+    pub client_certificate: Option<Arc<str>>,
     /// How many bytes of content were received.
     pub received: usize,
     /// How many bytes of content were sent.
@@ -94,6 +96,7 @@ impl Record {
             observed: None,
             detail: None,
             secret: None,
+            client_certificate: None,
             received: 0,
             sent: 0,
             verified_after: None,

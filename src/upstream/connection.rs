@@ -19,13 +19,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::admission::memory::Reservation;
 use crate::admission::rate::longest_wait;
+use crate::config::Upstream;
 use crate::http1::connection::Scratch;
 use crate::listen::stream::{Arrived, Stream};
 use crate::message::chunked::{Chunked, Step};
 use crate::runtime::deadline::{Deadline, LazyNow};
-use crate::upstream::dial::dial;
+use crate::upstream::dial::{dial, secure};
 use crate::upstream::error::{ForwardError, ProtocolError};
-use crate::upstream::origin::Origin;
 use crate::upstream::request::SMALL;
 use crate::upstream::response::{Framing, HeadParser, MAX_HEAD, Parsed, RequestKind, ResponseHead, parse};
 
@@ -139,25 +139,28 @@ pub enum SendError {
 }
 
 impl Connection {
-    /// Connects to an upstream. Resolves the host's name if the host is not an address.
+    /// Connects to an upstream. Resolves the host's name if the host is not an address. Shakes hands if the
+    /// upstream is reached over TLS.
     ///
     /// # Errors
-    /// [`ForwardError::Unreachable`], also if connecting takes longer than `limit`.
-    pub async fn connect(
-        origin: &Origin,
-        limit: Duration,
-        idle_limit: Duration,
-        scratch: Scratch,
-    ) -> Result<Self, ForwardError> {
-        let stream = match timeout(limit, dial(origin, limit)).await {
-            Ok(dialed) => dialed.map_err(ForwardError::Unreachable)?,
-            Err(_elapsed) => return Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
+    /// [`ForwardError::Unreachable`], also if all this takes longer than the upstream's `connect_timeout`.
+    pub async fn connect(upstream: &Upstream, scratch: Scratch) -> Result<Self, ForwardError> {
+        let Upstream { origin, connect_timeout, idle_timeout, tls, .. } = upstream;
+        let connecting = async {
+            let stream = dial(origin, *connect_timeout).await?;
+            // Head and content leave in one write, so Nagle's algorithm could only delay the end of a large
+            // request.
+            stream.send_at_once()?;
+            stream.limit_unsent(MOST_UNSENT);
+            secure(stream, origin, tls.as_ref()).await
         };
-        // Head and content leave in one write, so Nagle's algorithm could only delay the end of a large
-        // request.
-        stream.send_at_once().map_err(ForwardError::Unreachable)?;
-        stream.limit_unsent(MOST_UNSENT);
-        Ok(Self::new(stream, idle_limit, scratch))
+        match timeout(*connect_timeout, connecting).await {
+            Ok(connected) => {
+                let stream = connected.map_err(ForwardError::Unreachable)?;
+                Ok(Self::new(stream, *idle_timeout, scratch))
+            }
+            Err(_elapsed) => Err(ForwardError::Unreachable(io::ErrorKind::TimedOut.into())),
+        }
     }
 
     fn new(stream: Stream, idle_limit: Duration, scratch: Scratch) -> Self {
@@ -347,7 +350,7 @@ impl Connection {
     /// What has arrived since the last response: nothing, unexpected bytes, or the end. After the last two,
     /// the connection cannot carry another request.
     #[must_use]
-    pub fn arrived(&self) -> Arrived {
+    pub fn arrived(&mut self) -> Arrived {
         self.stream.arrived()
     }
 

@@ -4,33 +4,61 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use crate::listen::stream::Stream;
 use crate::runtime::deadline::Deadline;
+use crate::tls::client_config::Connector;
+use crate::tls::failure::explain;
+use crate::tls::stream::{Raw, TlsStream};
 use crate::upstream::origin::Origin;
 
 /// The pause before another attempt to connect to a unix socket with a full queue.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 
-/// Connects to an upstream. Tries the host's addresses one after the other. Each address gets a part of
-/// `limit`: an address that does not answer leaves time for the others.
+/// Connects to an upstream, without TLS. Tries the host's addresses one after the other. Each address gets a
+/// part of `limit`: an address that does not answer leaves time for the others.
 ///
 /// # Errors
 /// The system's error.
 pub async fn dial(origin: &Origin, limit: Duration) -> io::Result<Stream> {
     let host = match origin {
         Origin::Unix(path) => return dial_unix(path).await.map(Stream::Unix),
-        Origin::Tcp(host) => host,
+        Origin::Tcp(host) | Origin::Tls(host) => host,
     };
     if let Some(address) = host.address() {
         return TcpStream::connect(address).await.map(Stream::Tcp);
     }
     let addresses: Vec<_> = lookup_host((host.name(), host.port())).await?.collect();
     dial_one_of(&addresses, limit).await.map(Stream::Tcp)
+}
+
+/// Shakes hands with an upstream, if its origin is an `https://` URL. There is no fallback to plain HTTP.
+///
+/// # Errors
+/// The upstream's certificate does not verify, or the handshake fails.
+pub async fn secure(stream: Stream, origin: &Origin, connector: Option<&Connector>) -> io::Result<Stream> {
+    let host = match origin {
+        Origin::Tcp(_) | Origin::Unix(_) => return Ok(stream),
+        Origin::Tls(host) => host,
+    };
+    let no_authority =
+        || io::Error::new(io::ErrorKind::NotFound, "no certificate authority is known to verify it");
+    let config = Arc::clone(connector.ok_or_else(no_authority)?.config());
+    let name = ServerName::try_from(host.name().to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let connecting = TlsConnector::from(config).connect(name, Raw::of_upstream(stream));
+    let connected = connecting.await.map_err(|error| match explain(&error) {
+        Some(reason) => io::Error::new(error.kind(), reason),
+        None => error,
+    })?;
+    Ok(Stream::Tls(Box::new(TlsStream::new(connected.into(), None))))
 }
 
 async fn dial_one_of(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {

@@ -39,10 +39,11 @@ pub fn deliver<'p, 'd>(
     pool: Option<&'p Rc<Pool>>,
     delivery: Delivery<'d>,
 ) -> impl Future<Output = Result<UpstreamResponse<ResponseBody>, ForwardError>> + use<'p, 'd> {
-    let Delivery { request, target, client, memory, at, event } = delivery;
+    let Delivery { request, target, client, channel, memory, at, event } = delivery;
     let sent = pool.map(|pool| {
         let (length, origin) = (request.content().len(), &pool.upstream().origin);
-        let info = RequestInfo { peer: client, length, secret: request.secret(), origin, event };
+        let secret = request.secret();
+        let info = RequestInfo { peer: client, channel: &channel, length, secret, origin, event };
         let head = compose(request.head(), &target.forward, &info);
         let kind = RequestKind::by(request.head().method());
         (pool, Outgoing::new(head, request.into_content(), memory, kind))

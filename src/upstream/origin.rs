@@ -5,12 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use http::Uri;
+use rustls::pki_types::ServerName;
 
-/// The origin of an upstream: `http://host:port` without a path, or `unix:/path` for a unix socket.
+/// The origin of an upstream: `http://host:port` or `https://host:port` without a path, or `unix:/path` for a
+/// unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// An upstream over TCP.
     Tcp(Host),
+    /// An upstream over TLS.
+    Tls(Host),
     /// An upstream over a unix socket, at this absolute path.
     Unix(PathBuf),
 }
@@ -31,7 +35,10 @@ impl Origin {
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         match text.strip_prefix("unix:") {
             Some(path) => socket_path(path).map(Self::Unix).ok_or(OriginError::SocketPath),
-            None => Host::parse(text).map(Self::Tcp),
+            None => Host::parse(text).map(|(scheme, host)| match scheme {
+                Scheme::Http => Self::Tcp(host),
+                Scheme::Https => Self::Tls(host),
+            }),
         }
     }
 
@@ -39,7 +46,7 @@ impl Origin {
     #[must_use]
     pub fn authority(&self) -> String {
         match self {
-            Self::Tcp(host) => host.authority(),
+            Self::Tcp(host) | Self::Tls(host) => host.authority(),
             Self::Unix(_) => "localhost".to_owned(),
         }
     }
@@ -58,20 +65,27 @@ pub fn socket_path(text: &str) -> Option<PathBuf> {
 /// of nine bytes before it listens.
 const LONGEST_PATH: usize = 96;
 
+/// The scheme of a URL.
+#[derive(Clone, Copy)]
+enum Scheme {
+    Http,
+    Https,
+}
+
 impl Host {
-    fn parse(text: &str) -> Result<Self, OriginError> {
+    fn parse(text: &str) -> Result<(Scheme, Self), OriginError> {
         let uri: Uri = text.parse().map_err(|_why| OriginError::NotUrl)?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(OriginError::Https),
+        let (scheme, prefix, default_port) = match uri.scheme_str() {
+            Some("http") => (Scheme::Http, "http://", 80),
+            Some("https") => (Scheme::Https, "https://", 443),
             Some(_) | None => return Err(OriginError::NotUrl),
-        }
+        };
         let authority = uri.authority().ok_or(OriginError::NotUrl)?;
         if authority.as_str().contains('@') {
             return Err(OriginError::UserInformation);
         }
         let after = text
-            .get("http://".len()..)
+            .get(prefix.len()..)
             .and_then(|rest| rest.get(authority.as_str().len()..))
             .unwrap_or_default();
         if !matches!(after, "" | "/") {
@@ -84,12 +98,16 @@ impl Host {
             Some(0) => return Err(OriginError::Port),
             Some(port) => port,
             None if explicit => return Err(OriginError::Port),
-            None => 80,
+            None => default_port,
         };
         if bare.is_empty() {
             return Err(OriginError::NotUrl);
         }
-        Ok(Self { name: bare.to_ascii_lowercase(), port, address: bare.parse().ok() })
+        let host = Self { name: bare.to_ascii_lowercase(), port, address: bare.parse().ok() };
+        if matches!(scheme, Scheme::Https) && ServerName::try_from(host.name()).is_err() {
+            return Err(OriginError::ServerName);
+        }
+        Ok((scheme, host))
     }
 
     /// The host: a name in lower case, or an IP address without brackets.
@@ -122,6 +140,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(host) => write!(f, "http://{}", host.authority()),
+            Self::Tls(host) => write!(f, "https://{}", host.authority()),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -131,7 +150,7 @@ impl fmt::Display for Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// The text does not have the form `http://host:port`.
-    #[error("not a URL of the form `http://host:port`")]
+    #[error("not a URL of the form `http://host:port` or `https://host`")]
     NotUrl,
     /// A path or a query follows the port.
     #[error("an upstream has no path: the request target is forwarded unchanged")]
@@ -142,9 +161,9 @@ pub enum OriginError {
     /// The port is not a number from 1 to 65535.
     #[error("a port is a number from 1 to 65535")]
     Port,
-    /// The scheme is `https`. hookgate does not use TLS to upstreams.
-    #[error("upstreams are reached over plain HTTP; TLS towards them is not supported")]
-    Https,
+    /// No certificate can have the name of the host.
+    #[error("no certificate is for such a name, so `https://` cannot be verified")]
+    ServerName,
     /// The text is not a valid path of a unix socket.
     #[error("a unix socket has an absolute path of at most 96 bytes: `unix:/run/app.sock`")]
     SocketPath,
@@ -162,10 +181,12 @@ mod tests {
             ("http://[::1]:80", "[::1]:80", Some("[::1]:80")),
             ("http://App.internal", "app.internal:80", None),
             ("http://app:65535", "app:65535", None),
+            ("https://App.internal", "app.internal:443", None),
+            ("https://[::1]:8443/", "[::1]:8443", Some("[::1]:8443")),
         ] {
             let origin = Origin::parse(text).unwrap();
             assert_eq!(origin.authority(), authority);
-            let Origin::Tcp(host) = origin else { panic!("{text}") };
+            let (Origin::Tcp(host) | Origin::Tls(host)) = origin else { panic!("{text}") };
             assert_eq!(host.address(), address.map(|address| address.parse().unwrap()));
         }
     }
@@ -191,7 +212,8 @@ mod tests {
             ("127.0.0.1:3001", OriginError::NotUrl),
             ("localhost", OriginError::NotUrl),
             ("ftp://a", OriginError::NotUrl),
-            ("https://a", OriginError::Https),
+            ("https://a/b", OriginError::Path),
+            ("https://-a-", OriginError::ServerName),
             ("http://a/b", OriginError::Path),
             ("http://a/?", OriginError::Path),
             ("http://a?b", OriginError::Path),

@@ -56,8 +56,8 @@ impl Pool {
     /// An idle connection that seems usable.
     pub fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(connection) = idle.pop() {
-            if !connection.is_stale(now) && self.is_quiet(&connection, now) {
+        while let Some(mut connection) = idle.pop() {
+            if !connection.is_stale(now) && self.is_quiet(&mut connection, now) {
                 return Some(connection);
             }
         }
@@ -69,10 +69,9 @@ impl Pool {
     /// # Errors
     /// [`ForwardError::Unreachable`]
     pub async fn connect(&self) -> Result<Box<Connection>, ForwardError> {
-        let Upstream { origin, connect_timeout, idle_timeout, .. } = &self.upstream;
         let scratch = Rc::clone(&self.scratch);
         // Boxed, because this future is seldom needed and would enlarge the future of every request.
-        Box::pin(Connection::connect(origin, *connect_timeout, *idle_timeout, scratch)).await.map(Box::new)
+        Box::pin(Connection::connect(&self.upstream, scratch)).await.map(Box::new)
     }
 
     /// Takes back a connection whose response is complete. Closes it if it cannot be reused. An upstream may
@@ -97,7 +96,7 @@ impl Pool {
     }
 
     /// Whether nothing has arrived since the last response.
-    fn is_quiet(&self, connection: &Connection, now: Instant) -> bool {
+    fn is_quiet(&self, connection: &mut Connection, now: Instant) -> bool {
         match connection.arrived() {
             Arrived::Nothing => true,
             Arrived::Bytes => {
@@ -124,7 +123,7 @@ impl Pool {
         // have been idle since the last sweep. Under a load that needs more than `max_idle`, no connection is
         // closed and opened again.
         let mut too_many = idle.len().saturating_sub(self.max_idle);
-        idle.retain(|connection| {
+        idle.retain_mut(|connection| {
             let is_one_too_many = too_many > 0 && connection.has_rested(now, SWEEP);
             too_many = too_many.saturating_sub(usize::from(is_one_too_many));
             !is_one_too_many && !connection.is_stale(now) && self.is_quiet(connection, now)

@@ -25,7 +25,9 @@ pub struct ForwardOptions {
     pub via: bool,
     /// The field for the event's id.
     pub event_id_field: Option<HeaderName>,
-    /// The scheme's name, for that field.
+    /// The field for the name in the client's certificate.
+    pub client_certificate_field: Option<HeaderName>,
+    /// The scheme's name, for the verified field.
     pub scheme: Cow<'static, str>,
     /// The fields that a `connection` line cannot remove: the fields of the signature, and everything else
     /// that is signed.
@@ -41,6 +43,7 @@ impl ForwardOptions {
             verified_field: forward.verified_field.clone(),
             via: forward.via,
             event_id_field: forward.event_id_field.clone(),
+            client_certificate_field: forward.client_certificate_field.clone(),
             scheme: scheme.name.clone(),
             kept: scheme.fields().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect(),
         }
@@ -50,7 +53,8 @@ impl ForwardOptions {
 impl ForwardOptions {
     /// Whether hookgate itself sets a field of this name in each request.
     fn sets(&self, name: &[u8]) -> bool {
-        let mut own = self.verified_field.iter().chain(&self.event_id_field);
+        let own = self.verified_field.iter().chain(&self.event_id_field);
+        let mut own = own.chain(&self.client_certificate_field);
         own.any(|field| is_same_name(name, field.as_str().as_bytes()))
     }
 }
@@ -62,8 +66,18 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
         XForwarded::Off => &[],
         XForwarded::Append | XForwarded::Overwrite => &NAMES,
     };
-    let own = forward.verified_field.iter().chain(&forward.event_id_field).map(HeaderName::as_str);
+    let own = forward.verified_field.iter().chain(&forward.event_id_field);
+    let own = own.chain(&forward.client_certificate_field).map(HeaderName::as_str);
     forwarded.iter().copied().chain(own)
+}
+
+/// How a request came to the gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Channel {
+    /// Whether over TLS.
+    pub is_tls: bool,
+    /// The name in the client's certificate, if the client sent a valid certificate.
+    pub client_certificate: Option<Arc<str>>,
 }
 
 /// The facts of a request that are not in its head.
@@ -71,6 +85,8 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
 pub struct RequestInfo<'c> {
     /// The client address.
     pub peer: ClientAddress,
+    /// How it came.
+    pub channel: &'c Channel,
     /// The length of the content in bytes.
     pub length: usize,
     /// The name of the secret that verified the request, if one did.
@@ -149,6 +165,9 @@ pub fn compose(head: &RequestHead, forward: &ForwardOptions, info: &RequestInfo<
             &[name, b": scheme=", forward.scheme.as_bytes(), b", secret=", secret.as_bytes(), b"\r\n"],
         );
     }
+    if let (Some(field), Some(name)) = (&forward.client_certificate_field, &info.channel.client_certificate) {
+        push_line(&mut out, field.as_str().as_bytes(), name.as_bytes());
+    }
     if let (Some(field), Some(id)) = (&forward.event_id_field, info.event) {
         push_line(&mut out, field.as_str().as_bytes(), id.to_string().as_bytes());
     }
@@ -190,7 +209,8 @@ impl Forwarded {
         };
         let host = head.values("host").next().map(<[u8]>::to_vec);
         let host = host.unwrap_or_else(|| info.origin.authority().into_bytes());
-        let mut ours = [Some(peer.into_bytes()), Some(b"http".to_vec()), Some(host)];
+        let proto: &[u8] = if info.channel.is_tls { b"https" } else { b"http" };
+        let mut ours = [Some(peer.into_bytes()), Some(proto.to_vec()), Some(host)];
         if claimed {
             for (our, name) in ours.iter_mut().zip(NAMES).filter(|(_, name)| !gone.has(name.as_bytes())) {
                 let entries = head.values(name).chain(our.as_deref());

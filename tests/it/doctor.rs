@@ -676,9 +676,17 @@ mod examined {
         assert_eq!(status, 200);
         let parts: Vec<_> =
             state["differences"].as_array().unwrap().iter().map(|part| &part["only_running"]).collect();
-        assert_eq!(parts.len(), 7);
-        let names =
-            ["[server]", "[limits]", "[admin]", "[log]", "[forward]", "[queue]", "route /webhook/leases"];
+        assert_eq!(parts.len(), 8);
+        let names = [
+            "[server]",
+            "[tls]",
+            "[limits]",
+            "[admin]",
+            "[log]",
+            "[forward]",
+            "[queue]",
+            "route /webhook/leases",
+        ];
         assert!(parts.iter().zip(names).all(|(part, name)| *part == name), "{state:#}");
         assert!(!state.to_string().contains(&upstream.address().port().to_string()), "{state:#}");
         nothing_reached(gateway, upstream);

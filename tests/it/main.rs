@@ -56,6 +56,7 @@ mod stores;
 mod structure;
 mod supervision;
 mod table;
+mod tls;
 mod upstream_faults;
 mod verify;
 mod writer;

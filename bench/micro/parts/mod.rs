@@ -20,7 +20,7 @@ use hookgate::telemetry::log_line;
 use hookgate::telemetry::metric::{Meters, Tally};
 use hookgate::telemetry::record::{Record, RequestId, RouteLabel};
 use hookgate::upstream::origin::Origin;
-use hookgate::upstream::request::{ForwardOptions, RequestInfo, compose};
+use hookgate::upstream::request::{Channel, ForwardOptions, RequestInfo, compose};
 use http::header::HeaderName;
 
 /// A prepared part, which can be called repeatedly.
@@ -195,12 +195,20 @@ fn composed(more: &str, x_forwarded: XForwarded) -> Part {
         verified_field: None,
         via: false,
         event_id_field: None,
+        client_certificate_field: None,
         scheme: "propify".into(),
         kept,
     };
     let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
     warm(move || {
-        let info = RequestInfo { peer: peer(), length: 512, secret: None, origin: &origin, event: None };
+        let info = RequestInfo {
+            peer: peer(),
+            channel: &Channel::default(),
+            length: 512,
+            secret: None,
+            origin: &origin,
+            event: None,
+        };
         black_box(compose(black_box(&head), &options, &info));
     })
 }

@@ -10,7 +10,7 @@ use hookgate::config::XForwarded;
 use hookgate::message::fields::HopByHop;
 use hookgate::message::head::{Parsed, RequestHead, parse};
 use hookgate::upstream::origin::Origin;
-use hookgate::upstream::request::{ForwardOptions, RequestInfo, compose};
+use hookgate::upstream::request::{Channel, ForwardOptions, RequestInfo, compose};
 use hookgate::upstream::response::{self, RequestKind};
 use http::header::HeaderName;
 
@@ -60,13 +60,21 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
     let head = RequestHead::new(head, &raw);
     let origin = Origin::parse("http://app:3000").expect("it is an origin");
     let peer = ClientAddress::ip(IpAddr::V6(Ipv6Addr::LOCALHOST));
-    let info = RequestInfo { peer, length: 7, secret: None, origin: &origin, event: None };
+    let info = RequestInfo {
+        peer,
+        channel: &Channel::default(),
+        length: 7,
+        secret: None,
+        origin: &origin,
+        event: None,
+    };
     for x_forwarded in [XForwarded::Off, XForwarded::Append, XForwarded::Overwrite] {
         let options = ForwardOptions {
             x_forwarded,
             verified_field: None,
             via: false,
             event_id_field: None,
+            client_certificate_field: None,
             scheme: "propify".into(),
             kept: vec![SIGNATURE],
         };

@@ -14,7 +14,7 @@ use crate::upstream::origin::Origin;
 pub(super) fn is_loopback(origin: &Origin) -> bool {
     match origin {
         Origin::Unix(_) => true,
-        Origin::Tcp(host) => {
+        Origin::Tcp(host) | Origin::Tls(host) => {
             host.name() == "localhost" || host.address().is_some_and(|address| address.ip().is_loopback())
         }
     }

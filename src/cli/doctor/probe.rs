@@ -92,7 +92,7 @@ pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: D
         return Heard::NoAnswer("the request cannot be sent".to_owned());
     };
     let is_announced = config.server.proxy_protocol.as_ref().is_some_and(|protocol| {
-        let all = protocol.listen == config.server.listen;
+        let all = config.listen().eq(&protocol.listen);
         (all || protocol.listen.contains(listen))
             && protocol.trusted.iter().any(|trusted| trusted.contains(client))
     });

@@ -2,8 +2,15 @@
 
 use crate::config::key_description::Value;
 
-/// The URL of an app: plain HTTP without a path, or a unix socket.
-pub(crate) const ORIGIN: Value = Value::Text("^([Hh][Tt][Tt][Pp]://[^/?#@\\s]+/?|unix:/.*[^/])$");
+/// The URL of an app: HTTP or HTTPS without a path, or a unix socket.
+pub(crate) const ORIGIN: Value = Value::Text("^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+/?|unix:/.*[^/])$");
+
+/// An IP address and a port. The regular expression does not check every detail.
+const TCP: Value = Value::Text("^(\\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]|[0-9.]+):[0-9]{1,5}$");
+const UNIX: Value = Value::Text("^unix:/.*[^/]$");
+/// An address to listen on, or a list of addresses.
+pub(crate) const LISTENERS: Value = Value::Either(&[LISTENER, Value::List { of: &LISTENER, empty: false }]);
+const LISTENER: Value = Value::Either(&[TCP, UNIX]);
 
 /// The possible words of a key.
 pub(crate) fn words<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {

@@ -73,6 +73,11 @@ impl Delivery {
         }
     }
 
+    /// The origins of the copies.
+    pub(crate) fn copies(&self) -> &[Origin] {
+        &self.copies
+    }
+
     /// Completes the settings with the answer that the scheme's sender expects. Copies get the settings of
     /// the route's upstream.
     pub(crate) fn finish(self, scheme: &Scheme, settings: &Settings) -> DeliveryOptions {

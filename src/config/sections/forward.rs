@@ -16,12 +16,19 @@ pub(crate) fn read(root: &Table<'_>, declared: &[Declared]) -> Forward {
     let own = |name, example| table.get(name).and_then(|item| own_field(&item, example, declared));
     let verified_field = own("verified_field", "\"x-hookgate-verified\"");
     let event_id_field = own("event_id_field", "\"x-hookgate-event-id\"");
-    distinct(&table, verified_field.as_ref(), event_id_field.as_ref());
+    let client_certificate_field = own("client_certificate_field", "\"x-client-certificate\"");
+    let fields = [
+        ("verified_field", &verified_field),
+        ("event_id_field", &event_id_field),
+        ("client_certificate_field", &client_certificate_field),
+    ];
+    distinct(&table, &fields);
     Forward {
         x_forwarded: table.get("x_forwarded").and_then(|item| x_forwarded(&item)).unwrap_or_default(),
         verified_field,
         via: table.flag("via", false),
         event_id_field,
+        client_certificate_field,
     }
 }
 
@@ -57,19 +64,24 @@ fn own_field(item: &Item<'_>, example: &str, declared: &[Declared]) -> Option<He
     Some(name)
 }
 
-/// Reports an error if an app could confuse the gateway's two fields.
-fn distinct(table: &Table<'_>, verified: Option<&HeaderName>, event_id: Option<&HeaderName>) {
-    let (Some(verified), Some(event_id)) = (verified, event_id) else { return };
-    let (one, other) = (verified.as_str(), event_id.as_str());
-    let alike =
-        is_lookalike(one.as_bytes(), other.as_bytes()) || is_lookalike(other.as_bytes(), one.as_bytes());
-    if one == other || alike {
-        let message = "an app cannot tell this field from `verified_field`";
-        Problem::error("bad_field", table.place("event_id_field"), message)
-            .related(table.place("verified_field"), "here")
+/// Reports an error if an app could confuse two of the gateway's fields.
+fn distinct(table: &Table<'_>, fields: &[(&'static str, &Option<HeaderName>)]) {
+    for (index, (later, name)) in fields.iter().enumerate() {
+        let earlier = fields.iter().take(index).find(|(_, earlier)| are_alike(earlier, name));
+        let Some((earlier, _)) = earlier else { continue };
+        let message = format!("an app cannot tell this field from `{earlier}`");
+        Problem::error("bad_field", table.place(later), message)
+            .related(table.place(earlier), "here")
             .help("for example `\"x-hookgate-event-id\"`")
             .report(table.problems);
     }
+}
+
+/// Whether an app could confuse two fields.
+fn are_alike(one: &Option<HeaderName>, other: &Option<HeaderName>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return false };
+    let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
+    one == other || is_lookalike(one, other) || is_lookalike(other, one)
 }
 
 /// Fields that must not be removed, because a message would mean something else without them: fields that

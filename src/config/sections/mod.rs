@@ -2,10 +2,12 @@
 
 pub(super) mod admin;
 pub(super) mod challenge;
+pub(super) mod client_certificate;
 pub(super) mod delivery;
 pub(super) mod forward;
 pub(super) mod limits;
 pub(super) mod log;
+pub(super) mod pem_file;
 mod postgres_url;
 pub(super) mod proxy_protocol;
 pub(super) mod queue;
@@ -16,5 +18,6 @@ pub(super) mod schemes;
 pub(super) mod secret;
 pub(super) mod server;
 pub(super) mod signature;
+pub(super) mod tls;
 pub(super) mod tokens;
 pub(super) mod upstream;

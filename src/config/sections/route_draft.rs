@@ -9,6 +9,7 @@ use crate::config::address::Listen;
 use crate::config::bounds::MOST_MEMORY;
 use crate::config::choices::MODES;
 use crate::config::problem::Problem;
+use crate::config::sections::client_certificate;
 use crate::config::sections::delivery::{self, Delivery};
 use crate::config::sections::limits;
 use crate::config::sections::secret::Context;
@@ -16,7 +17,7 @@ use crate::config::sections::signature::Signature;
 use crate::config::sections::upstream::{self, Settings};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::config::{Limits, Mode, Route, json_pointer, public_url, showable};
+use crate::config::{Limits, Mode, Route, Tls, json_pointer, public_url, showable};
 use crate::routing::router::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
 use crate::routing::signed_model::Requirement;
 use crate::signature::Verifier;
@@ -28,6 +29,8 @@ pub(crate) struct Common<'c> {
     pub(crate) limits: &'c Limits,
     /// `[upstream]`
     pub(crate) upstream: Settings,
+    /// `[tls]`
+    pub(crate) tls: Option<&'c Tls>,
     /// The gateway's own addresses.
     pub(crate) listen: &'c [Listen],
     /// `[signature]`
@@ -79,6 +82,8 @@ pub(crate) struct Draft<'t> {
     pub(crate) public_url: Option<String>,
     /// `require`, and `integration` once the scheme is known.
     pub(crate) requirements: Option<Vec<Requirement>>,
+    /// `client_certificate`
+    pub(crate) client_names: Option<Arc<[Arc<str>]>>,
     /// `delivery` and the keys that belong to `delivery`.
     pub(crate) delivery: Delivery,
     origin: Option<Origin>,
@@ -93,6 +98,10 @@ impl<'t> Draft<'t> {
         let origin = table
             .required("upstream", "\"http://127.0.0.1:3000\"")
             .and_then(|item| upstream::origin(&item, common.listen));
+        let settings = common.upstream.overridden(&table, common.context);
+        if let (Some(origin), Some(item)) = (&origin, table.get("upstream")) {
+            settings.check(origin, &item, common.context);
+        }
         let limits = common.limits;
         let max_body = table.size("max_body", limits.max_body, 1..=MOST_MEMORY);
         if let Some(item) = table.get("max_body")
@@ -107,6 +116,10 @@ impl<'t> Draft<'t> {
                 .help("when its log shows no more wrong refusals, write `mode = \"enforce\"`")
                 .report(table.problems);
         }
+        let delivery = Delivery::read(&table, origin.as_ref(), common.listen, &common.deliveries);
+        if let Some(item) = table.get("copies") {
+            delivery.copies().iter().for_each(|origin| settings.check(origin, &item, common.context));
+        }
         let methods = table.get("methods").and_then(|item| methods(&item));
         Self {
             path,
@@ -117,9 +130,10 @@ impl<'t> Draft<'t> {
             signature: Signs::read(&table, common.context),
             public_url: table.get("public_url").and_then(|item| public_url::read(&item)),
             requirements: json_pointer::required(&table),
-            delivery: Delivery::read(&table, origin.as_ref(), common.listen, &common.deliveries),
+            delivery,
             origin,
-            settings: common.upstream.overridden(&table),
+            client_names: table.get("client_certificate").and_then(|item| client_certificate::read(&item)),
+            settings,
             table,
         }
     }
@@ -148,6 +162,7 @@ impl<'t> Draft<'t> {
             methods: self.methods,
             max_body: self.max_body,
             mode: self.mode,
+            client_names: self.client_names,
             delivery,
         })
     }

@@ -10,16 +10,18 @@ use crate::config::sections::proxy_protocol;
 use crate::config::toml_table::Table;
 use crate::config::{Server, Sharing, keys};
 
-/// Reads `[server]`, with the places of its addresses in the file.
-pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize) -> (Server, Vec<Listen>) {
+/// Reads `[server]`, with the places of its addresses in the file. `further` are the addresses of other tables
+/// that clients connect to.
+pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize, further: &[Listen]) -> (Server, Vec<Listen>) {
     let table = root.section("server", "`[server]`", keys::SERVER);
     let listen = address::listen(&table, LISTEN);
+    let all: Vec<_> = listen.iter().chain(further).cloned().collect();
     let shared = table.flag("reuse_port", false);
     let server = Server {
         listen: listen.iter().map(|listen| listen.address.clone()).collect(),
         sharing: if shared { Sharing::WithOthers } else { Sharing::Alone },
         unix_mode: address::unix_mode(&table, UNIX_MODE),
-        proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy_protocol::read(&item, &listen)),
+        proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy_protocol::read(&item, &all)),
         workers: at_least_one(table.count("workers", cores.get(), 1..=MOST_WORKERS)),
         max_connections: at_least_one(table.count("max_connections", 10_000, 1..=MOST_CONNECTIONS)),
         drain_delay: table.duration("drain_delay", Duration::ZERO),

@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::config::load::{LoadError, Source};
 use crate::config::problem::Report;
-use crate::runtime::control::Control;
+use crate::runtime::control::{CompileError, Control};
 use crate::runtime::held_events;
 use crate::runtime::reload::watch::{Look, Watch};
 use crate::runtime::supervise::{PartGuard, ServerPart};
@@ -142,7 +142,10 @@ impl<T: FnMut(&Report)> Reloading<T> {
                 }
                 held_events::tell(&self.control);
             }
-            Err(conflicts) => error!(cause, ?conflicts, "not reloaded: some routes take the same requests"),
+            Err(CompileError::Routes(conflicts)) => {
+                error!(cause, ?conflicts, "not reloaded: some routes take the same requests");
+            }
+            Err(CompileError::Tls(error)) => error!(cause, %error, "not reloaded: TLS cannot be set up"),
         }
     }
 }

@@ -48,7 +48,7 @@ async fn sent(connection: &mut Connection, size: usize) -> Result<ResponseHead, 
 fn stream(connection: &Connection) -> &UnixStream {
     match &connection.stream {
         Stream::Unix(stream) => stream,
-        Stream::Tcp(_) => panic!("it is a unix socket"),
+        Stream::Tcp(_) | Stream::Tls(_) => panic!("it is a unix socket"),
     }
 }
 
@@ -76,7 +76,7 @@ async fn arrived_bytes_are_seen_before_the_runtime_knows_of_them() {
     assert_eq!(connection.arrived(), Arrived::Nothing);
     peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil").unwrap();
     assert_eq!(connection.arrived(), Arrived::Bytes);
-    let (connection, peer) = self::connection().await;
+    let (mut connection, peer) = self::connection().await;
     drop(peer);
     assert_eq!(connection.arrived(), Arrived::End);
 }
@@ -514,6 +514,7 @@ async fn an_abandoned_answer_is_read_for_as_long_as_the_request_is_written() {
         response_timeout: LIMIT,
         max_idle: 1,
         idle_timeout: LIMIT,
+        tls: None,
     };
     let pool = Pool::new(upstream, 1, tokio_util::task::TaskTracker::new(), scratch());
     let (mut connection, mut peer) = connection().await;

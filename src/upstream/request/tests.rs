@@ -16,6 +16,7 @@ fn options(x_forwarded: XForwarded) -> ForwardOptions {
         verified_field: Some(HeaderName::from_static("x-hookgate-verified")),
         via: false,
         event_id_field: None,
+        client_certificate_field: None,
         scheme: "propify".into(),
         kept: vec![HeaderName::from_static("propify-signature")],
     }
@@ -24,7 +25,14 @@ fn options(x_forwarded: XForwarded) -> ForwardOptions {
 fn composed(text: &str, x_forwarded: XForwarded, peer: ClientAddress, length: usize) -> String {
     let origin = Origin::parse("http://app:3000").unwrap();
     let secret: Arc<str> = "current".into();
-    let info = RequestInfo { peer, length, secret: Some(&secret), origin: &origin, event: None };
+    let info = RequestInfo {
+        peer,
+        channel: &Channel::default(),
+        length,
+        secret: Some(&secret),
+        origin: &origin,
+        event: None,
+    };
     String::from_utf8(compose(&head(text), &options(x_forwarded), &info)).unwrap()
 }
 
@@ -82,7 +90,13 @@ fn the_fields_that_are_set_are_those_that_are_asked_for() {
             &["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-verified"],
         ),
     ] {
-        let forward = config::Forward { x_forwarded, verified_field, via: true, event_id_field: None };
+        let forward = config::Forward {
+            x_forwarded,
+            verified_field,
+            via: true,
+            event_id_field: None,
+            client_certificate_field: None,
+        };
         assert!(set_fields(&forward).eq(want.iter().copied()), "{x_forwarded:?}");
     }
 }
@@ -119,6 +133,7 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
         let secret: Arc<str> = name.into();
         let info = RequestInfo {
             peer: ClientAddress::Unix,
+            channel: &Channel::default(),
             length: 0,
             secret: Some(&secret),
             origin: &origin,
@@ -133,8 +148,14 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
 #[test]
 fn via_is_added_behind_what_earlier_gateways_said() {
     let origin = Origin::parse("http://app:3000").unwrap();
-    let info =
-        RequestInfo { peer: ClientAddress::Unix, length: 0, secret: None, origin: &origin, event: None };
+    let info = RequestInfo {
+        peer: ClientAddress::Unix,
+        channel: &Channel::default(),
+        length: 0,
+        secret: None,
+        origin: &origin,
+        event: None,
+    };
     let options = ForwardOptions { via: true, ..options(XForwarded::Off) };
     for (text, want) in [
         (

@@ -15,7 +15,7 @@ use hookgate::signature::Verifier;
 use hookgate::signature::scheme::Scheme;
 use hookgate::signature::secret::{Key, Secret};
 use hookgate::upstream::origin::Origin;
-use hookgate::upstream::request::ForwardOptions;
+use hookgate::upstream::request::{Channel, ForwardOptions};
 
 use crate::support::{SECRET, SECRET_NAME, signature};
 
@@ -97,6 +97,7 @@ impl Make {
             x_forwarded: XForwarded::Off,
             verified_field: None,
             via: false,
+            client_certificate_field: None,
             event_id_field: Some(http::HeaderName::from_static("x-hookgate-event-id")),
             scheme: "propify".into(),
             kept: Vec::new(),
@@ -107,6 +108,7 @@ impl Make {
             route: &self.route(),
             model: self.model.clone(),
             client: ClientAddress::ip("192.0.2.1".parse().unwrap()),
+            channel: &Channel::default(),
             forward: &forward,
             origin: &Origin::parse("http://127.0.0.1:3000").unwrap(),
             copies: &self.copies,

@@ -41,6 +41,11 @@ impl Gateway {
         self.address
     }
 
+    /// The address of the listener that speaks TLS.
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.handle.as_ref().unwrap().addresses()[1].tcp().unwrap()
+    }
+
     pub(crate) fn control(&self) -> &Arc<Control> {
         self.handle.as_ref().unwrap().control()
     }
@@ -88,6 +93,9 @@ pub(crate) struct Setup {
     folder: Option<Arc<TempDir>>,
     signature: String,
     routes: String,
+    /// `[tls]` and what else stands in a table of its own.
+    tables: String,
+    files: Vec<(String, Vec<u8>)>,
 }
 
 /// A configuration with a secret. It still needs a route.
@@ -104,6 +112,8 @@ pub(crate) fn gateway() -> Setup {
             "scheme = \"propify\"\nsecrets = [{{ name = \"{SECRET_NAME}\", value = \"{SECRET}\" }}]"
         ),
         routes: String::new(),
+        tables: String::new(),
+        files: Vec::new(),
     }
 }
 
@@ -129,6 +139,18 @@ impl Setup {
     /// Adds lines to `[forward]`.
     pub(crate) fn forward(mut self, lines: &str) -> Self {
         self.forward = lines.to_owned();
+        self
+    }
+
+    /// Adds `[tls]` with a listener on a port of its own, and with these lines.
+    pub(crate) fn tls(mut self, lines: &str) -> Self {
+        self.tables += &format!("[tls]\nlisten = \"127.0.0.1:0\"\n{lines}\n");
+        self
+    }
+
+    /// Adds a file that the configuration may name.
+    pub(crate) fn file(mut self, name: &str, content: impl Into<Vec<u8>>) -> Self {
+        self.files.push((name.to_owned(), content.into()));
         self
     }
 
@@ -199,13 +221,28 @@ impl Setup {
     }
 
     fn config(self, workers: usize) -> Config {
-        let Self { server, limits, upstream, forward, admin, queue, folder: _, signature, routes } = self;
+        let Self {
+            server,
+            limits,
+            upstream,
+            forward,
+            admin,
+            queue,
+            folder: _,
+            signature,
+            routes,
+            tables,
+            files,
+        } = self;
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = {workers}\n{server}\n[limits]\n{limits}\n[upstream]\n\
-             {upstream}\n[forward]\n{forward}\n{admin}\n{queue}\n[log]\naccess = \"off\"\n[signature]\n{signature}\n{routes}"
+             {upstream}\n[forward]\n{forward}\n{admin}\n{tables}\n{queue}\n[log]\naccess = \"off\"\n[signature]\n{signature}\n{routes}"
         );
         let environment =
             Fixed::new(NonZeroUsize::MIN).with_variable("VIEWER", VIEWER).with_variable("OPERATOR", OPERATOR);
+        let environment = files
+            .into_iter()
+            .fold(environment, |environment, (name, content)| environment.with_file(name, content));
         match config::read("gateway.toml", &text, &environment, SystemTime::now()) {
             Ok(loaded) => loaded.config,
             Err(report) => panic!("{}", report.render(Style::Plain)),

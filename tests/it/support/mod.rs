@@ -13,6 +13,7 @@ pub(crate) mod reserved;
 mod selftest;
 pub(crate) mod shelf;
 pub(crate) mod sign;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 
 use std::time::Duration;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate::gateway::{self, Incoming};
+use hookgate::http1::connection::Transport as _;
 use hookgate::message::head::{Framing, Persistence, RequestHead, ResponseContext, Version};
 use hookgate::runtime::front_end::{AcceptedConnection, FrontEnd};
 use hookgate::runtime::request_scope::Scope;
@@ -61,9 +62,11 @@ async fn serve(accepted: AcceptedConnection) {
     let _open = worker.tally().open();
     let limits = *worker.view().limits();
     let reservation = worker.budget().reservation(peer);
+    let session = stream.session().cloned();
     let gate = Gate::new(stream, unread.as_slice(), limits, Arc::clone(&entry), reservation);
     let service = service_fn(|request: Request<HyperBody>| {
         let (gate, entry, worker) = (Rc::clone(&gate), Arc::clone(&entry), Rc::clone(&worker));
+        let session = session.clone();
         async move {
             let received = gate.received().expect("hyper reads no request but those that were judged");
             if let Ok(head) = &received.head {
@@ -86,6 +89,7 @@ async fn serve(accepted: AcceptedConnection) {
                 head: received.head,
                 content,
                 client: peer,
+                session,
                 at: received.at.into_std(),
                 memory: received.reservation,
             };

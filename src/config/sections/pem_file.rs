@@ -1,0 +1,178 @@
+//! Pure. Files in PEM that gateway.toml names: certificates, private keys, certificate authorities.
+
+use std::time::{Duration, SystemTime};
+
+use zeroize::Zeroizing;
+
+use crate::config::environment::FileError;
+use crate::config::sections::secret::Context;
+use crate::config::toml_table::Table;
+use crate::config::toml_value::Item;
+use crate::config::{date, keys, showable};
+use crate::tls::authorities::Authorities;
+use crate::tls::key_pair::{ChainFault, KeyPair, KeyPairError};
+
+/// How long before the end of a certificate there is a warning. Certificates are usually renewed when a third of their life is
+/// left: at 30 days of 90, or 15 of 45.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Reads a certificate and its key, which a table names with `cert` and `key`.
+pub(crate) fn key_pair(item: &Item<'_>, context: Context<'_>) -> Option<KeyPair> {
+    let help = item.write_this(EXAMPLE);
+    let table = Table::of(item, "a certificate", &help, keys::KEY_PAIR)?;
+    let cert = table.required("cert", "\"tls/fullchain.pem\"");
+    let key = table.required("key", "\"tls/privkey.pem\"");
+    let certificates = cert.as_ref().and_then(|cert| certificates(cert, context));
+    let private = key.as_ref().and_then(|key| private_key(key, context));
+    let (cert, key) = (cert?, key?);
+    match KeyPair::read(&certificates?, &private?) {
+        Ok(pair) => {
+            judge(&cert, &pair, context.now)?;
+            Some(pair)
+        }
+        Err(error) => {
+            let (at, other, code, help) = match error {
+                KeyPairError::NoCertificate | KeyPairError::BadCertificate(_) => (
+                    &cert,
+                    &key,
+                    "certificate_unreadable",
+                    "name the file that begins with `-----BEGIN CERTIFICATE-----`",
+                ),
+                KeyPairError::NoKey | KeyPairError::BadKey => (
+                    &key,
+                    &cert,
+                    "certificate_unreadable",
+                    "name the file with `-----BEGIN PRIVATE KEY-----`; keys are ECDSA (P-256, P-384, P-521), Ed25519 or RSA",
+                ),
+                KeyPairError::EncryptedKey => (
+                    &key,
+                    &cert,
+                    "certificate_unreadable",
+                    "decrypt it (openssl pkey -in FILE -out NEW), and let only hookgate's user read it",
+                ),
+                KeyPairError::Mismatch => (
+                    &key,
+                    &cert,
+                    "certificate_mismatch",
+                    "name the key with which this certificate was requested, and put the server's own certificate first \
+                     in its file",
+                ),
+            };
+            at.error(code, error.to_string())
+                .related(other.span.clone(), "the other file")
+                .help(help)
+                .refuse(item.problems)
+        }
+    }
+}
+
+/// Reads the certificate authorities of a file.
+pub(crate) fn authorities(item: &Item<'_>, context: Context<'_>) -> Option<Authorities> {
+    let bytes = certificates(item, context)?;
+    Authorities::read(&bytes).map_or_else(
+        |error| {
+            item.error("certificate_unreadable", error.to_string())
+                .help("name a file with certificates in PEM, each between BEGIN CERTIFICATE and END CERTIFICATE")
+                .refuse(item.problems)
+        },
+        Some,
+    )
+}
+
+/// Judges a pair by the time and by its chain. `None` if it must not be used.
+fn judge(cert: &Item<'_>, pair: &KeyPair, now: SystemTime) -> Option<()> {
+    let facts = &pair.facts;
+    if facts.not_after <= now {
+        let message =
+            format!("the certificate for {} has expired on {}", pair.label, date::show(facts.not_after));
+        let help = "renew it: a client that verifies certificates does not connect";
+        return cert.error("certificate_expired", message).help(help).refuse(cert.problems);
+    }
+    if facts.not_before > now {
+        let message =
+            format!("the certificate for {} is valid from {} only", pair.label, date::show(facts.not_before));
+        let help = "check this machine's clock, or wait for that time";
+        return cert.error("certificate_not_yet_valid", message).help(help).refuse(cert.problems);
+    }
+    if facts.not_after.duration_since(now).is_ok_and(|left| left < SOON) {
+        let message =
+            format!("the certificate for {} expires on {}", pair.label, date::show(facts.not_after));
+        cert.warning("certificate_expires", message).help("renew it now").report(cert.problems);
+    }
+    if !facts.has_alternative_names {
+        let message =
+            "this certificate has no subject alternative name of a host, and clients look nowhere else";
+        cert.warning("certificate_names", message)
+            .help("request one with the name that the sender calls as `subjectAltName`")
+            .report(cert.problems);
+    }
+    match pair.chain_fault(now) {
+        Some(ChainFault::Broken) => cert
+            .warning(
+                "certificate_chain",
+                "the certificates behind the first one of this file did not sign it",
+            )
+            .help("put them in order: the server's own, then each that signed the one before it")
+            .report(cert.problems),
+        Some(ChainFault::Alone) => {
+            let message = "this file has the server's own certificate alone: clients need those that lead to a root, too";
+            crate::config::problem::Problem::note("certificate_alone", cert.span.clone(), message)
+                .help("unless a root that clients know signed it directly, append the intermediate certificates (fullchain.pem)")
+                .report(cert.problems);
+        }
+        None => {}
+    }
+    Some(())
+}
+
+fn certificates(item: &Item<'_>, context: Context<'_>) -> Option<Zeroizing<Vec<u8>>> {
+    let name = item.text("\"tls/fullchain.pem\"")?;
+    match context.environment.certificates(&context.folder.join(name)) {
+        Ok(file) => Some(file.bytes),
+        Err(error) => unreadable(item, name, &error, context),
+    }
+}
+
+fn private_key(item: &Item<'_>, context: Context<'_>) -> Option<Zeroizing<Vec<u8>>> {
+    let name = item.text("\"tls/privkey.pem\"")?;
+    match context.environment.file(&context.folder.join(name)) {
+        Ok(file) => {
+            if file.readable_by_everyone {
+                let shown = shown(name, context);
+                item.warning("key_exposed", format!("every user of this machine can read {shown}"))
+                    .help(format!("chmod o-r {shown}"))
+                    .report(item.problems);
+            }
+            Some(file.bytes)
+        }
+        Err(error) => unreadable(item, name, &error, context),
+    }
+}
+
+fn shown(name: &str, context: Context<'_>) -> String {
+    if showable::value("file", name) {
+        context.folder.join(name).to_string_lossy().into_owned()
+    } else {
+        "...".to_owned()
+    }
+}
+
+fn unreadable<T>(item: &Item<'_>, name: &str, error: &FileError, context: Context<'_>) -> Option<T> {
+    let shown = shown(name, context);
+    let help = match error {
+        FileError::Missing => {
+            "name a file that is there; a relative path begins at gateway.toml's folder".to_owned()
+        }
+        FileError::Denied => {
+            format!("let the user that hookgate runs as read it: chown, then chmod 400 {shown}")
+        }
+        FileError::NotFile(_) | FileError::TooLarge(_) | FileError::Other(_) => {
+            "name a file in PEM".to_owned()
+        }
+    };
+    item.error("certificate_unreadable", format!("{shown} cannot be read: {error}"))
+        .help(help)
+        .refuse(item.problems)
+}
+
+const EXAMPLE: &str = "{ cert = \"tls/fullchain.pem\", key = \"tls/privkey.pem\" }";

@@ -1,0 +1,32 @@
+//! Pure. Checks of routes against `[tls]`.
+
+use crate::config::Tls;
+use crate::config::problem::Problem;
+use crate::config::sections::route_draft::Draft;
+use crate::tls::host_name::without_port;
+
+/// Checks routes against `[tls]`: a route that requires certificates needs clients to be asked for them, and the names that
+/// senders call must be those of a certificate.
+pub(super) fn check(drafts: &[Draft<'_>], tls: Option<&Tls>) {
+    for draft in drafts {
+        let table = &draft.table;
+        let asks = tls.is_some_and(|tls| tls.names_authorities);
+        if table.get("client_certificate").is_some() && !asks {
+            let message =
+                "no client is asked for a certificate, so every request of this route would be refused";
+            Problem::error("missing_client_ca", table.place("client_certificate"), message)
+                .help("name the authorities of the clients: `client_ca = \"clients.pem\"` in `[tls]`")
+                .report(table.problems);
+        }
+        let host = draft.public_url.as_deref().and_then(|url| url.strip_prefix("https://")).map(without_port);
+        if let (Some(host), Some(tls)) = (host, tls)
+            && !tls.settings.certificates.is_empty()
+            && !tls.settings.certificates.iter().any(|pair| pair.facts.covers(host))
+        {
+            let message = format!("no certificate of `[tls]` is for {host}");
+            Problem::warning("certificate_names", table.place("public_url"), message)
+                .help("add a certificate for this name, unless something else takes the sender's TLS")
+                .report(table.problems);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Pure. How a handshake ended, for the metrics and the log.
+
+use std::io;
+
+use rustls::{CertificateError, Error};
+
+/// How a handshake with a client ended. Each is a label of the metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It succeeded, with a new session.
+    Full,
+    /// It succeeded, with a session that was resumed.
+    Resumed,
+    /// The client sent plain HTTP.
+    PlainHttp,
+    /// The client sent something else.
+    NotTls,
+    /// Client and gateway have no version or no cipher in common.
+    Incompatible,
+    /// The client refused the gateway's certificate.
+    CertificateRefused,
+    /// The client's own certificate did not verify.
+    ClientCertificate,
+    /// It was not complete in time.
+    TimedOut,
+    /// The client ended the connection.
+    Closed,
+    /// The connection was closed for another one, or there was no memory for it.
+    Evicted,
+    /// Any other failure.
+    Failed,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Full,
+        Self::Resumed,
+        Self::PlainHttp,
+        Self::NotTls,
+        Self::Incompatible,
+        Self::CertificateRefused,
+        Self::ClientCertificate,
+        Self::TimedOut,
+        Self::Closed,
+        Self::Evicted,
+        Self::Failed,
+    ];
+
+    /// The label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "ok",
+            Self::Resumed => "resumed",
+            Self::PlainHttp => "plain_http",
+            Self::NotTls => "not_tls",
+            Self::Incompatible => "incompatible",
+            Self::CertificateRefused => "certificate_refused",
+            Self::ClientCertificate => "client_certificate",
+            Self::TimedOut => "timeout",
+            Self::Closed => "closed",
+            Self::Evicted => "evicted",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// What the log says of it, and what to do. `None` if nothing is wrong, or nothing can be done.
+    #[must_use]
+    pub const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::PlainHttp => Some(
+                "plain HTTP came to a TLS listener: the sender's URL must begin with https://, or it must use the port of \
+                 [server] listen",
+            ),
+            Self::Incompatible => Some(
+                "a client has no TLS version or cipher in common with this gateway: it is older than TLS 1.2, or [tls] \
+                 min_version excludes it",
+            ),
+            Self::CertificateRefused => Some(
+                "a client refused this gateway's certificate: it does not know the issuer (does the file have the whole \
+                 chain?), the name is another, or the certificate has expired",
+            ),
+            Self::ClientCertificate => Some(
+                "a client's certificate did not verify against [tls] client_ca: its connection is closed",
+            ),
+            Self::Full
+            | Self::Resumed
+            | Self::NotTls
+            | Self::TimedOut
+            | Self::Closed
+            | Self::Evicted
+            | Self::Failed => None,
+        }
+    }
+
+    /// The outcome of a handshake that ended with this error.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        match of_rustls(error) {
+            Some(error) => Self::of_tls(error),
+            None if error.kind() == io::ErrorKind::TimedOut => Self::TimedOut,
+            None if error.kind() == io::ErrorKind::OutOfMemory => Self::Evicted,
+            None => Self::Closed,
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enums of rustls grow, and all others are one label"
+    )]
+    fn of_tls(error: &Error) -> Self {
+        use rustls::AlertDescription as Alert;
+        match error {
+            Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Self::Incompatible,
+            Error::InvalidMessage(_) => Self::NotTls,
+            Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Self::ClientCertificate,
+            Error::AlertReceived(
+                Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::NoCertificate,
+            ) => Self::CertificateRefused,
+            Error::AlertReceived(Alert::ProtocolVersion | Alert::HandshakeFailure) => Self::Incompatible,
+            Error::AlertReceived(Alert::UserCanceled | Alert::CloseNotify) => Self::Closed,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Why an upstream's certificate does not verify, or its handshake fails, in words.
+#[must_use]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enums of rustls grow, and its own words are good enough for others"
+)]
+pub fn explain(error: &io::Error) -> Option<String> {
+    let Some(error) = of_rustls(error) else {
+        let ended = error.kind() == io::ErrorKind::UnexpectedEof;
+        return ended.then(|| "it closed the connection during the TLS handshake".to_owned());
+    };
+    let reason = match error {
+        Error::InvalidCertificate(wrong) => match wrong {
+            CertificateError::UnknownIssuer => {
+                "its certificate is of an unknown issuer: name the issuer's certificate with `ca`".to_owned()
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet".to_owned()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                format!("its certificate is for another name ({error})")
+            }
+            _ => format!("its certificate does not verify ({error})"),
+        },
+        Error::InvalidMessage(_) => "it does not speak TLS on this port".to_owned(),
+        Error::PeerIncompatible(_) => {
+            format!("it has no TLS version or cipher in common with hookgate ({error})")
+        }
+        Error::AlertReceived(_) => format!("it ended the handshake ({error})"),
+        _ => format!("the TLS handshake failed ({error})"),
+    };
+    Some(reason)
+}
+
+fn of_rustls(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}

@@ -1,0 +1,105 @@
+//! Shell. The handshake with a client that has connected to a TLS listener.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::HandshakeKind;
+
+use crate::admission::memory::Reservation;
+use crate::http1::buffer::Buffer;
+use crate::tls::failure::Outcome;
+use crate::tls::server_config::Acceptor;
+use crate::tls::stream::{Raw, TlsStream};
+
+/// The first bytes that are read to tell TLS from plain HTTP.
+const FIRST: usize = 1024;
+
+/// The first byte of a TLS record with a handshake (RFC 8446, section 5.1).
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+/// The answer to plain HTTP, in plain HTTP.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 51\r\n\
+                            connection: close\r\n\r\nThis port speaks TLS: the URL begins with https://\n";
+
+/// How long a client that speaks plain HTTP may take to read that answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why a handshake failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// The error, if there is more to say.
+    pub(crate) error: Option<io::Error>,
+}
+
+/// Shakes hands with the client of `socket`, of which `unread` was already read.
+///
+/// # Errors
+/// [`Failed`]. The client has been told, as far as it can be.
+pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
+    acceptor: &Acceptor,
+    mut socket: IO,
+    mut unread: Buffer,
+    reservation: Reservation,
+) -> Result<(TlsStream<IO>, Outcome), Failed> {
+    let failed = |error: io::Error| Failed { outcome: Outcome::of(&error), error: Some(error) };
+    if unread.is_empty() {
+        let mut first = Vec::with_capacity(FIRST);
+        if socket.read_buf(&mut first).await.map_err(failed)? == 0 {
+            return Err(Failed { outcome: Outcome::Closed, error: None });
+        }
+        unread.append(&first);
+    }
+    match unread.as_slice().first() {
+        Some(&HANDSHAKE_RECORD) => {}
+        // The first letter of a method, or an empty line before it.
+        Some(byte) if byte.is_ascii_alphabetic() || matches!(byte, b'\r' | b'\n') => {
+            refuse_plain_http(&mut socket).await;
+            return Err(Failed { outcome: Outcome::PlainHttp, error: None });
+        }
+        Some(_) | None => return Err(Failed { outcome: Outcome::NotTls, error: None }),
+    }
+    let raw = Raw::of_client(unread, socket, reservation);
+    let accepting = pin!(TlsAcceptor::from(Arc::clone(acceptor.config())).accept(raw));
+    let stream = accepting.await.map_err(failed)?;
+    let (_, connection) = stream.get_ref();
+    let outcome = match connection.handshake_kind() {
+        Some(HandshakeKind::Resumed) => Outcome::Resumed,
+        Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => Outcome::Full,
+    };
+    let session = Arc::new(acceptor.session(connection));
+    Ok((TlsStream::new(stream.into(), Some(session)), outcome))
+}
+
+/// Answers, and reads on for a moment: closing at once would make the kernel discard the answer.
+async fn refuse_plain_http(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let answering = async {
+        socket.write_all(PLAIN_HTTP).await?;
+        socket.shutdown().await?;
+        let mut discarded = Vec::with_capacity(FIRST);
+        while socket.read_buf(&mut discarded).await? > 0 {
+            discarded.clear();
+        }
+        io::Result::Ok(())
+    };
+    // Who does not read it gets no more of our time.
+    let _in_time = timeout(LINGER, answering).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_plain_http_has_its_own_length() {
+        let text = std::str::from_utf8(PLAIN_HTTP).unwrap();
+        let (head, content) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}\r\n", content.len())), "{}", content.len());
+    }
+}

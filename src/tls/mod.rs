@@ -1,0 +1,17 @@
+//! Pure. TLS: certificates and their names, the acceptor of client connections, the connector to upstreams.
+//!
+//! Configuration makes [`certificate::KeyPair`]s, [`authorities::Authorities`] and [`client_config::Connector`]s of files, so that
+//! a mistake in a file is a problem of the configuration. [`server_config::Acceptor`] is what one generation of the configuration
+//! shakes hands with. A request sees of all this only a [`session::Session`].
+
+pub mod authorities;
+pub mod certificate;
+pub mod client_config;
+pub mod failure;
+pub mod handshake;
+pub mod host_name;
+pub mod key_pair;
+pub mod provider;
+pub mod server_config;
+pub mod session;
+pub mod stream;

@@ -1,0 +1,157 @@
+//! Pure. What one generation of the configuration shakes hands with: its certificates by name, its versions, its tickets.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerConfig, ServerConnection,
+    WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, SignatureScheme, SupportedProtocolVersion, version};
+
+use crate::tls::authorities::Authorities;
+use crate::tls::certificate::Facts;
+use crate::tls::key_pair::KeyPair;
+use crate::tls::provider::provider;
+use crate::tls::session::{ClientCertificate, Session, verifier};
+
+/// The settings of `[tls]`, without its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The certificates; at least one. The first is the default.
+    pub certificates: Vec<KeyPair>,
+    /// The lowest version.
+    pub min_version: MinVersion,
+    /// The time for a handshake.
+    pub handshake_timeout: Duration,
+    /// Whether HTTP/2 is offered. It is not served yet, and so not offered either.
+    pub http2: bool,
+    /// The authorities of client certificates, if clients are asked for one.
+    pub client_ca: Option<Authorities>,
+}
+
+/// The lowest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MinVersion {
+    /// TLS 1.2
+    #[default]
+    Tls12,
+    /// TLS 1.3
+    Tls13,
+}
+
+impl MinVersion {
+    fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::Tls12 => rustls::ALL_VERSIONS,
+            Self::Tls13 => ONLY_TLS13,
+        }
+    }
+}
+
+static ONLY_TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
+
+/// Accepts TLS under one generation of the configuration.
+pub struct Acceptor {
+    config: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
+    settings: Settings,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+impl Acceptor {
+    /// The acceptor of these settings. Sessions of the one `before` are resumed, unless `client_ca` has changed: a resumed
+    /// session has a client certificate that was verified when it began.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn new(settings: Settings, before: Option<&Self>) -> Result<Self, Error> {
+        let before = before.filter(|before| before.settings.client_ca == settings.client_ca);
+        let tickets = before.map_or_else(Ticketer::new, |before| Ok(Arc::clone(&before.tickets)))?;
+        let certificates = Arc::new(Certificates(settings.certificates.clone()));
+        let builder = ServerConfig::builder_with_provider(Arc::clone(provider()));
+        let builder = builder.with_protocol_versions(settings.min_version.versions())?;
+        let mut config = builder
+            .with_client_cert_verifier(client_verifier(settings.client_ca.as_ref())?)
+            .with_cert_resolver(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Sessions are kept by the clients, in tickets whose keys change every six hours.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = Arc::clone(&tickets);
+        Ok(Self { config: Arc::new(config), certificates, settings, tickets })
+    }
+
+    /// The configuration as rustls takes it.
+    #[must_use]
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What requests may know of a connection whose handshake is complete.
+    #[must_use]
+    pub fn session(&self, connection: &ServerConnection) -> Session {
+        let server_name = connection.server_name().map(str::to_owned);
+        let certificates = self.certificates.facts(server_name.as_deref());
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let client = self.settings.client_ca.as_ref().and_then(|ca| ClientCertificate::verified(chain, ca));
+        Session::new(server_name, certificates, client)
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+fn client_verifier(authorities: Option<&Authorities>) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    match authorities {
+        None => Ok(WebPkiClientVerifier::no_client_auth()),
+        Some(authorities) => verifier(authorities)
+            .ok_or_else(|| Error::General("no certificate authority of clients".to_owned())),
+    }
+}
+
+/// The certificates, the default first.
+#[derive(Debug)]
+struct Certificates(Vec<KeyPair>);
+
+impl Certificates {
+    /// Those that cover a name; the default one if none does, or no name was asked for.
+    fn of<'c>(&'c self, name: Option<&'c str>) -> impl Iterator<Item = &'c KeyPair> {
+        let covers = move |pair: &&KeyPair| name.is_some_and(|name| pair.facts.covers(name));
+        let has_one = self.0.iter().any(|pair| covers(&pair));
+        self.0
+            .iter()
+            .enumerate()
+            .filter(move |(index, pair)| if has_one { covers(pair) } else { *index == 0 })
+            .map(|(_, pair)| pair)
+    }
+
+    fn facts(&self, name: Option<&str>) -> Vec<Arc<Facts>> {
+        self.of(name).map(|pair| Arc::clone(&pair.facts)).collect()
+    }
+
+    /// Of several certificates for a name, the first whose key the client can verify.
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let fits = |pair: &&KeyPair| pair.certified().key.choose_scheme(schemes).is_some();
+        let chosen = self.of(name).find(fits).or_else(|| self.of(name).next())?;
+        Some(Arc::clone(chosen.certified()))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name(), hello.signature_schemes())
+    }
+}

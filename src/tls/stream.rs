@@ -1,0 +1,239 @@
+//! Shell. A TLS connection over a socket, as the code above it takes a socket.
+//!
+//! Two things differ from `tokio_rustls`. A write is complete when its records are in the kernel, not when they are encrypted: so
+//! a client that reads nothing is noticed as on a plain connection, and nothing is left to be flushed. And bytes that were read
+//! before the handshake are read again by it.
+
+use std::fmt;
+use std::io::{self, IoSlice, Write as _};
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::admission::memory::{FREE_HEAD, Reservation};
+use crate::http1::buffer::Buffer;
+use crate::tls::session::Session;
+
+/// A TLS connection.
+pub struct TlsStream<IO> {
+    inner: tokio_rustls::TlsStream<Raw<IO>>,
+    /// How many bytes of the write under way are encrypted. The caller still has them, and hands them in again.
+    encrypted: usize,
+    /// The error of a write whose bytes may have arrived in part. The next call returns it.
+    deferred: Option<io::Error>,
+    /// What requests may know of the connection; `None` towards an upstream.
+    session: Option<Arc<Session>>,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
+    /// A connection whose handshake is complete.
+    pub(crate) fn new(mut inner: tokio_rustls::TlsStream<Raw<IO>>, session: Option<Arc<Session>>) -> Self {
+        inner.get_mut().0.bound = None;
+        Self { inner, encrypted: 0, deferred: None, session }
+    }
+
+    /// What requests may know of the connection.
+    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+
+    /// The socket.
+    pub(crate) fn socket(&self) -> &IO {
+        &self.inner.get_ref().0.io
+    }
+
+    /// Encrypts with `encrypt`, unless that was done, and writes the records to the kernel. Pending until all of them are
+    /// there: the caller then writes the same bytes again.
+    fn poll_encrypted(
+        &mut self,
+        cx: &mut Context<'_>,
+        encrypt: impl FnOnce(&mut rustls::Writer<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        if let Some(error) = self.deferred.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.encrypted == 0 {
+            // Records of the connection itself, such as an answer to a change of keys.
+            ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+            self.encrypted = match &mut self.inner {
+                tokio_rustls::TlsStream::Client(stream) => encrypt(&mut stream.get_mut().1.writer())?,
+                tokio_rustls::TlsStream::Server(stream) => encrypt(&mut stream.get_mut().1.writer())?,
+            };
+        }
+        if let Err(error) = ready!(Pin::new(&mut self.inner).poll_flush(cx)) {
+            // Some of these bytes may have arrived. Not as if none had: such a request could be sent a second time.
+            self.deferred = Some(error);
+        }
+        Poll::Ready(Ok(mem::take(&mut self.encrypted)))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
+    /// An end without `close_notify` is an error (RFC 8446, section 6.1): it may be an attacker's.
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_read(cx, buffer)
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_encrypted(cx, |writer| writer.write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_encrypted(cx, |writer| writer.write_vectored(pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.deferred.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Pin::new(&mut this.inner).poll_shutdown(cx),
+        }
+    }
+}
+
+impl<IO: fmt::Debug> fmt::Debug for TlsStream<IO> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// A socket, with bytes that were already read from it, and with a bound on what is read before the handshake is complete.
+#[derive(Debug)]
+pub(crate) struct Raw<IO> {
+    unread: Buffer,
+    io: IO,
+    bound: Option<HandshakeBound>,
+}
+
+/// The bound on the bytes of a client's handshake. rustls keeps them until a message is complete, so they count towards the
+/// memory budget from where heads do.
+#[derive(Debug)]
+struct HandshakeBound {
+    read: usize,
+    reservation: Reservation,
+}
+
+/// The most bytes of a handshake that a client may send: a hello with large keys, and a chain of certificates.
+pub(crate) const MOST_HANDSHAKE: usize = 32 * 1024;
+
+impl<IO> Raw<IO> {
+    /// The socket of a client, of which `unread` was already read.
+    pub(crate) fn of_client(unread: Buffer, io: IO, reservation: Reservation) -> Self {
+        Self { unread, io, bound: Some(HandshakeBound { read: 0, reservation }) }
+    }
+
+    /// The socket of an upstream.
+    pub(crate) fn of_upstream(io: IO) -> Self {
+        Self { unread: Buffer::default(), io, bound: None }
+    }
+}
+
+impl HandshakeBound {
+    /// Reserves memory before more is read.
+    fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.read >= MOST_HANDSHAKE {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the handshake is too large",
+            )));
+        }
+        if self.read < FREE_HEAD {
+            return Poll::Ready(Ok(()));
+        }
+        let now = Instant::now().into_std();
+        let exhausted = |_exhausted| io::Error::from(io::ErrorKind::OutOfMemory);
+        ready!(self.reservation.poll_grow_to(cx, MOST_HANDSHAKE, now)).map_err(exhausted)?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The client makes us wait. Its reservation can be shed for others.
+    fn wait(&mut self, cx: &Context<'_>) -> io::Result<()> {
+        let now = Instant::now().into_std();
+        let held = self.reservation.hold_while_waiting(cx, self.read, now, now);
+        if held.is_err() || self.reservation.is_shed() {
+            Err(io::ErrorKind::OutOfMemory.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Raw<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(bound) = &mut this.bound {
+            ready!(bound.poll_admit(cx))?;
+        }
+        let before = buffer.filled().len();
+        if this.unread.is_empty() {
+            let read = Pin::new(&mut this.io).poll_read(cx, buffer);
+            match (&read, &mut this.bound) {
+                (Poll::Pending, Some(bound)) => bound.wait(cx)?,
+                (Poll::Pending, None) | (Poll::Ready(_), _) => {}
+            }
+            ready!(read)?;
+        } else {
+            let bytes = this.unread.as_slice();
+            let bytes = bytes.get(..buffer.remaining()).unwrap_or(bytes);
+            buffer.put_slice(bytes);
+            let n = bytes.len();
+            this.unread.consume(n);
+        }
+        if let Some(bound) = &mut this.bound {
+            bound.read = bound.read.saturating_add(buffer.filled().len().saturating_sub(before));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Raw<IO> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
