@@ -109,7 +109,9 @@ async fn exchanges<IO: Transport + 'static>(
     }
     let finished = connection.finish().await;
     take_note(&mut open, connection);
-    Ok(finished?)
+    finished?;
+    connection.notify_of_end();
+    Ok(())
 }
 
 /// Records how many bytes of a response are unsent. The request has ended when no bytes are left.

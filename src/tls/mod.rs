@@ -15,3 +15,6 @@ pub mod provider;
 pub mod server_config;
 pub mod session;
 pub mod stream;
+
+#[cfg(test)]
+pub(crate) mod sample;

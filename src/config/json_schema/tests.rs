@@ -3,14 +3,18 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use jsonschema::Validator;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::*;
 use crate::config::environment::Fixed;
 use crate::config::problem::{Report, Style};
 use crate::config::{Loaded, read};
+use crate::tls::sample::{Sample, self_signed};
 
 fn validator() -> Validator {
     jsonschema::draft7::new(&schema()).expect("the schema is one")
@@ -20,6 +24,11 @@ fn validator() -> Validator {
 fn base() -> Json {
     json!({
         "server": { "listen": ["127.0.0.1:1", "unix:/a"], "proxy_protocol": { "trusted": ["unix"] } },
+        "tls": {
+            "listen": "127.0.0.1:2",
+            "certificates": [{ "cert": "/tls.pem", "key": "/tls.key" }],
+            "client_ca": "/tls.pem",
+        },
         "limits": {},
         "upstream": {},
         "admin": { "tokens": [{ "name": "ops", "env": "T" }] },
@@ -39,7 +48,8 @@ fn base() -> Json {
                 "scheme": "meta", "secrets": [{ "env": "A" }],
                 "challenge": "answer", "verify_token": { "env": "A" },
             } },
-            { "path": "/c", "upstream": "http://127.0.0.1:3000", "delivery": "queue", "retry": {} },
+            { "path": "/c", "upstream": "http://127.0.0.1:3000", "delivery": "queue", "retry": {},
+              "client_certificate": { "names": ["a"] } },
         ],
     })
 }
@@ -50,6 +60,9 @@ fn place(title: &str) -> &'static str {
         "the top level" => "",
         "`[server]`" => "/server",
         "`proxy_protocol`" => "/server/proxy_protocol",
+        "`[tls]`" => "/tls",
+        "an element of `certificates`" => "/tls/certificates/0",
+        "a route's `client_certificate`" => "/routes/2/client_certificate",
         "`[limits]`" => "/limits",
         "`[upstream]`" => "/upstream",
         "`[admin]`" => "/admin",
@@ -93,9 +106,15 @@ fn toml(value: &Json) -> String {
 }
 
 fn environment() -> Fixed {
+    // Made once, so that all configurations have the same.
+    static CERTIFICATE: LazyLock<Sample> = LazyLock::new(|| self_signed(&["localhost"]));
+    let root = CertificateDer::from_pem_slice(CERTIFICATE.cert.as_bytes()).unwrap();
     Fixed::new(NonZeroUsize::MIN)
         .with_variable("A", "0123456789abcdef0123456789abcdef")
         .with_variable("T", "00112233445566778899aabbccddeeff")
+        .with_file("/tls.pem", CERTIFICATE.cert.as_str())
+        .with_file("/tls.key", CERTIFICATE.key.as_str())
+        .with_system_root(root)
         .with_file("/b", "fedcba9876543210fedcba9876543210")
 }
 
@@ -281,7 +300,8 @@ fn addresses_and_origins_are_written_alike() {
         ("http://app:3000", true),
         ("http://app", true),
         ("unix:/run/a.sock", true),
-        ("https://app", false),
+        ("https://app", true),
+        ("ftp://app", false),
         ("http://app/path", false),
         ("app:3000", false),
         ("unix:/run/", false),

@@ -176,3 +176,98 @@ fn unreadable<T>(item: &Item<'_>, name: &str, error: &FileError, context: Contex
 }
 
 const EXAMPLE: &str = "{ cert = \"tls/fullchain.pem\", key = \"tls/privkey.pem\" }";
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::{Duration, SystemTime};
+
+    use crate::config::environment::Fixed;
+    use crate::config::read;
+    use crate::tls::sample::{Sample, issued, self_signed, valid};
+
+    /// The beginning of 2026.
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+    }
+
+    /// The codes of all problems of a configuration with this certificate, and with further lines of a route.
+    fn codes(cert: &str, key: &str, route: &str) -> Vec<&'static str> {
+        let text = format!(
+            "[tls]\nlisten = \"127.0.0.1:1\"\ncertificates = [{{ cert = \"a.pem\", key = \"a.key\" }}]\n\
+             [signature]\nscheme = \"propify\"\nsecrets = [{{ env = \"KEY\" }}]\n\
+             [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:3000\"\n{route}\n"
+        );
+        let environment = Fixed::new(NonZeroUsize::MIN)
+            .with_variable("KEY", "0123456789abcdef0123456789abcdef")
+            .with_file("a.pem", cert)
+            .with_file("a.key", key);
+        let report = match read("gateway.toml", &text, &environment, now()) {
+            Ok(loaded) => loaded.report,
+            Err(report) => report,
+        };
+        report.problems.iter().map(|problem| problem.code).collect()
+    }
+
+    #[test]
+    fn a_pair_is_refused_if_it_does_not_match_is_no_pem_or_is_not_valid_now() {
+        let Sample { cert, key } = self_signed(&["localhost"]);
+        let none: [&str; 0] = [];
+        assert_eq!(codes(&cert, &key, ""), none);
+        let other = self_signed(&["localhost"]);
+        let damaged = cert.replace("-----BEGIN CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nAAAA");
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let (past, future) = (valid(&["localhost"], (2020, 2026)), valid(&["localhost"], (2027, 2030)));
+        for (cert, key, want) in [
+            (cert.as_str(), other.key.as_str(), "certificate_mismatch"),
+            ("", &key, "certificate_unreadable"),
+            (&key, &key, "certificate_unreadable"),
+            (&damaged, &key, "certificate_unreadable"),
+            (&cert, "", "certificate_unreadable"),
+            (&cert, &cert, "certificate_unreadable"),
+            (&cert, encrypted, "certificate_unreadable"),
+            (&past.cert, &past.key, "certificate_expired"),
+            (&future.cert, &future.key, "certificate_not_yet_valid"),
+        ] {
+            assert_eq!(codes(cert, key, ""), [want], "{cert}{key}");
+        }
+    }
+
+    #[test]
+    fn a_chain_that_does_not_lead_anywhere_is_reported() {
+        let (authority, Sample { cert, key }) = issued(&["localhost"]);
+        let (stranger, _) = issued(&["localhost"]);
+        let none: [&str; 0] = [];
+        assert_eq!(codes(&format!("{cert}{authority}"), &key, ""), none);
+        assert_eq!(codes(&format!("{cert}{stranger}"), &key, ""), ["certificate_chain"]);
+        assert_eq!(codes(&cert, &key, ""), ["certificate_alone"]);
+    }
+
+    #[test]
+    fn a_certificate_is_for_the_names_that_senders_call() {
+        let Sample { cert, key } = self_signed(&["hooks.example.com", "*.example.org"]);
+        for (url, is_right) in [
+            ("https://hooks.example.com", true),
+            ("https://hooks.example.com:8443", true),
+            ("https://a.example.org", true),
+            ("http://other.example", true),
+            ("https://example.org", false),
+        ] {
+            let found = codes(&cert, &key, &format!("public_url = \"{url}\""));
+            assert_eq!(found.is_empty(), is_right, "{url} {found:?}");
+        }
+        let Sample { cert, key } = self_signed(&[]);
+        assert_eq!(codes(&cert, &key, ""), ["certificate_names"]);
+    }
+
+    #[test]
+    fn a_route_requires_certificates_only_if_clients_are_asked_for_them() {
+        let Sample { cert, key } = self_signed(&["localhost"]);
+        for lines in ["client_certificate = \"meta\"", "client_certificate = { names = [\"a\"] }"] {
+            assert_eq!(codes(&cert, &key, lines), ["missing_client_ca"], "{lines}");
+        }
+        for lines in ["client_certificate = { names = [] }", "client_certificate = { names = [\"\"] }"] {
+            assert_eq!(codes(&cert, &key, lines).len(), 2, "{lines}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::http1::connection::{Connection, Inner, Transport};
 
@@ -52,6 +52,15 @@ impl<IO: Transport> Connection<IO> {
             inner.io.reset_on_close(false);
         }
         Pin::new(&mut inner.io).poll_shutdown(cx)
+    }
+
+    /// Tells a TLS client that nothing more follows (RFC 8446, section 6.1), as far as the kernel takes it at once. On a plain
+    /// connection, its end says so.
+    pub(crate) fn notify_of_end(&self) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.io.session().is_some() && inner.unsent.is_empty() && !inner.ends_response {
+            let _best_effort = Pin::new(&mut inner.io).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// Writes the unsent bytes.

@@ -104,7 +104,6 @@ pub(crate) struct TlsClient {
 #[derive(Debug)]
 pub(crate) struct TlsResponse {
     pub(crate) status: u16,
-    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -132,6 +131,13 @@ impl TlsClient {
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.stream.write_all(bytes.as_ref()).unwrap();
         self.stream.flush().unwrap();
+        self
+    }
+
+    /// Sends what the gateway takes: it may have ended the connection.
+    pub(crate) fn send_if_possible(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        drop(self.stream.write_all(bytes.as_ref()));
+        drop(self.stream.flush());
         self
     }
 
@@ -170,7 +176,7 @@ impl TlsClient {
         }
         let body = String::from_utf8(self.buffer[head..head + length].to_vec()).unwrap();
         self.buffer.drain(..head + length);
-        Ok(TlsResponse { status: text[9..12].parse().unwrap(), head: text, body })
+        Ok(TlsResponse { status: text[9..12].parse().unwrap(), body })
     }
 
     fn read_more(&mut self) -> io::Result<()> {
