@@ -165,9 +165,12 @@ pub(super) struct Send {
     /// Send a forged event, which must be refused
     #[arg(long, value_name = "MODE")]
     pub(super) forge: Option<Forgery>,
-    /// The gateway; default: the first address of `[server] listen`
+    /// The gateway, with http:// or https://; default: the first address of `[server] listen`
     #[arg(long, value_name = "http://HOST:PORT", value_parser = Origin::parse)]
     pub(super) url: Option<Origin>,
+    /// The certificate authorities (PEM) that an https:// gateway is verified against; default: those that the system trusts
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(super) ca: Option<PathBuf>,
     /// The method to send with
     #[arg(long, default_value = "POST")]
     pub(super) method: http::Method,

@@ -15,8 +15,6 @@ pub(super) struct BypassProbe {
     pub(super) origin: Origin,
     /// The path and the query of the URL.
     pub(super) target: PathAndQuery,
-    /// Whether the URL needs TLS, which hookgate does not support.
-    pub(super) is_tls: bool,
 }
 
 impl BypassProbe {
@@ -27,17 +25,12 @@ impl BypassProbe {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no URL: write it as http://HOST:PORT/PATH");
         let uri: Uri = text.parse().map_err(|_why| wrong())?;
-        let is_tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            Some(_) | None => return Err(wrong()),
-        };
+        let scheme =
+            uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or_else(wrong)?;
         let authority = uri.authority().ok_or_else(wrong)?;
-        let port = if is_tls && authority.port().is_none() { ":443" } else { "" };
-        let origin =
-            Origin::parse(&format!("http://{authority}{port}")).map_err(|error| error.to_string())?;
+        let origin = Origin::parse(&format!("{scheme}://{authority}")).map_err(|error| error.to_string())?;
         let target = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-        Ok(Self { text: url::redacted(text).into_owned(), origin, target, is_tls })
+        Ok(Self { text: url::redacted(text).into_owned(), origin, target })
     }
 }
 
@@ -59,7 +52,7 @@ mod tests {
                 (authority.to_owned(), target),
                 "{text}"
             );
-            assert_eq!(door.is_tls, is_tls);
+            assert_eq!(matches!(door.origin, Origin::Tls(_)), is_tls);
         }
         for text in ["", "app.example", "ftp://a", "http://a:0", "http://u@a", "/a"] {
             assert!(BypassProbe::parse(text).is_err(), "{text}");

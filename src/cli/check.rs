@@ -109,7 +109,7 @@ fn summary(file: &Path, config: &Config, report: &Report) -> String {
     let mut upstreams: Vec<_> = config.routes.iter().map(|route| route.upstream.origin.to_string()).collect();
     upstreams.sort_unstable();
     upstreams.dedup();
-    let listen: Vec<_> = config.server.listen.iter().map(ToString::to_string).collect();
+    let listen: Vec<_> = config.listen().map(ToString::to_string).collect();
     let warnings = report.warnings().count();
     format!(
         "{} has {} to {}, listening on {}{}",

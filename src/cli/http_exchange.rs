@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,13 +13,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Vers
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::admin::body::read_bounded;
 use crate::cli::signals;
+use crate::config::bounded_read::read_regular;
 use crate::config::unit::write_duration;
-use crate::upstream::dial::dial;
+use crate::tls::authorities::Authorities;
+use crate::tls::client_config::Connector;
+use crate::upstream::dial::{dial, secure};
 use crate::upstream::origin::Origin;
 
 /// A request that is to be sent.
@@ -31,13 +37,15 @@ pub(super) struct Outgoing<'a> {
     pub(super) patience: Patience,
     /// Bytes that are sent before the request: a PROXY protocol header, if the listener expects one.
     pub(super) preface: &'static [u8],
+    /// Whom to believe, if the gateway is reached over TLS. By default those whom the system trusts.
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 impl<'a> Outgoing<'a> {
     /// A GET without fields of its own and without content.
     pub(super) fn get(gateway: &'a Origin, target: PathAndQuery, patience: Patience) -> Self {
         let (fields, content) = (Vec::new(), Vec::new());
-        Self { gateway, method: Method::GET, target, fields, content, patience, preface: &[] }
+        Self { gateway, method: Method::GET, target, fields, content, patience, preface: &[], tls: None }
     }
 }
 
@@ -137,12 +145,20 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
     *request.uri_mut() = outgoing.target.into();
     *request.headers_mut() = fields(outgoing.gateway, outgoing.fields);
     let Patience { connect, answer } = outgoing.patience;
-    let mut stream = match timeout(connect, dial(outgoing.gateway, connect)).await {
+    let connecting = async {
+        let mut stream = dial(outgoing.gateway, connect).await?;
+        // The PROXY protocol header is shorter than any send buffer, so this write does not wait.
+        stream.write_all(outgoing.preface).await?;
+        let tls = match (outgoing.gateway, outgoing.tls) {
+            (Origin::Tls(_), None) => system_trust()?,
+            (Origin::Tcp(_) | Origin::Tls(_) | Origin::Unix(_), given) => given,
+        };
+        secure(stream, outgoing.gateway, tls.as_ref()).await
+    };
+    let stream = match timeout(connect, connecting).await {
         Ok(connected) => connected.map_err(NoAnswer::Unreachable)?,
         Err(_elapsed) => return Err(NoAnswer::Unreachable(io::ErrorKind::TimedOut.into())),
     };
-    // The PROXY protocol header is shorter than any send buffer, so this write does not wait.
-    stream.write_all(outgoing.preface).await.map_err(NoAnswer::Unreachable)?;
     let both = async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let answer = async move {
@@ -159,6 +175,26 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, NoAnswer>
         Err(_elapsed) => Err(NoAnswer::TimedOut(answer)),
     }
 }
+
+/// Trusts the authorities that the system trusts.
+fn system_trust() -> io::Result<Option<Arc<ClientConfig>>> {
+    let authorities = Authorities::of_system(rustls_native_certs::load_native_certs().certs);
+    let connector = authorities.map(|authorities| Connector::new(authorities, None)).transpose();
+    Ok(connector.map_err(io::Error::other)?.map(|connector| Arc::clone(connector.config())))
+}
+
+/// Trusts the authorities of a file.
+///
+/// # Errors
+/// The file cannot be read, or has no certificate.
+pub(super) fn trust_of(file: &Path) -> io::Result<Arc<ClientConfig>> {
+    let content = read_regular(file, MOST_AUTHORITIES).map_err(io::Error::from)?;
+    let authorities = Authorities::read(&content.bytes).map_err(io::Error::other)?;
+    Ok(Arc::clone(Connector::new(authorities, None).map_err(io::Error::other)?.config()))
+}
+
+/// The most bytes of a file with authorities.
+const MOST_AUTHORITIES: usize = 4 << 20;
 
 /// The most bytes of an answer that are kept. Guards the terminal against an answer without an end.
 const MAX_ANSWER: usize = 1 << 20;

@@ -57,7 +57,9 @@ pub(super) fn send(terminal: &mut Terminal, file: &Path, asked: &Send) -> Result
     let media_type = HeaderValue::from_static(sample_event::media_type(plan.verifier.scheme()));
     let says_own = asked.fields.iter().any(|line| line.name == CONTENT_TYPE);
     let media_type = (!says_own).then_some((CONTENT_TYPE, media_type));
+    let tls = asked.ca.as_deref().map(http_exchange::trust_of).transpose();
     let outgoing = Outgoing {
+        tls: tls.map_err(|error| Failure::failed("the file of --ca cannot be used").because(error))?,
         method: asked.method.clone(),
         fields: signature_lines(&signature, &event).chain(added).chain(media_type).collect(),
         content: event.content,
@@ -186,7 +188,12 @@ pub(super) fn no_answer(gateway: &Origin, error: NoAnswer) -> Failure {
                 .hint("start one with `hookgate run`, or name another with --url http://HOST:PORT")
         }
         error @ (NoAnswer::Unreachable(_) | NoAnswer::TimedOut(_) | NoAnswer::Broken(_)) => {
-            Failure::failed(format!("no answer from the gateway at {address}")).because(error)
+            let failure = Failure::failed(format!("no answer from the gateway at {address}")).because(error);
+            match gateway {
+                Origin::Tls(_) => failure
+                    .hint("--ca FILE names the authority of its certificate, if the system does not know it"),
+                Origin::Tcp(_) | Origin::Unix(_) => failure,
+            }
         }
     }
 }

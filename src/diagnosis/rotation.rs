@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn labels(secrets: &[SecretName]) -> Labels {
-        Labels { routes: Vec::new(), secrets: secrets.to_vec() }
+        Labels { secrets: secrets.to_vec(), ..Labels::default() }
     }
 
     fn sum(counts: &[(&str, &str, u64)]) -> Sum {

@@ -347,6 +347,7 @@ impl Gateway {
     ) -> Result<Channel, Rejection> {
         let client_certificate = route.admits(session.client(self.client_ca.as_ref(), now))?;
         record.client_certificate.clone_from(&client_certificate);
+        record.is_required_client = route.client_names.is_some();
         // A request of HTTP/1.0 may name no host.
         if head.values("host").any(|host| !session.covers(host)) {
             return Err(Rejection::Misdirected);

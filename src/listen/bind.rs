@@ -91,7 +91,7 @@ pub(crate) fn claim_one(
 
 /// What clients speak on an inherited socket: TLS if its address is one of `[tls]`. An address of another interface counts if
 /// the port is one of `[tls]` and not one of `[server]`: a service manager often listens on all interfaces.
-fn inherited_speaks(address: &Address, plain: &[Address], over_tls: &[Address]) -> Speaks {
+pub(crate) fn inherited_speaks(address: &Address, plain: &[Address], over_tls: &[Address]) -> Speaks {
     let has_port = |all: &[Address]| {
         let port = address.tcp().map(|address| address.port());
         port.is_some() && all.iter().any(|other| other.tcp().map(|other| other.port()) == port)

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
@@ -76,6 +77,7 @@ fn with_zeroes(mut sum: Sum, labels: &Labels) -> Sum {
         let secrets = labels.secrets.iter().filter(|secret| secret.routes.contains(&route.path));
         zeroes.diagnosed = Cause::LABELS.into_iter().chain([UNEXPLAINED]).map(|cause| (cause, 0)).collect();
         zeroes.verified = secrets.map(|secret| (Arc::clone(&secret.name), Seen::default())).collect();
+        zeroes.clients = route.clients.iter().map(|name| (Arc::clone(name), 0)).collect();
         sum.routes.entry(Arc::clone(&route.path)).or_default().add(&zeroes);
     }
     sum
@@ -164,6 +166,23 @@ impl Collector for Exposition {
             route.verified.iter().map(move |(secret, seen)| (own([path, ("secret", &**secret)]), seen.count))
         });
         to.counters("hookgate_verified", help, verified)?;
+
+        let help = "Requests of clients with a certificate that their route requires, by route and name";
+        let clients = routes().flat_map(|(path, route)| {
+            route.clients.iter().map(move |(name, count)| (own([path, ("name", &**name)]), *count))
+        });
+        to.counters("hookgate_client_certificates", help, clients)?;
+
+        let help = "TLS handshakes with clients, by how they ended";
+        let handshakes = sum.handshakes.iter().map(|(result, count)| (own([("result", *result)]), *count));
+        to.counters("hookgate_tls_handshakes", help, handshakes)?;
+
+        let help = "When a certificate that clients are shown expires, by its first name";
+        let certificates = labels.certificates.iter().map(|(name, end)| {
+            let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            (own([("name", &**name)]), end)
+        });
+        to.gauges("hookgate_tls_certificate_expiry_timestamp_seconds", help, certificates)?;
 
         let help = "When a secret last verified a request, 0 if it has not since the start";
         let last_seen =
@@ -275,6 +294,8 @@ fn seconds(micros: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::signature::Permit;
     use crate::telemetry::labels::{RouteName, SecretName};
@@ -289,7 +310,9 @@ mod tests {
             not_after: None,
             routes: vec![path.into()],
         };
-        Labels { routes: vec![RouteName { path: path.into(), mode }], secrets: vec![secret] }
+        let route = RouteName { path: path.into(), mode, clients: vec!["sender.example".into()] };
+        let certificates = [("hooks.example".into(), SystemTime::UNIX_EPOCH + Duration::from_secs(7))].into();
+        Labels { routes: vec![route], secrets: vec![secret], certificates }
     }
 
     #[test]
@@ -324,6 +347,9 @@ mod tests {
             "hookgate_verified_total{route=\"/a\",secret=\"current\"} 0",
             "hookgate_verified_total{route=\"/gone\",secret=\"old\"} 7",
             "hookgate_secret_last_seen_timestamp_seconds{secret=\"current\"} 0",
+            "hookgate_client_certificates_total{route=\"/a\",name=\"sender.example\"} 0",
+            "hookgate_tls_handshakes_total{result=\"ok\"} 0",
+            "hookgate_tls_certificate_expiry_timestamp_seconds{name=\"hooks.example\"} 7",
             "hookgate_upstream_duration_seconds_count{route=\"/a\"} 0",
             "hookgate_upstream_duration_seconds_bucket{le=\"+Inf\",route=\"/a\"} 0",
             "hookgate_config_reloads_total{result=\"failure\"} 0",

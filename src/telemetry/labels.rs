@@ -1,5 +1,6 @@
 //! Pure. Labels: the names of a configuration's routes, and a unique label for each of its secrets.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,6 +14,8 @@ pub struct Labels {
     pub routes: Vec<RouteName>,
     /// The secrets, in the order of their signatures in the configuration.
     pub secrets: Vec<SecretName>,
+    /// The certificates of `[tls]`, by name. Of several for one name, the one that expires first.
+    pub certificates: BTreeMap<Arc<str>, SystemTime>,
 }
 
 /// The path of a route, and its mode.
@@ -22,6 +25,8 @@ pub struct RouteName {
     pub path: Arc<str>,
     /// Whether the route enforces or observes.
     pub mode: Mode,
+    /// The names of which a client's certificate must have one.
+    pub clients: Vec<Arc<str>>,
 }
 
 /// The names of a secret in the metrics and in the configuration.
@@ -55,7 +60,8 @@ impl Labels {
                 continue;
             }
             let path: Arc<str> = route.path.as_str().into();
-            routes.push(RouteName { path: Arc::clone(&path), mode: route.mode });
+            let clients = route.client_names.as_deref().unwrap_or_default().to_vec();
+            routes.push(RouteName { path: Arc::clone(&path), mode: route.mode, clients });
             match signatures.iter_mut().find(|(verifier, _)| Arc::ptr_eq(verifier, &route.verifier)) {
                 Some((_, paths)) => paths.push(path),
                 None => signatures.push((&route.verifier, vec![path])),
@@ -76,7 +82,12 @@ impl Labels {
                 });
             }
         }
-        Self { routes, secrets }
+        let mut certificates: BTreeMap<Arc<str>, SystemTime> = BTreeMap::new();
+        for pair in config.tls.iter().flat_map(|tls| &tls.settings.certificates) {
+            let known = certificates.entry(Arc::clone(&pair.label)).or_insert(pair.facts.not_after);
+            *known = pair.facts.not_after.min(*known);
+        }
+        Self { routes, secrets, certificates }
     }
 }
 

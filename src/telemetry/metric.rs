@@ -92,7 +92,7 @@ impl Meters {
     /// The sum of the counts of all workers.
     #[must_use]
     pub fn sum(&self) -> Sum {
-        let mut sum = Sum::default();
+        let mut sum = Sum { handshakes: self.handshakes.counts().collect(), ..Sum::default() };
         let paths = lock(&self.paths).clone();
         for shard in lock(&self.shards).iter() {
             sum.connections = sum.connections.wrapping_add(shard.connections.load(Ordering::Relaxed));
@@ -141,6 +141,9 @@ impl Tally {
             seen.count = seen.count.wrapping_add(1);
             seen.last = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         }
+        if let Some(name) = record.client_certificate.as_ref().filter(|_| record.is_required_client) {
+            count(&mut route.clients, Arc::clone(name), 1);
+        }
         if let Some(took) = record.upstream_took {
             route.upstream.observe(took);
         }
@@ -188,6 +191,8 @@ pub struct Sum {
     pub took: Distribution,
     /// The number of open connections.
     pub connections: u64,
+    /// TLS handshakes with clients, by how they ended.
+    pub handshakes: Vec<(&'static str, u64)>,
 }
 
 impl Sum {
@@ -212,6 +217,8 @@ pub struct RouteSum {
     pub diagnosed: BTreeMap<&'static str, u64>,
     /// The events that each secret has verified, by the secret's name.
     pub verified: BTreeMap<Arc<str>, Seen>,
+    /// Requests by the name in the client's certificate that the route requires.
+    pub clients: BTreeMap<Arc<str>, u64>,
     /// How long the upstream took.
     pub upstream: Distribution,
 }
@@ -225,6 +232,7 @@ impl RouteSum {
         for (secret, seen) in &other.verified {
             self.verified.entry(Arc::clone(secret)).or_default().add(*seen);
         }
+        other.clients.iter().for_each(|(name, n)| count(&mut self.clients, Arc::clone(name), *n));
         self.upstream.add(&other.upstream);
     }
 }

@@ -303,7 +303,7 @@ mod tests {
     }
 
     fn shown(state: QueueState) -> String {
-        let labels = OfRoutes { routes: Vec::new(), secrets: Vec::new() };
+        let labels = OfRoutes::default();
         text(Meters::default().sum(), labels, Gauges::default(), [collector(state)])
     }
 

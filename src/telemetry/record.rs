@@ -65,6 +65,8 @@ pub struct Record {
     pub secret: Option<Arc<str>>,
     /// The name in the client's certificate.
     pub client_certificate: Option<Arc<str>>,
+    /// Whether the route requires this name. Such a name is one of the configuration.
+    pub is_required_client: bool,
     /// How many bytes of content were received.
     pub received: usize,
     /// How many bytes of content were sent.
@@ -97,6 +99,7 @@ impl Record {
             detail: None,
             secret: None,
             client_certificate: None,
+            is_required_client: false,
             received: 0,
             sent: 0,
             verified_after: None,

@@ -15,6 +15,7 @@ pub mod provider;
 pub mod server_config;
 pub mod session;
 pub mod stream;
+pub(crate) mod trust;
 
 #[cfg(test)]
 pub(crate) mod sample;

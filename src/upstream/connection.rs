@@ -24,6 +24,7 @@ use crate::http1::connection::Scratch;
 use crate::listen::stream::{Arrived, Stream};
 use crate::message::chunked::{Chunked, Step};
 use crate::runtime::deadline::{Deadline, LazyNow};
+use crate::tls::client_config::Connector;
 use crate::upstream::dial::{dial, secure};
 use crate::upstream::error::{ForwardError, ProtocolError};
 use crate::upstream::request::SMALL;
@@ -152,7 +153,7 @@ impl Connection {
             // request.
             stream.send_at_once()?;
             stream.limit_unsent(MOST_UNSENT);
-            secure(stream, origin, tls.as_ref()).await
+            secure(stream, origin, tls.as_ref().map(Connector::config)).await
         };
         match timeout(*connect_timeout, connecting).await {
             Ok(connected) => {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
@@ -14,7 +15,6 @@ use tokio_rustls::TlsConnector;
 
 use crate::listen::stream::Stream;
 use crate::runtime::deadline::Deadline;
-use crate::tls::client_config::Connector;
 use crate::tls::failure::explain;
 use crate::tls::stream::{Raw, TlsStream};
 use crate::upstream::origin::Origin;
@@ -43,14 +43,18 @@ pub async fn dial(origin: &Origin, limit: Duration) -> io::Result<Stream> {
 ///
 /// # Errors
 /// The upstream's certificate does not verify, or the handshake fails.
-pub async fn secure(stream: Stream, origin: &Origin, connector: Option<&Connector>) -> io::Result<Stream> {
+pub async fn secure(
+    stream: Stream,
+    origin: &Origin,
+    connector: Option<&Arc<ClientConfig>>,
+) -> io::Result<Stream> {
     let host = match origin {
         Origin::Tcp(_) | Origin::Unix(_) => return Ok(stream),
         Origin::Tls(host) => host,
     };
     let no_authority =
         || io::Error::new(io::ErrorKind::NotFound, "no certificate authority is known to verify it");
-    let config = Arc::clone(connector.ok_or_else(no_authority)?.config());
+    let config = Arc::clone(connector.ok_or_else(no_authority)?);
     let name = ServerName::try_from(host.name().to_owned())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let connecting = TlsConnector::from(config).connect(name, Raw::of_upstream(stream));

@@ -495,6 +495,7 @@ fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
     let config = authority.client().config();
     let mut client = TlsClient::connect(gateway.tls_address(), "localhost", &config).unwrap();
     client.send(to_localhost(post(FIXTURE)));
+    until("the request is forwarded", || !upstream.requests().is_empty());
     until("the connection is closed", || gateway.control().meters().sum().connections == 0);
     let mut read = Vec::new();
     assert!(client.stream.read_to_end(&mut read).is_err(), "a cut answer does not look complete");

@@ -48,14 +48,6 @@ pub(super) fn judge(url: &BypassProbe, behind: &Behind, limit: Duration) -> Find
             format!("it cannot be told: {error}"),
             "is the URL right? try it from a machine outside",
         ),
-        Behind::Silent if url.is_tls => Finding::warning(
-            BYPASS,
-            "a program accepts connections there; which one cannot be told, as hookgate speaks no TLS",
-            format!(
-                "look with `curl -i -X POST {}`: only a refusal by hookgate is good (401, with a `reason`)",
-                url.text
-            ),
-        ),
         Behind::Silent => Finding::warning(
             BYPASS,
             "a program accepts connections there, and does not answer an HTTP request",

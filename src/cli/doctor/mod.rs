@@ -32,6 +32,7 @@ use crate::signature::Context;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::sign::{CannotSign, Stamp};
 use crate::signature::template::Body;
+use crate::tls::client_config::Connector;
 use crate::upstream::origin::Origin;
 use finding::{Finding, Level};
 
@@ -164,7 +165,7 @@ impl Round<'_> {
     fn listening(&self, state: Option<&State>) -> Vec<Address> {
         let reported: Vec<_> =
             state.iter().flat_map(|state| &state.listening).filter_map(|text| probe::address(text)).collect();
-        if reported.is_empty() { self.config.server.listen.clone() } else { reported }
+        if reported.is_empty() { self.config.listen().cloned().collect() } else { reported }
     }
 
     /// Probes every path at the first listener, and one path at every other listener.
@@ -238,8 +239,8 @@ impl Round<'_> {
                 continue;
             }
             seen.push(origin);
-            let limit = upstream.connect_timeout;
-            findings.push(checks::upstream(origin, limit, &probe::reach(origin, limit)));
+            let (limit, tls) = (upstream.connect_timeout, upstream.tls.as_ref().map(Connector::config));
+            findings.push(checks::upstream(origin, limit, &probe::reach(origin, tls, limit)));
         }
     }
 }

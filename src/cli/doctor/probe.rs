@@ -2,11 +2,13 @@
 //! `bypass` judge the results.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use rustls::ClientConfig;
 use tokio::time::timeout;
 
 use crate::admin::{Compared, Examination, State};
@@ -19,16 +21,24 @@ use crate::cli::exit::Failure;
 use crate::cli::http_exchange::{self, Answer, NoAnswer, Outgoing, Patience};
 use crate::cli::{configuration, signals, verdict};
 use crate::config::{Address, Config, digest};
+use crate::listen::bind::inherited_speaks;
+use crate::listen::listener::Speaks;
 use crate::signature::sign::Signature;
-use crate::upstream::dial::dial;
+use crate::tls::trust;
+use crate::upstream::dial::{dial, secure};
 use crate::upstream::origin::Origin;
 
-/// Connects to an origin, and closes the connection without sending a byte.
-pub(super) fn reach(origin: &Origin, limit: Duration) -> io::Result<()> {
+/// Connects to an origin, and closes the connection without a request. Shakes hands before closing if `tls` is
+/// given and the origin is reached over TLS.
+pub(super) fn reach(origin: &Origin, tls: Option<&Arc<ClientConfig>>, limit: Duration) -> io::Result<()> {
     signals::runtime().and_then(|runtime| {
         runtime.block_on(async {
-            match timeout(limit, dial(origin, limit)).await {
-                Ok(dialed) => dialed.map(drop),
+            let connecting = async {
+                let stream = dial(origin, limit).await?;
+                if tls.is_some() { secure(stream, origin, tls).await } else { Ok(stream) }
+            };
+            match timeout(limit, connecting).await {
+                Ok(connected) => connected.map(drop),
                 Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
             }
         })
@@ -85,7 +95,9 @@ const METHOD: &[u8] = b"HOOKGATE-DOCTOR";
 
 /// Probes a listener of the gateway.
 pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: Duration) -> Heard {
-    let Some((gateway, client)) = way_to(listen) else {
+    let own =
+        config.tls.as_ref().filter(|_| speaks_tls(config, listen)).map(|tls| &tls.settings.certificates);
+    let Some((gateway, client)) = way_to(listen, own.is_some()) else {
         return Heard::NoAnswer("the system has chosen its port".to_owned());
     };
     let (Ok(method), Ok(target)) = (Method::from_bytes(METHOD), target.parse()) else {
@@ -97,10 +109,17 @@ pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: D
             && protocol.trusted.iter().any(|trusted| trusted.contains(client))
     });
     let preface: &[u8] = if is_announced { b"PROXY UNKNOWN\r\n" } else { &[] };
-    match ask(&gateway, method, target, preface, limit) {
+    // A listener that speaks TLS shows a certificate of the file, and takes requests for its names only.
+    let chains = own.into_iter().flatten().filter_map(|pair| pair.chain().first().cloned());
+    let tls = own.and_then(|_| trust::known(chains.collect()).ok());
+    let host = own.and_then(|pairs| HeaderValue::try_from(pairs.first()?.label.as_ref()).ok());
+    let fields = host.map(|host| (HOST, host)).into_iter().collect();
+    match ask(&gateway, Asked { method, target, preface, tls, fields }, limit) {
         Err(error) => Heard::NoAnswer(no_answer(error)),
         Ok(answer) => match reason(&answer) {
-            Some(reason) if reason == "method_not_allowed" => Heard::Refused,
+            Some(reason) if matches!(reason.as_str(), "method_not_allowed" | "client_certificate") => {
+                Heard::Refused
+            }
             Some(reason) => Heard::RefusedAs(reason),
             None => Heard::OtherServer(answer.status.as_u16()),
         },
@@ -115,14 +134,23 @@ pub(super) fn address(text: &str) -> Option<Address> {
     }
 }
 
+/// Whether clients of a listener speak TLS.
+fn speaks_tls(config: &Config, listen: &Address) -> bool {
+    let over_tls = config.tls.as_ref().map(|tls| tls.listen.as_slice()).unwrap_or_default();
+    inherited_speaks(listen, &config.server.listen, over_tls) == Speaks::Tls
+}
+
 /// The origin of a listener, seen from this machine. Also the client address of a connection to it.
-fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
+fn way_to(listen: &Address, is_tls: bool) -> Option<(Origin, ClientAddress)> {
+    let scheme = if is_tls { "https" } else { "http" };
     match listen {
+        // No command speaks TLS over a unix socket.
+        Address::Unix(_) if is_tls => None,
         Address::Unix(path) => Some((Origin::Unix(path.clone()), ClientAddress::Unix)),
         Address::Tcp(address) if address.port() == 0 => None,
         Address::Tcp(address) => {
             let address = configuration::reachable(*address);
-            let origin = Origin::parse(&format!("http://{address}")).ok()?;
+            let origin = Origin::parse(&format!("{scheme}://{address}")).ok()?;
             Some((origin, ClientAddress::ip(address.ip())))
         }
     }
@@ -130,13 +158,12 @@ fn way_to(listen: &Address) -> Option<(Origin, ClientAddress)> {
 
 /// Sends an unsigned event to a URL, to find out which server answers.
 pub(super) fn behind(url: &BypassProbe, limit: Duration) -> Behind {
-    if let Err(error) = reach(&url.origin, limit) {
+    if let Err(error) = reach(&url.origin, None, limit) {
         return Behind::NoConnection(error);
     }
-    if url.is_tls {
-        return Behind::Silent;
-    }
-    match ask(&url.origin, Method::POST, url.target.clone(), &[], limit) {
+    // Whoever answers is not believed, and the event has no signature.
+    let asked = Asked { tls: trust::any().ok(), ..Asked::plain(Method::POST, url.target.clone()) };
+    match ask(&url.origin, asked, limit) {
         Err(_no_answer) => Behind::Silent,
         Ok(answer) => match reason(&answer) {
             Some(reason) => Behind::Hookgate(reason),
@@ -145,14 +172,25 @@ pub(super) fn behind(url: &BypassProbe, limit: Duration) -> Behind {
     }
 }
 
-fn ask(
-    gateway: &Origin,
+/// A request without content.
+struct Asked {
     method: Method,
     target: PathAndQuery,
     preface: &'static [u8],
-    limit: Duration,
-) -> Result<Answer, NoAnswer> {
-    http_exchange::now(Outgoing { method, preface, ..Outgoing::get(gateway, target, Patience::of(limit)) })
+    tls: Option<Arc<ClientConfig>>,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Asked {
+    fn plain(method: Method, target: PathAndQuery) -> Self {
+        Self { method, target, preface: &[], tls: None, fields: Vec::new() }
+    }
+}
+
+fn ask(gateway: &Origin, asked: Asked, limit: Duration) -> Result<Answer, NoAnswer> {
+    let Asked { method, target, preface, tls, fields } = asked;
+    let page = Outgoing::get(gateway, target, Patience::of(limit));
+    http_exchange::now(Outgoing { method, preface, tls, fields, ..page })
 }
 
 /// The reason for a refusal, if the server is a hookgate.

@@ -23,7 +23,8 @@ use crate::cli::admin;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::{Terminal, printable};
 use crate::config::bounded_read;
-use crate::upstream::dial::dial;
+use crate::listen::stream::Stream;
+use crate::upstream::dial::{dial, secure};
 use crate::upstream::origin::Origin;
 
 /// How long establishing a connection may take.
@@ -146,7 +147,7 @@ impl Api {
                 .because(error)
                 .hint("is the gateway running, and does its configuration have `[admin]`? --admin names another address")
         };
-        let stream = match timeout(CONNECT, dial(&self.origin, CONNECT)).await {
+        let stream = match timeout(CONNECT, connect(&self.origin)).await {
             Ok(connected) => connected.map_err(unreachable)?,
             Err(_elapsed) => return Err(unreachable(io::ErrorKind::TimedOut.into())),
         };
@@ -217,4 +218,10 @@ impl Api {
     fn no_gateway(&self) -> Failure {
         Failure::failed(format!("the server at {} is no admin listener of this hookgate", self.origin))
     }
+}
+
+/// Connects to an admin listener, which speaks plain HTTP. A URL with `https://` is not reached: no token is sent in the clear
+/// where it asks for TLS.
+async fn connect(origin: &Origin) -> io::Result<Stream> {
+    secure(dial(origin, CONNECT).await?, origin, None).await
 }
