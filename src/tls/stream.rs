@@ -79,7 +79,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_read(cx, buffer)
+        let inner = &mut self.get_mut().inner;
+        let read = Pin::new(&mut *inner).poll_read(cx, buffer);
+        // What was read may need an answer of the connection itself, such as the refusal to renegotiate.
+        if read.is_pending() && inner.get_ref().1.wants_write() {
+            ready!(Pin::new(inner).poll_flush(cx))?;
+        }
+        read
     }
 }
 
