@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 
 use crate::admission::memory::{FREE_HEAD, with_reserve};
-use crate::config::{Config, DeliveryMode};
+use crate::config::{Config, DeliveryMode, Upstream};
 use crate::diagnosis::sample::{LONGEST_CONTENT, LONGEST_HEAD};
 use crate::diagnosis::submitter::TOTAL_TOKENS;
 use crate::http1::connection::READ_SIZE;
@@ -23,6 +23,7 @@ use crate::queue::scheduler::{MOST_BYTES, MOST_DELIVERIES};
 use crate::queue::sqlite;
 use crate::queue::writer::{LARGEST_HANDED, MOST_UNSAVED};
 use crate::telemetry::sink;
+use crate::tls::handshake::MOST_ENCRYPTED;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -64,6 +65,17 @@ pub const CONNECTION: u64 = TASK + bytes(READ_SIZE) + larger(2 * bytes(FREE_HEAD
 /// The part of a response that a connection holds: its head, the bytes that are being written, and the next
 /// piece.
 pub const RESPONSE: u64 = RESPONSE_HEAD + bytes(FULL) + 2 * bytes(READ_SIZE);
+
+/// The state of a TLS connection at rest (measured: 11 KiB).
+pub const TLS_AT_REST: u64 = 16 * KIB;
+
+/// The memory of a TLS connection, in addition to the memory of each connection: its state, an incoming record, the
+/// content of this record, and encrypted bytes that the kernel has not taken. A handshake takes no more memory outside
+/// the memory budget.
+pub const TLS: u64 = TLS_AT_REST + 2 * RECORD + bytes(MOST_ENCRYPTED) + 2 * KIB;
+
+/// A TLS record with its header and its tag (RFC 8446, section 5.2).
+pub const RECORD: u64 = 18 * KIB;
 
 /// A sample in diagnosis with the copies of its content: 1 MiB of decompressed content, and further copies.
 pub const DIAGNOSIS: u64 = 4 * MIB;
@@ -118,7 +130,11 @@ impl Footprint {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let workers = count(config.server.workers.get());
         let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
-        let idle = upstreams.iter().map(|upstream| count(upstream.max_idle)).fold(0, u64::saturating_add);
+        let at_rest = |upstream: &&Upstream| {
+            let each = IDLE_UPSTREAM.saturating_add(if upstream.tls.is_some() { TLS_AT_REST } else { 0 });
+            count(upstream.max_idle).saturating_mul(each)
+        };
+        let idle = upstreams.iter().map(|upstream| at_rest(upstream)).fold(0, u64::saturating_add);
         let worker = ROUTE_OF_WORKER
             .saturating_mul(count(config.routes.len()))
             .saturating_add(WORKER)
@@ -127,11 +143,12 @@ impl Footprint {
             PROGRAM,
             workers.saturating_mul(worker),
             ROUTE.saturating_mul(count(config.routes.len())),
-            idle.saturating_mul(IDLE_UPSTREAM),
+            idle,
             LOG,
             if config.admin.is_some() { ADMIN } else { 0 },
         ];
-        let connections = count(config.server.max_connections.get()).saturating_mul(CONNECTION);
+        let connection = CONNECTION.saturating_add(if config.tls.is_some() { TLS } else { 0 });
+        let connections = count(config.server.max_connections.get()).saturating_mul(connection);
         let kept = bytes(LONGEST_CONTENT)
             .saturating_add(bytes(LONGEST_HEAD))
             .saturating_mul(u64::from(TOTAL_TOKENS));

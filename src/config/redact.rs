@@ -156,9 +156,11 @@ impl Place {
                 Self::Signature
             }
             (Self::Elsewhere, "schemes") => Self::Schemes,
-            (Self::Elsewhere, "timestamp" | "tolerance" | "proxy_protocol") | (Self::Schemes, _) => {
-                Self::Elsewhere
-            }
+            (
+                Self::Elsewhere,
+                "timestamp" | "tolerance" | "proxy_protocol" | "certificates" | "client_certificate",
+            )
+            | (Self::Schemes, _) => Self::Elsewhere,
             (Self::Elsewhere, key) if key_description::has(keys::ROOT, key) => Self::Elsewhere,
             (Self::Signature | Self::Unknown | Self::Elsewhere, _) => Self::Unknown,
         }

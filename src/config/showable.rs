@@ -29,6 +29,8 @@ pub(super) fn is_no_secret(key: &str, content: &str) -> bool {
         // These keys are next to the secret, so a user may write the secret here by mistake. The longest
         // valid word has nine letters.
         "encoding" | "role" => content.len() < 12 && is_plain(content),
+        // A file's name, unless the file's content was written here.
+        "cert" | "key" => is_plain(content) && !content.contains("--BEGIN"),
         key if keys::PUBLIC_IN_SIGNATURE.contains(&key) => is_plain(content) && !content.contains(','),
         key => keys::is_public(key) && is_plain(content),
     }
@@ -81,6 +83,8 @@ mod tests {
             ("upstream", "http://me:hunter2", false),
             ("public_url", "https://app/?token=hunter2", false),
             ("path", "/a, value=b", false),
+            ("key", "tls/tls.key", true),
+            ("key", "-----BEGIN PRIVATE KEY-----MIGHAgEAMBMG-----END PRIVATE KEY-----", false),
             ("path", "/a value = b", false),
             ("listen", "a\nb", false),
             ("name", "a b", true),

@@ -80,13 +80,18 @@ fn store(config: &Config) -> Option<StoreAddress> {
 mod tests {
     use super::*;
     use crate::config::environment::Fixed as Machine;
+    use crate::tls::sample::self_signed;
     use std::num::NonZeroUsize;
     use std::time::SystemTime;
 
     fn config(text: &str) -> Config {
         let routes = "[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n\
                       signature = { scheme = \"propify\", secrets = [{ env = \"KEY\" }] }\n";
-        let machine = Machine::new(NonZeroUsize::MIN).with_variable("KEY", "0123456789abcdef");
+        let certificate = self_signed(&["localhost"]);
+        let machine = Machine::new(NonZeroUsize::MIN)
+            .with_variable("KEY", "0123456789abcdef")
+            .with_file("a", certificate.cert)
+            .with_file("b", certificate.key);
         let text = format!("{text}\n{routes}");
         crate::config::read("gateway.toml", &text, &machine, SystemTime::UNIX_EPOCH).unwrap().config
     }
@@ -108,6 +113,10 @@ mod tests {
             ("admin.listen = \"127.0.0.1:2\"", &["admin"]),
             ("admin = { listen = \"unix:/run/a\", unix_mode = \"0660\" }", &["admin"]),
             ("admin = { tokens = [{ name = \"a\", env = \"KEY\" }], listen = \"127.0.0.1:2\" }", &["admin"]),
+            (
+                "tls = { listen = \"127.0.0.1:4\", certificates = [{ cert = \"a\", key = \"b\" }] }",
+                &["tls.listen"],
+            ),
             ("queue = { store = \"a\" }", &["queue.store"]),
             ("log = { format = \"json\", level = \"error\" }", &["log.format", "log.level"]),
         ] {

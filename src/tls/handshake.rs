@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::{HandshakeKind, ServerConnection};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::HandshakeKind;
 
 use crate::admission::memory::Reservation;
 use crate::http1::buffer::Buffer;
@@ -18,6 +18,9 @@ use crate::tls::stream::{Raw, TlsStream};
 
 /// The first bytes that are read to tell TLS from plain HTTP.
 const FIRST: usize = 1024;
+
+/// The most bytes that are encrypted and not in the kernel yet: a record.
+pub(crate) const MOST_ENCRYPTED: usize = 16 * 1024;
 
 /// The first byte of a TLS record with a handshake (RFC 8446, section 5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
@@ -66,7 +69,8 @@ pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
         Some(_) | None => return Err(Failed { outcome: Outcome::NotTls, error: None }),
     }
     let raw = Raw::of_client(unread, socket, reservation);
-    let accepting = pin!(TlsAcceptor::from(Arc::clone(acceptor.config())).accept(raw));
+    let bounded = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(MOST_ENCRYPTED));
+    let accepting = pin!(TlsAcceptor::from(Arc::clone(acceptor.config())).accept_with(raw, bounded));
     let stream = accepting.await.map_err(failed)?;
     let (_, connection) = stream.get_ref();
     let outcome = match connection.handshake_kind() {

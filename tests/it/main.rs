@@ -57,6 +57,7 @@ mod structure;
 mod supervision;
 mod table;
 mod tls;
+mod tls_commands;
 mod tls_upstream;
 mod upstream_faults;
 mod verify;

@@ -1,6 +1,6 @@
 //! A gateway on a port of its own, started from the text of a configuration.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Address, Config};
+use hookgate::listen::inherit::Inherited;
 use hookgate::runtime::control::Control;
 use hookgate::runtime::{self, Ended, Handle, StartError};
 
@@ -148,6 +149,12 @@ impl Setup {
         self
     }
 
+    /// Adds `[tls]` with a listener at this address.
+    pub(crate) fn tls_on(mut self, address: SocketAddr, lines: &str) -> Self {
+        self.tables += &format!("[tls]\nlisten = \"{address}\"\n{lines}\n");
+        self
+    }
+
     /// Adds a file that the configuration may name.
     pub(crate) fn file(mut self, name: &str, content: impl Into<Vec<u8>>) -> Self {
         self.files.push((name.to_owned(), content.into()));
@@ -218,6 +225,16 @@ impl Setup {
         let (address, admin) =
             (handle.addresses()[0].tcp().unwrap(), handle.admin_addresses().first().and_then(Address::tcp));
         Ok(Gateway { handle: Some(handle), address, admin, _folder: folder })
+    }
+
+    /// Starts the gateway with these sockets in the place of its own.
+    pub(crate) fn start_with(self, sockets: Vec<(TcpListener, SocketAddr)>) -> Result<Gateway, StartError> {
+        let inherited =
+            sockets.into_iter().map(|(socket, address)| Inherited::Tcp(socket, address)).collect();
+        let folder = self.folder.clone();
+        let handle = runtime::start_with(&self.config(1), inherited, hyper::chosen())?;
+        let address = handle.addresses()[0].tcp().unwrap();
+        Ok(Gateway { handle: Some(handle), address, admin: None, _folder: folder })
     }
 
     fn config(self, workers: usize) -> Config {
