@@ -129,12 +129,16 @@ impl Footprint {
     pub fn of(config: &Config) -> Self {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let workers = count(config.server.workers.get());
+        #[expect(
+            clippy::mutable_key_type,
+            reason = "a connector's hash and equality are those of digests, which never change"
+        )]
         let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
         let at_rest = |upstream: &&Upstream| {
             let each = IDLE_UPSTREAM.saturating_add(if upstream.tls.is_some() { TLS_AT_REST } else { 0 });
             count(upstream.max_idle).saturating_mul(each)
         };
-        let idle = upstreams.iter().map(|upstream| at_rest(upstream)).fold(0, u64::saturating_add);
+        let idle = upstreams.iter().map(at_rest).fold(0, u64::saturating_add);
         let worker = ROUTE_OF_WORKER
             .saturating_mul(count(config.routes.len()))
             .saturating_add(WORKER)

@@ -135,6 +135,10 @@ pub fn places(config: &Config, allowed: Option<u64>) -> usize {
 /// operator has to allow for it.
 #[must_use]
 pub fn descriptors_needed(config: &Config) -> u64 {
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "a connector's hash and equality are those of digests, which never change"
+    )]
     let upstreams: HashSet<_> = config.routes.iter().map(|route| &route.upstream).collect();
     let idle: usize = upstreams.iter().map(|upstream| upstream.max_idle).fold(0, usize::saturating_add);
     let all = config.server.max_connections.get().saturating_add(idle).saturating_add(listening(config));

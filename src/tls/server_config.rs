@@ -75,9 +75,10 @@ impl Acceptor {
         let certificates = Arc::new(Certificates(settings.certificates.clone()));
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider()));
         let builder = builder.with_protocol_versions(settings.min_version.versions())?;
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Certificates>::clone(&certificates);
         let mut config = builder
             .with_client_cert_verifier(client_verifier(settings.client_ca.as_ref())?)
-            .with_cert_resolver(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
+            .with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Sessions are kept by the clients, in tickets whose keys change every six hours.
         config.session_storage = Arc::new(NoServerSessionStorage {});
