@@ -24,6 +24,7 @@ use crate::queue::sqlite;
 use crate::queue::writer::{LARGEST_HANDED, MOST_UNSAVED};
 use crate::telemetry::sink;
 use crate::tls::handshake::MOST_ENCRYPTED;
+use crate::tls::stream::MOST_QUIET;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -69,10 +70,10 @@ pub const RESPONSE: u64 = RESPONSE_HEAD + bytes(FULL) + 2 * bytes(READ_SIZE);
 /// The state of a TLS connection at rest (measured: 11 KiB).
 pub const TLS_AT_REST: u64 = 16 * KIB;
 
-/// The memory of a TLS connection, in addition to the memory of each connection: its state, an incoming record, the
-/// content of this record, and encrypted bytes that the kernel has not taken. A handshake takes no more memory outside
-/// the memory budget.
-pub const TLS: u64 = TLS_AT_REST + 2 * RECORD + bytes(MOST_ENCRYPTED) + 2 * KIB;
+/// The memory of a TLS connection, in addition to the memory of each connection: its state, received bytes that are not
+/// content yet, the content of a record, and encrypted bytes that the kernel has not taken. A handshake takes no more
+/// memory outside the memory budget.
+pub const TLS: u64 = TLS_AT_REST + bytes(MOST_QUIET) + RECORD + bytes(MOST_ENCRYPTED) + 2 * KIB;
 
 /// A TLS record with its header and its tag (RFC 8446, section 5.2).
 pub const RECORD: u64 = 18 * KIB;

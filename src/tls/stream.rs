@@ -32,7 +32,8 @@ pub struct TlsStream<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
     /// A connection whose handshake is complete.
     pub(crate) fn new(mut inner: tokio_rustls::TlsStream<Raw<IO>>, session: Option<Arc<Session>>) -> Self {
-        inner.get_mut().0.bound = None;
+        let raw = inner.get_mut().0;
+        (raw.bound, raw.quiet) = (None, 0);
         Self { inner, encrypted: 0, deferred: None, session }
     }
 
@@ -80,7 +81,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let inner = &mut self.get_mut().inner;
+        let before = buffer.filled().len();
         let read = Pin::new(&mut *inner).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            inner.get_mut().0.quiet = 0;
+        }
         // What was read may need an answer of the connection itself, such as the refusal to renegotiate.
         if read.is_pending() && inner.get_ref().1.wants_write() {
             ready!(Pin::new(inner).poll_flush(cx))?;
@@ -131,6 +136,8 @@ pub(crate) struct Raw<IO> {
     unread: Buffer,
     io: IO,
     bound: Option<HandshakeBound>,
+    /// The bytes that were read since content was last made of them.
+    quiet: usize,
 }
 
 /// The bound on the bytes of a client's handshake. rustls keeps them until a message is complete, so they count towards the
@@ -141,18 +148,22 @@ struct HandshakeBound {
     reservation: Reservation,
 }
 
+/// The most bytes that are read without making content of them. Guards against records that do nothing, and against a
+/// message of the connection itself that rustls keeps until it is complete.
+pub(crate) const MOST_QUIET: usize = 2 * 18 * 1024;
+
 /// The most bytes of a handshake that a client may send: a hello with large keys, and a chain of certificates.
 pub(crate) const MOST_HANDSHAKE: usize = 32 * 1024;
 
 impl<IO> Raw<IO> {
     /// The socket of a client, of which `unread` was already read.
     pub(crate) fn of_client(unread: Buffer, io: IO, reservation: Reservation) -> Self {
-        Self { unread, io, bound: Some(HandshakeBound { read: 0, reservation }) }
+        Self { unread, io, bound: Some(HandshakeBound { read: 0, reservation }), quiet: 0 }
     }
 
     /// The socket of an upstream.
     pub(crate) fn of_upstream(io: IO) -> Self {
-        Self { unread: Buffer::default(), io, bound: None }
+        Self { unread: Buffer::default(), io, bound: None, quiet: 0 }
     }
 }
 
@@ -196,6 +207,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Raw<IO> {
         if let Some(bound) = &mut this.bound {
             ready!(bound.poll_admit(cx))?;
         }
+        if this.quiet > MOST_QUIET {
+            let what = "it sends records without content";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, what)));
+        }
         let before = buffer.filled().len();
         if this.unread.is_empty() {
             let read = Pin::new(&mut this.io).poll_read(cx, buffer);
@@ -211,8 +226,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Raw<IO> {
             let n = bytes.len();
             this.unread.consume(n);
         }
+        let read = buffer.filled().len().saturating_sub(before);
+        this.quiet = this.quiet.saturating_add(read);
         if let Some(bound) = &mut this.bound {
-            bound.read = bound.read.saturating_add(buffer.filled().len().saturating_sub(before));
+            bound.read = bound.read.saturating_add(read);
         }
         Poll::Ready(Ok(()))
     }

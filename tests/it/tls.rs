@@ -276,6 +276,29 @@ fn a_handshake_that_is_too_large_is_given_up() {
     until("its memory is free", || gateway.control().buffered_bytes() == 0);
 }
 
+/// rustls keeps a message of the connection itself until it is complete, up to 64 KiB.
+#[test]
+fn a_client_that_sends_records_without_content_is_given_up() {
+    let (authority, upstream) = (Authority::new("us"), Upstream::ok());
+    let gateway = localhost(&authority, "", &upstream);
+    let config = authority.client().config();
+    let mut client = TlsClient::connect(gateway.tls_address(), "localhost", &config).unwrap();
+    assert_eq!(client.send(to_localhost(post(FIXTURE))).response().status, 200);
+    // A change of keys is a record of 27 bytes that asks for nothing.
+    let mut sent = 0;
+    let is_given_up = (0..10_000).any(|_| {
+        client.stream.conn.refresh_traffic_keys().unwrap();
+        let mut records = Vec::new();
+        client.stream.conn.write_tls(&mut records).unwrap();
+        sent += records.len();
+        client.stream.sock.write_all(&records).is_err()
+    });
+    assert!(is_given_up, "{sent} bytes");
+    // Another client is served.
+    let mut client = TlsClient::connect(gateway.tls_address(), "localhost", &config).unwrap();
+    assert_eq!(client.send(to_localhost(post(FIXTURE))).response().status, 200);
+}
+
 #[test]
 fn a_handshake_makes_room_for_a_new_connection() {
     let (authority, upstream) = (Authority::new("us"), Upstream::ok());
