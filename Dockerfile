@@ -16,7 +16,7 @@ COPY --from=build /root-of-container /
 USER 65532:65532
 # The folder in which gateway.toml is looked for.
 WORKDIR /etc/hookgate
-EXPOSE 8080 9901
+EXPOSE 8080 8443 9901
 STOPSIGNAL SIGTERM
 # Needs [admin]: it asks /readyz.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/bin/hookgate", "check", "--live"]

@@ -51,6 +51,8 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
         let hint = start_hint(&error, &loaded.config);
         Failure::failed("cannot start").because(error).hint(hint)
     })?;
+    let over_tls: Vec<_> =
+        loaded.config.tls.iter().flat_map(|tls| &tls.listen).map(ToString::to_string).collect();
     // The server has its own copy of the keys, and drops a key when a reload removes it. This copy would stay
     // until the end.
     drop(loaded);
@@ -58,6 +60,9 @@ pub(super) fn run(terminal: &mut Terminal, file: &Path) -> Result<Exit, Failure>
     telemetry::at_end(move || drop(log));
     let addresses: Vec<_> = handle.addresses().iter().map(ToString::to_string).collect();
     info!(addresses = addresses.join(", "), routes, version = env!("CARGO_PKG_VERSION"), "listening");
+    if !over_tls.is_empty() {
+        info!(addresses = over_tls.join(", "), "TLS is spoken on these addresses");
+    }
     let admin: Vec<_> = handle.admin_addresses().iter().map(ToString::to_string).collect();
     if !admin.is_empty() {
         info!(addresses = admin.join(", "), "the admin listener answers");
