@@ -5,12 +5,13 @@
 //! before the handshake are read again by it.
 
 use std::fmt;
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, BufRead as _, IoSlice, Write as _};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rustls::{ConnectionCommon, SideData};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -81,16 +82,84 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let inner = &mut self.get_mut().inner;
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut *inner).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            inner.get_mut().0.quiet = 0;
-        }
+        let read = match &mut *inner {
+            tokio_rustls::TlsStream::Client(stream) => {
+                let (raw, session) = stream.get_mut();
+                poll_content(raw, session, cx, buffer)
+            }
+            tokio_rustls::TlsStream::Server(stream) => {
+                let (raw, session) = stream.get_mut();
+                poll_content(raw, session, cx, buffer)
+            }
+        };
         // What was read may need an answer of the connection itself, such as the refusal to renegotiate.
         if read.is_pending() && inner.get_ref().1.wants_write() {
             ready!(Pin::new(inner).poll_flush(cx))?;
         }
         read
+    }
+}
+
+/// Reads records until there is content, and hands it over. Not `tokio_rustls`, which fills the buffer before it returns: how much
+/// was read for how much content would not be known.
+fn poll_content<IO: AsyncRead + AsyncWrite + Unpin, D: SideData>(
+    raw: &mut Raw<IO>,
+    session: &mut ConnectionCommon<D>,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        match session.reader().fill_buf() {
+            Ok(content) => {
+                let content = content.get(..buffer.remaining()).unwrap_or(content);
+                buffer.put_slice(content);
+                let n = content.len();
+                session.reader().consume(n);
+                raw.quiet = 0;
+                return Poll::Ready(Ok(()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        match session.read_tls(&mut Blocking { raw, cx }) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        if let Err(error) = session.process_new_packets() {
+            // An alert that says why, as far as the kernel takes it at once.
+            let _best_effort = session.write_tls(&mut Blocking { raw, cx });
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+    }
+}
+
+/// A socket as rustls reads and writes it: what would make it wait is an error.
+struct Blocking<'b, 'c, IO> {
+    raw: &'b mut Raw<IO>,
+    cx: &'b mut Context<'c>,
+}
+
+impl<IO: AsyncRead + Unpin> io::Read for Blocking<'_, '_, IO> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut buffer = ReadBuf::new(bytes);
+        match Pin::new(&mut *self.raw).poll_read(self.cx, &mut buffer) {
+            Poll::Ready(read) => read.map(|()| buffer.filled().len()),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> io::Write for Blocking<'_, '_, IO> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match Pin::new(&mut *self.raw).poll_write(self.cx, bytes) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

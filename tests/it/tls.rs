@@ -106,6 +106,30 @@ fn the_certificate_is_the_one_for_the_name_that_is_asked_for() {
     until("the client's refusal is counted", || handshakes(&gateway, "certificate_refused") == 1);
 }
 
+/// In large records, and in records of one byte that the kernel merges.
+#[test]
+fn content_of_any_size_arrives_as_it_was_sent() {
+    let (authority, upstream) = (Authority::new("us"), Upstream::ok());
+    let gateway = localhost(&authority, "", &upstream);
+    for versions in [TLS13, TLS12] {
+        let config = authority.client().versions(versions).config();
+        let mut client = TlsClient::connect(gateway.tls_address(), "localhost", &config).unwrap();
+        for size in [0, 1, 16_383, 16_384, 16_385, 1 << 20] {
+            let content: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            assert_eq!(client.send(to_localhost(post(&content))).response().status, 200, "{size}");
+            assert!(upstream.requests().pop().unwrap().content == content, "{size}");
+        }
+        let (content, mut records) = (vec![b'x'; 20_000], Vec::new());
+        for byte in to_localhost(post(&content)) {
+            client.stream.conn.writer().write_all(&[byte]).unwrap();
+            client.stream.conn.write_tls(&mut records).unwrap();
+        }
+        client.stream.sock.write_all(&records).unwrap();
+        assert_eq!(client.response().status, 200);
+        assert!(upstream.requests().pop().unwrap().content == content);
+    }
+}
+
 #[test]
 fn a_version_below_the_lowest_is_refused() {
     let (authority, upstream) = (Authority::new("us"), Upstream::ok());
