@@ -29,7 +29,7 @@ const HANDSHAKE_RECORD: u8 = 0x16;
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 51\r\n\
                             connection: close\r\n\r\nThis port speaks TLS: the URL begins with https://\n";
 
-/// How long a client that speaks plain HTTP may take to read that answer.
+/// How long a client may take to read why it is refused.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a handshake failed.
@@ -63,15 +63,25 @@ pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
         Some(&HANDSHAKE_RECORD) => {}
         // The first letter of a method, or an empty line before it.
         Some(byte) if byte.is_ascii_alphabetic() || matches!(byte, b'\r' | b'\n') => {
-            refuse_plain_http(&mut socket).await;
+            tell(&mut socket, PLAIN_HTTP).await;
             return Err(Failed { outcome: Outcome::PlainHttp, error: None });
         }
         Some(_) | None => return Err(Failed { outcome: Outcome::NotTls, error: None }),
     }
     let raw = Raw::of_client(unread, socket, reservation);
     let bounded = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(MOST_ENCRYPTED));
-    let accepting = pin!(TlsAcceptor::from(Arc::clone(acceptor.config())).accept_with(raw, bounded));
-    let stream = accepting.await.map_err(failed)?;
+    let accepting =
+        TlsAcceptor::from(Arc::clone(acceptor.config())).accept_with(raw, bounded).into_fallible();
+    let stream = match pin!(accepting).await {
+        Ok(stream) => stream,
+        Err((error, mut raw)) => {
+            let failed = failed(error);
+            if failed.has_alert() {
+                tell(&mut raw, &[]).await;
+            }
+            return Err(failed);
+        }
+    };
     let (_, connection) = stream.get_ref();
     let outcome = match connection.handshake_kind() {
         Some(HandshakeKind::Resumed) => Outcome::Resumed,
@@ -81,10 +91,18 @@ pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
     Ok((TlsStream::new(stream.into(), Some(session)), outcome))
 }
 
-/// Answers, and reads on for a moment: closing at once would make the kernel discard the answer.
-async fn refuse_plain_http(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    let answering = async {
-        socket.write_all(PLAIN_HTTP).await?;
+impl Failed {
+    /// Whether the client has been sent an alert that says what is wrong.
+    fn has_alert(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+    }
+}
+
+/// Sends the last bytes of a connection, and reads on for a moment: closing at once would make the kernel discard what the client
+/// has not read yet.
+async fn tell(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8]) {
+    let telling = async {
+        socket.write_all(last).await?;
         socket.shutdown().await?;
         let mut discarded = Vec::with_capacity(FIRST);
         while socket.read_buf(&mut discarded).await? > 0 {
@@ -93,7 +111,7 @@ async fn refuse_plain_http(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
         io::Result::Ok(())
     };
     // Who does not read it gets no more of our time.
-    let _in_time = timeout(LINGER, answering).await;
+    let _in_time = timeout(LINGER, telling).await;
 }
 
 #[cfg(test)]
