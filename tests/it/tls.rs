@@ -574,6 +574,29 @@ fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
     assert!(read.len() < body.len());
 }
 
+/// A client of HTTP/1.0 knows the end of such an answer by the end of the connection alone.
+#[test]
+fn an_answer_that_ends_with_its_connection_ends_properly_only_if_it_is_complete() {
+    let authority = Authority::new("us");
+    for (last, is_complete) in [("0\r\n\r\n", true), ("", false)] {
+        let upstream = Upstream::scripted(move |connection| {
+            if connection.request().is_some() {
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n{last}");
+                connection.send(answer.as_bytes());
+            }
+        });
+        let gateway = localhost(&authority, "", &upstream);
+        let config = authority.client().config();
+        let mut client = TlsClient::connect(gateway.tls_address(), "localhost", &config).unwrap();
+        client.send(to_localhost(post(FIXTURE).version("HTTP/1.0")));
+        let mut answer = Vec::new();
+        let ended = client.stream.read_to_end(&mut answer);
+        assert_eq!(ended.is_ok(), is_complete, "{last:?} {ended:?}");
+        assert!(!is_complete || answer.ends_with(b"hello"), "{}", answer.escape_ascii());
+    }
+}
+
 #[test]
 fn an_idle_connection_ends_properly_when_the_gateway_drains() {
     let (authority, upstream) = (Authority::new("us"), Upstream::ok());
