@@ -6,23 +6,23 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::config::{PostgresAddress, ServerTls};
 use crate::queue::postgres::error::{Error, Result};
+use crate::tls::authorities::Authorities;
+use crate::tls::provider::provider;
 
 /// The settings of TLS for a server; `None` if the connection is not encrypted.
 pub(super) fn settings(address: &PostgresAddress) -> Result<Option<ClientConfig>> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = || {
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = ClientConfig::builder_with_provider(Arc::clone(provider()));
         builder.with_protocol_versions(rustls::DEFAULT_VERSIONS).map_err(|error| Error::Tls(Box::new(error)))
     };
-    let chain_only = |roots| Arc::new(AnyName { check: Some(roots), provider: Arc::clone(&provider) });
+    let chain_only = |roots| Arc::new(AnyName { check: Some(roots) });
     let verifier = match (address.tls, &address.roots) {
         (ServerTls::Disable, _) => return Ok(None),
         (ServerTls::VerifyFull, roots) => {
@@ -32,42 +32,31 @@ pub(super) fn settings(address: &PostgresAddress) -> Result<Option<ClientConfig>
         (ServerTls::VerifyCa, roots) => chain_only(roots_of(roots.as_deref())?),
         // As libpq does: a file of authorities that is there is used.
         (ServerTls::Require, Some(roots)) => chain_only(roots_of(Some(roots))?),
-        (ServerTls::Require | ServerTls::Prefer, _) => {
-            Arc::new(AnyName { check: None, provider: Arc::clone(&provider) })
-        }
+        (ServerTls::Require | ServerTls::Prefer, _) => Arc::new(AnyName { check: None }),
     };
     let builder = builder()?.dangerous().with_custom_certificate_verifier(verifier);
     Ok(Some(builder.with_no_client_auth()))
 }
 
 /// The authorities of a file, or the system's.
-fn roots_of(path: Option<&Path>) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
+fn roots_of(path: Option<&Path>) -> Result<Arc<RootCertStore>> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Tls(error);
-    match path {
+    let authorities = match path {
         Some(path) => {
             let pem = fs::read(path).map_err(|error| failed(Box::new(error)))?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate = certificate.map_err(|error| failed(Box::new(error)))?;
-                roots.add(certificate).map_err(|error| failed(Box::new(error)))?;
-            }
+            Authorities::read(&pem).map_err(|error| failed(Box::new(error)))?
         }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        return Err(failed("there is no certificate of an authority".into()));
-    }
-    Ok(roots)
+        None => Authorities::of_system(rustls_native_certs::load_native_certs().certs)
+            .ok_or_else(|| failed("this system trusts no certificate authority".into()))?,
+    };
+    Ok(Arc::clone(authorities.roots()))
 }
 
 /// Accepts a certificate for any name: one from an authority, or any one at all. The connection is encrypted all the same, and
 /// whoever can change it on the way can read it: `sslmode=verify-full` is for networks that are not trusted.
 #[derive(Debug)]
 struct AnyName {
-    check: Option<RootCertStore>,
-    provider: Arc<CryptoProvider>,
+    check: Option<Arc<RootCertStore>>,
 }
 
 impl ServerCertVerifier for AnyName {
@@ -81,7 +70,7 @@ impl ServerCertVerifier for AnyName {
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
         if let Some(roots) = &self.check {
             let certificate = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.provider.signature_verification_algorithms.all;
+            let algorithms = provider().signature_verification_algorithms.all;
             verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
         }
         Ok(ServerCertVerified::assertion())
@@ -93,7 +82,7 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -102,10 +91,10 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        provider().signature_verification_algorithms.supported_schemes()
     }
 }
