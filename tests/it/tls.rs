@@ -10,7 +10,7 @@ use rustls::HandshakeKind;
 
 use crate::support::gateway::Setup;
 use crate::support::request::PATH;
-use crate::support::tls::{Authority, Issued, TlsClient};
+use crate::support::tls::{Authority, Issued, TlsClient, until};
 use crate::support::{
     Client, FIXTURE, Gateway, PATIENCE, Post, Upstream, gateway, nothing_reached, post, unsigned,
 };
@@ -55,16 +55,6 @@ fn a_signed_event_over_tls_reaches_the_upstream_and_a_forged_one_does_not() {
 fn handshakes(gateway: &Gateway, result: &str) -> u64 {
     let mut counts = gateway.control().meters().handshakes().counts();
     counts.find(|(label, _)| *label == result).unwrap().1
-}
-
-/// Waits until the condition holds.
-#[track_caller]
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !so() {
-        assert!(begin.elapsed() < PATIENCE, "never: {what}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]
