@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn, spawn_blocking};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::gateway::resources::{Claim, Claimed};
 use crate::queue::event::{DuplicateKey, RouteName};
@@ -84,7 +84,10 @@ impl Duplicates {
                 }
                 Ok(Some(Claiming::Duplicate)) => return Ok(Claimed::Duplicate),
                 Ok(Some(Claiming::UnderWay)) if Instant::now() >= deadline => return Ok(Claimed::UnderWay),
-                Ok(Some(Claiming::UnderWay)) => sleep(ASK_AGAIN).await,
+                Ok(Some(Claiming::UnderWay)) => {
+                    // The wait ends only when the time has passed.
+                    let _elapsed = timeout(ASK_AGAIN, std::future::pending::<()>()).await;
+                }
                 Ok(None) | Err(_) => return Err(Refused::Unavailable),
             }
         }

@@ -31,7 +31,7 @@ use crate::support::event::{Make, attempt, route};
 enum Place {
     File(TempDir),
     Memory(Memory),
-    Postgres(Database),
+    Postgres(Box<Database>),
 }
 
 impl Place {
@@ -45,7 +45,7 @@ impl Place {
 
     /// A database of its own, on the server that `tests/postgres/run` names.
     fn postgres() -> Self {
-        Self::Postgres(Database::new())
+        Self::Postgres(Box::new(Database::new()))
     }
 
     fn open(&self) -> Opened {

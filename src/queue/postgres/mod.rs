@@ -161,7 +161,7 @@ impl Postgres {
                 work(&mut transaction).await
             });
             match result {
-                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                Err(error) if error.is_conflict() && tries < TRIES => tries = tries.saturating_add(1),
                 Ok(_) | Err(_) => break result,
             }
         };

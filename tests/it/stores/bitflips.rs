@@ -45,7 +45,7 @@ fn original(has_log: bool) -> Original {
             0 => drop(opened.complete(2_000, id, Next::Delivered)),
             1 => drop(opened.complete(2_000, id, Next::Dead(DeadCause::Refused))),
             2 => {
-                drop(opened.complete(2_000, id, Next::Again { due: Time::from_millis(3_000), spends: true }))
+                drop(opened.complete(2_000, id, Next::Again { due: Time::from_millis(3_000), spends: true }));
             }
             _ => {}
         }

@@ -244,7 +244,7 @@ fn a_job_is_worked_on_by_one_gateway_that_lives() {
     let job = Job { id, document: b"{}".to_vec() };
     assert_eq!(one.change(1_000, Change::SaveJob(job.clone())), 1);
     assert_eq!(other.reader.jobs().unwrap(), []);
-    assert_eq!(one.reader.jobs().unwrap(), [job.clone()]);
+    assert_eq!(one.reader.jobs().unwrap(), std::slice::from_ref(&job));
     database.lose(1);
     assert_eq!(other.reader.jobs().unwrap(), [job]);
     one.store.keep_alive().unwrap();
