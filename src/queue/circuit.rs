@@ -48,15 +48,15 @@ pub struct Conditions<'c> {
     pub random: u64,
 }
 
-/// What a request must know of the circuit of its route's upstream.
+/// What a request needs to know of the circuit of its route's upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Standing {
-    /// It is closed, and a sign that the upstream works changes nothing.
+    /// The circuit is closed. A sign that the upstream works changes nothing.
     #[default]
     Calm,
-    /// It is closed. Failures have been counted, or the number of deliveries at once grows.
+    /// The circuit is closed. Failures were counted, or the number of concurrent deliveries still grows.
     Counting,
-    /// It is open.
+    /// The circuit is open.
     Open,
 }
 
@@ -95,7 +95,7 @@ impl Circuit {
         matches!(self.state, State::Open { .. })
     }
 
-    /// What requests must know of it.
+    /// The part of the circuit's state that requests need.
     #[must_use]
     pub fn standing(&self) -> Standing {
         match self.state {
@@ -105,7 +105,8 @@ impl Circuit {
         }
     }
 
-    /// How many deliveries may be under way at once, of the `concurrency` that is configured.
+    /// The greatest number of concurrent deliveries that the circuit allows, at most the configured
+    /// `concurrency`.
     #[must_use]
     pub fn allows(&self, concurrency: usize) -> usize {
         match self.state {
@@ -144,7 +145,7 @@ impl Circuit {
         }
     }
 
-    /// Takes in a sign that the upstream works.
+    /// Records a sign that the upstream works.
     pub fn works(&mut self, concurrency: usize) -> Option<Turned> {
         self.run.clear();
         match self.state {

@@ -44,10 +44,10 @@ use crate::runtime::worker_view::View;
 use crate::queue::delivery::attempt_log::{Published, Teller};
 use attempt::{Attempted, Sent};
 
-/// How often it is checked which routes are paused, and which events were discarded.
+/// The time between two checks of which routes are paused, and which events were discarded.
 const CHECK_PAUSED: Duration = Duration::from_secs(1);
 
-/// How long what the store has not taken waits, before it is recorded again.
+/// The pause before records that the store has refused are sent to the store again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// The most deliveries that are taken from the writer at a time, before other deliveries start.
@@ -64,7 +64,7 @@ pub struct DeliveryThread {
 /// Starts the thread.
 ///
 /// # Errors
-/// The system cannot start a thread, or the thread's runtime.
+/// The system cannot start a thread, or cannot start the thread's runtime.
 pub fn start(control: &Arc<Control>, queue: Queue, end: DeliveryEnd) -> io::Result<DeliveryThread> {
     let counts = Arc::clone(queue.deliveries());
     let stop = CancellationToken::new();
@@ -125,7 +125,7 @@ struct Thread {
     attempts: JoinSet<Attempted>,
     /// The outcomes that are being recorded.
     records: JoinSet<Recorded>,
-    /// Damaged deliveries that are being marked. The store says that they are due until then.
+    /// Damaged deliveries that are being marked. Until the mark is on disk, the store says that they are due.
     damaged: BTreeSet<DeliveryId>,
     setting_aside: JoinSet<(Destination, DeliveryId)>,
     /// The read that is under way.
@@ -180,7 +180,7 @@ impl Thread {
         let DeliveryEnd { mut handed, mut works } = end;
         let mut check_paused = Instant::now();
         loop {
-            // Nothing is started by an older configuration than the one in force.
+            // No delivery starts with an older configuration than the configuration in force.
             if self.in_force.has_changed().unwrap_or(false) {
                 self.renew();
             }
@@ -260,7 +260,8 @@ impl Thread {
 
     /// Takes every step that the scheduler wants now.
     fn step(&mut self) {
-        // An event that comes after a reload is delivered by the new configuration, also if both are noticed at once.
+        // An event that comes after a reload is delivered with the new configuration, even if the thread
+        // notices both at the same time.
         if self.in_force.has_changed().unwrap_or(false) {
             self.renew();
         }
@@ -326,16 +327,16 @@ impl Thread {
                 self.teller.not_read(&error, now.instant);
                 self.scheduler.read_failed(&asked, now);
             }
-            // The panic hook has logged the panic. The store is read again.
+            // The panic hook has logged the panic. The store is read once more.
             Err(_panic) => self.scheduler.read_failed(&asked, now),
         }
         self.publish(&asked.destination);
     }
 
-    /// Reports damaged deliveries, each once, and has them marked.
+    /// Reports each damaged delivery once, and has the deliveries marked.
     fn set_aside(&mut self, destination: &Destination, found: &[DamagedDelivery]) {
         for found in found {
-            // A read before the mark is on disk finds it again.
+            // A read that comes before the mark is on disk finds the delivery again.
             if !self.damaged.insert(found.id) {
                 continue;
             }
@@ -350,7 +351,7 @@ impl Thread {
         }
     }
 
-    /// Takes over what the writer hands over.
+    /// Takes over the deliveries that the writer hands over.
     fn take_over(&mut self, first: Handed, handed: &mut mpsc::Receiver<Handed>) {
         let mut next = Some(first);
         let mut left = MOST_TAKEN_OVER;
@@ -381,7 +382,7 @@ impl Thread {
         }
     }
 
-    /// Takes in that the upstream of a route has answered a request that was forwarded directly.
+    /// Records that the upstream of a route has answered a directly forwarded request.
     fn works_directly(&mut self, route: RouteName) {
         let destination = Destination { route, upstream: Upstream::Main };
         let turned = self.scheduler.works_directly(&destination);
@@ -417,7 +418,8 @@ impl Thread {
         self.record(delivered, &end, next);
     }
 
-    /// Has an end recorded. While the store does not take it, it is tried again: otherwise the event would be sent twice.
+    /// Has an outcome recorded. While the store refuses the outcome, the thread sends it to the store again.
+    /// Otherwise the event would be delivered twice.
     fn record(&mut self, delivered: Sent, end: &End, next: Next) {
         let End { id, since, .. } = *end;
         let Sent { destination, address, event, class, attempt } = delivered;
@@ -443,14 +445,14 @@ impl Thread {
         match (settled, next) {
             (Settled::Yes, Next::Dead(cause)) => self.teller.gave_up(&sent, cause, self.now().instant),
             (Settled::Yes, Next::Delivered | Next::Again { .. }) => {}
-            // It is due by the replay that came meanwhile.
+            // A replay has changed the delivery meanwhile, and the delivery is due at the replay's time.
             (Settled::No, _) => self.scheduler.look(destination),
         }
         self.publish(destination);
     }
 
-    /// Publishes the state of a destination, and whether its circuit is open. One that the scheduler does not know any more would
-    /// begin anew.
+    /// Publishes the state of a destination, and whether its circuit is open. A destination that the scheduler
+    /// has forgotten is published as new.
     fn publish(&mut self, destination: &Destination) {
         let published = Published::of(self.scheduler.destination(destination));
         if self.teller.publish(destination, published) {
@@ -487,7 +489,7 @@ impl Thread {
         self.check_paused();
     }
 
-    /// Lets go of lanes that were held by an event that was discarded.
+    /// Releases the lanes that were held by discarded events.
     fn check_discarded(&mut self) {
         let mut changed = Vec::new();
         let scheduler = &mut self.scheduler;
@@ -495,7 +497,7 @@ impl Thread {
         changed.iter().for_each(|destination| self.publish(destination));
     }
 
-    /// Holds the destinations of routes that are paused, and lets the others go on.
+    /// Holds the destinations of paused routes, and releases the other destinations.
     fn check_paused(&mut self) {
         let is_paused = |route: &RouteName| !self.queue.may_deliver(route);
         let known = self.scheduler.destinations().map(|(destination, _)| destination);
@@ -513,7 +515,7 @@ impl Thread {
     }
 }
 
-/// The result of the read under way. Never ready if no read is under way.
+/// The result of the read under way. The future is never ready if no read is under way.
 async fn was_read(
     reading: &mut Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
 ) -> Result<Result<Due, StoreError>, JoinError> {

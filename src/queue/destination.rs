@@ -1,8 +1,8 @@
 //! Pure. The deliveries of one destination: which delivery starts next, and what is read from the store for it.
 //!
 //! The store holds all deliveries. Some due deliveries are kept ready in memory. Each class has its own ready
-//! deliveries, so no class waits until another class has been read. The store is read again when another delivery may
-//! be due there.
+//! deliveries, so no class waits until another class has been read. The store is read again when it may hold
+//! another due delivery.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -263,13 +263,13 @@ impl Deliveries {
         self.circuit.is_open()
     }
 
-    /// What requests must know of the circuit.
+    /// The part of the circuit's state that requests need.
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.circuit.standing()
     }
 
-    /// What it takes in memory.
+    /// The memory that the destination takes.
     #[must_use]
     pub fn taken(&self) -> Taken {
         self.taken
@@ -294,18 +294,19 @@ impl Deliveries {
         self.is_outdated = true;
     }
 
-    /// Takes a delivery that has just been committed, if there is room. Otherwise the delivery is read from the store
-    /// later.
+    /// Takes a delivery that has just been committed, if there is room. Otherwise the delivery is read from the
+    /// store later.
     ///
-    /// A delivery with an order key is always read: only the store knows whether it is the first of its lane.
+    /// A delivery with an order key is always read from the store, because only the store knows whether the
+    /// delivery is the first of its lane.
     pub fn hand(&mut self, delivery: DueDelivery, room: Room) {
         let (class, room) = (delivery.class, self.own_part(room));
         let takes = !self.is_held
             && !self.circuit.is_open()
             && delivery.event.info().order.is_none()
             && self.has_room_for(&delivery, room);
-        // If others of its class wait in the store, this delivery waits there too. Otherwise new ones would always
-        // overtake them.
+        // If other deliveries of the class wait in the store, this delivery waits in the store too. Otherwise
+        // new deliveries would always overtake the waiting deliveries.
         let is_behind = {
             let queued = self.classes.of(class);
             queued.look && self.reading != Some(class)
@@ -378,14 +379,14 @@ impl Deliveries {
         Some((lane, event))
     }
 
-    /// Takes in that these events were discarded. Returns whether a lane was held by one of them.
+    /// Records that these events were discarded. Returns whether one of them held a lane.
     pub fn discarded(&mut self, is_discarded: impl Fn(EventId) -> bool) -> bool {
         let before = self.lanes_held.len();
         self.lanes_held.retain(|_, (_, event)| !is_discarded(*event));
         self.lanes_held.len() < before
     }
 
-    /// Takes in that a delivery whose record is damaged is marked.
+    /// Records that a damaged delivery is marked on disk.
     pub fn set_aside(&mut self, id: DeliveryId) {
         self.lanes_held.retain(|_, (delivery, _)| *delivery != id);
     }
@@ -483,7 +484,7 @@ impl Deliveries {
             let at = match queued.due {
                 _ if queued.look => now.clocks.wall,
                 Some(due) if due <= now.clocks.wall => now.clocks.wall,
-                // The clock has been put back since: no wait is that long.
+                // The clock was put back after the due time was computed: no wait is that long.
                 Some(due) if due > latest.plus(wait_before(class, longest)) => due.plus(AT_ONCE),
                 Some(_) | None => return None,
             };
@@ -546,7 +547,7 @@ impl Deliveries {
         // The store gives the time of the next due delivery only if none is due now.
         queued.look = is_outdated || (kept > 0 && next.is_none());
         queued.due = next;
-        // The read returned nothing new, and an immediate second read would return the same.
+        // The read returned nothing new. An immediate second read would return the same.
         let is_in_vain = kept == 0 && (has_more || next.is_some_and(|next| next <= wanted.now));
         if is_in_vain {
             queued.due = Some(now.clocks.wall.plus(PAUSE));
@@ -618,12 +619,13 @@ impl Deliveries {
         }
     }
 
-    /// Takes in that a request was forwarded directly, in vain, and is stored as this delivery.
+    /// Records that the direct attempt of a request has failed, and that the request is stored as this
+    /// delivery.
     pub fn failed_directly(&mut self, id: DeliveryId, now: Now, random: u64) -> Option<Turned> {
         self.record(id, Kind::Ordinary, Sign::Trouble, now, random)
     }
 
-    /// Takes in that a request was forwarded directly, and the upstream works.
+    /// Records that a request was forwarded directly and that the upstream works.
     pub fn works_directly(&mut self) -> Option<Turned> {
         let turned = self.circuit.works(self.settings.concurrency);
         self.turn(turned);
@@ -680,7 +682,7 @@ impl Deliveries {
     }
 }
 
-/// The longest wait before an attempt of this class. One that was never tried is due when it is committed.
+/// The longest wait before an attempt of this class. A new delivery is due when it is committed.
 const fn wait_before(class: Class, longest: Duration) -> Duration {
     match class {
         Class::New => Duration::ZERO,

@@ -26,33 +26,36 @@ use crate::telemetry::histogram::Distribution;
 /// This constant bounds the small ones.
 const MOST_COMMANDS: usize = 4096;
 
-/// How many deliveries the writer hands over before they are taken. What does not fit is read from the store later.
+/// The most deliveries that the writer has handed over and that were not taken yet. Further deliveries are read
+/// from the store later.
 pub const MOST_HANDED: usize = 1024;
 
-/// How long a request waits for room to record that its event was delivered directly. What is not recorded is remembered in
-/// memory for a while.
+/// How long a request waits for room to record that its event was delivered directly. An unrecorded event is
+/// remembered in memory for a while.
 const RECORD_SEEN: Duration = Duration::from_secs(1);
 
-/// How many signs that an upstream works may wait for the deliveries. More say the same, and are dropped.
+/// The most signs that wait for the deliveries and say that an upstream works. Further signs are dropped,
+/// because they say the same.
 const MOST_SIGNS: usize = 64;
 
-/// What the writer is asked to do. Everything that waits is committed in one transaction.
+/// A command to the writer. The writer commits all waiting commands in one transaction.
 #[derive(Debug)]
 pub enum Command {
     /// Store an event.
     Store {
         /// The event.
         event: Box<Event>,
-        /// What is held until the commit.
+        /// The resources that are held until the commit.
         held: Held,
-        /// Where the receipt goes.
+        /// Receives the receipt.
         reply: oneshot::Sender<Result<Receipt, Refused>>,
     },
     /// Record a finished attempt.
     Complete {
         /// The attempt, and what follows it.
         completion: Completion,
-        /// Told when it is on disk, and whether it has settled the delivery; or that it is not on disk.
+        /// Receives the result when the attempt is on disk: whether it has settled the delivery. Receives an
+        /// error if the attempt is not recorded.
         reply: oneshot::Sender<Result<Settled, Refused>>,
     },
     /// Record that an event was delivered directly, on a route that deduplicates.
@@ -61,10 +64,11 @@ pub enum Command {
     SetAside {
         /// The delivery.
         damaged: DeliveryId,
-        /// Told when it is on disk, or that it is not.
+        /// Receives the result: the mark is on disk, or was refused.
         reply: oneshot::Sender<Result<(), Refused>>,
     },
-    /// End a claim of this gateway on a duplicate key, on a store that several gateways share. Nothing was delivered.
+    /// End a claim of this gateway on a duplicate key, without a delivery. The claim is in a store that several
+    /// gateways share.
     Release(RouteName, [u8; 32]),
     /// Make a change for an operator.
     Change {
@@ -81,11 +85,11 @@ pub trait HeldClaim: Send {
     fn recorded(self: Box<Self>);
 }
 
-/// What is held until an event is committed, whatever becomes of its request.
+/// The resources that are held until an event is committed, even if its request has ended.
 pub struct Held {
-    /// Its part of the memory budget.
+    /// The event's part of the memory budget.
     pub memory: Reservation,
-    /// Its claim, on a route that deduplicates.
+    /// The event's claim, on a route that deduplicates.
     pub claim: Option<Box<dyn HeldClaim>>,
 }
 
@@ -95,14 +99,15 @@ impl fmt::Debug for Held {
     }
 }
 
-/// What the writer tells the deliveries.
+/// A message of the writer to the deliveries.
 #[derive(Debug)]
 pub enum Handed {
     /// An event was committed, and this delivery of it is due now.
     Due(Destination, DueDelivery),
     /// A delivery to this upstream may be due in the store.
     Look(Destination),
-    /// A request was forwarded directly to this upstream, in vain, and was committed as this delivery.
+    /// The direct attempt of a request to this upstream has failed, and the request was committed as this
+    /// delivery.
     Failed(Destination, DeliveryId),
 }
 
@@ -123,23 +128,23 @@ struct Shared {
     health: AtomicU8,
     statistics: Mutex<Statistics>,
     reader: Mutex<OpenReader>,
-    /// The number of `circuits`, so that nearly always no lock is taken.
+    /// The number of `circuits`. While it is zero, no lock is taken.
     not_calm: AtomicUsize,
     /// The circuits that are not [`Standing::Calm`].
     circuits: Mutex<HashMap<Destination, Standing>>,
-    /// For lists, which may take long: no request and no delivery waits for one.
+    /// The view for lists. Lists may take long, so no request and no delivery waits for this view.
     list_reader: Mutex<OpenReader>,
-    /// Events that were discarded. One may be ready to be delivered, or about to be read.
+    /// The events that were discarded. Such an event may be ready for delivery, or a read may return it.
     discarded: Mutex<Discarded>,
     /// The deliveries whose attempt is under way. The routes' `concurrency` bounds their number.
     under_way: Mutex<HashMap<DeliveryId, UnderWay>>,
     deliveries: Arc<DeliveryCounts>,
-    /// How often damage was found beside that of records.
+    /// How often damage other than damaged records was found.
     damage: Arc<AtomicU64>,
     is_shared: AtomicBool,
-    /// Until when other gateways leave to this one what it has in memory.
+    /// The time until which other gateways take none of the deliveries in the memory of this gateway.
     lease: Mutex<Option<Instant>>,
-    /// Claims that have ended while the channel of commands was full.
+    /// Claims that ended while the channel of commands was full.
     released: Mutex<Vec<(RouteName, [u8; 32])>>,
     /// The free bytes of the disk plus one. Zero means that they are not known.
     disk_free: AtomicU64,
@@ -149,11 +154,11 @@ struct Shared {
     removed_soon: Mutex<Vec<(RouteName, u64)>>,
 }
 
-/// A view of the open store. Who reads holds the inner lock, for as long as the read takes, and the outer one only to find the
-/// view: the store is closed without waiting for a read.
+/// A view of the open store. A reader holds the inner lock for the whole read. It holds the outer lock only to
+/// find the view, so the store can be closed without waiting for a read.
 type OpenReader = Option<Arc<Mutex<Box<dyn Reader>>>>;
 
-/// How many ended claims wait beside the channel of commands. Others end with this gateway.
+/// The most ended claims that wait beside the channel of commands. Further claims end when this gateway ends.
 const MOST_RELEASED: usize = 4096;
 
 /// How many discarded events are remembered: many times the number of deliveries that can be ready.
@@ -221,8 +226,8 @@ impl Queue {
     /// Stores an event. Returns when the event is on disk.
     ///
     /// # Errors
-    /// [`Refused`]. Then the event is not acknowledged. If the store has not answered for as long as `patience`, the event may be
-    /// stored later all the same.
+    /// [`Refused`]. Then the event is not acknowledged. If the store has not answered within `patience`, the
+    /// store may still keep the event later.
     pub async fn store(&self, event: Event, held: Held, patience: Duration) -> Result<Receipt, Refused> {
         let (reply, receipt) = oneshot::channel();
         let command = Command::Store { event: Box::new(event), held, reply };
@@ -233,8 +238,8 @@ impl Queue {
         timeout(patience, stored).await.unwrap_or(Err(Refused::Unavailable))
     }
 
-    /// Records a finished attempt. Returns when it is on disk: until then the store still says that the delivery is due. Says
-    /// whether what follows is what the completion says.
+    /// Records a finished attempt. Returns when the attempt is on disk: until then, the store says that the
+    /// delivery is due. Says whether the completion has settled the delivery.
     ///
     /// # Errors
     /// [`Refused`]. Then the attempt is not recorded, and the delivery would be made again.
@@ -245,16 +250,17 @@ impl Queue {
         done.await.unwrap_or(Err(Refused::Unavailable))
     }
 
-    /// Records that an event was delivered directly, on a route that deduplicates. Waits for a store that is behind, but not for
-    /// long: the sender waits for its answer.
+    /// Records that an event was delivered directly, on a route that deduplicates. Waits only a short time if
+    /// the store is slow, because the sender waits for its answer.
     pub async fn record_seen(&self, route: RouteName, key: DuplicateKey) {
         let _too_late = timeout(RECORD_SEEN, self.commands.send(Command::Seen(route, key))).await;
     }
 
-    /// Marks a delivery whose record is damaged. Returns when it is on disk: until then the store still says that it is due.
+    /// Marks a delivery whose record is damaged. Returns when the mark is on disk: until then, the store says
+    /// that the delivery is due.
     ///
     /// # Errors
-    /// [`Refused`]. Then it is not marked.
+    /// [`Refused`]. Then the delivery is not marked.
     pub async fn set_aside(&self, damaged: DeliveryId) -> Result<(), Refused> {
         let (reply, done) = oneshot::channel();
         let command = Command::SetAside { damaged, reply };
@@ -281,13 +287,13 @@ impl Queue {
         self.change_each(changes).await.into_iter().collect()
     }
 
-    /// As [`Self::change_all`], with the result of each change.
+    /// Like [`Self::change_all`], but returns the result of each change.
     pub async fn change_each(&self, changes: impl IntoIterator<Item = Change>) -> Vec<Result<u64, Refused>> {
         let mut replies = Vec::new();
         for change in changes {
             let (reply, done) = oneshot::channel();
             let command = Command::Change { change, reply };
-            // Where the writer has ended, the reply is dropped.
+            // If the writer has ended, the reply is dropped.
             let _ended = self.commands.send(command).await;
             replies.push(done);
         }
@@ -357,7 +363,7 @@ impl Queue {
         circuits.get(&main).copied().unwrap_or_default()
     }
 
-    /// Records that the upstream of a route has answered a request that was forwarded directly. Waits for nothing.
+    /// Records that the upstream of a route has answered a directly forwarded request. Never waits.
     pub fn works(&self, route: &RouteName) {
         match self.circuit(route) {
             Standing::Calm => {}
@@ -386,25 +392,25 @@ impl Queue {
         &self.shared.deliveries
     }
 
-    /// How often damage of the store was found, but for that of records, which become dead letters.
+    /// How often damage of the store was found. Damaged records do not count, because they become dead letters.
     #[must_use]
     pub fn damage(&self) -> u64 {
         self.shared.damage.load(Ordering::Relaxed)
     }
 
-    /// The free bytes of the store's disk, as of a moment ago, if they are known.
+    /// The free bytes of the store's disk at the last measurement, if they are known.
     #[must_use]
     pub fn disk_free(&self) -> Option<u64> {
         self.shared.disk_free.load(Ordering::Relaxed).checked_sub(1)
     }
 
-    /// The distribution of the commits' times, and the number of committed events.
+    /// The distribution of the commits' durations, and the number of committed events.
     #[must_use]
     pub fn commits(&self) -> (Distribution, u64) {
         self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The number of events with dead letters that are removed soon, by route, as of a moment ago.
+    /// The number of events with dead letters that are removed soon, by route, at the last count.
     #[must_use]
     pub fn removed_soon(&self) -> Vec<(RouteName, u64)> {
         self.shared.removed_soon.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -427,7 +433,8 @@ impl Queue {
         discarded.ids.contains(&event)
     }
 
-    /// Works with the events that were discarded, as of the last commit, if there are any.
+    /// Runs `work` with the events that were discarded, as of the last commit. Does nothing if no event was
+    /// discarded.
     pub fn with_discarded(&self, work: impl FnOnce(&dyn Fn(EventId) -> bool)) {
         let discarded = self.shared.discarded.lock().unwrap_or_else(PoisonError::into_inner);
         if !discarded.ids.is_empty() {
@@ -435,8 +442,8 @@ impl Queue {
         }
     }
 
-    /// Whether deliveries of a route may begin: it is not paused, as of the last commit, and no other gateway may take what this
-    /// one has in memory.
+    /// Whether deliveries of a route may begin. The route must not be paused, as of the last commit, and no
+    /// other gateway may take the deliveries in the memory of this gateway.
     #[must_use]
     pub fn may_deliver(&self, route: &RouteName) -> bool {
         if self.is_shared() && !self.has_lease() {
@@ -462,7 +469,7 @@ impl Queue {
         if let Err(TrySendError::Full(Command::Release(route, digest))) =
             self.commands.try_send(Command::Release(route, digest))
         {
-            // The writer is at work, and takes it with its next commit.
+            // The writer is busy. It takes the claim with its next commit.
             let mut released = self.shared.released.lock().unwrap_or_else(PoisonError::into_inner);
             if released.len() < MOST_RELEASED {
                 released.push((route, digest));
@@ -484,25 +491,26 @@ impl WriterEnd {
         std::mem::replace(&mut self.commands, none)
     }
 
-    /// Hands something to the deliveries, if there is room. If there is no room, the deliveries find it in
-    /// the store.
+    /// Hands a message to the deliveries, if there is room. Without room, the deliveries find the event in the
+    /// store.
     pub fn hand(&self, handed: Handed) -> bool {
         self.handed.try_send(handed).is_ok()
     }
 
-    /// The count of damage that is found.
+    /// The counter of found damage.
     #[must_use]
     pub fn damage(&self) -> &Arc<AtomicU64> {
         &self.shared.damage
     }
 
-    /// Publishes that several gateways share the store, and until when the others leave to this one what it has in memory.
+    /// Publishes that several gateways share the store. Until `until`, other gateways take none of the
+    /// deliveries in the memory of this gateway.
     pub fn set_lease(&self, until: Instant) {
         *self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         self.shared.is_shared.store(true, Ordering::Release);
     }
 
-    /// Takes the claims that have ended while the channel of commands was full.
+    /// Takes the claims that ended while the channel of commands was full.
     #[must_use]
     pub fn take_released(&self) -> Vec<(RouteName, [u8; 32])> {
         std::mem::take(&mut *self.shared.released.lock().unwrap_or_else(PoisonError::into_inner))
@@ -531,7 +539,7 @@ impl WriterEnd {
         self.shared.disk_free.store(free.map_or(0, |free| free.saturating_add(1)), Ordering::Relaxed);
     }
 
-    /// Counts a commit: the number of its events, and its time with the sync.
+    /// Counts a commit: the number of its events, and its duration with the sync.
     pub fn committed(&self, events: usize, took: Duration) {
         let mut commits = self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner);
         commits.0.observe(took);
@@ -543,13 +551,13 @@ impl WriterEnd {
         *self.shared.removed_soon.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 
-    /// Publishes what the store holds.
+    /// Publishes the statistics of the store.
     pub fn set_statistics(&self, statistics: Statistics) {
         *self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
     }
 
-    /// Publishes views of the store for the threads that only read: one for short questions, one for lists. `None` while the
-    /// store is not open. A read that is under way goes on with the view that it has.
+    /// Publishes two views of the store for the threads that only read: one for short reads, one for lists.
+    /// `None` while the store is not open. A read under way keeps its view.
     pub fn set_readers(&self, readers: Option<[Box<dyn Reader>; 2]>) {
         let shared = |reader| Arc::new(Mutex::new(reader));
         let (reader, list_reader) = readers.map(|readers| readers.map(shared).into()).unzip();
@@ -572,7 +580,7 @@ fn read<T>(
 impl Health {
     const fn number(self) -> u8 {
         match self {
-            // The store has this state until it is open.
+            // The store is in this state until it is opened.
             Self::Failing => 0,
             Self::Full => 1,
             Self::Well => 2,

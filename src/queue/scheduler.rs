@@ -255,8 +255,8 @@ impl Scheduler {
         self.change(destination, |deliveries| deliveries.end(end, now, random))
     }
 
-    /// Takes in that a request was forwarded directly, in vain, and is stored as this delivery. Returns whether the circuit has
-    /// turned.
+    /// Records that the direct attempt of a request has failed, and that the request is stored as this
+    /// delivery. Returns whether the circuit has opened or closed.
     pub fn failed_directly(
         &mut self,
         destination: &Destination,
@@ -267,12 +267,13 @@ impl Scheduler {
         self.change(destination, |deliveries| deliveries.failed_directly(id, now, random))?
     }
 
-    /// Takes in that a request was forwarded directly, and the upstream works. Returns whether the circuit has turned.
+    /// Records that a request was forwarded directly and that the upstream works. Returns whether the circuit
+    /// has closed.
     pub fn works_directly(&mut self, destination: &Destination) -> Option<Turned> {
         self.change(destination, Deliveries::works_directly)?
     }
 
-    /// Takes back a delivery that was started and not attempted, because its destination is held.
+    /// Takes back a delivery that was started but not attempted, because its destination is held.
     pub fn cancel(&mut self, destination: &Destination, id: DeliveryId) {
         self.change(destination, |deliveries| {
             deliveries.cancel(id);
@@ -287,7 +288,8 @@ impl Scheduler {
         self.drop_if_gone(destination);
     }
 
-    /// Takes in that these events were discarded. Returns the destinations that had a lane held by one of them.
+    /// Records that these events were discarded. Returns the destinations in which one of the events held a
+    /// lane.
     pub fn discarded(&mut self, is_discarded: impl Fn(EventId) -> bool) -> Vec<Arc<Destination>> {
         let held = self.entries.iter_mut().filter(|(_, entry)| entry.deliveries.lanes_held() > 0);
         let changed = held.filter_map(|(destination, entry)| {
@@ -296,12 +298,12 @@ impl Scheduler {
         changed.collect()
     }
 
-    /// Takes in that a delivery whose record is damaged is marked.
+    /// Records that a damaged delivery is marked on disk.
     pub fn set_aside(&mut self, destination: &Destination, id: DeliveryId) {
         self.change(destination, |deliveries| deliveries.set_aside(id));
     }
 
-    /// Takes in that the end of an attempt is on disk.
+    /// Records that the outcome of an attempt is on disk.
     pub fn settle(&mut self, destination: &Destination, id: DeliveryId, class: Class, next: Next) {
         self.change(destination, |deliveries| deliveries.settle(id, class, next));
         self.drop_if_gone(destination);

@@ -112,10 +112,11 @@ pub struct DueDelivery {
 pub struct Completion {
     /// The delivery.
     pub id: DeliveryId,
-    /// When the budget of retries began that the attempt was made under ([`DueDelivery::since`]). A replay of a queued event
-    /// begins another one, also while an attempt is under way. An attempt of an earlier budget ends its delivery only with
-    /// [`Next::Delivered`]. Otherwise the attempt is kept and counted among all attempts, the delivery becomes a retry, and its
-    /// due time and its budget stay what the replay has made them ([`Committed::superseded`]).
+    /// When the budget of retries began under which the attempt was made ([`DueDelivery::since`]). A replay of
+    /// a queued event begins another budget, also while an attempt is under way. An attempt of an earlier
+    /// budget ends its delivery only with [`Next::Delivered`]. Otherwise the attempt is kept and counted, and
+    /// the delivery becomes a retry. The due time and the budget of the replay remain
+    /// ([`Committed::superseded`]).
     pub since: Time,
     /// The attempt, which is kept with the delivery.
     pub attempt: Attempt,
@@ -142,13 +143,14 @@ pub enum Next {
 /// Whether a completion has settled its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// What follows the attempt is what its completion says.
+    /// The delivery is now as the completion says.
     Yes,
-    /// A replay has begun another budget of retries meanwhile: the delivery waits as the replay has made it.
+    /// A replay has begun another budget of retries meanwhile. The delivery keeps the due time of the replay.
     No,
 }
 
-/// When the budget of retries begins that a replay at `now` gives to a queued delivery, whose present one began at `since`.
+/// The beginning of the new budget of retries, if a replay at `now` meets a queued delivery whose present
+/// budget began at `since`.
 #[must_use]
 pub fn another_since(since: Time, now: Time) -> Time {
     if now == since { now.plus(Duration::from_millis(1)) } else { now }
@@ -161,10 +163,10 @@ pub enum Change {
     Pause(RouteName),
     /// Resumes the route.
     Resume(RouteName),
-    /// The event is sent again, to each of its upstreams, with a fresh budget of retries. An upstream for which it waits gets
-    /// it at once: its delivery keeps its number, and its `since` becomes the time of the commit, or a millisecond more if it is
-    /// that time already, so that no two budgets have the same. For the others a new delivery is made, which takes the place of
-    /// a dead letter.
+    /// Sends the event again, to each of its upstreams, with a fresh budget of retries. A queued delivery keeps
+    /// its number and becomes due at once. Its `since` becomes the time of the commit. If `since` has this
+    /// value already, it becomes a millisecond more, so two budgets never have the same value. Each other
+    /// upstream gets a new delivery, which replaces a dead letter.
     Replay(EventId),
     /// As [`Self::Replay`], but only to those upstreams for which the event is a dead letter.
     ReplayDead(EventId),
@@ -215,12 +217,13 @@ pub struct Committed {
     /// The deliveries of each new event, in the order of the batch. The deliveries of one event are in the
     /// order of its upstreams.
     pub deliveries: Vec<Vec<DeliveryId>>,
-    /// Completions of an earlier budget of retries, which did not settle their delivery: it waits as the replay has made it.
+    /// Completions of an earlier budget of retries. They did not settle their delivery, which keeps the due
+    /// time of the replay.
     pub superseded: Vec<DeliveryId>,
     /// For each change, in the order of the batch: how many events or routes it met.
     pub changed: Vec<u64>,
-    /// The destinations for which another delivery may be due now: the next of a lane, a replay, or one of a
-    /// resumed route.
+    /// The destinations for which another delivery may be due now: the next delivery of a lane, a replay, or a
+    /// delivery of a resumed route.
     pub ready: Vec<Destination>,
 }
 
@@ -295,7 +298,7 @@ pub enum OpenError {
     OldServer(PathBuf, String),
     /// The server of the store cannot be reached at the moment.
     Unreachable(PathBuf, Box<dyn Error + Send + Sync>),
-    /// The server of the store refused what was asked for.
+    /// The server of the store refused a request.
     Server(PathBuf, Box<dyn Error + Send + Sync>),
     /// The store's library failed.
     Failed(PathBuf, Box<dyn Error + Send + Sync>),
@@ -348,7 +351,7 @@ pub struct DueQuery<'q> {
     pub most_bytes: u64,
 }
 
-/// The answer: the deliveries that are due, and when the next becomes due.
+/// The result of a [`DueQuery`]: the due deliveries, and the time when the next delivery becomes due.
 #[derive(Debug, Default)]
 pub struct Due {
     /// The due deliveries. The delivery that has waited longest comes first. Of a lane, only the first
@@ -467,7 +470,8 @@ pub struct DeliverySummary {
 pub struct Detail {
     /// The event as it appears in a list.
     pub summary: Summary,
-    /// The attempts of each delivery, the earliest first. If there were many, the middle ones are missing.
+    /// The attempts of each delivery, the earliest first. If there were many attempts, those in the middle are
+    /// missing.
     pub attempts: Vec<Vec<Attempt>>,
     /// Head and content. `None` if they are no longer kept, or if the record is damaged.
     pub event: Option<StoredEvent>,
@@ -501,18 +505,18 @@ pub struct Statistics {
     pub paused: Vec<RouteName>,
 }
 
-/// An event with a delivery that was given up, of which nothing waits. It is removed after [`Retention::dead`].
+/// An event with a dead letter and without a queued delivery. It is removed after [`Retention::dead`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The event.
     pub event: EventId,
-    /// Its route.
+    /// The route of the event.
     pub route: RouteName,
-    /// When the last of its deliveries ended.
+    /// When the last delivery of the event ended.
     pub ended: Time,
 }
 
-/// How long things are kept.
+/// How long events and dead letters are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// How long the content of a delivered event is kept.
@@ -549,8 +553,9 @@ pub trait Store: Send {
     /// [`StoreError`]. After an error, no part of the batch is stored.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, StoreError>;
 
-    /// Removes what has been kept for long enough, in a step of at most `most` rows. Returns how many were removed; if none was, the
-    /// rows that were moved to free space, if there is more of that to do.
+    /// Removes rows whose retention has ended, in a step of at most `most` rows. Returns the number of removed
+    /// rows. If no row was removed, returns the number of rows that were moved to free space. The number is
+    /// zero if nothing is left to do.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -562,7 +567,7 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn dead_letters(&mut self, after: Time, until: Time, most: usize) -> Result<Vec<DeadLetter>, StoreError>;
 
-    /// What it holds, from counters.
+    /// The statistics of the store, from its counters.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -581,8 +586,9 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn between_commits(&mut self) -> Result<(), StoreError>;
 
-    /// Says that this gateway lives, to the others that share the store. Returns for how long from the call on they leave to it
-    /// what it has in memory, or `None` if no other gateway can share the store.
+    /// Tells the other gateways that share the store that this gateway is alive. Returns how long, from this
+    /// call on, they take none of the deliveries in its memory. Returns `None` if no other gateway can share
+    /// the store.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -596,8 +602,8 @@ pub trait Store: Send {
     /// [`StoreError`]
     fn idle(&mut self) -> Result<(), StoreError>;
 
-    /// Whether the next start finds at the store's address what is committed now. The files of a store can be moved,
-    /// replaced or removed while the process has them open.
+    /// Whether the next start finds the committed data at the store's address. The files of a store can be
+    /// moved, replaced or removed while the process has them open.
     fn is_in_place(&self) -> bool {
         true
     }
