@@ -49,7 +49,8 @@ impl fmt::Debug for Duplicates {
 }
 
 impl Duplicates {
-    /// Claims an event. Waits at most `patience` for the outcome of one like it that is under way, and for the store.
+    /// Claims an event. Waits at most `patience` for the store, and for the outcome of an equal event that is
+    /// under way.
     ///
     /// # Errors
     /// [`Refused`]: the store does not answer.
@@ -120,7 +121,8 @@ impl Duplicates {
     }
 }
 
-/// A claim that the store is asked for. If nothing waits for the outcome any more, a claim that is made all the same is given up.
+/// A claim that the store is asked for. If no request waits for the answer any more, a claim that the store has
+/// made is released.
 struct StoreClaim {
     asked: Option<JoinHandle<Result<Claiming, StoreError>>>,
     queue: Queue,
@@ -171,7 +173,7 @@ pub struct EventClaim {
     queue: Queue,
     key: Key,
     duplicate: DuplicateKey,
-    /// Whether the store has the claim as well, against other gateways.
+    /// Whether the store also has the claim, against other gateways.
     is_shared: bool,
     /// This field is dropped after the claim is removed. The drop wakes the requests that wait.
     _until_end: watch::Sender<()>,
@@ -179,14 +181,14 @@ pub struct EventClaim {
 
 impl HeldClaim for EventClaim {
     fn recorded(mut self: Box<Self>) {
-        // The commit that has recorded the key has ended the claim in the store.
+        // The commit that has recorded the key has also ended the claim in the store.
         self.is_shared = false;
     }
 }
 
 impl Claim for EventClaim {
     async fn delivered(mut self) {
-        // The commit that records the key ends the claim in the store.
+        // The commit that records the key also ends the claim in the store.
         self.is_shared = false;
         let now = Instant::now();
         {

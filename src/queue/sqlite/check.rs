@@ -1,8 +1,9 @@
-//! Shell. Looks for damage by which a delivery would never be made: in what leads to deliveries, not in the events themselves.
+//! Shell. Checks the store for damage that would prevent a delivery: damage of states, indexes and counters,
+//! not of events.
 //!
-//! A damaged event is found when it is read. But a flipped bit can also take a delivery out of the index of what is due, out of
-//! its state, or out of the counters that say where something waits. The look goes through the deliveries in short steps, beside
-//! all other work.
+//! A damaged event is found when it is read. But a flipped bit can also remove a delivery from the index of due
+//! deliveries, change its state, or change the counter that says where deliveries wait. The check reads the
+//! deliveries in short steps, beside all other work.
 
 use std::fmt;
 use std::path::Path;
@@ -19,25 +20,25 @@ use crate::queue::sqlite::value::number;
 use crate::queue::sqlite::{reader, schema};
 use crate::runtime::background::{self, Background};
 
-/// The deliveries of one step. Each is a short transaction, so that checkpoints go on.
+/// The deliveries of one step. Each step is a short transaction, so checkpoints can continue.
 const STEP: i64 = 5_000;
 
 /// The longest pause after a step. Each pause is about as long as its step.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long the look at the structure of the deliveries' table may take. A larger table is looked at in part.
+/// How long the check of the deliveries' table structure may take. Of a larger table, only a part is checked.
 const STRUCTURE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The deliveries and the messages of SQLite that a report names.
+/// The most deliveries, and the most messages of SQLite, that a report names.
 const MOST_NAMED: usize = 20;
 
-/// The instructions of SQLite's machine between two looks at the clock.
+/// How many of SQLite's instructions run between two readings of the clock.
 const INSTRUCTIONS: i32 = 50_000;
 
 /// The tables that lead to a delivery.
 const TABLES: [&str; 3] = ["delivery", "destination", "route"];
 
-/// Deliveries that contradict themselves, and queued ones that nothing would find.
+/// Deliveries whose columns contradict each other, and queued deliveries that no query would find.
 const WRONG: &str = "
     select n.route is e.route and r.number is not null, e.id from delivery d
     left join event e on e.seq = d.event
@@ -59,20 +60,20 @@ const WRONG: &str = "
                 select 1 from delivery f indexed by delivery_due
                 where f.ready = 1 and f.destination = d.destination and f.class = d.class and f.due = d.due and f.id = d.id)))";
 
-/// The events of the first and the last queued delivery of each destination that has several.
+/// The events of the first and the last queued delivery, for each destination with several queued deliveries.
 const ENDS: &str = "
     select first.event, last.event from (
         select min(id) as first, max(id) as last from delivery indexed by delivery_queued where state = 0 group by destination
     ) ends join delivery first on first.id = ends.first join delivery last on last.id = ends.last
     where ends.first < ends.last";
 
-/// Destinations whose counter is not the number of their queued deliveries.
+/// Destinations whose counter differs from the number of their queued deliveries.
 const MISCOUNTED: &str = "
     select count(*) from destination n where ifnull(n.queued, -1) <> (
         select count(*) from delivery d indexed by delivery_queued where d.destination = n.number and d.state = 0)";
 
-/// Makes the indexes anew from the table, then what contradicts itself, then the counters. A delivery that may not have been made
-/// is queued again; one that had ended becomes a dead letter.
+/// Makes the indexes anew from the table, then repairs contradictory deliveries, then the counters. A delivery
+/// that may not have been made is queued again. A delivery that had ended becomes a dead letter.
 const MEND: &str = "
     reindex delivery;
     update delivery set state = 4, ready = 0
@@ -93,18 +94,18 @@ const MEND: &str = "
     ) c where c.number = destination.number;
 ";
 
-/// What a look has found.
+/// The findings of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// How many deliveries contradict themselves or would never be made.
     pub deliveries: u64,
     /// How many deliveries or destinations have lost their route.
     pub routes: u64,
-    /// The events of the first of them, where they can be read.
+    /// The events of the first of these deliveries, if they can be read.
     pub events: Vec<EventId>,
-    /// How many destinations have another number of queued deliveries than they count.
+    /// How many destinations have a counter that differs from the number of their queued deliveries.
     pub miscounted: u64,
-    /// What SQLite says of the tables and their indexes.
+    /// SQLite's messages about the tables and their indexes.
     pub structure: Vec<String>,
 }
 
@@ -141,7 +142,7 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Looks through the store. Returns what was found by then if it is to stop.
+/// Checks the store. If `stop` is set, returns the findings up to then.
 pub(super) fn look(connection: &mut Connection, stop: &Arc<AtomicBool>) -> rusqlite::Result<Findings> {
     let mut found = Findings::default();
     watch(connection, stop, None)?;
@@ -160,14 +161,14 @@ pub(super) fn look(connection: &mut Connection, stop: &Arc<AtomicBool>) -> rusql
     Ok(found)
 }
 
-/// Ends a statement when the look is to stop, or at a time.
+/// Interrupts a statement when `stop` is set, or at the time `end`.
 fn watch(connection: &mut Connection, stop: &Arc<AtomicBool>, end: Option<Instant>) -> rusqlite::Result<()> {
     let stop = Arc::clone(stop);
     let is_over = move || stop.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
     connection.progress_handler(INSTRUCTIONS, Some(is_over))
 }
 
-/// Takes damage that a statement has met for something found. A statement that was ended has found nothing.
+/// Records damage that a statement has met as a finding. An interrupted statement has no finding.
 fn note_structure<T>(result: rusqlite::Result<T>, found: &mut Findings) -> rusqlite::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -184,7 +185,7 @@ fn look_at_rows(connection: &Connection, stop: &AtomicBool, found: &mut Findings
     let greatest: Option<i64> = connection.query_row("select max(id) from delivery", [], |row| row.get(0))?;
     let Some(greatest) = greatest else { return Ok(()) };
     let mut wrong = connection.prepare(WRONG)?;
-    // The next id at or after the last one: purged deliveries leave wide gaps.
+    // The first id after the last id of the previous step. Purged deliveries leave wide gaps between ids.
     let mut next = connection.prepare("select min(id) from delivery where id > ?1")?;
     let mut last = i64::MIN;
     while !stop.load(Ordering::Relaxed) {
@@ -210,8 +211,8 @@ fn look_at_rows(connection: &Connection, stop: &AtomicBool, found: &mut Findings
     Ok(())
 }
 
-/// The name of a route is in the checksum of its events. If neither the first nor the last of a destination can be read, the name
-/// is damaged, and nothing would ask for them.
+/// The checksum of an event covers the name of its route. If neither the first nor the last event of a
+/// destination can be read, the name is damaged, and no query would find these events.
 fn look_at_ends(connection: &Connection, found: &mut Findings) -> rusqlite::Result<()> {
     let mut ends = connection.prepare(ENDS)?;
     let mut rows = ends.query([])?;
@@ -243,8 +244,8 @@ pub(super) fn mend(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Whether a look has found something that can be mended. It is mended once in the life of a process: what comes back is the
-/// disk's.
+/// Whether a check has found damage that can be repaired. The process repairs it only once: damage that comes
+/// back is a fault of the disk.
 #[derive(Debug, Default)]
 pub(super) struct Mending {
     is_wanted: AtomicBool,
@@ -258,12 +259,12 @@ impl Mending {
         is_new
     }
 
-    /// Whether the store is to be opened again, to mend it.
+    /// Whether the store is to be opened again for a repair.
     pub(super) fn is_wanted(&self) -> bool {
         self.is_wanted.load(Ordering::Acquire)
     }
 
-    /// Begins it, if it is wanted.
+    /// Begins the repair, if it is wanted.
     pub(super) fn begin(&self) -> bool {
         let is_wanted = self.is_wanted.swap(false, Ordering::AcqRel);
         self.was_begun.fetch_or(is_wanted, Ordering::Relaxed);
@@ -271,7 +272,7 @@ impl Mending {
     }
 }
 
-/// A look under way, on a thread of its own. It stops when this is dropped.
+/// A check under way, on its own thread. Dropping this value stops the check.
 #[derive(Debug)]
 pub(super) struct Looking {
     stop: Arc<AtomicBool>,
@@ -279,7 +280,7 @@ pub(super) struct Looking {
 }
 
 impl Looking {
-    /// Starts a look at the store at this path. Damage is reported and counted, and its mending asked for.
+    /// Starts a check of the store at this path. Reports and counts the damage, and asks for its repair.
     pub(super) fn start(path: &Path, damage: &Arc<AtomicU64>, mending: &Arc<Mending>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (own, path) = (Arc::clone(&stop), path.to_owned());
@@ -301,7 +302,7 @@ impl Looking {
                 }
             }
         };
-        // Without a thread nothing is looked at.
+        // If the thread cannot start, there is no check.
         let thread = background::start("queue-check", work).ok();
         Self { stop, thread }
     }

@@ -255,7 +255,7 @@ impl<'w> Work<'w> {
         find.query_map([event], stored)?.collect()
     }
 
-    /// Records an attempt of a queued delivery. Of a delivery that has ended or is gone there is nothing to record.
+    /// Records an attempt of a queued delivery. If the delivery has ended or was removed, records nothing.
     fn complete(&mut self, completion: &Completion) -> rusqlite::Result<Settled> {
         let Completion { id: DeliveryId(id), since, attempt, next } = completion;
         let Some(delivery) = self.find(*id)?.filter(|delivery| delivery.state == State::Queued) else {
@@ -302,7 +302,7 @@ impl<'w> Work<'w> {
             kept(response),
             detail,
         ])?;
-        // The attempt that is no longer one of the last.
+        // The oldest attempt that is no longer among the last attempts.
         let old = ordinal.saturating_sub(LAST_ATTEMPTS);
         if old > FIRST_ATTEMPTS {
             let sql = "delete from attempt where delivery = ?1 and number = ?2";
@@ -512,7 +512,8 @@ fn select(rows: &str) -> String {
     format!("select {STORED} from delivery {rows}")
 }
 
-/// What purging an event means, and since when it has nothing queued. `None` while something is queued.
+/// The kind of the next removal, and the time since when no delivery of the event is queued. `None` while a
+/// delivery is queued.
 pub(super) fn finished(all: &[Stored]) -> Option<(Kind, i64)> {
     if all.iter().any(|delivery| delivery.state == State::Queued) {
         return None;

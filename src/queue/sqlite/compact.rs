@@ -1,21 +1,22 @@
-//! Shell. Moves rows together, so that pages become free.
+//! Shell. Moves rows together, so pages become free.
 //!
-//! A page of a table stays in use while one row of it is kept. Where many rows between others were removed, the pages are nearly
-//! empty. So after many removals the rows that are left are written anew, some at a time: a whole range of rows is taken out,
-//! which joins its pages, and put back in order, which fills them.
+//! A page of a table stays in use as long as it has a single row. After many removals, many pages are nearly
+//! empty. Then the remaining rows are written again, range by range. A step removes all rows of a range, which
+//! empties their pages. Then it inserts the rows again in order, which fills the pages.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
-/// The rows that are removed before the rows that are left are moved together: at least so many, and this part of those.
+/// How many rows must be removed before the remaining rows are moved together: at least this many, and at least
+/// this part of the kept rows.
 const LEAST_REMOVED: u64 = 1000;
 const PART: u64 = 5;
 
-/// The bytes of content that a step moves.
+/// The most bytes of content that one step moves.
 const MOST_BYTES: i64 = 1 << 20;
 
-/// A larger event is not moved: nearly all of it is in pages of its own.
+/// The largest event that is moved. Nearly all of a larger event is in pages of its own.
 const LARGEST_MOVED: i64 = 64 << 10;
 
 /// A table, by a key that grows.
@@ -24,7 +25,7 @@ struct Table {
     key: &'static str,
     /// The rows of one range.
     rows: i64,
-    /// The bytes of a row, as far as they matter.
+    /// The bytes of a row that count for the size of a step.
     bytes: &'static str,
 }
 
@@ -35,17 +36,17 @@ const TABLES: [Table; 4] = [
     Table { name: "attempt", key: "delivery", rows: 500, bytes: "length(response)" },
 ];
 
-/// How far the rows were moved together.
+/// The progress of moving rows together.
 #[derive(Debug, Default)]
 pub(super) struct Compaction {
-    /// The rows that were removed since it last began.
+    /// The rows that were removed since the last beginning.
     removed: u64,
-    /// The table under way, and its last key that was looked at.
+    /// The present table, and the last key that was examined in it.
     at: Option<(usize, i64)>,
 }
 
 impl Compaction {
-    /// Notes that rows were removed, of a store with so many that are kept.
+    /// Records that rows were removed from a store that keeps `kept` rows.
     pub(super) fn note_removed(&mut self, rows: usize, kept: u64) {
         self.removed = self.removed.saturating_add(u64::try_from(rows).unwrap_or(u64::MAX));
         let enough = kept.checked_div(PART).unwrap_or(0).max(LEAST_REMOVED);
@@ -55,17 +56,18 @@ impl Compaction {
         }
     }
 
-    /// Whether there are rows to be moved.
+    /// Whether rows are still to be moved.
     pub(super) fn is_under_way(&self) -> bool {
         self.at.is_some()
     }
 
-    /// Gives it up.
+    /// Ends the movement of rows early.
     pub(super) fn give_up(&mut self) {
         self.at = None;
     }
 
-    /// Moves rows for a time. The caller commits. Returns how many were moved, and how far it is then.
+    /// Moves rows for the given time. The caller commits. Returns the number of moved rows, and the new
+    /// progress.
     pub(super) fn step(&self, connection: &Connection, time: Duration) -> rusqlite::Result<(usize, Self)> {
         let end = Instant::now().checked_add(time);
         let (mut at, mut moved) = (self.at, 0_usize);
@@ -91,21 +93,21 @@ impl Compaction {
     }
 }
 
-/// Some rows that follow each other.
+/// A range of consecutive rows.
 struct Range {
     last: i64,
     rows: i64,
 }
 
 impl Range {
-    /// Whether many rows between these were removed: more than an eighth.
+    /// Whether many rows of the range were removed: more than an eighth.
     fn is_sparse(&self, before: i64) -> bool {
         let keys = self.last.saturating_sub(before);
         self.rows.saturating_mul(8) < keys.saturating_mul(7)
     }
 }
 
-/// The range behind a key. `None` if there is no row.
+/// The range that begins after a key. `None` if there is no such row.
 fn range(connection: &Connection, table: &Table, last: i64) -> rusqlite::Result<Option<Range>> {
     let Table { name, key, rows, bytes } = table;
     let sql = format!("select {key}, {bytes} from {name} where {key} > ?1 order by {key} limit {rows}");

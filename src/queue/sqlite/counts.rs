@@ -89,7 +89,7 @@ impl Counters {
         }
     }
 
-    /// Writes what has changed, in the transaction that has changed it.
+    /// Writes the changed numbers, in the transaction that has changed them.
     pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let sql = "update destination set queued = ?2, queued_bytes = ?3, delivered = ?4, dead = ?5 where number = ?1";
         let mut update = connection.prepare_cached(sql)?;

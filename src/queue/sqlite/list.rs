@@ -129,14 +129,14 @@ pub(super) fn ids(
     rows.filter_map(read).collect()
 }
 
-/// Dead letters in the order of their ends. An event of which something cannot be read is left out.
+/// Dead letters in the order of their ends. An event with an unreadable value is left out.
 pub(super) fn dead_letters(
     connection: &Connection,
     after: Time,
     until: Time,
     most: usize,
 ) -> rusqlite::Result<Vec<DeadLetter>> {
-    // The order of the tables is fixed: the first one has what is asked for in its key.
+    // The order of the tables is fixed, because the key of the first table has the searched columns.
     let sql = "select e.id, f.at, r.path, r.model from finished f cross join event e on e.seq = f.event \
          cross join route r on r.number = e.route where f.kind = ?1 and f.at > ?2 and f.at <= ?3 \
          order by f.at, f.event limit ?4";

@@ -17,8 +17,9 @@ pub(super) const MODE: u32 = 0o600;
 
 /// The ownership of a store. It ends when this value is dropped, or with the process.
 ///
-/// It is a lock on a file beside the store. SQLite's own locks are on the store itself, and the system would give them up if
-/// this process opened and closed that file once more. The file of the lock has the mark of the log.
+/// The lock is on a file beside the store. SQLite's own locks are on the store itself. The system would release
+/// them if this process opened and closed the store's file once more. The lock file also contains the mark of
+/// the log.
 #[derive(Debug)]
 pub struct OwnerLock {
     path: PathBuf,
@@ -31,7 +32,7 @@ impl OwnerLock {
     /// # Errors
     /// [`OpenError::InUse`] if another process owns the store.
     pub fn take(path: &Path) -> Result<Self, OpenError> {
-        // The files beside the store are beside the file that a link leads to, as SQLite's own are.
+        // The lock file is beside the file to which a link leads, like SQLite's own files.
         let path = &fs::canonicalize(path).unwrap_or_else(|_not_there| path.to_owned());
         let failed = |error: io::Error| OpenError::Failed(path.to_owned(), Box::new(error));
         let file = create(&beside(path, ".lock")).map_err(failed)?;

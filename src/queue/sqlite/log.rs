@@ -1,12 +1,13 @@
 //! Shell. Looks for damage in the write-ahead log before SQLite reads it.
 //!
-//! SQLite takes the first frame that does not match its checksum for the end of the log, and says nothing of the frames behind it.
-//! A loss of power leaves such a frame as well, in the last transaction, whose sync had not returned. So two things show damage:
+//! SQLite treats the first frame that does not match its checksum as the end of the log. It does not report the
+//! frames behind this frame. A loss of power also leaves such a frame, in a last transaction whose sync had not
+//! returned. So two facts show damage:
 //!
-//! - A transaction behind the frame that was followed by another one. Each transaction is synced before the next one writes, so
-//!   the log was on disk up to there.
-//! - A log that ends before its mark. The writer notes the length of the log after each commit, without a sync of its own: after a
-//!   loss of power the mark may be older than the log, and never newer.
+//! - Behind the frame, the log has a transaction that is not the last. Each transaction is synced before the
+//! next is written, so the log was on disk up to there.
+//! - The log ends before its mark. After each commit, the writer records the length of the log in the mark,
+//! without a sync. So after a loss of power, the mark may be older than the log, but never newer.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -15,38 +16,39 @@ use std::path::Path;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// The part of a header before its checksum, and of a frame's before its salts.
+/// The number of bytes before the checksum in a header, and before the salts in a frame.
 const CHECKED_OF_HEADER: usize = 24;
 const CHECKED_OF_FRAME: usize = 8;
-/// Where a header has its salts.
+/// The position of the salts in a header.
 const SALTS: u64 = 16;
 const MAGIC: u32 = 0x377f_0682;
-/// Checksums of this log read words with the most significant byte first.
+/// In a log with this number, checksums read words with the most significant byte first.
 const MAGIC_BIG_ENDIAN: u32 = 0x377f_0683;
 const LARGEST_PAGE: u32 = 65_536;
 
-/// Damage of a log, by which what was committed is missing.
+/// Damage of a log by which committed data are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogDamage {
-    /// The header does not match: SQLite drops the whole log.
+    /// The header does not match its checksum. SQLite drops the whole log.
     Header,
-    /// A frame does not match: SQLite drops it and all that follow. So many frames are left.
+    /// A frame does not match its checksum. SQLite drops the frame and all later frames. The number is that of
+    /// the remaining frames.
     Frames(u32),
 }
 
-/// How long a log was after a commit.
+/// The length of a log after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// They tell one round of the log from another.
+    /// The salts distinguish one round of the log from another.
     salts: (u32, u32),
     frames: u32,
 }
 
 impl Mark {
-    /// The bytes of a mark.
+    /// The bytes of a stored mark.
     pub(super) const SIZE: usize = 20;
 
-    /// The mark of a log with so many frames.
+    /// The mark of a log with this many frames.
     pub(super) fn of(log: &File, frames: u32) -> io::Result<Self> {
         let mut salts = [0; 8];
         log.read_exact_at(&mut salts, SALTS)?;
@@ -63,7 +65,7 @@ impl Mark {
         bytes
     }
 
-    /// `None` if they are damaged, or of no mark.
+    /// Reads a mark. `None` if the bytes are damaged, or are not a mark.
     pub(super) fn of_bytes(bytes: &[u8; Self::SIZE]) -> Option<Self> {
         let mark = Self { salts: (word(bytes, 0), word(bytes, 4)), frames: word(bytes, 8) };
         (mark.sums() == (word(bytes, 12), word(bytes, 16))).then_some(mark)
@@ -79,10 +81,10 @@ impl Mark {
     }
 }
 
-/// The damage of a log that was as long as its mark says, if there is one.
+/// The damage of a log whose length was in `mark`, if the log is damaged.
 ///
 /// # Errors
-/// Those of reading the file. A log that does not exist is whole.
+/// An error of reading the file. A log that does not exist is intact.
 pub(super) fn damage(log: &Path, mark: Option<Mark>) -> io::Result<Option<LogDamage>> {
     match File::open(log) {
         Ok(file) => damage_of(&mut BufReader::with_capacity(1 << 16, file), mark),
@@ -103,12 +105,12 @@ fn damage_of(log: &mut impl Read, mark: Option<Mark>) -> io::Result<Option<LogDa
     let is_log = is_big_endian || magic == MAGIC;
     let page = usize::try_from(size).unwrap_or(0);
     if !is_log || sums != (word(&header, 24), word(&header, 28)) || page == 0 || size > LARGEST_PAGE {
-        // Zeros are left of a header that was not written. It is synced before any frame.
+        // A header that was not written consists of zeros. A written header is synced before any frame.
         return Ok(header.iter().any(|byte| *byte != 0).then_some(LogDamage::Header));
     }
     let salts = (word(&header, 16), word(&header, 20));
     let mut frame = vec![0; FRAME_HEADER.saturating_add(page)];
-    // The frames of whole transactions, and whether one did not match behind them.
+    // The number of frames in whole transactions, and whether a later frame does not match.
     let (mut number, mut whole, mut is_broken) = (0_u32, 0, false);
     let mut is_behind_commit = false;
     while fill(log, &mut frame)? {
@@ -117,8 +119,9 @@ fn damage_of(log: &mut impl Read, mark: Option<Mark>) -> io::Result<Option<LogDa
         let stored = (word(&frame, 16), word(&frame, 20));
         let before = frame.get(..CHECKED_OF_FRAME).unwrap_or_default();
         let content = frame.get(FRAME_HEADER..).unwrap_or_default();
-        // A frame of an earlier round has other salts, and is no longer a part of the log. The checksum of a frame goes on from
-        // that of the frame before, which is written in that one: so a frame behind a damaged one can be told to be whole.
+        // A frame of an earlier round has other salts and does not belong to the log. The checksum of a frame
+        // continues the checksum that is stored in the previous frame. So a frame behind a damaged frame can be
+        // recognised as intact.
         let follows = salts == (word(&frame, 8), word(&frame, 12))
             && checksum(checksum(sums, before, is_big_endian), content, is_big_endian) == stored;
         is_broken |= !follows;
@@ -149,7 +152,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     word.map_or(0, |word| u32::from_be_bytes(*word))
 }
 
-/// The checksum of the log's format, which goes on from one frame to the next.
+/// The checksum of the log's format. The checksum of each frame continues that of the previous frame.
 fn checksum((mut first, mut second): (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32) {
     let (pairs, _) = bytes.as_chunks::<8>();
     for [a, b, c, d, e, f, g, h] in pairs {

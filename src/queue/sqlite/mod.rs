@@ -1,8 +1,8 @@
 //! Shell. The store on SQLite: one file, owned by one process, written by one connection.
 //!
-//! Each commit is written to a write-ahead log, which is synced before the commit returns. The writer's
-//! connection later moves the log into the file: a part of it after a commit that makes the log long, all of
-//! it when no command waits.
+//! Each commit is written to a write-ahead log. The log is synced before the commit returns. The writer's
+//! connection later moves the log into the file. It moves a part after a commit that makes the log long, and
+//! all of the log when no command waits.
 
 mod check;
 mod commit;
@@ -60,17 +60,17 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 /// The most pages that one step returns to the disk.
 const VACUUM_STEP: u64 = 256;
 
-/// The part of a store's pages that may be free, and how many may always be. They are used again.
+/// Free pages up to this part of all pages are kept, and up to this number always. They are used again.
 const FREE_PART: u64 = 16;
 const FREE_PAGES: u64 = 64;
 
-/// How long a step moves rows together: in a moment without events, and between commits.
+/// How long a step moves rows together: in an idle moment, and between commits.
 const COMPACTION_STEP: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(5));
 
 /// The store, and the connection that writes it.
 #[derive(Debug)]
 pub struct Sqlite {
-    /// The look for damage. It ends before the connection is closed.
+    /// The check for damage. It ends before the connection is closed.
     looking: Option<Looking>,
     lock: Arc<OwnerLock>,
     connection: Connection,
@@ -78,24 +78,24 @@ pub struct Sqlite {
     memory: Option<Memory>,
     log: PathBuf,
     place: Place,
-    /// The log, open for its mark.
+    /// The open log file, for the mark.
     log_file: Option<File>,
-    /// The damage that the log had when the store was opened.
+    /// The damage of the log when the store was opened.
     log_damage: Option<LogDamage>,
-    /// The pages of the write-ahead log after the last commit; zero once they are in the file.
+    /// The pages of the write-ahead log after the last commit. Zero when they are in the file.
     log_pages: Arc<AtomicI32>,
-    /// The frames of the log after the last commit; zero once they are in the mark.
+    /// The frames of the log after the last commit. Zero when they are in the mark.
     unmarked: Arc<AtomicI32>,
     compaction: Compaction,
-    /// Whether the store is to be opened again, as damage was found that can be mended.
+    /// Whether the store is to be opened again to repair damage.
     mending: Arc<Mending>,
 }
 
-/// Owns a store, and opens it.
+/// The owner of a store, which opens the store.
 #[derive(Debug)]
 pub struct SqliteEngine {
     lock: Arc<OwnerLock>,
-    /// Counts the damage that is found.
+    /// Counts the found damage.
     damage: Arc<AtomicU64>,
     mending: Arc<Mending>,
 }
@@ -109,13 +109,13 @@ impl SqliteEngine {
         Ok(Self { lock: Arc::new(OwnerLock::take(path)?), damage: Arc::default(), mending: Arc::default() })
     }
 
-    /// Counts the damage that it finds here.
+    /// Counts the damage that is found in this store.
     #[must_use]
     pub fn counting(self, damage: Arc<AtomicU64>) -> Self {
         Self { damage, ..self }
     }
 
-    /// The path of the store, which is no link.
+    /// The path of the store's file itself, not of a link.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.lock.path()
@@ -143,7 +143,7 @@ impl Sqlite {
         Self::open_to(lock, check, false)
     }
 
-    /// Opens the store, and mends it where that is asked for.
+    /// Opens the store. Repairs it if `mends` is true.
     fn open_to(lock: &Arc<OwnerLock>, check: Check, mends: bool) -> Result<Self, OpenError> {
         let path = lock.path();
         let failed = |error: rusqlite::Error| OpenError::Failed(path.to_owned(), Box::new(error));
@@ -151,7 +151,7 @@ impl Sqlite {
         let log_damage = damage_of(&log, lock);
         let mut connection = schema::open_writer(path)?;
         if mends {
-            // It has not failed, and was looked through.
+            // The store has not failed, and a check has read all of it.
             mend(&mut connection);
         } else if check == Check::Yes {
             quick_check(&mut connection).map_err(failed)?;
@@ -168,7 +168,7 @@ impl Sqlite {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(failed)?;
-        // SQLite has made the log by now.
+        // By now, SQLite has created the log.
         let place = Place::of([path.to_owned(), log.clone(), beside(path, ".lock")]);
         let (lock, memory) = (Arc::clone(lock), Some(memory));
         let (mending, compaction, log_file, looking) = (Arc::default(), Compaction::default(), None, None);
@@ -188,7 +188,7 @@ impl Sqlite {
         })
     }
 
-    /// Looks for damage by which a delivery would never be made.
+    /// Checks for damage that would prevent a delivery.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -206,13 +206,14 @@ impl Sqlite {
         check::mend(&mut self.connection).map_err(store_error)
     }
 
-    /// The damage that the log had when the store was opened. What was committed is missing then.
+    /// The damage of the log when the store was opened. Committed data are missing then.
     #[must_use]
     pub fn log_damage(&self) -> Option<LogDamage> {
         self.log_damage
     }
 
-    /// Notes the length of the log after a commit, for the check of the next start. Without that the check sees less: no error.
+    /// Records the length of the log after a commit, for the check at the next start. Without the mark, the
+    /// check finds less. So a failure is no error.
     fn mark_log(&mut self) {
         let Some(frames) = u32::try_from(self.unmarked.swap(0, Ordering::Relaxed)).ok().filter(|n| *n > 0)
         else {
@@ -235,7 +236,7 @@ impl Sqlite {
         let result = self.try_transact(now, work);
         match result {
             Ok(_) => self.mark_log(),
-            // What is in memory may be ahead of the store.
+            // The state in memory may be ahead of the store.
             Err(_) => self.memory = None,
         }
         result.map_err(store_error)
@@ -263,7 +264,7 @@ impl Sqlite {
         self.connection.query_row(pragma, [], |_row| Ok(()))
     }
 
-    /// Moves rows together for a time, where many were removed. Returns how many were moved.
+    /// Moves rows together for the given time, if many rows were removed. Returns the number of moved rows.
     fn compact(&mut self, time: Duration) -> Result<usize, StoreError> {
         if !self.compaction.is_under_way() {
             return Ok(0);
@@ -280,7 +281,7 @@ impl Sqlite {
                 self.mark_log();
                 Ok(moved)
             }
-            // Nothing depends on it. Who needs what is damaged reports it.
+            // No data depend on this work. A read of damaged data reports the damage.
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) || is_of_value(&error) =>
             {
@@ -292,7 +293,7 @@ impl Sqlite {
         }
     }
 
-    /// Gives some free pages back to the disk, if there are many.
+    /// Returns some free pages to the disk, if there are many.
     fn vacuum(&self) -> rusqlite::Result<()> {
         let free = self.ask("pragma freelist_count")?;
         let pages = self.ask("pragma page_count")?;
@@ -323,7 +324,7 @@ impl Store for Sqlite {
         if removed >= most {
             return Ok(removed);
         }
-        // Here as well, as there may be no moment without events. On a full disk it is done later.
+        // Rows are also moved here, because there may be no idle moment. On a full disk, they are moved later.
         let moved = unless_full(self.compact(COMPACTION_STEP.1))?;
         unless_full(self.vacuum().map_err(store_error))?;
         let most_moved = most.checked_div(2).unwrap_or(0);
@@ -365,7 +366,7 @@ impl Store for Sqlite {
     }
 
     fn idle(&mut self) -> Result<(), StoreError> {
-        // On a full disk these fail for want of room in the log. The checkpoint may then give some back.
+        // On a full disk, these steps fail because the log has no room. The checkpoint may then make room.
         let moved = self.compact(COMPACTION_STEP.0);
         let vacuumed = self.vacuum();
         let empty = || {
@@ -385,7 +386,7 @@ impl Store for Sqlite {
     }
 }
 
-/// Reports the damage of a log: SQLite drops its damaged end without a word.
+/// Reports the damage of a log. SQLite itself does not report that it drops the damaged end.
 fn damage_of(path: &Path, lock: &OwnerLock) -> Option<LogDamage> {
     let damage = match log::damage(path, lock.mark()) {
         Ok(damage) => damage?,
@@ -406,7 +407,7 @@ fn damage_of(path: &Path, lock: &OwnerLock) -> Option<LogDamage> {
     Some(damage)
 }
 
-/// Mends what a look has found. Deliveries that stay damaged are found by the next look.
+/// Repairs the damage that a check has found. The next check finds deliveries that are still damaged.
 fn mend(connection: &mut Connection) {
     match check::mend(connection) {
         Ok(()) => warn!(
@@ -416,7 +417,7 @@ fn mend(connection: &mut Connection) {
     }
 }
 
-/// Nothing, where the disk is full.
+/// On a full disk, returns the default instead of the error.
 fn unless_full<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreError> {
     match result {
         Err(StoreError::Full) => Ok(T::default()),
@@ -458,7 +459,7 @@ fn quick_check(connection: &mut Connection) -> rusqlite::Result<()> {
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
             Some(damage),
         )),
-        // As far as it has come, the store is whole.
+        // The checked part of the store is intact.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(()),
         Err(error) => Err(error),
     }

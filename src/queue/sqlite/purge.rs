@@ -44,8 +44,8 @@ impl Work<'_> {
         Ok(removed)
     }
 
-    /// Whether nothing of an event is queued since this time, by its deliveries. A damaged row of `finished` may name another event:
-    /// such a row goes, and the event stays.
+    /// Whether no delivery of an event is queued since this time, according to its deliveries. A damaged row of
+    /// `finished` may name another event. Such a row is removed, and the event stays.
     fn is_finished(&self, kind: Kind, at: i64, event: i64) -> rusqlite::Result<bool> {
         let actual = finished(&self.of_event(event)?);
         if actual == Some((kind, at)) {
@@ -59,7 +59,7 @@ impl Work<'_> {
         Ok(false)
     }
 
-    /// The time before now by an age. `None` if that is before all times.
+    /// The time that is `age` before now. `None` if there is no such time.
     fn before(&self, age: Duration) -> Option<i64> {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         self.now.millis().checked_sub(age).map(Time::from_millis).map(of_time)

@@ -191,13 +191,13 @@ fn read_delivery(
     })
 }
 
-/// Whether an event is there and its checksum matches.
+/// Whether an event exists and its checksum matches.
 pub(super) fn is_whole(connection: &Connection, event: i64) -> rusqlite::Result<bool> {
     Ok(matches!(read_event(connection, event)?, Some((Ok(_), _))))
 }
 
-/// An event with its content, or only its id if the record is damaged, and the number of its route. `None` if it or its content
-/// is not there.
+/// An event with its content, and the number of its route. If the record is damaged, only the event's id.
+/// `None` if the event or its content does not exist.
 type Read = Option<(Result<StoredEvent, Option<EventId>>, i64)>;
 
 fn read_event(connection: &Connection, event: i64) -> rusqlite::Result<Read> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-/// What is removed next of an event without queued deliveries.
+/// The kind of the next removal, for an event without queued deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The event was delivered: its content is removed.

@@ -20,11 +20,11 @@ const OLDEST_LIBRARY: i32 = 3_051_003;
 /// How long a statement waits for a lock of another connection in this process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The bytes of pages that the connections of a store keep in memory: the one that writes, and two that read. They are the sizes of
-/// the settings below.
+/// The bytes of pages that the connections of a store keep in memory: one connection that writes, and two that
+/// read. The settings below have the same sizes.
 pub const CACHES: u64 = (16_000 + 2 * 8_000) << 10;
 
-/// The settings of the connection that writes. A checkpoint is the caller's.
+/// The settings of the connection that writes. The caller makes the checkpoints.
 const WRITER: &str = "
     pragma page_size = 4096;
     pragma auto_vacuum = incremental;

@@ -13,7 +13,8 @@ pub(super) const MOST_COMMANDS: usize = 1024;
 /// bytes.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 
-/// The most records that are kept while the store fails. Those beyond are lost, and their deliveries made once more.
+/// The most records that are kept while the store fails. Further records are lost, and their deliveries are
+/// made once more.
 pub const MOST_UNSAVED: usize = 16 * 1024;
 
 /// An event that waits for its commit.
@@ -56,7 +57,7 @@ pub(super) struct SetAside {
     pub(super) reply: oneshot::Sender<Result<(), Refused>>,
 }
 
-/// What is asked for in one commit.
+/// The commands of one commit.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) events: Vec<Waiting>,

@@ -1,4 +1,5 @@
-//! Shell. Room in the store: what the writer admits, what it removes to make room, and what it says while there is none.
+//! Shell. Room in the store: which events the writer admits, which rows it removes to make room, and which
+//! state it publishes.
 
 use std::time::{Duration, Instant};
 
@@ -18,13 +19,13 @@ const RECLAIM_STEPS: usize = 20;
 /// The pause after an attempt to make room has failed.
 const RECLAIM_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long the log says nothing more of a route that is full.
+/// The time between two log lines about the same full route.
 const TELL_ROUTE: Duration = Duration::from_secs(60);
 
 /// The records of one commit while the disk is full. The ballast has room for them.
 const FEW: usize = 64;
 
-/// The part of the rows that is removed at once when there is no room to remove them: an eighth.
+/// If there is no room to remove rows, the next step removes an eighth of them.
 const FEWER: usize = 8;
 
 impl Writer {
@@ -68,19 +69,20 @@ impl Writer {
         Ok(admitted)
     }
 
-    /// Whether the store or its disk lacks room for so many events of `sizes` bytes in all.
+    /// Whether the store or its disk lacks room for `events` events of `sizes` bytes in total.
     pub(super) fn lacks(&mut self, sizes: u64, events: usize) -> bool {
         let free = self.disk.as_mut().and_then(Disk::free);
         self.is_short || Room::of(&self.statistics, free).lacks(sizes, events, &self.limits)
     }
 
-    /// Makes room by removing what has been delivered, by emptying the log, and by giving room back to the disk.
+    /// Makes room: removes delivered content, empties the log, and returns free pages to the disk.
     pub(super) fn reclaim(&mut self, sizes: u64, events: usize) -> Result<(), EngineError> {
         if Instant::now() < self.reclaim_at {
             return Ok(());
         }
         let early = Retention { delivered: Duration::ZERO, ..self.retention };
-        // On a full disk the log can grow only where the ballast was. Fewer rows need less of it.
+        // On a full disk, the log can grow only into the room of the ballast. Fewer rows need less of this
+        // room.
         let mut most = self.removal_pace.rows();
         if self.is_short {
             most = most.min(FEW);
@@ -134,8 +136,8 @@ impl Writer {
                 warn!("the disk of the queue's store is full: the ballast was removed to record deliveries");
             }
         }
-        // Discards make room in the end, but need some first: few are made at a time. Other changes are made together or not
-        // at all, so that no step of a replay is made in part.
+        // Discards make room in the end, but need some room first. So only a few are made at a time. Other
+        // changes are made all together or not at all, so no step of a replay is made in part.
         let is_discard = |asked: &Asked| matches!(asked.change, Change::Discard(_));
         let (mut discards, others): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_discard);
         let (mut gathered, mut at_once) = (Gathered::of_changes(others), FEW);
@@ -197,7 +199,8 @@ impl Writer {
         self.set_health(if lack.is_some() { Health::Full } else { Health::Well });
     }
 
-    /// Whether the files of the open store are no longer at their place: a restart would not find what is committed now.
+    /// Whether the files of the open store are no longer in their place. A restart would not find data that is
+    /// committed now.
     pub(super) fn is_away(&mut self) -> bool {
         let is_away = self.store.as_ref().is_some_and(|store| !store.is_in_place());
         if is_away && !self.was_away {
@@ -210,7 +213,8 @@ impl Writer {
         is_away
     }
 
-    /// Logs that a route has reached its `max_queued`, at most once in a while.
+    /// Logs that a route has reached its `max_queued`. Logs at most one such line for each route in
+    /// [`TELL_ROUTE`].
     pub(super) fn tell_route(&mut self, route: &RouteName) {
         let now = Instant::now();
         let told = self.told_routes.get(route);

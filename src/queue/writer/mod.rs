@@ -1,8 +1,8 @@
 //! Shell. The writer: the thread that owns the store.
 //!
-//! The writer commits all waiting commands in one transaction, and then answers them. While the disk syncs,
-//! new commands gather for the next commit, so no timer has to wait for more. After a failure of the store,
-//! nothing is acknowledged until the store has been opened again and checked.
+//! The writer commits all waiting commands in one transaction, and then answers them. While the disk syncs, new
+//! commands gather for the next commit, so no timer is needed. After a failure of the store, the writer
+//! acknowledges nothing until the store has been opened again and checked.
 
 mod gather;
 mod inbox;
@@ -46,16 +46,16 @@ use crate::upstream::error::chain;
 /// The waits before a failed store is opened again: the first wait, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The longest such wait while the disk is full: the disk may have room again at any moment.
+/// The longest such wait while the disk is full. The disk may have room again at any moment.
 const BACK_OFF_FULL: Duration = Duration::from_millis(500);
 
-/// How long no command must arrive before the work for an idle moment begins.
+/// How long no command may arrive before the work for an idle moment begins.
 const REST: Duration = Duration::from_millis(200);
 
 /// The time between two purges.
 const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time between two looks at the dead letters that are removed soon.
+/// The time between two counts of the dead letters that are removed soon.
 const NOTICE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The time between two checks of whether a full disk has room again.
@@ -99,7 +99,7 @@ pub struct Writer {
     statistics: Statistics,
     unsaved: Unsaved,
     health: Health,
-    /// The destinations that the deliveries had no room to be told of.
+    /// The destinations about which the deliveries were not told, because they had no room for the message.
     untold: BTreeSet<Destination>,
     /// Whether the disk was full and the ballast was removed.
     is_short: bool,
@@ -107,20 +107,20 @@ pub struct Writer {
     reclaimed_in_vain: bool,
     /// The limit that is reached, while the store is full.
     lack: Option<Lack>,
-    /// Whether the store's files were not at their place when last looked at.
+    /// Whether the store's files were out of their place at the last check.
     was_away: bool,
-    /// When the log last said that a route is full.
+    /// When the log last reported that a route is full.
     told_routes: BTreeMap<RouteName, Instant>,
     reclaim_at: Instant,
     purge_at: Instant,
     removal_pace: RemovalPace,
     notices: RemovalNotices,
     notice_at: Instant,
-    /// When the work for a moment without events is done; `None` if there is none.
+    /// When the work for an idle moment is due; `None` if there is no such work.
     rest_at: Option<Instant>,
     reopen_at: Instant,
     back_off: Duration,
-    /// When this gateway says again that it lives. `None` if no other gateway can share the store.
+    /// When this gateway renews its lease. `None` if no other gateway can share the store.
     keep_alive_at: Option<Instant>,
     /// When the statistics of a shared store are read again.
     publish_at: Instant,
@@ -186,7 +186,8 @@ impl Writer {
         let store = match engine.open(Check::No) {
             Ok(store) => Some(store),
             Err(error @ OpenError::Unreachable(..)) => {
-                // Direct routes need no store, so the gateway starts. Until the server is back, what would be stored is refused.
+                // Direct routes need no store, so the gateway starts. Until the server can be reached, events
+                // for the store are refused.
                 error!(error = chain(&error), "the queue's store cannot be reached: it is tried again");
                 None
             }
@@ -342,15 +343,16 @@ impl Writer {
     /// Answers the committed commands, and tells the deliveries.
     fn answer(&mut self, gathered: Gathered, committed: Committed) {
         let Gathered { events, changes, .. } = gathered;
-        // This comes before the answers: a request that follows an answer finds that events wait. On a shared store such a
-        // request asks the store, and the statistics need not be those of this moment.
+        // The statistics are published before the answers: a request that follows an answer then sees that
+        // events wait. On a shared store, such a request asks the store instead, so the statistics may be
+        // older.
         if self.keep_alive_at.is_none() || !changes.is_empty() {
             self.publish();
         }
         let mut stored = Vec::with_capacity(events.len());
         for (waiting, ids) in events.into_iter().zip(committed.deliveries) {
             let Waiting { event, held: Held { memory, claim }, reply } = waiting;
-            // An event like it is found in the store from now on.
+            // From now on, an equal event is found in the store.
             if let Some(claim) = claim {
                 claim.recorded();
             }
@@ -371,7 +373,7 @@ impl Writer {
             self.deliver(*event, &ids, &mut ready);
             drop(memory);
         }
-        // Each destination is told once, however many of its events were committed.
+        // Each destination is announced once, even if several of its events were committed.
         ready.into_iter().for_each(|destination| self.look(destination));
         if let Some(store) = &mut self.store
             && let Err(error) = store.between_commits()
@@ -380,8 +382,8 @@ impl Writer {
         }
     }
 
-    /// Hands the deliveries of an event over in memory, if they are certainly due. The destinations of the
-    /// others are added to `ready`.
+    /// Hands the deliveries of an event over in memory, if they are certainly due. Adds the destinations of
+    /// other deliveries to `ready`.
     fn deliver(&mut self, event: Event, ids: &[DeliveryId], ready: &mut BTreeSet<Destination>) {
         let route = event.info().route.clone();
         let destinations =
@@ -396,7 +398,8 @@ impl Writer {
             let waits = was_attempted && upstream == Upstream::Main;
             let destination = Destination { route: route.clone(), upstream };
             if waits {
-                // One that has no room is not counted. That there are so many says enough.
+                // A failure for which there is no room is not counted. The many failures before it are
+                // sufficient.
                 let _no_room = self.end.hand(Handed::Failed(destination.clone(), *id));
             }
             if is_due && !waits && !self.untold.contains(&destination) {
@@ -411,14 +414,14 @@ impl Writer {
         }
     }
 
-    /// Tells the deliveries to search the store.
+    /// Tells the deliveries to search the store for this destination.
     fn look(&mut self, destination: Destination) {
         if !self.end.hand(Handed::Look(destination.clone())) {
             self.untold.insert(destination);
         }
     }
 
-    /// Sends the messages again that the deliveries had no room for.
+    /// Sends again the messages for which the deliveries had no room.
     fn tell_again(&mut self) {
         while let Some(destination) = self.untold.pop_first() {
             if !self.end.hand(Handed::Look(destination.clone())) {
@@ -430,7 +433,7 @@ impl Writer {
 
     /// Closes the store after a failure. Refuses the waiting commands, and keeps the unsaved records.
     fn fail(&mut self, gathered: Gathered, error: EngineError) {
-        // This comes before the answers: a request that hears of the failure finds it published.
+        // The state is published before the answers: a request that gets a refusal then sees the failure.
         self.close();
         error!(
             error = chain(&*error),
@@ -494,7 +497,7 @@ impl Writer {
         self.look_at_all();
     }
 
-    /// Tells the deliveries to look for everything that waits.
+    /// Tells the deliveries to search the store for all destinations with waiting deliveries.
     fn look_at_all(&mut self) {
         let waits = self.statistics.counts.iter().filter(|(_, counts)| counts.queued > 0);
         let waits: Vec<_> = waits.map(|(destination, _)| destination.clone()).collect();
@@ -550,7 +553,7 @@ impl Writer {
                 self.note(error);
             }
         }
-        // While events are refused, commands need not wait for each other.
+        // While events are refused, the work need not wait until no command arrives.
         let may_rest = self.inbox.is_empty() || self.health == Health::Full;
         if self.rest_at.is_some_and(|rest| at >= rest) && may_rest {
             self.rest();
@@ -578,7 +581,7 @@ impl Writer {
         }
     }
 
-    /// Counts the dead letters that are removed soon, and warns of those that have not been told.
+    /// Counts the dead letters that are removed soon, and warns of new ones.
     fn give_notice(&mut self, at: Instant) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Ok(()) };
         let (now, keep) = (now(), self.retention.dead);
@@ -605,7 +608,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Work for a moment without events. It goes on for as long as it gives room back.
+    /// Does the work for an idle moment. The work continues as long as it returns room to the disk.
     fn rest(&mut self) {
         let before = self.statistics.bytes;
         let Some(store) = &mut self.store else { return };
@@ -617,7 +620,8 @@ impl Writer {
                 let gives_back = self.statistics.reusable > 0 && self.statistics.bytes < before;
                 self.rest_at = if gives_back { Some(later(TELL_AGAIN)) } else { None };
             }
-            // The disk may have room at any moment. Until then the log and free pages take room that events need.
+            // The disk may have room at any moment. Until then, the log and free pages take room that events
+            // need.
             Err(StoreError::Full) => self.rest_at = Some(later(FULL_INTERVAL)),
             Err(error) => self.note(error),
         }
@@ -633,7 +637,7 @@ impl Writer {
         if let Some(mut store) = self.store.take()
             && let Err(error) = store.idle()
         {
-            // The log is intact: the next start reads it.
+            // The log is intact. The next start reads it.
             warn!(error = chain(&error), "the queue's log is left as it is");
         }
         self.end.set_health(Health::Failing);

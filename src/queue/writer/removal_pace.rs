@@ -1,6 +1,7 @@
-//! Pure. How many rows one step of a removal takes, by how long the last step took.
+//! Pure. The number of rows in one step of a removal, computed from the duration of the last step.
 //!
-//! Content that is removed is overwritten, so rows with large content take long. Events that come meanwhile wait for the step.
+//! Removed content is overwritten, so the removal of large content takes long. Events that arrive meanwhile
+//! wait for the end of the step.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ const FIRST: usize = 25;
 /// The most rows of a step.
 const MOST: usize = 200;
 
-/// How long a step should take at most.
+/// The longest intended duration of a step.
 const LONG: Duration = Duration::from_millis(50);
 
 /// The pace of removals.
@@ -31,7 +32,7 @@ impl RemovalPace {
         self.rows
     }
 
-    /// Takes in that a step with this many rows took so long.
+    /// Records the number of rows and the duration of a step.
     pub(super) fn took(&mut self, rows: usize, took: Duration) {
         if took > LONG {
             let fits = LONG.as_micros().saturating_mul(u128::try_from(rows).unwrap_or(u128::MAX));

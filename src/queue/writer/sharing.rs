@@ -1,21 +1,21 @@
-//! Shell. What the writer does where several gateways share the store.
+//! Shell. The writer's work for a store that several gateways share.
 
 use std::time::{Duration, Instant};
 
 use crate::queue::writer::{Writer, later};
 
-/// A gateway says so many times that it lives, in the time for which the others believe it.
+/// How often a gateway renews its lease within the time for which it counts as alive.
 const TIMES: u32 = 4;
 
 /// How often the statistics of a shared store are read: other gateways change them.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Writer {
-    /// Says that this gateway lives, and looks at what the others have changed, where it is time for that.
+    /// Renews the lease of this gateway, and reads the changes of other gateways, when each is due.
     pub(super) fn share(&mut self, now: Instant) {
         if self.keep_alive_at.is_some_and(|at| now >= at) {
             self.keep_alive();
-            // Another gateway may have gone, and what it had in memory waits.
+            // Another gateway may be lost. Then its deliveries wait in the store.
             self.look_at_all();
         }
         if self.keep_alive_at.is_some() && now >= self.publish_at {
@@ -24,7 +24,7 @@ impl Writer {
         }
     }
 
-    /// Says that this gateway lives, if others share the store.
+    /// Renews the lease of this gateway, if others share the store.
     pub(super) fn keep_alive(&mut self) {
         let began = Instant::now();
         let Some(store) = &mut self.store else { return };
