@@ -17,14 +17,16 @@ pub(super) enum Asker {
     /// The client is on the gateway's own machine, or in its container. The value is the local address of the
     /// connection. `None` if that is a loopback address.
     Here(Option<IpAddr>),
-    /// On the gateway's own machine, over a unix socket. The mode of the socket's file says who may connect.
+    /// The client is on the gateway's own machine and uses a unix socket. The mode of the socket's file says
+    /// who may connect.
     Socket,
-    /// Elsewhere. A listener that is open to a scraper must not let all of its network try signatures.
+    /// The client is elsewhere. A listener that is open to a scraper must not let the scraper's whole network
+    /// try signatures.
     Elsewhere,
 }
 
 impl Asker {
-    /// Determines it from the two addresses of a connection.
+    /// Determines the place of the client from the two addresses of a connection.
     pub(super) fn of(client: ClientAddress, local: Option<IpAddr>) -> Self {
         let ip = match client {
             ClientAddress::Ip(ip) => ip.to_canonical(),

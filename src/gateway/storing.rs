@@ -159,7 +159,7 @@ async fn fall_back<R: Resources, C: Content>(
     let (result, first) = failed.unzip();
     match (store(resources, route, arrived, event, Before { claim, first }, record).await, result) {
         (Ok(receipt), _) => Ok(acknowledged(route, &receipt)),
-        // It is not stored: the sender gets what it would have got without a store.
+        // The event is not stored. The sender gets the same answer as without a store.
         (Err(_), Some(Ok(response))) => Ok(Served::Relayed(response)),
         (Err(_), Some(Err(error))) => Err(undelivered(&error, record)),
         (Err(refused), None) => Err(refused),
@@ -232,7 +232,7 @@ async fn attempt<R: Resources>(
     }
 }
 
-/// What came before an event is stored.
+/// The results of the steps before the store: the claim, and the direct attempt that failed.
 struct Before<C> {
     claim: Option<C>,
     first: Option<FirstAttempt>,
@@ -308,7 +308,7 @@ fn duplicate_key(arrived: &Arrived<'_>, window: Duration) -> DuplicateKey {
     DuplicateKey { digest: hash.finalize().into(), until: Time::of(arrived.received).plus(window) }
 }
 
-/// The addresses of a route's copies, by which the store names them.
+/// The addresses of a route's copies, as the store names them.
 pub(super) fn copies(route: &crate::config::Route) -> Vec<Arc<str>> {
     route.delivery.copies.iter().map(|upstream| upstream.origin.to_string().into()).collect()
 }

@@ -14,7 +14,7 @@ use crate::upstream::error::ForwardError;
 use crate::upstream::pool::Pool;
 use crate::upstream::response::Framing;
 
-/// How long content is waited for that is read ahead.
+/// How long the gateway waits for content that is read ahead.
 const AHEAD: Duration = Duration::from_millis(200);
 
 /// Response content in transit. Once it is complete, the connection returns to its pool.
@@ -24,9 +24,9 @@ const AHEAD: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct ResponseBody {
     connection: Option<Box<Connection>>,
-    /// What was read ahead, and comes before the rest.
+    /// The content that was read ahead. It comes before the rest.
     ahead: Option<Bytes>,
-    /// How the response broke off while it was read ahead. That comes last.
+    /// The error with which the response broke off while it was read ahead. It comes last.
     broken: Option<ForwardError>,
     pool: Rc<Pool>,
     /// The bytes that are still to come, if their number is known.
@@ -72,8 +72,8 @@ impl ResponseBody {
         Poll::Ready(next)
     }
 
-    /// Reads `most` bytes ahead, or those that come within a short time, and one piece more at most. Returns the first `most` of
-    /// them. They are still part of the content.
+    /// Reads content ahead, and returns at most its first `most` bytes. Reads until `most` bytes or a short
+    /// time have passed, and at most one piece more. The returned bytes remain part of the content.
     pub async fn read_ahead(&mut self, most: usize) -> Vec<u8> {
         let mut deadline = Deadline::default();
         deadline.set(AHEAD);
@@ -134,8 +134,8 @@ impl ResponseBody {
     }
 
     /// Reads and discards the rest of the response after the client has disconnected. Otherwise the upstream
-    /// would see an accepted delivery break off. Gives up when the rest takes longer than one piece may. The
-    /// time begins when the upstream has read the whole request, or should have read it.
+    /// would see a broken exchange for an accepted delivery. Gives up if the rest takes longer than one piece
+    /// may take. The time begins when the upstream has read the whole request, or should have read it.
     pub async fn drain(mut self) {
         let mut deadline = Deadline::default();
         deadline.set(self.patience);

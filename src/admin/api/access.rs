@@ -49,7 +49,7 @@ pub(super) fn admit(
         (Some(value), None) => bearer(value.as_bytes()),
         (Some(_), Some(_)) => None,
     };
-    // Every token is compared. So the time of the answer does not depend on the order of the tokens.
+    // Every token is compared, so the duration does not depend on the order of the tokens.
     let mut found = None;
     for token in tokens {
         if presented.is_some_and(|presented| token.is(presented)) {

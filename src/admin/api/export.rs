@@ -36,7 +36,7 @@ const IDS_AT_ONCE: usize = 256;
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 impl Asking<'_> {
-    /// Exports the events that match a filter. Each is sent when it is read.
+    /// Exports the events that match a filter. Each event is sent when it is read.
     pub(super) fn export(&self, query: &str) -> Result<Response<Content>, Refusal> {
         let query = Query::read(query, &["after"])?;
         let filter = self.filter(&query.filter)?;

@@ -1,5 +1,4 @@
-//! Pure. The state of deliveries that only the memory has: which deliveries are under way, and which are
-//! held.
+//! Pure. The state of deliveries that is not in the store: which deliveries are under way, and which are held.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use crate::queue::event::{RouteName, Upstream};
 use crate::queue::handle::UnderWay;
 use crate::queue::store::{DeliveryId, DeliverySummary, State};
 
-/// The state that only the memory has: deliveries under way, and the settings of their routes.
+/// The state that is only in memory: deliveries under way, and the settings of their routes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LiveState {
     /// The deliveries whose attempt is under way.
@@ -52,7 +51,8 @@ impl LiveState {
     }
 }
 
-/// The state of an event: the state of the delivery that needs most attention.
+/// The state of an event: the state of one of its deliveries. A delivery under way comes first, then a queued
+/// delivery, then a dead letter.
 pub(super) fn of_event(deliveries: &[Seen]) -> Seen {
     let order = ["delivering", "queued", "dead", "delivered"];
     let first = order.iter().find_map(|state| deliveries.iter().find(|seen| seen.state == *state));

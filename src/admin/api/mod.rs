@@ -188,7 +188,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// The state of deliveries that only the memory has.
+    /// The state of deliveries that is only in memory.
     fn live(&self) -> LiveState {
         let generation = self.api.control.generation();
         let routes = generation.gateway.stored_names();

@@ -110,8 +110,8 @@ impl Replay {
         self.cursor.as_deref().and_then(|id| id.parse().ok())
     }
 
-    /// What is done with an event. Dead letters are sent again to the upstreams that they are dead letters of: other upstreams
-    /// may have the event already.
+    /// The change that replays an event. A dead letter is sent again only to its own upstreams, because other
+    /// upstreams may already have the event.
     pub(super) fn change(&self, event: EventId) -> Change {
         match self.filter.state.as_deref() {
             Some("dead") => Change::ReplayDead(event),

@@ -64,8 +64,9 @@ impl Replays {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the replays from the store, and continues those that had not ended. On a store that several gateways share, this
-    /// gateway also takes the replays of a gateway that is lost. Returns whether the store could be read.
+    /// Reads the replays from the store, and continues the replays that had not ended. If several gateways
+    /// share the store, this gateway also takes the replays of lost gateways. Returns whether the store could
+    /// be read.
     pub(super) async fn load(&self, control: &Arc<Control>, queue: &Queue) -> bool {
         let now = Instant::now();
         {

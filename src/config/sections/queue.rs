@@ -72,8 +72,8 @@ fn store(item: &Item<'_>, context: Context<'_>) -> Option<StoreAddress> {
     item.error("bad_store", fault).help(item.write(EXAMPLE)).refuse(item.problems)
 }
 
-/// Warns of a path at which this process could not have its store. It is no error: the path may be right for the user or the
-/// container that hookgate runs as, and a reload must not fail for it.
+/// Warns of a path at which this process could not use its store. The warning is no error, because the path may
+/// be right for the user or the container of the running gateway. A reload must not fail for this reason.
 fn warn_of(item: &Item<'_>, path: &Path, fault: StoreFault) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (folder, path) = (folder.display(), path.display());

@@ -125,8 +125,8 @@ fn acknowledgment(item: &Item<'_>) -> Option<Acknowledgment> {
     })
 }
 
-/// Reports fields that an app could confuse with each other, or with the fields that frame a request: a request with both
-/// is refused.
+/// Reports fields that an app could confuse with each other, or with the fields that frame a request. The
+/// gateway would refuse a request that has two such fields.
 fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
     let others = || scheme.fields().chain(["content-length", "transfer-encoding"]);
     let (one, other) = scheme.fields().find_map(|one| {
@@ -139,7 +139,7 @@ fn lookalikes(table: &Table<'_>, scheme: &Scheme) -> Option<Problem> {
     Some(problem.help("name only one of them"))
 }
 
-/// The error of a scheme whose parts are valid alone but not together.
+/// The error of a scheme whose parts are valid, but not together.
 fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
     let (key, help) = match fault {
         SchemeFault::KeyInPlain => {
@@ -167,7 +167,7 @@ fn of_the_whole(table: &Table<'_>, fault: SchemeFault) -> Problem {
     Problem::error("bad_scheme", table.place(key), fault.to_string()).help(help)
 }
 
-/// Reads `header`: the field that carries signatures, or several fields, any of which may carry one.
+/// Reads `header`: the field that carries signatures, or several such fields.
 fn headers(item: &Item<'_>) -> Option<(Cow<'static, str>, Vec<Cow<'static, str>>)> {
     let Some(array) = item.value.as_array() else { return Some((header(item)?, Vec::new())) };
     let mut all: Vec<Cow<'static, str>> = Vec::new();

@@ -1,4 +1,4 @@
-//! Shell. The changes that operators ask for, and the removal of events.
+//! Shell. Changes by operators, and the removal of events.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::queue::postgres::value::unsigned;
 use crate::queue::row_values::{of_time, state, time};
 use crate::queue::store::{Change, Class, Job, State, another_since};
 
-/// A delivery, as a change needs it.
+/// The columns of a delivery that a change needs.
 struct Stored {
     id: i64,
     destination: i64,
@@ -22,7 +22,7 @@ struct Stored {
 }
 
 impl Work<'_> {
-    /// Makes a change. Returns how many events or routes it met.
+    /// Makes a change. Returns how many events or routes it affected.
     pub(super) async fn change(&mut self, change: &Change) -> Result<u64> {
         match change {
             Change::Pause(route) => {
@@ -73,7 +73,7 @@ impl Work<'_> {
         }
     }
 
-    /// The deliveries of an event, locked.
+    /// Reads and locks the deliveries of an event.
     async fn of_event(&self, event: i64) -> Result<Vec<Stored>> {
         let sql = "select id, destination, state, since, attempts, lane, size from delivery where event = $1 \
             order by id for update";
@@ -92,7 +92,7 @@ impl Work<'_> {
         rows.iter().map(stored).collect()
     }
 
-    /// The number of an event whose content is kept. The event is locked.
+    /// Reads the number of an event whose content is kept, and locks the event.
     async fn find_whole(&self, id: EventId) -> Result<Option<i64>> {
         let sql = "select e.seq from event e join content c on c.seq = e.seq where e.id = $1 for update of e";
         let row = self.call.first(sql, &[&&id.as_bytes()[..]]).await?;
@@ -138,10 +138,10 @@ impl Work<'_> {
                 size: model.size,
             };
             self.deliver(&[new]).await?;
-            // Any gateway may take it: it is not in the memory of this one.
+            // Any gateway may take the delivery, because it is not in the memory of this gateway.
             self.call.execute("update delivery set owner = null where id = $1", &[&number]).await?;
             if let Some(dead) = dead {
-                // The replay takes the place of the dead letter, with its attempts.
+                // The replay replaces the dead letter, and takes over its attempts.
                 let sql = "update attempt set delivery = $2 where delivery = $1";
                 self.call.execute(sql, &[&dead.id, &number]).await?;
                 self.call.execute("delete from delivery where id = $1", &[&dead.id]).await?;
@@ -151,7 +151,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes events with everything that belongs to them.
+    /// Removes events with all their rows.
     pub(super) async fn remove(&mut self, events: &[i64]) -> Result<()> {
         self.call.execute("delete from finished where event = any($1)", &[&events]).await?;
         let sql = "with gone as (delete from delivery where event = any($1) returning *), \

@@ -14,14 +14,15 @@ pub(super) async fn take(
     now: Time,
     gateway: i64,
 ) -> Result<Claiming> {
-    // A claim of a gateway that is gone has no outcome.
+    // The claim of a lost gateway has no outcome, so it is replaced.
     let sql = "insert into claim (route, key, owner) values ($1, $2, $3) on conflict (route, key) do update \
         set owner = excluded.owner where not exists \
         (select 1 from gateway g where g.id = claim.owner and g.alive_until > clock_timestamp()) returning 1";
     if call.first(sql, &[&route, &&key[..], &gateway]).await?.is_none() {
         return Ok(Claiming::UnderWay);
     }
-    // This is asked while the claim is held: its last holder has recorded what it delivered before it gave the claim up.
+    // The check comes while this gateway holds the claim. The previous holder has recorded its delivery before
+    // it released the claim.
     if is_seen(call, route, key, now).await? {
         release(call, route, key, gateway).await?;
         return Ok(Claiming::Duplicate);
@@ -35,7 +36,7 @@ pub(super) async fn is_seen(call: &Call, route: i64, key: &[u8; 32], now: Time) 
     Ok(call.first(sql, &[&route, &&key[..], &of_time(now)]).await?.is_some())
 }
 
-/// Gives a claim of this gateway up.
+/// Releases a claim of this gateway.
 pub(super) async fn release(call: &Call, route: i64, key: &[u8; 32], gateway: i64) -> Result<()> {
     let sql = "delete from claim where route = $1 and key = $2 and owner = $3";
     call.execute(sql, &[&route, &&key[..], &gateway]).await?;

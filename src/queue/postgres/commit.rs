@@ -1,4 +1,4 @@
-//! Shell. A batch, written in one transaction.
+//! Shell. Writes a batch in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,11 +25,11 @@ pub(super) struct Work<'w> {
     pub(super) gateway: i64,
     pub(super) now: Time,
     pub(super) tally: Tally,
-    /// The destinations for which something may have become due.
+    /// The destinations for which a delivery may have become due.
     pub(super) ready: BTreeSet<i64>,
 }
 
-/// Has numbers given to the routes and destinations of a batch.
+/// Reads or creates the numbers of the routes and destinations of a batch.
 pub(super) async fn name_all(call: &Call, names: &mut Names, batch: &Batch<'_>) -> Result<()> {
     for event in &batch.events {
         let route = &event.info().route;
@@ -59,7 +59,7 @@ pub(super) async fn name_all(call: &Call, names: &mut Names, batch: &Batch<'_>) 
     Ok(())
 }
 
-/// Deliveries that have ended, with the columns that follow from it.
+/// Deliveries that have ended, with the columns that the next steps need.
 pub(super) struct Left {
     pub(super) event: i64,
     pub(super) destination: i64,
@@ -87,7 +87,7 @@ impl Work<'_> {
         Ok(Committed { deliveries, superseded, changed, ready })
     }
 
-    /// The routes whose lanes the batch may change, in their order.
+    /// The routes whose lanes the batch may change, in ascending order.
     async fn lanes(&self, batch: &Batch<'_>) -> Result<BTreeSet<i64>> {
         let ordered = batch.events.iter().filter(|event| event.info().order.is_some());
         let mut routes: BTreeSet<i64> =
@@ -104,7 +104,7 @@ impl Work<'_> {
             })
             .collect();
         if !deliveries.is_empty() || !events.is_empty() {
-            // The lane of a delivery never changes, so it is read before anything is locked.
+            // The lane of a delivery never changes, so it is read before the locks are taken.
             let sql = "select distinct n.route from delivery d join destination n on n.number = d.destination \
                 where d.lane is not null and d.id = any($1) \
                 union select e.route from event e where e.lane is not null and e.id = any($2)";
@@ -144,7 +144,7 @@ impl Work<'_> {
             for upstream in event.upstreams() {
                 let destination = self.names.known(&info.route, upstream).ok_or(Error::Value)?;
                 let id = ids.next().ok_or(Error::Value)?;
-                // The direct attempt was one to the route's own upstream.
+                // The direct attempt was made at the route's own upstream.
                 let first = event.attempted().filter(|_| *upstream == Upstream::Main);
                 new.push(New {
                     id,
@@ -170,8 +170,8 @@ impl Work<'_> {
         self.attempts(&first_attempts).await.map(|()| deliveries)
     }
 
-    /// Writes new deliveries. Of those in a lane, the first one is ready. They are this gateway's: most of them are sent from
-    /// memory.
+    /// Writes new deliveries. In each lane, only the first delivery is ready. The new deliveries belong to this
+    /// gateway, because most of them are sent from its memory.
     pub(super) async fn deliver(&mut self, new: &[New]) -> Result<()> {
         let sql = "with new as ( \
                 select *, row_number() over (partition by destination, lane order by id) as place \
@@ -214,7 +214,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Writes attempts: the delivery, the ordinal, and the attempt.
+    /// Writes attempts: the number of the delivery, the ordinal, and the attempt.
     async fn attempts(&self, attempts: &[(i64, i64, &Attempt)]) -> Result<()> {
         if attempts.is_empty() {
             return Ok(());
@@ -232,8 +232,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Records attempts of queued deliveries. Of a delivery that has ended or is gone there is nothing to record, and another
-    /// gateway that has it in memory decides what follows, unless it was delivered.
+    /// Records attempts of queued deliveries. If a delivery has ended or was removed, records nothing. If
+    /// another gateway has the delivery in memory, that gateway decides what follows, unless the attempt
+    /// delivered the event.
     async fn complete(&mut self, completions: &[Completion]) -> Result<Vec<DeliveryId>> {
         if completions.is_empty() {
             return Ok(Vec::new());
@@ -317,7 +318,7 @@ impl Work<'_> {
         Ok(superseded)
     }
 
-    /// Removes the attempts that no longer are among the last.
+    /// Removes attempts that are no longer among the last attempts.
     async fn drop_old_attempts(&self, rows: &[tokio_postgres::Row]) -> Result<()> {
         let (mut deliveries, mut numbers) = (Vec::<i64>::new(), Vec::<i64>::new());
         for row in rows {
@@ -335,7 +336,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Takes in what has ended, of rows with event, destination, state, size and lane.
+    /// Processes ended deliveries: rows with event, destination, state, size and lane.
     pub(super) async fn ended(&mut self, rows: &[tokio_postgres::Row]) -> Result<()> {
         let mut left = Vec::new();
         for row in rows {
@@ -365,7 +366,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Makes the first queued delivery of each lane ready that something has left.
+    /// Marks the first queued delivery as ready, in each lane that a delivery has left.
     pub(super) async fn advance(&mut self, left: &[Left]) -> Result<()> {
         let lanes: BTreeSet<(i64, &[u8])> =
             left.iter().filter_map(|left| Some((left.destination, left.lane.as_deref()?))).collect();
@@ -464,7 +465,7 @@ impl<'a> AttemptColumns<'a> {
             columns.outcome.push(outcome.as_str());
             columns.status.push(status.map(i64::from));
             columns.response.push(kept(response));
-            // A text of the server holds no zero byte.
+            // PostgreSQL's text cannot contain a zero byte.
             columns.detail.push(detail.as_ref().map(|detail| detail.replace('\0', " ")));
         }
         columns

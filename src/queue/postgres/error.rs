@@ -1,14 +1,14 @@
-//! Pure. How errors of the server are told apart.
+//! Pure. Classifies errors of the server.
 
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::queue::store::StoreError;
 
-/// Why a statement was not done.
+/// Why a statement was not executed.
 #[derive(Debug, Error)]
 pub(super) enum Error {
-    /// The server refused it, or the connection broke.
+    /// The server refused the statement, or the connection broke.
     #[error("PostgreSQL")]
     Server(#[from] tokio_postgres::Error),
     /// The server did not answer in time.
@@ -17,13 +17,13 @@ pub(super) enum Error {
     /// A thread of this process has no runtime for the connection.
     #[error("no runtime for the connection to PostgreSQL")]
     Runtime(#[source] std::io::Error),
-    /// The files for TLS cannot be read, or are of no use.
+    /// The files for TLS cannot be read, or are not usable.
     #[error("TLS to PostgreSQL")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The file with the password cannot be read.
     #[error("cannot read the password for PostgreSQL from {}", .0.display())]
     Password(std::path::PathBuf, #[source] std::io::Error),
-    /// A value is not what this code has written.
+    /// A value differs from every value that this code writes.
     #[error("a row of the store has an unknown value")]
     Value,
 }
@@ -39,18 +39,18 @@ impl Error {
         }
     }
 
-    /// Whether the same transaction may succeed if it is tried again: another one was in its way.
+    /// Whether the same transaction may succeed if it is tried again: another transaction conflicted with it.
     pub(super) fn is_conflict(&self) -> bool {
         let conflicts = [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::T_R_SERIALIZATION_FAILURE];
         self.state().is_some_and(|state| conflicts.contains(&state))
     }
 
-    /// Whether it is about one value that cannot be read, on a connection that is whole.
+    /// Whether the error concerns only one unreadable value, on an intact connection.
     pub(super) fn is_of_value(&self) -> bool {
         match self {
             Self::Value => true,
-            // An error of the server has a code, and a broken connection has a source of its own: what is left is a column that
-            // this code cannot read.
+            // An error of the server has a code. A broken connection has a source of its own. All other errors
+            // are columns that this code cannot read.
             Self::Server(error) => error.code().is_none() && !error.is_closed() && is_conversion(error),
             Self::TimedOut | Self::Runtime(_) | Self::Tls(_) | Self::Password(..) => false,
         }
@@ -77,7 +77,7 @@ fn is_conversion(error: &tokio_postgres::Error) -> bool {
 }
 
 impl From<Error> for StoreError {
-    /// A full disk of the server leaves the store whole; any other error is a failure.
+    /// After a full disk of the server, the store is intact. Any other error is a failure.
     fn from(error: Error) -> Self {
         if error.state() == Some(&SqlState::DISK_FULL) { Self::Full } else { Self::Failed(Box::new(error)) }
     }

@@ -1,4 +1,4 @@
-//! Shell. Events in lists, by filter.
+//! Shell. Reads lists of events by filter.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ use crate::queue::row_values::{class, of_number, of_state, of_time, small, state
 use crate::queue::store::{DeadLetter, DeliveryId, DeliverySummary, Filter, Job, State, Summary};
 use crate::queue::time::Time;
 
-/// How far the time in an event's id may be from the time of its receipt, in milliseconds. The ids are in an index, so a filter
-/// by time looks at few others.
+/// The most milliseconds between the time in an event's id and the time of its receipt. Only the ids are in an
+/// index, so a filter by time searches a range of ids that is wider by this much.
 const APART: u64 = 24 * 3600 * 1000;
 
 /// The conditions of a filter, and their values.
@@ -26,7 +26,7 @@ struct Conditions {
 }
 
 impl Conditions {
-    /// `None` if no event meets the filter.
+    /// The conditions of a filter. `None` if no event can match it.
     fn of(filter: &Filter, before: Option<EventId>) -> Option<Self> {
         let mut conditions = Self { sql: String::new(), values: Vec::new() };
         if filter.state.is_some() {
@@ -35,7 +35,7 @@ impl Conditions {
             conditions.in_deliveries(states)?;
         }
         if let Some(route) = &filter.route {
-            // No path has a zero byte, and no text of the server.
+            // Neither a path nor PostgreSQL's text can contain a zero byte.
             conditions.and("r.path =", route.replace('\0', "\u{fffd}"));
         }
         if let Some(since) = filter.since {
@@ -65,7 +65,8 @@ impl Conditions {
         self.sql.push_str(&format!(" and {condition} ${}", self.values.len()));
     }
 
-    /// Dead letters are few and have an index of their own; the others are met soon in any order.
+    /// Adds a condition on the states of deliveries. Dead letters are few and have an index of their own. Other
+    /// states are common, so a search in any order soon finds them.
     fn in_deliveries(&mut self, states: Vec<i64>) -> Option<()> {
         let first = *states.first()?;
         self.values.push(Box::new(states));
@@ -93,7 +94,7 @@ fn first_id(millis: u64) -> Vec<u8> {
     id
 }
 
-/// A page of events, the latest first. An event of which something cannot be read is left out.
+/// A page of events, the latest first. An event with an unreadable value is left out.
 pub(super) async fn page(
     call: &Call,
     filter: &Filter,
@@ -125,12 +126,12 @@ pub(super) async fn ids(
         conditions.sql
     );
     let rows = call.query(&sql, &conditions.values()).await?;
-    // An id that cannot be read is left out.
+    // An unreadable id is left out.
     let ids = rows.iter().map(|row| row.try_get::<_, &[u8]>(0).ok().and_then(|id| value::id(id).ok()));
     Ok(ids.flatten().collect())
 }
 
-/// How many events meet a filter, at most `most`.
+/// How many events match a filter. Stops counting at `most`.
 pub(super) async fn count(call: &Call, filter: &Filter, most: u64) -> Result<u64> {
     let Some(conditions) = Conditions::of(filter, None) else { return Ok(0) };
     let sql = format!(
@@ -144,7 +145,8 @@ pub(super) async fn count(call: &Call, filter: &Filter, most: u64) -> Result<u64
     }
 }
 
-/// The jobs that no other gateway works on, the earliest first. They are this gateway's from then on.
+/// Takes the jobs on which no other gateway works, the earliest first. From then on, these jobs belong to this
+/// gateway.
 pub(super) async fn take_jobs(call: &Call, gateway: i64) -> Result<Vec<Job>> {
     let sql = "update job j set owner = $1 where j.owner is null or j.owner = $1 or not exists \
             (select 1 from gateway g where g.id = j.owner and g.alive_until > clock_timestamp()) \

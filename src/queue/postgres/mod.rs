@@ -1,8 +1,9 @@
 //! Shell. The engine on PostgreSQL: a store that several gateways share.
 //!
-//! Each gateway commits what it accepts and takes from the store what it delivers. A delivery that a gateway has in memory is
-//! that gateway's (`delivery.owner`) for as long as the gateway counts as alive (`gateway.alive_until`). Then another gateway
-//! takes it. So a gateway that is lost loses nothing, and while all live, each event is delivered once.
+//! Each gateway commits the events that it accepts, and takes deliveries from the store. A delivery in the
+//! memory of a gateway belongs to this gateway (`delivery.owner`), as long as the gateway counts as alive
+//! (`gateway.alive_until`). After that time, another gateway takes the delivery. So no event is lost with a
+//! gateway. While all gateways are alive, each event is delivered once.
 
 mod change;
 mod claim;
@@ -41,13 +42,14 @@ use crate::queue::store::{
 use crate::queue::time::Time;
 use crate::upstream::error::chain;
 
-/// How often a transaction is tried that another one was in the way of.
+/// How often a transaction is tried if it conflicts with other transactions.
 const TRIES: usize = 5;
 
-/// The part of the lease for which a gateway counts as alive after it has said so. The rest is for the others to notice.
+/// The part of the lease for which a gateway counts as alive after a renewal. In the rest of the lease, the
+/// other gateways notice the loss.
 const ALIVE_PART: (u32, u32) = (2, 3);
 
-/// Opens sessions with the server. It is one gateway's for as long as the process lives.
+/// Opens sessions with the server. One gateway owns this value as long as the process lives.
 #[derive(Debug)]
 pub struct PostgresEngine {
     server: Server,
@@ -57,7 +59,7 @@ pub struct PostgresEngine {
 }
 
 impl PostgresEngine {
-    /// The engine of a gateway with this number, which no other gateway may have.
+    /// The engine of the gateway with this number. No other gateway may have this number.
     #[must_use]
     pub fn new(address: &PostgresAddress, lease: Duration, gateway: i64) -> Self {
         let (part, whole) = ALIVE_PART;
@@ -97,8 +99,9 @@ impl PostgresEngine {
     }
 }
 
-/// What an operator should know of the server before events are stored there: why the store cannot be opened, or the settings by
-/// which a crash of the server can lose events. Makes nothing there. Waits for a few seconds at most.
+/// What an operator should know of the server before events are stored there. Either an error says why the
+/// store cannot be opened, or the result names the settings by which a crash of the server can lose events.
+/// Changes nothing on the server. Waits at most a few seconds.
 #[must_use]
 pub fn doubts(address: &PostgresAddress) -> Vec<String> {
     let server = Server::of(address);
@@ -128,7 +131,7 @@ pub fn doubts(address: &PostgresAddress) -> Vec<String> {
 
 impl Engine for PostgresEngine {
     fn open(&mut self, _check: Check) -> std::result::Result<Box<dyn Store>, OpenError> {
-        // The server recovers by itself after a crash, before it takes connections.
+        // After a crash, the server recovers by itself before it accepts connections.
         Ok(Box::new(self.connect()?))
     }
 }
@@ -141,12 +144,12 @@ pub struct Postgres {
     names: Names,
     gateway: i64,
     alive: Duration,
-    /// Whether the session has done everything so far.
+    /// Whether no statement of the session has failed so far.
     is_well: bool,
 }
 
 impl Postgres {
-    /// Works in one transaction, which is on the server's disk when this returns.
+    /// Runs `work` in one transaction. Returns when the transaction is on the server's disk.
     fn transact<T>(
         &mut self,
         now: Time,
@@ -245,7 +248,7 @@ impl Store for Postgres {
     }
 }
 
-/// What a gateway has in memory at its end is the others' at once.
+/// When a gateway ends, other gateways may take its deliveries at once.
 impl Drop for Postgres {
     fn drop(&mut self) {
         if !self.is_well || self.session.is_closed() {

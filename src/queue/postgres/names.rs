@@ -1,4 +1,5 @@
-//! Shell. The numbers of routes and destinations in the store. They never change, so each session remembers them.
+//! Shell. The numbers of routes and destinations in the store. A number never changes, so each session
+//! remembers it.
 
 use std::collections::HashMap;
 
@@ -15,8 +16,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The number of a route, which gets one if it has none. Call it outside of a transaction: another gateway may name the same
-    /// route at the same time.
+    /// The number of a route. A route without a number gets one. Call this function outside of a transaction,
+    /// because another gateway may number the same route at the same time.
     pub(super) async fn route(&mut self, call: &Call, route: &RouteName) -> Result<i64> {
         if let Some(number) = self.find_route(call, route).await? {
             return Ok(number);
@@ -26,7 +27,8 @@ impl Names {
         self.find_route(call, route).await?.ok_or(Error::Value)
     }
 
-    /// The number of a destination, which gets one if it has none. Call it outside of a transaction.
+    /// The number of a destination. A destination without a number gets one. Call this function outside of a
+    /// transaction.
     pub(super) async fn destination(&mut self, call: &Call, destination: &Destination) -> Result<i64> {
         let route = self.route(call, &destination.route).await?;
         if let Some(number) = self.find_upstream(call, route, destination).await? {
@@ -49,7 +51,7 @@ impl Names {
         Ok(Some(number))
     }
 
-    /// The numbers of a destination and of its route, if they have some.
+    /// The numbers of a destination and of its route, if both have one.
     pub(super) async fn find_destination(
         &mut self,
         call: &Call,
@@ -60,13 +62,13 @@ impl Names {
         Ok(number.map(|number| (number, route)))
     }
 
-    /// The number of a destination that was asked for before.
+    /// The number of a destination, if an earlier call has read it.
     pub(super) fn known(&self, route: &RouteName, upstream: &Upstream) -> Option<i64> {
         let destination = Destination { route: route.clone(), upstream: upstream.clone() };
         self.destinations.get(&destination).copied()
     }
 
-    /// The number of a route that was asked for before.
+    /// The number of a route, if an earlier call has read it.
     pub(super) fn known_route(&self, route: &RouteName) -> Option<i64> {
         self.routes.get(route).copied()
     }

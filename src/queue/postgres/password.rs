@@ -1,4 +1,4 @@
-//! Shell. The password for the server, where its URL has none: a file, or the environment.
+//! Shell. The password for the server if its URL has none: from a file, or from the environment.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::config::PostgresAddress;
 use crate::queue::postgres::error::{Error, Result};
 
-/// The password: of `passfile`, of the file that `PGPASSFILE` names, or of `PGPASSWORD`.
+/// The password: from `passfile`, from the file that `PGPASSFILE` names, or from `PGPASSWORD`.
 pub(super) fn find(address: &PostgresAddress) -> Result<Option<Zeroizing<String>>> {
     let named = address.password_file.clone().or_else(|| env::var_os("PGPASSFILE").map(PathBuf::from));
     match named {
@@ -32,8 +32,8 @@ fn of_file(path: &Path, address: &PostgresAddress) -> Result<Option<Zeroizing<St
     Ok(choose(&text, [&host, &port, database, user]))
 }
 
-/// The password in the text of a file: that of the first line `host:port:database:user:password` that matches, as libpq has it, or
-/// the whole text if no line has that form.
+/// The password in the text of a file. Like libpq, takes it from the first matching line
+/// `host:port:database:user:password`. If no line has this form, the whole text is the password.
 fn choose(text: &str, wanted: [&str; 4]) -> Option<Zeroizing<String>> {
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let lines: Vec<_> = lines.map(fields).collect();
@@ -50,12 +50,12 @@ fn choose(text: &str, wanted: [&str; 4]) -> Option<Zeroizing<String>> {
     })
 }
 
-/// The fields of a line, between colons. A backslash takes the next character as it is.
+/// The fields of a line, separated by colons. After a backslash, the next character has no special meaning.
 fn fields(line: &str) -> Vec<Zeroizing<String>> {
     let mut all = vec![Zeroizing::new(String::new())];
     let mut characters = line.chars();
     while let Some(character) = characters.next() {
-        // The password is the last field, and may have colons.
+        // The password is the last field, and may contain colons.
         if character == ':' && all.len() < 5 {
             all.push(Zeroizing::new(String::new()));
             continue;

@@ -1,4 +1,4 @@
-//! Shell. The removal of what has been kept for long enough, in bounded steps.
+//! Shell. Removes rows whose retention has ended, in bounded steps.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::queue::store::Retention;
 use crate::queue::time::Time;
 
 impl Work<'_> {
-    /// Removes at most `most` rows of what has been kept for long enough. The caller commits.
+    /// Removes at most `most` rows whose retention has ended. The caller commits.
     pub(super) async fn purge(&mut self, retention: Retention, most: usize) -> Result<usize> {
         let Retention { delivered, info, dead } = retention;
         let contents = self.over(DELIVERED, delivered, most).await?;
@@ -39,8 +39,8 @@ impl Work<'_> {
         Ok(removed.saturating_add(usize::try_from(forgotten).unwrap_or(usize::MAX)))
     }
 
-    /// The events of a kind for longer than an age, the first ones first: the time and the event. Another gateway removes those
-    /// that it has locked.
+    /// The events that have had a kind for longer than `age`, the earliest first: the time and the event.
+    /// Leaves out events that another gateway has locked, because that gateway removes them.
     async fn over(&self, kind: i64, age: Duration, most: usize) -> Result<Vec<(i64, i64)>> {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let Some(until) = self.now.millis().checked_sub(age) else { return Ok(Vec::new()) };

@@ -1,4 +1,5 @@
-//! Shell. The view of the threads that read: what is due, which this gateway takes, and what is asked of a request's path.
+//! Shell. The view for the threads that read: it takes due deliveries for this gateway, and serves reads of
+//! requests.
 
 use tokio_postgres::Row;
 
@@ -19,7 +20,7 @@ use crate::queue::store::{
 };
 use crate::queue::time::Time;
 
-/// A session that reads. It connects anew after its connection has broken.
+/// A session that reads. If its connection has broken, it connects again.
 #[derive(Debug)]
 pub(super) struct PostgresReader {
     server: Server,
@@ -44,7 +45,8 @@ impl PostgresReader {
         };
         let (names, gateway) = (&mut self.names, self.gateway);
         let result = session.run(async |call| work(call, names, gateway).await);
-        // After a deadline the answer may still come, and would be that of the next statement.
+        // After a deadline, the answer may still arrive. It would be taken for the answer to the next
+        // statement.
         if !matches!(result, Err(Error::TimedOut)) {
             self.session = Some(session);
         }
@@ -131,8 +133,8 @@ impl Reader for PostgresReader {
     }
 }
 
-/// The deliveries that are due and that no other gateway has in memory. They are this gateway's from then on, for as long as it
-/// counts as alive.
+/// Takes due deliveries that no other gateway has in memory. From then on, they belong to this gateway, as long
+/// as it counts as alive.
 async fn due(call: &Call, names: &mut Names, gateway: i64, query: &DueQuery<'_>) -> Result<Due> {
     let mut due = Due::default();
     let Some((destination, route)) = names.find_destination(call, query.destination).await? else {
@@ -211,7 +213,8 @@ async fn due(call: &Call, names: &mut Names, gateway: i64, query: &DueQuery<'_>)
 /// The columns of [`INFO`] in a row of [`due`].
 const FIRST: usize = 6;
 
-/// The event of a delivery, if it is whole and belongs to it. Otherwise the id of the event, if it can be read.
+/// The event of a delivery, if the record is intact and belongs to the delivery. Otherwise the id of the event,
+/// if it can be read.
 fn read_delivery(row: &Row, route: i64) -> Result<std::result::Result<StoredEvent, Option<EventId>>> {
     let event_id = row.try_get::<_, &[u8]>(2)?;
     let named = value::id(event_id).ok();

@@ -1,4 +1,4 @@
-//! Shell. The tables of the store, and what the server must promise.
+//! Shell. The tables of the store, and the promises that the server must make.
 
 use tracing::warn;
 
@@ -21,8 +21,8 @@ pub(super) const WRITER: &str = "
     set timezone = 'UTC';
 ";
 
-/// The first statements of a session that reads, and takes deliveries. What it takes need not be on disk: after a crash of the
-/// server it is taken again.
+/// The first statements of a session that reads and takes deliveries. Taking a delivery need not be on disk:
+/// after a crash of the server, the delivery is taken again.
 pub(super) const READER: &str = "
     set search_path = hookgate, pg_catalog;
     set statement_timeout = '30s';
@@ -35,12 +35,13 @@ pub(super) const READER: &str = "
 
 /// The tables of version 1.
 ///
-/// They are those of the SQLite store, with three differences. `delivery.owner` is the gateway that has a delivery in memory;
-/// `gateway` says until when each gateway counts as alive. Numbers of deliveries are kept in `tally` by gateway, so that no two
-/// gateways wait for the same row. `claim` has the events on routes that deduplicate whose outcome is open; it is unlogged,
-/// because no request survives a crash of the server.
+/// The tables are those of the SQLite store, with three differences. `delivery.owner` is the gateway that has a
+/// delivery in memory, and `gateway` says until when each gateway counts as alive. `tally` has the numbers of
+/// deliveries for each gateway, so no two gateways wait for the same row. `claim` has the events on routes that
+/// deduplicate whose outcome is open. This table is unlogged, because no request survives a crash of the
+/// server.
 ///
-/// What a client can choose is `bytea`: text of PostgreSQL cannot hold a zero byte.
+/// Values that a client can choose are `bytea`, because PostgreSQL's text cannot contain a zero byte.
 const TABLES: &str = "
     create table store (version bigint not null);
     create table gateway (
@@ -163,8 +164,8 @@ const TABLES: &str = "
 /// The first number of the advisory locks of this program.
 const LOCKS: i32 = 0x686f_6f6b;
 
-/// Locks the lanes of routes until the end of the transaction, so that their numbers are in the order of commits. The routes are
-/// locked in their order, so that no two gateways wait for each other.
+/// Locks the lanes of routes until the end of the transaction. So the order of deliveries' numbers is the order
+/// of commits. The routes are locked in ascending order, so no two gateways wait for each other.
 pub(super) async fn lock_lanes(call: &Call, routes: impl IntoIterator<Item = i64>) -> Result<()> {
     for route in routes {
         let number = i32::try_from(route).map_err(|_too_many| Error::Value)?;
@@ -175,7 +176,7 @@ pub(super) async fn lock_lanes(call: &Call, routes: impl IntoIterator<Item = i64
 
 /// Makes the tables if there are none. Returns the version of the schema. The caller has begun a transaction.
 pub(super) async fn prepare(call: &Call) -> Result<i64> {
-    // Two gateways that start together make the tables once.
+    // If two gateways start together, only one makes the tables.
     call.query("select pg_advisory_xact_lock($1, 0)", &[&LOCKS]).await?;
     let is_there = "select to_regclass('hookgate.store') is not null";
     let is_there: bool = match call.first(is_there, &[]).await? {
@@ -192,7 +193,7 @@ pub(super) async fn prepare(call: &Call) -> Result<i64> {
     }
 }
 
-/// What a server promises of a commit.
+/// The server's promises about a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Promises {
     /// Its version, as a number: 150004 is 15.4.
@@ -228,7 +229,7 @@ impl Promises {
         self.version < OLDEST_SERVER
     }
 
-    /// The settings by which a crash of the server can lose what was acknowledged.
+    /// The settings by which a crash of the server can lose acknowledged events.
     pub(super) fn broken(&self) -> Vec<&'static str> {
         let settings = [
             ("synchronous_commit", self.synchronous_commit == "off"),
@@ -239,7 +240,8 @@ impl Promises {
     }
 }
 
-/// Asks the server to sync each commit of this session, whatever its default is, and warns of what this session cannot change.
+/// Asks the server to sync each commit of this session, whatever its default is. Warns of settings that this
+/// session cannot change.
 pub(super) async fn insist(call: &Call, promises: &Promises) -> Result<()> {
     for setting in promises.broken() {
         if setting == "synchronous_commit" {

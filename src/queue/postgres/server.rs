@@ -1,4 +1,4 @@
-//! Shell. The server of a store: how a session with it begins.
+//! Shell. The server of a store: connects sessions to it.
 
 use tokio::runtime::Runtime;
 use tokio_postgres::config::SslMode;
@@ -22,8 +22,8 @@ impl Server {
         Self { address: address.clone() }
     }
 
-    /// Connects. The runtime drives the connection. Files are read each time, so that a new password or a new authority needs no
-    /// restart.
+    /// Connects. The runtime drives the connection. The files are read each time, so a new password or a new
+    /// authority needs no restart.
     pub(super) async fn connect(&self, runtime: &Runtime) -> Result<Client> {
         let mut config = self.address.connection.clone();
         if config.get_password().is_none()
@@ -58,7 +58,7 @@ where
 {
     runtime.spawn(async move {
         if let Err(error) = connection.await {
-            // The statement that waits for an answer fails, which is reported.
+            // The statement that waits for an answer fails, and its caller reports the failure.
             debug!(%error, "the connection to PostgreSQL has ended");
         }
     });

@@ -1,4 +1,5 @@
-//! Shell. A session: one connection to the server, used by one thread at a time, with a deadline for everything.
+//! Shell. A session: one connection to the server, used by one thread at a time, with a deadline for each
+//! statement.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use tokio_postgres::{Client, Row, Statement};
 use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::server::Server;
 
-/// How long the server may take to let a session begin.
+/// How long the server may take to begin a session.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long one piece of work may take: a batch, or a page of a list.
@@ -34,10 +35,11 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What statements are sent by.
+/// Sends statements.
 pub(super) struct Call {
     client: Client,
-    /// Statements that the server has prepared. There are as many as this code has texts of them, but for filters.
+    /// The statements that the server has prepared. Apart from filters, their number is the number of texts in
+    /// this code.
     prepared: RefCell<HashMap<String, Statement>>,
 }
 
@@ -71,13 +73,14 @@ impl Session {
         Ok(Self { runtime: Some(runtime), call })
     }
 
-    /// Does work on the server, at most for [`PATIENCE`].
+    /// Runs `work` on the server, at most for [`PATIENCE`].
     pub(super) fn run<T>(&self, work: impl AsyncFnOnce(&Call) -> Result<T>) -> Result<T> {
         let Some(runtime) = &self.runtime else { return Err(Error::TimedOut) };
         runtime.block_on(async { timeout(PATIENCE, work(&self.call)).await }).unwrap_or(Err(Error::TimedOut))
     }
 
-    /// As [`Self::run`], in a transaction. After an error nothing of it is stored, unless the connection broke during the commit.
+    /// Like [`Self::run`], in a transaction. After an error, no part of the transaction is stored, unless the
+    /// connection broke during the commit.
     pub(super) fn transact<T>(&self, work: impl AsyncFnOnce(&Call) -> Result<T>) -> Result<T> {
         self.run(async |call| {
             call.batch("begin").await?;
@@ -87,7 +90,7 @@ impl Session {
                     Ok(done)
                 }
                 Err(error) => {
-                    // Where this fails too, the connection is broken, and the server rolls back by itself.
+                    // If the rollback fails too, the connection is broken, and the server rolls back by itself.
                     let _broken = call.batch("rollback").await;
                     Err(error)
                 }
@@ -101,7 +104,7 @@ impl Session {
     }
 }
 
-/// Dropping a runtime waits for its threads, which a task of another runtime must not.
+/// Dropping a runtime waits for its threads. A task of another runtime must not wait in this way.
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {

@@ -1,5 +1,5 @@
-//! Shell. How many deliveries of each destination are in each state, and how much is kept. Each gateway adds to rows of its own,
-//! so that no gateway waits for another.
+//! Shell. The number of deliveries in each state for each destination, and the size of the kept events. Each
+//! gateway changes only its own rows, so no gateway waits for another.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,11 @@ use crate::queue::postgres::value::{destination, route, unsigned};
 use crate::queue::row_values::{of_number, time};
 use crate::queue::store::{Counts, Destination, State, Statistics};
 
-/// What a kept event takes besides head and content, about: its rows, and what finds them.
+/// The approximate number of bytes that a kept event takes besides head and content: its rows and their
+/// indexes.
 const BESIDES: u64 = 1024;
 
-/// The row that counts what is kept.
+/// The row with the size of the kept events.
 const KEPT: i64 = 0;
 
 /// A change of the numbers of one destination.
@@ -60,7 +61,7 @@ impl Tally {
         *count = count.saturating_add(by);
     }
 
-    /// Notes that events of these sizes are kept.
+    /// Records that events of these sizes are kept.
     pub(super) fn keep(&mut self, sizes: impl Iterator<Item = u64>) {
         let row = self.rows.entry(KEPT).or_default();
         for size in sizes {
@@ -69,13 +70,13 @@ impl Tally {
         }
     }
 
-    /// Notes that the content of an event, of so many bytes with its head, is no longer kept.
+    /// Records that the content of an event is no longer kept; `bytes` is the size of head and content.
     pub(super) fn drop_content(&mut self, bytes: i64) {
         let row = self.rows.entry(KEPT).or_default();
         row.kept_bytes = row.kept_bytes.saturating_sub(bytes);
     }
 
-    /// Notes that an event is no longer kept.
+    /// Records that an event is no longer kept.
     pub(super) fn drop_event(&mut self) {
         let row = self.rows.entry(KEPT).or_default();
         row.kept = row.kept.saturating_sub(1);
@@ -117,7 +118,8 @@ impl Tally {
     }
 }
 
-/// Adds the rows of gateways that are gone to one row, so that their number is bounded by the gateways that live.
+/// Adds the rows of lost gateways to one row, so the number of gateways that are alive bounds the number of
+/// rows.
 pub(super) async fn fold(call: &Call) -> Result<()> {
     let sql = "with gone as ( \
             delete from tally t where t.gateway <> 0 and not exists (select 1 from gateway g where g.id = t.gateway) \
@@ -137,9 +139,9 @@ pub(super) async fn fold(call: &Call) -> Result<()> {
     Ok(())
 }
 
-/// What the store holds.
+/// The statistics of the store.
 pub(super) async fn statistics(call: &Call) -> Result<Statistics> {
-    // The age of the oldest is the one column that is not a number of the tally.
+    // The age of the oldest event is the only column that is not in the tally.
     let sql = "select r.path, r.model, n.upstream, t.queued, t.queued_bytes, t.delivered, t.dead, \
             case when t.queued > 0 then \
                 (select e.received from delivery d join event e on e.seq = d.event \

@@ -1,4 +1,4 @@
-//! Shell. TLS to the server: what is asked of its certificate, by `sslmode`.
+//! Shell. TLS to the server: which checks of the certificate `sslmode` asks for.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(super) fn settings(address: &PostgresAddress) -> Result<Option<ClientConfig>
             return Ok(Some(builder()?.with_root_certificates(roots).with_no_client_auth()));
         }
         (ServerTls::VerifyCa, roots) => chain_only(roots_of(roots.as_deref())?),
-        // As libpq does: a file of authorities that is there is used.
+        // Like libpq: an existing file of authorities is used.
         (ServerTls::Require, Some(roots)) => chain_only(roots_of(Some(roots))?),
         (ServerTls::Require | ServerTls::Prefer, _) => Arc::new(AnyName { check: None }),
     };
@@ -52,8 +52,9 @@ fn roots_of(path: Option<&Path>) -> Result<Arc<RootCertStore>> {
     Ok(Arc::clone(authorities.roots()))
 }
 
-/// Accepts a certificate for any name: one from an authority, or any one at all. The connection is encrypted all the same, and
-/// whoever can change it on the way can read it: `sslmode=verify-full` is for networks that are not trusted.
+/// Accepts a certificate for any name: a certificate of an authority, or any certificate. The connection is
+/// encrypted, but an attacker who can change it on the way can also read it. `sslmode=verify-full` is for
+/// networks that are not trusted.
 #[derive(Debug)]
 struct AnyName {
     check: Option<Arc<RootCertStore>>,

@@ -15,12 +15,12 @@ use crate::queue::postgres::session::Call;
 use crate::queue::row_values::{number, order, time};
 use crate::queue::store::Destination;
 
-/// A count as a value. One that does not fit is the greatest that does.
+/// A count as a value of a column. A count that is too large becomes the largest value.
 pub(super) fn count_of(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A number that is not negative.
+/// A number that cannot be negative.
 pub(super) fn unsigned(value: i64) -> u64 {
     number(value)
 }
@@ -74,7 +74,7 @@ pub(super) mod column {
     pub(crate) const MORE: usize = 18;
 }
 
-/// Reads what is known of an event, from these columns on.
+/// Reads the facts of an event, from column `first` on.
 pub(super) fn info(row: &Row, first: usize) -> Result<EventInfo> {
     let at = |column: usize| first.saturating_add(column);
     let bytes = |column| row.try_get::<_, &[u8]>(at(column)).map_err(Error::from);
@@ -97,7 +97,7 @@ pub(super) fn info(row: &Row, first: usize) -> Result<EventInfo> {
     })
 }
 
-/// Reads a record: the columns of [`INFO`], head and content, from these columns on.
+/// Reads a record, from column `first` on: the columns of [`INFO`], then head and content.
 pub(super) fn record(row: &Row, first: usize) -> Result<Record> {
     let at = |column: usize| first.saturating_add(column);
     Ok(Record {
@@ -111,7 +111,7 @@ pub(super) fn record(row: &Row, first: usize) -> Result<Record> {
 /// The columns that [`attempt`] reads.
 pub(super) const ATTEMPT: &str = "at, took, outcome, status, response, detail";
 
-/// Reads an attempt, from these columns on.
+/// Reads an attempt, from column `first` on.
 pub(super) fn attempt(row: &Row, first: usize) -> Result<Attempt> {
     let at = |column: usize| first.saturating_add(column);
     let outcome: &str = row.try_get(at(2))?;
