@@ -29,7 +29,7 @@ const FRESH: Duration = Duration::from_millis(200);
 /// How many bytes may be stored before the free bytes are measured again.
 const STORED: u64 = 16 << 20;
 
-/// Says how many bytes are free on the disk of a folder. `None` if that is not known.
+/// Returns the free bytes on the disk of a folder. `None` if the number is not known.
 pub type Measure = Box<dyn Fn(&Path) -> Option<u64> + Send>;
 
 /// The disk of a store.
@@ -55,7 +55,7 @@ impl Disk {
         )
     }
 
-    /// As [`Self::of`], with another way to learn the free bytes.
+    /// Like [`Self::of`], with another way to measure the free bytes.
     #[must_use]
     pub fn measured_by(store: &Path, max_bytes: u64, measure: Measure) -> Self {
         let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -83,7 +83,7 @@ impl Disk {
         free
     }
 
-    /// Has the free bytes measured when they are asked for next.
+    /// Makes the next query measure the free bytes again.
     pub fn measure_again(&mut self) {
         self.measured = None;
     }
@@ -101,8 +101,8 @@ impl Disk {
         std::mem::take(&mut self.has_ballast) && fs::remove_file(&self.ballast).is_ok()
     }
 
-    /// Makes the ballast again, if `min_free` bytes and once more the ballast's size stay free. Returns whether the
-    /// ballast exists.
+    /// Makes the ballast again, if `min_free` bytes and as many bytes as the ballast stay free. Returns whether
+    /// the ballast exists.
     pub fn restore_ballast(&mut self, min_free: u64) -> bool {
         if self.has_ballast || self.size == 0 {
             return true;

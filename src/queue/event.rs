@@ -127,7 +127,7 @@ impl OrderKey {
 pub struct DuplicateKey {
     /// The digest.
     pub digest: [u8; 32],
-    /// When the key no longer counts.
+    /// The time after which the key no longer counts.
     pub until: Time,
 }
 
@@ -140,14 +140,14 @@ pub struct Event {
     /// The head, as the gateway will forward it.
     head: Vec<u8>,
     content: Bytes,
-    /// The checksum of the record. The thread that serves the request computes it, because the writer's
-    /// thread has other work.
+    /// The checksum of the record. The thread that serves the request computes the checksum, because the
+    /// writer's thread has other work.
     checksum: Checksum,
     /// The first attempt, if the request was forwarded directly before it was stored.
     attempted: Option<FirstAttempt>,
 }
 
-/// A direct attempt that failed. The request is stored because of it.
+/// A direct attempt that failed and made the gateway store the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstAttempt {
     /// The attempt.
@@ -268,7 +268,7 @@ impl Event {
         u64::try_from(self.head.len().saturating_add(self.content.len())).unwrap_or(u64::MAX)
     }
 
-    /// The stored form of the event, for its first delivery: a committed event need not be read back.
+    /// The stored form of the event, for its first delivery. With it, a committed event need not be read back.
     pub(super) fn into_stored(self) -> StoredEvent {
         StoredEvent { info: Arc::new(self.info), head: self.head, content: self.content }
     }
@@ -421,7 +421,7 @@ pub struct Attempt {
 const MOST_DETAIL: usize = 512;
 
 impl Attempt {
-    /// Why an attempt failed that had no answer, for people.
+    /// Why an attempt without an answer failed, for people.
     #[must_use]
     pub fn detail_of(error: &ForwardError) -> String {
         let mut text = chain(error);

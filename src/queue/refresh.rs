@@ -63,7 +63,8 @@ pub fn refreshed(
     replace(event.head(), scheme, &signature)
 }
 
-/// The head of an event with the shared token that its sender wrote into it. `None` if the stored head is the forwarded head.
+/// The head of an event with the shared token that its sender has sent. `None` if the stored head is the
+/// forwarded head.
 #[must_use]
 pub fn restored(verifier: &Verifier, event: &StoredEvent) -> Option<RefreshedHead> {
     stored_head::with_tokens(verifier, event.head()).map(RefreshedHead)

@@ -1,4 +1,4 @@
-//! Pure. The notice before dead letters are removed: which ones, when, and how often.
+//! Pure. The notice before dead letters are removed: which dead letters, when, and how often.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,23 +8,23 @@ use crate::queue::id::EventId;
 use crate::queue::store::DeadLetter;
 use crate::queue::time::Time;
 
-/// How long before their removal dead letters are warned about. Where they are kept for less than twice as long, half of the
-/// time that they are kept.
+/// How long before the removal of dead letters a notice is given. If dead letters are kept for less than twice
+/// this time, the notice is given after half of the time.
 pub const AHEAD: Duration = Duration::from_hours(24);
 
 /// The least time between two notices. It bounds the lines in the log.
 const INTERVAL: Duration = Duration::from_hours(1);
 
-/// The most dead letters that one look at the store reads.
+/// The most dead letters that one read of the store returns.
 pub const MOST: usize = 500;
 
 /// The most routes that a notice names.
 const MOST_ROUTES: usize = 10;
 
-/// What has been told of dead letters.
+/// The state of the notices.
 #[derive(Debug, Default)]
 pub struct RemovalNotices {
-    /// Dead letters that ended later have not been told.
+    /// Later dead letters have had no notice. All dead letters that ended up to this time have had one.
     told: Time,
     /// When the last notice was given.
     at: Option<Instant>,
@@ -33,13 +33,13 @@ pub struct RemovalNotices {
 /// One notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovalNotice {
-    /// The events. There may be more if this is [`MOST`].
+    /// The events. If their number is [`MOST`], there may be more.
     pub count: usize,
     /// The number of events of each route, as text.
     pub routes: String,
     /// The event that is removed first.
     pub oldest: EventId,
-    /// How soon that is.
+    /// The time until this removal.
     pub within: Duration,
 }
 
@@ -52,20 +52,20 @@ pub fn ended_by(now: Time, keep: Duration) -> Time {
 }
 
 impl RemovalNotices {
-    /// Dead letters that ended by this time need no further notice.
+    /// Dead letters that ended up to this time need no further notice.
     #[must_use]
     pub fn told(&self) -> Time {
         self.told
     }
 
-    /// Whether it is time for a notice.
+    /// Whether a notice is due.
     #[must_use]
     pub fn is_due(&self, at: Instant) -> bool {
         self.at.and_then(|told| told.checked_add(INTERVAL)).is_none_or(|due| at >= due)
     }
 
-    /// The notice of these dead letters, which are those that ended after [`Self::told`], the earliest first. `None` if there are
-    /// none.
+    /// The notice of these dead letters. They must have ended after [`Self::told`], the earliest first. `None`
+    /// if there are none.
     pub fn tell(
         &mut self,
         letters: &[DeadLetter],

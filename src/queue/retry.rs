@@ -1,6 +1,6 @@
 //! Pure. What follows a failed attempt: when the delivery is tried again, or why it is given up.
 //!
-//! The wall clock may jump. After a jump forward, an event looks older than it is. After a jump back, it
+//! The wall clock may jump. After a jump forward, an event looks older than it is. After a jump back, the event
 //! looks younger. So the age is also measured by the steady clock ([`Clocks::steady`]), and the lesser age
 //! counts. A jump may delay the end of a delivery. A jump never ends a delivery early, and never stops its
 //! retries.
@@ -29,7 +29,7 @@ pub struct Ended {
     pub outcome: AttemptOutcome,
     /// The status code of the answer, if there was one.
     pub status: Option<u16>,
-    /// The wait that the upstream asks for in its answer, if it does.
+    /// The wait that the upstream asks for in its answer, if there is one.
     pub retry_after: Option<Duration>,
 }
 
@@ -68,7 +68,7 @@ impl Ended {
     }
 }
 
-/// Decides what follows an attempt. `random` varies the wait; any number will do.
+/// Decides what follows an attempt. `random` varies the wait and may be any number.
 #[must_use]
 pub fn next(retry: &Retry, ended: &Ended, spent: Spent, now: Clocks, random: u64) -> Next {
     if ended.outcome == AttemptOutcome::Delivered {

@@ -92,7 +92,7 @@ pub(crate) fn seal(delivery: i64, event: i64, destination: i64, id: EventId) -> 
     i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The order key of a column: what was stored is short enough to be the same again.
+/// The order key in a column. A stored key is short enough to be stored unchanged.
 pub(crate) fn order(text: Option<String>) -> Option<OrderKey> {
     text.map(|text| OrderKey::new(&text))
 }

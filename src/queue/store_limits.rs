@@ -59,16 +59,17 @@ const BESIDES: u64 = 1024;
 /// The size of an ordinary event. A store without room for such an event is full.
 pub const ORDINARY: u64 = 64 * 1024;
 
-/// The part of `min_free` that must be free on the disk itself: an eighth. The store's log grows and shrinks in it.
+/// The part of `min_free` that must be free on the disk itself: an eighth. The store's log grows and shrinks in
+/// this part.
 const LOG_PART: u64 = 8;
 
-/// How much room there is, until the next statistics.
+/// The remaining room, until the next statistics.
 #[derive(Debug, Default)]
 pub struct Room {
     used: u64,
     /// The free bytes of the disk, if they are known.
     free: Option<u64>,
-    /// The bytes that the store uses again before it takes more of the disk.
+    /// The bytes that are free inside the store. The store fills them before it takes more of the disk.
     reusable: u64,
     /// The undelivered bytes of routes, in the order of their names.
     queued: Vec<(RouteName, u64)>,
@@ -79,7 +80,7 @@ pub struct Room {
 pub enum Lack {
     /// `max_bytes` is reached. Removing delivered events may help.
     Store,
-    /// `min_free` is reached. The removal of what has been delivered may help.
+    /// `min_free` is reached. Removing delivered events may help.
     Disk,
     /// The route's `max_queued` is reached.
     Route,
@@ -143,15 +144,15 @@ impl Room {
         Ok(())
     }
 
-    /// Whether the store or its disk lacks room for so many events of `sizes` bytes in all.
+    /// Whether the store or its disk lacks room for `events` events of `sizes` bytes in total.
     #[must_use]
     pub fn lacks(&self, sizes: u64, events: usize, limits: &Limits) -> bool {
         let besides = u64::try_from(events).unwrap_or(u64::MAX).saturating_mul(BESIDES);
         self.has(needed(sizes).saturating_add(besides), limits).is_err()
     }
 
-    /// The limit at which the store does not take an ordinary event, or one of a small store's size. `None` if the store
-    /// takes one.
+    /// The limit at which the store refuses an ordinary event. For a small store, a smaller event is the
+    /// measure. `None` if the store accepts the event.
     #[must_use]
     pub fn lack(&self, limits: &Limits) -> Option<Lack> {
         let ordinary = ORDINARY.min(limits.max_bytes.checked_div(8).unwrap_or(0));
@@ -163,7 +164,7 @@ impl Room {
             return Err(Lack::Store);
         }
         let Some(free) = self.free else { return Ok(()) };
-        // What is stored in room that is used again takes nothing of the disk but for the log, for a moment.
+        // An event in reused room takes no more of the disk, except in the log for a moment.
         let of_log = limits.min_free.checked_div(LOG_PART).unwrap_or(0);
         if free < of_log || free.saturating_add(self.reusable) < limits.min_free.saturating_add(needed) {
             return Err(Lack::Disk);
@@ -172,7 +173,7 @@ impl Room {
     }
 }
 
-/// About how many bytes an event takes on disk: pages are not filled to the last byte.
+/// The approximate bytes that an event takes on disk. Pages are not filled to the last byte.
 fn needed(size: u64) -> u64 {
     size.saturating_add(size.checked_div(8).unwrap_or(0)).saturating_add(BESIDES)
 }

@@ -1,4 +1,4 @@
-//! Pure. The head of an event as it is stored: as it is forwarded, but without keys.
+//! Pure. The head of an event as it is stored: like the forwarded head, but without keys.
 //!
 //! Some senders write the key itself, a shared token, into their signature field. The stored head has a mark in place of the
 //! token. A delivery puts the token of the configuration in force in place of the mark.
@@ -12,7 +12,7 @@ use crate::signature::shared_token::MARK;
 /// The head of an authentic request as it is stored.
 #[must_use]
 pub fn without_tokens(verifier: &Verifier, head: Vec<u8>) -> Vec<u8> {
-    // A scheme without shared tokens has none in any value.
+    // A scheme without shared tokens has no token in any field value.
     if verifier.without_tokens(b"").is_none() {
         return head;
     }
@@ -22,7 +22,7 @@ pub fn without_tokens(verifier: &Verifier, head: Vec<u8>) -> Vec<u8> {
     })
 }
 
-/// The head as it is forwarded. `None` if the stored head has no marks, and is forwarded as it is.
+/// The head as it is forwarded. `None` if the stored head has no marks and is forwarded unchanged.
 #[must_use]
 pub fn with_tokens(verifier: &Verifier, head: &[u8]) -> Option<Vec<u8>> {
     memchr(MARK, head)?;
@@ -45,7 +45,7 @@ pub fn shown(value: &str) -> String {
     shown
 }
 
-/// The head with other values in its field lines. A value for which there is no other stays.
+/// The head with other values in some field lines. A value without a replacement stays.
 fn each_value(head: &[u8], other: impl Fn(&[u8], &[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len().saturating_add(64));
     for (number, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {

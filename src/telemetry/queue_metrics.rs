@@ -34,7 +34,7 @@ pub struct Totals {
     pub is_full: bool,
     /// Whether the store fails.
     pub is_failing: bool,
-    /// How often damage of the store was found, but for that of records.
+    /// How often damage other than damaged records was found in the store.
     pub damage: u64,
     /// How long commits took.
     pub commits: Distribution,
@@ -94,7 +94,7 @@ impl QueueState {
         of.removed_soon = of.removed_soon.saturating_add(count);
     }
 
-    /// Adds what was counted of the deliveries to a destination.
+    /// Adds the counts of deliveries to a destination.
     pub fn add_deliveries(&mut self, destination: &Destination, counted: &Snapshot) {
         let of = self.of(destination);
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -119,7 +119,7 @@ impl QueueState {
         self.destinations.entry((destination.route.path.to_string(), upstream)).or_default()
     }
 
-    /// Writes a sample for each destination. It has the labels of the destination and the labels `own`.
+    /// Writes a sample for each destination, with the labels of the destination and the labels `own`.
     fn each(
         &self,
         family: &mut MetricEncoder<'_>,

@@ -73,8 +73,8 @@ pub(super) async fn attempt(view: Rc<View>, start: Start, memory: Reservation, b
     Attempted { destination, address, id, event: event_id, class, attempts, since, kind, began, took, result }
 }
 
-/// The head to send instead of the stored head: with a new signature if the route asks for one and the delivery is late, or with the
-/// shared token.
+/// The head to send instead of the stored head. It has the shared token, or a new signature if the route asks
+/// for one and the delivery is late.
 fn new_head(
     route: &DeliveryRoute,
     event: &StoredEvent,

@@ -18,29 +18,29 @@ use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::log_line::beginning;
 use crate::telemetry::repeated_event::Repeated;
 
-/// Logs and counts what happens to deliveries. A message that an upstream can cause at will is logged once a
-/// minute, with a count.
+/// Logs and counts deliveries. A message that an upstream can cause at will is logged once a minute, with a
+/// count.
 #[derive(Debug)]
 pub(super) struct Teller {
     counts: Arc<DeliveryCounts>,
     dead: BTreeMap<Destination, Repeated>,
     opened: BTreeMap<Destination, Repeated>,
     not_read: Repeated,
-    /// What was published of circuits, but for those that are calm.
+    /// The published states of circuits that are not calm.
     circuits: BTreeMap<Destination, Standing>,
 }
 
-/// What is published of a destination.
+/// The published state of a destination.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Published {
-    /// Its circuit.
+    /// The state of the circuit.
     pub(super) circuit: Standing,
     lanes_held: usize,
     under_way: usize,
 }
 
 impl Published {
-    /// The state of a destination. `None` is one of which nothing is known.
+    /// The state of a destination. `None` if the destination is not known.
     pub(super) fn of(deliveries: Option<&Deliveries>) -> Self {
         deliveries.map_or_else(Self::default, |deliveries| Self {
             circuit: deliveries.standing(),
@@ -88,7 +88,7 @@ impl Teller {
         }
     }
 
-    /// A delivery was given up, and that is on disk.
+    /// A delivery was given up, and its end is on disk.
     pub(super) fn gave_up(&mut self, sent: &Sent, cause: DeadCause, now: Instant) {
         self.counts.of(&sent.destination).gave_up(cause);
         let repeated = self.dead.entry((*sent.destination).clone()).or_default();
@@ -102,7 +102,7 @@ impl Teller {
         }
     }
 
-    /// A circuit has opened or closed, by this attempt, or by a request that was forwarded directly.
+    /// A circuit has opened or closed, because of this attempt or of a directly forwarded request.
     pub(super) fn turned(
         &mut self,
         destination: &Destination,
