@@ -4,9 +4,10 @@
 //! The code enforces each part. The constants are in the files that enforce them. Parts without a constant
 //! are measured (docs/security.md, "What attacks cost") and rounded up.
 //!
-//! Three things are not included. The kernel's socket buffers: a container's limit counts them, and they shrink when memory
-//! is short. Heads of upstreams' responses over [`RESPONSE_HEAD`]: the operator controls what the app sends. Requests to
-//! the admin listener's `/verify`, `/doctor` and `/api`: only the machine itself and operators may use them.
+//! Three parts are not included. First, the kernel's socket buffers: a container's limit counts them, but they
+//! shrink when memory is short. Second, heads of upstreams' responses over [`RESPONSE_HEAD`]: the operator
+//! controls what the app sends. Third, requests to the admin listener's `/verify`, `/doctor` and `/api`: only
+//! the machine itself and operators may use these paths.
 
 use std::collections::HashSet;
 
@@ -80,8 +81,8 @@ pub const RECORD: u64 = 18 * KIB;
 
 /// A sample in diagnosis with the copies of its content: 1 MiB of decompressed content, and further copies.
 pub const DIAGNOSIS: u64 = 4 * MIB;
-/// The queue: events in memory, read from the store and handed over; attempts that wait to be recorded while the store fails; the
-/// pages that SQLite keeps; and what is known of deliveries, discarded events and duplicates.
+/// The queue. It holds events that are read from the store or handed over, attempts that wait to be recorded
+/// while the store fails, pages that SQLite keeps, and the data of deliveries, discarded events and duplicates.
 pub const QUEUE: u64 = MOST_BYTES
     + MOST_READY_BYTES
     + bytes(MOST_HANDED) * LARGEST_HANDED
@@ -174,7 +175,7 @@ impl Footprint {
     }
 }
 
-/// What each destination of stored events may have in memory for itself: an event, however little room is left, and its attempts.
+/// The memory that each destination of stored events may always have: one event, and its attempts.
 fn delivering(config: &Config) -> u64 {
     let storing = config.routes.iter().filter(|route| match route.delivery.mode {
         DeliveryMode::Direct => false,

@@ -113,7 +113,7 @@ fn plan(terminal: &mut Terminal, file: &Path, asked: &Send, target: &PathAndQuer
     Ok(Plan { gateway, verifier, model, public_url })
 }
 
-/// Makes and signs an event. Forges it in the requested way.
+/// Makes and signs an event. If a forgery is requested, forges the event.
 ///
 /// # Errors
 /// A [`Failure`] if the secret does not exist, or the scheme does not support the forgery.

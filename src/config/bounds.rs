@@ -25,13 +25,13 @@ pub(super) const KEPT: Durations = Durations {
     not_zero: "no such event could be looked at",
     hint: "the default is",
 };
-/// How long other gateways wait for one that is lost.
+/// The bounds of the time for which other gateways wait for a lost gateway.
 pub(super) const LEASE: Durations = Durations {
     most: DAY,
     not_zero: "each gateway would take what another one is sending",
     hint: "the default is",
 };
-/// The shortest lease: a gateway says several times in it that it lives.
+/// The shortest lease. Within this time, a gateway renews its lease several times.
 pub(super) const SHORTEST_LEASE: Duration = Duration::from_secs(3);
 /// The bounds of a wait between two attempts.
 pub(super) const WAIT: Durations = Durations {

@@ -159,7 +159,8 @@ pub struct Admin {
     pub listen: Vec<Address>,
     /// The mode of a unix socket's file. A client needs write permission to connect, and no token.
     pub unix_mode: u32,
-    /// The tokens of those who may read or manage events there; no two of the same name or with the same key.
+    /// The tokens of the clients that may read or manage events. No two tokens have the same name or the same
+    /// key.
     pub tokens: Arc<[Token]>,
 }
 
@@ -211,7 +212,7 @@ pub struct Log {
     pub request_id_field: Option<HeaderName>,
     /// Whether a sample of signatures that do not verify is diagnosed.
     pub diagnose: bool,
-    /// How often the log warns that an old secret is in use; zero for never.
+    /// The time between two warnings that an old secret is in use. Zero turns the warnings off.
     pub old_secret_warning: Duration,
 }
 
@@ -323,7 +324,7 @@ pub struct Queue {
     pub keep_delivered: Duration,
     /// How long a dead letter is kept.
     pub keep_dead: Duration,
-    /// `lease`: how long the others that share the store wait for a gateway that is lost.
+    /// `lease`: how long other gateways that share the store wait for a lost gateway.
     pub lease: Duration,
 }
 
@@ -343,7 +344,8 @@ pub struct PostgresAddress {
     pub connection: tokio_postgres::Config,
     /// `sslmode`
     pub tls: ServerTls,
-    /// `sslrootcert`: the authorities that the server's certificate may come from. `None`: the system's.
+    /// `sslrootcert`: the authorities that may have issued the server's certificate. `None` means the system's
+    /// authorities.
     pub roots: Option<PathBuf>,
     /// `passfile`: a file with the password, if the URL has none.
     pub password_file: Option<PathBuf>,
@@ -357,14 +359,17 @@ impl fmt::Debug for PostgresAddress {
     }
 }
 
-/// Whether the connection to a server is encrypted, and what is asked of its certificate: the values of libpq's `sslmode`.
+/// Whether the connection to a server is encrypted, and how its certificate is checked: the values of libpq's
+/// `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerTls {
-    /// `disable`: it is not encrypted.
+    /// `disable`: the connection is not encrypted.
     Disable,
-    /// `prefer`, the default: it is encrypted if the server can. The certificate is not looked at.
+    /// `prefer`, the default: the connection is encrypted if the server supports this. The certificate is not
+    /// checked.
     Prefer,
-    /// `require`: it is encrypted. The certificate is not looked at, unless `sslrootcert` names authorities.
+    /// `require`: the connection is encrypted. The certificate is not checked, unless `sslrootcert` names
+    /// authorities.
     Require,
     /// `verify-ca`: the certificate comes from a known authority.
     VerifyCa,

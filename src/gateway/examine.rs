@@ -1,7 +1,7 @@
 //! Pure. Examines an event's signature for the operator. Nothing is forwarded.
 //!
-//! This is not part of a request's path. The result is a verdict, not a `Deliverable`, so it cannot reach an
-//! upstream.
+//! This file is not part of a request's path. The result is a verdict, not a `Deliverable`, so the event cannot
+//! reach an upstream.
 
 use std::sync::Arc;
 use std::time::SystemTime;

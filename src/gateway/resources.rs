@@ -68,8 +68,8 @@ pub trait Resources {
         delivery: Delivery<'_>,
     ) -> impl Future<Output = Result<UpstreamResponse<Self::Body>, ForwardError>>;
 
-    /// The first bytes of a streaming response, at most `most`, as far as they come within a short time. They are still part of
-    /// it.
+    /// The first bytes of a streaming response, at most `most`, if they arrive within a short time. The
+    /// returned bytes remain part of the response.
     fn beginning(&self, response: &mut Self::Body, most: usize) -> impl Future<Output = Vec<u8>>;
 
     /// An event id that no other event has.
@@ -78,8 +78,8 @@ pub trait Resources {
     /// A random number, for the wait before an event is tried again.
     fn random(&self) -> u64;
 
-    /// Stores an event. Its memory reservation and its claim are held until it is on disk, also if the request is gone before.
-    /// Waits at most `patience`.
+    /// Stores an event. The event's memory reservation and claim are held until the event is on disk, even if
+    /// the request has ended before. Waits at most `patience`.
     ///
     /// # Errors
     /// [`Refused`]. Then the event is not acknowledged.
@@ -94,11 +94,11 @@ pub trait Resources {
     /// Whether the circuit of a route's upstream is open. If so, no direct attempt is made.
     fn is_circuit_open(&self, route: &RouteName) -> bool;
 
-    /// Records that the route's upstream has answered, and neither 429 nor 5xx. Waits for nothing.
+    /// Records that the route's upstream has answered with a status code other than 429 and 5xx. Never waits.
     fn upstream_works(&self, route: &RouteName);
 
-    /// Whether an event of the route with this order key waits to be delivered. One may, if the store has not answered for as
-    /// long as `patience`.
+    /// Whether an event of the route with this order key may wait to be delivered. Also true if the store has
+    /// not answered within `patience`.
     fn is_waiting(
         &self,
         route: &RouteName,
@@ -124,12 +124,12 @@ pub trait Resources {
     fn ended(&self, record: &Record, now: SystemTime);
 }
 
-/// A request on its way to its upstream.
+/// A request that is to be sent to its upstream.
 #[derive(Debug)]
 pub struct Delivery<'d> {
     /// The request.
     pub request: Deliverable<'d, RequestHead>,
-    /// Where it goes, and with which options.
+    /// The origin of the upstream, and the options of forwarding.
     pub target: &'d Target,
     /// The client address.
     pub client: ClientAddress,
@@ -154,8 +154,8 @@ pub enum Claimed<C> {
     UnderWay,
 }
 
-/// The provisional claim of an event that is the first of its kind. It ends when it is dropped: if the event was neither delivered
-/// nor stored by then, the next one like it is the first.
+/// The provisional claim of an event that is the first of its kind. Dropping the claim ends it. If the event
+/// was neither delivered nor stored by then, the next equal event becomes the first.
 pub trait Claim {
     /// The upstream has answered 2xx to the event.
     fn delivered(self) -> impl Future<Output = ()>;

@@ -1,13 +1,13 @@
-//! Shell. The log of events that the configuration holds: their route, or their copy, is not in it.
+//! Shell. The log of events that wait because the configuration lacks their route or their copy.
 
 use tracing::warn;
 
 use crate::runtime::control::Control;
 
-/// The most routes and copies that are named at once.
+/// The most routes and copies that one line names.
 const MOST_NAMED: usize = 20;
 
-/// Logs for which routes and copies that the configuration in force lacks events wait.
+/// Logs the routes and copies that are missing from the configuration in force and have waiting events.
 pub(super) fn tell(control: &Control) {
     let Some(queue) = control.queue() else { return };
     let generation = control.generation();

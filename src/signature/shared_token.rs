@@ -1,14 +1,16 @@
-//! Pure. Shared tokens in stored values. A shared token is the key itself, so a stored value has a mark in its place.
+//! Pure. Shared tokens in stored values. A shared token is the key itself, so a stored value contains a mark
+//! instead.
 
 use super::algorithm::Algorithm;
 use super::verifier::Verifier;
 
-/// The byte before and behind the name of a secret in a mark. No field value has this byte (RFC 9110, section 5.5).
+/// The byte before and after the name of a secret in a mark. No field value has this byte (RFC 9110, section
+/// 5.5).
 pub(crate) const MARK: u8 = 0;
 
 impl Verifier {
-    /// The value of an authentic request's signature field, with a mark in place of each shared token. `None` if the scheme
-    /// has no shared tokens.
+    /// The value of an authentic request's signature field, with marks instead of shared tokens. `None` if the
+    /// scheme has no shared tokens.
     #[must_use]
     pub fn without_tokens(&self, value: &[u8]) -> Option<Vec<u8>> {
         if self.scheme().algorithm != Algorithm::Token {
@@ -17,7 +19,7 @@ impl Verifier {
         let mut out = Vec::with_capacity(value.len());
         let mut rest = value;
         while let Some((first, behind)) = rest.split_first() {
-            // The value has been verified, so the time of this comparison tells its sender nothing.
+            // The value has verified, so the duration of this comparison tells its sender nothing new.
             let tokens = self.keys.iter().filter_map(|key| Some((&key.name, key.mac.token()?.expose())));
             let here = tokens.filter(|(_, token)| !token.is_empty() && rest.starts_with(token));
             match here.max_by_key(|(_, token)| token.len()) {
@@ -34,8 +36,8 @@ impl Verifier {
         Some(out)
     }
 
-    /// The value with the shared tokens in place of their marks. If a secret is no longer in the configuration, its mark
-    /// becomes the token of the first secret. A mark becomes nothing if the scheme has no shared tokens.
+    /// The value with shared tokens instead of their marks. If a secret is no longer in the configuration, its
+    /// mark becomes the token of the first secret. If the scheme has no shared tokens, the mark is removed.
     #[must_use]
     pub fn with_tokens(&self, value: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(value.len().saturating_add(64));

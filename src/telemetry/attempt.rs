@@ -19,7 +19,7 @@ pub struct AttemptRecord<'a> {
     pub upstream: &'a str,
     /// The number of the attempt, counted from 1.
     pub number: u32,
-    /// Whether the attempt was a probe: it was made while the circuit was open, and does not count.
+    /// Whether the attempt was a probe. A probe is made while the circuit is open, and does not count.
     pub is_probe: bool,
     /// The outcome.
     pub outcome: AttemptOutcome,
@@ -29,7 +29,7 @@ pub struct AttemptRecord<'a> {
     pub detail: Option<&'a str>,
     /// How long the attempt took.
     pub took: Duration,
-    /// The time until the delivery is tried again, if it is.
+    /// The time until the next attempt, if there is one.
     pub again_in: Option<Duration>,
     /// Why the delivery was given up, if it was.
     pub dead: Option<DeadCause>,

@@ -24,5 +24,5 @@ pub(crate) fn read(root: &Table<'_>, context: Option<Context<'_>>) -> (Option<Ad
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
-/// Only the gateway's user may connect, and root: a client of a unix socket needs no token.
+/// Only the gateway's user and root may connect, because a client of a unix socket needs no token.
 const UNIX_MODE: u32 = 0o600;

@@ -1,4 +1,5 @@
-//! Pure. The URL of a store on PostgreSQL, with the options of libpq that hookgate knows besides those of its client library.
+//! Pure. The URL of a store on PostgreSQL, with the options of libpq that hookgate adds to the options of its
+//! client library.
 
 use std::path::PathBuf;
 use std::str::FromStr as _;
@@ -9,16 +10,16 @@ use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use crate::config::{PostgresAddress, ServerTls};
 
-/// How long a host of the server may take to accept a connection, unless the URL says it.
+/// How long a host of the server may take to accept a connection, if the URL does not say it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long data may wait for the server to take it, before the connection counts as broken.
+/// How long the server may leave data unacknowledged, before the connection counts as broken.
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a connection rests before the system asks whether the other side still lives.
+/// How long a connection is idle before the system checks whether the server is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// Whether a text begins as the URL of a server of PostgreSQL.
+/// Whether a text begins like the URL of a PostgreSQL server.
 pub(crate) fn is_url(text: &str) -> bool {
     ["postgres://", "postgresql://"]
         .iter()
@@ -37,7 +38,7 @@ pub(crate) fn read(url: &str) -> Result<PostgresAddress, String> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         match name {
             "sslmode" => tls = Some(mode(value)?),
-            // As libpq does: the system's authorities are for public names.
+            // Like libpq: the system's authorities are for public names.
             "sslrootcert" if value == "system" => tls = tls.or(Some(ServerTls::VerifyFull)),
             "sslrootcert" => roots = Some(path(name, value)?),
             "passfile" => password_file = Some(path(name, value)?),
@@ -59,7 +60,8 @@ pub(crate) fn read(url: &str) -> Result<PostgresAddress, String> {
     if connection.get_connect_timeout().is_none() {
         connection.connect_timeout(CONNECT_TIMEOUT);
     }
-    // A server that only reads takes no events: with several hosts, the one that writes is looked for.
+    // A read-only server takes no events. If the URL has several hosts, the library searches for the writable
+    // one.
     if connection.get_target_session_attrs() == TargetSessionAttrs::Any {
         connection.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
@@ -83,7 +85,7 @@ fn mode(value: &str) -> Result<ServerTls, String> {
 fn path(name: &str, value: &str) -> Result<PathBuf, String> {
     let mut pairs = form_urlencoded::parse(value.as_bytes());
     match pairs.next() {
-        // A `+` in the path of a URL is a plus.
+        // In the path of a URL, `+` means a plus.
         Some((path, rest)) if rest.is_empty() && path.starts_with('/') => {
             Ok(PathBuf::from(path.into_owned()))
         }
@@ -91,14 +93,14 @@ fn path(name: &str, value: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// What the client library says of the URL. It names options, and no values, but of numbers.
+/// The library's message about the URL. It contains names of options and numbers, but no other values.
 fn fault(error: &tokio_postgres::Error, options: &[&str]) -> String {
     let mut source: &dyn std::error::Error = error;
     while let Some(next) = source.source() {
         source = next;
     }
     let text = source.to_string();
-    // An unknown option is named by the library. A text that repeats a value of the URL is not shown.
+    // The library names an unknown option. A message that repeats a value of the URL is not shown.
     let leaks = options
         .iter()
         .filter_map(|option| option.split_once('='))

@@ -107,10 +107,11 @@ pub enum NotationError {
     /// The tag is in hexadecimal, not in base64.
     #[error("the signature is in hexadecimal, where this scheme writes base64")]
     Hexadecimal,
-    /// The tag has the first number of hexadecimal digits, but it must have the second number.
+    /// The tag has a wrong number of hexadecimal digits. The fields are the present number and the right
+    /// number.
     #[error("the signature has {0} hexadecimal digits instead of {1}{hash}", hash = as_many_as(*.0))]
     Length(usize, usize),
-    /// The tag is base64 of the first number of bytes, but it must have the second number.
+    /// The tag is base64 of a wrong number of bytes. The fields are the present number and the right number.
     #[error("the signature is base64 of {0} bytes, where this scheme writes {1}")]
     Bytes(usize, usize),
     /// The value is not a list of the scheme's form.

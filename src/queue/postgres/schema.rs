@@ -37,8 +37,8 @@ pub(super) const READER: &str = "
 ///
 /// The tables are those of the SQLite store, with three differences. `delivery.owner` is the gateway that has a
 /// delivery in memory, and `gateway` says until when each gateway counts as alive. `tally` has the numbers of
-/// deliveries for each gateway, so no two gateways wait for the same row. `claim` has the events on routes that
-/// deduplicate whose outcome is open. This table is unlogged, because no request survives a crash of the
+/// deliveries for each gateway, so no two gateways wait for the same row. `claim` has the events with an open
+/// outcome, on routes that deduplicate. This table is unlogged, because no request survives a crash of the
 /// server.
 ///
 /// Values that a client can choose are `bytea`, because PostgreSQL's text cannot contain a zero byte.

@@ -60,7 +60,7 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 /// The most pages that one step returns to the disk.
 const VACUUM_STEP: u64 = 256;
 
-/// Free pages up to this part of all pages are kept, and up to this number always. They are used again.
+/// The free pages that the store keeps for later use: a sixteenth of all pages, and at least this number.
 const FREE_PART: u64 = 16;
 const FREE_PAGES: u64 = 64;
 
