@@ -96,8 +96,8 @@ struct StoredFields<'h>(&'h [u8]);
 
 impl Fields for StoredFields<'_> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        // The first line is the request line. The request line is not taken for a field: a field name has no
-        // space, and the text before the line's first colon has one.
+        // The first line is the request line. It cannot look like a field: a field name has no space, but the text
+        // before the first colon of the request line has one.
         self.0.split(|byte| *byte == b'\n').skip(1).filter_map(move |line| {
             let (field, value) = line.split_at_checked(memchr(b':', line)?)?;
             is_same_name(field, name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())

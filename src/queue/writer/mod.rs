@@ -553,7 +553,7 @@ impl Writer {
                 self.note(error);
             }
         }
-        // While events are refused, the work need not wait until no command arrives.
+        // While events are refused, the work begins even if commands arrive.
         let may_rest = self.inbox.is_empty() || self.health == Health::Full;
         if self.rest_at.is_some_and(|rest| at >= rest) && may_rest {
             self.rest();
