@@ -57,7 +57,7 @@ impl Stream {
     /// other side has read about as many. So the rate of writing shows the rate of reading.
     pub fn limit_unsent(&self, most: u32) {
         match self {
-            // An error is harmless: the other side then seems to read faster than it does.
+            // An error is ignored: the other side then seems to read faster than it does.
             Self::Tcp(stream) => drop(SockRef::from(stream).set_tcp_notsent_lowat(most)),
             // A unix socket writes directly into the receiver's buffer.
             Self::Unix(_) => {}

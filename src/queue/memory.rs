@@ -359,7 +359,7 @@ impl Tables {
     fn replay(&mut self, event: u64, now: Time, to: impl Fn(&Destination) -> bool) {
         let all: Vec<_> = self.of_event(event).map(|(id, delivery)| (id, delivery.clone())).collect();
         let destinations: BTreeSet<&Destination> = all.iter().map(|(_, d)| &d.destination).collect();
-        // In the order of each destination's first delivery, which is the order of the route's upstreams.
+        // Destinations are sorted by their first delivery. This is the order of the route's upstreams.
         let mut destinations: Vec<_> = destinations.into_iter().collect();
         let first = |destination: &Destination| all.iter().position(|(_, d)| d.destination == *destination);
         destinations.sort_by_key(|destination| first(destination));
