@@ -47,7 +47,7 @@ use attempt::{Attempted, Sent};
 /// The time between two checks of which routes are paused, and which events were discarded.
 const CHECK_PAUSED: Duration = Duration::from_secs(1);
 
-/// The pause before records that the store has refused are sent to the store again.
+/// The pause before the thread sends refused records to the store again.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// The most deliveries that are taken from the writer at a time, before other deliveries start.
