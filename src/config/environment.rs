@@ -45,15 +45,15 @@ pub trait Environment {
 /// Why a process cannot make or write a store of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreFault {
-    /// Its folder does not exist.
+    /// The store's folder does not exist.
     NoFolder,
-    /// What should be its folder is a file.
+    /// The path of the store's folder leads to a file.
     NotFolder,
-    /// This user may not write to its folder.
+    /// This user may not write to the store's folder.
     FolderDenied,
-    /// Its disk is mounted without permission to write.
+    /// The store's disk is mounted without permission to write.
     ReadOnly,
-    /// This user may not read and write the store that is there.
+    /// This user may not read and write the existing store.
     Denied,
 }
 
@@ -174,7 +174,7 @@ impl Fixed {
         self
     }
 
-    /// Adds a path at which no store can be. At all others one can.
+    /// Adds a path at which a store cannot be made. A store can be made at every other path.
     #[must_use]
     pub fn with_bad_store(mut self, path: impl Into<PathBuf>, fault: StoreFault) -> Self {
         self.stores.insert(path.into(), fault);

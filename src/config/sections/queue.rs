@@ -13,7 +13,7 @@ use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Queue, StoreAddress, keys, unit};
 
-/// Reads `[queue]`; `None` if it is missing, or has no store. A relative path starts at the context's folder.
+/// Reads `[queue]`; `None` if the table is missing, or has no `store`. A relative path starts at the context's folder.
 pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
     let table = root.section("queue", "`[queue]`", keys::QUEUE);
     if !table.is_present() {
