@@ -92,10 +92,14 @@ impl Work<'_> {
         rows.iter().map(stored).collect()
     }
 
-    /// Reads the number of an event whose content is kept, and locks the event.
+    /// The number of an event whose content is kept. The event is locked, and the purge of another gateway is waited for.
     async fn find_whole(&self, id: EventId) -> Result<Option<i64>> {
-        let sql = "select e.seq from event e join content c on c.seq = e.seq where e.id = $1 for update of e";
-        let row = self.call.first(sql, &[&&id.as_bytes()[..]]).await?;
+        let sql = "select seq from event where id = $1 for update";
+        let Some(row) = self.call.first(sql, &[&&id.as_bytes()[..]]).await? else { return Ok(None) };
+        let event: i64 = row.try_get(0)?;
+        self.call.query("select 1 from finished where event = $1 for update", &[&event]).await?;
+        // What is asked after that wait is true until the end of this transaction.
+        let row = self.call.first("select seq from content where seq = $1", &[&event]).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
@@ -154,17 +158,19 @@ impl Work<'_> {
     /// Removes events with all their rows.
     pub(super) async fn remove(&mut self, events: &[i64]) -> Result<()> {
         self.call.execute("delete from finished where event = any($1)", &[&events]).await?;
-        let sql = "with gone as (delete from delivery where event = any($1) returning *), \
-            attempts as (delete from attempt where delivery in (select id from gone)) \
-            select event, destination, state, size, lane from gone";
-        let mut left = Vec::new();
+        let sql =
+            "delete from delivery where event = any($1) returning event, destination, state, size, lane, id";
+        let (mut left, mut deliveries) = (Vec::new(), Vec::<i64>::new());
         for row in self.call.query(sql, &[&events]).await? {
             let (destination, state) = (row.try_get(1)?, state(row.try_get(2)?));
+            deliveries.push(row.try_get(5)?);
             self.tally.note(destination, unsigned(row.try_get(3)?), Counted::OutOf(state));
             if state == State::Queued {
                 left.push(Left { event: row.try_get(0)?, destination, lane: row.try_get(4)? });
             }
         }
+        // Another gateway may have recorded an attempt while the statement above waited for it, which that statement does not see.
+        self.call.execute("delete from attempt where delivery = any($1)", &[&deliveries]).await?;
         self.drop_contents(events).await?;
         let sql = "delete from event where seq = any($1)";
         for _ in 0..self.call.execute(sql, &[&events]).await? {

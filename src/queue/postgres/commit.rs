@@ -182,8 +182,8 @@ impl Work<'_> {
             insert into delivery (id, event, event_id, destination, state, ready, class, due, since, spent, attempts, \
                 lane, size, owner) \
             select id, event, event_id, destination, 0, \
-                lane is null or place = 1 and not exists (select 1 from delivery d \
-                    where d.destination = new.destination and d.lane = new.lane and d.state = 0 and d.lane is not null), \
+                lane is null or place = 1 and (select d.id from delivery d where d.destination = new.destination \
+                    and d.lane = new.lane and d.state = 0 and d.lane is not null order by d.id limit 1) is null, \
                 class, due, since, spent, attempts, lane, size, $12 \
             from new";
         let of = |value: fn(&New) -> i64| new.iter().map(value).collect::<Vec<i64>>();

@@ -176,6 +176,22 @@ impl Postgres {
         self.note(result)
     }
 
+    /// Removes what gateways that are gone have left. If another gateway does so at the same moment, it is left to that one.
+    fn clear_up(&mut self) -> std::result::Result<(), StoreError> {
+        let done = self.session.run(async |call| {
+            call.batch("delete from gateway where alive_until < clock_timestamp() - interval '1 hour'")
+                .await?;
+            let sql = "delete from claim c where not exists \
+                (select 1 from gateway g where g.id = c.owner and g.alive_until > clock_timestamp())";
+            call.execute(sql, &[]).await?;
+            tally::fold(call).await
+        });
+        match done {
+            Err(error) if error.is_conflict() => Ok(()),
+            done => self.note(done),
+        }
+    }
+
     fn note<T>(&mut self, result: Result<T>) -> std::result::Result<T, StoreError> {
         self.is_well &= result.is_ok();
         result.map_err(StoreError::from)
@@ -236,14 +252,7 @@ impl Store for Postgres {
     fn keep_alive(&mut self) -> std::result::Result<Option<Duration>, StoreError> {
         let said = self.say_alive();
         self.note(said)?;
-        self.run(async |call| {
-            call.batch("delete from gateway where alive_until < clock_timestamp() - interval '1 hour'")
-                .await?;
-            let sql = "delete from claim c where not exists \
-                (select 1 from gateway g where g.id = c.owner and g.alive_until > clock_timestamp())";
-            call.execute(sql, &[]).await?;
-            tally::fold(call).await
-        })?;
+        self.clear_up()?;
         Ok(Some(self.alive))
     }
 }

@@ -126,8 +126,9 @@ impl Reader for PostgresReader {
     fn is_waiting(&mut self, route: &RouteName, order: &OrderKey) -> std::result::Result<bool, StoreError> {
         self.run(async |call, names, _| {
             let Some(route) = names.find_route(call, route).await? else { return Ok(false) };
-            let sql = "select 1 from destination n join delivery d on d.destination = n.number \
-                where n.route = $1 and d.lane = $2 and d.state = 0 and d.lane is not null limit 1";
+            let sql = "select 1 from destination n where n.route = $1 and \
+                (select d.id from delivery d where d.destination = n.number and d.lane = $2 and d.state = 0 \
+                    and d.lane is not null order by d.id limit 1) is not null limit 1";
             Ok(call.first(sql, &[&route, &order.as_str().as_bytes()]).await?.is_some())
         })
     }

@@ -11,7 +11,9 @@ pub(super) const VERSION: i64 = 1;
 /// The oldest version of the server whose SQL this code needs: 12.
 const OLDEST_SERVER: i32 = 120_000;
 
-/// The first statements of the session that commits.
+/// The first statements of the session that commits. All statements find their rows by an index. Where the server's figures of a table
+/// are old, or few of the rows that a statement asks for seem enough, the server reads the whole table all the same, unless the
+/// session forbids that.
 pub(super) const WRITER: &str = "
     set search_path = hookgate, pg_catalog;
     set statement_timeout = '30s';
@@ -19,6 +21,7 @@ pub(super) const WRITER: &str = "
     set idle_in_transaction_session_timeout = '30s';
     set default_transaction_isolation = 'read committed';
     set timezone = 'UTC';
+    set enable_seqscan = off;
 ";
 
 /// The first statements of a session that reads and takes deliveries. Taking a delivery need not be on disk:
@@ -31,6 +34,7 @@ pub(super) const READER: &str = "
     set default_transaction_isolation = 'read committed';
     set synchronous_commit = off;
     set timezone = 'UTC';
+    set enable_seqscan = off;
 ";
 
 /// The tables of version 1.
@@ -126,6 +130,7 @@ const TABLES: &str = "
         event bigint not null,
         primary key (kind, at, event)
     ) with (autovacuum_vacuum_scale_factor = 0.02);
+    create index finished_event on finished (event);
     create table seen (
         route bigint not null,
         key bytea not null,

@@ -127,7 +127,7 @@ pub(super) async fn fold(call: &Call) -> Result<()> {
         ) \
         insert into tally (destination, gateway, queued, queued_bytes, delivered, dead, kept, kept_bytes) \
         select destination, 0, sum(queued)::bigint, sum(queued_bytes)::bigint, sum(delivered)::bigint, sum(dead)::bigint, \
-            sum(kept)::bigint, sum(kept_bytes)::bigint from gone group by destination \
+            sum(kept)::bigint, sum(kept_bytes)::bigint from gone group by destination order by destination \
         on conflict (destination, gateway) do update set \
             queued = tally.queued + excluded.queued, \
             queued_bytes = tally.queued_bytes + excluded.queued_bytes, \

@@ -1,5 +1,7 @@
 //! What the engine on PostgreSQL does beyond the suite: several gateways on one server. `tests/postgres/run` runs these tests.
 
+mod races;
+
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
