@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hookgate::queue::disk::Disk;
 use hookgate::queue::event::{AttemptOutcome, Event, FirstAttempt, Receipt, Upstream};
@@ -38,6 +38,10 @@ struct Faults {
     removes: Arc<Mutex<Option<usize>>>,
     /// Only those that a test has asked for are noted.
     idles: Arc<Mutex<VecDeque<Fault>>>,
+    /// Whether others share the store, and when this gateway tried to say that it lives. The disk of the server is full from the
+    /// second time on.
+    is_shared: Arc<AtomicBool>,
+    said_alive: Arc<Mutex<Vec<Instant>>>,
     /// What was done: `open`, `check`, `commit 2+1` (events and records), or the fault instead.
     done: Arc<Mutex<Vec<String>>>,
 }
@@ -122,6 +126,15 @@ impl Store for Faulty {
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         self.memory.reader()
+    }
+
+    fn keep_alive(&mut self) -> Result<Option<Duration>, StoreError> {
+        if !self.faults.is_shared.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut said = self.faults.said_alive.lock().unwrap();
+        said.push(Instant::now());
+        if said.len() > 1 { Err(StoreError::Full) } else { Ok(Some(Duration::from_millis(40))) }
     }
 
     fn between_commits(&mut self) -> Result<(), StoreError> {
@@ -489,6 +502,25 @@ fn a_store_that_makes_room_by_itself_is_not_full() {
 }
 
 #[test]
+fn a_gateway_that_cannot_say_that_it_lives_on_a_full_disk_pauses_before_it_tries_again() {
+    let faults = Faults::default();
+    faults.is_shared.store(true, Ordering::Relaxed);
+    let engine = Faulty { memory: Memory::new(), faults: faults.clone() };
+    let _running = start(Box::new(engine), limits(), None);
+    let began = Instant::now();
+    let said = loop {
+        let said = faults.said_alive.lock().unwrap().clone();
+        if said.len() >= 4 {
+            break said;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{said:?}");
+        std::thread::yield_now();
+    };
+    let pause = said[3].duration_since(said[2]);
+    assert!(pause >= Duration::from_millis(200), "{pause:?}");
+}
+
+#[test]
 fn a_full_disk_refuses_events_and_still_records_deliveries() {
     let (mut running, faults) = faulty(limits());
     running.store(make(0)).unwrap();
@@ -513,9 +545,9 @@ fn the_log_is_emptied_later_if_the_disk_has_no_room_for_that() {
     faults.idles.lock().unwrap().extend([Fault::Full, Fault::Full, Fault::None]);
     let engine = Faulty { memory: Memory::new(), faults: faults.clone() };
     let _running = start(Box::new(engine), limits(), None);
-    let end = std::time::Instant::now() + PATIENCE;
+    let end = Instant::now() + PATIENCE;
     while faults.done.lock().unwrap().len() < 4 {
-        assert!(std::time::Instant::now() < end, "{:?}", faults.done());
+        assert!(Instant::now() < end, "{:?}", faults.done());
         std::thread::yield_now();
     }
     assert_eq!(faults.done(), ["open", "idle: Full", "idle: Full", "idle"]);
@@ -832,7 +864,7 @@ fn a_full_disk_loses_nothing_and_is_used_again_within_a_second() {
         }
         drop(file);
         fs::remove_file(&filler).unwrap();
-        let since = std::time::Instant::now();
+        let since = Instant::now();
         while store(&mut running, &mut acknowledged).is_err() {
             assert!(since.elapsed() < PATIENCE, "round {round}: {:?}", running.queue.health());
             std::thread::yield_now();
@@ -908,7 +940,7 @@ fn a_delivery_that_damage_hid_is_found_while_the_queue_runs_and_made() {
     let engine = SqliteEngine::own(&path).unwrap().counting(Arc::clone(&damage));
     let mut running = start(Box::new(engine), limits(), None);
     let destination = Destination { route: route("/a", None), upstream: Upstream::Main };
-    let end = std::time::Instant::now() + PATIENCE;
+    let end = Instant::now() + PATIENCE;
     loop {
         let now = Time::from_millis(u64::MAX >> 1);
         let (class, destination, except) = (Class::New, &destination, &[][..]);
@@ -917,7 +949,7 @@ fn a_delivery_that_damage_hid_is_found_while_the_queue_runs_and_made() {
         if running.queue.read(|reader| reader.due(&query)).is_ok_and(|due| due.deliveries.len() == 1) {
             break;
         }
-        assert!(std::time::Instant::now() < end, "{:?}", running.queue.statistics());
+        assert!(Instant::now() < end, "{:?}", running.queue.statistics());
         std::thread::yield_now();
     }
     // The deliveries are told at the start, and again.

@@ -23,7 +23,12 @@ pub(super) enum Error {
     /// The file with the password cannot be read.
     #[error("cannot read the password for PostgreSQL from {}", .0.display())]
     Password(std::path::PathBuf, #[source] std::io::Error),
-    /// A value differs from every value that this code writes.
+    /// The database cannot hold every text.
+    #[error(
+        "the database has the encoding {0}: make it with `createdb --template template0 --encoding UTF8`"
+    )]
+    Encoding(String),
+    /// A value is not what this code has written.
     #[error("a row of the store has an unknown value")]
     Value,
 }
@@ -35,7 +40,12 @@ impl Error {
     fn state(&self) -> Option<&SqlState> {
         match self {
             Self::Server(error) => error.code(),
-            Self::TimedOut | Self::Runtime(_) | Self::Tls(_) | Self::Password(..) | Self::Value => None,
+            Self::TimedOut
+            | Self::Runtime(_)
+            | Self::Tls(_)
+            | Self::Password(..)
+            | Self::Encoding(_)
+            | Self::Value => None,
         }
     }
 
@@ -52,7 +62,9 @@ impl Error {
             // An error of the server has a code. A broken connection has a source of its own. All other errors
             // are columns that this code cannot read.
             Self::Server(error) => error.code().is_none() && !error.is_closed() && is_conversion(error),
-            Self::TimedOut | Self::Runtime(_) | Self::Tls(_) | Self::Password(..) => false,
+            Self::TimedOut | Self::Runtime(_) | Self::Tls(_) | Self::Password(..) | Self::Encoding(_) => {
+                false
+            }
         }
     }
 
@@ -67,7 +79,7 @@ impl Error {
         match self {
             Self::TimedOut => true,
             Self::Server(error) => error.code().is_none_or(|state| starting.contains(&state)),
-            Self::Runtime(_) | Self::Tls(_) | Self::Password(..) | Self::Value => false,
+            Self::Runtime(_) | Self::Tls(_) | Self::Password(..) | Self::Encoding(_) | Self::Value => false,
         }
     }
 }

@@ -80,6 +80,7 @@ impl PostgresEngine {
         if promises.is_too_old() {
             return Err(OpenError::OldServer(self.shown.clone(), promises.name));
         }
+        session.run(async |call| schema::insist_on_encoding(call).await).map_err(failed)?;
         let version = session.transact(async |call| schema::prepare(call).await).map_err(failed)?;
         if version > VERSION {
             return Err(OpenError::Newer(self.shown.clone(), version));
@@ -105,8 +106,12 @@ impl PostgresEngine {
 #[must_use]
 pub fn doubts(address: &PostgresAddress) -> Vec<String> {
     let server = Server::of(address);
-    let asked =
-        Session::open(&server, WRITER).and_then(|session| session.run(async |call| Promises::of(call).await));
+    let asked = Session::open(&server, WRITER).and_then(|session| {
+        session.run(async |call| {
+            schema::insist_on_encoding(call).await?;
+            Promises::of(call).await
+        })
+    });
     let store = &address.shown;
     match asked {
         Err(error) => vec![format!("the store {store} cannot be opened from here: {}", chain(&error))],

@@ -179,6 +179,17 @@ pub(super) async fn lock_lanes(call: &Call, routes: impl IntoIterator<Item = i64
     Ok(())
 }
 
+/// Refuses a database that cannot hold every text: a text that it cannot hold, in the address of a copy or in what an attempt met,
+/// would fail each commit.
+pub(super) async fn insist_on_encoding(call: &Call) -> Result<()> {
+    let row = call.first("select current_setting('server_encoding')", &[]).await?.ok_or(Error::Value)?;
+    match row.try_get(0)? {
+        // SQL_ASCII holds any bytes.
+        "UTF8" | "SQL_ASCII" => Ok(()),
+        other => Err(Error::Encoding(other.to_owned())),
+    }
+}
+
 /// Makes the tables if there are none. Returns the version of the schema. The caller has begun a transaction.
 pub(super) async fn prepare(call: &Call) -> Result<i64> {
     // If two gateways start together, only one makes the tables.

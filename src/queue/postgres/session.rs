@@ -13,8 +13,8 @@ use tokio_postgres::{Client, Row, Statement};
 use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::server::Server;
 
-/// How long the server may take to begin a session.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the server may take for the first statements of a session. The connection has a limit for each host.
+const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long one piece of work may take: a batch, or a page of a list.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,22 +51,18 @@ impl Session {
     pub(super) fn open(server: &Server, settings: &str) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
         let connected = runtime.block_on(async {
-            timeout(CONNECT_PATIENCE, async {
-                let client = server.connect(&runtime).await?;
-                client.batch_execute(settings).await?;
-                Ok(client)
-            })
-            .await
+            let client = server.connect(&runtime).await?;
+            match timeout(SETTINGS_PATIENCE, client.batch_execute(settings)).await {
+                Ok(set) => set?,
+                Err(_elapsed) => return Err(Error::TimedOut),
+            }
+            Ok(client)
         });
         let client = match connected {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => {
+            Ok(client) => client,
+            Err(error) => {
                 runtime.shutdown_background();
                 return Err(error);
-            }
-            Err(_elapsed) => {
-                runtime.shutdown_background();
-                return Err(Error::TimedOut);
             }
         };
         let call = Call { client, prepared: RefCell::default() };

@@ -34,7 +34,11 @@ impl Writer {
                 self.end.set_lease(began.checked_add(alive).unwrap_or(began));
                 self.keep_alive_at = began.checked_add(alive.checked_div(TIMES).unwrap_or(alive));
             }
-            Err(error) => self.note(error),
+            Err(error) => {
+                // A store whose disk is full stays open, and is asked again a little later.
+                self.keep_alive_at = Some(later(PUBLISH_INTERVAL));
+                self.note(error);
+            }
         }
     }
 }

@@ -34,12 +34,19 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn new() -> Self {
+        Self::in_encoding("UTF8")
+    }
+
+    fn in_encoding(encoding: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let url = env::var(SERVER).expect("the URL of a PostgreSQL server: run tests/postgres/run");
         let server: Config = url.parse().unwrap();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("hookgate_{}_{number}", std::process::id());
-        execute(&server, &format!("create database {name}"));
+        let made = format!(
+            "create database {name} template template0 encoding '{encoding}' lc_collate 'C' lc_ctype 'C'"
+        );
+        execute(&server, &made);
         Self { server, name }
     }
 

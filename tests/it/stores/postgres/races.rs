@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use hookgate::queue::event::OrderKey;
-use hookgate::queue::store::{Batch, Change, Class, DeadCause, Filter, Next};
+use hookgate::queue::postgres::PostgresEngine;
+use hookgate::queue::store::{Batch, Change, Check, Class, DeadCause, Engine as _, Filter, Next};
 use hookgate::queue::time::Time;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, NoTls};
@@ -136,6 +137,33 @@ fn no_statement_reads_a_whole_table() {
         "select coalesce(sum(seq_tup_read), 0)::bigint from pg_stat_user_tables where relname in ({tables})"
     );
     assert_eq!(watch.number(&read), 0);
+}
+
+#[test]
+#[ignore = "needs a server: tests/postgres/run"]
+fn a_host_that_does_not_answer_leaves_time_for_the_next_one() {
+    let database = Database::new();
+    let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut address = database.address();
+    let server = address.connection.clone();
+    let mut connection = tokio_postgres::Config::new();
+    connection.host("127.0.0.1").port(frozen.local_addr().unwrap().port());
+    connection.host("127.0.0.1").port(server.get_ports()[0]);
+    connection.user(server.get_user().unwrap()).dbname(server.get_dbname().unwrap());
+    connection.connect_timeout(Duration::from_millis(500));
+    address.connection = connection;
+    let opened = PostgresEngine::new(&address, Duration::from_secs(30), 1).open(Check::No);
+    assert!(opened.is_ok(), "{:?}", opened.err());
+}
+
+#[test]
+#[ignore = "needs a server: tests/postgres/run"]
+fn a_database_that_cannot_hold_every_text_is_refused() {
+    let database = Database::in_encoding("LATIN1");
+    let error =
+        PostgresEngine::new(&database.address(), Duration::from_secs(30), 1).open(Check::No).err().unwrap();
+    let text = hookgate::upstream::error::chain(&error);
+    assert!(text.contains("the database has the encoding LATIN1"), "{text}");
 }
 
 /// A number that follows from another one, without a pattern that matters.
