@@ -143,7 +143,16 @@ impl StoreClaim {
             None => return None,
         };
         self.asked = None;
-        answer.ok()?.ok()
+        match answer {
+            Ok(Ok(claiming)) => Some(claiming),
+            Ok(Err(_)) | Err(_) => {
+                // The store may have made the claim, and the answer was lost.
+                if self.queue.is_shared() {
+                    self.queue.release(self.key.0.clone(), self.key.1);
+                }
+                None
+            }
+        }
     }
 }
 
@@ -152,8 +161,10 @@ impl Drop for StoreClaim {
         if let Some(asked) = self.asked.take().filter(|_| self.queue.is_shared()) {
             let (queue, (route, digest)) = (self.queue.clone(), self.key.clone());
             let _detached = spawn(async move {
-                if let Ok(Ok(Claiming::First)) = asked.await {
-                    queue.release(route, digest);
+                match asked.await {
+                    Ok(Ok(Claiming::Duplicate | Claiming::UnderWay)) => {}
+                    // After an error the store may have the claim all the same.
+                    Ok(Ok(Claiming::First) | Err(_)) | Err(_) => queue.release(route, digest),
                 }
             });
         }
@@ -221,7 +232,7 @@ impl Drop for EventClaim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::handle::{self, WriterEnd};
+    use crate::queue::handle::{self, Command, WriterEnd};
     use crate::queue::memory::Memory;
     use crate::queue::store::Store as _;
 
@@ -253,6 +264,21 @@ mod tests {
         assert_eq!(claimed.err(), Some(Refused::Unavailable));
         drop(go_on);
         read.await.unwrap().unwrap();
+    }
+
+    /// Otherwise no gateway could serve the sender's retries for as long as this one lives.
+    #[tokio::test]
+    async fn a_claim_whose_answer_is_lost_is_given_up_in_a_shared_store() {
+        let (queue, mut end) = queue();
+        end.set_lease(std::time::Instant::now());
+        end.set_readers(None);
+        let mut commands = end.take_commands();
+        let route = RouteName { path: "/a".into(), model: None };
+        let key = DuplicateKey { digest: [7; 32], until: Time::from_millis(9_000) };
+        let claims = Duplicates::default();
+        let claimed = claims.claim(&queue, &route, key, Time::default(), Duration::from_secs(9)).await;
+        assert_eq!(claimed.err(), Some(Refused::Unavailable));
+        assert!(matches!(commands.try_recv(), Ok(Command::Release(_, digest)) if digest == [7; 32]));
     }
 
     /// Otherwise the second event would be answered as a duplicate, and be lost.
