@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use super::bypass_probe::BypassProbe;
 use super::events::args as events;
 use crate::cli::sample_event::Forgery;
-use crate::config::unit;
+use crate::config::size_and_duration;
 use crate::signature::scheme::{PRESETS, Scheme};
 use crate::signature::secret::SecretEncoding;
 use crate::upstream::origin::Origin;
@@ -308,7 +308,7 @@ impl FieldLine {
 
 /// Parses a duration as in gateway.toml. It must be longer than zero.
 fn time(text: &str) -> Result<Duration, String> {
-    match unit::parse_duration(text) {
+    match size_and_duration::parse_duration(text) {
         Ok(Duration::ZERO) => Err("the time must be more than zero".to_owned()),
         Ok(time) => Ok(time),
         Err(error) => Err(format!("{error}: {}", error.help())),

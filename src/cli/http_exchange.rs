@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::admin::body::read_bounded;
 use crate::cli::signals;
 use crate::config::bounded_read::read_regular;
-use crate::config::unit::write_duration;
+use crate::config::size_and_duration::write_duration;
 use crate::tls::authorities::Authorities;
 use crate::tls::client_config::Connector;
 use crate::upstream::dial::{dial, secure};

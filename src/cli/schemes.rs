@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::table::aligned;
-use crate::config::unit::write_duration;
+use crate::config::size_and_duration::write_duration;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::Format;
 use crate::signature::scheme::{INEXPRESSIBLE, Inexpressible, PRESETS, Scheme, Source};

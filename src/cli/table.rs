@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::unit::write_size;
+use crate::config::size_and_duration::write_size;
 use crate::config::{DeliveryMode, Mode, Route};
 use crate::routing::router::ModelRule;
 

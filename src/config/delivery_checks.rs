@@ -5,7 +5,7 @@ use crate::config::sections::queue;
 use crate::config::sections::route_draft::{Common, Draft};
 use crate::config::sections::signature::Signature;
 use crate::config::toml_table::Table;
-use crate::config::{DeliveryMode, Mode, cross_checks, unit};
+use crate::config::{DeliveryMode, Mode, cross_checks, size_and_duration};
 use crate::signature::scheme::{AnswerUse, Redelivery, Scheme};
 
 /// Checks the deliveries of all routes.
@@ -90,14 +90,15 @@ fn keys_that_do_nothing(draft: &Draft<'_>) {
 fn sizes(draft: &Draft<'_>, common: &Common<'_>) {
     let Some(queue) = common.deliveries.queue.filter(|_| delivers_late(draft)) else { return };
     let max_queued = draft.delivery.max_queued;
-    let (queued, all) = (unit::write_size(max_queued), unit::write_size(queue.max_bytes));
+    let (queued, all) =
+        (size_and_duration::write_size(max_queued), size_and_duration::write_size(queue.max_bytes));
     if max_queued > queue.max_bytes {
         let message = format!("the store takes {all} (`max_bytes`), so that {queued} are never reached");
         Problem::warning("queued_beyond_store", draft.table.place("max_queued"), message)
             .help("leave it out for half of `max_bytes`")
             .report(draft.table.problems);
     } else if draft.max_body > max_queued {
-        let body = unit::write_size(draft.max_body);
+        let body = size_and_duration::write_size(draft.max_body);
         let message =
             format!("an event of {body} (`max_body`) can never be stored in {queued} (`max_queued`)");
         let name = if draft.table.get("max_queued").is_some() { "max_queued" } else { "delivery" };

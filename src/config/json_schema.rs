@@ -119,7 +119,7 @@ fn value(value: &Value) -> Json {
     }
 }
 
-/// The form that [`crate::config::unit`] parses, without a duration of zero.
+/// The form that [`crate::config::size_and_duration`] parses, without a duration of zero.
 const DURATION: &str = "^(?=.*[1-9])([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 

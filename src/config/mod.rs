@@ -10,7 +10,6 @@ pub mod json_schema;
 pub mod load;
 pub mod problem;
 pub mod redact;
-pub mod unit;
 
 mod address;
 mod bounds;
@@ -40,5 +39,6 @@ pub use settings::{Limits, Log, LogFormat, LogLevel, OrderBy, ProxyProtocol, Que
 pub use settings::{PostgresAddress, Server, ServerTls, Sharing, StoreAddress};
 pub use settings::{Tls, Token, Upstream, XForwarded};
 
+pub mod size_and_duration;
 #[cfg(test)]
 mod tests;

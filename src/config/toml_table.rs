@@ -11,7 +11,7 @@ use toml::de::DeTable;
 use crate::config::key_description::{self, Key};
 use crate::config::problem::{Problem, Problems};
 use crate::config::toml_value::Item;
-use crate::config::{keys, showable, suggest, unit};
+use crate::config::{keys, showable, size_and_duration, suggest};
 
 /// A table whose keys are all known. A missing table has no keys.
 #[derive(Clone, Debug)]
@@ -119,9 +119,10 @@ impl<'t> Table<'t> {
         if range.contains(&bytes) {
             return bytes;
         }
-        let (least, most) = (unit::write_size(*range.start()), unit::write_size(*range.end()));
+        let (least, most) =
+            (size_and_duration::write_size(*range.start()), size_and_duration::write_size(*range.end()));
         item.error("out_of_range", format!("`{name}` must be from {least} to {most}"))
-            .help(format!("the default is `\"{}\"`", unit::write_size(default)))
+            .help(format!("the default is `\"{}\"`", size_and_duration::write_size(default)))
             .report(self.problems);
         default
     }

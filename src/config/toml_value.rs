@@ -8,7 +8,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::config::bounds::{Durations, TIMEOUT};
 use crate::config::problem::{Problem, Problems};
-use crate::config::{showable, suggest, unit};
+use crate::config::{showable, size_and_duration, suggest};
 
 /// A wrong word is shown only if it is at most this many bytes longer than the longest right word.
 const LONGER: usize = 3;
@@ -90,7 +90,7 @@ impl<'t> Item<'t> {
 
     /// Reads a number of bytes, as an integer or with a unit.
     pub(super) fn size(&self, default: u64) -> Option<u64> {
-        let example = format!("\"{}\"", unit::write_size(default));
+        let example = format!("\"{}\"", size_and_duration::write_size(default));
         if self.value.is_integer() {
             return self.number(&example);
         }
@@ -98,7 +98,7 @@ impl<'t> Item<'t> {
             let help = self.write(&example);
             return self.wrong_type("a size: an integer (bytes) or a string", &help);
         };
-        unit::parse_size(text).map_or_else(
+        size_and_duration::parse_size(text).map_or_else(
             |error| self.error("bad_size", error.to_string()).help(error.help()).refuse(self.problems),
             Some,
         )
@@ -111,10 +111,12 @@ impl<'t> Item<'t> {
 
     /// Reads a duration within bounds. `usual` is the default, or an example if there is no default.
     pub(super) fn duration_within(&self, bounds: Durations, usual: Duration) -> Option<Duration> {
-        let example = format!("\"{}\"", unit::write_duration(usual));
+        let example = format!("\"{}\"", size_and_duration::write_duration(usual));
         let Some(text) = self.value.as_str() else {
-            let number =
-                self.value.as_integer().and_then(|number| unit::parse_duration(number.as_str()).err());
+            let number = self
+                .value
+                .as_integer()
+                .and_then(|number| size_and_duration::parse_duration(number.as_str()).err());
             let expected = match &number {
                 Some(_) => "a duration with its unit, as a string",
                 None => "a duration, as a string",
@@ -122,10 +124,10 @@ impl<'t> Item<'t> {
             let help = number.map_or_else(|| self.write_this(&example), |error| error.help().to_owned());
             return self.wrong_type(expected, &help);
         };
-        let message = match unit::parse_duration(text) {
+        let message = match size_and_duration::parse_duration(text) {
             Ok(Duration::ZERO) => format!("`{}` cannot be zero: {}", self.name, bounds.not_zero),
             Ok(duration) if duration > bounds.most => {
-                format!("`{}` can be {} at most", self.name, unit::write_duration(bounds.most))
+                format!("`{}` can be {} at most", self.name, size_and_duration::write_duration(bounds.most))
             }
             Ok(duration) => return Some(duration),
             Err(error) => {

@@ -30,8 +30,8 @@ use crate::runtime::background::{self, Background, LAST_WAIT};
 use crate::runtime::control::Control;
 use crate::runtime::error::StartError;
 use crate::runtime::supervise::{PartGuard, ServerPart};
-use crate::telemetry::identity::TraceId;
 use crate::telemetry::metric::{Tally, UNEXPLAINED};
+use crate::telemetry::request_id::TraceId;
 
 /// The longest time for one sample. Guards against a slow or busy processor: usually [`sample::MOST_WORK`]
 /// takes a fifth of it.

@@ -10,8 +10,8 @@ use crate::diagnosis::rate_limit::Allowance;
 use crate::gateway::reason::Reason;
 use crate::signature::scheme::PRESETS;
 use crate::signature::{Context, Fields, Verifier};
-use crate::telemetry::identity::{GivenId, TraceId};
 use crate::telemetry::record::{Record, RequestId, RouteLabel};
+use crate::telemetry::request_id::{GivenId, TraceId};
 
 /// The longest content that is diagnosed. A sample keeps its content, and hashes it some thirty times for
 /// each secret.

@@ -13,7 +13,7 @@ use crate::admission::client::ClientAddress;
 use crate::http1::buffer::Buffer;
 use crate::listen::proxy_protocol::{self, LONGEST};
 use crate::listen::stream::Stream;
-use crate::telemetry::repeated_event::Repeated;
+use crate::telemetry::repeated_log_line::Repeated;
 
 /// How long to wait for the header.
 pub(crate) struct Patience {

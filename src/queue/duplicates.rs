@@ -233,7 +233,7 @@ impl Drop for EventClaim {
 mod tests {
     use super::*;
     use crate::queue::handle::{self, Command, WriterEnd};
-    use crate::queue::memory::Memory;
+    use crate::queue::memory_store::Memory;
     use crate::queue::store::Store as _;
 
     fn queue() -> (Queue, WriterEnd) {

@@ -594,7 +594,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::queue::memory::Memory;
+    use crate::queue::memory_store::Memory;
     use crate::queue::store::{Filter, Store as _};
 
     const PATIENCE: Duration = Duration::from_secs(10);

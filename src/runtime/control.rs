@@ -26,7 +26,7 @@ use crate::runtime::process;
 use crate::runtime::restart_required;
 use crate::runtime::server_part::ServerPart;
 use crate::telemetry::metric::Meters;
-use crate::telemetry::repeated_event::Repeated;
+use crate::telemetry::repeated_log_line::Repeated;
 use crate::tls::server_config::Acceptor;
 
 /// A compiled configuration and its number. The first has the number 1, and each reload adds one.

@@ -5,7 +5,7 @@ pub mod control;
 pub mod deadline;
 pub mod error;
 pub mod front_end;
-mod held_events;
+pub mod held_events_log;
 pub mod process;
 pub mod queue_threads;
 pub mod reload;
@@ -119,7 +119,7 @@ pub fn start_with(
         handle.workers.push(started.map_err(StartError::Thread)?);
     }
     handle.control.set_ready(handle.addresses.clone());
-    held_events::tell(&control);
+    held_events_log::tell(&control);
     Ok(handle)
 }
 

@@ -21,7 +21,6 @@ pub mod field;
 pub mod form;
 pub mod mac;
 pub mod private_key;
-pub mod probe;
 pub mod scheme;
 pub mod secret;
 pub mod shared_token;
@@ -44,5 +43,6 @@ pub use verification::{AuthenticRequest, Check, Mismatch, Stepped, Verification}
 pub use verifier::Verifier;
 
 pub mod secret_trial;
+pub mod self_check;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::telemetry::repeated_event::Repeated;
+use crate::telemetry::repeated_log_line::Repeated;
 use crate::tls::failure::Outcome;
 
 const KINDS: usize = Outcome::ALL.len();

@@ -123,8 +123,8 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use super::*;
     use crate::admission::client::ClientAddress;
-    use crate::telemetry::identity::{GivenId, TraceId};
     use crate::telemetry::record::{RequestId, RouteLabel};
+    use crate::telemetry::request_id::{GivenId, TraceId};
     use crate::telemetry::route_slot::Slot;
     use proptest::prelude::*;
     use serde_json::{Value, json};

@@ -5,14 +5,14 @@ pub mod exposition;
 mod family;
 pub mod handshakes;
 pub mod histogram;
-pub mod identity;
 pub mod labels;
 pub mod log_line;
 pub mod metric;
 pub mod process_metrics;
 pub mod queue_metrics;
 pub mod record;
-pub mod repeated_event;
+pub mod repeated_log_line;
+pub mod request_id;
 pub mod route_slot;
 pub mod sink;
 
@@ -154,8 +154,8 @@ mod tests {
     use super::{Duration, Record, SystemTime, event, fmt, io, log_line};
     use crate::admission::client::ClientAddress;
     use crate::gateway::reason::Reason;
-    use crate::telemetry::identity::{GivenId, TraceId};
     use crate::telemetry::record::{RequestId, RouteLabel};
+    use crate::telemetry::request_id::{GivenId, TraceId};
     use crate::telemetry::route_slot::Slot;
     use serde_json::Value;
     use std::sync::Arc;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::identity::{GivenId, TraceId};
 use crate::admission::client::ClientAddress;
 use crate::config::AccessLog;
 use crate::gateway::reason::Reason;
 use crate::queue::id::EventId;
+use crate::telemetry::request_id::{GivenId, TraceId};
 use crate::telemetry::route_slot::Slot;
 
 /// A number that no other request of the process has. The log shows it.

@@ -12,7 +12,7 @@ use tracing::info;
 use crate::config::Upstream;
 use crate::http1::connection::Scratch;
 use crate::listen::stream::Arrived;
-use crate::telemetry::repeated_event::Repeated;
+use crate::telemetry::repeated_log_line::Repeated;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::ForwardError;
 use crate::upstream::response::SURPLUS;

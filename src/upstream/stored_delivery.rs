@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::admission::memory::Reservation;
 use crate::gateway::resources::{UpstreamContent, UpstreamResponse};
 use crate::queue::event::{MOST_KEPT_OF_RESPONSE, StoredEvent};
-use crate::queue::refresh::RefreshedHead;
+use crate::queue::new_signature::RefreshedHead;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::connection::Outgoing;
 use crate::upstream::error::ForwardError;

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hookgate::queue::event::{AttemptOutcome, Upstream as StoredUpstream};
 use hookgate::queue::handle::UnderWay;
-use hookgate::queue::memory::Memory;
+use hookgate::queue::memory_store::Memory;
 use hookgate::queue::store::{DeadCause, Destination, Filter, Next, Reader as _};
 use serde_json::{Value, json};
 

@@ -47,7 +47,7 @@ fn systemd_waits_for_longer_than_a_drain_may_take() {
     let server = installed(Some("3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7")).unwrap().config.server;
     let unit = fs::read_to_string("deploy/package/systemd/hookgate.service").unwrap();
     let waits = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
-    let waits = config::unit::parse_duration(waits).unwrap();
+    let waits = config::size_and_duration::parse_duration(waits).unwrap();
     assert!(waits > server.drain_delay + server.shutdown_grace, "{waits:?}");
 }
 

@@ -9,7 +9,7 @@ use hookgate::queue::circuit::Standing;
 use hookgate::queue::duplicates::Duplicates;
 use hookgate::queue::event::{DuplicateKey, RouteName};
 use hookgate::queue::handle::{self, Held, Refused};
-use hookgate::queue::memory::Memory;
+use hookgate::queue::memory_store::Memory;
 use hookgate::queue::store::{Change, Store as _};
 use hookgate::queue::time::Time;
 use serde_json::Value;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookgate::queue::event::{AttemptOutcome, Event, Upstream};
-use hookgate::queue::memory::Memory;
+use hookgate::queue::memory_store::Memory;
 use hookgate::queue::sqlite::{OwnerLock, Sqlite};
 use hookgate::queue::store::{
     Batch, Change, Check, Class, Committed, Completion, DeliveryId, Destination, Due, DueQuery, Filter, Next,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hookgate::queue::disk::Disk;
 use hookgate::queue::event::{AttemptOutcome, Event, FirstAttempt, Receipt, Upstream};
 use hookgate::queue::handle::{self, DeliveryEnd, Handed, Health, Queue, Refused};
-use hookgate::queue::memory::Memory;
+use hookgate::queue::memory_store::Memory;
 use hookgate::queue::sqlite::SqliteEngine;
 use hookgate::queue::store::{
     Batch, Change, Check, Class, Committed, Completion, DeadCause, DeadLetter, DeliveryId, Destination,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::unit;
+use crate::config::size_and_duration;
 use crate::queue::id::EventId;
 use crate::queue::store::Filter;
 use crate::queue::time::Time;
@@ -169,7 +169,7 @@ pub fn ids(texts: &[String]) -> Result<Vec<EventId>, FilterError> {
 /// Reads a time: RFC 3339, or a duration before `now` as in gateway.toml.
 #[must_use]
 pub fn when(text: &str, now: Time) -> Option<Time> {
-    if let Ok(before) = unit::parse_duration(text) {
+    if let Ok(before) = size_and_duration::parse_duration(text) {
         let millis = u64::try_from(before.as_millis()).ok()?;
         return Some(Time::from_millis(now.millis().saturating_sub(millis)));
     }

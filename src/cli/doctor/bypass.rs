@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::cli::bypass_probe::BypassProbe;
 use crate::cli::doctor::finding::Finding;
-use crate::config::unit::write_duration;
+use crate::config::size_and_duration::write_duration;
 use crate::upstream::origin::Origin;
 
 /// Whether an origin is on this machine, over loopback.

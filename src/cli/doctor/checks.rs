@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::admin::{Difference, Examination, State};
 use crate::cli::doctor::finding::Finding;
-use crate::config::unit::write_duration;
+use crate::config::size_and_duration::write_duration;
 use crate::upstream::origin::Origin;
 
 /// Whether an upstream accepts connections.

@@ -26,7 +26,7 @@ use crate::cli::health;
 use crate::cli::request_args::Lines;
 use crate::config::load::{self, LoadError};
 use crate::config::problem::{Problem, Report, Severity};
-use crate::config::unit::write_duration;
+use crate::config::size_and_duration::write_duration;
 use crate::config::{Address, Config, Loaded, Route};
 use crate::signature::Context;
 use crate::signature::algorithm::Algorithm;

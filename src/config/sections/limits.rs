@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::config::bounds::MOST_MEMORY;
 use crate::config::problem::Problem;
+use crate::config::size_and_duration::write_size;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::config::unit::write_size;
 use crate::config::{Limits, keys};
 
 /// Reads `[limits]`.

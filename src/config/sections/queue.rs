@@ -11,7 +11,7 @@ use crate::config::sections::secret::Context;
 use crate::config::settings::DEFAULT_MAX_BYTES;
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::config::{Queue, StoreAddress, keys, unit};
+use crate::config::{Queue, StoreAddress, keys, size_and_duration};
 
 /// Reads `[queue]`; `None` if the table is missing, or has no `store`. A relative path starts at the context's folder.
 pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
@@ -27,10 +27,10 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
     if min_free < LITTLE_FREE {
         let message = format!(
             "with less than {} free, other programs run out of disk space before the store stops",
-            unit::write_size(LITTLE_FREE)
+            size_and_duration::write_size(LITTLE_FREE)
         );
         Problem::warning("little_free", table.place("min_free"), message)
-            .help(format!("the default is `\"{}\"`", unit::write_size(MIN_FREE)))
+            .help(format!("the default is `\"{}\"`", size_and_duration::write_size(MIN_FREE)))
             .report(table.problems);
     }
     let keep_delivered = kept("keep_delivered", DAY);
@@ -41,7 +41,7 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> Option<Queue> {
     if let Some(item) = &lease_item
         && lease < SHORTEST_LEASE
     {
-        let message = format!("`lease` is {} at least", unit::write_duration(SHORTEST_LEASE));
+        let message = format!("`lease` is {} at least", size_and_duration::write_duration(SHORTEST_LEASE));
         item.error("out_of_range", message).help("the default is `\"30s\"`").report(table.problems);
     }
     Some(Queue { store: store?, max_bytes, min_free, keep_delivered, keep_dead, lease })

@@ -9,7 +9,7 @@ use http::StatusCode;
 use crate::config::bounds::{AGE, MOST_ATTEMPTS, MOST_WAITS, WAIT};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::config::{Retry, keys, unit};
+use crate::config::{Retry, keys, size_and_duration};
 
 /// Reads `[retry]`, for the routes that do not override it.
 pub(crate) fn common(root: &Table<'_>) -> Retry {
@@ -65,7 +65,7 @@ fn schedule(item: &Item<'_>) -> Option<Vec<Duration>> {
 fn unreached(item: &Item<'_>, schedule: &[Duration], max_age: Duration) {
     let all: Duration = schedule.iter().fold(Duration::ZERO, |sum, wait| sum.saturating_add(*wait));
     if all > max_age {
-        let (all, age) = (unit::write_duration(all), unit::write_duration(max_age));
+        let (all, age) = (size_and_duration::write_duration(all), size_and_duration::write_duration(max_age));
         let message =
             format!("these waits take {all} together, and a delivery is given up after {age} (`max_age`)");
         item.warning("unreached_waits", message)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::diagnosis::causes::span::Span;
+use crate::diagnosis::causes::time_span::Span;
 use crate::signature::field::Encoding;
 use crate::signature::secret::SecretEncoding;
 use crate::signature::window::Unit;

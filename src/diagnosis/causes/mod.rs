@@ -7,7 +7,6 @@
 
 pub(crate) mod cause;
 mod json;
-mod span;
 mod unpack;
 mod words;
 
@@ -16,7 +15,7 @@ use std::time::SystemTime;
 
 pub use crate::diagnosis::causes::budget::{GivenUp, Work};
 pub use crate::diagnosis::causes::cause::{Cause, ContentChange, KeyChange, NotationError, Side};
-pub use crate::diagnosis::causes::span::Span;
+pub use crate::diagnosis::causes::time_span::Span;
 use crate::diagnosis::causes::transforms::{content_change, rewritten};
 pub use crate::diagnosis::causes::transforms::{key_changes, misread};
 use crate::signature::algorithm::Algorithm;
@@ -284,4 +283,5 @@ const CLAIM: usize = 1024;
 pub mod budget;
 #[cfg(test)]
 mod tests;
+pub mod time_span;
 pub mod transforms;

@@ -13,7 +13,7 @@ use crate::queue::circuit::Kind;
 use crate::queue::destination::End;
 use crate::queue::event::{Attempt, AttemptOutcome, StoredEvent};
 use crate::queue::id::EventId;
-use crate::queue::refresh::{RefreshedHead, is_late, refreshed, restored};
+use crate::queue::new_signature::{RefreshedHead, is_late, refreshed, restored};
 use crate::queue::retry::{Ended, retry_after};
 use crate::queue::scheduler::Start;
 use crate::queue::store::{Class, DeliveryId, Destination};

@@ -16,7 +16,7 @@ use crate::queue::event::{Attempt, Upstream};
 use crate::queue::store::{DamagedDelivery, DeadCause, Destination, Next};
 use crate::telemetry::attempt::AttemptRecord;
 use crate::telemetry::log_line::beginning;
-use crate::telemetry::repeated_event::Repeated;
+use crate::telemetry::repeated_log_line::Repeated;
 
 /// Logs and counts deliveries. A message that an upstream can cause at will is logged once a minute, with a
 /// count.

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use crate::queue::event::Attempt;
 use crate::queue::id::EventId;
 use crate::queue::postgres::error::Result;
-use crate::queue::postgres::kind::DEAD;
+use crate::queue::postgres::finished_kind::DEAD;
 use crate::queue::postgres::session::{Call, Value};
 use crate::queue::postgres::value::{self, ATTEMPT, INFO, column, unsigned};
 use crate::queue::row_values::{class, of_number, of_state, of_time, small, state, time};

@@ -9,7 +9,7 @@ mod change;
 mod claim;
 mod commit;
 mod error;
-mod kind;
+pub mod finished_kind;
 mod list;
 mod names;
 mod password;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::queue::postgres::commit::Work;
 use crate::queue::postgres::error::Result;
-use crate::queue::postgres::kind::{DEAD, DELIVERED, KNOWN};
+use crate::queue::postgres::finished_kind::{DEAD, DELIVERED, KNOWN};
 use crate::queue::postgres::value::count_of;
 use crate::queue::row_values::of_time;
 use crate::queue::store::Retention;

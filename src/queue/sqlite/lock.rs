@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use crate::queue::sqlite::log::Mark;
+use crate::queue::sqlite::log_damage::Mark;
 use crate::queue::store::OpenError;
 
 /// The mode of every file of a store.

@@ -11,7 +11,7 @@ mod counts;
 mod error;
 mod list;
 mod lock;
-mod log;
+pub mod log_damage;
 mod names;
 mod place;
 mod purge;
@@ -33,7 +33,7 @@ use crate::queue::sqlite::check::{Looking, Mending};
 use crate::queue::sqlite::commit::{Memory, Work};
 use crate::queue::sqlite::compact::Compaction;
 use crate::queue::sqlite::error::{is_of_value, store_error};
-use crate::queue::sqlite::log::Mark;
+use crate::queue::sqlite::log_damage::Mark;
 use crate::queue::sqlite::place::Place;
 use crate::queue::sqlite::reader::SqliteReader;
 use crate::queue::sqlite::value::number;
@@ -42,10 +42,10 @@ use crate::queue::store::{
 };
 use crate::queue::time::Time;
 
+pub use crate::queue::sqlite::log_damage::LogDamage;
 pub use check::Findings;
 pub use lock::OwnerLock;
 pub(crate) use lock::{beside, create};
-pub use log::LogDamage;
 pub use schema::CACHES;
 
 /// The length of the write-ahead log in pages that makes a checkpoint follow the commit.
@@ -388,7 +388,7 @@ impl Store for Sqlite {
 
 /// Reports the damage of a log. SQLite itself does not report that it drops the damaged end.
 fn damage_of(path: &Path, lock: &OwnerLock) -> Option<LogDamage> {
-    let damage = match log::damage(path, lock.mark()) {
+    let damage = match log_damage::damage(path, lock.mark()) {
         Ok(damage) => damage?,
         // SQLite reports the same when it opens the log.
         Err(error) => {

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use crate::config::load::{LoadError, Source};
 use crate::config::problem::Report;
 use crate::runtime::control::{CompileError, Control};
-use crate::runtime::held_events;
+use crate::runtime::held_events_log;
 use crate::runtime::reload::watch::{Look, Watch};
 use crate::runtime::supervise::{PartGuard, ServerPart};
 
@@ -140,7 +140,7 @@ impl<T: FnMut(&Report)> Reloading<T> {
                     let keys = fixed.join(", ");
                     warn!(keys, "only a restart changes these keys: they keep their values from the start");
                 }
-                held_events::tell(&self.control);
+                held_events_log::tell(&self.control);
             }
             Err(CompileError::Routes(conflicts)) => {
                 error!(cause, ?conflicts, "not reloaded: some routes take the same requests");

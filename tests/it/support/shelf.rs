@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hookgate::queue::event::AttemptOutcome;
 use hookgate::queue::handle::{Command, Health, Queue, channel};
-use hookgate::queue::memory::Memory;
+use hookgate::queue::memory_store::Memory;
 use hookgate::queue::store::{Batch, Completion, DeliveryId, Next, Refused, Store as _};
 use hookgate::queue::time::Time;
 

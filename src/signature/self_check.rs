@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::claim::Context;
-use super::sign::{CannotSign, Stamp};
-use super::{Fields, Verifier};
+use crate::signature::claim::Context;
+use crate::signature::sign::{CannotSign, Stamp};
+use crate::signature::{Fields, Verifier};
 
 /// The content that the probe signs. No sender sends it. It is also a valid form, for schemes that sign
 /// forms.
