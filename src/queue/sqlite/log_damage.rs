@@ -5,9 +5,9 @@
 //! returned. So two facts show damage:
 //!
 //! - Behind the frame, the log has a transaction that is not the last. Each transaction is synced before the
-//! next is written, so the log was on disk up to there.
+//!   next is written, so the log was on disk up to there.
 //! - The log ends before its mark. After each commit, the writer records the length of the log in the mark,
-//! without a sync. So after a loss of power, the mark may be older than the log, but never newer.
+//!   without a sync. So after a loss of power, the mark may be older than the log, but never newer.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
