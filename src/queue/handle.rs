@@ -186,6 +186,14 @@ impl fmt::Debug for Shared {
     }
 }
 
+impl Shared {
+    fn open_circuits(&self) -> Vec<Destination> {
+        let circuits = self.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = circuits.iter().filter(|(_, standing)| **standing == Standing::Open);
+        open.map(|(destination, _)| destination.clone()).collect()
+    }
+}
+
 /// The handle of the queue, which any thread may hold.
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -374,9 +382,7 @@ impl Queue {
     /// The upstreams whose circuit is open.
     #[must_use]
     pub fn open_circuits(&self) -> Vec<Destination> {
-        let circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = circuits.iter().filter(|(_, standing)| **standing == Standing::Open);
-        open.map(|(destination, _)| destination.clone()).collect()
+        self.shared.open_circuits()
     }
 
     /// Whether a delivery of the route waits, as of the last commit.
@@ -497,7 +503,13 @@ impl WriterEnd {
         self.handed.try_send(handed).is_ok()
     }
 
-    /// The counter of found damage.
+    /// The upstreams whose circuit is open.
+    #[must_use]
+    pub fn open_circuits(&self) -> Vec<Destination> {
+        self.shared.open_circuits()
+    }
+
+    /// The count of damage that is found.
     #[must_use]
     pub fn damage(&self) -> &Arc<AtomicU64> {
         &self.shared.damage

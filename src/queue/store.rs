@@ -2,6 +2,7 @@
 //!
 //! The same test suite runs against every store (`tests/it/stores.rs`).
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
@@ -191,6 +192,9 @@ pub struct Job {
 /// The most bytes of a job's document.
 pub const LARGEST_JOB: usize = 64 * 1024;
 
+/// The largest event that is handed to its delivery in memory. Larger ones are read from the store.
+pub const LARGEST_HANDED: u64 = 64 << 10;
+
 /// The contents of one transaction.
 #[derive(Debug, Default)]
 pub struct Batch<'b> {
@@ -207,8 +211,22 @@ pub struct Batch<'b> {
     pub damaged: Vec<DeliveryId>,
     /// Claims of this gateway that end without a delivery: the route and the digest of the duplicate key.
     pub released: Vec<(RouteName, [u8; 32])>,
+    /// Upstreams to which this gateway sends nothing from memory at the moment.
+    pub unhanded: BTreeSet<Destination>,
     /// The time of the commit.
     pub now: Time,
+}
+
+impl Batch<'_> {
+    /// Whether this gateway has the delivery of a new event in memory from the commit on. Any gateway that shares the store may take
+    /// the others.
+    #[must_use]
+    pub fn hands(&self, event: &Event, destination: &Destination) -> bool {
+        event.info().order.is_none()
+            && event.size() <= LARGEST_HANDED
+            && (event.attempted().is_none() || destination.upstream != Upstream::Main)
+            && !self.unhanded.contains(destination)
+    }
 }
 
 /// The results of a commit.

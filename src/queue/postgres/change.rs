@@ -140,10 +140,10 @@ impl Work<'_> {
                 attempts: dead.map_or(0, |dead| dead.attempts),
                 lane: model.lane.clone(),
                 size: model.size,
+                // Any gateway may take it: it is not in the memory of this one.
+                owner: None,
             };
             self.deliver(&[new]).await?;
-            // Any gateway may take the delivery, because it is not in the memory of this gateway.
-            self.call.execute("update delivery set owner = null where id = $1", &[&number]).await?;
             if let Some(dead) = dead {
                 // The replay replaces the dead letter, and takes over its attempts.
                 let sql = "update attempt set delivery = $2 where delivery = $1";

@@ -70,7 +70,7 @@ impl Work<'_> {
     /// Writes a batch. The caller commits.
     pub(super) async fn batch(&mut self, batch: &Batch<'_>) -> Result<Committed> {
         lock_lanes(self.call, self.lanes(batch).await?).await?;
-        let deliveries = self.events(&batch.events).await?;
+        let deliveries = self.events(batch).await?;
         let superseded = self.complete(&batch.completions).await?;
         self.seen(batch).await?;
         self.set_aside(&batch.damaged).await?;
@@ -125,7 +125,8 @@ impl Work<'_> {
     }
 
     /// Writes new events with their deliveries.
-    async fn events(&mut self, events: &[&Event]) -> Result<Vec<Vec<DeliveryId>>> {
+    async fn events(&mut self, batch: &Batch<'_>) -> Result<Vec<Vec<DeliveryId>>> {
+        let events = &batch.events;
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -142,7 +143,8 @@ impl Work<'_> {
             rows.push(event, seq, route);
             let mut of_event = Vec::with_capacity(event.upstreams().len());
             for upstream in event.upstreams() {
-                let destination = self.names.known(&info.route, upstream).ok_or(Error::Value)?;
+                let to = Destination { route: info.route.clone(), upstream: upstream.clone() };
+                let destination = self.names.known(&to).ok_or(Error::Value)?;
                 let id = ids.next().ok_or(Error::Value)?;
                 // The direct attempt was made at the route's own upstream.
                 let first = event.attempted().filter(|_| *upstream == Upstream::Main);
@@ -158,6 +160,7 @@ impl Work<'_> {
                     attempts: i64::from(first.is_some()),
                     lane: info.order.as_ref().map(|order| order.as_str().as_bytes().to_vec()),
                     size: event.size(),
+                    owner: batch.hands(event, &to).then_some(self.gateway),
                 });
                 first_attempts.extend(first.map(|FirstAttempt { attempt, .. }| (id, 1, attempt)));
                 of_event.push(DeliveryId(id));
@@ -170,24 +173,24 @@ impl Work<'_> {
         self.attempts(&first_attempts).await.map(|()| deliveries)
     }
 
-    /// Writes new deliveries. In each lane, only the first delivery is ready. The new deliveries belong to this
-    /// gateway, because most of them are sent from its memory.
+    /// Writes new deliveries. Of those in a lane, the first one is ready.
     pub(super) async fn deliver(&mut self, new: &[New]) -> Result<()> {
         let sql = "with new as ( \
                 select *, row_number() over (partition by destination, lane order by id) as place \
                 from unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], \
-                    $7::bigint[], $8::bigint[], $9::bigint[], $10::bytea[], $11::bigint[]) \
-                as u(id, event, event_id, destination, class, due, since, spent, attempts, lane, size) \
+                    $7::bigint[], $8::bigint[], $9::bigint[], $10::bytea[], $11::bigint[], $12::bigint[]) \
+                as u(id, event, event_id, destination, class, due, since, spent, attempts, lane, size, owner) \
             ) \
             insert into delivery (id, event, event_id, destination, state, ready, class, due, since, spent, attempts, \
                 lane, size, owner) \
             select id, event, event_id, destination, 0, \
                 lane is null or place = 1 and (select d.id from delivery d where d.destination = new.destination \
                     and d.lane = new.lane and d.state = 0 and d.lane is not null order by d.id limit 1) is null, \
-                class, due, since, spent, attempts, lane, size, $12 \
+                class, due, since, spent, attempts, lane, size, owner \
             from new";
         let of = |value: fn(&New) -> i64| new.iter().map(value).collect::<Vec<i64>>();
         let event_ids: Vec<&[u8]> = new.iter().map(|new| &new.event_id[..]).collect();
+        let owners: Vec<Option<i64>> = new.iter().map(|new| new.owner).collect();
         let lanes: Vec<Option<&[u8]>> = new.iter().map(|new| new.lane.as_deref()).collect();
         self.call
             .execute(
@@ -204,7 +207,7 @@ impl Work<'_> {
                     &of(|new| new.attempts),
                     &lanes,
                     &of(|new| of_number(new.size)),
-                    &self.gateway,
+                    &owners,
                 ],
             )
             .await?;
@@ -443,6 +446,8 @@ pub(super) struct New {
     pub(super) attempts: i64,
     pub(super) lane: Option<Vec<u8>>,
     pub(super) size: u64,
+    /// The gateway that has it in memory.
+    pub(super) owner: Option<i64>,
 }
 
 /// The columns of attempts.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::queue::event::{RouteName, Upstream};
+use crate::queue::event::RouteName;
 use crate::queue::postgres::error::{Error, Result};
 use crate::queue::postgres::session::Call;
 use crate::queue::store::Destination;
@@ -62,10 +62,9 @@ impl Names {
         Ok(number.map(|number| (number, route)))
     }
 
-    /// The number of a destination, if an earlier call has read it.
-    pub(super) fn known(&self, route: &RouteName, upstream: &Upstream) -> Option<i64> {
-        let destination = Destination { route: route.clone(), upstream: upstream.clone() };
-        self.destinations.get(&destination).copied()
+    /// The number of a destination that was asked for before.
+    pub(super) fn known(&self, destination: &Destination) -> Option<i64> {
+        self.destinations.get(destination).copied()
     }
 
     /// The number of a route, if an earlier call has read it.

@@ -28,6 +28,7 @@ use crate::queue::handle::{Handed, Health, Held, Refused, WriterEnd};
 use crate::queue::postgres::PostgresEngine;
 use crate::queue::removal_notice::{self, RemovalNotice, RemovalNotices};
 use crate::queue::sqlite::SqliteEngine;
+pub use crate::queue::store::LARGEST_HANDED;
 use crate::queue::store::{
     Batch, Change, Check, Class, Committed, DeliveryId, Destination, DueDelivery, Engine, OpenError,
     Retention, Settled, Statistics, Store, StoreError,
@@ -60,9 +61,6 @@ const NOTICE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The time between two checks of whether a full disk has room again.
 const FULL_INTERVAL: Duration = Duration::from_millis(200);
-
-/// The largest event that is handed to its delivery in memory. Larger ones are read from the store.
-pub const LARGEST_HANDED: u64 = 64 << 10;
 
 /// The time after which a message is sent to the deliveries again, if they had no room for it.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
@@ -124,6 +122,8 @@ pub struct Writer {
     keep_alive_at: Option<Instant>,
     /// When the statistics of a shared store are read again.
     publish_at: Instant,
+    /// The upstreams whose deliveries the last commit to a shared store has left to any gateway.
+    unhanded: BTreeSet<Destination>,
 }
 
 /// Opens the store of `[queue]`. `max_queued` gives the most queued bytes of a route. `in_force` gives the
@@ -222,6 +222,7 @@ impl Writer {
             back_off: BACK_OFF.0,
             keep_alive_at: None,
             publish_at: now,
+            unhanded: BTreeSet::new(),
         };
         if let Some(store) = store {
             writer.use_store(store);
@@ -293,6 +294,7 @@ impl Writer {
 
     /// Writes one transaction with at most `most` records. `None` if there is nothing to write.
     fn write(&mut self, gathered: &Gathered, most: usize) -> Result<Option<Committed>, StoreError> {
+        self.unhanded = if gathered.events.is_empty() { BTreeSet::new() } else { self.not_handed() };
         let Some(store) = &mut self.store else { return Ok(None) };
         if gathered.events.is_empty() && gathered.changes.is_empty() && self.unsaved.is_empty() {
             return Ok(None);
@@ -310,6 +312,7 @@ impl Writer {
             changes: gathered.changes.iter().map(|asked| asked.change.clone()).collect(),
             damaged,
             released,
+            unhanded: self.unhanded.clone(),
             now: now(),
         };
         let began = Instant::now();
@@ -402,7 +405,8 @@ impl Writer {
                 // sufficient.
                 let _no_room = self.end.hand(Handed::Failed(destination.clone(), *id));
             }
-            if is_due && !waits && !self.untold.contains(&destination) {
+            let may_hand = !self.untold.contains(&destination) && !self.unhanded.contains(&destination);
+            if is_due && !waits && may_hand {
                 let event = stored.clone();
                 let delivery = DueDelivery { id: *id, class: Class::New, attempts: 0, since, event };
                 if !self.end.hand(Handed::Due(destination.clone(), delivery)) {

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use std::collections::BTreeSet;
+
+use crate::queue::handle::MOST_HANDED;
+use crate::queue::store::Destination;
 use crate::queue::writer::{Writer, later};
 
 /// How often a gateway renews its lease within the time for which it counts as alive.
@@ -24,7 +28,23 @@ impl Writer {
         }
     }
 
-    /// Renews the lease of this gateway, if others share the store.
+    /// The upstreams whose new deliveries any gateway may take: this one sends them no sooner than another one does. Either their
+    /// circuit is open or their route is paused, or more deliveries wait than are sent from memory.
+    pub(super) fn not_handed(&self) -> BTreeSet<Destination> {
+        if self.keep_alive_at.is_none() {
+            return BTreeSet::new();
+        }
+        let most = u64::try_from(MOST_HANDED).unwrap_or(u64::MAX);
+        let waits = self.statistics.counts.iter().filter(|(destination, counts)| {
+            counts.queued > most || self.statistics.paused.contains(&destination.route)
+        });
+        let mut all: BTreeSet<_> = waits.map(|(destination, _)| destination.clone()).collect();
+        all.extend(self.untold.iter().cloned());
+        all.extend(self.end.open_circuits());
+        all
+    }
+
+    /// Says that this gateway lives, if others share the store.
     pub(super) fn keep_alive(&mut self) {
         let began = Instant::now();
         let Some(store) = &mut self.store else { return };

@@ -122,6 +122,20 @@ fn what_one_gateway_has_in_memory_is_not_anothers_until_it_is_lost() {
 
 #[test]
 #[ignore = "needs a server: tests/postgres/run"]
+fn what_a_gateway_does_not_have_in_memory_is_any_ones() {
+    let database = Database::new();
+    let (mut one, mut other) = (database.open(1), database.open(2));
+    let ordered = one.store_one(1_000, &event("/a", 1_000).order("k"));
+    let make = event("/b", 1_000).number(2).make();
+    let unhanded = [main("/b")].into_iter().collect();
+    let left = one.commit(Batch { events: vec![&make], unhanded, ..Batch::default() }).deliveries[0][0];
+    assert_eq!(other.due_ids("/a", Class::New, 2_000), [ordered]);
+    assert_eq!(other.due_ids("/b", Class::New, 2_000), [left]);
+    assert_eq!(one.due_ids("/b", Class::New, 2_000), []);
+}
+
+#[test]
+#[ignore = "needs a server: tests/postgres/run"]
 fn what_a_gateway_has_in_memory_at_its_end_is_the_others_at_once() {
     let database = Database::new();
     let (mut one, mut other) = (database.open(1), database.open(2));
@@ -350,7 +364,7 @@ fn a_session_that_was_ended_is_opened_anew() {
     let mut opened = database.open(1);
     let stored = opened.store_one(1_000, &event("/a", 1_000));
     database.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity \
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity \
          where datname = current_database() and pid <> pg_backend_pid()",
     );
     // The reader connects by itself. It says once that it failed.
