@@ -129,13 +129,23 @@ struct Thread {
     damaged: BTreeSet<DeliveryId>,
     setting_aside: JoinSet<(Destination, DeliveryId)>,
     /// The read that is under way.
-    reading: Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
+    reading: Option<Reading>,
+    /// The lapses of the lease by which nothing is in memory any more.
+    lapses: u64,
     /// The destinations that are held because their route is paused.
     paused: BTreeSet<Destination>,
     teller: Teller,
     began: (Instant, Time),
     random: RandomState,
     number: u64,
+}
+
+/// A read that is under way.
+struct Reading {
+    read: Read,
+    /// The lapses of the lease before it began.
+    lapses: u64,
+    task: JoinHandle<Result<Due, StoreError>>,
 }
 
 /// An outcome that is on disk.
@@ -165,6 +175,7 @@ impl Thread {
             damaged: BTreeSet::new(),
             setting_aside: JoinSet::new(),
             reading: None,
+            lapses: 0,
             paused: BTreeSet::new(),
             teller: Teller::new(counts),
             began: (Instant::now(), Time::of(SystemTime::now())),
@@ -183,6 +194,9 @@ impl Thread {
             // No delivery starts with an older configuration than the configuration in force.
             if self.in_force.has_changed().unwrap_or(false) {
                 self.renew();
+            }
+            if self.queue.lapses() != self.lapses {
+                self.let_go(&mut handed);
             }
             self.step();
             let wake = self.scheduler.wake_at().map(Instant::from_std);
@@ -234,6 +248,27 @@ impl Thread {
         self.teller.ended(self.scheduler.under_way(), drained.is_ok());
     }
 
+    /// Lets go of everything in memory that is not under way: another gateway may have taken it. It is read again, if it is still
+    /// this gateway's.
+    fn let_go(&mut self, handed: &mut mpsc::Receiver<Handed>) {
+        self.lapses = self.queue.lapses();
+        for _ in 0..handed.len() {
+            match handed.try_recv() {
+                Ok(Handed::Failed(..) | Handed::Due(..) | Handed::Look(_)) => {}
+                Err(_empty) => break,
+            }
+        }
+        let known = self.scheduler.destinations().map(|(destination, _)| (**destination).clone());
+        let known: Vec<Destination> = known.collect();
+        for destination in known {
+            self.scheduler.hold(&destination, true);
+            // The check below holds those again whose route is paused.
+            self.paused.insert(destination);
+        }
+        self.check_paused();
+        self.scheduler.look_at_all();
+    }
+
     /// Finishes the attempts and records under way, and starts nothing new.
     async fn drain(&mut self) {
         loop {
@@ -276,7 +311,7 @@ impl Thread {
     fn start(&mut self, start: Start) {
         let destination = &start.destination;
         // A pause takes effect at its commit.
-        if !self.queue.may_deliver(&destination.route) {
+        if !self.queue.may_deliver(&destination.route) || self.queue.lapses() != self.lapses {
             self.paused.insert((**destination).clone());
             self.scheduler.cancel(destination, start.delivery.id);
             self.publish(destination);
@@ -312,13 +347,15 @@ impl Thread {
                 })
             })
         });
-        self.reading = Some((read, task));
+        self.reading = Some(Reading { read, lapses: self.queue.lapses(), task });
     }
 
     fn was_read(&mut self, read: Result<Result<Due, StoreError>, JoinError>) {
-        let Some((asked, _)) = self.reading.take() else { return };
+        let Some(Reading { read: asked, lapses, .. }) = self.reading.take() else { return };
         let now = self.now();
         match read {
+            // Another gateway may have taken what was read before the lapse.
+            Ok(Ok(_)) if lapses != self.queue.lapses() => self.scheduler.read_failed(&asked, now),
             Ok(Ok(due)) => {
                 self.set_aside(&asked.destination, &due.damaged);
                 self.scheduler.read(&asked, due, now);
@@ -515,12 +552,10 @@ impl Thread {
     }
 }
 
-/// The result of the read under way. The future is never ready if no read is under way.
-async fn was_read(
-    reading: &mut Option<(Read, JoinHandle<Result<Due, StoreError>>)>,
-) -> Result<Result<Due, StoreError>, JoinError> {
+/// The result of the read under way. Never ready if no read is under way.
+async fn was_read(reading: &mut Option<Reading>) -> Result<Result<Due, StoreError>, JoinError> {
     match reading {
-        Some((_, task)) => task.await,
+        Some(reading) => (&mut reading.task).await,
         None => std::future::pending().await,
     }
 }

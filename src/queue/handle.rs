@@ -144,7 +144,9 @@ struct Shared {
     is_shared: AtomicBool,
     /// The time until which other gateways take none of the deliveries in the memory of this gateway.
     lease: Mutex<Option<Instant>>,
-    /// Claims that ended while the channel of commands was full.
+    /// How often the lease has run out before it was renewed. Others may have taken what was in memory then.
+    lapses: AtomicU64,
+    /// Claims that have ended while the channel of commands was full.
     released: Mutex<Vec<(RouteName, [u8; 32])>>,
     /// The free bytes of the disk plus one. Zero means that they are not known.
     disk_free: AtomicU64,
@@ -459,6 +461,12 @@ impl Queue {
         !statistics.paused.contains(route)
     }
 
+    /// How often other gateways may have taken what this one had in memory.
+    #[must_use]
+    pub fn lapses(&self) -> u64 {
+        self.shared.lapses.load(Ordering::Acquire)
+    }
+
     fn has_lease(&self) -> bool {
         let lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
         lease.is_some_and(|until| Instant::now() < until)
@@ -515,11 +523,24 @@ impl WriterEnd {
         &self.shared.damage
     }
 
-    /// Publishes that several gateways share the store. Until `until`, other gateways take none of the
-    /// deliveries in the memory of this gateway.
-    pub fn set_lease(&self, until: Instant) {
-        *self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    /// Publishes that several gateways share the store, and from when until when the others leave to this one what it has in memory.
+    /// Returns whether they did not for a while before that.
+    pub fn set_lease(&self, from: Instant, until: Instant) -> bool {
+        let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_lapsed = lease.is_some_and(|until| until < from);
+        if has_lapsed {
+            self.shared.lapses.fetch_add(1, Ordering::Release);
+        }
+        *lease = Some(until);
+        drop(lease);
         self.shared.is_shared.store(true, Ordering::Release);
+        has_lapsed
+    }
+
+    /// Ends the lease: the others need not leave to this gateway what it has in memory.
+    pub fn end_lease(&self) {
+        let mut lease = self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        *lease = lease.map(|until| until.min(Instant::now()));
     }
 
     /// Takes the claims that ended while the channel of commands was full.
@@ -610,6 +631,19 @@ mod tests {
     use crate::queue::store::{Filter, Store as _};
 
     const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_lease_that_ran_out_before_it_was_renewed_is_a_lapse() {
+        let (queue, end, _deliveries) = channel();
+        let at = |seconds| Instant::now().checked_add(Duration::from_secs(seconds)).unwrap();
+        assert!(!end.set_lease(at(0), at(10)));
+        assert!(!end.set_lease(at(9), at(19)));
+        assert_eq!(queue.lapses(), 0);
+        assert!(end.set_lease(at(30), at(40)));
+        assert_eq!(queue.lapses(), 1);
+        end.end_lease();
+        assert!(end.set_lease(at(31), at(41)));
+    }
 
     #[test]
     fn a_store_is_closed_while_a_list_is_read() {

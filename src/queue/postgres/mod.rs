@@ -160,8 +160,9 @@ impl Postgres {
         now: Time,
         work: impl AsyncFn(&mut Work<'_>) -> Result<T>,
     ) -> std::result::Result<T, StoreError> {
-        let mut tries = 1;
+        let mut left = TRIES;
         let result = loop {
+            left = left.saturating_sub(1);
             let (names, gateway) = (&self.names, self.gateway);
             let result = self.session.transact(async |call| {
                 let mut transaction =
@@ -169,7 +170,7 @@ impl Postgres {
                 work(&mut transaction).await
             });
             match result {
-                Err(error) if error.is_conflict() && tries < TRIES => tries = tries.saturating_add(1),
+                Err(error) if error.is_conflict() && left > 0 => {}
                 Ok(_) | Err(_) => break result,
             }
         };

@@ -491,6 +491,8 @@ impl Writer {
         match store.reader().and_then(|reader| Ok([reader, store.reader()?])) {
             Ok(readers) => self.end.set_readers(Some(readers)),
             Err(error) => {
+                // A store that is closed without a failure of its own tells the other gateways that this one has ended.
+                self.end.end_lease();
                 self.note(error);
                 return;
             }

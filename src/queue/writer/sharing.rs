@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use std::collections::BTreeSet;
 
+use tracing::warn;
+
 use crate::queue::handle::MOST_HANDED;
 use crate::queue::store::Destination;
 use crate::queue::writer::{Writer, later};
@@ -51,7 +53,11 @@ impl Writer {
         match store.keep_alive() {
             Ok(None) => self.keep_alive_at = None,
             Ok(Some(alive)) => {
-                self.end.set_lease(began.checked_add(alive).unwrap_or(began));
+                if self.end.set_lease(began, began.checked_add(alive).unwrap_or(began)) {
+                    warn!(
+                        "this gateway could not tell the store in time that it lives: other gateways may deliver what it had in memory"
+                    );
+                }
                 self.keep_alive_at = began.checked_add(alive.checked_div(TIMES).unwrap_or(alive));
             }
             Err(error) => {
