@@ -43,8 +43,11 @@ fn roots_of(path: Option<&Path>) -> Result<Arc<RootCertStore>> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Tls(error);
     let authorities = match path {
         Some(path) => {
-            let pem = fs::read(path).map_err(|error| failed(Box::new(error)))?;
-            Authorities::read(&pem).map_err(|error| failed(Box::new(error)))?
+            let shown = path.display();
+            let pem = fs::read(path)
+                .map_err(|error| failed(format!("cannot read `sslrootcert` {shown}: {error}").into()))?;
+            Authorities::read(&pem)
+                .map_err(|error| failed(format!("`sslrootcert` {shown}: {error}").into()))?
         }
         None => Authorities::of_system(rustls_native_certs::load_native_certs().certs)
             .ok_or_else(|| failed("this system trusts no certificate authority".into()))?,
@@ -97,5 +100,17 @@ impl ServerCertVerifier for AnyName {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_that_cannot_be_read_is_named() {
+        let error = roots_of(Some(Path::new("/nowhere/ca.pem"))).unwrap_err();
+        let text = crate::upstream::error::chain(&error);
+        assert!(text.contains("cannot read `sslrootcert` /nowhere/ca.pem"), "{text}");
     }
 }
