@@ -83,6 +83,8 @@ fn mode(value: &str) -> Result<ServerTls, String> {
 }
 
 fn path(name: &str, value: &str) -> Result<PathBuf, String> {
+    // A `+` in a URL's query is a plus here, and a space in a form.
+    let value = value.replace('+', "%2B");
     let mut pairs = form_urlencoded::parse(value.as_bytes());
     match pairs.next() {
         // In the path of a URL, `+` means a plus.
@@ -153,6 +155,7 @@ mod tests {
             ("?sslmode=verify-full&sslrootcert=system", ServerTls::VerifyFull, None),
             ("?sslmode=verify-ca&sslrootcert=%2Fetc%2Fca.pem", ServerTls::VerifyCa, Some("/etc/ca.pem")),
             ("?sslrootcert=/etc/ca.pem&sslmode=require", ServerTls::Require, Some("/etc/ca.pem")),
+            ("?sslrootcert=/etc/a+b%20c.pem", ServerTls::Prefer, Some("/etc/a+b c.pem")),
         ] {
             let address = read(&format!("postgres://me@db/events{options}")).unwrap();
             assert_eq!((address.tls, address.roots), (tls, roots.map(PathBuf::from)), "{options}");
