@@ -38,7 +38,7 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
         return Err(failure.hint("--strict makes warnings fail"));
     }
     let good = terminal.out.paint(Paint::Good, "good");
-    terminal.out.line(format_args!("{good}: {}", summary(file, &loaded.config, &loaded.report)));
+    terminal.out.line(format_args!("{good}: {}", summary(file, &loaded, doubts.len())));
     Ok(Exit::Done)
 }
 
@@ -105,12 +105,14 @@ fn is_doubtful(report: &Report) -> bool {
     report.warnings().next().is_some()
 }
 
-fn summary(file: &Path, config: &Config, report: &Report) -> String {
+/// One line about a good configuration. `doubts` is the number of warnings about the store's server.
+fn summary(file: &Path, loaded: &Loaded, doubts: usize) -> String {
+    let Loaded { config, report } = loaded;
     let mut upstreams: Vec<_> = config.routes.iter().map(|route| route.upstream.origin.to_string()).collect();
     upstreams.sort_unstable();
     upstreams.dedup();
     let listen: Vec<_> = config.listen().map(ToString::to_string).collect();
-    let warnings = report.warnings().count();
+    let warnings = report.warnings().count().saturating_add(doubts);
     format!(
         "{} has {} to {}, listening on {}{}",
         file.display(),

@@ -150,8 +150,8 @@ async fn due(call: &Call, names: &mut Names, gateway: i64, query: &DueQuery<'_>)
                 and not exists (select 1 from paused p where p.route = $8) \
             order by d.due, d.id limit $6::bigint + 1 for update of d skip locked \
         ), numbered as ( \
-            select id, row_number() over first_first as place, sum(size) over first_first as bytes \
-            from free window first_first as (order by due, id) \
+            select id, row_number() over in_order as place, sum(size) over in_order as bytes \
+            from free window in_order as (order by due, id) \
         ), taken as ( \
             update delivery d set owner = $5 from numbered n \
             where d.id = n.id and n.place <= $6 and (n.place = 1 or n.bytes <= $7::bigint) \

@@ -11,9 +11,10 @@ pub(super) const VERSION: i64 = 1;
 /// The oldest version of the server whose SQL this code needs: 12.
 const OLDEST_SERVER: i32 = 120_000;
 
-/// The first statements of the session that commits. All statements find their rows by an index. Where the server's figures of a table
-/// are old, or few of the rows that a statement asks for seem enough, the server reads the whole table all the same, unless the
-/// session forbids that.
+/// The first statements of the session that commits.
+///
+/// An index leads to the rows of every statement. Nevertheless, the server can choose to read a whole table, for
+/// example if its statistics of the table are old. `enable_seqscan = off` prevents this choice.
 pub(super) const WRITER: &str = "
     set search_path = hookgate, pg_catalog;
     set statement_timeout = '30s';

@@ -89,19 +89,15 @@ impl Tally {
         }
         let of = |value: fn(&Row) -> i64| self.rows.values().map(value).collect::<Vec<i64>>();
         let destinations: Vec<i64> = self.rows.keys().copied().collect();
-        let sql = "insert into tally (destination, gateway, queued, queued_bytes, delivered, dead, kept, kept_bytes) \
+        let sql = format!(
+            "insert into tally (destination, gateway, queued, queued_bytes, delivered, dead, kept, kept_bytes) \
             select u.destination, $2, u.queued, u.queued_bytes, u.delivered, u.dead, u.kept, u.kept_bytes \
             from unnest($1::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]) \
                 as u(destination, queued, queued_bytes, delivered, dead, kept, kept_bytes) \
-            on conflict (destination, gateway) do update set \
-                queued = tally.queued + excluded.queued, \
-                queued_bytes = tally.queued_bytes + excluded.queued_bytes, \
-                delivered = tally.delivered + excluded.delivered, \
-                dead = tally.dead + excluded.dead, \
-                kept = tally.kept + excluded.kept, \
-                kept_bytes = tally.kept_bytes + excluded.kept_bytes";
+            {ADD}"
+        );
         call.execute(
-            sql,
+            &sql,
             &[
                 &destinations,
                 &gateway,
@@ -118,24 +114,29 @@ impl Tally {
     }
 }
 
+/// Adds what is inserted to the numbers of a row that exists.
+const ADD: &str = "on conflict (destination, gateway) do update set \
+    queued = tally.queued + excluded.queued, \
+    queued_bytes = tally.queued_bytes + excluded.queued_bytes, \
+    delivered = tally.delivered + excluded.delivered, \
+    dead = tally.dead + excluded.dead, \
+    kept = tally.kept + excluded.kept, \
+    kept_bytes = tally.kept_bytes + excluded.kept_bytes";
+
 /// Adds the rows of lost gateways to one row, so the number of gateways that are alive bounds the number of
 /// rows.
 pub(super) async fn fold(call: &Call) -> Result<()> {
-    let sql = "with gone as ( \
+    let sql = format!(
+        "with gone as ( \
             delete from tally t where t.gateway <> 0 and not exists (select 1 from gateway g where g.id = t.gateway) \
             returning * \
         ) \
         insert into tally (destination, gateway, queued, queued_bytes, delivered, dead, kept, kept_bytes) \
         select destination, 0, sum(queued)::bigint, sum(queued_bytes)::bigint, sum(delivered)::bigint, sum(dead)::bigint, \
             sum(kept)::bigint, sum(kept_bytes)::bigint from gone group by destination order by destination \
-        on conflict (destination, gateway) do update set \
-            queued = tally.queued + excluded.queued, \
-            queued_bytes = tally.queued_bytes + excluded.queued_bytes, \
-            delivered = tally.delivered + excluded.delivered, \
-            dead = tally.dead + excluded.dead, \
-            kept = tally.kept + excluded.kept, \
-            kept_bytes = tally.kept_bytes + excluded.kept_bytes";
-    call.execute(sql, &[]).await?;
+        {ADD}"
+    );
+    call.execute(&sql, &[]).await?;
     Ok(())
 }
 

@@ -1,8 +1,7 @@
 //! Shell. The writer's work for a store that several gateways share.
 
-use std::time::{Duration, Instant};
-
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -30,8 +29,9 @@ impl Writer {
         }
     }
 
-    /// The upstreams whose new deliveries any gateway may take: this one sends them no sooner than another one does. Either their
-    /// circuit is open or their route is paused, or more deliveries wait than are sent from memory.
+    /// The upstreams whose new deliveries this gateway leaves to any gateway, because it cannot send them soon.
+    ///
+    /// The circuit is open, the route is paused, or more deliveries wait than fit into memory.
     pub(super) fn not_handed(&self) -> BTreeSet<Destination> {
         if self.keep_alive_at.is_none() {
             return BTreeSet::new();
@@ -61,7 +61,7 @@ impl Writer {
                 self.keep_alive_at = began.checked_add(alive.checked_div(TIMES).unwrap_or(alive));
             }
             Err(error) => {
-                // A store whose disk is full stays open, and is asked again a little later.
+                // If the server's disk is full, the store stays open. The next attempt follows soon.
                 self.keep_alive_at = Some(later(PUBLISH_INTERVAL));
                 self.note(error);
             }
