@@ -86,6 +86,24 @@ impl Network {
     }
 }
 
+/// The clients to which no limit per client applies: trusted proxies and unix sockets. Many clients can be
+/// behind each of them.
+#[derive(Clone, Debug, Default)]
+pub struct ExemptClients(Vec<Network>);
+
+impl ExemptClients {
+    /// Exempts all unix sockets, and these networks of trusted proxies.
+    pub fn new(proxies: impl IntoIterator<Item = Network>) -> Self {
+        Self(proxies.into_iter().collect())
+    }
+
+    /// Whether a client is exempt.
+    #[must_use]
+    pub fn contains(&self, client: ClientAddress) -> bool {
+        client == ClientAddress::Unix || self.0.iter().any(|proxies| proxies.contains(client))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +142,15 @@ mod tests {
         assert_ne!(group("2001:db8:0:1::1"), group("2001:db8:0:2::1"));
         assert_ne!(group("::1"), ClientAddress::Unix.group());
         assert_eq!(ClientAddress::Unix.group(), ClientAddress::Unix.group());
+    }
+
+    #[test]
+    fn only_unix_sockets_and_trusted_proxies_are_exempt() {
+        let exempt = ExemptClients::new(Network::parse("10.0.0.0/8"));
+        let ip = |address: &str| ClientAddress::ip(address.parse().unwrap());
+        assert!(exempt.contains(ip("10.1.2.3")) && exempt.contains(ClientAddress::Unix));
+        assert!(!exempt.contains(ip("11.0.0.1")) && !exempt.contains(ip("2001:db8::1")));
+        assert!(ExemptClients::default().contains(ClientAddress::Unix));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -53,6 +54,10 @@ struct Registry {
     next: usize,
 }
 
+/// A client group has as many connections as it may have (`max_connections_per_client`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientIsFull;
+
 #[derive(Debug)]
 struct Member {
     entry: Arc<Entry>,
@@ -69,20 +74,28 @@ impl ConnectionLimit {
 
     /// Waits for a place for a connection of `client`. If no place is free, one connection is evicted. While
     /// no connection can be evicted, nothing is accepted, and new connections wait in the kernel's queue.
-    pub async fn enter(self: &Arc<Self>, client: ClientAddress) -> Place {
+    ///
+    /// # Errors
+    /// [`ClientIsFull`]: the client group has `most` places already. Then no connection is evicted.
+    pub async fn enter(
+        self: &Arc<Self>,
+        client: ClientAddress,
+        most: Option<NonZeroUsize>,
+    ) -> Result<Place, ClientIsFull> {
         let waiting = {
             let mut registry = self.registry();
+            registry.check(client.group(), most)?;
             match registry.free.checked_sub(1) {
                 Some(free) => {
                     registry.free = free;
                     drop(registry);
-                    return self.place(Some(Permit::of(self)), client);
+                    return self.place(Some(Permit::of(self)), client, most);
                 }
                 None => self.wait(registry),
             }
         };
         let permit = waiting.permit().await;
-        self.place(permit, client)
+        self.place(permit, client, most)
     }
 
     /// Evicts a connection even if places are free, and waits until a connection has closed. Used to get back
@@ -95,13 +108,24 @@ impl ConnectionLimit {
     /// A place that does not count towards the limit.
     #[must_use]
     pub fn enter_uncounted(self: &Arc<Self>, client: ClientAddress) -> Place {
-        self.place(None, client)
-    }
-
-    fn place(self: &Arc<Self>, permit: Option<Permit>, client: ClientAddress) -> Place {
         let entry = Arc::new(Entry::new(self));
         self.registry().add(&entry, client.group());
-        Place { connection_limit: Arc::clone(self), permit, entry }
+        Place { connection_limit: Arc::clone(self), permit: None, entry }
+    }
+
+    fn place(
+        self: &Arc<Self>,
+        permit: Option<Permit>,
+        client: ClientAddress,
+        most: Option<NonZeroUsize>,
+    ) -> Result<Place, ClientIsFull> {
+        let entry = Arc::new(Entry::new(self));
+        {
+            let mut registry = self.registry();
+            registry.check(client.group(), most)?;
+            registry.add(&entry, client.group());
+        }
+        Ok(Place { connection_limit: Arc::clone(self), permit, entry })
     }
 
     fn wait(self: &Arc<Self>, mut registry: MutexGuard<'_, Registry>) -> Waiting {
@@ -146,6 +170,13 @@ impl Registry {
         self.count(client);
     }
 
+    /// Checks that a client group has fewer places than `most`.
+    fn check(&self, client: ClientGroup, most: Option<NonZeroUsize>) -> Result<(), ClientIsFull> {
+        let Some(most) = most else { return Ok(()) };
+        let places = self.places.get(&client).copied().unwrap_or(0);
+        if places < most.get() { Ok(()) } else { Err(ClientIsFull) }
+    }
+
     fn count(&mut self, client: ClientGroup) {
         let places = self.places.entry(client).or_default();
         *places = places.saturating_add(1);
@@ -174,12 +205,23 @@ impl Registry {
         }
     }
 
-    fn rename(&mut self, entry: &Entry, client: ClientGroup) {
+    fn rename(
+        &mut self,
+        entry: &Entry,
+        client: ClientGroup,
+        most: Option<NonZeroUsize>,
+    ) -> Result<(), ClientIsFull> {
         let index = entry.index.load(Ordering::Relaxed);
-        let Some(member) = self.members.get_mut(index) else { return };
-        let before = std::mem::replace(&mut member.client, client);
+        let Some(before) = self.members.get(index).map(|member| member.client) else { return Ok(()) };
+        // The connection itself does not count against its client.
         self.uncount(before);
-        self.count(client);
+        let checked = self.check(client, most);
+        let now = checked.map_or(before, |()| client);
+        self.count(now);
+        if let Some(member) = self.members.get_mut(index) {
+            member.client = now;
+        }
+        checked
     }
 
     /// Gives a place to the first connection that waits. If none waits, the place becomes free.
@@ -316,8 +358,11 @@ impl Place {
     }
 
     /// Moves the connection to another client, after the PROXY protocol has announced that client.
-    pub fn belongs_to(&self, client: ClientAddress) {
-        self.connection_limit.registry().rename(&self.entry, client.group());
+    ///
+    /// # Errors
+    /// [`ClientIsFull`]: the client group has `most` places already. The connection stays where it was.
+    pub fn belongs_to(&self, client: ClientAddress, most: Option<NonZeroUsize>) -> Result<(), ClientIsFull> {
+        self.connection_limit.registry().rename(&self.entry, client.group(), most)
     }
 }
 

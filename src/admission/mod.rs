@@ -5,4 +5,5 @@ pub mod connections;
 pub mod eviction;
 pub mod memory;
 pub mod memory_bound;
+pub mod per_client;
 pub mod rate;

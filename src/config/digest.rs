@@ -47,11 +47,13 @@ fn of_server(server: &Server) -> String {
         proxy_protocol,
         workers: _,
         max_connections,
+        max_connections_per_client,
         drain_delay,
         shutdown_grace,
     } = server;
     format!(
-        "{listen:?} {sharing:?} {unix_mode} {proxy_protocol:?} {max_connections} {drain_delay:?} {shutdown_grace:?}"
+        "{listen:?} {sharing:?} {unix_mode} {proxy_protocol:?} {max_connections} {max_connections_per_client:?} \
+         {drain_delay:?} {shutdown_grace:?}"
     )
 }
 

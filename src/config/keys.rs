@@ -68,6 +68,10 @@ pub(super) const SERVER: &[Key] = &[
         "The most connections at the same time. At the limit, a connection that waits for its client is \
          closed for a new connection. A connection whose authentic event waits for the app is not closed.",
     ),
+    Key::new("max_connections_per_client", Value::Count { least: 1, most: MOST_CONNECTIONS }).about(
+        "The most connections of one client at the same time. A client is an IPv4 address or an IPv6 /64. \
+         Further connections are reset at once. Trusted proxies and unix sockets are exempt. Default: no limit.",
+    ),
     Key::new("drain_delay", Value::Duration)
         .about("How long requests are still accepted after SIGTERM, while readiness fails. Default: none."),
     Key::new("shutdown_grace", Value::Duration).or("\"30s\"").about(

@@ -46,6 +46,11 @@ impl Config {
     pub fn listen(&self) -> impl Iterator<Item = &Address> {
         self.server.listen.iter().chain(self.tls.iter().flat_map(|tls| &tls.listen))
     }
+
+    /// The networks of the proxies that are trusted to say who the client is.
+    pub fn trusted_proxies(&self) -> impl Iterator<Item = Network> {
+        self.server.proxy_protocol.iter().flat_map(|proxies| proxies.trusted.iter().copied())
+    }
 }
 
 /// `[server]`: the listeners, workers and connections.
@@ -63,6 +68,8 @@ pub struct Server {
     pub workers: NonZeroUsize,
     /// The most open connections, for all workers together. Further connections wait in the kernel's queue.
     pub max_connections: NonZeroUsize,
+    /// The most open connections of one client group. `None` if there is no limit.
+    pub max_connections_per_client: Option<NonZeroUsize>,
     /// The delay between becoming unready and beginning a drain.
     pub drain_delay: Duration,
     /// The longest drain. Then the requests under way are cut off.

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use crate::admission::client::{ClientAddress, Network};
-use crate::admission::connections::{ConnectionLimit, Place};
+use crate::admission::connections::{ClientIsFull, ConnectionLimit, Place};
 use crate::http1::buffer::Buffer;
+use crate::http1::connection::Transport as _;
 use crate::http1::serve;
 use crate::listen::listener::{Listener, Speaks};
 use crate::listen::proxy_header::{self, Patience};
@@ -92,7 +93,11 @@ async fn accept(worker: Rc<Worker>, front_end: FrontEnd, listener: Listener, sig
                 // in the kernel's queue.
                 tokio::select! {
                     biased;
-                    place = worker.connection_limit().enter(accepted.peer) => serve(&worker, front_end, accepted, &signals, place),
+                    place = enter(&worker, &accepted) => {
+                        if let Some(place) = place {
+                            serve(&worker, front_end, accepted, &signals, place);
+                        }
+                    }
                     () = signals.drain.cancelled() => {
                         serve_in_turn(&worker, front_end, accepted, &signals);
                         break;
@@ -204,6 +209,30 @@ impl Accepted {
     }
 }
 
+/// Waits for a place for a connection. `None` if its client has as many connections as it may have; the
+/// connection is then to be dropped.
+async fn enter(worker: &Worker, accepted: &Accepted) -> Option<Place> {
+    let (stream, client) = (&accepted.stream, accepted.peer);
+    let most = worker.view().generation().per_client.most(client);
+    let place = worker.connection_limit().enter(client, most).await;
+    place.map_err(|ClientIsFull| refuse(worker, stream, client)).ok()
+}
+
+/// Prepares a connection over `max_connections_per_client` for its end: a reset, so that nothing of the
+/// connection stays in the kernel.
+fn refuse(worker: &Worker, stream: &Stream, client: ClientAddress) {
+    stream.reset_on_close(true);
+    let repeated = worker.control().meters().closed_connections().count(Instant::now().into_std());
+    if let Some(connections) = repeated {
+        info!(
+            %client,
+            connections,
+            "a client has max_connections_per_client: its further connections are closed (said once a minute, with how many \
+             there were, of all clients)"
+        );
+    }
+}
+
 fn serve(worker: &Rc<Worker>, front_end: FrontEnd, accepted: Accepted, signals: &Signals, place: Place) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
     worker.tracker().clone().spawn_local(connect(worker, front_end, accepted, drain, place));
@@ -213,7 +242,7 @@ fn serve(worker: &Rc<Worker>, front_end: FrontEnd, accepted: Accepted, signals: 
 fn serve_in_turn(worker: &Rc<Worker>, front_end: FrontEnd, accepted: Accepted, signals: &Signals) {
     let (worker, drain) = (Rc::clone(worker), signals.drain.clone());
     worker.tracker().clone().spawn_local(async move {
-        let place = worker.connection_limit().enter(accepted.peer).await;
+        let Some(place) = enter(&worker, &accepted).await else { return };
         connect(worker, front_end, accepted, drain, place).await;
     });
 }
@@ -252,7 +281,10 @@ async fn connect_at(
             () = place.entry().evicted() => None,
         };
         let Some((client, unread)) = announced else { return };
-        place.belongs_to(client);
+        let most = worker.view().generation().per_client.most(client);
+        if let Err(ClientIsFull) = place.belongs_to(client, most) {
+            return refuse(&worker, &stream, client);
+        }
         (client, unread)
     } else {
         (peer, Buffer::default())

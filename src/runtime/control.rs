@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::admission::memory::Budget;
+use crate::admission::per_client::ConnectionsPerClient;
 use crate::config::digest::{self, Part};
 use crate::config::{Address, Config, Token};
 use crate::diagnosis::submitter::Submitter;
@@ -38,6 +39,8 @@ pub struct Generation {
     pub gateway: Gateway,
     /// The limits of a client connection.
     pub limits: connection::Limits,
+    /// How many connections each client may have.
+    pub per_client: ConnectionsPerClient,
     /// The delay between becoming unready and beginning a drain.
     pub drain_delay: Duration,
     /// The longest time for a drain.
@@ -90,6 +93,7 @@ impl Generation {
             number,
             gateway,
             limits,
+            per_client: ConnectionsPerClient::of(config),
             drain_delay: config.server.drain_delay,
             grace: config.server.shutdown_grace,
             old_secret_warning: config.log.old_secret_warning,

@@ -201,6 +201,9 @@ impl Collector for Exposition {
         to.gauge("hookgate_buffered_bytes", help, gauges.buffered_bytes)?;
         to.gauge("hookgate_connections", "Connections from senders that are open", sum.connections)?;
 
+        let help = "Connections that were closed because their client had max_connections_per_client already";
+        to.counters("hookgate_client_connections_closed", help, [(own([]), sum.closed_connections)])?;
+
         let help = "Configurations that were loaded after the start, by whether they came into force";
         let reloads = [("success", gauges.reloads), ("failure", gauges.failed_reloads)];
         let reloads = reloads.map(|(result, count)| (own([("result", result)]), count));

@@ -15,6 +15,7 @@ use http::StatusCode;
 use super::histogram::Distribution;
 use super::record::Record;
 use crate::gateway::reason::Reason;
+use crate::telemetry::closed_connections::ClosedConnections;
 use crate::telemetry::handshakes::Handshakes;
 use crate::telemetry::labels::SecretName;
 use crate::telemetry::route_slot::Slot;
@@ -26,6 +27,7 @@ pub struct Meters {
     paths: Mutex<Vec<Arc<str>>>,
     shards: Mutex<Vec<Arc<Shard>>>,
     handshakes: Handshakes,
+    closed: ClosedConnections,
 }
 
 /// The label of a diagnosis that found no cause.
@@ -59,6 +61,7 @@ impl Default for Meters {
             paths: Mutex::new(vec!["".into()]),
             shards: Mutex::default(),
             handshakes: Handshakes::default(),
+            closed: ClosedConnections::default(),
         }
     }
 }
@@ -81,6 +84,12 @@ impl Meters {
         &self.handshakes
     }
 
+    /// The connections that were closed because of `max_connections_per_client`.
+    #[must_use]
+    pub fn closed_connections(&self) -> &ClosedConnections {
+        &self.closed
+    }
+
     /// Creates the tally of one more worker.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -92,7 +101,8 @@ impl Meters {
     /// The sum of the counts of all workers.
     #[must_use]
     pub fn sum(&self) -> Sum {
-        let mut sum = Sum { handshakes: self.handshakes.counts().collect(), ..Sum::default() };
+        let handshakes = self.handshakes.counts().collect();
+        let mut sum = Sum { handshakes, closed_connections: self.closed.total(), ..Sum::default() };
         let paths = lock(&self.paths).clone();
         for shard in lock(&self.shards).iter() {
             sum.connections = sum.connections.wrapping_add(shard.connections.load(Ordering::Relaxed));
@@ -202,6 +212,8 @@ pub struct Sum {
     pub connections: u64,
     /// TLS handshakes with clients, by how they ended.
     pub handshakes: Vec<(&'static str, u64)>,
+    /// How many connections were closed because of `max_connections_per_client`.
+    pub closed_connections: u64,
 }
 
 impl Sum {

@@ -1,6 +1,7 @@
 //! Shell. Telemetry: one log line for each request, log lines about the process, and metrics.
 
 pub mod attempt;
+pub mod closed_connections;
 pub mod exposition;
 mod family;
 pub mod handshakes;

@@ -30,6 +30,7 @@ mod drain;
 mod events;
 mod forwarding;
 mod framing;
+mod limits;
 mod load;
 mod log;
 mod lookalikes;

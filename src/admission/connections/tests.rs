@@ -22,7 +22,7 @@ fn rest(place: &Place) {
 async fn at_rest(connection_limit: &Arc<ConnectionLimit>, count: usize) -> Vec<Place> {
     let mut places = Vec::new();
     for _ in 0..count {
-        places.push(connection_limit.enter(ClientAddress::Unix).await);
+        places.push(connection_limit.enter(ClientAddress::Unix, None).await.unwrap());
     }
     places.iter().for_each(rest);
     places
@@ -34,7 +34,7 @@ fn evicted(places: &[Place]) -> Vec<usize> {
 
 fn newcomer(connection_limit: &Arc<ConnectionLimit>) -> JoinHandle<Place> {
     let connection_limit = Arc::clone(connection_limit);
-    tokio::task::spawn_local(async move { connection_limit.enter(ClientAddress::Unix).await })
+    tokio::task::spawn_local(async move { connection_limit.enter(ClientAddress::Unix, None).await.unwrap() })
 }
 
 async fn run(test: impl Future<Output = ()>) {
@@ -115,7 +115,7 @@ async fn no_connection_with_an_authentic_request_at_its_upstream_is_evicted() {
 async fn who_gives_up_waiting_leaves_nothing_behind() {
     run(async {
         let connection_limit = ConnectionLimit::new(1);
-        let place = connection_limit.enter(ClientAddress::Unix).await;
+        let place = connection_limit.enter(ClientAddress::Unix, None).await.unwrap();
         let waits = newcomer(&connection_limit);
         yield_now().await;
         waits.abort();
@@ -144,7 +144,7 @@ async fn one_is_evicted_for_its_descriptor_even_if_places_are_free() {
         let waits = tokio::task::spawn_local(async move { room.make_room().await });
         yield_now().await;
         let [index] = evicted(&places)[..] else { panic!("{:?}", evicted(&places)) };
-        drop(connection_limit.enter(ClientAddress::Unix).await);
+        drop(connection_limit.enter(ClientAddress::Unix, None).await.unwrap());
         advance(RECALL * 2).await;
         drop(places.remove(index));
         waits.await.unwrap();
@@ -158,7 +158,7 @@ async fn order(clients: &[&str]) -> Vec<usize> {
     let connection_limit = ConnectionLimit::new(clients.len());
     let mut places = Vec::new();
     for client in clients {
-        places.push(Some(connection_limit.enter(address(client)).await));
+        places.push(Some(connection_limit.enter(address(client), None).await.unwrap()));
         advance(MILLI).await;
     }
     advance(FRESH).await;
@@ -188,11 +188,11 @@ async fn a_connection_counts_for_the_client_that_its_proxy_announces() {
     let connection_limit = ConnectionLimit::new(3);
     let mut places = Vec::new();
     for _ in 0..3 {
-        places.push(connection_limit.enter(address("10.0.0.1")).await);
+        places.push(connection_limit.enter(address("10.0.0.1"), None).await.unwrap());
         advance(MILLI).await;
     }
     for (place, client) in places.iter().zip(["192.0.2.1", "192.0.2.2", "192.0.2.2"]) {
-        place.belongs_to(address(client));
+        place.belongs_to(address(client), None).unwrap();
     }
     advance(FRESH).await;
     let now = connection_limit.since_epoch(Instant::now());
@@ -212,7 +212,7 @@ fn known(place: &Place) -> (Waits, Duration) {
 async fn one_byte_does_not_make_a_connection_younger() {
     let second = Duration::from_secs(1);
     let connection_limit = ConnectionLimit::new(1);
-    let place = connection_limit.enter(ClientAddress::Unix).await;
+    let place = connection_limit.enter(ClientAddress::Unix, None).await.unwrap();
     let entry = place.entry();
     advance(second).await;
     entry.wait_for_head(false, &mut LazyNow::default());
@@ -267,7 +267,7 @@ async fn members_are_found_after_any_others_have_left() {
     let connection_limit = ConnectionLimit::new(5);
     let mut places: Vec<Place> = Vec::new();
     for number in 0..5 {
-        places.push(connection_limit.enter(address(&format!("192.0.2.{number}"))).await);
+        places.push(connection_limit.enter(address(&format!("192.0.2.{number}")), None).await.unwrap());
     }
     for index in [1, 2, 0] {
         drop(places.remove(index));
@@ -278,4 +278,66 @@ async fn members_are_found_after_any_others_have_left() {
         let registry = connection_limit.registry();
         assert_eq!((registry.members.len(), registry.places.len()), (places.len(), places.len()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_has_at_most_its_limit_of_places_and_closes_no_other_connection_for_more() {
+    let connection_limit = ConnectionLimit::new(3);
+    let most = NonZeroUsize::new(2);
+    let enter = |client: &str| connection_limit.enter(address(client), most);
+    let mut places = vec![enter("2001:db8::1").await.unwrap(), enter("2001:db8::2").await.unwrap()];
+    places.push(enter("2001:db8:0:1::1").await.unwrap());
+    advance(FRESH).await;
+    // All places are taken, and the client has its two. So no connection is evicted for the client.
+    assert_eq!(enter("2001:db8::3").await.unwrap_err(), ClientIsFull);
+    assert_eq!((connection_limit.free(), evicted(&places)), (0, vec![]));
+    drop(places.remove(0));
+    assert_eq!(connection_limit.free(), 1);
+    places.push(enter("2001:db8::3").await.unwrap());
+    assert_eq!(enter("2001:db8::4").await.unwrap_err(), ClientIsFull);
+    drop(places);
+    // The counts of clients without a connection are gone.
+    assert_eq!((connection_limit.free(), connection_limit.registry().places.len()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_beyond_the_limit_of_the_announced_client_stays_the_proxys_until_it_closes() {
+    let connection_limit = ConnectionLimit::new(9);
+    let (proxy, client) = (address("10.0.0.1"), address("192.0.2.1"));
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        places.push(connection_limit.enter(proxy, None).await.unwrap());
+    }
+    let announced: Vec<_> =
+        places.iter().map(|place| place.belongs_to(client, NonZeroUsize::new(2))).collect();
+    assert_eq!(announced, [Ok(()), Ok(()), Err(ClientIsFull)]);
+    // A connection does not stand in its own way.
+    assert_eq!(places[0].belongs_to(client, NonZeroUsize::new(2)), Ok(()));
+    let count = |client: ClientAddress| connection_limit.registry().places.get(&client.group()).copied();
+    assert_eq!((count(client), count(proxy)), (Some(2), Some(1)));
+    places.remove(0);
+    assert_eq!(places[1].belongs_to(client, NonZeroUsize::new(2)), Ok(()));
+    drop(places);
+    assert_eq!((count(client), count(proxy)), (None, None));
+}
+
+/// Two workers wait for a place at the same time. Both found the client below its limit when they began.
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_a_client_is_exact_for_connections_that_waited_for_a_place() {
+    let connection_limit = ConnectionLimit::new(2);
+    let held = [
+        connection_limit.enter(address("192.0.2.1"), None).await.unwrap(),
+        connection_limit.enter(address("192.0.2.2"), None).await.unwrap(),
+    ];
+    for place in &held {
+        place.entry().authenticate();
+        place.entry().wait_for_upstream();
+    }
+    let most = NonZeroUsize::new(1);
+    let enter = || connection_limit.enter(address("192.0.2.3"), most);
+    let free_both = async { drop(held) };
+    let (one, other, ()) = tokio::join!(enter(), enter(), free_both);
+    assert!(one.is_ok() != other.is_ok());
+    // The place of the refused connection is free again.
+    assert_eq!(connection_limit.free(), 1);
 }

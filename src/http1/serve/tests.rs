@@ -343,13 +343,13 @@ async fn a_connection_lasts_no_longer_than_it_must_while_others_want_in() {
     {
         let run = async {
             let connection_limit = ConnectionLimit::new(1);
-            let place = connection_limit.enter(ClientAddress::Unix).await;
+            let place = connection_limit.enter(ClientAddress::Unix, None).await.unwrap();
             // The request of this connection waits for its upstream, so the connection itself is not evicted.
             place.entry().wait_for_upstream();
             let worker = worker_among("http://127.0.0.1:9", Arc::clone(&connection_limit));
             let waits = tokio::task::spawn_local(async move {
                 if is_wanting {
-                    drop(connection_limit.enter(ClientAddress::Unix).await);
+                    drop(connection_limit.enter(ClientAddress::Unix, None).await.unwrap());
                 }
             });
             tokio::task::yield_now().await;
@@ -466,7 +466,7 @@ async fn an_evicted_connection_ends_at_once_in_every_state() {
             let worker = worker_among("http://127.0.0.1:9", Arc::clone(&connection_limit));
             let (client, gateway) = tokio::io::duplex(capacity);
             let (mut reading, mut writing) = tokio::io::split(client);
-            let place = connection_limit.enter(ClientAddress::Unix).await;
+            let place = connection_limit.enter(ClientAddress::Unix, None).await.unwrap();
             let served = tokio::task::spawn_local(async move {
                 let entry = Arc::clone(place.entry());
                 let (address, drain) = (ClientAddress::Unix, CancellationToken::new());
@@ -481,7 +481,7 @@ async fn an_evicted_connection_ends_at_once_in_every_state() {
             settle().await;
             assert!(!served.is_finished(), "{sent:?}");
             let begin = tokio::time::Instant::now();
-            drop(connection_limit.enter(ClientAddress::Unix).await);
+            drop(connection_limit.enter(ClientAddress::Unix, None).await.unwrap());
             assert_eq!(begin.elapsed(), Duration::ZERO, "{sent:?}");
             served.await.unwrap();
             let mut received = String::new();
@@ -507,7 +507,7 @@ async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
                 Arc::clone(&connection_limit),
             );
             let (mut client, gateway) = tokio::io::duplex(4096);
-            let place = connection_limit.enter(ClientAddress::Unix).await;
+            let place = connection_limit.enter(ClientAddress::Unix, None).await.unwrap();
             let served = tokio::task::spawn_local(async move {
                 let entry = Arc::clone(place.entry());
                 let (address, drain) = (ClientAddress::Unix, CancellationToken::new());
@@ -523,7 +523,7 @@ async fn an_observed_request_is_evicted_while_it_waits_for_its_upstream() {
                 client.read_exact(&mut head).await.unwrap();
                 assert_eq!(&head, b"HTTP/1.1 200 OK");
             }
-            drop(connection_limit.enter(ClientAddress::Unix).await);
+            drop(connection_limit.enter(ClientAddress::Unix, None).await.unwrap());
             served.await.unwrap();
             let mut rest = String::new();
             client.read_to_string(&mut rest).await.unwrap();
