@@ -11,6 +11,7 @@
 
 use std::collections::HashSet;
 
+use crate::admission::failures;
 use crate::admission::memory::{FREE_HEAD, with_reserve};
 use crate::config::{Config, DeliveryMode, Upstream};
 use crate::diagnosis::sample::{LONGEST_CONTENT, LONGEST_HEAD};
@@ -152,6 +153,8 @@ impl Footprint {
             idle,
             LOG,
             if config.admin.is_some() { ADMIN } else { 0 },
+            // A reload makes the next one while the current one is in use.
+            if config.limits.max_failures_per_client.is_some() { 2 * failures::MEMORY } else { 0 },
         ];
         let connection = CONNECTION.saturating_add(if config.tls.is_some() { TLS } else { 0 });
         let connections = count(config.server.max_connections.get()).saturating_mul(connection);
@@ -249,6 +252,8 @@ mod tests {
         let admin =
             of("max_connections = 1000", "max_buffered = \"64MiB\"", "[admin]\nlisten = \"127.0.0.1:0\"");
         assert_eq!(admin.program - usual.program, ADMIN);
+        let limits = "max_buffered = \"64MiB\"\nmax_failures_per_client = \"60/1m\"";
+        assert_eq!(of("max_connections = 1000", limits, "").program - usual.program, 6 * MIB);
         assert_eq!(usual.queue, 0);
         let store = "[queue]\nstore = \"events.db\"";
         let queue = of("max_connections = 1000", "max_buffered = \"64MiB\"", store);

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod connections;
 pub mod eviction;
+pub mod failures;
 pub mod memory;
 pub mod memory_bound;
 pub mod per_client;

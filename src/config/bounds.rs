@@ -1,5 +1,6 @@
 //! Pure. The largest values that gateway.toml may set.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The bounds of a duration.
@@ -54,6 +55,11 @@ pub(super) const MOST_WORKERS: usize = 1024;
 pub(super) const MOST_CONNECTIONS: usize = 10_000_000;
 /// The largest size in bytes.
 pub(super) const MOST_MEMORY: u64 = 1 << 40;
+
+/// The most failures that a client may be allowed.
+pub(super) const MOST_FAILURES: u32 = 100_000;
+/// The times within which the failures of a client may be limited.
+pub(super) const FAILURES_WITHIN: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 
 /// The most idle upstream connections. A larger number is a typing error.
 pub(super) const MOST_IDLE: usize = 100_000;

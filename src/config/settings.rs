@@ -11,6 +11,7 @@ use http::{HeaderName, Method, StatusCode};
 use subtle::ConstantTimeEq as _;
 
 use crate::admission::client::Network;
+use crate::admission::failures::FailureRate;
 use crate::routing::router::{ModelRule, Pattern};
 use crate::routing::signed_model::Requirement;
 use crate::signature::secret::Key;
@@ -157,6 +158,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a client may stop reading while bytes of a response wait for it.
     pub write_timeout: Duration,
+    /// How many failures each client may have. `None` if there is no limit.
+    pub max_failures_per_client: Option<FailureRate>,
 }
 
 /// `[admin]`: the listener for health, readiness, metrics and events.

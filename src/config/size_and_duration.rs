@@ -1,4 +1,4 @@
-//! Pure. Reads and writes sizes and durations as in gateway.toml: `"64KiB"`, `"10s"`, `"1m30s"`.
+//! Pure. Reads and writes sizes and durations as in gateway.toml: `"64KiB"`, `"10s"`, `"1m30s"`, `"60/1m"`.
 //!
 //! The crates for this accept too much: `5M` as five months, `64kB` as 64,000, `1.5MiB`. They also read a
 //! number that is too large as the largest number.
@@ -20,6 +20,26 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
 /// [`UnitError`]. It says what to write instead.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     read(text, &DURATIONS).map(Duration::from_millis)
+}
+
+/// Parses a number of events within a time, such as `60/1m`.
+///
+/// # Errors
+/// [`UnitError`]. It says what to write instead.
+pub fn parse_count_within(text: &str) -> Result<(u32, Duration), UnitError> {
+    let wrong = |help: String| UnitError { message: "not a number within a time", help };
+    let form = || wrong("write a number and a time: `\"60/1m\"`".to_owned());
+    let (number, time) = text.split_once('/').ok_or_else(form)?;
+    let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    let number: u32 = if is_number { number.parse().unwrap_or(u32::MAX) } else { return Err(form()) };
+    match parse_duration(time) {
+        Ok(time) => Ok((number, time)),
+        // `60/m`
+        Err(_) if parse_duration(&format!("1{time}")).is_ok() => {
+            Err(wrong(format!("write `\"{number}/1{time}\"`")))
+        }
+        Err(_) => Err(form()),
+    }
 }
 
 /// Formats a size as in gateway.toml, in the largest unit that needs no fraction.
@@ -202,6 +222,22 @@ mod tests {
             ("90m0s", 5_400_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_within_a_time_is_read() {
+        for (text, number, seconds) in
+            [("60/1m", 60, 60), ("1/1s", 1, 1), ("0/2h", 0, 7200), ("007/1m30s", 7, 90)]
+        {
+            assert_eq!(parse_count_within(text), Ok((number, Duration::from_secs(seconds))), "{text}");
+        }
+        assert_eq!(parse_count_within("99999999999/1s"), Ok((u32::MAX, Duration::from_secs(1))));
+        assert_eq!(parse_count_within("60/m").unwrap_err().help(), "write `\"60/1m\"`");
+        for text in ["", "/", "60", "60/", "/1m", "-1/1m", "+1/1m", "6 0/1m", "60/1m/1m", "60/1", "60 per 1m"]
+        {
+            let error = parse_count_within(text).unwrap_err();
+            assert_eq!(error.help(), "write a number and a time: `\"60/1m\"`", "{text}");
         }
     }
 

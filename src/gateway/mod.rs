@@ -26,7 +26,8 @@ use std::time::{Instant, SystemTime};
 use http::header::HeaderName;
 use http::{Method, StatusCode};
 
-use crate::admission::client::ClientAddress;
+use crate::admission::client::{ClientAddress, ExemptClients};
+use crate::admission::failures::FailureLimit;
 use crate::admission::memory::{Budget, Reservation};
 use crate::admission::rate::Pace;
 use crate::config::{self, AccessLog, Config};
@@ -70,6 +71,9 @@ pub struct Gateway {
     set_fields: Guarded,
     labels: Labels,
     budget: Arc<Budget>,
+    /// The limit on the failures of each client, if there is one, and the clients to which it does not apply.
+    failures: Option<Arc<FailureLimit>>,
+    exempt: ExemptClients,
     /// The authorities of client certificates.
     client_ca: Option<Authorities>,
     /// The routes, in the form that deliveries of stored events need.
@@ -118,12 +122,13 @@ pub async fn handle<R: Resources, C: Content>(
     resources: R,
     incoming: Incoming<C>,
 ) -> (Option<Reply<R::Body>>, RequestGuard<R>) {
-    let mut guard = RequestGuard::new(resources, incoming.client, incoming.at);
+    let client = incoming.client;
+    let mut guard = RequestGuard::new(resources, client, incoming.at);
     let outcome = {
         let walk = pin!(walk(gateway, incoming, &mut guard));
         walk.await
     };
-    let record = &mut guard.record;
+    let (record, resources) = guard.parts();
     let reply = match outcome {
         Ok(Served::Relayed(UpstreamResponse { head, content, .. })) => {
             Some(Reply::Upstream { head, content })
@@ -138,6 +143,11 @@ pub async fn handle<R: Resources, C: Content>(
             Some(Reply::Own(OwnReply::to_challenge(answer)))
         }
         Err(rejection) => {
+            if let Some(failures) = gateway.failures_of(client)
+                && rejection.is_failure_of_client()
+            {
+                failures.count(client, resources.now());
+            }
             record.refused = true;
             record.reason = rejection.reason();
             if let Some(detail) = rejection.detail() {
@@ -173,6 +183,9 @@ async fn walk<R: Resources, C: Content>(
     let candidates = matched.candidates();
     let route = gateway.route(candidates.first())?;
     record.route = Some(route.label.clone());
+    if let Some(failures) = gateway.failures_of(client) {
+        failures.check(client, at).map_err(Rejection::TooManyFailures)?;
+    }
     matched.check().map_err(|ambiguity| Rejection::Ambiguous(ambiguity.as_str()))?;
     if head.has_lookalike_of(&route.signed_fields) {
         return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
@@ -299,9 +312,22 @@ impl Gateway {
             set_fields,
             labels,
             budget,
+            failures: FailureLimit::renewed(config.limits.max_failures_per_client, None),
+            exempt: ExemptClients::new(config.trusted_proxies()),
             client_ca: config.tls.as_ref().and_then(|tls| tls.settings.client_ca.clone()),
             deliveries,
         }
+    }
+
+    /// Takes over the failures of clients from the gateway before, if the limit is the same.
+    pub fn continue_after(&mut self, before: &Self) {
+        let rate = self.failures.as_ref().map(|failures| failures.rate());
+        self.failures = FailureLimit::renewed(rate, before.failures.as_ref());
+    }
+
+    /// The limit on failures, if there is one for this client.
+    fn failures_of(&self, client: ClientAddress) -> Option<&FailureLimit> {
+        self.failures.as_deref().filter(|_| !self.exempt.contains(client))
     }
 
     /// The route with this name, in the form that deliveries of its stored events need.

@@ -5,6 +5,8 @@
 pub enum Reason {
     /// `no_route`
     NoRoute,
+    /// `too_many_failures`
+    TooManyFailures,
     /// `client_certificate`
     ClientCertificate,
     /// `method_not_allowed`
@@ -49,6 +51,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoRoute => "no_route",
+            Self::TooManyFailures => "too_many_failures",
             Self::ClientCertificate => "client_certificate",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::SignatureMissing => "signature_missing",
@@ -80,6 +83,7 @@ impl Reason {
             | Self::QueueFull
             | Self::QueueUnavailable => true,
             Self::NoRoute
+            | Self::TooManyFailures
             | Self::ClientCertificate
             | Self::MethodNotAllowed
             | Self::SignatureMissing

@@ -3,6 +3,8 @@
 //! The sender and the log get two different texts. The sender's text holds nothing that helps a forger: no
 //! computed tag, no name of a secret, no address of an upstream.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 
@@ -33,6 +35,8 @@ pub enum Rejection {
     ExpectationFailed,
     /// No route has this path.
     NoRoute,
+    /// The client has had too many failures. It may try again after this time.
+    TooManyFailures(Duration),
     /// The route requires a client certificate, and this connection has none of the required names.
     ClientCertificate,
     /// No certificate of the TLS connection covers the request's host.
@@ -131,7 +135,8 @@ impl Rejection {
     ];
 
     /// The rejections of a request that has a route, one for each pair of status code and reason.
-    pub const OF_ROUTES: [Self; 20] = [
+    pub const OF_ROUTES: [Self; 21] = [
+        Self::TooManyFailures(Duration::ZERO),
         Self::ClientCertificate,
         Self::Misdirected,
         Self::ExpectationFailed,
@@ -191,6 +196,14 @@ impl Rejection {
             Self::UnknownVersion => public!("The version of HTTP is not supported", 505),
             Self::ExpectationFailed => public!("The expectation cannot be met", 417),
             Self::NoRoute => public!("Nothing is served at this path", 404, NoRoute, "no_route"),
+            Self::TooManyFailures(_) => {
+                public!(
+                    "Too many requests of this client failed; try again later",
+                    429,
+                    TooManyFailures,
+                    "too_many_failures"
+                )
+            }
             Self::ClientCertificate => {
                 public!(
                     "A client certificate is required at this path",
@@ -286,6 +299,7 @@ impl Rejection {
             | Self::UnknownVersion
             | Self::ExpectationFailed
             | Self::NoRoute
+            | Self::TooManyFailures(_)
             | Self::ClientCertificate
             | Self::Misdirected
             | Self::MethodNotAllowed(_)
@@ -317,6 +331,7 @@ impl Rejection {
             | Self::UnknownVersion => true,
             Self::ExpectationFailed
             | Self::NoRoute
+            | Self::TooManyFailures(_)
             | Self::ClientCertificate
             | Self::Misdirected
             | Self::MethodNotAllowed(_)
@@ -336,10 +351,46 @@ impl Rejection {
         }
     }
 
+    /// Whether the refusal counts as a failure of the client (`max_failures_per_client`): the client sent a
+    /// request that no good sender sends, or that did not verify. Failures of the gateway, of the upstream and
+    /// of the network do not count, and neither do requests that have verified.
+    #[must_use]
+    pub fn is_failure_of_client(&self) -> bool {
+        match self {
+            Self::Malformed(_)
+            | Self::MalformedContent(_)
+            | Self::Ambiguous(_)
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::UnknownCoding
+            | Self::UnknownVersion
+            | Self::ExpectationFailed
+            | Self::NoRoute
+            | Self::ClientCertificate
+            | Self::Misdirected
+            | Self::MethodNotAllowed(_)
+            | Self::Unsigned(_)
+            | Self::BodyTooLarge
+            | Self::SignatureMismatch => true,
+            // A slow or broken network can cause these.
+            Self::HeadTimeout | Self::BodyTimeout | Self::BodyIncomplete => false,
+            // The event is authentic.
+            Self::ModelMismatch(_) | Self::EqualUnderWay => false,
+            // Otherwise a client that tries again too early would wait longer and longer.
+            Self::TooManyFailures(_) => false,
+            Self::Overloaded
+            | Self::UpstreamUnreachable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout
+            | Self::QueueFull
+            | Self::QueueUnavailable => false,
+        }
+    }
+
     /// Whether all rejections with this content have the same fields as well.
     #[must_use]
     pub fn is_uniform(&self) -> bool {
-        !matches!(self, Self::MethodNotAllowed(_))
+        !matches!(self, Self::MethodNotAllowed(_) | Self::TooManyFailures(_))
     }
 
     /// The field that the status code requires: `allow` (RFC 9110, section 10.2.1), `www-authenticate`
@@ -354,6 +405,11 @@ impl Rejection {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature")))
             }
             Self::Overloaded => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::TooManyFailures(wait) => {
+                let part = u64::from(wait.subsec_nanos() > 0);
+                let seconds = wait.as_secs().saturating_add(part).max(1);
+                Some((header::RETRY_AFTER, seconds.into()))
+            }
             Self::QueueFull | Self::QueueUnavailable | Self::EqualUnderWay => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("10")))
             }
@@ -417,6 +473,7 @@ mod tests {
             Rejection::UnknownVersion,
             Rejection::ExpectationFailed,
             Rejection::NoRoute,
+            Rejection::TooManyFailures(Duration::from_millis(1001)),
             Rejection::ClientCertificate,
             Rejection::Misdirected,
             Rejection::MethodNotAllowed("POST".to_owned()),
@@ -455,6 +512,7 @@ mod tests {
             (505, "-"),
             (417, "-"),
             (404, "no_route"),
+            (429, "too_many_failures"),
             (403, "client_certificate"),
             (421, "-"),
             (405, "method_not_allowed"),
@@ -515,16 +573,34 @@ mod tests {
     }
 
     #[test]
-    fn every_401_405_and_503_has_its_field() {
+    fn every_401_405_429_and_503_has_its_field() {
         for rejection in all() {
             let name = rejection.field().map(|(name, _)| name);
             let want = match rejection.status().as_u16() {
                 401 => Some(header::WWW_AUTHENTICATE),
                 405 => Some(header::ALLOW),
-                503 => Some(header::RETRY_AFTER),
+                429 | 503 => Some(header::RETRY_AFTER),
                 _ => None,
             };
             assert_eq!(name, want, "{rejection:?}");
         }
+    }
+
+    #[test]
+    fn the_wait_is_in_whole_seconds_and_never_too_short() {
+        for (millis, want) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (86_400_000, "86400")] {
+            let (_, wait) = Rejection::TooManyFailures(Duration::from_millis(millis)).field().unwrap();
+            assert_eq!(wait, want, "{millis}");
+        }
+    }
+
+    /// A refusal with 4xx counts, but for a few that no bad client is needed for.
+    #[test]
+    fn refusals_that_the_client_causes_are_its_failures() {
+        let spared = all().into_iter().filter(|rejection| !rejection.is_failure_of_client());
+        let mut spared: Vec<_> = spared.map(|rejection| rejection.status().as_u16()).collect();
+        spared.sort_unstable();
+        // `body_incomplete`; `model_mismatch`; the two timeouts; `too_many_failures`; then 502 to 504.
+        assert_eq!(spared, [400, 403, 408, 408, 429, 502, 502, 503, 503, 503, 503, 504]);
     }
 }

@@ -69,15 +69,16 @@ impl Generation {
         budget: &Arc<Budget>,
         meters: &Meters,
         submitter: &Submitter,
-        before: Option<&Arc<Acceptor>>,
+        before: Option<&Self>,
     ) -> Result<Arc<Self>, CompileError> {
         let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))
             .map_err(CompileError::Routes)?;
+        let certificates = before.and_then(|before| before.acceptor.as_ref());
         let acceptor = match &config.tls {
             // The listeners remain until a restart, and so do their certificates.
-            None => before.cloned(),
+            None => certificates.cloned(),
             Some(tls) => {
-                let made = Acceptor::new(tls.settings.clone(), before.map(Arc::as_ref));
+                let made = Acceptor::new(tls.settings.clone(), certificates.map(Arc::as_ref));
                 Some(Arc::new(made.map_err(CompileError::Tls)?))
             }
         };
@@ -88,7 +89,10 @@ impl Generation {
             write_timeout: config.limits.write_timeout,
             min_write_rate: config.limits.min_body_rate,
         };
-        let gateway = Gateway::new(config, router, Arc::clone(budget), meters, submitter);
+        let mut gateway = Gateway::new(config, router, Arc::clone(budget), meters, submitter);
+        if let Some(before) = before {
+            gateway.continue_after(&before.gateway);
+        }
         Ok(Arc::new(Self {
             number,
             gateway,
@@ -200,7 +204,7 @@ impl Control {
             &self.budget,
             &self.meters,
             &self.submitter,
-            before.acceptor.as_ref(),
+            Some(&before),
         );
         let next = compiled.inspect_err(|_error| self.reload_failed())?;
         self.budget.set_max(config.limits.max_buffered);

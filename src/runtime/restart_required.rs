@@ -103,7 +103,7 @@ mod tests {
         for (text, want) in [
             ("", &[][..]),
             ("limits.max_body = 1\nupstream.max_idle = 1\nforward.x_forwarded = \"overwrite\"", &[]),
-            ("server.max_connections_per_client = 1", &[]),
+            ("server.max_connections_per_client = 1\nlimits.max_failures_per_client = \"1/1m\"", &[]),
             ("server = { shutdown_grace = \"1s\", drain_delay = \"1s\" }\nlog.access = \"off\"", &[]),
             ("server = { listen = \"127.0.0.1:3\", workers = 7 }", &["server.listen", "server.workers"]),
             ("server.max_connections = 1", &["server.max_connections"]),

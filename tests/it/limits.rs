@@ -1,10 +1,12 @@
-//! Limits for each client: its connections.
+//! Limits for each client: its connections, and its failures.
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 
 use crate::support::request::PATH;
-use crate::support::{Client, FIXTURE, Gateway, PATIENCE, Setup, Upstream, gateway, post};
+use crate::support::{
+    Client, FIXTURE, Gateway, PATIENCE, Setup, Upstream, assert_refused, exchange, gateway, post, unsigned,
+};
 
 /// A connection that the gateway has accepted: it has served an event.
 fn served(gateway: &Gateway) -> Client {
@@ -118,4 +120,126 @@ fn a_reload_changes_the_limit_of_connections_for_new_ones() {
 
 fn gateway_without_limit(upstream: &Upstream) -> Setup {
     gateway().route(PATH, &upstream.url())
+}
+
+/// Failures that stay counted for the whole test.
+const THREE: &str = "max_failures_per_client = \"3/1d\"";
+
+fn three_failures(upstream: &Upstream) -> Setup {
+    gateway().limits(THREE).route(PATH, &upstream.url())
+}
+
+fn forged() -> Vec<u8> {
+    post(FIXTURE).forged("other content").bytes()
+}
+
+#[test]
+fn a_client_with_too_many_failures_is_refused_on_every_worker_and_before_its_content_is_read() {
+    for workers in [1, 2] {
+        let upstream = Upstream::ok();
+        let gateway = three_failures(&upstream).start_on(workers);
+        for _ in 0..3 {
+            Client::to(&gateway).send(post(FIXTURE).bytes()).response().assert_answer("ok");
+            assert_refused(&Client::to(&gateway).send(forged()).response(), 401, Some("signature_mismatch"));
+        }
+        for _ in 0..4 {
+            // Neither the content is needed for the answer, nor 100 Continue.
+            let mut client = Client::to(&gateway);
+            let response = client.send(post(FIXTURE).line("expect: 100-continue").head()).response();
+            assert_refused(&response, 429, Some("too_many_failures"));
+            assert_eq!(response.value("retry-after").as_deref(), Some("28800"), "a third of a day");
+            assert_eq!(response.value("connection").as_deref(), Some("close"));
+        }
+    }
+}
+
+#[test]
+fn verified_events_and_answers_of_the_app_never_count() {
+    let upstream = Upstream::answering("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    let gateway = three_failures(&upstream).start();
+    let mut client = Client::to(&gateway);
+    for _ in 0..20 {
+        let response = client.send(post(FIXTURE).bytes()).response();
+        assert_eq!((response.status, response.value("retry-after")), (404, None));
+    }
+}
+
+#[test]
+fn an_event_for_another_model_never_counts_because_it_is_authentic() {
+    let upstream = Upstream::ok();
+    let setup = gateway().limits(THREE).route_with(PATH, &upstream.url(), "model = \"leads\"");
+    let gateway = setup.start();
+    for _ in 0..20 {
+        assert_refused(&exchange(&gateway, &post(FIXTURE)), 403, Some("model_mismatch"));
+    }
+}
+
+#[test]
+fn each_refusal_that_a_client_causes_counts_and_the_connection_can_stay_open() {
+    let bad: [(&str, Vec<u8>); 5] = [
+        ("404", b"GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
+        ("405", post("").method("GET").bytes()),
+        ("401", unsigned("").bytes()),
+        ("413", post("").claiming(99_999_999).head()),
+        ("400", b"GET / HTTP/1.1\r\nhost a\r\n\r\n".to_vec()),
+    ];
+    for (name, request) in bad {
+        let upstream = Upstream::ok();
+        let gateway = three_failures(&upstream).start();
+        for _ in 0..3 {
+            let status = Client::to(&gateway).send(&request).response().status;
+            assert!((400..429).contains(&status), "{name}: {status}");
+        }
+        let mut client = Client::to(&gateway);
+        for _ in 0..3 {
+            // Without content, the connection stays open.
+            assert_refused(&client.send(unsigned("").bytes()).response(), 429, Some("too_many_failures"));
+        }
+        // A path without a route is refused as always.
+        let nowhere = "GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n";
+        assert_refused(&client.send(nowhere).response(), 404, Some("no_route"));
+    }
+}
+
+#[test]
+fn behind_a_proxy_only_the_announced_client_is_refused() {
+    let upstream = Upstream::ok();
+    let setup = three_failures(&upstream).server("proxy_protocol = { trusted = [\"127.0.0.1\"] }");
+    let gateway = setup.start();
+    let send = |client: &str, request: &[u8]| {
+        let mut connection = Client::connect(gateway.address());
+        connection.send(format!("PROXY TCP4 {client} 192.0.2.2 1 2\r\n"));
+        connection.send(request).response()
+    };
+    for _ in 0..3 {
+        assert_refused(&send("192.0.2.1", &forged()), 401, Some("signature_mismatch"));
+    }
+    assert_refused(&send("192.0.2.1", &post(FIXTURE).bytes()), 429, Some("too_many_failures"));
+    send("192.0.2.2", &post(FIXTURE).bytes()).assert_answer("ok");
+    // The proxy's own requests, such as health checks, are exempt.
+    for _ in 0..10 {
+        let mut connection = Client::connect(gateway.address());
+        connection.send("PROXY UNKNOWN\r\n");
+        assert_refused(&connection.send(unsigned("").bytes()).response(), 401, Some("signature_missing"));
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_failures_of_an_equal_limit_and_forgets_those_of_another() {
+    let upstream = Upstream::ok();
+    let gateway = three_failures(&upstream).start();
+    for _ in 0..3 {
+        assert_refused(&exchange(&gateway, &unsigned("")), 401, Some("signature_missing"));
+    }
+    assert_refused(&exchange(&gateway, &post(FIXTURE)), 429, Some("too_many_failures"));
+    assert_eq!(gateway.reload(three_failures(&upstream).server("shutdown_grace = \"5s\"")), [""; 0]);
+    assert_refused(&exchange(&gateway, &post(FIXTURE)), 429, Some("too_many_failures"));
+    let other = gateway_without_limit(&upstream).limits("max_failures_per_client = \"4/1d\"");
+    assert_eq!(gateway.reload(other), [""; 0]);
+    exchange(&gateway, &post(FIXTURE)).assert_answer("ok");
+    assert_eq!(gateway.reload(gateway_without_limit(&upstream)), [""; 0]);
+    for _ in 0..10 {
+        assert_refused(&exchange(&gateway, &unsigned("")), 401, Some("signature_missing"));
+    }
+    exchange(&gateway, &post(FIXTURE)).assert_answer("ok");
 }
