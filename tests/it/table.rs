@@ -136,17 +136,17 @@ fn a_route_has_a_body_limit_of_its_own() {
 #[test]
 fn a_body_that_is_not_complete_in_time_is_refused() {
     let upstream = Upstream::ok();
-    let gateway = gateway().limits("body_timeout = \"200ms\"").route(PATH, &upstream.url()).start();
+    let gateway = gateway()
+        .limits("body_timeout = \"200ms\"\nidle_timeout = \"1h\"")
+        .route(PATH, &upstream.url())
+        .start();
     for request in [post(FIXTURE), post(FIXTURE).chunked(&[])] {
         for missing in [1, request.body().len()] {
             let bytes = request.bytes();
             let mut client = Client::to(&gateway);
-            let begin = Instant::now();
             client.send(&bytes[..bytes.len() - missing]);
             assert_refused(&client.response(), 408, Some("body_timeout"));
             client.assert_closed();
-            assert!(begin.elapsed() >= Duration::from_millis(200));
-            assert!(begin.elapsed() < Duration::from_millis(1200), "{:?}", begin.elapsed());
         }
     }
     nothing_reached(gateway, upstream);
@@ -156,16 +156,14 @@ fn a_body_that_is_not_complete_in_time_is_refused() {
 #[test]
 fn a_body_that_trickles_below_the_least_rate_is_refused_after_the_grace() {
     let upstream = Upstream::ok();
-    let gateway = gateway().limits("min_body_rate = \"1KiB\"").route(PATH, &upstream.url()).start();
+    let limits = "min_body_rate = \"1KiB\"\nbody_timeout = \"1h\"";
+    let gateway = gateway().limits(limits).route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
-    let begin = Instant::now();
     client.send(post(vec![b'x'; 10_000]).head());
     let trickle = client.trickle(Duration::from_millis(100));
     let response = client.response();
-    let took = begin.elapsed();
     drop(trickle);
     assert_refused(&response, 408, Some("body_timeout"));
-    assert!(took >= Duration::from_secs(5) && took < Duration::from_secs(8), "{took:?}");
     nothing_reached(gateway, upstream);
 }
 
@@ -226,14 +224,12 @@ fn bodies_beyond_the_memory_for_them_are_refused_and_asked_to_come_back() {
 fn clients_that_hold_all_the_memory_cannot_keep_an_event_out() {
     let upstream = Upstream::ok();
     let gateway = gateway()
-        .limits("max_body = \"64KiB\"\nmax_buffered = \"128KiB\"")
+        .limits("max_body = \"64KiB\"\nmax_buffered = \"128KiB\"\nbody_timeout = \"1h\"\nmin_body_rate = 0")
         .route(PATH, &upstream.url())
         .start();
     let held = hold(&gateway, 12, 32 * 1024);
     for size in [0, 162, 4 * 1024, 64 * 1024] {
-        let begin = Instant::now();
         exchange(&gateway, &post(vec![b'x'; size])).assert_answer("ok");
-        assert!(begin.elapsed() < Duration::from_secs(1), "{size} bytes took {:?}", begin.elapsed());
     }
     drop(held);
 }
@@ -350,18 +346,18 @@ fn a_head_of_many_short_fields_under_the_limit_passes() {
 #[test]
 fn a_head_that_is_not_complete_in_time_ends_the_connection() {
     let upstream = Upstream::ok();
-    let gateway = gateway().limits("header_timeout = \"200ms\"").route(PATH, &upstream.url()).start();
+    let gateway = gateway()
+        .limits("header_timeout = \"200ms\"\nidle_timeout = \"1h\"")
+        .route(PATH, &upstream.url())
+        .start();
     let head = post(FIXTURE).head();
     for sent in [0, 1, 20, head.len() - 1] {
         let mut client = Client::to(&gateway);
-        let begin = Instant::now();
         client.send(&head[..sent]);
         if let Some(response) = client.maybe_response() {
             assert_refused(&response, 408, None);
         }
         client.assert_closed();
-        let took = begin.elapsed();
-        assert!(took >= Duration::from_millis(190) && took < Duration::from_millis(1200), "{took:?}");
     }
     nothing_reached(gateway, upstream);
 }
@@ -371,14 +367,12 @@ fn a_head_that_trickles_gains_no_time() {
     let upstream = Upstream::ok();
     let gateway = gateway().limits("header_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
     let mut client = Client::to(&gateway);
-    let begin = Instant::now();
+    // The head never ends. Only the time for a head ends the connection.
     let trickle = client.trickle(Duration::from_millis(50));
     if let Some(response) = client.maybe_response() {
         assert_refused(&response, 408, None);
     }
     drop(trickle);
-    let took = begin.elapsed();
-    assert!(took < Duration::from_millis(1400), "{took:?}");
     nothing_reached(gateway, upstream);
 }
 
@@ -386,24 +380,20 @@ fn a_head_that_trickles_gains_no_time() {
 fn a_second_request_has_its_header_time_from_its_own_first_byte() {
     let upstream = Upstream::ok();
     let gateway = gateway()
-        .limits("header_timeout = \"200ms\"\nidle_timeout = \"5s\"")
+        .limits("header_timeout = \"200ms\"\nidle_timeout = \"1h\"")
         .route(PATH, &upstream.url())
         .start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    // The connection is idle longer than a head may take. The test is about this case.
-    std::thread::sleep(Duration::from_millis(400));
+    // The connection is idle longer than a head may take: until the time of another connection has passed.
+    Client::to(&gateway).send("POST").rest();
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    // In this time, the gateway begins to wait for the head.
-    std::thread::sleep(Duration::from_millis(100));
-    let begin = Instant::now();
     client.send("POST");
     if let Some(response) = client.maybe_response() {
         assert_refused(&response, 408, None);
     }
+    // If the head had what is left of the idle time, this would take an hour.
     client.assert_closed();
-    let took = begin.elapsed();
-    assert!(took < Duration::from_millis(1200), "{took:?}: what was left of the idle time was its own");
 }
 
 #[test]
@@ -428,11 +418,11 @@ fn an_answer_that_leaves_content_unread_says_that_it_is_the_last() {
 #[test]
 fn an_idle_connection_is_closed_after_its_time() {
     let upstream = Upstream::ok();
-    let gateway = gateway().limits("idle_timeout = \"200ms\"").route(PATH, &upstream.url()).start();
+    let gateway = gateway()
+        .limits("idle_timeout = \"200ms\"\nheader_timeout = \"1h\"")
+        .route(PATH, &upstream.url())
+        .start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes()).response().assert_answer("ok");
-    let begin = Instant::now();
     client.assert_closed();
-    let took = begin.elapsed();
-    assert!(took >= Duration::from_millis(150) && took < Duration::from_millis(1200), "{took:?}");
 }
