@@ -75,6 +75,15 @@ impl Network {
         sound.then_some(Self::Ip(network))
     }
 
+    /// Whether the network contains all addresses of a version of IP.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        match self {
+            Self::Ip(network) => network.prefix_len() == 0,
+            Self::Unix => false,
+        }
+    }
+
     /// Whether the network contains a client.
     #[must_use]
     pub fn contains(&self, client: ClientAddress) -> bool {

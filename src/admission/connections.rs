@@ -213,6 +213,9 @@ impl Registry {
     ) -> Result<(), ClientIsFull> {
         let index = entry.index.load(Ordering::Relaxed);
         let Some(before) = self.members.get(index).map(|member| member.client) else { return Ok(()) };
+        if before == client {
+            return Ok(());
+        }
         // The connection itself does not count against its client.
         self.uncount(before);
         let checked = self.check(client, most);
@@ -526,6 +529,14 @@ impl Entry {
     /// Records that the connection waits for its client to read a refusal.
     pub fn linger(&self) {
         self.set_since(Waits::Lingering, self.since_epoch(Instant::now()));
+    }
+
+    /// Moves the connection to another client, after a trusted proxy has reported the client of a request.
+    pub fn belongs_to(&self, client: ClientAddress) {
+        if let Some(connection_limit) = self.connection_limit.upgrade() {
+            // A reported client never closes the connection of its proxy.
+            let _no_limit = connection_limit.registry().rename(self, client.group(), None);
+        }
     }
 
     /// Whether the connection is evicted and must end now.

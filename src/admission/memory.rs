@@ -132,6 +132,11 @@ impl Reservation {
         self.budget.reservation(self.client)
     }
 
+    /// Assigns the reservation to another client. The request must not be a holder.
+    pub fn assign(&mut self, client: ClientAddress) {
+        self.client = client;
+    }
+
     /// Whether the reservation neither holds memory nor waits for it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

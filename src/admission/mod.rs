@@ -8,3 +8,4 @@ pub mod memory;
 pub mod memory_bound;
 pub mod per_client;
 pub mod rate;
+pub mod trusted_proxies;

@@ -45,6 +45,7 @@ fn of_server(server: &Server) -> String {
         sharing,
         unix_mode,
         proxy_protocol,
+        client_address,
         workers: _,
         max_connections,
         max_connections_per_client,
@@ -52,8 +53,8 @@ fn of_server(server: &Server) -> String {
         shutdown_grace,
     } = server;
     format!(
-        "{listen:?} {sharing:?} {unix_mode} {proxy_protocol:?} {max_connections} {max_connections_per_client:?} \
-         {drain_delay:?} {shutdown_grace:?}"
+        "{listen:?} {sharing:?} {unix_mode} {proxy_protocol:?} {client_address:?} {max_connections} \
+         {max_connections_per_client:?} {drain_delay:?} {shutdown_grace:?}"
     )
 }
 

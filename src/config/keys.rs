@@ -6,6 +6,7 @@ mod forms;
 mod queue;
 mod tls;
 
+use crate::admission::trusted_proxies::ClientField;
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_IDLE, MOST_MEMORY, MOST_WORKERS};
 use crate::config::choices::{
     ACCESS, ANSWER_USES, EMPTY_ACKNOWLEDGMENTS, FORMATS, LEVELS, LOG_FORMATS, MODES, ROLES,
@@ -60,6 +61,10 @@ pub(super) const SERVER: &[Key] = &[
         "Proxies that announce the client at the beginning of each connection (PROXY protocol, version 1 \
          or 2). A trusted proxy must announce it. Announcements of other clients are not accepted.",
     ),
+    Key::new("client_address", Value::Table(CLIENT_ADDRESS)).about(
+        "Proxies that report the client of each request in a field. Without this key, the client is the other end \
+         of the connection.",
+    ),
     Key::new("workers", Value::Count { least: 1, most: MOST_WORKERS }).about(
         "The number of threads. Each has its own listener and its own connections to the upstreams. \
          Default: one per core.",
@@ -79,14 +84,25 @@ pub(super) const SERVER: &[Key] = &[
     ),
 ];
 
+/// A list of networks.
+const NETWORKS: Value =
+    Value::List { of: &Value::Text("^(unix|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$"), empty: false };
+
+/// `client_address` of `[server]`.
+pub(super) const CLIENT_ADDRESS: &[Key] = &[
+    Key::new("trusted", NETWORKS).required().about(
+        "The proxies that are believed: addresses, networks such as 10.0.0.0/8, or unix for every client of a \
+         unix socket.",
+    ),
+    Key::new("field", Value::Word(|| words(&ClientField::ALL))).or("\"x-forwarded-for\"").about(
+        "The field in which the proxies report the client. The client is the last address in the field that is no \
+         trusted proxy.",
+    ),
+];
+
 /// `proxy_protocol` of `[server]`.
 pub(super) const PROXY_PROTOCOL: &[Key] = &[
-    Key::new(
-        "trusted",
-        Value::List { of: &Value::Text("^(unix|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$"), empty: false },
-    )
-    .required()
-    .about(
+    Key::new("trusted", NETWORKS).required().about(
         "The proxies: addresses, networks such as 10.0.0.0/8, or unix for every client of a unix \
          socket.",
     ),
@@ -411,10 +427,11 @@ pub(super) const ROUTE: &[Key] = &[
 
 /// The tables, with their titles and keys. The reader uses them to name the table that a misplaced key
 /// belongs to.
-pub(super) const TABLES: [(&str, &[Key]); 23] = [
+pub(super) const TABLES: [(&str, &[Key]); 24] = [
     ("the top level", ROOT),
     ("`[server]`", SERVER),
     ("`proxy_protocol`", PROXY_PROTOCOL),
+    ("`client_address`", CLIENT_ADDRESS),
     ("`[tls]`", TLS),
     ("an element of `certificates`", KEY_PAIR),
     ("`[limits]`", LIMITS),
@@ -474,6 +491,7 @@ pub(super) fn is_public(key: &str) -> bool {
     let elsewhere = [
         SERVER,
         PROXY_PROTOCOL,
+        CLIENT_ADDRESS,
         TLS,
         KEY_PAIR,
         CLIENT_NAMES,

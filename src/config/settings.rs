@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::admission::client::Network;
 use crate::admission::failures::FailureRate;
+use crate::admission::trusted_proxies::TrustedProxies;
 use crate::routing::router::{ModelRule, Pattern};
 use crate::routing::signed_model::Requirement;
 use crate::signature::secret::Key;
@@ -50,7 +51,9 @@ impl Config {
 
     /// The networks of the proxies that are trusted to say who the client is.
     pub fn trusted_proxies(&self) -> impl Iterator<Item = Network> {
-        self.server.proxy_protocol.iter().flat_map(|proxies| proxies.trusted.iter().copied())
+        let announcing = self.server.proxy_protocol.iter().flat_map(|proxies| &proxies.trusted);
+        let reporting = self.server.client_address.iter().flat_map(|proxies| &proxies.networks);
+        announcing.chain(reporting).copied()
     }
 }
 
@@ -65,6 +68,8 @@ pub struct Server {
     pub unix_mode: u32,
     /// The listeners on which proxies announce the client, and the trusted proxies.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// The proxies whose reports of the client are believed. `None` if no proxy is trusted.
+    pub client_address: Option<TrustedProxies>,
     /// The number of worker threads. Each has its own runtime, listener and connection pool.
     pub workers: NonZeroUsize,
     /// The most open connections, for all workers together. Further connections wait in the kernel's queue.

@@ -30,6 +30,7 @@ use crate::admission::client::{ClientAddress, ExemptClients};
 use crate::admission::failures::FailureLimit;
 use crate::admission::memory::{Budget, Reservation};
 use crate::admission::rate::Pace;
+use crate::admission::trusted_proxies::{Arrival, LastHop, NoAddress, TrustedProxies};
 use crate::config::{self, AccessLog, Config};
 use crate::diagnosis::sample::RouteContexts;
 use crate::diagnosis::submitter::{ROUTE_TOKENS, RouteSubmitter, Submitter};
@@ -67,13 +68,15 @@ pub struct Gateway {
     pace: Pace,
     access: AccessLog,
     request_id_field: Option<HeaderName>,
-    /// The fields that the gateway sets in requests it forwards.
+    /// The fields that the gateway sets in requests it forwards, and the field in which proxies report the client.
     set_fields: Guarded,
     labels: Labels,
     budget: Arc<Budget>,
     /// The limit on the failures of each client, if there is one, and the clients to which it does not apply.
     failures: Option<Arc<FailureLimit>>,
     exempt: ExemptClients,
+    /// The proxies whose reports of the client are believed.
+    trusted_proxies: Option<TrustedProxies>,
     /// The authorities of client certificates.
     client_ca: Option<Authorities>,
     /// The routes, in the form that deliveries of stored events need.
@@ -103,8 +106,8 @@ pub struct Incoming<C> {
     pub head: Result<RequestHead, HeadError>,
     /// The content, as it arrives.
     pub content: C,
-    /// The client address.
-    pub client: ClientAddress,
+    /// The address at the other end of the connection: of the client, or of a proxy.
+    pub peer: ClientAddress,
     /// The TLS connection that it came over, if it did.
     pub session: Option<Arc<Session>>,
     /// When the head was complete.
@@ -122,8 +125,7 @@ pub async fn handle<R: Resources, C: Content>(
     resources: R,
     incoming: Incoming<C>,
 ) -> (Option<Reply<R::Body>>, RequestGuard<R>) {
-    let client = incoming.client;
-    let mut guard = RequestGuard::new(resources, client, incoming.at);
+    let mut guard = RequestGuard::new(resources, incoming.peer, incoming.at);
     let outcome = {
         let walk = pin!(walk(gateway, incoming, &mut guard));
         walk.await
@@ -143,10 +145,10 @@ pub async fn handle<R: Resources, C: Content>(
             Some(Reply::Own(OwnReply::to_challenge(answer)))
         }
         Err(rejection) => {
-            if let Some(failures) = gateway.failures_of(client)
+            if let Some(failures) = gateway.failures_of(record.client)
                 && rejection.is_failure_of_client()
             {
-                failures.count(client, resources.now());
+                failures.count(record.client, resources.now());
             }
             record.refused = true;
             record.reason = rejection.reason();
@@ -173,9 +175,16 @@ async fn walk<R: Resources, C: Content>(
 ) -> Result<Served<R::Body>, Rejection> {
     let now = guard.begun_at();
     let (record, resources) = guard.parts();
-    let Incoming { head, mut content, client, session, at, memory } = incoming;
+    let Incoming { head, mut content, peer, session, at, mut memory } = incoming;
     let head = head.map_err(unserved)?;
     gateway.identify(&head, record);
+    let arrival = gateway.arrival(peer, &head)?;
+    let client = arrival.client;
+    record.client = client;
+    if let LastHop::Proxy(..) = arrival.last_hop {
+        content.belongs_to(client);
+        memory.iter_mut().for_each(|memory| memory.assign(client));
+    }
     if head.has_lookalike_of(&gateway.set_fields) {
         return Err(Rejection::Ambiguous(LIKE_SET_FIELD));
     }
@@ -190,9 +199,14 @@ async fn walk<R: Resources, C: Content>(
     if head.has_lookalike_of(&route.signed_fields) {
         return Err(Rejection::Ambiguous(LIKE_SIGNED_FIELD));
     }
-    let channel = match session {
-        Some(session) => gateway.secured(&session, route, &head, now, record)?,
-        None => Channel { is_tls: false, client_certificate: route.admits(None)? },
+    let client_certificate = match &session {
+        Some(session) => gateway.secured(session, route, &head, now, record)?,
+        None => route.admits(None)?,
+    };
+    let channel = Channel {
+        protocol: arrival.protocol_over(session.is_some()),
+        client_certificate,
+        last_hop: arrival.last_hop,
     };
     route.allows(head.method())?;
     if head.facts().expect == Expect::Unknown {
@@ -301,7 +315,8 @@ impl Gateway {
         let pace = Pace { timeout: config.limits.body_timeout, min_rate: config.limits.min_body_rate };
         let request_id_field = config.log.request_id_field.clone();
         let (access, labels) = (config.log.access, Labels::of(config));
-        let set_fields = Guarded::new(set_fields(&config.forward));
+        let reported = config.server.client_address.iter().map(|proxies| proxies.field.name());
+        let set_fields = Guarded::new(set_fields(&config.forward).chain(reported));
         Self {
             router,
             routes,
@@ -314,6 +329,7 @@ impl Gateway {
             budget,
             failures: FailureLimit::renewed(config.limits.max_failures_per_client, None),
             exempt: ExemptClients::new(config.trusted_proxies()),
+            trusted_proxies: config.server.client_address.clone(),
             client_ca: config.tls.as_ref().and_then(|tls| tls.settings.client_ca.clone()),
             deliveries,
         }
@@ -370,7 +386,7 @@ impl Gateway {
         head: &RequestHead,
         now: SystemTime,
         record: &mut Record,
-    ) -> Result<Channel, Rejection> {
+    ) -> Result<Option<Arc<str>>, Rejection> {
         let client_certificate = route.admits(session.client(self.client_ca.as_ref(), now))?;
         record.client_certificate.clone_from(&client_certificate);
         record.is_required_client = route.client_names.is_some();
@@ -378,7 +394,17 @@ impl Gateway {
         if head.values("host").any(|host| !session.covers(host)) {
             return Err(Rejection::Misdirected);
         }
-        Ok(Channel { is_tls: true, client_certificate })
+        Ok(client_certificate)
+    }
+
+    /// The client of a request, and how the request came from there.
+    fn arrival(&self, peer: ClientAddress, head: &RequestHead) -> Result<Arrival, Rejection> {
+        match &self.trusted_proxies {
+            None => Ok(Arrival { client: peer, last_hop: LastHop::Unknown, protocol: None }),
+            Some(proxies) => {
+                proxies.arrival(peer, head).map_err(|NoAddress(what)| Rejection::ClientAddress(what))
+            }
+        }
     }
 
     /// Reads the request's identifiers, for the log.

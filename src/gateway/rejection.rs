@@ -23,6 +23,8 @@ pub enum Rejection {
     TargetTooLong,
     /// An app could parse the request as a different one. The text says which part, for the log.
     Ambiguous(&'static str),
+    /// A trusted proxy reports a client without an address. The text says which field is wrong, for the log.
+    ClientAddress(&'static str),
     /// The request line and the fields together are over their limit.
     HeadTooLarge,
     /// The request line and the fields did not arrive in time.
@@ -190,6 +192,7 @@ impl Rejection {
             }
             Self::TargetTooLong => public!("The request line is too long", 414),
             Self::Ambiguous(_) => public!("The request could be read in two ways", 400),
+            Self::ClientAddress(_) => public!("The client's address cannot be read", 400),
             Self::HeadTooLarge => public!("The request's header fields are too large", 431),
             Self::HeadTimeout => public!("The request's header fields did not arrive in time", 408),
             Self::UnknownCoding => public!("The transfer coding is not implemented", 501),
@@ -287,7 +290,10 @@ impl Rejection {
     #[must_use]
     pub fn detail(&self) -> Option<&'static str> {
         match self {
-            Self::Malformed(what) | Self::Ambiguous(what) | Self::MalformedContent(what) => Some(what),
+            Self::Malformed(what)
+            | Self::Ambiguous(what)
+            | Self::ClientAddress(what)
+            | Self::MalformedContent(what) => Some(what),
             Self::ModelMismatch(why) => why.map(NoModel::as_str),
             Self::EqualUnderWay => {
                 Some("the first delivery of an equal event takes longer than response_timeout")
@@ -329,7 +335,9 @@ impl Rejection {
             | Self::HeadTimeout
             | Self::UnknownCoding
             | Self::UnknownVersion => true,
-            Self::ExpectationFailed
+            // The connection is a trusted proxy's, and carries requests of other clients too.
+            Self::ClientAddress(_)
+            | Self::ExpectationFailed
             | Self::NoRoute
             | Self::TooManyFailures(_)
             | Self::ClientCertificate
@@ -415,6 +423,7 @@ impl Rejection {
             }
             Self::Malformed(_)
             | Self::Ambiguous(_)
+            | Self::ClientAddress(_)
             | Self::MalformedContent(_)
             | Self::TargetTooLong
             | Self::HeadTooLarge
@@ -467,6 +476,7 @@ mod tests {
             Rejection::Malformed("x"),
             Rejection::TargetTooLong,
             Rejection::Ambiguous("x"),
+            Rejection::ClientAddress("x"),
             Rejection::HeadTooLarge,
             Rejection::HeadTimeout,
             Rejection::UnknownCoding,
@@ -505,6 +515,8 @@ mod tests {
         let want = [
             (400, "-"),
             (414, "-"),
+            (400, "-"),
+            // The client's address.
             (400, "-"),
             (431, "-"),
             (408, "-"),
@@ -565,6 +577,7 @@ mod tests {
         for rejection in [
             Rejection::Malformed("private"),
             Rejection::Ambiguous("private"),
+            Rejection::ClientAddress("private"),
             Rejection::ModelMismatch(Some(NoModel::Disagreement)),
         ] {
             assert!(rejection.detail().is_some());

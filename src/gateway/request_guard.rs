@@ -23,10 +23,10 @@ pub struct RequestGuard<R: Resources> {
 }
 
 impl<R: Resources> RequestGuard<R> {
-    /// Begins the record of a request from `client`.
+    /// Begins the record of a request over a connection from `peer`.
     #[must_use]
-    pub fn new(resources: R, client: ClientAddress, begun: Instant) -> Self {
-        let record = Record::new(resources.next_id(), client);
+    pub fn new(resources: R, peer: ClientAddress, begun: Instant) -> Self {
+        let record = Record::new(resources.next_id(), peer);
         let begun_at = resources.wall_clock();
         Self { record, unwritten: 0, is_evicted: false, begun, begun_at, resources }
     }

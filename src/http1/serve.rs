@@ -153,7 +153,8 @@ async fn exchange<IO: Transport + 'static>(
         let Received { head, at, reservation } = received;
         let content = RequestContent::new(connection);
         let session = connection.session();
-        let incoming = Incoming { head, content, client, session, at: at.into_std(), memory: reservation };
+        let incoming =
+            Incoming { head, content, peer: client, session, at: at.into_std(), memory: reservation };
         // The future is pinned where it is made. It is large, and passing it by value would move it twice.
         let handled = pin!(gateway::handle(view.gateway(), Scope::new(worker, &view), incoming));
         handled.await

@@ -5,6 +5,8 @@ use std::task::{Context, Poll};
 
 use bytes::buf::Limit;
 
+use crate::admission::client::ClientAddress;
+
 /// The length of a request's content, as the head gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
@@ -77,6 +79,11 @@ pub trait Content {
     /// How many further bytes the client has announced: the rest of a chunk. Zero if [`Self::length`] gives
     /// the length.
     fn announced(&self) -> u64;
+
+    /// Records whose request this is, if a trusted proxy has reported that. In the connection limit, the connection
+    /// then counts for this client. A front end whose connections carry requests of several clients at the same time
+    /// does nothing.
+    fn belongs_to(&self, _client: ClientAddress) {}
 
     /// Whether the connection is evicted. If so, its request must end.
     fn is_evicted(&self) -> bool;

@@ -17,8 +17,8 @@ use crate::message::head::coding::Codings;
 pub use crate::message::head::facts::{
     Expect, Framing, Head, HeadError, Persistence, ResponseContext, Version,
 };
-use crate::message::head::lines::{Lines, parts_of_line, trim};
-pub(crate) use crate::message::head::lines::{field_line, leading_empty_lines};
+use crate::message::head::lines::{Lines, parts_of_line};
+pub(crate) use crate::message::head::lines::{field_line, leading_empty_lines, trim};
 pub use crate::message::head::lookalike::{Guarded, is_lookalike};
 pub use crate::message::head::request::RequestHead;
 use crate::message::head::target::{RequestLine, Target, is_host};

@@ -3,4 +3,5 @@
 pub mod chunked;
 pub mod content;
 pub mod fields;
+pub mod forwarded;
 pub mod head;

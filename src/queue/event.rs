@@ -191,7 +191,7 @@ impl Event {
         let Intake { id, received, route, model, client, channel, forward, origin, copies, order, duplicate } =
             intake;
         let info = RequestInfo {
-            peer: client,
+            client,
             channel,
             length: request.content().len(),
             secret: Some(&secret),

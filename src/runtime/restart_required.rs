@@ -35,6 +35,7 @@ impl Fixed {
             sharing,
             proxy_protocol,
             max_connections_per_client: _,
+            client_address: _,
             drain_delay: _,
             shutdown_grace: _,
         } = &self.server;

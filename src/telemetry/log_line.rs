@@ -30,9 +30,11 @@ pub fn write(out: &mut Vec<u8>, record: &Record, now: SystemTime) {
     }
     out.push(b'"');
     text(out, "trace_id", record.trace_id.as_ref().map(|id| id.as_str()));
-    key(out, "peer");
-    // An address has only digits, letters, dots and colons, so it needs no escapes.
-    let _infallible = write!(out, "\"{}\"", record.peer);
+    for (name, address) in [("client", record.client), ("peer", record.peer)] {
+        key(out, name);
+        // An address has only digits, letters, dots and colons, so it needs no escapes.
+        let _infallible = write!(out, "\"{address}\"");
+    }
     text(out, "route", record.path());
     text(out, "model", record.model.as_deref());
     number(out, "status", u64::from(record.status));
@@ -146,6 +148,7 @@ mod tests {
     #[test]
     fn a_record_with_everything() {
         let mut record = record();
+        record.client = ClientAddress::ip([192, 0, 2, 1].into());
         record.trace_id =
             TraceId::read(std::iter::once(&b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..]));
         record.route = Some(RouteLabel { path: "/w/{model}".into(), slot: Slot::NO_ROUTE });
@@ -163,7 +166,7 @@ mod tests {
         record.upstream_took = Some(Duration::from_secs(3600));
         let want = json!({
             "timestamp": "2026-01-05T09:30:00.308011Z", "level": "WARN", "message": "request",
-            "request_id": "0000000000000abc", "trace_id": "0af7651916cd43dd8448eb211c80319c", "peer": "::1",
+            "request_id": "0000000000000abc", "trace_id": "0af7651916cd43dd8448eb211c80319c", "client": "192.0.2.1", "peer": "::1",
             "route": "/w/{model}", "model": "leases", "status": 502, "reason": "upstream_failed",
             "challenge": "answered", "would_refuse": "signature_missing", "detail": "it \"broke\"", "secret": "current", "bytes_in": 162,
             "bytes_out": 96, "duration_ms": 12.055, "verified_ms": 0.007, "upstream_ms": 3_600_000.0,
@@ -177,7 +180,7 @@ mod tests {
         record.status = 404;
         record.given_id = GivenId::read(std::iter::once(&b"evt_1"[..]));
         let want = "{\"timestamp\":\"2026-01-05T09:30:00.308011Z\",\"level\":\"INFO\",\"message\":\"request\",\
-                    \"request_id\":\"evt_1\",\"peer\":\"::1\",\"status\":404,\"bytes_in\":0,\"bytes_out\":0,\
+                    \"request_id\":\"evt_1\",\"client\":\"::1\",\"peer\":\"::1\",\"status\":404,\"bytes_in\":0,\"bytes_out\":0,\
                     \"duration_ms\":0.000}\n";
         assert_eq!(line(&record), want);
     }

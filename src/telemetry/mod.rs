@@ -120,6 +120,7 @@ fn event(record: &Record) {
             $level!(
                 $($id)*,
                 trace_id = record.trace_id.as_ref().map(|id| id.as_str()),
+                client = %record.client,
                 peer = %record.peer,
                 route = record.path(),
                 model = record.model.as_deref().map(log_line::beginning),

@@ -41,8 +41,10 @@ pub struct Record {
     pub given_id: Option<GivenId>,
     /// The trace id in the request.
     pub trace_id: Option<TraceId>,
-    /// The client address.
+    /// The address at the other end of the connection: of a client, or of a proxy.
     pub peer: ClientAddress,
+    /// The client address. It is the peer, unless the peer is a trusted proxy that reports another.
+    pub client: ClientAddress,
     /// The route.
     pub route: Option<RouteLabel>,
     /// The signed model, if the route requires one.
@@ -80,7 +82,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record that has only an id and a client address.
+    /// A record that has only an id and the address at the other end of the connection.
     #[must_use]
     pub fn new(id: RequestId, peer: ClientAddress) -> Self {
         Self {
@@ -88,6 +90,7 @@ impl Record {
             given_id: None,
             trace_id: None,
             peer,
+            client: peer,
             route: None,
             model: None,
             status: 0,

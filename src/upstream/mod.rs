@@ -43,7 +43,7 @@ pub fn deliver<'p, 'd>(
     let sent = pool.map(|pool| {
         let (length, origin) = (request.content().len(), &pool.upstream().origin);
         let secret = request.secret();
-        let info = RequestInfo { peer: client, channel: &channel, length, secret, origin, event };
+        let info = RequestInfo { client, channel: &channel, length, secret, origin, event };
         let head = compose(request.head(), &target.forward, &info);
         let kind = RequestKind::by(request.head().method());
         (pool, Outgoing::new(head, request.into_content(), memory, kind))

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use http::header::HeaderName;
 
 use crate::admission::client::ClientAddress;
+use crate::admission::trusted_proxies::{ClientField, LastHop};
 use crate::config::{self, XForwarded};
 use crate::message::fields::HopByHop;
+use crate::message::forwarded::Protocol;
 use crate::message::head::{RequestHead, Special, Version, is_same_name};
 use crate::queue::id::EventId;
 use crate::signature::Fields as _;
@@ -74,17 +76,19 @@ pub fn set_fields(forward: &config::Forward) -> impl Iterator<Item = &str> {
 /// How a request came to the gateway.
 #[derive(Clone, Debug, Default)]
 pub struct Channel {
-    /// Whether over TLS.
-    pub is_tls: bool,
+    /// The protocol that the client used.
+    pub protocol: Protocol,
     /// The name in the client's certificate, if the client sent a valid certificate.
     pub client_certificate: Option<Arc<str>>,
+    /// The program at the other end of the connection.
+    pub last_hop: LastHop,
 }
 
 /// The facts of a request that are not in its head.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestInfo<'c> {
     /// The client address.
-    pub peer: ClientAddress,
+    pub client: ClientAddress,
     /// How it came.
     pub channel: &'c Channel,
     /// The length of the content in bytes.
@@ -185,7 +189,8 @@ fn anticipates_content(method: &str) -> bool {
 
 /// Appends the origin of a request to the values of earlier proxies: `x-forwarded-for`, `-proto` and `-host`.
 ///
-/// hookgate sets only the last entry of each field. The client may have written the other entries.
+/// If no proxies are trusted, hookgate sets only the last entry of each field. The client may have written the other
+/// entries. If proxies are trusted, only the entries that a trusted proxy has passed on are kept.
 struct Forwarded {
     /// The gateway's values that are not written yet. Writing a value removes it here.
     ours: [Option<Vec<u8>>; 3],
@@ -196,28 +201,33 @@ const NAMES: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-h
 
 impl Forwarded {
     fn new(head: &RequestHead, wanted: XForwarded, info: &RequestInfo<'_>, gone: &HopByHop<'_>) -> Self {
-        let claimed = match wanted {
+        let appends = match wanted {
             XForwarded::Off => return Self { ours: [const { None }; 3], is_asked_for: false },
             XForwarded::Append => true,
             XForwarded::Overwrite => false,
         };
-        // A client without an address is written as `unknown` (RFC 7239, section 6.2, defines the word). If
-        // nothing were written, the last entry would be one that the client has written.
-        let peer = match info.peer {
-            ClientAddress::Ip(address) => address.to_string(),
-            ClientAddress::Unix => "unknown".to_owned(),
-        };
         let host = head.values("host").next().map(<[u8]>::to_vec);
         let host = host.unwrap_or_else(|| info.origin.authority().into_bytes());
-        let proto: &[u8] = if info.channel.is_tls { b"https" } else { b"http" };
-        let mut ours = [Some(peer.into_bytes()), Some(proto.to_vec()), Some(host)];
-        if claimed {
-            for (our, name) in ours.iter_mut().zip(NAMES).filter(|(_, name)| !gone.has(name.as_bytes())) {
-                let entries = head.values(name).chain(our.as_deref());
-                *our = Some(entries.collect::<Vec<_>>().join(&b", "[..]));
+        let client = written(info.client).into_bytes();
+        let proto = info.channel.protocol.name().as_bytes().to_vec();
+        // The earlier entries of a field, and then the gateway's own.
+        let appended = |name: &str, own: Option<Vec<u8>>| {
+            let earlier = head.values(name).filter(|_| !gone.has(name.as_bytes()));
+            earlier.chain(own.as_deref()).collect::<Vec<_>>().join(&b", "[..])
+        };
+        let [name, proto_name, host_name] = NAMES;
+        let ours = match info.channel.last_hop {
+            LastHop::Unknown if appends => [
+                appended(name, Some(client)),
+                appended(proto_name, Some(proto)),
+                appended(host_name, Some(host)),
+            ],
+            LastHop::Proxy(peer, field) if appends => {
+                [chain(head, client, peer, field), proto, appended(host_name, Some(host))]
             }
-        }
-        Self { ours, is_asked_for: true }
+            LastHop::Unknown | LastHop::Client | LastHop::Proxy(..) => [client, proto, host],
+        };
+        Self { ours: ours.map(Some), is_asked_for: true }
     }
 
     /// Writes a field line. The first line of a forwarded field is replaced by the gateway's value. Further
@@ -242,6 +252,34 @@ impl Forwarded {
                 push_line(out, name.as_bytes(), &ours);
             }
         }
+    }
+}
+
+/// The value of `x-forwarded-for` for a request from a trusted proxy: the addresses from the client to this proxy.
+fn chain(head: &RequestHead, client: Vec<u8>, proxy: ClientAddress, field: ClientField) -> Vec<u8> {
+    let own = match proxy {
+        ClientAddress::Ip(address) => Some(address.to_string().into_bytes()),
+        // A proxy without an address is left out: the last entry is the proxy's own report.
+        ClientAddress::Unix => None,
+    };
+    let mut entries: Vec<&[u8]> = match field {
+        ClientField::XForwardedFor => head.values(field.name()).filter(|value| !value.is_empty()).collect(),
+        // The proxy reports the client elsewhere. It may have passed on the client's own `x-forwarded-for`.
+        ClientField::Forwarded => Vec::new(),
+    };
+    if entries.is_empty() {
+        entries.push(&client);
+    }
+    entries.extend(own.as_deref().filter(|own| *own != client));
+    entries.join(&b", "[..])
+}
+
+/// The entry for a client. A client without an address is written as `unknown` (RFC 7239, section 6.2, defines the
+/// word). If nothing were written, the last entry would be one that the client has written.
+fn written(client: ClientAddress) -> String {
+    match client {
+        ClientAddress::Ip(address) => address.to_string(),
+        ClientAddress::Unix => "unknown".to_owned(),
     }
 }
 

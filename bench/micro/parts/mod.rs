@@ -202,7 +202,7 @@ fn composed(more: &str, x_forwarded: XForwarded) -> Part {
     let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
     warm(move || {
         let info = RequestInfo {
-            peer: peer(),
+            client: peer(),
             channel: &Channel::default(),
             length: 512,
             secret: None,

@@ -61,7 +61,7 @@ fn request(lines: &[Line], goes: &impl Fn(&str) -> bool) {
     let origin = Origin::parse("http://app:3000").expect("it is an origin");
     let peer = ClientAddress::ip(IpAddr::V6(Ipv6Addr::LOCALHOST));
     let info = RequestInfo {
-        peer,
+        client: peer,
         channel: &Channel::default(),
         length: 7,
         secret: None,

@@ -2,11 +2,13 @@
 
 pub(super) mod admin;
 pub(super) mod challenge;
+pub(super) mod client_address;
 pub(super) mod client_certificate;
 pub(super) mod delivery;
 pub(super) mod forward;
 pub(super) mod limits;
 pub(super) mod log;
+pub(super) mod networks;
 pub(super) mod pem_file;
 mod postgres_url;
 pub(super) mod proxy_protocol;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::address::{self, Listen};
 use crate::config::bounds::{MOST_CONNECTIONS, MOST_WORKERS};
-use crate::config::sections::proxy_protocol;
+use crate::config::sections::{client_address, proxy_protocol};
 use crate::config::toml_table::Table;
 use crate::config::{Server, Sharing, keys};
 
@@ -23,6 +23,7 @@ pub(crate) fn read(root: &Table<'_>, cores: NonZeroUsize, further: &[Listen]) ->
         sharing: if shared { Sharing::WithOthers } else { Sharing::Alone },
         unix_mode: address::unix_mode(&table, UNIX_MODE),
         proxy_protocol: table.get("proxy_protocol").and_then(|item| proxy_protocol::read(&item, &all)),
+        client_address: table.get("client_address").and_then(|item| client_address::read(&item)),
         workers: at_least_one(table.count("workers", cores.get(), 1..=MOST_WORKERS)),
         max_connections,
         max_connections_per_client: per_client(&table, max_connections),

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use crate::admission::client::ClientAddress;
 use crate::http1::connection::{Connection, Inner, Phase, Remaining, Transport};
 use crate::message::chunked::{Malformed, Step};
 use crate::message::content::{Append, Content, ContentError, Length, Progress};
@@ -53,6 +54,10 @@ impl<IO: Transport> Content for RequestContent<IO> {
 
     fn announced(&self) -> u64 {
         self.connection.announced()
+    }
+
+    fn belongs_to(&self, client: ClientAddress) {
+        self.connection.entry().belongs_to(client);
     }
 
     fn is_evicted(&self) -> bool {
@@ -180,7 +185,6 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
-    use crate::admission::client::ClientAddress;
     use crate::admission::connections::ConnectionLimit;
     use crate::admission::memory::Budget;
     use crate::http1::buffer::Buffer;

@@ -66,7 +66,7 @@ pub(super) fn trim_start(mut text: &[u8]) -> &[u8] {
 }
 
 /// Removes the optional white space (RFC 9110, section 5.6.3) at both ends of a text.
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }

@@ -26,7 +26,7 @@ fn composed(text: &str, x_forwarded: XForwarded, peer: ClientAddress, length: us
     let origin = Origin::parse("http://app:3000").unwrap();
     let secret: Arc<str> = "current".into();
     let info = RequestInfo {
-        peer,
+        client: peer,
         channel: &Channel::default(),
         length,
         secret: Some(&secret),
@@ -132,7 +132,7 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
     for name in ["a\r\nx: y", "a\0", "\u{e9}"] {
         let secret: Arc<str> = name.into();
         let info = RequestInfo {
-            peer: ClientAddress::Unix,
+            client: ClientAddress::Unix,
             channel: &Channel::default(),
             length: 0,
             secret: Some(&secret),
@@ -149,7 +149,7 @@ fn a_name_that_no_field_value_can_have_is_not_said() {
 fn via_is_added_behind_what_earlier_gateways_said() {
     let origin = Origin::parse("http://app:3000").unwrap();
     let info = RequestInfo {
-        peer: ClientAddress::Unix,
+        client: ClientAddress::Unix,
         channel: &Channel::default(),
         length: 0,
         secret: None,

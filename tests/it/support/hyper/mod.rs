@@ -88,7 +88,7 @@ async fn serve(accepted: AcceptedConnection) {
             let incoming = Incoming {
                 head: received.head,
                 content,
-                client: peer,
+                peer,
                 session,
                 at: received.at.into_std(),
                 memory: received.reservation,
