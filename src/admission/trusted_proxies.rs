@@ -299,7 +299,8 @@ mod tests {
                 (ClientField::XForwardedFor, "192.0.2.1"),
                 (ClientField::Forwarded, "for=\"192.0.2.1:80\""),
             ][field];
-            prop_assert_eq!(client(field, "10.0.0.1", &[&forged, own]).as_deref(), Ok("192.0.2.1"));
+            let apart = client(field, "10.0.0.1", &[&forged, own]);
+            prop_assert_eq!(apart.as_deref(), Ok("192.0.2.1"));
             let together = client(field, "10.0.0.1", &[&format!("{forged}, {own}")]);
             prop_assert!(together.is_err() || together.as_deref() == Ok("192.0.2.1"), "{together:?}");
         }

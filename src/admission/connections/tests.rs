@@ -341,3 +341,32 @@ async fn the_limit_of_a_client_is_exact_for_connections_that_waited_for_a_place(
     // The place of the refused connection is free again.
     assert_eq!(connection_limit.free(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_proxys_connections_count_for_the_clients_of_their_requests() {
+    run(async {
+        let connection_limit = ConnectionLimit::new(6);
+        let mut places = Vec::new();
+        for _ in 0..4 {
+            places.push(connection_limit.enter(address("10.0.0.1"), None).await.unwrap());
+        }
+        for _ in 0..2 {
+            places.push(connection_limit.enter(address("192.0.2.9"), None).await.unwrap());
+        }
+        places.iter().for_each(rest);
+        // The proxy's connections have requests of four clients, so the two others are of one client.
+        for (client, place) in
+            ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"].iter().zip(&places)
+        {
+            place.entry().belongs_to(address(client));
+        }
+        let waits = newcomer(&connection_limit);
+        yield_now().await;
+        let leaving = evicted(&places);
+        assert!(matches!(leaving[..], [4 | 5]), "{leaving:?}");
+        drop(places);
+        drop(waits.await.unwrap());
+        assert!(connection_limit.registry().places.is_empty());
+    })
+    .await;
+}

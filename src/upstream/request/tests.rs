@@ -22,17 +22,20 @@ fn options(x_forwarded: XForwarded) -> ForwardOptions {
     }
 }
 
-fn composed(text: &str, x_forwarded: XForwarded, peer: ClientAddress, length: usize) -> String {
+fn composed(text: &str, x_forwarded: XForwarded, client: ClientAddress, length: usize) -> String {
+    composed_over(&Channel::default(), text, x_forwarded, client, length)
+}
+
+fn composed_over(
+    channel: &Channel,
+    text: &str,
+    x_forwarded: XForwarded,
+    client: ClientAddress,
+    length: usize,
+) -> String {
     let origin = Origin::parse("http://app:3000").unwrap();
     let secret: Arc<str> = "current".into();
-    let info = RequestInfo {
-        client: peer,
-        channel: &Channel::default(),
-        length,
-        secret: Some(&secret),
-        origin: &origin,
-        event: None,
-    };
+    let info = RequestInfo { client, channel, length, secret: Some(&secret), origin: &origin, event: None };
     String::from_utf8(compose(&head(text), &options(x_forwarded), &info)).unwrap()
 }
 
@@ -165,5 +168,60 @@ fn via_is_added_behind_what_earlier_gateways_said() {
         ("GET / HTTP/1.0\r\nhost: a\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nvia: 1.0 hookgate\r\n\r\n"),
     ] {
         assert_eq!(String::from_utf8(compose(&head(text), &options, &info)).unwrap(), want);
+    }
+}
+
+/// The forwarded fields of a request that came over this last hop, from the client 192.0.2.1, which used HTTPS.
+fn forwarded(last_hop: LastHop, x_forwarded: XForwarded, fields: &str) -> Vec<String> {
+    let channel = Channel { protocol: Protocol::Https, last_hop, ..Channel::default() };
+    let text = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+    let client = ClientAddress::ip([192, 0, 2, 1].into());
+    let text = composed_over(&channel, &text, x_forwarded, client, 0);
+    text.lines().filter(|line| line.starts_with("x-forwarded-")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_forged_chain_is_dropped_where_proxies_are_trusted_and_this_is_none() {
+    let forged = "x-forwarded-for: 203.0.113.9\r\nx-forwarded-proto: gopher\r\nx-forwarded-host: b\r\nx-forwarded-for: x\r\n";
+    let own = ["x-forwarded-for: 192.0.2.1", "x-forwarded-proto: https", "x-forwarded-host: a"];
+    for x_forwarded in [XForwarded::Append, XForwarded::Overwrite] {
+        for fields in ["", forged] {
+            assert_eq!(forwarded(LastHop::Client, x_forwarded, fields), own, "{x_forwarded:?} {fields:?}");
+        }
+    }
+    let kept = [
+        "x-forwarded-for: 203.0.113.9",
+        "x-forwarded-proto: gopher",
+        "x-forwarded-host: b",
+        "x-forwarded-for: x",
+    ];
+    assert_eq!(forwarded(LastHop::Client, XForwarded::Off, forged), kept);
+}
+
+#[test]
+fn a_trusted_proxys_chain_is_kept_and_the_proxy_is_appended() {
+    let proxy = |field| LastHop::Proxy(ClientAddress::ip([10, 0, 0, 1].into()), field);
+    let unix = LastHop::Proxy(ClientAddress::Unix, ClientField::XForwardedFor);
+    let chain = "x-forwarded-for: 203.0.113.9\r\nx-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: https\r\n";
+    for (last_hop, x_forwarded, fields, want) in [
+        (proxy(ClientField::XForwardedFor), XForwarded::Append, chain, "203.0.113.9, 192.0.2.1, 10.0.0.1"),
+        (proxy(ClientField::XForwardedFor), XForwarded::Overwrite, chain, "192.0.2.1"),
+        // A proxy over a unix socket has no address. The last entry is its own.
+        (unix, XForwarded::Append, chain, "203.0.113.9, 192.0.2.1"),
+        (unix, XForwarded::Append, "", "192.0.2.1"),
+        // This proxy reports the client in `forwarded`, so `x-forwarded-for` may be the client's own.
+        (proxy(ClientField::Forwarded), XForwarded::Append, chain, "192.0.2.1, 10.0.0.1"),
+        // A client cannot have the chain removed by `connection`.
+        (
+            proxy(ClientField::XForwardedFor),
+            XForwarded::Append,
+            "connection: x-forwarded-for\r\nx-forwarded-for: 192.0.2.1\r\n",
+            "192.0.2.1, 10.0.0.1",
+        ),
+    ] {
+        let got = forwarded(last_hop, x_forwarded, fields);
+        assert!(got.contains(&format!("x-forwarded-for: {want}")), "{last_hop:?} {x_forwarded:?} {got:?}");
+        assert!(got.contains(&"x-forwarded-proto: https".to_owned()), "{got:?}");
+        assert_eq!(got.len(), 3, "{got:?}");
     }
 }
