@@ -4,6 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
+use hookgate::admission::client::ClientAddress;
 use hookgate::admission::memory_bound::Footprint;
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
@@ -71,4 +72,12 @@ fn the_composed_gateway_may_have_more_memory_than_its_configuration_can_take() {
     let text = fs::read_to_string("deploy/compose/gateway.toml").unwrap();
     let config = read(&text, "/run/secrets/propify");
     assert_fits(&config, bytes(behind(&manifest, "mem_limit: ")));
+}
+
+#[test]
+fn the_gateway_behind_a_proxy_believes_only_the_proxy() {
+    let text = fs::read_to_string("deploy/proxies/gateway.toml").unwrap();
+    let proxies = read(&text, "/run/secrets/propify").server.client_address.unwrap();
+    assert!(proxies.trust(ClientAddress::ip([127, 0, 0, 1].into())));
+    assert!(!proxies.trust(ClientAddress::ip([127, 0, 0, 2].into())));
 }
