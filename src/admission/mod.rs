@@ -6,6 +6,7 @@ pub mod eviction;
 pub mod failures;
 pub mod memory;
 pub mod memory_bound;
+pub mod networks;
 pub mod per_client;
 pub mod rate;
 pub mod trusted_proxies;

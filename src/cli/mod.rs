@@ -147,6 +147,8 @@ fn known_schemes(terminal: &mut Terminal, json: bool) {
     }
     terminal.out.table(&schemes::lines());
     terminal.out.line("");
+    terminal.out.table(&schemes::networks());
+    terminal.out.line("");
     terminal.out.table(&schemes::missing());
 }
 

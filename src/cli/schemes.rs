@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::table::aligned;
+use crate::admission::networks::{NETWORK_SETS, NetworkSet};
 use crate::config::size_and_duration::write_duration;
 use crate::signature::algorithm::Algorithm;
 use crate::signature::field::Format;
@@ -24,6 +25,29 @@ pub(super) fn missing() -> Vec<String> {
     let headings = ["NO SCHEME CAN EXPRESS", "WHY"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(headings).chain(INEXPRESSIBLE.iter().map(row)).collect();
     aligned(&rows)
+}
+
+/// The sets of networks that a route's `allow` may name: a heading, and a line for each.
+pub(super) fn networks() -> Vec<String> {
+    let row = |set: &NetworkSet| {
+        let count = set.networks().count().to_string();
+        [set.name.to_owned(), count, set.date().to_owned(), set.source().to_owned()]
+    };
+    let headings = ["SET FOR allow", "NETWORKS", "SEEN ON", "PUBLISHED AT"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(headings).chain(NETWORK_SETS.iter().map(row)).collect();
+    aligned(&rows)
+}
+
+/// The sets of networks of a sender.
+fn sets_of(scheme: &Scheme) -> Vec<Value> {
+    let is_of = |set: &&NetworkSet| {
+        set.name.strip_prefix(&*scheme.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let document = |set: &NetworkSet| {
+        let networks: Vec<_> = set.lines().collect();
+        json!({ "name": set.name, "date": set.date(), "source": set.source(), "networks": networks })
+    };
+    NETWORK_SETS.iter().filter(is_of).map(document).collect()
 }
 
 /// The supported senders, with a document for each.
@@ -74,6 +98,7 @@ fn document(scheme: &Scheme) -> Option<Value> {
             "signed": !challenge.is_unsigned(),
             "needs_verify_token": challenge.needs_token(),
         })),
+        "network_sets": sets_of(scheme),
         "confirmed": confirmed,
         "documentation": documentation,
         "note": note,

@@ -165,6 +165,8 @@ fn agree(first: &Draft<'_>, other: &Draft<'_>, whole: &Signs, problems: &Problem
         ("max_body", first.max_body == other.max_body),
         ("methods", methods.first() == methods.last()),
         ("mode", first.mode == other.mode),
+        ("allow", first.allow == other.allow),
+        ("client_certificate", first.client_names == other.client_names),
         ("public_url", first.public_url == other.public_url),
     ] {
         if !agreed {

@@ -82,6 +82,7 @@ fn of_route(route: &Route) -> Part {
         methods,
         max_body,
         mode,
+        allow,
         client_names,
         delivery,
     } = route;
@@ -91,7 +92,7 @@ fn of_route(route: &Route) -> Part {
     };
     let secrets: Vec<_> = verifier.secrets().collect();
     let text = format!(
-        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {client_names:?} {delivery:?}",
+        "{model:?} {requirements:?} {upstream:?} {:?} {secrets:?} {public_url:?} {methods:?} {max_body} {mode:?} {allow:?} {client_names:?} {delivery:?}",
         verifier.scheme()
     );
     Part { name, digest: digest(&text) }

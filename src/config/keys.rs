@@ -84,6 +84,10 @@ pub(super) const SERVER: &[Key] = &[
     ),
 ];
 
+/// A list of networks and of the names of sets.
+const ALLOWED: Value =
+    Value::List { of: &Value::Text("^([a-z-]+|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$"), empty: false };
+
 /// A list of networks.
 const NETWORKS: Value =
     Value::List { of: &Value::Text("^(unix|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$"), empty: false };
@@ -408,6 +412,10 @@ pub(super) const ROUTE: &[Key] = &[
     MAX_IDLE,
     IDLE_TIMEOUT,
     tls::CA,
+    Key::new("allow", ALLOWED).about(
+        "The clients that the route takes: addresses, networks, unix, or the names of sets of senders' networks \
+         (hookgate schemes). Others: 403, client_not_allowed. Default: all clients.",
+    ),
     tls::CLIENT_CERTIFICATE,
     Key::new("mode", Value::Word(|| words(&MODES))).or("\"enforce\"").about(
         "enforce: requests that do not verify are refused. observe: they are forwarded, and the reason is \

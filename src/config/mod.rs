@@ -14,6 +14,7 @@ pub mod redact;
 mod address;
 mod bounds;
 mod choices;
+mod client_checks;
 mod cross_checks;
 mod date;
 mod delivery_checks;

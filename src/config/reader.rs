@@ -126,6 +126,7 @@ fn compile(document: &DeTable<'_>, text: &str, context: Context<'_>, problems: &
         limits: &limits,
         upstream: Settings::common(&root, context),
         tls: tls.as_ref(),
+        server: &server,
         listen: &listen,
         signature: Signs::read(&root, context),
         context,

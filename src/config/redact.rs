@@ -158,7 +158,8 @@ impl Place {
             (Self::Elsewhere, "schemes") => Self::Schemes,
             (
                 Self::Elsewhere,
-                "timestamp" | "tolerance" | "proxy_protocol" | "certificates" | "client_certificate",
+                "timestamp" | "tolerance" | "proxy_protocol" | "client_address" | "certificates"
+                | "client_certificate",
             )
             | (Self::Schemes, _) => Self::Elsewhere,
             (Self::Elsewhere, key) if key_description::has(keys::ROOT, key) => Self::Elsewhere,

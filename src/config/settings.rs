@@ -318,6 +318,8 @@ pub struct Route {
     pub max_body: u64,
     /// `mode`
     pub mode: Mode,
+    /// `allow`: the clients that the route takes. `None` if it takes all.
+    pub allow: Option<Arc<[Network]>>,
     /// `client_certificate`: a client's certificate must have one of these names. `None` if the route needs no
     /// client certificate.
     pub client_names: Option<Arc<[Arc<str>]>>,

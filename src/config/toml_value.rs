@@ -168,6 +168,11 @@ impl<'t> Item<'t> {
         Problem::warning(code, self.span.clone(), message)
     }
 
+    /// A note about the value.
+    pub(super) fn note(&self, code: &'static str, message: impl Into<String>) -> Problem {
+        Problem::note(code, self.span.clone(), message)
+    }
+
     /// The help text `write ...` for this key.
     pub(super) fn write(&self, value: &str) -> String {
         format!("write `{} = {value}`", self.name)

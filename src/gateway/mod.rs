@@ -192,6 +192,7 @@ async fn walk<R: Resources, C: Content>(
     let candidates = matched.candidates();
     let route = gateway.route(candidates.first())?;
     record.route = Some(route.label.clone());
+    route.takes(client)?;
     if let Some(failures) = gateway.failures_of(client) {
         failures.check(client, at).map_err(Rejection::TooManyFailures)?;
     }
@@ -306,6 +307,7 @@ impl Gateway {
                 signed_fields: Guarded::new(route.verifier.scheme().fields()),
                 questions: questions(if number == 0 { siblings } else { &[] }),
                 number,
+                clients: route.allow.clone(),
                 client_names: route.client_names.clone(),
                 public_url: route.public_url.clone(),
                 submitter: contexts.as_ref().map(|contexts| RouteSubmitter::new(submitter, contexts, index)),

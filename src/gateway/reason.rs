@@ -5,6 +5,8 @@
 pub enum Reason {
     /// `no_route`
     NoRoute,
+    /// `client_not_allowed`
+    ClientNotAllowed,
     /// `too_many_failures`
     TooManyFailures,
     /// `client_certificate`
@@ -51,6 +53,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoRoute => "no_route",
+            Self::ClientNotAllowed => "client_not_allowed",
             Self::TooManyFailures => "too_many_failures",
             Self::ClientCertificate => "client_certificate",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -83,6 +86,7 @@ impl Reason {
             | Self::QueueFull
             | Self::QueueUnavailable => true,
             Self::NoRoute
+            | Self::ClientNotAllowed
             | Self::TooManyFailures
             | Self::ClientCertificate
             | Self::MethodNotAllowed

@@ -37,6 +37,8 @@ pub enum Rejection {
     ExpectationFailed,
     /// No route has this path.
     NoRoute,
+    /// The route does not take this client.
+    ClientNotAllowed,
     /// The client has had too many failures. It may try again after this time.
     TooManyFailures(Duration),
     /// The route requires a client certificate, and this connection has none of the required names.
@@ -137,7 +139,8 @@ impl Rejection {
     ];
 
     /// The rejections of a request that has a route, one for each pair of status code and reason.
-    pub const OF_ROUTES: [Self; 21] = [
+    pub const OF_ROUTES: [Self; 22] = [
+        Self::ClientNotAllowed,
         Self::TooManyFailures(Duration::ZERO),
         Self::ClientCertificate,
         Self::Misdirected,
@@ -199,6 +202,9 @@ impl Rejection {
             Self::UnknownVersion => public!("The version of HTTP is not supported", 505),
             Self::ExpectationFailed => public!("The expectation cannot be met", 417),
             Self::NoRoute => public!("Nothing is served at this path", 404, NoRoute, "no_route"),
+            Self::ClientNotAllowed => {
+                public!("This client is not served at this path", 403, ClientNotAllowed, "client_not_allowed")
+            }
             Self::TooManyFailures(_) => {
                 public!(
                     "Too many requests of this client failed; try again later",
@@ -305,6 +311,7 @@ impl Rejection {
             | Self::UnknownVersion
             | Self::ExpectationFailed
             | Self::NoRoute
+            | Self::ClientNotAllowed
             | Self::TooManyFailures(_)
             | Self::ClientCertificate
             | Self::Misdirected
@@ -339,6 +346,7 @@ impl Rejection {
             Self::ClientAddress(_)
             | Self::ExpectationFailed
             | Self::NoRoute
+            | Self::ClientNotAllowed
             | Self::TooManyFailures(_)
             | Self::ClientCertificate
             | Self::Misdirected
@@ -374,12 +382,15 @@ impl Rejection {
             | Self::UnknownVersion
             | Self::ExpectationFailed
             | Self::NoRoute
+            | Self::ClientNotAllowed
             | Self::ClientCertificate
             | Self::Misdirected
             | Self::MethodNotAllowed(_)
             | Self::Unsigned(_)
             | Self::BodyTooLarge
             | Self::SignatureMismatch => true,
+            // A trusted proxy has reported no address, so the client is not known.
+            Self::ClientAddress(_) => false,
             // A slow or broken network can cause these.
             Self::HeadTimeout | Self::BodyTimeout | Self::BodyIncomplete => false,
             // The event is authentic.
@@ -432,6 +443,7 @@ impl Rejection {
             | Self::UnknownVersion
             | Self::ExpectationFailed
             | Self::NoRoute
+            | Self::ClientNotAllowed
             | Self::ClientCertificate
             | Self::Misdirected
             | Self::BodyTooLarge
@@ -483,6 +495,7 @@ mod tests {
             Rejection::UnknownVersion,
             Rejection::ExpectationFailed,
             Rejection::NoRoute,
+            Rejection::ClientNotAllowed,
             Rejection::TooManyFailures(Duration::from_millis(1001)),
             Rejection::ClientCertificate,
             Rejection::Misdirected,
@@ -524,6 +537,7 @@ mod tests {
             (505, "-"),
             (417, "-"),
             (404, "no_route"),
+            (403, "client_not_allowed"),
             (429, "too_many_failures"),
             (403, "client_certificate"),
             (421, "-"),

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 
+use crate::admission::client::{ClientAddress, Network};
 use crate::config::{self, DeliveryMode, DeliveryOptions};
 use crate::diagnosis::submitter::RouteSubmitter;
 use crate::gateway::reason::Reason;
@@ -43,6 +44,8 @@ pub(super) struct Route {
     pub(super) questions: Questions,
     /// The route's number among the routes of its path, from 0.
     pub(super) number: usize,
+    /// The clients that the route takes. `None` if it takes all.
+    pub(super) clients: Option<Arc<[Network]>>,
     /// A client's certificate must have one of these names. `None` if the route needs no client certificate.
     pub(super) client_names: Option<Arc<[Arc<str>]>>,
     /// The URL that senders send to. Only schemes that sign the URL need it.
@@ -76,6 +79,16 @@ impl Route {
     /// duplicate.
     pub(super) fn stores(&self) -> bool {
         self.delivery.mode != DeliveryMode::Direct || self.delivery.deduplicate.is_some()
+    }
+
+    /// Checks that the route takes this client.
+    pub(super) fn takes(&self, client: ClientAddress) -> Result<(), Rejection> {
+        match &self.clients {
+            Some(networks) if !networks.iter().any(|network| network.contains(client)) => {
+                Err(Rejection::ClientNotAllowed)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The name in the client's certificate that the route requires; without a requirement, the certificate's first.

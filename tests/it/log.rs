@@ -13,15 +13,24 @@ use crate::support::process::{Running, address_in};
 use crate::support::{Client, FIXTURE, SECRET, Upstream, post, unsigned};
 
 /// A configuration with a JSON log, and a command that runs it.
-struct Setup {
+pub(crate) struct Setup {
     folder: TempDir,
 }
 
 impl Setup {
     fn new(upstream: &str, log: &str) -> Self {
+        Self::of(upstream, log, "")
+    }
+
+    /// A configuration with these lines in `[server]`.
+    pub(crate) fn with_server(upstream: &str, server: &str) -> Self {
+        Self::of(upstream, "", server)
+    }
+
+    fn of(upstream: &str, log: &str, server: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[log]\nformat = \"json\"\n{log}\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n{server}\n[log]\nformat = \"json\"\n{log}\n\
              [signature]\nscheme = \"propify\"\nsecrets = [{{ name = \"current\", env = \"KEY\" }}]\n\
              [[routes]]\npath = \"/webhook/{{model}}\"\nupstream = \"{upstream}\"\n"
         );
@@ -35,7 +44,7 @@ impl Setup {
         command
     }
 
-    fn start(&self) -> (Running, SocketAddr) {
+    pub(crate) fn start(&self) -> (Running, SocketAddr) {
         let mut running = Running::start(&mut self.command());
         let address = address_in(&running.wait_for("\"listening\""));
         (running, address)
@@ -43,7 +52,7 @@ impl Setup {
 }
 
 /// Ends the gateway, and returns the access lines.
-fn access_lines(mut running: Running) -> Vec<Value> {
+pub(crate) fn access_lines(mut running: Running) -> Vec<Value> {
     running.signal("-TERM");
     assert_eq!(running.ended(), Some(0));
     let lines = running.seen.lines().map(|line| match serde_json::from_str::<Value>(line) {
@@ -52,8 +61,17 @@ fn access_lines(mut running: Running) -> Vec<Value> {
     });
     let access: Vec<Value> = lines.filter(|line| line["message"] == "request").collect();
     for line in &access {
-        let want =
-            ["timestamp", "level", "request_id", "peer", "status", "bytes_in", "bytes_out", "duration_ms"];
+        let want = [
+            "timestamp",
+            "level",
+            "request_id",
+            "client",
+            "peer",
+            "status",
+            "bytes_in",
+            "bytes_out",
+            "duration_ms",
+        ];
         assert!(want.iter().all(|field| !line[field].is_null()), "{line}");
     }
     access

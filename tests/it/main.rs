@@ -20,6 +20,7 @@ mod admin_socket;
 mod answers;
 mod challenges;
 mod cli;
+mod clients;
 mod config;
 mod connections;
 mod dead_letters;

@@ -119,6 +119,25 @@ fn holders_are_shed_for_requests_that_do_not_wait_the_slowest_first() {
 }
 
 #[test]
+fn a_proxys_requests_count_for_the_clients_that_they_are_assigned_to() {
+    let (budget, start) = (budget(), Instant::now());
+    let now = start + Duration::from_secs(10);
+    let holder = |(client, received): (u8, usize)| {
+        let mut reservation = reservation(&budget, 9);
+        reservation.assign(ClientAddress::ip([127, 0, 0, client].into()));
+        assert_eq!(grow(&mut reservation, 256, start), GROWN);
+        assert_eq!(hold_while_waiting(&mut reservation, received, start, now), Ok(()));
+        reservation
+    };
+    // The first two are the fastest, but they are of one client.
+    let holding: Vec<Reservation> = [(1, 400), (1, 500), (2, 10), (3, 20)].map(holder).into();
+    let mut newcomer = reservation(&budget, 5);
+    assert_eq!(grow(&mut newcomer, 200, now), Poll::Pending);
+    let shed: Vec<bool> = holding.iter().map(Reservation::is_shed).collect();
+    assert_eq!(shed, [true, false, false, false]);
+}
+
+#[test]
 fn a_newcomer_takes_free_memory_before_a_holder_is_shed() {
     let (budget, start) = (budget(), Instant::now());
     let now = start + Duration::from_secs(10);

@@ -117,7 +117,12 @@ pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: D
     match ask(&gateway, Asked { method, target, preface, tls, fields }, limit) {
         Err(error) => Heard::NoAnswer(no_answer(error)),
         Ok(answer) => match reason(&answer) {
-            Some(reason) if matches!(reason.as_str(), "method_not_allowed" | "client_certificate") => {
+            Some(reason)
+                if matches!(
+                    reason.as_str(),
+                    "method_not_allowed" | "client_certificate" | "client_not_allowed"
+                ) =>
+            {
                 Heard::Refused
             }
             Some(reason) => Heard::RefusedAs(reason),

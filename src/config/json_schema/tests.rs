@@ -23,7 +23,11 @@ fn validator() -> Validator {
 /// A configuration that has every table.
 fn base() -> Json {
     json!({
-        "server": { "listen": ["127.0.0.1:1", "unix:/a"], "proxy_protocol": { "trusted": ["unix"] } },
+        "server": {
+            "listen": ["127.0.0.1:1", "unix:/a"],
+            "proxy_protocol": { "trusted": ["unix"] },
+            "client_address": { "trusted": ["unix"] },
+        },
         "tls": {
             "listen": "127.0.0.1:2",
             "certificates": [{ "cert": "/tls.pem", "key": "/tls.key" }],
@@ -60,6 +64,7 @@ fn place(title: &str) -> &'static str {
         "the top level" => "",
         "`[server]`" => "/server",
         "`proxy_protocol`" => "/server/proxy_protocol",
+        "`client_address`" => "/server/client_address",
         "`[tls]`" => "/tls",
         "an element of `certificates`" => "/tls/certificates/0",
         "a route's `client_certificate`" => "/routes/2/client_certificate",

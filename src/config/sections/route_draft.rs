@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::admission::client::Network;
 use crate::config::address::Listen;
 use crate::config::bounds::MOST_MEMORY;
 use crate::config::choices::MODES;
@@ -12,12 +13,13 @@ use crate::config::problem::Problem;
 use crate::config::sections::client_certificate;
 use crate::config::sections::delivery::{self, Delivery};
 use crate::config::sections::limits;
+use crate::config::sections::networks;
 use crate::config::sections::secret::Context;
 use crate::config::sections::signature::Signature;
 use crate::config::sections::upstream::{self, Settings};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
-use crate::config::{Limits, Mode, Route, Tls, json_pointer, public_url, showable};
+use crate::config::{Limits, Mode, Route, Server, Tls, json_pointer, public_url, showable};
 use crate::routing::router::{Ambiguity, ModelRule, Pattern, PatternError, PatternFault};
 use crate::routing::signed_model::Requirement;
 use crate::signature::Verifier;
@@ -31,6 +33,8 @@ pub(crate) struct Common<'c> {
     pub(crate) upstream: Settings,
     /// `[tls]`
     pub(crate) tls: Option<&'c Tls>,
+    /// `[server]`
+    pub(crate) server: &'c Server,
     /// The gateway's own addresses.
     pub(crate) listen: &'c [Listen],
     /// `[signature]`
@@ -82,6 +86,8 @@ pub(crate) struct Draft<'t> {
     pub(crate) public_url: Option<String>,
     /// `require`, and `integration` once the scheme is known.
     pub(crate) requirements: Option<Vec<Requirement>>,
+    /// `allow`
+    pub(crate) allow: Option<Arc<[Network]>>,
     /// `client_certificate`
     pub(crate) client_names: Option<Arc<[Arc<str>]>>,
     /// `delivery` and the keys that belong to `delivery`.
@@ -132,6 +138,7 @@ impl<'t> Draft<'t> {
             requirements: json_pointer::required(&table),
             delivery,
             origin,
+            allow: table.get("allow").and_then(|item| networks::allowed(&item)),
             client_names: table.get("client_certificate").and_then(|item| client_certificate::read(&item)),
             settings,
             table,
@@ -162,6 +169,7 @@ impl<'t> Draft<'t> {
             methods: self.methods,
             max_body: self.max_body,
             mode: self.mode,
+            allow: self.allow,
             client_names: self.client_names,
             delivery,
         })

@@ -6,7 +6,7 @@ use crate::config::problem::Problem;
 use crate::config::sections::route_draft::{Common, Draft, Signs};
 use crate::config::sections::signature::Signature;
 use crate::config::toml_table::Table;
-use crate::config::{Route, cross_checks, delivery_checks, json_pointer, keys, tls_checks};
+use crate::config::{Route, client_checks, cross_checks, delivery_checks, json_pointer, keys, tls_checks};
 
 /// Reads every route. The list is incomplete if there are errors.
 pub(crate) fn read(root: &Table<'_>, end: usize, common: Common<'_>) -> Vec<Route> {
@@ -14,6 +14,7 @@ pub(crate) fn read(root: &Table<'_>, end: usize, common: Common<'_>) -> Vec<Rout
     cross_checks::check(&drafts, &common.signature, root, root.problems);
     delivery_checks::check(&drafts, &common, root);
     tls_checks::check(&drafts, common.tls);
+    client_checks::check(&drafts, common.server, common.listen);
     integrations(&mut drafts, &common.signature);
     let whole = match common.signature {
         Signs::Here(signature) => signature.into_verifier(),
