@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
+use hookgate::admission::client::ClientAddress;
 use hookgate::admission::connections::Entry;
 use hookgate::message::content::{Append, Content, ContentError, Length, Progress};
 use hyper::body::{Body as _, Incoming};
@@ -94,6 +95,10 @@ impl Content for RequestContent {
 
     fn announced(&self) -> u64 {
         self.gate.announced()
+    }
+
+    fn belongs_to(&self, client: ClientAddress) {
+        self.entry.belongs_to(client);
     }
 
     fn is_evicted(&self) -> bool {
