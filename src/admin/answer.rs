@@ -23,6 +23,7 @@ use crate::runtime::control::Control;
 use crate::runtime::process;
 use crate::runtime::resource_use::ResourceUse;
 use crate::telemetry;
+use crate::telemetry::acme_metrics::{self, AcmeState};
 use crate::telemetry::exposition::{self, Gauges};
 use crate::telemetry::process_metrics::{self, ProcessState};
 use crate::telemetry::queue_metrics::{self, QueueState, Totals};
@@ -130,10 +131,18 @@ fn metrics(control: &Control) -> String {
             && generation.gateway.probe(SystemTime::now()).is_ok(),
         started: seconds(control.started_at()),
     };
-    let further = std::iter::once(process_metrics::collector(process_state(gauges.started))).chain(
+    let mut labels = generation.gateway.labels().clone();
+    let mut acme = AcmeState::default();
+    for (name, orders, end) in control.issued().orders() {
+        end.into_iter().for_each(|end| labels.add_certificate(&name, end));
+        acme.orders.push((name, orders.succeeded, orders.failed));
+    }
+    let process = process_metrics::collector(process_state(gauges.started));
+    let acme = generation.acme.is_some().then(|| acme_metrics::collector(acme));
+    let further = std::iter::once(process).chain(acme).chain(
         control.queue().map(|queue| queue_metrics::collector(queue_state(&generation.gateway, queue))),
     );
-    exposition::text(control.meters().sum(), generation.gateway.labels().clone(), gauges, further)
+    exposition::text(control.meters().sum(), labels, gauges, further)
 }
 
 fn process_state(started: u64) -> ProcessState {

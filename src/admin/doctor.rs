@@ -4,6 +4,7 @@
 //! never sends its own digests. With them, values of the file such as an upstream's address could be guessed
 //! offline.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use crate::admin::json_content::{content, document, seconds};
 use crate::config::digest::Part;
 use crate::runtime::control::Control;
 use crate::runtime::process;
+use crate::tls::acme::issued::Orders;
 
 /// The request of `hookgate doctor`.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -60,6 +62,22 @@ pub struct State {
     pub descriptors_allowed: Option<u64>,
     /// How many descriptors the configuration may need.
     pub descriptors_needed: u64,
+    /// The certificates that an authority issues.
+    #[serde(default)]
+    pub acme: Vec<IssuedState>,
+}
+
+/// The state of a certificate that an authority issues. Times are in seconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct IssuedState {
+    /// The name that it is for.
+    pub name: String,
+    /// When it expires. `None` if there is none yet.
+    pub expires: Option<u64>,
+    /// Why the last order failed, if it did.
+    pub failure: Option<String>,
+    /// When the next order begins.
+    pub next: Option<u64>,
 }
 
 pub(super) async fn answer(control: &Control, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -89,7 +107,13 @@ fn state(control: &Control, asked: &Compared) -> State {
         now: seconds(SystemTime::now()),
         descriptors_allowed: process::descriptors_allowed(),
         descriptors_needed: generation.descriptors,
+        acme: control.issued().orders().into_iter().map(issued).collect(),
     }
+}
+
+fn issued((name, orders, end): (Arc<str>, Orders, Option<SystemTime>)) -> IssuedState {
+    let (name, expires, next) = (name.to_string(), end.map(seconds), orders.next.map(seconds));
+    IssuedState { name, expires, failure: orders.failure, next }
 }
 
 /// The version of this program, for the comparison.

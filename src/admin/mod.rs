@@ -44,7 +44,7 @@ use crate::admin::response_content::Content;
 use api::Api;
 use time_limit::TimeLimit;
 
-pub use crate::admin::doctor::{Compared, Difference, State};
+pub use crate::admin::doctor::{Compared, Difference, IssuedState, State};
 pub use crate::admin::verify::Examination;
 pub use answer::{SecretReport, SecretsReport};
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::Check;
 use super::exit::{Exit, Failure};
 use super::terminal::{Paint, Terminal};
-use super::{configuration, table};
+use super::{configuration, issued_certificates, table};
 use crate::admission::memory_bound::{Footprint, in_mib};
 use crate::config::load::{self, LoadError};
 use crate::config::problem::Report;
@@ -31,6 +31,9 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
     }
     terminal.out.table(&table::lines(&loaded.config.routes));
     terminal.out.line("");
+    for line in issued_certificates::lines(&loaded.config) {
+        terminal.out.line(line);
+    }
     let memory = terminal.out.paint(Paint::Faint, memory(&Footprint::of(&loaded.config)));
     terminal.out.line(memory);
     if asked.strict && (is_doubtful(&loaded.report) || !doubts.is_empty()) {
@@ -43,7 +46,7 @@ pub(super) fn check(terminal: &mut Terminal, file: &Path, asked: &Check) -> Resu
 }
 
 fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
-    let (ok, routes, memory, problems) = match load::load(file) {
+    let (ok, routes, certificates, memory, problems) = match load::load(file) {
         Ok(Loaded { config, report }) => {
             let doubts = store_doubts(&config);
             let ok = !(asked.strict && (is_doubtful(&report) || !doubts.is_empty()));
@@ -63,17 +66,19 @@ fn as_json(terminal: &mut Terminal, file: &Path, asked: &Check) -> Exit {
                     |message| json!({ "severity": "warning", "code": "store_server", "file": file, "message": message }),
                 ));
             }
-            (ok, table::documents(&config.routes), memory, problems)
+            (ok, table::documents(&config.routes), issued_certificates::documents(&config), memory, problems)
         }
-        Err(LoadError::Wrong(report)) => (false, Vec::new(), Value::Null, report.to_json()),
+        Err(LoadError::Wrong(report)) => (false, Vec::new(), Vec::new(), Value::Null, report.to_json()),
         Err(error @ LoadError::Unreadable { .. }) => {
             let message = configuration::unreadable(&error).to_string();
             let problem =
                 json!({ "severity": "error", "file": file.display().to_string(), "message": message });
-            (false, Vec::new(), Value::Null, Value::Array(vec![problem]))
+            (false, Vec::new(), Vec::new(), Value::Null, Value::Array(vec![problem]))
         }
     };
-    terminal.out.json(&json!({ "ok": ok, "routes": routes, "memory": memory, "problems": problems }));
+    terminal.out.json(
+        &json!({ "ok": ok, "routes": routes, "acme": certificates, "memory": memory, "problems": problems }),
+    );
     if ok { Exit::Done } else { Exit::Config }
 }
 

@@ -16,6 +16,7 @@ mod exit;
 pub mod health;
 pub mod http_exchange;
 mod input;
+mod issued_certificates;
 pub mod request_args;
 pub mod rotation_status;
 mod run;

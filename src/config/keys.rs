@@ -21,7 +21,7 @@ use crate::signature::window::Unit;
 use forms::{LISTENERS, ORIGIN, words};
 
 pub(super) use queue::{QUEUE, RETRY, ROUTE_RETRY};
-pub(super) use tls::{CLIENT_NAMES, KEY_PAIR, TLS};
+pub(super) use tls::{ACME, CLIENT_NAMES, KEY_PAIR, TLS};
 
 /// The top level.
 pub(super) const ROOT: &[Key] = &[
@@ -441,6 +441,7 @@ pub(super) const TABLES: [(&str, &[Key]); 24] = [
     ("`proxy_protocol`", PROXY_PROTOCOL),
     ("`client_address`", CLIENT_ADDRESS),
     ("`[tls]`", TLS),
+    ("`[tls.acme]`", ACME),
     ("an element of `certificates`", KEY_PAIR),
     ("`[limits]`", LIMITS),
     ("`[upstream]`", UPSTREAM),
@@ -501,6 +502,7 @@ pub(super) fn is_public(key: &str) -> bool {
         PROXY_PROTOCOL,
         CLIENT_ADDRESS,
         TLS,
+        ACME,
         KEY_PAIR,
         CLIENT_NAMES,
         LIMITS,

@@ -159,7 +159,7 @@ impl Place {
             (
                 Self::Elsewhere,
                 "timestamp" | "tolerance" | "proxy_protocol" | "client_address" | "certificates"
-                | "client_certificate",
+                | "client_certificate" | "acme",
             )
             | (Self::Schemes, _) => Self::Elsewhere,
             (Self::Elsewhere, key) if key_description::has(keys::ROOT, key) => Self::Elsewhere,

@@ -17,6 +17,7 @@ use crate::routing::router::{ModelRule, Pattern};
 use crate::routing::signed_model::Requirement;
 use crate::signature::secret::Key;
 use crate::signature::{Mode, Verifier};
+use crate::tls::acme;
 use crate::tls::client_config::Connector;
 use crate::tls::server_config;
 use crate::upstream::origin::Origin;
@@ -89,6 +90,8 @@ pub struct Tls {
     pub listen: Vec<Address>,
     /// The other settings.
     pub settings: server_config::Settings,
+    /// `[tls.acme]`, if certificates come from an authority.
+    pub acme: Option<Arc<acme::settings::Settings>>,
     /// Whether the file names authorities of clients. If their file cannot be read, that is an error of its own.
     pub(super) names_authorities: bool,
 }

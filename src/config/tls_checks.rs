@@ -20,8 +20,9 @@ pub(super) fn check(drafts: &[Draft<'_>], tls: Option<&Tls>) {
         }
         let host = draft.public_url.as_deref().and_then(|url| url.strip_prefix("https://")).map(without_port);
         if let (Some(host), Some(tls)) = (host, tls)
-            && !tls.settings.certificates.is_empty()
+            && (tls.acme.is_some() || !tls.settings.certificates.is_empty())
             && !tls.settings.certificates.iter().any(|pair| pair.facts.covers(host))
+            && !tls.acme.iter().flat_map(|acme| &acme.domains).any(|domain| domain.eq_ignore_ascii_case(host))
         {
             let message = format!("no certificate of `[tls]` is for {host}");
             Problem::warning("certificate_names", table.place("public_url"), message)

@@ -341,7 +341,8 @@ async fn shake_hands(
             debug!(%peer, outcome = outcome.as_str(), error, "handshake failed");
             if let (Some(advice), Some(connections)) = (outcome.advice(), repeated) {
                 // Clients can cause this at will, so the log has a line a minute of each kind.
-                info!(%peer, outcome = outcome.as_str(), error, connections, "{advice}");
+                let missing = (outcome == Outcome::NoCertificate).then(|| acceptor.missing().join(", "));
+                info!(%peer, outcome = outcome.as_str(), error, connections, missing, "{advice}");
             }
             None
         }

@@ -28,7 +28,9 @@ use crate::runtime::restart_required;
 use crate::runtime::server_part::ServerPart;
 use crate::telemetry::metric::Meters;
 use crate::telemetry::repeated_log_line::Repeated;
-use crate::tls::server_config::Acceptor;
+use crate::tls::acme;
+use crate::tls::acme::issued::Issued;
+use crate::tls::server_config::{Acceptor, Issuing};
 
 /// A compiled configuration and its number. The first has the number 1, and each reload adds one.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub struct Generation {
     pub descriptors: u64,
     /// What clients of TLS listeners shake hands with, if there are such listeners.
     pub acceptor: Option<Arc<Acceptor>>,
+    /// `[tls.acme]`, if certificates come from an authority.
+    pub acme: Option<Arc<acme::settings::Settings>>,
     /// The tokens of `[admin]`.
     pub tokens: Arc<[Token]>,
     /// The limits and times in `[queue]`, if the configuration has that table.
@@ -69,17 +73,21 @@ impl Generation {
         budget: &Arc<Budget>,
         meters: &Meters,
         submitter: &Submitter,
-        before: Option<&Self>,
+        (before, issued): (Option<&Self>, &Arc<Issued>),
     ) -> Result<Arc<Self>, CompileError> {
         let router = Router::build(config.routes.iter().map(|route| (&route.path, &route.model)))
             .map_err(CompileError::Routes)?;
-        let certificates = before.and_then(|before| before.acceptor.as_ref());
-        let acceptor = match &config.tls {
+        let acceptor_before = before.and_then(|before| before.acceptor.as_ref());
+        let (acceptor, acme) = match &config.tls {
             // The listeners remain until a restart, and so do their certificates.
-            None => certificates.cloned(),
+            None => (acceptor_before.cloned(), before.and_then(|before| before.acme.clone())),
             Some(tls) => {
-                let made = Acceptor::new(tls.settings.clone(), certificates.map(Arc::as_ref));
-                Some(Arc::new(made.map_err(CompileError::Tls)?))
+                let acme = tls.acme.clone();
+                let issuing = acme
+                    .as_ref()
+                    .map(|acme| Issuing { domains: acme.domains.clone(), issued: Arc::clone(issued) });
+                let made = Acceptor::issuing(tls.settings.clone(), issuing, acceptor_before.map(Arc::as_ref));
+                (Some(Arc::new(made.map_err(CompileError::Tls)?)), acme)
             }
         };
         let limits = connection::Limits {
@@ -106,6 +114,7 @@ impl Generation {
             descriptors: process::descriptors_needed(config),
             queue: config.queue.as_ref().map(store_limits::Settings::of),
             acceptor,
+            acme,
             tokens: config.admin.as_ref().map(|admin| Arc::clone(&admin.tokens)).unwrap_or_default(),
         }))
     }
@@ -147,6 +156,7 @@ pub struct Control {
     budget: Arc<Budget>,
     meters: Meters,
     submitter: Submitter,
+    issued: Arc<Issued>,
     started_at: SystemTime,
     started: restart_required::Fixed,
     listening: OnceLock<Vec<Address>>,
@@ -168,12 +178,15 @@ impl Control {
     pub fn new(config: &Config, submitter: Submitter) -> Result<Arc<Self>, CompileError> {
         let budget = Budget::new(config.limits.max_buffered);
         let meters = Meters::default();
-        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &submitter, None)?;
+        let issued = Arc::default();
+        let tls = (None, &issued);
+        let generation = Generation::compile(config, FIRST, Vec::new(), &budget, &meters, &submitter, tls)?;
         Ok(Arc::new(Self {
             in_force: watch::Sender::new(generation),
             budget,
             meters,
             submitter,
+            issued,
             started_at: SystemTime::now(),
             started: restart_required::Fixed::of(config),
             listening: OnceLock::new(),
@@ -204,7 +217,7 @@ impl Control {
             &self.budget,
             &self.meters,
             &self.submitter,
-            Some(&before),
+            (Some(&before), &self.issued),
         );
         let next = compiled.inspect_err(|_error| self.reload_failed())?;
         self.budget.set_max(config.limits.max_buffered);
@@ -292,6 +305,12 @@ impl Control {
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    /// The certificates that an authority has issued.
+    #[must_use]
+    pub fn issued(&self) -> &Arc<Issued> {
+        &self.issued
     }
 
     /// The queue, if the server was started with one.

@@ -38,6 +38,7 @@ use crate::runtime::front_end::FrontEnd;
 use crate::runtime::queue_threads::QueueThreads;
 use crate::runtime::supervise::{PartGuard, ServerPart};
 use crate::runtime::worker::Worker;
+use crate::tls::acme::thread::{self as acme, AcmeThread};
 
 /// A running server.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub struct Handle {
     queue: Option<QueueThreads>,
     admin: Option<Admin>,
     diagnosis: Option<Diagnosis>,
+    acme: Option<AcmeThread>,
 }
 
 /// How a server ended.
@@ -100,6 +102,7 @@ pub fn start_with(
         queue: None,
         admin: None,
         diagnosis: None,
+        acme: None,
     };
     let mut listening: Vec<Vec<Listening>> = (0..workers).map(|_| Vec::new()).collect();
     for (claim, speaks) in claims {
@@ -111,6 +114,10 @@ pub fn start_with(
     // Clients that connect from now on wait until the store is open.
     handle.queue = queue_threads::start(config, &control)?;
     handle.diagnosis = Some(diagnosis::start(&control, submitter, backlog)?);
+    if config.tls.is_some() {
+        // A reload may add `[tls.acme]`.
+        handle.acme = Some(acme::start(&control).map_err(StartError::Thread)?);
+    }
     handle.admin = admin.map(|bound| bound.start(&control)).transpose()?;
     for (index, listening) in listening.into_iter().enumerate() {
         let (control, connection_limit) = (Arc::clone(&control), Arc::clone(&connection_limit));

@@ -21,6 +21,8 @@ pub enum ServerPart {
     Queue,
     /// The thread that delivers stored events.
     Delivery,
+    /// The thread that orders certificates.
+    Acme,
 }
 
 impl fmt::Display for ServerPart {
@@ -34,6 +36,7 @@ impl fmt::Display for ServerPart {
             Self::Admin => "the admin listener",
             Self::Queue => "the queue",
             Self::Delivery => "the deliveries",
+            Self::Acme => "the orders of certificates",
         })
     }
 }

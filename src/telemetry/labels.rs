@@ -82,12 +82,17 @@ impl Labels {
                 });
             }
         }
-        let mut certificates: BTreeMap<Arc<str>, SystemTime> = BTreeMap::new();
+        let mut labels = Self { routes, secrets, certificates: BTreeMap::new() };
         for pair in config.tls.iter().flat_map(|tls| &tls.settings.certificates) {
-            let known = certificates.entry(Arc::clone(&pair.label)).or_insert(pair.facts.not_after);
-            *known = pair.facts.not_after.min(*known);
+            labels.add_certificate(&pair.label, pair.facts.not_after);
         }
-        Self { routes, secrets, certificates }
+        labels
+    }
+
+    /// Adds a certificate with this name, which expires then.
+    pub fn add_certificate(&mut self, name: &Arc<str>, end: SystemTime) {
+        let known = self.certificates.entry(Arc::clone(name)).or_insert(end);
+        *known = end.min(*known);
     }
 }
 

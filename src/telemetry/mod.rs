@@ -1,5 +1,6 @@
 //! Shell. Telemetry: one log line for each request, log lines about the process, and metrics.
 
+pub mod acme_metrics;
 pub mod attempt;
 pub mod closed_connections;
 pub mod exposition;

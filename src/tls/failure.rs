@@ -27,13 +27,17 @@ pub enum Outcome {
     Closed,
     /// The connection was closed for another one, or there was no memory for it.
     Evicted,
+    /// It was the check of an authority that speaks ACME. The connection then ends.
+    AcmeChallenge,
+    /// There is no certificate yet.
+    NoCertificate,
     /// Any other failure.
     Failed,
 }
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Full,
         Self::Resumed,
         Self::PlainHttp,
@@ -44,6 +48,8 @@ impl Outcome {
         Self::TimedOut,
         Self::Closed,
         Self::Evicted,
+        Self::AcmeChallenge,
+        Self::NoCertificate,
         Self::Failed,
     ];
 
@@ -61,6 +67,8 @@ impl Outcome {
             Self::TimedOut => "timeout",
             Self::Closed => "closed",
             Self::Evicted => "evicted",
+            Self::AcmeChallenge => "acme_challenge",
+            Self::NoCertificate => "no_certificate",
             Self::Failed => "failed",
         }
     }
@@ -84,12 +92,17 @@ impl Outcome {
             Self::ClientCertificate => Some(
                 "a client's certificate did not verify against [tls] client_ca: its connection is closed",
             ),
+            Self::NoCertificate => Some(
+                "there is no certificate yet for these names of [tls.acme]: the log says when it is ordered, and why it was \
+                 not obtained",
+            ),
             Self::Full
             | Self::Resumed
             | Self::NotTls
             | Self::TimedOut
             | Self::Closed
             | Self::Evicted
+            | Self::AcmeChallenge
             | Self::Failed => None,
         }
     }

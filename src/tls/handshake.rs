@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admission::memory::Reservation;
 use crate::http1::buffer::Buffer;
+use crate::tls::acme::challenge;
 use crate::tls::failure::Outcome;
 use crate::tls::server_config::Acceptor;
 use crate::tls::stream::{Raw, TlsStream};
@@ -72,10 +73,13 @@ pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
     let bounded = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(MOST_ENCRYPTED));
     let accepting =
         TlsAcceptor::from(Arc::clone(acceptor.config())).accept_with(raw, bounded).into_fallible();
-    let stream = match pin!(accepting).await {
+    let mut stream = match pin!(accepting).await {
         Ok(stream) => stream,
         Err((error, mut raw)) => {
-            let failed = failed(error);
+            let mut failed = failed(error);
+            if failed.outcome == Outcome::Failed && !acceptor.missing().is_empty() {
+                failed.outcome = Outcome::NoCertificate;
+            }
             if failed.has_alert() {
                 tell(&mut raw, &[]).await;
             }
@@ -83,6 +87,10 @@ pub(crate) async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     let (_, connection) = stream.get_ref();
+    if connection.alpn_protocol() == Some(challenge::PROTOCOL) {
+        tell(&mut stream, &[]).await;
+        return Err(Failed { outcome: Outcome::AcmeChallenge, error: None });
+    }
     let outcome = match connection.handshake_kind() {
         Some(HandshakeKind::Resumed) => Outcome::Resumed,
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) | None => Outcome::Full,

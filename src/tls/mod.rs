@@ -4,6 +4,7 @@
 //! a mistake in a file is a problem of the configuration. [`server_config::Acceptor`] is what one generation of the configuration
 //! shakes hands with. A request sees of all this only a [`session::Session`].
 
+pub mod acme;
 pub mod authorities;
 pub mod certificate;
 pub mod client_config;

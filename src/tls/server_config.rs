@@ -13,6 +13,8 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{Error, SignatureScheme, SupportedProtocolVersion, version};
 
+use crate::tls::acme::challenge;
+use crate::tls::acme::issued::Issued;
 use crate::tls::authorities::Authorities;
 use crate::tls::certificate::Facts;
 use crate::tls::key_pair::KeyPair;
@@ -22,7 +24,7 @@ use crate::tls::session::{ClientCertificate, Session, verifier};
 /// The settings of `[tls]`, without its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The certificates; at least one. The first is the default.
+    /// The certificates; at least one, unless they come from an authority. The first is the default.
     pub certificates: Vec<KeyPair>,
     /// The lowest version.
     pub min_version: MinVersion,
@@ -64,15 +66,27 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// The acceptor of these settings. Sessions of the one `before` are resumed, unless `client_ca` has changed: a resumed
-    /// session has a client certificate that was verified when it began.
+    /// The acceptor of these settings, without an authority. See [`Acceptor::issuing`].
     ///
     /// # Errors
     /// The system has no randomness.
     pub fn new(settings: Settings, before: Option<&Self>) -> Result<Self, Error> {
+        Self::issuing(settings, None, before)
+    }
+
+    /// The acceptor of these settings, and of certificates that an authority issues while it is in force. Sessions of the one `before` are resumed, unless `client_ca` has changed: a resumed
+    /// session has a client certificate that was verified when it began.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn issuing(
+        settings: Settings,
+        issuing: Option<Issuing>,
+        before: Option<&Self>,
+    ) -> Result<Self, Error> {
         let before = before.filter(|before| before.settings.client_ca == settings.client_ca);
         let tickets = before.map_or_else(Ticketer::new, |before| Ok(Arc::clone(&before.tickets)))?;
-        let certificates = Arc::new(Certificates(settings.certificates.clone()));
+        let certificates = Arc::new(Certificates { files: settings.certificates.clone(), issuing });
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider()));
         let builder = builder.with_protocol_versions(settings.min_version.versions())?;
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Certificates>::clone(&certificates);
@@ -80,6 +94,10 @@ impl Acceptor {
             .with_client_cert_verifier(client_verifier(settings.client_ca.as_ref())?)
             .with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if certificates.issuing.is_some() {
+            // The last: it is taken only if the client offers none of the others.
+            config.alpn_protocols.push(challenge::PROTOCOL.to_vec());
+        }
         // Sessions are kept by the clients, in tickets whose keys change every six hours.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::clone(&tickets);
@@ -96,6 +114,13 @@ impl Acceptor {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The names of [`Issuing`] for which there is no certificate yet.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Arc<str>> {
+        let issuing = self.certificates.issuing.iter();
+        issuing.flat_map(|issuing| issuing.missing().cloned()).collect()
     }
 
     /// What requests may know of a connection whose handshake is complete.
@@ -123,36 +148,84 @@ fn client_verifier(authorities: Option<&Authorities>) -> Result<Arc<dyn ClientCe
     }
 }
 
-/// The certificates, the default first.
+/// The certificates that an authority issues for these names.
+#[derive(Clone, Debug)]
+pub struct Issuing {
+    /// The names.
+    pub domains: Vec<Arc<str>>,
+    /// What was issued so far.
+    pub issued: Arc<Issued>,
+}
+
+impl Issuing {
+    /// The certificate for a name, if there is one.
+    fn certificate(&self, name: &str) -> Option<KeyPair> {
+        self.issued.certificate(self.domain(name)?)
+    }
+
+    /// The name of [`Issuing::domains`] that a client asks for.
+    fn domain(&self, name: &str) -> Option<&Arc<str>> {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        self.domains.iter().find(|domain| domain.eq_ignore_ascii_case(name))
+    }
+
+    fn first(&self) -> Option<KeyPair> {
+        self.domains.iter().find_map(|domain| self.issued.certificate(domain))
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.domains.iter().filter(|domain| self.issued.certificate(domain).is_none())
+    }
+}
+
+/// The certificates of files, the default first, and those of an authority.
 #[derive(Debug)]
-struct Certificates(Vec<KeyPair>);
+struct Certificates {
+    files: Vec<KeyPair>,
+    issuing: Option<Issuing>,
+}
 
 impl Certificates {
-    /// Those that cover a name; the default one if none does, or no name was asked for.
-    fn of<'c>(&'c self, name: Option<&'c str>) -> impl Iterator<Item = &'c KeyPair> {
-        let covers = move |pair: &&KeyPair| name.is_some_and(|name| pair.facts.covers(name));
-        let has_one = self.0.iter().any(|pair| covers(&pair));
-        self.0
-            .iter()
-            .enumerate()
-            .filter(move |(index, pair)| if has_one { covers(pair) } else { *index == 0 })
-            .map(|(_, pair)| pair)
+    /// Those that cover a name; the default one if none does, or no name was asked for. Files come before the authority.
+    fn of(&self, name: Option<&str>) -> Vec<KeyPair> {
+        let covers = |pair: &&KeyPair| name.is_some_and(|name| pair.facts.covers(name));
+        let of_files: Vec<KeyPair> = self.files.iter().filter(covers).cloned().collect();
+        if !of_files.is_empty() {
+            return of_files;
+        }
+        let issuing = self.issuing.as_ref();
+        let issued = issuing.zip(name).and_then(|(issuing, name)| issuing.certificate(name));
+        let first = || self.files.first().cloned().or_else(|| issuing.and_then(Issuing::first));
+        issued.or_else(first).into_iter().collect()
     }
 
     fn facts(&self, name: Option<&str>) -> Vec<Arc<Facts>> {
-        self.of(name).map(|pair| Arc::clone(&pair.facts)).collect()
+        self.of(name).into_iter().map(|pair| pair.facts).collect()
     }
 
     /// Of several certificates for a name, the first whose key the client can verify.
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let all = self.of(name);
         let fits = |pair: &&KeyPair| pair.certified().key.choose_scheme(schemes).is_some();
-        let chosen = self.of(name).find(fits).or_else(|| self.of(name).next())?;
+        let chosen = all.iter().find(fits).or_else(|| all.first())?;
         Some(Arc::clone(chosen.certified()))
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.choose(hello.server_name(), hello.signature_schemes())
+        let name = hello.server_name();
+        if let Some(issuing) = &self.issuing
+            && is_challenge(hello.alpn())
+        {
+            return issuing.issued.challenge(issuing.domain(name?)?);
+        }
+        self.choose(name, hello.signature_schemes())
     }
+}
+
+/// Whether a client offers the protocol of challenges alone (RFC 8737, section 3).
+fn is_challenge<'h>(offered: Option<impl Iterator<Item = &'h [u8]>>) -> bool {
+    let mut offered = offered.into_iter().flatten();
+    offered.next() == Some(challenge::PROTOCOL) && offered.next().is_none()
 }

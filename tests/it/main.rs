@@ -15,6 +15,7 @@
 
 mod support;
 
+mod acme;
 mod admin;
 mod admin_socket;
 mod answers;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use hookgate::telemetry::{exposition, process_metrics, queue_metrics};
+use hookgate::telemetry::{acme_metrics, exposition, process_metrics, queue_metrics};
 use serde_json::Value;
 
 const DOCUMENT: &str = "docs/metrics.md";
@@ -15,7 +15,7 @@ const PREFIXES: [&str; 2] = ["hookgate_", "process_"];
 
 fn names() -> BTreeSet<String> {
     let all = exposition::names().chain(queue_metrics::names()).chain(process_metrics::names());
-    all.collect()
+    all.chain(acme_metrics::names()).collect()
 }
 
 /// Every word of a text that looks like the name of a metric. Suffixes of histograms are removed.

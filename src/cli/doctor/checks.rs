@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use crate::admin::{Difference, Examination, State};
+use crate::admin::{Difference, Examination, IssuedState, State};
 use crate::cli::doctor::finding::Finding;
 use crate::config::size_and_duration::write_duration;
 use crate::upstream::origin::Origin;
@@ -26,6 +26,39 @@ pub(super) fn upstream(origin: &Origin, limit: Duration, reached: &io::Result<()
         Err((_, error)) => problem(format!("cannot be reached: {error}")),
     };
     finding.of(origin.to_string())
+}
+
+/// Whether an authority has issued the certificate for a name. `now` is the gateway's clock.
+pub(super) fn certificate(of: &IssuedState, now: u64) -> Finding {
+    let next = about(of.next.unwrap_or(now).saturating_sub(now));
+    let to_do = format!("the log says what to do (`to_do`); the next order begins in {next}");
+    let finding = match (of.expires, &of.failure) {
+        (Some(end), None) if now < end => {
+            let end = about(end.saturating_sub(now));
+            Finding::ok(CERTIFICATE, format!("expires in {end}, and is renewed in {next}"))
+        }
+        (Some(end), Some(failure)) if now < end => {
+            Finding::warning(CERTIFICATE, format!("is not renewed, and the old one stays: {failure}"), to_do)
+        }
+        (_, Some(failure)) => Finding::problem(CERTIFICATE, format!("is not obtained: {failure}"), to_do),
+        (Some(_), None) => Finding::problem(CERTIFICATE, "has expired", to_do),
+        (None, None) => Finding::warning(
+            CERTIFICATE,
+            "is not obtained yet",
+            "ask again in a minute, or look into the log",
+        ),
+    };
+    finding.of(format!("for {}", of.name))
+}
+
+/// A time of so many seconds, in words.
+fn about(seconds: u64) -> String {
+    let (unit, name) = match seconds {
+        172_800.. => (86_400, "days"),
+        7200.. => (3600, "hours"),
+        _ => (60, "minutes"),
+    };
+    format!("{} {name}", seconds.checked_div(unit).unwrap_or_default())
 }
 
 /// Whether the gateway runs with the configuration in the file.
@@ -247,6 +280,7 @@ pub(super) fn admin_is_open(address: &str) -> Finding {
 const START_IT: &str = "start the app, or correct `upstream`; until then a direct event is answered with 502, and only some \
                         senders send it again (GitHub never does)";
 
+const CERTIFICATE: &str = "certificate";
 const UPSTREAM: &str = "upstream";
 const RUNNING: &str = "running configuration";
 const LIMITS: &str = "limits";

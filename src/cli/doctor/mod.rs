@@ -144,6 +144,7 @@ impl Round<'_> {
         let file = self.file.display().to_string();
         findings.extend(checks::configuration(state, env!("CARGO_PKG_VERSION"), &file));
         findings.push(checks::descriptors(state));
+        findings.extend(state.acme.iter().map(|of| checks::certificate(of, state.now)));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         let ahead = signed(state.now).saturating_sub(signed(now));

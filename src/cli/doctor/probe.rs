@@ -109,10 +109,15 @@ pub(super) fn listener(config: &Config, listen: &Address, target: &str, limit: D
             && protocol.trusted.iter().any(|trusted| trusted.contains(client))
     });
     let preface: &[u8] = if is_announced { b"PROXY UNKNOWN\r\n" } else { &[] };
-    // A listener that speaks TLS shows a certificate of the file, and takes requests for its names only.
+    // A listener that speaks TLS shows a certificate of the file, and takes requests for its names only. Certificates of
+    // [tls.acme] may be readable for the gateway alone.
+    let acme = config.tls.as_ref().and_then(|tls| tls.acme.as_ref());
     let chains = own.into_iter().flatten().filter_map(|pair| pair.chain().first().cloned());
-    let tls = own.and_then(|_| trust::known(chains.collect()).ok());
-    let host = own.and_then(|pairs| HeaderValue::try_from(pairs.first()?.label.as_ref()).ok());
+    let tls =
+        own.and_then(|_| if acme.is_some() { trust::any() } else { trust::known(chains.collect()) }.ok());
+    let first = own.and_then(|pairs| Some(&pairs.first()?.label));
+    let host = first.or_else(|| acme.filter(|_| own.is_some())?.domains.first());
+    let host = host.and_then(|host| HeaderValue::try_from(&**host).ok());
     let fields = host.map(|host| (HOST, host)).into_iter().collect();
     match ask(&gateway, Asked { method, target, preface, tls, fields }, limit) {
         Err(error) => Heard::NoAnswer(no_answer(error)),

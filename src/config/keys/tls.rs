@@ -10,9 +10,9 @@ pub(crate) const TLS: &[Key] = &[
         "The addresses that speak TLS: an address or a list of them, IP and port, or unix:/path. A change \
          takes a restart.",
     ),
-    Key::new("certificates", Value::List { of: &Value::Table(KEY_PAIR), empty: false }).required().about(
+    Key::new("certificates", Value::List { of: &Value::Table(KEY_PAIR), empty: false }).about(
         "Certificates with their keys. The one is shown that covers the name that the client asks for (SNI); \
-         otherwise the first.",
+         otherwise the first. Needed without [tls.acme].",
     ),
     Key::new("min_version", Value::Word(|| words(&TLS_VERSIONS)))
         .or("\"1.2\"")
@@ -27,7 +27,38 @@ pub(crate) const TLS: &[Key] = &[
         "A file with the certificate authorities of clients. Clients are then asked for a certificate, and one \
          that does not verify ends the handshake. A route requires one with client_certificate.",
     ),
+    Key::new("acme", Value::Table(ACME)).about(
+        "Certificates from an authority that speaks ACME, such as Let's Encrypt. They are obtained and renewed \
+         through the TLS listener (TLS-ALPN-01), which the authority must reach at port 443.",
+    ),
 ];
+
+/// `[tls.acme]`
+pub(crate) const ACME: &[Key] = &[
+    Key::new("domains", Value::List { of: &DOMAIN, empty: false })
+        .required()
+        .about("The names that senders call. Each gets a certificate of its own. No wildcards."),
+    Key::new("storage", Value::Text("."))
+        .required()
+        .about("The folder of the account, the certificates and their keys. It is made if it is not there."),
+    Key::new("contact", Value::Either(&[MAIL, Value::List { of: &MAIL, empty: true }])).about(
+        "Mail addresses for the authority. With [tls.acme] you agree to the authority's terms of service.",
+    ),
+    Key::new("directory", Value::Text("^https://[^/?#@\\s]+"))
+        .or("\"https://acme-v02.api.letsencrypt.org/directory\"")
+        .about("The URL of the authority's directory."),
+    Key::new("directory_ca", Value::Text(".")).about(
+        "A file with the certificate authorities that the directory's server is verified against. Default: \
+         those that the system trusts.",
+    ),
+];
+
+/// A name of DNS in ASCII.
+const DOMAIN: Value =
+    Value::Text("^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$");
+
+/// A mail address.
+const MAIL: Value = Value::Text("^[^@\\s]+@[^@\\s]+$");
 
 /// A certificate and its key.
 pub(crate) const KEY_PAIR: &[Key] = &[

@@ -1,5 +1,6 @@
 //! Pure. The tables of gateway.toml. Each table has its own file.
 
+pub(super) mod acme;
 pub(super) mod admin;
 pub(super) mod challenge;
 pub(super) mod client_address;

@@ -1,11 +1,12 @@
 //! Pure. `[tls]`: the listeners that speak TLS, their certificates, and the authorities of clients.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::address::{self, Listen};
 use crate::config::choices::TLS_VERSIONS;
-use crate::config::sections::pem_file;
 use crate::config::sections::secret::Context;
+use crate::config::sections::{acme, pem_file};
 use crate::config::toml_table::Table;
 use crate::config::toml_value::Item;
 use crate::config::{Tls, keys};
@@ -21,7 +22,10 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> (Option<Tls>, Vec<
     let has_addresses = table.required("listen", "\"0.0.0.0:8443\"").is_some();
     let listen = if has_addresses { address::listen_as_written(&table) } else { Vec::new() };
     let names_authorities = table.get("client_ca").is_some();
-    let certificates = table.required("certificates", EXAMPLE).map(|item| certificates(&item, context));
+    let acme = table.get("acme");
+    let item =
+        if acme.is_some() { table.get("certificates") } else { table.required("certificates", EXAMPLE) };
+    let certificates = item.map(|item| certificates(&item, context));
     let settings = Settings {
         certificates: certificates.unwrap_or_default(),
         min_version: table.choice("min_version", &TLS_VERSIONS, MinVersion::default()),
@@ -29,8 +33,10 @@ pub(crate) fn read(root: &Table<'_>, context: Context<'_>) -> (Option<Tls>, Vec<
         http2: table.flag("http2", true),
         client_ca: table.get("client_ca").and_then(|item| pem_file::authorities(&item, context)),
     };
+    let acme =
+        acme.and_then(|item| acme::read(&item, &settings.certificates, &listen, context)).map(Arc::new);
     let addresses = listen.iter().map(|listen| listen.address.clone()).collect();
-    (Some(Tls { listen: addresses, settings, names_authorities }), listen)
+    (Some(Tls { listen: addresses, settings, acme, names_authorities }), listen)
 }
 
 fn certificates(item: &Item<'_>, context: Context<'_>) -> Vec<KeyPair> {

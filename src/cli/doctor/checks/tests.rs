@@ -14,6 +14,7 @@ fn state() -> State {
         now: 0,
         descriptors_allowed: Some(1000),
         descriptors_needed: 1000,
+        acme: Vec::new(),
     }
 }
 
@@ -113,4 +114,31 @@ fn a_route_is_found_only_if_it_refuses_for_the_expected_reason() {
     assert_eq!(level(Heard::RefusedAs("no_route".into())), Level::Problem);
     assert_eq!(level(Heard::OtherServer(200)), Level::Problem);
     assert_eq!(level(Heard::NoAnswer("refused".into())), Level::Problem);
+}
+
+#[test]
+fn a_certificate_is_a_problem_only_if_there_is_no_valid_one() {
+    let of = |expires, failure: Option<&str>| {
+        let failure = failure.map(str::to_owned);
+        certificate(
+            &IssuedState { name: "a.example".to_owned(), expires, failure, next: Some(100_000) },
+            1000,
+        )
+    };
+    let refused = Some("too many certificates");
+    for (expires, failure, want, text) in [
+        (Some(400_000), None, Level::Ok, "expires in 4 days, and is renewed in 27 hours"),
+        (Some(400_000), refused, Level::Warning, "the old one stays: too many certificates"),
+        (Some(1000), refused, Level::Problem, "is not obtained: too many certificates"),
+        (Some(1000), None, Level::Problem, "has expired"),
+        (None, refused, Level::Problem, "is not obtained: too many certificates"),
+        (None, None, Level::Warning, "is not obtained yet"),
+    ] {
+        let finding = of(expires, failure);
+        assert_eq!(finding.level, want, "{finding:?}");
+        assert!(
+            finding.text().starts_with("certificate for a.example: ") && finding.text().ends_with(text),
+            "{finding:?}"
+        );
+    }
 }

@@ -1,0 +1,155 @@
+//! Shell. The HTTP client of ACME: each request on a connection of its own, over TLS, with bounds on time and size.
+
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::admin::body::read_bounded;
+use crate::queue::retry;
+use crate::tls::client_config::Connector;
+use crate::tls::failure::explain;
+
+/// The time for a request and its whole answer.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The most bytes of an answer. A chain of certificates has a few KiB.
+const MOST_BYTES: usize = 256 << 10;
+
+/// The port of `https` URLs.
+const PORT: u16 = 443;
+
+/// Reaches an authority. Clones share what the last answer said.
+#[derive(Clone)]
+pub(crate) struct Client {
+    config: Arc<ClientConfig>,
+    retry_after: Arc<Mutex<Option<Duration>>>,
+}
+
+/// Why there is no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// The URL is not one of https.
+    #[error("the authority uses the URL {0}, which is no https URL")]
+    Url(String),
+    /// The authority could not be reached.
+    #[error("{authority} cannot be reached: {source}")]
+    Unreachable {
+        /// Its host and port.
+        authority: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// There was no whole answer in time.
+    #[error("{0} has not answered within 30 s")]
+    TimedOut(String),
+    /// The exchange broke off.
+    #[error("the exchange with {0} broke off: {1}")]
+    Broken(String, #[source] hyper::Error),
+    /// The answer is an error, and no problem document.
+    #[error("{0} answers with the status {1}")]
+    Status(String, u16),
+    /// The answer is too long.
+    #[error("{0} answers with too many bytes")]
+    TooLong(String),
+}
+
+impl Client {
+    pub(crate) fn new(connector: &Connector) -> Self {
+        Self { config: Arc::clone(connector.config()), retry_after: Arc::default() }
+    }
+
+    /// How long the last answer that was an error asks to wait, if it does.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn exchange(self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, ClientError> {
+        let (mut head, body) = request.into_parts();
+        let url = std::mem::take(&mut head.uri);
+        let authority = match (url.scheme_str(), url.authority()) {
+            (Some("https"), Some(authority)) => authority.clone(),
+            _ => return Err(ClientError::Url(url.to_string())),
+        };
+        let name = authority.to_string();
+        head.uri = url.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+        if let Ok(host) = HeaderValue::try_from(name.as_str()) {
+            head.headers.insert(HOST, host);
+        }
+        head.headers
+            .insert(USER_AGENT, HeaderValue::from_static(concat!("hookgate/", env!("CARGO_PKG_VERSION"))));
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let (port, config) = (authority.port_u16().unwrap_or(PORT), Arc::clone(&self.config));
+        let exchange = async {
+            let stream = connect(&host, port, config)
+                .await
+                .map_err(|source| ClientError::Unreachable { authority: name.clone(), source })?;
+            let broken = |error| ClientError::Broken(name.clone(), error);
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            let answer = async move {
+                let response = sender.send_request(Request::from_parts(head, body)).await?;
+                let (head, body) = response.into_parts();
+                let (content, is_cut) = read_bounded(body, MOST_BYTES).await?;
+                Ok((head, content, is_cut))
+            };
+            // The future of the connection does the I/O. Its errors also appear in the answer.
+            let (answer, _connection) = tokio::join!(answer, connection);
+            answer.map_err(broken)
+        };
+        let answered = timeout(LIMIT, exchange).await;
+        let (head, content, is_cut) = answered.map_err(|_elapsed| ClientError::TimedOut(name.clone()))??;
+        if is_cut {
+            return Err(ClientError::TooLong(name));
+        }
+        let is_failure = head.status.is_client_error() || head.status.is_server_error();
+        let after = head.headers.get(RETRY_AFTER).filter(|_| is_failure);
+        let after = after.and_then(|value| retry::retry_after(value.as_bytes(), SystemTime::now()));
+        *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner) = after;
+        let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        if is_failure && !kind.starts_with(b"application/problem+json") {
+            return Err(ClientError::Status(name, head.status.as_u16()));
+        }
+        Ok(Response::from_parts(head, Full::new(Bytes::from(content))).into())
+    }
+}
+
+impl HttpClient for Client {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let exchange = self.clone().exchange(request);
+        Box::pin(async move {
+            exchange.await.map_err(|error| Error::Other(Box::<dyn StdError + Send + Sync>::from(error)))
+        })
+    }
+}
+
+async fn connect(
+    host: &str,
+    port: u16,
+    config: Arc<ClientConfig>,
+) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let stream = TcpStream::connect((host, port)).await?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let connected = TlsConnector::from(config).connect(name, stream).await;
+    connected.map_err(|error| match explain(&error) {
+        Some(reason) => io::Error::new(error.kind(), reason),
+        None => error,
+    })
+}

@@ -1,0 +1,312 @@
+//! Shell. The thread that orders certificates: one order at a time, for the name that is due first.
+//!
+//! It has its own runtime, so no request waits for it. It follows reloads. A failure leaves the old certificate in place.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::runtime::background::{self, Background, LAST_WAIT};
+use crate::runtime::control::{Control, Generation};
+use crate::runtime::supervise::{PartGuard, ServerPart};
+use crate::tls::acme::failure::{Failure, Kind};
+use crate::tls::acme::issued::Issued;
+use crate::tls::acme::order::{Ordering, storage_failure};
+use crate::tls::acme::schedule;
+use crate::tls::acme::settings::Settings;
+use crate::tls::acme::storage::Storage;
+use crate::tls::key_pair::KeyPair;
+
+/// The most time between two looks at the clock and at the folder: another process may have renewed a certificate, and a machine
+/// may have slept.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// The time for a whole order.
+const ORDER_LIMIT: Duration = Duration::from_secs(300);
+
+/// The running thread.
+#[derive(Debug)]
+pub struct AcmeThread {
+    stop: CancellationToken,
+    thread: Option<Background>,
+}
+
+/// Reads the certificates of the folder, and starts the thread.
+///
+/// # Errors
+/// The system cannot start a thread, or cannot start the thread's runtime.
+pub fn start(control: &Arc<Control>) -> io::Result<AcmeThread> {
+    let stop = CancellationToken::new();
+    let mut thread = Thread::new(control);
+    thread.configure();
+    let (report, reported) = std::sync::mpsc::channel();
+    let guard = PartGuard::over(ServerPart::Acme, control);
+    let stopped = stop.clone();
+    let work = move || {
+        let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                guard.end();
+                let _no_receiver = report.send(Err(error));
+                return;
+            }
+        };
+        let _no_receiver = report.send(Ok(()));
+        run(runtime, thread, stopped);
+        guard.end();
+    };
+    let thread = background::start("acme", work)?;
+    reported.recv().map_err(|_silent| io::Error::other("the thread has ended"))??;
+    Ok(AcmeThread { stop, thread: Some(thread) })
+}
+
+fn run(runtime: LocalRuntime, mut thread: Thread, stop: CancellationToken) {
+    let drain = thread.control.signals().drain.clone();
+    runtime.block_on(async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = drain.cancelled() => {}
+            () = thread.run() => {}
+        }
+    });
+    // The shutdown does not wait for a name lookup that is under way.
+    runtime.shutdown_background();
+}
+
+/// The thread ends with the server. An order under way is dropped: the authority lets it expire.
+impl Drop for AcmeThread {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let _left_behind = self.thread.take().map(|thread| thread.wait(LAST_WAIT));
+    }
+}
+
+struct Thread {
+    control: Arc<Control>,
+    in_force: watch::Receiver<Arc<Generation>>,
+    issued: Arc<Issued>,
+    settings: Option<Arc<Settings>>,
+    names: Vec<Name>,
+    random: RandomState,
+    drawn: u64,
+}
+
+/// Whether the folder is read for the first time. It may be the folder of another authority than before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Folder {
+    New,
+    Known,
+}
+
+/// A name, and when its certificate is ordered.
+struct Name {
+    domain: Arc<str>,
+    due: SystemTime,
+    /// The failures in a row.
+    failures: usize,
+}
+
+impl Thread {
+    fn new(control: &Arc<Control>) -> Self {
+        Self {
+            control: Arc::clone(control),
+            in_force: control.watch(),
+            issued: Arc::clone(control.issued()),
+            settings: None,
+            names: Vec::new(),
+            random: RandomState::new(),
+            drawn: 0,
+        }
+    }
+
+    /// Follows the configuration in force. Reads the certificates of the folder.
+    fn configure(&mut self) {
+        let settings = self.in_force.borrow_and_update().acme.clone();
+        if settings == self.settings {
+            return;
+        }
+        self.settings = settings;
+        let now = SystemTime::now();
+        let domains = self.settings.iter().flat_map(|settings| &settings.domains);
+        self.names =
+            domains.map(|domain| Name { domain: Arc::clone(domain), due: now, failures: 0 }).collect();
+        let domains: Vec<_> = self.names.iter().map(|name| Arc::clone(&name.domain)).collect();
+        self.issued.keep_only(&domains);
+        for index in 0..self.names.len() {
+            self.look(index, Folder::New);
+        }
+    }
+
+    async fn run(&mut self) {
+        loop {
+            self.configure();
+            let now = SystemTime::now();
+            let first = self.names.iter().enumerate().min_by_key(|(_, name)| name.due);
+            let first = first.map(|(index, name)| (index, name.due.duration_since(now).unwrap_or_default()));
+            match first {
+                Some((index, Duration::ZERO)) => self.order(index).await,
+                Some((_, wait)) => {
+                    tokio::select! {
+                        () = sleep(wait.min(LOOK_EVERY)) => {}
+                        _ = self.in_force.changed() => {}
+                    }
+                    for index in 0..self.names.len() {
+                        self.look(index, Folder::Known);
+                    }
+                }
+                None => {
+                    let _changed = self.in_force.changed().await;
+                }
+            }
+            // The configuration goes with the process.
+            if self.in_force.has_changed().is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Shows the certificate of the folder if it is another one than before.
+    fn look(&mut self, index: usize, folder: Folder) {
+        let (Some(settings), Some(name)) = (&self.settings, self.names.get(index)) else { return };
+        let (domain, now) = (Arc::clone(&name.domain), SystemTime::now());
+        match Storage::new(&settings.storage, &settings.directory).certificate(&domain) {
+            Ok(Some(pair)) => {
+                let before = self.issued.certificate(&domain);
+                let is_newer = before.is_none_or(|before| before.facts.not_after < pair.facts.not_after);
+                if is_newer || folder == Folder::New {
+                    let due = schedule::renewal(pair.facts.not_before, pair.facts.not_after, self.draw());
+                    let expires = shown(pair.facts.not_after);
+                    info!(name = %domain, expires, is_due = due <= now, "certificate of [tls.acme] is read from storage");
+                    self.issued.show(&domain, pair);
+                    self.set(index, due, 0);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => debug!(name = %domain, %error, "no certificate is read from storage"),
+        }
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.drawn = self.drawn.wrapping_add(1);
+        self.random.hash_one(self.drawn)
+    }
+
+    fn set(&mut self, index: usize, due: SystemTime, failures: usize) {
+        if let Some(name) = self.names.get_mut(index) {
+            (name.due, name.failures) = (due, failures);
+            self.issued.change(&name.domain, |orders| orders.next = Some(due));
+        }
+    }
+
+    /// Orders a certificate. Gives up if the settings change.
+    async fn order(&mut self, index: usize) {
+        let (Some(settings), Some(name)) = (self.settings.clone(), self.names.get(index)) else { return };
+        let domain = Arc::clone(&name.domain);
+        let storage = Storage::new(&settings.storage, &settings.directory);
+        let lock = match storage.lock() {
+            Ok(Some(lock)) => lock,
+            Ok(None) => {
+                debug!(name = %domain, "another process orders with the same storage");
+                let failures = name.failures;
+                self.set(index, after(SystemTime::now(), LOOK_EVERY), failures);
+                self.look(index, Folder::Known);
+                return;
+            }
+            Err(error) => return self.failed(index, &storage_failure(&settings, &error)),
+        };
+        // The process that had the lock may have renewed it.
+        self.look(index, Folder::Known);
+        if self.names.get(index).is_none_or(|name| name.due > SystemTime::now()) {
+            return;
+        }
+        if self.issued.certificate(&domain).is_none() {
+            info!(name = %domain, directory = settings.directory, "there is no certificate yet: ordering one");
+        } else {
+            info!(name = %domain, directory = settings.directory, "renewing the certificate");
+        }
+        let issued = Arc::clone(&self.issued);
+        let ordering =
+            Ordering { settings: Arc::clone(&settings), storage, issued, domain: Arc::clone(&domain) };
+        let mut task = spawn_local(timeout(ORDER_LIMIT, ordering.obtain()));
+        let ordered = tokio::select! {
+            ordered = &mut task => ordered,
+            () = other_settings(&mut self.in_force, &settings) => {
+                task.abort();
+                // Its challenge is answered until it has ended.
+                task.await
+            }
+        };
+        drop(lock);
+        match ordered {
+            Ok(Ok(Ok(pair))) => self.succeeded(index, &domain, pair),
+            Ok(Ok(Err(failure))) => self.failed(index, &failure),
+            Ok(Err(_elapsed)) => {
+                self.failed(
+                    index,
+                    &Failure::new(Kind::TimedOut, "the order was not complete within 5 minutes"),
+                );
+            }
+            Err(error) if error.is_cancelled() => {
+                debug!(name = %domain, "the order is given up: the settings changed")
+            }
+            Err(_panic) => self.failed(index, &Failure::new(Kind::Defect, "the order has panicked")),
+        }
+    }
+
+    fn succeeded(&mut self, index: usize, domain: &Arc<str>, pair: KeyPair) {
+        let (facts, random) = (Arc::clone(&pair.facts), self.draw());
+        self.issued.show(domain, pair);
+        self.issued.change(domain, |orders| {
+            orders.succeeded = orders.succeeded.saturating_add(1);
+            orders.failure = None;
+        });
+        let due = schedule::renewal_of_new(facts.not_before, facts.not_after, SystemTime::now(), random);
+        self.set(index, due, 0);
+        info!(name = %domain, expires = shown(facts.not_after), renewal = shown(due), "certificate obtained");
+    }
+
+    fn failed(&mut self, index: usize, failure: &Failure) {
+        let Some(name) = self.names.get(index) else { return };
+        let (domain, failures) = (Arc::clone(&name.domain), name.failures.saturating_add(1));
+        let (now, random) = (SystemTime::now(), self.draw());
+        let due = after(now, schedule::back_off(failures, failure.retry_after, random));
+        self.set(index, due, failures);
+        self.issued.change(&domain, |orders| {
+            orders.failed = orders.failed.saturating_add(1);
+            orders.failure = Some(failure.to_string());
+        });
+        let (cause, to_do, next) = (failure.to_string(), failure.kind.advice(), shown(due));
+        match self.issued.certificate(&domain).filter(|pair| now < pair.facts.not_after) {
+            Some(pair) => {
+                let expires = shown(pair.facts.not_after);
+                warn!(name = %domain, cause, to_do, failures, next, expires, "certificate not renewed: the old one stays");
+            }
+            None => error!(name = %domain, cause, to_do, failures, next, "no certificate obtained"),
+        }
+    }
+}
+
+/// Waits until a configuration with other settings is in force.
+async fn other_settings(in_force: &mut watch::Receiver<Arc<Generation>>, settings: &Arc<Settings>) {
+    let is_other = |generation: &Arc<Generation>| generation.acme.as_ref() != Some(settings);
+    let _ended = in_force.wait_for(is_other).await;
+}
+
+fn after(now: SystemTime, wait: Duration) -> SystemTime {
+    now.checked_add(wait).unwrap_or(now)
+}
+
+/// A time in the log.
+fn shown(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time)
+        .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        .unwrap_or_default()
+}
