@@ -9,6 +9,10 @@ use hookgate::admission::memory_bound::Footprint;
 use hookgate::config::environment::Fixed;
 use hookgate::config::problem::Style;
 use hookgate::config::{self, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::support::tls::Authority;
 
 /// A manifest's memory limit must exceed its configuration's bound by a quarter. The kernel's socket buffers
 /// need this part.
@@ -64,6 +68,19 @@ fn pod_fits(manifest: &str) {
     let text: Vec<&str> = lines.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
     let config = read(&text.join("\n"), "/run/secrets/propify/current");
     assert_fits(&config, bytes(behind(manifest, "limits: { memory: ")));
+}
+
+#[test]
+fn the_example_with_an_authority_has_no_problem() {
+    let text = fs::read_to_string("deploy/acme/gateway.toml").unwrap();
+    let root = CertificateDer::from_pem_slice(Authority::new("root").pem.as_bytes()).unwrap();
+    let machine = Fixed::new(NonZeroUsize::MIN)
+        .with_variable("PROPIFY_WEBHOOK_SECRET", "3f1c0de5b8a94e6fa3f3f6f1a6f0c2d7")
+        .with_system_root(root);
+    match config::read("/etc/hookgate/gateway.toml", &text, &machine, SystemTime::UNIX_EPOCH) {
+        Ok(loaded) => assert!(loaded.report.problems.is_empty(), "{}", loaded.report.render(Style::Plain)),
+        Err(report) => panic!("{}", report.render(Style::Plain)),
+    }
 }
 
 #[test]
